@@ -1,0 +1,46 @@
+{
+  "targets": [
+    {
+      "target_name": "deadpeer",
+      "conditions": [
+        ["OS=='linux'", {
+          "sources": [
+            "native/core/filter.cc",
+            "native/core/options.cc",
+            "native/core/socket.cc",
+            "native/core/tcp_info.cc",
+            "native/core/tune.cc",
+            "native/binding/addon.cc",
+            "native/binding/filter_binding.cc",
+            "native/binding/options_binding.cc",
+            "native/binding/tcp_info_binding.cc"
+          ],
+          "include_dirs": ["native"],
+          "defines": [
+            "NAPI_VERSION=8",
+            "NAPI_DISABLE_CPP_EXCEPTIONS",
+            "NODE_ADDON_API_DISABLE_DEPRECATED",
+            "NODE_API_NO_EXTERNAL_BUFFERS_ALLOWED"
+          ],
+          "cflags_cc!": ["-std=gnu++14", "-std=gnu++17", "-std=gnu++20", "-fexceptions"],
+          "cflags_cc": [
+            "-isystem",
+            "<!(node -p \"require('node-addon-api').include.slice(1, -1)\")",
+            "-std=c++17",
+            "-fno-exceptions",
+            "-fno-rtti",
+            "-fvisibility=hidden",
+            "-Wall",
+            "-Wextra",
+            "-Wpedantic",
+            "-Wshadow",
+            "-Wconversion",
+            "-Werror"
+          ]
+        }, {
+          "type": "none"
+        }]
+      ]
+    }
+  ]
+}

@@ -1,0 +1,28 @@
+#include "binding/binding.h"
+
+namespace deadpeer {
+
+Napi::Value bad_call(Napi::Env env) {
+  Napi::TypeError::New(env, "the native core was called with the wrong arguments")
+      .ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+bool read_descriptor(const Napi::CallbackInfo& info, size_t index, int* fd) {
+  return napi_get_value_int32(info.Env(), info[index], fd) == napi_ok;
+}
+
+namespace {
+
+Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  bind_options(env, exports);
+  bind_tcp_info(env, exports);
+  bind_filter(env, exports);
+  return exports;
+}
+
+NODE_API_MODULE(deadpeer, initialize)
+
+}  // namespace
+
+}  // namespace deadpeer

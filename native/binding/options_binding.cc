@@ -1,0 +1,141 @@
+#include "binding/binding.h"
+#include "core/options.h"
+#include "core/tune.h"
+
+namespace deadpeer {
+
+namespace {
+
+// Settings live on our side behind an external, so that a call per connection converts nothing.
+struct Compiled {
+  Settings settings;
+  bool known_good = false;
+};
+
+// A result is one number. 0: done. Above 0: done, and the peer was last heard at that time.
+// Below 0: -(errno + 4096 * option), or kHeld.
+constexpr int kHeld = -(1 << 20);
+
+int encode(const Refusal& refusal) {
+  return refusal.error == 0 ? 0 : -(-refusal.error + 4096 * refusal.option);
+}
+
+double encode(const Tuned& tuned) {
+  if (tuned.held) return kHeld;
+  return tuned.refusal.error != 0 ? encode(tuned.refusal) : tuned.heard_at;
+}
+
+const Compiled* compiled(const Napi::CallbackInfo& info, size_t index) {
+  void* data = nullptr;
+  const napi_status status = napi_get_value_external(info.Env(), info[index], &data);
+  return status == napi_ok ? static_cast<const Compiled*>(data) : nullptr;
+}
+
+// compile(mask, values: Int32Array): external, or a refusal where no kernel could take a value
+Napi::Value compile(const Napi::CallbackInfo& info) {
+  uint32_t mask;
+  if (napi_get_value_uint32(info.Env(), info[0], &mask) != napi_ok || !info[1].IsTypedArray()) {
+    return bad_call(info.Env());
+  }
+  const auto values = info[1].As<Napi::Int32Array>();
+  if (values.ElementLength() != kOptionCount) return bad_call(info.Env());
+  Settings settings;
+  for (int i = 0; i < kOptionCount; i++) {
+    const Option option = static_cast<Option>(i);
+    if (mask & bit(option)) settings.set(option, values[static_cast<size_t>(i)]);
+  }
+  const Refusal refusal = check(settings);
+  if (refusal.error != 0) return Napi::Number::New(info.Env(), encode(refusal));
+  return Napi::External<Compiled>::New(info.Env(), new Compiled{settings},
+                                       [](Napi::Env, Compiled* data) { delete data; });
+}
+
+// rehearse(compiled): 0, or a refusal. From then on the settings are known to be good.
+Napi::Value rehearse_compiled(const Napi::CallbackInfo& info) {
+  auto* profile = const_cast<Compiled*>(compiled(info, 0));
+  if (profile == nullptr) return bad_call(info.Env());
+  const Refusal refusal = rehearse(profile->settings);
+  profile->known_good = refusal.error == 0 && refused_first_or_never(profile->settings);
+  return Napi::Number::New(info.Env(), encode(refusal));
+}
+
+// tune(fd, compiled, heardAt): result
+Napi::Value tune_one(const Napi::CallbackInfo& info) {
+  int fd;
+  double heard_at;
+  const Compiled* profile = compiled(info, 1);
+  if (!read_descriptor(info, 0, &fd) || profile == nullptr ||
+      napi_get_value_double(info.Env(), info[2], &heard_at) != napi_ok) {
+    return bad_call(info.Env());
+  }
+  return Napi::Number::New(info.Env(),
+                           encode(tune(fd, profile->settings, profile->known_good, heard_at)));
+}
+
+// tuneMany(fds: Int32Array, compiled, heardAt: Float64Array), whose elements become the results
+Napi::Value tune_many(const Napi::CallbackInfo& info) {
+  const Compiled* profile = compiled(info, 1);
+  if (!info[0].IsTypedArray() || profile == nullptr || !info[2].IsTypedArray()) {
+    return bad_call(info.Env());
+  }
+  const auto fds = info[0].As<Napi::Int32Array>();
+  auto results = info[2].As<Napi::Float64Array>();
+  const size_t count = fds.ElementLength();
+  if (results.ElementLength() != count) return bad_call(info.Env());
+  const int* fd = fds.Data();
+  double* result = results.Data();
+  for (size_t i = 0; i < count; i++) {
+    result[i] = encode(tune(fd[i], profile->settings, profile->known_good, result[i]));
+  }
+  return info.Env().Undefined();
+}
+
+// apply(fd, compiled): 0, or a refusal. Whatever the state of the connection.
+Napi::Value apply_one(const Napi::CallbackInfo& info) {
+  int fd;
+  const Compiled* profile = compiled(info, 1);
+  if (!read_descriptor(info, 0, &fd) || profile == nullptr) return bad_call(info.Env());
+  return Napi::Number::New(info.Env(), encode(apply(fd, profile->settings, profile->known_good)));
+}
+
+// readOptions(fd, values: Int32Array): mask of the values filled in, or -errno
+Napi::Value read_options(const Napi::CallbackInfo& info) {
+  int fd;
+  if (!read_descriptor(info, 0, &fd) || !info[1].IsTypedArray()) return bad_call(info.Env());
+  auto values = info[1].As<Napi::Int32Array>();
+  if (values.ElementLength() != kOptionCount) return bad_call(info.Env());
+  Settings settings;
+  if (int error = read(fd, &settings)) return Napi::Number::New(info.Env(), error);
+  for (size_t i = 0; i < kOptionCount; i++) values[i] = settings.value[i];
+  return Napi::Number::New(info.Env(), settings.mask);
+}
+
+Napi::Array option_table(Napi::Env env) {
+  Napi::Array table = Napi::Array::New(env, kOptionCount);
+  for (uint32_t i = 0; i < kOptionCount; i++) {
+    const OptionSpec& spec = kOptions[i];
+    Napi::Object row = Napi::Object::New(env);
+    row.Set("name", spec.name);
+    row.Set("constant", spec.constant);
+    row.Set("unit", spec.unit);
+    row.Set("min", spec.min);
+    row.Set("max", spec.max);
+    table.Set(i, row);
+  }
+  return table;
+}
+
+}  // namespace
+
+void bind_options(Napi::Env env, Napi::Object exports) {
+  exports.Set("options", option_table(env));
+  exports.Set("HELD", kHeld);
+  bind<compile>(env, exports, "compile");
+  bind<rehearse_compiled>(env, exports, "rehearse");
+  bind<tune_one>(env, exports, "tune");
+  bind<tune_many>(env, exports, "tuneMany");
+  bind<apply_one>(env, exports, "apply");
+  bind<read_options>(env, exports, "readOptions");
+}
+
+}  // namespace deadpeer

@@ -1,0 +1,154 @@
+#include "core/options.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <climits>
+
+#include "core/descriptor.h"
+#include "core/socket.h"
+
+#ifndef TCP_RTO_MAX_MS
+#define TCP_RTO_MAX_MS 44  // Linux 6.15
+#endif
+
+namespace deadpeer {
+
+const std::array<OptionSpec, kOptionCount> kOptions = {{
+    {"enable", "SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE, 1, 0, 1},
+    {"initialDelay", "TCP_KEEPIDLE", IPPROTO_TCP, TCP_KEEPIDLE, 1000, 1000, 32767000},
+    {"interval", "TCP_KEEPINTVL", IPPROTO_TCP, TCP_KEEPINTVL, 1000, 1000, 32767000},
+    {"count", "TCP_KEEPCNT", IPPROTO_TCP, TCP_KEEPCNT, 1, 1, 127},
+    {"userTimeout", "TCP_USER_TIMEOUT", IPPROTO_TCP, TCP_USER_TIMEOUT, 1, 0, INT_MAX},
+    {"synCount", "TCP_SYNCNT", IPPROTO_TCP, TCP_SYNCNT, 1, 1, 127},
+    {"rtoMax", "TCP_RTO_MAX_MS", IPPROTO_TCP, TCP_RTO_MAX_MS, 1, 1000, 120000},
+    {"failOnIcmp", "IP_RECVERR", SOL_IP, IP_RECVERR, 1, 0, 1},
+}};
+
+namespace {
+
+// The order of writing. First those that a socket may refuse although it is TCP: MPTCP takes none
+// of them, and once it has fallen back to plain TCP all but TCP_RTO_MAX_MS. TCP_KEEPIDLE is the
+// one that acts: on a connection idle for longer it fires a probe at once, so everything that the
+// probe's fate depends on is in place before it.
+constexpr std::array<Option, kOptionCount> kWriteOrder = {
+    kFailOnIcmp, kRtoMax, kUserTimeout, kSynCount, kInterval, kCount, kEnable, kInitialDelay,
+};
+
+// One kernel option to be written. failOnIcmp is two of them on an IPv6 socket, which carries
+// IPv4 connections too unless it is IPV6_V6ONLY.
+struct Write {
+  Option option;
+  int level;
+  int name;
+  int value;
+};
+
+struct WriteList {
+  std::array<Write, kOptionCount + 1> writes;
+  int size = 0;
+
+  void add(Option option, int level, int name, int value) {
+    writes[static_cast<size_t>(size++)] = {option, level, name, value};
+  }
+};
+
+WriteList plan_writes(const Settings& settings, int family) {
+  WriteList list;
+  for (const Option option : kWriteOrder) {
+    if (!settings.has(option)) continue;
+    const OptionSpec& spec = kOptions[option];
+    const int value = settings.value[option] / spec.unit;
+    if (option == kFailOnIcmp && family == AF_INET6) {
+      list.add(option, SOL_IPV6, IPV6_RECVERR, value);
+    }
+    list.add(option, spec.level, spec.option, value);
+  }
+  return list;
+}
+
+Refusal apply_known_good(int fd, const Settings& settings) {
+  const WriteList list = plan_writes(settings, AF_INET);
+  for (int i = 0; i < list.size; i++) {
+    const Write& write = list.writes[static_cast<size_t>(i)];
+    if (int error = set_int(fd, write.level, write.name, write.value)) {
+      SocketKind kind;
+      if (int fault = read_kind(fd, &kind)) return {fault, kNoOption};
+      return {error, write.option};
+    }
+  }
+  return {};
+}
+
+Refusal apply_or_roll_back(int fd, const Settings& settings) {
+  SocketKind kind;
+  if (int error = read_kind(fd, &kind)) return {error, kNoOption};
+  const WriteList list = plan_writes(settings, kind.family);
+  std::array<int, kOptionCount + 1> before = {};
+  for (int i = 0; i < list.size; i++) {
+    const size_t at = static_cast<size_t>(i);
+    const Write& write = list.writes[at];
+    int error = get_int(fd, write.level, write.name, &before[at]);
+    if (error == 0) error = set_int(fd, write.level, write.name, write.value);
+    if (error == 0) continue;
+    for (size_t back = at; back-- > 0;) {
+      const Write& done = list.writes[back];
+      set_int(fd, done.level, done.name, before[back]);
+    }
+    return {error, write.option};
+  }
+  return {};
+}
+
+}  // namespace
+
+Refusal check(const Settings& settings) {
+  for (int i = 0; i < kOptionCount; i++) {
+    const Option option = static_cast<Option>(i);
+    if (!settings.has(option)) continue;
+    const OptionSpec& spec = kOptions[option];
+    const int value = settings.value[option];
+    if (value < spec.min || value > spec.max || value % spec.unit != 0) return {-EINVAL, option};
+  }
+  return {};
+}
+
+bool refused_first_or_never(const Settings& settings) {
+  const bool refusable =
+      settings.has(kRtoMax) || settings.has(kUserTimeout) || settings.has(kSynCount);
+  // failOnIcmp depends on the address family, and is taken where rtoMax may still be refused.
+  return refusable && !settings.has(kFailOnIcmp);
+}
+
+Refusal apply(int fd, const Settings& settings, bool known_good) {
+  return known_good ? apply_known_good(fd, settings) : apply_or_roll_back(fd, settings);
+}
+
+Refusal rehearse(const Settings& settings) {
+  const Descriptor scratch(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP));
+  if (scratch.get() < 0) return {-errno, kNoOption};
+  return apply_or_roll_back(scratch.get(), settings);
+}
+
+int read(int fd, Settings* settings) {
+  SocketKind kind;
+  if (int error = read_kind(fd, &kind)) return error;
+  for (int i = 0; i < kOptionCount; i++) {
+    const Option option = static_cast<Option>(i);
+    const OptionSpec& spec = kOptions[option];
+    int value = 0;
+    if (get_int(fd, spec.level, spec.option, &value) != 0) continue;
+    if (option == kFailOnIcmp && kind.family == AF_INET6) {
+      int v6 = 0;
+      if (get_int(fd, SOL_IPV6, IPV6_RECVERR, &v6) != 0) continue;
+      value = value != 0 && v6 != 0;
+    }
+    // INT_MAX / 1000 is beyond every range in seconds, so this cannot overflow.
+    settings->set(option, value * spec.unit);
+  }
+  return 0;
+}
+
+}  // namespace deadpeer

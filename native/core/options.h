@@ -1,0 +1,80 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace deadpeer {
+
+// The options of a profile, in the order in which a profile lists them.
+enum Option : uint8_t {
+  kEnable,
+  kInitialDelay,
+  kInterval,
+  kCount,
+  kUserTimeout,
+  kSynCount,
+  kRtoMax,
+  kFailOnIcmp,
+};
+constexpr int kOptionCount = 8;
+
+struct OptionSpec {
+  const char* name;      // the field of a profile
+  const char* constant;  // what the kernel calls it
+  int level;
+  int option;
+  int unit;  // one kernel unit, in the profile's unit: 1000 where the kernel counts seconds
+  int min;   // both ends in the profile's unit
+  int max;
+};
+
+extern const std::array<OptionSpec, kOptionCount> kOptions;
+
+using OptionMask = uint8_t;
+constexpr OptionMask bit(Option option) {
+  return static_cast<OptionMask>(1u << option);
+}
+
+// Values in the profile's units (ms, counts, 0 or 1) of those options whose bit is set.
+struct Settings {
+  OptionMask mask = 0;
+  std::array<int, kOptionCount> value = {};
+
+  bool has(Option option) const { return (mask & bit(option)) != 0; }
+  void set(Option option, int v) {
+    mask = static_cast<OptionMask>(mask | bit(option));
+    value[option] = v;
+  }
+};
+
+// The option that the kernel refused, and why. error is 0 where all went well, else -errno.
+// kNoOption: the descriptor itself is the fault (see read_kind).
+constexpr Option kNoOption = static_cast<Option>(kOptionCount);
+struct Refusal {
+  int error = 0;
+  Option option = kNoOption;
+};
+
+// Values that no kernel could take: out of range, or no whole number of the kernel's units.
+// error is -EINVAL then.
+Refusal check(const Settings& settings);
+
+// Whether a refusal can only come before anything has changed, once the same settings have been
+// taken by a plain TCP socket. Then nothing needs saving for a roll-back, which halves the work.
+bool refused_first_or_never(const Settings& settings);
+
+// Sets all, or none: where the kernel refuses one, those set before it go back to what they were.
+// An option that followed the system's default cannot be un-set (0 is EINVAL): going back pins
+// the value that it had. `known_good` may be passed for settings that refused_first_or_never()
+// and that rehearse() has taken.
+Refusal apply(int fd, const Settings& settings, bool known_good);
+
+// Tries the settings on a socket of our own, to learn what this kernel takes without touching
+// anybody's connection. error is that of socket(2) where none could be opened.
+Refusal rehearse(const Settings& settings);
+
+// What the kernel has. Options that this kernel or this socket does not know stay out of the
+// mask. Returns 0 or -errno where the descriptor is not a TCP socket.
+int read(int fd, Settings* settings);
+
+}  // namespace deadpeer

@@ -1,0 +1,35 @@
+#include "core/socket.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+namespace deadpeer {
+
+int get_int(int fd, int level, int name, int* value) {
+  socklen_t length = sizeof(*value);
+  return getsockopt(fd, level, name, value, &length) == 0 ? 0 : -errno;
+}
+
+int set_int(int fd, int level, int name, int value) {
+  return setsockopt(fd, level, name, &value, sizeof(value)) == 0 ? 0 : -errno;
+}
+
+int read_kind(int fd, SocketKind* kind) {
+  if (int error = get_int(fd, SOL_SOCKET, SO_PROTOCOL, &kind->protocol)) return error;
+  if (int error = get_int(fd, SOL_SOCKET, SO_DOMAIN, &kind->family)) return error;
+  const bool internet = kind->family == AF_INET || kind->family == AF_INET6;
+  const bool tcp = kind->protocol == IPPROTO_TCP || kind->protocol == IPPROTO_MPTCP;
+  return internet && tcp ? 0 : -ENOPROTOOPT;
+}
+
+int read_cookie(int fd, uint64_t* cookie) {
+  socklen_t length = sizeof(*cookie);
+  return getsockopt(fd, SOL_SOCKET, SO_COOKIE, cookie, &length) == 0 ? 0 : -errno;
+}
+
+}  // namespace deadpeer

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+
+namespace deadpeer {
+
+// What kind of socket a descriptor is. All functions return 0 or -errno.
+struct SocketKind {
+  int family = 0;    // AF_INET or AF_INET6
+  int protocol = 0;  // IPPROTO_TCP or IPPROTO_MPTCP
+};
+
+// -EBADF: not open. -ENOTSOCK: no socket. -ENOPROTOOPT: a socket, but neither TCP nor MPTCP
+// over IPv4 or IPv6.
+int read_kind(int fd, SocketKind* kind);
+
+// SO_COOKIE (socket(7)): unique to a socket for as long as the system runs, so it tells whether a
+// descriptor's number has been given to another socket meanwhile.
+int read_cookie(int fd, uint64_t* cookie);
+
+// Single-integer options, the form of every option here.
+int get_int(int fd, int level, int name, int* value);
+int set_int(int fd, int level, int name, int value);
+
+}  // namespace deadpeer

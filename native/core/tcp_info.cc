@@ -1,0 +1,54 @@
+#include "core/tcp_info.h"
+
+#include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+namespace deadpeer {
+
+namespace {
+
+// Connection states as tcp_info reports them (include/net/tcp_states.h, not exported to user
+// space by linux/tcp.h).
+enum State : uint8_t {
+  kSynSent = 2,
+  kSynRecv = 3,
+  kTimeWait = 6,
+  kClose = 7,
+  kListen = 10,
+};
+
+}  // namespace
+
+int read_tcp_info(int fd, void* bytes, size_t capacity) {
+  socklen_t length = static_cast<socklen_t>(capacity);
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, bytes, &length) != 0) return -errno;
+  return static_cast<int>(length);
+}
+
+int read_quiet(int fd, Quiet* quiet) {
+  tcp_info info = {};
+  // Up to total_retrans, which every kernel has: asking for less costs less.
+  const int length = read_tcp_info(fd, &info, offsetof(tcp_info, tcpi_pacing_rate));
+  if (length < 0) return length;
+  switch (info.tcpi_state) {
+    case kSynSent:
+    case kSynRecv:
+    case kTimeWait:
+    case kClose:
+    case kListen:
+      quiet->synchronized = false;
+      break;
+    default:
+      quiet->synchronized = true;
+  }
+  quiet->in_trouble = info.tcpi_probes != 0 || info.tcpi_retransmits != 0 || info.tcpi_backoff != 0;
+  // The kernel's own measure for keepalive (keepalive_time_elapsed): whichever came last.
+  quiet->silent_for = std::min(info.tcpi_last_data_recv, info.tcpi_last_ack_recv);
+  return 0;
+}
+
+}  // namespace deadpeer

@@ -1,0 +1,49 @@
+#include "core/tune.h"
+
+#include <time.h>
+
+#include <limits>
+
+#include "core/tcp_info.h"
+
+namespace deadpeer {
+
+namespace {
+
+// How long a healthy connection may have been silent for these settings to be harmless: as long
+// as TCP_KEEPIDLE does not fire at once. Switching keepalive on alone starts the timer afresh on
+// top of the silence so far, so no silence is harmless there.
+uint32_t harmless_silence(const Settings& settings) {
+  if (settings.has(kInitialDelay)) return static_cast<uint32_t>(settings.value[kInitialDelay]);
+  if (settings.has(kEnable) && settings.value[kEnable] != 0) return 0;
+  return std::numeric_limits<uint32_t>::max();
+}
+
+// TCP_KEEPIDLE's least value, in ms.
+constexpr double kRecent = 1000;
+
+}  // namespace
+
+double coarse_clock() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
+}
+
+Tuned tune(int fd, const Settings& settings, bool known_good, double heard_at) {
+  Tuned tuned;
+  const double now = coarse_clock();
+  if (now - heard_at >= kRecent) {
+    Quiet quiet;
+    // Where TCP_INFO cannot be read, apply() says why.
+    if (read_quiet(fd, &quiet) == 0 && quiet.synchronized) {
+      tuned.held = quiet.in_trouble || quiet.silent_for >= harmless_silence(settings);
+      if (tuned.held) return tuned;
+      tuned.heard_at = now - quiet.silent_for;
+    }
+  }
+  tuned.refusal = apply(fd, settings, known_good);
+  return tuned;
+}
+
+}  // namespace deadpeer

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+
+#include "core/options.h"
+
+namespace deadpeer {
+
+struct Tuned {
+  // Nothing was written: the connection has been silent so long, or is in such trouble, that the
+  // settings might end it. The caller looks closer and decides what to hold back.
+  bool held = false;
+  // When the peer was last heard, where the kernel was asked; else 0. In ms of coarse_clock().
+  double heard_at = 0;
+  Refusal refusal;
+};
+
+// CLOCK_MONOTONIC_COARSE in ms: as fine as the kernel's ticks, which tcp_info counts in too.
+double coarse_clock();
+
+// Applies settings to a connection that they cannot end. `heard_at`: when the caller knows that the
+// peer was heard, or 0. Within a second of that the kernel need not be asked: TCP_KEEPIDLE is a
+// second at least, so no probe can be outstanding, and no user timeout have begun to matter.
+Tuned tune(int fd, const Settings& settings, bool known_good, double heard_at);
+
+}  // namespace deadpeer

@@ -1,0 +1,77 @@
+import { getSystemErrorMap } from 'node:util'
+
+/** What every error of this package carries beside its message. Match `code`: it is stable. */
+export interface ErrorDetails {
+  /** The field of a profile, or the argument, that was wrong. */
+  field?: string
+  /** The kernel's name of the option, such as `TCP_USER_TIMEOUT`. */
+  constant?: string
+  /** The errno as Node counts it: negative. */
+  errno?: number
+  /** The system call that the kernel refused. */
+  syscall?: string
+}
+
+/** An argument of the wrong type, or a target that is no connection. */
+export class InvalidTypeError extends TypeError {
+  readonly code = 'ERR_INVALID_ARG_TYPE'
+  declare readonly field?: string
+
+  constructor(message: string, details: ErrorDetails = {}) {
+    super(message)
+    Object.assign(this, details)
+  }
+}
+
+/** A value of the right type that no kernel could take; the message names the range. */
+export class OutOfRangeError extends RangeError {
+  readonly code = 'ERR_OUT_OF_RANGE'
+  declare readonly field?: string
+  declare readonly constant?: string
+
+  constructor(message: string, details: ErrorDetails = {}) {
+    super(message)
+    Object.assign(this, details)
+  }
+}
+
+/**
+ * What {@link DeadpeerError.code} can be, beside the errno itself (`'EPERM'` where a sandbox forbids
+ * the call).
+ *
+ * - `ERR_NOT_TCP`: a socket of another kind, or no socket.
+ * - `ERR_SOCKET_CLOSED`: the socket has no descriptor any more.
+ * - `ERR_UNSUPPORTED_OPTION`: this kernel, this kind of socket or this platform does not have the option.
+ * - `ERR_UNSUPPORTED_PLATFORM`: needs the native core, and there is none here.
+ */
+export type DeadpeerErrorCode =
+  | 'ERR_NOT_TCP'
+  | 'ERR_SOCKET_CLOSED'
+  | 'ERR_UNSUPPORTED_OPTION'
+  | 'ERR_UNSUPPORTED_PLATFORM'
+  | (string & {})
+
+/** The kernel or the platform would not. Nothing was changed. */
+export class DeadpeerError extends Error {
+  readonly code: DeadpeerErrorCode
+  declare readonly field?: string
+  declare readonly constant?: string
+  declare readonly errno?: number
+  declare readonly syscall?: string
+
+  constructor(code: DeadpeerErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+    Object.assign(this, details)
+  }
+
+  static {
+    DeadpeerError.prototype.name = 'DeadpeerError'
+  }
+}
+
+/** An errno (negative, as the native core returns it) by name and in words. */
+export function describeErrno(errno: number): { name: string; words: string } {
+  const [name, words] = getSystemErrorMap().get(errno) ?? [`errno ${-errno}`, 'unknown error']
+  return { name, words }
+}

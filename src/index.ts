@@ -1,0 +1,18 @@
+export { type Capabilities, capabilities } from './capabilities.js'
+export type { Verdict } from './detect/verdict.js'
+export {
+  DeadpeerError,
+  type DeadpeerErrorCode,
+  type ErrorDetails,
+  InvalidTypeError,
+  OutOfRangeError,
+} from './errors.js'
+export { type Inspection, inspect } from './inspect.js'
+export type { OptionName } from './kernel/options.js'
+export type { TcpInfo } from './kernel/tcp-info.js'
+export { type DetectionTime, detectionTime } from './socket/detection-time.js'
+export { explain, type Warning } from './socket/explain.js'
+export { defineProfile, type PresetName, profiles } from './socket/presets.js'
+export type { Profile } from './socket/profile.js'
+export type { Target } from './socket/target.js'
+export { type TuneOptions, type TuneResult, tune, tuneAll } from './tune.js'

@@ -1,0 +1,50 @@
+import { type Judgement, judge, type Verdict } from './detect/verdict.js'
+import { nativeCore } from './kernel/binding.js'
+import { readOptions } from './kernel/options.js'
+import { readTcpInfo, type TcpInfo } from './kernel/tcp-info.js'
+import type { Profile } from './socket/profile.js'
+import { pendingOf } from './socket/settle.js'
+import { requireDescriptor, type Target } from './socket/target.js'
+
+/** What the kernel has for one connection. */
+export interface Inspection {
+  /** The options in force, read back. What this kernel or socket does not have is left out. */
+  readonly profile: Profile
+  /** The kernel's counters; `undefined` where there is no native core. */
+  readonly info: TcpInfo | undefined
+  /** What they say; `undefined` where there is no native core. */
+  readonly verdict: Verdict | undefined
+  /** Why, in words. */
+  readonly evidence: string
+  /** What {@link tune} will write once the peer has been heard. */
+  readonly pending?: Profile
+}
+
+const unread: Inspection = Object.freeze({
+  profile: Object.freeze({}),
+  info: undefined,
+  verdict: undefined,
+  evidence: 'not read: there is no native core here',
+})
+
+/**
+ * Reads a connection's options and counters back from the kernel. Changes nothing: also not the socket's
+ * error, which reading `SO_ERROR` would take away from Node.
+ *
+ * @throws {@link InvalidTypeError} for what is no connection; {@link DeadpeerError} `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`.
+ * @example
+ * ```ts
+ * const { profile, verdict, evidence } = inspect(socket)
+ * console.log(profile.userTimeout, verdict, evidence) // 60000 'alive' 'silent for 1.2 s'
+ * ```
+ */
+export function inspect(target: Target): Inspection {
+  const core = nativeCore()
+  if (!core) return unread
+  const fd = requireDescriptor(target)
+  const profile = readOptions(core, fd)
+  const info = readTcpInfo(core, fd)
+  const judgement: Judgement = judge(info)
+  const pending = pendingOf(core, fd)
+  return { profile, info, ...judgement, ...(Object.keys(pending).length > 0 && { pending }) }
+}

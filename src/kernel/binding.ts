@@ -1,0 +1,57 @@
+import { fileURLToPath } from 'node:url'
+import load from 'node-gyp-build'
+
+/** A profile that the native core has taken over, opaque here. */
+export type NativeProfile = { readonly __native: unique symbol }
+
+export interface NativeOptionRow {
+  name: string
+  constant: string
+  unit: number
+  min: number
+  max: number
+}
+
+/** What native/binding offers. A negative number is a refusal; see kernel/options.ts. */
+export interface NativeCore {
+  options: NativeOptionRow[]
+  HELD: number
+  compile(mask: number, values: Int32Array): NativeProfile | number
+  rehearse(profile: NativeProfile): number
+  tune(fd: number, profile: NativeProfile, heardAt: number): number
+  tuneMany(fds: Int32Array, profile: NativeProfile, heardAtThenResults: Float64Array): void
+  apply(fd: number, profile: NativeProfile): number
+  readOptions(fd: number, values: Int32Array): number
+  readTcpInfo(fd: number, bytes: Uint8Array): number
+  readCookie(fd: number): bigint | number
+  deafen(fd: number): number
+  undeafen(fd: number): number
+}
+
+let loaded: { core: NativeCore } | { core: undefined; reason: string } | undefined
+
+function open(): NonNullable<typeof loaded> {
+  if (process.env.DEADPEER_NATIVE === 'off') {
+    return { core: undefined, reason: 'switched off by DEADPEER_NATIVE=off' }
+  }
+  if (process.platform !== 'linux') {
+    return { core: undefined, reason: `there is no native core for ${process.platform} yet` }
+  }
+  try {
+    return { core: load(fileURLToPath(new URL('../../', import.meta.url))) as NativeCore }
+  } catch (error) {
+    return { core: undefined, reason: (error as Error).message }
+  }
+}
+
+/** Loaded at first use, so that importing costs nothing. */
+export function nativeCore(): NativeCore | undefined {
+  loaded ??= open()
+  return loaded.core
+}
+
+/** Why there is no native core, where there is none. */
+export function missingReason(): string | undefined {
+  loaded ??= open()
+  return loaded.core ? undefined : loaded.reason
+}

@@ -1,0 +1,180 @@
+import { DeadpeerError, describeErrno } from '../errors.js'
+import { type NativeCore, type NativeProfile, nativeCore } from './binding.js'
+
+/** One socket option of a profile. */
+export interface OptionRow {
+  /** The kernel's name. */
+  readonly constant: string
+  /** The man page that describes it. */
+  readonly manual: string
+  /** What a profile counts in: milliseconds, times, or yes and no. */
+  readonly kind: 'ms' | 'count' | 'boolean'
+  /** One unit of the kernel in ours: 1000 where the kernel counts whole seconds. */
+  readonly unit: number
+  /** Both ends of the range, in our unit. */
+  readonly min: number
+  readonly max: number
+  /** What must be so for the option to exist. */
+  readonly needs?: string
+}
+
+/** The options, in the native core's order. native/core/options.cc has the levels and numbers. */
+export const optionTable = {
+  enable: { constant: 'SO_KEEPALIVE', manual: 'socket(7)', kind: 'boolean', unit: 1, min: 0, max: 1 },
+  initialDelay: {
+    constant: 'TCP_KEEPIDLE',
+    manual: 'tcp(7)',
+    kind: 'ms',
+    unit: 1000,
+    min: 1000,
+    max: 32_767_000,
+  },
+  interval: {
+    constant: 'TCP_KEEPINTVL',
+    manual: 'tcp(7)',
+    kind: 'ms',
+    unit: 1000,
+    min: 1000,
+    max: 32_767_000,
+  },
+  count: { constant: 'TCP_KEEPCNT', manual: 'tcp(7)', kind: 'count', unit: 1, min: 1, max: 127 },
+  userTimeout: {
+    constant: 'TCP_USER_TIMEOUT',
+    manual: 'tcp(7)',
+    kind: 'ms',
+    unit: 1,
+    min: 0,
+    max: 2 ** 31 - 1,
+  },
+  synCount: { constant: 'TCP_SYNCNT', manual: 'tcp(7)', kind: 'count', unit: 1, min: 1, max: 127 },
+  rtoMax: {
+    constant: 'TCP_RTO_MAX_MS',
+    manual: 'linux/tcp.h',
+    kind: 'ms',
+    unit: 1,
+    min: 1000,
+    max: 120_000,
+    needs: 'Linux 6.15 or newer',
+  },
+  failOnIcmp: { constant: 'IP_RECVERR', manual: 'ip(7)', kind: 'boolean', unit: 1, min: 0, max: 1 },
+} as const satisfies Record<string, OptionRow>
+
+export type OptionName = keyof typeof optionTable
+
+export const optionNames = Object.keys(optionTable) as OptionName[]
+
+/** What the kernel holds, in a profile's units. What a socket or kernel does not have is left out. */
+export type OptionValues = { [Name in OptionName]?: Name extends 'enable' | 'failOnIcmp' ? boolean : number }
+
+const NO_OPTION = optionNames.length
+
+/** Takes values over into the native core. They must be in range: the facade has checked them. */
+export function compileOptions(core: NativeCore, values: OptionValues): NativeProfile {
+  let mask = 0
+  const numbers = new Int32Array(optionNames.length)
+  optionNames.forEach((name, i) => {
+    if (values[name] === undefined) return
+    mask |= 1 << i
+    numbers[i] = Number(values[name])
+  })
+  const compiled = core.compile(mask, numbers)
+  if (typeof compiled === 'number') throw refusalError(compiled)
+  return compiled
+}
+
+/** Values in force, read back from the kernel. */
+export function readOptions(core: NativeCore, fd: number): OptionValues {
+  const numbers = new Int32Array(optionNames.length)
+  const mask = core.readOptions(fd, numbers)
+  if (mask < 0) throw descriptorError(mask, fd)
+  const values: OptionValues = {}
+  optionNames.forEach((name, i) => {
+    if ((mask & (1 << i)) === 0) return
+    Object.assign(values, { [name]: optionTable[name].kind === 'boolean' ? numbers[i] !== 0 : numbers[i] })
+  })
+  return values
+}
+
+/** Which option a refusal of the native core names; none where the descriptor is at fault. */
+export function refusedOption(refusal: number): OptionName | undefined {
+  return optionNames[Math.floor(-refusal / 4096)]
+}
+
+/** Whether a refusal says that the option does not exist there, rather than that it is forbidden. */
+export function isUnsupported(refusal: number): boolean {
+  const { name } = describeErrno(-(-refusal % 4096))
+  return (
+    refusedOption(refusal) !== undefined &&
+    (name === 'ENOPROTOOPT' || name === 'EOPNOTSUPP' || name === 'ENOTSUP')
+  )
+}
+
+/** The typed error for a refusal of the native core: -(errno + 4096 × option). */
+export function refusalError(refusal: number, fd?: number): Error {
+  const errno = -(-refusal % 4096)
+  const field = refusedOption(refusal)
+  if (Math.floor(-refusal / 4096) === NO_OPTION || field === undefined) return descriptorError(errno, fd)
+  const row: OptionRow = optionTable[field]
+  const { name, words } = describeErrno(errno)
+  const details = { field, constant: row.constant, errno, syscall: 'setsockopt' }
+  const what = `${field} (${row.constant})`
+  if (isUnsupported(refusal)) {
+    const needs = row.needs
+      ? `it needs ${row.needs}, and a socket that is not MPTCP`
+      : 'MPTCP sockets do not have it'
+    return new DeadpeerError(
+      'ERR_UNSUPPORTED_OPTION',
+      `This kernel does not have ${what} for this socket: ${words} (${name}); ${needs}. Nothing was changed.`,
+      details,
+    )
+  }
+  return new DeadpeerError(
+    name,
+    `The kernel refused ${what}: ${words} (${name}). Nothing was changed.`,
+    details,
+  )
+}
+
+/** The typed error for a descriptor that cannot be asked at all. */
+export function descriptorError(errno: number, fd?: number): Error {
+  const { name, words } = describeErrno(errno)
+  const which = fd === undefined ? 'The descriptor' : `Descriptor ${fd}`
+  const details = { errno, syscall: 'getsockopt' }
+  switch (name) {
+    case 'EBADF':
+      return new DeadpeerError('ERR_SOCKET_CLOSED', `${which} is not open (${name}).`, details)
+    case 'ENOTSOCK':
+      return new DeadpeerError('ERR_NOT_TCP', `${which} is not a socket (${name}).`, details)
+    case 'ENOPROTOOPT':
+    case 'EOPNOTSUPP':
+    case 'ENOTSUP':
+      return new DeadpeerError('ERR_NOT_TCP', `${which} is a socket, but not a TCP one (${name}).`, details)
+    default:
+      return new DeadpeerError(
+        name,
+        `The kernel will not let this socket be looked at: ${words} (${name}).`,
+        details,
+      )
+  }
+}
+
+let supported: Record<OptionName, boolean> | undefined
+
+/** Which options this kernel takes on a TCP socket, tried once on a socket of our own. */
+export function supportedOptions(): Record<OptionName, boolean> {
+  supported ??= Object.fromEntries(optionNames.map((name) => [name, isSupported(name)])) as Record<
+    OptionName,
+    boolean
+  >
+  return supported
+}
+
+function isSupported(name: OptionName): boolean {
+  const core = nativeCore()
+  if (!core) return false
+  const { kind, max } = optionTable[name]
+  const refusal = core.rehearse(compileOptions(core, { [name]: kind === 'boolean' ? true : max }))
+  // No socket to try it on (EMFILE) says nothing of the option.
+  if (refusal !== 0 && refusedOption(refusal) === undefined) throw refusalError(refusal)
+  return refusal === 0
+}

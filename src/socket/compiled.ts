@@ -1,0 +1,70 @@
+import { type NativeCore, type NativeProfile, nativeCore } from '../kernel/binding.js'
+import { compileOptions, type OptionName, refusalError, supportedOptions } from '../kernel/options.js'
+import { isDefined, type PresetName, profileOf } from './presets.js'
+import { checkProfile, type Profile } from './profile.js'
+
+/** A profile made ready to be written to sockets. */
+export interface Compiled {
+  readonly profile: Profile
+  readonly core: NativeCore
+  readonly native: NativeProfile
+  /** Whether to do without options that the kernel or the socket does not have. */
+  readonly bestEffort: boolean
+  /** Fields left out for that. */
+  readonly skipped: readonly OptionName[]
+}
+
+/** Defined profiles never change, so each is compiled and rehearsed once. */
+const strict = new WeakMap<Profile, Compiled>()
+const lenient = new WeakMap<Profile, Compiled>()
+
+/** Compiles a profile; undefined where there is no native core, and Node's own means must do. */
+export function compile(wanted: Profile | PresetName, bestEffort: boolean): Compiled | undefined {
+  const profile = profileOf(wanted)
+  const cache = bestEffort ? lenient : strict
+  return cache.get(profile) ?? compileAnew(profile, bestEffort, cache)
+}
+
+function compileAnew(
+  given: Profile,
+  bestEffort: boolean,
+  cache: WeakMap<Profile, Compiled>,
+): Compiled | undefined {
+  const profile = checkProfile(given)
+  const core = nativeCore()
+  if (!core) return undefined
+  const skipped = bestEffort ? dropUnsupported(profile) : []
+  const compiled: Compiled = { profile, core, native: compileOptions(core, profile), bestEffort, skipped }
+  if (isDefined(given)) {
+    rehearse(compiled)
+    cache.set(given, compiled)
+  }
+  return compiled
+}
+
+function dropUnsupported(profile: Profile): OptionName[] {
+  const supported = supportedOptions()
+  const skipped = (Object.keys(profile) as OptionName[]).filter((name) => !supported[name])
+  for (const name of skipped) delete profile[name]
+  return skipped
+}
+
+/** The same without one option: what is left to try where a socket lacks it. */
+export function without(compiled: Compiled, name: OptionName): Compiled {
+  const { [name]: _, ...profile } = compiled.profile
+  const { core, bestEffort, skipped } = compiled
+  return { profile, core, bestEffort, native: compileOptions(core, profile), skipped: [...skipped, name] }
+}
+
+const rehearsed = new WeakSet<Compiled>()
+
+/**
+ * Tries a profile on a socket of our own, once. What the kernel refuses it refuses there already, and what it takes
+ * there need not be saved for a roll-back on other sockets.
+ */
+export function rehearse(compiled: Compiled): void {
+  if (rehearsed.has(compiled)) return
+  const refusal = compiled.core.rehearse(compiled.native)
+  if (refusal < 0) throw refusalError(refusal)
+  rehearsed.add(compiled)
+}

@@ -1,0 +1,79 @@
+import { detectionTime, probesUntil } from './detection-time.js'
+import { type PresetName, profileOf } from './presets.js'
+import { checkProfile, type Profile } from './profile.js'
+
+/** Something about a profile that its author may not expect. Match `code`: it is stable. */
+export interface Warning {
+  readonly code:
+    | 'keepalive-off'
+    | 'count-never-reached'
+    | 'user-timeout-outlasts-count'
+    | 'ends-slow-reader'
+    | 'in-flight-unbounded'
+    | 'initial-delay-past-middleboxes'
+  readonly message: string
+}
+
+/** Azure's load balancer and NAT gateway, among the shortest defaults that people meet. */
+const COMMON_IDLE_TIMEOUT = 240_000
+
+/**
+ * What a profile will do that one may not expect, in words.
+ *
+ * @throws as {@link defineProfile} does.
+ * @example
+ * ```ts
+ * explain({ initialDelay: 10_000, interval: 10_000, count: 5, userTimeout: 20_000 })[0].message
+ * // 'userTimeout 20 s ends an idle connection after 1 unanswered probe, at 20 s: count 5 is never reached.'
+ * ```
+ */
+export function explain(profile: Profile | PresetName): Warning[] {
+  const checked = checkProfile(profileOf(profile))
+  const warnings: Warning[] = []
+  const warn = (code: Warning['code'], message: string) => warnings.push({ code, message })
+  const { enable, initialDelay = 7_200_000, interval = 75_000, count = 9, userTimeout = 0 } = checked
+  const { idle, inFlight } = detectionTime(checked)
+
+  if (!enable) {
+    warn(
+      'keepalive-off',
+      'Keepalive is off: a peer that vanishes while nothing is in flight is never noticed.',
+    )
+  } else {
+    if (userTimeout > 0) {
+      const probes = probesUntil(userTimeout, initialDelay, interval)
+      const end = `userTimeout ${time(userTimeout)} ends an idle connection after ${plural(probes)}, at ${time(idle)}`
+      if (probes < count) warn('count-never-reached', `${end}: count ${count} is never reached.`)
+      if (probes > count) warn('user-timeout-outlasts-count', `${end}: count ${count} is ignored.`)
+    }
+    if (initialDelay >= COMMON_IDLE_TIMEOUT) {
+      warn(
+        'initial-delay-past-middleboxes',
+        `initialDelay ${time(initialDelay)} is longer than common load balancers and NATs keep a silent connection ` +
+          '(Azure 4 min, AWS 350 s): it is gone there before the first probe leaves.',
+      )
+    }
+  }
+  if (userTimeout > 0) {
+    warn(
+      'ends-slow-reader',
+      `userTimeout ${time(userTimeout)} also ends a peer that is alive but reads nothing for that long while data waits for it.`,
+    )
+  } else {
+    warn(
+      'in-flight-unbounded',
+      `No userTimeout: keepalive is silent while data is in flight, so a peer that vanishes then is noticed after ${time(inFlight)}.`,
+    )
+  }
+  return warnings
+}
+
+function plural(probes: number): string {
+  return probes === 1 ? '1 unanswered probe' : `${probes} unanswered probes`
+}
+
+function time(ms: number): string {
+  if (ms < 1000) return `${ms} ms`
+  if (ms < 120_000) return `${+(ms / 1000).toFixed(1)} s`
+  return `${+(ms / 60_000).toFixed(1)} min`
+}

@@ -1,0 +1,93 @@
+import { InvalidTypeError } from '../errors.js'
+import { checkProfile, type Profile } from './profile.js'
+
+const defined = new WeakSet<object>()
+
+/** Whether a profile came out of {@link defineProfile}: checked once, and never to change. */
+export function isDefined(profile: object): boolean {
+  return defined.has(profile)
+}
+
+/**
+ * Checks a profile once and freezes it. Tuning with a defined profile is faster than with a literal: it is
+ * neither checked nor tried again.
+ *
+ * @throws {@link InvalidTypeError} for an unknown field or a value of the wrong type.
+ * @throws {@link OutOfRangeError} for a value outside its range, or one the kernel cannot hold exactly.
+ * @example
+ * ```ts
+ * const backend = defineProfile({ initialDelay: 20_000, interval: 5_000, count: 4, userTimeout: 40_000 })
+ * for (const socket of pool) tune(socket, backend)
+ * ```
+ */
+export function defineProfile<const P extends Profile>(profile: P): Readonly<P & { enable: boolean }>
+export function defineProfile(profile: Profile): Readonly<Profile>
+export function defineProfile(profile: Profile): Readonly<Profile> {
+  const frozen = Object.freeze(checkProfile(profile))
+  defined.add(frozen)
+  return frozen
+}
+
+/**
+ * Profiles for common paths. Each `userTimeout` equals `initialDelay + interval × count`, so that a death is noticed
+ * as fast with data in flight as without, and every probe gets its chance; `patient` has none.
+ *
+ * | preset | idle peer gone after | with data in flight | for |
+ * |---|---|---|---|
+ * | `lan` | 6 s | 6.4 s | one rack or switch; sidecars; a few hundred connections |
+ * | `datacenter` | 30 s | 30.4 s | services and databases of one region |
+ * | `cloud` | 60 s | 60.4 s | through load balancers and NAT that forget after 60 s or more |
+ * | `mobile` | 4 min | 4 min | phones behind carrier NAT: few wake-ups, survives minutes in a tunnel |
+ * | `patient` | 3 min | 15 min | peers that may stop reading for long and must not be cut off |
+ */
+export const profiles = Object.freeze({
+  /** Idle death in 6 s, with data in flight in 6.4 s. */
+  lan: defineProfile({ enable: true, initialDelay: 3_000, interval: 1_000, count: 3, userTimeout: 6_000 }),
+  /** Idle death in 30 s, with data in flight in 30.4 s. */
+  datacenter: defineProfile({
+    enable: true,
+    initialDelay: 15_000,
+    interval: 5_000,
+    count: 3,
+    userTimeout: 30_000,
+  }),
+  /** Idle death in 60 s, with data in flight in 60.4 s. A probe, and one more if it is lost, within any 60 s. */
+  cloud: defineProfile({
+    enable: true,
+    initialDelay: 30_000,
+    interval: 10_000,
+    count: 3,
+    userTimeout: 60_000,
+  }),
+  /** Idle death in 4 minutes, with data in flight in as much. One probe in two minutes lets a radio sleep. */
+  mobile: defineProfile({
+    enable: true,
+    initialDelay: 120_000,
+    interval: 20_000,
+    count: 6,
+    userTimeout: 240_000,
+  }),
+  /**
+   * Idle death in 3 minutes. No `userTimeout`, since that also ends a peer that is alive and slow to read; so
+   * a death with data in flight is noticed by the kernel's retransmissions alone, after 15 minutes or more.
+   */
+  patient: defineProfile({ enable: true, initialDelay: 60_000, interval: 15_000, count: 8 }),
+})
+
+export type PresetName = keyof typeof profiles
+
+/** A preset by its name, or the profile itself. */
+export function profileOf(profile: Profile | PresetName): Profile {
+  if (typeof profile !== 'string') return profile
+  if (Object.hasOwn(profiles, profile)) return profiles[profile]
+  throw new InvalidTypeError(
+    `There is no preset '${profile}'. There are: ${Object.keys(profiles).join(', ')}.`,
+    {
+      field: 'profile',
+    },
+  )
+}
+
+export function isPreset(profile: Profile | PresetName): boolean {
+  return typeof profile === 'string' || Object.values<Profile>(profiles).includes(profile)
+}

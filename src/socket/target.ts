@@ -1,0 +1,98 @@
+import net from 'node:net'
+import { DeadpeerError, InvalidTypeError } from '../errors.js'
+
+/**
+ * One connection, however one holds it: a `net.Socket` or `tls.TLSSocket`; whatever has one as `socket`
+ * (`ClientRequest`, `IncomingMessage`, `ServerResponse`, `Http2Session`) or as `_socket` (a `ws` WebSocket); or the
+ * number of a file descriptor that the caller owns.
+ */
+export type Target =
+  | net.Socket
+  | { readonly socket: net.Socket | null | undefined }
+  | { readonly _socket: net.Socket | null | undefined }
+  | number
+
+/** What Node keeps under a socket or server. Node has no public way to a descriptor. */
+export interface Handle {
+  readonly fd?: number
+}
+
+interface WithHandle {
+  _handle: Handle | null | undefined
+}
+
+/** The stream's handle, which stands for one descriptor for as long as it exists. */
+export function handleOf(owner: net.Socket | net.Server): Handle | undefined {
+  return (owner as unknown as WithHandle)._handle ?? undefined
+}
+
+/** The socket that a target holds. */
+export function socketOf(target: Exclude<Target, number>): net.Socket {
+  if (target instanceof net.Socket) return target
+  if (typeof target === 'object' && target !== null) {
+    for (const key of ['socket', '_socket'] as const) {
+      if (!(key in target)) continue
+      const socket: unknown = (target as Record<string, unknown>)[key]
+      if (socket instanceof net.Socket) return socket
+      if (socket === null || socket === undefined) {
+        throw new DeadpeerError(
+          'ERR_SOCKET_CLOSED',
+          `This ${nameOf(target)} has no socket: not yet (wait for its 'socket' or 'open' event), or no more.`,
+        )
+      }
+    }
+  }
+  throw new InvalidTypeError(
+    `The target is ${nameOf(target)}; it must be a net.Socket, an object that has one as socket or _socket, ` +
+      'or a file descriptor.',
+    { field: 'target' },
+  )
+}
+
+/** A socket's descriptor, or -1 where it has none (yet). */
+export function descriptorOf(socket: net.Socket): number {
+  return handleOf(socket)?.fd ?? -1
+}
+
+/** Whether a socket without a descriptor may still get one. */
+export function mayConnect(socket: net.Socket): boolean {
+  return socket.connecting || (!socket.destroyed && handleOf(socket) === undefined)
+}
+
+/** A target's descriptor, now. */
+export function requireDescriptor(target: Target): number {
+  if (typeof target === 'number') return checkDescriptor(target)
+  const socket = socketOf(target)
+  const fd = descriptorOf(socket)
+  if (fd >= 0) return fd
+  throw noDescriptor(socket)
+}
+
+export function checkDescriptor(fd: number): number {
+  if (Number.isInteger(fd) && fd >= 0 && fd <= 0x7fffffff) return fd
+  throw new InvalidTypeError(`${fd} is no file descriptor; that is a whole number from 0.`, {
+    field: 'target',
+  })
+}
+
+/** Why a socket has no descriptor. */
+export function noDescriptor(socket: net.Socket): DeadpeerError {
+  if (socket.destroyed) return new DeadpeerError('ERR_SOCKET_CLOSED', 'The socket is closed.')
+  if (mayConnect(socket)) {
+    return new DeadpeerError(
+      'ERR_SOCKET_CLOSED',
+      "The socket is not connected yet; wait for its 'connect' event.",
+    )
+  }
+  // A TLS connection over a stream that is no socket, or a runtime that does not show descriptors (Deno).
+  return new DeadpeerError(
+    'ERR_NOT_TCP',
+    'The socket has no descriptor of its own: there is no TCP connection under it.',
+  )
+}
+
+function nameOf(value: unknown): string {
+  if (value === null) return 'null'
+  if (typeof value !== 'object') return typeof value
+  return value.constructor?.name ?? 'object'
+}

@@ -1,0 +1,61 @@
+import type net from 'node:net'
+import { DeadpeerError } from '../errors.js'
+import { missingReason } from '../kernel/binding.js'
+import { type OptionName, optionTable } from '../kernel/options.js'
+import type { Profile } from './profile.js'
+
+/** `setKeepAlive({ … })` with interval and count: Node 24.19 and 26.4 brought it. */
+function nodeSetsAllThree(): boolean {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  return major > 26 || (major === 26 && minor >= 4) || (major === 24 && minor >= 19)
+}
+
+const always: readonly OptionName[] = ['enable', 'initialDelay']
+const newer: readonly OptionName[] = ['interval', 'count']
+
+/** What Node's own `setKeepAlive` can do of a profile. */
+export function nodeCan(name: OptionName): boolean {
+  return always.includes(name) || (newer.includes(name) && nodeSetsAllThree())
+}
+
+let warned = false
+
+/**
+ * Checks what Node can do of a profile where there is no native core. What it cannot is an error where it was asked
+ * for by hand; for a preset, or with `bestEffort`, it is left out, with one warning in the life of the process.
+ */
+export function checkForNode(profile: Profile, bestEffort: boolean): void {
+  const missing = (Object.keys(profile) as OptionName[]).filter((name) => !nodeCan(name))
+  const [field] = missing
+  if (field === undefined) return
+  if (!bestEffort) {
+    throw new DeadpeerError(
+      'ERR_UNSUPPORTED_OPTION',
+      `${field} (${optionTable[field].constant}) needs the native core: ${missingReason()}. ` +
+        "Node's own setKeepAlive does not have it; { bestEffort: true } does without. Nothing was changed.",
+      { field, constant: optionTable[field].constant },
+    )
+  }
+  if (warned) return
+  warned = true
+  process.emitWarning(
+    `deadpeer has no native core here: ${missingReason()}. It tunes with Node's own setKeepAlive, without ${missing.join(', ')}.`,
+    { code: 'DEADPEER_NO_NATIVE_CORE' },
+  )
+}
+
+/** Tunes by Node's own means. Node keeps it for later where the socket is not connected yet. */
+export function tuneWithNode(socket: net.Socket, { enable, initialDelay, interval, count }: Profile): void {
+  if (enable === undefined) return
+  if (nodeSetsAllThree()) {
+    const options = { enable, ...defined({ initialDelay, interval, count }) }
+    // @types/node describes the older form alone.
+    ;(socket.setKeepAlive as unknown as (options: object) => void)(options)
+  } else {
+    socket.setKeepAlive(enable, initialDelay ?? 0)
+  }
+}
+
+function defined(values: object): object {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
+}

@@ -1,0 +1,1 @@
+export { type BlackHole, blackHole } from './black-hole.js'

@@ -1,0 +1,227 @@
+import net from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { DeadpeerError } from './errors.js'
+import { missingReason } from './kernel/binding.js'
+import { type OptionName, refusalError } from './kernel/options.js'
+import { type Compiled, compile, rehearse, without } from './socket/compiled.js'
+import { whenConnecting } from './socket/connecting.js'
+import { lastHeard, noteHeard } from './socket/heard.js'
+import { turnToFire } from './socket/pace.js'
+import { isPreset, type PresetName, profileOf } from './socket/presets.js'
+import { checkProfile, type Profile } from './socket/profile.js'
+import { tuneServer } from './socket/server.js'
+import { applyAndSettle, supersede } from './socket/settle.js'
+import {
+  checkDescriptor,
+  descriptorOf,
+  type Handle,
+  handleOf,
+  mayConnect,
+  noDescriptor,
+  socketOf,
+  type Target,
+} from './socket/target.js'
+import { checkForNode, tuneWithNode } from './socket/with-node.js'
+
+export interface TuneOptions {
+  /** Do without options that this kernel, socket or platform does not have. Default: `false`, an error. */
+  bestEffort?: boolean
+}
+
+/** What became of one target of {@link tuneAll}. All empty: everything is set. */
+export interface TuneResult {
+  /** Why nothing of it was set. */
+  readonly error?: Error
+  /** What waits until the peer has been heard, since it could end the connection as it is; or until it is connected. */
+  readonly pending?: Profile
+  /** What was left out by `bestEffort`. */
+  readonly skipped?: readonly OptionName[]
+}
+
+const DONE: TuneResult = Object.freeze({})
+
+/**
+ * Sets keepalive options, all or none.
+ *
+ * - **A connection** is set at once; one that is still connecting as soon as it has a descriptor, at each attempt
+ *   (Happy Eyeballs opens several) and when it is connected; a refusal destroys it then with that error.
+ * - **A server**: set is what it listens on, at once and at every later `'listening'`. Accepted connections
+ *   inherit it in the kernel, at no cost. Connections that are waiting to be accepted keep what they had. In a
+ *   `cluster` worker, and with Node's `keepAlive: true`, each connection is set as it is accepted.
+ *
+ * Tuning never kills: a value that could end a connection that has long been silent is written once the peer has
+ * been heard; {@link inspect} shows it as `pending` until then.
+ *
+ * @param profile a {@link Profile}, or the name of one of {@link profiles}.
+ * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE` for a bad
+ * profile; {@link DeadpeerError} `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`, `ERR_UNSUPPORTED_OPTION`, or the errno where a
+ * sandbox forbids it. Nothing is changed then: options set before the refused one go back to what they were. One that
+ * followed the system's default is pinned to the value it had; Linux cannot un-set it.
+ * @example
+ * ```ts
+ * tune(server, 'cloud')
+ * tune(socket, { initialDelay: 10_000, interval: 2_000, count: 3, userTimeout: 16_000 })
+ * ```
+ */
+export function tune(
+  target: Target | net.Server,
+  profile: Profile | PresetName,
+  options: TuneOptions = {},
+): void {
+  const compiled = compile(profile, options.bestEffort === true)
+  if (!compiled) tuneByNode(target, profile, options)
+  else if (target instanceof net.Server) tuneListening(target, compiled)
+  else tuneTarget(target, compiled)
+}
+
+/**
+ * Sets the same options on many connections, in order, one result each. One that fails does not hold up the
+ * others. Runs in slices that leave the event loop free, and paces those writes that make the kernel send a probe: a
+ * burst of thousands would be dropped on the way, and the peers look dead.
+ *
+ * @throws (rejects) for a bad profile, as {@link tune} does; never for a bad target.
+ * @example
+ * ```ts
+ * const results = await tuneAll(pool, 'datacenter')
+ * const failed = results.filter((result) => result.error)
+ * ```
+ */
+export async function tuneAll(
+  targets: Iterable<Target>,
+  profile: Profile | PresetName,
+  options: TuneOptions = {},
+): Promise<TuneResult[]> {
+  const list = [...targets]
+  const compiled = compile(profile, options.bestEffort === true)
+  if (!compiled) return list.map((target) => resultOf(() => tuneByNode(target, profile, options)))
+  rehearse(compiled)
+  const results: TuneResult[] = []
+  for (let start = 0; start < list.length; start += SLICE) {
+    if (start > 0) await nextTurn()
+    await tuneSlice(list.slice(start, start + SLICE), compiled, results)
+  }
+  return results
+}
+
+/** A write takes about 1.5 µs a connection: a slice is less than a millisecond. */
+const SLICE = 512
+
+async function tuneSlice(targets: Target[], compiled: Compiled, results: TuneResult[]): Promise<void> {
+  const { core, native } = compiled
+  const count = targets.length
+  const handles = new Array<Handle | undefined>(count)
+  const fds = new Int32Array(count)
+  const codes = new Float64Array(count)
+  for (let i = 0; i < count; i++) {
+    const target = targets[i]!
+    const handle = connectedHandle(target)
+    handles[i] = handle
+    fds[i] = handle ? handle.fd! : typeof target === 'number' && Number.isInteger(target) ? target : -1
+    codes[i] = lastHeard(handle)
+  }
+  core.tuneMany(fds, native, codes)
+  for (let i = 0; i < count; i++) {
+    const code = codes[i]!
+    if (code >= 0) {
+      results.push(succeeded(compiled, fds[i]!, handles[i], code))
+      continue
+    }
+    if (code === core.HELD) await turnToFire()
+    results.push(resultOf(() => tuneTarget(targets[i]!, compiled, true)))
+  }
+}
+
+/** The handle of a target that is connected, without complaint about others. */
+function connectedHandle(target: Target): Handle | undefined {
+  if (typeof target === 'number') return undefined
+  const socket = target instanceof net.Socket ? target : tryOr(() => socketOf(target), undefined)
+  if (socket === undefined || socket.connecting) return undefined
+  const handle = handleOf(socket)
+  return handle?.fd === undefined ? undefined : handle
+}
+
+function tuneTarget(target: Target, compiled: Compiled, hasTurn = false): TuneResult {
+  if (typeof target === 'number') return tuneDescriptor(checkDescriptor(target), compiled, undefined, hasTurn)
+  const socket = socketOf(target)
+  if (socket.connecting || mayConnect(socket)) {
+    whenConnecting(socket, (fd) => tuneDescriptor(fd, compiled))
+    return { pending: compiled.profile }
+  }
+  const fd = descriptorOf(socket)
+  if (fd < 0) throw noDescriptor(socket)
+  return tuneDescriptor(fd, compiled, handleOf(socket), hasTurn)
+}
+
+function tuneDescriptor(fd: number, compiled: Compiled, handle?: Handle, hasTurn = false): TuneResult {
+  const { core, native, profile, skipped } = compiled
+  const code = core.tune(fd, native, lastHeard(handle))
+  if (code >= 0) return succeeded(compiled, fd, handle, code)
+  try {
+    if (code !== core.HELD) throw refusalError(code, fd)
+    const pending = applyAndSettle(core, fd, profile, hasTurn)
+    return {
+      ...(Object.keys(pending).length > 0 && { pending }),
+      ...(skipped.length > 0 && { skipped }),
+    }
+  } catch (error) {
+    const field = lackedOption(error)
+    if (!compiled.bestEffort || field === undefined) throw error
+    return tuneDescriptor(fd, without(compiled, field), handle, hasTurn)
+  }
+}
+
+function succeeded(compiled: Compiled, fd: number, handle: Handle | undefined, heardAt: number): TuneResult {
+  noteHeard(handle, heardAt)
+  supersede(compiled.core, fd, compiled.profile)
+  return compiled.skipped.length > 0 ? { skipped: compiled.skipped } : DONE
+}
+
+/** The option that this socket does not have, though the kernel has it for others (MPTCP). */
+function lackedOption(error: unknown): OptionName | undefined {
+  if (!(error instanceof DeadpeerError) || error.code !== 'ERR_UNSUPPORTED_OPTION') return undefined
+  return error.field as OptionName | undefined
+}
+
+function tuneListening(server: net.Server, compiled: Compiled): void {
+  // Also where no descriptor will ever be set: a refusal is thrown here and now.
+  rehearse(compiled)
+  tuneServer(server, {
+    listener: (fd) => tuneDescriptor(fd, compiled),
+    connection: (socket) => tuneTarget(socket, compiled),
+  })
+}
+
+/** Where there is no native core. A descriptor's number is of no use to Node's own means. */
+function tuneByNode(target: Target | net.Server, wanted: Profile | PresetName, options: TuneOptions): TuneResult {
+  const profile = checkProfile(profileOf(wanted))
+  const server = target instanceof net.Server
+  const socket = server || typeof target === 'number' ? undefined : socketOf(target)
+  if (!server && socket === undefined) {
+    throw new DeadpeerError(
+      'ERR_UNSUPPORTED_PLATFORM',
+      `A bare descriptor needs the native core: ${missingReason()}. Pass the socket.`,
+    )
+  }
+  if (socket?.destroyed) throw noDescriptor(socket)
+  checkForNode(profile, options.bestEffort === true || isPreset(wanted))
+  if (socket) tuneWithNode(socket, profile)
+  else if (server)
+    target.prependListener('connection', (accepted: net.Socket) => tuneWithNode(accepted, profile))
+  return DONE
+}
+
+function resultOf(run: () => TuneResult): TuneResult {
+  try {
+    return run()
+  } catch (error) {
+    return { error: error as Error }
+  }
+}
+
+function tryOr<T, F>(run: () => T, fallback: F): T | F {
+  try {
+    return run()
+  } catch {
+    return fallback
+  }
+}
