@@ -1,3 +1,4 @@
+import { OutOfRangeError } from '../errors.js'
 import { type PresetName, profileOf } from './presets.js'
 import { checkProfile, type Profile } from './profile.js'
 
@@ -42,8 +43,12 @@ const RTO_MIN = 200
  * ```
  */
 export function detectionTime(profile: Profile | PresetName, options: { rtt?: number } = {}): DetectionTime {
+  const { rtt = 0 } = options
+  if (!Number.isFinite(rtt) || rtt < 0) {
+    throw new OutOfRangeError(`rtt is ${rtt}; it must be a number of ms from 0.`, { field: 'rtt' })
+  }
   const settings = { ...systemDefaults, ...checkProfile(profileOf(profile)) }
-  return { idle: idleDetection(settings), inFlight: inFlightDetection(settings, options.rtt ?? 0) }
+  return { idle: idleDetection(settings), inFlight: inFlightDetection(settings, rtt) }
 }
 
 function idleDetection({

@@ -1,0 +1,10 @@
+{
+  "targets": [
+    {
+      "target_name": "reference",
+      "sources": ["reference.c"],
+      "defines": ["NAPI_VERSION=8"],
+      "cflags": ["-O3", "-Wall", "-Wextra", "-Werror"]
+    }
+  ]
+}

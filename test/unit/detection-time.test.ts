@@ -1,0 +1,69 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { detectionTime, type Profile, profiles } from '../../src/index.js'
+
+const seconds = (idle: number, interval: number, count: number, userTimeout?: number): Profile => ({
+  initialDelay: idle * 1000,
+  interval: interval * 1000,
+  count,
+  ...(userTimeout !== undefined && { userTimeout }),
+})
+
+describe('idle detection', () => {
+  it.each([
+    [seconds(1, 1, 3), 4_000],
+    [seconds(2, 1, 1), 3_000],
+    [seconds(20, 5, 1), 25_000],
+    [seconds(1, 1, 3, 6_000), 6_000],
+    [seconds(1, 1, 3, 2_500), 3_000],
+    [seconds(1, 1, 3, 500), 2_000],
+    [seconds(1, 3, 2, 1_500), 4_000],
+    [seconds(1, 11, 111, 33_500), 34_000],
+    [{ enable: true }, 7_200_000 + 9 * 75_000],
+    [{ enable: false, ...seconds(1, 1, 1) }, Number.POSITIVE_INFINITY],
+    [{ userTimeout: 5_000 }, Number.POSITIVE_INFINITY],
+    [{}, Number.POSITIVE_INFINITY],
+  ])('%o: %d ms', (profile, expected) => {
+    expect(detectionTime(profile as Profile).idle).toBe(expected)
+  })
+
+  it('needs at least one unanswered probe, and no more than userTimeout asks for', () => {
+    const whole = fc.integer({ min: 1, max: 600 })
+    fc.assert(
+      fc.property(whole, whole, whole, fc.integer({ min: 1, max: 2_000_000 }), (idle, interval, count, userTimeout) => {
+        const { idle: found } = detectionTime(seconds(idle, interval, Math.min(count, 127), userTimeout))
+        expect(found).toBeGreaterThanOrEqual((idle + interval) * 1000)
+        expect(found).toBeGreaterThanOrEqual(userTimeout)
+        expect(found - interval * 1000).toBeLessThan(Math.max(userTimeout, (idle + interval) * 1000))
+        expect((found - idle * 1000) % (interval * 1000)).toBe(0)
+      }),
+    )
+  })
+})
+
+describe('detection with data in flight', () => {
+  it.each([
+    [{ userTimeout: 100 }, 500],
+    [{ userTimeout: 5_000 }, 5_400],
+    [{}, 924_600 + 400],
+    [{ rtoMax: 1_000 }, 14_400 + 400],
+    [{ rtoMax: 120_000 }, 924_600 + 400],
+    [{ rtoMax: 1_000, userTimeout: 30_000 }, 30_400],
+  ])('%o: %d ms', (profile, expected) => {
+    expect(detectionTime(profile).inFlight).toBe(expected)
+  })
+
+  it('waits for the first retransmission, which the round trip delays', () => {
+    const { inFlight } = detectionTime('lan', { rtt: 150 })
+    expect(inFlight).toBe(profiles.lan.userTimeout + 2 * 350)
+  })
+})
+
+it('takes presets by name, and refuses unknown ones', () => {
+  expect(detectionTime('cloud')).toEqual(detectionTime(profiles.cloud))
+  expect(() => detectionTime('clown' as never)).toThrow(/no preset 'clown'/)
+})
+
+it.each([-1, Number.NaN, '5', Number.POSITIVE_INFINITY])('refuses a round trip of %s', (rtt) => {
+  expect(() => detectionTime('lan', { rtt: rtt as number })).toThrow(/rtt/)
+})

@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    // Deaths take seconds by their nature; those of one file are waited for together.
+    testTimeout: 40_000,
+    hookTimeout: 40_000,
+    pool: 'forks',
+    maxWorkers: 2,
+  },
+})
