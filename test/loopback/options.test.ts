@@ -1,5 +1,5 @@
-import { once } from 'node:events'
 import dgram from 'node:dgram'
+import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
@@ -60,12 +60,20 @@ describe.each(Object.entries(connections))('%s', (_, open) => {
     tune(socket, { initialDelay: 10_000, userTimeout: 20_000, failOnIcmp: true })
     const before = inspect(socket).profile
     const row: OptionRow = optionTable[name]
-    const bad = row.kind === 'boolean' ? ['yes', 1, null] : [row.min - row.unit, row.max + row.unit, '5', null, Number.NaN]
+    const bad =
+      row.kind === 'boolean'
+        ? ['yes', 1, null]
+        : [row.min - row.unit, row.max + row.unit, '5', null, Number.NaN]
     for (const value of bad) {
       // With others beside it that are good, none of which may be set.
       const profile = { initialDelay: 20_000, interval: 2_000, rtoMax: 5_000, [name]: value } as Profile
-      const code = typeof value === 'number' && row.kind !== 'boolean' ? 'ERR_OUT_OF_RANGE' : 'ERR_INVALID_ARG_TYPE'
-      expect(refusalOf(() => tune(socket, profile))).toMatchObject({ code, field: name, constant: row.constant })
+      const code =
+        typeof value === 'number' && row.kind !== 'boolean' ? 'ERR_OUT_OF_RANGE' : 'ERR_INVALID_ARG_TYPE'
+      expect(refusalOf(() => tune(socket, profile))).toMatchObject({
+        code,
+        field: name,
+        constant: row.constant,
+      })
       expect(inspect(socket).profile).toEqual(before)
     }
   })
@@ -86,7 +94,9 @@ describe('the table of options', () => {
     const row: OptionRow = optionTable[name]
     for (const value of [row.min - 1, row.max === 2 ** 31 - 1 ? row.min - 2 : row.max + 1]) {
       const numbers = new Int32Array(optionNames.length).fill(value)
-      expect(core.compile(1 << optionNames.indexOf(name), numbers)).toBe(-(22 + 4096 * optionNames.indexOf(name)))
+      expect(core.compile(1 << optionNames.indexOf(name), numbers)).toBe(
+        -(22 + 4096 * optionNames.indexOf(name)),
+      )
     }
   })
 })
@@ -108,7 +118,13 @@ describe('what is no open TCP socket', () => {
     const socket = net.connect(path)
     await once(socket, 'connect')
     finish(() => [socket.destroy(), server.close()])
-    for (const profile of ['lan', 'patient', { enable: true }, { synCount: 3 }, { failOnIcmp: true }] as const) {
+    for (const profile of [
+      'lan',
+      'patient',
+      { enable: true },
+      { synCount: 3 },
+      { failOnIcmp: true },
+    ] as const) {
       expect(refusalOf(() => tune(socket, profile))).toMatchObject({ code: 'ERR_NOT_TCP' })
       expect(refusalOf(() => tune(server, profile))).toMatchObject({ code: 'ERR_NOT_TCP' })
     }
@@ -138,13 +154,27 @@ describe('what is no open TCP socket', () => {
     expect(refusalOf(() => inspect(19_999))).toMatchObject({ code: 'ERR_SOCKET_CLOSED', errno: -9 })
   })
 
-  it.each([[-1], [1.5], [Number.NaN], [2 ** 31], [undefined], [null], ['3'], [{}], [() => {}], [Symbol('s')]])(
-    '%s is no target: ERR_INVALID_ARG_TYPE',
-    (target) => {
-      expect(refusalOf(() => tune(target as never, 'lan'))).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE', field: 'target' })
-      expect(refusalOf(() => inspect(target as never))).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE', field: 'target' })
-    },
-  )
+  it.each([
+    [-1],
+    [1.5],
+    [Number.NaN],
+    [2 ** 31],
+    [undefined],
+    [null],
+    ['3'],
+    [{}],
+    [() => {}],
+    [Symbol('s')],
+  ])('%s is no target: ERR_INVALID_ARG_TYPE', (target) => {
+    expect(refusalOf(() => tune(target as never, 'lan'))).toMatchObject({
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'target',
+    })
+    expect(refusalOf(() => inspect(target as never))).toMatchObject({
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'target',
+    })
+  })
 })
 
 async function connectTls() {
@@ -152,10 +182,10 @@ async function connectTls() {
   const server = tls.createServer({ key, cert })
   const port = await listen(server)
   const client = tls.connect({ port, host: '127.0.0.1', ca: cert, checkServerIdentity: () => undefined })
-  const [[accepted]] = (await Promise.all([once(server, 'secureConnection'), once(client, 'secureConnect')])) as [
-    [tls.TLSSocket],
-    unknown,
-  ]
+  const [[accepted]] = (await Promise.all([
+    once(server, 'secureConnection'),
+    once(client, 'secureConnect'),
+  ])) as [[tls.TLSSocket], unknown]
   finish(() => [client.destroy(), accepted.destroy(), server.close()])
   return { client, accepted }
 }

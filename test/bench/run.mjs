@@ -1,0 +1,31 @@
+import { closeConnections } from './harness/loopback.mjs'
+import { machine, machineLine } from './harness/machine.mjs'
+import { printTable, writeJson } from './harness/report.mjs'
+import { measureRow } from './harness/row.mjs'
+import { rows as importRows } from './import.mjs'
+import { rows as tuneRows } from './tune.mjs'
+import { rows as tuneServerRows } from './tune-server.mjs'
+
+// node test/bench/run.mjs [part of a row's name]
+// Rows that fall short are printed as they are; only a row that breaks is a failure.
+
+const filter = process.argv[2] ?? ''
+const rows = [...tuneRows, ...tuneServerRows, ...importRows].filter(({ name }) => name.includes(filter))
+if (rows.length === 0) throw new Error(`No row has '${filter}' in its name.`)
+
+const results = []
+for (const row of rows) {
+  console.error(`… ${row.name}`)
+  results.push(await measureRow(row))
+}
+await closeConnections()
+
+console.error()
+printTable(results)
+console.log(`\n${machineLine()}`)
+writeJson(machine, results)
+
+for (const { name, error } of results.filter((result) => result.error)) {
+  console.error(`\n${name}:`, error)
+  process.exitCode = 1
+}

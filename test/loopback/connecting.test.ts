@@ -1,0 +1,143 @@
+import { once } from 'node:events'
+import net from 'node:net'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { defineProfile, inspect, profiles, tune, tuneAll } from '../../src/index.js'
+import { listen } from './connections.js'
+
+async function echoServer(host = '127.0.0.1') {
+  const server = net.createServer((peer) => peer.on('error', () => {}))
+  const port = await listen(server, host)
+  onTestFinished(() => void server.close())
+  return port
+}
+
+describe('before connect', () => {
+  it('a socket that has not begun to connect is tuned once it has', async () => {
+    const port = await echoServer()
+    const socket = new net.Socket()
+    tune(socket, 'lan')
+    socket.connect(port, '127.0.0.1')
+    await once(socket, 'connect')
+    expect(inspect(socket).profile).toMatchObject(profiles.lan)
+    socket.destroy()
+  })
+
+  it("is in force by the program's own 'connect' listeners", async () => {
+    const port = await echoServer()
+    const socket = net.connect(port, '127.0.0.1')
+    const seen = new Promise((resolve) => socket.on('connect', () => resolve(inspect(socket).profile)))
+    tune(socket, 'lan')
+    expect(await seen).toMatchObject(profiles.lan)
+    socket.destroy()
+  })
+
+  it('is in force on the descriptor while the handshake goes on', async () => {
+    const port = await echoServer()
+    const socket = net.connect(port, '127.0.0.1')
+    tune(socket, { synCount: 3 })
+    await once(socket, 'connectionAttempt')
+    expect(socket.connecting).toBe(true)
+    expect(inspect(socket).profile.synCount).toBe(3)
+    await once(socket, 'connect')
+    socket.destroy()
+  })
+
+  it('a name to be resolved first', async () => {
+    const port = await echoServer()
+    const socket = net.connect({ port, host: 'localhost', family: 4 })
+    tune(socket, 'cloud')
+    await once(socket, 'connect')
+    expect(inspect(socket).profile).toMatchObject(profiles.cloud)
+    socket.destroy()
+  })
+
+  it('several tunes add up, the later over the earlier', async () => {
+    const port = await echoServer()
+    const socket = new net.Socket()
+    tune(socket, { initialDelay: 5_000, interval: 2_000 })
+    tune(socket, { interval: 3_000, synCount: 4 })
+    socket.connect(port, '127.0.0.1')
+    await once(socket, 'connect')
+    expect(inspect(socket).profile).toMatchObject({ initialDelay: 5_000, interval: 3_000, synCount: 4 })
+    socket.destroy()
+  })
+
+  it('Happy Eyeballs: the attempt that wins is tuned, though an earlier one was', async () => {
+    const port = await echoServer()
+    // Nothing listens on ::1 at that port, so the first attempt fails and the second has another descriptor.
+    const lookup: net.LookupFunction = (_name, _options, callback) =>
+      setImmediate(callback, null, [
+        { address: '::1', family: 6 },
+        { address: '127.0.0.1', family: 4 },
+      ])
+    const socket = net.connect({ port, host: 'two-addresses', lookup, autoSelectFamily: true })
+    const attempts: string[] = []
+    socket.on('connectionAttempt', (address: string) => attempts.push(address))
+    tune(socket, 'lan')
+    await once(socket, 'connect')
+    expect(attempts).toEqual(['::1', '127.0.0.1'])
+    expect(inspect(socket).profile).toMatchObject(profiles.lan)
+    socket.destroy()
+  })
+
+  it('leaves no listener behind', async () => {
+    const port = await echoServer()
+    const socket = net.connect(port, '127.0.0.1')
+    const before = socket.eventNames().map((name) => [name, socket.listenerCount(name)])
+    for (let i = 0; i < 20; i++) tune(socket, 'lan')
+    await once(socket, 'connect')
+    const after = socket.eventNames().map((name) => [name, socket.listenerCount(name)])
+    expect(after).toEqual(before)
+    socket.destroy()
+  })
+
+  it('a refusal destroys the socket with that error', async () => {
+    const server = net.createServer().listen('\0deadpeer-connecting-test')
+    await once(server, 'listening')
+    const socket = new net.Socket()
+    tune(socket, 'lan')
+    socket.connect('\0deadpeer-connecting-test')
+    const [error] = await once(socket, 'error')
+    expect(error).toMatchObject({ code: 'ERR_NOT_TCP' })
+    expect(socket.destroyed).toBe(true)
+    server.close()
+  })
+
+  it('a connection that fails by itself keeps its own error', async () => {
+    const server = net.createServer()
+    const port = await listen(server)
+    await new Promise((resolve) => server.close(resolve))
+    const socket = net.connect(port, '127.0.0.1')
+    tune(socket, 'lan')
+    const [error] = await once(socket, 'error')
+    expect(error).toMatchObject({ code: 'ECONNREFUSED' })
+  })
+
+  it('a socket that is used again is its own affair: tuned once, for one connection', async () => {
+    const port = await echoServer()
+    const socket = new net.Socket()
+    tune(socket, 'lan')
+    socket.connect(port, '127.0.0.1')
+    await once(socket, 'connect')
+    socket.destroy()
+    await once(socket, 'close')
+    socket.connect(port, '127.0.0.1')
+    await once(socket, 'connect')
+    expect(inspect(socket).profile.enable).toBe(false)
+    socket.destroy()
+  })
+
+  it('tuneAll says that a connecting socket is pending', async () => {
+    const port = await echoServer()
+    const socket = net.connect(port, '127.0.0.1')
+    const profile = defineProfile({ initialDelay: 9_000 })
+    expect(await tuneAll([socket], profile)).toEqual([{ pending: { enable: true, initialDelay: 9_000 } }])
+    await once(socket, 'connect')
+    expect(inspect(socket).profile).toMatchObject(profile)
+    socket.destroy()
+  })
+
+  it('inspect says what to wait for', () => {
+    expect(() => inspect(new net.Socket())).toThrow(/not connected yet; wait for its 'connect' event/)
+  })
+})

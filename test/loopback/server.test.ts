@@ -1,0 +1,166 @@
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import http from 'node:http'
+import net from 'node:net'
+import tls from 'node:tls'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { inspect, type Profile, profiles, tune } from '../../src/index.js'
+import { certificate } from './certificate.js'
+import { listen } from './connections.js'
+
+const everyOption: Profile = { ...profiles.lan, synCount: 3, rtoMax: 5_000, failOnIcmp: true }
+
+/** What the kernel has for a connection as the server accepts it. */
+async function acceptedProfile(server: net.Server, port: number, host = '127.0.0.1'): Promise<Profile> {
+  const accepting = once(server, 'connection') as Promise<[net.Socket]>
+  const client = net.connect(port, host)
+  client.on('error', () => {})
+  const [peer] = await accepting
+  peer.on('error', () => {})
+  const { profile } = inspect(peer)
+  client.destroy()
+  peer.destroy()
+  return profile
+}
+
+describe('a server', () => {
+  it.each([
+    ['127.0.0.1', '127.0.0.1'],
+    ['::1', '::1'],
+    ['::', '127.0.0.1'],
+  ])('on %s: what it accepts from %s inherits every option', async (host, from) => {
+    const server = net.createServer()
+    const port = await listen(server, host)
+    onTestFinished(() => void server.close())
+    tune(server, everyOption)
+    expect(await acceptedProfile(server, port, from)).toMatchObject(everyOption)
+    expect(server.listenerCount('connection')).toBe(0)
+  })
+
+  it('is tuned before listen(), and again whenever it listens', async () => {
+    const server = net.createServer()
+    tune(server, 'lan')
+    for (let i = 0; i < 2; i++) {
+      const port = await listen(server)
+      expect(await acceptedProfile(server, port)).toMatchObject(profiles.lan)
+      await new Promise((resolve) => server.close(resolve))
+    }
+  })
+
+  it('several tunes add up, also over a later listen()', async () => {
+    const server = net.createServer()
+    tune(server, 'lan')
+    tune(server, { interval: 2_000 })
+    const port = await listen(server)
+    onTestFinished(() => void server.close())
+    tune(server, { synCount: 5 })
+    const expected = { ...profiles.lan, interval: 2_000, synCount: 5 }
+    expect(await acceptedProfile(server, port)).toMatchObject(expected)
+    await new Promise((resolve) => server.close(resolve))
+    expect(await acceptedProfile(server, await listen(server))).toMatchObject(expected)
+    expect(server.listenerCount('listening')).toBe(1)
+  })
+
+  it('http, and TLS by its raw connection', async () => {
+    for (const server of [http.createServer(), tls.createServer(certificate())]) {
+      tune(server, 'cloud')
+      const port = await listen(server)
+      onTestFinished(() => void server.close())
+      expect(await acceptedProfile(server, port)).toMatchObject(profiles.cloud)
+    }
+  })
+
+  it("with Node's keepAlive: true is tuned per connection: Node would set 1 s and 10 over it", async () => {
+    const options = { keepAlive: true, keepAliveInitialDelay: 5_000 }
+    for (const server of [net.createServer(options), http.createServer(options)]) {
+      const port = await listen(server)
+      onTestFinished(() => void server.close())
+      expect(await acceptedProfile(server, port)).toMatchObject({ interval: 1_000, count: 10 })
+      tune(server, everyOption)
+      expect(await acceptedProfile(server, port)).toMatchObject(everyOption)
+    }
+  })
+
+  it('on a Unix socket: refused, at once or as its error', async () => {
+    const path = '\0deadpeer-server-test'
+    const server = net.createServer()
+    tune(server, 'lan')
+    server.listen(path)
+    const [error] = await once(server, 'error')
+    expect(error).toMatchObject({ code: 'ERR_NOT_TCP' })
+    expect(() => tune(server, 'lan')).toThrow(expect.objectContaining({ code: 'ERR_NOT_TCP' }))
+    server.close()
+  })
+
+  it('refuses a bad profile before it listens', () => {
+    expect(() => tune(net.createServer(), { interval: 1 })).toThrow(RangeError)
+  })
+
+  it('a connection that waits to be accepted keeps what the handshake gave it', async () => {
+    const server = net.createServer()
+    const port = await listen(server)
+    onTestFinished(() => void server.close())
+    // Handshakes are the kernel's: while this thread is held up, the client below connects and waits in the queue.
+    const client = spawn(process.execPath, ['-e', `require('net').connect(${port}, '127.0.0.1')`])
+    execFileSync('sh', [
+      '-c',
+      'for i in $(seq 100); do ss -tln "sport = :$1" | grep -q "LISTEN *1 " && exit 0; sleep 0.05; done; exit 1',
+      'sh',
+      String(port),
+    ])
+    tune(server, 'lan')
+    const [queued] = (await once(server, 'connection')) as [net.Socket]
+    queued.on('error', () => {})
+    expect(inspect(queued).profile).not.toMatchObject(profiles.lan)
+    expect(await acceptedProfile(server, port)).toMatchObject(profiles.lan)
+    queued.destroy()
+    client.kill()
+  })
+})
+
+describe('a cluster worker, whose listening descriptor is the primary’s', () => {
+  it.each(['rr', 'none'])('is tuned per connection (schedulingPolicy %s)', (policy) => {
+    const script = fileURLToPath(new URL('fixtures/cluster.mjs', import.meta.url))
+    const output = execFileSync(process.execPath, [script], {
+      encoding: 'utf8',
+      env: { ...process.env, NODE_CLUSTER_SCHED_POLICY: policy },
+    })
+    const { inWorker, inPrimary } = JSON.parse(output)
+    expect(inWorker).toMatchObject(profiles.lan)
+    expect(inPrimary).toMatchObject({ enable: false })
+  })
+})
+
+const strace = spawnSync('strace', ['-V']).status === 0
+
+describe('tuning a server', () => {
+  it.skipIf(!strace)(
+    `costs no system call per connection${strace ? '' : ' (skipped: strace is not installed)'}`,
+    () => {
+      const calls = (mode: string, connections: number) => {
+        const script = fileURLToPath(new URL('fixtures/accept.mjs', import.meta.url))
+        const { stderr, status } = spawnSync(
+          'strace',
+          [
+            '-f',
+            '-qq',
+            '-e',
+            'trace=setsockopt,getsockopt',
+            process.execPath,
+            script,
+            mode,
+            String(connections),
+          ],
+          { encoding: 'utf8', maxBuffer: 2 ** 26 },
+        )
+        expect(status).toBe(0)
+        return stderr.split('\n').filter((line) => /[gs]etsockopt\(/.test(line)).length
+      }
+      const perConnection = (mode: string) => calls(mode, 60) - calls(mode, 10)
+      expect(perConnection('tuned')).toBe(perConnection('untuned'))
+      // The count would see it: a server tuned per connection has calls for each.
+      expect(perConnection('each')).toBeGreaterThanOrEqual(perConnection('untuned') + 50 * 5)
+    },
+  )
+})

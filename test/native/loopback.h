@@ -1,0 +1,51 @@
+#pragma once
+
+#include <netinet/in.h>
+
+#include "core/descriptor.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+namespace deadpeer {
+
+enum class Path {
+  kIpv4,
+  kIpv6,
+  kMapped,  // IPv6 sockets at both ends, IPv4 between them (::ffff:127.0.0.1)
+};
+
+constexpr Path kPaths[] = {Path::kIpv4, Path::kIpv6, Path::kMapped};
+
+// Skips the test where the machine has no IPv6.
+Descriptor open_socket(Path path, int protocol = IPPROTO_TCP);
+
+// On a port that the kernel chooses.
+Descriptor listen_on(Path path, int backlog = 16);
+
+Descriptor connect_to(const Descriptor& listener, int protocol = IPPROTO_TCP);
+
+// Starts to connect and returns without waiting for the outcome.
+Descriptor start_connecting_to(const Descriptor& listener);
+
+// Waits for a connection.
+Descriptor accept_from(const Descriptor& listener);
+
+// Waits until a connection is there to be accepted, and leaves it there.
+void await_acceptable(const Descriptor& listener);
+
+struct Connection {
+  explicit Connection(Path path = Path::kIpv4)
+      : listener(listen_on(path)), client(connect_to(listener)), server(accept_from(listener)) {}
+
+  const Descriptor listener;
+  const Descriptor client;
+  const Descriptor server;
+};
+
+// Writes to a socket whose peer does not read until nothing more fits. It does not block from then
+// on.
+void fill(const Descriptor& writer);
+
+}  // namespace deadpeer
