@@ -192,7 +192,11 @@ function tuneListening(server: net.Server, compiled: Compiled): void {
 }
 
 /** Where there is no native core. A descriptor's number is of no use to Node's own means. */
-function tuneByNode(target: Target | net.Server, wanted: Profile | PresetName, options: TuneOptions): TuneResult {
+function tuneByNode(
+  target: Target | net.Server,
+  wanted: Profile | PresetName,
+  options: TuneOptions,
+): TuneResult {
   const profile = checkProfile(profileOf(wanted))
   const server = target instanceof net.Server
   const socket = server || typeof target === 'number' ? undefined : socketOf(target)

@@ -8,9 +8,19 @@ const REENTERED = 'DEADPEER_TEST_NAMESPACE'
  */
 export function withNetAdmin() {
   if (process.getuid?.() === 0 || process.platform !== 'linux' || process.env[REENTERED]) return
-  const inside = ['-Urn', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', process.execPath, ...process.argv.slice(1)]
+  const inside = [
+    '-Urn',
+    'sh',
+    '-c',
+    'ip link set lo up && exec "$@"',
+    'sh',
+    process.execPath,
+    ...process.argv.slice(1),
+  ]
   if (spawnSync('unshare', ['-Urn', 'true']).status !== 0) {
-    console.log('# not root, and no user namespace to be had (unshare -Urn): tests that need CAP_NET_ADMIN are skipped')
+    console.log(
+      '# not root, and no user namespace to be had (unshare -Urn): tests that need CAP_NET_ADMIN are skipped',
+    )
     return
   }
   const { status } = spawnSync('unshare', inside, {

@@ -19,4 +19,18 @@ void bind(Napi::Env env, Napi::Object exports, const char* name) {
 Napi::Value bad_call(Napi::Env env);
 bool read_descriptor(const Napi::CallbackInfo& info, size_t index, int* fd);
 
+// The elements of a typed array of just this type.
+template <typename Array>
+bool read_array(const Napi::CallbackInfo& info, size_t index, napi_typedarray_type wanted,
+                Array** elements, size_t* length) {
+  napi_typedarray_type type;
+  void* data;
+  if (napi_get_typedarray_info(info.Env(), info[index], &type, length, &data, nullptr, nullptr) !=
+      napi_ok) {
+    return false;
+  }
+  *elements = static_cast<Array*>(data);
+  return type == wanted;
+}
+
 }  // namespace deadpeer

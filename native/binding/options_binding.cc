@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <memory>
+
 #include "binding/binding.h"
 #include "core/options.h"
 #include "core/tune.h"
@@ -34,20 +37,26 @@ const Compiled* compiled(const Napi::CallbackInfo& info, size_t index) {
 // compile(mask, values: Int32Array): external, or a refusal where no kernel could take a value
 Napi::Value compile(const Napi::CallbackInfo& info) {
   uint32_t mask;
-  if (napi_get_value_uint32(info.Env(), info[0], &mask) != napi_ok || !info[1].IsTypedArray()) {
+  int* values;
+  size_t length;
+  if (napi_get_value_uint32(info.Env(), info[0], &mask) != napi_ok ||
+      !read_array(info, 1, napi_int32_array, &values, &length) || length != kOptionCount) {
     return bad_call(info.Env());
   }
-  const auto values = info[1].As<Napi::Int32Array>();
-  if (values.ElementLength() != kOptionCount) return bad_call(info.Env());
   Settings settings;
   for (int i = 0; i < kOptionCount; i++) {
     const Option option = static_cast<Option>(i);
-    if (mask & bit(option)) settings.set(option, values[static_cast<size_t>(i)]);
+    if (mask & bit(option)) settings.set(option, values[i]);
   }
   const Refusal refusal = check(settings);
   if (refusal.error != 0) return Napi::Number::New(info.Env(), encode(refusal));
-  return Napi::External<Compiled>::New(info.Env(), new Compiled{settings},
-                                       [](Napi::Env, Compiled* data) { delete data; });
+  auto owned = std::make_unique<Compiled>();
+  owned->settings = settings;
+  const auto external = Napi::External<Compiled>::New(
+      info.Env(), owned.get(), [](Napi::Env, Compiled* data) { delete data; });
+  // Not made where the environment is being torn down (worker.terminate()).
+  if (!external.IsEmpty()) owned.release();
+  return external;
 }
 
 // rehearse(compiled): 0, or a refusal. From then on the settings are known to be good.
@@ -75,15 +84,13 @@ Napi::Value tune_one(const Napi::CallbackInfo& info) {
 // tuneMany(fds: Int32Array, compiled, heardAt: Float64Array), whose elements become the results
 Napi::Value tune_many(const Napi::CallbackInfo& info) {
   const Compiled* profile = compiled(info, 1);
-  if (!info[0].IsTypedArray() || profile == nullptr || !info[2].IsTypedArray()) {
+  int* fd;
+  double* result;
+  size_t count, results;
+  if (!read_array(info, 0, napi_int32_array, &fd, &count) || profile == nullptr ||
+      !read_array(info, 2, napi_float64_array, &result, &results) || results != count) {
     return bad_call(info.Env());
   }
-  const auto fds = info[0].As<Napi::Int32Array>();
-  auto results = info[2].As<Napi::Float64Array>();
-  const size_t count = fds.ElementLength();
-  if (results.ElementLength() != count) return bad_call(info.Env());
-  const int* fd = fds.Data();
-  double* result = results.Data();
   for (size_t i = 0; i < count; i++) {
     result[i] = encode(tune(fd[i], profile->settings, profile->known_good, result[i]));
   }
@@ -101,12 +108,15 @@ Napi::Value apply_one(const Napi::CallbackInfo& info) {
 // readOptions(fd, values: Int32Array): mask of the values filled in, or -errno
 Napi::Value read_options(const Napi::CallbackInfo& info) {
   int fd;
-  if (!read_descriptor(info, 0, &fd) || !info[1].IsTypedArray()) return bad_call(info.Env());
-  auto values = info[1].As<Napi::Int32Array>();
-  if (values.ElementLength() != kOptionCount) return bad_call(info.Env());
+  int* values;
+  size_t length;
+  if (!read_descriptor(info, 0, &fd) || !read_array(info, 1, napi_int32_array, &values, &length) ||
+      length != kOptionCount) {
+    return bad_call(info.Env());
+  }
   Settings settings;
   if (int error = read(fd, &settings)) return Napi::Number::New(info.Env(), error);
-  for (size_t i = 0; i < kOptionCount; i++) values[i] = settings.value[i];
+  std::copy(settings.value.begin(), settings.value.end(), values);
   return Napi::Number::New(info.Env(), settings.mask);
 }
 

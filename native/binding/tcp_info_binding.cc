@@ -9,9 +9,12 @@ namespace {
 // readTcpInfo(fd, bytes: Uint8Array): number of bytes filled in, or -errno
 Napi::Value read_tcp_info_into(const Napi::CallbackInfo& info) {
   int fd;
-  if (!read_descriptor(info, 0, &fd) || !info[1].IsTypedArray()) return bad_call(info.Env());
-  auto bytes = info[1].As<Napi::Uint8Array>();
-  return Napi::Number::New(info.Env(), read_tcp_info(fd, bytes.Data(), bytes.ByteLength()));
+  uint8_t* bytes;
+  size_t length;
+  if (!read_descriptor(info, 0, &fd) || !read_array(info, 1, napi_uint8_array, &bytes, &length)) {
+    return bad_call(info.Env());
+  }
+  return Napi::Number::New(info.Env(), read_tcp_info(fd, bytes, length));
 }
 
 // readCookie(fd): bigint, or -errno

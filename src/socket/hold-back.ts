@@ -44,11 +44,8 @@ export function holdBack(wanted: Profile, current: Profile, info: TcpInfo): Hold
   }
   if (!after.enable) return { now, later }
 
-  // Switching keepalive on without TCP_KEEPIDLE starts a whole initialDelay on top of the silence so far.
-  const switchedOn = !current.enable && wanted.initialDelay === undefined
-  const firstFiring = switchedOn ? silence + initialDelay : Math.max(silence, initialDelay)
-  const chances = (from: number) => probesUntil(userTimeout, from, interval)
-  const userTimeoutPassed = userTimeout > 0 && chances(firstFiring) < chances(initialDelay)
+  const userTimeoutPassed =
+    userTimeout > 0 && probesToCome() < probesUntil(userTimeout, initialDelay, interval)
   if (userTimeoutPassed) {
     later.userTimeout = userTimeout
     now.userTimeout = 0
@@ -58,6 +55,16 @@ export function holdBack(wanted: Profile, current: Profile, info: TcpInfo): Hold
     now.count = Math.min(COUNT_MAX, info.probes + count)
   }
   return { now, later }
+
+  /** Probes that the peer would still get before `userTimeout` ends the connection. */
+  function probesToCome(): number {
+    // Being probed, it ends at the first firing that is late enough, with no probe more.
+    if (info.probes > 0) return Math.max(0, Math.ceil((userTimeout - (silence + interval)) / interval))
+    // Switching keepalive on without TCP_KEEPIDLE starts a whole initialDelay on top of the silence so far.
+    const switchedOn = !current.enable && wanted.initialDelay === undefined
+    const firstProbe = switchedOn ? silence + initialDelay : Math.max(silence, initialDelay)
+    return probesUntil(userTimeout, firstProbe, interval)
+  }
 }
 
 /** Time since the peer was last heard, in ms, by the measure that the kernel's keepalive uses. */

@@ -1,17 +1,17 @@
 import type { NativeCore } from '../kernel/binding.js'
 import { compileOptions, readOptions, refusalError } from '../kernel/options.js'
 import { readTcpInfo } from '../kernel/tcp-info.js'
-import { fires, holdBack } from './hold-back.js'
+import { fires, type HoldBack, holdBack } from './hold-back.js'
 import { mayFire, paceWindow } from './pace.js'
 import type { Profile } from './profile.js'
 
 /** A connection with values still to be written, once they cannot end it. */
 interface Unsettled {
   readonly cookie: bigint
-  values: Profile
+  readonly values: Profile
   /** When to look again, and the wait that led there; ms. */
-  due: number
-  wait: number
+  readonly due: number
+  readonly wait: number
 }
 
 /** By descriptor; the cookie tells whether it is still the same socket. */
@@ -35,12 +35,8 @@ export function applyAndSettle(core: NativeCore, fd: number, wanted: Profile, pa
   const all = { ...before, ...wanted }
   const current = readOptions(core, fd)
   const info = readTcpInfo(core, fd)
-  if (info.state === CLOSE) {
-    unsettled.delete(fd)
-    apply(core, fd, wanted)
-    return {}
-  }
-  const { now, later } = holdBack(all, current, info)
+  const { now, later }: HoldBack =
+    info.state === CLOSE ? { now: all, later: {} } : holdBack(all, current, info)
   if (fires(now, current, info) && !pacedAlready && !mayFire()) {
     later.initialDelay = now.initialDelay!
     delete now.initialDelay
@@ -124,13 +120,23 @@ function lookAgain(core: NativeCore): void {
 
 function settle(core: NativeCore, fd: number, entry: Unsettled, hasTurn: boolean): void {
   try {
-    applyAndSettle(core, fd, entry.values, hasTurn)
+    if (hasTurn || isHarmless(core, fd, entry.values)) {
+      applyAndSettle(core, fd, entry.values, hasTurn)
+      return
+    }
   } catch (error) {
     // All of it was taken when it was first tried: only a socket closed by another thread gets here.
     process.emitWarning(error as Error)
+    return
   }
-  const kept = unsettled.get(fd)
-  if (!kept || hasTurn) return
-  kept.wait = Math.min(LONGEST_WAIT, entry.wait * 2)
-  kept.due = performance.now() + kept.wait
+  const wait = Math.min(LONGEST_WAIT, entry.wait * 2)
+  unsettled.set(fd, { ...entry, wait, due: performance.now() + wait })
+}
+
+/** A peer that stays silent must not be given more probes at every look, so it is all of them or none. */
+function isHarmless(core: NativeCore, fd: number, values: Profile): boolean {
+  const info = readTcpInfo(core, fd)
+  if (info.state === CLOSE) return true
+  const { later } = holdBack(values, readOptions(core, fd), info)
+  return Object.keys(later).length === 0
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import net from 'node:net'
-import { onTestFinished } from 'vitest'
+import { afterAll } from 'vitest'
 
 export interface Pair {
   /** The side that dialled, and that is watched. */
@@ -9,14 +9,26 @@ export interface Pair {
   readonly peer: net.Socket
 }
 
+export interface ConnectOptions {
+  readonly host?: string
+  /** The dialling side stays open when the peer has closed its own. */
+  readonly allowHalfOpen?: boolean
+}
+
 export async function listen(server: net.Server, host = '127.0.0.1', port = 0): Promise<number> {
   server.listen(port, host)
   await once(server, 'listening')
   return (server.address() as net.AddressInfo).port
 }
 
-/** Connections on loopback, closed when the test ends. Errors are what these tests are about, so they do not crash. */
-export async function connect(count: number, options: { host?: string } = {}): Promise<Pair[]> {
+/** Closed when the file is done: the tests of one file may run together. */
+const closing: (net.Server | net.Socket)[] = []
+afterAll(() => {
+  for (const each of closing) each instanceof net.Server ? each.close() : each.destroy()
+})
+
+/** Connections on loopback. Errors are what these tests are about, so they do not crash. */
+export async function connect(count: number, options: ConnectOptions = {}): Promise<Pair[]> {
   const { host = '127.0.0.1' } = options
   const server = net.createServer({ pauseOnConnect: true })
   acceptedBy(server)
@@ -24,21 +36,17 @@ export async function connect(count: number, options: { host?: string } = {}): P
   const pairs: Pair[] = []
   // Not more at a time than the queue of connections to be accepted holds.
   for (let left = count; left > 0; left -= 200) {
-    const part = Array.from({ length: Math.min(200, left) }, () => connectOne(server, host, port))
+    const part = Array.from({ length: Math.min(200, left) }, () =>
+      connectOne(server, { ...options, host, port }),
+    )
     pairs.push(...(await Promise.all(part)))
   }
-  onTestFinished(() => {
-    for (const { socket, peer } of pairs) {
-      socket.destroy()
-      peer.destroy()
-    }
-    server.close()
-  })
+  closing.push(server, ...pairs.flatMap(({ socket, peer }) => [socket, peer]))
   return pairs
 }
 
-async function connectOne(server: net.Server, host: string, port: number): Promise<Pair> {
-  const socket = net.connect(port, host)
+async function connectOne(server: net.Server, options: net.TcpNetConnectOpts): Promise<Pair> {
+  const socket = net.connect(options)
   socket.on('error', () => {})
   const local = await new Promise<number>((resolve, reject) => {
     socket.once('connect', () => resolve(socket.localPort!))
@@ -75,7 +83,7 @@ function acceptedBy(server: net.Server) {
   return fresh
 }
 
-export async function connectPair(options: { host?: string } = {}): Promise<Pair> {
+export async function connectPair(options: ConnectOptions = {}): Promise<Pair> {
   const [pair] = await connect(1, options)
   return pair!
 }

@@ -2,14 +2,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cstring>
 
 #include "check.h"
+#include "core/filter.h"
+#include "core/socket.h"
 
 namespace deadpeer {
 
@@ -19,6 +19,7 @@ struct Address {
   sockaddr_storage bytes = {};
   socklen_t length = sizeof(bytes);
 
+  int family() const { return bytes.ss_family; }
   sockaddr* get() { return reinterpret_cast<sockaddr*>(&bytes); }
 };
 
@@ -44,22 +45,25 @@ Address address_of(const Descriptor& listener) {
   return address;
 }
 
-Descriptor open_stream(int family, int type, int protocol) {
+int open_stream(int family, int type, int protocol) {
   const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | type, protocol);
   if (fd < 0 && errno == EAFNOSUPPORT) SKIP("no IPv6 here");
+  if (fd < 0 && protocol == IPPROTO_MPTCP) SKIP("no MPTCP here: %s", strerror(errno));
   CHECK(fd >= 0);
-  return Descriptor(fd);
+  // Whatever the system's default (net.ipv6.bindv6only).
+  if (family == AF_INET6) CHECK_EQ(set_int(fd, SOL_IPV6, IPV6_V6ONLY, 0), 0);
+  return fd;
 }
 
 }  // namespace
 
 Descriptor open_socket(Path path, int protocol) {
-  return open_stream(path == Path::kIpv4 ? AF_INET : AF_INET6, 0, protocol);
+  return Descriptor(open_stream(path == Path::kIpv4 ? AF_INET : AF_INET6, 0, protocol));
 }
 
-Descriptor listen_on(Path path, int backlog) {
-  const int fd = dup(open_socket(path).get());
+Descriptor listen_on(Path path, int backlog, int protocol) {
   Address address = loopback_address(path);
+  const int fd = open_stream(address.family(), 0, protocol);
   if (bind(fd, address.get(), address.length) != 0) {
     if (errno == EADDRNOTAVAIL) SKIP("no IPv6 loopback address here");
     FAIL("bind: %s", strerror(errno));
@@ -70,15 +74,17 @@ Descriptor listen_on(Path path, int backlog) {
 
 Descriptor connect_to(const Descriptor& listener, int protocol) {
   Address address = address_of(listener);
-  const int fd = dup(open_stream(address.bytes.ss_family, 0, protocol).get());
+  const int fd = open_stream(address.family(), 0, protocol);
   CHECK_EQ(connect(fd, address.get(), address.length), 0);
   return Descriptor(fd);
 }
 
-Descriptor start_connecting_to(const Descriptor& listener) {
+Descriptor connect_in_vain_to(const Descriptor& listener) {
+  await_acceptable(listener);
   Address address = address_of(listener);
-  const int fd = dup(open_stream(address.bytes.ss_family, SOCK_NONBLOCK, IPPROTO_TCP).get());
-  connect(fd, address.get(), address.length);
+  const int fd = open_stream(address.family(), SOCK_NONBLOCK, IPPROTO_TCP);
+  CHECK_EQ(connect(fd, address.get(), address.length), -1);
+  CHECK_EQ(errno, EINPROGRESS);
   return Descriptor(fd);
 }
 
@@ -91,6 +97,12 @@ Descriptor accept_from(const Descriptor& listener) {
 void await_acceptable(const Descriptor& listener) {
   pollfd readable = {listener.get(), POLLIN, 0};
   CHECK_EQ(poll(&readable, 1, -1), 1);
+}
+
+void must_deafen(const Descriptor& socket) {
+  const int error = deafen(socket.get());
+  if (error == -EPERM) SKIP("making a socket deaf needs CAP_NET_ADMIN");
+  CHECK_EQ(error, 0);
 }
 
 void fill(const Descriptor& writer) {

@@ -22,12 +22,12 @@ constexpr Path kPaths[] = {Path::kIpv4, Path::kIpv6, Path::kMapped};
 Descriptor open_socket(Path path, int protocol = IPPROTO_TCP);
 
 // On a port that the kernel chooses.
-Descriptor listen_on(Path path, int backlog = 16);
+Descriptor listen_on(Path path, int backlog = 16, int protocol = IPPROTO_TCP);
 
 Descriptor connect_to(const Descriptor& listener, int protocol = IPPROTO_TCP);
 
-// Starts to connect and returns without waiting for the outcome.
-Descriptor start_connecting_to(const Descriptor& listener);
+// Still connecting: to a listener with a backlog of 0, whose one place is taken.
+Descriptor connect_in_vain_to(const Descriptor& listener);
 
 // Waits for a connection.
 Descriptor accept_from(const Descriptor& listener);
@@ -36,16 +36,21 @@ Descriptor accept_from(const Descriptor& listener);
 void await_acceptable(const Descriptor& listener);
 
 struct Connection {
-  explicit Connection(Path path = Path::kIpv4)
-      : listener(listen_on(path)), client(connect_to(listener)), server(accept_from(listener)) {}
+  explicit Connection(Path path = Path::kIpv4, int client_protocol = IPPROTO_TCP,
+                      int server_protocol = IPPROTO_TCP)
+      : listener(listen_on(path, 16, server_protocol)),
+        client(connect_to(listener, client_protocol)),
+        server(accept_from(listener)) {}
 
   const Descriptor listener;
   const Descriptor client;
   const Descriptor server;
 };
 
-// Writes to a socket whose peer does not read until nothing more fits. It does not block from then
-// on.
+// Skips the test where that is not allowed.
+void must_deafen(const Descriptor& socket);
+
+// Writes until nothing more fits. The peer is one that does not read.
 void fill(const Descriptor& writer);
 
 }  // namespace deadpeer

@@ -1,55 +1,68 @@
-/** How long one comparison may take, and in how many rounds at most. */
-const BUDGET_MS = 2_500
-const MAX_ROUNDS = 300
-const MIN_ROUNDS = 12
+import { NotMeasured } from './row.mjs'
+
 const WARM_UP_ROUNDS = 5
+
+/** Enough of a row: so much time in rounds that count, or so many of them. */
+const ENOUGH_MS = 2_000
+const ENOUGH_ROUNDS = 300
+
+/** Other work on the machine can make a round outlast its condition; so often in a row is too often. */
+const MAX_DROPPED = 20
 
 /**
  * Two sides do the same work by turns, two passes each a round, in the order A B B A and in the next round
- * B A A B: a drift of the machine hits both alike. Every pass gets the other variant (0 or 1) of what it is to write, so
- * each writes something new.
+ * B A A B: a drift of the machine hits both alike. Every pass gets the other variant (0 or 1) of what it is to
+ * write than the pass before, so that each changes something.
  *
- * A side is `run(variant)`, which is timed and may be async, and `check(result, variant)`, which is not timed and
- * throws if the work was not done. `condition.renew()` brings about, untimed, what a row wants to hold, and returns until
- * when it does (of `performance.now()`); a round that ends later is dropped.
+ * - A side: `run(variant)`, timed, may be async; `check(result, variant)`, not timed, throws if the work was not done.
+ * - `condition.renew()` brings about, untimed, what is to hold during a round, and returns until when it does, in
+ *   terms of `performance.now()`. A round that took longer does not count.
  *
- * Returns for each side the mean time of a pass, in ms, one for each round.
+ * Returns the times of the passes, in ms. Those with the same index were next to each other.
  */
-export async function alternate(ours, reference, condition, maxRounds = MAX_ROUNDS) {
+export async function alternate(ours, reference, condition, { maxRounds = ENOUGH_ROUNDS } = {}) {
   const times = { ours: [], reference: [] }
-  const end = performance.now() + BUDGET_MS
   let holdsUntil = 0
-  let longest = 0
-  for (let tries = 0; times.ours.length < maxRounds; tries++) {
+  let expected = 0
+  let spent = 0
+  let dropped = 0
+  for (let round = 0; times.ours.length < 2 * maxRounds && spent < ENOUGH_MS; round++) {
+    if (performance.now() + expected >= holdsUntil) holdsUntil = await condition.renew()
+
     const start = performance.now()
-    if (start > end && times.ours.length >= MIN_ROUNDS) break
-    if (tries > MAX_ROUNDS * 2) throw new Error('The condition of this row does not hold for a whole round.')
-    if (start + longest >= holdsUntil) holdsUntil = await condition.renew()
+    const [first, second] = round % 2 === 0 ? [ours, reference] : [reference, ours]
+    const passes = await runRound(first, second)
+    const end = performance.now()
+    expected = end - start
 
-    const before = performance.now()
-    const first = tries % 2 === 0 ? ours : reference
-    const second = first === ours ? reference : ours
-    const outer = [await timed(first, 0)]
-    const inner = [await timed(second, 1), await timed(second, 0)]
-    outer.push(await timed(first, 1))
-    const after = performance.now()
-
-    if (tries >= WARM_UP_ROUNDS) longest = Math.max(longest, after - before)
-    if (tries < WARM_UP_ROUNDS || after > holdsUntil) continue
-    times.ours.push(mean(first === ours ? outer : inner))
-    times.reference.push(mean(first === ours ? inner : outer))
+    if (round < WARM_UP_ROUNDS) continue
+    if (end > holdsUntil) {
+      if (++dropped > MAX_DROPPED) throw new NotMeasured('the machine is too busy with other work')
+      continue
+    }
+    dropped = 0
+    spent += expected
+    times.ours.push(...passes.get(ours))
+    times.reference.push(...passes.get(reference))
   }
   return times
 }
 
-async function timed(side, variant) {
-  const start = performance.now()
-  const result = await side.run(variant)
-  const time = performance.now() - start
-  side.check(result, variant)
-  return time
+async function runRound(a, b) {
+  const a0 = await time(a, 0)
+  const b1 = await time(b, 1)
+  const b0 = await time(b, 0)
+  const a1 = await time(a, 1)
+  return new Map([
+    [a, [a0, a1]],
+    [b, [b1, b0]],
+  ])
 }
 
-function mean([a, b]) {
-  return (a + b) / 2
+async function time(side, variant) {
+  const start = performance.now()
+  const result = await side.run(variant)
+  const elapsed = performance.now() - start
+  side.check(result, variant)
+  return elapsed
 }

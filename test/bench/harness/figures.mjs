@@ -1,9 +1,9 @@
 import { median } from './statistics.mjs'
 
-// What a row is to reach. `ours` and `reference` are samples, one of each for a round.
+// What a row is to reach. `ours` and `reference` are samples, taken in pairs.
 //   value(ours, reference)  the figure that is judged
-//   each(ours, reference)   the same of one round, for the spread
-//   show(value)             as it is printed
+//   each(ours, reference)   the same of one pair, for the spread
+//   number(value), unit     how it is printed
 
 export function timesAtMost(limit) {
   const each = (ours, reference) => ours / reference
@@ -11,7 +11,8 @@ export function timesAtMost(limit) {
     each,
     value: (ours, reference) => each(median(ours), median(reference)),
     reached: (value) => value <= limit,
-    show: (value) => `${value.toFixed(2)} ×`,
+    number: (value) => value.toFixed(2),
+    unit: '×',
     text: `≤ ${limit.toFixed(2)} ×`,
   }
 }
@@ -22,19 +23,20 @@ export function timesFaster(least) {
     each,
     value: (ours, reference) => each(median(ours), median(reference)),
     reached: (value) => value >= least,
-    show: (value) => `${value.toFixed(1)} × faster`,
+    number: (value) => value.toFixed(1),
+    unit: '× faster',
     text: `≥ ${least} × faster`,
   }
 }
 
 export function atMostMore(limit, unit, digits = 0) {
   const each = (ours, reference) => ours - reference
-  const show = (value) => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(digits)} ${unit}`
   return {
     each,
-    value: (ours, reference) => median(ours.map((sample, round) => each(sample, reference[round]))),
+    value: (ours, reference) => median(ours.map((sample, i) => each(sample, reference[i]))),
     reached: (value) => value <= limit,
-    show,
+    number: (value) => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(digits)}`,
+    unit,
     text: `≤ +${limit} ${unit}`,
   }
 }

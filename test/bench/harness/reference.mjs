@@ -31,7 +31,7 @@ function build() {
   const { status, error, stdout, stderr } = spawnSync(
     'npm',
     ['exec', '--', 'node-gyp', 'rebuild', '--loglevel=error', '-C', folder],
-    { encoding: 'utf8' },
+    { cwd: folder, encoding: 'utf8' },
   )
   if (status !== 0) throw new Error(`The reference does not compile.\n${stdout}${stderr}`, { cause: error })
 }

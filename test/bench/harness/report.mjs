@@ -6,9 +6,12 @@ const jsonFile = fileURLToPath(new URL('../../../bench-results.json', import.met
 const columns = [
   ['row', (row) => row.name],
   ['ours', (row) => quantity(row.ours, row.unit)],
-  ['reference', (row) => quantity(row.reference, row.unit)],
-  ['against it', (row) => row.value !== undefined && row.toReach.show(row.value)],
-  ['p10 – p90', ({ spread, toReach }) => spread && `${toReach.show(spread.p10)} – ${toReach.show(spread.p90)}`],
+  ['reference', (row) => [quantity(row.reference, row.unit), row.against].join('  ').trim()],
+  ['against it', ({ value, toReach }) => value !== undefined && `${toReach.number(value)} ${toReach.unit}`],
+  [
+    'p10 – p90',
+    ({ spread, toReach }) => spread && `${toReach.number(spread.p10)} – ${toReach.number(spread.p90)}`,
+  ],
   ['to reach', (row) => row.toReach.text],
   ['verdict', (row) => row.verdict],
 ]
@@ -17,7 +20,12 @@ export function printTable(results) {
   const lines = [columns.map(([title]) => title), ...results.map(cellsOf)]
   const widths = columns.map((_, column) => Math.max(...lines.map((cells) => cells[column].length)))
   for (const cells of lines) {
-    console.log(cells.map((cell, column) => cell.padEnd(widths[column])).join('  ').trimEnd())
+    console.log(
+      cells
+        .map((cell, column) => cell.padEnd(widths[column]))
+        .join('  ')
+        .trimEnd(),
+    )
   }
 }
 
@@ -26,7 +34,7 @@ function cellsOf(row) {
 }
 
 function quantity(value, unit) {
-  if (value === undefined) return undefined
+  if (value === undefined) return ''
   const digits = value >= 100 || Number.isInteger(value) ? 0 : 1
   return `${value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })} ${unit}`
 }

@@ -1,0 +1,41 @@
+import { write } from '../terminal.js'
+import type { DemoEvent, Renderer } from './events.js'
+import { closingWords, probes, seconds, secondsOrNever, settings } from './words.js'
+
+/** A line for each change, for logs and pipes. */
+export class PlainRenderer implements Renderer {
+  show(event: DemoEvent): void {
+    if (event.event === 'open') {
+      write(`${event.connection}: ${event.label}; ${settings(event.profile)}; ${prediction(event)}`)
+    } else if (event.event === 'summary') {
+      for (const line of ['', ...closingWords(event)]) write(line)
+    } else {
+      write(`+${seconds(event.t)} ${sentence(event)}`)
+    }
+  }
+
+  end(): void {}
+}
+
+type Change = Exclude<DemoEvent, { event: 'open' | 'summary' }>
+
+function sentence(change: Change): string {
+  switch (change.event) {
+    case 'silence':
+      return 'all peers went silent'
+    case 'probe':
+      return `${change.connection}: ${probes(change.unanswered)}`
+    case 'death': {
+      const what = change.noticed ? (change.error ?? 'closed') : 'dead in the kernel, Node has not noticed'
+      return `${change.connection}: ${what}, ${prediction(change)}`
+    }
+    case 'noticed':
+      return `${change.connection}: Node has noticed now, ${change.error ?? 'closed'}`
+    case 'waiting':
+      return `${change.connection}: still waiting, ${prediction(change)}`
+  }
+}
+
+function prediction({ predicted }: { predicted: number | null }): string {
+  return `predicted ${secondsOrNever(predicted)}`
+}

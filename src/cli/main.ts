@@ -1,0 +1,46 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { firstLine } from './terminal.js'
+
+/** As grep and most others have it: 1 is an answer, 2 is a misunderstanding. */
+const USAGE_ERROR = 2
+
+const { version, description } = JSON.parse(
+  readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+) as { version: string; description: string }
+
+const program = new Command('deadpeer')
+  .description(description)
+  .version(version)
+  .configureOutput({ outputError: (text, write) => write(`deadpeer: ${firstLine(text)}\n`) })
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : USAGE_ERROR))
+
+// Each command's code is loaded when it is asked for, so that none pays for the others.
+
+program
+  .command('demo')
+  .description('show what happens to four connections when their peers vanish; takes about 11 s')
+  .option('--json', 'one JSON object a line')
+  .addHelpText(
+    'after',
+    `
+With --json each line has t (ms since the peers went silent), event, and for most a connection: untouched,
+setKeepAlive, backpressured or lan. Times are in ms; a predicted time of null is never. The events:
+  open      label, profile (read back from the kernel), predicted
+  silence   every peer has gone silent
+  probe     unanswered: keepalive probes that the kernel has had no answer to
+  death     noticed (by Node: false is a zombie), error, predicted, actual (ms since the peer was last heard)
+  noticed   error; after a death that had not been noticed, actual
+  waiting   the connection is still open at the end
+  summary   the last line: ok, failures, and of each connection its state (dead, zombie or open)
+
+Exit code: 0 when every tuned connection died as predicted, else 1; 2 for a bad option; 130 after Ctrl-C.`,
+  )
+  .action(async (options: { json?: boolean }) => {
+    const { demo } = await import('./demo.js')
+    process.exitCode = await demo({ json: options.json === true })
+  })
+
+if (process.argv.length <= 2) program.help()
+await program.parseAsync()

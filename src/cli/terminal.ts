@@ -1,0 +1,66 @@
+/** What a command writes with. Text goes to stdout, complaints go to stderr in one line. */
+
+/** ANSI colours, by what they stand for. */
+const codes = { strong: 1, faint: 2, bad: 31, good: 32, warning: 33, busy: 36 } as const
+
+export type Style = keyof typeof codes
+
+export function paint(text: string, style: Style): string {
+  return hasColours() ? `\x1b[${codes[style]}m${text}\x1b[0m` : text
+}
+
+/** An empty NO_COLOR counts as unset: no-color.org. */
+function hasColours(): boolean {
+  return process.stdout.isTTY === true && !process.env.NO_COLOR
+}
+
+/** Whether something of so many lines can be redrawn in place. */
+export function canRedraw(lines: number): boolean {
+  return process.stdout.isTTY === true && process.env.TERM !== 'dumb' && lines < (process.stdout.rows ?? 24)
+}
+
+/** How wide a line may be. The last column stays empty: some terminals wrap as soon as it is written. */
+export function lineWidth(): number {
+  return (process.stdout.columns || 80) - 1
+}
+
+export function write(line = ''): void {
+  process.stdout.write(`${line}\n`)
+}
+
+export function complain(message: string): void {
+  process.stderr.write(`deadpeer: ${message}\n`)
+}
+
+/** The first line of a message without what commander puts before it, and its suggestion, which it puts below. */
+export function firstLine(text: string): string {
+  const [first = '', second = ''] = text.trim().split('\n')
+  const suggestion = second.startsWith('(Did you mean') ? ` ${second}` : ''
+  return first.replace(/^error: /, '') + suggestion
+}
+
+/** A part of the screen that is drawn again and again in the same place, with the cursor hidden. */
+export class Canvas {
+  #height = 0
+  readonly #showCursor = () => {
+    process.stdout.write('\x1b[?25h')
+  }
+
+  constructor() {
+    // Also where the process ends by an exception.
+    process.once('exit', this.#showCursor)
+    process.stdout.write('\x1b[?25l')
+  }
+
+  draw(lines: readonly string[]): void {
+    const up = this.#height > 0 ? `\x1b[${this.#height}A\r` : ''
+    // Clears the rest of each line, and below: a Ctrl-C is echoed there.
+    process.stdout.write(`${up}${lines.map((line) => `${line}\x1b[K\n`).join('')}\x1b[J`)
+    this.#height = lines.length
+  }
+
+  end(): void {
+    process.off('exit', this.#showCursor)
+    this.#showCursor()
+  }
+}

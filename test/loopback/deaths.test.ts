@@ -1,0 +1,207 @@
+import { once } from 'node:events'
+import net from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { detectionTime, inspect, type Profile, profiles, tune } from '../../src/index.js'
+import { handleOf } from '../../src/socket/target.js'
+import { blackHole } from '../../src/testing/index.js'
+import { connectPair, listen, type Pair } from './connections.js'
+import { hasNetAdmin } from './need-net-admin.js'
+import { until } from './until.js'
+
+// When the kernel gives a connection up, for each way in which the options of a profile take part. All of it
+// runs at once, since each takes seconds by its nature.
+
+/** The kernel's timers are never early, and late by up to an eighth of each wait and a tick; 100 ms for the test's own turn. */
+const latest = (ms: number) => ms * 1.15 + 100
+/** A tick: what the kernel measures silence in (HZ=100). */
+const TICK = 10
+
+const s = 1000
+const seconds = (idle: number, interval: number, count: number, more: Profile = {}): Profile => ({
+  initialDelay: idle * s,
+  interval: interval * s,
+  count,
+  ...more,
+})
+
+/** Has the peer heard from, so that silence counts from now, and returns the time. */
+async function exchange({ socket, peer }: Pair): Promise<number> {
+  peer.write('.')
+  await once(socket, 'data')
+  return performance.now()
+}
+
+/** How long after `start` a socket ends, and with what. */
+async function death(
+  socket: net.Socket,
+  start: number,
+): Promise<{ after: number; code: string | undefined }> {
+  const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+    socket.once('error', resolve)
+    socket.once('close', () => resolve(undefined))
+  })
+  return { after: performance.now() - start, code: error?.code }
+}
+
+function expectDeath({ after, code }: { after: number; code: string | undefined }, predicted: number) {
+  expect(code).toBe('ETIMEDOUT')
+  expect(after).toBeGreaterThan(predicted - TICK)
+  expect(after).toBeLessThan(latest(predicted))
+}
+
+describe.concurrent('a connection', () => {
+  describe.runIf(hasNetAdmin)('the peer vanishes', () => {
+    describe('nothing in flight: detectionTime().idle', () => {
+      it.for<[string, Profile]>([
+        ['row 1', seconds(1, 1, 3)],
+        ['row 1', seconds(2, 1, 1)],
+        ['row 1', seconds(20, 5, 1)],
+        ['row 2: the user timeout is one interval', seconds(1, 1, 3, { userTimeout: 6_000 })],
+        ['row 2: between two probes', seconds(1, 1, 3, { userTimeout: 2_500 })],
+        ['row 2: before the first', seconds(1, 1, 3, { userTimeout: 500 })],
+        ['row 2', seconds(1, 3, 2, { userTimeout: 1_500 })],
+        ['lan', profiles.lan],
+        ['many short probes', seconds(1, 1, 9)],
+        ['a long interval', seconds(2, 4, 2)],
+      ])('%s: %o', async ([, profile]) => {
+        const pair = await connectPair()
+        tune(pair.socket, profile)
+        const start = await exchange(pair)
+        blackHole(pair.peer)
+        expectDeath(await death(pair.socket, start), detectionTime(profile).idle)
+      })
+    })
+
+    describe('data in flight: detectionTime().inFlight', () => {
+      it.for<[string, Profile]>([
+        ['row 5', { userTimeout: 100 }],
+        ['row 5', { userTimeout: 2_000 }],
+        ['row 5', { userTimeout: 5_000 }],
+        ['keepalive has no part in it', seconds(1, 1, 3, { userTimeout: 3_000 })],
+        ['row 8: retransmissions in shorter steps', { rtoMax: 1_000 }],
+      ])('%s: %o', async ([, profile]) => {
+        const pair = await connectPair()
+        tune(pair.socket, profile)
+        await exchange(pair)
+        blackHole(pair.peer)
+        const start = performance.now()
+        pair.socket.write('x')
+        expectDeath(await death(pair.socket, start), detectionTime(profile).inFlight)
+      })
+
+      it('row 4: without a user timeout keepalive is silent, and 12 s are not enough', async () => {
+        const pair = await connectPair()
+        tune(pair.socket, seconds(1, 1, 2))
+        await exchange(pair)
+        blackHole(pair.peer)
+        pair.socket.write('x')
+        await delay(12_000)
+        const { verdict, info } = inspect(pair.socket)
+        expect(verdict).toBe('suspect')
+        expect(info).toMatchObject({ state: 1, probes: 0 })
+        expect(info!.retransmits).toBeGreaterThan(3)
+      })
+
+      it.for<[string, Profile, number | undefined]>([
+        [
+          'no user timeout: retransmission takes over, and keepalive no longer kills',
+          seconds(1, 1, 3),
+          undefined,
+        ],
+        ['a user timeout governs', seconds(1, 1, 3, { userTimeout: 4_000 }), 2_500 + 4_400],
+      ])('row 6, a write while the kernel is probing: %s', async ([, profile, predicted]) => {
+        const pair = await connectPair()
+        tune(pair.socket, profile)
+        const start = await exchange(pair)
+        blackHole(pair.peer)
+        await delay(start + 2_500 - performance.now())
+        pair.socket.write('x')
+        if (predicted !== undefined) return expectDeath(await death(pair.socket, start), predicted)
+        await delay(8_000)
+        expect(inspect(pair.socket).info?.state).toBe(1)
+      })
+    })
+
+    it('row 11: one that comes back while it is probed is alive, with no probe counted', async () => {
+      const pair = await connectPair()
+      tune(pair.socket, seconds(1, 1, 5))
+      await exchange(pair)
+      const gone = blackHole(pair.peer)
+      await until(() => inspect(pair.socket).verdict === 'suspect')
+      gone.restore()
+      await until(() => inspect(pair.socket).info?.probes === 0)
+      expect(inspect(pair.socket).verdict).toBe('alive')
+    })
+
+    it('row 12: keepalive finds it also after the peer had closed its side', async () => {
+      const { socket, peer } = await connectPair({ allowHalfOpen: true })
+      tune(socket, seconds(1, 1, 3))
+      socket.resume()
+      const start = performance.now()
+      peer.end()
+      await once(socket, 'end')
+      blackHole(peer)
+      // Node has read to the end and looks no more: it never tells. The kernel does.
+      await until(() => inspect(socket).info?.state === 7)
+      expectDeath({ after: performance.now() - start, code: 'ETIMEDOUT' }, 4_000)
+    })
+  })
+
+  describe.runIf(hasNetAdmin)('a connection attempt that nobody answers (row 9)', () => {
+    it.for<[Profile, number]>([
+      [{ userTimeout: 2_000 }, 2_000],
+      [{ userTimeout: 500 }, 1_000],
+      [{ synCount: 1 }, 3_000],
+      [{ synCount: 2 }, 7_000],
+    ])('%o: %d ms', async ([profile, predicted]) => {
+      const server = net.createServer()
+      const port = await listen(server)
+      const deaf = blackHole(handleOf(server)!.fd!)
+      const start = performance.now()
+      const socket = net.connect(port, '127.0.0.1')
+      tune(socket, profile)
+      const ended = await death(socket, start)
+      deaf.restore()
+      server.close()
+      expectDeath(ended, predicted)
+    })
+  })
+
+  describe('the peer is alive', () => {
+    it('row 3: a user timeout alone never ends an idle connection', async () => {
+      const { socket } = await connectPair()
+      tune(socket, { userTimeout: 500 })
+      await delay(8_000)
+      expect(inspect(socket).verdict).toBe('alive')
+    })
+
+    it('an idle connection outlives its detection time', async () => {
+      const { socket } = await connectPair()
+      tune(socket, seconds(1, 1, 3, { userTimeout: 4_000 }))
+      await delay(8_000)
+      expect(inspect(socket)).toMatchObject({ verdict: 'alive', profile: { userTimeout: 4_000 } })
+    })
+
+    it.for<[string, Profile, number | undefined]>([
+      ['a user timeout ends it', { userTimeout: 3_000 }, 3_000],
+      ['without one it lives', {}, undefined],
+    ])('row 7, but reads nothing while data waits: %s', async ([, profile, predicted]) => {
+      const { socket } = await connectPair()
+      tune(socket, { ...seconds(1, 1, 3), ...profile })
+      // The peer is paused: what is beyond both buffers stays queued here.
+      const start = performance.now()
+      const ended = death(socket, start)
+      while (socket.writableLength < 2 ** 24) socket.write(Buffer.alloc(2 ** 20))
+      if (predicted === undefined) {
+        await delay(8_000)
+        return expect(inspect(socket).info?.state).toBe(1)
+      }
+      const { after, code } = await ended
+      expect(code).toBe('ETIMEDOUT')
+      // The clock starts when the window closes: some way into the writes, and with the first probe of it.
+      expect(after).toBeGreaterThan(predicted)
+      expect(after).toBeLessThan(latest(predicted) + 500)
+    })
+  })
+})

@@ -1,0 +1,205 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import type { Death, DemoEvent, Name, Opened, Summary } from '../../src/cli/demo/events.js'
+import { hasNetAdmin } from './need-net-admin.js'
+
+// The demo as a newcomer runs it: in a process of its own, built (npm run build:ts).
+
+const program = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+
+interface Run {
+  readonly code: number | null
+  readonly out: string[]
+  readonly err: string[]
+  readonly took: number
+}
+
+interface RunOptions {
+  readonly before?: readonly string[]
+  readonly env?: NodeJS.ProcessEnv
+  /** Ctrl-C after the first line that contains this. */
+  readonly interruptAt?: string
+}
+
+async function deadpeer(args: readonly string[], options: RunOptions = {}): Promise<Run> {
+  const [file, ...rest] = [...(options.before ?? []), process.execPath, program, ...args]
+  const start = performance.now()
+  const child = spawn(file!, rest, {
+    env: { ...process.env, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let out = ''
+  let err = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    out += text
+    if (options.interruptAt && out.includes(options.interruptAt)) child.kill('SIGINT')
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    err += text
+  })
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { code, out: lines(out), err: lines(err), took: performance.now() - start }
+}
+
+function lines(text: string): string[] {
+  return text.split('\n').filter((line) => line !== '')
+}
+
+function events(run: Run): DemoEvent[] {
+  return run.out.map((line) => JSON.parse(line) as DemoEvent)
+}
+
+/** The kernel's timers are late by up to an eighth; how much the demo itself allows for. */
+const latest = (predicted: number) => predicted * 1.15 + 100
+/** A tick: what the kernel measures silence in (HZ=100). */
+const TICK = 10
+
+/** Runs a command without the right to silence peers, also where the test has it; `undefined` where that cannot be had. */
+const unprivileged = findUnprivileged()
+
+function findUnprivileged(): string[] | undefined {
+  const drop = process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-net_admin'] : []
+  const [file, ...rest] = [...drop, 'unshare', '-Urn', 'sh', '-c', 'ip link set lo up']
+  return spawnSync(file!, rest).status === 0 ? drop : undefined
+}
+
+describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
+  describe.runIf(hasNetAdmin)('with the right to silence peers', () => {
+    it('--json tells what becomes of each connection', async () => {
+      const run = await deadpeer(['demo', '--json'])
+      expect(run.err).toEqual([])
+      const all = events(run)
+      expect(run.code, JSON.stringify(all.at(-1))).toBe(0)
+      expect(run.took).toBeLessThan(20_000)
+
+      const opened = all.slice(0, 4) as Opened[]
+      expect(opened.map(({ event, connection, predicted }) => [event, connection, predicted])).toEqual([
+        ['open', 'untouched', null],
+        ['open', 'setKeepAlive', 11_000],
+        ['open', 'backpressured', 6_000],
+        ['open', 'lan', 6_000],
+      ])
+      expect(opened[0]!.profile.enable).toBe(false)
+      expect(opened[3]!.profile).toMatchObject({
+        initialDelay: 3_000,
+        interval: 1_000,
+        count: 3,
+        userTimeout: 6_000,
+      })
+
+      const rest = all.slice(4)
+      expect(rest[0]).toEqual({ t: 0, event: 'silence' })
+      expect(rest.map(({ t }) => t)).toEqual(rest.map(({ t }) => t).sort((a, b) => a - b))
+
+      const deaths = rest.filter(({ event }) => event === 'death') as Death[]
+      // The two that are tuned die together.
+      expect(
+        deaths
+          .slice(0, 2)
+          .map(({ connection }) => connection)
+          .sort(),
+      ).toEqual(['backpressured', 'lan'])
+      const death = (name: Name) => deaths.find(({ connection }) => connection === name)
+      expect(death('backpressured')).toMatchObject({ noticed: false, error: null })
+      expect(death('lan')).toMatchObject({ noticed: true, error: 'ETIMEDOUT' })
+      expect(deaths[2]).toMatchObject({ connection: 'setKeepAlive', noticed: true, error: 'ETIMEDOUT' })
+      for (const { connection, predicted, actual } of deaths) {
+        expect(actual, connection).toBeGreaterThanOrEqual(predicted! - TICK)
+        expect(actual, connection).toBeLessThanOrEqual(latest(predicted!))
+      }
+
+      for (const [name, most] of [
+        ['backpressured', 3],
+        ['lan', 3],
+        ['setKeepAlive', 10],
+        ['untouched', 0],
+      ] as const) {
+        const unanswered = rest.flatMap((event) =>
+          event.event === 'probe' && event.connection === name ? event.unanswered : [],
+        )
+        expect(unanswered, name).toEqual([...new Set(unanswered)].sort((a, b) => a - b))
+        expect(unanswered.at(-1) ?? 0, name).toBe(most)
+      }
+
+      expect(rest.filter(({ event }) => event === 'noticed')).toEqual([])
+      expect(rest.at(-2)).toMatchObject({ event: 'waiting', connection: 'untouched', predicted: null })
+      const { ok, failures, connections, event } = rest.at(-1) as Summary
+      expect({ event, ok, failures }).toEqual({ event: 'summary', ok: true, failures: [] })
+      expect(connections.map(({ connection, state }) => [connection, state])).toEqual([
+        ['untouched', 'open'],
+        ['setKeepAlive', 'dead'],
+        ['backpressured', 'zombie'],
+        ['lan', 'dead'],
+      ])
+    })
+
+    it('in a pipe is a line for each change, without colours', async () => {
+      const run = await deadpeer(['demo'])
+      expect(run.code, run.out.join('\n')).toBe(0)
+      expect(run.out.join('\n')).not.toContain('\x1b')
+      expect(run.out).toContainEqual('+0.0 s all peers went silent')
+      expect(run.out).toContainEqual(expect.stringMatching(/^\+\d\.\d s lan: 1 probe unanswered$/))
+      expect(run.out).toContainEqual(expect.stringMatching(/^\+[67]\.\d s lan: ETIMEDOUT, predicted 6\.0 s$/))
+      expect(run.out).toContainEqual(
+        expect.stringMatching(
+          /^\+[67]\.\d s backpressured: dead in the kernel, Node has not noticed, predicted 6\.0 s$/,
+        ),
+      )
+      expect(run.out).toContainEqual(
+        expect.stringMatching(/^\+11\.\d s setKeepAlive: ETIMEDOUT, predicted 11\.0 s$/),
+      )
+      expect(run.out).toContainEqual(
+        expect.stringMatching(/^\+1\d\.\d s untouched: still waiting, predicted never$/),
+      )
+      expect(run.out.at(-1)).toContain("tune(socket, 'cloud')")
+    })
+
+    it('ends at a Ctrl-C', async () => {
+      const run = await deadpeer(['demo'], { interruptAt: 'all peers went silent' })
+      expect(run.code).toBe(130)
+      expect(run.took).toBeLessThan(6_000)
+      expect(run.err).toEqual([])
+    })
+  })
+
+  describe.runIf(unprivileged)('without it', () => {
+    it('runs itself again in a namespace of its own, and passes on how that ended', async () => {
+      const run = await deadpeer(['demo', '--json'], { before: unprivileged! })
+      expect(run.err).toEqual([])
+      expect(run.code, run.out.at(-1)).toBe(0)
+      expect(events(run).at(-1)).toMatchObject({ event: 'summary', ok: true })
+    })
+
+    it('passes a Ctrl-C on', async () => {
+      const run = await deadpeer(['demo'], { before: unprivileged!, interruptAt: 'all peers went silent' })
+      expect(run.code).toBe(130)
+      expect(run.took).toBeLessThan(6_000)
+    })
+
+    it('does so once only', async () => {
+      const run = await deadpeer(['demo'], { before: unprivileged!, env: { DEADPEER_DEMO_NAMESPACE: '1' } })
+      expect(run).toMatchObject({ code: 1, out: [], err: [expect.stringContaining('CAP_NET_ADMIN')] })
+    })
+  })
+
+  it('says in one line that it needs the native core', async () => {
+    const run = await deadpeer(['demo'], { env: { DEADPEER_NATIVE: 'off' } })
+    expect(run).toMatchObject({
+      code: 1,
+      out: [],
+      err: [expect.stringMatching(/^deadpeer: .*Linux with the native core/)],
+    })
+  })
+})
+
+describe.concurrent('deadpeer', { timeout: 30_000 }, () => {
+  it.for(['demo --jsn', 'demo twice', 'dmo', '--demo'])(
+    '%s: a usage error, one line, exit code 2',
+    async (args) => {
+      const run = await deadpeer(args.split(' '))
+      expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringMatching(/^deadpeer: \S/)] })
+    },
+  )
+})

@@ -1,0 +1,60 @@
+import { execFileSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const node = (...args: string[]) => execFileSync(process.execPath, args, { encoding: 'utf8', cwd: root })
+
+describe('the package', () => {
+  it('can be imported and required, to the same functions', () => {
+    const names = 'Object.keys(deadpeer).sort().join()'
+    const imported = node(
+      '--input-type=module',
+      '-e',
+      `import * as deadpeer from 'deadpeer'; console.log(${names})`,
+    )
+    // Node 20 and 22 call this experimental; what matters is that it works.
+    const required = node(
+      '--no-warnings',
+      '--input-type=commonjs',
+      '-e',
+      `const deadpeer = require('deadpeer'); console.log(${names})`,
+    )
+    expect(imported).toContain('tuneAll')
+    expect(required.replace(/,?__esModule|,?module\.exports/g, '')).toBe(imported)
+  })
+
+  it('does nothing when imported: loads no native core, opens nothing, keeps nothing alive', () => {
+    const script = `
+      import { readFileSync, readdirSync } from 'node:fs'
+      const before = readdirSync('/proc/self/fd').length
+      await import('deadpeer')
+      await import('deadpeer/testing')
+      const maps = readFileSync('/proc/self/maps', 'utf8')
+      console.log(JSON.stringify({
+        loaded: maps.includes('deadpeer.node'),
+        opened: readdirSync('/proc/self/fd').length - before,
+        active: process.getActiveResourcesInfo().filter((kind) => /Timer|Timeout|TCP|Immediate/.test(kind)),
+      }))`
+    expect(JSON.parse(node('--input-type=module', '-e', script))).toEqual({
+      loaded: false,
+      opened: 0,
+      active: [],
+    })
+  })
+
+  it('holds no process open, also with values pending', () => {
+    const script = `
+      import net from 'node:net'
+      import { inspect, tune } from 'deadpeer'
+      const server = net.createServer().listen(0, '127.0.0.1', () => {
+        const socket = net.connect(server.address().port, '127.0.0.1', () => setTimeout(() => {
+          tune(socket, { initialDelay: 1_000, interval: 1_000, count: 9, userTimeout: 2_500 })
+          console.log(JSON.stringify(inspect(socket).pending))
+          socket.unref()
+          server.unref()
+        }, 2_500))
+      }).on('connection', (peer) => peer.unref())`
+    expect(JSON.parse(node('--input-type=module', '-e', script))).toEqual({ userTimeout: 2_500 })
+  })
+})

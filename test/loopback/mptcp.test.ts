@@ -1,0 +1,58 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { profiles } from '../../src/index.js'
+
+const sysctl = '/proc/sys/net/mptcp/enabled'
+const missing = !existsSync(sysctl) || readFileSync(sysctl, 'utf8').trim() !== '1'
+if (missing) console.log('# skipped: this kernel has MPTCP switched off (net.mptcp.enabled)')
+
+/** An MPTCP socket takes the keepalive options and refuses others: a roll-back met for real. */
+describe.skipIf(missing)('an MPTCP socket', () => {
+  const outcomes = missing ? undefined : run()
+
+  it('takes initialDelay, interval and count', () => {
+    expect(outcomes.keepalive.error).toBeUndefined()
+    expect(outcomes.keepalive.after).toMatchObject({
+      enable: true,
+      initialDelay: 10_000,
+      interval: 2_000,
+      count: 4,
+    })
+  })
+
+  it.each(['userTimeout', 'preset'])('refuses a userTimeout, and all is as before (%s)', (outcome) => {
+    const { error, before, after } = outcomes[outcome]
+    expect(error).toMatchObject({
+      code: 'ERR_UNSUPPORTED_OPTION',
+      field: 'userTimeout',
+      constant: 'TCP_USER_TIMEOUT',
+      message: expect.stringMatching(/MPTCP.*Nothing was changed/),
+    })
+    expect(after).toEqual(before)
+  })
+
+  it('failOnIcmp is set at both levels, and rolled back at both when rtoMax is refused', () => {
+    const { error, before, after } = outcomes.bothLevels
+    expect(error).toMatchObject({ code: 'ERR_UNSUPPORTED_OPTION', field: 'rtoMax' })
+    expect(before).toMatchObject({ failOnIcmp: false })
+    expect(after).toEqual(before)
+  })
+
+  it('bestEffort does without', () => {
+    const { initialDelay, interval, count } = profiles.cloud
+    expect(outcomes.bestEffort.error).toBeUndefined()
+    expect(outcomes.bestEffort.after).toMatchObject({ enable: true, initialDelay, interval, count })
+    expect(outcomes.batch).toEqual([{ skipped: ['rtoMax'] }, { skipped: ['rtoMax'] }])
+    expect(outcomes.afterBatch.initialDelay).toBe(9_000)
+  })
+})
+
+// biome-ignore lint/suspicious/noExplicitAny: JSON of a fixture
+function run(): any {
+  const at = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))
+  return JSON.parse(
+    execFileSync('python3', [at('with-mptcp.py'), process.execPath, at('mptcp.mjs')], { encoding: 'utf8' }),
+  )
+}

@@ -1,0 +1,90 @@
+import { once } from 'node:events'
+import net from 'node:net'
+import { describe, expect, it } from 'vitest'
+import { inspect, profiles, type Target, tuneAll } from '../../src/index.js'
+import { connect, connectPair } from './connections.js'
+
+describe('tuneAll', () => {
+  it('tunes every target, one result each, in order', async () => {
+    const pairs = await connect(1_500)
+    const sockets = pairs.flatMap(({ socket, peer }) => [socket, peer])
+    const results = await tuneAll(sockets, 'datacenter')
+    expect(results).toHaveLength(3_000)
+    expect(results.every((result) => Object.keys(result).length === 0)).toBe(true)
+    for (const socket of sockets) expect(inspect(socket).profile).toMatchObject(profiles.datacenter)
+  })
+
+  it('one that fails does not hold up the others', async () => {
+    const { socket, peer } = await connectPair()
+    const closed = (await connectPair()).socket.destroy()
+    const connecting = new net.Socket()
+    const targets = [
+      socket,
+      closed,
+      19_999,
+      {} as Target,
+      null as never,
+      connecting,
+      -1,
+      1.5,
+      { socket: peer },
+    ]
+    const results = await tuneAll(targets, 'cloud')
+    expect(results.map(({ error }) => (error as NodeJS.ErrnoException)?.code)).toEqual([
+      undefined,
+      'ERR_SOCKET_CLOSED',
+      'ERR_SOCKET_CLOSED',
+      'ERR_INVALID_ARG_TYPE',
+      'ERR_INVALID_ARG_TYPE',
+      undefined,
+      'ERR_INVALID_ARG_TYPE',
+      'ERR_INVALID_ARG_TYPE',
+      undefined,
+    ])
+    expect(results[5]).toEqual({ pending: profiles.cloud })
+    expect(inspect(peer).profile).toMatchObject(profiles.cloud)
+  })
+
+  it('takes any iterable, and none', async () => {
+    const { socket, peer } = await connectPair()
+    expect(await tuneAll(new Set([socket, peer]), 'cloud')).toHaveLength(2)
+    expect(await tuneAll([], 'cloud')).toEqual([])
+  })
+
+  it('rejects for a bad profile, having changed nothing', async () => {
+    const { socket } = await connectPair()
+    const before = inspect(socket).profile
+    await expect(tuneAll([socket], { initialDelay: 5_000, interval: 1 })).rejects.toMatchObject({
+      code: 'ERR_OUT_OF_RANGE',
+    })
+    await expect(tuneAll([socket], 'cluod' as never)).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+    await expect(tuneAll(5 as never, 'cloud')).rejects.toThrow(TypeError)
+    expect(inspect(socket).profile).toEqual(before)
+  })
+
+  it('lets the event loop run meanwhile', async () => {
+    const pairs = await connect(3_000)
+    let turns = 0
+    const count = setInterval(() => turns++, 0)
+    await tuneAll(
+      pairs.map(({ socket }) => socket),
+      'cloud',
+    )
+    clearInterval(count)
+    expect(turns).toBeGreaterThan(2)
+  })
+
+  it('sockets that close while it runs are errors of their own', async () => {
+    const pairs = await connect(2_000)
+    const running = tuneAll(
+      pairs.map(({ socket }) => socket),
+      'cloud',
+    )
+    const last = pairs.at(-1)!.socket
+    last.destroy()
+    await once(last, 'close')
+    const results = await running
+    expect(results.at(-1)?.error).toMatchObject({ code: 'ERR_SOCKET_CLOSED' })
+    expect(results.slice(0, -1).every(({ error }) => error === undefined)).toBe(true)
+  })
+})

@@ -1,0 +1,167 @@
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { defineProfile, inspect, type Profile, tune, tuneAll } from '../../src/index.js'
+import { descriptorOf } from '../../src/socket/target.js'
+import { blackHole } from '../../src/testing/index.js'
+import { connect, connectPair } from './connections.js'
+import { hasNetAdmin } from './need-net-admin.js'
+import { until } from './until.js'
+
+const wanted = defineProfile({ initialDelay: 2_000, interval: 1_000, count: 3, userTimeout: 5_000 })
+
+/** Longer than the profile gives a dead peer, so that whoever was to die has died. */
+const DETECTION = 5_000 + 1_000
+
+describe.concurrent('tuning never kills', () => {
+  it.for<[string, (sockets: Awaited<ReturnType<typeof connect>>) => Promise<void>]>([
+    [
+      'tuneAll',
+      async (pairs) =>
+        void (await tuneAll(
+          pairs.map(({ socket }) => socket),
+          wanted,
+        )),
+    ],
+    ['a plain loop of tune', async (pairs) => pairs.forEach(({ socket }) => void tune(socket, wanted))],
+  ])(
+    '%s: 4,000 healthy connections, silent for longer than initialDelay and userTimeout',
+    async ([, tuneThem]) => {
+      const pairs = await connect(4_000)
+      const errors: Error[] = []
+      for (const { socket } of pairs) socket.on('error', (error) => errors.push(error))
+      await delay(7_000)
+      await tuneThem(pairs)
+      await until(() => pairs.every(({ socket }) => inspect(socket).pending === undefined))
+      await delay(DETECTION)
+      expect(errors).toEqual([])
+      for (const { socket } of pairs) {
+        expect(inspect(socket)).toMatchObject({ verdict: 'alive', profile: wanted })
+      }
+    },
+  )
+
+  it.runIf(hasNetAdmin)('one whose first probe is lost lives', async () => {
+    const { socket, peer } = await connectPair()
+    const errors: Error[] = []
+    socket.on('error', (error) => errors.push(error))
+    await delay(7_000)
+    const gone = blackHole(peer)
+    tune(socket, wanted)
+    expect(inspect(socket)).toMatchObject({
+      pending: { userTimeout: 5_000 },
+      profile: { userTimeout: 0, count: 3 },
+    })
+    await until(() => inspect(socket).info!.probes === 1)
+    gone.restore()
+    await until(() => inspect(socket).pending === undefined)
+    await delay(DETECTION)
+    expect(errors).toEqual([])
+    expect(inspect(socket)).toMatchObject({ verdict: 'alive', profile: wanted })
+  })
+
+  it.runIf(hasNetAdmin)('one whose peer is gone dies all the same, after count probes', async () => {
+    const { socket, peer } = await connectPair()
+    await delay(7_000)
+    blackHole(peer)
+    const start = performance.now()
+    tune(socket, wanted)
+    const [error] = await once(socket, 'error')
+    expect(error).toMatchObject({ code: 'ETIMEDOUT' })
+    // Probes at 0, 1 and 2 s; the end where the fourth would be. An eighth late at most, and 100 ms for this test's turn.
+    const after = performance.now() - start
+    expect(after).toBeGreaterThan(3_000 - 10)
+    expect(after).toBeLessThan(3_000 * 1.15 + 100)
+  })
+
+  it.runIf(hasNetAdmin).for<[string, Profile, Profile, number]>([
+    ['a count that is reached already', { initialDelay: 1_000, interval: 1_000, count: 20 }, { count: 2 }, 4],
+    [
+      'a userTimeout that has passed already',
+      { initialDelay: 1_000, interval: 1_000, count: 20 },
+      { userTimeout: 2_000 },
+      4,
+    ],
+    [
+      'a userTimeout the socket had, under a new initialDelay',
+      { initialDelay: 1_000, interval: 1_000, count: 3, userTimeout: 30_000 },
+      { initialDelay: 2_000, userTimeout: 3_000 },
+      4,
+    ],
+  ])('a connection that the kernel is probing: %s', async ([, before, then, probes]) => {
+    const { socket, peer } = await connectPair()
+    const errors: Error[] = []
+    socket.on('error', (error) => errors.push(error))
+    tune(socket, before)
+    const gone = blackHole(peer)
+    await until(() => inspect(socket).info!.probes === probes)
+    tune(socket, then)
+    expect(inspect(socket).pending).toMatchObject(
+      then.count ? { count: 2 } : { userTimeout: then.userTimeout },
+    )
+    // At least one more firing under the new settings.
+    await until(() => inspect(socket).info!.probes > probes)
+    gone.restore()
+    await until(() => inspect(socket).pending === undefined)
+    expect(errors).toEqual([])
+    expect(inspect(socket)).toMatchObject({ verdict: 'alive', profile: { ...before, ...then } })
+  })
+
+  it.runIf(hasNetAdmin)('a retransmission that has lasted longer than the new userTimeout', async () => {
+    const { socket, peer } = await connectPair()
+    const errors: Error[] = []
+    socket.on('error', (error) => errors.push(error))
+    peer.resume()
+    const gone = blackHole(peer)
+    socket.write('x')
+    await delay(3_000)
+    tune(socket, { userTimeout: 1_000 })
+    expect(inspect(socket).pending).toEqual({ userTimeout: 1_000 })
+    await delay(500)
+    gone.restore()
+    await until(() => inspect(socket).pending === undefined)
+    expect(errors).toEqual([])
+    expect(inspect(socket)).toMatchObject({ verdict: 'alive', profile: { userTimeout: 1_000 } })
+  })
+
+  it('a window that has been closed for longer than the new userTimeout', async () => {
+    const { socket, peer } = await connectPair()
+    const errors: Error[] = []
+    socket.on('error', (error) => errors.push(error))
+    while (socket.writableLength < 2 ** 24) socket.write(Buffer.alloc(2 ** 20))
+    await delay(4_000)
+    tune(socket, { userTimeout: 2_000 })
+    expect(inspect(socket).pending).toEqual({ userTimeout: 2_000 })
+    await delay(1_000)
+    peer.resume()
+    await until(() => inspect(socket).pending === undefined)
+    expect(errors).toEqual([])
+    expect(inspect(socket)).toMatchObject({ verdict: 'alive', profile: { userTimeout: 2_000 } })
+  })
+
+  it('what is pending gives way to what is set by hand', async () => {
+    const { socket } = await connectPair()
+    await delay(3_000)
+    tune(socket, { ...wanted, initialDelay: 1_000, userTimeout: 2_500 })
+    expect(inspect(socket).pending).toEqual({ userTimeout: 2_500 })
+    tune(socket, { userTimeout: 9_000 })
+    await until(() => inspect(socket).pending === undefined)
+    expect(inspect(socket).profile.userTimeout).toBe(9_000)
+  })
+
+  it('a pending value does not reach another socket that got the descriptor', async () => {
+    const { socket } = await connectPair()
+    await delay(3_000)
+    tune(socket, { ...wanted, initialDelay: 1_000, userTimeout: 2_500 })
+    const fd = descriptorOf(socket)
+    socket.destroy()
+    await once(socket, 'close')
+    const others = await connect(50)
+    const heir = others.find(({ socket: other }) => descriptorOf(other) === fd)
+    for (const { socket: other } of heir ? [heir] : others) {
+      expect(inspect(other).pending).toBeUndefined()
+      await delay(60)
+      expect(inspect(other).profile.userTimeout).toBe(0)
+    }
+  })
+})

@@ -1,0 +1,56 @@
+import { execFileSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { profiles } from '../../src/index.js'
+
+describe('without a native core', () => {
+  const outcome = run()
+
+  it('says so, why, and what Node can do', () => {
+    expect(outcome.capabilities).toMatchObject({
+      native: false,
+      reason: expect.stringContaining('DEADPEER_NATIVE=off'),
+      options: { enable: true, initialDelay: true, userTimeout: false, rtoMax: false },
+    })
+  })
+
+  it('tunes sockets and accepted connections by setKeepAlive', () => {
+    const delays = outcome.kept.map(([enable, seconds]: [boolean, number]) => [Boolean(enable), seconds])
+    expect(delays).toContainEqual([true, profiles.lan.initialDelay / 1000])
+    expect(delays).toContainEqual([true, profiles.cloud.initialDelay / 1000])
+    expect(outcome.presets).toEqual([{}, {}])
+  })
+
+  it('warns once of what presets lose', () => {
+    expect(outcome.warnings).toEqual([
+      { code: 'DEADPEER_NO_NATIVE_CORE', message: expect.stringMatching(/without .*userTimeout/) },
+    ])
+  })
+
+  it('an option asked for by hand is an error; with bestEffort it is left out', () => {
+    expect(outcome).toMatchObject({ byHand: 'ERR_UNSUPPORTED_OPTION', defined: 'ERR_UNSUPPORTED_OPTION' })
+    expect(outcome).not.toHaveProperty('possible')
+    expect(outcome).not.toHaveProperty('bestEffort')
+  })
+
+  it('checks profiles and targets as ever', () => {
+    expect(outcome).toMatchObject({
+      badRange: 'ERR_OUT_OF_RANGE',
+      badTarget: 'ERR_INVALID_ARG_TYPE',
+      closed: 'ERR_SOCKET_CLOSED',
+      descriptor: 'ERR_UNSUPPORTED_PLATFORM',
+      blackHole: 'ERR_UNSUPPORTED_PLATFORM',
+    })
+  })
+
+  it('inspect reads nothing, and says so', () => {
+    expect(outcome.inspection).toEqual({ profile: {}, evidence: 'not read: there is no native core here' })
+  })
+})
+
+// biome-ignore lint/suspicious/noExplicitAny: JSON of a fixture
+function run(): any {
+  const script = fileURLToPath(new URL('fixtures/without-native.mjs', import.meta.url))
+  const env = { ...process.env, DEADPEER_NATIVE: 'off' }
+  return JSON.parse(execFileSync(process.execPath, ['--no-warnings', script], { encoding: 'utf8', env }))
+}

@@ -1,0 +1,77 @@
+#include "process.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+
+#include "check.h"
+
+namespace deadpeer {
+
+namespace {
+
+// Where the low half of a system call's argument lies: all that an int argument fills.
+constexpr uint32_t argument(size_t index) {
+  return static_cast<uint32_t>(offsetof(seccomp_data, args) + index * sizeof(uint64_t) +
+                               (__BYTE_ORDER == __BIG_ENDIAN ? sizeof(uint32_t) : 0));
+}
+
+}  // namespace
+
+void forbid_setting(int level, int name) {
+  sock_filter rules[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setsockopt, 0, 5),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument(1)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(level), 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument(2)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(name), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program = {sizeof(rules) / sizeof(rules[0]), rules};
+  CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+    SKIP("no seccomp here: %s", strerror(errno));
+  }
+}
+
+void enter_own_network() {
+  // Without privileges a user namespace gives them, over that network.
+  if (unshare(CLONE_NEWNET) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0) return;
+  SKIP("no network of one's own here: %s", strerror(errno));
+}
+
+void set_default(const char* name, int value) {
+  char path[100];
+  snprintf(path, sizeof(path), "/proc/sys/net/ipv4/%s", name);
+  FILE* file = fopen(path, "w");
+  if (file == nullptr) SKIP("%s cannot be written: %s", path, strerror(errno));
+  fprintf(file, "%d\n", value);
+  if (fclose(file) != 0) FAIL("%d into %s: %s", value, path, strerror(errno));
+}
+
+void allow_more_descriptors(bool allow) {
+  rlimit limit;
+  CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  limit.rlim_cur = allow ? limit.rlim_max : 0;
+  CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+void give_up_privileges() {
+  constexpr uid_t kNobody = 65534;
+  if (geteuid() == 0) CHECK_EQ(setuid(kNobody), 0);
+}
+
+}  // namespace deadpeer
