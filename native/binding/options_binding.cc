@@ -34,19 +34,19 @@ const Compiled* compiled(const Napi::CallbackInfo& info, size_t index) {
   return status == napi_ok ? static_cast<const Compiled*>(data) : nullptr;
 }
 
-// compile(mask, values: Int32Array): external, or a refusal where no kernel could take a value
+// compile(mask, values: Float64Array): external, or a refusal where no kernel could take a value
 Napi::Value compile(const Napi::CallbackInfo& info) {
   uint32_t mask;
-  int* values;
+  double* values;
   size_t length;
   if (napi_get_value_uint32(info.Env(), info[0], &mask) != napi_ok ||
-      !read_array(info, 1, napi_int32_array, &values, &length) || length != kOptionCount) {
+      !read_array(info, 1, napi_float64_array, &values, &length) || length != kOptionCount) {
     return bad_call(info.Env());
   }
   Settings settings;
   for (int i = 0; i < kOptionCount; i++) {
     const Option option = static_cast<Option>(i);
-    if (mask & bit(option)) settings.set(option, values[i]);
+    if (mask & bit(option)) settings.set(option, static_cast<int64_t>(values[i]));
   }
   const Refusal refusal = check(settings);
   if (refusal.error != 0) return Napi::Number::New(info.Env(), encode(refusal));
@@ -105,13 +105,13 @@ Napi::Value apply_one(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), encode(apply(fd, profile->settings, profile->known_good)));
 }
 
-// readOptions(fd, values: Int32Array): mask of the values filled in, or -errno
+// readOptions(fd, values: Float64Array): mask of the values filled in, or -errno
 Napi::Value read_options(const Napi::CallbackInfo& info) {
   int fd;
-  int* values;
+  double* values;
   size_t length;
-  if (!read_descriptor(info, 0, &fd) || !read_array(info, 1, napi_int32_array, &values, &length) ||
-      length != kOptionCount) {
+  if (!read_descriptor(info, 0, &fd) ||
+      !read_array(info, 1, napi_float64_array, &values, &length) || length != kOptionCount) {
     return bad_call(info.Env());
   }
   Settings settings;

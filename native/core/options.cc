@@ -60,7 +60,7 @@ WriteList plan_writes(const Settings& settings, int family) {
   for (const Option option : kWriteOrder) {
     if (!settings.has(option)) continue;
     const OptionSpec& spec = kOptions[option];
-    const int value = settings.value[option] / spec.unit;
+    const int value = static_cast<int>(settings.value[option] / spec.unit);
     if (option == kFailOnIcmp && family == AF_INET6) {
       list.add(option, SOL_IPV6, IPV6_RECVERR, value);
     }
@@ -91,6 +91,8 @@ Refusal apply_or_roll_back(int fd, const Settings& settings) {
     const size_t at = static_cast<size_t>(i);
     const Write& write = list.writes[at];
     int error = get_int(fd, write.level, write.name, &before[at]);
+    // Asked for an option that a socket does not have, kernels say this; told to set it, that.
+    if (error == -EOPNOTSUPP) error = -ENOPROTOOPT;
     if (error == 0) error = set_int(fd, write.level, write.name, write.value);
     if (error == 0) continue;
     for (size_t back = at; back-- > 0;) {
@@ -109,7 +111,7 @@ Refusal check(const Settings& settings) {
     const Option option = static_cast<Option>(i);
     if (!settings.has(option)) continue;
     const OptionSpec& spec = kOptions[option];
-    const int value = settings.value[option];
+    const int64_t value = settings.value[option];
     if (value < spec.min || value > spec.max || value % spec.unit != 0) return {-EINVAL, option};
   }
   return {};
@@ -145,8 +147,7 @@ int read(int fd, Settings* settings) {
       if (get_int(fd, SOL_IPV6, IPV6_RECVERR, &v6) != 0) continue;
       value = value != 0 && v6 != 0;
     }
-    // INT_MAX / 1000 is beyond every range in seconds, so this cannot overflow.
-    settings->set(option, value * spec.unit);
+    settings->set(option, int64_t{value} * spec.unit);
   }
   return 0;
 }

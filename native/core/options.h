@@ -38,10 +38,11 @@ constexpr OptionMask bit(Option option) {
 // Values in the profile's units (ms, counts, 0 or 1) of those options whose bit is set.
 struct Settings {
   OptionMask mask = 0;
-  std::array<int, kOptionCount> value = {};
+  // Wider than an option: a system's default in seconds can exceed an int in ms.
+  std::array<int64_t, kOptionCount> value = {};
 
   bool has(Option option) const { return (mask & bit(option)) != 0; }
-  void set(Option option, int v) {
+  void set(Option option, int64_t v) {
     mask = static_cast<OptionMask>(mask | bit(option));
     value[option] = v;
   }

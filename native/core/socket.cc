@@ -22,9 +22,12 @@ int set_int(int fd, int level, int name, int value) {
 int read_kind(int fd, SocketKind* kind) {
   if (int error = get_int(fd, SOL_SOCKET, SO_PROTOCOL, &kind->protocol)) return error;
   if (int error = get_int(fd, SOL_SOCKET, SO_DOMAIN, &kind->family)) return error;
+  int type = 0;
+  if (int error = get_int(fd, SOL_SOCKET, SO_TYPE, &type)) return error;
   const bool internet = kind->family == AF_INET || kind->family == AF_INET6;
   const bool tcp = kind->protocol == IPPROTO_TCP || kind->protocol == IPPROTO_MPTCP;
-  return internet && tcp ? 0 : -ENOPROTOOPT;
+  // A raw socket of protocol TCP sees TCP's segments, but is no connection.
+  return internet && tcp && type == SOCK_STREAM ? 0 : -ENOPROTOOPT;
 }
 
 int read_cookie(int fd, uint64_t* cookie) {

@@ -22,6 +22,12 @@ uint32_t harmless_silence(const Settings& settings) {
 // TCP_KEEPIDLE's least value, in ms.
 constexpr double kRecent = 1000;
 
+// A user timeout that a connection heard within the last second may still have exceeded.
+bool is_short(const Settings& settings) {
+  return settings.has(kUserTimeout) && settings.value[kUserTimeout] > 0 &&
+         static_cast<double>(settings.value[kUserTimeout]) < kRecent;
+}
+
 }  // namespace
 
 double coarse_clock() {
@@ -33,7 +39,7 @@ double coarse_clock() {
 Tuned tune(int fd, const Settings& settings, bool known_good, double heard_at) {
   Tuned tuned;
   const double now = coarse_clock();
-  if (now - heard_at >= kRecent) {
+  if (now - heard_at >= kRecent || is_short(settings)) {
     Quiet quiet;
     // Where TCP_INFO cannot be read, apply() says why.
     if (read_quiet(fd, &quiet) == 0 && quiet.synchronized) {

@@ -16,12 +16,12 @@ export interface NativeOptionRow {
 export interface NativeCore {
   options: NativeOptionRow[]
   HELD: number
-  compile(mask: number, values: Int32Array): NativeProfile | number
+  compile(mask: number, values: Float64Array): NativeProfile | number
   rehearse(profile: NativeProfile): number
   tune(fd: number, profile: NativeProfile, heardAt: number): number
   tuneMany(fds: Int32Array, profile: NativeProfile, heardAtThenResults: Float64Array): void
   apply(fd: number, profile: NativeProfile): number
-  readOptions(fd: number, values: Int32Array): number
+  readOptions(fd: number, values: Float64Array): number
   readTcpInfo(fd: number, bytes: Uint8Array): number
   readCookie(fd: number): bigint | number
   deafen(fd: number): number

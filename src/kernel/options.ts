@@ -71,7 +71,7 @@ const NO_OPTION = optionNames.length
 /** Takes values over into the native core. They must be in range: the facade has checked them. */
 export function compileOptions(core: NativeCore, values: OptionValues): NativeProfile {
   let mask = 0
-  const numbers = new Int32Array(optionNames.length)
+  const numbers = new Float64Array(optionNames.length)
   optionNames.forEach((name, i) => {
     if (values[name] === undefined) return
     mask |= 1 << i
@@ -84,7 +84,7 @@ export function compileOptions(core: NativeCore, values: OptionValues): NativePr
 
 /** Values in force, read back from the kernel. */
 export function readOptions(core: NativeCore, fd: number): OptionValues {
-  const numbers = new Int32Array(optionNames.length)
+  const numbers = new Float64Array(optionNames.length)
   const mask = core.readOptions(fd, numbers)
   if (mask < 0) throw descriptorError(mask, fd)
   const values: OptionValues = {}

@@ -70,7 +70,8 @@ void check_reads_back(const Descriptor& socket, const Settings& expected) {
     if (!expected.has(option)) continue;
     if (!actual.has(option)) FAIL("%s cannot be read", name_of(option));
     if (actual.value[option] == expected.value[option]) continue;
-    FAIL("%s is %d, not %d", name_of(option), actual.value[option], expected.value[option]);
+    FAIL("%s is %lld, not %lld", name_of(option), static_cast<long long>(actual.value[option]),
+         static_cast<long long>(expected.value[option]));
   }
 }
 

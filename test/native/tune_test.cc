@@ -155,6 +155,17 @@ TEST(tune_never_holds_while_connecting) {
   CHECK_EQ(info_of(second).tcpi_state, kSynSent);
 }
 
+// Though the peer was just heard: so short a time may have passed since.
+TEST(tune_looks_before_a_user_timeout_under_a_second) {
+  const Connection connection;
+  fill(connection.client);
+  CHECK(eventually([&] { return info_of(connection.client).tcpi_backoff > 0; }));
+  const Settings under = profile({{kUserTimeout, 999}});
+  CHECK(tune(connection.client.get(), under, false, coarse_clock()).held);
+  const Settings over = profile({{kUserTimeout, 1000}});
+  CHECK(!tune(connection.client.get(), over, false, coarse_clock()).held);
+}
+
 TEST(tune_holds_behind_a_closed_window) {
   const Connection connection;
   fill(connection.client);
