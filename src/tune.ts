@@ -95,10 +95,14 @@ export async function tuneAll(
   const compiled = compile(profile, options.bestEffort === true)
   if (!compiled) return list.map((target) => resultOf(() => tuneByNode(target, profile, options)))
   rehearse(compiled)
-  const results: TuneResult[] = []
+  const results = new Array<TuneResult>(list.length)
   for (let start = 0; start < list.length; start += SLICE) {
     if (start > 0) await nextTurn()
-    await tuneSlice(list.slice(start, start + SLICE), compiled, results)
+    const held = tuneSlice(list, start, compiled, results)
+    for (const i of held) {
+      await turnToFire()
+      results[i] = resultOf(() => tuneTarget(list[i]!, compiled, true))
+    }
   }
   return results
 }
@@ -106,38 +110,37 @@ export async function tuneAll(
 /** A write takes about 1.5 µs a connection: a slice is less than a millisecond. */
 const SLICE = 512
 
-async function tuneSlice(targets: Target[], compiled: Compiled, results: TuneResult[]): Promise<void> {
+/** Tunes a slice in one native call. Returns the indices of those that may make the kernel send a probe, yet to be tuned. */
+function tuneSlice(list: Target[], start: number, compiled: Compiled, results: TuneResult[]): number[] {
   const { core, native } = compiled
-  const count = targets.length
+  const count = Math.min(SLICE, list.length - start)
   const handles = new Array<Handle | undefined>(count)
   const fds = new Int32Array(count)
   const codes = new Float64Array(count)
   for (let i = 0; i < count; i++) {
-    const target = targets[i]!
+    const target = list[start + i]!
     const handle = connectedHandle(target)
     handles[i] = handle
-    fds[i] = handle ? handle.fd! : typeof target === 'number' && Number.isInteger(target) ? target : -1
+    // What has no descriptor here is refused below, and then looked at one by one.
+    fds[i] = handle ? (handle.fd ?? -1) : typeof target === 'number' && Number.isInteger(target) ? target : -1
     codes[i] = lastHeard(handle)
   }
   core.tuneMany(fds, native, codes)
+  const held: number[] = []
   for (let i = 0; i < count; i++) {
     const code = codes[i]!
-    if (code >= 0) {
-      results.push(succeeded(compiled, fds[i]!, handles[i], code))
-      continue
-    }
-    if (code === core.HELD) await turnToFire()
-    results.push(resultOf(() => tuneTarget(targets[i]!, compiled, true)))
+    if (code >= 0) results[start + i] = succeeded(compiled, fds[i]!, handles[i], code)
+    else if (code === core.HELD) held.push(start + i)
+    else results[start + i] = resultOf(() => tuneTarget(list[start + i]!, compiled))
   }
+  return held
 }
 
 /** The handle of a target that is connected, without complaint about others. */
 function connectedHandle(target: Target): Handle | undefined {
   if (typeof target === 'number') return undefined
   const socket = target instanceof net.Socket ? target : tryOr(() => socketOf(target), undefined)
-  if (socket === undefined || socket.connecting) return undefined
-  const handle = handleOf(socket)
-  return handle?.fd === undefined ? undefined : handle
+  return socket === undefined || socket.connecting ? undefined : handleOf(socket)
 }
 
 function tuneTarget(target: Target, compiled: Compiled, hasTurn = false): TuneResult {

@@ -9,12 +9,6 @@ namespace deadpeer {
 
 namespace {
 
-// Settings live on our side behind an external, so that a call per connection converts nothing.
-struct Compiled {
-  Settings settings;
-  bool known_good = false;
-};
-
 // A result is one number. 0: done. Above 0: done, and the peer was last heard at that time.
 // Below 0: -(errno + 4096 * option), or kHeld.
 constexpr int kHeld = -(1 << 20);
@@ -28,10 +22,11 @@ double encode(const Tuned& tuned) {
   return tuned.refusal.error != 0 ? encode(tuned.refusal) : tuned.heard_at;
 }
 
-const Compiled* compiled(const Napi::CallbackInfo& info, size_t index) {
+// Settings live on our side behind an external, so that a call per connection converts nothing.
+Prepared* compiled(const Napi::CallbackInfo& info, size_t index) {
   void* data = nullptr;
   const napi_status status = napi_get_value_external(info.Env(), info[index], &data);
-  return status == napi_ok ? static_cast<const Compiled*>(data) : nullptr;
+  return status == napi_ok ? static_cast<Prepared*>(data) : nullptr;
 }
 
 // compile(mask, values: Float64Array): external, or a refusal where no kernel could take a value
@@ -50,10 +45,9 @@ Napi::Value compile(const Napi::CallbackInfo& info) {
   }
   const Refusal refusal = check(settings);
   if (refusal.error != 0) return Napi::Number::New(info.Env(), encode(refusal));
-  auto owned = std::make_unique<Compiled>();
-  owned->settings = settings;
-  const auto external = Napi::External<Compiled>::New(
-      info.Env(), owned.get(), [](Napi::Env, Compiled* data) { delete data; });
+  auto owned = std::make_unique<Prepared>(settings, false);
+  const auto external = Napi::External<Prepared>::New(
+      info.Env(), owned.get(), [](Napi::Env, Prepared* data) { delete data; });
   // Not made where the environment is being torn down (worker.terminate()).
   if (!external.IsEmpty()) owned.release();
   return external;
@@ -61,7 +55,7 @@ Napi::Value compile(const Napi::CallbackInfo& info) {
 
 // rehearse(compiled): 0, or a refusal. From then on the settings are known to be good.
 Napi::Value rehearse_compiled(const Napi::CallbackInfo& info) {
-  auto* profile = const_cast<Compiled*>(compiled(info, 0));
+  Prepared* profile = compiled(info, 0);
   if (profile == nullptr) return bad_call(info.Env());
   const Refusal refusal = rehearse(profile->settings);
   profile->known_good = refusal.error == 0 && refused_first_or_never(profile->settings);
@@ -72,18 +66,17 @@ Napi::Value rehearse_compiled(const Napi::CallbackInfo& info) {
 Napi::Value tune_one(const Napi::CallbackInfo& info) {
   int fd;
   double heard_at;
-  const Compiled* profile = compiled(info, 1);
+  const Prepared* profile = compiled(info, 1);
   if (!read_descriptor(info, 0, &fd) || profile == nullptr ||
       napi_get_value_double(info.Env(), info[2], &heard_at) != napi_ok) {
     return bad_call(info.Env());
   }
-  return Napi::Number::New(info.Env(),
-                           encode(tune(fd, profile->settings, profile->known_good, heard_at)));
+  return Napi::Number::New(info.Env(), encode(tune(fd, *profile, heard_at, coarse_clock())));
 }
 
 // tuneMany(fds: Int32Array, compiled, heardAt: Float64Array), whose elements become the results
 Napi::Value tune_many(const Napi::CallbackInfo& info) {
-  const Compiled* profile = compiled(info, 1);
+  const Prepared* profile = compiled(info, 1);
   int* fd;
   double* result;
   size_t count, results;
@@ -91,8 +84,9 @@ Napi::Value tune_many(const Napi::CallbackInfo& info) {
       !read_array(info, 2, napi_float64_array, &result, &results) || results != count) {
     return bad_call(info.Env());
   }
+  const double now = coarse_clock();
   for (size_t i = 0; i < count; i++) {
-    result[i] = encode(tune(fd[i], profile->settings, profile->known_good, result[i]));
+    result[i] = encode(tune(fd[i], *profile, result[i], now));
   }
   return info.Env().Undefined();
 }
@@ -100,9 +94,9 @@ Napi::Value tune_many(const Napi::CallbackInfo& info) {
 // apply(fd, compiled): 0, or a refusal. Whatever the state of the connection.
 Napi::Value apply_one(const Napi::CallbackInfo& info) {
   int fd;
-  const Compiled* profile = compiled(info, 1);
+  const Prepared* profile = compiled(info, 1);
   if (!read_descriptor(info, 0, &fd) || profile == nullptr) return bad_call(info.Env());
-  return Napi::Number::New(info.Env(), encode(apply(fd, profile->settings, profile->known_good)));
+  return Napi::Number::New(info.Env(), encode(apply(fd, *profile)));
 }
 
 // readOptions(fd, values: Float64Array): mask of the values filled in, or -errno

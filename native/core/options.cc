@@ -37,42 +37,26 @@ constexpr std::array<Option, kOptionCount> kWriteOrder = {
     kFailOnIcmp, kRtoMax, kUserTimeout, kSynCount, kInterval, kCount, kEnable, kInitialDelay,
 };
 
-// One kernel option to be written. failOnIcmp is two of them on an IPv6 socket, which carries
-// IPv4 connections too unless it is IPV6_V6ONLY.
-struct Write {
-  Option option;
-  int level;
-  int name;
-  int value;
-};
-
-struct WriteList {
-  std::array<Write, kOptionCount + 1> writes;
-  int size = 0;
-
-  void add(Option option, int level, int name, int value) {
-    writes[static_cast<size_t>(size++)] = {option, level, name, value};
-  }
-};
-
+// An IPv6 socket carries IPv4 connections too, unless it is IPV6_V6ONLY, so failOnIcmp is written
+// at both levels there.
 WriteList plan_writes(const Settings& settings, int family) {
   WriteList list;
+  const auto add = [&list](const Write& write) { list.writes[list.size++] = write; };
   for (const Option option : kWriteOrder) {
     if (!settings.has(option)) continue;
     const OptionSpec& spec = kOptions[option];
     const int value = static_cast<int>(settings.value[option] / spec.unit);
     if (option == kFailOnIcmp && family == AF_INET6) {
-      list.add(option, SOL_IPV6, IPV6_RECVERR, value);
+      add({option, SOL_IPV6, IPV6_RECVERR, value});
     }
-    list.add(option, spec.level, spec.option, value);
+    add({option, spec.level, spec.option, value});
   }
   return list;
 }
 
-Refusal apply_known_good(int fd, const Settings& settings) {
-  const WriteList list = plan_writes(settings, AF_INET);
-  for (int i = 0; i < list.size; i++) {
-    const Write& write = list.writes[static_cast<size_t>(i)];
+Refusal apply_known_good(int fd, const WriteList& list) {
+  for (size_t i = 0; i < list.size; i++) {
+    const Write& write = list.writes[i];
     if (int error = set_int(fd, write.level, write.name, write.value)) {
       SocketKind kind;
       if (int fault = read_kind(fd, &kind)) return {fault, kNoOption};
@@ -87,8 +71,7 @@ Refusal apply_or_roll_back(int fd, const Settings& settings) {
   if (int error = read_kind(fd, &kind)) return {error, kNoOption};
   const WriteList list = plan_writes(settings, kind.family);
   std::array<int, kOptionCount + 1> before = {};
-  for (int i = 0; i < list.size; i++) {
-    const size_t at = static_cast<size_t>(i);
+  for (size_t at = 0; at < list.size; at++) {
     const Write& write = list.writes[at];
     int error = get_int(fd, write.level, write.name, &before[at]);
     // Asked for an option that a socket does not have, kernels say this; told to set it, that.
@@ -124,8 +107,12 @@ bool refused_first_or_never(const Settings& settings) {
   return refusable && !settings.has(kFailOnIcmp);
 }
 
-Refusal apply(int fd, const Settings& settings, bool known_good) {
-  return known_good ? apply_known_good(fd, settings) : apply_or_roll_back(fd, settings);
+Prepared::Prepared(const Settings& wanted, bool is_known_good)
+    : settings(wanted), known_good(is_known_good), writes(plan_writes(wanted, AF_INET)) {}
+
+Refusal apply(int fd, const Prepared& prepared) {
+  return prepared.known_good ? apply_known_good(fd, prepared.writes)
+                             : apply_or_roll_back(fd, prepared.settings);
 }
 
 Refusal rehearse(const Settings& settings) {

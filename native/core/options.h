@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 namespace deadpeer {
@@ -64,11 +65,32 @@ Refusal check(const Settings& settings);
 // taken by a plain TCP socket. Then nothing needs saving for a roll-back, which halves the work.
 bool refused_first_or_never(const Settings& settings);
 
+// One kernel option to be written. failOnIcmp is two of them on an IPv6 socket.
+struct Write {
+  Option option;
+  int level;
+  int name;
+  int value;
+};
+struct WriteList {
+  std::array<Write, kOptionCount + 1> writes = {};
+  size_t size = 0;
+};
+
+// Settings made ready to be written to many sockets. `known_good` may be said of settings that
+// refused_first_or_never() and that rehearse() has taken.
+struct Prepared {
+  Prepared(const Settings& wanted, bool is_known_good);
+
+  Settings settings;
+  bool known_good;
+  WriteList writes;  // as an IPv4 socket has them
+};
+
 // Sets all, or none: where the kernel refuses one, those set before it go back to what they were.
 // An option that followed the system's default cannot be un-set (0 is EINVAL): going back pins
-// the value that it had. `known_good` may be passed for settings that refused_first_or_never()
-// and that rehearse() has taken.
-Refusal apply(int fd, const Settings& settings, bool known_good);
+// the value that it had.
+Refusal apply(int fd, const Prepared& prepared);
 
 // Tries the settings on a socket of our own, to learn what this kernel takes without touching
 // anybody's connection. error is that of socket(2) where none could be opened.

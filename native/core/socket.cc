@@ -1,23 +1,12 @@
 #include "core/socket.h"
 
-#include <errno.h>
 #include <netinet/in.h>
-#include <sys/socket.h>
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
 #endif
 
 namespace deadpeer {
-
-int get_int(int fd, int level, int name, int* value) {
-  socklen_t length = sizeof(*value);
-  return getsockopt(fd, level, name, value, &length) == 0 ? 0 : -errno;
-}
-
-int set_int(int fd, int level, int name, int value) {
-  return setsockopt(fd, level, name, &value, sizeof(value)) == 0 ? 0 : -errno;
-}
 
 int read_kind(int fd, SocketKind* kind) {
   if (int error = get_int(fd, SOL_SOCKET, SO_PROTOCOL, &kind->protocol)) return error;

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <errno.h>
+#include <sys/socket.h>
+
 #include <cstdint>
 
 namespace deadpeer {
@@ -18,8 +21,14 @@ int read_kind(int fd, SocketKind* kind);
 // descriptor's number has been given to another socket meanwhile.
 int read_cookie(int fd, uint64_t* cookie);
 
-// Single-integer options, the form of every option here.
-int get_int(int fd, int level, int name, int* value);
-int set_int(int fd, int level, int name, int value);
+// Single-integer options, the form of every option here. Inline, for they are the whole of the
+// work.
+inline int get_int(int fd, int level, int name, int* value) {
+  socklen_t length = sizeof(*value);
+  return getsockopt(fd, level, name, value, &length) == 0 ? 0 : -errno;
+}
+inline int set_int(int fd, int level, int name, const int& value) {
+  return setsockopt(fd, level, name, &value, sizeof(value)) == 0 ? 0 : -errno;
+}
 
 }  // namespace deadpeer

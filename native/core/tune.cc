@@ -36,9 +36,9 @@ double coarse_clock() {
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
 }
 
-Tuned tune(int fd, const Settings& settings, bool known_good, double heard_at) {
+Tuned tune(int fd, const Prepared& prepared, double heard_at, double now) {
   Tuned tuned;
-  const double now = coarse_clock();
+  const Settings& settings = prepared.settings;
   if (now - heard_at >= kRecent || is_short(settings)) {
     Quiet quiet;
     // Where TCP_INFO cannot be read, apply() says why.
@@ -48,7 +48,7 @@ Tuned tune(int fd, const Settings& settings, bool known_good, double heard_at) {
       tuned.heard_at = now - quiet.silent_for;
     }
   }
-  tuned.refusal = apply(fd, settings, known_good);
+  tuned.refusal = apply(fd, prepared);
   return tuned;
 }
 

@@ -21,7 +21,7 @@ double coarse_clock();
 // Applies settings to a connection that they cannot end. `heard_at`: when the caller knows that the
 // peer was heard, or 0. Within a second of that the kernel need not be asked: TCP_KEEPIDLE is a
 // second at least, so no probe can be outstanding, and no user timeout of a second or more have
-// passed.
-Tuned tune(int fd, const Settings& settings, bool known_good, double heard_at);
+// passed. `now` is coarse_clock().
+Tuned tune(int fd, const Prepared& prepared, double heard_at, double now);
 
 }  // namespace deadpeer

@@ -1,5 +1,5 @@
-import { fileURLToPath } from 'node:url'
-import load from 'node-gyp-build'
+import { createRequire } from 'node:module'
+import { dirname } from 'node:path'
 
 /** A profile that the native core has taken over, opaque here. */
 export type NativeProfile = { readonly __native: unique symbol }
@@ -38,7 +38,9 @@ function open(): NonNullable<typeof loaded> {
     return { core: undefined, reason: `there is no native core for ${process.platform} yet` }
   }
   try {
-    return { core: load(fileURLToPath(new URL('../../', import.meta.url))) as NativeCore }
+    const require = createRequire(import.meta.url)
+    const load = require('node-gyp-build') as (root: string) => NativeCore
+    return { core: load(dirname(require.resolve('deadpeer/package.json'))) }
   } catch (error) {
     return { core: undefined, reason: (error as Error).message }
   }

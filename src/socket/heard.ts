@@ -1,15 +1,18 @@
 import type { Handle } from './target.js'
 
 /**
- * When each connection was last heard, as far as this process has asked the kernel; in ms of the native core's
- * clock. By handle, not by descriptor: a handle stands for one connection, a number does not.
+ * When a connection was last heard, as far as this process has asked the kernel; in ms of the native core's clock. Kept on
+ * the handle, not by descriptor: a handle stands for one connection, a number does not. A property, since a
+ * lookup in a WeakMap costs as much as half a system call where there are thousands.
  */
-const heardAt = new WeakMap<Handle, number>()
+const heardAt = Symbol('deadpeer.heardAt')
+
+type Heard = Handle & { [heardAt]?: number }
 
 export function lastHeard(handle: Handle | undefined): number {
-  return (handle && heardAt.get(handle)) ?? 0
+  return (handle as Heard | undefined)?.[heardAt] ?? 0
 }
 
 export function noteHeard(handle: Handle | undefined, at: number): void {
-  if (handle && at > 0) heardAt.set(handle, at)
+  if (handle && at > 0) (handle as Heard)[heardAt] = at
 }

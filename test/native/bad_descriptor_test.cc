@@ -22,9 +22,9 @@ Settings rehearsed() {
 void check_all_refuse(int fd, int error) {
   Settings settings;
   CHECK_EQ(read(fd, &settings), error);
-  check_refused(apply(fd, one_profile(), false), error, kNoOption);
-  check_refused(apply(fd, rehearsed(), true), error, kNoOption);
-  const Tuned tuned = tune(fd, one_profile(), false, 0);
+  check_refused(apply(fd, {one_profile(), false}), error, kNoOption);
+  check_refused(apply(fd, {rehearsed(), true}), error, kNoOption);
+  const Tuned tuned = tune(fd, {one_profile(), false}, 0, coarse_clock());
   CHECK(!tuned.held);
   CHECK_EQ(tuned.heard_at, 0);
   check_refused(tuned.refusal, error, kNoOption);

@@ -76,7 +76,7 @@ void check_reads_back(const Descriptor& socket, const Settings& expected) {
 }
 
 void check_applied(const Descriptor& socket, const Settings& settings) {
-  check_taken(apply(socket.get(), settings, false));
+  check_taken(apply(socket.get(), {settings, false}));
   check_reads_back(socket, settings);
 }
 

@@ -42,7 +42,7 @@ TEST(refusal_after_several_writes_undoes_them) {
     check_applied(connection.client, one_profile());
     Settings bad = another_profile();
     bad.set(kCount, 128);
-    check_refused(apply(connection.client.get(), bad, false), -EINVAL, kCount);
+    check_refused(apply(connection.client.get(), {bad, false}), -EINVAL, kCount);
     check_reads_back(connection.client, one_profile());
   }
 }
@@ -52,7 +52,7 @@ TEST(refusal_leaves_defaults_in_force) {
   const Settings before = read_all(socket);
   Settings bad = one_profile();
   bad.set(kInitialDelay, 0);
-  check_refused(apply(socket.get(), bad, false), -EINVAL, kInitialDelay);
+  check_refused(apply(socket.get(), {bad, false}), -EINVAL, kInitialDelay);
   CHECK(same(read_all(socket), before));
   check_recverr(socket, 0, 0);
 }
@@ -63,7 +63,7 @@ TEST(refusal_pins_what_followed_the_systems_default) {
   const Descriptor untouched = open_socket(Path::kIpv4);
   const Descriptor socket = open_socket(Path::kIpv4);
   Settings bad = profile({{kInterval, 5000}, {kCount, 128}});
-  check_refused(apply(socket.get(), bad, false), -EINVAL, kCount);
+  check_refused(apply(socket.get(), {bad, false}), -EINVAL, kCount);
   set_default("tcp_keepalive_intvl", 44);
   check_reads_back(untouched, profile({{kInterval, 44000}}));
   check_reads_back(socket, profile({{kInterval, 33000}}));
@@ -81,7 +81,7 @@ TEST(refusal_of_any_option_undoes_those_before_it) {
        {kInitialDelay, kEnable, kCount, kInterval, kSynCount, kUserTimeout, kRtoMax, kFailOnIcmp}) {
     forbid_setting(kOptions[option].level, kOptions[option].option);
     for (const Descriptor* socket : {&v4, &v6}) {
-      check_refused(apply(socket->get(), another_profile(), false), -EPERM, option);
+      check_refused(apply(socket->get(), {another_profile(), false}), -EPERM, option);
       check_reads_back(*socket, one_profile());
     }
     check_recverr(v6, 1, 1);
@@ -97,7 +97,7 @@ TEST(mptcp_takes_keepalive_and_refuses_user_timeout) {
                                     {kInterval, 8000},
                                     {kCount, 4},
                                     {kUserTimeout, 90000}});
-  check_refused(apply(mptcp.get(), refused, false), -ENOPROTOOPT, kUserTimeout);
+  check_refused(apply(mptcp.get(), {refused, false}), -ENOPROTOOPT, kUserTimeout);
   CHECK(same(read_all(mptcp), before));
 }
 
@@ -106,7 +106,7 @@ TEST(mptcp_refuses_as_well_once_connected) {
   for (const Descriptor* end : {&connection.client, &connection.server}) {
     check_applied(*end, keepalive_profile());
     const Settings refused = profile({{kCount, 4}, {kUserTimeout, 90000}});
-    check_refused(apply(end->get(), refused, false), -ENOPROTOOPT, kUserTimeout);
+    check_refused(apply(end->get(), {refused, false}), -ENOPROTOOPT, kUserTimeout);
     check_reads_back(*end, keepalive_profile());
   }
 }
@@ -115,9 +115,9 @@ TEST(refusal_is_the_same_with_and_without_a_roll_back) {
   const Descriptor mptcp = open_socket(Path::kIpv4, IPPROTO_MPTCP);
   for (const Option option : {kUserTimeout, kSynCount, kRtoMax}) {
     const Settings settings = profile({{option, kOptions[option].min}});
-    const Refusal known_good = apply(mptcp.get(), settings, true);
+    const Refusal known_good = apply(mptcp.get(), {settings, true});
     CHECK(known_good.error != 0);
-    check_refused(apply(mptcp.get(), settings, false), known_good.error, known_good.option);
+    check_refused(apply(mptcp.get(), {settings, false}), known_good.error, known_good.option);
   }
 }
 
@@ -128,12 +128,12 @@ TEST(mptcp_fallen_back_to_tcp_undoes_both_levels_of_fail_on_icmp) {
   const Settings taken = without(one_profile(), kRtoMax);
   check_applied(client, taken);
   check_recverr(client, 1, 1);
-  check_refused(apply(client.get(), another_profile(), false), -ENOPROTOOPT, kRtoMax);
+  check_refused(apply(client.get(), {another_profile(), false}), -ENOPROTOOPT, kRtoMax);
   check_reads_back(client, taken);
   check_recverr(client, 1, 1);
 
   check_applied(client, profile({{kFailOnIcmp, 0}}));
-  check_refused(apply(client.get(), one_profile(), false), -ENOPROTOOPT, kRtoMax);
+  check_refused(apply(client.get(), {one_profile(), false}), -ENOPROTOOPT, kRtoMax);
   check_recverr(client, 0, 0);
 }
 
@@ -141,7 +141,7 @@ TEST(levels_that_differed_differ_again) {
   need(kRtoMax);
   const FallenBack connection(Path::kMapped);
   CHECK_EQ(set_int(connection.client.get(), SOL_IPV6, IPV6_RECVERR, 1), 0);
-  check_refused(apply(connection.client.get(), another_profile(), false), -ENOPROTOOPT, kRtoMax);
+  check_refused(apply(connection.client.get(), {another_profile(), false}), -ENOPROTOOPT, kRtoMax);
   check_recverr(connection.client, 0, 1);
 }
 
@@ -161,7 +161,7 @@ TEST(known_good_is_applied) {
   const Settings settings = without(one_profile(), kFailOnIcmp);
   for (const Path path : kPaths) {
     const Descriptor socket = open_socket(path);
-    check_taken(apply(socket.get(), settings, true));
+    check_taken(apply(socket.get(), {settings, true}));
     check_reads_back(socket, settings);
   }
 }
@@ -180,9 +180,9 @@ TEST(known_good_is_taken_whole_or_not_at_all) {
     settings.mask = static_cast<OptionMask>(settings.mask & mask);
     if (!refused_first_or_never(settings)) continue;
     for (const Descriptor* socket : {&mptcp, &v4.client, &v6.client, &mapped.client}) {
-      apply(socket->get(), keepalive_profile(), false);
+      apply(socket->get(), {keepalive_profile(), false});
       const Settings before = read_all(*socket);
-      const Refusal refusal = apply(socket->get(), settings, true);
+      const Refusal refusal = apply(socket->get(), {settings, true});
       if (refusal.error == 0) {
         check_reads_back(*socket, settings);
         taken++;

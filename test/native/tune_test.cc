@@ -21,7 +21,7 @@ Settings with_initial_delay(int ms) {
 }
 
 Tuned tune_unheard(const Descriptor& socket, const Settings& settings) {
-  return tune(socket.get(), settings, false, kNeverHeard);
+  return tune(socket.get(), {settings, false}, kNeverHeard, coarse_clock());
 }
 
 void check_held(const Descriptor& socket, const Settings& settings) {
@@ -88,7 +88,8 @@ TEST(tune_without_initial_delay_goes_on_in_any_silence) {
 TEST(tune_holds_enable_alone) {
   const Connection connection;
   check_held(connection.client, profile({{kEnable, 1}}));
-  const Tuned tuned = tune(connection.client.get(), profile({{kEnable, 1}}), false, coarse_clock());
+  const Tuned tuned = tune(connection.client.get(), {profile({{kEnable, 1}}), false},
+                           coarse_clock(), coarse_clock());
   CHECK(!tuned.held);
   check_reads_back(connection.client, profile({{kEnable, 1}}));
 }
@@ -110,8 +111,8 @@ TEST(tune_tells_when_the_peer_was_heard) {
 TEST(tune_believes_that_the_peer_was_just_heard) {
   const Connection connection;
   await_silence(connection.client);
-  const Tuned tuned =
-      tune(connection.client.get(), with_initial_delay(1000), false, coarse_clock());
+  const Tuned tuned = tune(connection.client.get(), {with_initial_delay(1000), false},
+                           coarse_clock(), coarse_clock());
   CHECK(!tuned.held);
   CHECK_EQ(tuned.heard_at, 0);
   check_reads_back(connection.client, with_initial_delay(1000));
@@ -120,8 +121,8 @@ TEST(tune_believes_that_the_peer_was_just_heard) {
 TEST(tune_looks_again_a_second_after_the_peer_was_heard) {
   const Connection connection;
   await_silence(connection.client);
-  const Tuned tuned =
-      tune(connection.client.get(), with_initial_delay(1000), false, coarse_clock() - 1000);
+  const Tuned tuned = tune(connection.client.get(), {with_initial_delay(1000), false},
+                           coarse_clock() - 1000, coarse_clock());
   CHECK(tuned.held);
 }
 
@@ -129,11 +130,11 @@ TEST(tune_known_good_holds_and_goes_on_alike) {
   const Connection connection;
   await_silence(connection.client);
   Settings settings = without(one_profile(), kFailOnIcmp);
-  Tuned tuned = tune(connection.client.get(), settings, true, kNeverHeard);
+  Tuned tuned = tune(connection.client.get(), {settings, true}, kNeverHeard, coarse_clock());
   CHECK(!tuned.held);
   check_reads_back(connection.client, settings);
   settings.set(kInitialDelay, 1000);
-  tuned = tune(connection.client.get(), settings, true, kNeverHeard);
+  tuned = tune(connection.client.get(), {settings, true}, kNeverHeard, coarse_clock());
   CHECK(tuned.held);
 }
 
@@ -161,9 +162,9 @@ TEST(tune_looks_before_a_user_timeout_under_a_second) {
   fill(connection.client);
   CHECK(eventually([&] { return info_of(connection.client).tcpi_backoff > 0; }));
   const Settings under = profile({{kUserTimeout, 999}});
-  CHECK(tune(connection.client.get(), under, false, coarse_clock()).held);
+  CHECK(tune(connection.client.get(), {under, false}, coarse_clock(), coarse_clock()).held);
   const Settings over = profile({{kUserTimeout, 1000}});
-  CHECK(!tune(connection.client.get(), over, false, coarse_clock()).held);
+  CHECK(!tune(connection.client.get(), {over, false}, coarse_clock(), coarse_clock()).held);
 }
 
 TEST(tune_holds_behind_a_closed_window) {

@@ -30,13 +30,19 @@ describe('idle detection', () => {
   it('needs at least one unanswered probe, and no more than userTimeout asks for', () => {
     const whole = fc.integer({ min: 1, max: 600 })
     fc.assert(
-      fc.property(whole, whole, whole, fc.integer({ min: 1, max: 2_000_000 }), (idle, interval, count, userTimeout) => {
-        const { idle: found } = detectionTime(seconds(idle, interval, Math.min(count, 127), userTimeout))
-        expect(found).toBeGreaterThanOrEqual((idle + interval) * 1000)
-        expect(found).toBeGreaterThanOrEqual(userTimeout)
-        expect(found - interval * 1000).toBeLessThan(Math.max(userTimeout, (idle + interval) * 1000))
-        expect((found - idle * 1000) % (interval * 1000)).toBe(0)
-      }),
+      fc.property(
+        whole,
+        whole,
+        whole,
+        fc.integer({ min: 1, max: 2_000_000 }),
+        (idle, interval, count, userTimeout) => {
+          const { idle: found } = detectionTime(seconds(idle, interval, Math.min(count, 127), userTimeout))
+          expect(found).toBeGreaterThanOrEqual((idle + interval) * 1000)
+          expect(found).toBeGreaterThanOrEqual(userTimeout)
+          expect(found - interval * 1000).toBeLessThan(Math.max(userTimeout, (idle + interval) * 1000))
+          expect((found - idle * 1000) % (interval * 1000)).toBe(0)
+        },
+      ),
     )
   })
 })

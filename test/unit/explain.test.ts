@@ -8,7 +8,8 @@ describe('explain', () => {
     const [warning] = explain({ initialDelay: 10_000, interval: 10_000, count: 5, userTimeout: 20_000 })
     expect(warning).toEqual({
       code: 'count-never-reached',
-      message: 'userTimeout 20 s ends an idle connection after 1 unanswered probe, at 20 s: count 5 is never reached.',
+      message:
+        'userTimeout 20 s ends an idle connection after 1 unanswered probe, at 20 s: count 5 is never reached.',
     })
   })
 
@@ -19,7 +20,9 @@ describe('explain', () => {
   })
 
   it('is content with a userTimeout that equals initialDelay + interval × count', () => {
-    expect(codes({ initialDelay: 10_000, interval: 5_000, count: 3, userTimeout: 25_000 })).toEqual(['ends-slow-reader'])
+    expect(codes({ initialDelay: 10_000, interval: 5_000, count: 3, userTimeout: 25_000 })).toEqual([
+      'ends-slow-reader',
+    ])
   })
 
   it('warns of a userTimeout that ends a slow but living reader', () => {

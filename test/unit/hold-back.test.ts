@@ -36,7 +36,11 @@ describe('holdBack', () => {
   })
 
   it('lifts the userTimeout that the socket has, where a probe fires under it', () => {
-    const { now, later } = holdBack({ initialDelay: 2_000 }, { ...system, enable: true, interval: 1_000, userTimeout: 5_000 }, state(7_000))
+    const { now, later } = holdBack(
+      { initialDelay: 2_000 },
+      { ...system, enable: true, interval: 1_000, userTimeout: 5_000 },
+      state(7_000),
+    )
     expect(now.userTimeout).toBe(0)
     expect(later).toEqual({ userTimeout: 5_000 })
   })
@@ -48,7 +52,11 @@ describe('holdBack', () => {
   })
 
   it('gives a connection that has as many probes unanswered as count is as many again', () => {
-    const { now, later } = holdBack({ count: 3 }, { ...system, enable: true }, state(9_000_000, { probes: 5 }))
+    const { now, later } = holdBack(
+      { count: 3 },
+      { ...system, enable: true },
+      state(9_000_000, { probes: 5 }),
+    )
     expect(now.count).toBe(8)
     expect(later).toEqual({ count: 3 })
   })
@@ -61,11 +69,17 @@ describe('holdBack', () => {
   })
 
   it('never asks for a count that the kernel does not have', () => {
-    expect(holdBack({ count: 100 }, { ...system, enable: true }, state(1, { probes: 120 })).now.count).toBe(127)
+    expect(holdBack({ count: 100 }, { ...system, enable: true }, state(1, { probes: 120 })).now.count).toBe(
+      127,
+    )
   })
 
   it('holds a userTimeout from a retransmission that has lasted longer', () => {
-    const { now, later } = holdBack({ userTimeout: 5_000 }, system, state(8_000, { retransmits: 5, backoff: 5, lastDataSent: 2_000 }))
+    const { now, later } = holdBack(
+      { userTimeout: 5_000 },
+      system,
+      state(8_000, { retransmits: 5, backoff: 5, lastDataSent: 2_000 }),
+    )
     expect(now).toEqual({ userTimeout: 0 })
     expect(later).toEqual({ userTimeout: 5_000 })
     expect(holdBack({ userTimeout: 9_000 }, system, state(8_000, { retransmits: 5 })).later).toEqual({})

@@ -10,14 +10,22 @@ describe('defineProfile', () => {
     expect(Object.isFrozen(profile)).toBe(true)
   })
 
-  it.each(['initialDelay', 'interval', 'count'] as const)('switches keepalive on where %s is given', (field) => {
-    expect(define({ [field]: optionTable[field].min }).enable).toBe(true)
-    expect(define({ enable: false, [field]: optionTable[field].min }).enable).toBe(false)
-  })
+  it.each(['initialDelay', 'interval', 'count'] as const)(
+    'switches keepalive on where %s is given',
+    (field) => {
+      expect(define({ [field]: optionTable[field].min }).enable).toBe(true)
+      expect(define({ enable: false, [field]: optionTable[field].min }).enable).toBe(false)
+    },
+  )
 
-  it.each(['userTimeout', 'synCount', 'rtoMax', 'failOnIcmp'] as const)('leaves keepalive alone where only %s is given', (field) => {
-    expect(define({ [field]: field === 'failOnIcmp' ? true : optionTable[field].max })).not.toHaveProperty('enable')
-  })
+  it.each(['userTimeout', 'synCount', 'rtoMax', 'failOnIcmp'] as const)(
+    'leaves keepalive alone where only %s is given',
+    (field) => {
+      expect(define({ [field]: field === 'failOnIcmp' ? true : optionTable[field].max })).not.toHaveProperty(
+        'enable',
+      )
+    },
+  )
 
   it('takes undefined for left out', () => {
     expect(define({ initialDelay: undefined, userTimeout: 5 })).toEqual({ userTimeout: 5 })
@@ -47,23 +55,29 @@ describe('defineProfile', () => {
       expect(refusal.message).toContain(`${row.min} to ${row.max}`)
     })
 
-    it.each([['a string', '5'], ['null', null], ['a boolean', true], ['a bigint', 5n], ['an object', {}]])(
-      'refuses %s',
-      (_, value) => {
-        const refusal = catching(() => define({ [field]: value }))
-        expect(refusal).toBeInstanceOf(InvalidTypeError)
-        expect(refusal).toBeInstanceOf(TypeError)
-        expect(refusal).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE', field, constant: row.constant })
-        expect(refusal.message).toContain(`${row.min} to ${row.max}`)
-      },
-    )
+    it.each([
+      ['a string', '5'],
+      ['null', null],
+      ['a boolean', true],
+      ['a bigint', 5n],
+      ['an object', {}],
+    ])('refuses %s', (_, value) => {
+      const refusal = catching(() => define({ [field]: value }))
+      expect(refusal).toBeInstanceOf(InvalidTypeError)
+      expect(refusal).toBeInstanceOf(TypeError)
+      expect(refusal).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE', field, constant: row.constant })
+      expect(refusal.message).toContain(`${row.min} to ${row.max}`)
+    })
   })
 
   it.each(['enable', 'failOnIcmp'])('%s takes true and false, and nothing else', (field) => {
     expect(define({ [field]: true })).toHaveProperty(field, true)
     expect(define({ [field]: false })).toHaveProperty(field, false)
     for (const value of [1, 0, 'true', null, {}]) {
-      expect(catching(() => define({ [field]: value }))).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE', field })
+      expect(catching(() => define({ [field]: value }))).toMatchObject({
+        code: 'ERR_INVALID_ARG_TYPE',
+        field,
+      })
     }
   })
 
@@ -97,11 +111,14 @@ describe('defineProfile', () => {
 })
 
 describe('profiles', () => {
-  it.each(Object.entries<Profile>(profiles))('%s is frozen, complete and passes its own check', (_, profile) => {
-    expect(Object.isFrozen(profile)).toBe(true)
-    expect(defineProfile(profile)).toEqual(profile)
-    expect(profile).toMatchObject({ enable: true })
-  })
+  it.each(Object.entries<Profile>(profiles))(
+    '%s is frozen, complete and passes its own check',
+    (_, profile) => {
+      expect(Object.isFrozen(profile)).toBe(true)
+      expect(defineProfile(profile)).toEqual(profile)
+      expect(profile).toMatchObject({ enable: true })
+    },
+  )
 
   it.each(Object.entries<Profile>(profiles).filter(([name]) => name !== 'patient'))(
     '%s gives every probe its chance: userTimeout = initialDelay + interval × count',

@@ -27,7 +27,13 @@ describe('decodeTcpInfo', () => {
     view.setUint32(56, 1234, true)
     view.setBigUint64(120, 2n ** 40n, true)
     view.setUint32(140, 77, true)
-    expect(decodeTcpInfo(bytes)).toMatchObject({ state: 1, probes: 5, lastAckRecv: 1234, bytesAcked: 2 ** 40, segsIn: 77 })
+    expect(decodeTcpInfo(bytes)).toMatchObject({
+      state: 1,
+      probes: 5,
+      lastAckRecv: 1234,
+      bytesAcked: 2 ** 40,
+      segsIn: 77,
+    })
   })
 
   it('does not care where in its buffer the bytes begin', () => {
@@ -42,7 +48,13 @@ describe('decodeTcpInfo', () => {
 })
 
 describe('judge', () => {
-  const established = { state: 1, retransmits: 0, probes: 0, lastDataRecv: 4_200, lastAckRecv: 9_000 } as TcpInfo
+  const established = {
+    state: 1,
+    retransmits: 0,
+    probes: 0,
+    lastDataRecv: 4_200,
+    lastAckRecv: 9_000,
+  } as TcpInfo
 
   it.each([
     [{}, 'alive', 'silent for 4.2 s'],

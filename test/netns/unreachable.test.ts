@@ -1,0 +1,62 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { beforeAll, describe, expect, it } from 'vitest'
+
+const available = spawnSync('unshare', ['-n', 'ip', 'link', 'set', 'lo', 'up']).status === 0
+if (!available) console.log('# skipped: no network namespace to be had (unshare -n, ip)')
+
+interface Ending {
+  code: string
+  after: number
+}
+
+/** An eighth for the kernel's timers, and 100 ms for the test's own turn. */
+const latest = (ms: number) => ms * 1.15 + 100
+
+describe.skipIf(!available)('a far host, behind a router', () => {
+  let outcomes: Record<string, Ending>
+  beforeAll(async () => {
+    outcomes = await run()
+  })
+
+  it.each(['keepalive4', 'keepalive6'])(
+    'row 16: keepalive ignores ICMP unreachable, also with failOnIcmp (%s)',
+    (name) => {
+      const { code, after } = outcomes[name]!
+      expect(code).toBe('ETIMEDOUT')
+      // Heard just before the way was cut: up to a tick and the router's change of mind earlier.
+      expect(after).toBeGreaterThan(2_500)
+      expect(after).toBeLessThan(latest(3_000))
+    },
+  )
+
+  it.each(['userTimeout4', 'userTimeout6'])('row 17: data in flight ends with EHOSTUNREACH (%s)', (name) => {
+    const { code, after } = outcomes[name]!
+    expect(code).toBe('EHOSTUNREACH')
+    expect(after).toBeGreaterThan(2_000)
+    expect(after).toBeLessThan(latest(2_400))
+  })
+
+  it.each(['failOnIcmp4', 'failOnIcmp6'])('row 18: failOnIcmp ends it with the first ICMP (%s)', (name) => {
+    const { code, after } = outcomes[name]!
+    expect(code).toBe('EHOSTUNREACH')
+    expect(after).toBeLessThan(latest(420))
+  })
+
+  it('row 10: a peer that was restarted answers the first probe with a reset', () => {
+    const { code, after } = outcomes.rebooted!
+    expect(code).toBe('ECONNRESET')
+    expect(after).toBeGreaterThan(2_000 - 10)
+    expect(after).toBeLessThan(latest(2_000))
+  })
+})
+
+async function run(): Promise<Record<string, Ending>> {
+  const script = fileURLToPath(new URL('fixtures/unreachable.mjs', import.meta.url))
+  const child = spawn('unshare', ['-n', process.execPath, script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let output = ''
+  child.stdout.on('data', (chunk) => (output += chunk))
+  const code = await new Promise((resolve) => child.once('close', resolve))
+  if (code !== 0) throw new Error(`the scenario ended with ${code}`)
+  return JSON.parse(output)
+}
