@@ -30,15 +30,15 @@ describe.skipIf(!available)('a far host, behind a router', () => {
     },
   )
 
-  it.each(['userTimeout4', 'userTimeout6'])('row 17: data in flight ends with EHOSTUNREACH (%s)', (name) => {
-    const { code, after } = outcomes[name]!
+  it('row 17: data in flight ends with EHOSTUNREACH', () => {
+    const { code, after } = outcomes.userTimeout!
     expect(code).toBe('EHOSTUNREACH')
     expect(after).toBeGreaterThan(2_000)
     expect(after).toBeLessThan(latest(2_400))
   })
 
-  it.each(['failOnIcmp4', 'failOnIcmp6'])('row 18: failOnIcmp ends it with the first ICMP (%s)', (name) => {
-    const { code, after } = outcomes[name]!
+  it('row 18: failOnIcmp ends it with the first ICMP', () => {
+    const { code, after } = outcomes.failOnIcmp!
     expect(code).toBe('EHOSTUNREACH')
     expect(after).toBeLessThan(latest(420))
   })
