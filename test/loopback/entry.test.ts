@@ -1,9 +1,34 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const node = (...args: string[]) => execFileSync(process.execPath, args, { encoding: 'utf8', cwd: root })
+
+describe("the README's example, as it stands", () => {
+  const [, example = ''] =
+    /## Use\n\n```js\n([\s\S]*?)```/.exec(readFileSync(`${root}/README.md`, 'utf8')) ?? []
+
+  it('shows what the kernel has', () => {
+    const output = node('--input-type=module', '-e', example)
+    expect(output).toMatch(/initialDelay: 3000/)
+    expect(output).toMatch(/verdict: 'alive'/)
+  })
+
+  it('runs without a native core as well, with one warning', () => {
+    const env = { ...process.env, DEADPEER_NATIVE: 'off' }
+    const { stdout, stderr, status } = spawnSync(process.execPath, ['--input-type=module', '-e', example], {
+      encoding: 'utf8',
+      cwd: root,
+      env,
+    })
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/not read: there is no native core here/)
+    expect(stderr.match(/Warning:/g)).toHaveLength(1)
+    expect(stderr).toMatch(/DEADPEER_NO_NATIVE_CORE/)
+  })
+})
 
 describe('the package', () => {
   it('can be imported and required, to the same functions', () => {
