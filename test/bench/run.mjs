@@ -4,13 +4,15 @@ import { printTable, writeJson } from './harness/report.mjs'
 import { measureRow } from './harness/row.mjs'
 import { rows as importRows } from './import.mjs'
 import { rows as tuneRows } from './tune.mjs'
+import { rows as tuneIdleRows } from './tune-idle.mjs'
 import { rows as tuneServerRows } from './tune-server.mjs'
 
 // node test/bench/run.mjs [part of a row's name]
 // Rows that fall short are printed as they are; only a row that breaks is a failure.
 
 const filter = process.argv[2] ?? ''
-const rows = [...tuneRows, ...tuneServerRows, ...importRows].filter(({ name }) => name.includes(filter))
+const all = [...tuneRows, ...tuneServerRows, ...tuneIdleRows, ...importRows]
+const rows = all.filter(({ name }) => name.includes(filter))
 if (rows.length === 0) throw new Error(`No row has '${filter}' in its name.`)
 
 const results = []

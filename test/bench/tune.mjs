@@ -4,7 +4,7 @@ import { defineProfile, tune, tuneAll } from '../../dist/index.js'
 import { alternate } from './harness/alternate.mjs'
 import { timesAtMost, timesFaster } from './harness/figures.mjs'
 import { connections, descriptors, hearPeers } from './harness/loopback.mjs'
-import { reference } from './harness/reference.mjs'
+import { kernelUnits, reference } from './harness/reference.mjs'
 import { NotMeasured } from './harness/row.mjs'
 
 /** Nothing fires: no row leaves a peer silent for as long as either initialDelay. */
@@ -13,10 +13,7 @@ const profiles = [
   defineProfile({ enable: true, initialDelay: 60_000, interval: 12_000, count: 6, userTimeout: 132_000 }),
 ]
 
-/** The same in the kernel's units, in the order of the reference. */
-const kernelValues = profiles.map(({ enable, initialDelay, interval, count, userTimeout }) =>
-  Int32Array.of(Number(enable), interval / 1000, count, userTimeout, initialDelay / 1000),
-)
+const kernelValues = profiles.map(kernelUnits)
 
 /** A delayed ACK leaves 40 ms after what it answers; its timer is no part of the work. */
 const DELAYED_ACK_MS = 60

@@ -29,6 +29,18 @@ export function timesFaster(least) {
   }
 }
 
+export function none(unit) {
+  const each = (ours) => ours
+  return {
+    each,
+    value: (ours) => Math.max(...ours),
+    reached: (value) => value === 0,
+    number: (value) => value.toLocaleString('en'),
+    unit,
+    text: `0 ${unit}`,
+  }
+}
+
 export function atMostMore(limit, unit, digits = 0) {
   const each = (ours, reference) => ours - reference
   return {

@@ -46,10 +46,15 @@ function connect() {
   })
 }
 
+/** The other end of each. */
+export function peersOf(sockets) {
+  return sockets.map((socket) => peers.get(socket.localPort))
+}
+
 /** The peer of each writes a byte, and all have arrived. */
 export async function hearPeers(sockets) {
   const wanted = heardBytes + sockets.length
-  for (const socket of sockets) peers.get(socket.localPort).write('.')
+  for (const peer of peersOf(sockets)) peer.write('.')
   while (heardBytes < wanted) await new Promise(setImmediate)
 }
 
@@ -58,9 +63,14 @@ export function descriptors(sockets) {
   return Int32Array.from(sockets, (socket) => socket._handle.fd)
 }
 
+/** They are opened anew when they are needed again. */
 export async function closeConnections() {
   if (!server) return
   for (const socket of [...sockets, ...peers.values()]) socket.destroy()
+  sockets.length = 0
+  peers.clear()
+  const closed = once(server, 'close')
   server.close()
-  await once(server, 'close')
+  server = undefined
+  await closed
 }

@@ -17,6 +17,11 @@ export function reference() {
   return loaded
 }
 
+/** What a profile is in the kernel's units, in the order of the reference. */
+export function kernelUnits({ enable, initialDelay, interval, count, userTimeout }) {
+  return Int32Array.of(Number(enable), interval / 1000, count, userTimeout, initialDelay / 1000)
+}
+
 function isUpToDate() {
   const built = modifiedAt(addon)
   return sources.every((source) => modifiedAt(source) < built)
