@@ -141,6 +141,9 @@ describe.concurrent('a connection', () => {
       const start = performance.now()
       peer.end()
       await once(socket, 'end')
+      // A peer that has not heard its FIN acknowledged goes on sending it, and so is heard.
+      const FIN_WAIT2 = 5
+      await until(() => inspect(peer).info?.state === FIN_WAIT2)
       blackHole(peer)
       // Node has read to the end and looks no more: it never tells. The kernel does.
       await until(() => inspect(socket).info?.state === 7)
