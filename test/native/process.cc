@@ -2,6 +2,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -70,8 +71,10 @@ void allow_more_descriptors(bool allow) {
 }
 
 void give_up_privileges() {
-  constexpr uid_t kNobody = 65534;
-  if (geteuid() == 0) CHECK_EQ(setuid(kNobody), 0);
+  // The capabilities, not the user: in a user namespace there may be no other user to become.
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  const __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+  CHECK_EQ(syscall(SYS_capset, &header, none), 0);
 }
 
 }  // namespace deadpeer

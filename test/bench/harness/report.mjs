@@ -10,7 +10,8 @@ const columns = [
   ['against it', ({ value, toReach }) => value !== undefined && `${toReach.number(value)} ${toReach.unit}`],
   [
     'p10 – p90',
-    ({ spread, toReach }) => spread && `${toReach.number(spread.p10)} – ${toReach.number(spread.p90)}`,
+    ({ spread, samples, toReach }) =>
+      samples > 1 && `${toReach.number(spread.p10)} – ${toReach.number(spread.p90)}`,
   ],
   ['to reach', (row) => row.toReach.text],
   ['verdict', (row) => row.verdict],
