@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "binding/binding.h"
 #include "core/socket.h"
 #include "core/tcp_info.h"
@@ -5,6 +7,9 @@
 namespace deadpeer {
 
 namespace {
+
+constexpr size_t kMostFields = 128;
+constexpr size_t kMostBytes = 512;
 
 // readTcpInfo(fd, bytes: Uint8Array): number of bytes filled in, or -errno
 Napi::Value read_tcp_info_into(const Napi::CallbackInfo& info) {
@@ -15,6 +20,41 @@ Napi::Value read_tcp_info_into(const Napi::CallbackInfo& info) {
     return bad_call(info.Env());
   }
   return Napi::Number::New(info.Env(), read_tcp_info(fd, bytes, length));
+}
+
+// sampleTcpInfo(fds: Int32Array, count, places: Uint32Array, out: Float64Array), a row of out a
+// socket. Of places two a field, as kernel/tcp-info.ts encodes them.
+Napi::Value sample_tcp_info(const Napi::CallbackInfo& info) {
+  int* fds;
+  uint32_t* places;
+  double* out;
+  size_t capacity, place_count, room;
+  uint32_t count;
+  if (!read_array(info, 0, napi_int32_array, &fds, &capacity) ||
+      napi_get_value_uint32(info.Env(), info[1], &count) != napi_ok || count > capacity ||
+      !read_array(info, 2, napi_uint32_array, &places, &place_count) ||
+      !read_array(info, 3, napi_float64_array, &out, &room) || place_count / 2 > kMostFields ||
+      room < count * (place_count / 2)) {
+    return bad_call(info.Env());
+  }
+  Field fields[kMostFields];
+  const size_t field_count = place_count / 2;
+  uint32_t needed = 0;
+  for (size_t i = 0; i < field_count; i++) {
+    const uint32_t place = places[2 * i];
+    const uint32_t length = places[2 * i + 1];
+    fields[i] = {place & 0xffff, 1u << ((place >> 16) & 0xf), (place >> 20) & 0xf, place >> 24,
+                 length};
+    if (fields[i].offset + fields[i].width > length || length > kMostBytes)
+      return bad_call(info.Env());
+    needed = std::max(needed, length);
+  }
+  unsigned char bytes[kMostBytes];
+  for (uint32_t i = 0; i < count; i++) {
+    const int length = read_tcp_info(fds[i], bytes, needed);
+    pick_fields(bytes, length, fields, field_count, out + i * field_count);
+  }
+  return info.Env().Undefined();
 }
 
 // readCookie(fd): bigint, or -errno
@@ -30,6 +70,7 @@ Napi::Value read_cookie_of(const Napi::CallbackInfo& info) {
 
 void bind_tcp_info(Napi::Env env, Napi::Object exports) {
   bind<read_tcp_info_into>(env, exports, "readTcpInfo");
+  bind<sample_tcp_info>(env, exports, "sampleTcpInfo");
   bind<read_cookie_of>(env, exports, "readCookie");
 }
 

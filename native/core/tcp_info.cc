@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstring>
+#include <limits>
 
 namespace deadpeer {
 
@@ -21,12 +23,41 @@ enum State : uint8_t {
   kListen = 10,
 };
 
+template <typename Number>
+double load(const unsigned char* bytes) {
+  Number value;
+  memcpy(&value, bytes, sizeof(value));
+  return static_cast<double>(value);
+}
+
+double read_field(const unsigned char* bytes, const Field& field) {
+  const unsigned char* at = bytes + field.offset;
+  switch (field.width) {
+    case 1:
+      return field.bits == 0 ? *at : (*at >> field.shift) & ((1 << field.bits) - 1);
+    case 2:
+      return load<uint16_t>(at);
+    case 4:
+      return load<uint32_t>(at);
+    default:
+      return load<uint64_t>(at);
+  }
+}
+
 }  // namespace
 
 int read_tcp_info(int fd, void* bytes, size_t capacity) {
   socklen_t length = static_cast<socklen_t>(capacity);
   if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, bytes, &length) != 0) return -errno;
   return static_cast<int>(length);
+}
+
+void pick_fields(const unsigned char* bytes, int length, const Field* fields, size_t count,
+                 double* out) {
+  for (size_t i = 0; i < count; i++) {
+    const bool there = length >= 0 && fields[i].length <= static_cast<uint32_t>(length);
+    out[i] = there ? read_field(bytes, fields[i]) : std::numeric_limits<double>::quiet_NaN();
+  }
 }
 
 int read_quiet(int fd, Quiet* quiet) {

@@ -9,6 +9,19 @@ namespace deadpeer {
 // bytes this kernel filled in, or -errno. Fields are decoded elsewhere, by that length.
 int read_tcp_info(int fd, void* bytes, size_t capacity);
 
+// Where a field lies in a tcp_info. The facade has the table; here it is only followed.
+struct Field {
+  uint32_t offset;
+  uint32_t width;   // bytes: 1, 2, 4 or 8
+  uint32_t shift;   // of a bit field, within its byte
+  uint32_t bits;    // 0: no bit field
+  uint32_t length;  // a shorter tcp_info does not have it
+};
+
+// One number a field. NaN where this kernel does not have the field, or `bytes` is none.
+void pick_fields(const unsigned char* bytes, int length, const Field* fields, size_t count,
+                 double* out);
+
 // The few fields that decide whether writing options to a connection could end it.
 struct Quiet {
   bool synchronized;    // past the handshake and not closed (RFC 9293): a peer exists

@@ -23,6 +23,7 @@ export interface NativeCore {
   apply(fd: number, profile: NativeProfile): number
   readOptions(fd: number, values: Float64Array): number
   readTcpInfo(fd: number, bytes: Uint8Array): number
+  sampleTcpInfo(fds: Int32Array, count: number, places: Uint32Array, out: Float64Array): void
   readCookie(fd: number): bigint | number
   deafen(fd: number): number
   undeafen(fd: number): number

@@ -1,12 +1,28 @@
+import { release } from 'node:os'
 import type { NativeCore } from './binding.js'
 import { descriptorError } from './options.js'
 
+/** What {@link TcpInfo.state} counts, under the names of RFC 9293. */
+export const TcpState = Object.freeze({
+  ESTABLISHED: 1,
+  SYN_SENT: 2,
+  SYN_RECV: 3,
+  FIN_WAIT1: 4,
+  FIN_WAIT2: 5,
+  TIME_WAIT: 6,
+  CLOSE: 7,
+  CLOSE_WAIT: 8,
+  LAST_ACK: 9,
+  LISTEN: 10,
+  CLOSING: 11,
+})
+
 /**
- * What the kernel counts for one connection: `struct tcp_info`, tcp(7). Named after the kernel's fields. A field
- * that this kernel does not have is `undefined`, never 0.
+ * What the kernel counts for one connection: `struct tcp_info`, tcp(7), through Linux 6.18. Named after the kernel's
+ * fields. A field that this kernel does not have is `undefined`, never 0. The 64-bit ones are exact up to 2^53.
  */
 export interface TcpInfo {
-  /** Connection state: 1 ESTABLISHED, 2 SYN_SENT, 3 SYN_RECV, 4 FIN_WAIT1, 5 FIN_WAIT2, 6 TIME_WAIT, 7 CLOSE, 8 CLOSE_WAIT, 9 LAST_ACK, 10 LISTEN, 11 CLOSING. */
+  /** Connection state, as {@link TcpState} names them: 1 is ESTABLISHED. */
   readonly state: number
   /** Congestion state: 0 open, 1 disorder, 2 CWR, 3 recovery, 4 loss. */
   readonly caState: number
@@ -16,8 +32,24 @@ export interface TcpInfo {
   readonly probes: number
   /** How often the retransmission timeout has been doubled. */
   readonly backoff: number
+  /** Bits: 1 timestamps, 2 SACK, 4 window scaling, 8 ECN, 16 ECN seen, 32 SYN data, 64 µs timestamps, 128 Fast Open child. */
+  readonly options: number
+  /** Window scale of the peer, a power of two. */
+  readonly sndWscale: number
+  /** Window scale of this side, a power of two. */
+  readonly rcvWscale: number
+  /** 1 where {@link deliveryRate} was held down by the program, not the path (Linux 4.9). */
+  readonly deliveryRateAppLimited: number | undefined
+  /** Why Fast Open was not used: 0 unknown, 1 no cookie, 2 SYN data not acknowledged, 3 SYN retransmitted (Linux 5.5). */
+  readonly fastopenClientFail: number | undefined
   /** Retransmission timeout, µs. */
   readonly rto: number
+  /** Delayed acknowledgement timeout, µs. */
+  readonly ato: number
+  /** Maximum segment size for sending, bytes. */
+  readonly sndMss: number
+  /** Maximum segment size seen in receiving, bytes. */
+  readonly rcvMss: number
   /** Segments sent and not acknowledged; of a listener, connections waiting to be accepted. */
   readonly unacked: number
   /** Segments that the peer has selectively acknowledged; of a listener, the backlog's size. */
@@ -26,25 +58,45 @@ export interface TcpInfo {
   readonly lost: number
   /** Segments retransmitted and not yet acknowledged. */
   readonly retrans: number
+  /** Forward acknowledgements; 0 in kernels of today. */
+  readonly fackets: number
   /** ms since data was last sent. */
   readonly lastDataSent: number
+  /** Always 0: the kernel does not remember. */
+  readonly lastAckSent: number
   /** ms since data last came. */
   readonly lastDataRecv: number
   /** ms since an acknowledgement last came. Counts in the kernel's ticks (4 ms at HZ=250). */
   readonly lastAckRecv: number
   /** Path MTU, bytes. */
   readonly pmtu: number
+  /** Slow start threshold of receiving, bytes. */
+  readonly rcvSsthresh: number
   /** Smoothed round-trip time, µs. */
   readonly rtt: number
   /** Its mean deviation, µs. */
   readonly rttvar: number
+  /** Slow start threshold of sending, segments; 2^31 − 1 is none. */
+  readonly sndSsthresh: number
   /** Congestion window, segments. */
   readonly sndCwnd: number
+  /** Maximum segment size advertised to the peer, bytes. */
+  readonly advmss: number
+  /** How far segments may be out of order before they are taken for lost. */
+  readonly reordering: number
+  /** Round-trip time as the receiver sees it, µs. */
+  readonly rcvRtt: number
+  /** Receive buffer space tuned to what the program reads, bytes. */
+  readonly rcvSpace: number
   /** Segments retransmitted in all. */
   readonly totalRetrans: number
+  /** Rate of sending, bytes a second; 2^64 − 1 is unlimited (Linux 3.15). */
+  readonly pacingRate: number | undefined
+  /** Its limit, SO_MAX_PACING_RATE, bytes a second; 2^64 − 1 is none (Linux 3.15). */
+  readonly maxPacingRate: number | undefined
   /** Bytes acknowledged by the peer (Linux 4.1). */
   readonly bytesAcked: number | undefined
-  /** Bytes received (Linux 4.1). */
+  /** Bytes received and acknowledged (Linux 4.1). */
   readonly bytesReceived: number | undefined
   /** Segments sent (Linux 4.2). */
   readonly segsOut: number | undefined
@@ -52,41 +104,168 @@ export interface TcpInfo {
   readonly segsIn: number | undefined
   /** Bytes queued and not sent (Linux 4.6). */
   readonly notsentBytes: number | undefined
-  /** Lowest round-trip time seen, µs (Linux 4.6). */
+  /** Lowest round-trip time of late, µs (Linux 4.6). */
   readonly minRtt: number | undefined
+  /** Segments with data received (Linux 4.6). */
+  readonly dataSegsIn: number | undefined
+  /** Segments with data sent (Linux 4.6). */
+  readonly dataSegsOut: number | undefined
+  /** Most recent rate of delivery, bytes a second (Linux 4.9). */
+  readonly deliveryRate: number | undefined
+  /** Time spent with data to send, µs (Linux 4.10). */
+  readonly busyTime: number | undefined
+  /** Time of that spent waiting for the peer's window, µs (Linux 4.10). */
+  readonly rwndLimited: number | undefined
+  /** Time of that spent with the send buffer full, µs (Linux 4.10). */
+  readonly sndbufLimited: number | undefined
+  /** Data segments delivered, retransmitted ones included (Linux 4.18). */
+  readonly delivered: number | undefined
+  /** Of those, the ones marked by ECN (Linux 4.18). */
+  readonly deliveredCe: number | undefined
+  /** Bytes of data sent, retransmitted ones included (Linux 4.19). */
+  readonly bytesSent: number | undefined
+  /** Bytes of data retransmitted (Linux 4.19). */
+  readonly bytesRetrans: number | undefined
+  /** Segments that the peer reported as duplicates (Linux 4.19). */
+  readonly dsackDups: number | undefined
+  /** Times that reordering was seen (Linux 4.19). */
+  readonly reordSeen: number | undefined
+  /** Segments received out of order (Linux 5.4). */
+  readonly rcvOoopack: number | undefined
   /** The window that the peer announced, bytes (Linux 5.4). */
   readonly sndWnd: number | undefined
+  /** The window announced to the peer, bytes (Linux 6.2). */
+  readonly rcvWnd: number | undefined
+  /** Times that another path was tried, by a new flow label (Linux 6.2). */
+  readonly rehash: number | undefined
+  /** Retransmission timeouts in all (Linux 6.7). */
+  readonly totalRto: number | undefined
+  /** Recoveries from them in all (Linux 6.7). */
+  readonly totalRtoRecoveries: number | undefined
+  /** Time spent in those recoveries, ms (Linux 6.7). */
+  readonly totalRtoTime: number | undefined
+  /** Segments received that were marked by ECN (Linux 6.18). */
+  readonly receivedCe: number | undefined
+  /** Bytes delivered marked ECT(1), by Accurate ECN (Linux 6.18). */
+  readonly deliveredE1Bytes: number | undefined
+  /** Bytes delivered marked ECT(0) (Linux 6.18). */
+  readonly deliveredE0Bytes: number | undefined
+  /** Bytes delivered marked CE (Linux 6.18). */
+  readonly deliveredCeBytes: number | undefined
+  /** Bytes received marked ECT(1) (Linux 6.18). */
+  readonly receivedE1Bytes: number | undefined
+  /** Bytes received marked ECT(0) (Linux 6.18). */
+  readonly receivedE0Bytes: number | undefined
+  /** Bytes received marked CE (Linux 6.18). */
+  readonly receivedCeBytes: number | undefined
+  /** Why Accurate ECN failed, as bits (Linux 6.18; moved in 7.0). */
+  readonly accecnFailMode: number | undefined
+  /** Whether the Accurate ECN option was seen (Linux 6.18; moved in 7.0). */
+  readonly accecnOptSeen: number | undefined
 }
 
-type Width = 1 | 4 | 8
+export type TcpInfoField = keyof TcpInfo
 
-/** Offset and width in struct tcp_info (linux/tcp.h). */
-const layout: { readonly [Field in keyof TcpInfo]: readonly [offset: number, width: Width] } = {
+/**
+ * Where a field lies: offset and width in bytes; of a bit field, the byte it is in, the lowest
+ * bit and how many, and the length that a tcp_info has had since those bits are more than padding.
+ */
+type Place =
+  | readonly [offset: number, width: 1 | 2 | 4 | 8]
+  | readonly [offset: number, width: 1, shift: number, bits: number, since?: number]
+
+type Layout = { readonly [Field in TcpInfoField]?: Place }
+
+/** struct tcp_info (linux/tcp.h), which only ever grows at its end. */
+const steady: Layout = {
   state: [0, 1],
   caState: [1, 1],
   retransmits: [2, 1],
   probes: [3, 1],
   backoff: [4, 1],
+  options: [5, 1],
+  sndWscale: [6, 1, 0, 4],
+  rcvWscale: [6, 1, 4, 4],
+  deliveryRateAppLimited: [7, 1, 0, 1, 168],
+  fastopenClientFail: [7, 1, 1, 2, 232],
   rto: [8, 4],
+  ato: [12, 4],
+  sndMss: [16, 4],
+  rcvMss: [20, 4],
   unacked: [24, 4],
   sacked: [28, 4],
   lost: [32, 4],
   retrans: [36, 4],
+  fackets: [40, 4],
   lastDataSent: [44, 4],
+  lastAckSent: [48, 4],
   lastDataRecv: [52, 4],
   lastAckRecv: [56, 4],
   pmtu: [60, 4],
+  rcvSsthresh: [64, 4],
   rtt: [68, 4],
   rttvar: [72, 4],
+  sndSsthresh: [76, 4],
   sndCwnd: [80, 4],
+  advmss: [84, 4],
+  reordering: [88, 4],
+  rcvRtt: [92, 4],
+  rcvSpace: [96, 4],
   totalRetrans: [100, 4],
+  pacingRate: [104, 8],
+  maxPacingRate: [112, 8],
   bytesAcked: [120, 8],
   bytesReceived: [128, 8],
   segsOut: [136, 4],
   segsIn: [140, 4],
   notsentBytes: [144, 4],
   minRtt: [148, 4],
+  dataSegsIn: [152, 4],
+  dataSegsOut: [156, 4],
+  deliveryRate: [160, 8],
+  busyTime: [168, 8],
+  rwndLimited: [176, 8],
+  sndbufLimited: [184, 8],
+  delivered: [192, 4],
+  deliveredCe: [196, 4],
+  bytesSent: [200, 8],
+  bytesRetrans: [208, 8],
+  dsackDups: [216, 4],
+  reordSeen: [220, 4],
+  rcvOoopack: [224, 4],
   sndWnd: [228, 4],
+  rcvWnd: [232, 4],
+  rehash: [236, 4],
+  totalRto: [240, 2],
+  totalRtoRecoveries: [242, 2],
+  totalRtoTime: [244, 4],
+  receivedCe: [248, 4],
+  deliveredE1Bytes: [252, 4],
+  deliveredE0Bytes: [256, 4],
+  deliveredCeBytes: [260, 4],
+  receivedE1Bytes: [264, 4],
+  receivedE0Bytes: [268, 4],
+  receivedCeBytes: [272, 4],
+}
+
+/** Linux 6.18 and 6.19. */
+const lastWord: Layout = { accecnFailMode: [276, 2], accecnOptSeen: [278, 2] }
+
+/** Linux 7.0 laid the last word out anew, in the same length: ecn_mode:2, accecn_opt_seen:2, accecn_fail_mode:4. */
+const lastWordSince7: Layout = { accecnFailMode: [276, 1, 4, 4], accecnOptSeen: [276, 1, 2, 2] }
+
+/** The places of all fields in a kernel's tcp_info, by its release as uname(2) tells it. */
+export function layoutOf(kernel: string): Readonly<Record<TcpInfoField, Place>> {
+  const word = Number.parseInt(kernel, 10) >= 7 ? lastWordSince7 : lastWord
+  return { ...steady, ...word } as Record<TcpInfoField, Place>
+}
+
+let own: Readonly<Record<TcpInfoField, Place>> | undefined
+
+/** The layout of the kernel that this runs on. */
+export function ownLayout(): Readonly<Record<TcpInfoField, Place>> {
+  own ??= layoutOf(release())
+  return own
 }
 
 /** Room for every tcp_info so far (280 bytes in Linux 6.18), and some to come. */
@@ -100,22 +279,44 @@ export function readTcpInfo(core: NativeCore, fd: number): TcpInfo {
   return decodeTcpInfo(bytes.subarray(0, length))
 }
 
-/** Decodes by length: what the kernel did not fill in is `undefined`. */
-export function decodeTcpInfo(bytes: Uint8Array): TcpInfo {
+/** Decodes by length: what the kernel did not fill in is `undefined`, and a tail that is not known here is ignored. */
+export function decodeTcpInfo(bytes: Uint8Array, layout = ownLayout()): TcpInfo {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const fields = Object.entries(layout).map(([field, [offset, width]]) => [
-    field,
-    offset + width <= bytes.length ? read(view, offset, width) : undefined,
-  ])
-  return Object.fromEntries(fields) as TcpInfo
+  const info: Partial<Record<TcpInfoField, number | undefined>> = {}
+  for (const field of Object.keys(layout) as TcpInfoField[]) info[field] = read(view, layout[field])
+  return info as TcpInfo
 }
 
-// The kernel writes in the machine's byte order, which is little-endian wherever Node runs on Linux
-// but for s390x.
+/** Machines differ in the order of bytes, and of the bits of a bit field with it. */
 const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
-function read(view: DataView, offset: number, width: Width): number {
-  if (width === 1) return view.getUint8(offset)
-  if (width === 4) return view.getUint32(offset, littleEndian)
-  return Number(view.getBigUint64(offset, littleEndian))
+function read(view: DataView, [offset, width, shift = 0, bits, since = 0]: Place): number | undefined {
+  if (view.byteLength < Math.max(offset + width, since)) return undefined
+  switch (width) {
+    case 1:
+      return bits === undefined ? view.getUint8(offset) : bitField(view.getUint8(offset), shift, bits)
+    case 2:
+      return view.getUint16(offset, littleEndian)
+    case 4:
+      return view.getUint32(offset, littleEndian)
+    case 8:
+      return Number(view.getBigUint64(offset, littleEndian))
+  }
+}
+
+function bitField(byte: number, shift: number, bits: number): number {
+  const down = littleEndian ? shift : 8 - shift - bits
+  return (byte >> down) & ((1 << bits) - 1)
+}
+
+/**
+ * A field as the native core reads it: offset, log2 of the width, shift and bits in one number, and the least
+ * length in another.
+ */
+export function encodePlace([offset, width, shift = 0, bits = 0, since = 0]: Place): [
+  place: number,
+  least: number,
+] {
+  const down = bits === 0 || littleEndian ? shift : 8 - shift - bits
+  return [offset | (Math.log2(width) << 16) | (down << 20) | (bits << 24), Math.max(offset + width, since)]
 }

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "check.h"
 #include "core/socket.h"
@@ -157,6 +158,30 @@ TEST(unanswered_probe_is_trouble) {
   CHECK_EQ(set_int(connection.client.get(), IPPROTO_TCP, TCP_KEEPIDLE, 1), 0);
   CHECK(eventually([&] { return quiet_of(connection.client).in_trouble; }));
   CHECK(quiet_of(connection.client).synchronized);
+}
+
+TEST(fields_are_picked_by_place_and_length) {
+  unsigned char bytes[16];
+  for (unsigned char i = 0; i < sizeof(bytes); i++) bytes[i] = static_cast<unsigned char>(i + 1);
+  bytes[6] = 0x97;
+  const Field fields[] = {
+      {1, 1, 0, 0, 2},  {2, 2, 0, 0, 4}, {4, 4, 0, 0, 8},
+      {8, 8, 0, 0, 16}, {6, 1, 4, 4, 7}, {6, 1, 0, 4, 12},
+  };
+  double out[6];
+  pick_fields(bytes, 16, fields, 6, out);
+  CHECK(out[0] == 2);
+  CHECK(out[1] == 0x0403);
+  CHECK(out[2] == 0x08970605);
+  CHECK(out[3] == static_cast<double>(0x100f0e0d0c0b0a09));
+  CHECK(out[4] == 9);
+  CHECK(out[5] == 7);
+  pick_fields(bytes, 8, fields, 6, out);
+  CHECK(out[2] == 0x08970605);
+  CHECK(std::isnan(out[3]));
+  CHECK(std::isnan(out[5]));
+  pick_fields(bytes, -EBADF, fields, 6, out);
+  for (const double value : out) CHECK(std::isnan(value));
 }
 
 }  // namespace

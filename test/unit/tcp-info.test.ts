@@ -1,39 +1,90 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { judge } from '../../src/detect/verdict.js'
-import { decodeTcpInfo, type TcpInfo } from '../../src/kernel/tcp-info.js'
+import { decodeTcpInfo, layoutOf, type TcpInfo } from '../../src/kernel/tcp-info.js'
 
 const whole = Uint8Array.from({ length: 280 }, (_, i) => i % 7)
 
+/** The lengths that kernels have returned, and the first field that is beyond them. */
+const lengths: [number, string, keyof TcpInfo | undefined][] = [
+  [104, '2.6', 'pacingRate'],
+  [192, '4.10', 'delivered'],
+  [232, '5.4', 'rcvWnd'],
+  [240, '6.2', 'totalRto'],
+  [248, '6.7', 'receivedCe'],
+  [280, '6.18', undefined],
+]
+
 describe('decodeTcpInfo', () => {
-  it.each([
-    [104, ['bytesAcked', 'segsIn', 'notsentBytes', 'sndWnd']],
-    [136, ['segsIn', 'segsOut', 'notsentBytes', 'sndWnd']],
-    [160, ['sndWnd']],
-    [232, []],
-    [280, []],
-  ])('of %d bytes: what is beyond them is undefined, never 0', (length, missing) => {
-    const info = decodeTcpInfo(whole.subarray(0, length))
-    const absent = Object.entries(info).filter(([, value]) => value === undefined)
-    expect(absent.map(([field]) => field)).toEqual(expect.arrayContaining(missing))
-    expect(info.sndWnd === undefined).toBe(length < 232)
-    expect(info.totalRetrans).toBeTypeOf('number')
+  const order = Object.keys(layoutOf('6.18'))
+
+  it.each(lengths)(
+    'of %d bytes (Linux %s): what is beyond them is undefined, never 0',
+    (length, _, beyond) => {
+      const info = decodeTcpInfo(whole.subarray(0, length), layoutOf('6.18'))
+      const first = beyond === undefined ? order.length : order.indexOf(beyond)
+      for (const field of order) {
+        const bitField = field === 'deliveryRateAppLimited' || field === 'fastopenClientFail'
+        const expected = bitField
+          ? length >= (field === 'deliveryRateAppLimited' ? 168 : 232)
+          : order.indexOf(field) < first
+        expect(info[field as keyof TcpInfo] !== undefined, field).toBe(expected)
+      }
+    },
+  )
+
+  it.each(lengths)('of %d bytes cut anywhere: reads nothing that is not there', (length) => {
+    for (let cut = 0; cut <= length; cut++) {
+      const info = decodeTcpInfo(whole.slice(0, cut), layoutOf('6.18'))
+      for (const [field, place] of Object.entries(layoutOf('6.18'))) {
+        if (place[0] + place[1] > cut)
+          expect(info[field as keyof TcpInfo], `${field} of ${cut}`).toBeUndefined()
+      }
+    }
+  })
+
+  it('a tail that is not known here is ignored', () => {
+    const longer = Uint8Array.from({ length: 400 }, (_, i) => (i < 280 ? whole[i]! : 255))
+    expect(decodeTcpInfo(longer, layoutOf('6.18'))).toEqual(decodeTcpInfo(whole, layoutOf('6.18')))
   })
 
   it('reads fields where the kernel puts them', () => {
-    const bytes = new Uint8Array(232)
+    const bytes = new Uint8Array(280)
     const view = new DataView(bytes.buffer)
     view.setUint8(0, 1)
     view.setUint8(3, 5)
+    view.setUint8(6, 0x97)
+    view.setUint8(7, 0b101)
     view.setUint32(56, 1234, true)
     view.setBigUint64(120, 2n ** 40n, true)
     view.setUint32(140, 77, true)
-    expect(decodeTcpInfo(bytes)).toMatchObject({
+    view.setUint16(242, 9, true)
+    expect(decodeTcpInfo(bytes, layoutOf('6.18'))).toMatchObject({
       state: 1,
       probes: 5,
+      sndWscale: 7,
+      rcvWscale: 9,
+      deliveryRateAppLimited: 1,
+      fastopenClientFail: 2,
       lastAckRecv: 1234,
       bytesAcked: 2 ** 40,
       segsIn: 77,
+      totalRtoRecoveries: 9,
     })
+  })
+
+  it('does not misread the last word, which Linux 7.0 laid out anew in the same length', () => {
+    const bytes = new Uint8Array(280)
+    const view = new DataView(bytes.buffer)
+    view.setUint16(276, 0x21, true)
+    view.setUint16(278, 3, true)
+    expect(decodeTcpInfo(bytes, layoutOf('6.18.44-generic'))).toMatchObject({
+      accecnFailMode: 0x21,
+      accecnOptSeen: 3,
+    })
+    // ecn_mode 1, accecn_opt_seen 2, accecn_fail_mode 5.
+    view.setUint32(276, 1 | (2 << 2) | (5 << 4) | (0xabc << 8), true)
+    expect(decodeTcpInfo(bytes, layoutOf('7.0.0-rc1'))).toMatchObject({ accecnFailMode: 5, accecnOptSeen: 2 })
   })
 
   it('does not care where in its buffer the bytes begin', () => {
@@ -42,8 +93,15 @@ describe('decodeTcpInfo', () => {
     expect(decodeTcpInfo(shifted.subarray(13, 293))).toEqual(decodeTcpInfo(whole))
   })
 
-  it('takes no bytes at all', () => {
-    expect(new Set(Object.values(decodeTcpInfo(new Uint8Array(0))))).toEqual(new Set([undefined]))
+  it('takes any bytes at all', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 600 }), (bytes) => {
+        for (const value of Object.values(decodeTcpInfo(bytes))) {
+          expect(value === undefined || (Number.isFinite(value) && value >= 0)).toBe(true)
+        }
+      }),
+      { numRuns: 2_000 },
+    )
   })
 })
 

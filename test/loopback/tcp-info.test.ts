@@ -1,0 +1,113 @@
+import { once } from 'node:events'
+import { describe, expect, it } from 'vitest'
+import { inspect, sampleTcpInfo, type TcpInfo, type TcpInfoField, TcpState } from '../../src/index.js'
+import { nativeCore } from '../../src/kernel/binding.js'
+import { decodeTcpInfo, ownLayout } from '../../src/kernel/tcp-info.js'
+import { descriptorOf } from '../../src/socket/target.js'
+import { connect, connectPair } from './connections.js'
+import { until } from './until.js'
+
+const everyField = Object.freeze(Object.keys(ownLayout()) as TcpInfoField[])
+
+/** What moves by itself between two reads: clocks, and what counts against them. */
+const clocks: TcpInfoField[] = ['lastDataSent', 'lastDataRecv', 'lastAckRecv', 'busyTime']
+
+describe('TcpInfo of a live connection', () => {
+  it('counts what was sent and received', async () => {
+    const { socket, peer } = await connectPair()
+    peer.resume()
+    const before = inspect(socket).info!
+    expect(before).toMatchObject({ state: TcpState.ESTABLISHED, bytesSent: 0, segsIn: 1, probes: 0 })
+    socket.write(Buffer.alloc(1000))
+    peer.write(Buffer.alloc(300))
+    await once(socket, 'data')
+    await until(() => inspect(socket).info!.unacked === 0)
+    const after = inspect(socket).info!
+    // The SYN counts as a byte acknowledged.
+    expect(after).toMatchObject({
+      bytesSent: 1000,
+      bytesAcked: 1001,
+      bytesReceived: 300,
+      dataSegsOut: 1,
+      dataSegsIn: 1,
+    })
+    expect(after.lastDataRecv).toBeLessThan(1_000)
+    expect(after.rtt).toBeGreaterThan(0)
+    expect(after.minRtt).toBeGreaterThan(0)
+    expect(after.sndMss).toBeGreaterThan(500)
+  })
+
+  it('last_data_recv tells how long it was idle', async () => {
+    const { socket, peer } = await connectPair()
+    peer.write('.')
+    await once(socket, 'data')
+    expect(inspect(socket).info!.lastDataRecv).toBeLessThan(100)
+    await until(() => inspect(socket).info!.lastDataRecv >= 1_000)
+  })
+})
+
+describe('sampleTcpInfo', () => {
+  it('agrees with inspect in every field', async () => {
+    const { socket, peer } = await connectPair()
+    peer.resume()
+    socket.write('some data')
+    await until(() => inspect(socket).info!.unacked === 0)
+    const info = inspect(socket).info!
+    const row = sampleTcpInfo([socket], everyField)
+    everyField.forEach((field, i) => {
+      if (clocks.includes(field)) expect(row[i]! - info[field]!, field).toBeLessThan(100_000)
+      else expect(row[i], field).toBe(info[field] ?? Number.NaN)
+    })
+  })
+
+  it('fills rows in order, NaN where there is nothing, and not a value beyond', async () => {
+    const [first, second] = await connect(2)
+    const closed = (await connectPair()).socket.destroy()
+    const out = new Float64Array(10).fill(-1)
+    const targets = [first!.socket, closed, descriptorOf(second!.peer), 19_999]
+    expect(sampleTcpInfo(targets, ['state', 'probes'], out)).toBe(out)
+    expect([...out]).toEqual([1, 0, Number.NaN, Number.NaN, 1, 0, Number.NaN, Number.NaN, -1, -1])
+  })
+
+  it('takes no targets, and no fields', () => {
+    expect(sampleTcpInfo([], ['state'])).toHaveLength(0)
+    expect(sampleTcpInfo([1, 2], [])).toHaveLength(0)
+  })
+
+  it('is NaN for a field that a shorter tcp_info lacks, as decoding is undefined', async () => {
+    const { socket } = await connectPair()
+    const bytes = new Uint8Array(512)
+    const length = nativeCore()!.readTcpInfo(descriptorOf(socket), bytes)
+    const own = decodeTcpInfo(bytes.subarray(0, length))
+    const row = sampleTcpInfo([socket], everyField)
+    everyField.forEach((field, i) => void expect(Number.isNaN(row[i])).toBe(own[field] === undefined))
+  })
+
+  it.each<[string, unknown, unknown, unknown, string, string]>([
+    ['an unknown field', [], ['stat'], undefined, 'ERR_INVALID_ARG_TYPE', 'fields'],
+    ['an inherited name', [], ['constructor'], undefined, 'ERR_INVALID_ARG_TYPE', 'fields'],
+    ['no target', [{}], ['state'], undefined, 'ERR_INVALID_ARG_TYPE', 'target'],
+    ['a bad descriptor', [-5], ['state'], undefined, 'ERR_INVALID_ARG_TYPE', 'target'],
+    ['another kind of array', [1], ['state'], new Uint8Array(8), 'ERR_INVALID_ARG_TYPE', 'out'],
+    ['one that is too short', [1, 2], ['state'], new Float64Array(1), 'ERR_OUT_OF_RANGE', 'out'],
+  ])('%s is refused', (_, targets, fields, out, code, field) => {
+    expect(() => sampleTcpInfo(targets as never, fields as never, out as never)).toThrow(
+      expect.objectContaining({ code, field }),
+    )
+  })
+
+  it('allocates nothing a socket', async () => {
+    const pairs = await connect(500)
+    const sockets = pairs.map(({ socket }) => socket)
+    const fields = Object.freeze(['probes', 'lastAckRecv', 'state'] as const satisfies (keyof TcpInfo)[])
+    const out = new Float64Array(sockets.length * fields.length)
+    const sample = () => sampleTcpInfo(sockets, fields, out)
+    for (let i = 0; i < 50; i++) sample()
+    const before = process.memoryUsage().heapUsed
+    const rounds = 40
+    for (let i = 0; i < rounds; i++) sample()
+    const perSocket = (process.memoryUsage().heapUsed - before) / rounds / sockets.length
+    // A number boxed for each would be 12 bytes or more; less than a byte is the calls themselves.
+    expect(perSocket).toBeLessThan(1)
+  })
+})
