@@ -1,5 +1,5 @@
 import { missingReason, nativeCore } from './kernel/binding.js'
-import { type OptionName, optionNames, supportedOptions } from './kernel/options.js'
+import { type OptionName, optionNames, tryOption } from './kernel/options.js'
 import { nodeCan } from './socket/with-node.js'
 
 export interface Capabilities {
@@ -20,7 +20,11 @@ export interface Capabilities {
  * ```
  */
 export function capabilities(): Capabilities {
-  if (nativeCore()) return { native: true, options: { ...supportedOptions() } }
-  const options = Object.fromEntries(optionNames.map((name) => [name, nodeCan(name)]))
-  return { native: false, reason: missingReason()!, options: options as Record<OptionName, boolean> }
+  const native = nativeCore() !== undefined
+  const can = native ? (name: OptionName) => tryOption(name) === 0 : nodeCan
+  const options = Object.fromEntries(optionNames.map((name) => [name, can(name)])) as Record<
+    OptionName,
+    boolean
+  >
+  return native ? { native, options } : { native, reason: missingReason()!, options }
 }

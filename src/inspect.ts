@@ -4,7 +4,7 @@ import { readOptions } from './kernel/options.js'
 import { readTcpInfo, type TcpInfo } from './kernel/tcp-info.js'
 import type { Profile } from './socket/profile.js'
 import { pendingOf } from './socket/settle.js'
-import { requireDescriptor, type Target } from './socket/target.js'
+import { checkTarget, requireDescriptor, type Target } from './socket/target.js'
 
 /** What the kernel has for one connection. */
 export interface Inspection {
@@ -40,7 +40,10 @@ const unread: Inspection = Object.freeze({
  */
 export function inspect(target: Target): Inspection {
   const core = nativeCore()
-  if (!core) return unread
+  if (!core) {
+    checkTarget(target)
+    return unread
+  }
   const fd = requireDescriptor(target)
   const profile = readOptions(core, fd)
   const info = readTcpInfo(core, fd)

@@ -1,14 +1,13 @@
 import net from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { DeadpeerError } from './errors.js'
-import { missingReason } from './kernel/binding.js'
+import { DeadpeerError, InvalidTypeError } from './errors.js'
 import { type OptionName, refusalError } from './kernel/options.js'
-import { type Compiled, compile, rehearse, without } from './socket/compiled.js'
+import { type Compiled, compile, merge, rehearse, without } from './socket/compiled.js'
 import { whenConnecting } from './socket/connecting.js'
 import { lastHeard, noteHeard } from './socket/heard.js'
 import { turnToFire } from './socket/pace.js'
-import { isPreset, type PresetName, profileOf } from './socket/presets.js'
-import { checkProfile, type Profile } from './socket/profile.js'
+import type { PresetName } from './socket/presets.js'
+import type { Profile } from './socket/profile.js'
 import { tuneServer } from './socket/server.js'
 import { applyAndSettle, supersede } from './socket/settle.js'
 import {
@@ -16,12 +15,13 @@ import {
   descriptorOf,
   type Handle,
   handleOf,
+  isDescriptor,
   mayConnect,
   noDescriptor,
   socketOf,
   type Target,
 } from './socket/target.js'
-import { checkForNode, tuneWithNode } from './socket/with-node.js'
+import { tuneByNode } from './socket/with-node.js'
 
 export interface TuneOptions {
   /** Do without options that this kernel, socket or platform does not have. Default: `false`, an error. */
@@ -68,8 +68,9 @@ export function tune(
   profile: Profile | PresetName,
   options: TuneOptions = {},
 ): void {
-  const compiled = compile(profile, options.bestEffort === true)
-  if (!compiled) tuneByNode(target, profile, options)
+  const bestEffort = isBestEffort(options)
+  const compiled = compile(profile, bestEffort)
+  if (!compiled) tuneByNode(target, profile, bestEffort)
   else if (target instanceof net.Server) tuneListening(target, compiled)
   else tuneTarget(target, compiled)
 }
@@ -91,9 +92,10 @@ export async function tuneAll(
   profile: Profile | PresetName,
   options: TuneOptions = {},
 ): Promise<TuneResult[]> {
-  const list = [...targets]
-  const compiled = compile(profile, options.bestEffort === true)
-  if (!compiled) return list.map((target) => resultOf(() => tuneByNode(target, profile, options)))
+  const list = listOf(targets)
+  const bestEffort = isBestEffort(options)
+  const compiled = compile(profile, bestEffort)
+  if (!compiled) return list.map((target) => resultOf(() => tuneByNode(target, profile, bestEffort)))
   rehearse(compiled)
   const results = new Array<TuneResult>(list.length)
   for (let start = 0; start < list.length; start += SLICE) {
@@ -122,7 +124,7 @@ function tuneSlice(list: Target[], start: number, compiled: Compiled, results: T
     const handle = connectedHandle(target)
     handles[i] = handle
     // What has no descriptor here is refused below, and then looked at one by one.
-    fds[i] = handle ? (handle.fd ?? -1) : typeof target === 'number' && Number.isInteger(target) ? target : -1
+    fds[i] = handle ? (handle.fd ?? -1) : typeof target === 'number' && isDescriptor(target) ? target : -1
     codes[i] = lastHeard(handle)
   }
   core.tuneMany(fds, native, codes)
@@ -146,7 +148,7 @@ function connectedHandle(target: Target): Handle | undefined {
 function tuneTarget(target: Target, compiled: Compiled, hasTurn = false): TuneResult {
   if (typeof target === 'number') return tuneDescriptor(checkDescriptor(target), compiled, undefined, hasTurn)
   const socket = socketOf(target)
-  if (socket.connecting || mayConnect(socket)) {
+  if (mayConnect(socket)) {
     whenConnecting(socket, (fd) => tuneDescriptor(fd, compiled))
     return { pending: compiled.profile }
   }
@@ -188,38 +190,28 @@ function lackedOption(error: unknown): OptionName | undefined {
 function tuneListening(server: net.Server, compiled: Compiled): void {
   // Also where no descriptor will ever be set: a refusal is thrown here and now.
   rehearse(compiled)
-  tuneServer(server, {
-    listener: (fd) => tuneDescriptor(fd, compiled),
-    connection: (socket) => tuneTarget(socket, compiled),
+  tuneServer(server, compiled, {
+    listener: (fd, tuning) => void tuneDescriptor(fd, tuning),
+    connection: (socket, tuning) => void tuneTarget(socket, tuning),
+    merge,
   })
 }
 
-/** Where there is no native core. A descriptor's number is of no use to Node's own means. */
-function tuneByNode(
-  target: Target | net.Server,
-  wanted: Profile | PresetName,
-  options: TuneOptions,
-): TuneResult {
-  const profile = checkProfile(profileOf(wanted))
-  const server = target instanceof net.Server
-  const socket = server || typeof target === 'number' ? undefined : socketOf(target)
-  if (!server && socket === undefined) {
-    throw new DeadpeerError(
-      'ERR_UNSUPPORTED_PLATFORM',
-      `A bare descriptor needs the native core: ${missingReason()}. Pass the socket.`,
-    )
-  }
-  if (socket?.destroyed) throw noDescriptor(socket)
-  checkForNode(profile, options.bestEffort === true || isPreset(wanted))
-  if (socket) tuneWithNode(socket, profile)
-  else if (server)
-    target.prependListener('connection', (accepted: net.Socket) => tuneWithNode(accepted, profile))
-  return DONE
+function isBestEffort(options: TuneOptions): boolean {
+  if (typeof options === 'object' && options !== null) return options.bestEffort === true
+  throw new InvalidTypeError('options must be an object such as { bestEffort: true }.', { field: 'options' })
 }
 
-function resultOf(run: () => TuneResult): TuneResult {
+function listOf(targets: Iterable<Target>): Target[] {
+  if (typeof targets?.[Symbol.iterator] === 'function') return [...targets]
+  throw new InvalidTypeError('targets must be iterable: an array or a Set of connections.', {
+    field: 'targets',
+  })
+}
+
+function resultOf(run: () => TuneResult | undefined): TuneResult {
   try {
-    return run()
+    return run() ?? DONE
   } catch (error) {
     return { error: error as Error }
   }

@@ -65,17 +65,10 @@ int read_quiet(int fd, Quiet* quiet) {
   // Up to total_retrans, which every kernel has: asking for less costs less.
   const int length = read_tcp_info(fd, &info, offsetof(tcp_info, tcpi_pacing_rate));
   if (length < 0) return length;
-  switch (info.tcpi_state) {
-    case kSynSent:
-    case kSynRecv:
-    case kTimeWait:
-    case kClose:
-    case kListen:
-      quiet->synchronized = false;
-      break;
-    default:
-      quiet->synchronized = true;
-  }
+  const uint8_t state = info.tcpi_state;
+  quiet->connecting = state == kSynSent || state == kSynRecv;
+  quiet->synchronized =
+      !quiet->connecting && state != kTimeWait && state != kClose && state != kListen;
   quiet->in_trouble = info.tcpi_probes != 0 || info.tcpi_retransmits != 0 || info.tcpi_backoff != 0;
   // The kernel's own measure for keepalive (keepalive_time_elapsed): whichever came last.
   quiet->silent_for = std::min(info.tcpi_last_data_recv, info.tcpi_last_ack_recv);

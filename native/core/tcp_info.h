@@ -24,6 +24,7 @@ void pick_fields(const unsigned char* bytes, int length, const Field* fields, si
 
 // The few fields that decide whether writing options to a connection could end it.
 struct Quiet {
+  bool connecting;      // a handshake is under way
   bool synchronized;    // past the handshake and not closed (RFC 9293): a peer exists
   bool in_trouble;      // unanswered probes, or retransmission, or a closed window
   uint32_t silent_for;  // ms since the peer was last heard, data or ACK

@@ -28,6 +28,14 @@ bool is_short(const Settings& settings) {
          static_cast<double>(settings.value[kUserTimeout]) < kRecent;
 }
 
+bool could_end(const Quiet& quiet, const Settings& settings) {
+  if (quiet.synchronized) {
+    return quiet.in_trouble || quiet.silent_for >= harmless_silence(settings);
+  }
+  // A user timeout ends an attempt as well, and it may have lasted longer already.
+  return quiet.connecting && quiet.in_trouble && settings.has(kUserTimeout);
+}
+
 }  // namespace
 
 double coarse_clock() {
@@ -42,10 +50,10 @@ Tuned tune(int fd, const Prepared& prepared, double heard_at, double now) {
   if (now - heard_at >= kRecent || is_short(settings)) {
     Quiet quiet;
     // Where TCP_INFO cannot be read, apply() says why.
-    if (read_quiet(fd, &quiet) == 0 && quiet.synchronized) {
-      tuned.held = quiet.in_trouble || quiet.silent_for >= harmless_silence(settings);
+    if (read_quiet(fd, &quiet) == 0) {
+      tuned.held = could_end(quiet, settings);
       if (tuned.held) return tuned;
-      tuned.heard_at = now - quiet.silent_for;
+      if (quiet.synchronized) tuned.heard_at = now - quiet.silent_for;
     }
   }
   tuned.refusal = apply(fd, prepared);

@@ -1,10 +1,10 @@
-import type { TcpInfo } from '../kernel/tcp-info.js'
+import { silentFor, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 
 /**
  * - `alive`: nothing speaks against it.
  * - `suspect`: something the peer should have answered is unanswered.
- * - `dead`: the kernel has given the connection up.
- * - `closing`: one side has closed; what remains is not a death.
+ * - `dead`: the kernel has given the connection up, having asked in vain.
+ * - `closing`: one side or both have closed, or one has reset it; the counters show no question left unanswered.
  */
 export type Verdict = 'alive' | 'suspect' | 'dead' | 'closing'
 
@@ -14,22 +14,16 @@ export interface Judgement {
   readonly evidence: string
 }
 
-const ESTABLISHED = 1
-const SYN_SENT = 2
-const SYN_RECV = 3
-const CLOSE = 7
-const LISTEN = 10
-
 /** What the kernel's counters say of a connection. Pure. */
 export function judge(info: TcpInfo): Judgement {
-  const silence = `silent for ${seconds(Math.min(info.lastDataRecv, info.lastAckRecv))}`
+  const silence = `silent for ${seconds(silentFor(info))}`
   switch (info.state) {
-    case LISTEN:
+    case TcpState.LISTEN:
       return { verdict: 'alive', evidence: 'listening' }
-    case CLOSE:
-      return { verdict: 'dead', evidence: closedBecause(info) }
-    case SYN_SENT:
-    case SYN_RECV:
+    case TcpState.CLOSE:
+      return judgeClosed(info)
+    case TcpState.SYN_SENT:
+    case TcpState.SYN_RECV:
       return info.retransmits > 0
         ? { verdict: 'suspect', evidence: `connecting, ${times(info.retransmits, 'SYN')} sent again` }
         : { verdict: 'alive', evidence: 'connecting' }
@@ -43,15 +37,19 @@ export function judge(info: TcpInfo): Judgement {
   if (info.probes > 0) {
     return { verdict: 'suspect', evidence: `${times(info.probes, 'probe')} unanswered, ${silence}` }
   }
-  if (info.state !== ESTABLISHED) return { verdict: 'closing', evidence: `closing, ${silence}` }
+  if (info.state !== TcpState.ESTABLISHED) return { verdict: 'closing', evidence: `closing, ${silence}` }
   return { verdict: 'alive', evidence: silence }
 }
 
-/** In CLOSE the counters stay as they were when the kernel gave up. */
-function closedBecause(info: TcpInfo): string {
-  if (info.probes > 0) return `closed by the kernel with ${times(info.probes, 'probe')} unanswered`
-  if (info.retransmits > 0) return `closed by the kernel after ${times(info.retransmits, 'retransmission')}`
-  return 'closed'
+/** In CLOSE the counters stay as they were when the kernel gave up. Without any it was closed, or reset: that looks alike. */
+function judgeClosed({ probes, retransmits }: TcpInfo): Judgement {
+  if (probes > 0) {
+    return { verdict: 'dead', evidence: `closed by the kernel with ${times(probes, 'probe')} unanswered` }
+  }
+  if (retransmits > 0) {
+    return { verdict: 'dead', evidence: `closed by the kernel after ${times(retransmits, 'retransmission')}` }
+  }
+  return { verdict: 'closing', evidence: 'closed by both sides, or reset' }
 }
 
 function times(n: number, what: string): string {

@@ -102,6 +102,7 @@ export function refusedOption(refusal: number): OptionName | undefined {
 
 /** Whether a refusal says that the option does not exist there, rather than that it is forbidden. */
 export function isUnsupported(refusal: number): boolean {
+  if (refusal === 0) return false
   const { name } = describeErrno(-(-refusal % 4096))
   return (
     refusedOption(refusal) !== undefined &&
@@ -158,23 +159,17 @@ export function descriptorError(errno: number, fd?: number): Error {
   }
 }
 
-let supported: Record<OptionName, boolean> | undefined
+const tried = new Map<OptionName, number>()
 
-/** Which options this kernel takes on a TCP socket, tried once on a socket of our own. */
-export function supportedOptions(): Record<OptionName, boolean> {
-  supported ??= Object.fromEntries(optionNames.map((name) => [name, isSupported(name)])) as Record<
-    OptionName,
-    boolean
-  >
-  return supported
-}
-
-function isSupported(name: OptionName): boolean {
-  const core = nativeCore()
-  if (!core) return false
+/** What this kernel says to an option on a TCP socket of our own, tried once: 0, or a refusal. */
+export function tryOption(name: OptionName): number {
+  const known = tried.get(name)
+  if (known !== undefined) return known
+  const core = nativeCore()!
   const { kind, max } = optionTable[name]
   const refusal = core.rehearse(compileOptions(core, { [name]: kind === 'boolean' ? true : max }))
-  // No socket to try it on (EMFILE) says nothing of the option.
-  if (refusal !== 0 && refusedOption(refusal) === undefined) throw refusalError(refusal)
-  return refusal === 0
+  // No socket to try it on (EMFILE) says nothing of the option: the sockets themselves will.
+  if (refusal !== 0 && refusedOption(refusal) === undefined) return 0
+  tried.set(name, refusal)
+  return refusal
 }

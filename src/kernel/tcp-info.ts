@@ -166,6 +166,14 @@ export interface TcpInfo {
 
 export type TcpInfoField = keyof TcpInfo
 
+/** Time since the peer was last heard, in ms, by the measure that the kernel's keepalive uses. */
+export function silentFor({
+  lastDataRecv,
+  lastAckRecv,
+}: Pick<TcpInfo, 'lastDataRecv' | 'lastAckRecv'>): number {
+  return Math.min(lastDataRecv, lastAckRecv)
+}
+
 /**
  * Where a field lies: offset and width in bytes; of a bit field, the byte it is in, the lowest
  * bit and how many, and the length that a tcp_info has had since those bits are more than padding.

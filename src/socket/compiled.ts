@@ -1,5 +1,12 @@
 import { type NativeCore, type NativeProfile, nativeCore } from '../kernel/binding.js'
-import { compileOptions, type OptionName, refusalError, supportedOptions } from '../kernel/options.js'
+import {
+  compileOptions,
+  isUnsupported,
+  type OptionName,
+  refusalError,
+  refusedOption,
+  tryOption,
+} from '../kernel/options.js'
 import { isDefined, type PresetName, profileOf } from './presets.js'
 import { checkProfile, type Profile } from './profile.js'
 
@@ -43,8 +50,7 @@ function compileAnew(
 }
 
 function dropUnsupported(profile: Profile): OptionName[] {
-  const supported = supportedOptions()
-  const skipped = (Object.keys(profile) as OptionName[]).filter((name) => !supported[name])
+  const skipped = (Object.keys(profile) as OptionName[]).filter((name) => isUnsupported(tryOption(name)))
   for (const name of skipped) delete profile[name]
   return skipped
 }
@@ -56,6 +62,14 @@ export function without(compiled: Compiled, name: OptionName): Compiled {
   return { profile, core, bestEffort, native: compileOptions(core, profile), skipped: [...skipped, name] }
 }
 
+/** Both, the later over the earlier. */
+export function merge(earlier: Compiled, later: Compiled): Compiled {
+  if (earlier === later) return later
+  const profile = { ...earlier.profile, ...later.profile }
+  const { core, bestEffort } = later
+  return { profile, core, native: compileOptions(core, profile), bestEffort, skipped: later.skipped }
+}
+
 const rehearsed = new WeakSet<Compiled>()
 
 /**
@@ -65,6 +79,8 @@ const rehearsed = new WeakSet<Compiled>()
 export function rehearse(compiled: Compiled): void {
   if (rehearsed.has(compiled)) return
   const refusal = compiled.core.rehearse(compiled.native)
+  // Without a socket to try it on (EMFILE) each is saved and rolled back; another time it may be had.
+  if (refusal < 0 && refusedOption(refusal) === undefined) return
   if (refusal < 0) throw refusalError(refusal)
   rehearsed.add(compiled)
 }

@@ -1,7 +1,7 @@
 import type net from 'node:net'
-import { descriptorOf } from './target.js'
+import { descriptorOf, noDescriptor, unwrap } from './target.js'
 
-/** What waits for sockets to get a descriptor, the newest last. */
+/** What waits for sockets to get a descriptor, in the order it was asked for. */
 const waiting = new WeakMap<net.Socket, ((fd: number) => void)[]>()
 
 /**
@@ -9,7 +9,8 @@ const waiting = new WeakMap<net.Socket, ((fd: number) => void)[]>()
  * opens several, each with a descriptor of its own), and once more when it is connected. What `apply` throws now is thrown;
  * later it destroys the socket.
  */
-export function whenConnecting(socket: net.Socket, apply: (fd: number) => void): void {
+export function whenConnecting(target: net.Socket, apply: (fd: number) => void): void {
+  const socket = unwrap(target)
   const fd = descriptorOf(socket)
   if (fd >= 0) apply(fd)
   const queue = waiting.get(socket)
@@ -21,17 +22,21 @@ export function whenConnecting(socket: net.Socket, apply: (fd: number) => void):
 
   const tryNow = () => {
     const current = descriptorOf(socket)
-    if (current < 0 || socket.destroyed) return
+    if (current >= 0) for (const each of waiting.get(socket) ?? []) each(current)
+    else if (!socket.connecting) throw noDescriptor(socket)
+  }
+  const orDestroy = (run: () => void) => {
+    if (socket.destroyed) return
     try {
-      for (const each of waiting.get(socket) ?? []) each(current)
+      run()
     } catch (error) {
       socket.destroy(error as Error)
     }
   }
   // The event comes just before connect(2), which is what opens the descriptor.
-  const onAttempt = () => process.nextTick(tryNow)
+  const onAttempt = () => process.nextTick(orDestroy, tryNow)
   const onConnect = () => {
-    tryNow()
+    orDestroy(tryNow)
     done()
   }
   const done = () => {
@@ -41,7 +46,8 @@ export function whenConnecting(socket: net.Socket, apply: (fd: number) => void):
     socket.off('close', done)
   }
   socket.on('connectionAttempt', onAttempt)
-  // Before the program's own listeners, so that they find the socket tuned.
+  // Before the program's own listeners: those of 'connect' find the socket tuned, and those of 'close' may connect
+  // and tune it again.
   socket.prependListener('connect', onConnect)
-  socket.on('close', done)
+  socket.prependListener('close', done)
 }

@@ -11,7 +11,7 @@ export interface DetectionTime {
 }
 
 /** The kernel's own values where a profile leaves a field out: sysctl net.ipv4.tcp_*, see tcp(7). */
-const systemDefaults = {
+export const systemDefaults = {
   enable: false,
   initialDelay: 7_200_000,
   interval: 75_000,

@@ -1,4 +1,4 @@
-import { detectionTime, probesUntil } from './detection-time.js'
+import { detectionTime, probesUntil, systemDefaults } from './detection-time.js'
 import { type PresetName, profileOf } from './presets.js'
 import { checkProfile, type Profile } from './profile.js'
 
@@ -31,7 +31,7 @@ export function explain(profile: Profile | PresetName): Warning[] {
   const checked = checkProfile(profileOf(profile))
   const warnings: Warning[] = []
   const warn = (code: Warning['code'], message: string) => warnings.push({ code, message })
-  const { enable, initialDelay = 7_200_000, interval = 75_000, count = 9, userTimeout = 0 } = checked
+  const { enable, initialDelay, interval, count, userTimeout } = { ...systemDefaults, ...checked }
   const { idle, inFlight } = detectionTime(checked)
 
   if (!enable) {

@@ -1,4 +1,4 @@
-import type { TcpInfo } from '../kernel/tcp-info.js'
+import { silentFor, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 import { probesUntil } from './detection-time.js'
 import type { Profile } from './profile.js'
 
@@ -9,6 +9,9 @@ export interface HoldBack {
   /** To be written later: these values could end the connection as it is. */
   readonly later: Profile
 }
+
+/** TCP_RTO_MAX: the longest wait between retransmissions where the kernel has no option for it. */
+const RTO_MAX = 120_000
 
 /** TCP_KEEPCNT's highest. */
 const COUNT_MAX = 127
@@ -22,8 +25,8 @@ const COUNT_MAX = 127
  *   `userTimeout` waits, and is off meanwhile: then `count` decides.
  * - Without a `userTimeout` it kills at a firing with `count` probes unanswered. Where as many are already, the
  *   connection gets `count` more.
- * - Retransmissions, and probes of a closed window, are measured by `userTimeout` as well: one that has passed
- *   already waits until they are answered.
+ * - Retransmissions, and probes of a closed window, are measured by `userTimeout` as well. One that has passed
+ *   already waits until they are answered, and what the socket had stays in force.
  */
 export function holdBack(wanted: Profile, current: Profile, info: TcpInfo): HoldBack {
   const after = { ...current, ...wanted }
@@ -33,16 +36,15 @@ export function holdBack(wanted: Profile, current: Profile, info: TcpInfo): Hold
   const silence = silentFor(info)
 
   if (info.retransmits > 0 || info.backoff > 0) {
-    // A peer behind a closed window answers every probe of it, so there the stall counts from the last data sent.
-    const stalledFor = Math.max(silence, info.lastDataSent)
-    if (wanted.userTimeout && stalledFor >= wanted.userTimeout) {
+    if (wanted.userTimeout && stalledFor(info, current.rtoMax ?? RTO_MAX) >= wanted.userTimeout) {
       later.userTimeout = wanted.userTimeout
-      // Written as it is, which still finds out whether the socket takes the option.
+      // Written as it is, which still finds out whether the socket takes the option. Any other would end the connection
+      // at the retransmission that is due then, without asking the peer once more.
       now.userTimeout = current.userTimeout ?? 0
     }
     return { now, later }
   }
-  if (!after.enable) return { now, later }
+  if (!after.enable || info.state === TcpState.SYN_SENT) return { now, later }
 
   const userTimeoutPassed =
     userTimeout > 0 && probesToCome() < probesUntil(userTimeout, initialDelay, interval)
@@ -67,9 +69,19 @@ export function holdBack(wanted: Profile, current: Profile, info: TcpInfo): Hold
   }
 }
 
-/** Time since the peer was last heard, in ms, by the measure that the kernel's keepalive uses. */
-export function silentFor(info: TcpInfo): number {
-  return Math.min(info.lastDataRecv, info.lastAckRecv)
+/**
+ * How long a retransmission, or the probing of a closed window, can have gone on, in ms. The kernel does not tell,
+ * so this is a bound from above. The waits so far double, and so add up to less than the present one; where they
+ * did not all double (once at rtoMax; SYNs, of which the first are sent at even intervals) each was at most the present one.
+ */
+function stalledFor(info: TcpInfo, rtoMax: number): number {
+  // Into a closed window no data is sent: the last that was came before.
+  if (info.retransmits === 0) return info.lastDataSent
+  const rto = info.rto / 1000
+  const doubled = info.backoff >= info.retransmits && rto < rtoMax
+  const waits = doubled ? rto : info.retransmits * rto
+  // SYNs do not count as data sent.
+  return waits + (info.state === TcpState.SYN_SENT ? rto : info.lastDataSent)
 }
 
 /** Whether writing the profile's `initialDelay` makes the kernel send a probe at once. */

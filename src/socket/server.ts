@@ -1,51 +1,51 @@
 import type net from 'node:net'
-import { descriptorOf, handleOf } from './target.js'
+import { handleOf } from './target.js'
 
-interface Tuning {
-  /** For a descriptor that listens: what it accepts inherits. */
-  readonly listener: (fd: number) => void
-  /** For a connection that does not simply inherit. */
-  readonly connection: (socket: net.Socket) => void
+/** How a tuning is put where it belongs. */
+interface Ways<Tuning> {
+  /** On a descriptor that listens: what it accepts inherits. */
+  listener(fd: number, tuning: Tuning): void
+  /** On a connection that does not simply inherit. */
+  connection(socket: net.Socket, tuning: Tuning): void
+  /** Both, the later over the earlier. */
+  merge(earlier: Tuning, later: Tuning): Tuning
 }
 
-interface Tuned {
-  tunings: Tuning[]
-  perConnection: boolean
-}
-
-const tuned = new WeakMap<net.Server, Tuned>()
+const tuned = new WeakMap<net.Server, { tuning: unknown; perConnection: boolean }>()
 
 /**
  * Applies a tuning to what a server listens on, now and at every later `'listening'`: what it accepts
  * inherits that in the kernel, at no cost. Where that does not hold, to each connection it accepts.
  */
-export function tuneServer(server: net.Server, tuning: Tuning): void {
+export function tuneServer<Tuning>(server: net.Server, tuning: Tuning, ways: Ways<Tuning>): void {
   const known = tuned.get(server)
-  const state = known ?? { tunings: [], perConnection: false }
-  if (server.listening) applyTo(server, state, [tuning])
-  state.tunings.push(tuning)
+  const state = known ?? { tuning, perConnection: false }
+  if (server.listening) apply(tuning)
+  if (known) known.tuning = ways.merge(known.tuning as Tuning, tuning)
   if (known) return
   tuned.set(server, state)
   server.prependListener('listening', () => {
     try {
-      applyTo(server, state, state.tunings)
+      apply(state.tuning as Tuning)
     } catch (error) {
       server.emit('error', error)
     }
   })
+
+  function apply(now: Tuning): void {
+    if (!isShared(server)) ways.listener(handleOf(server)?.fd ?? -1, now)
+    if (state.perConnection || !(isShared(server) || resetsKeepAlive(server))) return
+    state.perConnection = true
+    onAccepted(server, (socket) => ways.connection(socket, state.tuning as Tuning))
+  }
 }
 
-function applyTo(server: net.Server, state: Tuned, tunings: Tuning[]): void {
-  if (!isShared(server)) {
-    const fd = handleOf(server)?.fd ?? -1
-    for (const tuning of tunings) tuning.listener(fd)
-  }
-  if (state.perConnection || !(isShared(server) || resetsKeepAlive(server))) return
-  state.perConnection = true
+/** Before the program's own listeners, so that they find the connection tuned. A refusal destroys it. */
+export function onAccepted(server: net.Server, tune: (socket: net.Socket) => void): void {
   server.prependListener('connection', (socket: net.Socket) => {
-    if (descriptorOf(socket) < 0) return
+    if (socket.destroyed) return
     try {
-      for (const tuning of state.tunings) tuning.connection(socket)
+      tune(socket)
     } catch (error) {
       socket.destroy(error as Error)
     }
@@ -54,6 +54,7 @@ function applyTo(server: net.Server, state: Tuned, tunings: Tuning[]): void {
 
 /** In a cluster's worker the listening descriptor is the primary's, shared or not even present here. */
 function isShared(server: net.Server): boolean {
+  // Not imported: a program that has no cluster need not load it.
   const cluster = process.getBuiltinModule('node:cluster') as unknown as { isWorker: boolean }
   return cluster.isWorker || handleOf(server)?.fd === undefined
 }

@@ -1,7 +1,7 @@
 import type { NativeCore } from '../kernel/binding.js'
 import { compileOptions, readOptions, refusalError } from '../kernel/options.js'
-import { readTcpInfo } from '../kernel/tcp-info.js'
-import { fires, type HoldBack, holdBack } from './hold-back.js'
+import { readTcpInfo, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
+import { fires, holdBack } from './hold-back.js'
 import { mayFire, paceWindow } from './pace.js'
 import type { Profile } from './profile.js'
 
@@ -17,33 +17,42 @@ interface Unsettled {
 /** By descriptor; the cookie tells whether it is still the same socket. */
 const unsettled = new Map<number, Unsettled>()
 let timer: NodeJS.Timeout | undefined
+let nextLook = Number.POSITIVE_INFINITY
 
 const FIRST_WAIT = 20
 const LONGEST_WAIT = 1_000
-
-/** TCP_CLOSE, in tcp_info: the kernel has given the connection up. */
-const CLOSE = 7
 
 /**
  * Applies what is safe now and keeps the rest until it is. Returns what is kept. All of `wanted` is tried
  * against the socket before this returns, so a refusal is thrown here and later there is none.
  *
- * @param pacedAlready the caller has waited for its turn to let a probe leave.
+ * @param hasTurn the caller has waited for its turn to let a probe leave.
  */
-export function applyAndSettle(core: NativeCore, fd: number, wanted: Profile, pacedAlready = false): Profile {
-  const before = pendingOf(core, fd)
-  const all = { ...before, ...wanted }
+export function applyAndSettle(core: NativeCore, fd: number, wanted: Profile, hasTurn = false): Profile {
+  const pending = pendingOf(core, fd)
   const current = readOptions(core, fd)
+  // Said again, it must not give a silent peer another set of probes each time.
+  if (isWithin(wanted, { ...current, ...pending })) return pending
   const info = readTcpInfo(core, fd)
-  const { now, later }: HoldBack =
-    info.state === CLOSE ? { now: all, later: {} } : holdBack(all, current, info)
-  if (fires(now, current, info) && !pacedAlready && !mayFire()) {
+  const { now, later } = divide({ ...pending, ...wanted }, current, info)
+  // Likewise where the settings change: the probes granted first are all there are.
+  if (pending.count !== undefined && later.count !== undefined) now.count = current.count!
+  if (fires(now, current, info) && !hasTurn && !mayFire()) {
     later.initialDelay = now.initialDelay!
     delete now.initialDelay
   }
   apply(core, fd, now)
   keep(core, fd, later)
   return later
+}
+
+function isWithin(wanted: Profile, known: Profile): boolean {
+  return Object.entries(wanted).every(([name, value]) => known[name as keyof Profile] === value)
+}
+
+/** A connection that has ended can take no harm. */
+function divide(wanted: Profile, current: Profile, info: TcpInfo): { now: Profile; later: Profile } {
+  return info.state === TcpState.CLOSE ? { now: wanted, later: {} } : holdBack(wanted, current, info)
 }
 
 /** Values that wait to be written to this socket. */
@@ -77,23 +86,17 @@ function keep(core: NativeCore, fd: number, values: Profile): void {
   const cookie = core.readCookie(fd)
   if (typeof cookie === 'number') throw refusalError(cookie, fd)
   const wait = values.initialDelay === undefined ? FIRST_WAIT : paceWindow
-  unsettled.set(fd, { cookie, values, due: performance.now() + wait, wait })
-  schedule(core)
+  const due = performance.now() + wait
+  unsettled.set(fd, { cookie, values, due, wait })
+  schedule(core, due)
 }
 
 /** One timer for all. It does not hold the process: where that ends, so do its connections. */
-function schedule(core: NativeCore): void {
-  if (timer || unsettled.size === 0) return
-  let next = Number.POSITIVE_INFINITY
-  for (const { due } of unsettled.values()) next = Math.min(next, due)
-  timer = setTimeout(
-    () => {
-      timer = undefined
-      lookAgain(core)
-      schedule(core)
-    },
-    Math.max(1, next - performance.now()),
-  )
+function schedule(core: NativeCore, due: number): void {
+  if (due >= nextLook) return
+  clearTimeout(timer)
+  nextLook = due
+  timer = setTimeout(() => lookAgain(core), Math.max(1, due - performance.now()))
   timer.unref()
 }
 
@@ -101,42 +104,41 @@ function schedule(core: NativeCore): void {
 const LOOKS_AT_A_TIME = 200
 
 function lookAgain(core: NativeCore): void {
+  nextLook = Number.POSITIVE_INFINITY
   const now = performance.now()
   let looks = 0
   for (const [fd, entry] of unsettled) {
-    if (entry.due > now) continue
-    if (++looks > LOOKS_AT_A_TIME) return
-    // Put back at the end, so that everybody has a turn.
+    if (entry.due > now || ++looks > LOOKS_AT_A_TIME) continue
+    // Put back at the end where it has to wait on, so that everybody has a turn.
     unsettled.delete(fd)
-    if (core.readCookie(fd) !== entry.cookie) continue
-    const waitsForTurn = entry.values.initialDelay !== undefined
-    if (waitsForTurn && !mayFire()) {
-      unsettled.set(fd, { ...entry, due: now + paceWindow })
-      continue
-    }
-    settle(core, fd, entry, waitsForTurn)
+    if (core.readCookie(fd) === entry.cookie) settle(core, fd, entry, now)
   }
+  let next = Number.POSITIVE_INFINITY
+  for (const { due } of unsettled.values()) next = Math.min(next, due)
+  if (next < Number.POSITIVE_INFINITY) schedule(core, next)
 }
 
-function settle(core: NativeCore, fd: number, entry: Unsettled, hasTurn: boolean): void {
-  try {
-    if (hasTurn || isHarmless(core, fd, entry.values)) {
-      applyAndSettle(core, fd, entry.values, hasTurn)
-      return
-    }
-  } catch (error) {
-    // All of it was taken when it was first tried: only a socket closed by another thread gets here.
-    process.emitWarning(error as Error)
+function settle(core: NativeCore, fd: number, entry: Unsettled, now: number): void {
+  if (entry.values.initialDelay !== undefined) {
+    if (mayFire()) attempt(() => void applyAndSettle(core, fd, entry.values, true))
+    else unsettled.set(fd, { ...entry, due: now + paceWindow })
     return
   }
-  const wait = Math.min(LONGEST_WAIT, entry.wait * 2)
-  unsettled.set(fd, { ...entry, wait, due: performance.now() + wait })
+  attempt(() => {
+    // All of them or none: a peer that stays silent must not be given more probes at every look.
+    const info = readTcpInfo(core, fd)
+    const { later } = divide(entry.values, readOptions(core, fd), info)
+    if (Object.keys(later).length === 0) return apply(core, fd, entry.values)
+    const wait = Math.min(LONGEST_WAIT, entry.wait * 2)
+    unsettled.set(fd, { ...entry, wait, due: now + wait })
+  })
 }
 
-/** A peer that stays silent must not be given more probes at every look, so it is all of them or none. */
-function isHarmless(core: NativeCore, fd: number, values: Profile): boolean {
-  const info = readTcpInfo(core, fd)
-  if (info.state === CLOSE) return true
-  const { later } = holdBack(values, readOptions(core, fd), info)
-  return Object.keys(later).length === 0
+/** All of it was taken when it was first tried: only a socket that another thread closes, or a sandbox since, refuses. */
+function attempt(run: () => void): void {
+  try {
+    run()
+  } catch (error) {
+    process.emitWarning(error as Error)
+  }
 }

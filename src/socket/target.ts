@@ -3,13 +3,14 @@ import { DeadpeerError, InvalidTypeError } from '../errors.js'
 
 /**
  * One connection, however one holds it: a `net.Socket` or `tls.TLSSocket`; whatever has one as `socket`
- * (`ClientRequest`, `IncomingMessage`, `ServerResponse`, `Http2Session`) or as `_socket` (a `ws` WebSocket); or the
- * number of a file descriptor that the caller owns.
+ * (`ClientRequest`, `IncomingMessage`, `ServerResponse`, `Http2Session`) or as `_socket` (a `ws` WebSocket, which does not
+ * show it in its types); or the number of a file descriptor that the caller owns.
  */
 export type Target =
   | net.Socket
   | { readonly socket: net.Socket | null | undefined }
   | { readonly _socket: net.Socket | null | undefined }
+  | { readonly readyState: number; ping(): void; terminate(): void }
   | number
 
 /** What Node keeps under a socket or server. Node has no public way to a descriptor. */
@@ -54,6 +55,16 @@ export function descriptorOf(socket: net.Socket): number {
   return handleOf(socket)?.fd ?? -1
 }
 
+const noop = () => {}
+
+/**
+ * The socket behind the proxy that HTTP/2 puts before it, which forbids what a session's users are not to do. Taking away a
+ * listener that is not there returns the emitter itself.
+ */
+export function unwrap(socket: net.Socket): net.Socket {
+  return socket.off('deadpeer', noop)
+}
+
 /** Whether a socket without a descriptor may still get one. */
 export function mayConnect(socket: net.Socket): boolean {
   return socket.connecting || (!socket.destroyed && handleOf(socket) === undefined)
@@ -68,11 +79,25 @@ export function requireDescriptor(target: Target): number {
   throw noDescriptor(socket)
 }
 
+export function isDescriptor(fd: number): boolean {
+  return Number.isInteger(fd) && fd >= 0 && fd <= 0x7fffffff
+}
+
 export function checkDescriptor(fd: number): number {
-  if (Number.isInteger(fd) && fd >= 0 && fd <= 0x7fffffff) return fd
+  if (isDescriptor(fd)) return fd
   throw new InvalidTypeError(`${fd} is no file descriptor; that is a whole number from 0.`, {
     field: 'target',
   })
+}
+
+/** For where descriptors are of no use. */
+export function checkTarget(target: Target): void {
+  if (typeof target === 'number') {
+    checkDescriptor(target)
+    return
+  }
+  const socket = socketOf(target)
+  if (socket.destroyed) throw noDescriptor(socket)
 }
 
 /** Why a socket has no descriptor. */

@@ -1,8 +1,11 @@
-import type net from 'node:net'
+import net from 'node:net'
 import { DeadpeerError } from '../errors.js'
 import { missingReason } from '../kernel/binding.js'
 import { type OptionName, optionTable } from '../kernel/options.js'
-import type { Profile } from './profile.js'
+import { isPreset, type PresetName, profileOf } from './presets.js'
+import { checkProfile, type Profile } from './profile.js'
+import { onAccepted } from './server.js'
+import { checkDescriptor, noDescriptor, socketOf, type Target, unwrap } from './target.js'
 
 /** `setKeepAlive({ … })` with interval and count: Node 24.19 and 26.4 brought it. */
 function nodeSetsAllThree(): boolean {
@@ -24,7 +27,7 @@ let warned = false
  * Checks what Node can do of a profile where there is no native core. What it cannot is an error where it was asked
  * for by hand; for a preset, or with `bestEffort`, it is left out, with one warning in the life of the process.
  */
-export function checkForNode(profile: Profile, bestEffort: boolean): void {
+function checkForNode(profile: Profile, bestEffort: boolean): void {
   const missing = (Object.keys(profile) as OptionName[]).filter((name) => !nodeCan(name))
   const [field] = missing
   if (field === undefined) return
@@ -44,13 +47,42 @@ export function checkForNode(profile: Profile, bestEffort: boolean): void {
   )
 }
 
-/** Tunes by Node's own means. Node keeps it for later where the socket is not connected yet. */
-export function tuneWithNode(socket: net.Socket, { enable, initialDelay, interval, count }: Profile): void {
+const tunedServers = new WeakMap<net.Server, Profile>()
+
+/**
+ * Tunes by Node's own means, where there is no native core. A descriptor's number is of no use to them, and a
+ * server is tuned per connection.
+ */
+export function tuneByNode(
+  target: Target | net.Server,
+  wanted: Profile | PresetName,
+  bestEffort: boolean,
+): undefined {
+  const profile = checkProfile(profileOf(wanted))
+  const owner = target instanceof net.Server || typeof target === 'number' ? target : unwrap(socketOf(target))
+  if (typeof owner === 'number') {
+    checkDescriptor(owner)
+    const message = `A bare descriptor needs the native core: ${missingReason()}. Pass the socket.`
+    throw new DeadpeerError('ERR_UNSUPPORTED_PLATFORM', message)
+  }
+  if (owner instanceof net.Socket && owner.destroyed) throw noDescriptor(owner)
+  checkForNode(profile, bestEffort || isPreset(wanted))
+  if (owner instanceof net.Socket) {
+    setKeepAlive(owner, profile)
+    return
+  }
+  const earlier = tunedServers.get(owner)
+  tunedServers.set(owner, { ...earlier, ...profile })
+  if (!earlier) onAccepted(owner, (socket) => setKeepAlive(socket, tunedServers.get(owner)!))
+}
+
+/** Node keeps it for later where the socket is not connected yet. */
+function setKeepAlive(socket: net.Socket, { enable, initialDelay, interval, count }: Profile): void {
   if (enable === undefined) return
   if (nodeSetsAllThree()) {
     const options = { enable, ...defined({ initialDelay, interval, count }) }
     // @types/node describes the older form alone.
-    ;(socket.setKeepAlive as unknown as (options: object) => void)(options)
+    ;(socket.setKeepAlive as unknown as (options: object) => void).call(socket, options)
   } else {
     socket.setKeepAlive(enable, initialDelay ?? 0)
   }

@@ -1,7 +1,11 @@
 import { once } from 'node:events'
+import http2 from 'node:http2'
 import net from 'node:net'
+import tls from 'node:tls'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { defineProfile, inspect, profiles, tune, tuneAll } from '../../src/index.js'
+import { type OptionRow, optionNames, optionTable } from '../../src/kernel/options.js'
+import { certificate } from './certificate.js'
 import { listen } from './connections.js'
 
 async function echoServer(host = '127.0.0.1') {
@@ -111,6 +115,59 @@ describe('before connect', () => {
     tune(socket, 'lan')
     const [error] = await once(socket, 'error')
     expect(error).toMatchObject({ code: 'ECONNREFUSED' })
+  })
+
+  it('a socket that connects again in a close listener, and is tuned there, is tuned', async () => {
+    const port = await echoServer()
+    const gone = net.createServer()
+    const closedPort = await listen(gone)
+    await new Promise((resolve) => gone.close(resolve))
+    const socket = new net.Socket()
+    socket.on('error', () => {})
+    socket.once('close', () => {
+      socket.connect(port, '127.0.0.1')
+      tune(socket, 'lan')
+    })
+    tune(socket, 'cloud')
+    socket.connect(closedPort, '127.0.0.1')
+    await new Promise<void>((resolve) => socket.once('connect', resolve))
+    expect(inspect(socket).profile).toMatchObject(profiles.lan)
+    socket.destroy()
+  })
+
+  it('TLS over a socket that has no descriptor yet: refused, not forgotten', async () => {
+    const server = tls.createServer(certificate())
+    const port = await listen(server)
+    const raw = new net.Socket()
+    const socket = tls.connect({ socket: raw, rejectUnauthorized: false })
+    tune(socket, 'lan')
+    raw.connect(port, '127.0.0.1')
+    const [error] = await once(socket, 'error')
+    expect(error).toMatchObject({ code: 'ERR_NOT_TCP' })
+    raw.destroy()
+    server.close()
+  })
+
+  it('an HTTP/2 session, whose socket hides behind a proxy', async () => {
+    const server = http2.createServer()
+    const port = await listen(server)
+    const session = http2.connect(`http://127.0.0.1:${port}`)
+    tune(session as { socket: net.Socket }, 'lan')
+    await once(session, 'connect')
+    expect(inspect(session as { socket: net.Socket }).profile).toMatchObject(profiles.lan)
+    session.destroy()
+    server.close()
+  })
+
+  it.each(optionNames)('%s', async (name) => {
+    const port = await echoServer()
+    const row: OptionRow = optionTable[name]
+    const profile = { [name]: row.kind === 'boolean' ? true : row.max }
+    const socket = net.connect(port, '127.0.0.1')
+    tune(socket, profile)
+    await once(socket, 'connect')
+    expect(inspect(socket).profile).toMatchObject(profile)
+    socket.destroy()
   })
 
   it('a socket that is used again is its own affair: tuned once, for one connection', async () => {

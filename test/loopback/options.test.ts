@@ -106,7 +106,8 @@ describe('what is no open TCP socket', () => {
     const { socket } = await connectPair()
     socket.destroy()
     await once(socket, 'close')
-    for (const call of [() => tune(socket, 'lan'), () => inspect(socket)]) {
+    const calls = optionNames.map((name) => () => tune(socket, { [name]: values[name][0] }))
+    for (const call of [...calls, () => tune(socket, 'lan'), () => inspect(socket)]) {
       expect(refusalOf(call)).toMatchObject({ code: 'ERR_SOCKET_CLOSED' })
     }
   })
@@ -150,7 +151,10 @@ describe('what is no open TCP socket', () => {
   })
 
   it('a descriptor that is not open: ERR_SOCKET_CLOSED', () => {
-    expect(refusalOf(() => tune(19_999, 'lan'))).toMatchObject({ code: 'ERR_SOCKET_CLOSED', errno: -9 })
+    const calls = optionNames.map((name) => () => tune(19_999, { [name]: values[name][0] }))
+    for (const call of [...calls, () => tune(19_999, 'lan')]) {
+      expect(refusalOf(call)).toMatchObject({ code: 'ERR_SOCKET_CLOSED', errno: -9 })
+    }
     expect(refusalOf(() => inspect(19_999))).toMatchObject({ code: 'ERR_SOCKET_CLOSED', errno: -9 })
   })
 

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { inspect, profiles, type Target, tuneAll } from '../../src/index.js'
+import { descriptorOf } from '../../src/socket/target.js'
 import { connect, connectPair } from './connections.js'
 
 describe('tuneAll', () => {
@@ -45,6 +46,15 @@ describe('tuneAll', () => {
     expect(inspect(peer).profile).toMatchObject(profiles.cloud)
   })
 
+  it('a number that only looks like a descriptor when cut to 32 bits is none', async () => {
+    const { socket } = await connectPair()
+    const fd = descriptorOf(socket)
+    const before = inspect(socket).profile
+    const results = await tuneAll([2 ** 32 + fd, fd - 2 ** 32], 'lan')
+    for (const { error } of results) expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+    expect(inspect(socket).profile).toEqual(before)
+  })
+
   it('takes any iterable, and none', async () => {
     const { socket, peer } = await connectPair()
     expect(await tuneAll(new Set([socket, peer]), 'cloud')).toHaveLength(2)
@@ -58,7 +68,10 @@ describe('tuneAll', () => {
       code: 'ERR_OUT_OF_RANGE',
     })
     await expect(tuneAll([socket], 'cluod' as never)).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
-    await expect(tuneAll(5 as never, 'cloud')).rejects.toThrow(TypeError)
+    for (const targets of [5, null, {}]) {
+      const refused = { code: 'ERR_INVALID_ARG_TYPE', field: 'targets' }
+      await expect(tuneAll(targets as never, 'cloud')).rejects.toMatchObject(refused)
+    }
     expect(inspect(socket).profile).toEqual(before)
   })
 

@@ -37,10 +37,19 @@ describe('without a native core', () => {
     expect(outcome).toMatchObject({
       badRange: 'ERR_OUT_OF_RANGE',
       badTarget: 'ERR_INVALID_ARG_TYPE',
+      inspectBadTarget: 'ERR_INVALID_ARG_TYPE',
       closed: 'ERR_SOCKET_CLOSED',
       descriptor: 'ERR_UNSUPPORTED_PLATFORM',
       blackHole: 'ERR_UNSUPPORTED_PLATFORM',
     })
+  })
+
+  it('an HTTP/2 session, which forbids setKeepAlive to its users, is tuned as well', () => {
+    expect(outcome).not.toHaveProperty('session')
+  })
+
+  it('a server that is tuned again and again has one listener of ours', () => {
+    expect(outcome.connectionListeners).toBe(2)
   })
 
   it('inspect reads nothing, and says so', () => {

@@ -6,10 +6,11 @@ import { expect, it } from 'vitest'
 it('a thousand tunes and more in worker threads that are terminated while at it: no crash, nothing left open', async () => {
   const script = new URL('fixtures/worker.mjs', import.meta.url)
   const errors: Error[] = []
+  const tunes = new Int32Array(new SharedArrayBuffer(4))
   const openBefore = await openDescriptors()
   for (let round = 0; round < 10; round++) {
     const workers = Array.from({ length: 4 }, () =>
-      new Worker(script).on('error', (error) => errors.push(error)),
+      new Worker(script, { workerData: tunes }).on('error', (error) => errors.push(error)),
     )
     await Promise.all(workers.map((worker) => once(worker, 'message')))
     // Each at another point of its work, and one as early as can be.
@@ -21,6 +22,7 @@ it('a thousand tunes and more in worker threads that are terminated while at it:
     )
   }
   expect(errors).toEqual([])
+  expect(tunes[0]).toBeGreaterThan(1_000)
   expect(await openDescriptors()).toBeLessThanOrEqual(openBefore)
 })
 

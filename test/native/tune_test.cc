@@ -147,13 +147,15 @@ TEST(tune_never_holds_without_a_peer) {
   }
 }
 
-TEST(tune_never_holds_while_connecting) {
+TEST(tune_holds_nothing_but_a_user_timeout_while_connecting) {
   const Descriptor listener = listen_on(Path::kIpv4, 0);
   const Descriptor first = connect_to(listener);
   const Descriptor second = connect_in_vain_to(listener);
   CHECK(eventually([&] { return info_of(second).tcpi_retransmits > 0; }));
   check_tuned(second, with_initial_delay(1000));
   CHECK_EQ(info_of(second).tcpi_state, kSynSent);
+  // But for what ends an attempt as well, and may have passed already.
+  check_held(second, profile({{kUserTimeout, 5000}}));
 }
 
 // Though the peer was just heard: so short a time may have passed since.

@@ -74,15 +74,49 @@ describe('holdBack', () => {
     )
   })
 
-  it('holds a userTimeout from a retransmission that has lasted longer', () => {
-    const { now, later } = holdBack(
-      { userTimeout: 5_000 },
-      system,
-      state(8_000, { retransmits: 5, backoff: 5, lastDataSent: 2_000 }),
-    )
-    expect(now).toEqual({ userTimeout: 0 })
-    expect(later).toEqual({ userTimeout: 5_000 })
-    expect(holdBack({ userTimeout: 9_000 }, system, state(8_000, { retransmits: 5 })).later).toEqual({})
+  describe('a retransmission', () => {
+    // The waits have doubled to 6.4 s, so they add up to less than that; 1.5 s of the present one have passed.
+    const doubling = { retransmits: 5, backoff: 5, rto: 6_400_000, lastDataSent: 1_500 }
+
+    it.each([
+      ['silent', 8_000],
+      ['still heard, since only one way is cut', 500],
+    ])('that may have lasted longer holds the userTimeout: peer %s', (_, silence) => {
+      const { now, later } = holdBack({ userTimeout: 5_000 }, system, state(silence, doubling))
+      expect(now).toEqual({ userTimeout: 0 })
+      expect(later).toEqual({ userTimeout: 5_000 })
+    })
+
+    it("leaves the socket's own in force", () => {
+      const own = { ...system, userTimeout: 10_000 }
+      expect(holdBack({ userTimeout: 5_000 }, own, state(1, doubling)).now).toEqual({ userTimeout: 10_000 })
+    })
+
+    it('that cannot have lasted as long does not', () => {
+      expect(holdBack({ userTimeout: 7_900 }, system, state(8_000, doubling)).later).toEqual({
+        userTimeout: 7_900,
+      })
+      expect(holdBack({ userTimeout: 7_901 }, system, state(8_000, doubling)).later).toEqual({})
+    })
+
+    it('whose waits no longer double counts each of them', () => {
+      const atMost = { ...doubling, rto: 1_000_000 }
+      const capped = { ...system, rtoMax: 1_000 }
+      expect(holdBack({ userTimeout: 6_000 }, capped, state(1, atMost)).later).toEqual({ userTimeout: 6_000 })
+      expect(holdBack({ userTimeout: 7_000 }, capped, state(1, atMost)).later).toEqual({})
+    })
+
+    it('of a SYN holds it as well', () => {
+      const connecting = state(0, {
+        state: 2,
+        retransmits: 3,
+        backoff: 0,
+        rto: 1_000_000,
+        lastDataSent: 9_000_000,
+      })
+      expect(holdBack({ userTimeout: 4_000 }, system, connecting).later).toEqual({ userTimeout: 4_000 })
+      expect(holdBack({ userTimeout: 4_001 }, system, connecting).later).toEqual({})
+    })
   })
 
   it('holds a userTimeout from a window that has been closed for longer, though the peer answers', () => {

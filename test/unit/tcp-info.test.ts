@@ -121,7 +121,7 @@ describe('judge', () => {
     [{ retransmits: 3 }, 'suspect', '3 retransmissions unanswered, silent for 4.2 s'],
     [{ state: 8 }, 'closing', 'closing, silent for 4.2 s'],
     [{ state: 8, probes: 1 }, 'suspect', '1 probe unanswered, silent for 4.2 s'],
-    [{ state: 7 }, 'dead', 'closed'],
+    [{ state: 7 }, 'closing', 'closed by both sides, or reset'],
     [{ state: 7, probes: 3 }, 'dead', 'closed by the kernel with 3 probes unanswered'],
     [{ state: 7, retransmits: 1 }, 'dead', 'closed by the kernel after 1 retransmission'],
     [{ state: 2 }, 'alive', 'connecting'],

@@ -1,11 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { TcpState } from '../../index.js'
 import type { Death, DemoEvent, Outcome, Summary } from './events.js'
 import { latest, missedBy } from './prediction.js'
 import { type Connection, countersOf, type Scene, type Silenced } from './scene.js'
 import { seconds } from './words.js'
-
-/** TCP_CLOSE, in tcp_info: the kernel has given the connection up. */
-const CLOSE = 7
 
 const LOOK_EVERY = 50
 
@@ -80,7 +78,7 @@ function look(connection: Observed, clock: Clock, emit: Emit): void {
   const { socket, name } = connection
   if (socket.destroyed || connection.death) return
   const { state, probes } = countersOf(socket)
-  if (state === CLOSE) {
+  if (state === TcpState.CLOSE) {
     // Node may be about to say so itself: it has until the next look.
     if (connection.gaveUpAt === undefined) connection.gaveUpAt = performance.now()
     else declareDead(connection, { noticed: false, error: null }, connection.gaveUpAt, clock, emit)

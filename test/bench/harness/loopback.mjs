@@ -17,8 +17,8 @@ export async function connections(count) {
     const some = Array.from({ length: Math.min(AT_ONCE, count - sockets.length) }, connect)
     await Promise.all(some.map((socket) => once(socket, 'connect')))
     sockets.push(...some)
+    while (peers.size < sockets.length) await once(server, 'connection')
   }
-  while (peers.size < sockets.length) await once(server, 'connection')
   return sockets.slice(0, count)
 }
 
