@@ -37,7 +37,7 @@ export interface Profile {
   /**
    * How long sent data, or a probe, may go unacknowledged until the connection is given up, in ms:
    * 0 … 2 147 483 647; 0 is off, the default. `TCP_USER_TIMEOUT`, tcp(7). Also ends a peer that is alive but
-   * reads nothing for that long while data waits for it.
+   * reads nothing for that long while data waits for it, and a connection attempt that takes as long.
    */
   userTimeout?: number
   /**

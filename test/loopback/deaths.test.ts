@@ -5,17 +5,13 @@ import { describe, expect, it } from 'vitest'
 import { detectionTime, inspect, type Profile, profiles, tune } from '../../src/index.js'
 import { handleOf } from '../../src/socket/target.js'
 import { blackHole } from '../../src/testing/index.js'
+import { latest, TICK } from '../tolerance.js'
 import { connectPair, listen, type Pair } from './connections.js'
 import { hasNetAdmin } from './need-net-admin.js'
 import { until } from './until.js'
 
 // When the kernel gives a connection up, for each way in which the options of a profile take part. All of it
 // runs at once, since each takes seconds by its nature.
-
-/** The kernel's timers are never early, and late by up to an eighth of each wait and a tick; 100 ms for the test's own turn. */
-const latest = (ms: number) => ms * 1.15 + 100
-/** A tick: what the kernel measures silence in (HZ=100). */
-const TICK = 10
 
 const s = 1000
 const seconds = (idle: number, interval: number, count: number, more: Profile = {}): Profile => ({

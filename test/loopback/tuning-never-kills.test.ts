@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { defineProfile, inspect, type Profile, tune, tuneAll } from '../../src/index.js'
 import { handleOf } from '../../src/socket/target.js'
 import { blackHole } from '../../src/testing/index.js'
+import { latest, TICK } from '../tolerance.js'
 import { connect, connectPair, listen } from './connections.js'
 import { hasNetAdmin } from './need-net-admin.js'
 import { until } from './until.js'
@@ -73,8 +74,8 @@ describe.concurrent('tuning never kills', () => {
     expect(error).toMatchObject({ code: 'ETIMEDOUT' })
     // Probes at 0, 1 and 2 s; the end where the fourth would be. An eighth late at most, and 100 ms for this test's turn.
     const after = performance.now() - start
-    expect(after).toBeGreaterThan(3_000 - 10)
-    expect(after).toBeLessThan(3_000 * 1.15 + 100)
+    expect(after).toBeGreaterThan(3_000 - TICK)
+    expect(after).toBeLessThan(latest(3_000))
   })
 
   it.runIf(hasNetAdmin).for<[string, Profile, Profile, number]>([
@@ -166,7 +167,7 @@ describe.concurrent('tuning never kills', () => {
       const [error] = await died
       clearInterval(again)
       expect(error).toMatchObject({ code: 'ETIMEDOUT' })
-      expect(performance.now() - start).toBeLessThan(6_000 * 1.15 + 100)
+      expect(performance.now() - start).toBeLessThan(latest(6_000))
     },
   )
 
@@ -221,8 +222,8 @@ describe.concurrent('tuning never kills', () => {
     const [error] = await once(socket, 'error')
     expect(error).toMatchObject({ code: 'ETIMEDOUT' })
     const after = performance.now() - start
-    expect(after).toBeGreaterThan(6_400 - 10)
-    expect(after).toBeLessThan(6_400 * 1.15 + 100)
+    expect(after).toBeGreaterThan(6_400 - TICK)
+    expect(after).toBeLessThan(latest(6_400))
   })
 
   it.runIf(hasNetAdmin)('a connection attempt that has lasted longer than the new userTimeout', async () => {

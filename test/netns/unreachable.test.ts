@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { latest, TICK } from '../tolerance.js'
 
 const available = spawnSync('unshare', ['-n', 'ip', 'link', 'set', 'lo', 'up']).status === 0
 if (!available) console.log('# skipped: no network namespace to be had (unshare -n, ip)')
@@ -9,9 +10,6 @@ interface Ending {
   code: string
   after: number
 }
-
-/** An eighth for the kernel's timers, and 100 ms for the test's own turn. */
-const latest = (ms: number) => ms * 1.15 + 100
 
 describe.skipIf(!available)('a far host, behind a router', () => {
   let outcomes: Record<string, Ending>
@@ -43,7 +41,7 @@ describe.skipIf(!available)('a far host, behind a router', () => {
   it('row 10: a peer that was restarted answers the first probe with a reset', () => {
     const { code, after } = outcomes.rebooted!
     expect(code).toBe('ECONNRESET')
-    expect(after).toBeGreaterThan(2_000 - 10)
+    expect(after).toBeGreaterThan(2_000 - TICK)
     expect(after).toBeLessThan(latest(2_000))
   })
 })
