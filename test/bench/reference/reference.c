@@ -87,10 +87,32 @@ static napi_value count_with(napi_env env, napi_callback_info info) {
   return number(env, count);
 }
 
+// readTcpInfo(fds): how many of them are established
+static napi_value read_tcp_info(napi_env env, napi_callback_info info) {
+  size_t argc = 1;
+  napi_value argv[1];
+  const int* fds;
+  size_t count;
+  if (napi_get_cb_info(env, info, &argc, argv, NULL, NULL) != napi_ok || argc != 1 ||
+      !int32_array(env, argv[0], &fds, &count)) {
+    napi_throw_type_error(env, NULL, "an Int32Array of descriptors is needed");
+    return NULL;
+  }
+  int established = 0;
+  for (size_t i = 0; i < count; i++) {
+    struct tcp_info tcp_info;
+    socklen_t length = sizeof(tcp_info);
+    established += !getsockopt(fds[i], IPPROTO_TCP, TCP_INFO, &tcp_info, &length) &&
+                   tcp_info.tcpi_state == TCP_ESTABLISHED;
+  }
+  return number(env, established);
+}
+
 NAPI_MODULE_INIT() {
   const napi_property_descriptor functions[] = {
       {"setOptions", NULL, set_options, NULL, NULL, NULL, napi_enumerable, NULL},
       {"countWith", NULL, count_with, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"readTcpInfo", NULL, read_tcp_info, NULL, NULL, NULL, napi_enumerable, NULL},
   };
   napi_define_properties(env, exports, sizeof(functions) / sizeof(functions[0]), functions);
   return exports;
