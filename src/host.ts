@@ -1,0 +1,9 @@
+export { type CounterRates, diffCounters } from './kernel/counter-rates.js'
+export {
+  type CounterGroup,
+  type CounterGroups,
+  type Counters,
+  type CountersOptions,
+  readCounters,
+} from './kernel/counters.js'
+export { type LivenessCounters, livenessCounters } from './kernel/liveness-counters.js'
