@@ -37,7 +37,7 @@ export class OutOfRangeError extends RangeError {
 
 /**
  * What {@link DeadpeerError.code} can be, beside the errno itself (`'EPERM'` where a sandbox forbids
- * the call).
+ * the call, `'ESRCH'` for a process that is not there).
  *
  * - `ERR_NOT_TCP`: a socket of another kind, or no socket.
  * - `ERR_SOCKET_CLOSED`: the socket has no descriptor any more.

@@ -6,5 +6,5 @@ export {
   type CountersOptions,
   readCounters,
 } from './kernel/counters.js'
-export { readDefaults, type SystemDefaults } from './kernel/defaults.js'
+export { equalsDefault, type OptionDefaults, readDefaults, type SystemDefaults } from './kernel/defaults.js'
 export { type LivenessCounters, livenessCounters } from './kernel/liveness-counters.js'

@@ -87,7 +87,14 @@ const fixedDefaults = { enable: false, userTimeout: 0, failOnIcmp: false }
 
 /**
  * Which options have the value that the system has as its default. Whether one follows the default, or was set to the same, the
- * kernel does not tell. Pure.
+ * kernel does not tell. Pure: `inspect(socket).equalsDefault` reads the defaults each time, and this does for many sockets
+ * with one reading.
+ *
+ * @example
+ * ```ts
+ * const defaults = readDefaults()
+ * for (const socket of sockets) console.log(equalsDefault(inspect(socket).profile, defaults)) // ['interval', 'count']
+ * ```
  */
 export function equalsDefault(values: OptionValues, defaults: OptionDefaults): OptionName[] {
   const all: OptionValues = { ...fixedDefaults, ...withoutUndefined(defaults) }

@@ -13,9 +13,9 @@ export interface LivenessCounters {
    * `TcpExt.TCPAbortOnTimeout`.
    */
   readonly abortsOnTimeout: number | undefined
-  /** Connections ended with a reset that could not be sent: `TcpExt.TCPAbortFailed`. */
+  /** Connections ended whose reset could not be sent: `TcpExt.TCPAbortFailed`. Counted in `resetsSent` all the same. */
   readonly failedAborts: number | undefined
-  /** Resets sent: `Tcp.OutRsts`. Also the one that tells a peer that keepalive has given it up. */
+  /** Resets sent: `Tcp.OutRsts`. Also those that refuse a connection, and the one with which keepalive gives a peer up. */
   readonly resetsSent: number | undefined
   /**
    * Connections that went from ESTABLISHED or CLOSE_WAIT to CLOSED at once: `Tcp.EstabResets`. By a reset received, but as well by

@@ -64,5 +64,5 @@ function toNumber(word: string): number | undefined {
   const value = Number(word)
   // A sum over the processors, taken while one adds and another subtracts, can be below zero for a moment; the kernel
   // prints it without a sign.
-  return value < 2 ** 63 ? value : Number(BigInt.asIntN(64, BigInt(word)))
+  return Math.abs(value) < 2 ** 63 ? value : Number(BigInt.asIntN(64, BigInt(word)))
 }
