@@ -19,7 +19,8 @@ export function readProcFile(path: string): string | undefined {
     return readFileSync(path, 'latin1')
   } catch (error) {
     const { code, errno, syscall } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' || code === 'ESRCH') return undefined
+    // ESRCH and ENXIO: the process, or its network namespace, went away between finding the file and reading it.
+    if (code === 'ENOENT' || code === 'ESRCH' || code === 'ENXIO') return undefined
     if (code === undefined || errno === undefined) throw error
     throw new DeadpeerError(code, `${path} cannot be read: ${describeErrno(errno).words} (${code}).`, {
       errno,
