@@ -37,12 +37,12 @@ export class OutOfRangeError extends RangeError {
 
 /**
  * What {@link DeadpeerError.code} can be, beside the errno itself (`'EPERM'` where a sandbox forbids
- * the call).
+ * the call, `'ESRCH'` for a process that is not there).
  *
  * - `ERR_NOT_TCP`: a socket of another kind, or no socket.
  * - `ERR_SOCKET_CLOSED`: the socket has no descriptor any more.
  * - `ERR_UNSUPPORTED_OPTION`: this kernel, this kind of socket or this platform does not have the option.
- * - `ERR_UNSUPPORTED_PLATFORM`: needs the native core, and there is none here.
+ * - `ERR_UNSUPPORTED_PLATFORM`: needs the native core, or Linux, and there is none here.
  */
 export type DeadpeerErrorCode =
   | 'ERR_NOT_TCP'

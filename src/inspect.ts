@@ -1,31 +1,48 @@
 import { type Judgement, judge, type Verdict } from './detect/verdict.js'
 import { nativeCore } from './kernel/binding.js'
-import { readOptions } from './kernel/options.js'
+import { equalsDefault, readOptionDefaults } from './kernel/defaults.js'
+import { type OptionName, readOptions } from './kernel/options.js'
 import { readTcpInfo, type TcpInfo } from './kernel/tcp-info.js'
 import type { Profile } from './socket/profile.js'
 import { pendingOf } from './socket/settle.js'
 import { checkTarget, requireDescriptor, type Target } from './socket/target.js'
 
 /** What the kernel has for one connection. */
-export interface Inspection {
+export class Inspection {
   /** The options in force, read back. What this kernel or socket does not have is left out. */
-  readonly profile: Profile
+  declare readonly profile: Profile
   /** The kernel's counters; `undefined` where there is no native core. */
-  readonly info: TcpInfo | undefined
+  declare readonly info: TcpInfo | undefined
   /** What they say; `undefined` where there is no native core. */
-  readonly verdict: Verdict | undefined
+  declare readonly verdict: Verdict | undefined
   /** Why, in words. */
-  readonly evidence: string
+  declare readonly evidence: string
   /** What {@link tune} will write once the peer has been heard. */
-  readonly pending?: Profile
+  declare readonly pending?: Profile
+
+  /** @internal */
+  constructor(read: Omit<Inspection, 'equalsDefault'>) {
+    Object.assign(this, read)
+  }
+
+  /**
+   * The options of `profile` that have the value which the system has as its default. Whether one follows the default, or was set
+   * to the same, the kernel does not tell. The defaults are read when this is: those of the calling thread's network
+   * namespace, as they are then.
+   */
+  get equalsDefault(): readonly OptionName[] {
+    return this.info === undefined ? [] : equalsDefault(this.profile, readOptionDefaults())
+  }
 }
 
-const unread: Inspection = Object.freeze({
-  profile: Object.freeze({}),
-  info: undefined,
-  verdict: undefined,
-  evidence: 'not read: there is no native core here',
-})
+const unread = Object.freeze(
+  new Inspection({
+    profile: Object.freeze({}),
+    info: undefined,
+    verdict: undefined,
+    evidence: 'not read: there is no native core here',
+  }),
+)
 
 /**
  * Reads a connection's options and counters back from the kernel. Changes nothing: also not the socket's
@@ -49,5 +66,10 @@ export function inspect(target: Target): Inspection {
   const info = readTcpInfo(core, fd)
   const judgement: Judgement = judge(info)
   const pending = pendingOf(core, fd)
-  return { profile, info, ...judgement, ...(Object.keys(pending).length > 0 && { pending }) }
+  return new Inspection({
+    profile,
+    info,
+    ...judgement,
+    ...(Object.keys(pending).length > 0 && { pending }),
+  })
 }

@@ -1,20 +1,17 @@
-import { spawn, spawnSync } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
+import type { LivenessCounters } from '../../src/host.js'
 import { latest, TICK } from '../tolerance.js'
-
-const available = spawnSync('unshare', ['-n', 'ip', 'link', 'set', 'lo', 'up']).status === 0
-if (!available) console.log('# skipped: no network namespace to be had (unshare -n, ip)')
+import { hasNamespaces, runInNamespace } from './namespace.js'
 
 interface Ending {
   code: string
   after: number
 }
 
-describe.skipIf(!available)('a far host, behind a router', () => {
-  let outcomes: Record<string, Ending>
+describe.runIf(hasNamespaces)('a far host, behind a router', () => {
+  let outcomes: Record<string, Ending> & { counted: LivenessCounters }
   beforeAll(async () => {
-    outcomes = await run()
+    outcomes = await runInNamespace('unreachable.mjs')
   })
 
   it('row 16: keepalive ignores ICMP unreachable, also with failOnIcmp', () => {
@@ -23,6 +20,10 @@ describe.skipIf(!available)('a far host, behind a router', () => {
     // Silence began when it was heard last, which the setting up of the others came after.
     expect(after).toBeGreaterThan(2_500)
     expect(after).toBeLessThan(latest(3_000))
+  })
+
+  it('row 16: both are counted, as probes and as ICMP out of the window', () => {
+    expect(outcomes.counted).toMatchObject({ keepaliveProbes: 2, outOfWindowIcmps: 2 })
   })
 
   it('row 17: data in flight ends with EHOSTUNREACH', () => {
@@ -45,13 +46,3 @@ describe.skipIf(!available)('a far host, behind a router', () => {
     expect(after).toBeLessThan(latest(2_000))
   })
 })
-
-async function run(): Promise<Record<string, Ending>> {
-  const script = fileURLToPath(new URL('fixtures/unreachable.mjs', import.meta.url))
-  const child = spawn('unshare', ['-n', process.execPath, script], { stdio: ['ignore', 'pipe', 'inherit'] })
-  let output = ''
-  child.stdout.on('data', (chunk) => (output += chunk))
-  const code = await new Promise((resolve) => child.once('close', resolve))
-  if (code !== 0) throw new Error(`the scenario ended with ${code}`)
-  return JSON.parse(output)
-}

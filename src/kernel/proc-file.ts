@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs'
+import { DeadpeerError, describeErrno } from '../errors.js'
+
+/** Fails where there is no Linux, and so no proc(5). */
+export function requireLinux(what: string): void {
+  if (process.platform === 'linux') return
+  throw new DeadpeerError(
+    'ERR_UNSUPPORTED_PLATFORM',
+    `${what} reads /proc, which only Linux has, not ${process.platform}.`,
+  )
+}
+
+/**
+ * The text of a file in /proc, or `undefined` where there is none; also where it was a process's, and that has ended.
+ * At once, not on a thread of the pool: the kernel answers for the network namespace of the thread that asks.
+ */
+export function readProcFile(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'latin1')
+  } catch (error) {
+    const { code, errno, syscall } = error as NodeJS.ErrnoException
+    // ESRCH and ENXIO: the process, or its network namespace, went away between finding the file and reading it.
+    if (code === 'ENOENT' || code === 'ESRCH' || code === 'ENXIO') return undefined
+    if (code === undefined || errno === undefined) throw error
+    throw new DeadpeerError(code, `${path} cannot be read: ${describeErrno(errno).words} (${code}).`, {
+      errno,
+      ...(syscall !== undefined && { syscall }),
+    })
+  }
+}

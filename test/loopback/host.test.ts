@@ -1,0 +1,90 @@
+import { spawnSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { inspect as show } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { diffCounters, livenessCounters, readCounters, readDefaults } from '../../src/host.js'
+import { inspect, tune } from '../../src/index.js'
+import { readProcFile } from '../../src/kernel/proc-file.js'
+import { connectPair } from './connections.js'
+
+describe('readCounters', () => {
+  it('counts what happens between two readings', async () => {
+    const before = readCounters()
+    await connectPair()
+    const after = readCounters()
+    const rates = diffCounters(before, structuredClone(after))
+    expect(rates.elapsed).toBeCloseTo(after.time - before.time)
+    expect((rates.Tcp.ActiveOpens! * rates.elapsed) / 1000).toBeGreaterThanOrEqual(0.99)
+    expect(livenessCounters(after).established).toBeGreaterThanOrEqual(2)
+  })
+
+  it.each<[unknown, string, RegExp]>([
+    [4711, 'ERR_INVALID_ARG_TYPE', /\{ pid: 4711 \}/],
+    [null, 'ERR_INVALID_ARG_TYPE', /null/],
+    [{ pid: '1' }, 'ERR_INVALID_ARG_TYPE', /string/],
+    [{ pid: 1n }, 'ERR_INVALID_ARG_TYPE', /bigint/],
+    [{ pid: 0 }, 'ERR_OUT_OF_RANGE', /from 1/],
+    [{ pid: -1 }, 'ERR_OUT_OF_RANGE', /from 1/],
+    [{ pid: 1.5 }, 'ERR_OUT_OF_RANGE', /whole/],
+    [{ pid: Number.NaN }, 'ERR_OUT_OF_RANGE', /whole/],
+    [{ pid: 2 ** 31 }, 'ERR_OUT_OF_RANGE', /whole/],
+    // Beyond what Linux gives out.
+    [{ pid: 2 ** 31 - 1 }, 'ESRCH', /no process 2147483647/],
+  ])('%o: %s', (options, code, message) => {
+    const call = () => readCounters(options as { pid: number })
+    expect(call).toThrow(expect.objectContaining({ code }))
+    expect(call).toThrow(message)
+  })
+
+  it('leaves nothing open, whatever comes of it', () => {
+    const before = readdirSync('/proc/self/fd').length
+    for (let i = 0; i < 200; i++) {
+      readCounters()
+      readDefaults()
+      expect(() => readCounters({ pid: 2 ** 31 - 1 })).toThrow()
+      expect(() => readProcFile('/proc/self')).toThrow()
+    }
+    expect(readdirSync('/proc/self/fd').length).toBe(before)
+  })
+
+  it('a file that may not be read is an error by its errno', () => {
+    expect(() => readProcFile('/proc/self')).toThrow(
+      expect.objectContaining({ name: 'DeadpeerError', code: 'EISDIR', errno: -21, syscall: 'read' }),
+    )
+  })
+
+  it('needs no native core, but Linux', () => {
+    const script = `
+      import { readCounters, readDefaults } from 'deadpeer/host'
+      readCounters(), readDefaults()
+      Object.defineProperty(process, 'platform', { value: 'darwin' })
+      for (const read of [readCounters, readDefaults]) {
+        try { read() } catch ({ code, message }) { console.log(code, message) }
+      }`
+    const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      encoding: 'utf8',
+      env: { ...process.env, DEADPEER_NATIVE: 'off' },
+    })
+    expect(stdout).toBe(
+      'ERR_UNSUPPORTED_PLATFORM readCounters reads /proc, which only Linux has, not darwin.\n' +
+        'ERR_UNSUPPORTED_PLATFORM readDefaults reads /proc, which only Linux has, not darwin.\n',
+    )
+  })
+})
+
+describe('an inspection', () => {
+  it("names the options that equal the system's default, and prints without them", async () => {
+    const { socket } = await connectPair()
+    tune(socket, { initialDelay: 5_000, userTimeout: 9_000 })
+    const inspection = inspect(socket)
+    expect(inspection.equalsDefault).toEqual(
+      expect.arrayContaining(['interval', 'count', 'synCount', 'failOnIcmp']),
+    )
+    for (const name of ['enable', 'initialDelay', 'userTimeout']) {
+      expect(inspection.equalsDefault).not.toContain(name)
+    }
+    expect(show(inspection)).toMatch(/^Inspection \{\n {2}profile: \{/)
+    expect(show(inspection)).not.toMatch(/Getter|equalsDefault/)
+    expect(Object.keys(inspection)).toEqual(['profile', 'info', 'verdict', 'evidence'])
+  })
+})

@@ -1,0 +1,71 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { readDefaults, type SystemDefaults } from '../../src/host.js'
+import { optionNames } from '../../src/kernel/options.js'
+import { hasNamespaces, runInNamespace } from './namespace.js'
+
+/** Each in the kernel's unit. */
+const inKernelUnits = (defaults: SystemDefaults) => ({
+  tcp_keepalive_time: defaults.initialDelay! / 1000,
+  tcp_keepalive_intvl: defaults.interval! / 1000,
+  tcp_keepalive_probes: defaults.count,
+  tcp_retries1: defaults.retries1,
+  tcp_retries2: defaults.retries2,
+  tcp_syn_retries: defaults.synCount,
+  tcp_synack_retries: defaults.synackRetries,
+  tcp_syn_linear_timeouts: defaults.synLinearTimeouts,
+  tcp_orphan_retries: defaults.orphanRetries,
+  tcp_fin_timeout: defaults.finTimeout! / 1000,
+  tcp_invalid_ratelimit: defaults.invalidRatelimit,
+  tcp_rto_min_us: defaults.rtoMin && defaults.rtoMin * 1000,
+  tcp_rto_max_ms: defaults.rtoMax,
+})
+
+describe.runIf(hasNamespaces)('in a namespace whose sysctls are odd', () => {
+  // biome-ignore lint/suspicious/noExplicitAny: JSON of a fixture
+  let outcome: any
+  beforeAll(async () => {
+    outcome = await runInNamespace('odd-defaults.mjs')
+  })
+
+  it('reads what was written, as sysctl does', () => {
+    const read = inKernelUnits(outcome.defaults)
+    expect(outcome.sysctl).toEqual(outcome.written)
+    expect(JSON.parse(JSON.stringify(read))).toEqual(outcome.sysctl)
+  })
+
+  it("has no backlog: that is the host's", () => {
+    expect(outcome.defaults).not.toHaveProperty('netdevMaxBacklog')
+  })
+
+  it('a socket that nobody touched equals it in all that it has', () => {
+    const without = outcome.written.tcp_rto_max_ms === undefined ? ['rtoMax'] : []
+    expect([...outcome.followed, ...without].sort()).toEqual([...optionNames].sort())
+  })
+
+  it('one that was set to the same equals it as well: the kernel does not tell the difference', () => {
+    expect(outcome.tuned).toEqual(
+      outcome.followed.filter((name: string) => name !== 'enable' && name !== 'count'),
+    )
+  })
+
+  it('is read when it is asked for', () => {
+    expect(outcome).toMatchObject({ outdated: false, follows: true })
+  })
+})
+
+describe('this system', () => {
+  it('has what every Linux has', () => {
+    const defaults = readDefaults()
+    for (const name of [
+      'initialDelay',
+      'interval',
+      'count',
+      'synCount',
+      'retries1',
+      'retries2',
+      'finTimeout',
+    ] as const) {
+      expect(defaults[name]).toBeGreaterThan(0)
+    }
+  })
+})
