@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { judge } from '../../src/detect/verdict.js'
@@ -129,5 +130,20 @@ describe('judge', () => {
     [{ state: 10 }, 'alive', 'listening'],
   ])('%o: %s, %s', (more, verdict, evidence) => {
     expect(judge({ ...established, ...more })).toEqual({ verdict, evidence })
+  })
+})
+
+describe('a tcp_info as Linux 6.18 returned it', () => {
+  const file = new URL('fixtures/tcp-info-linux-6.18.json', import.meta.url)
+  const recorded = JSON.parse(readFileSync(file, 'utf8')) as { bytes: string; fields: Record<string, number> }
+  const bytes = Uint8Array.from(Buffer.from(recorded.bytes, 'hex'))
+  const layout = layoutOf('6.18')
+
+  it.each(lengths)('asked for %d bytes, as Linux %s would have it', (length) => {
+    const info = decodeTcpInfo(bytes.subarray(0, length), layout)
+    for (const [field, [offset, width, , , since = 0]] of Object.entries(layout)) {
+      const there = Math.max(offset + width, since) <= length
+      expect(info[field as keyof TcpInfo], field).toBe(there ? recorded.fields[field] : undefined)
+    }
   })
 })
