@@ -10,6 +10,7 @@ export {
 export { type Inspection, inspect } from './inspect.js'
 export type { OptionName } from './kernel/options.js'
 export type { TcpInfo } from './kernel/tcp-info.js'
+export type { BorrowedSocket } from './socket/borrowed.js'
 export { type DetectionTime, detectionTime } from './socket/detection-time.js'
 export { explain, type Warning } from './socket/explain.js'
 export { defineProfile, type PresetName, profiles } from './socket/presets.js'

@@ -1,10 +1,10 @@
 import { type Judgement, judge, type Verdict } from './detect/verdict.js'
-import { nativeCore } from './kernel/binding.js'
+import { type NativeCore, nativeCore } from './kernel/binding.js'
 import { readOptions } from './kernel/options.js'
 import { readTcpInfo, type TcpInfo } from './kernel/tcp-info.js'
 import type { Profile } from './socket/profile.js'
 import { pendingOf } from './socket/settle.js'
-import { requireDescriptor, type Target } from './socket/target.js'
+import { type Target, withDescriptor } from './socket/target.js'
 
 /** What the kernel has for one connection. */
 export interface Inspection {
@@ -41,7 +41,10 @@ const unread: Inspection = Object.freeze({
 export function inspect(target: Target): Inspection {
   const core = nativeCore()
   if (!core) return unread
-  const fd = requireDescriptor(target)
+  return withDescriptor(target, (fd) => inspectDescriptor(core, fd))
+}
+
+function inspectDescriptor(core: NativeCore, fd: number): Inspection {
   const profile = readOptions(core, fd)
   const info = readTcpInfo(core, fd)
   const judgement: Judgement = judge(info)

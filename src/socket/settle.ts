@@ -1,3 +1,4 @@
+import { DeadpeerError } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
 import { compileOptions, readOptions, refusalError } from '../kernel/options.js'
 import { readTcpInfo } from '../kernel/tcp-info.js'
@@ -44,6 +45,32 @@ export function applyAndSettle(core: NativeCore, fd: number, wanted: Profile, pa
   apply(core, fd, now)
   keep(core, fd, later)
   return later
+}
+
+/**
+ * The same for a connection that is somebody else's, where nothing can be kept for later: applies all of it, or throws
+ * `ERR_MUST_WAIT` with what would have to wait, having written nothing.
+ */
+export function applyOrRefuse(core: NativeCore, fd: number, wanted: Profile, pacedAlready = false): Profile {
+  const current = readOptions(core, fd)
+  const info = readTcpInfo(core, fd)
+  const { later } = info.state === CLOSE ? { later: {} } : holdBack(wanted, current, info)
+  if (Object.keys(later).length > 0) throw mustWait(later)
+  if (fires(wanted, current, info) && !pacedAlready && !mayFire()) {
+    throw mustWait({ initialDelay: wanted.initialDelay! })
+  }
+  apply(core, fd, wanted)
+  return {}
+}
+
+function mustWait(pending: Profile): DeadpeerError {
+  const fields = Object.keys(pending).join(' and ')
+  return new DeadpeerError(
+    'ERR_MUST_WAIT',
+    `${fields} could end this connection as it is: its peer must be heard first, and nothing is kept for later for ` +
+      `another process's socket. Nothing was changed. tuneAll takes the time; or leave out ${fields} now and set that next.`,
+    { pending },
+  )
 }
 
 /** Values that wait to be written to this socket. */

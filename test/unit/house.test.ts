@@ -7,7 +7,7 @@ const src = fileURLToPath(new URL('../../src', import.meta.url))
 
 /** The rooms of the house, the highest first. Each may use what is below it, and itself. */
 const floors = [['cli'], ['index'], ['testing'], ['verbs'], ['detect'], ['socket'], ['kernel'], ['errors']]
-const verbs = ['tune', 'inspect', 'capabilities']
+const verbs = ['tune', 'inspect', 'capabilities', 'host']
 
 function roomOf(file: string): string {
   const [first = ''] = relative(src, file).split('/')
