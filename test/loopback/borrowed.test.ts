@@ -1,12 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { openSync, readdirSync } from 'node:fs'
+import { openSync, readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it } from 'vitest'
 import { borrowSocket } from '../../src/host.js'
-import { inspect, profiles, type Target, tune, tuneAll } from '../../src/index.js'
+import { inspect, profiles, tune, tuneAll } from '../../src/index.js'
 import { descriptorOf } from '../../src/socket/target.js'
 import { blackHole } from '../../src/testing/index.js'
 import { connectPair } from './connections.js'
@@ -18,6 +18,7 @@ import { until } from './until.js'
 const ESTABLISHED = 1
 const CLOSE_WAIT = 8
 
+const root = fileURLToPath(new URL('../..', import.meta.url))
 const fixture = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))
 const openDescriptors = () => readdirSync('/proc/self/fd').length
 const refusal = (code: string, message: RegExp = /./) =>
@@ -53,6 +54,15 @@ describe("another process's connection", () => {
       profile: profiles.cloud,
       evidence: 'listening',
     })
+  })
+
+  it("by the README's example, as it stands", async () => {
+    const { pid, fd, ask } = await startOwner()
+    const readme = readFileSync(`${root}/README.md`, 'utf8')
+    const [, example = ''] = /### Another process's socket\n[\s\S]*?```js\n([\s\S]*?)```/.exec(readme) ?? []
+    const args = ['--input-type=module', '-e', example, String(pid), String(fd)]
+    expect(execFileSync(process.execPath, args, { encoding: 'utf8', cwd: root })).toMatch(/verdict: 'alive'/)
+    expect((await ask('inspect')).profile).toMatchObject(profiles.cloud)
   })
 
   it("one's own process", async () => {
@@ -169,7 +179,7 @@ describe('held for one call', () => {
       () => inspect(borrowed),
       () => tune(borrowed, 'lan'),
       () => tune(borrowed, { initialDelay: 1 }),
-      () => borrowed.use(() => Promise.reject(new Error('thrown in the middle')).catch(() => {})),
+      () => borrowed.use(() => Promise.resolve()),
       () =>
         borrowed.use(() => {
           throw new Error('thrown in the middle')
@@ -215,7 +225,10 @@ describe.concurrent('nothing is kept for later', () => {
         pending: { userTimeout: 2_500 },
       }),
     )
-    expect(inspect(borrowed)).toMatchObject({ profile: before.profile, info: { segsOut: before.info!.segsOut } })
+    expect(inspect(borrowed)).toMatchObject({
+      profile: before.profile,
+      info: { segsOut: before.info!.segsOut },
+    })
     await delay(200)
     expect(inspect(borrowed).profile).toEqual(before.profile)
     expect(inspect(borrowed)).not.toHaveProperty('pending')
@@ -304,11 +317,13 @@ describe('refused, typed, and why', () => {
     expect(() => borrowSocket(pid, file)).toThrow(refusal('ERR_NOT_TCP', /not a socket/))
     expect(() => borrowSocket(pid, udp)).toThrow(refusal('ERR_NOT_TCP', /not a TCP one/))
     expect(() => borrowSocket(pid, 9_999)).toThrow(refusal('EBADF', /no descriptor 9999/))
-    expect(() => borrowSocket(process.pid, openSync('/dev/null'))).toThrow(refusal('ERR_NOT_TCP'))
+    expect(() => borrowSocket(process.pid, openSync('/dev/null', 'r'))).toThrow(refusal('ERR_NOT_TCP'))
   })
 
   it('a thread, which is no process', () => {
-    const thread = readdirSync('/proc/self/task').map(Number).find((id) => id !== process.pid)!
+    const thread = readdirSync('/proc/self/task')
+      .map(Number)
+      .find((id) => id !== process.pid)!
     expect(() => borrowSocket(thread, 0)).toThrow(refusal('ESRCH', /thread/))
   })
 
@@ -337,12 +352,9 @@ describe('refused, typed, and why', () => {
       try { borrowSocket(process.pid, 0) } catch ({ code }) { console.log(code) }`
     const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
       encoding: 'utf8',
-      cwd: fileURLToPath(new URL('../..', import.meta.url)),
+      cwd: root,
       env: { ...process.env, DEADPEER_NATIVE: 'off' },
     })
     expect(output.trim()).toBe('ERR_UNSUPPORTED_PLATFORM')
   })
 })
-
-// A borrowed socket is a Target, and none of those that only hold a socket.
-export const typeIsTarget: Target = undefined as unknown as ReturnType<typeof borrowSocket>
