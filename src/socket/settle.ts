@@ -55,20 +55,21 @@ export function applyOrRefuse(core: NativeCore, fd: number, wanted: Profile, pac
   const current = readOptions(core, fd)
   const info = readTcpInfo(core, fd)
   const { later } = info.state === CLOSE ? { later: {} } : holdBack(wanted, current, info)
-  if (Object.keys(later).length > 0) throw mustWait(later)
+  if (Object.keys(later).length > 0)
+    throw mustWait(later, 'could end this connection as it is: its peer must be heard first')
   if (fires(wanted, current, info) && !pacedAlready && !mayFire()) {
-    throw mustWait({ initialDelay: wanted.initialDelay! })
+    throw mustWait({ initialDelay: wanted.initialDelay! }, 'would send a probe, and too many leave just now')
   }
   apply(core, fd, wanted)
   return {}
 }
 
-function mustWait(pending: Profile): DeadpeerError {
+function mustWait(pending: Profile, why: string): DeadpeerError {
   const fields = Object.keys(pending).join(' and ')
   return new DeadpeerError(
     'ERR_MUST_WAIT',
-    `${fields} could end this connection as it is: its peer must be heard first, and nothing is kept for later for ` +
-      `another process's socket. Nothing was changed. tuneAll takes the time; or leave out ${fields} now and set that next.`,
+    `${fields} ${why}, and for another process's socket nothing is kept for later. Nothing was changed. ` +
+      `tuneAll takes the time; or leave out ${fields} now, and set that next.`,
     { pending },
   )
 }
