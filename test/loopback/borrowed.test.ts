@@ -87,7 +87,8 @@ describe('held for one call', () => {
     const { pid, fd, peer, ask } = await startOwner()
     using borrowed = borrowSocket(pid, fd)
     inspect(borrowed)
-    const end = once(peer, 'end')
+    // A descriptor left behind would be closed with the next garbage collection, seconds later.
+    const end = once(peer, 'end', { signal: AbortSignal.timeout(2_000) })
     await ask('close')
     await end
     const closed = refusal('ERR_SOCKET_CLOSED', new RegExp(`${pid}.*${fd}`))
