@@ -5,14 +5,18 @@
       "conditions": [
         ["OS=='linux'", {
           "sources": [
+            "native/core/borrow.cc",
             "native/core/filter.cc",
             "native/core/options.cc",
+            "native/core/sock_destroy.cc",
             "native/core/socket.cc",
             "native/core/tcp_info.cc",
             "native/core/tune.cc",
             "native/binding/addon.cc",
+            "native/binding/borrow_binding.cc",
             "native/binding/filter_binding.cc",
             "native/binding/options_binding.cc",
+            "native/binding/sock_destroy_binding.cc",
             "native/binding/tcp_info_binding.cc"
           ],
           "include_dirs": ["native"],

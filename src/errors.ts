@@ -10,6 +10,8 @@ export interface ErrorDetails {
   errno?: number
   /** The system call that the kernel refused. */
   syscall?: string
+  /** What could not be written yet: `ERR_MUST_WAIT`. */
+  pending?: object
 }
 
 /** An argument of the wrong type, or a target that is no connection. */
@@ -39,12 +41,14 @@ export class OutOfRangeError extends RangeError {
  * What {@link DeadpeerError.code} can be, beside the errno itself (`'EPERM'` where a sandbox forbids
  * the call, `'ESRCH'` for a process that is not there).
  *
+ * - `ERR_MUST_WAIT`: a borrowed socket's peer must be heard first, or these values could end the connection.
  * - `ERR_NOT_TCP`: a socket of another kind, or no socket.
  * - `ERR_SOCKET_CLOSED`: the socket has no descriptor any more.
  * - `ERR_UNSUPPORTED_OPTION`: this kernel, this kind of socket or this platform does not have the option.
  * - `ERR_UNSUPPORTED_PLATFORM`: needs the native core, or Linux, and there is none here.
  */
 export type DeadpeerErrorCode =
+  | 'ERR_MUST_WAIT'
   | 'ERR_NOT_TCP'
   | 'ERR_SOCKET_CLOSED'
   | 'ERR_UNSUPPORTED_OPTION'
@@ -58,6 +62,7 @@ export class DeadpeerError extends Error {
   declare readonly constant?: string
   declare readonly errno?: number
   declare readonly syscall?: string
+  declare readonly pending?: object
 
   constructor(code: DeadpeerErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
     super(message, options)

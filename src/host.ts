@@ -8,3 +8,6 @@ export {
 } from './kernel/counters.js'
 export { equalsDefault, type OptionDefaults, readDefaults, type SystemDefaults } from './kernel/defaults.js'
 export { type LivenessCounters, livenessCounters } from './kernel/liveness-counters.js'
+export { readSocketOwners, type SocketOwner } from './kernel/processes.js'
+export { destroySocket, type SocketAddress, type SocketIdentity } from './kernel/sock-destroy.js'
+export { type BorrowedSocket, borrowSocket } from './socket/borrowed.js'

@@ -1,11 +1,11 @@
 import { type Judgement, judge, type Verdict } from './detect/verdict.js'
-import { nativeCore } from './kernel/binding.js'
+import { type NativeCore, nativeCore } from './kernel/binding.js'
 import { equalsDefault, readOptionDefaults } from './kernel/defaults.js'
 import { type OptionName, readOptions } from './kernel/options.js'
 import { readTcpInfo, type TcpInfo } from './kernel/tcp-info.js'
 import type { Profile } from './socket/profile.js'
 import { pendingOf } from './socket/settle.js'
-import { checkTarget, requireDescriptor, type Target } from './socket/target.js'
+import { checkTarget, type Target, withDescriptor } from './socket/target.js'
 
 /** What the kernel has for one connection. */
 export class Inspection {
@@ -61,7 +61,10 @@ export function inspect(target: Target): Inspection {
     checkTarget(target)
     return unread
   }
-  const fd = requireDescriptor(target)
+  return withDescriptor(target, (fd) => inspectDescriptor(core, fd))
+}
+
+function inspectDescriptor(core: NativeCore, fd: number): Inspection {
   const profile = readOptions(core, fd)
   const info = readTcpInfo(core, fd)
   const judgement: Judgement = judge(info)

@@ -2,6 +2,7 @@ import net from 'node:net'
 import { DeadpeerError, InvalidTypeError, OutOfRangeError } from './errors.js'
 import { missingReason, nativeCore } from './kernel/binding.js'
 import { encodePlace, ownLayout, type TcpInfoField } from './kernel/tcp-info.js'
+import { BorrowedSocket } from './socket/borrowed.js'
 import { checkDescriptor, descriptorOf, socketOf, type Target } from './socket/target.js'
 
 /** Descriptors of the last call, kept so that sampling allocates nothing a socket. */
@@ -41,14 +42,25 @@ export function sampleTcpInfo(
     })
   }
   if (descriptors.length < targets.length) descriptors = new Int32Array(targets.length * 2)
-  for (let i = 0; i < targets.length; i++) descriptors[i] = descriptorNow(targets[i]!)
+  const borrowed: number[] = []
+  for (let i = 0; i < targets.length; i++) {
+    const target = targets[i]!
+    descriptors[i] = descriptorNow(target)
+    if (descriptors[i] === -1 && target instanceof BorrowedSocket) borrowed.push(i)
+  }
   core.sampleTcpInfo(descriptors, targets.length, places, out)
+  // One at a time, as each is held for one call.
+  for (const i of borrowed) {
+    const row = out.subarray(i * fields.length, (i + 1) * fields.length)
+    ;(targets[i] as BorrowedSocket).use((fd) => core.sampleTcpInfo(Int32Array.of(fd), 1, places, row))
+  }
   return out
 }
 
 /** -1 where there is none, which the kernel answers like any closed descriptor. */
 function descriptorNow(target: Target): number {
   if (target instanceof net.Socket) return descriptorOf(target)
+  if (target instanceof BorrowedSocket) return -1
   return typeof target === 'number' ? checkDescriptor(target) : descriptorOf(socketOf(target))
 }
 

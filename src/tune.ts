@@ -2,14 +2,16 @@ import net from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DeadpeerError, InvalidTypeError } from './errors.js'
 import { type OptionName, refusalError } from './kernel/options.js'
-import { type Compiled, compile, merge, rehearse, without } from './socket/compiled.js'
+import { BorrowedSocket } from './socket/borrowed.js'
+import { type Compiled, compile, leavingOut, merge, rehearse, without } from './socket/compiled.js'
 import { whenConnecting } from './socket/connecting.js'
 import { lastHeard, noteHeard } from './socket/heard.js'
+import { inSteps } from './socket/in-steps.js'
 import { turnToFire } from './socket/pace.js'
 import type { PresetName } from './socket/presets.js'
 import type { Profile } from './socket/profile.js'
 import { tuneServer } from './socket/server.js'
-import { applyAndSettle, supersede } from './socket/settle.js'
+import { applyAndSettle, applyOrRefuse, supersede } from './socket/settle.js'
 import {
   checkDescriptor,
   descriptorOf,
@@ -32,7 +34,10 @@ export interface TuneOptions {
 export interface TuneResult {
   /** Why nothing of it was set. */
   readonly error?: Error
-  /** What waits until the peer has been heard, since it could end the connection as it is; or until it is connected. */
+  /**
+   * What waits until the peer has been heard, since it could end the connection as it is; or until it is connected. Of
+   * a borrowed socket, whose peer was not heard in time: what was left out.
+   */
   readonly pending?: Profile
   /** What was left out by `bestEffort`. */
   readonly skipped?: readonly OptionName[]
@@ -50,12 +55,12 @@ const DONE: TuneResult = Object.freeze({})
  *   `cluster` worker, and with Node's `keepAlive: true`, each connection is set as it is accepted.
  *
  * Tuning never kills: a value that could end a connection that has long been silent is written once the peer has
- * been heard; {@link inspect} shows it as `pending` until then.
+ * been heard; {@link inspect} shows it as `pending` until then. Not so for a borrowed socket: `ERR_MUST_WAIT`.
  *
  * @param profile a {@link Profile}, or the name of one of {@link profiles}.
  * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE` for a bad
- * profile; {@link DeadpeerError} `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`, `ERR_UNSUPPORTED_OPTION`, or the errno where a
- * sandbox forbids it. Nothing is changed then: options set before the refused one go back to what they were. One that
+ * profile; {@link DeadpeerError} `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`, `ERR_UNSUPPORTED_OPTION`, `ERR_MUST_WAIT`, or the
+ * errno where a sandbox forbids it. Nothing is changed then: options set before the refused one go back to what they were. One that
  * followed the system's default is pinned to the value it had; Linux cannot un-set it.
  * @example
  * ```ts
@@ -80,6 +85,9 @@ export function tune(
  * others. Runs in slices that leave the event loop free, and paces those writes that make the kernel send a probe: a
  * burst of thousands would be dropped on the way, and the peers look dead.
  *
+ * Of a borrowed socket it writes first what is safe, and the rest once the peer has answered, within two seconds. What had
+ * to be left out even so is in its result as `pending`, and is not kept.
+ *
  * @throws (rejects) for a bad profile, as {@link tune} does; never for a bad target.
  * @example
  * ```ts
@@ -98,21 +106,25 @@ export async function tuneAll(
   if (!compiled) return list.map((target) => resultOf(() => tuneByNode(target, profile, bestEffort)))
   rehearse(compiled)
   const results = new Array<TuneResult>(list.length)
+  const waiting: Promise<void>[] = []
   for (let start = 0; start < list.length; start += SLICE) {
     if (start > 0) await nextTurn()
     const held = tuneSlice(list, start, compiled, results)
     for (const i of held) {
       await turnToFire()
-      results[i] = resultOf(() => tuneTarget(list[i]!, compiled, true))
+      const target = list[i]!
+      if (target instanceof BorrowedSocket) waiting.push(tuneInSteps(target, compiled, results, i))
+      else results[i] = resultOf(() => tuneTarget(target, compiled, true))
     }
   }
+  await Promise.all(waiting)
   return results
 }
 
 /** A write takes about 1.5 µs a connection: a slice is less than a millisecond. */
 const SLICE = 512
 
-/** Tunes a slice in one native call. Returns the indices of those that may make the kernel send a probe, yet to be tuned. */
+/** Tunes a slice in one native call. Returns the indices of those yet to be tuned, which may make the kernel send a probe. */
 function tuneSlice(list: Target[], start: number, compiled: Compiled, results: TuneResult[]): number[] {
   const { core, native } = compiled
   const count = Math.min(SLICE, list.length - start)
@@ -132,7 +144,7 @@ function tuneSlice(list: Target[], start: number, compiled: Compiled, results: T
   for (let i = 0; i < count; i++) {
     const code = codes[i]!
     if (code >= 0) results[start + i] = succeeded(compiled, fds[i]!, handles[i], code)
-    else if (code === core.HELD) held.push(start + i)
+    else if (code === core.HELD || list[start + i] instanceof BorrowedSocket) held.push(start + i)
     else results[start + i] = resultOf(() => tuneTarget(list[start + i]!, compiled))
   }
   return held
@@ -140,12 +152,13 @@ function tuneSlice(list: Target[], start: number, compiled: Compiled, results: T
 
 /** The handle of a target that is connected, without complaint about others. */
 function connectedHandle(target: Target): Handle | undefined {
-  if (typeof target === 'number') return undefined
+  if (typeof target === 'number' || target instanceof BorrowedSocket) return undefined
   const socket = target instanceof net.Socket ? target : tryOr(() => socketOf(target), undefined)
   return socket === undefined || socket.connecting ? undefined : handleOf(socket)
 }
 
 function tuneTarget(target: Target, compiled: Compiled, hasTurn = false): TuneResult {
+  if (target instanceof BorrowedSocket) return tuneBorrowed(target, compiled, hasTurn)
   if (typeof target === 'number') return tuneDescriptor(checkDescriptor(target), compiled, undefined, hasTurn)
   const socket = socketOf(target)
   if (mayConnect(socket)) {
@@ -157,13 +170,37 @@ function tuneTarget(target: Target, compiled: Compiled, hasTurn = false): TuneRe
   return tuneDescriptor(fd, compiled, handleOf(socket), hasTurn)
 }
 
-function tuneDescriptor(fd: number, compiled: Compiled, handle?: Handle, hasTurn = false): TuneResult {
+/** Nothing can wait for another process's socket, which is given back at once. */
+function tuneBorrowed(target: BorrowedSocket, compiled: Compiled, hasTurn: boolean): TuneResult {
+  const result = target.use((fd) => tuneDescriptor(fd, compiled, undefined, hasTurn, applyOrRefuse))
+  if (target.pid === process.pid) supersede(compiled.core, target.fd, compiled.profile)
+  return result
+}
+
+async function tuneInSteps(
+  target: BorrowedSocket,
+  compiled: Compiled,
+  results: TuneResult[],
+  i: number,
+): Promise<void> {
+  const attempt = (leaveOut: readonly OptionName[]) =>
+    tuneBorrowed(target, leaveOut.length > 0 ? leavingOut(compiled, leaveOut) : compiled, true)
+  results[i] = await inSteps(compiled.profile, attempt).catch((error: Error) => ({ error }))
+}
+
+function tuneDescriptor(
+  fd: number,
+  compiled: Compiled,
+  handle?: Handle,
+  hasTurn = false,
+  settle = applyAndSettle,
+): TuneResult {
   const { core, native, profile, skipped } = compiled
   const code = core.tune(fd, native, lastHeard(handle))
   if (code >= 0) return succeeded(compiled, fd, handle, code)
   try {
     if (code !== core.HELD) throw refusalError(code, fd)
-    const pending = applyAndSettle(core, fd, profile, hasTurn)
+    const pending = settle(core, fd, profile, hasTurn)
     return {
       ...(Object.keys(pending).length > 0 && { pending }),
       ...(skipped.length > 0 && { skipped }),
@@ -171,7 +208,7 @@ function tuneDescriptor(fd: number, compiled: Compiled, handle?: Handle, hasTurn
   } catch (error) {
     const field = lackedOption(error)
     if (!compiled.bestEffort || field === undefined) throw error
-    return tuneDescriptor(fd, without(compiled, field), handle, hasTurn)
+    return tuneDescriptor(fd, without(compiled, field), handle, hasTurn, settle)
   }
 }
 

@@ -4,6 +4,9 @@ import { dirname } from 'node:path'
 /** A profile that the native core has taken over, opaque here. */
 export type NativeProfile = { readonly __native: unique symbol }
 
+/** A descriptor that the native core owns: closed when it is given back, or else with the environment. */
+export type NativeDescriptor = { readonly __native: unique symbol }
+
 export interface NativeOptionRow {
   name: string
   constant: string
@@ -27,6 +30,17 @@ export interface NativeCore {
   readCookie(fd: number): bigint | number
   deafen(fd: number): number
   undeafen(fd: number): number
+  borrow(pid: number, fd: number): NativeDescriptor | number
+  borrowedNumber(borrowed: NativeDescriptor): number
+  giveBack(borrowed: NativeDescriptor): void
+  destroySocket(
+    localAddress: string,
+    localPort: number,
+    remoteAddress: string,
+    remotePort: number,
+    networkInterface: number,
+    cookie: bigint,
+  ): number
 }
 
 let loaded: { core: NativeCore } | { core: undefined; reason: string } | undefined

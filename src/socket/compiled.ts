@@ -57,9 +57,14 @@ function dropUnsupported(profile: Profile): OptionName[] {
 
 /** The same without one option: what is left to try where a socket lacks it. */
 export function without(compiled: Compiled, name: OptionName): Compiled {
-  const { [name]: _, ...profile } = compiled.profile
-  const { core, bestEffort, skipped } = compiled
-  return { profile, core, bestEffort, native: compileOptions(core, profile), skipped: [...skipped, name] }
+  return { ...leavingOut(compiled, [name]), skipped: [...compiled.skipped, name] }
+}
+
+/** The same without some options, for now. */
+export function leavingOut(compiled: Compiled, names: readonly OptionName[]): Compiled {
+  const profile = { ...compiled.profile }
+  for (const name of names) delete profile[name]
+  return { ...compiled, profile, native: compileOptions(compiled.core, profile) }
 }
 
 /** Both, the later over the earlier. */

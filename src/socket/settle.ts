@@ -1,3 +1,4 @@
+import { DeadpeerError } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
 import { compileOptions, readOptions, refusalError } from '../kernel/options.js'
 import { readTcpInfo, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
@@ -53,6 +54,34 @@ function isWithin(wanted: Profile, known: Profile): boolean {
 /** A connection that has ended can take no harm. */
 function divide(wanted: Profile, current: Profile, info: TcpInfo): { now: Profile; later: Profile } {
   return info.state === TcpState.CLOSE ? { now: wanted, later: {} } : holdBack(wanted, current, info)
+}
+
+/**
+ * The same for a connection that is somebody else's, where nothing can be kept for later: applies all of it, or throws
+ * `ERR_MUST_WAIT` with what would have to wait, having written nothing.
+ */
+export function applyOrRefuse(core: NativeCore, fd: number, wanted: Profile, hasTurn = false): Profile {
+  const current = readOptions(core, fd)
+  if (isWithin(wanted, current)) return {}
+  const info = readTcpInfo(core, fd)
+  const { later } = divide(wanted, current, info)
+  if (Object.keys(later).length > 0)
+    throw mustWait(later, 'could end this connection as it is: its peer must be heard first')
+  if (fires(wanted, current, info) && !hasTurn && !mayFire()) {
+    throw mustWait({ initialDelay: wanted.initialDelay! }, 'would send a probe, and too many leave just now')
+  }
+  apply(core, fd, wanted)
+  return {}
+}
+
+function mustWait(pending: Profile, why: string): DeadpeerError {
+  const fields = Object.keys(pending).join(' and ')
+  return new DeadpeerError(
+    'ERR_MUST_WAIT',
+    `${fields} ${why}, and for another process's socket nothing is kept for later. Nothing was changed. ` +
+      `tuneAll takes the time; or leave out ${fields} now, and set that next.`,
+    { pending },
+  )
 }
 
 /** Values that wait to be written to this socket. */

@@ -1,12 +1,17 @@
 import net from 'node:net'
 import { DeadpeerError, InvalidTypeError } from '../errors.js'
+import { BorrowedSocket } from './borrowed.js'
 
 /**
  * One connection, however one holds it: a `net.Socket` or `tls.TLSSocket`; whatever has one as `socket`
  * (`ClientRequest`, `IncomingMessage`, `ServerResponse`, `Http2Session`) or as `_socket` (a `ws` WebSocket, which does not
- * show it in its types); or the number of a file descriptor that the caller owns.
+ * show it in its types); the number of a file descriptor that the caller owns; or one of another process, by
+ * `borrowSocket` of `deadpeer/host`.
  */
-export type Target =
+export type Target = OwnTarget | BorrowedSocket
+
+/** One connection of this process. */
+export type OwnTarget =
   | net.Socket
   | { readonly socket: net.Socket | null | undefined }
   | { readonly _socket: net.Socket | null | undefined }
@@ -28,7 +33,7 @@ export function handleOf(owner: net.Socket | net.Server): Handle | undefined {
 }
 
 /** The socket that a target holds. */
-export function socketOf(target: Exclude<Target, number>): net.Socket {
+export function socketOf(target: Exclude<OwnTarget, number>): net.Socket {
   if (target instanceof net.Socket) return target
   if (typeof target === 'object' && target !== null) {
     for (const key of ['socket', '_socket'] as const) {
@@ -70,8 +75,13 @@ export function mayConnect(socket: net.Socket): boolean {
   return socket.connecting || (!socket.destroyed && handleOf(socket) === undefined)
 }
 
+/** Runs something synchronous on a target's descriptor, which is borrowed for that time where need be. */
+export function withDescriptor<T>(target: Target, run: (fd: number) => T): T {
+  return target instanceof BorrowedSocket ? target.use(run) : run(requireDescriptor(target))
+}
+
 /** A target's descriptor, now. */
-export function requireDescriptor(target: Target): number {
+export function requireDescriptor(target: OwnTarget): number {
   if (typeof target === 'number') return checkDescriptor(target)
   const socket = socketOf(target)
   const fd = descriptorOf(socket)
@@ -92,6 +102,7 @@ export function checkDescriptor(fd: number): number {
 
 /** For where descriptors are of no use. */
 export function checkTarget(target: Target): void {
+  if (target instanceof BorrowedSocket) return
   if (typeof target === 'number') {
     checkDescriptor(target)
     return

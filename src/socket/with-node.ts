@@ -2,10 +2,11 @@ import net from 'node:net'
 import { DeadpeerError } from '../errors.js'
 import { missingReason } from '../kernel/binding.js'
 import { type OptionName, optionTable } from '../kernel/options.js'
+import { BorrowedSocket } from './borrowed.js'
 import { isPreset, type PresetName, profileOf } from './presets.js'
 import { checkProfile, type Profile } from './profile.js'
 import { onAccepted } from './server.js'
-import { checkDescriptor, noDescriptor, socketOf, type Target, unwrap } from './target.js'
+import { checkTarget, noDescriptor, socketOf, type Target, unwrap } from './target.js'
 
 /** `setKeepAlive({ … })` with interval and count: Node 24.19 and 26.4 brought it. */
 function nodeSetsAllThree(): boolean {
@@ -59,12 +60,12 @@ export function tuneByNode(
   bestEffort: boolean,
 ): undefined {
   const profile = checkProfile(profileOf(wanted))
-  const owner = target instanceof net.Server || typeof target === 'number' ? target : unwrap(socketOf(target))
-  if (typeof owner === 'number') {
-    checkDescriptor(owner)
+  if (typeof target === 'number' || target instanceof BorrowedSocket) {
+    checkTarget(target)
     const message = `A bare descriptor needs the native core: ${missingReason()}. Pass the socket.`
     throw new DeadpeerError('ERR_UNSUPPORTED_PLATFORM', message)
   }
+  const owner = target instanceof net.Server ? target : unwrap(socketOf(target))
   if (owner instanceof net.Socket && owner.destroyed) throw noDescriptor(owner)
   checkForNode(profile, bestEffort || isPreset(wanted))
   if (owner instanceof net.Socket) {

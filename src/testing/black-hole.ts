@@ -1,7 +1,7 @@
 import { DeadpeerError, describeErrno } from '../errors.js'
 import { missingReason, type NativeCore, nativeCore } from '../kernel/binding.js'
 import { descriptorError } from '../kernel/options.js'
-import { requireDescriptor, type Target } from '../socket/target.js'
+import { type OwnTarget, requireDescriptor } from '../socket/target.js'
 
 /** A socket that hears nothing any more. */
 export interface BlackHole {
@@ -30,7 +30,7 @@ const holders = new Map<bigint, number>()
  * })
  * ```
  */
-export function blackHole(peer: Target): BlackHole {
+export function blackHole(peer: OwnTarget): BlackHole {
   const core = nativeCore()
   if (!core) {
     throw new DeadpeerError(

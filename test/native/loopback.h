@@ -43,7 +43,7 @@ struct Connection {
         server(accept_from(listener)) {}
 
   const Descriptor listener;
-  const Descriptor client;
+  Descriptor client;
   const Descriptor server;
 };
 

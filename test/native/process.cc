@@ -28,6 +28,14 @@ constexpr uint32_t argument(size_t index) {
                                (__BYTE_ORDER == __BIG_ENDIAN ? sizeof(uint32_t) : 0));
 }
 
+void install(sock_filter* rules, size_t count) {
+  const sock_fprog program = {static_cast<uint16_t>(count), rules};
+  CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+    SKIP("no seccomp here: %s", strerror(errno));
+  }
+}
+
 }  // namespace
 
 void forbid_setting(int level, int name) {
@@ -41,11 +49,17 @@ void forbid_setting(int level, int name) {
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
-  const sock_fprog program = {sizeof(rules) / sizeof(rules[0]), rules};
-  CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
-    SKIP("no seccomp here: %s", strerror(errno));
-  }
+  install(rules, sizeof(rules) / sizeof(rules[0]));
+}
+
+void forbid_call(int number, int error) {
+  sock_filter rules[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(number), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<uint32_t>(error)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  install(rules, sizeof(rules) / sizeof(rules[0]));
 }
 
 void enter_own_network() {

@@ -7,6 +7,10 @@ namespace deadpeer {
 // From now on the kernel refuses this process to set the option: EPERM, as a sandbox would.
 void forbid_setting(int level, int name);
 
+// From now on the system call of that number fails with `error`, as under a sandbox or an old
+// kernel.
+void forbid_call(int number, int error);
+
 // Gives the process a network of its own, whose defaults it may change. Nothing is up in there.
 void enter_own_network();
 

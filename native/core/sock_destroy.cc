@@ -1,0 +1,112 @@
+#include "core/sock_destroy.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "core/descriptor.h"
+
+#ifndef SOCK_DESTROY
+#define SOCK_DESTROY 21  // Linux 4.5
+#endif
+
+namespace deadpeer {
+
+namespace {
+
+struct Request {
+  nlmsghdr header;
+  inet_diag_req_v2 socket;
+};
+
+// Any, as each request has a netlink socket of its own.
+constexpr uint32_t kSequence = 1;
+
+// INET_DIAG_NOCOOKIE in both halves: the kernel would not compare.
+constexpr uint64_t kAnyCookie = ~uint64_t{0};
+
+Request make_request(const SocketId& id) {
+  Request request = {};
+  request.header.nlmsg_len = sizeof(request);
+  request.header.nlmsg_type = SOCK_DESTROY;
+  request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+  request.header.nlmsg_seq = kSequence;
+  request.socket.sdiag_family = static_cast<uint8_t>(id.family);
+  request.socket.sdiag_protocol = IPPROTO_TCP;
+  inet_diag_sockid& socket = request.socket.id;
+  socket.idiag_sport = htons(id.local_port);
+  socket.idiag_dport = htons(id.remote_port);
+  memcpy(socket.idiag_src, id.local.data(), id.local.size());
+  memcpy(socket.idiag_dst, id.remote.data(), id.remote.size());
+  socket.idiag_if = id.interface;
+  socket.idiag_cookie[0] = static_cast<uint32_t>(id.cookie);
+  socket.idiag_cookie[1] = static_cast<uint32_t>(id.cookie >> 32);
+  return request;
+}
+
+int send_request(int netlink, const Request& request) {
+  while (send(netlink, &request, sizeof(request), 0) < 0) {
+    if (errno != EINTR) return -errno;
+  }
+  return 0;
+}
+
+// The kernel answers before send() returns, so there is never anything to wait for.
+int receive_ack(int netlink) {
+  alignas(nlmsghdr) uint8_t bytes[4096];
+  // One is the rule. More than a few is no kernel that we know.
+  for (int message = 0; message < 16; message++) {
+    sockaddr_nl sender = {};
+    socklen_t sender_length = sizeof(sender);
+    const ssize_t length = recvfrom(netlink, bytes, sizeof(bytes), MSG_DONTWAIT,
+                                    reinterpret_cast<sockaddr*>(&sender), &sender_length);
+    if (length < 0) {
+      if (errno == EINTR) continue;
+      return -errno;
+    }
+    // Other processes may write to a netlink socket as well.
+    if (sender.nl_pid != 0) continue;
+    const int result = find_ack(bytes, static_cast<size_t>(length), kSequence);
+    if (result != kNoAck) return result;
+  }
+  return -EPROTO;
+}
+
+}  // namespace
+
+int find_ack(const void* bytes, size_t length, uint32_t sequence) {
+  const uint8_t* at = static_cast<const uint8_t*>(bytes);
+  size_t left = length;
+  nlmsghdr header;
+  while (left >= sizeof(header)) {
+    memcpy(&header, at, sizeof(header));
+    if (header.nlmsg_len < sizeof(header) || header.nlmsg_len > left) return kNoAck;
+    int error;
+    if (header.nlmsg_type == NLMSG_ERROR && header.nlmsg_seq == sequence &&
+        header.nlmsg_len >= sizeof(header) + sizeof(error)) {
+      memcpy(&error, at + sizeof(header), sizeof(error));
+      return error > 0 ? -EPROTO : error;
+    }
+    const size_t step = (size_t{header.nlmsg_len} + NLMSG_ALIGNTO - 1) & ~size_t{NLMSG_ALIGNTO - 1};
+    if (step >= left) return kNoAck;
+    at += step;
+    left -= step;
+  }
+  return kNoAck;
+}
+
+int destroy_socket(const SocketId& id) {
+  if (id.cookie == kAnyCookie) return -EINVAL;
+  const Descriptor netlink(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+  if (netlink.get() < 0) return -errno;
+  if (int error = send_request(netlink.get(), make_request(id))) return error;
+  return receive_ack(netlink.get());
+}
+
+}  // namespace deadpeer

@@ -1,0 +1,79 @@
+import { readFileSync } from 'node:fs'
+import { DeadpeerError, describeErrno } from '../errors.js'
+import type { NativeCore, NativeDescriptor } from './binding.js'
+
+/**
+ * A descriptor of our own for descriptor `fd` of process `pid`: pidfd_getfd(2). The caller gives it back.
+ *
+ * @throws {@link DeadpeerError} as `borrowSocket` does.
+ */
+export function borrowDescriptor(core: NativeCore, pid: number, fd: number): NativeDescriptor {
+  const borrowed = core.borrow(pid, fd)
+  if (typeof borrowed === 'number') throw borrowError(borrowed, pid, fd)
+  return borrowed
+}
+
+/** Whether it follows that a socket which was there has been closed by its owner, or has ended with it. */
+export function showsOwnerGone(error: unknown): boolean {
+  return error instanceof DeadpeerError && ['ESRCH', 'EBADF', 'ERR_NOT_TCP'].includes(error.code)
+}
+
+function borrowError(errno: number, pid: number, fd: number): DeadpeerError {
+  const { name, words } = describeErrno(errno)
+  switch (name) {
+    case 'ESRCH':
+      return refused('pidfd_open', name, `There is no process ${pid}`)
+    case 'EINVAL':
+    case 'ENOENT':
+      return refused('pidfd_open', 'ESRCH', `${pid} is a thread, no process; pass the id of its process`)
+    case 'EBADF':
+      return refused('pidfd_getfd', name, `Process ${pid} has no descriptor ${fd}`)
+    case 'ENOTSOCK':
+      return refused('getsockopt', 'ERR_NOT_TCP', `Descriptor ${fd} of process ${pid} is not a socket`)
+    case 'ENOPROTOOPT':
+      return refused(
+        'getsockopt',
+        'ERR_NOT_TCP',
+        `Descriptor ${fd} of process ${pid} is a socket, but not a TCP one`,
+      )
+    case 'EPERM':
+      return refused('pidfd_getfd', name, `Not permitted to borrow from process ${pid}`, remedy(pid))
+    case 'ENOSYS':
+      return refused(
+        'pidfd_getfd',
+        name,
+        'This kernel cannot lend descriptors',
+        'It takes Linux 5.6 or newer, and a sandbox that lets pidfd_open(2) and pidfd_getfd(2) pass.',
+      )
+    default:
+      return refused('pidfd_getfd', name, `Descriptor ${fd} of process ${pid} cannot be borrowed: ${words}`)
+  }
+
+  function refused(syscall: string, code: string, what: string, more = ''): DeadpeerError {
+    return new DeadpeerError(code, `${what} (${name}).${more && ` ${more}`}`, { errno, syscall })
+  }
+}
+
+/** What would permit it, and what of that is not so here. */
+function remedy(pid: number): string {
+  const owner = Number(/^Uid:\s+(\d+)/m.exec(readText(`/proc/${pid}/status`))?.[1])
+  const own = process.getuid?.()
+  const users =
+    Number.isNaN(owner) || own === undefined || owner === own
+      ? ''
+      : ` (it runs as uid ${owner}, this one as uid ${own})`
+  const scope = readText('/proc/sys/kernel/yama/ptrace_scope').trim()
+  return (
+    `It takes the same user${users}, a process that is dumpable and has no capabilities that this one lacks, and ` +
+    `kernel.yama.ptrace_scope 0${scope && ` (it is ${scope} here)`} or the process as one's own child; or else ` +
+    'CAP_SYS_PTRACE in its user namespace, and a sandbox that lets pidfd_getfd(2) pass.'
+  )
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}

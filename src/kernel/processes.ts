@@ -1,0 +1,148 @@
+import { readlinkSync } from 'node:fs'
+import { opendir, readFile } from 'node:fs/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { DeadpeerError, describeErrno, InvalidTypeError } from '../errors.js'
+
+/** A descriptor that holds a socket open. */
+export interface SocketOwner {
+  readonly pid: number
+  /** The process's name as `ps -o comm` shows it, at most 15 bytes: `/proc/<pid>/comm`. */
+  readonly command: string
+  /** The descriptor's number in that process. */
+  readonly fd: number
+}
+
+/**
+ * Whose sockets they are: by inode, every descriptor of every process that holds one, by process and descriptor. Read from
+ * `/proc/<pid>/fd`, proc(5), so of other users' processes only with CAP_SYS_PTRACE, and of none that another PID
+ * namespace hides. What one may not see is not in there: `undefined` says "nobody that one may see", and a socket
+ * in TIME-WAIT, or closed by its owner, has nobody at all.
+ *
+ * Processes that come, go or open and close while it reads are taken as they are found. It leaves the event loop free
+ * every two milliseconds.
+ *
+ * @param inodes those that matter; left out: all sockets, of whatever kind.
+ * @throws (rejects) {@link InvalidTypeError} for what is no iterable of inode numbers; {@link DeadpeerError}
+ * `ERR_UNSUPPORTED_PLATFORM` without Linux's `/proc`, or the errno where it cannot be read.
+ * @example
+ * ```ts
+ * const owners = await readSocketOwners([record.inode])
+ * const [owner] = owners.get(record.inode) ?? []
+ * if (owner) tune(borrowSocket(owner.pid, owner.fd), 'cloud')
+ * ```
+ */
+export async function readSocketOwners(inodes?: Iterable<number>): Promise<Map<number, SocketOwner[]>> {
+  const wanted = inodes === undefined ? undefined : checkInodes(inodes)
+  if (process.platform !== 'linux') {
+    throw new DeadpeerError(
+      'ERR_UNSUPPORTED_PLATFORM',
+      `The owners of sockets are read from Linux's /proc; this is ${process.platform}.`,
+    )
+  }
+  const owners = new Map<number, SocketOwner[]>()
+  if (wanted?.size === 0) return owners
+  const slice = new Slice()
+  for (const pid of (await readPids()).sort((a, b) => a - b)) {
+    for (const [inode, descriptors] of await readSockets(pid, wanted, slice)) {
+      const known = owners.get(inode)
+      if (known) known.push(...descriptors)
+      else owners.set(inode, descriptors)
+    }
+  }
+  return owners
+}
+
+/** The inode in what a socket's descriptor links to: `socket:[123]`. */
+export function parseSocketLink(link: string): number | undefined {
+  const inode = /^socket:\[(\d+)\]$/.exec(link)?.[1]
+  return inode === undefined ? undefined : Number(inode)
+}
+
+function checkInodes(inodes: Iterable<number>): Set<number> {
+  const field = 'inodes'
+  if (typeof inodes !== 'object' || inodes === null || !(Symbol.iterator in inodes)) {
+    throw new InvalidTypeError('inodes must be an iterable of inode numbers.', { field })
+  }
+  const wanted = new Set(inodes)
+  for (const inode of wanted) {
+    if (Number.isSafeInteger(inode) && inode >= 0) continue
+    throw new InvalidTypeError(`inodes has ${String(inode)}; an inode is a whole number from 0.`, { field })
+  }
+  return wanted
+}
+
+async function readPids(): Promise<number[]> {
+  try {
+    return await numbersIn('/proc')
+  } catch (error) {
+    throw unreadable(error)
+  }
+}
+
+/** One process's sockets. None where it has ended or is not ours to see. */
+async function readSockets(
+  pid: number,
+  wanted: Set<number> | undefined,
+  slice: Slice,
+): Promise<Map<number, SocketOwner[]>> {
+  const found = new Map<number, number[]>()
+  try {
+    for (const fd of await numbersIn(`/proc/${pid}/fd`)) {
+      await slice.next()
+      const inode = socketAt(pid, fd)
+      if (inode === undefined || (wanted && !wanted.has(inode))) continue
+      const fds = found.get(inode)
+      if (fds) fds.push(fd)
+      else found.set(inode, [fd])
+    }
+    const command = found.size > 0 ? (await readFile(`/proc/${pid}/comm`, 'utf8')).replace(/\n$/, '') : ''
+    const owned = (fd: number) => ({ pid, command, fd })
+    return new Map([...found].map(([inode, fds]) => [inode, fds.sort((a, b) => a - b).map(owned)]))
+  } catch (error) {
+    if (isOutOfSight(error)) return new Map()
+    throw unreadable(error)
+  }
+}
+
+function socketAt(pid: number, fd: number): number | undefined {
+  try {
+    return parseSocketLink(readlinkSync(`/proc/${pid}/fd/${fd}`))
+  } catch (error) {
+    if (isOutOfSight(error)) return undefined
+    throw error
+  }
+}
+
+/** Ended or closed since, or not ours to see. Not so where we are short of descriptors, say. */
+function isOutOfSight(error: unknown): boolean {
+  const { code = '' } = error as NodeJS.ErrnoException
+  return ['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(code)
+}
+
+function unreadable(error: unknown): DeadpeerError {
+  const { errno = 0, code = '', syscall = '' } = error as NodeJS.ErrnoException
+  const { words } = describeErrno(errno)
+  return new DeadpeerError(code, `/proc cannot be read: ${words} (${code}).`, { errno, syscall })
+}
+
+/** The entries of a folder that are numbers, a few hundred at a time: a process may hold thousands of descriptors. */
+async function numbersIn(folder: string): Promise<number[]> {
+  const numbers: number[] = []
+  for await (const { name } of await opendir(folder, { bufferSize: 256 })) {
+    if (/^\d+$/.test(name)) numbers.push(Number(name))
+  }
+  return numbers
+}
+
+const SLICE = 2
+
+/** Lets others run once this has taken long enough. A link takes microseconds to read: a promise each would cost more. */
+class Slice {
+  #end = performance.now() + SLICE
+
+  async next(): Promise<void> {
+    if (performance.now() < this.#end) return
+    await nextTurn()
+    this.#end = performance.now() + SLICE
+  }
+}

@@ -1,0 +1,127 @@
+import net from 'node:net'
+import { DeadpeerError, describeErrno, InvalidTypeError, OutOfRangeError } from '../errors.js'
+import { missingReason, nativeCore } from './binding.js'
+
+/** One end of a connection. */
+export interface SocketAddress {
+  /** IPv4 or IPv6, as text. */
+  readonly address: string
+  /** 0 … 65 535. */
+  readonly port: number
+}
+
+/** What tells a TCP socket of this network namespace from all others. What `listSockets` yields has it. */
+export interface SocketIdentity {
+  readonly local: SocketAddress
+  readonly remote: SocketAddress
+  /** `SO_COOKIE`, socket(7): unique to the socket for as long as the system runs. */
+  readonly cookie: bigint
+  /** The index of the network interface that it is bound to; 0 or left out: none. */
+  readonly interface?: number | undefined
+}
+
+/** INET_DIAG_NOCOOKIE: the kernel would not compare, and hit whoever has the addresses. */
+const ANY_COOKIE = 2n ** 64n - 1n
+
+/**
+ * Ends a TCP connection at once, whoever owns it: `SOCK_DESTROY`, sock_diag(7). Its owner's calls fail with
+ * `ECONNABORTED`, its peer gets a RST. It goes by the cookie, so it hits the connection that was listed and never another that
+ * has its addresses by now.
+ *
+ * @param record what `listSockets` yielded, or the same made by hand.
+ * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE`, with `field` naming
+ * what of the record is wrong. {@link DeadpeerError}:
+ * - `EPERM`: it takes CAP_NET_ADMIN over the network namespace, capabilities(7).
+ * - `ENOENT`: the connection is gone already.
+ * - `EOPNOTSUPP`: the kernel was built without CONFIG_INET_DIAG_DESTROY.
+ * - `ERR_UNSUPPORTED_PLATFORM`: needs the native core.
+ * @example
+ * ```ts
+ * for (const record of await listSockets({ remotePort: 5432, states: ['close-wait'] })) destroySocket(record)
+ * ```
+ */
+export function destroySocket(record: SocketIdentity): void {
+  if (typeof record !== 'object' || record === null) {
+    throw new InvalidTypeError(
+      'The record must be an object with local, remote and cookie, as listSockets yields it.',
+      { field: 'record' },
+    )
+  }
+  const { local, remote, cookie, interface: index = 0 } = record
+  const family = checkEnd(local, 'local')
+  if (checkEnd(remote, 'remote') !== family) {
+    throw new InvalidTypeError(`remote.address is not IPv${family}, as local.address is.`, {
+      field: 'remote.address',
+    })
+  }
+  checkInteger(index, 2 ** 31 - 1, 'interface')
+  checkCookie(cookie)
+  const core = nativeCore()
+  if (!core) {
+    throw new DeadpeerError(
+      'ERR_UNSUPPORTED_PLATFORM',
+      `Destroying a socket needs the native core: ${missingReason()}.`,
+    )
+  }
+  const errno = core.destroySocket(local.address, local.port, remote.address, remote.port, index, cookie)
+  if (errno < 0) throw destroyError(errno, record)
+}
+
+function checkEnd(end: unknown, field: string): number {
+  if (typeof end !== 'object' || end === null) {
+    throw new InvalidTypeError(`${field} must be an object with address and port.`, { field })
+  }
+  const { address, port } = end as SocketAddress
+  const family = typeof address === 'string' ? net.isIP(address) : 0
+  // With a zone (fe80::1%eth0) it is the interface that would have to say so.
+  if (family === 0 || address.includes('%')) {
+    throw new InvalidTypeError(`${field}.address must be an IPv4 or IPv6 address, without a zone.`, {
+      field: `${field}.address`,
+    })
+  }
+  checkInteger(port, 65_535, `${field}.port`)
+  return family
+}
+
+function checkInteger(value: unknown, max: number, field: string): void {
+  if (typeof value !== 'number') throw new InvalidTypeError(`${field} must be a number.`, { field })
+  if (Number.isInteger(value) && value >= 0 && value <= max) return
+  throw new OutOfRangeError(`${field} is ${value}; it must be a whole number, 0 … ${max}.`, { field })
+}
+
+function checkCookie(cookie: unknown): void {
+  const field = 'cookie'
+  if (typeof cookie !== 'bigint') throw new InvalidTypeError('cookie must be a bigint.', { field })
+  if (cookie > 0n && cookie < ANY_COOKIE) return
+  throw new OutOfRangeError(`cookie is ${cookie}; that is no socket's.`, { field })
+}
+
+function destroyError(errno: number, { local, remote }: SocketIdentity): DeadpeerError {
+  const { name, words } = describeErrno(errno)
+  const which = `${nameOf(local)} → ${nameOf(remote)}`
+  const details = { errno, constant: 'SOCK_DESTROY', syscall: 'sendto' }
+  switch (name) {
+    case 'EPERM':
+    case 'EACCES':
+      return new DeadpeerError(
+        name,
+        `Not permitted to destroy ${which} (${name}): it takes CAP_NET_ADMIN over the network namespace.`,
+        details,
+      )
+    case 'ENOENT':
+      return new DeadpeerError(name, `${which} is gone already (${name}); nothing was destroyed.`, details)
+    case 'EOPNOTSUPP':
+    case 'ENOTSUP':
+      return new DeadpeerError(
+        'EOPNOTSUPP',
+        `This kernel cannot destroy sockets (${name}): it was built without CONFIG_INET_DIAG_DESTROY.`,
+        details,
+      )
+    default:
+      return new DeadpeerError(name, `${which} could not be destroyed: ${words} (${name}).`, details)
+  }
+}
+
+function nameOf({ address, port }: SocketAddress): string {
+  return net.isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`
+}

@@ -1,0 +1,42 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { DeadpeerError } from '../errors.js'
+import type { OptionName } from '../kernel/options.js'
+import type { Profile } from './profile.js'
+
+/** How long the peer has to answer, and how often to look; ms. */
+const PATIENCE = 2_000
+const LOOK_AGAIN = 20
+
+/**
+ * Tunes a borrowed socket by way of `attempt`, which writes all but the fields it is told to leave out, or throws `ERR_MUST_WAIT`:
+ * first what is safe, and all of it once the peer has been heard. Each value that is written is one that was asked for, and
+ * safe as the others are, so whatever ends this process in between leaves no makeshift behind.
+ *
+ * @returns what `attempt` did, or what had to be left out in the end.
+ */
+export async function inSteps<T>(
+  wanted: Profile,
+  attempt: (leaveOut: readonly OptionName[]) => T,
+): Promise<T | { pending: Profile }> {
+  const deadline = performance.now() + PATIENCE
+  let pending: Profile | undefined
+  do {
+    try {
+      return attempt([])
+    } catch (error) {
+      const refused = pendingOf(error)
+      if (!refused) throw error
+      const fields = Object.keys(refused) as OptionName[]
+      const isFirst = pending === undefined
+      pending = refused
+      const others = Object.keys(wanted).some((field) => !fields.includes(field as OptionName))
+      if (isFirst && others) attempt(fields)
+    }
+    await delay(LOOK_AGAIN)
+  } while (performance.now() < deadline)
+  return { pending }
+}
+
+function pendingOf(error: unknown): Profile | undefined {
+  return error instanceof DeadpeerError && error.code === 'ERR_MUST_WAIT' ? error.pending : undefined
+}

@@ -1,0 +1,361 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { openSync, readdirSync, readFileSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import { describe, expect, it } from 'vitest'
+import { borrowSocket } from '../../src/host.js'
+import { inspect, profiles, tune, tuneAll } from '../../src/index.js'
+import { descriptorOf } from '../../src/socket/target.js'
+import { blackHole } from '../../src/testing/index.js'
+import { connectPair } from './connections.js'
+import { hasNetAdmin } from './need-net-admin.js'
+import { asOrdinaryUser, hasOrdinaryUser } from './ordinary-user.js'
+import { startOwner } from './owner.js'
+import { until } from './until.js'
+
+const ESTABLISHED = 1
+const CLOSE_WAIT = 8
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const fixture = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))
+const openDescriptors = () => readdirSync('/proc/self/fd').length
+const refusal = (code: string, message: RegExp = /./) =>
+  expect.objectContaining({ code, message: expect.stringMatching(message) })
+
+describe("another process's connection", () => {
+  it.each(['127.0.0.1', '::1'])('tuned from here, read back in there: %s', async (host) => {
+    const { pid, fd, ask } = await startOwner(host)
+    using borrowed = borrowSocket(pid, fd)
+    tune(borrowed, 'datacenter')
+    expect((await ask('inspect')).profile).toMatchObject(profiles.datacenter)
+    expect(await tuneAll([borrowed], { ...profiles.mobile, failOnIcmp: true })).toEqual([{}])
+    const inside = await ask('inspect')
+    expect(inside.profile).toMatchObject({ ...profiles.mobile, failOnIcmp: true })
+    expect(inspect(borrowed)).toMatchObject({ profile: inside.profile, verdict: 'alive' })
+  })
+
+  it("tuneAll takes it among one's own, in order", async () => {
+    const { pid, fd, ask } = await startOwner()
+    const { socket, peer } = await connectPair()
+    const closed = borrowSocket(pid, fd)
+    closed.close()
+    const results = await tuneAll([socket, borrowSocket(pid, fd), closed, peer], 'patient')
+    expect(results).toEqual([{}, {}, { error: refusal('ERR_SOCKET_CLOSED') }, {}])
+    expect((await ask('inspect')).profile).toMatchObject(profiles.patient)
+  })
+
+  it('a listening socket: what it accepts inherits', async () => {
+    const { pid, ask } = await startOwner()
+    const { listener } = await ask('others')
+    tune(borrowSocket(pid, listener), 'cloud')
+    expect(inspect(borrowSocket(pid, listener))).toMatchObject({
+      profile: profiles.cloud,
+      evidence: 'listening',
+    })
+  })
+
+  it("by the README's example, as it stands", async () => {
+    const { pid, fd, ask } = await startOwner()
+    const readme = readFileSync(`${root}/README.md`, 'utf8')
+    const [, example = ''] = /### Another process's socket\n[\s\S]*?```js\n([\s\S]*?)```/.exec(readme) ?? []
+    const args = ['--input-type=module', '-e', example, String(pid), String(fd)]
+    expect(execFileSync(process.execPath, args, { encoding: 'utf8', cwd: root })).toMatch(/verdict: 'alive'/)
+    expect((await ask('inspect')).profile).toMatchObject(profiles.cloud)
+  })
+
+  it("one's own process", async () => {
+    const { socket } = await connectPair()
+    using borrowed = borrowSocket(process.pid, descriptorOf(socket))
+    tune(borrowed, 'mobile')
+    expect(inspect(socket).profile).toMatchObject(profiles.mobile)
+  })
+
+  it('what is pending for a socket of our own gives way to what is set by borrowing it', async () => {
+    const { socket } = await connectPair()
+    await delay(3_000)
+    tune(socket, { initialDelay: 1_000, interval: 1_000, count: 9, userTimeout: 2_500 })
+    expect(inspect(socket).pending).toEqual({ userTimeout: 2_500 })
+    tune(borrowSocket(process.pid, descriptorOf(socket)), { userTimeout: 60_000 })
+    expect(inspect(socket).pending).toBeUndefined()
+  })
+})
+
+describe('held for one call', () => {
+  it("the owner's close() reaches the peer at once, and the handle is closed with it", async () => {
+    const { pid, fd, peer, ask } = await startOwner()
+    using borrowed = borrowSocket(pid, fd)
+    inspect(borrowed)
+    // A descriptor left behind would be closed with the next garbage collection, seconds later.
+    const end = once(peer, 'end', { signal: AbortSignal.timeout(2_000) })
+    await ask('close')
+    await end
+    const closed = refusal('ERR_SOCKET_CLOSED', new RegExp(`${pid}.*${fd}`))
+    expect(() => inspect(borrowed)).toThrow(closed)
+    expect(() => tune(borrowed, 'lan')).toThrow(closed)
+    expect(await tuneAll([borrowed], 'lan')).toEqual([{ error: closed }])
+  })
+
+  it('a second reference during the call: no FIN until it returns', async () => {
+    const { pid, fd, peer, ask } = await startOwner()
+    using borrowed = borrowSocket(pid, fd)
+    await ask('closeIn', 100)
+    const state = borrowed.use(() => {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_000)
+      return inspect(peer).info!.state
+    })
+    expect(readdirSync(`/proc/${pid}/fd`)).not.toContain(String(fd))
+    expect(state).toBe(ESTABLISHED)
+    await once(peer, 'end')
+  })
+
+  it.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)(
+    'a borrower that ends by %s in the middle of it gives back',
+    async (signal) => {
+      const { pid, fd, peer, ask } = await startOwner()
+      const borrower = spawn(process.execPath, [fixture('borrower.mjs'), String(pid), String(fd)], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      }) as ChildProcess & { stdout: NodeJS.ReadableStream }
+      await once(borrower.stdout, 'data')
+      await ask('close')
+      await until(() => !readdirSync(`/proc/${pid}/fd`).includes(String(fd)))
+      await delay(200)
+      expect(inspect(peer).info!.state).toBe(ESTABLISHED)
+      const end = once(peer, 'end')
+      borrower.kill(signal)
+      await end
+      expect(inspect(peer).info?.state ?? CLOSE_WAIT).toBe(CLOSE_WAIT)
+    },
+  )
+
+  it('a worker that is terminated in the middle of it gives back', async () => {
+    const { pid, fd, peer, ask } = await startOwner()
+    const worker = new Worker(fixture('borrowing-worker.mjs'), { workerData: { pid, fd } })
+    await once(worker, 'message')
+    await ask('close')
+    await delay(200)
+    expect(inspect(peer).info!.state).toBe(ESTABLISHED)
+    const end = once(peer, 'end')
+    await worker.terminate()
+    await end
+  })
+
+  it('the number is another connection by then: closed, and the other untouched', async () => {
+    const { pid, fd, ask } = await startOwner()
+    using borrowed = borrowSocket(pid, fd)
+    let number = await ask('reopen')
+    for (let tries = 0; number !== fd && tries < 5; tries++) number = await ask('reopen')
+    expect(number).toBe(fd)
+    const { profile } = await ask('inspect')
+    expect(() => tune(borrowed, 'lan')).toThrow(refusal('ERR_SOCKET_CLOSED'))
+    expect((await ask('inspect')).profile).toEqual(profile)
+  })
+
+  it('the owner has ended', async () => {
+    const { pid, fd, child } = await startOwner()
+    using borrowed = borrowSocket(pid, fd)
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    expect(() => inspect(borrowed)).toThrow(refusal('ERR_SOCKET_CLOSED'))
+    expect(() => borrowSocket(pid, fd)).toThrow(refusal('ESRCH', new RegExp(`no process ${pid}`)))
+  })
+
+  it('given back by hand, as often as one likes', async () => {
+    const { pid, fd } = await startOwner()
+    const borrowed = borrowSocket(pid, fd)
+    borrowed.close()
+    borrowed[Symbol.dispose]()
+    for (const call of [() => tune(borrowed, 'lan'), () => inspect(borrowed)]) {
+      expect(call).toThrow(refusal('ERR_SOCKET_CLOSED'))
+    }
+  })
+
+  it('leaves nothing open, whatever comes of it', async () => {
+    const { pid, fd, ask } = await startOwner()
+    const { file, udp } = await ask('others')
+    const before = openDescriptors()
+    const borrowed = borrowSocket(pid, fd)
+    const attempts: (() => unknown)[] = [
+      () => inspect(borrowed),
+      () => tune(borrowed, 'lan'),
+      () => tune(borrowed, { initialDelay: 1 }),
+      () => borrowed.use(() => Promise.resolve()),
+      () =>
+        borrowed.use(() => {
+          throw new Error('thrown in the middle')
+        }),
+      () => blackHole(borrowed as never),
+      () => borrowSocket(pid, file),
+      () => borrowSocket(pid, udp),
+      () => borrowSocket(pid, 9_999),
+      () => borrowSocket(4_000_000, fd),
+    ]
+    for (const attempt of attempts) {
+      for (let round = 0; round < 20; round++) {
+        try {
+          attempt()
+        } catch {}
+      }
+      expect(openDescriptors(), String(attempt)).toBeLessThanOrEqual(before)
+    }
+    await tuneAll(Array(1_000).fill(borrowed), 'lan')
+    expect(openDescriptors()).toBeLessThanOrEqual(before)
+    await ask('close')
+    await until(() => !readdirSync(`/proc/${pid}/fd`).includes(String(fd)))
+    for (const call of [() => inspect(borrowed), () => tune(borrowed, 'lan')]) {
+      expect(call).toThrow(refusal('ERR_SOCKET_CLOSED'))
+    }
+    expect(openDescriptors()).toBeLessThanOrEqual(before)
+  })
+})
+
+/** Would be over at the next firing but one: silent for longer than its userTimeout. */
+const hasty = { initialDelay: 1_000, interval: 1_000, count: 9, userTimeout: 2_500 }
+
+describe.concurrent('nothing is kept for later', () => {
+  it('tune: all or nothing, with what would have to wait', async () => {
+    const { pid, fd } = await startOwner()
+    await delay(3_000)
+    const borrowed = borrowSocket(pid, fd)
+    const before = inspect(borrowed)
+    expect(() => tune(borrowed, hasty)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_MUST_WAIT',
+        message: expect.stringMatching(/userTimeout.*Nothing was changed/),
+        pending: { userTimeout: 2_500 },
+      }),
+    )
+    expect(inspect(borrowed)).toMatchObject({
+      profile: before.profile,
+      info: { segsOut: before.info!.segsOut },
+    })
+    await delay(200)
+    expect(inspect(borrowed).profile).toEqual(before.profile)
+    expect(inspect(borrowed)).not.toHaveProperty('pending')
+  })
+
+  it('tuneAll: in two steps, each of them safe', async () => {
+    const { pid, fd, ask } = await startOwner()
+    await delay(3_000)
+    expect(await tuneAll([borrowSocket(pid, fd)], hasty)).toEqual([{}])
+    expect((await ask('inspect')).profile).toMatchObject(hasty)
+    await delay(4_000)
+    expect(await ask('errors')).toEqual([])
+  })
+
+  it.runIf(hasNetAdmin)('tuneAll, and the peer does not answer in time', async () => {
+    const { pid, fd, peer, ask } = await startOwner()
+    const borrowed = borrowSocket(pid, fd)
+    await delay(3_000)
+    const gone = blackHole(peer)
+    expect(await tuneAll([borrowed], hasty)).toEqual([{ pending: { userTimeout: 2_500 } }])
+    const { userTimeout, ...first } = hasty
+    expect(inspect(borrowed).profile).toMatchObject({ ...first, userTimeout: 0 })
+    gone.restore()
+    await until(() => inspect(borrowed).info!.probes === 0)
+    expect(inspect(borrowed).profile.userTimeout).toBe(0)
+    tune(borrowed, { userTimeout })
+    await delay(4_000)
+    expect(await ask('inspect')).toMatchObject({ verdict: 'alive', profile: hasty })
+  })
+
+  it.runIf(hasNetAdmin)('tuneAll of what must wait and nothing else: writes nothing', async () => {
+    const { pid, fd, peer, ask } = await startOwner()
+    const borrowed = borrowSocket(pid, fd)
+    tune(borrowed, { initialDelay: 1_000, interval: 1_000, count: 20 })
+    const gone = blackHole(peer)
+    await until(() => inspect(borrowed).info!.probes === 2)
+    const before = inspect(borrowed).profile
+    expect(await tuneAll([borrowed], { userTimeout: 1_500 })).toEqual([{ pending: { userTimeout: 1_500 } }])
+    expect(inspect(borrowed).profile).toEqual(before)
+    gone.restore()
+    await until(() => inspect(borrowed).info!.probes === 0)
+    expect(await ask('errors')).toEqual([])
+  })
+
+  it.runIf(hasNetAdmin)('tuneAll where the first step would not be safe either: writes nothing', async () => {
+    const { pid, fd, peer, ask } = await startOwner()
+    const borrowed = borrowSocket(pid, fd)
+    tune(borrowed, { initialDelay: 60_000, interval: 1_000, userTimeout: 61_000 })
+    await delay(3_000)
+    const before = inspect(borrowed)
+    const gone = blackHole(peer)
+    // Silent for 3 s, under a userTimeout of 4: one lost probe would be the end.
+    const [result] = await tuneAll([borrowed], { initialDelay: 1_000, userTimeout: 4_000 })
+    expect(result).toMatchObject({ error: { code: 'ERR_MUST_WAIT' } })
+    expect(inspect(borrowed)).toMatchObject({
+      profile: before.profile,
+      info: { segsOut: before.info!.segsOut },
+    })
+    gone.restore()
+    expect(await ask('errors')).toEqual([])
+  })
+})
+
+describe('refused, typed, and why', () => {
+  it.each<[unknown, unknown, string]>([
+    ['1', 3, 'pid'],
+    [null, 3, 'pid'],
+    [undefined, 3, 'pid'],
+    [0, 3, 'pid'],
+    [-1, 3, 'pid'],
+    [1.5, 3, 'pid'],
+    [2 ** 31, 3, 'pid'],
+    [process.pid, '3', 'fd'],
+    [process.pid, -1, 'fd'],
+    [process.pid, Number.NaN, 'fd'],
+    [process.pid, 3n, 'fd'],
+  ])('borrowSocket(%s, %s)', (pid, fd, field) => {
+    expect(() => borrowSocket(pid as number, fd as number)).toThrow(
+      expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', field }),
+    )
+  })
+
+  it('what is open there, and no TCP socket; what is not open', async () => {
+    const { pid, ask } = await startOwner()
+    const { file, udp } = await ask('others')
+    expect(() => borrowSocket(pid, file)).toThrow(refusal('ERR_NOT_TCP', /not a socket/))
+    expect(() => borrowSocket(pid, udp)).toThrow(refusal('ERR_NOT_TCP', /not a TCP one/))
+    expect(() => borrowSocket(pid, 9_999)).toThrow(refusal('EBADF', /no descriptor 9999/))
+    expect(() => borrowSocket(process.pid, openSync('/dev/null', 'r'))).toThrow(refusal('ERR_NOT_TCP'))
+  })
+
+  it('a thread, which is no process', () => {
+    const thread = readdirSync('/proc/self/task')
+      .map(Number)
+      .find((id) => id !== process.pid)!
+    expect(() => borrowSocket(thread, 0)).toThrow(refusal('ESRCH', /thread/))
+  })
+
+  it.runIf(hasOrdinaryUser)('EPERM, and what would permit it', async () => {
+    const { pid, fd, ask } = await startOwner()
+    const [outcome] = await asOrdinaryUser([['borrow', pid, fd]])
+    if (process.getuid!() !== 0) {
+      expect(outcome).toEqual({ value: fd })
+      return
+    }
+    expect(outcome.code).toBe('EPERM')
+    for (const remedy of [/same user/, /dumpable/, /kernel\.yama\.ptrace_scope/, /CAP_SYS_PTRACE/]) {
+      expect(outcome.message).toMatch(remedy)
+    }
+    expect((await ask('inspect')).verdict).toBe('alive')
+  })
+
+  it('a black hole is for sockets of this process', async () => {
+    const { pid, fd } = await startOwner()
+    expect(() => blackHole(borrowSocket(pid, fd) as never)).toThrow(refusal('ERR_INVALID_ARG_TYPE'))
+  })
+
+  it('without a native core', () => {
+    const script = `
+      import { borrowSocket } from 'deadpeer/host'
+      try { borrowSocket(process.pid, 0) } catch ({ code }) { console.log(code) }`
+    const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
+      encoding: 'utf8',
+      cwd: root,
+      env: { ...process.env, DEADPEER_NATIVE: 'off' },
+    })
+    expect(output.trim()).toBe('ERR_UNSUPPORTED_PLATFORM')
+  })
+})

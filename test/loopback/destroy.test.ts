@@ -1,0 +1,170 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
+import net from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { borrowSocket, destroySocket, type SocketIdentity } from '../../src/host.js'
+import { inspect, TcpState } from '../../src/index.js'
+import { descriptorOf } from '../../src/socket/target.js'
+import { connectPair, listen } from './connections.js'
+import { hasNetAdmin } from './need-net-admin.js'
+import { asOrdinaryUser, hasOrdinaryUser } from './ordinary-user.js'
+import { startOwner } from './owner.js'
+
+/** A socket as a dump of all would list it. */
+function identify(socket: net.Socket): SocketIdentity {
+  return {
+    local: { address: socket.localAddress!, port: socket.localPort! },
+    remote: { address: socket.remoteAddress!, port: socket.remotePort! },
+    cookie: borrowSocket(process.pid, descriptorOf(socket)).cookie,
+  }
+}
+
+const codeFrom = async (socket: net.Socket) => (await once(socket, 'error'))[0].code
+const gone = expect.objectContaining({ code: 'ENOENT', message: expect.stringMatching(/gone already/) })
+
+describe.runIf(hasNetAdmin)('destroySocket', () => {
+  it.each(['127.0.0.1', '::1', '::ffff:127.0.0.1'])(
+    'its owner sees ECONNABORTED, its peer ECONNRESET: %s',
+    async (host) => {
+      const { socket, peer } = await connectPair({ host })
+      peer.resume()
+      const codes = Promise.all([codeFrom(socket), codeFrom(peer)])
+      destroySocket(identify(socket))
+      expect(await codes).toEqual(['ECONNABORTED', 'ECONNRESET'])
+    },
+  )
+
+  it("another process's connection", async () => {
+    const { pid, fd, peer, ask } = await startOwner()
+    const code = codeFrom(peer)
+    destroySocket({
+      local: { address: peer.remoteAddress!, port: peer.remotePort! },
+      remote: { address: peer.localAddress!, port: peer.localPort! },
+      cookie: borrowSocket(pid, fd).cookie,
+    })
+    expect(await code).toBe('ECONNRESET')
+    expect(await ask('errors')).toEqual(['ECONNABORTED'])
+  })
+
+  it('gone already: ENOENT', async () => {
+    const { socket } = await connectPair()
+    const record = identify(socket)
+    destroySocket(record)
+    expect(() => destroySocket(record)).toThrow(gone)
+  })
+
+  it('a stale cookie never hits the successor with the same addresses', async () => {
+    const server = net.createServer((peer) => peer.on('error', () => {}))
+    const port = await listen(server)
+    // An address that nobody else's connections have, whose ports are free again when they are closed.
+    const localAddress = `127.${process.pid % 200}.${Math.floor(process.pid / 200) % 200}.7`
+    const from = async (localPort?: number) => {
+      const socket = net.connect({ port, host: '127.0.0.1', localAddress, ...(localPort && { localPort }) })
+      socket.on('error', () => {})
+      await once(socket, 'connect')
+      return socket
+    }
+    const first = await from()
+    const record = identify(first)
+    destroySocket(record)
+    first.destroy()
+    await once(first, 'close')
+    const successor = await from(record.local.port)
+    expect(identify(successor)).toMatchObject({ local: record.local, remote: record.remote })
+    expect(() => destroySocket(record)).toThrow(gone)
+    expect(inspect(successor).verdict).toBe('alive')
+    successor.destroy()
+    server.close()
+  })
+
+  it("a wrong cookie, also the peer's: ENOENT, and the connection lives", async () => {
+    const { socket, peer } = await connectPair()
+    for (const cookie of [identify(peer).cookie, 1n, 2n ** 64n - 2n]) {
+      expect(() => destroySocket({ ...identify(socket), cookie })).toThrow(gone)
+    }
+    expect(inspect(socket).verdict).toBe('alive')
+  })
+
+  it('a socket that listens', async () => {
+    const server = net.createServer()
+    const port = await listen(server)
+    const fd = (server as unknown as { _handle: { fd: number } })._handle.fd
+    const { cookie } = borrowSocket(process.pid, fd)
+    destroySocket({ local: { address: '127.0.0.1', port }, remote: { address: '0.0.0.0', port: 0 }, cookie })
+    expect(inspect(fd).info?.state).toBe(TcpState.CLOSE)
+    server.close()
+  })
+
+  it('leaves nothing open', async () => {
+    const { socket } = await connectPair()
+    const record = identify(socket)
+    const before = readdirSync('/proc/self/fd').length
+    destroySocket(record)
+    for (let round = 0; round < 50; round++) expect(() => destroySocket(record)).toThrow(gone)
+    expect(readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(before)
+  })
+})
+
+describe('destroySocket, refused', () => {
+  it.runIf(hasOrdinaryUser)('EPERM for whoever has no CAP_NET_ADMIN, and the connection lives', async () => {
+    const { socket } = await connectPair()
+    const record = identify(socket)
+    const [outcome] = await asOrdinaryUser([['destroy', { ...record, cookie: String(record.cookie) }]])
+    expect(outcome).toEqual({ code: 'EPERM', message: expect.stringMatching(/CAP_NET_ADMIN/) })
+    expect(inspect(socket).verdict).toBe('alive')
+  })
+
+  const end = { address: '127.0.0.1', port: 1 }
+  const v6 = { address: '::1', port: 1 }
+  it.each<[string, unknown, string, string]>([
+    ['nothing', undefined, 'ERR_INVALID_ARG_TYPE', 'record'],
+    ['null', null, 'ERR_INVALID_ARG_TYPE', 'record'],
+    ['a number', 7, 'ERR_INVALID_ARG_TYPE', 'record'],
+    ['no ends', {}, 'ERR_INVALID_ARG_TYPE', 'local'],
+    ['one end', { local: end, cookie: 5n }, 'ERR_INVALID_ARG_TYPE', 'remote'],
+    [
+      'a name',
+      { local: { address: 'localhost', port: 1 }, remote: end },
+      'ERR_INVALID_ARG_TYPE',
+      'local.address',
+    ],
+    [
+      'a zone',
+      { local: { address: 'fe80::1%lo', port: 1 }, remote: v6 },
+      'ERR_INVALID_ARG_TYPE',
+      'local.address',
+    ],
+    ['two families', { local: end, remote: v6, cookie: 5n }, 'ERR_INVALID_ARG_TYPE', 'remote.address'],
+    ['port as text', { local: { ...end, port: '1' }, remote: end }, 'ERR_INVALID_ARG_TYPE', 'local.port'],
+    ['port beyond', { local: end, remote: { ...end, port: 65_536 } }, 'ERR_OUT_OF_RANGE', 'remote.port'],
+    ['half a port', { local: end, remote: { ...end, port: 1.5 } }, 'ERR_OUT_OF_RANGE', 'remote.port'],
+    ['no cookie', { local: end, remote: end }, 'ERR_INVALID_ARG_TYPE', 'cookie'],
+    ['cookie as number', { local: end, remote: end, cookie: 5 }, 'ERR_INVALID_ARG_TYPE', 'cookie'],
+    ['cookie 0', { local: end, remote: end, cookie: 0n }, 'ERR_OUT_OF_RANGE', 'cookie'],
+    ["the kernel's any", { local: end, remote: end, cookie: 2n ** 64n - 1n }, 'ERR_OUT_OF_RANGE', 'cookie'],
+    ['too much', { local: end, remote: end, cookie: 2n ** 64n }, 'ERR_OUT_OF_RANGE', 'cookie'],
+    [
+      'interface by name',
+      { local: end, remote: end, cookie: 5n, interface: 'lo' },
+      'ERR_INVALID_ARG_TYPE',
+      'interface',
+    ],
+  ])('%s', (_, record, code, field) => {
+    expect(() => destroySocket(record as SocketIdentity)).toThrow(expect.objectContaining({ code, field }))
+  })
+
+  it('without a native core', () => {
+    const script = `
+      import { destroySocket } from 'deadpeer/host'
+      const end = { address: '127.0.0.1', port: 1 }
+      try { destroySocket({ local: end, remote: end, cookie: 5n }) } catch ({ code }) { console.log(code) }`
+    const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
+      encoding: 'utf8',
+      cwd: fileURLToPath(new URL('../..', import.meta.url)),
+      env: { ...process.env, DEADPEER_NATIVE: 'off' },
+    })
+    expect(output.trim()).toBe('ERR_UNSUPPORTED_PLATFORM')
+  })
+})

@@ -1,0 +1,118 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import type net from 'node:net'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { borrowSocket, readSocketOwners } from '../../src/host.js'
+import { inspect } from '../../src/index.js'
+import { parseSocketLink } from '../../src/kernel/processes.js'
+import { descriptorOf } from '../../src/socket/target.js'
+import { connect, connectPair } from './connections.js'
+import { asOrdinaryUser, hasOrdinaryUser } from './ordinary-user.js'
+import { startOwner } from './owner.js'
+
+const inodeOf = (pid: number | 'self', fd: number) => parseSocketLink(readlinkSync(`/proc/${pid}/fd/${fd}`))!
+const commandOf = (pid: number) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
+
+/** A process that has the socket as its descriptor 3. */
+function shareWith(socket: net.Socket): ChildProcess {
+  const child = spawn('sleep', ['60'], { stdio: ['ignore', 'ignore', 'ignore', socket] })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  return child
+}
+
+describe('readSocketOwners', () => {
+  it("one's own and another process's, by inode", async () => {
+    const { pid, fd } = await startOwner()
+    const { socket } = await connectPair()
+    const own = descriptorOf(socket)
+    const owners = await readSocketOwners()
+    expect(owners.get(inodeOf('self', own))).toEqual([
+      { pid: process.pid, command: commandOf(process.pid), fd: own },
+    ])
+    expect(owners.get(inodeOf(pid, fd))).toEqual([{ pid, command: commandOf(pid), fd }])
+    expect(inspect(borrowSocket(pid, fd)).verdict).toBe('alive')
+  })
+
+  it('a socket that two processes share, and one that a process has twice', async () => {
+    const { socket } = await connectPair()
+    const fd = descriptorOf(socket)
+    const inode = inodeOf('self', fd)
+    const child = shareWith(socket)
+    await once(child, 'spawn')
+    const owners = (await readSocketOwners([inode])).get(inode)!
+    expect(owners).toHaveLength(2)
+    expect(owners).toContainEqual({ pid: process.pid, command: commandOf(process.pid), fd })
+    expect(owners).toContainEqual({ pid: child.pid, command: 'sleep', fd: 3 })
+  })
+
+  it('only those that were asked for', async () => {
+    const pairs = await connect(3)
+    const inodes = pairs.map(({ socket }) => inodeOf('self', descriptorOf(socket)))
+    const owners = await readSocketOwners(new Set(inodes.slice(0, 2)))
+    expect([...owners.keys()].sort()).toEqual(inodes.slice(0, 2).sort())
+    expect(await readSocketOwners([])).toEqual(new Map())
+    expect(await readSocketOwners([1])).toEqual(new Map())
+  })
+
+  it.runIf(hasOrdinaryUser)('as an ordinary user: undefined for those of others', async () => {
+    const { socket } = await connectPair()
+    const inode = inodeOf('self', descriptorOf(socket))
+    const [outcome] = await asOrdinaryUser([['owners', [inode]]])
+    const seen = process.getuid!() === 0 ? {} : { [inode]: [expect.objectContaining({ pid: process.pid })] }
+    expect(outcome).toEqual({ value: seen })
+  })
+
+  it('processes and sockets that come and go meanwhile', async () => {
+    const { socket } = await connectPair()
+    const inode = inodeOf('self', descriptorOf(socket))
+    const churn = async () => {
+      const child = spawn('sleep', ['60'], { stdio: ['ignore', 'ignore', 'ignore', socket] })
+      const pairs = await connect(20)
+      child.kill('SIGKILL')
+      for (const pair of pairs) pair.socket.destroy()
+      for (const pair of pairs) pair.peer.destroy()
+      await once(child, 'exit')
+    }
+    for (let round = 0; round < 20; round++) {
+      const [owners] = await Promise.all([readSocketOwners(), churn(), churn()])
+      expect(owners.get(inode)).toContainEqual(expect.objectContaining({ pid: process.pid }))
+    }
+  })
+
+  it('leaves the event loop free, and nothing open', async () => {
+    const pairs = await connect(2_000)
+    const before = readdirSync('/proc/self/fd').length
+    let turns = 0
+    const count = setInterval(() => turns++, 0)
+    const owners = await readSocketOwners()
+    clearInterval(count)
+    expect(owners.size).toBeGreaterThanOrEqual(2 * pairs.length)
+    expect(turns).toBeGreaterThan(3)
+    expect(readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(before)
+  })
+
+  it.each<[unknown]>([[5], ['12'], [null], [[-1]], [[1.5]], [['1']], [[1n]], [{}]])(
+    'refuses %o',
+    async (inodes) => {
+      await expect(readSocketOwners(inodes as number[])).rejects.toMatchObject({
+        code: 'ERR_INVALID_ARG_TYPE',
+        field: 'inodes',
+      })
+    },
+  )
+})
+
+describe('what a descriptor links to', () => {
+  it.each<[string, number | undefined]>([
+    ['socket:[1]', 1],
+    ['socket:[4294967295]', 4_294_967_295],
+    ['socket:[]', undefined],
+    ['socket:[-1]', undefined],
+    ['socket:[1', undefined],
+    ['/tmp/socket:[1]', undefined],
+    ['socket:[1] (deleted)', undefined],
+    ['pipe:[1]', undefined],
+    ['anon_inode:[eventpoll]', undefined],
+  ])('%s', (link, inode) => expect(parseSocketLink(link)).toBe(inode))
+})
