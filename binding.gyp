@@ -7,12 +7,16 @@
           "sources": [
             "native/core/filter.cc",
             "native/core/options.cc",
+            "native/core/sock_diag.cc",
+            "native/core/sock_diag_reply.cc",
+            "native/core/sock_diag_request.cc",
             "native/core/socket.cc",
             "native/core/tcp_info.cc",
             "native/core/tune.cc",
             "native/binding/addon.cc",
             "native/binding/filter_binding.cc",
             "native/binding/options_binding.cc",
+            "native/binding/sock_diag_binding.cc",
             "native/binding/tcp_info_binding.cc"
           ],
           "include_dirs": ["native"],

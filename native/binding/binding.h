@@ -9,6 +9,7 @@ namespace deadpeer {
 void bind_options(Napi::Env env, Napi::Object exports);
 void bind_tcp_info(Napi::Env env, Napi::Object exports);
 void bind_filter(Napi::Env env, Napi::Object exports);
+void bind_sock_diag(Napi::Env env, Napi::Object exports);
 
 template <Napi::Value (*function)(const Napi::CallbackInfo&)>
 void bind(Napi::Env env, Napi::Object exports, const char* name) {

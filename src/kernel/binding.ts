@@ -4,6 +4,9 @@ import { dirname } from 'node:path'
 /** A profile that the native core has taken over, opaque here. */
 export type NativeProfile = { readonly __native: unique symbol }
 
+/** A dump that the native core has under way, opaque here. */
+export type NativeDump = { readonly __native: unique symbol }
+
 export interface NativeOptionRow {
   name: string
   constant: string
@@ -24,6 +27,21 @@ export interface NativeCore {
   readOptions(fd: number, values: Float64Array): number
   readTcpInfo(fd: number, bytes: Uint8Array): number
   readCookie(fd: number): bigint | number
+  /** A port of -1 and an address of no bytes stand for any. The callback gets a refusal, or the records. */
+  dumpSockets(
+    ipv4: boolean,
+    ipv6: boolean,
+    states: number,
+    withInfo: boolean,
+    localPort: number,
+    localAddress: Uint8Array,
+    localPrefixLength: number,
+    remotePort: number,
+    remoteAddress: Uint8Array,
+    remotePrefixLength: number,
+    callback: (result: ArrayBuffer | number, length: number, interrupted: boolean) => void,
+  ): NativeDump
+  cancelDump(dump: NativeDump): void
   deafen(fd: number): number
   undeafen(fd: number): number
 }

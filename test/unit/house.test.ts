@@ -6,7 +6,17 @@ import { describe, expect, it } from 'vitest'
 const src = fileURLToPath(new URL('../../src', import.meta.url))
 
 /** The rooms of the house, the highest first. Each may use what is below it, and itself. */
-const floors = [['cli'], ['index'], ['testing'], ['verbs'], ['detect'], ['socket'], ['kernel'], ['errors']]
+const floors = [
+  ['cli'],
+  ['index'],
+  ['host'],
+  ['testing'],
+  ['verbs'],
+  ['detect'],
+  ['socket'],
+  ['kernel'],
+  ['errors'],
+]
 const verbs = ['tune', 'inspect', 'capabilities']
 
 function roomOf(file: string): string {
