@@ -1,9 +1,5 @@
-import { spawn, spawnSync } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
-
-const available = spawnSync('unshare', ['-n', 'ip', 'link', 'set', 'lo', 'up']).status === 0
-if (!available) console.log('# skipped: no network namespace to be had (unshare -n, ip)')
+import { hasNamespaces, runInside } from './inside.js'
 
 interface Ending {
   code: string
@@ -13,10 +9,10 @@ interface Ending {
 /** An eighth for the kernel's timers, and 100 ms for the test's own turn. */
 const latest = (ms: number) => ms * 1.15 + 100
 
-describe.skipIf(!available)('a far host, behind a router', () => {
+describe.skipIf(!hasNamespaces)('a far host, behind a router', () => {
   let outcomes: Record<string, Ending>
   beforeAll(async () => {
-    outcomes = await run()
+    outcomes = JSON.parse(await runInside('unreachable.mjs'))
   })
 
   it('row 16: keepalive ignores ICMP unreachable, also with failOnIcmp', () => {
@@ -47,13 +43,3 @@ describe.skipIf(!available)('a far host, behind a router', () => {
     expect(after).toBeLessThan(latest(2_000))
   })
 })
-
-async function run(): Promise<Record<string, Ending>> {
-  const script = fileURLToPath(new URL('fixtures/unreachable.mjs', import.meta.url))
-  const child = spawn('unshare', ['-n', process.execPath, script], { stdio: ['ignore', 'pipe', 'inherit'] })
-  let output = ''
-  child.stdout.on('data', (chunk) => (output += chunk))
-  const code = await new Promise((resolve) => child.once('close', resolve))
-  if (code !== 0) throw new Error(`the scenario ended with ${code}`)
-  return JSON.parse(output)
-}
