@@ -49,19 +49,19 @@ const fields: readonly (keyof SocketFilter)[] = [
 ]
 
 // What people call these elsewhere: ss, the kernel, Node.
-const otherNames: Record<string, keyof SocketFilter> = {
-  state: 'states',
-  sport: 'localPort',
-  dport: 'remotePort',
-  port: 'localPort',
-  src: 'local',
-  localaddress: 'local',
-  dst: 'remote',
-  remoteaddress: 'remote',
-  peer: 'remote',
-  tcpinfo: 'info',
-  abortsignal: 'signal',
-}
+const otherNames = new Map<string, keyof SocketFilter>([
+  ['state', 'states'],
+  ['sport', 'localPort'],
+  ['dport', 'remotePort'],
+  ['port', 'localPort'],
+  ['src', 'local'],
+  ['localaddress', 'local'],
+  ['dst', 'remote'],
+  ['remoteaddress', 'remote'],
+  ['peer', 'remote'],
+  ['tcpinfo', 'info'],
+  ['abortsignal', 'signal'],
+])
 
 /**
  * Checks a filter and turns it into what the kernel is asked.
@@ -105,7 +105,7 @@ export function checkFilter(filter: unknown): SocketQuery & { signal: AbortSigna
 
 function suggestField(key: string): string {
   const plain = plainName(key)
-  const name = otherNames[plain] ?? fields.find((known) => known.toLowerCase() === plain)
+  const name = otherNames.get(plain) ?? fields.find((known) => known.toLowerCase() === plain)
   return name ? ` Did you mean ${name}?` : ` A filter has: ${fields.join(', ')}.`
 }
 
