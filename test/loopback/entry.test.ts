@@ -55,6 +55,7 @@ describe('the package', () => {
       const before = readdirSync('/proc/self/fd').length
       await import('deadpeer')
       await import('deadpeer/testing')
+      await import('deadpeer/host')
       const maps = readFileSync('/proc/self/maps', 'utf8')
       console.log(JSON.stringify({
         loaded: maps.includes('deadpeer.node'),
