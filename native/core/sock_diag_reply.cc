@@ -72,8 +72,24 @@ bool append_record(const Span& message, const Span& info, ByteBuffer* records) {
   return true;
 }
 
-void parse_socket(const Span& payload, uint32_t states, ByteBuffer* records,
-                  DumpProgress* progress) {
+bool is_same(const inet_diag_msg& a, const inet_diag_msg& b) {
+  return std::equal(std::begin(a.id.idiag_cookie), std::end(a.id.idiag_cookie),
+                    std::begin(b.id.idiag_cookie));
+}
+
+// One datagram.
+struct Context {
+  uint32_t states;
+  ByteBuffer* records;
+  DumpProgress* progress;
+  // The kernel goes on where it was by counting the sockets of a hash bucket. Where new ones have
+  // come in before, those at the end of the last datagram are counted again.
+  const RecentSockets before;
+  bool repeating = true;
+};
+
+void parse_socket(const Span& payload, Context* context) {
+  DumpProgress* progress = context->progress;
   inet_diag_msg message;
   if (!payload.read(&message)) {
     progress->interrupted = true;
@@ -81,22 +97,31 @@ void parse_socket(const Span& payload, uint32_t states, ByteBuffer* records,
   }
   // The kernel looks at the state, lets go of the lock, and only then fills the message in:
   // meanwhile the socket may have left the states asked for, also for CLOSE, which is none of them.
-  if (message.idiag_state >= 32 || (states & (1u << message.idiag_state)) == 0) return;
+  if (message.idiag_state >= 32 || (context->states & (1u << message.idiag_state)) == 0) {
+    return;
+  }
+  context->repeating =
+      context->repeating &&
+      std::any_of(context->before.begin(), context->before.end(),
+                  [&](const inet_diag_msg& other) { return is_same(message, other); });
+  if (context->repeating) return;
   Span info = {nullptr, 0};
   if (!find_info(payload.from(aligned(sizeof(message))), &info)) progress->interrupted = true;
-  if (append_record(payload, info, records)) {
+  if (append_record(payload, info, context->records)) {
     progress->records++;
+    progress->recent.add(message);
   } else {
     progress->error = -ENOMEM;
   }
 }
 
-void parse_message(const nlmsghdr& header, const Span& payload, uint32_t states,
-                   ByteBuffer* records, DumpProgress* progress) {
+void parse_message(const nlmsghdr& header, const Span& payload, Context* context) {
+  DumpProgress* progress = context->progress;
   if (header.nlmsg_flags & NLM_F_DUMP_INTR) progress->interrupted = true;
   switch (header.nlmsg_type) {
     case SOCK_DIAG_BY_FAMILY:
-      parse_socket(payload, states, records, progress);
+    case TCPDIAG_GETSOCK:
+      parse_socket(payload, context);
       break;
     case NLMSG_DONE:
       // Older kernels end a dump without an errno.
@@ -119,6 +144,7 @@ void parse_message(const nlmsghdr& header, const Span& payload, uint32_t states,
 
 void parse_dump(const uint8_t* bytes, size_t length, const DumpIdentity& identity,
                 ByteBuffer* records, DumpProgress* progress) {
+  Context context = {identity.states, records, progress, progress->recent};
   Span rest = {bytes, length};
   while (rest.length > 0 && !progress->done && progress->error == 0) {
     nlmsghdr header;
@@ -131,10 +157,20 @@ void parse_dump(const uint8_t* bytes, size_t length, const DumpIdentity& identit
     if (header.nlmsg_seq == identity.sequence && header.nlmsg_pid == identity.port) {
       progress->heard = true;
       const Span payload = {rest.bytes + NLMSG_HDRLEN, header.nlmsg_len - NLMSG_HDRLEN};
-      parse_message(header, payload, identity.states, records, progress);
+      parse_message(header, payload, &context);
     }
     rest = rest.from(aligned(header.nlmsg_len));
   }
+}
+
+LookupAnswer parse_lookup(const uint8_t* bytes, size_t length, uint32_t port, uint32_t sequence,
+                          size_t count) {
+  nlmsghdr header;
+  if (!Span{bytes, length}.read(&header) || header.nlmsg_pid != port ||
+      header.nlmsg_seq - sequence >= count) {
+    return LookupAnswer::kOther;
+  }
+  return header.nlmsg_type == SOCK_DIAG_BY_FAMILY ? LookupAnswer::kThere : LookupAnswer::kGone;
 }
 
 }  // namespace deadpeer

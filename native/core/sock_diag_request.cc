@@ -29,7 +29,7 @@ size_t operation_size(const EndpointCondition& condition) {
 
 class Writer {
  public:
-  explicit Writer(DumpRequest* request) : request_(request) {}
+  explicit Writer(DiagRequest* request) : request_(request) {}
 
   void put(const void* bytes, size_t size) {
     memcpy(request_->bytes.data() + request_->length, bytes, size);
@@ -42,7 +42,7 @@ class Writer {
   }
 
  private:
-  DumpRequest* request_;
+  DiagRequest* request_;
 };
 
 // The kernel runs the operations as a program whose only way is forward. "yes" goes on with the
@@ -67,28 +67,39 @@ void put_condition(Writer* writer, uint8_t code, const EndpointCondition& condit
 
 }  // namespace
 
-DumpRequest build_dump_request(const SocketQuery& query, uint8_t family, uint32_t sequence) {
+DiagRequest build_dump_request(const SocketQuery& query, uint32_t sequence) {
   const size_t local = operation_size(query.local);
   const size_t remote = operation_size(query.remote);
   const size_t bytecode = local + remote;
   const size_t attribute = bytecode == 0 ? 0 : NLA_HDRLEN + bytecode;
+  const uint8_t extensions = query.with_info ? 1 << (INET_DIAG_INFO - 1) : 0;
 
+  DiagRequest request;
+  Writer writer(&request);
   nlmsghdr header = {};
-  header.nlmsg_len = static_cast<uint32_t>(NLMSG_HDRLEN + sizeof(inet_diag_req_v2) + attribute);
-  header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
   header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
   header.nlmsg_seq = sequence;
-
-  inet_diag_req_v2 body = {};
-  body.sdiag_family = family;
-  body.sdiag_protocol = IPPROTO_TCP;
-  body.idiag_ext = query.with_info ? 1 << (INET_DIAG_INFO - 1) : 0;
-  body.idiag_states = query.states;
-
-  DumpRequest request;
-  Writer writer(&request);
-  writer.put(header);
-  writer.put(body);
+  if (query.ipv4 && query.ipv6) {
+    // Only the older form takes both families in one pass over the kernel's tables.
+    inet_diag_req body = {};
+    body.idiag_family = AF_UNSPEC;
+    body.idiag_ext = extensions;
+    body.idiag_states = query.states;
+    header.nlmsg_type = TCPDIAG_GETSOCK;
+    header.nlmsg_len = static_cast<uint32_t>(NLMSG_HDRLEN + sizeof(body) + attribute);
+    writer.put(header);
+    writer.put(body);
+  } else {
+    inet_diag_req_v2 body = {};
+    body.sdiag_family = query.ipv4 ? AF_INET : AF_INET6;
+    body.sdiag_protocol = IPPROTO_TCP;
+    body.idiag_ext = extensions;
+    body.idiag_states = query.states;
+    header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    header.nlmsg_len = static_cast<uint32_t>(NLMSG_HDRLEN + sizeof(body) + attribute);
+    writer.put(header);
+    writer.put(body);
+  }
   if (bytecode > 0) {
     nlattr attribute_header = {};
     attribute_header.nla_len = static_cast<uint16_t>(attribute);
@@ -96,6 +107,25 @@ DumpRequest build_dump_request(const SocketQuery& query, uint8_t family, uint32_
     writer.put(attribute_header);
     put_condition(&writer, INET_DIAG_BC_S_COND, query.local, bytecode);
     put_condition(&writer, INET_DIAG_BC_D_COND, query.remote, remote);
+  }
+  return request;
+}
+
+DiagRequest build_lookup_request(const inet_diag_msg* sockets, size_t count, uint32_t sequence) {
+  DiagRequest request;
+  Writer writer(&request);
+  for (size_t i = 0; i < count; i++) {
+    nlmsghdr header = {};
+    header.nlmsg_len = NLMSG_HDRLEN + sizeof(inet_diag_req_v2);
+    header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    header.nlmsg_flags = NLM_F_REQUEST;
+    header.nlmsg_seq = sequence + static_cast<uint32_t>(i);
+    inet_diag_req_v2 body = {};
+    body.sdiag_family = sockets[i].idiag_family;
+    body.sdiag_protocol = IPPROTO_TCP;
+    body.id = sockets[i].id;
+    writer.put(header);
+    writer.put(body);
   }
   return request;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <linux/inet_diag.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -31,16 +32,22 @@ struct SocketQuery {
   EndpointCondition remote;
 };
 
-// A request to NETLINK_SOCK_DIAG, sock_diag(7), ready to be sent.
-struct DumpRequest {
-  // Header, inet_diag_req_v2, attribute header, and two conditions with an IPv6 address each.
-  static constexpr size_t kCapacity = 16 + 56 + 4 + 2 * 28;
+// Requests to NETLINK_SOCK_DIAG, sock_diag(7), ready to be sent.
+struct DiagRequest {
+  // Header, inet_diag_req, attribute header, and two conditions with an IPv6 address each; or
+  // header and inet_diag_req_v2 for so many sockets.
+  static constexpr size_t kMostSockets = 6;
+  static constexpr size_t kCapacity = kMostSockets * (16 + 56);
 
   alignas(4) std::array<uint8_t, kCapacity> bytes = {};
   size_t length = 0;
 };
 
-// Pure. A dump is of one family: AF_INET or AF_INET6.
-DumpRequest build_dump_request(const SocketQuery& query, uint8_t family, uint32_t sequence);
+// All that a query asks for.
+DiagRequest build_dump_request(const SocketQuery& query, uint32_t sequence);
+
+// Single sockets, kMostSockets at most, each answered by itself or by -ENOENT. The first has
+// `sequence`, and the next the next.
+DiagRequest build_lookup_request(const inet_diag_msg* sockets, size_t count, uint32_t sequence);
 
 }  // namespace deadpeer

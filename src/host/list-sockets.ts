@@ -7,9 +7,10 @@ import { checkFilter, type SocketFilter } from './filter.js'
  * Lists the TCP sockets of this network namespace, whoever has them open: sock_diag(7), `NETLINK_SOCK_DIAG`. What `ss -tan` shows, without
  * privileges, off the event loop (about a millisecond of a pool thread for 1,000 sockets), and filtered by the kernel.
  *
- * Sockets come and go meanwhile, and one that does may be listed or not. A list that is known to be incomplete says so:
- * {@link SocketList.interrupted}. What Linux does not tell, and no other program knows either: a socket can be passed over if another of the
- * same hash bucket is closed just when the kernel hands over what it has so far, every hundred sockets or so.
+ * Sockets come and go meanwhile, and one that does may be listed or not. One that stays is listed, or the list says that it may not be
+ * complete: {@link SocketList.interrupted}. Linux itself does not tell when it passes sockets over, so it is looked after here: where the
+ * kernel has paused, once in 80 sockets or so, those listed last must still be there. That does not see sockets that a filter leaves out, nor
+ * more than six to a hash bucket (far more sockets than the machine's memory is made for).
  *
  * @param filter which sockets, and whether with tcp_info; without one, all.
  * @throws (rejects) {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE` for a bad filter, before

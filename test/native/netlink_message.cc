@@ -60,6 +60,7 @@ Datagram& Datagram::socket(uint8_t state, const Bytes& attributes, uint16_t flag
   inet_diag_msg message_body = {};
   message_body.idiag_family = AF_INET;
   message_body.idiag_state = state;
+  message_body.id.idiag_cookie[0] = next_cookie++;
   Bytes payload;
   append(&payload, message_body);
   return message(SOCK_DIAG_BY_FAMILY, payload + attributes, flags);

@@ -20,11 +20,14 @@ struct Datagram {
   Bytes bytes;
 
   Datagram& message(uint16_t type, const Bytes& payload, uint16_t flags = NLM_F_MULTI);
+  // Each with a cookie of its own.
   Datagram& socket(uint8_t state, const Bytes& attributes = {}, uint16_t flags = NLM_F_MULTI);
   Datagram& done(uint16_t flags = NLM_F_MULTI);
 
   uint32_t sequence = kSequence;
   uint32_t port = kPort;
+
+  static inline uint32_t next_cookie = 1;
 };
 
 Bytes bytes_of(int value);

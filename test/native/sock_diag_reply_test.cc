@@ -205,6 +205,57 @@ TEST(nothing_is_read_after_the_end_or_an_error) {
            0);
 }
 
+TEST(older_form_of_the_request_is_answered_by_its_own_type) {
+  ByteBuffer records;
+  const DumpProgress progress =
+      parse(Datagram().message(TCPDIAG_GETSOCK, Bytes(sizeof(inet_diag_msg), 1)).bytes, &records);
+  CHECK_EQ(progress.records, 1);
+}
+
+TEST(sockets_that_the_last_datagram_ended_with_are_not_listed_again) {
+  ByteBuffer records;
+  DumpProgress progress;
+  const auto take = [&](const Datagram& datagram) {
+    parse_dump(datagram.bytes.data(), datagram.bytes.size(), kIdentity, &records, &progress);
+    CHECK_EQ(progress.records, count(records));
+    return progress.records;
+  };
+  const auto listing = [](std::initializer_list<uint32_t> cookies) {
+    Datagram datagram;
+    for (const uint32_t cookie : cookies) {
+      Datagram::next_cookie = cookie;
+      datagram.socket(kEstablished);
+    }
+    return datagram;
+  };
+  CHECK_EQ(take(listing({101, 102, 103})), 3);
+  CHECK_EQ(take(listing({102, 103, 104, 105})), 5);
+  // Only where it begins. Anywhere else the kernel lists none twice.
+  CHECK_EQ(take(listing({106, 104})), 7);
+  CHECK_EQ(take(listing({104, 106, 104})), 7);
+  CHECK_EQ(take(listing({107, 108, 109, 110, 111, 112, 113})), 14);
+  CHECK_EQ(take(listing({107})), 15);
+}
+
+TEST(answers_to_lookups) {
+  constexpr uint32_t kFirst = UINT32_MAX;
+  const auto answer = [](uint16_t type, uint32_t sequence, uint32_t port) {
+    Datagram datagram;
+    datagram.sequence = sequence;
+    datagram.port = port;
+    datagram.message(type, Bytes(sizeof(inet_diag_msg)));
+    return static_cast<int>(
+        parse_lookup(datagram.bytes.data(), datagram.bytes.size(), kPort, kFirst, 3));
+  };
+  const auto is = [](LookupAnswer wanted) { return static_cast<int>(wanted); };
+  CHECK_EQ(answer(SOCK_DIAG_BY_FAMILY, kFirst, kPort), is(LookupAnswer::kThere));
+  CHECK_EQ(answer(NLMSG_ERROR, kFirst + 2, kPort), is(LookupAnswer::kGone));
+  CHECK_EQ(answer(SOCK_DIAG_BY_FAMILY, kFirst + 3, kPort), is(LookupAnswer::kOther));
+  CHECK_EQ(answer(SOCK_DIAG_BY_FAMILY, kFirst - 1, kPort), is(LookupAnswer::kOther));
+  CHECK_EQ(answer(SOCK_DIAG_BY_FAMILY, kFirst, kPort + 1), is(LookupAnswer::kOther));
+  CHECK_EQ(static_cast<int>(parse_lookup(nullptr, 0, kPort, kFirst, 3)), is(LookupAnswer::kOther));
+}
+
 using Random = std::mt19937;
 
 size_t below(Random* random, size_t limit) {
@@ -239,6 +290,7 @@ Bytes mutated(Bytes bytes, Random* random) {
 void check_survives(const Bytes& bytes, const DumpIdentity& identity) {
   ByteBuffer records;
   const DumpProgress progress = parse(bytes, &records, identity);
+  parse_lookup(bytes.data(), bytes.size(), identity.port, identity.sequence, 4);
   CHECK_EQ(progress.records, count(records));
   // A message is header and inet_diag_msg at least, and what it brings is in it.
   CHECK(progress.records <= bytes.size() / (NLMSG_HDRLEN + sizeof(inet_diag_msg)));

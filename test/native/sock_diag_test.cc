@@ -34,7 +34,7 @@ class FakeSource : public DumpSource {
     return open_error;
   }
 
-  int send(const DumpRequest& request) override {
+  int send(const DiagRequest& request) override {
     nlmsghdr header;
     memcpy(&header, request.bytes.data(), sizeof(header));
     CHECK_EQ(header.nlmsg_len, request.length);
@@ -51,7 +51,18 @@ class FakeSource : public DumpSource {
     return step(this, bytes, capacity);
   }
 
+  int still_there(const inet_diag_msg* sockets, size_t count) override {
+    CHECK(count > 0 && count <= RecentSockets::kMost);
+    for (size_t i = 0; i < count; i++) CHECK(sockets[i].idiag_state != kListening);
+    looked_back++;
+    return there;
+  }
+
+  static constexpr uint8_t kListening = 10;
+
   size_t opened = 0;
+  size_t looked_back = 0;
+  int there = 1;
   uint32_t sequence = 0;
   int open_error = 0;
   int send_error = 0;
@@ -89,11 +100,9 @@ SocketQuery everything() {
 }
 
 DumpOutcome dump(FakeSource* source, bool cancel = false) {
-  SocketQuery query = everything();
-  query.ipv6 = false;
   ByteBuffer records;
   const std::atomic<bool> cancelled = cancel;
-  const DumpOutcome outcome = dump_sockets(query, cancelled, &records, source);
+  const DumpOutcome outcome = dump_sockets(everything(), cancelled, &records, source);
   if (outcome.error == 0) {
     CHECK_EQ(records.size(), outcome.records * (sizeof(inet_diag_msg) + sizeof(uint32_t)));
   }
@@ -155,6 +164,40 @@ TEST(datagram_that_never_fits_is_flagged) {
   CHECK_EQ(outcome.error, 0);
   CHECK(outcome.interrupted);
   CHECK_EQ(source.opened, 4);
+}
+
+TEST(socket_that_has_gone_where_the_kernel_paused_is_an_interruption) {
+  FakeSource source({{one_socket, one_socket, one_socket, end}});
+  source.there = 0;
+  const DumpOutcome outcome = dump(&source);
+  CHECK_EQ(outcome.error, 0);
+  CHECK(outcome.interrupted);
+  // The last attempt goes on to the end all the same.
+  CHECK_EQ(outcome.records, 3);
+  CHECK_EQ(source.opened, 4);
+  CHECK_EQ(source.looked_back, 4);
+}
+
+TEST(what_is_complete_in_one_datagram_is_not_looked_back_at) {
+  const auto all = answers([](Datagram* d) { d->socket(kEstablished).done(); });
+  FakeSource source({{all}});
+  check_complete(&source, 1, 1);
+  CHECK_EQ(source.looked_back, 0);
+}
+
+TEST(listeners_are_not_looked_back_at) {
+  const auto listeners = answers(
+      [](Datagram* d) { d->socket(FakeSource::kListening).socket(FakeSource::kListening); });
+  FakeSource source({{listeners, one_socket, end}});
+  check_complete(&source, 1, 3);
+  CHECK_EQ(source.looked_back, 1);
+}
+
+TEST(look_back_that_is_refused_is_a_refusal) {
+  FakeSource source({{one_socket, end}});
+  source.there = -ENOTCONN;
+  const DumpOutcome outcome = dump(&source);
+  CHECK_EQ(outcome.error, -ENOTCONN);
 }
 
 TEST(signals_and_pauses_do_not_matter) {
