@@ -8,6 +8,9 @@
             "native/core/borrow.cc",
             "native/core/filter.cc",
             "native/core/options.cc",
+            "native/core/sock_diag.cc",
+            "native/core/sock_diag_reply.cc",
+            "native/core/sock_diag_request.cc",
             "native/core/sock_destroy.cc",
             "native/core/socket.cc",
             "native/core/tcp_info.cc",
@@ -16,6 +19,7 @@
             "native/binding/borrow_binding.cc",
             "native/binding/filter_binding.cc",
             "native/binding/options_binding.cc",
+            "native/binding/sock_diag_binding.cc",
             "native/binding/sock_destroy_binding.cc",
             "native/binding/tcp_info_binding.cc"
           ],

@@ -45,7 +45,7 @@ export class OutOfRangeError extends RangeError {
  * - `ERR_NOT_TCP`: a socket of another kind, or no socket.
  * - `ERR_SOCKET_CLOSED`: the socket has no descriptor any more.
  * - `ERR_UNSUPPORTED_OPTION`: this kernel, this kind of socket or this platform does not have the option.
- * - `ERR_UNSUPPORTED_PLATFORM`: needs the native core, or Linux, and there is none here.
+ * - `ERR_UNSUPPORTED_PLATFORM`: needs the native core, or Linux, and there is none here; or a part of the kernel that is not there.
  */
 export type DeadpeerErrorCode =
   | 'ERR_MUST_WAIT'

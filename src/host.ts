@@ -1,3 +1,5 @@
+export type { Prefix, SocketFilter } from './host/filter.js'
+export { listSockets } from './host/list-sockets.js'
 export { type CounterRates, diffCounters } from './kernel/counter-rates.js'
 export {
   type CounterGroup,
@@ -10,4 +12,12 @@ export { equalsDefault, type OptionDefaults, readDefaults, type SystemDefaults }
 export { type LivenessCounters, livenessCounters } from './kernel/liveness-counters.js'
 export { readSocketOwners, type SocketOwner } from './kernel/processes.js'
 export { destroySocket, type SocketAddress, type SocketIdentity } from './kernel/sock-destroy.js'
+export type {
+  SocketEnd,
+  SocketFamily,
+  SocketList,
+  SocketRecord,
+  SocketState,
+  SocketTimer,
+} from './kernel/sock-diag.js'
 export { type BorrowedSocket, borrowSocket } from './socket/borrowed.js'

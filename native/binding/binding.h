@@ -9,6 +9,7 @@ namespace deadpeer {
 void bind_options(Napi::Env env, Napi::Object exports);
 void bind_tcp_info(Napi::Env env, Napi::Object exports);
 void bind_filter(Napi::Env env, Napi::Object exports);
+void bind_sock_diag(Napi::Env env, Napi::Object exports);
 void bind_borrow(Napi::Env env, Napi::Object exports);
 void bind_sock_destroy(Napi::Env env, Napi::Object exports);
 

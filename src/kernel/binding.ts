@@ -7,6 +7,9 @@ export type NativeProfile = { readonly __native: unique symbol }
 /** A descriptor that the native core owns: closed when it is given back, or else with the environment. */
 export type NativeDescriptor = { readonly __native: unique symbol }
 
+/** A dump that the native core has under way, opaque here. */
+export type NativeDump = { readonly __native: unique symbol }
+
 export interface NativeOptionRow {
   name: string
   constant: string
@@ -28,6 +31,21 @@ export interface NativeCore {
   readTcpInfo(fd: number, bytes: Uint8Array): number
   sampleTcpInfo(fds: Int32Array, count: number, places: Uint32Array, out: Float64Array): void
   readCookie(fd: number): bigint | number
+  /** A port of -1 and an address of no bytes stand for any. The callback gets a refusal, or the records. */
+  dumpSockets(
+    ipv4: boolean,
+    ipv6: boolean,
+    states: number,
+    withInfo: boolean,
+    localPort: number,
+    localAddress: Uint8Array,
+    localPrefixLength: number,
+    remotePort: number,
+    remoteAddress: Uint8Array,
+    remotePrefixLength: number,
+    callback: (result: ArrayBuffer | number, length: number, interrupted: boolean) => void,
+  ): NativeDump
+  cancelDump(dump: NativeDump): void
   deafen(fd: number): number
   undeafen(fd: number): number
   borrow(pid: number, fd: number): NativeDescriptor | number

@@ -107,7 +107,8 @@ function checkValue(name: OptionName, value: unknown): void {
   }
 }
 
-function describe(value: unknown): string {
+/** A value in words, for messages. */
+export function describe(value: unknown): string {
   if (value === null) return 'null'
   return typeof value === 'string' ? `'${value}', a string` : `of type ${typeof value}`
 }

@@ -3,6 +3,7 @@ import { machine, machineLine } from './harness/machine.mjs'
 import { printTable, writeJson } from './harness/report.mjs'
 import { measureRow } from './harness/row.mjs'
 import { rows as importRows } from './import.mjs'
+import { rows as listSocketsRows } from './list-sockets.mjs'
 import { rows as sampleRows } from './sample-tcp-info.mjs'
 import { rows as tuneRows } from './tune.mjs'
 import { rows as tuneIdleRows } from './tune-idle.mjs'
@@ -12,7 +13,14 @@ import { rows as tuneServerRows } from './tune-server.mjs'
 // Rows that fall short are printed as they are; only a row that breaks is a failure.
 
 const filter = process.argv[2] ?? ''
-const all = [...tuneRows, ...tuneServerRows, ...sampleRows, ...tuneIdleRows, ...importRows]
+const all = [
+  ...tuneRows,
+  ...tuneServerRows,
+  ...sampleRows,
+  ...tuneIdleRows,
+  ...listSocketsRows,
+  ...importRows,
+]
 const rows = all.filter(({ name }) => name.includes(filter))
 if (rows.length === 0) throw new Error(`No row has '${filter}' in its name.`)
 

@@ -6,8 +6,18 @@ import { describe, expect, it } from 'vitest'
 const src = fileURLToPath(new URL('../../src', import.meta.url))
 
 /** The rooms of the house, the highest first. Each may use what is below it, and itself. */
-const floors = [['cli'], ['index'], ['testing'], ['verbs'], ['detect'], ['socket'], ['kernel'], ['errors']]
-const verbs = ['tune', 'inspect', 'sample-tcp-info', 'capabilities', 'host']
+const floors = [
+  ['cli'],
+  ['index'],
+  ['host'],
+  ['testing'],
+  ['verbs'],
+  ['detect'],
+  ['socket'],
+  ['kernel'],
+  ['errors'],
+]
+const verbs = ['tune', 'inspect', 'sample-tcp-info', 'capabilities']
 
 function roomOf(file: string): string {
   const [first = ''] = relative(src, file).split('/')

@@ -1,0 +1,241 @@
+#include "core/sock_diag.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "core/descriptor.h"
+#include "core/sock_diag_reply.h"
+#include "core/tune.h"
+
+namespace deadpeer {
+
+namespace {
+
+// A dump that was interrupted is tried again, so often in all.
+constexpr int kAttempts = 4;
+
+// The kernel puts 32 KiB at most into a datagram.
+constexpr size_t kReceiveBytes = 64 * 1024;
+constexpr size_t kMostReceiveBytes = 16 * kReceiveBytes;
+
+// The kernel answers at once. Where nothing of ours comes for so long, something is wrong with it.
+constexpr double kPatienceMs = 10'000;
+// How long a cancellation may have to wait for then.
+constexpr timeval kWait = {0, 100'000};
+
+// As in tcp_info (include/net/tcp_states.h, not exported to user space).
+constexpr uint8_t kListen = 10;
+
+class NetlinkSocket {
+ public:
+  int open() {
+    const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    if (fd < 0) return -errno;
+    descriptor_.emplace(fd);
+    sockaddr_nl own = {};
+    own.nl_family = AF_NETLINK;
+    socklen_t length = sizeof(own);
+    if (bind(fd, reinterpret_cast<sockaddr*>(&own), length) != 0) return -errno;
+    if (getsockname(fd, reinterpret_cast<sockaddr*>(&own), &length) != 0) return -errno;
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &kWait, sizeof(kWait)) != 0) return -errno;
+    port_ = own.nl_pid;
+    return 0;
+  }
+
+  uint32_t port() const { return port_; }
+
+  int send(const DiagRequest& request) {
+    sockaddr_nl kernel = {};
+    kernel.nl_family = AF_NETLINK;
+    return sendto(descriptor_->get(), request.bytes.data(), request.length, 0,
+                  reinterpret_cast<sockaddr*>(&kernel), sizeof(kernel)) < 0
+               ? -errno
+               : 0;
+  }
+
+  ssize_t receive(uint8_t* bytes, size_t capacity) {
+    sockaddr_nl sender = {};
+    socklen_t length = sizeof(sender);
+    const ssize_t received = recvfrom(descriptor_->get(), bytes, capacity, MSG_TRUNC,
+                                      reinterpret_cast<sockaddr*>(&sender), &length);
+    if (received < 0) return -errno;
+    // A privileged process may send to anybody's netlink socket.
+    return sender.nl_pid == 0 ? received : -EINTR;
+  }
+
+ private:
+  std::optional<Descriptor> descriptor_;
+  uint32_t port_ = 0;
+};
+
+class NetlinkSource : public DumpSource {
+ public:
+  int open(uint32_t* port) override {
+    if (int error = dump_.open()) return error;
+    *port = dump_.port();
+    // Of its own: the dump's socket is in the middle of the dump.
+    return lookup_.open();
+  }
+
+  int send(const DiagRequest& request) override { return dump_.send(request); }
+
+  ssize_t receive(uint8_t* bytes, size_t capacity) override {
+    return dump_.receive(bytes, capacity);
+  }
+
+  int still_there(const inet_diag_msg* sockets, size_t count) override {
+    const uint32_t first = sequence_;
+    sequence_ += static_cast<uint32_t>(count);
+    if (int error = lookup_.send(build_lookup_request(sockets, count, first))) return error;
+    bool all = true;
+    for (size_t answered = 0; answered < count;) {
+      // A record without extensions, or an error with the request.
+      uint8_t bytes[512];
+      const ssize_t received = lookup_.receive(bytes, sizeof(bytes));
+      if (received == -EINTR) continue;
+      // The answers are there when the request has been sent: what is missing was lost.
+      if (received < 0)
+        return received == -EAGAIN || received == -ENOBUFS ? 0 : static_cast<int>(received);
+      const size_t length = std::min(static_cast<size_t>(received), sizeof(bytes));
+      const LookupAnswer answer = parse_lookup(bytes, length, lookup_.port(), first, count);
+      if (answer == LookupAnswer::kOther) continue;
+      answered++;
+      all = all && answer == LookupAnswer::kThere;
+    }
+    return all ? 1 : 0;
+  }
+
+ private:
+  NetlinkSocket dump_;
+  NetlinkSocket lookup_;
+  uint32_t sequence_ = 0;
+};
+
+DumpOutcome refused(int error, DumpStep step) {
+  DumpOutcome outcome;
+  outcome.error = error;
+  outcome.step = step;
+  return outcome;
+}
+
+// One query.
+class Dumper {
+ public:
+  Dumper(const SocketQuery& query, const std::atomic<bool>& cancelled, ByteBuffer* records,
+         DumpSource* source)
+      : query_(query), cancelled_(cancelled), records_(records), source_(source) {}
+
+  DumpOutcome dump() {
+    for (int attempt = 1;; attempt++) {
+      is_last_ = attempt == kAttempts;
+      records_->truncate(0);
+      const DumpOutcome outcome = dump_once();
+      if (outcome.error != 0 || !outcome.interrupted || is_last_) return outcome;
+    }
+  }
+
+ private:
+  DumpOutcome dump_once() {
+    DumpIdentity identity = {++sequence_, 0, query_.states};
+    if (int error = source_->open(&identity.port)) return refused(error, DumpStep::kOpen);
+    if (int error = source_->send(build_dump_request(query_, identity.sequence))) {
+      return refused(error, DumpStep::kSend);
+    }
+    DumpProgress progress;
+    if (int error = receive_all(identity, &progress)) return refused(error, DumpStep::kReceive);
+    if (progress.error != 0) return refused(progress.error, DumpStep::kReply);
+    DumpOutcome outcome;
+    outcome.records = progress.records;
+    outcome.interrupted = progress.interrupted;
+    return outcome;
+  }
+
+  int receive_all(const DumpIdentity& identity, DumpProgress* progress) {
+    double heard_at = coarse_clock();
+    while (!progress->done && progress->error == 0) {
+      if (cancelled_.load(std::memory_order_relaxed)) return -ECANCELED;
+      // The last attempt brings what it can.
+      if (progress->interrupted && !is_last_) return 0;
+      uint8_t* bytes = reserve();
+      if (bytes == nullptr) return -ENOMEM;
+      const ssize_t received = source_->receive(bytes, capacity_);
+      progress->heard = false;
+      if (received >= 0) {
+        take(static_cast<size_t>(received), identity, progress);
+        if (int error = look_back(progress)) return error;
+      } else if (received == -ENOBUFS) {
+        // The kernel had to drop some, perhaps the end as well.
+        progress->interrupted = true;
+        return 0;
+      } else if (received != -EINTR && received != -EAGAIN) {
+        return static_cast<int>(received);
+      }
+      const double now = coarse_clock();
+      if (progress->heard) heard_at = now;
+      if (now - heard_at > kPatienceMs) return -ETIMEDOUT;
+    }
+    return 0;
+  }
+
+  void take(size_t received, const DumpIdentity& identity, DumpProgress* progress) {
+    parse_dump(buffer_.data(), std::min(received, capacity_), identity, records_, progress);
+    if (received <= capacity_) return;
+    progress->interrupted = true;
+    capacity_ = std::min(2 * capacity_, kMostReceiveBytes);
+  }
+
+  // inet_diag never sets NLM_F_DUMP_INTR (seen to Linux 6.18), and does pass sockets over: it goes
+  // on with a hash bucket by counting, and where one of those counted before has gone meanwhile,
+  // another takes its place. As the kernel has put the next datagram together by now, those that
+  // this one ended with must still be there.
+  int look_back(DumpProgress* progress) {
+    if (!progress->heard || progress->done || progress->interrupted || progress->error != 0)
+      return 0;
+    std::array<inet_diag_msg, RecentSockets::kMost> sockets;
+    size_t count = 0;
+    for (const inet_diag_msg& socket : progress->recent) {
+      // Listeners are in tables of their own, and cannot be looked up one by one (SO_REUSEPORT).
+      if (socket.idiag_state != kListen) sockets[count++] = socket;
+    }
+    if (count == 0) return 0;
+    const int answer = source_->still_there(sockets.data(), count);
+    if (answer < 0) return answer;
+    if (answer == 0) progress->interrupted = true;
+    return 0;
+  }
+
+  uint8_t* reserve() {
+    buffer_.truncate(0);
+    return buffer_.extend(capacity_);
+  }
+
+  const SocketQuery& query_;
+  const std::atomic<bool>& cancelled_;
+  ByteBuffer* records_;
+  DumpSource* source_;
+  ByteBuffer buffer_;
+  size_t capacity_ = kReceiveBytes;
+  uint32_t sequence_ = 0;
+  bool is_last_ = false;
+};
+
+}  // namespace
+
+DumpOutcome dump_sockets(const SocketQuery& query, const std::atomic<bool>& cancelled,
+                         ByteBuffer* records, DumpSource* source) {
+  return Dumper(query, cancelled, records, source).dump();
+}
+
+DumpOutcome dump_sockets(const SocketQuery& query, const std::atomic<bool>& cancelled,
+                         ByteBuffer* records) {
+  NetlinkSource source;
+  return dump_sockets(query, cancelled, records, &source);
+}
+
+}  // namespace deadpeer

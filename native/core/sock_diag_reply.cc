@@ -1,0 +1,176 @@
+#include "core/sock_diag_reply.h"
+
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace deadpeer {
+
+namespace {
+
+struct Span {
+  const uint8_t* bytes;
+  size_t length;
+
+  Span from(size_t offset) const {
+    offset = std::min(offset, length);
+    return {bytes + offset, length - offset};
+  }
+
+  // Datagrams come with no promise of alignment.
+  template <typename Struct>
+  bool read(Struct* value) const {
+    if (length < sizeof(Struct)) return false;
+    memcpy(value, bytes, sizeof(Struct));
+    return true;
+  }
+};
+
+constexpr size_t aligned(size_t size) {
+  return (size + 3) & ~size_t{3};
+}
+
+constexpr int kLargestErrno = 4095;
+
+// The errno of NLMSG_ERROR and NLMSG_DONE. 0: none.
+int error_in(const Span& payload) {
+  int error;
+  if (!payload.read(&error)) return -EPROTO;
+  return error <= 0 && error >= -kLargestErrno ? error : -EPROTO;
+}
+
+// False where the attributes break off.
+bool find_info(Span attributes, Span* info) {
+  while (attributes.length > 0) {
+    nlattr header;
+    if (!attributes.read(&header)) return false;
+    if (header.nla_len < sizeof(header) || header.nla_len > attributes.length) return false;
+    if ((header.nla_type & NLA_TYPE_MASK) == INET_DIAG_INFO) {
+      *info = {attributes.bytes + NLA_HDRLEN, header.nla_len - sizeof(header)};
+    }
+    attributes = attributes.from(aligned(header.nla_len));
+  }
+  return true;
+}
+
+bool append_record(const Span& message, const Span& info, ByteBuffer* records) {
+  const uint32_t info_length = static_cast<uint32_t>(info.length);
+  const size_t padding = aligned(info.length) - info.length;
+  uint8_t* record =
+      records->extend(sizeof(inet_diag_msg) + sizeof(info_length) + info.length + padding);
+  if (record == nullptr) return false;
+  memcpy(record, message.bytes, sizeof(inet_diag_msg));
+  record += sizeof(inet_diag_msg);
+  memcpy(record, &info_length, sizeof(info_length));
+  record += sizeof(info_length);
+  if (info.length > 0) memcpy(record, info.bytes, info.length);
+  memset(record + info.length, 0, padding);
+  return true;
+}
+
+bool is_same(const inet_diag_msg& a, const inet_diag_msg& b) {
+  return std::equal(std::begin(a.id.idiag_cookie), std::end(a.id.idiag_cookie),
+                    std::begin(b.id.idiag_cookie));
+}
+
+// One datagram.
+struct Context {
+  uint32_t states;
+  ByteBuffer* records;
+  DumpProgress* progress;
+  // The kernel goes on where it was by counting the sockets of a hash bucket. Where new ones have
+  // come in before, those at the end of the last datagram are counted again.
+  const RecentSockets before;
+  bool repeating = true;
+};
+
+void parse_socket(const Span& payload, Context* context) {
+  DumpProgress* progress = context->progress;
+  inet_diag_msg message;
+  if (!payload.read(&message)) {
+    progress->interrupted = true;
+    return;
+  }
+  // The kernel looks at the state, lets go of the lock, and only then fills the message in:
+  // meanwhile the socket may have left the states asked for, also for CLOSE, which is none of them.
+  if (message.idiag_state >= 32 || (context->states & (1u << message.idiag_state)) == 0) {
+    return;
+  }
+  context->repeating =
+      context->repeating &&
+      std::any_of(context->before.begin(), context->before.end(),
+                  [&](const inet_diag_msg& other) { return is_same(message, other); });
+  if (context->repeating) return;
+  Span info = {nullptr, 0};
+  if (!find_info(payload.from(aligned(sizeof(message))), &info)) progress->interrupted = true;
+  if (append_record(payload, info, context->records)) {
+    progress->records++;
+    progress->recent.add(message);
+  } else {
+    progress->error = -ENOMEM;
+  }
+}
+
+void parse_message(const nlmsghdr& header, const Span& payload, Context* context) {
+  DumpProgress* progress = context->progress;
+  if (header.nlmsg_flags & NLM_F_DUMP_INTR) progress->interrupted = true;
+  switch (header.nlmsg_type) {
+    case SOCK_DIAG_BY_FAMILY:
+    case TCPDIAG_GETSOCK:
+      parse_socket(payload, context);
+      break;
+    case NLMSG_DONE:
+      // Older kernels end a dump without an errno.
+      if (payload.length > 0) progress->error = error_in(payload);
+      progress->done = true;
+      break;
+    case NLMSG_ERROR:
+      // An errno of 0 is an acknowledgement.
+      progress->error = error_in(payload);
+      break;
+    case NLMSG_OVERRUN:
+      progress->interrupted = true;
+      break;
+    default:
+      break;
+  }
+}
+
+}  // namespace
+
+void parse_dump(const uint8_t* bytes, size_t length, const DumpIdentity& identity,
+                ByteBuffer* records, DumpProgress* progress) {
+  Context context = {identity.states, records, progress, progress->recent};
+  Span rest = {bytes, length};
+  while (rest.length > 0 && !progress->done && progress->error == 0) {
+    nlmsghdr header;
+    if (!rest.read(&header) || header.nlmsg_len < sizeof(header) ||
+        header.nlmsg_len > rest.length) {
+      // Whose it was, and what would have come after it, cannot be known.
+      progress->interrupted = true;
+      return;
+    }
+    if (header.nlmsg_seq == identity.sequence && header.nlmsg_pid == identity.port) {
+      progress->heard = true;
+      const Span payload = {rest.bytes + NLMSG_HDRLEN, header.nlmsg_len - NLMSG_HDRLEN};
+      parse_message(header, payload, &context);
+    }
+    rest = rest.from(aligned(header.nlmsg_len));
+  }
+}
+
+LookupAnswer parse_lookup(const uint8_t* bytes, size_t length, uint32_t port, uint32_t sequence,
+                          size_t count) {
+  nlmsghdr header;
+  if (!Span{bytes, length}.read(&header) || header.nlmsg_pid != port ||
+      header.nlmsg_seq - sequence >= count) {
+    return LookupAnswer::kOther;
+  }
+  return header.nlmsg_type == SOCK_DIAG_BY_FAMILY ? LookupAnswer::kThere : LookupAnswer::kGone;
+}
+
+}  // namespace deadpeer

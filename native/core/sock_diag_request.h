@@ -1,0 +1,53 @@
+#pragma once
+
+#include <linux/inet_diag.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace deadpeer {
+
+// What one end of a connection must be. Left as it is, anything.
+struct EndpointCondition {
+  static constexpr int kAnyPort = -1;
+
+  int port = kAnyPort;
+  // A prefix of IPv4 also finds sockets of IPv6 that talk IPv4 (::ffff:0:0/96).
+  uint8_t family = AF_UNSPEC;
+  uint8_t prefix_length = 0;
+  std::array<uint8_t, 16> address = {};  // the first 4 bytes for AF_INET
+
+  bool any() const { return port == kAnyPort && family == AF_UNSPEC; }
+};
+
+// Which TCP sockets to list, and what of them.
+struct SocketQuery {
+  bool ipv4 = true;
+  bool ipv6 = true;
+  uint32_t states = 0;  // a bit for each: 1 << its number in tcp_info
+  bool with_info = false;
+  EndpointCondition local;
+  EndpointCondition remote;
+};
+
+// Requests to NETLINK_SOCK_DIAG, sock_diag(7), ready to be sent.
+struct DiagRequest {
+  // Header, inet_diag_req, attribute header, and two conditions with an IPv6 address each; or
+  // header and inet_diag_req_v2 for so many sockets.
+  static constexpr size_t kMostSockets = 6;
+  static constexpr size_t kCapacity = kMostSockets * (16 + 56);
+
+  alignas(4) std::array<uint8_t, kCapacity> bytes = {};
+  size_t length = 0;
+};
+
+// All that a query asks for.
+DiagRequest build_dump_request(const SocketQuery& query, uint32_t sequence);
+
+// Single sockets, kMostSockets at most, each answered by itself or by -ENOENT. The first has
+// `sequence`, and the next the next.
+DiagRequest build_lookup_request(const inet_diag_msg* sockets, size_t count, uint32_t sequence);
+
+}  // namespace deadpeer

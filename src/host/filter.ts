@@ -1,0 +1,200 @@
+import { InvalidTypeError, OutOfRangeError } from '../errors.js'
+import { addressBytes } from '../kernel/address.js'
+import {
+  type EndCondition,
+  type SocketFamily,
+  type SocketQuery,
+  type SocketState,
+  socketStates,
+} from '../kernel/sock-diag.js'
+import { describe } from '../socket/profile.js'
+
+/**
+ * An address with the number of its bits that count, such as `'10.0.0.0/8'` or `'2001:db8::/32'`; an address alone counts
+ * in full. Bits beyond are ignored. One of IPv4 also finds sockets of IPv6 that talk IPv4 (`::ffff:10.0.0.1`).
+ */
+export type Prefix = string
+
+/** Which sockets to list. What is left out does not matter. The kernel does the filtering. */
+export interface SocketFilter {
+  /** Family of the socket: `'ipv4'` or `'ipv6'`. */
+  family?: SocketFamily
+  /** States to list, at least one. Default: all. */
+  states?: readonly SocketState[]
+  /** Port of the near end: 1 … 65 535. */
+  localPort?: number
+  /** Port of the far end: 1 … 65 535. */
+  remotePort?: number
+  /** Address of the near end. */
+  local?: Prefix
+  /** Address of the far end. */
+  remote?: Prefix
+  /** Whether to list tcp_info as well: 280 bytes more a socket. Default: `false`. */
+  info?: boolean
+  /** Calls it off: the promise is rejected with the signal's reason. */
+  signal?: AbortSignal
+}
+
+const families: readonly SocketFamily[] = ['ipv4', 'ipv6']
+
+const fields: readonly (keyof SocketFilter)[] = [
+  'family',
+  'states',
+  'localPort',
+  'remotePort',
+  'local',
+  'remote',
+  'info',
+  'signal',
+]
+
+// What people call these elsewhere: ss, the kernel, Node.
+const otherNames = new Map<string, keyof SocketFilter>([
+  ['state', 'states'],
+  ['sport', 'localPort'],
+  ['dport', 'remotePort'],
+  ['port', 'localPort'],
+  ['src', 'local'],
+  ['localaddress', 'local'],
+  ['dst', 'remote'],
+  ['remoteaddress', 'remote'],
+  ['peer', 'remote'],
+  ['tcpinfo', 'info'],
+  ['abortsignal', 'signal'],
+])
+
+/**
+ * Checks a filter and turns it into what the kernel is asked.
+ *
+ * @throws {@link InvalidTypeError} for an unknown field or a value of the wrong type.
+ * @throws {@link OutOfRangeError} for a value that no socket could have, or values that contradict each other.
+ */
+export function checkFilter(filter: unknown): SocketQuery & { signal: AbortSignal | undefined } {
+  if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
+    throw new InvalidTypeError(
+      `A filter is an object such as { states: ['established'] }, not ${describe(filter)}.`,
+      { field: 'filter' },
+    )
+  }
+  for (const key of Object.keys(filter)) {
+    if (fields.includes(key as keyof SocketFilter)) continue
+    throw new InvalidTypeError(`${key} is no field of a filter.${suggestField(key)}`, { field: key })
+  }
+  const {
+    family,
+    states,
+    localPort,
+    remotePort,
+    local,
+    remote,
+    info = false,
+    signal,
+  } = filter as SocketFilter
+  if (family !== undefined) checkFamily(family)
+  if (states !== undefined) checkStates(states)
+  if (typeof info !== 'boolean') throw wrongType('info', info, 'true or false')
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw wrongType('signal', signal, 'an AbortSignal')
+  }
+  const ends = {
+    local: { port: checkPort('localPort', localPort), prefix: checkPrefix('local', local) },
+    remote: { port: checkPort('remotePort', remotePort), prefix: checkPrefix('remote', remote) },
+  }
+  return { families: familiesOf(family, ends), states: states ?? socketStates, info, signal, ...ends }
+}
+
+function suggestField(key: string): string {
+  const plain = plainName(key)
+  const name = otherNames.get(plain) ?? fields.find((known) => known.toLowerCase() === plain)
+  return name ? ` Did you mean ${name}?` : ` A filter has: ${fields.join(', ')}.`
+}
+
+function plainName(name: string): string {
+  return name.toLowerCase().replaceAll(/[_-]/g, '')
+}
+
+function wrongType(field: keyof SocketFilter, value: unknown, wanted: string): InvalidTypeError {
+  return new InvalidTypeError(`${field} is ${describe(value)}; it must be ${wanted}.`, { field })
+}
+
+function outOfRange(field: keyof SocketFilter, message: string): OutOfRangeError {
+  return new OutOfRangeError(message, { field })
+}
+
+function checkFamily(family: unknown): void {
+  const wanted = families.map((name) => `'${name}'`).join(' or ')
+  if (typeof family !== 'string') throw wrongType('family', family, wanted)
+  if (!families.includes(family as SocketFamily)) {
+    throw outOfRange('family', `family is '${family}'; it must be ${wanted}.`)
+  }
+}
+
+function checkStates(states: unknown): void {
+  if (!Array.isArray(states)) throw wrongType('states', states, 'an array of states')
+  if (states.length === 0) throw outOfRange('states', 'states is empty: no socket could be listed.')
+  for (const state of states) {
+    if (typeof state !== 'string') throw wrongType('states', state, 'an array of states')
+    if (socketStates.includes(state as SocketState)) continue
+    const meant = socketStates.find((known) => plainName(known) === plainName(state))
+    const hint = meant ? `Did you mean '${meant}'?` : `There are: ${socketStates.join(', ')}.`
+    throw outOfRange('states', `'${state}' is no state of a socket. ${hint}`)
+  }
+}
+
+const HIGHEST_PORT = 65_535
+
+function checkPort(field: 'localPort' | 'remotePort', port: unknown): number | undefined {
+  if (port === undefined) return undefined
+  const wanted = `a whole number from 1 to ${HIGHEST_PORT}`
+  if (typeof port !== 'number') throw wrongType(field, port, wanted)
+  if (!Number.isInteger(port) || port < 1 || port > HIGHEST_PORT) {
+    throw outOfRange(field, `${field} is ${port}; it must be ${wanted}.`)
+  }
+  return port
+}
+
+function checkPrefix(field: 'local' | 'remote', prefix: unknown): EndCondition['prefix'] {
+  if (prefix === undefined) return undefined
+  const wanted = "an address or a prefix such as '10.0.0.0/8' or '2001:db8::/32'"
+  if (typeof prefix !== 'string') throw wrongType(field, prefix, wanted)
+  const [, address = '', bits] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(prefix) ?? []
+  const bytes = addressBytes(address)
+  if (bytes === undefined) {
+    const why = prefix.includes('%') ? ' An address cannot have a zone here.' : ''
+    throw outOfRange(field, `${field} is '${prefix}'; it must be ${wanted}.${why}`)
+  }
+  const most = 8 * bytes.length
+  const length = bits === undefined ? most : Number(bits)
+  if (length > most) {
+    throw outOfRange(field, `${field} is '${prefix}'; an address of that family has ${most} bits.`)
+  }
+  return { bytes, length }
+}
+
+interface Ends {
+  readonly local: EndCondition
+  readonly remote: EndCondition
+}
+
+/** Which families to ask for. Filters that no socket could pass are refused. */
+function familiesOf(family: SocketFamily | undefined, ends: Ends): readonly SocketFamily[] {
+  const ofPrefix = (end: keyof Ends) => {
+    const { prefix } = ends[end]
+    return prefix && (prefix.bytes.length === 4 ? 'ipv4' : 'ipv6')
+  }
+  const local = ofPrefix('local')
+  const remote = ofPrefix('remote')
+  if (local && remote && local !== remote) {
+    throw outOfRange(
+      'remote',
+      `local is a prefix of ${local}, and remote one of ${remote}: no socket has both.`,
+    )
+  }
+  const prefixFamily = local ?? remote
+  if (family && prefixFamily && family !== prefixFamily) {
+    const hint = family === 'ipv6' ? " For sockets of IPv6 that talk IPv4, write '::ffff:10.0.0.0/104'." : ''
+    throw outOfRange('family', `family is '${family}', and the prefix is one of ${prefixFamily}.${hint}`)
+  }
+  if (family) return [family]
+  return prefixFamily === 'ipv6' ? ['ipv6'] : families
+}

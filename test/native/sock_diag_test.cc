@@ -1,0 +1,326 @@
+#include "core/sock_diag.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+
+#include "check.h"
+#include "core/sock_diag_reply.h"
+#include "core/socket.h"
+#include "loopback.h"
+#include "netlink_message.h"
+#include "process.h"
+#include "waiting.h"
+
+namespace deadpeer {
+
+namespace {
+
+constexpr uint32_t kStates = 0xf7e;
+
+// Answers each request with the next of its scripts, a list of datagrams and errors.
+class FakeSource : public DumpSource {
+ public:
+  using Script = std::vector<std::function<ssize_t(FakeSource*, uint8_t*, size_t)>>;
+
+  explicit FakeSource(std::vector<Script> scripts) : scripts_(std::move(scripts)) {}
+
+  int open(uint32_t* port) override {
+    opened++;
+    *port = kPort;
+    return open_error;
+  }
+
+  int send(const DiagRequest& request) override {
+    nlmsghdr header;
+    memcpy(&header, request.bytes.data(), sizeof(header));
+    CHECK_EQ(header.nlmsg_len, request.length);
+    sequence = header.nlmsg_seq;
+    script_ = std::min<size_t>(opened, scripts_.size()) - 1;
+    step_ = 0;
+    return send_error;
+  }
+
+  ssize_t receive(uint8_t* bytes, size_t capacity) override {
+    const Script& script = scripts_.at(script_);
+    // The last one goes on for ever.
+    const auto& step = script.at(std::min(step_++, script.size() - 1));
+    return step(this, bytes, capacity);
+  }
+
+  int still_there(const inet_diag_msg* sockets, size_t count) override {
+    CHECK(count > 0 && count <= RecentSockets::kMost);
+    for (size_t i = 0; i < count; i++) CHECK(sockets[i].idiag_state != kListening);
+    looked_back++;
+    return there;
+  }
+
+  static constexpr uint8_t kListening = 10;
+
+  size_t opened = 0;
+  size_t looked_back = 0;
+  int there = 1;
+  uint32_t sequence = 0;
+  int open_error = 0;
+  int send_error = 0;
+
+ private:
+  std::vector<Script> scripts_;
+  size_t script_ = 0;
+  size_t step_ = 0;
+};
+
+auto fails_with(int error) {
+  return [=](FakeSource*, uint8_t*, size_t) -> ssize_t { return error; };
+}
+
+// A datagram for the request that is under way, put together by `fill`.
+auto answers(void (*fill)(Datagram*)) {
+  return [=](FakeSource* source, uint8_t* bytes, size_t capacity) -> ssize_t {
+    Datagram datagram;
+    datagram.sequence = source->sequence;
+    fill(&datagram);
+    const size_t fits = std::min(capacity, datagram.bytes.size());
+    std::copy_n(datagram.bytes.begin(), fits, bytes);
+    return static_cast<ssize_t>(datagram.bytes.size());
+  };
+}
+
+const auto one_socket = answers([](Datagram* d) { d->socket(kEstablished); });
+const auto end = answers([](Datagram* d) { d->done(); });
+const auto interrupted_end = answers([](Datagram* d) { d->done(NLM_F_DUMP_INTR); });
+
+SocketQuery everything() {
+  SocketQuery query;
+  query.states = kStates;
+  return query;
+}
+
+DumpOutcome dump(FakeSource* source, bool cancel = false) {
+  ByteBuffer records;
+  const std::atomic<bool> cancelled = cancel;
+  const DumpOutcome outcome = dump_sockets(everything(), cancelled, &records, source);
+  if (outcome.error == 0) {
+    CHECK_EQ(records.size(), outcome.records * (sizeof(inet_diag_msg) + sizeof(uint32_t)));
+  }
+  return outcome;
+}
+
+void check_complete(FakeSource* source, size_t attempts, size_t records) {
+  const DumpOutcome outcome = dump(source);
+  CHECK_EQ(outcome.error, 0);
+  CHECK(!outcome.interrupted);
+  CHECK_EQ(outcome.records, records);
+  CHECK_EQ(source->opened, attempts);
+}
+
+TEST(interrupted_dump_is_tried_again_from_the_beginning) {
+  FakeSource source({{one_socket, one_socket, interrupted_end},
+                     {one_socket, interrupted_end},
+                     {one_socket, end}});
+  check_complete(&source, 3, 1);
+}
+
+TEST(dump_that_is_always_interrupted_is_flagged) {
+  FakeSource source({{one_socket, one_socket, interrupted_end}});
+  const DumpOutcome outcome = dump(&source);
+  CHECK_EQ(outcome.error, 0);
+  CHECK(outcome.interrupted);
+  CHECK_EQ(outcome.records, 2);
+  CHECK_EQ(source.opened, 4);
+}
+
+TEST(lost_datagrams_are_an_interruption) {
+  FakeSource source({{one_socket, fails_with(-ENOBUFS)}, {one_socket, end}});
+  check_complete(&source, 2, 1);
+}
+
+TEST(losing_datagrams_every_time_is_flagged) {
+  FakeSource source({{one_socket, fails_with(-ENOBUFS)}});
+  const DumpOutcome outcome = dump(&source);
+  CHECK_EQ(outcome.error, 0);
+  CHECK(outcome.interrupted);
+  CHECK_EQ(outcome.records, 1);
+}
+
+TEST(datagram_that_does_not_fit_is_asked_for_again_with_more_room) {
+  const auto large = answers([](Datagram* d) {
+    for (int i = 0; i < 1000; i++) d->socket(kEstablished);
+  });
+  FakeSource source({{large, end}});
+  check_complete(&source, 2, 1000);
+}
+
+TEST(datagram_that_never_fits_is_flagged) {
+  const auto endless = [](FakeSource* source, uint8_t* bytes, size_t capacity) -> ssize_t {
+    one_socket(source, bytes, capacity);
+    return static_cast<ssize_t>(capacity) + 1;
+  };
+  FakeSource source({{endless, end}});
+  const DumpOutcome outcome = dump(&source);
+  CHECK_EQ(outcome.error, 0);
+  CHECK(outcome.interrupted);
+  CHECK_EQ(source.opened, 4);
+}
+
+TEST(socket_that_has_gone_where_the_kernel_paused_is_an_interruption) {
+  FakeSource source({{one_socket, one_socket, one_socket, end}});
+  source.there = 0;
+  const DumpOutcome outcome = dump(&source);
+  CHECK_EQ(outcome.error, 0);
+  CHECK(outcome.interrupted);
+  // The last attempt goes on to the end all the same.
+  CHECK_EQ(outcome.records, 3);
+  CHECK_EQ(source.opened, 4);
+  CHECK_EQ(source.looked_back, 4);
+}
+
+TEST(what_is_complete_in_one_datagram_is_not_looked_back_at) {
+  const auto all = answers([](Datagram* d) { d->socket(kEstablished).done(); });
+  FakeSource source({{all}});
+  check_complete(&source, 1, 1);
+  CHECK_EQ(source.looked_back, 0);
+}
+
+TEST(listeners_are_not_looked_back_at) {
+  const auto listeners = answers(
+      [](Datagram* d) { d->socket(FakeSource::kListening).socket(FakeSource::kListening); });
+  FakeSource source({{listeners, one_socket, end}});
+  check_complete(&source, 1, 3);
+  CHECK_EQ(source.looked_back, 1);
+}
+
+TEST(look_back_that_is_refused_is_a_refusal) {
+  FakeSource source({{one_socket, end}});
+  source.there = -ENOTCONN;
+  const DumpOutcome outcome = dump(&source);
+  CHECK_EQ(outcome.error, -ENOTCONN);
+}
+
+TEST(signals_and_pauses_do_not_matter) {
+  FakeSource source(
+      {{fails_with(-EINTR), one_socket, fails_with(-EAGAIN), fails_with(-EINTR), end}});
+  check_complete(&source, 1, 1);
+}
+
+TEST(what_is_left_of_an_earlier_dump_does_not_matter) {
+  const auto other = answers([](Datagram* d) {
+    d->sequence--;
+    d->socket(kEstablished, {}, NLM_F_DUMP_INTR).message(NLMSG_ERROR, bytes_of(-EPERM)).done();
+  });
+  FakeSource source({{other, one_socket, other, end}});
+  check_complete(&source, 1, 1);
+}
+
+void check_refused(FakeSource* source, int error, DumpStep step) {
+  const DumpOutcome outcome = dump(source);
+  CHECK_EQ(outcome.error, error);
+  CHECK_EQ(static_cast<int>(outcome.step), static_cast<int>(step));
+  CHECK_EQ(source->opened, 1);
+}
+
+TEST(refusals_say_where) {
+  FakeSource no_socket({{end}});
+  no_socket.open_error = -EPROTONOSUPPORT;
+  check_refused(&no_socket, -EPROTONOSUPPORT, DumpStep::kOpen);
+  FakeSource not_sent({{end}});
+  not_sent.send_error = -EPERM;
+  check_refused(&not_sent, -EPERM, DumpStep::kSend);
+  FakeSource broken({{one_socket, fails_with(-ENOTCONN)}});
+  check_refused(&broken, -ENOTCONN, DumpStep::kReceive);
+  FakeSource answered({{answers([](Datagram* d) { d->message(NLMSG_ERROR, bytes_of(-ENOENT)); })}});
+  check_refused(&answered, -ENOENT, DumpStep::kReply);
+}
+
+TEST(cancelled_dump_ends) {
+  FakeSource source({{one_socket}});
+  CHECK_EQ(dump(&source, true).error, -ECANCELED);
+}
+
+ssize_t nothing_for_a_while(FakeSource*, uint8_t*, size_t) {
+  usleep(100'000);
+  return -EAGAIN;
+}
+
+ssize_t somebody_else(FakeSource* source, uint8_t* bytes, size_t capacity) {
+  usleep(100'000);
+  return answers([](Datagram* d) {
+    d->sequence++;
+    d->socket(kEstablished);
+  })(source, bytes, capacity);
+}
+
+TEST(kernel_that_does_not_answer_is_given_up) {
+  FakeSource silent({{one_socket, nothing_for_a_while}});
+  check_refused(&silent, -ETIMEDOUT, DumpStep::kReceive);
+}
+
+TEST(kernel_that_answers_somebody_else_is_given_up) {
+  FakeSource elsewhere({{one_socket, somebody_else}});
+  check_refused(&elsewhere, -ETIMEDOUT, DumpStep::kReceive);
+}
+
+size_t list(const SocketQuery& query) {
+  ByteBuffer records;
+  const std::atomic<bool> cancelled = false;
+  const DumpOutcome outcome = dump_sockets(query, cancelled, &records);
+  CHECK_EQ(outcome.error, 0);
+  CHECK(!outcome.interrupted);
+  return outcome.records;
+}
+
+int local_port(const Descriptor& socket) {
+  sockaddr_in6 address;
+  socklen_t length = sizeof(address);
+  CHECK_EQ(getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
+  return ntohs(address.sin6_port);  // where sin_port is too
+}
+
+TEST(both_ends_of_a_connection_and_its_listener_are_listed) {
+  for (const Path path : kPaths) {
+    const Connection connection(path);
+    SocketQuery query = everything();
+    query.local.port = local_port(connection.listener);
+    CHECK_EQ(list(query), 2);
+    query.states = 1 << kEstablished;
+    CHECK_EQ(list(query), 1);
+    query = everything();
+    query.remote.port = local_port(connection.listener);
+    CHECK_EQ(list(query), 1);
+    query.local.port = local_port(connection.client);
+    CHECK_EQ(list(query), 1);
+    (path == Path::kIpv4 ? query.ipv4 : query.ipv6) = false;
+    CHECK_EQ(list(query), 0);
+  }
+}
+
+TEST(prefix_of_ipv4_finds_what_talks_ipv4) {
+  for (const Path path : kPaths) {
+    const Connection connection(path);
+    SocketQuery query = everything();
+    query.remote.port = local_port(connection.listener);
+    query.remote.family = AF_INET;
+    query.remote.prefix_length = 8;
+    query.remote.address = {127, 255, 255, 255};
+    CHECK_EQ(list(query), path == Path::kIpv6 ? 0 : 1);
+    query.remote.address = {126, 255, 255, 255};
+    CHECK_EQ(list(query), 0);
+  }
+}
+
+TEST(listing_without_descriptors_is_refused) {
+  allow_more_descriptors(false);
+  ByteBuffer records;
+  const std::atomic<bool> cancelled = false;
+  const DumpOutcome outcome = dump_sockets(everything(), cancelled, &records);
+  allow_more_descriptors(true);
+  CHECK_EQ(outcome.error, -EMFILE);
+  CHECK_EQ(static_cast<int>(outcome.step), static_cast<int>(DumpStep::kOpen));
+}
+
+}  // namespace
+
+}  // namespace deadpeer

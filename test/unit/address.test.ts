@@ -1,0 +1,81 @@
+import { SocketAddress } from 'node:net'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { addressBytes, addressText } from '../../src/kernel/address.js'
+
+const ipv4 = fc.uint8Array({ minLength: 4, maxLength: 4 })
+// Zeros are what the text of IPv6 is about.
+const ipv6 = fc
+  .array(fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 0xffff })), { minLength: 8, maxLength: 8 })
+  .map((groups) => Uint8Array.from(groups.flatMap((group) => [group >> 8, group & 0xff])))
+
+describe('addressText', () => {
+  // RFC 5952 §4 and §5
+  it.each([
+    ['2001:0db8:0:0:1:0:0:1', '2001:db8::1:0:0:1'],
+    ['2001:db8:0:1:1:1:1:1', '2001:db8:0:1:1:1:1:1'],
+    ['2001:0:0:1:0:0:0:1', '2001:0:0:1::1'],
+    ['2001:DB8::AAAA', '2001:db8::aaaa'],
+    ['::ffff:c000:201', '::ffff:192.0.2.1'],
+    ['0:0:0:0:0:0:0:0', '::'],
+    ['::1', '::1'],
+    ['1::', '1::'],
+    ['fe80:0:0:0:0:0:0:0', 'fe80::'],
+    ['64:ff9b::192.0.2.33', '64:ff9b::c000:221'],
+    ['192.0.2.1', '192.0.2.1'],
+  ])('%s is %s', (text, canonical) => {
+    expect(addressText(addressBytes(text)!)).toBe(canonical)
+  })
+
+  it('is what the URL standard makes of it, but for IPv4 in IPv6', () => {
+    fc.assert(
+      fc.property(ipv6, (bytes) => {
+        fc.pre(bytes.subarray(0, 10).some((byte) => byte !== 0))
+        expect(`[${addressText(bytes)}]`).toBe(new URL(`http://[${addressText(bytes)}]`).hostname)
+        const long = Array.from({ length: 8 }, (_, i) =>
+          ((bytes[2 * i]! << 8) | bytes[2 * i + 1]!).toString(16),
+        )
+        expect(`[${addressText(bytes)}]`).toBe(new URL(`http://[${long.join(':')}]`).hostname)
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
+  it('is read back as the same bytes', () => {
+    fc.assert(
+      fc.property(fc.oneof(ipv4, ipv6), (bytes) => {
+        const text = addressText(bytes)
+        expect(addressBytes(text)).toEqual(bytes)
+        const family = bytes.length === 4 ? 'ipv4' : 'ipv6'
+        expect(new SocketAddress({ address: text, family }).family).toBe(family)
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+})
+
+describe('addressBytes', () => {
+  it('takes any text whatever', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.ipV4(), fc.ipV6(), fc.ipV4Extended()), (text) => {
+        expect([undefined, 4, 16]).toContain(addressBytes(text)?.length)
+      }),
+      { numRuns: 5_000 },
+    )
+  })
+
+  it.each(['', '1.2.3', '1.2.3.4.5', '256.0.0.1', '01.2.3.4', ':::', '1::2::3', 'fe80::1%eth0', 'localhost'])(
+    'has none for %s',
+    (text) => {
+      expect(addressBytes(text)).toBeUndefined()
+    },
+  )
+
+  it('has all of fc.ipV6', () => {
+    fc.assert(
+      fc.property(fc.ipV6(), (text) => {
+        expect(addressBytes(text)).toHaveLength(16)
+      }),
+    )
+  })
+})
