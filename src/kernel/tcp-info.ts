@@ -298,18 +298,25 @@ export function decodeTcpInfo(bytes: Uint8Array, layout = ownLayout()): TcpInfo 
 /** Machines differ in the order of bytes, and of the bits of a bit field with it. */
 const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
-function read(view: DataView, [offset, width, shift = 0, bits, since = 0]: Place): number | undefined {
+function read(view: DataView, [offset, width, shift = 0, bits = 8, since = 0]: Place): number | undefined {
   if (view.byteLength < Math.max(offset + width, since)) return undefined
   switch (width) {
     case 1:
-      return bits === undefined ? view.getUint8(offset) : bitField(view.getUint8(offset), shift, bits)
+      return bitField(view.getUint8(offset), shift, bits)
     case 2:
       return view.getUint16(offset, littleEndian)
     case 4:
       return view.getUint32(offset, littleEndian)
     case 8:
-      return Number(view.getBigUint64(offset, littleEndian))
+      return read64(view, offset)
   }
+}
+
+/** Rounded as a bigint would be, and without making one. */
+function read64(view: DataView, offset: number): number {
+  const first = view.getUint32(offset, littleEndian)
+  const second = view.getUint32(offset + 4, littleEndian)
+  return littleEndian ? second * 2 ** 32 + first : first * 2 ** 32 + second
 }
 
 function bitField(byte: number, shift: number, bits: number): number {

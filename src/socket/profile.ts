@@ -82,7 +82,9 @@ function suggest(key: string): string {
     .toLowerCase()
     .replace(/^(so|tcp|ip|ipv6)_/, '')
     .replaceAll(/[_-]/g, '')
-  const name = otherNames[plain] ?? optionNames.find((known) => known.toLowerCase() === plain)
+  const name =
+    (Object.hasOwn(otherNames, plain) ? otherNames[plain] : undefined) ??
+    optionNames.find((known) => known.toLowerCase() === plain)
   return name ? ` Did you mean ${name}?` : ` A profile has: ${optionNames.join(', ')}.`
 }
 

@@ -106,7 +106,9 @@ describe('defineProfile', () => {
   })
 
   it('is not fooled by inherited names', () => {
-    expect(catching(() => define({ constructor: 1 }))).toMatchObject({ field: 'constructor' })
+    const refusal = catching(() => define({ constructor: 1 }))
+    expect(refusal).toMatchObject({ field: 'constructor' })
+    expect(refusal.message).toMatch(/A profile has:/)
   })
 })
 
