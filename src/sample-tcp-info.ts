@@ -1,6 +1,6 @@
 import net from 'node:net'
 import { DeadpeerError, InvalidTypeError, OutOfRangeError } from './errors.js'
-import { missingReason, nativeCore } from './kernel/binding.js'
+import { missingReason, type NativeCore, nativeCore } from './kernel/binding.js'
 import { encodePlace, ownLayout, type TcpInfoField } from './kernel/tcp-info.js'
 import { BorrowedSocket } from './socket/borrowed.js'
 import { checkDescriptor, descriptorOf, socketOf, type Target } from './socket/target.js'
@@ -17,7 +17,8 @@ let descriptors = new Int32Array(64)
  * the same one each time, and nothing is allocated a socket.
  * @returns `out`
  * @throws {@link InvalidTypeError} for what is no target, or no field of {@link TcpInfo}; {@link OutOfRangeError} where
- * `out` is too short; {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM` without the native core.
+ * `out` is too short, or `fields` longer than 128; {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM` without the native core,
+ * or what forbids borrowing another process's socket (`EPERM`).
  * @example
  * ```ts
  * const [probes, lastAckRecv] = sampleTcpInfo([socket], ['probes', 'lastAckRecv'])
@@ -26,20 +27,24 @@ let descriptors = new Int32Array(64)
 export function sampleTcpInfo(
   targets: readonly Target[],
   fields: readonly TcpInfoField[],
-  out: Float64Array = new Float64Array(targets.length * fields.length),
+  out?: Float64Array,
 ): Float64Array {
   const core = nativeCore()
   if (!core) {
     throw new DeadpeerError('ERR_UNSUPPORTED_PLATFORM', `Counters need the native core: ${missingReason()}.`)
   }
+  if (!Array.isArray(targets)) {
+    throw new InvalidTypeError('targets must be an array of connections.', { field: 'targets' })
+  }
   const places = placesOf(fields)
   const values = targets.length * fields.length
-  if (!(out instanceof Float64Array))
+  const rows = out ?? new Float64Array(values)
+  if (!(rows instanceof Float64Array)) {
     throw new InvalidTypeError('out must be a Float64Array.', { field: 'out' })
-  if (out.length < values) {
-    throw new OutOfRangeError(`out has room for ${out.length} values; ${values} are needed.`, {
-      field: 'out',
-    })
+  }
+  if (rows.length < values) {
+    const message = `out has room for ${rows.length} values; ${values} are needed.`
+    throw new OutOfRangeError(message, { field: 'out' })
   }
   if (descriptors.length < targets.length) descriptors = new Int32Array(targets.length * 2)
   const borrowed: number[] = []
@@ -48,13 +53,26 @@ export function sampleTcpInfo(
     descriptors[i] = descriptorNow(target)
     if (descriptors[i] === -1 && target instanceof BorrowedSocket) borrowed.push(i)
   }
-  core.sampleTcpInfo(descriptors, targets.length, places, out)
-  // One at a time, as each is held for one call.
+  core.sampleTcpInfo(descriptors, targets.length, places, rows)
   for (const i of borrowed) {
-    const row = out.subarray(i * fields.length, (i + 1) * fields.length)
-    ;(targets[i] as BorrowedSocket).use((fd) => core.sampleTcpInfo(Int32Array.of(fd), 1, places, row))
+    const row = rows.subarray(i * fields.length, (i + 1) * fields.length)
+    sampleBorrowed(core, targets[i] as BorrowedSocket, places, row)
   }
-  return out
+  return rows
+}
+
+/** One at a time, as each is held for one call. One that its owner has closed keeps the NaN that it has. */
+function sampleBorrowed(
+  core: NativeCore,
+  target: BorrowedSocket,
+  places: Uint32Array,
+  row: Float64Array,
+): void {
+  try {
+    target.use((fd) => core.sampleTcpInfo(Int32Array.of(fd), 1, places, row))
+  } catch (error) {
+    if (!(error instanceof DeadpeerError) || error.code !== 'ERR_SOCKET_CLOSED') throw error
+  }
 }
 
 /** -1 where there is none, which the kernel answers like any closed descriptor. */
@@ -64,15 +82,25 @@ function descriptorNow(target: Target): number {
   return typeof target === 'number' ? checkDescriptor(target) : descriptorOf(socketOf(target))
 }
 
+/** Twice as many as there are. */
+const MOST_FIELDS = 128
+
 const encoded = new WeakMap<readonly TcpInfoField[], Uint32Array>()
 
 /** Encoded once for a list of fields that is passed again and again, and cannot change. */
 function placesOf(fields: readonly TcpInfoField[]): Uint32Array {
+  if (!Array.isArray(fields)) {
+    throw new InvalidTypeError('fields must be an array of names of tcp_info.', { field: 'fields' })
+  }
   const known = encoded.get(fields)
   if (known) return known
   const layout = ownLayout()
   const places = new Uint32Array(fields.length * 2)
-  fields.forEach((field, i) => {
+  if (fields.length > MOST_FIELDS) {
+    const message = `fields has ${fields.length} names; ${MOST_FIELDS} are the most.`
+    throw new OutOfRangeError(message, { field: 'fields' })
+  }
+  Array.from(fields as readonly TcpInfoField[]).forEach((field, i) => {
     if (!Object.hasOwn(layout, field)) {
       throw new InvalidTypeError(
         `${String(field)} is no field of tcp_info. There are: ${Object.keys(layout).join(', ')}.`,

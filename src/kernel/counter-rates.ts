@@ -51,7 +51,8 @@ export function diffCounters(earlier: Counters, later: Counters): CounterRates {
   const rates = groupsOf(later)
     .filter(([group]) => !gaugeGroups.has(group))
     .map(([group, counters]) => [group, ratesOf(group, before.get(group) ?? {}, counters, elapsed / 1000)])
-  return Object.fromEntries([...rates, ['elapsed', elapsed]]) as CounterRates
+  const groups = { Tcp: {}, TcpExt: {}, ...(Object.fromEntries(rates) as Partial<CounterGroups>) }
+  return { ...groups, elapsed } as CounterRates
 }
 
 function ratesOf(group: string, before: CounterGroup, after: CounterGroup, seconds: number): CounterGroup {

@@ -112,11 +112,16 @@ function monotonicTime(): number {
 }
 
 function pidOf(options: unknown): number | undefined {
-  if (typeof options !== 'object' || options === null) {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new InvalidTypeError(
       `readCounters takes an object such as { pid: 4711 }, not ${options === null ? 'null' : `a ${typeof options}`}.`,
       { field: 'options' },
     )
+  }
+  for (const key of Object.keys(options)) {
+    // A mistyped pid would answer for the wrong namespace.
+    if (key !== 'pid')
+      throw new InvalidTypeError(`${key} is no option of readCounters; pid is.`, { field: key })
   }
   const { pid } = options as { pid?: unknown }
   if (pid === undefined) return undefined

@@ -1,3 +1,4 @@
+import { InvalidTypeError } from '../errors.js'
 import { type OptionName, type OptionValues, optionNames } from './options.js'
 import { readProcFile, requireLinux } from './proc-file.js'
 
@@ -97,6 +98,10 @@ const fixedDefaults = { enable: false, userTimeout: 0, failOnIcmp: false }
  * ```
  */
 export function equalsDefault(values: OptionValues, defaults: OptionDefaults): OptionName[] {
+  for (const [field, value] of Object.entries({ values, defaults })) {
+    if (typeof value === 'object' && value !== null) continue
+    throw new InvalidTypeError(`${field} must be an object of options, in ms.`, { field })
+  }
   const all: OptionValues = { ...fixedDefaults, ...withoutUndefined(defaults) }
   return optionNames.filter((name) => values[name] !== undefined && values[name] === all[name])
 }

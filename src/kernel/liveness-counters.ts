@@ -1,3 +1,4 @@
+import { InvalidTypeError } from '../errors.js'
 import type { CounterGroups } from './counters.js'
 
 /** What the kernel counts that concerns dead peers. What this kernel does not count is `undefined`. */
@@ -39,7 +40,13 @@ export interface LivenessCounters {
  * const { abortsOnTimeout, established } = livenessCounters(readCounters())
  * ```
  */
-export function livenessCounters({ Tcp, TcpExt }: Pick<CounterGroups, 'Tcp' | 'TcpExt'>): LivenessCounters {
+export function livenessCounters(counters: Pick<CounterGroups, 'Tcp' | 'TcpExt'>): LivenessCounters {
+  const { Tcp, TcpExt } = counters ?? {}
+  if (typeof Tcp !== 'object' || Tcp === null || typeof TcpExt !== 'object' || TcpExt === null) {
+    const message =
+      'counters must be what readCounters or diffCounters returned: its Tcp and TcpExt are needed.'
+    throw new InvalidTypeError(message, { field: 'counters' })
+  }
   return {
     keepaliveProbes: TcpExt.TCPKeepAlive,
     windowProbes: TcpExt.TCPWinProbe,

@@ -1,5 +1,4 @@
-import { readlinkSync } from 'node:fs'
-import { opendir, readFile } from 'node:fs/promises'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DeadpeerError, describeErrno, InvalidTypeError } from '../errors.js'
 
@@ -21,17 +20,19 @@ export interface SocketOwner {
  * Processes that come, go or open and close while it reads are taken as they are found. It leaves the event loop free
  * every two milliseconds.
  *
- * @param inodes those that matter; left out: all sockets, of whatever kind.
+ * @param inodes those that matter, `undefined` among them being passed over; left out: all sockets, of whatever kind.
  * @throws (rejects) {@link InvalidTypeError} for what is no iterable of inode numbers; {@link DeadpeerError}
  * `ERR_UNSUPPORTED_PLATFORM` without Linux's `/proc`, or the errno where it cannot be read.
  * @example
  * ```ts
  * const owners = await readSocketOwners([record.inode])
- * const [owner] = owners.get(record.inode) ?? []
+ * const [owner] = owners.get(record.inode!) ?? []
  * if (owner) tune(borrowSocket(owner.pid, owner.fd), 'cloud')
  * ```
  */
-export async function readSocketOwners(inodes?: Iterable<number>): Promise<Map<number, SocketOwner[]>> {
+export async function readSocketOwners(
+  inodes?: Iterable<number | undefined>,
+): Promise<Map<number, SocketOwner[]>> {
   const wanted = inodes === undefined ? undefined : checkInodes(inodes)
   if (process.platform !== 'linux') {
     throw new DeadpeerError(
@@ -42,7 +43,8 @@ export async function readSocketOwners(inodes?: Iterable<number>): Promise<Map<n
   const owners = new Map<number, SocketOwner[]>()
   if (wanted?.size === 0) return owners
   const slice = new Slice()
-  for (const pid of (await readPids()).sort((a, b) => a - b)) {
+  for (const pid of readPids().sort((a, b) => a - b)) {
+    await slice.next()
     for (const [inode, descriptors] of await readSockets(pid, wanted, slice)) {
       const known = owners.get(inode)
       if (known) known.push(...descriptors)
@@ -58,22 +60,24 @@ export function parseSocketLink(link: string): number | undefined {
   return inode === undefined ? undefined : Number(inode)
 }
 
-function checkInodes(inodes: Iterable<number>): Set<number> {
+function checkInodes(inodes: Iterable<number | undefined>): Set<number> {
   const field = 'inodes'
   if (typeof inodes !== 'object' || inodes === null || !(Symbol.iterator in inodes)) {
     throw new InvalidTypeError('inodes must be an iterable of inode numbers.', { field })
   }
-  const wanted = new Set(inodes)
-  for (const inode of wanted) {
+  const wanted = new Set<number>()
+  for (const inode of inodes) {
+    if (inode === undefined) continue
+    wanted.add(inode)
     if (Number.isSafeInteger(inode) && inode >= 0) continue
     throw new InvalidTypeError(`inodes has ${String(inode)}; an inode is a whole number from 0.`, { field })
   }
   return wanted
 }
 
-async function readPids(): Promise<number[]> {
+function readPids(): number[] {
   try {
-    return await numbersIn('/proc')
+    return numbersIn('/proc')
   } catch (error) {
     throw unreadable(error)
   }
@@ -87,7 +91,7 @@ async function readSockets(
 ): Promise<Map<number, SocketOwner[]>> {
   const found = new Map<number, number[]>()
   try {
-    for (const fd of await numbersIn(`/proc/${pid}/fd`)) {
+    for (const fd of numbersIn(`/proc/${pid}/fd`)) {
       await slice.next()
       const inode = socketAt(pid, fd)
       if (inode === undefined || (wanted && !wanted.has(inode))) continue
@@ -95,7 +99,7 @@ async function readSockets(
       if (fds) fds.push(fd)
       else found.set(inode, [fd])
     }
-    const command = found.size > 0 ? (await readFile(`/proc/${pid}/comm`, 'utf8')).replace(/\n$/, '') : ''
+    const command = found.size > 0 ? readFileSync(`/proc/${pid}/comm`, 'utf8').replace(/\n$/, '') : ''
     const owned = (fd: number) => ({ pid, command, fd })
     return new Map([...found].map(([inode, fds]) => [inode, fds.sort((a, b) => a - b).map(owned)]))
   } catch (error) {
@@ -126,12 +130,11 @@ function unreadable(error: unknown): DeadpeerError {
 }
 
 /** The entries of a folder that are numbers, a few hundred at a time: a process may hold thousands of descriptors. */
-async function numbersIn(folder: string): Promise<number[]> {
-  const numbers: number[] = []
-  for await (const { name } of await opendir(folder, { bufferSize: 256 })) {
-    if (/^\d+$/.test(name)) numbers.push(Number(name))
-  }
-  return numbers
+/** Synchronous: what is opened in the pool while a worker is terminated stays open for the life of the process. */
+function numbersIn(folder: string): number[] {
+  return readdirSync(folder)
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
 }
 
 const SLICE = 2

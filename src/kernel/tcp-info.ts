@@ -40,7 +40,8 @@ export interface TcpInfo {
   readonly rcvWscale: number
   /** 1 where {@link deliveryRate} was held down by the program, not the path (Linux 4.9). */
   readonly deliveryRateAppLimited: number | undefined
-  /** Why Fast Open was not used: 0 unknown, 1 no cookie, 2 SYN data not acknowledged, 3 SYN retransmitted (Linux 5.5). */
+  /** Why Fast Open was not used: 0 unknown, 1 no cookie, 2 SYN data not acknowledged, 3 SYN retransmitted (Linux 5.5; told from 6.2
+   * on, as before that the length does not show whether it is there). */
   readonly fastopenClientFail: number | undefined
   /** Retransmission timeout, µs. */
   readonly rto: number
@@ -195,7 +196,7 @@ const steady: Layout = {
   sndWscale: [6, 1, 0, 4],
   rcvWscale: [6, 1, 4, 4],
   deliveryRateAppLimited: [7, 1, 0, 1, 168],
-  fastopenClientFail: [7, 1, 1, 2, 232],
+  fastopenClientFail: [7, 1, 1, 2, 240],
   rto: [8, 4],
   ato: [12, 4],
   sndMss: [16, 4],

@@ -111,3 +111,19 @@ describe('sampleTcpInfo', () => {
     expect(perSocket).toBeLessThan(1)
   })
 })
+
+describe('sampleTcpInfo, called wrongly', () => {
+  const many = Array.from({ length: 129 }, () => 'state')
+  it.each<[string, unknown[], string, string]>([
+    ['no targets', [null, ['state']], 'ERR_INVALID_ARG_TYPE', 'targets'],
+    ['a Set of targets', [new Set(), ['state']], 'ERR_INVALID_ARG_TYPE', 'targets'],
+    ['a number of targets', [{ length: -1 }, ['state']], 'ERR_INVALID_ARG_TYPE', 'targets'],
+    ['no fields', [[], null], 'ERR_INVALID_ARG_TYPE', 'fields'],
+    ['a string of fields', [[], 'rtt'], 'ERR_INVALID_ARG_TYPE', 'fields'],
+    ['fields with holes', [[], new Array(2)], 'ERR_INVALID_ARG_TYPE', 'fields'],
+    ['too many fields', [[], many], 'ERR_OUT_OF_RANGE', 'fields'],
+  ])('%s', (_, args, code, field) => {
+    const call = () => (sampleTcpInfo as (...values: unknown[]) => unknown)(...args)
+    expect(call).toThrow(expect.objectContaining({ code, field }))
+  })
+})

@@ -27,7 +27,7 @@ describe('decodeTcpInfo', () => {
       for (const field of order) {
         const bitField = field === 'deliveryRateAppLimited' || field === 'fastopenClientFail'
         const expected = bitField
-          ? length >= (field === 'deliveryRateAppLimited' ? 168 : 232)
+          ? length >= (field === 'deliveryRateAppLimited' ? 168 : 240)
           : order.indexOf(field) < first
         expect(info[field as keyof TcpInfo] !== undefined, field).toBe(expected)
       }
