@@ -35,8 +35,10 @@ describe.skipIf(!hasNamespaces)('18,000 sockets of several processes, while othe
     for (const outcome of complete) expect(outcome).toMatchObject({ missing: 0, twice: 0 })
   })
 
-  it('the event loop is not held up: p99 under 5 ms', () => {
+  it('the event loop is not held up: p99 under 5 ms in the quietest round', () => {
+    const rounds = report.rounds.map(({ p99 }) => p99).sort((a, b) => a - b)
+    console.log(`# event-loop delay p99 by round: ${rounds.map((ms) => ms.toFixed(1)).join(', ')} ms`)
     // What else runs on the machine adds to it, and never takes away.
-    expect(Math.min(...report.rounds.map(({ p99 }) => p99))).toBeLessThan(5)
+    expect(rounds[0]).toBeLessThan(5)
   })
 })
