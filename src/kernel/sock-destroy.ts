@@ -32,7 +32,8 @@ const ANY_COOKIE = 2n ** 64n - 1n
  * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE`, with `field` naming
  * what of the record is wrong. {@link DeadpeerError}:
  * - `EPERM`: it takes CAP_NET_ADMIN over the network namespace, capabilities(7).
- * - `ENOENT`: the connection is gone already.
+ * - `ENOENT`: the connection is gone already; or it is one of several listeners that share an address (`SO_REUSEPORT`),
+ *   of which Linux looks at one only.
  * - `EOPNOTSUPP`: the kernel was built without CONFIG_INET_DIAG_DESTROY.
  * - `ERR_UNSUPPORTED_PLATFORM`: needs the native core.
  * @example
@@ -109,7 +110,11 @@ function destroyError(errno: number, { local, remote }: SocketIdentity): Deadpee
         details,
       )
     case 'ENOENT':
-      return new DeadpeerError(name, `${which} is gone already (${name}); nothing was destroyed.`, details)
+      return new DeadpeerError(
+        name,
+        `${which} is gone already, or one of several listeners that share an address (${name}); nothing was destroyed.`,
+        details,
+      )
     case 'EOPNOTSUPP':
     case 'ENOTSUP':
       return new DeadpeerError(
