@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { opendirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DeadpeerError, describeErrno, InvalidTypeError } from '../errors.js'
 
@@ -43,7 +43,7 @@ export async function readSocketOwners(
   const owners = new Map<number, SocketOwner[]>()
   if (wanted?.size === 0) return owners
   const slice = new Slice()
-  for (const pid of readPids().sort((a, b) => a - b)) {
+  for (const pid of (await readPids(slice)).sort((a, b) => a - b)) {
     await slice.next()
     for (const [inode, descriptors] of await readSockets(pid, wanted, slice)) {
       const known = owners.get(inode)
@@ -75,9 +75,9 @@ function checkInodes(inodes: Iterable<number | undefined>): Set<number> {
   return wanted
 }
 
-function readPids(): number[] {
+async function readPids(slice: Slice): Promise<number[]> {
   try {
-    return numbersIn('/proc')
+    return await numbersIn('/proc', slice)
   } catch (error) {
     throw unreadable(error)
   }
@@ -91,7 +91,7 @@ async function readSockets(
 ): Promise<Map<number, SocketOwner[]>> {
   const found = new Map<number, number[]>()
   try {
-    for (const fd of numbersIn(`/proc/${pid}/fd`)) {
+    for (const fd of await numbersIn(`/proc/${pid}/fd`, slice)) {
       await slice.next()
       const inode = socketAt(pid, fd)
       if (inode === undefined || (wanted && !wanted.has(inode))) continue
@@ -130,11 +130,19 @@ function unreadable(error: unknown): DeadpeerError {
 }
 
 /** The entries of a folder that are numbers, a few hundred at a time: a process may hold thousands of descriptors. */
-/** Synchronous: what is opened in the pool while a worker is terminated stays open for the life of the process. */
-function numbersIn(folder: string): number[] {
-  return readdirSync(folder)
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
+/** Opened synchronously: what the pool is opening while a worker is terminated stays open for the life of the process. */
+async function numbersIn(folder: string, slice: Slice): Promise<number[]> {
+  const numbers: number[] = []
+  const directory = opendirSync(folder, { bufferSize: 256 })
+  try {
+    for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) {
+      if (/^\d+$/.test(entry.name)) numbers.push(Number(entry.name))
+      await slice.next()
+    }
+  } finally {
+    directory.closeSync()
+  }
+  return numbers
 }
 
 const SLICE = 2

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
  */
 const BURST = 200
 /** One timer tick of the slowest kernels (HZ=100), in ms: what fires together in one tick leaves together. */
-const WINDOW = 10
+export const paceWindow = 10
 
 let windowStart = 0
 let used = 0
@@ -14,7 +14,7 @@ let used = 0
 /** Whether one more probe may leave in this window; counts it if so. */
 export function mayFire(): boolean {
   const now = performance.now()
-  if (now - windowStart >= WINDOW) {
+  if (now - windowStart >= paceWindow) {
     windowStart = now
     used = 0
   }
@@ -25,8 +25,5 @@ export function mayFire(): boolean {
 
 /** Resolves once one more probe may leave. */
 export async function turnToFire(): Promise<void> {
-  while (!mayFire()) await delay(WINDOW)
+  while (!mayFire()) await delay(paceWindow)
 }
-
-/** When it is worth asking again, in ms. */
-export const paceWindow = WINDOW
