@@ -7,6 +7,8 @@
           "sources": [
             "native/core/borrow.cc",
             "native/core/filter.cc",
+            "native/core/keepalive_timer.cc",
+            "native/core/liveness.cc",
             "native/core/options.cc",
             "native/core/sock_diag.cc",
             "native/core/sock_diag_reply.cc",
@@ -18,6 +20,7 @@
             "native/binding/addon.cc",
             "native/binding/borrow_binding.cc",
             "native/binding/filter_binding.cc",
+            "native/binding/liveness_binding.cc",
             "native/binding/options_binding.cc",
             "native/binding/sock_diag_binding.cc",
             "native/binding/sock_destroy_binding.cc",

@@ -3,6 +3,7 @@ import { type NativeCore, nativeCore } from './kernel/binding.js'
 import { equalsDefault, readOptionDefaults } from './kernel/defaults.js'
 import { type OptionName, readOptions } from './kernel/options.js'
 import { readTcpInfo, type TcpInfo } from './kernel/tcp-info.js'
+import { toPutBack } from './socket/lifted.js'
 import type { Profile } from './socket/profile.js'
 import { pendingOf } from './socket/settle.js'
 import { checkTarget, type Target, withDescriptor } from './socket/target.js'
@@ -17,7 +18,7 @@ export class Inspection {
   declare readonly verdict: Verdict | undefined
   /** Why, in words. */
   declare readonly evidence: string
-  /** What {@link tune} will write once the peer has been heard. */
+  /** What {@link tune} will write, or {@link probe} put back, once the peer has been heard. */
   declare readonly pending?: Profile
 
   /** @internal */
@@ -68,7 +69,7 @@ function inspectDescriptor(core: NativeCore, fd: number): Inspection {
   const profile = readOptions(core, fd)
   const info = readTcpInfo(core, fd)
   const judgement: Judgement = judge(info)
-  const pending = pendingOf(core, fd)
+  const pending = { ...toPutBack(core, fd), ...pendingOf(core, fd) }
   return new Inspection({
     profile,
     info,

@@ -7,6 +7,7 @@ import { type Compiled, compile, leavingOut, merge, rehearse, without } from './
 import { whenConnecting } from './socket/connecting.js'
 import { lastHeard, noteHeard } from './socket/heard.js'
 import { inSteps } from './socket/in-steps.js'
+import { isLifted } from './socket/lifted.js'
 import { turnToFire } from './socket/pace.js'
 import type { PresetName } from './socket/presets.js'
 import type { Profile } from './socket/profile.js'
@@ -22,6 +23,7 @@ import {
   noDescriptor,
   socketOf,
   type Target,
+  targetsOf,
 } from './socket/target.js'
 import { tuneByNode } from './socket/with-node.js'
 
@@ -100,7 +102,7 @@ export async function tuneAll(
   profile: Profile | PresetName,
   options: TuneOptions = {},
 ): Promise<TuneResult[]> {
-  const list = listOf(targets)
+  const list = targetsOf(targets)
   const bestEffort = isBestEffort(options)
   const compiled = compile(profile, bestEffort)
   if (!compiled) return list.map((target) => resultOf(() => tuneByNode(target, profile, bestEffort)))
@@ -136,7 +138,8 @@ function tuneSlice(list: Target[], start: number, compiled: Compiled, results: T
     const handle = connectedHandle(target)
     handles[i] = handle
     // What has no descriptor here is refused below, and then looked at one by one.
-    fds[i] = handle ? (handle.fd ?? -1) : typeof target === 'number' && isDescriptor(target) ? target : -1
+    const fd = handle ? (handle.fd ?? -1) : typeof target === 'number' && isDescriptor(target) ? target : -1
+    fds[i] = isLifted(core, fd) ? -1 : fd
     codes[i] = lastHeard(handle)
   }
   core.tuneMany(fds, native, codes)
@@ -196,7 +199,8 @@ function tuneDescriptor(
   settle = applyAndSettle,
 ): TuneResult {
   const { core, native, profile, skipped } = compiled
-  const code = core.tune(fd, native, lastHeard(handle))
+  // While a question is open its options are not the connection's own.
+  const code = isLifted(core, fd) ? core.HELD : core.tune(fd, native, lastHeard(handle))
   if (code >= 0) return succeeded(compiled, fd, handle, code)
   try {
     if (code !== core.HELD) throw refusalError(code, fd)
@@ -237,13 +241,6 @@ function tuneListening(server: net.Server, compiled: Compiled): void {
 function isBestEffort(options: TuneOptions): boolean {
   if (typeof options === 'object' && options !== null) return options.bestEffort === true
   throw new InvalidTypeError('options must be an object such as { bestEffort: true }.', { field: 'options' })
-}
-
-function listOf(targets: Iterable<Target>): Target[] {
-  if (typeof targets?.[Symbol.iterator] === 'function') return [...targets]
-  throw new InvalidTypeError('targets must be iterable: an array or a Set of connections.', {
-    field: 'targets',
-  })
 }
 
 function resultOf(run: () => TuneResult | undefined): TuneResult {

@@ -20,6 +20,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   bind_filter(env, exports);
   bind_sock_diag(env, exports);
   bind_borrow(env, exports);
+  bind_liveness(env, exports);
   bind_sock_destroy(env, exports);
   return exports;
 }

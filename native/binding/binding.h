@@ -2,6 +2,8 @@
 
 #include <napi.h>
 
+#include "core/options.h"
+
 namespace deadpeer {
 
 // Each file of this folder adds what it binds. Errors come back as numbers, -errno among them:
@@ -11,6 +13,7 @@ void bind_tcp_info(Napi::Env env, Napi::Object exports);
 void bind_filter(Napi::Env env, Napi::Object exports);
 void bind_sock_diag(Napi::Env env, Napi::Object exports);
 void bind_borrow(Napi::Env env, Napi::Object exports);
+void bind_liveness(Napi::Env env, Napi::Object exports);
 void bind_sock_destroy(Napi::Env env, Napi::Object exports);
 
 template <Napi::Value (*function)(const Napi::CallbackInfo&)>
@@ -21,6 +24,11 @@ void bind(Napi::Env env, Napi::Object exports, const char* name) {
 // Arguments are checked by the facade; a wrong one here is our own mistake, and says so.
 Napi::Value bad_call(Napi::Env env);
 bool read_descriptor(const Napi::CallbackInfo& info, size_t index, int* fd);
+
+// A refusal is one number: -(errno + 4096 * option), or 0 where there is none.
+inline int encode(const Refusal& refusal) {
+  return refusal.error == 0 ? 0 : -(-refusal.error + 4096 * refusal.option);
+}
 
 // The elements of a typed array of just this type.
 template <typename Array>

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "binding/binding.h"
+#include "core/clock.h"
 #include "core/options.h"
 #include "core/tune.h"
 
@@ -10,12 +11,8 @@ namespace deadpeer {
 namespace {
 
 // A result is one number. 0: done. Above 0: done, and the peer was last heard at that time.
-// Below 0: -(errno + 4096 * option), or kHeld.
+// Below 0: a refusal, or kHeld.
 constexpr int kHeld = -(1 << 20);
-
-int encode(const Refusal& refusal) {
-  return refusal.error == 0 ? 0 : -(-refusal.error + 4096 * refusal.option);
-}
 
 double encode(const Tuned& tuned) {
   if (tuned.held) return kHeld;

@@ -9,9 +9,9 @@
 #include <array>
 #include <optional>
 
+#include "core/clock.h"
 #include "core/descriptor.h"
 #include "core/sock_diag_reply.h"
-#include "core/tune.h"
 
 namespace deadpeer {
 

@@ -1,7 +1,5 @@
 #include "core/tune.h"
 
-#include <time.h>
-
 #include <limits>
 
 #include "core/tcp_info.h"
@@ -37,12 +35,6 @@ bool could_end(const Quiet& quiet, const Settings& settings) {
 }
 
 }  // namespace
-
-double coarse_clock() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
-}
 
 Tuned tune(int fd, const Prepared& prepared, double heard_at, double now) {
   Tuned tuned;

@@ -15,9 +15,6 @@ struct Tuned {
   Refusal refusal;
 };
 
-// CLOCK_MONOTONIC_COARSE in ms: as fine as the kernel's ticks, which tcp_info counts in too.
-double coarse_clock();
-
 // Applies settings to a connection that they cannot end. `heard_at`: when the caller knows that the
 // peer was heard, or 0. Within a second of that the kernel need not be asked: TCP_KEEPIDLE is a
 // second at least, so no probe can be outstanding, and no user timeout of a second or more have

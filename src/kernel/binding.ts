@@ -31,6 +31,24 @@ export interface NativeCore {
   readTcpInfo(fd: number, bytes: Uint8Array): number
   sampleTcpInfo(fds: Int32Array, count: number, places: Uint32Array, out: Float64Array): void
   readCookie(fd: number): bigint | number
+  readCookies(count: number, fds: Int32Array, cookies: BigUint64Array, errors: Float64Array): void
+  /** A row a socket, as kernel/liveness.ts decodes them. */
+  look(
+    count: number,
+    fds: Int32Array,
+    cookies: BigUint64Array,
+    looks: Float64Array,
+    options?: Float64Array,
+  ): void
+  writeKeepalive(
+    count: number,
+    fds: Int32Array,
+    before: Float64Array,
+    wanted: Float64Array,
+    asks: boolean,
+    results: Float64Array,
+  ): void
+  readKeepaliveTimer(fd: number, cookie: bigint): number
   /** A port of -1 and an address of no bytes stand for any. The callback gets a refusal, or the records. */
   dumpSockets(
     ipv4: boolean,

@@ -1,26 +1,36 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 /**
- * Settings that make the kernel send a probe are written at a limited rate. A burst of 4,000 overflows the
- * receive backlog of loopback (net.core.netdev_max_backlog, 1,000), and healthy peers look dead.
+ * What makes the kernel send a probe is written at a limited rate. A burst of 4,000 overflows the receive backlog of loopback
+ * (net.core.netdev_max_backlog, 1,000), and healthy peers look dead. Timers that are due within one tick fire together, and a tick
+ * of the slowest kernels (HZ=100) is 10 ms: that many ms at this rate, and a burst, are 750.
  */
+const RATE_PER_MS = 55
 const BURST = 200
-/** One timer tick of the slowest kernels (HZ=100), in ms: what fires together in one tick leaves together. */
+
+/** How long to wait where there is no turn now, in ms: by then there are hundreds. */
 export const paceWindow = 10
 
-let windowStart = 0
-let used = 0
+let turns = BURST
+let countedAt = 0
 
-/** Whether one more probe may leave in this window; counts it if so. */
-export function mayFire(): boolean {
+/** Takes as many turns to let a probe leave as there are, `wanted` at most. Those that were not needed go back. */
+export function takeTurns(wanted: number): number {
   const now = performance.now()
-  if (now - windowStart >= paceWindow) {
-    windowStart = now
-    used = 0
-  }
-  if (used >= BURST) return false
-  used++
-  return true
+  turns = Math.min(BURST, turns + (now - countedAt) * RATE_PER_MS)
+  countedAt = now
+  const taken = Math.min(wanted, Math.floor(turns))
+  turns -= taken
+  return taken
+}
+
+export function giveBackTurns(unused: number): void {
+  turns = Math.min(BURST, turns + unused)
+}
+
+/** Whether one more probe may leave now; counts it if so. */
+export function mayFire(): boolean {
+  return takeTurns(1) === 1
 }
 
 /** Resolves once one more probe may leave. */

@@ -1,8 +1,9 @@
 import { DeadpeerError } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
-import { compileOptions, readOptions, refusalError } from '../kernel/options.js'
+import { refusalError } from '../kernel/options.js'
 import { readTcpInfo, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 import { fires, holdBack } from './hold-back.js'
+import { readOwnOptions, withoutOurProbes, writeOwnOptions } from './lifted.js'
 import { mayFire, paceWindow } from './pace.js'
 import type { Profile } from './profile.js'
 
@@ -31,10 +32,10 @@ const LONGEST_WAIT = 1_000
  */
 export function applyAndSettle(core: NativeCore, fd: number, wanted: Profile, hasTurn = false): Profile {
   const pending = pendingOf(core, fd)
-  const current = readOptions(core, fd)
+  const current = readOwnOptions(core, fd)
   // Said again, it must not give a silent peer another set of probes each time.
   if (isWithin(wanted, { ...current, ...pending })) return pending
-  const info = readTcpInfo(core, fd)
+  const info = readUnprobed(core, fd)
   const { now, later } = divide({ ...pending, ...wanted }, current, info)
   // Likewise where the settings change: the probes granted first are all there are.
   if (pending.count !== undefined && later.count !== undefined) now.count = current.count!
@@ -42,7 +43,7 @@ export function applyAndSettle(core: NativeCore, fd: number, wanted: Profile, ha
     later.initialDelay = now.initialDelay!
     delete now.initialDelay
   }
-  apply(core, fd, now)
+  writeOwnOptions(core, fd, now)
   keep(core, fd, later)
   return later
 }
@@ -61,16 +62,16 @@ function divide(wanted: Profile, current: Profile, info: TcpInfo): { now: Profil
  * `ERR_MUST_WAIT` with what would have to wait, having written nothing.
  */
 export function applyOrRefuse(core: NativeCore, fd: number, wanted: Profile, hasTurn = false): Profile {
-  const current = readOptions(core, fd)
+  const current = readOwnOptions(core, fd)
   if (isWithin(wanted, current)) return {}
-  const info = readTcpInfo(core, fd)
+  const info = readUnprobed(core, fd)
   const { later } = divide(wanted, current, info)
   if (Object.keys(later).length > 0)
     throw mustWait(later, 'could end this connection as it is: its peer must be heard first')
   if (fires(wanted, current, info) && !hasTurn && !mayFire()) {
     throw mustWait({ initialDelay: wanted.initialDelay! }, 'would send a probe, and too many leave just now')
   }
-  apply(core, fd, wanted)
+  writeOwnOptions(core, fd, wanted)
   return {}
 }
 
@@ -102,9 +103,9 @@ export function supersede(core: NativeCore, fd: number, written: Profile): void 
   if (unsettled.has(fd)) keep(core, fd, left)
 }
 
-function apply(core: NativeCore, fd: number, values: Profile): void {
-  const refusal = core.apply(fd, compileOptions(core, values))
-  if (refusal < 0) throw refusalError(refusal, fd)
+/** The counters, but for the probes of a question that is open: those are no trouble of the connection's own. */
+function readUnprobed(core: NativeCore, fd: number): TcpInfo {
+  return withoutOurProbes(core, fd, readTcpInfo(core, fd))
 }
 
 function keep(core: NativeCore, fd: number, values: Profile): void {
@@ -155,9 +156,9 @@ function settle(core: NativeCore, fd: number, entry: Unsettled, now: number): vo
   }
   attempt(() => {
     // All of them or none: a peer that stays silent must not be given more probes at every look.
-    const info = readTcpInfo(core, fd)
-    const { later } = divide(entry.values, readOptions(core, fd), info)
-    if (Object.keys(later).length === 0) return apply(core, fd, entry.values)
+    const info = readUnprobed(core, fd)
+    const { later } = divide(entry.values, readOwnOptions(core, fd), info)
+    if (Object.keys(later).length === 0) return writeOwnOptions(core, fd, entry.values)
     const wait = Math.min(LONGEST_WAIT, entry.wait * 2)
     unsettled.set(fd, { ...entry, wait, due: now + wait })
   })

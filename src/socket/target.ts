@@ -32,6 +32,13 @@ export function handleOf(owner: net.Socket | net.Server): Handle | undefined {
   return (owner as unknown as WithHandle)._handle ?? undefined
 }
 
+export function targetsOf(targets: Iterable<Target>): Target[] {
+  if (typeof targets?.[Symbol.iterator] === 'function') return [...targets]
+  throw new InvalidTypeError('targets must be iterable: an array or a Set of connections.', {
+    field: 'targets',
+  })
+}
+
 /** The socket that a target holds. */
 export function socketOf(target: Exclude<OwnTarget, number>): net.Socket {
   if (target instanceof net.Socket) return target

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "core/clock.h"
 #include "core/options.h"
 #include "core/socket.h"
 #include "core/tune.h"

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "check.h"
+#include "core/clock.h"
 #include "core/socket.h"
 #include "loopback.h"
 #include "profiles.h"

@@ -1,0 +1,150 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "binding/binding.h"
+#include "core/keepalive_timer.h"
+#include "core/liveness.h"
+#include "core/socket.h"
+
+namespace deadpeer {
+
+namespace {
+
+// A row of a look: error, state, probes, retransmits, unacked, notSent, seenAt, heardAt, rto.
+constexpr size_t kLookColumns = 9;
+// A row of options: the first five of a profile. NaN: not there, or not to be written.
+constexpr size_t kOptionColumns = 5;
+
+void put_look(int error, const Look& seen, double* row) {
+  const double values[kLookColumns] = {static_cast<double>(error),
+                                       static_cast<double>(seen.state),
+                                       static_cast<double>(seen.probes),
+                                       static_cast<double>(seen.retransmits),
+                                       static_cast<double>(seen.unacked),
+                                       static_cast<double>(seen.not_sent),
+                                       seen.seen_at,
+                                       seen.heard_at,
+                                       seen.rto};
+  for (size_t i = 0; i < kLookColumns; i++) row[i] = values[i];
+}
+
+void put_options(const Settings& settings, double* row) {
+  for (size_t i = 0; i < kOptionColumns; i++) {
+    row[i] = settings.has(static_cast<Option>(i)) ? static_cast<double>(settings.value[i])
+                                                  : std::numeric_limits<double>::quiet_NaN();
+  }
+}
+
+Settings take_options(const double* row) {
+  Settings settings;
+  for (size_t i = 0; i < kOptionColumns; i++) {
+    if (!std::isnan(row[i])) settings.set(static_cast<Option>(i), static_cast<int64_t>(row[i]));
+  }
+  return settings;
+}
+
+// Arrays may be longer than `count` sockets need: the facade keeps them from call to call.
+bool read_count(const Napi::CallbackInfo& info, size_t index, size_t room, size_t* count) {
+  uint32_t value;
+  if (napi_get_value_uint32(info.Env(), info[index], &value) != napi_ok || value > room)
+    return false;
+  *count = value;
+  return true;
+}
+
+// readCookies(count, fds: Int32Array, cookies: BigUint64Array, errors: Float64Array)
+Napi::Value read_cookies(const Napi::CallbackInfo& info) {
+  int* fds;
+  uint64_t* cookies;
+  double* errors;
+  size_t fd_room, cookie_room, error_room, count;
+  if (!read_array(info, 1, napi_int32_array, &fds, &fd_room) ||
+      !read_array(info, 2, napi_biguint64_array, &cookies, &cookie_room) ||
+      !read_array(info, 3, napi_float64_array, &errors, &error_room) ||
+      !read_count(info, 0, std::min({fd_room, cookie_room, error_room}), &count)) {
+    return bad_call(info.Env());
+  }
+  for (size_t i = 0; i < count; i++) errors[i] = read_cookie(fds[i], &cookies[i]);
+  return info.Env().Undefined();
+}
+
+// look(count, fds: Int32Array, cookies: BigUint64Array, looks: Float64Array, options: Float64Array
+// | undefined), a row of both a socket
+Napi::Value look_at(const Napi::CallbackInfo& info) {
+  int* fds;
+  uint64_t* cookies;
+  double* looks;
+  double* options = nullptr;
+  size_t fd_room, cookie_room, look_room, option_room, count;
+  if (!read_array(info, 1, napi_int32_array, &fds, &fd_room) ||
+      !read_array(info, 2, napi_biguint64_array, &cookies, &cookie_room) ||
+      !read_array(info, 3, napi_float64_array, &looks, &look_room) ||
+      !read_count(info, 0, std::min({fd_room, cookie_room, look_room / kLookColumns}), &count)) {
+    return bad_call(info.Env());
+  }
+  if (!info[4].IsUndefined() && (!read_array(info, 4, napi_float64_array, &options, &option_room) ||
+                                 option_room / kOptionColumns < count)) {
+    return bad_call(info.Env());
+  }
+  for (size_t i = 0; i < count; i++) {
+    Look seen = {};
+    int error = look(fds[i], cookies[i], &seen);
+    Settings settings;
+    if (error == 0 && options != nullptr) error = read_keepalive(fds[i], &settings);
+    put_look(error, seen, looks + i * kLookColumns);
+    if (options != nullptr) put_options(settings, options + i * kOptionColumns);
+  }
+  return info.Env().Undefined();
+}
+
+// writeKeepalive(count, fds: Int32Array, before: Float64Array, wanted: Float64Array, asks: boolean,
+// results: Float64Array)
+Napi::Value write_keepalive_of(const Napi::CallbackInfo& info) {
+  int* fds;
+  double* before;
+  double* wanted;
+  double* results;
+  bool asks;
+  size_t fd_room, before_room, wanted_room, result_room, count;
+  if (!read_array(info, 1, napi_int32_array, &fds, &fd_room) ||
+      !read_array(info, 2, napi_float64_array, &before, &before_room) ||
+      !read_array(info, 3, napi_float64_array, &wanted, &wanted_room) ||
+      napi_get_value_bool(info.Env(), info[4], &asks) != napi_ok ||
+      !read_array(info, 5, napi_float64_array, &results, &result_room) ||
+      !read_count(info, 0,
+                  std::min({fd_room, before_room / kOptionColumns, wanted_room / kOptionColumns,
+                            result_room}),
+                  &count)) {
+    return bad_call(info.Env());
+  }
+  for (size_t i = 0; i < count; i++) {
+    results[i] = encode(write_keepalive(fds[i], take_options(before + i * kOptionColumns),
+                                        take_options(wanted + i * kOptionColumns),
+                                        asks ? Order::kAsk : Order::kStop));
+  }
+  return info.Env().Undefined();
+}
+
+// readKeepaliveTimer(fd, cookie): in how many ms it is due, or -errno
+Napi::Value read_keepalive_timer_of(const Napi::CallbackInfo& info) {
+  int fd;
+  uint64_t cookie;
+  bool lossless;
+  if (!read_descriptor(info, 0, &fd) ||
+      napi_get_value_bigint_uint64(info.Env(), info[1], &cookie, &lossless) != napi_ok) {
+    return bad_call(info.Env());
+  }
+  return Napi::Number::New(info.Env(), static_cast<double>(read_keepalive_timer(fd, cookie)));
+}
+
+}  // namespace
+
+void bind_liveness(Napi::Env env, Napi::Object exports) {
+  bind<read_cookies>(env, exports, "readCookies");
+  bind<look_at>(env, exports, "look");
+  bind<write_keepalive_of>(env, exports, "writeKeepalive");
+  bind<read_keepalive_timer_of>(env, exports, "readKeepaliveTimer");
+}
+
+}  // namespace deadpeer

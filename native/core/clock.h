@@ -1,0 +1,14 @@
+#pragma once
+
+#include <time.h>
+
+namespace deadpeer {
+
+// CLOCK_MONOTONIC_COARSE in ms: as fine as the kernel's ticks, which tcp_info counts in too.
+inline double coarse_clock() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
+}
+
+}  // namespace deadpeer

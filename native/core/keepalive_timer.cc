@@ -1,0 +1,89 @@
+#include "core/keepalive_timer.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "core/descriptor.h"
+#include "core/sock_diag_request.h"
+#include "core/socket.h"
+
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62  // Linux 5.0
+#endif
+
+namespace deadpeer {
+
+namespace {
+
+constexpr uint32_t kSequence = 1;
+
+// idiag_timer, which linux/inet_diag.h has no names for.
+constexpr uint8_t kKeepaliveTimer = 2;
+
+using Name = int (*)(int, sockaddr*, socklen_t*);
+
+int read_end(int fd, Name name, uint8_t* family, uint32_t* address, uint16_t* port) {
+  sockaddr_storage end = {};
+  socklen_t length = sizeof(end);
+  if (name(fd, reinterpret_cast<sockaddr*>(&end), &length) != 0) return -errno;
+  *family = static_cast<uint8_t>(end.ss_family);
+  if (end.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(end);
+    memcpy(address, &v4.sin_addr, sizeof(v4.sin_addr));
+    *port = v4.sin_port;
+  } else {
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(end);
+    memcpy(address, &v6.sin6_addr, sizeof(v6.sin6_addr));
+    *port = v6.sin6_port;
+  }
+  return 0;
+}
+
+int identify(int fd, uint64_t cookie, inet_diag_msg* socket) {
+  *socket = {};
+  uint8_t& family = socket->idiag_family;
+  inet_diag_sockid& id = socket->id;
+  if (int error = read_end(fd, getsockname, &family, id.idiag_src, &id.idiag_sport)) return error;
+  if (int error = read_end(fd, getpeername, &family, id.idiag_dst, &id.idiag_dport)) return error;
+  int interface = 0;
+  get_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &interface);
+  id.idiag_if = static_cast<uint32_t>(interface);
+  id.idiag_cookie[0] = static_cast<uint32_t>(cookie);
+  id.idiag_cookie[1] = static_cast<uint32_t>(cookie >> 32);
+  return 0;
+}
+
+}  // namespace
+
+int64_t read_keepalive_timer(int fd, uint64_t cookie) {
+  inet_diag_msg socket_wanted;
+  if (int error = identify(fd, cookie, &socket_wanted)) return error;
+  const Descriptor netlink(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+  if (netlink.get() < 0) return -errno;
+  const DiagRequest request = build_lookup_request(&socket_wanted, 1, kSequence);
+  if (send(netlink.get(), request.bytes.data(), request.length, 0) < 0) return -errno;
+
+  // The kernel answers before send() returns.
+  alignas(nlmsghdr) uint8_t bytes[4096];
+  sockaddr_nl sender = {};
+  socklen_t sender_length = sizeof(sender);
+  const ssize_t length = recvfrom(netlink.get(), bytes, sizeof(bytes), MSG_DONTWAIT,
+                                  reinterpret_cast<sockaddr*>(&sender), &sender_length);
+  if (length < 0) return -errno;
+  nlmsghdr header;
+  inet_diag_msg found;
+  if (sender.nl_pid != 0 || static_cast<size_t>(length) < NLMSG_HDRLEN + sizeof(found))
+    return -ENOENT;
+  memcpy(&header, bytes, sizeof(header));
+  memcpy(&found, bytes + NLMSG_HDRLEN, sizeof(found));
+  if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY || header.nlmsg_seq != kSequence) return -ENOENT;
+  return found.idiag_timer == kKeepaliveTimer ? int64_t{found.idiag_expires} : -ENOENT;
+}
+
+}  // namespace deadpeer

@@ -1,0 +1,168 @@
+import type { NativeCore } from './binding.js'
+
+/** What shows whether a peer answers. Times in ms, on the kernel's coarse clock. */
+export interface Look {
+  /** As {@link TcpState} names them. */
+  readonly state: number
+  /** Unanswered probes, of keepalive or of a closed window. */
+  readonly probes: number
+  /** Retransmissions by timeout of the oldest unacknowledged segment. */
+  readonly retransmits: number
+  /** Segments sent and not acknowledged. */
+  readonly unacked: number
+  /** Bytes queued and not sent yet. */
+  readonly notSent: number
+  /** When this was read. */
+  readonly seenAt: number
+  /** When the peer was last heard. */
+  readonly heardAt: number
+  /** Retransmission timeout. */
+  readonly rto: number
+}
+
+/** The options that decide what keepalive does, in a profile's units. */
+export interface Keepalive {
+  readonly enable: boolean
+  readonly initialDelay: number
+  readonly interval: number
+  readonly count: number
+  /** `undefined` where the socket does not have it (MPTCP). */
+  readonly userTimeout: number | undefined
+}
+
+/** A socket by its number and its cookie: the number may be another socket's by now. */
+export interface SocketName {
+  readonly fd: number
+  readonly cookie: bigint
+}
+
+export interface KeepaliveWrite {
+  readonly socket: SocketName
+  /** What the socket has, for a roll-back. */
+  readonly before: Keepalive
+  /** What it is to have. What is the same is not written. */
+  readonly wanted: Keepalive
+}
+
+const LOOK_COLUMNS = 9
+const OPTION_COLUMNS = 5
+
+/** What goes to the native core and comes back from it, kept from call to call: a look is shorter than making these takes. */
+let room = 0
+let fds: Int32Array
+let cookies: BigUint64Array
+let results: Float64Array
+let looks: Float64Array
+let options: Float64Array
+let wanted: Float64Array
+
+function makeRoom(count: number): void {
+  if (count <= room) return
+  room = Math.max(64, count)
+  fds = new Int32Array(room)
+  cookies = new BigUint64Array(room)
+  results = new Float64Array(room)
+  looks = new Float64Array(room * LOOK_COLUMNS)
+  options = new Float64Array(room * OPTION_COLUMNS)
+  wanted = new Float64Array(room * OPTION_COLUMNS)
+}
+
+/** Cookies of many sockets, or -errno. */
+export function readCookies(core: NativeCore, numbers: readonly number[]): (bigint | number)[] {
+  makeRoom(numbers.length)
+  fds.set(numbers)
+  core.readCookies(numbers.length, fds, cookies, results)
+  return numbers.map((_, i) => (results[i] === 0 ? cookies[i]! : results[i]!))
+}
+
+/** Looks at many sockets, one result each: a look or -errno; ESTALE for a number that is another socket's by now. */
+export function lookAt(core: NativeCore, sockets: readonly SocketName[]): (Look | number)[] {
+  name(sockets)
+  core.look(sockets.length, fds, cookies, looks)
+  return sockets.map((_, i) => decodeLook(looks, i))
+}
+
+/** The same, with the options that the socket has. */
+export function examine(
+  core: NativeCore,
+  sockets: readonly SocketName[],
+): ({ look: Look; options: Keepalive } | number)[] {
+  name(sockets)
+  core.look(sockets.length, fds, cookies, looks, options)
+  return sockets.map((_, i) => {
+    const look = decodeLook(looks, i)
+    return typeof look === 'number' ? look : { look, options: decodeOptions(options, i) }
+  })
+}
+
+/**
+ * Writes options of many sockets that have just been looked at, all or none of each; a refusal each, or 0. `asks`: initialDelay goes
+ * last, so that all that a probe's fate depends on is in place before it, and is written also where it is the same, since writing it is
+ * the question. Else it goes first.
+ */
+export function writeKeepalive(
+  core: NativeCore,
+  writes: readonly KeepaliveWrite[],
+  asks: boolean,
+): readonly number[] {
+  makeRoom(writes.length)
+  writes.forEach((write, i) => {
+    fds[i] = write.socket.fd
+    encodeChange(write, asks, options, wanted, i * OPTION_COLUMNS)
+  })
+  core.writeKeepalive(writes.length, fds, options, wanted, asks, results)
+  return writes.map((_, i) => results[i]!)
+}
+
+function name(sockets: readonly SocketName[]): void {
+  makeRoom(sockets.length)
+  for (let i = 0; i < sockets.length; i++) {
+    fds[i] = sockets[i]!.fd
+    cookies[i] = sockets[i]!.cookie
+  }
+}
+
+function decodeLook(looks: Float64Array, i: number): Look | number {
+  const at = i * LOOK_COLUMNS
+  if (looks[at]! < 0) return looks[at]!
+  return {
+    state: looks[at + 1]!,
+    probes: looks[at + 2]!,
+    retransmits: looks[at + 3]!,
+    unacked: looks[at + 4]!,
+    notSent: looks[at + 5]!,
+    seenAt: looks[at + 6]!,
+    heardAt: looks[at + 7]!,
+    rto: looks[at + 8]!,
+  }
+}
+
+function decodeOptions(options: Float64Array, i: number): Keepalive {
+  const at = i * OPTION_COLUMNS
+  const userTimeout = options[at + 4]!
+  return {
+    enable: options[at] !== 0,
+    initialDelay: options[at + 1]!,
+    interval: options[at + 2]!,
+    count: options[at + 3]!,
+    userTimeout: Number.isNaN(userTimeout) ? undefined : userTimeout,
+  }
+}
+
+const columns = ['enable', 'initialDelay', 'interval', 'count', 'userTimeout'] as const
+
+function encodeChange(
+  change: KeepaliveWrite,
+  asks: boolean,
+  befores: Float64Array,
+  wanteds: Float64Array,
+  at: number,
+): void {
+  for (let i = 0; i < OPTION_COLUMNS; i++) {
+    const column = columns[i]!
+    const value = change.wanted[column]
+    const differs = value !== change.before[column] || (asks && column === 'initialDelay')
+    befores[at + i] = Number(change.before[column] ?? Number.NaN)
+    wanteds[at + i] = differs ? Number(value ?? Number.NaN) : Number.NaN
+  }
+}

@@ -1,0 +1,126 @@
+import type { Evidence } from './detect/answer.js'
+import { DeadpeerError, InvalidTypeError, OutOfRangeError } from './errors.js'
+import { missingReason, nativeCore } from './kernel/binding.js'
+import { ask, type Wish } from './probe/asking.js'
+import { type Target, targetsOf } from './socket/target.js'
+
+export interface ProbeOptions {
+  /** How often the peer is asked until it is called silent: 1 … 100, at least 510 ms apart. Default: 3. */
+  attempts?: number
+  /**
+   * How long each attempt waits for an answer, in ms: 1 … 60 000. Never less than the connection's own retransmission timeout
+   * (`tcpi_rto`). Default: 300.
+   */
+  timeout?: number
+  /** Ends the wait: the results are `aborted` then. What the question changed goes back all the same. */
+  signal?: AbortSignal
+}
+
+/** What a peer said, or that it said nothing. */
+export interface ProbeResult {
+  /**
+   * `undefined`: not known. Nothing was asked (data is queued behind a closed window; the connection is being closed; the wait was
+   * aborted), or the kernel was asking already, and fewer times than `attempts`.
+   */
+  readonly alive: boolean | undefined
+  /**
+   * - `recent`: heard within the last second; nothing was asked.
+   * - `ack`: the peer answered.
+   * - `retransmitting`: data is in flight, so retransmissions ask, and have not been answered.
+   * - `window-probe`: data is queued behind a closed window, so the kernel's window probes ask. With `alive`: answered.
+   * - `silence`: asked, and no answer.
+   * - `closed`: the connection is closed, or being closed.
+   * - `aborted`: by `signal`.
+   */
+  readonly evidence: Evidence
+  /** From the question to the answer, in ms; in ticks of the kernel (1 to 10 ms), of which one may pass until the probe leaves. */
+  readonly rtt?: number
+  /** How often the peer was asked: by this question, or by the kernel where that was asking. */
+  readonly attempts: number
+  /** How long since the peer was last heard, in ms; NaN where there is no connection any more. */
+  readonly idleFor: number
+}
+
+/**
+ * Asks a peer whether it is there, now: in one round trip, below the application, without privileges and without a byte of payload.
+ *
+ * How: `TCP_KEEPIDLE` (tcp(7)) set to no more than the silence so far makes the kernel send a keepalive probe at its next tick, and
+ * any segment of the peer shows in `tcp_info`. Then the option goes back.
+ *
+ * It never harms: a connection that would have lived without the question lives with it, and none ends sooner. Where
+ * the kernel is asking already (probing, retransmitting, probing a closed window) it only watches. The kernel counts unanswered probes,
+ * ours too. So of a peer that stays silent `count` (or `userTimeout`) stays raised by just as much, until it is
+ * heard or the connection ends when it would have; {@link inspect} shows what goes back as `pending`. {@link tune} meanwhile
+ * changes what that is.
+ *
+ * Questions to one connection are joined. Those to many are paced, since a burst of probes would be dropped on the way.
+ *
+ * A borrowed socket gets its options back before this resolves, which for a silent peer may take until the connection ends;
+ * `signal` cuts that short.
+ *
+ * @throws (rejects) {@link InvalidTypeError}, {@link OutOfRangeError} for bad arguments; {@link DeadpeerError} `ERR_NOT_TCP`,
+ * `ERR_SOCKET_CLOSED` for one that is not connected yet, `ERR_UNSUPPORTED_PLATFORM`, or the errno where a sandbox forbids it.
+ * Nothing has changed then. A connection that is closed is no error.
+ * @example
+ * ```ts
+ * const { alive, evidence } = await probe(socket)
+ * if (alive === false) socket.destroy(new Error(`peer is gone: ${evidence}`))
+ * ```
+ */
+export async function probe(target: Target, options: ProbeOptions = {}): Promise<ProbeResult> {
+  const [result] = await probeAll([target], options)
+  return result!
+}
+
+/**
+ * Asks many peers at once; results in order. See {@link probe}. Four thousand take 100 ms if they answer.
+ *
+ * @throws (rejects) as {@link probe} does; for what is no connection before anything is sent, and for what the kernel refuses when all
+ * others have been asked.
+ * @example
+ * ```ts
+ * const results = await probeAll(pool, { attempts: 1 })
+ * const gone = pool.filter((_, i) => results[i]!.alive === false)
+ * ```
+ */
+export async function probeAll(
+  targets: Iterable<Target>,
+  options: ProbeOptions = {},
+): Promise<ProbeResult[]> {
+  const wish = checkOptions(options)
+  const list = targetsOf(targets)
+  const core = nativeCore()
+  if (!core) {
+    throw new DeadpeerError('ERR_UNSUPPORTED_PLATFORM', `A probe needs the native core: ${missingReason()}.`)
+  }
+  const settled = await Promise.allSettled(ask(core, list, wish))
+  const results: ProbeResult[] = []
+  for (const each of settled) {
+    if (each.status === 'rejected') throw each.reason
+    results.push(each.value)
+  }
+  return results
+}
+
+function checkOptions(options: ProbeOptions): Wish {
+  if (typeof options !== 'object' || options === null) {
+    throw new InvalidTypeError('options must be an object such as { attempts: 3 }.', { field: 'options' })
+  }
+  const { attempts = 3, timeout = 300, signal } = options
+  checkWhole(attempts, 100, 'attempts', 'a whole number')
+  checkWhole(timeout, 60_000, 'timeout', 'a whole number of ms')
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new InvalidTypeError('signal must be an AbortSignal.', { field: 'signal' })
+  }
+  return { attempts, timeout, ...(signal && { signal }) }
+}
+
+function checkWhole(value: unknown, max: number, field: string, what: string): void {
+  if (typeof value !== 'number') {
+    throw new InvalidTypeError(`${field} must be ${what}; it is ${value === null ? 'null' : typeof value}.`, {
+      field,
+    })
+  }
+  if (Number.isInteger(value) && value >= 1 && value <= max) return
+  throw new OutOfRangeError(`${field} is ${value}; it must be ${what} from 1 to ${max}.`, { field })
+}

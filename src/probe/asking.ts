@@ -1,0 +1,272 @@
+import type { NativeCore } from '../kernel/binding.js'
+import { examine, type KeepaliveWrite, lookAt, writeKeepalive } from '../kernel/liveness.js'
+import { descriptorError, refusalError } from '../kernel/options.js'
+import type { ProbeResult } from '../probe.js'
+import type { BorrowedSocket } from '../socket/borrowed.js'
+import { adopt, liftedNow, sameKeepalive } from '../socket/lifted.js'
+import { giveBackTurns, takeTurns } from '../socket/pace.js'
+import type { Target } from '../socket/target.js'
+import { beforeExit } from './before-exit.js'
+import { type Asker, Question } from './question.js'
+import { descriptorNow, type Subject, subjectsOf } from './subject.js'
+
+/** What is asked of each connection. */
+export interface Wish {
+  readonly attempts: number
+  readonly timeout: number
+  readonly signal?: AbortSignal
+}
+
+/** Questions under way, by cookie, and those of them that wait for their turn to ask. */
+const open = new Map<bigint, Question>()
+let queue: Question[] = []
+
+/**
+ * Those whose probe has not been seen to leave. Their timers fire together where the machine is too busy for timers in time, and more than
+ * net.core.netdev_max_backlog (1,000) would not arrive: so no more at a time, however long it takes.
+ */
+const leaving = new Set<Question>()
+const MOST_LEAVING = 320
+
+/** Sockets in one native call, and how long one turn of the event loop may take, ms. */
+const SLICE = 64
+const BUDGET = 1
+
+/** How long to wait for turns where there are none, ms. */
+const PACE = 2
+
+/**
+ * Asks the peers of many connections; a promise each.
+ *
+ * @throws for what is no connection; then nothing is asked.
+ */
+export function ask(core: NativeCore, targets: readonly Target[], wish: Wish): Promise<ProbeResult>[] {
+  const subjects = subjectsOf(core, targets)
+  const asked: { question: Question; asker: Asker }[] = []
+  const answers = subjects.map((subject) => {
+    if (subject === undefined) {
+      return Promise.resolve<ProbeResult>({
+        alive: false,
+        evidence: 'closed',
+        attempts: 0,
+        idleFor: Number.NaN,
+      })
+    }
+    if (wish.signal?.aborted) {
+      const aborted = { alive: undefined, evidence: 'aborted', attempts: 0, idleFor: Number.NaN } as const
+      return Promise.resolve<ProbeResult>(aborted)
+    }
+    return new Promise<ProbeResult>((resolve, reject) => {
+      const asker: Asker = { attempts: wish.attempts, timeout: wish.timeout, resolve, reject }
+      asked.push({ question: join(core, subject, asker), asker })
+    })
+  })
+  if (asked.length > 0) wake(core)
+  if (wish.signal && asked.length > 0) abortWith(core, wish.signal, asked, answers)
+  return answers
+}
+
+function join(core: NativeCore, subject: Subject, asker: Asker): Question {
+  let question = open.get(subject.cookie)
+  if (!question) {
+    question = new Question(subject)
+    open.set(subject.cookie, question)
+    queue.push(question)
+    if (subject.borrowed) question.release = beforeExit(() => giveUp(core, question!))
+  } else if (question.phase === 'settling') queue.push(question)
+  question.join(asker)
+  return question
+}
+
+/** All back at once, whatever that may do: this process is about to end. */
+function giveUp(core: NativeCore, question: Question): void {
+  question.surrender()
+  step(core, [question], examineAll)
+}
+
+function abortWith(
+  core: NativeCore,
+  signal: AbortSignal,
+  asked: readonly { question: Question; asker: Asker }[],
+  answers: readonly Promise<unknown>[],
+): void {
+  const abort = () => {
+    const surrendered = asked
+      .filter(({ question, asker }) => question.abort(asker))
+      .map(({ question }) => question)
+    for (const question of surrendered) question.surrender()
+    step(core, surrendered, examineAll)
+    wake(core)
+  }
+  signal.addEventListener('abort', abort, { once: true })
+  void Promise.allSettled(answers).then(() => signal.removeEventListener('abort', abort))
+}
+
+let timer: NodeJS.Timeout | undefined
+let isAwake = false
+
+/** As soon as the present turn of the event loop is over: those who ask in the same turn are served together. */
+function wake(core: NativeCore): void {
+  if (isAwake) return
+  isAwake = true
+  setImmediate(() => turn(core))
+}
+
+function turn(core: NativeCore): void {
+  isAwake = false
+  clearTimeout(timer)
+  const start = performance.now()
+  const due: Question[] = []
+  for (const question of open.values()) {
+    if (question.phase !== 'waiting' && question.due <= start) due.push(question)
+  }
+  let at = 0
+  let isPaced = false
+  do {
+    if (at < due.length) lookAgain(core, due.slice(at, at + SLICE))
+    at += SLICE
+    isPaced = !askNext(core)
+  } while ((at < due.length || !isPaced) && performance.now() - start < BUDGET)
+  sleep(core, isPaced)
+}
+
+/** One timer for all. It holds the process only while somebody waits for an answer. */
+function sleep(core: NativeCore, isPaced: boolean): void {
+  const now = performance.now()
+  let next = queue.length === 0 ? Number.POSITIVE_INFINITY : isPaced ? now + PACE : now
+  let isAwaited = queue.length > 0
+  for (const question of open.values()) {
+    isAwaited ||= question.isAwaited
+    if (question.phase !== 'waiting') next = Math.min(next, question.due)
+  }
+  if (next <= now) wake(core)
+  else if (next < Number.POSITIVE_INFINITY) {
+    timer = setTimeout(() => turn(core), next - now)
+    if (!isAwaited) timer.unref()
+  }
+}
+
+/** Those whose turn it is to ask, as many as may. Returns whether there may be more. */
+function askNext(core: NativeCore): boolean {
+  if (queue.length === 0) return false
+  const turns = takeTurns(Math.min(SLICE, queue.length, MOST_LEAVING - leaving.size))
+  const next = queue.slice(0, turns)
+  queue = queue.slice(turns)
+  step(core, next, examineAll)
+  giveBackTurns(turns - next.filter(({ phase }) => phase === 'asked').length)
+  return turns > 0 && queue.length > 0
+}
+
+function lookAgain(core: NativeCore, questions: readonly Question[]): void {
+  const asked = questions.filter(({ phase }) => phase === 'asked')
+  const others = questions.filter(({ phase }) => phase !== 'asked')
+  step(core, asked, examineAll)
+  step(core, others, glanceAtAll)
+}
+
+type Step = (core: NativeCore, questions: readonly Question[]) => void
+
+/** Does something with the descriptors of connections; those of other processes are borrowed for it, one by one. */
+function step(core: NativeCore, questions: readonly Question[], run: Step): void {
+  const own = questions.filter(({ subject }) => !subject.borrowed)
+  for (const question of own) question.fd = descriptorNow(question.subject)
+  if (own.length > 0) run(core, own)
+  for (const question of questions) {
+    if (question.subject.borrowed) withBorrowed(core, question, question.subject.borrowed, run)
+    if (question.phase === 'asked') leaving.add(question)
+    else leaving.delete(question)
+    if (question.phase !== 'over') continue
+    open.delete(question.cookie)
+    question.release?.()
+  }
+}
+
+function withBorrowed(core: NativeCore, question: Question, borrowed: BorrowedSocket, run: Step): void {
+  try {
+    borrowed.use((fd) => {
+      question.fd = fd
+      run(core, [question])
+    })
+  } catch (error) {
+    if (isClosed(error as Error)) question.gone()
+    else question.fail(error as Error)
+  }
+}
+
+function glanceAtAll(core: NativeCore, questions: readonly Question[]): void {
+  const looks = lookAt(core, questions)
+  const now = performance.now()
+  const closer: Question[] = []
+  for (const [i, look] of looks.entries()) {
+    const question = questions[i]!
+    if (typeof look === 'number') {
+      unseen(question, look)
+      continue
+    }
+    const next = question.glance(look, now)
+    if (next === 'examine') closer.push(question)
+    else if (next === 'ask') queue.push(question)
+  }
+  if (closer.length > 0) examineAll(core, closer)
+}
+
+interface Change extends KeepaliveWrite {
+  readonly socket: Question
+}
+
+function examineAll(core: NativeCore, questions: readonly Question[]): void {
+  const seen = examine(core, questions)
+  const now = performance.now()
+  const asks: Change[] = []
+  const stops: Change[] = []
+  for (const [i, found] of seen.entries()) {
+    const question = questions[i]!
+    if (typeof found === 'number') {
+      unseen(question, found)
+      continue
+    }
+    const { look, options } = found
+    if (question.lifted) adopt(question.lifted, options)
+    const isTurn = question.phase === 'waiting'
+    question.see(core, look, options, now)
+    if (!question.lifted) continue
+    const wanted = liftedNow(question.lifted, look)
+    const change = { socket: question, before: options, wanted }
+    if (isTurn && question.phase === 'asked') asks.push(change)
+    else if (sameKeepalive(wanted, options)) question.written(wanted)
+    else stops.push(change)
+  }
+  write(core, asks, true)
+  write(core, stops, false)
+}
+
+function write(core: NativeCore, changes: readonly Change[], asks: boolean): void {
+  if (changes.length === 0) return
+  const results = writeKeepalive(core, changes, asks)
+  for (const [i, { socket, wanted }] of changes.entries()) {
+    const result = results[i]!
+    if (result === 0) socket.written(wanted)
+    else refused(socket, refusalError(result, socket.fd), asks)
+  }
+}
+
+function refused(question: Question, error: Error, asks: boolean): void {
+  if (isClosed(error)) question.gone()
+  else if (asks) question.refused(error)
+  else {
+    // It was taken when it was first written: only a sandbox since, or another thread, refuses.
+    process.emitWarning(error)
+    question.fail(error)
+  }
+}
+
+function unseen(question: Question, errno: number): void {
+  const error = descriptorError(errno, question.fd)
+  if (isClosed(error)) question.gone()
+  else question.fail(error)
+}
+
+/** ESTALE is the native core's word for a number that is another socket's by now. */
+function isClosed(error: Error): boolean {
+  return 'code' in error && (error.code === 'ERR_SOCKET_CLOSED' || error.code === 'ESTALE')
+}

@@ -1,0 +1,441 @@
+import {
+  type Asks,
+  answerTo,
+  isImminent,
+  isOpen,
+  LEAST_GAP,
+  RECENT,
+  silenceOf,
+  silenceTo,
+  timesAsked,
+  whoAsks,
+} from '../detect/answer.js'
+import { InvalidTypeError } from '../errors.js'
+import type { NativeCore } from '../kernel/binding.js'
+import type { Keepalive, Look, SocketName } from '../kernel/liveness.js'
+import { TcpState } from '../kernel/tcp-info.js'
+import type { ProbeResult } from '../probe.js'
+import { type OwnClock, SECONDS_MAX, wholeSeconds } from '../socket/guard.js'
+import { noteHeard } from '../socket/heard.js'
+import {
+  forgetLifted,
+  isUnderWay,
+  keepLifted,
+  type Lifted,
+  liftedBy,
+  liftedNow,
+  sameKeepalive,
+} from '../socket/lifted.js'
+import type { Subject } from './subject.js'
+
+/** Somebody who waits for the answer. Times in ms, on performance.now(). */
+export interface Asker {
+  readonly attempts: number
+  readonly timeout: number
+  /** When all attempts have had their time, once it has begun. */
+  deadline?: number
+  resolve(result: ProbeResult): void
+  reject(error: Error): void
+}
+
+/**
+ * - `waiting`: for its turn.
+ * - `asked`: the kernel will send the probe at its next tick.
+ * - `listening`: the probe has left.
+ * - `watching`: the kernel asks by itself.
+ * - `settling`: nobody waits; what the unanswered probes need stays lifted until the peer is heard, or the connection ends.
+ * - `over`
+ */
+type Phase = 'waiting' | 'asked' | 'listening' | 'watching' | 'settling' | 'over'
+
+/** Between looks, ms: a tick until the probe has left, twice as long each time then. */
+const FIRST_LOOK = 5
+const LONGEST_LOOK = 64
+const LONGEST_SETTLING_LOOK = 1_000
+/** A raised userTimeout holds for data as well, and goes back when there is some. */
+const LONGEST_USER_TIMEOUT_LOOK = 200
+
+/** A timer that has not fired after so long, in ms, will not: a busy socket's is 50 ms late. */
+const MUST_HAVE_LEFT = 250
+
+/** What is heard after the question differs from the silence before it, of a second at least, by more than this, in ms. */
+const LEAST_DIFFERENCE = 500
+
+/** A tick or two, in ms: what two readings of the kernel's clocks may differ by. */
+const CLOCK_DIFFERENCE = 20
+
+/** One connection that is asked, whoever wants to know: questions to one connection are joined. */
+export class Question implements SocketName {
+  phase: Phase = 'waiting'
+  /** The descriptor, for as long as a step takes. */
+  fd = -1
+  /** When to look next, on performance.now(). */
+  due = 0
+  readonly askers = new Set<Asker>()
+  /** Of a borrowed socket: what is known already, and told when the options are back. */
+  readonly withheld = new Map<Asker, ProbeResult>()
+  lifted: Lifted | undefined
+  /** Undoes what was prepared for the end of the process. */
+  release?: () => void
+
+  #asks: Asks = 'us'
+  #attempts = 0
+  #askedAt = Number.NEGATIVE_INFINITY
+  #wait = FIRST_LOOK
+  /** How often the kernel has asked, and when that was last more than before. */
+  #count = 0
+  #countedAt = 0
+  /** On the kernel's clock. */
+  #heardAt: number | undefined
+  #askedAtTick = 0
+  #probesBefore = 0
+  /** Attempts that the kernel did not send. */
+  #notSent = 0
+  #isEnding = false
+
+  readonly cookie: bigint
+
+  constructor(readonly subject: Subject) {
+    this.cookie = subject.cookie
+    this.lifted = liftedBy(subject.cookie)
+  }
+
+  get isAwaited(): boolean {
+    return this.askers.size > 0 || this.withheld.size > 0
+  }
+
+  join(asker: Asker): void {
+    this.askers.add(asker)
+    if (this.phase !== 'settling') return
+    this.phase = 'waiting'
+    this.#attempts = 0
+    this.#notSent = 0
+    this.#isEnding = false
+  }
+
+  /** When it may ask next: attempts have to be apart. */
+  get mayAskAt(): number {
+    return this.#askedAt + LEAST_GAP
+  }
+
+  /**
+   * A look without the options. Returns whether they have to be looked at as well, as something is to be written, or it
+   * is this question's turn to ask.
+   */
+  glance(look: Look, now: number): 'examine' | 'ask' | undefined {
+    if (!isOpen(look.state) || this.#isHeard(look)) return 'examine'
+    if (this.lifted && !sameKeepalive(this.lifted.written, liftedNow(this.lifted, look))) return 'examine'
+    if (this.phase === 'listening' && isUnderWay(look)) this.#watch(whoAsks(look, NO_KEEPALIVE, 0), look, now)
+    if (this.phase === 'watching') this.#judgeWatched(look, now)
+    else if (this.phase === 'listening') this.#judgeListening(look, now)
+    if (!this.isAwaited && this.phase !== 'settling') this.#settle()
+    const nextAttempt = this.phase === 'listening' ? this.#nextAttempt() : Number.POSITIVE_INFINITY
+    if (now >= nextAttempt) {
+      this.phase = 'waiting'
+      return 'ask'
+    }
+    this.#lookAgain(now, nextAttempt)
+    if (this.phase === 'settling' && !this.lifted && now >= this.mayAskAt) this.phase = 'over'
+    return undefined
+  }
+
+  /** A look with the options; `options` are the connection's own. What has to be written then is `lifted`'s to say. */
+  see(core: NativeCore, look: Look, options: Keepalive, now: number): void {
+    if (look.state === TcpState.LISTEN) this.fail(listening(this.fd))
+    else if (!isOpen(look.state)) this.#tellAll(closed(this.#attempts, look))
+    else if (this.#isHeard(look)) this.#answered(look)
+    else if (silenceOf(look) < RECENT) {
+      this.#tellAll({ alive: true, evidence: 'recent', attempts: 0, idleFor: silenceOf(look) })
+    } else {
+      this.#heardAt ??= look.heardAt
+      for (const asker of this.askers) asker.deadline ??= now + allAttempts(asker, look)
+      if (this.phase === 'waiting') this.#decide(core, look, options, now)
+      else if (this.phase === 'asked') this.#hasItLeft(look, now)
+      this.#lookAgain(now)
+    }
+    if (isOpen(look.state)) noteHeard(this.subject.handle, look.heardAt)
+  }
+
+  /** The connection is gone, or was never one. */
+  gone(): void {
+    this.#drop()
+    this.#tellAll(closed(this.#attempts))
+  }
+
+  fail(error: Error): void {
+    this.#drop()
+    for (const asker of [...this.askers, ...this.withheld.keys()]) asker.reject(error)
+    this.askers.clear()
+    this.withheld.clear()
+    this.phase = 'over'
+  }
+
+  /** The kernel refused what the question needs, and has what it had. */
+  refused(error: Error): void {
+    if (this.lifted?.asking) {
+      this.lifted.asking = false
+      this.lifted.unanswered--
+    }
+    if (this.lifted && this.lifted.unanswered > 0) {
+      for (const asker of this.askers) asker.reject(error)
+      this.askers.clear()
+      this.#settle()
+    } else this.fail(error)
+  }
+
+  /** Written, and the socket has it. */
+  written(options: Keepalive): void {
+    if (!this.lifted) return
+    this.lifted.written = options
+    if (this.lifted.asking || !sameKeepalive(options, this.lifted.own)) return
+    this.#drop()
+    this.#tellWithheld()
+    if (this.#isEnding && !this.isAwaited) this.phase = 'over'
+  }
+
+  /** Told that it was aborted. Returns whether the options are to go back at once. */
+  abort(asker: Asker): boolean {
+    const known = this.withheld.get(asker)
+    if (!this.askers.delete(asker) && !known) return false
+    this.withheld.delete(asker)
+    const idleFor = Number.NaN
+    asker.resolve(known ?? { alive: undefined, evidence: 'aborted', attempts: this.#attempts, idleFor })
+    return this.subject.borrowed !== undefined && !this.isAwaited
+  }
+
+  /** All options back, whatever it may do to the connection: whoever owns it is left with its own. */
+  surrender(): void {
+    this.#release()
+    this.#settle()
+  }
+
+  #decide(core: NativeCore, look: Look, options: Keepalive, now: number): void {
+    const own = this.lifted?.own ?? options
+    // Unanswered before the connection's own clock was due: somebody else's question.
+    const others = own.enable && silenceOf(look) < own.initialDelay ? look.probes : 0
+    const asks = whoAsks(look, own, this.lifted?.unanswered ?? others)
+    if (this.askers.size === 0) this.#settle()
+    else if (asks !== 'us') this.#watch(asks, look, now)
+    else {
+      const clock = this.lifted?.clock ?? this.#clockOf(core, look, own)
+      if (isImminent(look, own, clock)) this.#awaitKernel(look, clock, now)
+      else {
+        this.lifted ??= {
+          cookie: this.cookie,
+          own,
+          written: options,
+          clock,
+          unanswered: others,
+          asking: false,
+        }
+        this.#ask(this.lifted, look, now)
+      }
+    }
+  }
+
+  #ask(lifted: Lifted, look: Look, now: number): void {
+    keepLifted(lifted)
+    lifted.asking = true
+    lifted.unanswered++
+    this.phase = 'asked'
+    this.#asks = 'us'
+    this.#attempts++
+    this.#askedAt = now
+    this.#askedAtTick = look.seenAt
+    this.#probesBefore = look.probes
+    this.#wait = FIRST_LOOK
+  }
+
+  #awaitKernel(look: Look, clock: OwnClock, now: number): void {
+    this.#watch('keepalive', look, now)
+    // As late as the kernel's timer may be.
+    const asked = now + (clock.due - silenceOf(look)) * 1.15 + 100
+    for (const asker of this.askers) {
+      asker.deadline = Math.max(asker.deadline!, asked + timeoutOf(asker, look))
+    }
+  }
+
+  /** When the kernel would ask next. Where its timer need not stand at initialDelay it is asked. */
+  #clockOf(core: NativeCore, look: Look, own: Keepalive): OwnClock {
+    const { initialDelay, interval } = own
+    const silence = silenceOf(look)
+    if (!own.enable || (silence < initialDelay && interval <= initialDelay))
+      return { due: initialDelay, initialDelay }
+    const dueIn = core.readKeepaliveTimer(this.fd, this.cookie)
+    // Not told: no later than that.
+    const wait = dueIn >= 0 ? dueIn - CLOCK_DIFFERENCE : Math.max(initialDelay, interval)
+    const due = Math.min(SECONDS_MAX, wholeSeconds(silence + wait))
+    return { due, initialDelay: due }
+  }
+
+  /** Once it has, the kernel's clock goes back to what it was; before, that would take the question back. */
+  #hasItLeft(look: Look, now: number): void {
+    const lifted = this.lifted!
+    const hasLeft = look.probes > this.#probesBefore
+    if (hasLeft) {
+      lifted.asking = false
+      this.phase = 'listening'
+      if (this.askers.size === 0) this.#settle()
+    } else if (isUnderWay(look) || now - this.#askedAt > MUST_HAVE_LEFT) {
+      lifted.asking = false
+      lifted.unanswered--
+      this.#attempts--
+      this.#notSent++
+      if (isUnderWay(look)) this.#watch(whoAsks(look, NO_KEEPALIVE, 0), look, now)
+      else this.phase = 'listening'
+    } else this.#wait = FIRST_LOOK
+  }
+
+  #watch(asks: Asks, look: Look, now: number): void {
+    this.phase = 'watching'
+    this.#asks = asks
+    this.#count = timesAsked(look, asks)
+    this.#countedAt = now
+    this.#wait = FIRST_LOOK
+  }
+
+  #judgeListening(look: Look, now: number): void {
+    for (const asker of this.askers) {
+      const isOver = now >= this.#askedAt + timeoutOf(asker, look)
+      if (isOver && (this.#attempts >= asker.attempts || this.#notSent > asker.attempts)) {
+        this.#silent(asker, look, this.#attempts)
+      }
+    }
+  }
+
+  #judgeWatched(look: Look, now: number): void {
+    const count = timesAsked(look, this.#asks)
+    if (count > this.#count) this.#countedAt = now
+    this.#count = count
+    for (const asker of this.askers) {
+      const hasWaited = now >= this.#countedAt + timeoutOf(asker, look)
+      if ((count >= asker.attempts && hasWaited) || now >= asker.deadline!) this.#silent(asker, look, count)
+    }
+  }
+
+  #silent(asker: Asker, look: Look, attempts: number): void {
+    const alive = attempts >= asker.attempts ? false : undefined
+    this.#tell(asker, { alive, evidence: silenceTo(this.#asks), attempts, idleFor: silenceOf(look) })
+  }
+
+  #answered(look: Look): void {
+    const result: ProbeResult = {
+      alive: true,
+      evidence: answerTo(this.#asks),
+      // With more than one attempt it is not known which was answered.
+      ...(this.#attempts === 1 &&
+        this.#asks === 'us' && { rtt: Math.max(0, look.heardAt - this.#askedAtTick) }),
+      attempts: Math.max(this.#attempts, this.#count),
+      idleFor: silenceOf(look),
+    }
+    for (const asker of this.withheld.keys()) this.askers.add(asker)
+    this.withheld.clear()
+    this.#tellAll(result)
+  }
+
+  #isHeard(look: Look): boolean {
+    return this.#heardAt !== undefined && look.heardAt - this.#heardAt > LEAST_DIFFERENCE
+  }
+
+  #tell(asker: Asker, result: ProbeResult): void {
+    this.askers.delete(asker)
+    if (this.subject.borrowed && this.lifted) this.withheld.set(asker, result)
+    else asker.resolve(result)
+  }
+
+  /** The last word: nothing is left to do but to put options back. */
+  #tellAll(result: ProbeResult): void {
+    for (const asker of this.askers) this.#tell(asker, result)
+    this.#release()
+    this.#settle()
+    this.#isEnding = true
+    if (this.lifted) return
+    this.#tellWithheld()
+    this.phase = 'over'
+  }
+
+  #tellWithheld(): void {
+    for (const [asker, result] of this.withheld) asker.resolve(result)
+    this.withheld.clear()
+  }
+
+  /** All options are to go back at the next opportunity. */
+  #release(): void {
+    if (!this.lifted) return
+    this.lifted.asking = false
+    this.lifted.unanswered = 0
+  }
+
+  #drop(): void {
+    if (this.lifted) forgetLifted(this.lifted)
+    this.lifted = undefined
+  }
+
+  #settle(): void {
+    this.phase = 'settling'
+    this.#wait = FIRST_LOOK
+  }
+
+  #nextAttempt(): number {
+    let longest = LEAST_GAP
+    let isWanted = false
+    for (const asker of this.askers) {
+      if (asker.attempts <= this.#attempts) continue
+      isWanted = true
+      longest = Math.max(longest, asker.timeout)
+    }
+    return isWanted ? this.#askedAt + longest : Number.POSITIVE_INFINITY
+  }
+
+  #lookAgain(now: number, nextAttempt = Number.POSITIVE_INFINITY): void {
+    let due = Math.min(now + this.#wait, nextAttempt)
+    for (const asker of this.askers) {
+      const over = this.#askedAt + asker.timeout
+      if (over > now) due = Math.min(due, over)
+    }
+    this.due = due
+    const isUserTimeoutRaised = this.lifted && this.lifted.written.userTimeout !== this.lifted.own.userTimeout
+    const longest =
+      this.phase !== 'settling'
+        ? LONGEST_LOOK
+        : isUserTimeoutRaised
+          ? LONGEST_USER_TIMEOUT_LOOK
+          : LONGEST_SETTLING_LOOK
+    this.#wait = Math.min(longest, this.#wait * 2)
+  }
+}
+
+/** Where keepalive does not matter for who asks: something is under way. */
+const NO_KEEPALIVE: Keepalive = {
+  enable: false,
+  initialDelay: 0,
+  interval: 0,
+  count: 0,
+  userTimeout: undefined,
+}
+
+/** For one attempt, and not under the time that the connection itself gives an answer. */
+function timeoutOf(asker: Asker, look: Look): number {
+  return Math.max(asker.timeout, look.rto)
+}
+
+function allAttempts(asker: Asker, look: Look): number {
+  const timeout = timeoutOf(asker, look)
+  return (asker.attempts - 1) * Math.max(LEAST_GAP, timeout) + timeout
+}
+
+function closed(attempts: number, look?: Look): ProbeResult {
+  return {
+    // Where only one side has closed, the peer may be there.
+    alive: look && look.state !== TcpState.CLOSE ? undefined : false,
+    evidence: 'closed',
+    attempts,
+    idleFor: look ? silenceOf(look) : Number.NaN,
+  }
+}
+
+function listening(fd: number): InvalidTypeError {
+  return new InvalidTypeError(`Descriptor ${fd} is listening: there is no peer to be asked.`, {
+    field: 'target',
+  })
+}
