@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "core/descriptor.h"
-#include "core/tune.h"
+#include "core/clock.h"
 
 namespace deadpeer {
 
