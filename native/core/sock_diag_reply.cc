@@ -163,6 +163,28 @@ void parse_dump(const uint8_t* bytes, size_t length, const DumpIdentity& identit
   }
 }
 
+bool RecordReader::next(inet_diag_msg* socket) {
+  constexpr size_t kHead = sizeof(*socket) + sizeof(uint32_t);
+  if (records_.size() - at_ < kHead) return false;
+  const uint8_t* record = records_.data() + at_;
+  uint32_t info_length;
+  memcpy(socket, record, sizeof(*socket));
+  memcpy(&info_length, record + sizeof(*socket), sizeof(info_length));
+  at_ += kHead + aligned(info_length);
+  return true;
+}
+
+bool are_same_sockets(const ByteBuffer& a, size_t a_start, const ByteBuffer& b, size_t b_start) {
+  RecordReader left(a, a_start);
+  RecordReader right(b, b_start);
+  inet_diag_msg x;
+  inet_diag_msg y;
+  while (left.next(&x)) {
+    if (!right.next(&y) || !is_same(x, y)) return false;
+  }
+  return !right.next(&y);
+}
+
 LookupAnswer parse_lookup(const uint8_t* bytes, size_t length, uint32_t port, uint32_t sequence,
                           size_t count) {
   nlmsghdr header;

@@ -61,6 +61,23 @@ struct DumpProgress {
 void parse_dump(const uint8_t* bytes, size_t length, const DumpIdentity& identity,
                 ByteBuffer* records, DumpProgress* progress);
 
+// Goes through records as parse_dump() wrote them.
+class RecordReader {
+ public:
+  explicit RecordReader(const ByteBuffer& records, size_t start = 0)
+      : records_(records), at_(start) {}
+
+  // False behind the last one.
+  bool next(inet_diag_msg* socket);
+
+ private:
+  const ByteBuffer& records_;
+  size_t at_;
+};
+
+// Whether two lists of records, each from an offset on, have the same sockets in the same order.
+bool are_same_sockets(const ByteBuffer& a, size_t a_start, const ByteBuffer& b, size_t b_start);
+
 // Whether a datagram answers a lookup of several sockets, the first of which has `sequence`.
 enum class LookupAnswer { kOther, kThere, kGone };
 LookupAnswer parse_lookup(const uint8_t* bytes, size_t length, uint32_t port, uint32_t sequence,

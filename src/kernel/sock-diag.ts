@@ -216,8 +216,8 @@ export class SocketList implements Iterable<SocketRecord> {
   /** How many there are. */
   readonly length: number
   /**
-   * Whether some may be missing: sockets went just where the kernel had paused, or it said that its tables had changed
-   * (`NLM_F_DUMP_INTR`), or part of its answer was lost, at each of four attempts.
+   * Whether some may be missing: sockets went just where the kernel had paused, or listeners came or went meanwhile, or the kernel said that
+   * its tables had changed (`NLM_F_DUMP_INTR`), or part of its answer was lost, at each of four attempts.
    */
   readonly interrupted: boolean
   readonly #view: DataView
