@@ -72,11 +72,6 @@ bool append_record(const Span& message, const Span& info, ByteBuffer* records) {
   return true;
 }
 
-bool is_same(const inet_diag_msg& a, const inet_diag_msg& b) {
-  return std::equal(std::begin(a.id.idiag_cookie), std::end(a.id.idiag_cookie),
-                    std::begin(b.id.idiag_cookie));
-}
-
 // One datagram.
 struct Context {
   uint32_t states;
@@ -102,8 +97,9 @@ void parse_socket(const Span& payload, Context* context) {
   }
   context->repeating =
       context->repeating &&
-      std::any_of(context->before.begin(), context->before.end(),
-                  [&](const inet_diag_msg& other) { return is_same(message, other); });
+      std::any_of(context->before.begin(), context->before.end(), [&](const inet_diag_msg& other) {
+        return cookie_of(message) == cookie_of(other);
+      });
   if (context->repeating) return;
   Span info = {nullptr, 0};
   if (!find_info(payload.from(aligned(sizeof(message))), &info)) progress->interrupted = true;
@@ -163,6 +159,10 @@ void parse_dump(const uint8_t* bytes, size_t length, const DumpIdentity& identit
   }
 }
 
+uint64_t cookie_of(const inet_diag_msg& socket) {
+  return socket.id.idiag_cookie[0] | uint64_t{socket.id.idiag_cookie[1]} << 32;
+}
+
 bool RecordReader::next(inet_diag_msg* socket) {
   constexpr size_t kHead = sizeof(*socket) + sizeof(uint32_t);
   if (records_.size() - at_ < kHead) return false;
@@ -180,7 +180,7 @@ bool are_same_sockets(const ByteBuffer& a, size_t a_start, const ByteBuffer& b, 
   inet_diag_msg x;
   inet_diag_msg y;
   while (left.next(&x)) {
-    if (!right.next(&y) || !is_same(x, y)) return false;
+    if (!right.next(&y) || cookie_of(x) != cookie_of(y)) return false;
   }
   return !right.next(&y);
 }

@@ -61,6 +61,8 @@ struct DumpProgress {
 void parse_dump(const uint8_t* bytes, size_t length, const DumpIdentity& identity,
                 ByteBuffer* records, DumpProgress* progress);
 
+uint64_t cookie_of(const inet_diag_msg& socket);
+
 // Goes through records as parse_dump() wrote them.
 class RecordReader {
  public:

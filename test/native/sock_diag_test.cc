@@ -20,7 +20,7 @@ namespace deadpeer {
 namespace {
 
 constexpr uint32_t kStates = 0xf7e;
-constexpr uint32_t kListening = 1 << 10;
+constexpr uint32_t kListening = 1 << kListen;
 
 // Answers each request with the next of its scripts, a list of datagrams and errors.
 class FakeSource : public DumpSource {
@@ -62,8 +62,6 @@ class FakeSource : public DumpSource {
     looked_back++;
     return there;
   }
-
-  static constexpr uint8_t kListen = 10;
 
   size_t opened = 0;
   size_t looked_back = 0;
@@ -204,7 +202,7 @@ template <int first, int count>
 void fill_with_listeners(Datagram* datagram) {
   const uint32_t next_cookie = Datagram::next_cookie;
   Datagram::next_cookie = first;
-  for (int i = 0; i < count; i++) datagram->socket(FakeSource::kListen);
+  for (int i = 0; i < count; i++) datagram->socket(kListen);
   Datagram::next_cookie = next_cookie;
 }
 
