@@ -9,6 +9,7 @@
             "native/core/filter.cc",
             "native/core/options.cc",
             "native/core/sock_diag.cc",
+            "native/core/sock_diag_records.cc",
             "native/core/sock_diag_reply.cc",
             "native/core/sock_diag_request.cc",
             "native/core/sock_destroy.cc",

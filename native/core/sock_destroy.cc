@@ -13,7 +13,7 @@
 
 #include "core/descriptor.h"
 #include "core/sock_diag.h"
-#include "core/sock_diag_reply.h"
+#include "core/sock_diag_records.h"
 
 #ifndef SOCK_DESTROY
 #define SOCK_DESTROY 21  // Linux 4.5

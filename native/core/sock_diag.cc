@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "core/descriptor.h"
+#include "core/sock_diag_records.h"
 #include "core/sock_diag_reply.h"
 #include "core/tune.h"
 
@@ -34,6 +35,14 @@ constexpr uint32_t kListening = 1 << 10;
 // The kernel ends a datagram where the next record does not fit. It has room for a page at least
 // (NLMSG_GOODSIZE), and a record takes less than half of one: what is shorter was not full.
 constexpr size_t kNeverFull = 2048;
+
+// The states that sockets have which are no listeners, but for CLOSE, which is not listed.
+constexpr uint32_t kConnections = 0xb7e;
+
+bool leaves_some_out(const SocketQuery& query) {
+  return !query.ipv4 || !query.ipv6 || !query.local.any() || !query.remote.any() ||
+         (query.states & kConnections) != kConnections;
+}
 
 class NetlinkSocket {
  public:
@@ -150,20 +159,37 @@ class Dumper {
  private:
   DumpOutcome dump_once() {
     was_full_ = false;
-    DumpOutcome outcome = request(query_, records_);
-    if (outcome.error != 0 || outcome.interrupted || !lists_listeners() || !was_full_) {
-      return outcome;
-    }
-    // Listeners that share a port are hundreds to a bucket, and looking one up finds any of them
-    // (SO_REUSEPORT). But they are few altogether: they are listed once more. Where all are as they
-    // were, none had gone while the kernel paused, so none was passed over.
+    DumpOutcome first = request(query_, records_);
+    if (first.error != 0 || first.interrupted || !was_full_) return first;
+    if (lists_listeners()) return compare_listeners(first);
+    return leaves_some_out(query_) ? add_passed_over(first) : first;
+  }
+
+  // Listeners that share a port are hundreds to a bucket, and looking one up finds any of them
+  // (SO_REUSEPORT). But they are few altogether: they are listed once more. Where all are as they
+  // were, none had gone while the kernel paused, so none was passed over.
+  DumpOutcome compare_listeners(DumpOutcome first) {
     SocketQuery query = query_;
     query.with_info = false;
     ByteBuffer again;
     const DumpOutcome second = request(query, &again);
     if (second.error != 0) return second;
-    outcome.interrupted = second.interrupted || !are_same_sockets(*records_, start_, again, 0);
-    return outcome;
+    first.interrupted = second.interrupted || !are_same_sockets(*records_, start_, again);
+    return first;
+  }
+
+  // The kernel also counts the sockets that a filter leaves out, and nothing tells when one of them
+  // has gone. But it pauses elsewhere in the next list, or another goes: what was passed over in
+  // the one is in the other.
+  DumpOutcome add_passed_over(DumpOutcome first) {
+    ByteBuffer again;
+    const DumpOutcome second = request(query_, &again);
+    if (second.error != 0) return second;
+    if (int error = add_missing(again, records_, start_, &first.records)) {
+      return refused(error, DumpStep::kReply);
+    }
+    first.interrupted = second.interrupted;
+    return first;
   }
 
   DumpOutcome request(const SocketQuery& query, ByteBuffer* records) {

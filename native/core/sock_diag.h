@@ -22,8 +22,8 @@ struct DumpOutcome {
 };
 
 // Lists the TCP sockets of the caller's network namespace, sock_diag(7), into `records`
-// (sock_diag_reply.h). Needs no privileges. Takes about a millisecond for a thousand sockets; looks
-// at `cancelled` every hundred or so.
+// (sock_diag_records.h). Needs no privileges. Takes about a millisecond for a thousand sockets;
+// looks at `cancelled` every hundred or so.
 DumpOutcome dump_sockets(const SocketQuery& query, const std::atomic<bool>& cancelled,
                          ByteBuffer* records);
 

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/sock_diag_records.h"
+
 namespace deadpeer {
 
 namespace {
@@ -78,9 +80,8 @@ struct Context {
   ByteBuffer* records;
   DumpProgress* progress;
   // The kernel goes on where it was by counting the sockets of a hash bucket. Where new ones have
-  // come in before, those at the end of the last datagram are counted again.
+  // come in before, those at the end of the last datagram are listed again.
   const RecentSockets before;
-  bool repeating = true;
 };
 
 void parse_socket(const Span& payload, Context* context) {
@@ -93,14 +94,14 @@ void parse_socket(const Span& payload, Context* context) {
   // The kernel looks at the state, lets go of the lock, and only then fills the message in:
   // meanwhile the socket may have left the states asked for, also for CLOSE, which is none of them.
   if (message.idiag_state >= 32 || (context->states & (1u << message.idiag_state)) == 0) {
+    // It was counted all the same.
+    progress->recent.add(message);
     return;
   }
-  context->repeating =
-      context->repeating &&
-      std::any_of(context->before.begin(), context->before.end(), [&](const inet_diag_msg& other) {
-        return cookie_of(message) == cookie_of(other);
-      });
-  if (context->repeating) return;
+  const bool repeated = std::any_of(
+      context->before.begin(), context->before.end(),
+      [&](const inet_diag_msg& other) { return cookie_of(message) == cookie_of(other); });
+  if (repeated) return;
   Span info = {nullptr, 0};
   if (!find_info(payload.from(aligned(sizeof(message))), &info)) progress->interrupted = true;
   if (append_record(payload, info, context->records)) {
@@ -157,32 +158,6 @@ void parse_dump(const uint8_t* bytes, size_t length, const DumpIdentity& identit
     }
     rest = rest.from(aligned(header.nlmsg_len));
   }
-}
-
-uint64_t cookie_of(const inet_diag_msg& socket) {
-  return socket.id.idiag_cookie[0] | uint64_t{socket.id.idiag_cookie[1]} << 32;
-}
-
-bool RecordReader::next(inet_diag_msg* socket) {
-  constexpr size_t kHead = sizeof(*socket) + sizeof(uint32_t);
-  if (records_.size() - at_ < kHead) return false;
-  const uint8_t* record = records_.data() + at_;
-  uint32_t info_length;
-  memcpy(socket, record, sizeof(*socket));
-  memcpy(&info_length, record + sizeof(*socket), sizeof(info_length));
-  at_ += kHead + aligned(info_length);
-  return true;
-}
-
-bool are_same_sockets(const ByteBuffer& a, size_t a_start, const ByteBuffer& b, size_t b_start) {
-  RecordReader left(a, a_start);
-  RecordReader right(b, b_start);
-  inet_diag_msg x;
-  inet_diag_msg y;
-  while (left.next(&x)) {
-    if (!right.next(&y) || cookie_of(x) != cookie_of(y)) return false;
-  }
-  return !right.next(&y);
 }
 
 LookupAnswer parse_lookup(const uint8_t* bytes, size_t length, uint32_t port, uint32_t sequence,

@@ -197,21 +197,21 @@ TEST(what_is_complete_in_one_datagram_is_not_looked_back_at) {
   CHECK_EQ(source.looked_back, 0);
 }
 
-// So many listeners that a datagram may have been full, with the same cookies each time.
-template <int first, int count>
-void fill_with_listeners(Datagram* datagram) {
+// So many that a datagram may have been full, with the same cookies each time.
+template <uint8_t state, int first, int count>
+void fill(Datagram* datagram) {
   const uint32_t next_cookie = Datagram::next_cookie;
   Datagram::next_cookie = first;
-  for (int i = 0; i < count; i++) datagram->socket(kListen);
+  for (int i = 0; i < count; i++) datagram->socket(state);
   Datagram::next_cookie = next_cookie;
 }
 
-const auto full = answers(fill_with_listeners<1000, 30>);
-const auto next_full = answers(fill_with_listeners<1030, 30>);
-const auto one_less = answers(fill_with_listeners<1031, 29>);
-const auto one_more = answers(fill_with_listeners<1030, 31>);
-const auto others = answers(fill_with_listeners<1100, 30>);
-const auto few = answers(fill_with_listeners<1000, 5>);
+const auto full = answers(fill<kListen, 1000, 30>);
+const auto next_full = answers(fill<kListen, 1030, 30>);
+const auto one_less = answers(fill<kListen, 1031, 29>);
+const auto one_more = answers(fill<kListen, 1030, 31>);
+const auto others = answers(fill<kListen, 1100, 30>);
+const auto few = answers(fill<kListen, 1000, 5>);
 
 TEST(listeners_that_filled_a_datagram_are_listed_twice_and_compared) {
   FakeSource source({{full, next_full, end}});
@@ -268,6 +268,38 @@ TEST(listeners_that_fill_no_datagram_are_listed_once) {
   FakeSource source({{few, end}});
   CHECK_EQ(dump(&source, kListening).records, 5);
   CHECK_EQ(source.opened, 1);
+}
+
+const auto most = answers(fill<kEstablished, 2000, 30>);
+const auto rest = answers(fill<kEstablished, 2031, 20>);
+const auto rest_without_gap = answers(fill<kEstablished, 2030, 21>);
+
+TEST(what_was_passed_over_in_a_list_with_a_filter_is_added_from_another) {
+  FakeSource source({{most, rest, end}, {most, rest_without_gap, end}});
+  const DumpOutcome outcome = dump(&source, 1 << kEstablished);
+  CHECK_EQ(outcome.error, 0);
+  CHECK(!outcome.interrupted);
+  CHECK_EQ(outcome.records, 51);
+  CHECK_EQ(source.opened, 2);
+  CHECK(source.with_info);
+}
+
+TEST(list_with_a_filter_that_fills_no_datagram_is_made_once) {
+  FakeSource source({{one_socket, end}});
+  CHECK_EQ(dump(&source, 1 << kEstablished).records, 1);
+  CHECK_EQ(source.opened, 1);
+}
+
+TEST(second_list_with_a_filter_may_fail_too) {
+  FakeSource interrupted({{most, end}, {most, interrupted_end}});
+  CHECK(dump(&interrupted, 1 << kEstablished).interrupted);
+  FakeSource broken({{most, end}, {fails_with(-ENOTCONN)}});
+  CHECK_EQ(dump(&broken, 1 << kEstablished).error, -ENOTCONN);
+}
+
+TEST(list_without_a_filter_is_made_once) {
+  FakeSource source({{most, rest, end}});
+  check_complete(&source, 1, 50);
 }
 
 TEST(listeners_come_first_and_are_none_of_the_attempts_at_the_others) {
