@@ -230,10 +230,12 @@ export class SocketList implements Iterable<SocketRecord> {
   }
 
   *[Symbol.iterator](): IterableIterator<SocketRecord> {
-    for (let start = 0; start < this.#view.byteLength; ) {
-      yield new SocketRecord(this.#view, start)
+    const { byteLength } = this.#view
+    for (let start = 0; start + offsets.info <= byteLength; ) {
       const infoLength = this.#view.getUint32(start + offsets.infoLength, littleEndian)
-      start += offsets.info + ((infoLength + 3) & ~3)
+      if (infoLength > byteLength - start - offsets.info) return
+      yield new SocketRecord(this.#view, start)
+      start += offsets.info + Math.ceil(infoLength / 4) * 4
     }
   }
 }
