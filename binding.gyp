@@ -11,6 +11,7 @@
             "native/core/liveness.cc",
             "native/core/options.cc",
             "native/core/sock_diag.cc",
+            "native/core/sock_diag_records.cc",
             "native/core/sock_diag_reply.cc",
             "native/core/sock_diag_request.cc",
             "native/core/sock_destroy.cc",

@@ -41,6 +41,7 @@ export class OutOfRangeError extends RangeError {
  * What {@link DeadpeerError.code} can be, beside the errno itself (`'EPERM'` where a sandbox forbids
  * the call, `'ESRCH'` for a process that is not there).
  *
+ * - `ERR_AMBIGUOUS_ADDRESS`: the socket is alive, but by its address the kernel finds others only.
  * - `ERR_MUST_WAIT`: a borrowed socket's peer must be heard first, or these values could end the connection.
  * - `ERR_NOT_TCP`: a socket of another kind, or no socket.
  * - `ERR_SOCKET_CLOSED`: the socket has no descriptor any more.
@@ -48,6 +49,7 @@ export class OutOfRangeError extends RangeError {
  * - `ERR_UNSUPPORTED_PLATFORM`: needs the native core, or Linux, and there is none here; or a part of the kernel that is not there.
  */
 export type DeadpeerErrorCode =
+  | 'ERR_AMBIGUOUS_ADDRESS'
   | 'ERR_MUST_WAIT'
   | 'ERR_NOT_TCP'
   | 'ERR_SOCKET_CLOSED'

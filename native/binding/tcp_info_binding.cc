@@ -45,8 +45,7 @@ Napi::Value sample_tcp_info(const Napi::CallbackInfo& info) {
     const uint32_t length = places[2 * i + 1];
     fields[i] = {place & 0xffff, 1u << ((place >> 16) & 0xf), (place >> 20) & 0xf, place >> 24,
                  length};
-    if (fields[i].offset + fields[i].width > length || length > kMostBytes)
-      return bad_call(info.Env());
+    if (!is_sound(fields[i]) || length > kMostBytes) return bad_call(info.Env());
     needed = std::max(needed, length);
   }
   unsigned char bytes[kMostBytes];

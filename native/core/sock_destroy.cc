@@ -8,9 +8,12 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/descriptor.h"
+#include "core/sock_diag.h"
+#include "core/sock_diag_records.h"
 
 #ifndef SOCK_DESTROY
 #define SOCK_DESTROY 21  // Linux 4.5
@@ -27,6 +30,14 @@ struct Request {
 
 // Any, as each request has a netlink socket of its own.
 constexpr uint32_t kSequence = 1;
+
+// TCP_LISTEN, as in tcp_info (include/net/tcp_states.h, not exported to user space).
+constexpr uint32_t kListening = 1 << 10;
+
+// Remote ports to try for each of the listeners that share a port. The kernel's choice among n is
+// as good as random: 20 n in vain is a chance of 1 in 10^8.
+constexpr size_t kTriesEach = 20;
+constexpr size_t kMostTries = 65535;
 
 // INET_DIAG_NOCOOKIE in both halves: the kernel would not compare.
 constexpr uint64_t kAnyCookie = ~uint64_t{0};
@@ -78,6 +89,48 @@ int receive_ack(int netlink) {
   return -EPROTO;
 }
 
+int destroy_once(int netlink, const SocketId& id) {
+  if (int error = send_request(netlink, make_request(id))) return error;
+  return receive_ack(netlink);
+}
+
+// How many listeners there are at this one's port. -ENOENT: it is none of them.
+int find_listener(const SocketId& id, size_t* listeners) {
+  SocketQuery query;
+  query.ipv4 = id.family == AF_INET;
+  query.ipv6 = id.family == AF_INET6;
+  query.states = kListening;
+  query.local.port = id.local_port;
+  ByteBuffer records;
+  const std::atomic<bool> cancelled = false;
+  const DumpOutcome outcome = dump_sockets(query, cancelled, &records);
+  if (outcome.error != 0) return outcome.error;
+  *listeners = outcome.records;
+  RecordReader reader(records);
+  for (inet_diag_msg socket; reader.next(&socket);) {
+    if (cookie_of(socket) == id.cookie) return 0;
+  }
+  return outcome.interrupted ? -EAGAIN : -ENOENT;
+}
+
+// The kernel looks a listener up as it would for a SYN from the remote end. Where several share an
+// address (SO_REUSEPORT), a hash of both ends chooses, and the cookie is compared with that one's
+// alone. So other remote ends lead to the others, and the cookie sees to it that none of them is
+// hit.
+int destroy_listener(int netlink, const SocketId& id) {
+  size_t listeners;
+  if (int error = find_listener(id, &listeners)) return error;
+  SocketId asked = id;
+  for (size_t port = 1; port <= std::min(kTriesEach * listeners, kMostTries); port++) {
+    asked.remote_port = static_cast<uint16_t>(port);
+    const int error = destroy_once(netlink, asked);
+    if (error != -ENOENT) return error;
+  }
+  // Perhaps it has been closed meanwhile.
+  if (int error = find_listener(id, &listeners)) return error;
+  return -ENOTUNIQ;
+}
+
 }  // namespace
 
 int find_ack(const void* bytes, size_t length, uint32_t sequence) {
@@ -105,8 +158,9 @@ int destroy_socket(const SocketId& id) {
   if (id.cookie == kAnyCookie) return -EINVAL;
   const Descriptor netlink(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   if (netlink.get() < 0) return -errno;
-  if (int error = send_request(netlink.get(), make_request(id))) return error;
-  return receive_ack(netlink.get());
+  const int error = destroy_once(netlink.get(), id);
+  const bool may_be_listener = id.remote_port == 0;
+  return error == -ENOENT && may_be_listener ? destroy_listener(netlink.get(), id) : error;
 }
 
 }  // namespace deadpeer

@@ -23,8 +23,10 @@ struct SocketId {
 // its addresses by now.
 //
 // Returns 0 or -errno. -EPERM: needs CAP_NET_ADMIN over the network namespace. -ENOENT: no such
-// socket any more. -EOPNOTSUPP: a kernel without CONFIG_INET_DIAG_DESTROY. -EINVAL: the cookie is
-// the one that stands for any.
+// socket any more. -ENOTUNIQ: a listener that is alive, but by its address the kernel finds others
+// only. -EAGAIN: the same, perhaps: listeners of its port come and go too fast to tell.
+// -EOPNOTSUPP: a kernel without CONFIG_INET_DIAG_DESTROY. -EINVAL: the cookie is the one that
+// stands for any.
 int destroy_socket(const SocketId& id);
 
 // Looks through what a netlink socket received for the acknowledgement of a request. Returns what

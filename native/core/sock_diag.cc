@@ -6,11 +6,11 @@
 #include <sys/time.h>
 
 #include <algorithm>
-#include <array>
 #include <optional>
 
 #include "core/clock.h"
 #include "core/descriptor.h"
+#include "core/sock_diag_records.h"
 #include "core/sock_diag_reply.h"
 
 namespace deadpeer {
@@ -29,8 +29,20 @@ constexpr double kPatienceMs = 10'000;
 // How long a cancellation may have to wait for then.
 constexpr timeval kWait = {0, 100'000};
 
-// As in tcp_info (include/net/tcp_states.h, not exported to user space).
-constexpr uint8_t kListen = 10;
+// TCP_LISTEN, as in tcp_info (include/net/tcp_states.h, not exported to user space).
+constexpr uint32_t kListening = 1 << 10;
+
+// The kernel ends a datagram where the next record does not fit. It has room for a page at least
+// (NLMSG_GOODSIZE), and a record takes less than half of one: what is shorter was not full.
+constexpr size_t kNeverFull = 2048;
+
+// The states that sockets have which are no listeners, but for CLOSE, which is not listed.
+constexpr uint32_t kConnections = 0xb7e;
+
+bool leaves_some_out(const SocketQuery& query) {
+  return !query.ipv4 || !query.ipv6 || !query.local.any() || !query.remote.any() ||
+         (query.states & kConnections) != kConnections;
+}
 
 class NetlinkSocket {
  public:
@@ -124,17 +136,21 @@ DumpOutcome refused(int error, DumpStep step) {
   return outcome;
 }
 
-// One query.
+// One of the kernel's tables: either listeners alone, or no listeners.
 class Dumper {
  public:
   Dumper(const SocketQuery& query, const std::atomic<bool>& cancelled, ByteBuffer* records,
          DumpSource* source)
-      : query_(query), cancelled_(cancelled), records_(records), source_(source) {}
+      : query_(query),
+        cancelled_(cancelled),
+        records_(records),
+        start_(records->size()),
+        source_(source) {}
 
   DumpOutcome dump() {
     for (int attempt = 1;; attempt++) {
       is_last_ = attempt == kAttempts;
-      records_->truncate(0);
+      records_->truncate(start_);
       const DumpOutcome outcome = dump_once();
       if (outcome.error != 0 || !outcome.interrupted || is_last_) return outcome;
     }
@@ -142,13 +158,50 @@ class Dumper {
 
  private:
   DumpOutcome dump_once() {
-    DumpIdentity identity = {++sequence_, 0, query_.states};
+    was_full_ = false;
+    DumpOutcome first = request(query_, records_);
+    if (first.error != 0 || first.interrupted || !was_full_) return first;
+    if (lists_listeners()) return compare_listeners(first);
+    return leaves_some_out(query_) ? add_passed_over(first) : first;
+  }
+
+  // Listeners that share a port are hundreds to a bucket, and looking one up finds any of them
+  // (SO_REUSEPORT). But they are few altogether: they are listed once more. Where all are as they
+  // were, none had gone while the kernel paused, so none was passed over.
+  DumpOutcome compare_listeners(DumpOutcome first) {
+    SocketQuery query = query_;
+    query.with_info = false;
+    ByteBuffer again;
+    const DumpOutcome second = request(query, &again);
+    if (second.error != 0) return second;
+    first.interrupted = second.interrupted || !are_same_sockets(*records_, start_, again);
+    return first;
+  }
+
+  // The kernel also counts the sockets that a filter leaves out, and nothing tells when one of them
+  // has gone. But it pauses elsewhere in the next list, or another goes: what was passed over in
+  // the one is in the other.
+  DumpOutcome add_passed_over(DumpOutcome first) {
+    ByteBuffer again;
+    const DumpOutcome second = request(query_, &again);
+    if (second.error != 0) return second;
+    if (int error = add_missing(again, records_, start_, &first.records)) {
+      return refused(error, DumpStep::kReply);
+    }
+    first.interrupted = second.interrupted;
+    return first;
+  }
+
+  DumpOutcome request(const SocketQuery& query, ByteBuffer* records) {
+    DumpIdentity identity = {++sequence_, 0, query.states};
     if (int error = source_->open(&identity.port)) return refused(error, DumpStep::kOpen);
-    if (int error = source_->send(build_dump_request(query_, identity.sequence))) {
+    if (int error = source_->send(build_dump_request(query, identity.sequence))) {
       return refused(error, DumpStep::kSend);
     }
     DumpProgress progress;
-    if (int error = receive_all(identity, &progress)) return refused(error, DumpStep::kReceive);
+    if (int error = receive_all(identity, records, &progress)) {
+      return refused(error, DumpStep::kReceive);
+    }
     if (progress.error != 0) return refused(progress.error, DumpStep::kReply);
     DumpOutcome outcome;
     outcome.records = progress.records;
@@ -156,7 +209,9 @@ class Dumper {
     return outcome;
   }
 
-  int receive_all(const DumpIdentity& identity, DumpProgress* progress) {
+  bool lists_listeners() const { return query_.states == kListening; }
+
+  int receive_all(const DumpIdentity& identity, ByteBuffer* records, DumpProgress* progress) {
     double heard_at = coarse_clock();
     while (!progress->done && progress->error == 0) {
       if (cancelled_.load(std::memory_order_relaxed)) return -ECANCELED;
@@ -167,7 +222,7 @@ class Dumper {
       const ssize_t received = source_->receive(bytes, capacity_);
       progress->heard = false;
       if (received >= 0) {
-        take(static_cast<size_t>(received), identity, progress);
+        take(static_cast<size_t>(received), identity, records, progress);
         if (int error = look_back(progress)) return error;
       } else if (received == -ENOBUFS) {
         // The kernel had to drop some, perhaps the end as well.
@@ -183,8 +238,10 @@ class Dumper {
     return 0;
   }
 
-  void take(size_t received, const DumpIdentity& identity, DumpProgress* progress) {
-    parse_dump(buffer_.data(), std::min(received, capacity_), identity, records_, progress);
+  void take(size_t received, const DumpIdentity& identity, ByteBuffer* records,
+            DumpProgress* progress) {
+    parse_dump(buffer_.data(), std::min(received, capacity_), identity, records, progress);
+    if (received >= kNeverFull) was_full_ = true;
     if (received <= capacity_) return;
     progress->interrupted = true;
     capacity_ = std::min(2 * capacity_, kMostReceiveBytes);
@@ -195,16 +252,11 @@ class Dumper {
   // another takes its place. As the kernel has put the next datagram together by now, those that
   // this one ended with must still be there.
   int look_back(DumpProgress* progress) {
-    if (!progress->heard || progress->done || progress->interrupted || progress->error != 0)
+    if (lists_listeners() || !progress->heard || progress->done || progress->interrupted ||
+        progress->error != 0 || progress->recent.count() == 0) {
       return 0;
-    std::array<inet_diag_msg, RecentSockets::kMost> sockets;
-    size_t count = 0;
-    for (const inet_diag_msg& socket : progress->recent) {
-      // Listeners are in tables of their own, and cannot be looked up one by one (SO_REUSEPORT).
-      if (socket.idiag_state != kListen) sockets[count++] = socket;
     }
-    if (count == 0) return 0;
-    const int answer = source_->still_there(sockets.data(), count);
+    const int answer = source_->still_there(progress->recent.begin(), progress->recent.count());
     if (answer < 0) return answer;
     if (answer == 0) progress->interrupted = true;
     return 0;
@@ -215,21 +267,38 @@ class Dumper {
     return buffer_.extend(capacity_);
   }
 
-  const SocketQuery& query_;
+  const SocketQuery query_;
   const std::atomic<bool>& cancelled_;
   ByteBuffer* records_;
+  const size_t start_;
   DumpSource* source_;
   ByteBuffer buffer_;
   size_t capacity_ = kReceiveBytes;
   uint32_t sequence_ = 0;
   bool is_last_ = false;
+  bool was_full_ = false;
 };
+
+SocketQuery of_states(SocketQuery query, uint32_t states) {
+  query.states = states;
+  return query;
+}
 
 }  // namespace
 
 DumpOutcome dump_sockets(const SocketQuery& query, const std::atomic<bool>& cancelled,
                          ByteBuffer* records, DumpSource* source) {
-  return Dumper(query, cancelled, records, source).dump();
+  // The kernel has listeners in a table of their own, and passes over the table that is not asked
+  // for: two requests take no longer than one.
+  DumpOutcome outcome;
+  for (const uint32_t states : {query.states & kListening, query.states & ~kListening}) {
+    if (states == 0) continue;
+    const DumpOutcome table = Dumper(of_states(query, states), cancelled, records, source).dump();
+    if (table.error != 0) return table;
+    outcome.records += table.records;
+    outcome.interrupted |= table.interrupted;
+  }
+  return outcome;
 }
 
 DumpOutcome dump_sockets(const SocketQuery& query, const std::atomic<bool>& cancelled,

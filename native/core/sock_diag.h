@@ -22,8 +22,8 @@ struct DumpOutcome {
 };
 
 // Lists the TCP sockets of the caller's network namespace, sock_diag(7), into `records`
-// (sock_diag_reply.h). Needs no privileges. Takes about a millisecond for a thousand sockets; looks
-// at `cancelled` every hundred or so.
+// (sock_diag_records.h). Needs no privileges. Takes about a millisecond for a thousand sockets;
+// looks at `cancelled` every hundred or so.
 DumpOutcome dump_sockets(const SocketQuery& query, const std::atomic<bool>& cancelled,
                          ByteBuffer* records);
 
@@ -36,7 +36,7 @@ class DumpSource {
   virtual int open(uint32_t* port) = 0;
   virtual int send(const DiagRequest& request) = 0;
 
-  // Whether all of these, none of them a listener, are what they were: 1 or 0, or -errno.
+  // Whether all of these, none of them a listener, are still there: 1 or 0, or -errno.
   virtual int still_there(const inet_diag_msg* sockets, size_t count) = 0;
 
   // One datagram of the kernel's. Returns its length, above `capacity` where it did not fit and

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/sock_diag_records.h"
+
 namespace deadpeer {
 
 namespace {
@@ -72,20 +74,14 @@ bool append_record(const Span& message, const Span& info, ByteBuffer* records) {
   return true;
 }
 
-bool is_same(const inet_diag_msg& a, const inet_diag_msg& b) {
-  return std::equal(std::begin(a.id.idiag_cookie), std::end(a.id.idiag_cookie),
-                    std::begin(b.id.idiag_cookie));
-}
-
 // One datagram.
 struct Context {
   uint32_t states;
   ByteBuffer* records;
   DumpProgress* progress;
   // The kernel goes on where it was by counting the sockets of a hash bucket. Where new ones have
-  // come in before, those at the end of the last datagram are counted again.
+  // come in before, those at the end of the last datagram are listed again.
   const RecentSockets before;
-  bool repeating = true;
 };
 
 void parse_socket(const Span& payload, Context* context) {
@@ -98,13 +94,14 @@ void parse_socket(const Span& payload, Context* context) {
   // The kernel looks at the state, lets go of the lock, and only then fills the message in:
   // meanwhile the socket may have left the states asked for, also for CLOSE, which is none of them.
   if (message.idiag_state >= 32 || (context->states & (1u << message.idiag_state)) == 0) {
+    // It was counted all the same.
+    progress->recent.add(message);
     return;
   }
-  context->repeating =
-      context->repeating &&
-      std::any_of(context->before.begin(), context->before.end(),
-                  [&](const inet_diag_msg& other) { return is_same(message, other); });
-  if (context->repeating) return;
+  const bool repeated = std::any_of(
+      context->before.begin(), context->before.end(),
+      [&](const inet_diag_msg& other) { return cookie_of(message) == cookie_of(other); });
+  if (repeated) return;
   Span info = {nullptr, 0};
   if (!find_info(payload.from(aligned(sizeof(message))), &info)) progress->interrupted = true;
   if (append_record(payload, info, context->records)) {

@@ -10,12 +10,6 @@
 
 namespace deadpeer {
 
-// A record, as many of them follow each other in a buffer:
-//
-//   inet_diag_msg            72 bytes, linux/inet_diag.h, as the kernel filled it in
-//   uint32_t info_length     0 where there is none
-//   tcp_info                 info_length bytes, padded to a multiple of 4
-
 // Which replies belong to a dump. Anything else on the socket is left over from somebody else.
 struct DumpIdentity {
   uint32_t sequence;
@@ -23,7 +17,7 @@ struct DumpIdentity {
   uint32_t states;  // as asked for
 };
 
-// The sockets that were listed last.
+// The sockets that the kernel counted last, also those that were left out for their state.
 class RecentSockets {
  public:
   // A hash bucket seldom has more: the kernel makes one for each 128 KiB of memory.
@@ -55,9 +49,9 @@ struct DumpProgress {
   RecentSockets recent;
 };
 
-// Takes in one datagram, appending a record for each socket in it that was not the end of the
-// datagram before. Pure: reads nothing but `bytes`, whatever is in them, and every message once at
-// most.
+// Takes in one datagram, appending a record (sock_diag_records.h) for each socket in it that was
+// not the end of the datagram before. Pure: reads nothing but `bytes`, whatever is in them, and
+// every message once at most.
 void parse_dump(const uint8_t* bytes, size_t length, const DumpIdentity& identity,
                 ByteBuffer* records, DumpProgress* progress);
 

@@ -52,6 +52,13 @@ int read_tcp_info(int fd, void* bytes, size_t capacity) {
   return static_cast<int>(length);
 }
 
+bool is_sound(const Field& field) {
+  const uint32_t width = field.width;
+  if (width != 1 && width != 2 && width != 4 && width != 8) return false;
+  if (width > field.length || field.offset > field.length - width) return false;
+  return field.bits == 0 || (width == 1 && field.bits <= 8 && field.shift <= 8 - field.bits);
+}
+
 void pick_fields(const unsigned char* bytes, int length, const Field* fields, size_t count,
                  double* out) {
   for (size_t i = 0; i < count; i++) {

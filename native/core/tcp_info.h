@@ -18,7 +18,11 @@ struct Field {
   uint32_t length;  // a shorter tcp_info does not have it
 };
 
-// One number a field. NaN where this kernel does not have the field, or `bytes` is none.
+// Whether a field lies within the length that it takes, and a bit field within its byte.
+bool is_sound(const Field& field);
+
+// One number a field, each of them sound. NaN where this kernel does not have the field, or `bytes`
+// is none.
 void pick_fields(const unsigned char* bytes, int length, const Field* fields, size_t count,
                  double* out);
 

@@ -9,9 +9,10 @@ import { checkFilter, type SocketFilter } from './filter.js'
  *
  * Sockets come and go meanwhile, and one that does may be listed or not. One that stays is listed, or the list says that it may not be
  * complete: {@link SocketList.interrupted}. Linux itself does not tell when it passes sockets over, so it is looked after here: where the
- * kernel has paused, once in 80 sockets or so, those listed last must still be there. That does not see sockets that a filter leaves out, nor
- * more than six to a hash bucket (far more sockets than the machine's memory is made for), nor listeners: where hundreds share a port
- * (`SO_REUSEPORT`) and one closes meanwhile, another may be missing unnoticed.
+ * kernel has paused, once in 80 sockets or so, those listed last must still be there; and listeners that do not fit into one answer are listed
+ * twice and must be the same. Those that a filter leaves out cannot be looked at, so what does not fit into one answer is then listed twice as
+ * well, and what the one list lacks is taken from the other. That does not see more than six to a hash bucket (far more sockets than the
+ * machine's memory is made for, or a small `net.ipv4.tcp_child_ehash_entries`).
  *
  * @param filter which sockets, and whether with tcp_info; without one, all.
  * @throws (rejects) {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE` for a bad filter, before

@@ -16,7 +16,7 @@ export interface SocketIdentity {
   readonly remote: SocketAddress
   /** `SO_COOKIE`, socket(7): unique to the socket for as long as the system runs. */
   readonly cookie: bigint
-  /** The index of the network interface that it is bound to; 0 or left out: none. */
+  /** The index of the network interface that it is bound to; 0 or left out: none. One that is bound is not found without it. */
   readonly interface?: number | undefined
 }
 
@@ -32,8 +32,11 @@ const ANY_COOKIE = 2n ** 64n - 1n
  * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE`, with `field` naming
  * what of the record is wrong. {@link DeadpeerError}:
  * - `EPERM`: it takes CAP_NET_ADMIN over the network namespace, capabilities(7).
- * - `ENOENT`: the connection is gone already; or it is one of several listeners that share an address (`SO_REUSEPORT`),
- *   of which Linux looks at one only.
+ * - `ENOENT`: it is gone already.
+ * - `ERR_AMBIGUOUS_ADDRESS`: a listener that is alive, but by its address Linux finds others only: some of those that share it
+ *   (`SO_REUSEPORT`) have a CPU of their own (`SO_INCOMING_CPU`), or `interface` is not what it is bound to. Without either, each of many
+ *   listeners that share an address is found.
+ * - `EAGAIN`: a listener of which neither can be said, for others of its port come and go too fast.
  * - `EOPNOTSUPP`: the kernel was built without CONFIG_INET_DIAG_DESTROY.
  * - `ERR_UNSUPPORTED_PLATFORM`: needs the native core.
  * @example
@@ -97,10 +100,21 @@ function checkCookie(cookie: unknown): void {
   throw new OutOfRangeError(`cookie is ${cookie}; that is no socket's.`, { field })
 }
 
+/** How the native core says that the kernel finds only others. */
+const ENOTUNIQ = -76
+
 function destroyError(errno: number, { local, remote }: SocketIdentity): DeadpeerError {
   const { name, words } = describeErrno(errno)
   const which = `${nameOf(local)} → ${nameOf(remote)}`
   const details = { errno, constant: 'SOCK_DESTROY', syscall: 'sendto' }
+  if (errno === ENOTUNIQ) {
+    return new DeadpeerError(
+      'ERR_AMBIGUOUS_ADDRESS',
+      `The listener at ${nameOf(local)} is alive, but by that address Linux finds others only: those that share it have a CPU of their own ` +
+        '(SO_INCOMING_CPU), or its interface is not the one given. Nothing was destroyed.',
+      { constant: 'SOCK_DESTROY' },
+    )
+  }
   switch (name) {
     case 'EPERM':
     case 'EACCES':
@@ -110,11 +124,7 @@ function destroyError(errno: number, { local, remote }: SocketIdentity): Deadpee
         details,
       )
     case 'ENOENT':
-      return new DeadpeerError(
-        name,
-        `${which} is gone already, or one of several listeners that share an address (${name}); nothing was destroyed.`,
-        details,
-      )
+      return new DeadpeerError(name, `${which} is gone already (${name}); nothing was destroyed.`, details)
     case 'EOPNOTSUPP':
     case 'ENOTSUP':
       return new DeadpeerError(

@@ -216,8 +216,8 @@ export class SocketList implements Iterable<SocketRecord> {
   /** How many there are. */
   readonly length: number
   /**
-   * Whether some may be missing: sockets went just where the kernel had paused, or it said that its tables had changed
-   * (`NLM_F_DUMP_INTR`), or part of its answer was lost, at each of four attempts.
+   * Whether some may be missing: sockets went just where the kernel had paused, or listeners came or went meanwhile, or the kernel said that
+   * its tables had changed (`NLM_F_DUMP_INTR`), or part of its answer was lost, at each of four attempts.
    */
   readonly interrupted: boolean
   readonly #view: DataView
@@ -230,10 +230,12 @@ export class SocketList implements Iterable<SocketRecord> {
   }
 
   *[Symbol.iterator](): IterableIterator<SocketRecord> {
-    for (let start = 0; start < this.#view.byteLength; ) {
-      yield new SocketRecord(this.#view, start)
+    const { byteLength } = this.#view
+    for (let start = 0; start + offsets.info <= byteLength; ) {
       const infoLength = this.#view.getUint32(start + offsets.infoLength, littleEndian)
-      start += offsets.info + ((infoLength + 3) & ~3)
+      if (infoLength > byteLength - start - offsets.info) return
+      yield new SocketRecord(this.#view, start)
+      start += offsets.info + Math.ceil(infoLength / 4) * 4
     }
   }
 }

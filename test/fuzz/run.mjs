@@ -1,4 +1,5 @@
-// Fuzzes what reads bytes of the kernel's, with libFuzzer, AddressSanitizer and UndefinedBehaviorSanitizer:
+// Fuzzes what reads bytes of the kernel's, with libFuzzer, AddressSanitizer and UndefinedBehaviorSanitizer, one target after
+// the other, so many seconds in all:
 //   npm run fuzz [-- seconds]
 // corpus/ is where each run starts; what this one finds that goes further is kept in build/fuzz. With --merge, as much of
 // that as is needed is added to corpus/.
@@ -18,9 +19,12 @@ process.chdir(fileURLToPath(new URL('../..', import.meta.url)))
 const compiler = process.env.CLANG_CXX || 'clang++'
 const flags = '-std=c++17 -O1 -g -fno-exceptions -fno-rtti -Wall -Wextra -Werror -Inative'.split(' ')
 const sanitizers = ['-fsanitize=fuzzer,address,undefined', '-fno-sanitize-recover=all']
-const corpus = 'test/fuzz/corpus/sock_diag'
-const found = 'build/fuzz/corpus/sock_diag'
-const program = 'build/fuzz/sock_diag'
+const core = readdirSync('native/core')
+  .filter((file) => file.endsWith('.cc'))
+  .map((file) => `native/core/${file}`)
+
+/** Of each target what it starts with, beside its corpus: bytes by name. */
+const targets = { sock_diag: recordedDatagrams, sock_destroy: acknowledgements, tcp_info: recordedTcpInfo }
 
 function run(command, args) {
   const { status, error } = spawnSync(command, args, { stdio: 'inherit' })
@@ -32,8 +36,8 @@ function run(command, args) {
   if (status !== 0) process.exit(1)
 }
 
-/** Recorded datagrams, each behind what the fuzzer chooses: sequence, port, and no cut. */
-function seed() {
+/** Each behind what the fuzzer chooses: sequence, port, and no cut. */
+function* recordedDatagrams() {
   const folder = 'test/fixtures/sock-diag'
   for (const name of readdirSync(folder).filter((file) => file.endsWith('.dump'))) {
     let rest = readFileSync(`${folder}/${name}`)
@@ -41,32 +45,76 @@ function seed() {
       const length = rest.readUInt32LE()
       const datagram = rest.subarray(4, 4 + length)
       const identity = datagram.subarray(8, 16)
-      writeFileSync(`${found}/${name}-${i}`, Buffer.concat([identity, Buffer.alloc(4), datagram]))
+      yield [`${name}-${i}`, Buffer.concat([identity, Buffer.alloc(4), datagram])]
       rest = rest.subarray(4 + length)
     }
   }
 }
 
-mkdirSync(corpus, { recursive: true })
-mkdirSync(found, { recursive: true })
-seed()
-run(compiler, [
-  ...flags,
-  ...sanitizers,
-  'test/fuzz/sock_diag_fuzz.cc',
-  'native/core/sock_diag_reply.cc',
-  '-o',
-  program,
-])
-if (options.merge) run(program, ['-merge=1', corpus, found])
-else {
-  run(program, [
-    `-max_total_time=${seconds}`,
-    '-max_len=8192',
-    '-timeout=5',
-    '-print_final_stats=1',
-    '-artifact_prefix=build/fuzz/',
-    found,
-    corpus,
-  ])
+const NLMSG_ERROR = 2
+
+/** Behind the sequence and no cut: one of another request, and ours. */
+function* acknowledgements() {
+  const acknowledge = (sequence, error) => {
+    const message = Buffer.alloc(36)
+    message.writeUInt32LE(message.length)
+    message.writeUInt16LE(NLMSG_ERROR, 4)
+    message.writeUInt32LE(sequence, 8)
+    message.writeInt32LE(error, 16)
+    return message
+  }
+  for (const error of [0, -2]) {
+    const choice = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0])
+    yield [`ack${error}`, Buffer.concat([choice, acknowledge(2, -1), acknowledge(1, error)])]
+  }
+}
+
+/** Behind four fields: offset, width, shift, bits and least length of each. */
+function* recordedTcpInfo() {
+  const { bytes } = JSON.parse(readFileSync('test/unit/fixtures/tcp-info-linux-6.18.json', 'utf8'))
+  const fields = [
+    [6, 1, 4, 4, 104],
+    [242, 2, 0, 0, 248],
+    [56, 4, 0, 0, 104],
+    [120, 8, 0, 0, 280],
+  ]
+  yield [
+    'recorded',
+    Buffer.concat([Buffer.from(Uint32Array.from(fields.flat()).buffer), Buffer.from(bytes, 'hex')]),
+  ]
+}
+
+function build(target) {
+  const program = `build/fuzz/${target}`
+  run(compiler, [...flags, ...sanitizers, `test/fuzz/${target}_fuzz.cc`, ...core, '-o', program])
+  return program
+}
+
+function fuzz(target, seeds, secondsOfIt) {
+  const corpus = `test/fuzz/corpus/${target}`
+  const found = `build/fuzz/corpus/${target}`
+  mkdirSync(corpus, { recursive: true })
+  mkdirSync(found, { recursive: true })
+  for (const [name, bytes] of seeds()) writeFileSync(`${found}/${name}`, bytes)
+  const program = build(target)
+  console.log(`# ${target}`)
+  if (options.merge) run(program, ['-merge=1', corpus, found])
+  else {
+    run(program, [
+      `-max_total_time=${secondsOfIt}`,
+      '-max_len=8192',
+      '-timeout=5',
+      '-print_final_stats=1',
+      `-artifact_prefix=build/fuzz/${target}-`,
+      found,
+      corpus,
+    ])
+  }
+}
+
+// The dump is what there is most of: it has what the others leave, a second each at least.
+const each = Math.max(1, Math.floor(seconds / 6))
+const names = Object.keys(targets)
+for (const [target, seeds] of Object.entries(targets)) {
+  fuzz(target, seeds, target === 'sock_diag' ? Math.max(1, seconds - each * (names.length - 1)) : each)
 }

@@ -4,9 +4,12 @@
 #include <linux/netlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
+#include <memory>
 #include <random>
 #include <vector>
 
@@ -147,6 +150,66 @@ TEST(destroy_a_listener) {
   const Descriptor listener = listen_on(Path::kIpv4);
   must_destroy(id_of(listener));
   CHECK_EQ(info_of(listener).tcpi_state, kClose);
+}
+
+Descriptor share_port(const sockaddr_storage& address, socklen_t length) {
+  Descriptor listener(socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  constexpr int kOn = 1;
+  CHECK_EQ(setsockopt(listener.get(), SOL_SOCKET, SO_REUSEPORT, &kOn, sizeof(kOn)), 0);
+  CHECK_EQ(bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), length), 0);
+  CHECK_EQ(listen(listener.get(), 1), 0);
+  return Descriptor(listener.release());
+}
+
+// So many listeners at one address of that family (SO_REUSEPORT).
+std::vector<std::unique_ptr<Descriptor>> listen_together(int family, size_t count) {
+  sockaddr_storage address = {};
+  address.ss_family = static_cast<sa_family_t>(family);
+  socklen_t length = sizeof(sockaddr_in6);
+  std::vector<std::unique_ptr<Descriptor>> listeners;
+  while (listeners.size() < count) {
+    listeners.push_back(std::make_unique<Descriptor>(share_port(address, length).release()));
+    length = sizeof(address);
+    CHECK_EQ(getsockname(listeners[0]->get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
+  }
+  return listeners;
+}
+
+TEST(destroy_each_of_the_listeners_that_share_an_address) {
+  for (const int family : {AF_INET, AF_INET6}) {
+    auto listeners = listen_together(family, 60);
+    std::shuffle(listeners.begin(), listeners.end(), std::mt19937(1));
+    while (!listeners.empty()) {
+      const SocketId id = id_of(*listeners.back());
+      must_destroy(id);
+      CHECK_EQ(info_of(*listeners.back()).tcpi_state, kClose);
+      listeners.pop_back();
+      CHECK_EQ(destroy_socket(id), -ENOENT);
+      for (const auto& other : listeners) CHECK_EQ(info_of(*other).tcpi_state, kListen);
+    }
+  }
+}
+
+TEST(destroy_a_listener_that_the_kernel_does_not_find) {
+  // Where some have a CPU of their own (SO_INCOMING_CPU), those of the other CPUs are not chosen.
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  CPU_SET(0, &cpus);
+  CHECK_EQ(sched_setaffinity(0, sizeof(cpus), &cpus), 0);
+  const auto listeners = listen_together(AF_INET, 2);
+  for (const int cpu : {0, 1}) {
+    CHECK_EQ(setsockopt(listeners[static_cast<size_t>(cpu)]->get(), SOL_SOCKET, SO_INCOMING_CPU,
+                        &cpu, sizeof(cpu)),
+             0);
+  }
+  const SocketId elsewhere = id_of(*listeners[1]);
+  const int error = destroy_socket(elsewhere);
+  if (error == -EPERM) SKIP("destroying sockets needs CAP_NET_ADMIN");
+  if (error == 0) SKIP("this kernel chooses among listeners without regard to SO_INCOMING_CPU");
+  CHECK_EQ(error, -ENOTUNIQ);
+  for (const auto& listener : listeners) CHECK_EQ(info_of(*listener).tcpi_state, kListen);
+  must_destroy(id_of(*listeners[0]));
+  must_destroy(elsewhere);
 }
 
 TEST(destroy_one_that_is_bound_to_an_interface) {

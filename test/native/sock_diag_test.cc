@@ -20,6 +20,7 @@ namespace deadpeer {
 namespace {
 
 constexpr uint32_t kStates = 0xf7e;
+constexpr uint32_t kListening = 1 << kListen;
 
 // Answers each request with the next of its scripts, a list of datagrams and errors.
 class FakeSource : public DumpSource {
@@ -38,6 +39,10 @@ class FakeSource : public DumpSource {
     nlmsghdr header;
     memcpy(&header, request.bytes.data(), sizeof(header));
     CHECK_EQ(header.nlmsg_len, request.length);
+    inet_diag_req body;
+    memcpy(&body, request.bytes.data() + NLMSG_HDRLEN, sizeof(body));
+    states = body.idiag_states;
+    with_info = body.idiag_ext != 0;
     sequence = header.nlmsg_seq;
     script_ = std::min<size_t>(opened, scripts_.size()) - 1;
     step_ = 0;
@@ -53,17 +58,18 @@ class FakeSource : public DumpSource {
 
   int still_there(const inet_diag_msg* sockets, size_t count) override {
     CHECK(count > 0 && count <= RecentSockets::kMost);
-    for (size_t i = 0; i < count; i++) CHECK(sockets[i].idiag_state != kListening);
+    for (size_t i = 0; i < count; i++) CHECK(sockets[i].idiag_state != kListen);
     looked_back++;
     return there;
   }
-
-  static constexpr uint8_t kListening = 10;
 
   size_t opened = 0;
   size_t looked_back = 0;
   int there = 1;
   uint32_t sequence = 0;
+  // As asked for last.
+  uint32_t states = 0;
+  bool with_info = false;
   int open_error = 0;
   int send_error = 0;
 
@@ -99,10 +105,16 @@ SocketQuery everything() {
   return query;
 }
 
-DumpOutcome dump(FakeSource* source, bool cancel = false) {
+// Listeners are asked for on their own.
+constexpr uint32_t kConnections = kStates & ~kListening;
+
+DumpOutcome dump(FakeSource* source, uint32_t states = kConnections, bool cancel = false) {
   ByteBuffer records;
   const std::atomic<bool> cancelled = cancel;
-  const DumpOutcome outcome = dump_sockets(everything(), cancelled, &records, source);
+  SocketQuery query = everything();
+  query.states = states;
+  query.with_info = true;
+  const DumpOutcome outcome = dump_sockets(query, cancelled, &records, source);
   if (outcome.error == 0) {
     CHECK_EQ(records.size(), outcome.records * (sizeof(inet_diag_msg) + sizeof(uint32_t)));
   }
@@ -185,12 +197,118 @@ TEST(what_is_complete_in_one_datagram_is_not_looked_back_at) {
   CHECK_EQ(source.looked_back, 0);
 }
 
-TEST(listeners_are_not_looked_back_at) {
-  const auto listeners = answers(
-      [](Datagram* d) { d->socket(FakeSource::kListening).socket(FakeSource::kListening); });
-  FakeSource source({{listeners, one_socket, end}});
-  check_complete(&source, 1, 3);
-  CHECK_EQ(source.looked_back, 1);
+// So many that a datagram may have been full, with the same cookies each time.
+template <uint8_t state, int first, int count>
+void fill(Datagram* datagram) {
+  const uint32_t next_cookie = Datagram::next_cookie;
+  Datagram::next_cookie = first;
+  for (int i = 0; i < count; i++) datagram->socket(state);
+  Datagram::next_cookie = next_cookie;
+}
+
+const auto full = answers(fill<kListen, 1000, 30>);
+const auto next_full = answers(fill<kListen, 1030, 30>);
+const auto one_less = answers(fill<kListen, 1031, 29>);
+const auto one_more = answers(fill<kListen, 1030, 31>);
+const auto others = answers(fill<kListen, 1100, 30>);
+const auto few = answers(fill<kListen, 1000, 5>);
+
+TEST(listeners_that_filled_a_datagram_are_listed_twice_and_compared) {
+  FakeSource source({{full, next_full, end}});
+  const DumpOutcome outcome = dump(&source, kListening);
+  CHECK_EQ(outcome.error, 0);
+  CHECK(!outcome.interrupted);
+  CHECK_EQ(outcome.records, 60);
+  CHECK_EQ(source.opened, 2);
+  CHECK_EQ(source.looked_back, 0);
+  CHECK(!source.with_info);
+}
+
+TEST(listener_passed_over_where_nothing_comes_after_is_found) {
+  FakeSource source({{full, end}, {full, few, end}, {full, few, end}, {full, few, end}});
+  const DumpOutcome outcome = dump(&source, kListening);
+  CHECK(!outcome.interrupted);
+  CHECK_EQ(outcome.records, 35);
+  CHECK_EQ(source.opened, 4);
+}
+
+TEST(listeners_that_come_and_go_are_listed_again) {
+  for (const auto& changed : {one_less, one_more, others}) {
+    FakeSource source(
+        {{full, next_full, end}, {full, changed, end}, {full, changed, end}, {full, changed, end}});
+    const DumpOutcome outcome = dump(&source, kListening);
+    CHECK_EQ(outcome.error, 0);
+    CHECK(!outcome.interrupted);
+    CHECK_EQ(source.opened, 4);
+  }
+}
+
+TEST(listeners_that_never_stay_are_flagged) {
+  std::vector<FakeSource::Script> scripts;
+  for (int attempt = 0; attempt < 4; attempt++) {
+    scripts.push_back({full, next_full, end});
+    scripts.push_back({full, one_less, end});
+  }
+  FakeSource source(scripts);
+  const DumpOutcome outcome = dump(&source, kListening);
+  CHECK_EQ(outcome.error, 0);
+  CHECK(outcome.interrupted);
+  CHECK_EQ(outcome.records, 60);
+  CHECK_EQ(source.opened, 8);
+}
+
+TEST(second_list_of_listeners_may_fail_too) {
+  FakeSource interrupted({{full, end}, {full, interrupted_end}});
+  CHECK(dump(&interrupted, kListening).interrupted);
+  FakeSource broken({{full, end}, {fails_with(-ENOTCONN)}});
+  CHECK_EQ(dump(&broken, kListening).error, -ENOTCONN);
+}
+
+TEST(listeners_that_fill_no_datagram_are_listed_once) {
+  FakeSource source({{few, end}});
+  CHECK_EQ(dump(&source, kListening).records, 5);
+  CHECK_EQ(source.opened, 1);
+}
+
+const auto most = answers(fill<kEstablished, 2000, 30>);
+const auto rest = answers(fill<kEstablished, 2031, 20>);
+const auto rest_without_gap = answers(fill<kEstablished, 2030, 21>);
+
+TEST(what_was_passed_over_in_a_list_with_a_filter_is_added_from_another) {
+  FakeSource source({{most, rest, end}, {most, rest_without_gap, end}});
+  const DumpOutcome outcome = dump(&source, 1 << kEstablished);
+  CHECK_EQ(outcome.error, 0);
+  CHECK(!outcome.interrupted);
+  CHECK_EQ(outcome.records, 51);
+  CHECK_EQ(source.opened, 2);
+  CHECK(source.with_info);
+}
+
+TEST(list_with_a_filter_that_fills_no_datagram_is_made_once) {
+  FakeSource source({{one_socket, end}});
+  CHECK_EQ(dump(&source, 1 << kEstablished).records, 1);
+  CHECK_EQ(source.opened, 1);
+}
+
+TEST(second_list_with_a_filter_may_fail_too) {
+  FakeSource interrupted({{most, end}, {most, interrupted_end}});
+  CHECK(dump(&interrupted, 1 << kEstablished).interrupted);
+  FakeSource broken({{most, end}, {fails_with(-ENOTCONN)}});
+  CHECK_EQ(dump(&broken, 1 << kEstablished).error, -ENOTCONN);
+}
+
+TEST(list_without_a_filter_is_made_once) {
+  FakeSource source({{most, rest, end}});
+  check_complete(&source, 1, 50);
+}
+
+TEST(listeners_come_first_and_are_none_of_the_attempts_at_the_others) {
+  FakeSource source({{few, end}, {one_socket, interrupted_end}, {one_socket, one_socket, end}});
+  const DumpOutcome outcome = dump(&source, kStates);
+  CHECK(!outcome.interrupted);
+  CHECK_EQ(outcome.records, 7);
+  CHECK_EQ(source.opened, 3);
+  CHECK_EQ(source.states, kConnections);
 }
 
 TEST(look_back_that_is_refused_is_a_refusal) {
@@ -237,7 +355,7 @@ TEST(refusals_say_where) {
 
 TEST(cancelled_dump_ends) {
   FakeSource source({{one_socket}});
-  CHECK_EQ(dump(&source, true).error, -ECANCELED);
+  CHECK_EQ(dump(&source, kConnections, true).error, -ECANCELED);
 }
 
 ssize_t nothing_for_a_while(FakeSource*, uint8_t*, size_t) {

@@ -160,6 +160,28 @@ TEST(unanswered_probe_is_trouble) {
   CHECK(quiet_of(connection.client).synchronized);
 }
 
+TEST(field_is_sound_within_its_length_and_its_byte) {
+  for (const Field& sound : {Field{0, 1, 0, 0, 1},
+                             {272, 8, 0, 0, 280},
+                             {3, 1, 0, 8, 4},
+                             {3, 1, 7, 1, 4},
+                             {0, 4, 0, 0, ~0u}}) {
+    CHECK(is_sound(sound));
+  }
+  for (const Field& unsound : {Field{0, 1, 0, 0, 0},
+                               {273, 8, 0, 0, 280},
+                               {~0u, 8, 0, 0, 280},
+                               {0, 3, 0, 0, 280},
+                               {0, 0, 0, 0, 280},
+                               {0, 16, 0, 0, 280},
+                               {0, 1, 0, 9, 280},
+                               {0, 1, 8, 1, 280},
+                               {0, 1, ~0u, 1, 280},
+                               {0, 2, 0, 4, 280}}) {
+    CHECK(!is_sound(unsound));
+  }
+}
+
 TEST(fields_are_picked_by_place_and_length) {
   unsigned char bytes[16];
   for (unsigned char i = 0; i < sizeof(bytes); i++) bytes[i] = static_cast<unsigned char>(i + 1);

@@ -31,6 +31,7 @@ enum State : uint8_t {
   kFinWait2 = 5,
   kClose = 7,
   kCloseWait = 8,
+  kListen = 10,
 };
 
 tcp_info info_of(const Descriptor& socket);

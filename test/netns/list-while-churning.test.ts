@@ -5,8 +5,8 @@ interface Report {
   /** Sockets that were there all the time. */
   held: number
   outcomes: { interrupted: boolean; missing: number; twice: number; others: number }[]
-  /** Event-loop delay, ms. */
-  rounds: { perDump: number; p99: number; max: number }[]
+  /** Event-loop delay, p99 in ms: while sockets are listed, and while Node does as much of something else off its event loop. */
+  rounds: { listing: number; control: number }[]
   /** Connections that came and went meanwhile. */
   closed: number
 }
@@ -35,10 +35,17 @@ describe.skipIf(!hasNamespaces)('18,000 sockets of several processes, while othe
     for (const outcome of complete) expect(outcome).toMatchObject({ missing: 0, twice: 0 })
   })
 
-  it('the event loop is not held up: p99 under 5 ms in the quietest round', () => {
-    const rounds = report.rounds.map(({ p99 }) => p99).sort((a, b) => a - b)
-    console.log(`# event-loop delay p99 by round: ${rounds.map((ms) => ms.toFixed(1)).join(', ')} ms`)
-    // What else runs on the machine adds to it, and never takes away.
-    expect(rounds[0]).toBeLessThan(5)
+  it('the event loop is not held up: p99 under 5 ms', () => {
+    const listing = medianOf(report.rounds.map((round) => round.listing))
+    const control = medianOf(report.rounds.map((round) => round.control))
+    console.log(
+      `# event-loop delay p99: ${listing.toFixed(1)} ms, and ${control.toFixed(1)} ms while Node is as busy with its own`,
+    )
+    // On a machine that is busy enough every loop waits for its turn, and each round is somewhat lucky or not.
+    expect(listing).toBeLessThan(Math.max(5, 1.5 * control))
   })
 })
+
+function medianOf(values: number[]): number {
+  return values.sort((a, b) => a - b)[values.length >> 1]!
+}

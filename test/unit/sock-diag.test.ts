@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { SocketList, type SocketRecord } from '../../src/kernel/sock-diag.js'
 import { parseSs, type SsSocket } from '../netns/ss.js'
+import { anyBytes, CASES } from './random-bytes.js'
 
 // What the kernel answered, recorded byte for byte, with what ss said at the same time (record.py there).
 const fixture = (name: string) => readFileSync(new URL(`../fixtures/sock-diag/${name}`, import.meta.url))
@@ -129,5 +132,60 @@ describe('a record made by hand', () => {
       view.setUint32(68, 77, true)
     })
     expect([bound.interface, bound.uid, bound.inode]).toEqual([3, 1000, 77])
+  })
+})
+
+describe('any bytes', () => {
+  const HEAD = 76
+
+  /** Records of any content with so much tcp_info each, one after the other, and how many of them fit into so many bytes. */
+  const anyRecords = fc
+    .tuple(anyBytes(1_200), fc.array(fc.nat(300), { maxLength: 4 }), fc.nat(1_600))
+    .map(([content, infoLengths, most]) => {
+      const ends = [0]
+      for (const length of infoLengths) ends.push(Math.ceil((ends.at(-1)! + HEAD + length) / 4) * 4)
+      const bytes = new Uint8Array(ends.at(-1)!)
+      bytes.set(content.subarray(0, bytes.length))
+      const view = new DataView(bytes.buffer)
+      for (const [i, length] of infoLengths.entries()) view.setUint32(ends[i]! + 72, length, true)
+      const cut = bytes.slice(0, most)
+      const whole = infoLengths.filter((length, i) => ends[i]! + HEAD + length <= cut.length)
+      return { bytes: cut, infoLengths: whole }
+    })
+
+  function isDecoded(record: SocketRecord): boolean {
+    const { family, local, remote, expires, retries, cookie, uid, info } = record
+    const version = family === 'ipv4' ? 4 : 6
+    return (
+      [local, remote].every(
+        ({ address, port }) => isIP(address) === version && port >= 0 && port <= 65_535,
+      ) &&
+      (expires === undefined || expires >= 0) &&
+      retries <= 255 &&
+      cookie >= 0n &&
+      cookie < 2n ** 64n &&
+      (uid === undefined || uid >= 0) &&
+      (info === undefined || Object.keys(info).length > 60) &&
+      JSON.parse(JSON.stringify(record)).cookie === cookie.toString()
+    )
+  }
+
+  it('are as many records as there are whole ones, and each is decoded', () => {
+    const decodes = fc.property(anyRecords, ({ bytes, infoLengths }) => {
+      const records = [...new SocketList(bytes.buffer as ArrayBuffer, infoLengths.length, false)]
+      return (
+        records.length === infoLengths.length &&
+        records.every((record, i) => (record.info !== undefined) === infoLengths[i]! > 0 && isDecoded(record))
+      )
+    })
+    fc.assert(decodes, { numRuns: CASES })
+  })
+
+  it('that nobody wrote as records: no more of them than fit, and each is decoded', () => {
+    const decodes = fc.property(anyBytes(1_200), (bytes) => {
+      const records = [...new SocketList(bytes.buffer as ArrayBuffer, 0, false)]
+      return records.length <= bytes.length / HEAD && records.every(isDecoded)
+    })
+    fc.assert(decodes, { numRuns: CASES })
   })
 })
