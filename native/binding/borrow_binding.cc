@@ -15,14 +15,17 @@ Descriptor* borrowed(const Napi::CallbackInfo& info) {
   return status == napi_ok ? static_cast<Descriptor*>(data) : nullptr;
 }
 
-// borrow(pid, fd): external, or -errno
+// borrow(pid, fd): external, or -(errno + 4096 * call)
 Napi::Value borrow_from(const Napi::CallbackInfo& info) {
   int pid, fd;
   if (!read_descriptor(info, 0, &pid) || !read_descriptor(info, 1, &fd)) {
     return bad_call(info.Env());
   }
   auto owned = std::make_unique<Descriptor>(-1);
-  if (int error = borrow(pid, fd, owned.get())) return Napi::Number::New(info.Env(), error);
+  BorrowCall refused;
+  if (int error = borrow(pid, fd, owned.get(), &refused)) {
+    return Napi::Number::New(info.Env(), error - 4096 * static_cast<int>(refused));
+  }
   const auto external = Napi::External<Descriptor>::New(
       info.Env(), owned.get(), [](Napi::Env, Descriptor* data) { delete data; });
   // Not made where the environment is being torn down (worker.terminate()).

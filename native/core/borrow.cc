@@ -16,12 +16,17 @@
 
 namespace deadpeer {
 
-int borrow(pid_t pid, int fd, Descriptor* borrowed) {
+int borrow(pid_t pid, int fd, Descriptor* borrowed, BorrowCall* refused) {
+  BorrowCall ignored;
+  BorrowCall& call = refused == nullptr ? ignored : *refused;
+  call = BorrowCall::kPidfdOpen;
   // Both calls set close-on-exec by themselves.
   const Descriptor process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (process.get() < 0) return -errno;
+  call = BorrowCall::kPidfdGetfd;
   Descriptor duplicate(static_cast<int>(syscall(SYS_pidfd_getfd, process.get(), fd, 0)));
   if (duplicate.get() < 0) return -errno;
+  call = BorrowCall::kGetsockopt;
   SocketKind kind;
   if (int error = read_kind(duplicate.get(), &kind)) return error;
   borrowed->reset(duplicate.release());

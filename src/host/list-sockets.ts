@@ -1,6 +1,7 @@
 import { DeadpeerError } from '../errors.js'
 import { missingReason, nativeCore } from '../kernel/binding.js'
 import { dumpSockets, type SocketList } from '../kernel/sock-diag.js'
+import { untilAborted } from '../socket/until-aborted.js'
 import { checkFilter, type SocketFilter } from './filter.js'
 
 /**
@@ -35,5 +36,7 @@ export async function listSockets(filter: SocketFilter = {}): Promise<SocketList
       `Listing sockets needs the native core: ${missingReason()}.`,
     )
   }
-  return dumpSockets(core, query, signal)
+  signal?.throwIfAborted()
+  const { list, cancel } = dumpSockets(core, query)
+  return signal ? untilAborted(signal, list, cancel) : list
 }

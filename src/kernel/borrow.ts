@@ -18,38 +18,39 @@ export function showsOwnerGone(error: unknown): boolean {
   return error instanceof DeadpeerError && ['ESRCH', 'EBADF', 'ERR_NOT_TCP'].includes(error.code)
 }
 
-function borrowError(errno: number, pid: number, fd: number): DeadpeerError {
+/** In the order of the native core's calls. */
+const systemCalls = ['pidfd_open', 'pidfd_getfd', 'getsockopt']
+
+/** The typed error for a refusal of the native core: -(errno + 4096 × call). */
+function borrowError(refusal: number, pid: number, fd: number): DeadpeerError {
+  const errno = -(-refusal % 4096)
+  const syscall = systemCalls[Math.floor(-refusal / 4096)]!
   const { name, words } = describeErrno(errno)
+  if (syscall === 'pidfd_open' && (name === 'EINVAL' || name === 'ENOENT')) {
+    return refused('ESRCH', `${pid} is a thread, no process; pass the id of its process`)
+  }
   switch (name) {
     case 'ESRCH':
-      return refused('pidfd_open', name, `There is no process ${pid}`)
-    case 'EINVAL':
-    case 'ENOENT':
-      return refused('pidfd_open', 'ESRCH', `${pid} is a thread, no process; pass the id of its process`)
+      return refused(name, `There is no process ${pid}`)
     case 'EBADF':
-      return refused('pidfd_getfd', name, `Process ${pid} has no descriptor ${fd}`)
+      return refused(name, `Process ${pid} has no descriptor ${fd}`)
     case 'ENOTSOCK':
-      return refused('getsockopt', 'ERR_NOT_TCP', `Descriptor ${fd} of process ${pid} is not a socket`)
+      return refused('ERR_NOT_TCP', `Descriptor ${fd} of process ${pid} is not a socket`)
     case 'ENOPROTOOPT':
-      return refused(
-        'getsockopt',
-        'ERR_NOT_TCP',
-        `Descriptor ${fd} of process ${pid} is a socket, but not a TCP one`,
-      )
+      return refused('ERR_NOT_TCP', `Descriptor ${fd} of process ${pid} is a socket, but not a TCP one`)
     case 'EPERM':
-      return refused('pidfd_getfd', name, `Not permitted to borrow from process ${pid}`, remedy(pid))
+      return refused(name, `Not permitted to borrow from process ${pid}`, remedy(pid))
     case 'ENOSYS':
       return refused(
-        'pidfd_getfd',
         name,
         'This kernel cannot lend descriptors',
         'It takes Linux 5.6 or newer, and a sandbox that lets pidfd_open(2) and pidfd_getfd(2) pass.',
       )
     default:
-      return refused('pidfd_getfd', name, `Descriptor ${fd} of process ${pid} cannot be borrowed: ${words}`)
+      return refused(name, `Descriptor ${fd} of process ${pid} cannot be borrowed: ${words}`)
   }
 
-  function refused(syscall: string, code: string, what: string, more = ''): DeadpeerError {
+  function refused(code: string, what: string, more = ''): DeadpeerError {
     return new DeadpeerError(code, `${what} (${name}).${more && ` ${more}`}`, { errno, syscall })
   }
 }

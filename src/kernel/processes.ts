@@ -54,6 +54,21 @@ export async function readSocketOwners(
   return owners
 }
 
+/**
+ * When a process began, in ticks since the system did: proc_pid_stat(5), `starttime`. With it a number stands for one process only. `undefined`
+ * where there is none, or none that one may see.
+ */
+export function readStartTime(pid: number): number | undefined {
+  try {
+    // The name, in parentheses, may have spaces and parentheses of its own.
+    const [, ...fields] = /.*\) (.*)/s.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))![1]!.split(' ')
+    return Number(fields[18])
+  } catch (error) {
+    if (isOutOfSight(error)) return undefined
+    throw unreadable(error)
+  }
+}
+
 /** The inode in what a socket's descriptor links to: `socket:[123]`. */
 export function parseSocketLink(link: string): number | undefined {
   const inode = /^socket:\[(\d+)\]$/.exec(link)?.[1]

@@ -2,7 +2,7 @@ import { endianness } from 'node:os'
 import { inspect } from 'node:util'
 import { DeadpeerError, describeErrno } from '../errors.js'
 import { addressText } from './address.js'
-import type { NativeCore } from './binding.js'
+import type { NativeCore, NativeDump } from './binding.js'
 import { decodeTcpInfo, type TcpInfo } from './tcp-info.js'
 
 /** A connection's state by the number that the kernel gives it, and by name. */
@@ -254,15 +254,18 @@ export interface SocketQuery {
   readonly remote: EndCondition
 }
 
+/** A dump that is under way. */
+export interface SocketDump {
+  readonly list: Promise<SocketList>
+  /** Ends it soon. The list may never come then. */
+  cancel(): void
+}
+
 /** Has the kernel list its TCP sockets, on a thread of the pool. */
-export function dumpSockets(
-  core: NativeCore,
-  query: SocketQuery,
-  signal: AbortSignal | undefined,
-): Promise<SocketList> {
-  return new Promise((resolve, reject) => {
-    signal?.throwIfAborted()
-    const dump = core.dumpSockets(
+export function dumpSockets(core: NativeCore, query: SocketQuery): SocketDump {
+  let dump: NativeDump | undefined
+  const list = new Promise<SocketList>((resolve, reject) => {
+    dump = core.dumpSockets(
       query.families.includes('ipv4'),
       query.families.includes('ipv6'),
       query.states.reduce((mask, state) => mask | (1 << stateNumbers[state]), 0),
@@ -270,17 +273,12 @@ export function dumpSockets(
       ...conditionArguments(query.local),
       ...conditionArguments(query.remote),
       (result, length, interrupted) => {
-        signal?.removeEventListener('abort', abort)
         if (typeof result === 'number') reject(refusalError(result))
         else resolve(new SocketList(result, length, interrupted))
       },
     )
-    function abort() {
-      core.cancelDump(dump)
-      reject(signal!.reason)
-    }
-    signal?.addEventListener('abort', abort, { once: true })
   })
+  return { list, cancel: () => dump && core.cancelDump(dump) }
 }
 
 const ANY_PORT = -1

@@ -2,6 +2,7 @@ import { DeadpeerError, InvalidTypeError } from '../errors.js'
 import { missingReason, type NativeCore, type NativeDescriptor, nativeCore } from '../kernel/binding.js'
 import { borrowDescriptor, showsOwnerGone } from '../kernel/borrow.js'
 import { descriptorError } from '../kernel/options.js'
+import { readStartTime } from '../kernel/processes.js'
 
 /**
  * A connection of another process, as {@link borrowSocket} found it.
@@ -19,6 +20,7 @@ export class BorrowedSocket {
   readonly cookie: bigint
 
   readonly #core: NativeCore
+  readonly #started: number | undefined
   #closed = false
 
   /** @internal by {@link borrowSocket} alone. */
@@ -28,6 +30,8 @@ export class BorrowedSocket {
     this.fd = fd
     const held = borrowDescriptor(core, pid, fd)
     this.cookie = this.#giveBackAfter(held, (number) => this.#cookieOf(number))
+    // Afterwards: where the process has ended just now, this is its successor's, and only an EPERM stays an EPERM.
+    this.#started = readStartTime(pid)
   }
 
   /**
@@ -56,8 +60,15 @@ export class BorrowedSocket {
     try {
       return borrowDescriptor(this.#core, this.pid, this.fd)
     } catch (error) {
-      throw showsOwnerGone(error) ? this.#gone(error) : error
+      throw showsOwnerGone(error) || this.#isAnothers(error) ? this.#gone(error) : error
     }
+  }
+
+  /** Whether the process that refuses is another one, to which the number has come since. */
+  #isAnothers(error: unknown): boolean {
+    if (!(error instanceof DeadpeerError && error.code === 'EPERM')) return false
+    const started = readStartTime(this.pid)
+    return started !== undefined && this.#started !== undefined && started !== this.#started
   }
 
   #giveBackAfter<T>(held: NativeDescriptor, run: (fd: number) => T): T {
@@ -92,6 +103,9 @@ export class BorrowedSocket {
  * Nothing is held between calls, so there is nothing to leak, and nothing left behind where a signal ends this
  * process: each call borrows the connection for microseconds and gives it back. Once the owner has closed it, calls throw
  * `ERR_SOCKET_CLOSED`, also where the number is another connection's by then.
+ *
+ * Where the owner has set `SO_LINGER`, and closes the connection in just that moment, giving back is the last `close()`, and
+ * waits for the peer as the owner's would have: up to that time.
  *
  * Nor is anything kept for later. Where {@link tune} would have to hold a value back until the peer is heard, it
  * throws `ERR_MUST_WAIT` here and changes nothing; {@link tuneAll} takes the time.

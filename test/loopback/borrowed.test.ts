@@ -321,6 +321,33 @@ describe('refused, typed, and why', () => {
     expect(() => borrowSocket(process.pid, openSync('/dev/null', 'r'))).toThrow(refusal('ERR_NOT_TCP'))
   })
 
+  it('without a descriptor left: which of the calls found none', () => {
+    const script = `
+      import { closeSync, openSync } from 'node:fs'
+      import { borrowSocket } from 'deadpeer/host'
+      const attempt = () => { try { borrowSocket(process.pid, 0) } catch ({ code, syscall }) { return { code, syscall } } }
+      attempt()
+      const opened = []
+      try { for (;;) opened.push(openSync('/dev/null')) } catch {}
+      const none = attempt()
+      closeSync(opened.pop())
+      console.log(JSON.stringify([none, attempt()]))`
+    const args = [
+      '-c',
+      'ulimit -n 64 && exec "$@"',
+      'sh',
+      process.execPath,
+      '--input-type=module',
+      '-e',
+      script,
+    ]
+    const output = execFileSync('sh', args, { encoding: 'utf8', cwd: root })
+    expect(JSON.parse(output)).toEqual([
+      { code: 'EMFILE', syscall: 'pidfd_open' },
+      { code: 'EMFILE', syscall: 'pidfd_getfd' },
+    ])
+  })
+
   it('a thread, which is no process', () => {
     const thread = readdirSync('/proc/self/task')
       .map(Number)

@@ -1,6 +1,7 @@
 import { execFile, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { leaveOut } from '../leave-out.js'
 
 /** How to be a user without privileges: another one where there is one; or else the same, without capabilities. */
 interface Ordinary {
@@ -22,7 +23,7 @@ function chooseOrdinary(): Ordinary | undefined {
   }
   const without = ['setpriv', '--bounding-set=-all', '--inh-caps=-all']
   if (can(...without)) return { uid: 0, command: without }
-  console.log('# skipped, needs a user without privileges: setpriv can neither change nor restrict this one')
+  leaveOut('no user without privileges: setpriv can neither change nor restrict this one')
   return undefined
 }
 

@@ -201,7 +201,7 @@ TEST(borrow_from_one_with_more_privileges) {
   CHECK_EQ(borrow(privileged, connection.client.get(), &borrowed), 0);
   give_up_privileges();
   const int error = borrow(privileged, connection.client.get(), &borrowed);
-  if (error == 0) SKIP("there were no privileges to give up");
+  if (error == 0) SKIP_UNPRIVILEGED("there were no privileges to give up");
   CHECK_EQ(error, -EPERM);
   kill_process(privileged);
 }
@@ -220,7 +220,9 @@ TEST(borrow_where_no_descriptor_is_left) {
   const Connection connection;
   Descriptor borrowed(-1);
   allow_more_descriptors(false);
-  CHECK_EQ(borrow(getpid(), connection.client.get(), &borrowed), -EMFILE);
+  BorrowCall refused;
+  CHECK_EQ(borrow(getpid(), connection.client.get(), &borrowed, &refused), -EMFILE);
+  CHECK(refused == BorrowCall::kPidfdOpen);
   allow_more_descriptors(true);
   CHECK_EQ(borrow(getpid(), connection.client.get(), &borrowed), 0);
 }

@@ -4,6 +4,7 @@
 
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 
 // Each test runs in a process of its own (run.mjs starts them). A check that fails ends that
 // process, from however deep, and a test may do to its process what cannot be taken back.
@@ -46,5 +47,8 @@ inline void check_equal(long long actual, long long expected, const char* what, 
 
 #define FAIL(...) end_test(kFailed, __VA_ARGS__)
 #define SKIP(...) end_test(kSkipped, __VA_ARGS__)
+// For want of privileges, which a machine that is there for the tests has to give (.ci/run).
+#define SKIP_UNPRIVILEGED(...) \
+  end_test(getenv("DEADPEER_TEST_PRIVILEGES") ? kFailed : kSkipped, __VA_ARGS__)
 #define CHECK(what) ((what) ? void() : FAIL("%s:%d: %s", __FILE__, __LINE__, #what))
 #define CHECK_EQ(actual, expected) check_equal(actual, expected, #actual, __FILE__, __LINE__)

@@ -65,14 +65,14 @@ void forbid_call(int number, int error) {
 void enter_own_network() {
   // Without privileges a user namespace gives them, over that network.
   if (unshare(CLONE_NEWNET) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0) return;
-  SKIP("no network of one's own here: %s", strerror(errno));
+  SKIP_UNPRIVILEGED("no network of one's own here: %s", strerror(errno));
 }
 
 void set_default(const char* name, int value) {
   char path[100];
   snprintf(path, sizeof(path), "/proc/sys/net/ipv4/%s", name);
   FILE* file = fopen(path, "w");
-  if (file == nullptr) SKIP("%s cannot be written: %s", path, strerror(errno));
+  if (file == nullptr) SKIP_UNPRIVILEGED("%s cannot be written: %s", path, strerror(errno));
   fprintf(file, "%d\n", value);
   if (fclose(file) != 0) FAIL("%d into %s: %s", value, path, strerror(errno));
 }

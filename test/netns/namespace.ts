@@ -1,10 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { leaveOut } from '../leave-out.js'
 
 /** Whether this process may make network namespaces; where not, says so once. */
 export const hasNamespaces = spawnSync('unshare', ['-n', 'ip', 'link', 'set', 'lo', 'up']).status === 0
-if (!hasNamespaces) console.log('# skipped: no network namespace to be had (unshare -n, ip)')
+if (!hasNamespaces) leaveOut('no network namespace to be had (unshare -n, ip)')
 
 /** Runs a script of fixtures/ in a network namespace of its own. Returns what it prints. */
 export function runInside(script: string, ...args: string[]): Promise<string> {

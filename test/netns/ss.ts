@@ -14,7 +14,7 @@ export interface SsSocket {
   readonly retries: number
   readonly uid: number
   readonly inode: number
-  /** The rest, by its name in ss. */
+  /** What else it prints, by its name in ss; what stands alone (`ts`) with no text. */
   readonly words: ReadonlyMap<string, string>
 }
 
@@ -46,7 +46,7 @@ export function parseSs(output: string): SsSocket[] {
 
 function parseLine(line: string): SsSocket {
   const [state = '', receiveQueue, sendQueue, local = '', remote = '', ...rest] = line.trim().split(/\s+/)
-  const words = new Map(rest.flatMap((word) => (word.includes(':') ? [split(word)] : [])))
+  const words = new Map(rest.join(' ').replace(rates, '$1:').split(' ').map(split))
   const [, timer = '', expires = '', retries] = /^\((\w+),(.*),(\d+)\)$/.exec(words.get('timer') ?? '') ?? []
   return {
     state: states[state] ?? fail(line),
@@ -64,9 +64,12 @@ function parseLine(line: string): SsSocket {
   }
 }
 
+/** Those that have a space before their value. */
+const rates = /\b(send|pacing_rate|delivery_rate) /g
+
 function split(word: string): [string, string] {
-  const colon = word.indexOf(':')
-  return [word.slice(0, colon), word.slice(colon + 1)]
+  const [, name = word, text = ''] = /^([^:]+):(.*)$/.exec(word) ?? []
+  return [name, text]
 }
 
 /** 9min59sec, 12sec (cut off), 1.400ms (1 s 400 ms), 616ms. */

@@ -1,0 +1,16 @@
+import { expect, it, vi } from 'vitest'
+import { leaveOut } from '../leave-out.js'
+
+it.each([
+  ['skipped with the reason', '', false],
+  ['a failure with the reason where privileges are required', 'required', true],
+])('a test without its privileges: %s', (_, required, fails) => {
+  vi.stubEnv('DEADPEER_TEST_PRIVILEGES', required)
+  const log = vi.spyOn(console, 'log').mockImplementation(() => {})
+  const leave = () => leaveOut('no namespace')
+  if (fails) expect(leave).toThrow('no namespace')
+  else leave()
+  expect(log.mock.calls).toEqual(fails ? [] : [['# skipped: no namespace']])
+  log.mockRestore()
+  vi.unstubAllEnvs()
+})
