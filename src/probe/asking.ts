@@ -6,8 +6,10 @@ import type { BorrowedSocket } from '../socket/borrowed.js'
 import { adopt, liftedNow, sameKeepalive } from '../socket/lifted.js'
 import { giveBackTurns, takeTurns } from '../socket/pace.js'
 import type { Target } from '../socket/target.js'
+import { onAbort } from '../socket/until-aborted.js'
+import type { Asker } from './audience.js'
 import { beforeExit } from './before-exit.js'
-import { type Asker, Question } from './question.js'
+import { Question } from './question.js'
 import { descriptorNow, type Subject, subjectsOf } from './subject.js'
 
 /** What is asked of each connection. */
@@ -90,16 +92,15 @@ function abortWith(
   asked: readonly { question: Question; asker: Asker }[],
   answers: readonly Promise<unknown>[],
 ): void {
-  const abort = () => {
+  const release = onAbort(signal, () => {
     const surrendered = asked
       .filter(({ question, asker }) => question.abort(asker))
       .map(({ question }) => question)
     for (const question of surrendered) question.surrender()
     step(core, surrendered, examineAll)
     wake(core)
-  }
-  signal.addEventListener('abort', abort, { once: true })
-  void Promise.allSettled(answers).then(() => signal.removeEventListener('abort', abort))
+  })
+  void Promise.allSettled(answers).then(release)
 }
 
 let timer: NodeJS.Timeout | undefined

@@ -15,7 +15,7 @@ import type { NativeCore } from '../kernel/binding.js'
 import type { Keepalive, Look, SocketName } from '../kernel/liveness.js'
 import { TcpState } from '../kernel/tcp-info.js'
 import type { ProbeResult } from '../probe.js'
-import { type OwnClock, SECONDS_MAX, wholeSeconds } from '../socket/guard.js'
+import type { OwnClock } from '../socket/guard.js'
 import { noteHeard } from '../socket/heard.js'
 import {
   forgetLifted,
@@ -26,17 +26,9 @@ import {
   liftedNow,
   sameKeepalive,
 } from '../socket/lifted.js'
+import { readOwnClock } from '../socket/own-clock.js'
+import { type Asker, Audience, durationFor, timeoutOf } from './audience.js'
 import type { Subject } from './subject.js'
-
-/** Somebody who waits for the answer. Times in ms, on performance.now(). */
-export interface Asker {
-  readonly attempts: number
-  readonly timeout: number
-  /** When all attempts have had their time, once it has begun. */
-  deadline?: number
-  resolve(result: ProbeResult): void
-  reject(error: Error): void
-}
 
 /**
  * - `waiting`: for its turn.
@@ -61,9 +53,6 @@ const MUST_HAVE_LEFT = 250
 /** What is heard after the question differs from the silence before it, of a second at least, by more than this, in ms. */
 const LEAST_DIFFERENCE = 500
 
-/** A tick or two, in ms: what two readings of the kernel's clocks may differ by. */
-const CLOCK_DIFFERENCE = 20
-
 /** One connection that is asked, whoever wants to know: questions to one connection are joined. */
 export class Question implements SocketName {
   phase: Phase = 'waiting'
@@ -71,13 +60,11 @@ export class Question implements SocketName {
   fd = -1
   /** When to look next, on performance.now(). */
   due = 0
-  readonly askers = new Set<Asker>()
-  /** Of a borrowed socket: what is known already, and told when the options are back. */
-  readonly withheld = new Map<Asker, ProbeResult>()
   lifted: Lifted | undefined
   /** Undoes what was prepared for the end of the process. */
   release?: () => void
 
+  readonly #audience = new Audience()
   #asks: Asks = 'us'
   #attempts = 0
   #askedAt = Number.NEGATIVE_INFINITY
@@ -101,11 +88,11 @@ export class Question implements SocketName {
   }
 
   get isAwaited(): boolean {
-    return this.askers.size > 0 || this.withheld.size > 0
+    return !this.#audience.isEmpty
   }
 
   join(asker: Asker): void {
-    this.askers.add(asker)
+    this.#audience.join(asker)
     if (this.phase !== 'settling') return
     this.phase = 'waiting'
     this.#attempts = 0
@@ -128,7 +115,7 @@ export class Question implements SocketName {
     if (this.phase === 'listening' && isUnderWay(look)) this.#watch(whoAsks(look, NO_KEEPALIVE, 0), look, now)
     if (this.phase === 'watching') this.#judgeWatched(look, now)
     else if (this.phase === 'listening') this.#judgeListening(look, now)
-    if (!this.isAwaited && this.phase !== 'settling') this.#settle()
+    if (this.#audience.asking.size === 0 && this.phase !== 'settling') this.#settle()
     const nextAttempt = this.phase === 'listening' ? this.#nextAttempt() : Number.POSITIVE_INFINITY
     if (now >= nextAttempt) {
       this.phase = 'waiting'
@@ -148,7 +135,7 @@ export class Question implements SocketName {
       this.#tellAll({ alive: true, evidence: 'recent', attempts: 0, idleFor: silenceOf(look) })
     } else {
       this.#heardAt ??= look.heardAt
-      for (const asker of this.askers) asker.deadline ??= now + allAttempts(asker, look)
+      for (const asker of this.#audience.asking) asker.deadline ??= now + durationFor(asker, look)
       if (this.phase === 'waiting') this.#decide(core, look, options, now)
       else if (this.phase === 'asked') this.#hasItLeft(look, now)
       this.#lookAgain(now)
@@ -164,9 +151,7 @@ export class Question implements SocketName {
 
   fail(error: Error): void {
     this.#drop()
-    for (const asker of [...this.askers, ...this.withheld.keys()]) asker.reject(error)
-    this.askers.clear()
-    this.withheld.clear()
+    this.#audience.fail(error)
     this.phase = 'over'
   }
 
@@ -177,8 +162,7 @@ export class Question implements SocketName {
       this.lifted.unanswered--
     }
     if (this.lifted && this.lifted.unanswered > 0) {
-      for (const asker of this.askers) asker.reject(error)
-      this.askers.clear()
+      this.#audience.fail(error)
       this.#settle()
     } else this.fail(error)
   }
@@ -189,17 +173,19 @@ export class Question implements SocketName {
     this.lifted.written = options
     if (this.lifted.asking || !sameKeepalive(options, this.lifted.own)) return
     this.#drop()
-    this.#tellWithheld()
+    this.#audience.release()
     if (this.#isEnding && !this.isAwaited) this.phase = 'over'
   }
 
-  /** Told that it was aborted. Returns whether the options are to go back at once. */
+  /** Tells one who waits that it was aborted. Returns whether the options are to go back at once. */
   abort(asker: Asker): boolean {
-    const known = this.withheld.get(asker)
-    if (!this.askers.delete(asker) && !known) return false
-    this.withheld.delete(asker)
-    const idleFor = Number.NaN
-    asker.resolve(known ?? { alive: undefined, evidence: 'aborted', attempts: this.#attempts, idleFor })
+    const aborted = {
+      alive: undefined,
+      evidence: 'aborted',
+      attempts: this.#attempts,
+      idleFor: Number.NaN,
+    } as const
+    if (!this.#audience.dismiss(asker, aborted)) return false
     return this.subject.borrowed !== undefined && !this.isAwaited
   }
 
@@ -214,10 +200,11 @@ export class Question implements SocketName {
     // Unanswered before the connection's own clock was due: somebody else's question.
     const others = own.enable && silenceOf(look) < own.initialDelay ? look.probes : 0
     const asks = whoAsks(look, own, this.lifted?.unanswered ?? others)
-    if (this.askers.size === 0) this.#settle()
+    if (this.#audience.asking.size === 0) this.#settle()
     else if (asks !== 'us') this.#watch(asks, look, now)
+    else if (now < this.mayAskAt) this.phase = 'listening'
     else {
-      const clock = this.lifted?.clock ?? this.#clockOf(core, look, own)
+      const clock = this.lifted?.clock ?? readOwnClock(core, this, look, own)
       if (isImminent(look, own, clock)) this.#awaitKernel(look, clock, now)
       else {
         this.lifted ??= {
@@ -250,22 +237,9 @@ export class Question implements SocketName {
     this.#watch('keepalive', look, now)
     // As late as the kernel's timer may be.
     const asked = now + (clock.due - silenceOf(look)) * 1.15 + 100
-    for (const asker of this.askers) {
+    for (const asker of this.#audience.asking) {
       asker.deadline = Math.max(asker.deadline!, asked + timeoutOf(asker, look))
     }
-  }
-
-  /** When the kernel would ask next. Where its timer need not stand at initialDelay it is asked. */
-  #clockOf(core: NativeCore, look: Look, own: Keepalive): OwnClock {
-    const { initialDelay, interval } = own
-    const silence = silenceOf(look)
-    if (!own.enable || (silence < initialDelay && interval <= initialDelay))
-      return { due: initialDelay, initialDelay }
-    const dueIn = core.readKeepaliveTimer(this.fd, this.cookie)
-    // Not told: no later than that.
-    const wait = dueIn >= 0 ? dueIn - CLOCK_DIFFERENCE : Math.max(initialDelay, interval)
-    const due = Math.min(SECONDS_MAX, wholeSeconds(silence + wait))
-    return { due, initialDelay: due }
   }
 
   /** Once it has, the kernel's clock goes back to what it was; before, that would take the question back. */
@@ -275,7 +249,7 @@ export class Question implements SocketName {
     if (hasLeft) {
       lifted.asking = false
       this.phase = 'listening'
-      if (this.askers.size === 0) this.#settle()
+      if (this.#audience.asking.size === 0) this.#settle()
     } else if (isUnderWay(look) || now - this.#askedAt > MUST_HAVE_LEFT) {
       lifted.asking = false
       lifted.unanswered--
@@ -295,7 +269,7 @@ export class Question implements SocketName {
   }
 
   #judgeListening(look: Look, now: number): void {
-    for (const asker of this.askers) {
+    for (const asker of this.#audience.asking) {
       const isOver = now >= this.#askedAt + timeoutOf(asker, look)
       if (isOver && (this.#attempts >= asker.attempts || this.#notSent > asker.attempts)) {
         this.#silent(asker, look, this.#attempts)
@@ -307,7 +281,7 @@ export class Question implements SocketName {
     const count = timesAsked(look, this.#asks)
     if (count > this.#count) this.#countedAt = now
     this.#count = count
-    for (const asker of this.askers) {
+    for (const asker of this.#audience.asking) {
       const hasWaited = now >= this.#countedAt + timeoutOf(asker, look)
       if ((count >= asker.attempts && hasWaited) || now >= asker.deadline!) this.#silent(asker, look, count)
     }
@@ -328,8 +302,7 @@ export class Question implements SocketName {
       attempts: Math.max(this.#attempts, this.#count),
       idleFor: silenceOf(look),
     }
-    for (const asker of this.withheld.keys()) this.askers.add(asker)
-    this.withheld.clear()
+    this.#audience.recall()
     this.#tellAll(result)
   }
 
@@ -337,26 +310,21 @@ export class Question implements SocketName {
     return this.#heardAt !== undefined && look.heardAt - this.#heardAt > LEAST_DIFFERENCE
   }
 
+  /** Who borrowed a socket is told when its options are back. */
   #tell(asker: Asker, result: ProbeResult): void {
-    this.askers.delete(asker)
-    if (this.subject.borrowed && this.lifted) this.withheld.set(asker, result)
-    else asker.resolve(result)
+    if (this.subject.borrowed && this.lifted) this.#audience.withhold(asker, result)
+    else this.#audience.tell(asker, result)
   }
 
   /** The last word: nothing is left to do but to put options back. */
   #tellAll(result: ProbeResult): void {
-    for (const asker of this.askers) this.#tell(asker, result)
+    for (const asker of this.#audience.asking) this.#tell(asker, result)
     this.#release()
     this.#settle()
     this.#isEnding = true
     if (this.lifted) return
-    this.#tellWithheld()
+    this.#audience.release()
     this.phase = 'over'
-  }
-
-  #tellWithheld(): void {
-    for (const [asker, result] of this.withheld) asker.resolve(result)
-    this.withheld.clear()
   }
 
   /** All options are to go back at the next opportunity. */
@@ -379,7 +347,7 @@ export class Question implements SocketName {
   #nextAttempt(): number {
     let longest = LEAST_GAP
     let isWanted = false
-    for (const asker of this.askers) {
+    for (const asker of this.#audience.asking) {
       if (asker.attempts <= this.#attempts) continue
       isWanted = true
       longest = Math.max(longest, asker.timeout)
@@ -389,7 +357,7 @@ export class Question implements SocketName {
 
   #lookAgain(now: number, nextAttempt = Number.POSITIVE_INFINITY): void {
     let due = Math.min(now + this.#wait, nextAttempt)
-    for (const asker of this.askers) {
+    for (const asker of this.#audience.asking) {
       const over = this.#askedAt + asker.timeout
       if (over > now) due = Math.min(due, over)
     }
@@ -412,16 +380,6 @@ const NO_KEEPALIVE: Keepalive = {
   interval: 0,
   count: 0,
   userTimeout: undefined,
-}
-
-/** For one attempt, and not under the time that the connection itself gives an answer. */
-function timeoutOf(asker: Asker, look: Look): number {
-  return Math.max(asker.timeout, look.rto)
-}
-
-function allAttempts(asker: Asker, look: Look): number {
-  const timeout = timeoutOf(asker, look)
-  return (asker.attempts - 1) * Math.max(LEAST_GAP, timeout) + timeout
 }
 
 function closed(attempts: number, look?: Look): ProbeResult {

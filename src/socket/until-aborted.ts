@@ -34,7 +34,7 @@ export function untilAborted<T>(
 }
 
 /** Has a function called where the signal is aborted. Call what it returns when that is not wanted any more. */
-function onAbort(signal: AbortSignal, cancel: () => void): () => void {
+export function onAbort(signal: AbortSignal, cancel: () => void): () => void {
   let waiting = cancellations.get(signal)
   if (!waiting) {
     waiting = new Set()

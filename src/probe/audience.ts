@@ -1,0 +1,81 @@
+import { LEAST_GAP } from '../detect/answer.js'
+import type { Look } from '../kernel/liveness.js'
+import type { ProbeResult } from '../probe.js'
+
+/** Somebody who waits for an answer. Times in ms. */
+export interface Asker {
+  readonly attempts: number
+  readonly timeout: number
+  /** When all attempts have had their time, on performance.now(), once that has begun. */
+  deadline?: number
+  resolve(result: ProbeResult): void
+  reject(error: Error): void
+}
+
+/** For one attempt, and not under the time that the connection itself gives an answer. */
+export function timeoutOf(asker: Asker, look: Look): number {
+  return Math.max(asker.timeout, look.rto)
+}
+
+/** How long it takes to ask as often as somebody wants. */
+export function durationFor(asker: Asker, look: Look): number {
+  const timeout = timeoutOf(asker, look)
+  return (asker.attempts - 1) * Math.max(LEAST_GAP, timeout) + timeout
+}
+
+/** Those who wait for what one peer says, each told once. */
+export class Audience {
+  readonly #asking = new Set<Asker>()
+  readonly #withheld = new Map<Asker, ProbeResult>()
+
+  /** Those who have not been answered. */
+  get asking(): ReadonlySet<Asker> {
+    return this.#asking
+  }
+
+  get isEmpty(): boolean {
+    return this.#asking.size === 0 && this.#withheld.size === 0
+  }
+
+  join(asker: Asker): void {
+    this.#asking.add(asker)
+  }
+
+  /** Told later what is known now; see {@link release}. */
+  withhold(asker: Asker, result: ProbeResult): void {
+    this.#asking.delete(asker)
+    this.#withheld.set(asker, result)
+  }
+
+  tell(asker: Asker, result: ProbeResult): void {
+    this.#asking.delete(asker)
+    asker.resolve(result)
+  }
+
+  /** Told what is known, or else this. Returns false for one who has been told already. */
+  dismiss(asker: Asker, otherwise: ProbeResult): boolean {
+    const known = this.#withheld.get(asker)
+    if (!this.#asking.has(asker) && !known) return false
+    this.#withheld.delete(asker)
+    this.tell(asker, known ?? otherwise)
+    return true
+  }
+
+  /** Tells everybody what was withheld. */
+  release(): void {
+    for (const [asker, result] of this.#withheld) asker.resolve(result)
+    this.#withheld.clear()
+  }
+
+  /** What was withheld is not so any more: the peer has been heard after all. */
+  recall(): void {
+    for (const asker of this.#withheld.keys()) this.#asking.add(asker)
+    this.#withheld.clear()
+  }
+
+  fail(error: Error): void {
+    for (const asker of [...this.#asking, ...this.#withheld.keys()]) asker.reject(error)
+    this.#asking.clear()
+    this.#withheld.clear()
+  }
+}
