@@ -4,6 +4,7 @@ import { printTable, writeJson } from './harness/report.mjs'
 import { measureRow } from './harness/row.mjs'
 import { rows as importRows } from './import.mjs'
 import { rows as listSocketsRows } from './list-sockets.mjs'
+import { rows as probeRows } from './probe.mjs'
 import { rows as sampleRows } from './sample-tcp-info.mjs'
 import { rows as tuneRows } from './tune.mjs'
 import { rows as tuneIdleRows } from './tune-idle.mjs'
@@ -18,6 +19,7 @@ const all = [
   ...tuneServerRows,
   ...sampleRows,
   ...tuneIdleRows,
+  ...probeRows,
   ...listSocketsRows,
   ...importRows,
 ]

@@ -52,3 +52,21 @@ export function atMostMore(limit, unit, digits = 0) {
     text: `≤ +${limit} ${unit}`,
   }
 }
+
+/** A time of our own, against no reference: the slowest of all runs. */
+export function neverOver(limit, unit) {
+  const each = (ours) => ours
+  return {
+    each,
+    value: (ours) => Math.max(...ours),
+    reached: (value) => value <= limit,
+    number: (value) => value.toFixed(0),
+    unit,
+    text: `≤ ${limit} ${unit}`,
+  }
+}
+
+/** A time of our own, against no reference: the median of all runs. */
+export function timeAtMost(limit) {
+  return { ...neverOver(limit, 'ms'), value: median }
+}

@@ -6,7 +6,7 @@ const jsonFile = fileURLToPath(new URL('../../../bench-results.json', import.met
 const columns = [
   ['row', (row) => row.name],
   ['ours', (row) => quantity(row.ours, row.unit)],
-  ['reference', (row) => [quantity(row.reference, row.unit), row.against].join('  ').trim()],
+  ['reference', (row) => row.against && [quantity(row.reference, row.unit), row.against].join('  ').trim()],
   ['against it', ({ value, toReach }) => value !== undefined && `${toReach.number(value)} ${toReach.unit}`],
   [
     'p10 – p90',
