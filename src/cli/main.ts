@@ -20,7 +20,7 @@ const program = new Command('deadpeer')
 
 program
   .command('demo')
-  .description('show what happens to four connections when their peers vanish; takes about 11 s')
+  .description('show what happens to four connections when their peers vanish; takes about 14 s')
   .option('--json', 'one JSON object a line')
   .addHelpText(
     'after',
@@ -31,11 +31,14 @@ setKeepAlive, backpressured or lan. Times are in ms; a predicted time of null is
   silence   every peer has gone silent
   probe     unanswered: keepalive probes that the kernel has had no answer to
   death     noticed (by Node: false is a zombie), error, predicted, actual (ms since the peer was last heard)
+  vanished  connections and vanished: of a pool of other connections, so many have lost their peer
+  asked     one probeAll to all of them: took, answered, wrong, untouched, and of each silent one
+            port, evidence, attempts, idleFor
   noticed   error; after a death that had not been noticed, actual
   waiting   the connection is still open at the end
   summary   the last line: ok, failures, and of each connection its state (dead, zombie or open)
 
-Exit code: 0 when every tuned connection died as predicted, else 1; 2 for a bad option; 130 after Ctrl-C.`,
+Exit code: 0 when every tuned connection died as predicted and the pool was told apart, else 1; 2 for a bad option; 130 after Ctrl-C.`,
   )
   .action(async (options: { json?: boolean }) => {
     const { demo } = await import('./demo.js')

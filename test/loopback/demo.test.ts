@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import type { Death, DemoEvent, Name, Opened, Summary } from '../../src/cli/demo/events.js'
+import type { Asked, Death, DemoEvent, Name, Opened, Summary } from '../../src/cli/demo/events.js'
 import { hasNetAdmin } from './need-net-admin.js'
 
 // The demo as a newcomer runs it: in a process of its own, built (npm run build:ts).
@@ -123,6 +123,19 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
         expect(unanswered.at(-1) ?? 0, name).toBe(most)
       }
 
+      expect(rest.find(({ event }) => event === 'vanished')).toMatchObject({
+        connections: 2_000,
+        vanished: 400,
+      })
+      const asked = rest.find(({ event }) => event === 'asked') as Asked
+      expect(asked).toMatchObject({ answered: 1_600, wrong: 0, untouched: 1_600 })
+      expect(asked.silent).toHaveLength(400)
+      expect(new Set(asked.silent.map(({ port }) => port)).size).toBe(400)
+      for (const each of asked.silent) {
+        expect(each).toMatchObject({ evidence: 'silence', attempts: 3 })
+        expect(each.idleFor).toBeGreaterThan(1_000)
+      }
+
       expect(rest.filter(({ event }) => event === 'noticed')).toEqual([])
       expect(rest.at(-2)).toMatchObject({ event: 'waiting', connection: 'untouched', predicted: null })
       const { ok, failures, connections, event } = rest.at(-1) as Summary
@@ -153,6 +166,15 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
       expect(run.out).toContainEqual(
         expect.stringMatching(/^\+1\d\.\d s untouched: still waiting, predicted never$/),
       )
+      expect(run.out).toContainEqual(
+        expect.stringMatching(
+          /^\+1\d\.\d s pool: 1,600 answered, 400 are silent, known in \d\.\d s; 1,600 untouched$/,
+        ),
+      )
+      expect(run.out).toContainEqual(
+        expect.stringMatching(/^pool: port \d+: silence after 3 attempts, last heard \d+\.\d s ago$/),
+      )
+      expect(run.out).toContainEqual('pool: and 395 more')
       expect(run.out.at(-1)).toContain("tune(socket, 'cloud')")
     })
 

@@ -1,4 +1,4 @@
-import type { Profile } from '../../index.js'
+import type { ProbeResult, Profile } from '../../index.js'
 
 /** The connections of the demo, by name. */
 export type Name = 'untouched' | 'setKeepAlive' | 'backpressured' | 'lan'
@@ -7,7 +7,7 @@ export type Name = 'untouched' | 'setKeepAlive' | 'backpressured' | 'lan'
  * What happens in the demo, in order. All times are in ms; `t` is since the peers went silent, 0 before that; a
  * prediction of `null` is "never". These are the lines of `--json`: their keys are stable.
  */
-export type DemoEvent = Opened | Silence | Probe | Death | Noticed | Waiting | Summary
+export type DemoEvent = Opened | Silence | Probe | Death | Noticed | Vanished | Asked | Waiting | Summary
 
 interface At {
   readonly t: number
@@ -56,6 +56,30 @@ export interface Noticed extends At {
   readonly actual: number
 }
 
+/** Of a pool of other, idle connections, so many peers are gone as well. */
+export interface Vanished extends At {
+  readonly event: 'vanished'
+  readonly connections: number
+  readonly vanished: number
+}
+
+/** All of the pool were asked at once. */
+export interface Asked extends At {
+  readonly event: 'asked'
+  readonly took: number
+  readonly answered: number
+  /** Live ones that were called silent, and silent ones that were not. */
+  readonly wrong: number
+  /** Live ones that are open, and have the options that they had. */
+  readonly untouched: number
+  readonly silent: readonly Silent[]
+}
+
+export interface Silent extends Pick<ProbeResult, 'evidence' | 'attempts' | 'idleFor'> {
+  /** Its own, by which `ss` finds it. */
+  readonly port: number
+}
+
 /** The end has come, and this connection is still open. */
 export interface Waiting extends At {
   readonly event: 'waiting'
@@ -66,7 +90,7 @@ export interface Waiting extends At {
 /** The last event. */
 export interface Summary extends At {
   readonly event: 'summary'
-  /** Whether every tuned connection died within its prediction. */
+  /** Whether every tuned connection died within its prediction, and of the pool just those were called silent that were. */
   readonly ok: boolean
   /** Which did not, in words. */
   readonly failures: readonly string[]

@@ -1,6 +1,14 @@
 import { Canvas, lineWidth, paint, type Style, write } from '../terminal.js'
 import type { DemoEvent, Name, Renderer } from './events.js'
-import { closingWords, probes, seconds, secondsOrNever } from './words.js'
+import {
+  askedWords,
+  closingWords,
+  probes,
+  seconds,
+  secondsOrNever,
+  silentWords,
+  vanishedWords,
+} from './words.js'
 
 const FRAME_EVERY = 100
 
@@ -9,6 +17,9 @@ const WIDTH = 76
 const NAME = 26
 const BAR = 20
 const PROBES = 22
+
+/** Of hundreds that are silent. */
+const NAMED = 3
 
 /** A connection as it is drawn. */
 interface Row {
@@ -26,10 +37,13 @@ interface Row {
 /** A table that is redrawn in place, for people. */
 export class LiveRenderer implements Renderer {
   /** How many lines the table has. */
-  static readonly height = 15
+  static readonly height = 17
 
   readonly #canvas = new Canvas()
   readonly #rows = new Map<Name, Row>()
+  /** Of the pool: the line below the table, and what follows when it is drawn for the last time. */
+  #below: Part[] = []
+  #named: string[] = []
   #silentSince: number | undefined
   #timer: NodeJS.Timeout | undefined
 
@@ -54,8 +68,16 @@ export class LiveRenderer implements Renderer {
         row.death = { ...row.death!, noticed: true, error: event.error }
         break
       }
+      case 'vanished':
+        this.#below = [part(sentence(vanishedWords(event)))]
+        break
+      case 'asked':
+        this.#below = [part(sentence(askedWords(event)), 'good')]
+        this.#named = silentWords(event, NAMED)
+        break
       case 'summary':
         this.#stop()
+        for (const line of this.#named) write(`    ${line}`)
         for (const line of ['', ...closingWords(event)]) write(`  ${line}`.trimEnd())
     }
   }
@@ -80,6 +102,8 @@ export class LiveRenderer implements Renderer {
       [part('deadpeer demo'.padEnd(WIDTH - 7), 'strong'), part(seconds(t).padStart(7))],
       [part('Four connections, and each peer has just vanished: no FIN, no RST, no answer.', 'faint')],
       ...[...this.#rows.values()].flatMap((row) => [[], verdictLine(row, t), clockLine(row, t)]),
+      [],
+      this.#below,
     ]
     this.#canvas.draw(lines.map((line) => render(line, width)))
   }
@@ -92,6 +116,10 @@ interface Part {
 
 function part(text: string, style?: Style): Part {
   return style ? { text, style } : { text }
+}
+
+function sentence(words: string): string {
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}.`
 }
 
 function verdictLine(row: Row, t: number): Part[] {

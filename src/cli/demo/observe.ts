@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { TcpState } from '../../index.js'
-import type { Death, DemoEvent, Outcome, Summary } from './events.js'
+import type { Asked, Death, DemoEvent, Outcome, Summary } from './events.js'
+import { openPool, type Pool } from './pool.js'
 import { latest, missedBy } from './prediction.js'
 import { type Connection, countersOf, type Scene, type Silenced } from './scene.js'
 import { seconds } from './words.js'
@@ -27,6 +28,23 @@ export async function observe(
   emit: (event: DemoEvent) => void,
   signal: AbortSignal,
 ): Promise<Summary> {
+  const pool = openPool(signal)
+  try {
+    return await observeAll(scene, pool, emit, signal)
+  } finally {
+    await pool.then(
+      (open) => open.close(),
+      () => {},
+    )
+  }
+}
+
+async function observeAll(
+  scene: Scene,
+  pool: Promise<Pool>,
+  emit: Emit,
+  signal: AbortSignal,
+): Promise<Summary> {
   for (const { name, label, profile, predicted } of scene.connections) {
     emit({ t: 0, event: 'open', connection: name, label, profile, predicted: orNever(predicted) })
   }
@@ -45,10 +63,11 @@ export async function observe(
     for (const stop of listeners) stop()
   }
 
+  const asked = await askAll(await pool, clock, emit)
   for (const { name, predicted, death } of connections) {
     if (!death) emit({ t: clock(), event: 'waiting', connection: name, predicted: orNever(predicted) })
   }
-  const summary = summarize(connections, clock())
+  const summary = summarize(connections, asked, clock())
   emit(summary)
   return summary
 }
@@ -112,10 +131,11 @@ function isOver(connections: readonly Observed[], t: number): boolean {
   return awaited.every(({ predicted }) => t > Math.min(LONGEST, latest(predicted) + LOOK_EVERY))
 }
 
-function summarize(connections: readonly Observed[], t: number): Summary {
+function summarize(connections: readonly Observed[], asked: Asked, t: number): Summary {
   const failures = connections
     .filter(({ tuned }) => tuned)
     .flatMap((connection) => failureOf(connection) ?? [])
+    .concat(poolFailures(asked))
   return {
     t,
     event: 'summary',
@@ -132,6 +152,21 @@ function failureOf({ name, predicted, death }: Observed): string | undefined {
   if (missed === 0) return undefined
   const how = missed < 0 ? `${-missed} ms too early` : `${missed} ms too late`
   return `${name} died ${how}: ${prediction}, and it took ${seconds(death.actual, 2)}`
+}
+
+async function askAll(pool: Pool, clock: Clock, emit: Emit): Promise<Asked> {
+  const vanished = await pool.vanish()
+  emit({ t: clock(), event: 'vanished', connections: pool.size, vanished })
+  const asked: Asked = { t: 0, event: 'asked', ...(await pool.ask()) }
+  emit({ ...asked, t: clock() })
+  return asked
+}
+
+function poolFailures({ wrong, answered, untouched }: Asked): string[] {
+  const failures: string[] = []
+  if (wrong > 0) failures.push(`of the pool ${wrong} were called what they are not`)
+  if (untouched < answered) failures.push(`of the pool's live ones ${answered - untouched} were touched`)
+  return failures
 }
 
 function outcomeOf({ name, predicted, death }: Observed): Outcome {

@@ -1,6 +1,18 @@
 import { write } from '../terminal.js'
 import type { DemoEvent, Renderer } from './events.js'
-import { closingWords, probes, seconds, secondsOrNever, settings } from './words.js'
+import {
+  askedWords,
+  closingWords,
+  probes,
+  seconds,
+  secondsOrNever,
+  settings,
+  silentWords,
+  vanishedWords,
+} from './words.js'
+
+/** Of hundreds that are silent. */
+const NAMED = 5
 
 /** A line for each change, for logs and pipes. */
 export class PlainRenderer implements Renderer {
@@ -10,6 +22,7 @@ export class PlainRenderer implements Renderer {
     } else if (event.event === 'summary') {
       for (const line of ['', ...closingWords(event)]) write(line)
     } else {
+      if (event.event === 'asked') for (const line of silentWords(event, NAMED)) write(`pool: ${line}`)
       write(`+${seconds(event.t)} ${sentence(event)}`)
     }
   }
@@ -31,6 +44,10 @@ function sentence(change: Change): string {
     }
     case 'noticed':
       return `${change.connection}: Node has noticed now, ${change.error ?? 'closed'}`
+    case 'vanished':
+      return `pool: ${vanishedWords(change)}`
+    case 'asked':
+      return `pool: ${askedWords(change)}`
     case 'waiting':
       return `${change.connection}: still waiting, ${prediction(change)}`
   }

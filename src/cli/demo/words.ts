@@ -1,5 +1,5 @@
 import type { Profile } from '../../index.js'
-import type { Name, Summary } from './events.js'
+import type { Asked, Name, Silent, Summary, Vanished } from './events.js'
 
 export function seconds(ms: number, digits = 1): string {
   return `${(ms / 1000).toFixed(digits)} s`
@@ -24,6 +24,29 @@ export function settings({
   if (!enable) return 'no keepalive'
   const limit = userTimeout > 0 ? `, user timeout ${userTimeout / 1000} s` : ''
   return `keepalive ${initialDelay / 1000} s + ${count} × ${interval / 1000} s${limit}`
+}
+
+export function vanishedWords({ connections, vanished }: Vanished): string {
+  return `${number(vanished)} of ${number(connections)} idle peers vanish too; one probeAll asks them all`
+}
+
+export function askedWords({ took, answered, silent, untouched }: Asked): string {
+  return `${number(answered)} answered, ${number(silent.length)} are silent, known in ${seconds(took)}; ${number(untouched)} untouched`
+}
+
+/** The first few, by the port that ss shows. */
+export function silentWords({ silent }: Asked, most: number): string[] {
+  const named = silent.slice(0, most).map(silentOne)
+  const more = silent.length - named.length
+  return more > 0 ? [...named, `and ${number(more)} more`] : named
+}
+
+function silentOne({ port, evidence, attempts, idleFor }: Silent): string {
+  return `port ${port}: ${evidence} after ${attempts} attempts, last heard ${seconds(idleFor)} ago`
+}
+
+function number(value: number): string {
+  return value.toLocaleString('en')
 }
 
 /** For 80 columns with an indent. */
