@@ -79,11 +79,13 @@ export async function openPool(signal: AbortSignal): Promise<Pool> {
     server.listen({ port: 0, host: '127.0.0.1', backlog: 2 * AT_ONCE })
     await once(server, 'listening', { signal })
     const { port } = server.address() as net.AddressInfo
+    // Without the signal, of which each would make Node warn of a leak; on loopback there is nothing to wait for.
     for (let left = mostConnections(); left > 0; left -= AT_ONCE) {
       const some = Array.from({ length: Math.min(AT_ONCE, left) }, () => net.connect(port, '127.0.0.1'))
       sockets.push(...some)
       for (const socket of some) socket.on('error', () => {})
-      await Promise.all(some.map((socket) => once(socket, 'connect', { signal })))
+      await Promise.all(some.map((socket) => once(socket, 'connect')))
+      signal.throwIfAborted()
     }
     while (peers.size < sockets.length) await once(server, 'connection', { signal })
     await tuneAll(sockets, 'cloud')
