@@ -17,7 +17,7 @@ const floors = [
   ['kernel'],
   ['errors'],
 ]
-const verbs = ['tune', 'inspect', 'sample-tcp-info', 'capabilities']
+const verbs = ['tune', 'inspect', 'sample-tcp-info', 'capabilities', 'watch']
 
 function roomOf(file: string): string {
   const [first = ''] = relative(src, file).split('/')
