@@ -50,6 +50,7 @@ int start_thread(pthread_t* thread, void* (*run)(void*), void* argument) {
   pthread_sigmask(SIG_SETMASK, &all, &before);
   const int error = pthread_create(thread, &attributes, run, argument);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error == 0) pthread_setname_np(*thread, "deadpeer");
   pthread_attr_destroy(&attributes);
   return -error;
 }
@@ -164,7 +165,6 @@ void Deathwatch::stop() {
 
 void* Deathwatch::run(void* self) {
   auto* watch = static_cast<Deathwatch*>(self);
-  pthread_setname_np(pthread_self(), "deadpeer");
   const int epoll = watch->epoll_.get();
   epoll_event events[kEventsAtOnce];
   for (;;) {
