@@ -71,7 +71,7 @@ export function causeOf(final: FinalState | undefined, errno?: string): Cause {
 }
 
 function causeByCounters({ info, profile }: FinalState, errno: string | undefined): Cause {
-  const { state, probes, retransmits, notsentBytes = 0 } = info
+  const { state, probes, retransmits, notsentBytes = 0, rwndLimited = 0 } = info
   const { userTimeout = 0, count = 0 } = profile
   if (state !== TcpState.CLOSE) {
     return { reason: 'unreachable', evidence: `there is no way to the peer (failOnIcmp), ${silent(info)}` }
@@ -82,9 +82,11 @@ function causeByCounters({ info, profile }: FinalState, errno: string | undefine
     const evidence = `data unacknowledged after ${times(retransmits, 'retransmission')}`
     return { reason: inFlight, evidence: `${evidence}, ${silent(info)}` }
   }
-  if (probes > 0 && notsentBytes > 0) {
-    const evidence = `${times(notsentBytes, 'byte')} waiting behind a closed window, ${times(probes, 'probe')} of it`
-    return { reason: inFlight, evidence: `${evidence}, ${silent(info)}` }
+  // A peer that is alive answers the probes of its window, so that none of them may be counted.
+  const shut = errno === 'ETIMEDOUT' || (userTimeout > 0 && rwndLimited >= userTimeout * 1_000)
+  if (notsentBytes > 0 && (probes > 0 || shut)) {
+    const waiting = `${times(notsentBytes, 'byte')} waiting behind a closed window`
+    return { reason: inFlight, evidence: `${waiting}, ${times(probes, 'probe')} unanswered, ${silent(info)}` }
   }
   if (probes > 0) {
     const cutShort = userTimeout > 0 && probes < count

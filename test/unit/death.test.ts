@@ -23,6 +23,11 @@ describe('the cause of a death, by what the kernel left behind', () => {
     ['retransmission', { retransmits: 15, probes: 2 }, { count: 2 }, undefined],
     ['user-timeout', { probes: 4, notsentBytes: 1 }, { count: 3, userTimeout: 3_000 }, undefined],
     ['retransmission', { probes: 15, notsentBytes: 1 }, { count: 3 }, undefined],
+    // Alive, but it does not read: it answers the probes.
+    ['user-timeout', { notsentBytes: 1, rwndLimited: 3_000_000 }, { userTimeout: 3_000 }, undefined],
+    ['retransmission', { notsentBytes: 1 }, {}, 'ETIMEDOUT'],
+    ['reset', { notsentBytes: 1, rwndLimited: 2_000_000 }, { userTimeout: 3_000 }, undefined],
+    ['reset', { notsentBytes: 1, rwndLimited: 3_000_000 }, {}, undefined],
     ['user-timeout', {}, { userTimeout: 100 }, 'ETIMEDOUT'],
     ['retransmission', {}, {}, 'ETIMEDOUT'],
     ['reset', {}, {}, undefined],
