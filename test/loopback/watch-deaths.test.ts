@@ -58,7 +58,7 @@ async function watchToTheEnd(socket: net.Socket, begin: () => void): Promise<End
   begin()
   await once(watcher, 'dead')
   const after = performance.now() - start
-  if (!socket.closed) await once(socket, 'close')
+  await until(() => socket.closed)
   await delay(100)
   expect(deaths).toHaveLength(1)
   expect(errors).toHaveLength(1)
@@ -96,78 +96,6 @@ function expectTime(after: number, predicted: number, sooner = 0) {
   expect(after).toBeGreaterThan(predicted - TICK - sooner)
   expect(after).toBeLessThan(latest(predicted))
 }
-
-describe.concurrent('a peer that vanishes', () => {
-  describe.runIf(hasNetAdmin)('nothing in flight', () => {
-    const profile = { initialDelay: 1_000, interval: 1_000, count: 2 }
-    it.for<[Situation, DeathReason, Profile]>([
-      ['reading', 'keepalive', profile],
-      ['paused', 'keepalive', profile],
-      ['half-closed', 'keepalive', profile],
-      ['reading', 'keepalive', { ...profile, userTimeout: 3_000 }],
-      ['paused', 'user-timeout', { ...profile, count: 5, userTimeout: 2_500 }],
-    ])('%s: %s, %o', async ([situation, reason, settings]) => {
-      const { socket, peer } = await pairIn(situation)
-      tune(socket, settings)
-      // The kernel's clock starts when the peer was last heard, and so here.
-      socket.write('.')
-      await until(() => inspect(socket).info!.unacked === 0)
-      const ending = await watchToTheEnd(socket, () => blackHole(peer))
-      expectDeath(ending, reason, /^\d probes? unanswered, silent for [23]\.\d s$/)
-      expectDetectedBy(ending.death, situation)
-      expectTime(ending.death.silentFor!, detectionTime(settings).idle)
-    })
-  })
-
-  describe.runIf(hasNetAdmin)('data in flight', () => {
-    it.for<[Situation, DeathReason, Profile]>([
-      ['reading', 'user-timeout', { userTimeout: 1_000 }],
-      ['paused', 'user-timeout', { userTimeout: 1_000 }],
-      ['writing', 'user-timeout', { userTimeout: 1_000 }],
-      ['half-closed', 'user-timeout', { userTimeout: 1_000 }],
-      ['reading', 'retransmission', { rtoMax: 1_000 }],
-      ['paused', 'retransmission', { rtoMax: 1_000 }],
-      ['writing', 'retransmission', { rtoMax: 1_000 }],
-      ['half-closed', 'retransmission', { rtoMax: 1_000 }],
-    ])('%s: %s', async ([situation, reason, settings]) => {
-      const { socket, peer } = await pairIn(situation)
-      tune(socket, settings)
-      const ending = await watchToTheEnd(socket, () => {
-        blackHole(peer)
-        socket.write('x')
-      })
-      expectDeath(ending, reason, /^data unacknowledged after \d+ retransmissions?, silent for \d+\.\d s$/)
-      // Of a pending write Node hears as well; of a small one that the kernel has taken it does not.
-      expectDetectedBy(ending.death, situation)
-      // A stream that is under way notices its first loss sooner than a byte after a rest: that takes up to 0.4 s.
-      const sooner = situation === 'writing' ? 400 : 0
-      expectTime(ending.after, detectionTime(settings).inFlight, sooner)
-    })
-  })
-})
-
-describe.concurrent('a peer that resets', () => {
-  it.for<Situation>(['reading', 'paused', 'writing', 'half-closed'])('%s', async (situation) => {
-    const { socket, peer } = await pairIn(situation)
-    const ending = await watchToTheEnd(socket, () => peer.resetAndDestroy())
-    expectDeath(ending, 'reset', /^reset by the peer \((ECONNRESET|EPIPE)\)$/)
-    expectDetectedBy(ending.death, situation)
-  })
-})
-
-describe.concurrent('a peer that does not read while data waits for it', () => {
-  it('row 7: a user timeout, behind a closed window', async () => {
-    const { socket } = await connectPair()
-    socket.resume()
-    tune(socket, { userTimeout: 2_000 })
-    const ending = await watchToTheEnd(socket, () => socket.write(Buffer.alloc(2 ** 24)))
-    expectDeath(
-      ending,
-      'user-timeout',
-      /^\d+ bytes waiting behind a closed window, \d+ probes? unanswered, silent for/,
-    )
-  })
-})
 
 // The zombie: a paused socket whose buffer is full. Node does not look at it.
 
@@ -230,75 +158,149 @@ const kinds: Record<string, () => Promise<Zombie>> = {
   },
 }
 
-describe.concurrent.runIf(hasNetAdmin)('a backpressured connection whose peer vanishes', () => {
-  it.for(Object.keys(kinds))('%s: dead, and closed with ETIMEDOUT', async (kind) => {
-    const { holder, socket, peer } = await kinds[kind]!()
-    const errors: NodeJS.ErrnoException[] = []
-    holder.on('error', (error: Error) => errors.push(error))
-    const watcher = watch()
-    const deaths = listenTo(watcher)
-    watcher.add(holder)
-    expect(watcher.has(socket)).toBe(true)
-    tune(socket, short)
-    blackHole(peer)
-    const [death] = (await once(watcher, 'dead')) as [Death]
-    if (!socket.closed) await once(socket, 'close')
-    await until(() => errors.length > 0)
-    expect(deaths).toEqual([death])
-    expect(death).toMatchObject({ socket, reason: 'keepalive', error: { code: 'ETIMEDOUT' } })
-    expect(death.evidence).toMatch(/^2 probes unanswered/)
-    if (kind !== 'HTTP/2') expect(death.detectedBy).toBe('kernel')
-    expectTime(death.silentFor!, 3_000)
-    expect(errors).toMatchObject([{ code: 'ETIMEDOUT' }])
-    expect(holder.destroyed).toBe(true)
+describe.concurrent('a watched connection', () => {
+  describe('a peer that vanishes', () => {
+    describe.runIf(hasNetAdmin)('nothing in flight', () => {
+      const profile = { initialDelay: 1_000, interval: 1_000, count: 2 }
+      it.for<[Situation, DeathReason, Profile]>([
+        ['reading', 'keepalive', profile],
+        ['paused', 'keepalive', profile],
+        ['half-closed', 'keepalive', profile],
+        ['reading', 'keepalive', { ...profile, userTimeout: 3_000 }],
+        ['paused', 'user-timeout', { ...profile, count: 5, userTimeout: 2_500 }],
+      ])('%s: %s, %o', async ([situation, reason, settings]) => {
+        const { socket, peer } = await pairIn(situation)
+        tune(socket, settings)
+        // The kernel's clock starts when the peer was last heard, and so here.
+        socket.write('.')
+        await until(() => inspect(socket).info!.unacked === 0)
+        const ending = await watchToTheEnd(socket, () => blackHole(peer))
+        expectDeath(ending, reason, /^\d probes? unanswered, silent for [23]\.\d s$/)
+        expectDetectedBy(ending.death, situation)
+        expectTime(ending.death.silentFor!, detectionTime(settings).idle)
+      })
+    })
+
+    describe.runIf(hasNetAdmin)('data in flight', () => {
+      it.for<[Situation, DeathReason, Profile]>([
+        ['reading', 'user-timeout', { userTimeout: 1_000 }],
+        ['paused', 'user-timeout', { userTimeout: 1_000 }],
+        ['writing', 'user-timeout', { userTimeout: 1_000 }],
+        ['half-closed', 'user-timeout', { userTimeout: 1_000 }],
+        ['reading', 'retransmission', { rtoMax: 1_000 }],
+        ['paused', 'retransmission', { rtoMax: 1_000 }],
+        ['writing', 'retransmission', { rtoMax: 1_000 }],
+        ['half-closed', 'retransmission', { rtoMax: 1_000 }],
+      ])('%s: %s', async ([situation, reason, settings]) => {
+        const { socket, peer } = await pairIn(situation)
+        tune(socket, settings)
+        const ending = await watchToTheEnd(socket, () => {
+          blackHole(peer)
+          socket.write('x')
+        })
+        expectDeath(ending, reason, /^data unacknowledged after \d+ retransmissions?, silent for \d+\.\d s$/)
+        // Of a pending write Node hears as well; of a small one that the kernel has taken it does not.
+        expectDetectedBy(ending.death, situation)
+        // A stream that is under way notices its first loss sooner than a byte after a rest: that takes up to 0.4 s.
+        const sooner = situation === 'writing' ? 400 : 0
+        expectTime(ending.after, detectionTime(settings).inFlight, sooner)
+      })
+    })
   })
 
-  it.for(['plain', 'TLS'])('%s, unwatched: Node says nothing for 15 s', async (kind) => {
-    const { socket, peer } = await kinds[kind]!()
-    const said: string[] = []
-    for (const event of ['error', 'end', 'close', 'data', 'timeout']) socket.on(event, () => said.push(event))
-    // A listener for 'data' would have it read.
-    socket.removeAllListeners('data').pause()
-    await until(() => !isReading(socket))
-    tune(socket, short)
-    blackHole(peer)
-    await until(() => inspect(socket).info!.state === 7)
-    await delay(15_000)
-    expect(said).toEqual([])
-    expect(socket.destroyed).toBe(false)
-    expect(inspect(socket).verdict).toBe('dead')
-    socket.on('error', () => {}).destroy()
+  describe('a peer that resets', () => {
+    it.for<Situation>(['reading', 'paused', 'writing', 'half-closed'])('%s', async (situation) => {
+      const { socket, peer } = await pairIn(situation)
+      const ending = await watchToTheEnd(socket, () => peer.resetAndDestroy())
+      expectDeath(ending, 'reset', /^reset by the peer \((ECONNRESET|EPIPE)\)$/)
+      expectDetectedBy(ending.death, situation)
+    })
   })
 
-  it('is told within 2 ms of the kernel, in the median', async () => {
-    const sockets: net.Socket[] = []
-    const descriptors = new Map<net.Socket, number>()
-    const told = new Map<number, bigint>()
-    const watcher = watch()
-    closing.push(() => watcher.close())
-    watcher.on('dead', ({ socket }) => told.set(descriptors.get(socket)!, process.hrtime.bigint()))
-    for (let i = 0; i < 21; i++) {
-      const { socket, peer } = await connectPair()
-      await backUp(socket, peer)
+  describe('a peer that does not read while data waits for it', () => {
+    it('row 7: a user timeout, behind a closed window', async () => {
+      const { socket } = await connectPair()
+      socket.resume()
+      tune(socket, { userTimeout: 2_000 })
+      const ending = await watchToTheEnd(socket, () => socket.write(Buffer.alloc(2 ** 24)))
+      expectDeath(
+        ending,
+        'user-timeout',
+        /^\d+ bytes waiting behind a closed window, \d+ probes? unanswered, silent for/,
+      )
+    })
+  })
+
+  describe.runIf(hasNetAdmin)('a backpressured connection whose peer vanishes', () => {
+    it.for(Object.keys(kinds))('%s: dead, and closed with ETIMEDOUT', async (kind) => {
+      const { holder, socket, peer } = await kinds[kind]!()
+      const errors: NodeJS.ErrnoException[] = []
+      holder.on('error', (error: Error) => errors.push(error))
+      const watcher = watch()
+      const deaths = listenTo(watcher)
+      watcher.add(holder)
+      expect(watcher.has(socket)).toBe(true)
       tune(socket, short)
       blackHole(peer)
-      sockets.push(socket)
-      descriptors.set(socket, descriptorOf(socket))
-      watcher.add(socket)
-    }
-    const witness = new Worker(new URL('fixtures/witness.mjs', import.meta.url), {
-      workerData: sockets.map(descriptorOf),
+      const [death] = (await once(watcher, 'dead')) as [Death]
+      await until(() => socket.closed && errors.length > 0)
+      expect(deaths).toEqual([death])
+      expect(death).toMatchObject({ socket, reason: 'keepalive', error: { code: 'ETIMEDOUT' } })
+      expect(death.evidence).toMatch(/^2 probes unanswered/)
+      if (kind !== 'HTTP/2') expect(death.detectedBy).toBe('kernel')
+      expectTime(death.silentFor!, 3_000)
+      expect(errors).toMatchObject([{ code: 'ETIMEDOUT' }])
+      expect(holder.destroyed).toBe(true)
     })
-    // When each was first seen dead, by a thread that does nothing but look.
-    const [{ seen, period }] = (await once(witness, 'message')) as [
-      { seen: Map<number, bigint>; period: number },
-    ]
-    await until(() => told.size === sockets.length)
-    const late = [...told].map(([fd, at]) => Number(at - seen.get(fd)!) / 1e6).sort((a, b) => a - b)
-    expect(late).toHaveLength(21)
-    if (!timed) return
-    // The witness looks so often that it does not matter.
-    expect(period).toBeLessThan(0.5)
-    expect(late[10]).toBeLessThan(2)
+
+    it.for(['plain', 'TLS'])('%s, unwatched: Node says nothing for 15 s', async (kind) => {
+      const { socket, peer } = await kinds[kind]!()
+      const said: string[] = []
+      for (const event of ['error', 'end', 'close', 'data', 'timeout'])
+        socket.on(event, () => said.push(event))
+      // A listener for 'data' would have it read.
+      socket.removeAllListeners('data').pause()
+      await until(() => !isReading(socket))
+      tune(socket, short)
+      blackHole(peer)
+      await until(() => inspect(socket).info!.state === 7)
+      await delay(15_000)
+      expect(said).toEqual([])
+      expect(socket.destroyed).toBe(false)
+      expect(inspect(socket).verdict).toBe('dead')
+      socket.on('error', () => {}).destroy()
+    })
+
+    it('is told within 2 ms of the kernel, in the median', async () => {
+      const sockets: net.Socket[] = []
+      const descriptors = new Map<net.Socket, number>()
+      const told = new Map<number, bigint>()
+      const watcher = watch()
+      closing.push(() => watcher.close())
+      watcher.on('dead', ({ socket }) => told.set(descriptors.get(socket)!, process.hrtime.bigint()))
+      for (let i = 0; i < 21; i++) {
+        const { socket, peer } = await connectPair()
+        await backUp(socket, peer)
+        tune(socket, short)
+        blackHole(peer)
+        sockets.push(socket)
+        descriptors.set(socket, descriptorOf(socket))
+        watcher.add(socket)
+      }
+      const witness = new Worker(new URL('fixtures/witness.mjs', import.meta.url), {
+        workerData: sockets.map(descriptorOf),
+      })
+      // When each was first seen dead, by a thread that does nothing but look.
+      const [{ seen, period }] = (await once(witness, 'message')) as [
+        { seen: Map<number, bigint>; period: number },
+      ]
+      await until(() => told.size === sockets.length)
+      const late = [...told].map(([fd, at]) => Number(at - seen.get(fd)!) / 1e6).sort((a, b) => a - b)
+      expect(late).toHaveLength(21)
+      if (!timed) return
+      // The witness looks so often that it does not matter.
+      expect(period).toBeLessThan(0.5)
+      expect(late[10]).toBeLessThan(2)
+    })
   })
 })
