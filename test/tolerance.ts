@@ -3,3 +3,6 @@ export const latest = (ms: number) => ms * 1.15 + 100
 
 /** A tick, in ms: what the kernel measures silence in (HZ=100). */
 export const TICK = 10
+
+/** Whether times are to be judged: not where everything takes several times as long, as under a sanitizer. */
+export const timed = process.env.DEADPEER_TEST_UNTIMED === undefined

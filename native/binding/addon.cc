@@ -22,6 +22,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   bind_borrow(env, exports);
   bind_liveness(env, exports);
   bind_sock_destroy(env, exports);
+  bind_deathwatch(env, exports);
   return exports;
 }
 

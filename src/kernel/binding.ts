@@ -10,6 +10,9 @@ export type NativeDescriptor = { readonly __native: unique symbol }
 /** A dump that the native core has under way, opaque here. */
 export type NativeDump = { readonly __native: unique symbol }
 
+/** The thread that watches for deaths, and its way here. */
+export type NativeDeathwatch = { readonly __native: unique symbol }
+
 export interface NativeOptionRow {
   name: string
   constant: string
@@ -70,6 +73,13 @@ export interface NativeCore {
   borrow(pid: number, fd: number): NativeDescriptor | number
   borrowedNumber(borrowed: NativeDescriptor): number
   giveBack(borrowed: NativeDescriptor): void
+  /** What the callback throws is lost: it must throw nothing. */
+  openDeathwatch(
+    callback: (id: number, peerClosed: boolean, failed: boolean, unread: number, info: Uint8Array) => void,
+  ): NativeDeathwatch | number
+  watchDescriptor(deathwatch: NativeDeathwatch, fd: number): number
+  unwatch(deathwatch: NativeDeathwatch, id: number): void
+  takeError(deathwatch: NativeDeathwatch, id: number): number
   destroySocket(
     localAddress: string,
     localPort: number,

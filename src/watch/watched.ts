@@ -1,0 +1,158 @@
+import { type EventEmitter, errorMonitor } from 'node:events'
+import type net from 'node:net'
+import { causeOf, isDeadly, judgeSighting } from '../detect/death.js'
+import { DeadPeerError, describeErrno } from '../errors.js'
+import type { NativeCore } from '../kernel/binding.js'
+import { type Sighting, takeError, unwatchDescriptor, watchDescriptor } from '../kernel/deathwatch.js'
+import type { TcpInfo } from '../kernel/tcp-info.js'
+import { type FinalState, lastLook, lookBeforeClosing, readFinalState } from '../socket/last-look.js'
+import { descriptorOf, handleOf, mayConnect, noDescriptor } from '../socket/target.js'
+
+/** A death as it was found, before anybody has decided what to do about it. */
+export interface Found {
+  readonly detectedBy: 'kernel' | 'node'
+  readonly evidence: string
+  readonly error: DeadPeerError<TcpInfo>
+}
+
+/** Who watches. At most one of `died` and `closed` is called, and once. */
+export interface Owner {
+  closing(watched: Watched, info: TcpInfo | undefined): void
+  died(watched: Watched, found: Found): void
+  closed(watched: Watched): void
+  /** It was to be watched once it is connected, and could not. It is watched no more. */
+  failed(watched: Watched, error: Error): void
+}
+
+/** One socket in the eyes of one watcher: what the kernel says of it, and what Node says. */
+export class Watched {
+  readonly socket: net.Socket
+  readonly #core: NativeCore | undefined
+  readonly #owner: Owner
+  /** What stands for this one connection: a socket may connect again. */
+  #connection: object
+  /** 0: the deathwatch does not have it. */
+  #id = 0
+  #isClosing = false
+  #final: FinalState | undefined
+  #unread = 0
+
+  constructor(core: NativeCore | undefined, socket: net.Socket, owner: Owner) {
+    this.#core = core
+    this.socket = socket
+    this.#owner = owner
+    this.#connection = handleOf(socket) ?? socket
+  }
+
+  get connection(): object {
+    return this.#connection
+  }
+
+  /** @throws where it cannot be watched; nothing is left behind then. */
+  start(): void {
+    const { socket } = this
+    if (socket.destroyed) throw noDescriptor(socket)
+    const connecting = mayConnect(socket)
+    if (!connecting) this.#watchDescriptor()
+    else socket.prependListener('connect', this.#onConnect)
+    const emitter: EventEmitter = socket
+    emitter.on(errorMonitor, this.#onError)
+    socket.on('end', this.#onEnd)
+    socket.on('close', this.#onClose)
+  }
+
+  stop(): void {
+    const { socket } = this
+    const emitter: EventEmitter = socket
+    emitter.off(errorMonitor, this.#onError)
+    socket.off('end', this.#onEnd)
+    socket.off('close', this.#onClose)
+    socket.off('connect', this.#onConnect)
+    if (this.#id > 0) unwatchDescriptor(this.#core!, this.#id, this.#onSighting)
+    this.#id = 0
+  }
+
+  /** Whether there is something to be read that the peer sent before it closed its side. */
+  get isToBeRead(): boolean {
+    return this.#isClosing && this.#unread + this.socket.readableLength > 0
+  }
+
+  /**
+   * Ends the socket. The one moment at which its error may be taken from Node; with that the cause may turn out to be
+   * another, so what was found is returned anew.
+   */
+  destroy(found: Found): Found {
+    const errno = this.#id > 0 ? takeError(this.#core!, this.#id) : undefined
+    const final = errno === undefined ? found : this.#found('kernel', errno)
+    this.socket.destroy(final.error)
+    return final
+  }
+
+  #watchDescriptor(): void {
+    if (!this.#core) return
+    const fd = descriptorOf(this.socket)
+    if (fd < 0) throw noDescriptor(this.socket)
+    this.#id = watchDescriptor(this.#core, fd, this.#onSighting)
+    lookBeforeClosing(this.#core, this.socket)
+  }
+
+  readonly #onConnect = () => {
+    this.#connection = handleOf(this.socket) ?? this.socket
+    try {
+      this.#watchDescriptor()
+    } catch (error) {
+      this.#owner.failed(this, error as Error)
+    }
+  }
+
+  readonly #onSighting = (sighting: Sighting) => {
+    // Node was faster: its error is about to be emitted, or the program has closed it.
+    if (this.socket.destroyed) return
+    const state = readFinalState(this.#core!, descriptorOf(this.socket))
+    const profile = state?.profile ?? {}
+    const judgement = judgeSighting(sighting, profile)
+    if (judgement === 'closing') this.#closing(sighting.info)
+    if (judgement !== 'dead') return
+    this.#final = { info: sighting.info, profile }
+    this.#unread = sighting.unread
+    this.#owner.died(this, this.#found('kernel'))
+  }
+
+  /** Before any `'error'` listener, and without being one: where there is none, the program crashes as it should. */
+  readonly #onError = (error: NodeJS.ErrnoException) => {
+    if (error instanceof DeadPeerError) {
+      const evidence = `another watcher: ${error.message}`
+      this.#owner.died(this, { detectedBy: 'kernel', evidence, error })
+      return
+    }
+    const errno = deadlyErrno(error)
+    if (errno === undefined) return
+    this.#final = lastLook(this.socket)
+    this.#owner.died(this, this.#found('node', errno, error))
+  }
+
+  readonly #onEnd = () => this.#closing(undefined)
+
+  readonly #onClose = () => this.#owner.closed(this)
+
+  #closing(info: TcpInfo | undefined): void {
+    if (this.#isClosing) return
+    this.#isClosing = true
+    this.#owner.closing(this, info)
+  }
+
+  #found(detectedBy: Found['detectedBy'], errno?: string, cause?: Error): Found {
+    const { reason, evidence } = causeOf(this.#final, errno)
+    const error = new DeadPeerError(reason, evidence, this.#final?.info, cause && { cause })
+    return { detectedBy, evidence, error }
+  }
+}
+
+/** The kernel's own errors, not those of the same name that programs make, about a connection that had been there. */
+function deadlyErrno({ errno, syscall }: NodeJS.ErrnoException): string | undefined {
+  if (errno === undefined || !(syscall === 'read' || syscall === 'write' || syscall === 'shutdown')) {
+    return undefined
+  }
+  const { name } = describeErrno(errno)
+  return isDeadly(name) ? name : undefined
+}
