@@ -62,7 +62,10 @@ export function socketOf(target: Exclude<OwnTarget, number>): net.Socket {
   )
 }
 
-/** A socket's descriptor, or -1 where it has none (yet). */
+/**
+ * A socket's descriptor, or -1 where it has none (yet). Asked of the handle each time, although that takes 45 ns: the handle of a TLS
+ * connection outlives the descriptor of the socket that it was made over, whose number may be another's at once.
+ */
 export function descriptorOf(socket: net.Socket): number {
   return handleOf(socket)?.fd ?? -1
 }
