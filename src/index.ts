@@ -21,10 +21,14 @@ export { defineProfile, type PresetName, profiles } from './socket/presets.js'
 export type { Profile } from './socket/profile.js'
 export type { Target } from './socket/target.js'
 export { type TuneOptions, type TuneResult, tune, tuneAll } from './tune.js'
+export type { HeartbeatOptions } from './watch/heartbeat.js'
 export {
+  type AddOptions,
   type Closing,
   type Death,
   type OnDead,
+  type Recovery,
+  type Suspicion,
   type Watcher,
   type WatcherEvents,
   type WatchOptions,

@@ -1,13 +1,15 @@
 import diagnostics from 'node:diagnostics_channel'
 import { EventEmitter, on } from 'node:events'
 import net from 'node:net'
+import type { Heartbeat } from './detect/pulse.js'
 import { type DeadPeerError, DeadpeerError, type DeathReason, InvalidTypeError } from './errors.js'
-import { nativeCore } from './kernel/binding.js'
+import { missingReason, nativeCore } from './kernel/binding.js'
 import { silentFor, type TcpInfo } from './kernel/tcp-info.js'
 import { BorrowedSocket } from './socket/borrowed.js'
 import { type OwnTarget, socketOf, unwrap } from './socket/target.js'
+import { checkHeartbeat, type HeartbeatOptions } from './watch/heartbeat.js'
 import { acceptedEvent } from './watch/server.js'
-import { type Found, Watched } from './watch/watched.js'
+import { type Found, type Owner, Watched } from './watch/watched.js'
 
 /** What can be watched: a connection of this process, however one holds it, but for a bare descriptor. */
 export type WatchTarget = Exclude<OwnTarget, number>
@@ -42,8 +44,29 @@ export interface WatchOptions {
    * is left as it is, its error to Node. A function decides for each; one that throws, or returns neither, leaves it.
    */
   onDead?: OnDead
+  /** Asks peers that have not been heard for a while, instead of waiting for the kernel. Default: none. */
+  heartbeat?: HeartbeatOptions
   /** Closes the watcher when it is aborted. */
   signal?: AbortSignal
+}
+
+export interface AddOptions {
+  /** For this one, or what this server accepts: instead of the watcher's; `false`: none. */
+  heartbeat?: HeartbeatOptions | false
+}
+
+/** Something the peer should have answered is unanswered: for a round trip and a quarter of a second at least. */
+export interface Suspicion {
+  readonly socket: net.Socket
+  /** Why, in words. */
+  readonly evidence: string
+  /** How long the peer has not been heard, in ms. */
+  readonly silentFor: number
+}
+
+/** A peer that was suspect has been heard. */
+export interface Recovery {
+  readonly socket: net.Socket
 }
 
 type Action = 'destroy' | 'report'
@@ -62,6 +85,8 @@ export interface WatchStats {
 
 export interface WatcherEvents {
   dead: [death: Death]
+  suspect: [suspicion: Suspicion]
+  recover: [recovery: Recovery]
   closing: [closing: Closing]
   /** A connection that a server accepted, or that was connecting when it was added, could not be watched. */
   error: [error: Error]
@@ -77,6 +102,7 @@ const published = new WeakSet<object>()
 export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
   readonly #core = nativeCore()
   readonly #onDead: OnDead
+  readonly #heartbeat: Heartbeat | undefined
   readonly #signal: AbortSignal | undefined
   readonly #sockets = new Map<net.Socket, Watched>()
   readonly #servers = new Map<net.Server, (socket: net.Socket) => void>()
@@ -86,10 +112,13 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
   #ended = 0
 
   /** @internal by {@link watch} alone. */
-  constructor(onDead: OnDead, signal: AbortSignal | undefined) {
+  constructor(onDead: OnDead, heartbeat: Heartbeat | undefined, signal: AbortSignal | undefined) {
     super()
     this.#onDead = onDead
+    this.#heartbeat = heartbeat
     this.#signal = signal
+    const emitter: EventEmitter = this as EventEmitter
+    emitter.on('newListener', this.#onListener)
     signal?.addEventListener('abort', this.#onAbort)
   }
 
@@ -106,14 +135,15 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
    * {@link DeadpeerError} `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`, `ERR_WATCHER_CLOSED`, or the errno where there are no
    * descriptors or threads left to watch with (`EMFILE`, `EAGAIN`, `ENOSPC`). Nothing of it is watched then.
    */
-  add(target: WatchTarget | net.Server | Iterable<WatchTarget | net.Server>): this {
+  add(target: WatchTarget | net.Server | Iterable<WatchTarget | net.Server>, options: AddOptions = {}): this {
+    const heartbeat = this.#heartbeatOf(options)
     if (this.#closed) {
       throw new DeadpeerError('ERR_WATCHER_CLOSED', 'The watcher was closed; watch() makes another.')
     }
-    if (target instanceof net.Socket) this.#addSocket(target)
-    else if (target instanceof net.Server) this.#addServer(target)
-    else if (isIterable(target)) this.#addAll(target)
-    else this.#addSocket(connectionOf(target))
+    if (target instanceof net.Socket) this.#addSocket(target, heartbeat)
+    else if (target instanceof net.Server) this.#addServer(target, heartbeat)
+    else if (isIterable(target)) this.#addAll(target, heartbeat)
+    else this.#addSocket(connectionOf(target), heartbeat)
     return this
   }
 
@@ -159,24 +189,24 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
 
   readonly #onAbort = () => this.close()
 
-  #addSocket(given: net.Socket): Watched | undefined {
+  #addSocket(given: net.Socket, heartbeat: Heartbeat | undefined): Watched | undefined {
     const socket = unwrap(given)
     if (this.#sockets.has(socket)) return undefined
-    const watched = new Watched(this.#core, socket, this.#owner)
+    const watched = new Watched(this.#core, socket, this.#owner, heartbeat)
     watched.start()
     this.#sockets.set(socket, watched)
     this.#added++
     return watched
   }
 
-  #addAll(targets: Iterable<WatchTarget | net.Server>): void {
+  #addAll(targets: Iterable<WatchTarget | net.Server>, heartbeat: Heartbeat | undefined): void {
     // What is none of them is to be found before any of them is added.
     const all = [...targets].map((each) => (each instanceof net.Server ? each : connectionOf(each)))
     const added: Watched[] = []
     try {
       for (const each of all) {
         if (each instanceof net.Server) continue
-        const watched = this.#addSocket(each)
+        const watched = this.#addSocket(each, heartbeat)
         if (watched) added.push(watched)
       }
     } catch (error) {
@@ -184,15 +214,15 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
       this.#added -= added.length
       throw error
     }
-    for (const each of all) if (each instanceof net.Server) this.#addServer(each)
+    for (const each of all) if (each instanceof net.Server) this.#addServer(each, heartbeat)
   }
 
-  #addServer(server: net.Server): void {
+  #addServer(server: net.Server, heartbeat: Heartbeat | undefined): void {
     if (this.#servers.has(server)) return
     const onAccepted = (socket: net.Socket) => {
       if (socket.destroyed) return
       try {
-        this.#addSocket(socket)
+        this.#addSocket(socket, heartbeat)
       } catch (error) {
         this.#announce('error', error as Error)
       }
@@ -223,7 +253,25 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
     this.#sockets.delete(watched.socket)
   }
 
-  readonly #owner = {
+  /** Nobody who does not ask for suspicion pays for it. */
+  readonly #onListener = (name: string | symbol) => {
+    if (name !== 'suspect' && name !== 'recover') return
+    // Once the listener is there.
+    queueMicrotask(() => {
+      for (const watched of this.#sockets.values()) watched.beAttentive()
+    })
+  }
+
+  #heartbeatOf({ heartbeat }: AddOptions): Heartbeat | undefined {
+    if (heartbeat === undefined) return this.#heartbeat
+    return heartbeat === false ? undefined : heartbeatFor(heartbeat)
+  }
+
+  readonly #owner: Owner = {
+    isWary: () => this.listenerCount('suspect') + this.listenerCount('recover') > 0,
+    suspected: ({ socket }, evidence, silentFor) =>
+      this.#announce('suspect', Object.freeze({ socket, evidence, silentFor })),
+    recovered: ({ socket }) => this.#announce('recover', Object.freeze({ socket })),
     closing: ({ socket }: Watched, info: TcpInfo | undefined) =>
       this.#announce('closing', Object.freeze({ socket, ...(info && { info }) })),
     died: (watched: Watched, found: Found) => {
@@ -306,9 +354,9 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
  * ```
  */
 export function watch(options: WatchOptions = {}): Watcher {
-  const { onDead = 'destroy', signal } = checkOptions(options)
+  const { onDead = 'destroy', heartbeat, signal } = checkOptions(options)
   signal?.throwIfAborted()
-  return new Watcher(onDead, signal)
+  return new Watcher(onDead, heartbeat && heartbeatFor(heartbeat), signal)
 }
 
 function deathOf(socket: net.Socket, { detectedBy, evidence, error }: Found): Death {
@@ -341,8 +389,10 @@ function checkOptions(options: WatchOptions): WatchOptions {
     })
   }
   for (const name of Object.keys(options)) {
-    if (name === 'onDead' || name === 'signal') continue
-    throw new InvalidTypeError(`${name} is no option of watch. There are: onDead, signal.`, { field: name })
+    if (name === 'onDead' || name === 'heartbeat' || name === 'signal') continue
+    throw new InvalidTypeError(`${name} is no option of watch. There are: onDead, heartbeat, signal.`, {
+      field: name,
+    })
   }
   const { onDead, signal } = options
   if (onDead !== undefined && typeof onDead !== 'function') checkAction(onDead)
@@ -350,6 +400,16 @@ function checkOptions(options: WatchOptions): WatchOptions {
     throw new InvalidTypeError('signal must be an AbortSignal.', { field: 'signal' })
   }
   return options
+}
+
+/** @throws where nobody could ask. */
+function heartbeatFor(options: HeartbeatOptions): Heartbeat {
+  const heartbeat = checkHeartbeat(options)
+  if (nativeCore()) return heartbeat
+  throw new DeadpeerError(
+    'ERR_UNSUPPORTED_PLATFORM',
+    `A heartbeat needs the native core: ${missingReason()}.`,
+  )
 }
 
 function checkAction(action: unknown): Action {

@@ -68,6 +68,12 @@ export function ask(core: NativeCore, targets: readonly Target[], wish: Wish): P
   return answers
 }
 
+/** Asks one peer, for somebody who wants to be called back. */
+export function askOne(core: NativeCore, subject: Subject, asker: Asker): void {
+  join(core, subject, asker)
+  wake(core)
+}
+
 function join(core: NativeCore, subject: Subject, asker: Asker): Question {
   let question = open.get(subject.cookie)
   if (!question) {

@@ -1,22 +1,30 @@
 import { type EventEmitter, errorMonitor } from 'node:events'
 import type net from 'node:net'
 import { causeOf, isDeadly, judgeSighting } from '../detect/death.js'
+import type { Heartbeat } from '../detect/pulse.js'
+import { seconds, times } from '../detect/words.js'
 import { DeadPeerError, describeErrno } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
 import { type Sighting, takeError, unwatchDescriptor, watchDescriptor } from '../kernel/deathwatch.js'
 import type { TcpInfo } from '../kernel/tcp-info.js'
+import type { ProbeResult } from '../probe.js'
 import { type FinalState, lastLook, lookBeforeClosing, readFinalState } from '../socket/last-look.js'
 import { descriptorOf, handleOf, mayConnect, noDescriptor } from '../socket/target.js'
+import { Attention, type Concerned } from './attention.js'
 
 /** A death as it was found, before anybody has decided what to do about it. */
 export interface Found {
-  readonly detectedBy: 'kernel' | 'node'
+  readonly detectedBy: 'kernel' | 'heartbeat' | 'node'
   readonly evidence: string
   readonly error: DeadPeerError<TcpInfo>
 }
 
 /** Who watches. At most one of `died` and `closed` is called, and once. */
 export interface Owner {
+  /** Whether anybody wants to hear of suspicion. */
+  isWary(): boolean
+  suspected(watched: Watched, evidence: string, silentFor: number): void
+  recovered(watched: Watched): void
   closing(watched: Watched, info: TcpInfo | undefined): void
   died(watched: Watched, found: Found): void
   closed(watched: Watched): void
@@ -36,10 +44,18 @@ export class Watched {
   #isClosing = false
   #final: FinalState | undefined
   #unread = 0
+  readonly #heartbeat: Heartbeat | undefined
+  #attention: Attention | undefined
 
-  constructor(core: NativeCore | undefined, socket: net.Socket, owner: Owner) {
+  constructor(
+    core: NativeCore | undefined,
+    socket: net.Socket,
+    owner: Owner,
+    heartbeat: Heartbeat | undefined,
+  ) {
     this.#core = core
     this.socket = socket
+    this.#heartbeat = heartbeat
     this.#owner = owner
     this.#connection = handleOf(socket) ?? socket
   }
@@ -63,6 +79,8 @@ export class Watched {
 
   stop(): void {
     const { socket } = this
+    this.#attention?.stop()
+    this.#attention = undefined
     const emitter: EventEmitter = socket
     emitter.off(errorMonitor, this.#onError)
     socket.off('end', this.#onEnd)
@@ -70,6 +88,18 @@ export class Watched {
     socket.off('connect', this.#onConnect)
     if (this.#id > 0) unwatchDescriptor(this.#core!, this.#id, this.#onSighting)
     this.#id = 0
+  }
+
+  /** Looks at the connection now and then, where somebody wants to know sooner than the kernel. */
+  beAttentive(): void {
+    this.#attention?.renew()
+    if (this.#attention) return
+    const handle = handleOf(this.socket)
+    if (!this.#core || !handle || this.#id === 0 || !(this.#heartbeat || this.#owner.isWary())) return
+    const cookie = this.#core.readCookie(handle.fd ?? -1)
+    if (typeof cookie === 'bigint') {
+      this.#attention = new Attention(this.#core, handle, cookie, this.#heartbeat, this.#concern)
+    }
   }
 
   /** Whether there is something to be read that the peer sent before it closed its side. */
@@ -82,7 +112,8 @@ export class Watched {
    * another, so what was found is returned anew.
    */
   destroy(found: Found): Found {
-    const errno = this.#id > 0 ? takeError(this.#core!, this.#id) : undefined
+    const isGivenUp = found.detectedBy !== 'heartbeat' && this.#id > 0
+    const errno = isGivenUp ? takeError(this.#core!, this.#id) : undefined
     const final = errno === undefined ? found : this.#found('kernel', errno)
     this.socket.destroy(final.error)
     return final
@@ -94,6 +125,20 @@ export class Watched {
     if (fd < 0) throw noDescriptor(this.socket)
     this.#id = watchDescriptor(this.#core, fd, this.#onSighting)
     lookBeforeClosing(this.#core, this.socket)
+    this.beAttentive()
+  }
+
+  readonly #concern: Concerned = {
+    isWary: () => this.#owner.isWary(),
+    suspected: (evidence, silentFor) => this.#owner.suspected(this, evidence, silentFor),
+    recovered: () => this.#owner.recovered(this),
+    silent: (result) => {
+      if (this.socket.destroyed) return
+      const evidence = heartbeatWords(result)
+      const info = readFinalState(this.#core!, descriptorOf(this.socket))?.info
+      const error = new DeadPeerError('heartbeat', evidence, info)
+      this.#owner.died(this, { detectedBy: 'heartbeat', evidence, error })
+    },
   }
 
   readonly #onConnect = () => {
@@ -146,6 +191,11 @@ export class Watched {
     const error = new DeadPeerError(reason, evidence, this.#final?.info, cause && { cause })
     return { detectedBy, evidence, error }
   }
+}
+
+function heartbeatWords({ evidence, attempts, idleFor }: ProbeResult): string {
+  const what = evidence === 'retransmitting' ? 'transmission' : 'probe'
+  return `${times(attempts, what)} unanswered, silent for ${seconds(idleFor)}`
 }
 
 /** The kernel's own errors, not those of the same name that programs make, about a connection that had been there. */
