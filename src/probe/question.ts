@@ -72,6 +72,8 @@ export class Question implements SocketName {
   /** How often the kernel has asked, and when that was last more than before. */
   #count = 0
   #countedAt = 0
+  /** When the kernel's own probe, which is waited for, has left at the latest. */
+  #kernelAsksBy = Number.NEGATIVE_INFINITY
   /** On the kernel's clock. */
   #heardAt: number | undefined
   #askedAtTick = 0
@@ -113,15 +115,16 @@ export class Question implements SocketName {
     if (!isOpen(look.state) || this.#isHeard(look)) return 'examine'
     if (this.lifted && !sameKeepalive(this.lifted.written, liftedNow(this.lifted, look))) return 'examine'
     if (this.phase === 'listening' && isUnderWay(look)) this.#watch(whoAsks(look, NO_KEEPALIVE, 0), look, now)
+    this.#setDeadlines(look, now)
     if (this.phase === 'watching') this.#judgeWatched(look, now)
     else if (this.phase === 'listening') this.#judgeListening(look, now)
     if (this.#audience.asking.size === 0 && this.phase !== 'settling') this.#settle()
-    const nextAttempt = this.phase === 'listening' ? this.#nextAttempt() : Number.POSITIVE_INFINITY
+    const nextAttempt = this.phase === 'listening' ? this.#nextAttempt(look) : Number.POSITIVE_INFINITY
     if (now >= nextAttempt) {
       this.phase = 'waiting'
       return 'ask'
     }
-    this.#lookAgain(now, nextAttempt)
+    this.#lookAgain(look, now, nextAttempt)
     if (this.phase === 'settling' && !this.lifted && now >= this.mayAskAt) this.phase = 'over'
     return undefined
   }
@@ -135,10 +138,10 @@ export class Question implements SocketName {
       this.#tellAll({ alive: true, evidence: 'recent', attempts: 0, idleFor: silenceOf(look) })
     } else {
       this.#heardAt ??= look.heardAt
-      for (const asker of this.#audience.asking) asker.deadline ??= now + durationFor(asker, look)
+      this.#setDeadlines(look, now)
       if (this.phase === 'waiting') this.#decide(core, look, options, now)
       else if (this.phase === 'asked') this.#hasItLeft(look, now)
-      this.#lookAgain(now)
+      this.#lookAgain(look, now)
     }
     if (isOpen(look.state)) noteHeard(this.subject.handle, look.heardAt)
   }
@@ -236,9 +239,15 @@ export class Question implements SocketName {
   #awaitKernel(look: Look, clock: OwnClock, now: number): void {
     this.#watch('keepalive', look, now)
     // As late as the kernel's timer may be.
-    const asked = now + (clock.due - silenceOf(look)) * 1.15 + 100
+    this.#kernelAsksBy = now + (clock.due - silenceOf(look)) * 1.15 + 100
+    for (const asker of this.#audience.asking) delete asker.deadline
+    this.#setDeadlines(look, now)
+  }
+
+  /** For those who have joined since the last look too. */
+  #setDeadlines(look: Look, now: number): void {
     for (const asker of this.#audience.asking) {
-      asker.deadline = Math.max(asker.deadline!, asked + timeoutOf(asker, look))
+      asker.deadline ??= Math.max(now + durationFor(asker, look), this.#kernelAsksBy + timeoutOf(asker, look))
     }
   }
 
@@ -293,13 +302,15 @@ export class Question implements SocketName {
   }
 
   #answered(look: Look): void {
+    // A probe of the kernel's own that is answered between two looks is not seen.
+    const byKernel = this.#asks === 'us' ? 0 : Math.max(1, this.#count)
     const result: ProbeResult = {
       alive: true,
       evidence: answerTo(this.#asks),
       // With more than one attempt it is not known which was answered.
       ...(this.#attempts === 1 &&
-        this.#asks === 'us' && { rtt: Math.max(0, look.heardAt - this.#askedAtTick) }),
-      attempts: Math.max(this.#attempts, this.#count),
+        this.#asks === 'us' && { rtt: Math.max(0, Math.round(look.heardAt - this.#askedAtTick)) }),
+      attempts: Math.max(this.#attempts, byKernel),
       idleFor: silenceOf(look),
     }
     this.#audience.recall()
@@ -344,21 +355,21 @@ export class Question implements SocketName {
     this.#wait = FIRST_LOOK
   }
 
-  #nextAttempt(): number {
+  #nextAttempt(look: Look): number {
     let longest = LEAST_GAP
     let isWanted = false
     for (const asker of this.#audience.asking) {
       if (asker.attempts <= this.#attempts) continue
       isWanted = true
-      longest = Math.max(longest, asker.timeout)
+      longest = Math.max(longest, timeoutOf(asker, look))
     }
     return isWanted ? this.#askedAt + longest : Number.POSITIVE_INFINITY
   }
 
-  #lookAgain(now: number, nextAttempt = Number.POSITIVE_INFINITY): void {
+  #lookAgain(look: Look, now: number, nextAttempt = Number.POSITIVE_INFINITY): void {
     let due = Math.min(now + this.#wait, nextAttempt)
     for (const asker of this.#audience.asking) {
-      const over = this.#askedAt + asker.timeout
+      const over = this.#askedAt + timeoutOf(asker, look)
       if (over > now) due = Math.min(due, over)
     }
     this.due = due
