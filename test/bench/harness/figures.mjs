@@ -1,4 +1,4 @@
-import { median } from './statistics.mjs'
+import { median, quantile } from './statistics.mjs'
 
 // What a row is to reach. `ours` and `reference` are samples, taken in pairs.
 //   value(ours, reference)  the figure that is judged
@@ -50,5 +50,31 @@ export function atMostMore(limit, unit, digits = 0) {
     number: (value) => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(digits)}`,
     unit,
     text: `≤ +${limit} ${unit}`,
+  }
+}
+
+/** Of all but the last hundredth. */
+export function p99AtMostMore(limit, unit) {
+  const more = atMostMore(limit, unit, 2)
+  return {
+    ...more,
+    value: (ours, reference) =>
+      quantile(
+        ours.map((sample, i) => more.each(sample, reference[i])),
+        0.99,
+      ),
+    text: `p99 ≤ +${limit} ${unit}`,
+  }
+}
+
+export function atMost(limit, unit, digits) {
+  const each = (ours) => ours
+  return {
+    each,
+    value: median,
+    reached: (value) => value <= limit,
+    number: (value) => value.toFixed(digits),
+    unit,
+    text: `≤ ${limit} ${unit}`,
   }
 }
