@@ -110,7 +110,7 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
     if (this.#closed) {
       throw new DeadpeerError('ERR_WATCHER_CLOSED', 'The watcher was closed; watch() makes another.')
     }
-    if (target instanceof net.Socket) this.#addSocket(target)
+    if (target instanceof net.Socket) this.#addSocket(unwrap(target))
     else if (target instanceof net.Server) this.#addServer(target)
     else if (isIterable(target)) this.#addAll(target)
     else this.#addSocket(connectionOf(target))
@@ -159,8 +159,7 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
 
   readonly #onAbort = () => this.close()
 
-  #addSocket(given: net.Socket): Watched | undefined {
-    const socket = unwrap(given)
+  #addSocket(socket: net.Socket): Watched | undefined {
     if (this.#sockets.has(socket)) return undefined
     const watched = new Watched(this.#core, socket, this.#owner)
     watched.start()
@@ -210,6 +209,8 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
   }
 
   #find(target: WatchTarget): Watched | undefined {
+    const watched = this.#sockets.get(target as net.Socket)
+    if (watched) return watched
     try {
       return this.#sockets.get(connectionOf(target))
     } catch {
