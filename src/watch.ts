@@ -140,7 +140,7 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
     if (this.#closed) {
       throw new DeadpeerError('ERR_WATCHER_CLOSED', 'The watcher was closed; watch() makes another.')
     }
-    if (target instanceof net.Socket) this.#addSocket(target, heartbeat)
+    if (target instanceof net.Socket) this.#addSocket(unwrap(target), heartbeat)
     else if (target instanceof net.Server) this.#addServer(target, heartbeat)
     else if (isIterable(target)) this.#addAll(target, heartbeat)
     else this.#addSocket(connectionOf(target), heartbeat)
@@ -189,8 +189,7 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
 
   readonly #onAbort = () => this.close()
 
-  #addSocket(given: net.Socket, heartbeat: Heartbeat | undefined): Watched | undefined {
-    const socket = unwrap(given)
+  #addSocket(socket: net.Socket, heartbeat: Heartbeat | undefined): Watched | undefined {
     if (this.#sockets.has(socket)) return undefined
     const watched = new Watched(this.#core, socket, this.#owner, heartbeat)
     watched.start()
@@ -240,6 +239,8 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
   }
 
   #find(target: WatchTarget): Watched | undefined {
+    const watched = this.#sockets.get(target as net.Socket)
+    if (watched) return watched
     try {
       return this.#sockets.get(connectionOf(target))
     } catch {

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -65,11 +67,13 @@ void Deathwatch::close() {
   stop();
   entries_.clear();
   sightings_.clear();
+  newest_.clear();
 }
 
 int Deathwatch::add(int fd, uint64_t* id) {
-  SocketKind kind;
-  if (int error = read_kind(fd, &kind)) return error;
+  // An option that only TCP has, instead of three that say what kind of socket it is.
+  int no_delay;
+  if (int error = get_int(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay)) return error;
   uint64_t cookie;
   if (int error = read_cookie(fd, &cookie)) return error;
   if (int error = start()) return error;
@@ -81,7 +85,10 @@ int Deathwatch::add(int fd, uint64_t* id) {
   }
   *id = fresh;
   const int error = watch(epoll_.get(), fd, kWanted, fresh);
-  if (error == 0) return 0;
+  if (error == 0) {
+    newest_of(fd) = fresh;
+    return 0;
+  }
   {
     const std::lock_guard lock(mutex_);
     entries_.erase(fresh);
@@ -93,13 +100,17 @@ int Deathwatch::add(int fd, uint64_t* id) {
 
 bool Deathwatch::add_reference(int fd, uint64_t cookie, uint64_t* id) {
   const std::lock_guard lock(mutex_);
-  for (auto& [known, entry] : entries_) {
-    if (entry.fd != fd || entry.cookie != cookie) continue;
-    entry.references++;
-    *id = known;
-    return true;
-  }
-  return false;
+  const auto found = entries_.find(newest_of(fd));
+  if (found == entries_.end() || found->second.cookie != cookie) return false;
+  found->second.references++;
+  *id = found->first;
+  return true;
+}
+
+uint64_t& Deathwatch::newest_of(int fd) {
+  const auto index = static_cast<size_t>(fd);
+  if (newest_.size() <= index) newest_.resize(std::max(index + 1, 2 * newest_.size()), kNone);
+  return newest_[index];
 }
 
 void Deathwatch::remove(uint64_t id) {
@@ -112,8 +123,9 @@ void Deathwatch::remove(uint64_t id) {
     if (entry.sighted > 0) sightings_[entry.sighted - 1].id = kNone;
     entries_.erase(found);
   }
-  // A descriptor that was closed has left the set by itself, and its number may be in it again.
-  if (is_still(entry.fd, entry.cookie)) {
+  // A descriptor that was closed has left the set by itself. Its number may be in it again, for
+  // whoever was added with it since.
+  if (newest_of(entry.fd) == id) {
     epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, entry.fd, nullptr);
   }
   if (entries_.empty()) stop();

@@ -44,9 +44,10 @@ class Deathwatch {
   Deathwatch& operator=(const Deathwatch&) = delete;
 
   // Watches a TCP connection. One that has ended already is sighted at once. The same connection
-  // again gets the same id, and is to be removed as often. Returns 0 or -errno: as read_kind; of
-  // epoll_ctl(2), such as -ENOSPC (fs.epoll.max_user_watches); -EMFILE, or -EAGAIN where there can
-  // be no more threads. Nothing is left behind then.
+  // again gets the same id, and is to be removed as often. Returns 0 or -errno: of getsockopt(2),
+  // -EBADF, -ENOTSOCK, and -ENOPROTOOPT or -EOPNOTSUPP for what is not TCP; of epoll_ctl(2), such
+  // as -ENOSPC (fs.epoll.max_user_watches); -EMFILE, or -EAGAIN where there can be no more threads.
+  // Nothing is left behind then.
   int add(int fd, uint64_t* id);
 
   // Whether its descriptor is still open or not. What was sighted of it and not yet taken is
@@ -76,6 +77,7 @@ class Deathwatch {
   int start();
   void stop();
   bool add_reference(int fd, uint64_t cookie, uint64_t* id);
+  uint64_t& newest_of(int fd);
   static void* run(void* self);
   void sight(uint64_t id, uint32_t events);
   void keep(const Sighting& sighting);
@@ -88,6 +90,8 @@ class Deathwatch {
   pthread_t thread_ = {};
   bool running_ = false;
   uint64_t last_id_ = 0;
+  // By descriptor: who was the last to be added with it.
+  std::vector<uint64_t> newest_;
 
   // Shared with the thread.
   std::mutex mutex_;

@@ -85,7 +85,8 @@ function causeByCounters({ info, profile }: FinalState, errno: string | undefine
   // A peer that is alive answers the probes of its window, so that none of them may be counted.
   const shut = errno === 'ETIMEDOUT' || (userTimeout > 0 && rwndLimited >= userTimeout * 1_000)
   if (notsentBytes > 0 && (probes > 0 || shut)) {
-    const waiting = `${times(notsentBytes, 'byte')} waiting behind a closed window`
+    const why = info.sndWnd === 0 ? 'waiting behind a closed window' : 'that could not be sent'
+    const waiting = `${times(notsentBytes, 'byte')} ${why}`
     return { reason: inFlight, evidence: `${waiting}, ${times(probes, 'probe')} unanswered, ${silent(info)}` }
   }
   if (probes > 0) {

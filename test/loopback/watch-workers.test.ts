@@ -1,16 +1,11 @@
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { expect, it } from 'vitest'
+import { deathwatchThreads } from './threads.mjs'
 
 const script = new URL('fixtures/watching-worker.mjs', import.meta.url)
-
-/** Of the deathwatch, by name. */
-function threads(): number {
-  const name = (thread: string) => readFileSync(`/proc/self/task/${thread}/comm`, 'utf8')
-  return readdirSync('/proc/self/task').filter((thread) => name(thread) === 'deadpeer\n').length
-}
 
 /** Counted once the first worker has come and gone, since Node keeps some of its own. */
 async function openDescriptors(): Promise<number> {
@@ -30,7 +25,7 @@ it('workers that watch, terminated at every step: no crash, no thread and no des
       new Worker(script, { workerData: told }).on('error', (error) => errors.push(error)),
     )
     await Promise.all(workers.map((worker) => once(worker, 'message')))
-    most = Math.max(most, threads())
+    most = Math.max(most, deathwatchThreads())
     await Promise.all(
       workers.map(async (worker, i) => {
         // Each somewhere else: while it connects, adds, is told, or its thread starts or ends.
@@ -38,7 +33,7 @@ it('workers that watch, terminated at every step: no crash, no thread and no des
         await worker.terminate()
       }),
     )
-    expect(threads()).toBe(0)
+    expect(deathwatchThreads()).toBe(0)
   }
   expect(errors).toEqual([])
   expect(told[0]).toBeGreaterThan(100)
@@ -64,6 +59,6 @@ it('workers that end by themselves while they watch leave nothing either', async
     const worker = new Worker(script, { eval: true, argv: [how] })
     const [code] = await once(worker, 'exit')
     expect(code).toBe(0)
-    expect(threads()).toBe(0)
+    expect(deathwatchThreads()).toBe(0)
   }
 })

@@ -267,7 +267,7 @@ TEST(deathwatch_refuses_what_is_no_tcp_connection) {
   int ends[2];
   CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
   const Descriptor a(ends[0]), b(ends[1]);
-  CHECK_EQ(watch.deathwatch.add(a.get(), &id), -ENOPROTOOPT);
+  CHECK_EQ(watch.deathwatch.add(a.get(), &id), -EOPNOTSUPP);
   CHECK_EQ(threads(), 0);
 }
 

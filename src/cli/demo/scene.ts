@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { detectionTime, inspect, type Profile, type Target, type TcpInfo, tune } from '../../index.js'
+import { detectionTime, inspect, type Profile, type Target, type TcpInfo, tune, watch } from '../../index.js'
 import { blackHole, type Impairment } from '../../testing/index.js'
 import type { Name } from './events.js'
 
-/** One of the four connections, with both its ends. */
+/** One of the connections, with both its ends. */
 export interface Connection {
   readonly name: Name
   readonly label: string
@@ -26,7 +26,7 @@ export interface Silenced extends Connection {
   readonly heardAt: number
 }
 
-/** Four connections over loopback, real but for their peers, which can be made to vanish. */
+/** Connections over loopback, real but for their peers, which can be made to vanish. */
 export interface Scene {
   readonly connections: readonly Connection[]
   /** Silences every peer, right after each was heard. */
@@ -55,6 +55,16 @@ const roles: readonly Role[] = [
     tuned: true,
     prepare: (socket, peer) => {
       tune(socket, 'lan')
+      return backUp(socket, peer)
+    },
+  },
+  {
+    name: 'watched',
+    label: 'the same, and watched',
+    tuned: true,
+    prepare: (socket, peer) => {
+      tune(socket, 'lan')
+      watch().add(socket)
       return backUp(socket, peer)
     },
   },
