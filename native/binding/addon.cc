@@ -14,7 +14,15 @@ bool read_descriptor(const Napi::CallbackInfo& info, size_t index, int* fd) {
 
 namespace {
 
+// Of the sources that a shipped binary was made from; npm run verify:prebuilds looks for it.
+#ifdef DEADPEER_SOURCES
+constexpr char kSources[] = "deadpeer sources " DEADPEER_SOURCES;
+#else
+constexpr char kSources[] = "deadpeer sources, built here";
+#endif
+
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  exports.Set("sources", kSources);
   bind_options(env, exports);
   bind_tcp_info(env, exports);
   bind_filter(env, exports);

@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 
@@ -92,6 +93,33 @@ export interface NativeCore {
 
 let loaded: { core: NativeCore } | { core: undefined; reason: string } | undefined
 
+/** node-gyp-build knows musl by a file of Alpine's, other systems that have it must say so. It reads LIBC when it is loaded. */
+function load(require: NodeJS.Require): NativeCore {
+  const isToBeTold = process.env.LIBC === undefined && isMusl()
+  if (isToBeTold) process.env.LIBC = 'musl'
+  try {
+    const find = require('node-gyp-build') as (root: string) => NativeCore
+    return find(dirname(require.resolve('deadpeer/package.json')))
+  } finally {
+    if (isToBeTold) delete process.env.LIBC
+  }
+}
+
+/** Whether this very Node runs on musl. Its report takes milliseconds, so it is asked only where there is a musl at all. */
+function isMusl(): boolean {
+  if (!filesIn('/lib').some((name) => name.startsWith('ld-musl-'))) return false
+  const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } }
+  return header.glibcVersionRuntime === undefined
+}
+
+function filesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
+
 function open(): NonNullable<typeof loaded> {
   if (process.env.DEADPEER_NATIVE === 'off') {
     return { core: undefined, reason: 'switched off by DEADPEER_NATIVE=off' }
@@ -100,9 +128,7 @@ function open(): NonNullable<typeof loaded> {
     return { core: undefined, reason: `there is no native core for ${process.platform} yet` }
   }
   try {
-    const require = createRequire(import.meta.url)
-    const load = require('node-gyp-build') as (root: string) => NativeCore
-    return { core: load(dirname(require.resolve('deadpeer/package.json'))) }
+    return { core: load(createRequire(import.meta.url)) }
   } catch (error) {
     return { core: undefined, reason: (error as Error).message }
   }
