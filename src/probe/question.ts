@@ -15,7 +15,7 @@ import type { NativeCore } from '../kernel/binding.js'
 import type { Keepalive, Look, SocketName } from '../kernel/liveness.js'
 import { TcpState } from '../kernel/tcp-info.js'
 import type { ProbeResult } from '../probe.js'
-import type { OwnClock } from '../socket/guard.js'
+import { clockAfterStop, clockFrom, type OwnClock } from '../socket/guard.js'
 import { noteHeard } from '../socket/heard.js'
 import {
   forgetLifted,
@@ -26,7 +26,7 @@ import {
   liftedNow,
   sameKeepalive,
 } from '../socket/lifted.js'
-import { readOwnClock } from '../socket/own-clock.js'
+import { readKeepaliveTimer, readOwnClock } from '../socket/own-clock.js'
 import { type Asker, Audience, durationFor, timeoutOf } from './audience.js'
 import type { Subject } from './subject.js'
 
@@ -132,15 +132,15 @@ export class Question implements SocketName {
   /** A look with the options; `options` are the connection's own. What has to be written then is `lifted`'s to say. */
   see(core: NativeCore, look: Look, options: Keepalive, now: number): void {
     if (look.state === TcpState.LISTEN) this.fail(listening(this.fd))
-    else if (!isOpen(look.state)) this.#tellAll(closed(this.#attempts, look))
-    else if (this.#isHeard(look)) this.#answered(look)
+    else if (!isOpen(look.state)) this.#end(closed(this.#attempts, look))
+    else if (this.#isHeard(look)) this.#answered(core, look)
     else if (silenceOf(look) < RECENT) {
-      this.#tellAll({ alive: true, evidence: 'recent', attempts: 0, idleFor: silenceOf(look) })
+      this.#end({ alive: true, evidence: 'recent', attempts: 0, idleFor: silenceOf(look) })
     } else {
       this.#heardAt ??= look.heardAt
       this.#setDeadlines(look, now)
       if (this.phase === 'waiting') this.#decide(core, look, options, now)
-      else if (this.phase === 'asked') this.#hasItLeft(look, now)
+      else if (this.phase === 'asked') this.#hasItLeft(core, look, now)
       this.#lookAgain(look, now)
     }
     if (isOpen(look.state)) noteHeard(this.subject.handle, look.heardAt)
@@ -175,6 +175,8 @@ export class Question implements SocketName {
     if (!this.lifted) return
     this.lifted.written = options
     if (this.lifted.asking || !sameKeepalive(options, this.lifted.own)) return
+    // Its own may do while a probe is unanswered, and others that are written meanwhile not.
+    if (this.lifted.clock && this.lifted.unanswered > 0 && options.enable && !this.subject.borrowed) return
     this.#drop()
     this.#audience.release()
     if (this.#isEnding && !this.isAwaited) this.phase = 'over'
@@ -218,6 +220,7 @@ export class Question implements SocketName {
           unanswered: others,
           asking: false,
         }
+        this.lifted.clock = clock
         this.#ask(this.lifted, look, now)
       }
     }
@@ -252,11 +255,15 @@ export class Question implements SocketName {
   }
 
   /** Once it has, the kernel's clock goes back to what it was; before, that would take the question back. */
-  #hasItLeft(look: Look, now: number): void {
+  #hasItLeft(core: NativeCore, look: Look, now: number): void {
     const lifted = this.lifted!
     const hasLeft = look.probes > this.#probesBefore
     if (hasLeft) {
       lifted.asking = false
+      const times = look.probes - this.#probesBefore - 1
+      if (times > 0 && lifted.clock && lifted.own.enable) {
+        lifted.clock = this.#clockAfterStop(core, lifted, lifted.clock, times, look)
+      }
       this.phase = 'listening'
       if (this.#audience.asking.size === 0) this.#settle()
     } else if (isUnderWay(look) || now - this.#askedAt > MUST_HAVE_LEFT) {
@@ -301,7 +308,7 @@ export class Question implements SocketName {
     this.#tell(asker, { alive, evidence: silenceTo(this.#asks), attempts, idleFor: silenceOf(look) })
   }
 
-  #answered(look: Look): void {
+  #answered(core: NativeCore, look: Look): void {
     // A probe of the kernel's own that is answered between two looks is not seen.
     const byKernel = this.#asks === 'us' ? 0 : Math.max(1, this.#count)
     const result: ProbeResult = {
@@ -314,7 +321,25 @@ export class Question implements SocketName {
       idleFor: silenceOf(look),
     }
     this.#audience.recall()
+    if (this.lifted?.asking && this.lifted.own.enable && look.probes > 0)
+      this.#startAnew(core, this.lifted, look)
+    else this.#release()
     this.#tellAll(result)
+  }
+
+  /** The timer has fired for the question, and so many times more while this process was stopped. */
+  #clockAfterStop(core: NativeCore, lifted: Lifted, clock: OwnClock, times: number, look: Look): OwnClock {
+    const { own, written } = lifted
+    return clockAfterStop(clock, own, written, times, silenceOf(look), readKeepaliveTimer(core, this))
+  }
+
+  /** While this process was stopped the peer was heard, then silent again; the first probe since was for the question. */
+  #startAnew(core: NativeCore, lifted: Lifted, look: Look): void {
+    this.#heardAt = look.heardAt
+    lifted.asking = false
+    lifted.unanswered = 1
+    const clock = clockFrom(lifted.own)
+    lifted.clock = look.probes > 1 ? this.#clockAfterStop(core, lifted, clock, look.probes - 1, look) : clock
   }
 
   #isHeard(look: Look): boolean {
@@ -327,10 +352,14 @@ export class Question implements SocketName {
     else this.#audience.tell(asker, result)
   }
 
+  #end(result: ProbeResult): void {
+    this.#release()
+    this.#tellAll(result)
+  }
+
   /** The last word: nothing is left to do but to put options back. */
   #tellAll(result: ProbeResult): void {
     for (const asker of this.#audience.asking) this.#tell(asker, result)
-    this.#release()
     this.#settle()
     this.#isEnding = true
     if (this.lifted) return
@@ -343,6 +372,7 @@ export class Question implements SocketName {
     if (!this.lifted) return
     this.lifted.asking = false
     this.lifted.unanswered = 0
+    this.lifted.clock = undefined
   }
 
   #drop(): void {
