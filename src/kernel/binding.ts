@@ -64,8 +64,9 @@ export interface NativeCore {
     callback: (result: ArrayBuffer | number, length: number, interrupted: boolean) => void,
   ): NativeDump
   cancelDump(dump: NativeDump): void
-  deafen(fd: number): number
+  lose(fd: number, share: number): number
   undeafen(fd: number): number
+  readDrops(fd: number): number
   borrow(pid: number, fd: number): NativeDescriptor | number
   borrowedNumber(borrowed: NativeDescriptor): number
   giveBack(borrowed: NativeDescriptor): void

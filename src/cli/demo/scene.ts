@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { detectionTime, inspect, type Profile, type Target, type TcpInfo, tune } from '../../index.js'
-import { type BlackHole, blackHole } from '../../testing/index.js'
+import { blackHole, type Impairment } from '../../testing/index.js'
 import type { Name } from './events.js'
 
 /** One of the four connections, with both its ends. */
@@ -65,7 +65,7 @@ const roles: readonly Role[] = [
 export async function openScene(signal: AbortSignal): Promise<Scene> {
   const server = net.createServer()
   const ends: net.Socket[] = []
-  const holes: BlackHole[] = []
+  const holes: Impairment[] = []
 
   const adopt = (end: net.Socket) => {
     ends.push(end)
@@ -146,7 +146,7 @@ async function drainsWithin(peer: net.Socket, ms: number): Promise<boolean> {
   )
 }
 
-async function silence(connections: readonly Connection[], holes: BlackHole[]): Promise<Silenced[]> {
+async function silence(connections: readonly Connection[], holes: Impairment[]): Promise<Silenced[]> {
   // An acknowledgement is what the kernel counts as hearing from the peer, and a backpressured peer still sends one.
   for (const { socket } of connections) socket.write('.')
   await until(() => connections.every(({ socket }) => nothingInFlight(countersOf(socket))))
