@@ -84,6 +84,9 @@ function giveUp(core: NativeCore, question: Question): void {
   step(core, [question], examineAll)
 }
 
+/** What is called off by each signal. One listener for all, since Node warns of a leak where a signal has more than ten. */
+const abortedBy = new WeakMap<AbortSignal, Set<() => void>>()
+
 function abortWith(
   core: NativeCore,
   signal: AbortSignal,
@@ -98,8 +101,21 @@ function abortWith(
     step(core, surrendered, examineAll)
     wake(core)
   }
-  signal.addEventListener('abort', abort, { once: true })
-  void Promise.allSettled(answers).then(() => signal.removeEventListener('abort', abort))
+  let aborts = abortedBy.get(signal)
+  if (!aborts) {
+    aborts = new Set()
+    abortedBy.set(signal, aborts)
+  }
+  if (aborts.size === 0) signal.addEventListener('abort', abortAll)
+  aborts.add(abort)
+  void Promise.allSettled(answers).then(() => {
+    aborts.delete(abort)
+    if (aborts.size === 0) signal.removeEventListener('abort', abortAll)
+  })
+}
+
+function abortAll({ target }: Event): void {
+  for (const abort of abortedBy.get(target as AbortSignal)!) abort()
 }
 
 let timer: NodeJS.Timeout | undefined

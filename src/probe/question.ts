@@ -85,6 +85,8 @@ export class Question implements SocketName {
   /** How often the kernel has asked, and when that was last more than before. */
   #count = 0
   #countedAt = 0
+  /** When the kernel's own probe, which is waited for, has left at the latest. */
+  #kernelAsksBy = Number.NEGATIVE_INFINITY
   /** On the kernel's clock. */
   #heardAt: number | undefined
   #askedAtTick = 0
@@ -126,6 +128,7 @@ export class Question implements SocketName {
     if (!isOpen(look.state) || this.#isHeard(look)) return 'examine'
     if (this.lifted && !sameKeepalive(this.lifted.written, liftedNow(this.lifted, look))) return 'examine'
     if (this.phase === 'listening' && isUnderWay(look)) this.#watch(whoAsks(look, NO_KEEPALIVE, 0), look, now)
+    this.#setDeadlines(look, now)
     if (this.phase === 'watching') this.#judgeWatched(look, now)
     else if (this.phase === 'listening') this.#judgeListening(look, now)
     if (!this.isAwaited && this.phase !== 'settling') this.#settle()
@@ -148,7 +151,7 @@ export class Question implements SocketName {
       this.#tellAll({ alive: true, evidence: 'recent', attempts: 0, idleFor: silenceOf(look) })
     } else {
       this.#heardAt ??= look.heardAt
-      for (const asker of this.askers) asker.deadline ??= now + allAttempts(asker, look)
+      this.#setDeadlines(look, now)
       if (this.phase === 'waiting') this.#decide(core, look, options, now)
       else if (this.phase === 'asked') this.#hasItLeft(look, now)
       this.#lookAgain(now)
@@ -249,9 +252,15 @@ export class Question implements SocketName {
   #awaitKernel(look: Look, clock: OwnClock, now: number): void {
     this.#watch('keepalive', look, now)
     // As late as the kernel's timer may be.
-    const asked = now + (clock.due - silenceOf(look)) * 1.15 + 100
+    this.#kernelAsksBy = now + (clock.due - silenceOf(look)) * 1.15 + 100
+    for (const asker of this.askers) delete asker.deadline
+    this.#setDeadlines(look, now)
+  }
+
+  /** For those who have joined since the last look too. */
+  #setDeadlines(look: Look, now: number): void {
     for (const asker of this.askers) {
-      asker.deadline = Math.max(asker.deadline!, asked + timeoutOf(asker, look))
+      asker.deadline ??= Math.max(now + allAttempts(asker, look), this.#kernelAsksBy + timeoutOf(asker, look))
     }
   }
 
@@ -319,13 +328,15 @@ export class Question implements SocketName {
   }
 
   #answered(look: Look): void {
+    // A probe of the kernel's own that is answered between two looks is not seen.
+    const byKernel = this.#asks === 'us' ? 0 : Math.max(1, this.#count)
     const result: ProbeResult = {
       alive: true,
       evidence: answerTo(this.#asks),
       // With more than one attempt it is not known which was answered.
       ...(this.#attempts === 1 &&
         this.#asks === 'us' && { rtt: Math.max(0, look.heardAt - this.#askedAtTick) }),
-      attempts: Math.max(this.#attempts, this.#count),
+      attempts: Math.max(this.#attempts, byKernel),
       idleFor: silenceOf(look),
     }
     for (const asker of this.withheld.keys()) this.askers.add(asker)
