@@ -132,12 +132,12 @@ export class Question implements SocketName {
     if (this.phase === 'watching') this.#judgeWatched(look, now)
     else if (this.phase === 'listening') this.#judgeListening(look, now)
     if (!this.isAwaited && this.phase !== 'settling') this.#settle()
-    const nextAttempt = this.phase === 'listening' ? this.#nextAttempt() : Number.POSITIVE_INFINITY
+    const nextAttempt = this.phase === 'listening' ? this.#nextAttempt(look) : Number.POSITIVE_INFINITY
     if (now >= nextAttempt) {
       this.phase = 'waiting'
       return 'ask'
     }
-    this.#lookAgain(now, nextAttempt)
+    this.#lookAgain(look, now, nextAttempt)
     if (this.phase === 'settling' && !this.lifted && now >= this.mayAskAt) this.phase = 'over'
     return undefined
   }
@@ -154,7 +154,7 @@ export class Question implements SocketName {
       this.#setDeadlines(look, now)
       if (this.phase === 'waiting') this.#decide(core, look, options, now)
       else if (this.phase === 'asked') this.#hasItLeft(look, now)
-      this.#lookAgain(now)
+      this.#lookAgain(look, now)
     }
     if (isOpen(look.state)) noteHeard(this.subject.handle, look.heardAt)
   }
@@ -387,21 +387,21 @@ export class Question implements SocketName {
     this.#wait = FIRST_LOOK
   }
 
-  #nextAttempt(): number {
+  #nextAttempt(look: Look): number {
     let longest = LEAST_GAP
     let isWanted = false
     for (const asker of this.askers) {
       if (asker.attempts <= this.#attempts) continue
       isWanted = true
-      longest = Math.max(longest, asker.timeout)
+      longest = Math.max(longest, timeoutOf(asker, look))
     }
     return isWanted ? this.#askedAt + longest : Number.POSITIVE_INFINITY
   }
 
-  #lookAgain(now: number, nextAttempt = Number.POSITIVE_INFINITY): void {
+  #lookAgain(look: Look, now: number, nextAttempt = Number.POSITIVE_INFINITY): void {
     let due = Math.min(now + this.#wait, nextAttempt)
     for (const asker of this.askers) {
-      const over = this.#askedAt + asker.timeout
+      const over = this.#askedAt + timeoutOf(asker, look)
       if (over > now) due = Math.min(due, over)
     }
     this.due = due
