@@ -335,7 +335,7 @@ export class Question implements SocketName {
       evidence: answerTo(this.#asks),
       // With more than one attempt it is not known which was answered.
       ...(this.#attempts === 1 &&
-        this.#asks === 'us' && { rtt: Math.max(0, look.heardAt - this.#askedAtTick) }),
+        this.#asks === 'us' && { rtt: Math.max(0, Math.round(look.heardAt - this.#askedAtTick)) }),
       attempts: Math.max(this.#attempts, byKernel),
       idleFor: silenceOf(look),
     }
