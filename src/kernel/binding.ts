@@ -31,7 +31,8 @@ export interface NativeCore {
   readTcpInfo(fd: number, bytes: Uint8Array): number
   sampleTcpInfo(fds: Int32Array, count: number, places: Uint32Array, out: Float64Array): void
   readCookie(fd: number): bigint | number
-  readCookies(count: number, fds: Int32Array, cookies: BigUint64Array, errors: Float64Array): void
+  /** A state each, or -errno. */
+  identify(count: number, fds: Int32Array, cookies: BigUint64Array, states: Float64Array): void
   /** A row a socket, as kernel/liveness.ts decodes them. */
   look(
     count: number,

@@ -67,12 +67,18 @@ function makeRoom(count: number): void {
   wanted = new Float64Array(room * OPTION_COLUMNS)
 }
 
-/** Cookies of many sockets, or -errno. */
-export function readCookies(core: NativeCore, numbers: readonly number[]): (bigint | number)[] {
+export interface Identity {
+  readonly cookie: bigint
+  /** As {@link TcpState} names them. */
+  readonly state: number
+}
+
+/** Which sockets descriptors are; -errno for what is no TCP socket. */
+export function identify(core: NativeCore, numbers: readonly number[]): (Identity | number)[] {
   makeRoom(numbers.length)
   fds.set(numbers)
-  core.readCookies(numbers.length, fds, cookies, results)
-  return numbers.map((_, i) => (results[i] === 0 ? cookies[i]! : results[i]!))
+  core.identify(numbers.length, fds, cookies, results)
+  return numbers.map((_, i) => (results[i]! < 0 ? results[i]! : { cookie: cookies[i]!, state: results[i]! }))
 }
 
 /** Looks at many sockets, one result each: a look or -errno; ESTALE for a number that is another socket's by now. */

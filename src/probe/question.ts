@@ -10,7 +10,6 @@ import {
   timesAsked,
   whoAsks,
 } from '../detect/answer.js'
-import { InvalidTypeError } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
 import type { Keepalive, Look, SocketName } from '../kernel/liveness.js'
 import { TcpState } from '../kernel/tcp-info.js'
@@ -144,8 +143,7 @@ export class Question implements SocketName {
 
   /** A look with the options; `options` are the connection's own. What has to be written then is `lifted`'s to say. */
   see(core: NativeCore, look: Look, options: Keepalive, now: number): void {
-    if (look.state === TcpState.LISTEN) this.fail(listening(this.fd))
-    else if (!isOpen(look.state)) this.#tellAll(closed(this.#attempts, look))
+    if (!isOpen(look.state)) this.#tellAll(closed(this.#attempts, look))
     else if (this.#isHeard(look)) this.#answered(look)
     else if (silenceOf(look) < RECENT) {
       this.#tellAll({ alive: true, evidence: 'recent', attempts: 0, idleFor: silenceOf(look) })
@@ -443,10 +441,4 @@ function closed(attempts: number, look?: Look): ProbeResult {
     attempts,
     idleFor: look ? silenceOf(look) : Number.NaN,
   }
-}
-
-function listening(fd: number): InvalidTypeError {
-  return new InvalidTypeError(`Descriptor ${fd} is listening: there is no peer to be asked.`, {
-    field: 'target',
-  })
 }
