@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <cmath>
+#include <initializer_list>
 
 #include "check.h"
 #include "core/socket.h"
