@@ -434,11 +434,12 @@ function allAttempts(asker: Asker, look: Look): number {
 }
 
 function closed(attempts: number, look?: Look): ProbeResult {
+  // Where only one side has closed, the peer may be there.
+  const isHalf = look && look.state !== TcpState.CLOSE
   return {
-    // Where only one side has closed, the peer may be there.
-    alive: look && look.state !== TcpState.CLOSE ? undefined : false,
+    alive: isHalf ? undefined : false,
     evidence: 'closed',
     attempts,
-    idleFor: look ? silenceOf(look) : Number.NaN,
+    idleFor: isHalf ? silenceOf(look) : Number.NaN,
   }
 }
