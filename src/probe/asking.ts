@@ -73,7 +73,7 @@ function join(core: NativeCore, subject: Subject, asker: Asker): Question {
     open.set(subject.cookie, question)
     queue.push(question)
     if (subject.borrowed) question.release = beforeExit(() => giveUp(core, question!))
-  } else if (question.phase === 'settling') queue.push(question)
+  }
   question.join(asker)
   return question
 }

@@ -108,7 +108,11 @@ export class Question implements SocketName {
   join(asker: Asker): void {
     this.askers.add(asker)
     if (this.phase !== 'settling') return
-    this.phase = 'waiting'
+    // As after an attempt: the next has to be as far from the last of the question before.
+    this.phase = 'listening'
+    this.due = 0
+    this.#asks = 'us'
+    this.#count = 0
     this.#attempts = 0
     this.#notSent = 0
     this.#isEnding = false
@@ -391,7 +395,7 @@ export class Question implements SocketName {
     for (const asker of this.askers) {
       if (asker.attempts <= this.#attempts) continue
       isWanted = true
-      longest = Math.max(longest, timeoutOf(asker, look))
+      if (this.#attempts > 0) longest = Math.max(longest, timeoutOf(asker, look))
     }
     return isWanted ? this.#askedAt + longest : Number.POSITIVE_INFINITY
   }

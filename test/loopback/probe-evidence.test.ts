@@ -462,6 +462,30 @@ describe.concurrent('probe', () => {
       expect(sentBy(socket).segments).toBe(sent.segments + 2)
     })
 
+    it.runIf(hasNetAdmin).each([undefined, 60_000])(
+      'one after the other: as far apart as attempts are (initialDelay %s)',
+      async (initialDelay) => {
+        const { socket, peer } = await idlePair()
+        if (initialDelay) tune(socket, { initialDelay })
+        blackHole(peer)
+        const leftAt: number[] = []
+        let { segments } = sentBy(socket)
+        const watching = setInterval(() => {
+          const now = sentBy(socket).segments
+          if (now > segments) leftAt.push(performance.now())
+          segments = now
+        }, 1)
+        for (let i = 0; i < 3; i++) {
+          const result = await probe(socket, { attempts: 1 })
+          expect(result).toMatchObject({ alive: false, evidence: 'silence', attempts: 1 })
+        }
+        clearInterval(watching)
+        expect(leftAt).toHaveLength(3)
+        // A healthy peer whose answer was lost gives no other for half a second (tcp_invalid_ratelimit).
+        for (let i = 1; i < 3; i++) expect(leftAt[i]! - leftAt[i - 1]!).toBeGreaterThan(500)
+      },
+    )
+
     it.runIf(hasNetAdmin)('one that joins while the kernel asks ends in its own time', async () => {
       const { socket, peer } = await connectPair()
       tune(socket, { initialDelay: 1_000, interval: 60_000, count: 20 })
