@@ -35,7 +35,8 @@ export interface NativeCore {
   readTcpInfo(fd: number, bytes: Uint8Array): number
   sampleTcpInfo(fds: Int32Array, count: number, places: Uint32Array, out: Float64Array): void
   readCookie(fd: number): bigint | number
-  readCookies(count: number, fds: Int32Array, cookies: BigUint64Array, errors: Float64Array): void
+  /** A state each, or -errno. */
+  identify(count: number, fds: Int32Array, cookies: BigUint64Array, states: Float64Array): void
   /** A row a socket, as kernel/liveness.ts decodes them. */
   look(
     count: number,
@@ -52,7 +53,8 @@ export interface NativeCore {
     asks: boolean,
     results: Float64Array,
   ): void
-  readKeepaliveTimer(fd: number, cookie: bigint): number
+  /** In how many ms they are due, or -errno. */
+  readKeepaliveTimers(count: number, fds: Int32Array, cookies: BigUint64Array, results: Float64Array): void
   /** A port of -1 and an address of no bytes stand for any. The callback gets a refusal, or the records. */
   dumpSockets(
     ipv4: boolean,

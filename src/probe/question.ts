@@ -10,8 +10,6 @@ import {
   timesAsked,
   whoAsks,
 } from '../detect/answer.js'
-import { InvalidTypeError } from '../errors.js'
-import type { NativeCore } from '../kernel/binding.js'
 import type { Keepalive, Look, SocketName } from '../kernel/liveness.js'
 import { TcpState } from '../kernel/tcp-info.js'
 import type { ProbeResult } from '../probe.js'
@@ -26,7 +24,7 @@ import {
   liftedNow,
   sameKeepalive,
 } from '../socket/lifted.js'
-import { readKeepaliveTimer, readOwnClock } from '../socket/own-clock.js'
+import { ownClock } from '../socket/own-clock.js'
 import { type Asker, Audience, durationFor, timeoutOf } from './audience.js'
 import type { Subject } from './subject.js'
 
@@ -58,6 +56,8 @@ export class Question implements SocketName {
   phase: Phase = 'waiting'
   /** The descriptor, for as long as a step takes. */
   fd = -1
+  /** In how many ms the kernel's keepalive timer is due, where that was read for this step, and told. */
+  timer: number | undefined
   /** When to look next, on performance.now(). */
   due = 0
   lifted: Lifted | undefined
@@ -96,10 +96,21 @@ export class Question implements SocketName {
   join(asker: Asker): void {
     this.#audience.join(asker)
     if (this.phase !== 'settling') return
-    this.phase = 'waiting'
+    // As after an attempt: the next has to be as far from the last of the question before.
+    this.phase = 'listening'
+    this.due = 0
+    this.#asks = 'us'
+    this.#count = 0
     this.#attempts = 0
     this.#notSent = 0
     this.#isEnding = false
+  }
+
+  /** Whether it takes the kernel's keepalive timer to understand a look. */
+  needsTimer(look: Look, { enable }: Keepalive): boolean {
+    if (!(this.lifted?.own.enable ?? enable) || !isOpen(look.state)) return false
+    // Before the question; and where the kernel has fired more than once for it, as this process was stopped.
+    return this.phase === 'waiting' ? !this.lifted?.clock : this.phase === 'asked' && look.probes > 1
   }
 
   /** When it may ask next: attempts have to be apart. */
@@ -130,17 +141,16 @@ export class Question implements SocketName {
   }
 
   /** A look with the options; `options` are the connection's own. What has to be written then is `lifted`'s to say. */
-  see(core: NativeCore, look: Look, options: Keepalive, now: number): void {
-    if (look.state === TcpState.LISTEN) this.fail(listening(this.fd))
-    else if (!isOpen(look.state)) this.#end(closed(this.#attempts, look))
-    else if (this.#isHeard(look)) this.#answered(core, look)
+  see(look: Look, options: Keepalive, now: number): void {
+    if (!isOpen(look.state)) this.#end(closed(this.#attempts, look))
+    else if (this.#isHeard(look)) this.#answered(look)
     else if (silenceOf(look) < RECENT) {
       this.#end({ alive: true, evidence: 'recent', attempts: 0, idleFor: silenceOf(look) })
     } else {
       this.#heardAt ??= look.heardAt
       this.#setDeadlines(look, now)
-      if (this.phase === 'waiting') this.#decide(core, look, options, now)
-      else if (this.phase === 'asked') this.#hasItLeft(core, look, now)
+      if (this.phase === 'waiting') this.#decide(look, options, now)
+      else if (this.phase === 'asked') this.#hasItLeft(look, now)
       this.#lookAgain(look, now)
     }
     if (isOpen(look.state)) noteHeard(this.subject.handle, look.heardAt)
@@ -200,7 +210,7 @@ export class Question implements SocketName {
     this.#settle()
   }
 
-  #decide(core: NativeCore, look: Look, options: Keepalive, now: number): void {
+  #decide(look: Look, options: Keepalive, now: number): void {
     const own = this.lifted?.own ?? options
     // Unanswered before the connection's own clock was due: somebody else's question.
     const others = own.enable && silenceOf(look) < own.initialDelay ? look.probes : 0
@@ -209,7 +219,7 @@ export class Question implements SocketName {
     else if (asks !== 'us') this.#watch(asks, look, now)
     else if (now < this.mayAskAt) this.phase = 'listening'
     else {
-      const clock = this.lifted?.clock ?? readOwnClock(core, this, look, own)
+      const clock = this.lifted?.clock ?? ownClock(look, own, this.timer)
       if (isImminent(look, own, clock)) this.#awaitKernel(look, clock, now)
       else {
         this.lifted ??= {
@@ -255,14 +265,14 @@ export class Question implements SocketName {
   }
 
   /** Once it has, the kernel's clock goes back to what it was; before, that would take the question back. */
-  #hasItLeft(core: NativeCore, look: Look, now: number): void {
+  #hasItLeft(look: Look, now: number): void {
     const lifted = this.lifted!
     const hasLeft = look.probes > this.#probesBefore
     if (hasLeft) {
       lifted.asking = false
       const times = look.probes - this.#probesBefore - 1
       if (times > 0 && lifted.clock && lifted.own.enable) {
-        lifted.clock = this.#clockAfterStop(core, lifted, lifted.clock, times, look)
+        lifted.clock = this.#clockAfterStop(lifted, lifted.clock, times, look)
       }
       this.phase = 'listening'
       if (this.#audience.asking.size === 0) this.#settle()
@@ -308,7 +318,7 @@ export class Question implements SocketName {
     this.#tell(asker, { alive, evidence: silenceTo(this.#asks), attempts, idleFor: silenceOf(look) })
   }
 
-  #answered(core: NativeCore, look: Look): void {
+  #answered(look: Look): void {
     // A probe of the kernel's own that is answered between two looks is not seen.
     const byKernel = this.#asks === 'us' ? 0 : Math.max(1, this.#count)
     const result: ProbeResult = {
@@ -321,25 +331,24 @@ export class Question implements SocketName {
       idleFor: silenceOf(look),
     }
     this.#audience.recall()
-    if (this.lifted?.asking && this.lifted.own.enable && look.probes > 0)
-      this.#startAnew(core, this.lifted, look)
+    if (this.lifted?.asking && this.lifted.own.enable && look.probes > 0) this.#startAnew(this.lifted, look)
     else this.#release()
     this.#tellAll(result)
   }
 
   /** The timer has fired for the question, and so many times more while this process was stopped. */
-  #clockAfterStop(core: NativeCore, lifted: Lifted, clock: OwnClock, times: number, look: Look): OwnClock {
+  #clockAfterStop(lifted: Lifted, clock: OwnClock, times: number, look: Look): OwnClock {
     const { own, written } = lifted
-    return clockAfterStop(clock, own, written, times, silenceOf(look), readKeepaliveTimer(core, this))
+    return clockAfterStop(clock, own, written, times, silenceOf(look), this.timer)
   }
 
   /** While this process was stopped the peer was heard, then silent again; the first probe since was for the question. */
-  #startAnew(core: NativeCore, lifted: Lifted, look: Look): void {
+  #startAnew(lifted: Lifted, look: Look): void {
     this.#heardAt = look.heardAt
     lifted.asking = false
     lifted.unanswered = 1
     const clock = clockFrom(lifted.own)
-    lifted.clock = look.probes > 1 ? this.#clockAfterStop(core, lifted, clock, look.probes - 1, look) : clock
+    lifted.clock = look.probes > 1 ? this.#clockAfterStop(lifted, clock, look.probes - 1, look) : clock
   }
 
   #isHeard(look: Look): boolean {
@@ -424,17 +433,12 @@ const NO_KEEPALIVE: Keepalive = {
 }
 
 function closed(attempts: number, look?: Look): ProbeResult {
+  // Where only one side has closed, the peer may be there.
+  const isHalf = look && look.state !== TcpState.CLOSE
   return {
-    // Where only one side has closed, the peer may be there.
-    alive: look && look.state !== TcpState.CLOSE ? undefined : false,
+    alive: isHalf ? undefined : false,
     evidence: 'closed',
     attempts,
-    idleFor: look ? silenceOf(look) : Number.NaN,
+    idleFor: isHalf ? silenceOf(look) : Number.NaN,
   }
-}
-
-function listening(fd: number): InvalidTypeError {
-  return new InvalidTypeError(`Descriptor ${fd} is listening: there is no peer to be asked.`, {
-    field: 'target',
-  })
 }

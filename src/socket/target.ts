@@ -124,16 +124,18 @@ export function checkTarget(target: Target): void {
 /** Why a socket has no descriptor. */
 export function noDescriptor(socket: net.Socket): DeadpeerError {
   if (socket.destroyed) return new DeadpeerError('ERR_SOCKET_CLOSED', 'The socket is closed.')
-  if (mayConnect(socket)) {
-    return new DeadpeerError(
-      'ERR_SOCKET_CLOSED',
-      "The socket is not connected yet; wait for its 'connect' event.",
-    )
-  }
+  if (mayConnect(socket)) return notConnected()
   // A TLS connection over a stream that is no socket, or a runtime that does not show descriptors (Deno).
   return new DeadpeerError(
     'ERR_NOT_TCP',
     'The socket has no descriptor of its own: there is no TCP connection under it.',
+  )
+}
+
+export function notConnected(): DeadpeerError {
+  return new DeadpeerError(
+    'ERR_SOCKET_CLOSED',
+    "The socket is not connected yet; wait for its 'connect' event.",
   )
 }
 

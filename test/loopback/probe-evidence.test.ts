@@ -351,7 +351,7 @@ describe.concurrent('probe', () => {
       socket.resetAndDestroy()
       // Synchronously: what the kernel knows, before Node does.
       const asked = probe(fd)
-      expect(await asked).toMatchObject({ alive: false, evidence: 'closed', attempts: 0 })
+      expect(await asked).toEqual(CLOSED)
     })
 
     const inMidProbe: [string, (pair: Pair) => void, Partial<ProbeResult>][] = [
@@ -461,6 +461,30 @@ describe.concurrent('probe', () => {
       expect(two.took).toBeLessThan(810 + AT_ONCE)
       expect(sentBy(socket).segments).toBe(sent.segments + 2)
     })
+
+    it.runIf(hasNetAdmin).each([undefined, 60_000])(
+      'one after the other: as far apart as attempts are (initialDelay %s)',
+      async (initialDelay) => {
+        const { socket, peer } = await idlePair()
+        if (initialDelay) tune(socket, { initialDelay })
+        blackHole(peer)
+        const leftAt: number[] = []
+        let { segments } = sentBy(socket)
+        const watching = setInterval(() => {
+          const now = sentBy(socket).segments
+          if (now > segments) leftAt.push(performance.now())
+          segments = now
+        }, 1)
+        for (let i = 0; i < 3; i++) {
+          const result = await probe(socket, { attempts: 1 })
+          expect(result).toMatchObject({ alive: false, evidence: 'silence', attempts: 1 })
+        }
+        clearInterval(watching)
+        expect(leftAt).toHaveLength(3)
+        // A healthy peer whose answer was lost gives no other for half a second (tcp_invalid_ratelimit).
+        for (let i = 1; i < 3; i++) expect(leftAt[i]! - leftAt[i - 1]!).toBeGreaterThan(500)
+      },
+    )
 
     it.runIf(hasNetAdmin)('one that joins while the kernel asks ends in its own time', async () => {
       const { socket, peer } = await connectPair()

@@ -42,6 +42,7 @@ describe('without a native core', () => {
       descriptor: 'ERR_UNSUPPORTED_PLATFORM',
       blackHole: 'ERR_UNSUPPORTED_PLATFORM',
       lossy: 'ERR_UNSUPPORTED_PLATFORM',
+      probe: 'ERR_UNSUPPORTED_PLATFORM',
     })
   })
 

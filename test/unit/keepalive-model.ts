@@ -168,10 +168,10 @@ export interface Calling {
 export function modelCore(connections: ReadonlyMap<number, ModelConnection>, calling: Calling): NativeCore {
   const core: Partial<NativeCore> = {
     readCookie: (fd) => (connections.has(fd) ? BigInt(fd) : EBADF),
-    readCookies(count, fds, cookies, errors) {
+    identify(count, fds, cookies, states) {
       for (let i = 0; i < count; i++) {
         cookies[i] = BigInt(fds[i]!)
-        errors[i] = connections.has(fds[i]!) ? 0 : EBADF
+        states[i] = connections.get(fds[i]!)?.state ?? EBADF
       }
     },
     look(count, fds, _cookies, looks, options) {
@@ -200,10 +200,13 @@ export function modelCore(connections: ReadonlyMap<number, ModelConnection>, cal
         }
       }
     },
-    readKeepaliveTimer(fd) {
-      const now = calling.enter(false)
-      const { timerAt, next, unacked } = connections.get(fd)!
-      return next === Number.POSITIVE_INFINITY || unacked > 0 ? ENOENT : Math.max(0, timerAt - now)
+    readKeepaliveTimers(count, fds, _cookies, results) {
+      for (let i = 0; i < count; i++) {
+        const now = calling.enter(false)
+        const { timerAt, next, unacked } = connections.get(fds[i]!)!
+        const isSet = next < Number.POSITIVE_INFINITY && unacked === 0
+        results[i] = isSet ? Math.max(0, timerAt - now) : ENOENT
+      }
     },
     readOptions(fd, values) {
       calling.enter()
