@@ -5,9 +5,9 @@ import type { Hop } from './path/hop.js'
 import { inOrder, judgeClient, judgeConnection, judgeServer } from './path/judge.js'
 import { type Path, resolvePath } from './path/resolve.js'
 import {
+  type AgentLike,
   anySocketOf,
   type Dispatcher,
-  type HttpAgent,
   isAgent,
   isDispatcher,
   isServer,
@@ -25,7 +25,7 @@ export type { HttpTimeouts, Leg } from './path/http-chain.js'
 export { type Plan, type PlanOptions, type ProbeLoad, plan, type Traffic } from './path/planner.js'
 export type { Path } from './path/resolve.js'
 export { type TimelineOptions, timeline } from './path/timeline.js'
-export type { Dispatcher, HttpAgent } from './plan/live.js'
+export type { AgentLike, Dispatcher } from './plan/live.js'
 
 /**
  * Judges what a live object really has on a path: options read back from the kernel, timeouts read from servers, agents and undici's
@@ -47,7 +47,7 @@ export type { Dispatcher, HttpAgent } from './plan/live.js'
  * // error aws-alb keeps connections to the server idle for 60 s, the server closes them after 5 s: …
  * ```
  */
-export function audit(live: Target | net.Server | HttpAgent | Dispatcher, path: Path): Finding[] {
+export function audit(live: Target | net.Server | AgentLike | Dispatcher, path: Path): Finding[] {
   const hops = resolvePath(path)
   return inOrder(isServer(live) ? auditServer(live, hops) : auditClient(live, hops))
 }
@@ -61,7 +61,7 @@ function auditServer(server: net.Server, path: readonly Hop[]): Finding[] {
   ]
 }
 
-function auditClient(live: Target | HttpAgent | Dispatcher, path: readonly Hop[]): Finding[] {
+function auditClient(live: Target | AgentLike | Dispatcher, path: readonly Hop[]): Finding[] {
   if (isAgent(live)) {
     const socket = anySocketOf(live)
     return [...judgeClient(readAgent(live), path), ...(socket ? auditConnection(socket, path) : [])]

@@ -11,8 +11,7 @@ export interface HttpServer extends net.Server {
 }
 
 /** An `http.Agent` or `https.Agent`, or one that is made like it (agentkeepalive). */
-export interface HttpAgent {
-  readonly options: object
+export interface AgentLike {
   readonly sockets: NodeJS.ReadOnlyDict<net.Socket[]>
   readonly freeSockets: NodeJS.ReadOnlyDict<net.Socket[]>
 }
@@ -39,13 +38,15 @@ export function readServer(server: net.Server): ServerSettings | undefined {
   }
 }
 
-export function isAgent(live: unknown): live is HttpAgent {
+export function isAgent(live: unknown): live is AgentLike {
   return isObject(live) && isObject(live.options) && isObject(live.freeSockets) && isObject(live.sockets)
 }
 
 /** `timeout` is that of free connections as well, where there is no `freeSocketTimeout`. */
-export function readAgent(agent: HttpAgent): ClientSettings {
-  const { keepAlive, freeSocketTimeout, timeout } = agent.options as Record<string, unknown>
+export function readAgent(agent: AgentLike): ClientSettings {
+  const { keepAlive, freeSocketTimeout, timeout } = (
+    agent as AgentLike & { options: Record<string, unknown> }
+  ).options
   const setting = typeof freeSocketTimeout === 'number' ? 'freeSocketTimeout' : 'timeout'
   const value = typeof freeSocketTimeout === 'number' ? freeSocketTimeout : timeout
   if (keepAlive !== true && (agent as { keepAlive?: unknown }).keepAlive !== true) {
@@ -58,7 +59,7 @@ export function readAgent(agent: HttpAgent): ClientSettings {
 }
 
 /** One of its connections, if it has any: they are all set alike. */
-export function anySocketOf({ freeSockets, sockets }: HttpAgent): net.Socket | undefined {
+export function anySocketOf({ freeSockets, sockets }: AgentLike): net.Socket | undefined {
   return [freeSockets, sockets]
     .flatMap((byName) => Object.values(byName).flat())
     .find((socket) => socket !== undefined && !socket.destroyed && !socket.connecting)
