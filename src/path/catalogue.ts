@@ -95,11 +95,11 @@ const rows = {
   },
   'aws-nat-gateway': {
     ...forgets,
-    ...documented,
+    ...reported,
     title: 'AWS NAT gateway',
     idleTimeout: 350 * s,
     onExpiry: 'reset',
-    note: 'the reset comes when something is sent afterwards',
+    note: 'the reset comes when something is sent afterwards; AWS says elsewhere that such packets are not delivered',
     source: amazon(
       'Troubleshoot NAT gateways: connection drops after 350 seconds',
       'vpc/latest/userguide/nat-gateway-troubleshooting.html',

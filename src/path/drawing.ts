@@ -15,7 +15,7 @@ interface Row {
 
 const WIDTH = 800
 /** Names to the left, times to the right, the drawing between. */
-const LEFT = 190
+const LEFT = 216
 const RIGHT = 676
 const MARGIN = 16
 const ROW = 26

@@ -100,19 +100,23 @@ function finite(idle: number, { initialDelay, userTimeout }: typeof systemDefaul
   return idle < Number.POSITIVE_INFINITY ? idle : userTimeout || initialDelay
 }
 
-/** A peer that answers is asked again after each silence. */
+/** More marks than this would run into one another. */
+const MOST_MARKS = 127
+
+/** A peer that answers is asked again after each silence. Where that is too often to be drawn, only each so-manieth is. */
 function aliveProbes(initialDelay: number, end: number): Mark[] {
-  const marks: Mark[] = []
-  for (let at = initialDelay; at < end && marks.length < 60; at += initialDelay)
-    marks.push({ at, kind: 'answered' })
-  return marks
+  const every = initialDelay * Math.ceil(end / initialDelay / MOST_MARKS)
+  return Array.from({ length: Math.ceil(end / every) - 1 }, (_, i) => ({
+    at: (i + 1) * every,
+    kind: 'answered',
+  }))
 }
 
 /** Those that nobody answers; at the last firing the connection is given up. */
 function probes({ initialDelay, interval }: typeof systemDefaults, idle: number): Mark[] {
   const marks: Mark[] = []
   if (idle === Number.POSITIVE_INFINITY) return marks
-  for (let at = initialDelay; at < idle && marks.length < 127; at += interval)
+  for (let at = initialDelay; at < idle && marks.length < MOST_MARKS; at += interval)
     marks.push({ at, kind: 'probe' })
   return marks
 }
@@ -121,7 +125,7 @@ function probes({ initialDelay, interval }: typeof systemDefaults, idle: number)
 function retransmissions(rtoMax: number, end: number): Mark[] {
   const marks: Mark[] = []
   let wait = FIRST_RETRANSMISSION
-  for (let at = wait; at < end && marks.length < 60; at += wait, wait = Math.min(rtoMax, 2 * wait)) {
+  for (let at = wait; at < end && marks.length < MOST_MARKS; at += wait, wait = Math.min(rtoMax, 2 * wait)) {
     marks.push({ at, kind: 'retransmission' })
   }
   return marks

@@ -101,15 +101,15 @@ describe('a timeline', () => {
     const svg = timeline(plan({ path: ['azure-lb', 'aws-nlb'], detectWithin: 60_000 }))
     const marks = (kind: string) =>
       [...svg.matchAll(new RegExp(`class="${kind}" cx="([\\d.]+)"`, 'g'))].map(([, x]) => Number(x))
-    // Of 190 to 676, which is 0 to 1.25 times 240 s: that of azure-lb, the last hop that is on the scale.
-    const at = (s: number) => Math.round((190 + ((676 - 190) * s) / 300) * 10) / 10
+    // Of 216 to 676, which is 0 to 1.25 times 240 s: that of azure-lb, the last hop that is on the scale.
+    const at = (s: number) => Math.round((216 + ((676 - 216) * s) / 300) * 10) / 10
     expect(marks('probe').slice(0, -1)).toEqual([30, 40, 50].map(at))
     expect(marks('answered').slice(0, 3)).toEqual([30, 60, 90].map(at))
-    const bars = [...svg.matchAll(/class="bar" x="190" y="[\d.]+" width="([\d.]+)"/g)].map(([, width]) =>
+    const bars = [...svg.matchAll(/class="bar" x="216" y="[\d.]+" width="([\d.]+)"/g)].map(([, width]) =>
       Number(width),
     )
-    expect(bars[0]).toBeCloseTo(at(240) - 190)
-    expect(bars[1]).toBe(676 - 190)
+    expect(bars[0]).toBeCloseTo(at(240) - 216)
+    expect(bars[1]).toBe(676 - 216)
     expect(svg).toContain(`<path class="death" d="M${at(60) - 5} `)
     const words = boxes(svg).map(({ words }) => words)
     expect(words).toEqual(
@@ -124,6 +124,19 @@ describe('a timeline', () => {
         'aws-nlb',
       ]),
     )
+  })
+
+  it('shows the names of the catalogue whole', () => {
+    const names = Object.keys(hops) as HopName[]
+    const words = boxes(timeline(plan({ path: names }))).map(({ words }) => words)
+    expect(words).toEqual(expect.arrayContaining(names))
+  })
+
+  it('has as many marks as can be told apart, all along', () => {
+    const svg = timeline({ initialDelay: 1_000, interval: 100_000, count: 127 })
+    const marks = [...svg.matchAll(/class="answered" cx="([\d.]+)"/g)].map(([, x]) => Number(x)).slice(0, -1)
+    expect(marks.length).toBeLessThanOrEqual(127)
+    expect(marks.at(-1)).toBeGreaterThan(665)
   })
 
   it('is for light and dark, and says what it shows', () => {
