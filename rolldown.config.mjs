@@ -7,6 +7,7 @@ export default {
   input: {
     index: 'src/index.ts',
     host: 'src/host.ts',
+    plan: 'src/plan.ts',
     'testing/index': 'src/testing/index.ts',
     'cli/main': 'src/cli/main.ts',
   },

@@ -12,6 +12,7 @@ export {
 export { type Inspection, inspect } from './inspect.js'
 export type { OptionName } from './kernel/options.js'
 export { type TcpInfo, type TcpInfoField, TcpState } from './kernel/tcp-info.js'
+export { type Plan, type PlanOptions, plan } from './path/planner.js'
 export { type ProbeOptions, type ProbeResult, probe, probeAll } from './probe.js'
 export { sampleTcpInfo } from './sample-tcp-info.js'
 export type { BorrowedSocket } from './socket/borrowed.js'

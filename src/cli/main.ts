@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { Command } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
+import { duration } from './duration.js'
+import { hopArgument } from './hop-argument.js'
+import { profileArgument } from './profile-argument.js'
 import { firstLine } from './terminal.js'
-
-/** As grep and most others have it: 1 is an answer, 2 is a misunderstanding. */
-const USAGE_ERROR = 2
+import { orUsageError, USAGE_ERROR } from './usage.js'
 
 const { version, description } = JSON.parse(
   readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
@@ -45,5 +46,76 @@ Exit code: 0 when every tuned connection died as predicted and the pool was told
     process.exitCode = await demo({ json: options.json === true })
   })
 
+program
+  .command('plan')
+  .description('what to set on a path: keepalive, user timeout and the HTTP timeouts that go with them')
+  .requiredOption(
+    '--hop <hop>',
+    'what stands between, from the client to the server, once for each: a name (deadpeer hops), or name=time as nat=350s; edge=30s@7 is an HTTP proxy of your own, edge=30s/60s@7 one that keeps connections to the server for 60s',
+    hopArgument,
+  )
+  .option('--within <time>', 'how soon a dead peer is to be noticed: 30s, 5m, 1500ms', duration)
+  .option('--connections <n>', 'how many there will be', whole)
+  .option('--every <time>', 'the peer sends something at least so often', duration)
+  .option('--stall <time>', 'a peer that is alive may read nothing for so long', duration)
+  .option('--svg <file>', 'draws it')
+  .option('--json', 'one JSON object; times in ms, null is never')
+  .addHelpText('after', '\nExit code: 0; 1 where something cannot be had; 2 for bad input.')
+  .action(async (options) => {
+    const { planCommand } = await import('./plan.js')
+    process.exitCode = await orUsageError(() => planCommand(options))
+  })
+
+program
+  .command('explain')
+  .description('what a profile does, and what one may not expect of it')
+  .argument(
+    '<profile>',
+    'initialDelay/interval/count as 60s/5s/3, or a preset: lan, datacenter, cloud, …',
+    profileArgument,
+  )
+  .option('--user-timeout <time>', 'TCP_USER_TIMEOUT', duration)
+  .option('--json', 'one JSON object; times in ms, null is never')
+  .addHelpText('after', '\nExit code: 0; 1 where something speaks against it; 2 for bad input.')
+  .action(async (profile, { userTimeout, json }) => {
+    const { explainCommand } = await import('./explain.js')
+    const whole = userTimeout === undefined ? profile : { ...profile, userTimeout }
+    process.exitCode = await orUsageError(() => explainCommand(whole, json === true))
+  })
+
+program
+  .command('hops')
+  .description('how long load balancers, NATs and proxies keep an idle connection, and what they do then')
+  .argument('[word]', 'of a name or title')
+  .option('--json', 'one JSON array; times in ms, null is never')
+  .action(async (word: string | undefined, { json }) => {
+    const { hopsCommand } = await import('./hops.js')
+    process.exitCode = hopsCommand(word, json === true)
+  })
+
+program
+  .command('http')
+  .description('whether an origin really keeps connections: two requests over one pool')
+  .argument('<url>')
+  .option('--http1.0', 'asks twice by HTTP/1.0: without and with Connection: keep-alive')
+  .option('--http1.1', 'does not offer HTTP/2')
+  .option('--idle <time>', 'between the two requests', duration, 0)
+  .option('--timeout <time>', 'for each handshake and each answer', duration, 10_000)
+  .option('-k, --insecure', 'takes any certificate')
+  .option('--json', 'one JSON object; times in ms')
+  .addHelpText(
+    'after',
+    '\nExit code: 0 where it does; 1 where it does not, or does not answer; 2 for bad input.',
+  )
+  .action(async (url: string, options) => {
+    const { httpCommand } = await import('./http.js')
+    process.exitCode = await httpCommand(url, options)
+  })
+
 if (process.argv.length <= 2) program.help()
 await program.parseAsync()
+
+function whole(text: string): number {
+  if (/^\d+$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('It is a whole number.')
+}

@@ -56,6 +56,7 @@ describe('the package', () => {
       await import('deadpeer')
       await import('deadpeer/testing')
       await import('deadpeer/host')
+      await import('deadpeer/plan')
       const maps = readFileSync('/proc/self/maps', 'utf8')
       console.log(JSON.stringify({
         loaded: maps.includes('deadpeer.node'),

@@ -12,12 +12,12 @@ const floors = [
   ['host'],
   ['testing'],
   ['verbs'],
-  ['detect'],
+  ['detect', 'path'],
   ['socket'],
   ['kernel'],
   ['errors'],
 ]
-const verbs = ['tune', 'inspect', 'probe', 'watch', 'sample-tcp-info', 'capabilities']
+const verbs = ['tune', 'inspect', 'probe', 'watch', 'plan', 'sample-tcp-info', 'capabilities']
 
 function roomOf(file: string): string {
   const [first = ''] = relative(src, file).split('/')

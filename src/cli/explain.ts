@@ -1,0 +1,34 @@
+import { detectionTime, explain, type Profile, type Warning } from '../index.js'
+import { inWords } from '../path/in-words.js'
+import type { Severity } from '../plan.js'
+import { writeFindings } from './findings.js'
+import { write } from './terminal.js'
+
+/** What speaks against a profile; the others are its price, whichever way it is chosen. */
+const severities: Record<Warning['code'], Severity> = {
+  'keepalive-off': 'error',
+  'count-never-reached': 'warning',
+  'user-timeout-outlasts-count': 'warning',
+  'initial-delay-past-middleboxes': 'warning',
+  'ends-slow-reader': 'note',
+  'in-flight-unbounded': 'note',
+}
+
+/** What a profile does, and what one may not expect of it. Returns the exit code: 1 where something speaks against it. */
+export function explainCommand(profile: Profile, json: boolean): number {
+  const detection = detectionTime(profile)
+  const warnings = explain(profile).map(({ code, message }) => ({
+    severity: severities[code],
+    code,
+    message,
+  }))
+  if (json) {
+    write(JSON.stringify({ profile, detection, warnings }, undefined, 2))
+  } else {
+    write(
+      `A dead peer is noticed after ${inWords(detection.idle)}, with data in flight after ${inWords(detection.inFlight)}.`,
+    )
+    writeFindings(warnings.map((warning) => ({ ...warning, code: 'profile' })))
+  }
+  return warnings.some(({ severity }) => severity !== 'note') ? 1 : 0
+}

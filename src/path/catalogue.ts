@@ -1,0 +1,520 @@
+import type { Certainty, Hop, Source } from './hop.js'
+
+const s = 1_000
+const min = 60 * s
+const hour = 60 * min
+const day = 24 * hour
+
+const amazon = (title: string, path: string, date: string): Source => ({
+  title,
+  url: `https://docs.aws.amazon.com/${path}`,
+  date,
+})
+
+/** At layer 4, seeing packets: it forgets without a word, and a keepalive probe is a packet like any other. */
+const forgets = { layer: 4, onExpiry: 'silent', endsTcp: false, probesCount: true } as const
+/** At layer 4, but with a connection of its own on either side. */
+const relays = { layer: 4, onExpiry: 'close', endsTcp: true, probesCount: false } as const
+/** At layer 7: a connection of its own on either side, closed where no request comes. */
+const http = { layer: 7, protocol: 'http', onExpiry: 'close', endsTcp: true, probesCount: false } as const
+
+const documented = { certainty: 'documented' } as const
+const reported = { certainty: 'reported' } as const
+const uncertain = { certainty: 'uncertain' } as const
+
+/** It can be set, and its documentation names no limits. */
+const anyTime = [1, 2 ** 31 * s] as const
+
+/** The rows by name, all times in ms. */
+const rows = {
+  'aws-nlb': {
+    ...forgets,
+    ...documented,
+    title: 'AWS Network Load Balancer, TCP listener',
+    idleTimeout: 350 * s,
+    range: [60 * s, 6_000 * s],
+    setting: 'tcp.idle_timeout.seconds',
+    note: 'silent at first; what is sent afterwards is answered with a reset',
+    source: amazon(
+      'Update the TCP idle timeout for your Network Load Balancer listener',
+      'elasticloadbalancing/latest/network/update-idle-timeout.html',
+      '2024-09',
+    ),
+  },
+  'aws-nlb-tls': {
+    ...forgets,
+    ...documented,
+    title: 'AWS Network Load Balancer, TLS listener',
+    endsTcp: true,
+    idleTimeout: 350 * s,
+    source: amazon(
+      'Update the TCP idle timeout for your Network Load Balancer listener',
+      'elasticloadbalancing/latest/network/update-idle-timeout.html',
+      '2024-09',
+    ),
+  },
+  'aws-gwlb': {
+    ...forgets,
+    ...documented,
+    title: 'AWS Gateway Load Balancer',
+    idleTimeout: 350 * s,
+    range: [60 * s, 6_000 * s],
+    setting: 'tcp.idle_timeout.seconds',
+    source: amazon(
+      'Update the TCP idle timeout for your Gateway Load Balancer listener',
+      'elasticloadbalancing/latest/gateway/update-idle-timeout.html',
+      '2024-09',
+    ),
+  },
+  'aws-alb': {
+    ...http,
+    ...documented,
+    title: 'AWS Application Load Balancer',
+    idleTimeout: 60 * s,
+    range: [1 * s, 4_000 * s],
+    setting: 'idle_timeout.timeout_seconds',
+    note: 'both sides; HTTP/2 PING frames do not count either',
+    source: amazon(
+      'Edit attributes for your Application Load Balancer: connection idle timeout',
+      'elasticloadbalancing/latest/application/edit-load-balancer-attributes.html',
+      '2026-11',
+    ),
+  },
+  'aws-clb': {
+    ...http,
+    ...documented,
+    title: 'AWS Classic Load Balancer',
+    idleTimeout: 60 * s,
+    range: [1 * s, 3_600 * s],
+    setting: 'ConnectionSettings.IdleTimeout',
+    source: amazon(
+      'Configure the idle connection timeout for your Classic Load Balancer',
+      'elasticloadbalancing/latest/classic/config-idle-timeout.html',
+      '2026-11',
+    ),
+  },
+  'aws-nat-gateway': {
+    ...forgets,
+    ...reported,
+    title: 'AWS NAT gateway',
+    idleTimeout: 350 * s,
+    onExpiry: 'reset',
+    note: 'the reset comes when something is sent afterwards; AWS says elsewhere that such packets are not delivered',
+    source: amazon(
+      'Troubleshoot NAT gateways: connection drops after 350 seconds',
+      'vpc/latest/userguide/nat-gateway-troubleshooting.html',
+      '2026-11',
+    ),
+  },
+  'aws-privatelink': {
+    ...forgets,
+    ...documented,
+    title: 'AWS interface VPC endpoint',
+    idleTimeout: 350 * s,
+    source: {
+      title: 'Implementing long-running TCP connections within VPC networking',
+      url: 'https://aws.amazon.com/blogs/networking-and-content-delivery/implementing-long-running-tcp-connections-within-vpc-networking/',
+      date: '2026-11',
+    },
+  },
+  'aws-global-accelerator': {
+    ...forgets,
+    ...uncertain,
+    title: 'AWS Global Accelerator',
+    idleTimeout: 340 * s,
+    note: 'a third party says 90 s',
+    source: amazon(
+      'AWS Global Accelerator: how it works, idle timeout',
+      'global-accelerator/latest/dg/introduction-how-it-works.html',
+      '2026-11',
+    ),
+  },
+  'aws-network-firewall': {
+    ...forgets,
+    ...documented,
+    title: 'AWS Network Firewall',
+    idleTimeout: 350 * s,
+    range: [60 * s, 6_000 * s],
+    setting: 'TcpIdleTimeoutSeconds',
+    source: amazon('FlowTimeouts', 'network-firewall/latest/APIReference/API_FlowTimeouts.html', '2026-11'),
+  },
+  'ec2-conntrack': {
+    ...forgets,
+    ...documented,
+    title: 'EC2 security group, connection tracking',
+    idleTimeout: 5 * day,
+    range: [60 * s, 5 * day],
+    setting: 'TcpEstablishedTimeout',
+    source: amazon(
+      'ConnectionTrackingConfiguration',
+      'AWSEC2/latest/APIReference/API_ConnectionTrackingConfiguration.html',
+      '2026-11',
+    ),
+  },
+  'ec2-conntrack-nitro-v6': {
+    ...forgets,
+    ...documented,
+    title: 'EC2 security group, connection tracking on Nitro v6 instances',
+    idleTimeout: 350 * s,
+    range: [60 * s, 5 * day],
+    setting: 'TcpEstablishedTimeout',
+    source: amazon(
+      'ConnectionTrackingConfiguration',
+      'AWSEC2/latest/APIReference/API_ConnectionTrackingConfiguration.html',
+      '2026-11',
+    ),
+  },
+  'azure-lb': {
+    ...forgets,
+    ...documented,
+    title: 'Azure Load Balancer',
+    idleTimeout: 4 * min,
+    range: [4 * min, 100 * min],
+    setting: 'idleTimeoutInMinutes',
+    note: 'sends a reset to both ends where enableTcpReset is on',
+    source: {
+      title: 'Configure TCP reset and idle timeout for Azure Load Balancer',
+      url: 'https://learn.microsoft.com/en-us/azure/load-balancer/load-balancer-tcp-idle-timeout',
+      date: '2024-02',
+    },
+  },
+  'azure-nat-gateway': {
+    ...forgets,
+    ...documented,
+    title: 'Azure NAT gateway',
+    idleTimeout: 4 * min,
+    range: [4 * min, 120 * min],
+    setting: 'idleTimeoutInMinutes',
+    source: {
+      title: 'ManagedClusterNATGatewayProfile: idleTimeoutInMinutes',
+      url: 'https://learn.microsoft.com/en-us/javascript/api/@azure/arm-containerservice/managedclusternatgatewayprofile',
+      date: '2026-11',
+    },
+  },
+  'gcp-vpc': {
+    ...forgets,
+    ...documented,
+    title: 'Google Cloud VPC firewall',
+    idleTimeout: 10 * min,
+    source: {
+      title: 'Troubleshooting Compute Engine: 10 minutes of connection tracking',
+      url: 'https://cloud.google.com/compute/docs/troubleshooting',
+      date: '2025-08',
+    },
+  },
+  'gcp-alb': {
+    ...http,
+    ...documented,
+    title: 'Google Cloud external Application Load Balancer, global',
+    idleTimeout: 610 * s,
+    range: [5 * s, 1_200 * s],
+    setting: 'httpKeepAliveTimeoutSec',
+    upstream: { idleTimeout: 600 * s },
+    source: {
+      title: 'Request distribution for external Application Load Balancers',
+      url: 'https://cloud.google.com/load-balancing/docs/https/request-distribution',
+      date: '2026-11',
+    },
+  },
+  'gcp-passthrough-internal': {
+    ...forgets,
+    ...documented,
+    title: 'Google Cloud internal passthrough Network Load Balancer',
+    idleTimeout: 10 * min,
+    range: [10 * min, 16 * hour],
+    setting: 'idleTimeoutSec',
+    source: {
+      title: 'BackendServiceConnectionTrackingPolicy: idleTimeoutSec',
+      url: 'https://cloud.google.com/compute/docs/reference/rest/v1/backendServices',
+      date: '2026-11',
+    },
+  },
+  'gcp-passthrough-external': {
+    ...forgets,
+    ...documented,
+    title: 'Google Cloud external passthrough Network Load Balancer',
+    idleTimeout: 60 * s,
+    source: {
+      title: 'BackendServiceConnectionTrackingPolicy: idleTimeoutSec',
+      url: 'https://cloud.google.com/compute/docs/reference/rest/v1/backendServices',
+      date: '2026-11',
+    },
+  },
+  'gcp-cloud-nat': {
+    ...forgets,
+    ...reported,
+    title: 'Google Cloud NAT',
+    idleTimeout: 1_200 * s,
+    range: anyTime,
+    setting: 'tcpEstablishedIdleTimeoutSec',
+    source: {
+      title: 'How to configure Cloud NAT timeout values for long-lived TCP connections',
+      url: 'https://oneuptime.com/blog/post/2026-02-17-how-to-configure-cloud-nat-timeout-values-for-long-lived-tcp-connections-in-gcp/view',
+      date: '2026-02',
+    },
+  },
+  'ibm-vpc-public-gateway': {
+    ...forgets,
+    ...documented,
+    title: 'IBM Cloud VPC public gateway',
+    idleTimeout: 4 * min,
+    source: {
+      title: 'Troubleshooting outgoing connection issues with IBM VPC public and service gateways',
+      url: 'https://www.ibm.com/blog/troubleshooting-outgoing-connection-issues-with-ibm-vpc-public-and-service-gateways/',
+      date: '2026-11',
+    },
+  },
+  'oracle-nlb': {
+    ...forgets,
+    ...documented,
+    title: 'Oracle Cloud Network Load Balancer',
+    idleTimeout: 360 * s,
+    range: anyTime,
+    setting: 'tcp-idle-timeout',
+    source: {
+      title: "Changing a Listener's Idle Timeout",
+      url: 'https://docs.oracle.com/en-us/iaas/Content/NetworkLoadBalancer/NetworkLoadBalancers/configure-idle-timeout.htm',
+      date: '2026-11',
+    },
+  },
+  'oracle-lb': {
+    ...http,
+    ...documented,
+    title: 'Oracle Cloud Load Balancer',
+    idleTimeout: 65 * s,
+    upstream: { idleTimeout: 300 * s },
+    source: {
+      title: 'Load Balancer Timeout Connection Settings',
+      url: 'https://docs.cloud.oracle.com/Content/Balance/Reference/connectionreuse.htm',
+      date: '2025-05',
+    },
+  },
+  'linux-conntrack': {
+    ...forgets,
+    ...documented,
+    title: 'Linux connection tracking: NAT or firewall (iptables, nftables)',
+    idleTimeout: 5 * day,
+    range: anyTime,
+    setting: 'net.netfilter.nf_conntrack_tcp_timeout_established',
+    note: '5 min where data goes unacknowledged',
+    source: {
+      title: 'nf_conntrack sysctls',
+      url: 'https://docs.kernel.org/networking/nf_conntrack-sysctl.html',
+      date: '2026-11',
+    },
+  },
+  'kube-proxy': {
+    ...forgets,
+    ...documented,
+    title: 'Kubernetes kube-proxy, iptables or nftables mode',
+    idleTimeout: 1 * day,
+    range: anyTime,
+    setting: '--conntrack-tcp-timeout-established',
+    source: {
+      title: 'kube-proxy command line',
+      url: 'https://kubernetes.io/docs/reference/command-line-tools-reference/kube-proxy/',
+      date: '2026-11',
+    },
+  },
+  'kube-proxy-ipvs': {
+    ...forgets,
+    ...documented,
+    title: 'Kubernetes kube-proxy, IPVS mode, and Linux IPVS itself',
+    idleTimeout: 15 * min,
+    range: anyTime,
+    setting: '--ipvs-tcp-timeout',
+    note: 'a connection through it is reset when it sends again, once IPVS has forgotten it',
+    source: {
+      title: 'Linux, net/netfilter/ipvs/ip_vs_proto_tcp.c: tcp_timeouts',
+      url: 'https://github.com/torvalds/linux/blob/master/net/netfilter/ipvs/ip_vs_proto_tcp.c',
+      date: '2026-11',
+    },
+  },
+  'docker-userland-proxy': {
+    ...relays,
+    ...documented,
+    title: 'Docker userland proxy (docker-proxy)',
+    idleTimeout: Number.POSITIVE_INFINITY,
+    onExpiry: 'nothing',
+    source: {
+      title: 'moby, cmd/docker-proxy/tcp_proxy_linux.go',
+      url: 'https://github.com/moby/moby/blob/master/cmd/docker-proxy/tcp_proxy_linux.go',
+      date: '2026-11',
+    },
+  },
+  nginx: {
+    ...http,
+    ...documented,
+    title: 'nginx, http',
+    idleTimeout: 75 * s,
+    range: anyTime,
+    setting: 'keepalive_timeout',
+    upstream: { idleTimeout: 60 * s, range: anyTime, setting: 'keepalive_timeout (upstream)' },
+    note: 'towards the server it keeps connections only where the upstream has keepalive',
+    source: {
+      title: 'Modules ngx_http_core_module and ngx_http_upstream_module: keepalive_timeout',
+      url: 'https://nginx.org/en/docs/http/ngx_http_core_module.html#keepalive_timeout',
+      date: '2026-11',
+    },
+  },
+  'nginx-stream': {
+    ...relays,
+    ...documented,
+    title: 'nginx, stream (TCP)',
+    idleTimeout: 10 * min,
+    range: anyTime,
+    setting: 'proxy_timeout',
+    source: {
+      title: 'Module ngx_stream_proxy_module: proxy_timeout',
+      url: 'https://nginx.org/en/docs/stream/ngx_stream_proxy_module.html#proxy_timeout',
+      date: '2026-11',
+    },
+  },
+  haproxy: {
+    ...http,
+    ...documented,
+    title: 'HAProxy, mode http',
+    idleTimeout: 50 * s,
+    range: anyTime,
+    setting: 'timeout http-keep-alive',
+    note: "Debian's configuration (timeout client, timeout server); HAProxy itself has no default, and then keeps for ever",
+    source: {
+      title: 'Debian, /etc/haproxy/haproxy.cfg; HAProxy Configuration Manual: timeout client',
+      url: 'https://docs.haproxy.org/2.6/configuration.html#timeout%20client',
+      date: '2026-11',
+    },
+  },
+  'haproxy-tcp': {
+    ...relays,
+    ...documented,
+    title: 'HAProxy, mode tcp',
+    idleTimeout: 50 * s,
+    range: anyTime,
+    setting: 'timeout client, timeout server, timeout tunnel',
+    note: "Debian's configuration; HAProxy itself has no default, and then keeps for ever",
+    source: {
+      title: 'Debian, /etc/haproxy/haproxy.cfg; HAProxy Configuration Manual: timeout tunnel',
+      url: 'https://docs.haproxy.org/2.6/configuration.html#timeout%20tunnel',
+      date: '2026-11',
+    },
+  },
+  envoy: {
+    ...http,
+    ...documented,
+    title: 'Envoy, HTTP connection manager; Istio',
+    idleTimeout: 1 * hour,
+    range: anyTime,
+    setting: 'common_http_protocol_options.idle_timeout',
+    source: {
+      title: 'How do I configure timeouts?',
+      url: 'https://www.envoyproxy.io/docs/envoy/latest/faq/configuration/timeouts',
+      date: '2026-11',
+    },
+  },
+  'envoy-tcp': {
+    ...relays,
+    ...documented,
+    title: 'Envoy, TCP proxy',
+    idleTimeout: 1 * hour,
+    range: anyTime,
+    setting: 'idle_timeout (TcpProxy)',
+    source: {
+      title: 'How do I configure timeouts?',
+      url: 'https://www.envoyproxy.io/docs/envoy/latest/faq/configuration/timeouts',
+      date: '2026-11',
+    },
+  },
+  traefik: {
+    ...http,
+    ...documented,
+    title: 'Traefik, HTTP',
+    idleTimeout: 180 * s,
+    range: anyTime,
+    setting: 'respondingTimeouts.idleTimeout',
+    upstream: { idleTimeout: 90 * s, range: anyTime, setting: 'forwardingTimeouts.idleConnTimeout' },
+    source: {
+      title: 'EntryPoints: respondingTimeouts; ServersTransport: forwardingTimeouts',
+      url: 'https://doc.traefik.io/traefik/routing/entrypoints/#respondingtimeouts',
+      date: '2026-11',
+    },
+  },
+  cloudflare: {
+    ...http,
+    ...documented,
+    title: 'Cloudflare, proxied HTTP',
+    idleTimeout: 400 * s,
+    upstream: { idleTimeout: 900 * s },
+    source: {
+      title: 'Connection limits',
+      url: 'https://developers.cloudflare.com/fundamentals/reference/connection-limits/',
+      date: '2024-05',
+    },
+  },
+  pgbouncer: {
+    layer: 7,
+    protocol: 'postgresql',
+    endsTcp: true,
+    probesCount: false,
+    ...documented,
+    title: 'PgBouncer',
+    idleTimeout: Number.POSITIVE_INFINITY,
+    onExpiry: 'nothing',
+    range: anyTime,
+    setting: 'client_idle_timeout',
+    upstream: { idleTimeout: 600 * s, range: anyTime, setting: 'server_idle_timeout' },
+    source: {
+      title: 'PgBouncer config: client_idle_timeout, server_idle_timeout',
+      url: 'https://www.pgbouncer.org/config.html',
+      date: '2026-11',
+    },
+  },
+  'home-router': {
+    ...forgets,
+    ...uncertain,
+    title: 'Home router (NAT)',
+    idleTimeout: 4 * min,
+    note: 'from 4 min to more than a day; RFC 5382 asks for 124 min at least',
+    source: {
+      title: 'An Experimental Study of Home Gateway Characteristics, IMC 2010; RFC 5382, REQ-5',
+      url: 'https://www.rfc-editor.org/rfc/rfc5382#section-5',
+      date: '2010-11',
+    },
+  },
+  'mobile-carrier': {
+    ...forgets,
+    ...uncertain,
+    title: 'Mobile carrier (NAT, firewall)',
+    idleTimeout: 5 * min,
+    note: 'most keep for 30 min and more, some for less than 5 min',
+    source: {
+      title: 'An Untold Story of Middleboxes in Cellular Networks, SIGCOMM 2011',
+      url: 'https://doi.org/10.1145/2018436.2018479',
+      date: '2011-08',
+    },
+  },
+} as const satisfies Record<string, Omit<CatalogueHop, 'name'>>
+
+/** The name of a hop of the catalogue. */
+export type HopName = keyof typeof rows
+
+/** A hop of the catalogue. */
+export interface CatalogueHop extends Hop {
+  readonly name: HopName
+  readonly certainty: Certainty
+  readonly source: Source
+}
+
+/**
+ * The idle timeouts of what stands between: load balancers, NAT gateways, firewalls, proxies, by name. Times are in ms, as each
+ * is set by default.
+ *
+ * @example
+ * ```ts
+ * hops['azure-lb'].idleTimeout // 240_000
+ * ```
+ */
+export const hops: Readonly<Record<HopName, CatalogueHop>> = Object.freeze(
+  Object.fromEntries(
+    Object.entries(rows).map(([name, row]) => [name, Object.freeze({ name, ...row })]),
+  ) as unknown as Record<HopName, CatalogueHop>,
+)

@@ -1,0 +1,30 @@
+/** `error`: connections will hang, break or be refused. `warning`: they may. `note`: good to know. */
+export type Severity = 'error' | 'warning' | 'note'
+
+/** Something about a path, or about what is set for it, that one may not expect. Match `code`: it is stable. */
+export interface Finding {
+  readonly severity: Severity
+  readonly code:
+    | 'detection-too-fast'
+    | 'few-probes'
+    | 'forgets-before-probe'
+    | 'forgets-after-lost-probe'
+    | 'hop-uncertain'
+    | 'in-flight-unbounded'
+    | 'keepalive-off'
+    | 'no-reuse'
+    | 'not-read'
+    | 'profile'
+    | 'probes-not-counted'
+    | 'proxy-behind'
+    | 'raise-hop'
+    | 'sender-outlasts-receiver'
+    | 'server-refuses-opened-early'
+    | 'slow-reader'
+  /** The hop that it is about. */
+  readonly hop?: string
+  /** What is, and what comes of it. */
+  readonly message: string
+  /** What mends it. */
+  readonly change?: string
+}

@@ -1,0 +1,14 @@
+const units = [
+  [86_400_000, 'd', 2],
+  [3_600_000, 'h', 2],
+  [60_000, 'min', 3],
+] as const
+
+/** A time in ms as people write it, without rounding: 350 s, 4 min, 5 d. `Infinity` is never. */
+export function inWords(ms: number): string {
+  if (ms === Number.POSITIVE_INFINITY) return 'never'
+  for (const [unit, name, least] of units) {
+    if (ms >= least * unit && ms % unit === 0) return `${ms / unit} ${name}`
+  }
+  return ms < 1_000 ? `${ms} ms` : `${ms / 1_000} s`
+}

@@ -1,0 +1,212 @@
+import { InvalidTypeError, OutOfRangeError } from '../errors.js'
+import { type DetectionTime, detectionTime } from '../socket/detection-time.js'
+import { describe } from '../socket/profile.js'
+import type { Finding } from './finding.js'
+import type { Hop } from './hop.js'
+import { judgeHops, shortestMemory } from './hop-findings.js'
+import { chain, type HttpTimeouts } from './http-chain.js'
+import { inWords } from './in-words.js'
+import { type Path, resolvePath } from './resolve.js'
+import { FIRST_RETRANSMISSION, fastest, type Timing, timingFor } from './timing.js'
+
+export interface PlanOptions {
+  /** What stands between, from the client to the server: names of the catalogue, or hops of your own. */
+  readonly path: Path
+  /** How soon a dead peer is to be noticed, ms, idle or with data in flight. Default: as late as the path allows, to probe least. */
+  readonly detectWithin?: number
+  readonly traffic?: Traffic
+  /** How many connections there will be, for `load`. */
+  readonly connections?: number
+}
+
+/** What is known of what the connections carry. */
+export interface Traffic {
+  /** The peer sends something at least so often, ms. Where that is sooner than `initialDelay`, no probe is ever sent. */
+  readonly every?: number
+  /** A peer that is alive may read nothing for so long while data waits for it, ms. A `userTimeout` no longer than that would end it. */
+  readonly stall?: number
+}
+
+/** What the probes of all connections come to, while all are idle and every peer is alive. */
+export interface ProbeLoad {
+  readonly connections: number
+  readonly probesPerSecond: number
+  /** Both ways: a probe and its answer are 66 bytes of Ethernet each over IPv4, 86 over IPv6, which is what counts here. */
+  readonly bitsPerSecond: number
+}
+
+/** What to set for a path. */
+export interface Plan {
+  readonly path: readonly Hop[]
+  /** For `tune`. */
+  readonly profile: Readonly<Timing & { enable: true; userTimeout: number }>
+  /** What `detectionTime(profile)` says. */
+  readonly detection: DetectionTime
+  /** Of one idle connection whose peer is alive. */
+  readonly probesPerHour: number
+  readonly load?: ProbeLoad
+  /** For a heartbeat that asks on its own schedule, where the kernel alone is too slow or has too few probes. */
+  readonly heartbeat?: { readonly every: number; readonly timeout: number; readonly attempts: number }
+  readonly http: HttpTimeouts
+  /** Each names the hop and the number. */
+  readonly warnings: readonly Finding[]
+}
+
+/** Ethernet, IPv6, and TCP with timestamps, twice. */
+const BITS_PER_PROBE = 2 * (14 + 40 + 32) * 8
+
+/**
+ * What to set, from the path to the profile. Pure: it looks at nothing but its arguments.
+ *
+ * - `initialDelay` is half of what the most forgetful layer-4 hop allows, or less, so that a probe, and one more if that is lost,
+ *   go through in time.
+ * - `interval` and `count`: three probes where `detectWithin` leaves room for them.
+ * - `userTimeout`: as `initialDelay + interval × count`, less what the kernel takes before it starts that clock where
+ *   `detectWithin` leaves no room for it.
+ *
+ * The kernel's timers are late by up to an eighth, as in {@link detectionTime}.
+ *
+ * @throws {@link InvalidTypeError} for a hop that is not known (near names are suggested); {@link OutOfRangeError} for a time
+ * that is none.
+ * @example
+ * ```ts
+ * const { profile, http, warnings } = plan({ path: ['aws-nlb', 'linux-conntrack'], detectWithin: 30_000 })
+ * tune(socket, profile) // { initialDelay: 15_000, interval: 5_000, count: 3, userTimeout: 29_600, enable: true }
+ * ```
+ */
+export function plan(options: PlanOptions): Plan {
+  const { path, detectWithin, traffic, connections } = check(options)
+  const timing = timingFor(shortestMemory(path), detectWithin)
+  const userTimeout = userTimeoutFor(timing, detectWithin, traffic)
+  const profile = Object.freeze({ enable: true as const, ...timing, userTimeout })
+  const probesPerHour =
+    (traffic.every ?? Number.POSITIVE_INFINITY) < timing.initialDelay ? 0 : 3_600_000 / timing.initialDelay
+  const { http, findings } = chain(path)
+  const heartbeat = heartbeatFor(timing, detectWithin)
+  return {
+    path,
+    profile,
+    detection: detectionTime(profile),
+    probesPerHour,
+    ...(connections !== undefined && { load: loadOf(connections, probesPerHour) }),
+    ...(heartbeat && { heartbeat }),
+    http,
+    warnings: [
+      ...judgeDetection(timing, detectWithin, heartbeat),
+      ...judgeStall(timing, traffic),
+      ...judgeHops(path, timing),
+      ...findings,
+    ],
+  }
+}
+
+function userTimeoutFor(timing: Timing, detectWithin: number | undefined, { stall = 0 }: Traffic): number {
+  const allowed = Math.floor(detectWithin ?? Number.POSITIVE_INFINITY)
+  const matching = Math.min(deathOf(timing), allowed - FIRST_RETRANSMISSION)
+  const userTimeout = Math.max(matching, deathOf(timing) - FIRST_RETRANSMISSION)
+  return userTimeout > stall ? userTimeout : 0
+}
+
+function deathOf({ initialDelay, interval, count }: Timing): number {
+  return initialDelay + interval * count
+}
+
+/** Attempts are 510 ms apart, each has 300 ms, and nobody is asked who was heard within the last second. */
+const FIRST_QUESTION = 1_000
+const BETWEEN_ATTEMPTS = 510
+const ANSWER = 300
+
+function heartbeatFor({ count }: Timing, detectWithin: number | undefined): Plan['heartbeat'] {
+  if (detectWithin === undefined || (count >= 3 && detectWithin >= fastest)) return undefined
+  const room = detectWithin - FIRST_QUESTION - ANSWER
+  if (room < 0) return undefined
+  const attempts = Math.min(3, 1 + Math.floor(room / BETWEEN_ATTEMPTS))
+  return { every: detectWithin - ANSWER - (attempts - 1) * BETWEEN_ATTEMPTS, timeout: ANSWER, attempts }
+}
+
+function judgeDetection(
+  timing: Timing,
+  detectWithin: number | undefined,
+  heartbeat: Plan['heartbeat'],
+): Finding[] {
+  if (detectWithin === undefined) return []
+  const instead = heartbeat
+    ? `A heartbeat can: watch({ heartbeat: { every: ${heartbeat.every}, timeout: ${heartbeat.timeout}, attempts: ${heartbeat.attempts} } }).`
+    : "Have the application's own protocol ask."
+  if (detectWithin < fastest) {
+    return [
+      {
+        severity: 'error',
+        code: 'detection-too-fast',
+        message: `The kernel cannot notice a dead peer within ${inWords(detectWithin)}: it counts in whole seconds, and takes ${inWords(fastest)} at least.`,
+        change: instead,
+      },
+    ]
+  }
+  if (timing.count >= 3) return []
+  const probes = timing.count === 1 ? 'a single probe' : `${timing.count} probes`
+  return [
+    {
+      severity: 'warning',
+      code: 'few-probes',
+      message: `Within ${inWords(detectWithin)} the kernel has time for ${probes}: a loss of ${inWords(timing.count * timing.interval)} ends a connection whose peer is alive.`,
+      change: heartbeat && heartbeat.attempts > timing.count ? instead : 'Allow 4 s, which is three probes.',
+    },
+  ]
+}
+
+function judgeStall(timing: Timing, { stall }: Traffic): Finding[] {
+  if (stall === undefined || userTimeoutFor(timing, undefined, { stall }) > 0) return []
+  const { inFlight } = detectionTime({ userTimeout: 0 })
+  return [
+    {
+      severity: 'warning',
+      code: 'slow-reader',
+      message: `A peer that is alive may read nothing for ${inWords(stall)}, and a userTimeout of ${inWords(deathOf(timing))} would end it. So there is none, and a death with data in flight is noticed after ${inWords(inFlight)}.`,
+      change: 'On Linux 6.15 or newer add rtoMax: 1_000, which makes that 14.8 s and ends no reader.',
+    },
+  ]
+}
+
+function loadOf(connections: number, probesPerHour: number): ProbeLoad {
+  const probesPerSecond = (connections * probesPerHour) / 3_600
+  return { connections, probesPerSecond, bitsPerSecond: probesPerSecond * BITS_PER_PROBE }
+}
+
+function check(options: PlanOptions): {
+  path: Hop[]
+  detectWithin: number | undefined
+  traffic: Traffic
+  connections: number | undefined
+} {
+  if (typeof options !== 'object' || options === null) {
+    throw new InvalidTypeError(
+      `plan takes an object such as { path: ['aws-nlb'] }, not ${describe(options)}.`,
+      {
+        field: 'options',
+      },
+    )
+  }
+  const { path, detectWithin, traffic = {}, connections } = options
+  if (typeof traffic !== 'object' || traffic === null) {
+    throw new InvalidTypeError('traffic must be an object such as { every: 10_000 }.', { field: 'traffic' })
+  }
+  checkTime('detectWithin', detectWithin)
+  checkTime('traffic.every', traffic.every)
+  checkTime('traffic.stall', traffic.stall)
+  if (connections !== undefined && !(Number.isSafeInteger(connections) && connections > 0)) {
+    throw new OutOfRangeError(`connections is ${String(connections)}; it must be a whole number from 1.`, {
+      field: 'connections',
+    })
+  }
+  return { path: resolvePath(path), detectWithin, traffic, connections }
+}
+
+function checkTime(field: string, value: number | undefined): void {
+  if (value === undefined) return
+  if (typeof value !== 'number') {
+    throw new InvalidTypeError(`${field} is ${describe(value)}; it must be a number of ms.`, { field })
+  }
+  if (Number.isFinite(value) && value > 0) return
+  throw new OutOfRangeError(`${field} is ${value} ms; it must be more than 0, and finite.`, { field })
+}

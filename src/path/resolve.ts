@@ -1,0 +1,112 @@
+import { InvalidTypeError, OutOfRangeError } from '../errors.js'
+import { describe } from '../socket/profile.js'
+import { type HopName, hops } from './catalogue.js'
+import type { Hop, OwnHop } from './hop.js'
+import { inWords } from './in-words.js'
+import { nearest } from './nearest.js'
+
+/** A path as people give it: from the client to the server. */
+export type Path = readonly (HopName | OwnHop)[]
+
+/**
+ * A path's hops, complete.
+ *
+ * @throws {@link InvalidTypeError} for what is no hop; {@link OutOfRangeError} for a time that hop cannot have.
+ */
+export function resolvePath(path: Path): Hop[] {
+  if (Array.isArray(path)) return path.map(resolveHop)
+  throw new InvalidTypeError(`path must be an array of hops such as ['aws-nlb'], not ${describe(path)}.`, {
+    field: 'path',
+  })
+}
+
+function resolveHop(hop: HopName | OwnHop): Hop {
+  if (typeof hop === 'string') return known(hop) ?? unknown(hop)
+  if (typeof hop !== 'object' || hop === null || typeof hop.name !== 'string' || hop.name === '') {
+    throw new InvalidTypeError(
+      `A hop is a name of the catalogue or { name, idleTimeout }, not ${describe(hop)}.`,
+      { field: 'path' },
+    )
+  }
+  const row = known(hop.name)
+  return row ? setOtherwise(row, hop) : own(hop)
+}
+
+function known(name: string): Hop | undefined {
+  return Object.hasOwn(hops, name) ? hops[name as HopName] : undefined
+}
+
+function unknown(name: string): never {
+  const near = nearest(name, Object.keys(hops))
+  const hint =
+    near.length > 0 ? `Did you mean ${near.join(' or ')}?` : 'One of your own is { name, idleTimeout }.'
+  throw new InvalidTypeError(`There is no hop '${name}'. ${hint}`, { field: 'path' })
+}
+
+function setOtherwise(row: Hop, { name, idleTimeout, upstreamTimeout, layer = row.layer }: OwnHop): Hop {
+  if (layer !== row.layer) {
+    throw new OutOfRangeError(`${name} is at layer ${row.layer}, not ${layer}.`, { field: 'layer' })
+  }
+  checkSetting(name, 'idleTimeout', idleTimeout, row.range, row.idleTimeout)
+  const ends = row.onExpiry === 'nothing' ? 'close' : row.onExpiry
+  const set: Hop = {
+    ...row,
+    idleTimeout,
+    onExpiry: idleTimeout === Number.POSITIVE_INFINITY ? 'nothing' : ends,
+  }
+  if (upstreamTimeout === undefined) return set
+  const { range, idleTimeout: usual } = row.upstream ?? row
+  checkSetting(name, 'upstreamTimeout', upstreamTimeout, range, usual)
+  return { ...set, upstream: { ...(row.upstream ?? row), idleTimeout: upstreamTimeout } }
+}
+
+function own({ name, idleTimeout, upstreamTimeout, layer = 4 }: OwnHop): Hop {
+  if (layer !== 4 && layer !== 7) {
+    throw new OutOfRangeError(`layer of ${name} is ${String(layer)}; it must be 4 or 7.`, { field: 'layer' })
+  }
+  const range = [1, Number.POSITIVE_INFINITY] as const
+  checkTime(name, 'idleTimeout', idleTimeout)
+  if (upstreamTimeout !== undefined) checkTime(name, 'upstreamTimeout', upstreamTimeout)
+  const never = idleTimeout === Number.POSITIVE_INFINITY
+  return {
+    name,
+    title: name,
+    layer,
+    ...(layer === 7 && { protocol: 'http' }),
+    idleTimeout,
+    range,
+    ...(upstreamTimeout !== undefined && { upstream: { idleTimeout: upstreamTimeout, range } }),
+    onExpiry: never ? 'nothing' : layer === 7 ? 'close' : 'silent',
+    endsTcp: layer === 7,
+    probesCount: layer === 4,
+  }
+}
+
+function checkSetting(name: string, field: string, value: number, range: Hop['range'], usual: number): void {
+  checkTime(name, field, value)
+  if (value === usual) return
+  if (!range) {
+    throw new OutOfRangeError(
+      `${field} of ${name} is fixed at ${inWords(usual)}; it cannot be ${inWords(value)}.`,
+      {
+        field,
+      },
+    )
+  }
+  const [least, most] = range
+  if (value >= least && value <= most) return
+  throw new OutOfRangeError(
+    `${field} of ${name} is ${inWords(value)}; it can be ${inWords(least)} to ${inWords(most)}.`,
+    { field },
+  )
+}
+
+function checkTime(name: string, field: string, value: unknown): void {
+  if (typeof value !== 'number') {
+    throw new InvalidTypeError(`${field} of ${name} is ${describe(value)}; it must be a number of ms.`, {
+      field,
+    })
+  }
+  if (value > 0) return
+  throw new OutOfRangeError(`${field} of ${name} is ${value} ms; it must be more than 0.`, { field })
+}

@@ -1,0 +1,132 @@
+import { InvalidTypeError } from '../errors.js'
+import { detectionTime, systemDefaults } from '../socket/detection-time.js'
+import { type PresetName, profileOf } from '../socket/presets.js'
+import { checkProfile, describe, type Profile } from '../socket/profile.js'
+import { Drawing, type Mark } from './drawing.js'
+import type { Hop } from './hop.js'
+import { inWords } from './in-words.js'
+import type { Plan } from './planner.js'
+import { FIRST_RETRANSMISSION } from './timing.js'
+
+export interface TimelineOptions {
+  /** What stands at the top. Default: the settings, in words. */
+  readonly title?: string
+}
+
+/** A peer that nobody notices is drawn for so long beyond what is noticed. */
+const BEYOND = 1.25
+/** A hop that forgets later than so many times the death is off the scale. */
+const ON_SCALE = 4
+
+/**
+ * Draws how a profile notices a peer that vanishes, idle and with data in flight, as SVG, 800 wide, for light and dark: last data,
+ * each probe, each hop's timeout, the time of death; and what Node does where nothing is set.
+ *
+ * @param what a plan, whose hops are drawn as well; a profile; or the name of a preset.
+ * @throws {@link InvalidTypeError}, {@link OutOfRangeError} for a profile that is none.
+ * @example
+ * ```ts
+ * writeFileSync('timeline.svg', timeline(plan({ path: ['azure-lb'], detectWithin: 60_000 })))
+ * ```
+ */
+export function timeline(what: Plan | Profile | PresetName, options: TimelineOptions = {}): string {
+  const { profile, path } = settingsOf(what)
+  const settings = { ...systemDefaults, ...profile }
+  const { idle, inFlight } = detectionTime(profile)
+  const drawing = new Drawing(options.title ?? wordsOf(settings))
+
+  const memories = path
+    .map(({ idleTimeout }) => idleTimeout)
+    .filter((memory) => memory <= ON_SCALE * finite(idle, settings))
+  drawing.section(
+    'A peer vanishes while nothing is in flight',
+    BEYOND * Math.max(finite(idle, settings), ...memories),
+  )
+  if (settings.enable) {
+    drawing.row('while it is alive', {
+      marks: aliveProbes(settings.initialDelay, drawing.end),
+      note: `every ${inWords(settings.initialDelay)}`,
+    })
+  }
+  drawing.row('with this profile', { until: idle, marks: probes(settings, idle), note: inWords(idle) })
+  drawing.row("Node's default", {
+    until: detectionTime({}).idle,
+    marks: [],
+    note: inWords(detectionTime({}).idle),
+  })
+  for (const hop of path) drawing.bar(hop.name, hop.idleTimeout, inWords(hop.idleTimeout))
+  drawing.axis()
+
+  drawing.section('A peer vanishes with data in flight', BEYOND * inFlight)
+  drawing.row('with this profile', {
+    until: inFlight,
+    marks: retransmissions(settings.rtoMax, inFlight),
+    note: inWords(inFlight),
+  })
+  const untold = detectionTime({}).inFlight
+  drawing.row("Node's default", {
+    until: untold,
+    marks: retransmissions(systemDefaults.rtoMax, Math.min(untold, drawing.end)),
+    note: inWords(untold),
+  })
+  drawing.axis()
+  return drawing.toString()
+}
+
+function settingsOf(what: Plan | Profile | PresetName): { profile: Profile; path: readonly Hop[] } {
+  if (typeof what === 'object' && what !== null && 'profile' in what) {
+    const { profile, path } = what
+    if (Array.isArray(path)) return { profile: checkProfile(profile), path }
+  }
+  if (what === undefined || what === null) {
+    throw new InvalidTypeError(
+      `timeline takes a plan, a profile or the name of a preset, not ${describe(what)}.`,
+      {
+        field: 'plan',
+      },
+    )
+  }
+  return { profile: checkProfile(profileOf(what as Profile | PresetName)), path: [] }
+}
+
+function wordsOf({ enable, initialDelay, interval, count, userTimeout }: typeof systemDefaults): string {
+  const limit = userTimeout > 0 ? `user timeout ${inWords(userTimeout)}` : 'no user timeout'
+  if (!enable) return `no keepalive, ${limit}`
+  return `keepalive ${inWords(initialDelay)} + ${count} × ${inWords(interval)}, ${limit}`
+}
+
+/** Where nothing ends an idle connection, what is drawn is the time that data in flight takes, or the kernel's first probe. */
+function finite(idle: number, { initialDelay, userTimeout }: typeof systemDefaults): number {
+  return idle < Number.POSITIVE_INFINITY ? idle : userTimeout || initialDelay
+}
+
+/** More marks than this would run into one another. */
+const MOST_MARKS = 127
+
+/** A peer that answers is asked again after each silence. Where that is too often to be drawn, only each so-manieth is. */
+function aliveProbes(initialDelay: number, end: number): Mark[] {
+  const every = initialDelay * Math.ceil(end / initialDelay / MOST_MARKS)
+  return Array.from({ length: Math.ceil(end / every) - 1 }, (_, i) => ({
+    at: (i + 1) * every,
+    kind: 'answered',
+  }))
+}
+
+/** Those that nobody answers; at the last firing the connection is given up. */
+function probes({ initialDelay, interval }: typeof systemDefaults, idle: number): Mark[] {
+  const marks: Mark[] = []
+  if (idle === Number.POSITIVE_INFINITY) return marks
+  for (let at = initialDelay; at < idle && marks.length < MOST_MARKS; at += interval)
+    marks.push({ at, kind: 'probe' })
+  return marks
+}
+
+/** Each wait is twice the one before, up to rtoMax. */
+function retransmissions(rtoMax: number, end: number): Mark[] {
+  const marks: Mark[] = []
+  let wait = FIRST_RETRANSMISSION
+  for (let at = wait; at < end && marks.length < MOST_MARKS; at += wait, wait = Math.min(rtoMax, 2 * wait)) {
+    marks.push({ at, kind: 'retransmission' })
+  }
+  return marks
+}

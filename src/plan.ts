@@ -1,0 +1,84 @@
+import type net from 'node:net'
+import { inspect } from './inspect.js'
+import type { Finding } from './path/finding.js'
+import type { Hop } from './path/hop.js'
+import { inOrder, judgeClient, judgeConnection, judgeServer } from './path/judge.js'
+import { type Path, resolvePath } from './path/resolve.js'
+import {
+  type AgentLike,
+  anySocketOf,
+  type Dispatcher,
+  isAgent,
+  isDispatcher,
+  isServer,
+  readAgent,
+  readDispatcher,
+  readServer,
+} from './plan/live.js'
+import { BorrowedSocket } from './socket/borrowed.js'
+import { handleOf, type Target } from './socket/target.js'
+
+export { type CatalogueHop, type HopName, hops } from './path/catalogue.js'
+export type { Finding, Severity } from './path/finding.js'
+export type { Certainty, Hop, IdleTimeout, OnExpiry, OwnHop, Source } from './path/hop.js'
+export type { HttpTimeouts, Leg } from './path/http-chain.js'
+export { type Plan, type PlanOptions, type ProbeLoad, plan, type Traffic } from './path/planner.js'
+export type { Path } from './path/resolve.js'
+export { type TimelineOptions, timeline } from './path/timeline.js'
+export type { AgentLike, Dispatcher } from './plan/live.js'
+
+/**
+ * Judges what a live object really has on a path: options read back from the kernel, timeouts read from servers, agents and undici's
+ * dispatchers.
+ *
+ * - **A connection**: the options in force, against the hops at layer 4.
+ * - **A server** that listens: what accepted connections inherit; of an HTTP server its timeouts too, against the last HTTP hop.
+ * - **An `http.Agent`**, or one like it: how long it keeps free connections, against the first HTTP hop; and the options of one
+ *   of its connections, if there is any.
+ * - **A dispatcher of undici**: the same, where it can be read (`Agent`, `Pool`, `Client`).
+ *
+ * @param path from the client to the server, as {@link plan} takes it.
+ * @returns findings, the worst first; none where all is well.
+ * @throws {@link InvalidTypeError} for a hop that is not known, or what is none of these; {@link DeadpeerError}
+ * `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`.
+ * @example
+ * ```ts
+ * for (const { severity, message, change } of audit(server, ['aws-alb'])) console.log(severity, message, change)
+ * // error aws-alb keeps connections to the server idle for 60 s, the server closes them after 5 s: …
+ * ```
+ */
+export function audit(live: Target | net.Server | AgentLike | Dispatcher, path: Path): Finding[] {
+  const hops = resolvePath(path)
+  return inOrder(isServer(live) ? auditServer(live, hops) : auditClient(live, hops))
+}
+
+function auditServer(server: net.Server, path: readonly Hop[]): Finding[] {
+  const settings = readServer(server)
+  const fd = handleOf(server)?.fd
+  return [
+    ...(settings ? judgeServer(settings, path) : []),
+    ...(fd === undefined ? [notRead('The server does not listen (here)')] : auditConnection(fd, path)),
+  ]
+}
+
+function auditClient(live: Target | AgentLike | Dispatcher, path: readonly Hop[]): Finding[] {
+  if (isAgent(live)) {
+    const socket = anySocketOf(live)
+    return [...judgeClient(readAgent(live), path), ...(socket ? auditConnection(socket, path) : [])]
+  }
+  if (!(live instanceof BorrowedSocket) && isDispatcher(live)) {
+    const settings = readDispatcher(live)
+    return settings ? judgeClient(settings, path) : [notRead('This dispatcher does not show its timeouts')]
+  }
+  return auditConnection(live as Target, path)
+}
+
+function auditConnection(target: Target, path: readonly Hop[]): Finding[] {
+  const { profile, info } = inspect(target)
+  if (info === undefined) return [notRead('There is no native core here')]
+  return judgeConnection(profile, path)
+}
+
+function notRead(why: string): Finding {
+  return { severity: 'note', code: 'not-read', message: `${why}: its options were not read.` }
+}

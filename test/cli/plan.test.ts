@@ -1,0 +1,186 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { hops, plan, timeline } from '../../src/plan.js'
+import { deadpeer } from './deadpeer.js'
+
+const words = (line: string) => line.split(' ')
+const json = (lines: readonly string[]) => JSON.parse(lines.join('\n'))
+/** As JSON has it: never is null. */
+const asJson = (value: unknown) => JSON.parse(JSON.stringify(value))
+
+describe.concurrent('deadpeer plan', () => {
+  it('says what to set', async () => {
+    const run = await deadpeer(
+      words('plan --hop aws-nlb --hop linux-conntrack --within 30s --connections 50000'),
+    )
+    expect(run).toMatchObject({ code: 0, err: [] })
+    expect(run.out).toEqual([
+      'aws-nlb          350 s  layer 4  AWS Network Load Balancer, TCP listener',
+      'linux-conntrack  5 d    layer 4  Linux connection tracking: NAT or firewall (iptables, nftables)',
+      'tune(socket, { initialDelay: 15_000, interval: 5_000, count: 3, userTimeout: 29_600 })',
+      'A dead peer is noticed after 30 s, with data in flight after 30 s.',
+      'An idle connection is probed 240 times an hour.',
+      '50,000 of them: 3,333.3 probes a second, 4.6 Mbit/s.',
+      'HTTP keep-alive, each side that sends giving up first:',
+      '  client  60 s  → server  65 s  slack 5 s',
+      '  new http.Agent({ keepAlive: true, timeout: 60_000 })',
+      '  new undici.Agent({ keepAliveTimeout: 60_000, keepAliveMaxTimeout: 60_000 })',
+      '  http.createServer({ keepAliveTimeout: 65_000, headersTimeout: 66_000, requestTimeout: 300_000 })',
+    ])
+  })
+
+  it('--json is what plan() returns', async () => {
+    const run = await deadpeer(
+      words('plan --hop cloudflare --hop edge=90s/never@7 --hop aws-nlb=600s --every 10s --stall 5m --json'),
+    )
+    expect(json(run.out)).toEqual(
+      asJson(
+        plan({
+          path: [
+            'cloudflare',
+            { name: 'edge', idleTimeout: 90_000, upstreamTimeout: Number.POSITIVE_INFINITY, layer: 7 },
+            { name: 'aws-nlb', idleTimeout: 600_000 },
+          ],
+          traffic: { every: 10_000, stall: 300_000 },
+        }),
+      ),
+    )
+  })
+
+  it('--svg draws it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'deadpeer-svg-'))
+    try {
+      const run = await deadpeer(['plan', '--hop', 'azure-lb', '--svg', join(folder, 'a.svg')])
+      expect(run.code).toBe(0)
+      expect(readFileSync(join(folder, 'a.svg'), 'utf8')).toBe(timeline(plan({ path: ['azure-lb'] })))
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
+  it('what the kernel cannot do ends with 1, and says what can', async () => {
+    const run = await deadpeer(words('plan --hop aws-nlb --within 1500ms'))
+    expect(run.code).toBe(1)
+    expect(run.out).toContain(
+      'error: The kernel cannot notice a dead peer within 1.5 s: it counts in whole seconds, and takes 2 s at least.',
+    )
+    expect(run.out.at(-1)).toBe(
+      '  A heartbeat can: watch({ heartbeat: { every: 1200, timeout: 300, attempts: 1 } }).',
+    )
+  })
+})
+
+describe.concurrent('deadpeer explain', () => {
+  it.for<[string, number, string[]]>([
+    [
+      'explain 60s/5s/3 --user-timeout 75s',
+      0,
+      ['A dead peer is noticed after 75 s, with data in flight after 75.4 s.', 'note: userTimeout 75 s also'],
+    ],
+    [
+      'explain 60s/5s/3 --user-timeout 65s',
+      1,
+      [
+        'A dead peer is noticed after 65 s',
+        'warning: userTimeout 65 s ends an idle connection after 1 unanswered probe',
+        'note: ',
+      ],
+    ],
+    [
+      'explain 2h/75s/9',
+      1,
+      [
+        'A dead peer is noticed after 7875 s, with data in flight after 925 s.',
+        'warning: initialDelay 120 min',
+        'note: No userTimeout',
+      ],
+    ],
+    ['explain cloud', 0, ['A dead peer is noticed after 60 s', 'note: userTimeout 60 s']],
+  ])('%s', async ([args, code, lines]) => {
+    const run = await deadpeer(words(args))
+    expect(run).toMatchObject({ code, err: [] })
+    expect(run.out).toEqual(lines.map((line) => expect.stringContaining(line)))
+  })
+
+  it('--json', async () => {
+    const run = await deadpeer(words('explain 60s/5s/3 --user-timeout 75s --json'))
+    expect(json(run.out)).toMatchObject({
+      profile: { initialDelay: 60_000, interval: 5_000, count: 3, userTimeout: 75_000 },
+      detection: { idle: 75_000, inFlight: 75_400 },
+      warnings: [{ severity: 'note', code: 'ends-slow-reader' }],
+    })
+  })
+})
+
+describe.concurrent('deadpeer hops', () => {
+  it('lists all, a line each', async () => {
+    const run = await deadpeer(['hops'])
+    expect(run).toMatchObject({ code: 0, err: [] })
+    for (const name of Object.keys(hops))
+      expect(run.out.filter((line) => words(line)[0] === name)).toHaveLength(1)
+    expect(run.out).toContainEqual(
+      expect.stringMatching(/^nginx +75 s, to the server 60 s +layer 7 +close +probes do not count$/),
+    )
+  })
+
+  it('with a word, what can be set and where the number comes from', async () => {
+    const run = await deadpeer(['hops', 'Azure'])
+    expect(run.code).toBe(0)
+    const { title, date, url } = hops['azure-lb'].source
+    expect(run.out).toEqual(
+      expect.arrayContaining([
+        'azure-lb',
+        '  keeps   an idle connection for 4 min, then forgets it without a word',
+        '  can be  4 min … 100 min: idleTimeoutInMinutes',
+        `  source  ${title}, ${date} (documented)`,
+        `          ${url}`,
+        'azure-nat-gateway',
+      ]),
+    )
+  })
+
+  it('--json', async () => {
+    expect(json((await deadpeer(words('hops nginx --json'))).out)).toEqual(
+      asJson([hops.nginx, hops['nginx-stream']]),
+    )
+  })
+
+  it('of which there is none ends with 1', async () => {
+    expect(await deadpeer(['hops', 'azrue'])).toMatchObject({
+      code: 1,
+      out: [],
+      err: ["deadpeer: no hop is called 'azrue'. Did you mean azure-lb or azure-nat-gateway?"],
+    })
+  })
+})
+
+describe.concurrent('bad input: one line, exit code 2', () => {
+  it.for<[string, string]>([
+    ['plan', "required option '--hop <hop>' not specified"],
+    ['plan --hop aws-nbl', "There is no hop 'aws-nbl'. Did you mean aws-nlb or"],
+    ['plan --hop aws-nlb=30s', 'idleTimeout of aws-nlb is 30 s; it can be 60 s to 100 min.'],
+    ['plan --hop nat=-5s', 'A time is a number and its unit: 1500ms, 30s, 5m, 1h, 5d.'],
+    ['plan --hop nat=0s', 'idleTimeout of nat is 0 ms; it must be more than 0.'],
+    ['plan --hop nat=', 'A hop is a name, or name=time'],
+    ['plan --hop nat=5s@3', 'A hop is a name, or name=time'],
+    ['plan --hop aws-nlb --within -5s', 'A time is a number and its unit'],
+    ['plan --hop aws-nlb --within 30', 'A time is a number and its unit'],
+    ['plan --hop aws-nlb --within 0s', 'detectWithin is 0 ms; it must be more than 0, and finite.'],
+    ['plan --hop aws-nlb --connections many', 'It is a whole number.'],
+    ['plan --hop aws-nlb --connections 0', 'connections is 0; it must be a whole number from 1.'],
+    ['plan --hop aws-nlb --svg /nowhere/a.svg', 'the drawing could not be written: ENOENT'],
+    ['explain', "missing required argument 'profile'"],
+    ['explain 60s/5s', 'A profile is initialDelay/interval/count, such as 60s/5s/3'],
+    ['explain 60s/5s/x', 'A profile is initialDelay/interval/count'],
+    ['explain 60s/5/3', 'A time is a number and its unit'],
+    ['explain 1500ms/5s/3', 'initialDelay (TCP_KEEPIDLE) is 1500; it must be whole seconds'],
+    ['explain 100h/5s/3', 'initialDelay (TCP_KEEPIDLE) is 360000000'],
+    ['explain 60s/5s/0', 'count (TCP_KEEPCNT) is 0'],
+  ])('%s', async ([args, message]) => {
+    const run = await deadpeer(words(args))
+    expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
+    expect(run.err[0]).toMatch(/^deadpeer: /)
+  })
+})

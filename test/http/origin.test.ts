@@ -1,0 +1,346 @@
+import { once } from 'node:events'
+import http from 'node:http'
+import http2 from 'node:http2'
+import https from 'node:https'
+import net from 'node:net'
+import { describe, expect, it } from 'vitest'
+import { deadpeer, type Run } from '../cli/deadpeer.js'
+import { certificate } from '../loopback/certificate.js'
+import { connectionsIn, curl, hasCurl, hasHaproxy, hasNginx, startHaproxy, startNginx } from './processes.js'
+
+// `deadpeer http` against servers that count for themselves, and beside what curl says of the same two requests.
+
+interface Report {
+  readonly runs: readonly {
+    readonly asked: string
+    readonly reused: boolean
+    readonly tlsHandshakes: number
+    readonly connections: readonly { readonly tls?: { readonly alpn: string; readonly handshake: number } }[]
+    readonly requests: readonly {
+      readonly httpVersion: string
+      readonly reused: boolean
+      readonly status: number
+    }[]
+    readonly findings: readonly { readonly code: string; readonly severity: string }[]
+  }[]
+}
+
+function report(run: Run): Report['runs'] {
+  expect(run.err).toEqual([])
+  return (JSON.parse(run.out.join('\n')) as Report).runs
+}
+
+const counts = ({ connections, tlsHandshakes }: Report['runs'][number]) => ({
+  connections: connections.length,
+  handshakes: tlsHandshakes,
+})
+
+/** A server on loopback for the time of a test. */
+async function serving<T>(server: net.Server, use: (port: number) => Promise<T>): Promise<T> {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  try {
+    return await use((server.address() as net.AddressInfo).port)
+  } finally {
+    server.close()
+  }
+}
+
+describe.runIf(hasNginx && hasCurl).concurrent('nginx', () => {
+  it.for<
+    [
+      string,
+      string,
+      string,
+      string[],
+      { protocol: string; connections: number; handshakes: number; code: number },
+    ]
+  >([
+    [
+      'keeps',
+      'keepalive_timeout 60s 55s;',
+      '',
+      [],
+      { protocol: '1.1', connections: 1, handshakes: 0, code: 0 },
+    ],
+    [
+      'does not keep',
+      'keepalive_timeout 0;',
+      '',
+      [],
+      { protocol: '1.1', connections: 2, handshakes: 0, code: 1 },
+    ],
+    ['keeps, TLS', '', 'ssl', [], { protocol: '1.1', connections: 1, handshakes: 1, code: 0 }],
+    [
+      'does not keep, TLS',
+      'keepalive_timeout 0;',
+      'ssl',
+      [],
+      { protocol: '1.1', connections: 2, handshakes: 2, code: 1 },
+    ],
+    ['keeps, HTTP/2', '', 'ssl http2', [], { protocol: '2', connections: 1, handshakes: 1, code: 0 }],
+    [
+      'keeps, HTTP/2 not offered',
+      '',
+      'ssl http2',
+      ['--http1.1'],
+      { protocol: '1.1', connections: 1, handshakes: 1, code: 0 },
+    ],
+  ])('%s: as its log has it, and curl', async ([, settings, listen, args, expected]) => {
+    await using nginx = await startNginx(settings, 'location / { return 200 "hello"; }', listen)
+    const url = `${listen ? 'https' : 'http'}://127.0.0.1:${nginx.port}/`
+    const run = await deadpeer(['http', '-k', '--json', ...args, url])
+    const [only] = report(run)
+    const { code, protocol, ...counted } = expected
+    expect(run.code).toBe(code)
+    expect(counts(only!)).toEqual(counted)
+    expect(only!.requests.map(({ httpVersion }) => httpVersion)).toEqual([protocol, protocol])
+    expect(only!.connections[0]!.tls?.alpn).toBe(listen ? (protocol === '2' ? 'h2' : 'http/1.1') : undefined)
+
+    const logged = await nginx.requests(2)
+    expect(connectionsIn(logged)).toBe(counted.connections)
+    expect(logged[0]).toContain(`HTTP/${protocol === '2' ? '2.0' : protocol} 200`)
+    expect(await curl(url, ...args)).toEqual({ ...counted, protocol })
+  })
+
+  it('HTTP/1.0 is kept where that was asked for', async () => {
+    await using nginx = await startNginx('', 'location / { return 200 "hello"; }')
+    const url = `http://127.0.0.1:${nginx.port}/`
+    const run = await deadpeer(['http', '--json', '--http1.0', url])
+    const [plain, asking] = report(run)
+    expect(run.code).toBe(0)
+    expect(plain).toMatchObject({ asked: 'HTTP/1.0', reused: false })
+    expect(asking).toMatchObject({ asked: 'HTTP/1.0 with Connection: keep-alive', reused: true })
+    const logged = await nginx.requests(4)
+    expect(logged.every((line) => line.includes('HTTP/1.0'))).toBe(true)
+    expect([connectionsIn(logged.slice(0, 2)), connectionsIn(logged.slice(2))]).toEqual([
+      plain!.connections.length,
+      asking!.connections.length,
+    ])
+    expect((await curl(url, '--http1.0')).connections).toBe(plain!.connections.length)
+    expect((await curl(url, '--http1.0', '-H', 'Connection: keep-alive')).connections).toBe(
+      asking!.connections.length,
+    )
+  })
+
+  it('that promises more than it keeps is found out, given the time', async () => {
+    await using nginx = await startNginx('keepalive_timeout 1s 20s;', 'location / { return 200; }')
+    const run = await deadpeer(['http', '--json', '--idle', '2s', `http://127.0.0.1:${nginx.port}/`])
+    const [only] = report(run)
+    expect(run.code).toBe(1)
+    expect(only!.findings).toEqual([
+      {
+        severity: 'warning',
+        code: 'broken-promise',
+        message:
+          'The first answer promised Keep-Alive: timeout=20, and the connection was closed after 2 s without a request.',
+      },
+    ])
+    expect(connectionsIn(await nginx.requests(2))).toBe(2)
+  })
+})
+
+describe.runIf(hasHaproxy && hasCurl).concurrent('HAProxy in front of Node', () => {
+  const origin = () => http.createServer((_, response) => response.end('hello'))
+
+  it('passes on what Node promises, and does otherwise', async () => {
+    await serving(origin(), async (port) => {
+      await using haproxy = await startHaproxy('timeout http-keep-alive 1s', port)
+      const url = `http://127.0.0.1:${haproxy.port}/`
+      const run = await deadpeer(['http', '--json', url])
+      const [only] = report(run)
+      expect(run.code).toBe(1)
+      expect(only!.findings.map(({ code }) => code)).toEqual(['hop-by-hop-passed-on'])
+      const logged = await haproxy.requests(2)
+      expect(connectionsIn(logged)).toBe(only!.connections.length)
+      expect(only!.connections).toHaveLength(1)
+      expect(await curl(url)).toEqual({ ...counts(only!), protocol: '1.1' })
+
+      const later = report(await deadpeer(['http', '--json', '--idle', '2s', url]))
+      expect(later[0]!.findings.map(({ code }) => code)).toEqual(['broken-promise', 'hop-by-hop-passed-on'])
+    })
+  })
+
+  it('that closes after each answer', async () => {
+    await serving(origin(), async (port) => {
+      await using haproxy = await startHaproxy('option httpclose', port)
+      const url = `http://127.0.0.1:${haproxy.port}/`
+      const run = await deadpeer(['http', '--json', url])
+      const [only] = report(run)
+      expect(run.code).toBe(1)
+      expect(only!.findings[0]).toMatchObject({ severity: 'warning' })
+      expect(connectionsIn(await haproxy.requests(2))).toBe(2)
+      expect(await curl(url)).toEqual({ ...counts(only!), protocol: '1.1' })
+    })
+  })
+})
+
+describe.runIf(hasCurl).concurrent("Node's own server", () => {
+  // Without a length it cannot keep a connection of HTTP/1.0.
+  const answer: http.RequestListener = (_, response) => response.setHeader('Content-Length', 5).end('hello')
+
+  it.for<[string, string[], string[], number[]]>([
+    ['HTTP/1.1', [], [], [1]],
+    ['HTTP/1.0', ['--http1.0'], ['--http1.0'], [2, 1]],
+  ])('%s', async ([, args, curled, expected]) => {
+    let connections = 0
+    const versions = new Set<string>()
+    const server = http.createServer(answer).on('connection', () => connections++)
+    server.on('request', ({ httpVersion }) => versions.add(httpVersion))
+    await serving(server, async (port) => {
+      const url = `http://127.0.0.1:${port}/`
+      const run = await deadpeer(['http', '--json', ...args, url])
+      const runs = report(run)
+      expect(run.code).toBe(0)
+      expect(runs.map((each) => each.connections.length)).toEqual(expected)
+      expect(connections).toBe(expected.reduce((sum, each) => sum + each))
+      expect([...versions]).toEqual([args.length > 0 ? '1.0' : '1.1'])
+      expect((await curl(url, ...curled)).connections).toBe(expected[0])
+    })
+  })
+
+  it.for<[string, string[], string, string]>([
+    ['HTTP/2', [], '2', 'h2'],
+    ['HTTP/1.1 over TLS', ['--http1.1'], '1.1', 'http/1.1'],
+  ])('%s', async ([, args, protocol, alpn]) => {
+    let handshakes = 0
+    const server = http2.createSecureServer({ ...certificate(), allowHTTP1: true }, (_, response) =>
+      response.end('hello'),
+    )
+    server.on('secureConnection', () => handshakes++)
+    await serving(server, async (port) => {
+      const url = `https://127.0.0.1:${port}/`
+      const run = await deadpeer(['http', '-k', '--json', ...args, url])
+      const [only] = report(run)
+      expect(run.code).toBe(0)
+      expect(only!.requests.map(({ httpVersion, reused }) => [httpVersion, reused])).toEqual([
+        [protocol, false],
+        [protocol, true],
+      ])
+      expect(only!.connections.map(({ tls }) => tls!.alpn)).toEqual([alpn])
+      expect(only!.connections[0]!.tls!.handshake).toBeGreaterThan(0)
+      expect(handshakes).toBe(counts(only!).handshakes)
+      expect(await curl(url, ...args)).toEqual({ ...counts(only!), protocol })
+    })
+  })
+})
+
+describe.concurrent('what a server says of its connections', () => {
+  /** Answers each request so, until told to die. */
+  const saying = (head: string, dies = false) =>
+    net.createServer((socket) => {
+      let requests = 0
+      socket.on('error', () => {})
+      socket.on('data', () => {
+        requests++
+        if (dies && requests > 1) socket.resetAndDestroy()
+        else socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 0\r\n${head}\r\n`)
+        if (/close/.test(head)) socket.end()
+      })
+    })
+
+  it.for<[string, string, string[]]>([
+    ['two Connection lines', 'Connection: keep-alive\r\nConnection: keep-alive\r\n', ['repeated-header']],
+    ['Keep-Alive alone', 'Keep-Alive: timeout=5\r\n', ['hop-by-hop-passed-on']],
+    [
+      'both close and Keep-Alive',
+      'Connection: close\r\nKeep-Alive: timeout=5\r\n',
+      ['broken-promise', 'contradiction'],
+    ],
+    ['close', 'Connection: close\r\n', ['not-kept']],
+    ['nothing', '', []],
+    ['Keep-Alive as it should be', 'Connection: Keep-Alive\r\nKeep-Alive: timeout=5, max=100\r\n', []],
+  ])('%s', async ([, head, expected]) => {
+    await serving(saying(head), async (port) => {
+      const run = await deadpeer(['http', '--json', `http://127.0.0.1:${port}/`])
+      expect(report(run)[0]!.findings.map(({ code }) => code)).toEqual(expected)
+      expect(run.code).toBe(expected.length > 0 ? 1 : 0)
+    })
+  })
+
+  it('a connection that dies as it is used again is an error, and the request goes over another', async () => {
+    await serving(saying('', true), async (port) => {
+      const run = await deadpeer(['http', '--json', `http://127.0.0.1:${port}/`])
+      const [only] = report(run)
+      expect(run.code).toBe(1)
+      expect(only!.findings.map(({ code, severity }) => [severity, code])).toEqual([
+        ['error', 'connection-died'],
+      ])
+      expect(only!.connections).toHaveLength(2)
+    })
+  })
+
+  it('in words', async () => {
+    await serving(saying('Connection: keep-alive\r\nKeep-Alive: timeout=5, max=100\r\n'), async (port) => {
+      const run = await deadpeer(['http', `http://127.0.0.1:${port}/`])
+      expect(run.out).toEqual([
+        'HTTP/1.1',
+        expect.stringMatching(/^ {2}connection 1 {2}127\.0\.0\.1:\d+, opened in \d+\.\d ms$/),
+        expect.stringMatching(/^ {2}request 1 {5}200, HTTP\/1\.1, over connection 1, \d+\.\d ms$/),
+        '    Connection: keep-alive',
+        '    Keep-Alive: timeout=5, max=100',
+        expect.stringMatching(/^ {2}request 2 {5}200, HTTP\/1\.1, over connection 1, reused, \d+\.\d ms$/),
+        '    Connection: keep-alive',
+        '    Keep-Alive: timeout=5, max=100',
+        '  connections opened 1, TLS handshakes 0',
+        '  reused; kept for 5 s, 100 requests more, it says',
+      ])
+    })
+  })
+})
+
+describe.concurrent('an URL that cannot be asked: one line', () => {
+  it.for<[string, string[], number, RegExp]>([
+    ['no URL', ['example.org'], 2, /^deadpeer: 'example\.org' is no URL of http or https/],
+    ['another protocol', ['ftp://example.org/'], 2, /^deadpeer: 'ftp:\/\/example\.org\/' is no URL/],
+    ['none', [], 2, /missing required argument 'url'/],
+    [
+      'nobody listens',
+      ['http://127.0.0.1:1/'],
+      1,
+      /^deadpeer: http:\/\/127\.0\.0\.1:1 does not answer: .*ECONNREFUSED/,
+    ],
+    [
+      'no such name',
+      ['http://nowhere.invalid/'],
+      1,
+      /^deadpeer: http:\/\/nowhere\.invalid does not answer: /,
+    ],
+    ['a time without a unit', ['--idle', '3', 'http://127.0.0.1:1/'], 2, /A time is a number and its unit/],
+  ])('%s', async ([, args, code, words]) => {
+    const run = await deadpeer(['http', ...args])
+    expect(run).toMatchObject({ code, out: [], err: [expect.stringMatching(words)] })
+  })
+
+  it('that accepts and says nothing', async () => {
+    await serving(net.createServer(), async (port) => {
+      for (const url of [`http://127.0.0.1:${port}/`, `https://127.0.0.1:${port}/`]) {
+        const run = await deadpeer(['http', '--timeout', '300ms', url])
+        expect(run).toMatchObject({
+          code: 1,
+          out: [],
+          err: [expect.stringMatching(/does not answer: no answer within 300 ms$/)],
+        })
+      }
+    })
+  })
+
+  it('that speaks another language', async () => {
+    await serving(
+      net.createServer((socket) => socket.on('error', () => {}).end('SSH-2.0-OpenSSH\r\n')),
+      async (port) => {
+        for (const url of [`http://127.0.0.1:${port}/`, `https://127.0.0.1:${port}/`]) {
+          const run = await deadpeer(['http', url])
+          expect(run).toMatchObject({ code: 1, out: [], err: [expect.stringContaining('does not answer: ')] })
+        }
+      },
+    )
+  })
+
+  it('whose certificate nobody knows', async () => {
+    await serving(https.createServer(certificate()), async (port) => {
+      const run = await deadpeer(['http', `https://127.0.0.1:${port}/`])
+      expect(run).toMatchObject({ code: 1, out: [], err: [expect.stringMatching(/self-signed certificate/)] })
+    })
+  })
+})

@@ -1,0 +1,52 @@
+import { spawnSync } from 'node:child_process'
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { Finding } from '../../src/plan.js'
+import { leaveOut } from '../leave-out.js'
+import { hasNamespaces, runInNamespace } from './namespace.js'
+
+const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` }
+const hasNat = spawnSync('nft', ['--version'], { env }).status === 0
+if (!hasNat) leaveOut('nft is not installed')
+
+interface Outcome {
+  readonly findings: readonly Finding[]
+  readonly carried: boolean
+  readonly verdict: string
+  readonly sentAgain: number
+}
+
+// Linux's own NAT, set to forget after 3 s where one of a cloud does after 350.
+describe.runIf(hasNamespaces && hasNat)('a silent NAT that forgets idle connections', () => {
+  let outcomes: Record<'untouched' | 'unplanned' | 'planned', Outcome>
+  beforeAll(async () => {
+    outcomes = await runInNamespace('forgetful-nat.mjs')
+  })
+
+  it.each(['untouched', 'unplanned'] as const)('%s: the connection hangs, and nobody says so', (name) => {
+    const { carried, verdict, sentAgain } = outcomes[name]
+    expect({ carried, verdict }).toEqual({ carried: false, verdict: 'suspect' })
+    expect(sentAgain).toBeGreaterThan(2)
+  })
+
+  it('planned: it lives', () => {
+    const { carried, verdict, sentAgain } = outcomes.planned
+    expect({ carried, verdict, sentAgain }).toEqual({ carried: true, verdict: 'alive', sentAgain: 0 })
+  })
+
+  it('audit had said so, and named the NAT', () => {
+    expect(outcomes.untouched.findings[0]).toMatchObject({
+      severity: 'error',
+      code: 'keepalive-off',
+      hop: 'nat',
+    })
+    expect(outcomes.unplanned.findings[0]).toEqual({
+      severity: 'error',
+      code: 'forgets-before-probe',
+      hop: 'nat',
+      message:
+        'nat forgets a connection without a word after 3 s: before the first probe of an idle connection, at 2 h.',
+      change: 'Set initialDelay to 1 s or less, and interval to 1 s or less.',
+    })
+    expect(outcomes.planned.findings).toEqual([])
+  })
+})

@@ -1,0 +1,211 @@
+import http from 'node:http'
+import https from 'node:https'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import type { Profile } from '../../src/index.js'
+import type { Hop } from '../../src/path/hop.js'
+import { judgeConnection } from '../../src/path/judge.js'
+import { audit, type Finding, type HopName, type OwnHop, type Path, plan } from '../../src/plan.js'
+
+const words = (findings: readonly Finding[]) =>
+  findings.map(({ severity, code, hop }) => [severity, code, ...(hop ? [hop] : [])].join(' '))
+
+/** Of the timeouts alone: there is no connection to read. */
+const withoutUnread = (findings: readonly Finding[]) => findings.filter(({ code }) => code !== 'not-read')
+
+const balancer: OwnHop = { name: 'balancer', idleTimeout: 30_000, layer: 7 }
+
+describe('an agent', () => {
+  it('that keeps free connections for longer than the first hop, which it names', () => {
+    const agent = new http.Agent({ keepAlive: true, timeout: 60_000 })
+    expect(audit(agent, [balancer])).toEqual([
+      {
+        severity: 'error',
+        code: 'sender-outlasts-receiver',
+        hop: 'balancer',
+        message:
+          'Free connections are kept for 60 s, balancer closes them after 30 s: a request that leaves as it does fails with ECONNRESET.',
+        change: 'Set timeout of the agent to 25 s.',
+      },
+    ])
+  })
+
+  it.each<[http.AgentOptions & { freeSocketTimeout?: number }, string[]]>([
+    [{ keepAlive: true }, ['error sender-outlasts-receiver balancer']],
+    [{ keepAlive: true, timeout: 25_000 }, []],
+    [{ keepAlive: true, timeout: 29_000 }, ['warning sender-outlasts-receiver balancer']],
+    [{ keepAlive: true, timeout: 60_000, freeSocketTimeout: 20_000 }, []],
+    [
+      { keepAlive: true, timeout: 20_000, freeSocketTimeout: 60_000 },
+      ['error sender-outlasts-receiver balancer'],
+    ],
+    [{ keepAlive: false }, ['note no-reuse']],
+  ])('%j: %j', (options, expected) => {
+    expect(words(audit(new http.Agent(options), [balancer]))).toEqual(expected)
+    expect(words(audit(new https.Agent(options), [balancer]))).toEqual(expected)
+  })
+
+  it('without a hop that understands HTTP there is nothing to say', () => {
+    expect(audit(new http.Agent({ keepAlive: true }), ['aws-nlb'])).toEqual([])
+  })
+})
+
+describe("a dispatcher of undici: that of Node's own fetch, which is one", () => {
+  interface Undici {
+    new (options?: object): { dispatch(): boolean; close(): Promise<void> }
+  }
+  const load = async () => {
+    // It is made at the first request.
+    await fetch('data:,')
+    const global = globalThis as unknown as Record<symbol, { constructor: Undici }>
+    return global[Symbol.for('undici.globalDispatcher.1')]!.constructor
+  }
+
+  it.each<[object | undefined, string[]]>([
+    [undefined, ['note sender-outlasts-receiver balancer']],
+    [{ keepAliveMaxTimeout: 25_000 }, []],
+    [{ keepAliveTimeout: 60_000 }, ['error sender-outlasts-receiver balancer']],
+    [
+      { keepAliveTimeout: 29_000, keepAliveMaxTimeout: 29_000 },
+      ['warning sender-outlasts-receiver balancer'],
+    ],
+    [plan({ path: [balancer] }).http.undici, []],
+    [{ pipelining: 0, keepAliveMaxTimeout: 1_000 }, ['note no-reuse']],
+  ])('Agent with %j: %j', async (options, expected) => {
+    const Agent = await load()
+    const agent = new Agent(options)
+    onTestFinished(() => agent.close())
+    expect(words(audit(agent, [balancer]))).toEqual(expected)
+  })
+
+  it('a client shows them under symbols of its own', () => {
+    const client = {
+      dispatch: () => true,
+      [Symbol('default keep alive timeout')]: 60_000,
+      [Symbol('max keep alive timeout')]: 600_000,
+    }
+    expect(words(audit(client, [balancer]))).toEqual(['error sender-outlasts-receiver balancer'])
+  })
+
+  it('one that shows nothing is said to', () => {
+    expect(audit({ dispatch: () => true }, [balancer])).toEqual([
+      {
+        severity: 'note',
+        code: 'not-read',
+        message: 'This dispatcher does not show its timeouts: its options were not read.',
+      },
+    ])
+  })
+})
+
+describe('an HTTP server', () => {
+  it('that closes before the last hop, which it names: 502', () => {
+    expect(withoutUnread(audit(http.createServer(), ['aws-alb']))[0]).toEqual({
+      severity: 'error',
+      code: 'sender-outlasts-receiver',
+      hop: 'aws-alb',
+      message: expect.stringMatching(
+        /^aws-alb keeps connections to the server idle for 60 s, the server closes them after [56] s: a request that aws-alb sends as it does is answered with 502\.$/,
+      ),
+      change: 'Set server.keepAliveTimeout to 65 s.',
+    })
+  })
+
+  it.each<[http.ServerOptions, Path, string[]]>([
+    [{ keepAliveTimeout: 120_000 }, [balancer], []],
+    [{ keepAliveTimeout: 120_000 }, ['aws-alb'], []],
+    [{ keepAliveTimeout: 0 }, ['aws-alb'], []],
+    [{ keepAliveTimeout: 61_000 }, ['aws-alb'], ['warning sender-outlasts-receiver aws-alb']],
+    [{ keepAliveTimeout: 5_000 }, ['aws-nlb'], []],
+    // Its own side towards the server counts.
+    [{ keepAliveTimeout: 66_000 }, ['nginx'], []],
+    [{ keepAliveTimeout: 650_000 }, ['gcp-alb'], ['warning server-refuses-opened-early gcp-alb']],
+    [
+      { keepAliveTimeout: 120_000, headersTimeout: 20_000 },
+      [balancer],
+      ['warning server-refuses-opened-early balancer'],
+    ],
+    [plan({ path: ['gcp-alb'] }).http.server, ['gcp-alb'], []],
+    [
+      { keepAliveTimeout: 5_000 },
+      [{ ...balancer, idleTimeout: Number.POSITIVE_INFINITY }],
+      ['error sender-outlasts-receiver balancer', 'warning server-refuses-opened-early balancer'],
+    ],
+  ])('%j behind %j: %j', (options, path, expected) => {
+    expect(words(withoutUnread(audit(http.createServer(options), path)))).toEqual(expected)
+  })
+})
+
+describe('a plan followed leaves nothing to find', () => {
+  it.each<HopName>(['aws-alb', 'aws-clb', 'gcp-alb', 'nginx', 'haproxy', 'envoy', 'traefik', 'cloudflare'])(
+    'behind %s',
+    (name) => {
+      const { http: timeouts } = plan({ path: [name] })
+      expect(withoutUnread(audit(http.createServer(timeouts.server), [name]))).toEqual([])
+      const agent = new http.Agent({ keepAlive: true, timeout: timeouts.freeSocketTimeout })
+      expect(audit(agent, [name])).toEqual([])
+    },
+  )
+})
+
+describe('the options of a connection', () => {
+  const judge = (profile: Profile, path: Path) => judgeConnection(profile, plan({ path }).path as Hop[])
+  const nat: OwnHop = { name: 'nat', idleTimeout: 350_000 }
+
+  it("the system's 7200 s behind a NAT that forgets after 350 s, which it names", () => {
+    const found = judge(
+      { enable: true, initialDelay: 7_200_000, interval: 75_000, count: 9, userTimeout: 0 },
+      [nat],
+    )
+    expect(found[0]).toEqual({
+      severity: 'error',
+      code: 'forgets-before-probe',
+      hop: 'nat',
+      message:
+        'nat forgets a connection without a word after 350 s: before the first probe of an idle connection, at 2 h.',
+      change: 'Set initialDelay to 120 s or less, and interval to 87 s or less.',
+    })
+  })
+
+  it.each<[Profile, Path, string[]]>([
+    [{ enable: false }, [nat], ['error keepalive-off nat']],
+    [{ enable: false }, [], ['error keepalive-off']],
+    [
+      { enable: true, initialDelay: 300_000, interval: 75_000, count: 3, userTimeout: 525_000 },
+      [nat],
+      ['warning forgets-after-lost-probe nat'],
+    ],
+    // Timers are late by up to an eighth.
+    [
+      { enable: true, initialDelay: 312_000, interval: 1_000, count: 3, userTimeout: 315_000 },
+      [nat],
+      ['error forgets-before-probe nat'],
+    ],
+    [{ enable: true, initialDelay: 100_000, interval: 10_000, count: 3, userTimeout: 130_000 }, [nat], []],
+    [
+      { enable: true, initialDelay: 100_000, interval: 10_000, count: 3 },
+      [nat],
+      ['warning in-flight-unbounded'],
+    ],
+    [
+      { enable: true, initialDelay: 100_000, interval: 10_000, count: 5, userTimeout: 105_000 },
+      [nat],
+      ['warning profile'],
+    ],
+    [
+      { enable: true, initialDelay: 100_000, interval: 10_000, count: 3, userTimeout: 130_000 },
+      ['haproxy-tcp'],
+      ['warning probes-not-counted haproxy-tcp', 'note proxy-behind haproxy-tcp'],
+    ],
+    [{ ...plan({ path: [nat] }).profile }, [nat], []],
+  ])('%j behind %j: %j', (profile, path, expected) => {
+    expect(words(judge(profile, path))).toEqual(expected)
+  })
+})
+
+it.each([[null], ['aws-nlb'], [{}], [() => {}]])('%s is nothing to audit', (live) => {
+  expect(() => audit(live as never, ['aws-nlb'])).toThrow(TypeError)
+})
+
+it('an unknown hop is refused before anything is read', () => {
+  expect(() => audit({} as never, ['aws-nbl' as never])).toThrow(/Did you mean aws-nlb/)
+})

@@ -1,0 +1,33 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { duration } from '../../src/cli/duration.js'
+import { inWords } from '../../src/path/in-words.js'
+
+describe('a time as one types it', () => {
+  it.each([
+    ['30s', 30_000],
+    ['5m', 300_000],
+    ['5min', 300_000],
+    ['350s', 350_000],
+    ['1h', 3_600_000],
+    ['5d', 432_000_000],
+    ['1500ms', 1_500],
+    ['1.5s', 1_500],
+    ['0.1s', 100],
+    [' 30s ', 30_000],
+  ])('%s is %d ms', (text, ms) => {
+    expect(duration(text)).toBe(ms)
+  })
+
+  it.each(['30', '', 's', '-5s', '5 s', '1e3s', '5m30s', 'Infinity', '0x5s', '5S'])('%j is none', (text) => {
+    expect(() => duration(text)).toThrow('A time is a number and its unit: 1500ms, 30s, 5m, 1h, 5d.')
+  })
+
+  it('is read as it is written', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 1e10 }), (ms) => {
+        expect(duration(inWords(ms).replace(' ', ''))).toBe(ms)
+      }),
+    )
+  })
+})

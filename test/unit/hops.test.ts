@@ -1,0 +1,122 @@
+import { describe, expect, it } from 'vitest'
+import { type Hop, hops, plan } from '../../src/plan.js'
+
+const rows = Object.values(hops)
+
+describe('the catalogue', () => {
+  it.each(rows.map((row) => [row.name, row] as const))(
+    '%s has a source, and its numbers go together',
+    (name, row) => {
+      expect(row.source.title).toMatch(/\S/)
+      expect(row.source.url).toMatch(/^https:\/\/\S+$/)
+      expect(row.source.date).toMatch(/^20\d\d(-(0[1-9]|1[0-2]))?$/)
+      expect(hops[name]).toBe(row)
+      expect(row.layer === 7).toBe(row.protocol !== undefined)
+      expect(row.onExpiry === 'nothing').toBe(row.idleTimeout === Number.POSITIVE_INFINITY)
+      for (const { idleTimeout, range, setting } of [row as Hop, ...(row.upstream ? [row.upstream] : [])]) {
+        expect(idleTimeout).toBeGreaterThan(0)
+        // What can be set has a name, and what has a name can be set.
+        expect(setting !== undefined).toBe(range !== undefined)
+        if (!range || idleTimeout === Number.POSITIVE_INFINITY) continue
+        expect(idleTimeout).toBeGreaterThanOrEqual(range[0])
+        expect(idleTimeout).toBeLessThanOrEqual(range[1])
+      }
+      // What ends a connection and understands requests sees no probes.
+      if (row.layer === 7) expect([row.endsTcp, row.probesCount]).toEqual([true, false])
+      if (row.certainty === 'uncertain') expect(row.note).toMatch(/\S/)
+    },
+  )
+
+  it('has what people expect', () => {
+    expect(rows.map(({ name }) => name)).toEqual(
+      expect.arrayContaining([
+        'aws-nlb',
+        'aws-alb',
+        'azure-lb',
+        'gcp-cloud-nat',
+        'nginx',
+        'haproxy',
+        'envoy',
+        'cloudflare',
+        'kube-proxy',
+        'kube-proxy-ipvs',
+        'docker-userland-proxy',
+        'pgbouncer',
+        'linux-conntrack',
+        'home-router',
+        'mobile-carrier',
+      ]),
+    )
+  })
+
+  it('cannot be changed by accident', () => {
+    expect(() => Object.assign(hops['aws-nlb'], { idleTimeout: 1 })).toThrow(TypeError)
+    expect(() => Object.assign(hops, { mine: {} })).toThrow(TypeError)
+  })
+})
+
+describe('a hop of a path', () => {
+  const resolve = (hop: unknown) => plan({ path: [hop as 'nginx'] }).path[0]
+
+  it('by name is that of the catalogue', () => {
+    expect(resolve('aws-nlb')).toBe(hops['aws-nlb'])
+  })
+
+  it('of the catalogue can be set otherwise, within its range', () => {
+    expect(resolve({ name: 'aws-nlb', idleTimeout: 600_000 })).toEqual({
+      ...hops['aws-nlb'],
+      idleTimeout: 600_000,
+    })
+    expect(resolve({ name: 'nginx', idleTimeout: 90_000, upstreamTimeout: 30_000 })).toMatchObject({
+      idleTimeout: 90_000,
+      upstream: { idleTimeout: 30_000, setting: 'keepalive_timeout (upstream)' },
+    })
+    expect(resolve({ name: 'pgbouncer', idleTimeout: 60_000 })).toMatchObject({ onExpiry: 'close' })
+    expect(resolve({ name: 'azure-nat-gateway', idleTimeout: 240_000 })).toMatchObject({ onExpiry: 'silent' })
+  })
+
+  it('of your own forgets at layer 4, and closes at layer 7', () => {
+    expect(resolve({ name: 'vpn', idleTimeout: 30_000 })).toMatchObject({
+      layer: 4,
+      onExpiry: 'silent',
+      probesCount: true,
+      endsTcp: false,
+    })
+    expect(resolve({ name: 'edge', idleTimeout: 30_000, layer: 7 })).toMatchObject({
+      protocol: 'http',
+      onExpiry: 'close',
+      probesCount: false,
+      endsTcp: true,
+    })
+    expect(resolve({ name: 'edge', idleTimeout: Number.POSITIVE_INFINITY })).toMatchObject({
+      onExpiry: 'nothing',
+    })
+  })
+
+  it.each([
+    ['aws-nbl', "There is no hop 'aws-nbl'. Did you mean aws-nlb or", TypeError],
+    ['nlb', "There is no hop 'nlb'. Did you mean aws-nlb or aws-nlb-tls or oracle-nlb?", TypeError],
+    ['Azure-LB', 'Did you mean azure-lb', TypeError],
+    ['azrue', 'Did you mean azure-lb or azure-nat-gateway?', TypeError],
+    ['haporxy', 'Did you mean haproxy or haproxy-tcp?', TypeError],
+    ['fritzbox', "There is no hop 'fritzbox'. One of your own is { name, idleTimeout }.", TypeError],
+    ['constructor', "There is no hop 'constructor'.", TypeError],
+    [
+      { name: 'aws-nlb', idleTimeout: 30_000 },
+      'idleTimeout of aws-nlb is 30 s; it can be 60 s to 100 min.',
+      RangeError,
+    ],
+    [{ name: 'aws-nat-gateway', idleTimeout: 60_000 }, 'is fixed at 350 s; it cannot be 60 s', RangeError],
+    [{ name: 'mine', idleTimeout: -5 }, 'idleTimeout of mine is -5 ms; it must be more than 0.', RangeError],
+    [{ name: 'mine', idleTimeout: Number.NaN }, 'it must be more than 0', RangeError],
+    [{ name: 'mine', idleTimeout: '30s' }, "idleTimeout of mine is '30s', a string", TypeError],
+    [{ name: 'mine', idleTimeout: 1, layer: 3 }, 'layer of mine is 3; it must be 4 or 7', RangeError],
+    [{ name: 'nginx', idleTimeout: 75_000, layer: 4 }, 'nginx is at layer 7, not 4', RangeError],
+    [{ name: 'cloudflare', idleTimeout: 400_000, upstreamTimeout: 60_000 }, 'is fixed at 15 min', RangeError],
+    [{ idleTimeout: 5 }, 'A hop is a name of the catalogue or { name, idleTimeout }', TypeError],
+    [null, 'not null', TypeError],
+  ])('%j is refused: %s', (hop, message, error) => {
+    expect(() => resolve(hop)).toThrow(error)
+    expect(() => resolve(hop)).toThrow(message as string)
+  })
+})

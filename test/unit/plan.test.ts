@@ -1,0 +1,332 @@
+import http from 'node:http'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { detectionTime, explain } from '../../src/index.js'
+import { type HopName, hops, type OwnHop, plan } from '../../src/plan.js'
+
+const names = fc.constantFrom(...(Object.keys(hops) as HopName[]))
+const ownHop = fc.record({
+  name: fc.string({ minLength: 1 }).map((name) => `own ${name}`),
+  // 3 s: what the kernel's whole seconds can be twice within.
+  idleTimeout: fc.integer({ min: 3_000, max: 864_000_000 }),
+  layer: fc.constantFrom(4 as const, 7 as const),
+})
+const path = fc.array(fc.oneof(names, ownHop), { maxLength: 6 })
+const within = fc.integer({ min: 2_000, max: 3_600_000 })
+const perhaps = <T>(what: fc.Arbitrary<T>) => fc.option(what, { nil: undefined })
+const optional = (values: object) =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
+
+/** Timers are late by up to an eighth. */
+const LATE = 9 / 8
+
+describe('a plan, over random paths', () => {
+  const planned = fc
+    .record({ path, detectWithin: perhaps(within) })
+    .map(({ path: hopsOfPath, detectWithin }) => ({
+      detectWithin,
+      result: plan({ path: hopsOfPath, ...optional({ detectWithin }) }),
+    }))
+
+  it('asks in half of what each layer-4 hop allows, and twice within it, however late', () => {
+    fc.assert(
+      fc.property(planned, ({ result: { path: hopsOfPath, profile } }) => {
+        for (const { layer, idleTimeout } of hopsOfPath) {
+          if (layer !== 4) continue
+          expect(profile.initialDelay).toBeLessThanOrEqual(idleTimeout / 2)
+          expect((profile.initialDelay + profile.interval) * LATE).toBeLessThan(idleTimeout)
+        }
+      }),
+    )
+  })
+
+  it('meets detectWithin, from the 2 s on that the kernel takes at least', () => {
+    fc.assert(
+      fc.property(path, within, (hopsOfPath, detectWithin) => {
+        const { detection, warnings } = plan({ path: hopsOfPath, detectWithin })
+        expect(detection.idle).toBeLessThanOrEqual(detectWithin)
+        expect(detection.inFlight).toBeLessThanOrEqual(detectWithin)
+        expect(warnings.map(({ code }) => code)).not.toContain('detection-too-fast')
+      }),
+    )
+  })
+
+  it('says what detectionTime says of its profile, which the kernel can hold, and in which every probe counts', () => {
+    fc.assert(
+      fc.property(planned, ({ result: { detection, profile } }) => {
+        expect(detection).toEqual(detectionTime(profile))
+        expect(explain(profile).map(({ code }) => code)).toEqual(['ends-slow-reader'])
+        expect(detection.idle).toBe(profile.initialDelay + profile.interval * profile.count)
+      }),
+    )
+  })
+
+  it('survives the loss of two probes where there are 4 s', () => {
+    fc.assert(
+      fc.property(planned, ({ detectWithin = Number.POSITIVE_INFINITY, result: { profile, warnings } }) => {
+        if (detectWithin >= 4_000) expect(profile.count).toBe(3)
+        else expect(warnings).toContainEqual(expect.objectContaining({ code: 'few-probes' }))
+      }),
+    )
+  })
+
+  it('never has an HTTP timeout decrease on the way to the server', () => {
+    fc.assert(
+      fc.property(planned, ({ result: { http: timeouts, warnings, path: hopsOfPath } }) => {
+        const fixed = warnings.some(
+          ({ code, severity }) => code === 'sender-outlasts-receiver' && severity === 'error',
+        )
+        if (fixed) return
+        for (const { fromTimeout, toTimeout, slack } of timeouts.legs) {
+          expect(toTimeout).toBeGreaterThanOrEqual(fromTimeout)
+          if (Number.isFinite(fromTimeout)) expect(slack).toBe(toTimeout - fromTimeout)
+        }
+        const names = hopsOfPath.filter(({ protocol }) => protocol === 'http').map(({ name }) => name)
+        expect(timeouts.legs.map(({ from }) => from)).toEqual(['client', ...names])
+        expect(timeouts.legs.map(({ to }) => to)).toEqual([...names, 'server'])
+        // With one timeout for both sides, client ≤ each ≤ server as a whole.
+        if (hopsOfPath.some(({ upstream }) => upstream)) return
+        const chain = timeouts.legs.flatMap(({ fromTimeout, toTimeout }) => [fromTimeout, toTimeout])
+        expect(chain).toEqual(chain.toSorted((a, b) => a - b))
+      }),
+    )
+  })
+
+  it('leaves each side time for a close to arrive', () => {
+    fc.assert(
+      fc.property(planned, ({ result: { http: timeouts } }) => {
+        const [first] = timeouts.legs
+        const last = timeouts.legs.at(-1)!
+        for (const { fromTimeout, toTimeout } of [first!, last]) {
+          if (!Number.isFinite(fromTimeout) || !Number.isFinite(toTimeout)) continue
+          expect(toTimeout - fromTimeout).toBeGreaterThanOrEqual(Math.min(5_000, Math.floor(toTimeout / 4)))
+        }
+      }),
+    )
+  })
+
+  it('gives timeouts that Node takes', () => {
+    fc.assert(
+      fc.property(planned, ({ result: { http: timeouts } }) => {
+        expect(http.createServer(timeouts.server)).toMatchObject(timeouts.server)
+        expect(timeouts.server.headersTimeout).toBeGreaterThan(timeouts.server.keepAliveTimeout)
+      }),
+      { numRuns: 20 },
+    )
+  })
+
+  it('names the hop in every warning that is about one, and no warning is empty', () => {
+    fc.assert(
+      fc.property(planned, ({ result: { warnings } }) => {
+        for (const { message, hop, change } of warnings) {
+          if (hop) expect(message).toContain(hop)
+          expect(message).toMatch(/\d|connection/)
+          expect(change ?? 'nothing to do').toMatch(/\S/)
+        }
+      }),
+    )
+  })
+
+  it('is pure: the same again, and its arguments as they were', () => {
+    fc.assert(
+      fc.property(path, (hopsOfPath) => {
+        const before = structuredClone(hopsOfPath)
+        expect(plan({ path: hopsOfPath })).toEqual(plan({ path: hopsOfPath }))
+        expect(hopsOfPath).toEqual(before)
+      }),
+      { numRuns: 20 },
+    )
+  })
+})
+
+describe('a plan for paths that people have', () => {
+  it.each<[readonly (HopName | OwnHop)[], number | undefined, [number, number, number, number]]>([
+    [['aws-nlb', 'linux-conntrack'], 30_000, [15_000, 5_000, 3, 29_600]],
+    [['gcp-passthrough-external'], undefined, [30_000, 10_000, 3, 60_000]],
+    [['azure-lb'], undefined, [120_000, 40_000, 3, 240_000]],
+    [[], undefined, [120_000, 40_000, 3, 240_000]],
+    [[], 6_000, [3_000, 1_000, 3, 5_600]],
+    [[], 2_000, [1_000, 1_000, 1, 1_600]],
+    [[{ name: 'nat', idleTimeout: 3_000 }], undefined, [1_000, 1_000, 3, 4_000]],
+  ])('%j within %s', (hopsOfPath, detectWithin, [initialDelay, interval, count, userTimeout]) => {
+    const { profile } = plan({ path: hopsOfPath, ...optional({ detectWithin }) })
+    expect(profile).toEqual({ enable: true, initialDelay, interval, count, userTimeout })
+  })
+
+  it('keeps a client under an AWS load balancer, and the server above it', () => {
+    expect(plan({ path: ['aws-alb'] }).http).toEqual({
+      freeSocketTimeout: 55_000,
+      undici: { keepAliveTimeout: 55_000, keepAliveMaxTimeout: 55_000 },
+      server: { keepAliveTimeout: 65_000, headersTimeout: 66_000, requestTimeout: 300_000 },
+      legs: [
+        { from: 'client', fromTimeout: 55_000, to: 'aws-alb', toTimeout: 60_000, slack: 5_000 },
+        { from: 'aws-alb', fromTimeout: 60_000, to: 'server', toTimeout: 65_000, slack: 5_000 },
+      ],
+    })
+  })
+
+  it('raises what comes behind a proxy that keeps connections for longer, and says so', () => {
+    const { http: timeouts, warnings } = plan({ path: ['cloudflare', 'nginx'] })
+    expect(timeouts.legs[1]).toEqual({
+      from: 'cloudflare',
+      fromTimeout: 900_000,
+      to: 'nginx',
+      toTimeout: 905_000,
+      slack: 5_000,
+    })
+    expect(warnings).toContainEqual({
+      severity: 'warning',
+      code: 'raise-hop',
+      hop: 'nginx',
+      message:
+        'cloudflare keeps connections to nginx idle for 15 min, nginx closes them after 75 s: some requests meet a connection that is being closed.',
+      change: 'Set keepalive_timeout of nginx to 905 s.',
+    })
+  })
+
+  it('lowers a proxy where the next cannot be raised', () => {
+    const { http: timeouts, warnings } = plan({ path: ['envoy', 'cloudflare'] })
+    expect(timeouts.legs[1]).toEqual({
+      from: 'envoy',
+      fromTimeout: 395_000,
+      to: 'cloudflare',
+      toTimeout: 400_000,
+      slack: 5_000,
+    })
+    expect(
+      warnings.find(({ hop, code }) => hop === 'envoy' && code === 'sender-outlasts-receiver')?.change,
+    ).toBe('Set common_http_protocol_options.idle_timeout of envoy to 395 s.')
+  })
+
+  it('says where neither can be set', () => {
+    const { warnings } = plan({ path: ['cloudflare', 'cloudflare'] })
+    expect(warnings).toContainEqual(
+      expect.objectContaining({ severity: 'error', code: 'sender-outlasts-receiver' }),
+    )
+  })
+
+  it('says of a proxy that keepalive ends there, and does not hold it open', () => {
+    const messages = plan({ path: ['aws-alb'] }).warnings.map(({ message }) => message)
+    expect(messages).toEqual([
+      'aws-alb closes a connection after 60 s without data, whatever keepalive sends.',
+      'aws-alb has a connection of its own on either side: keepalive asks aws-alb, not what is behind it.',
+    ])
+  })
+
+  it('says which numbers are guesses', () => {
+    expect(plan({ path: ['mobile-carrier'] }).warnings).toEqual([
+      expect.objectContaining({
+        code: 'hop-uncertain',
+        hop: 'mobile-carrier',
+        message: expect.stringContaining('5 min'),
+      }),
+    ])
+  })
+
+  it.each([
+    ['error', 'forgets-before-probe', 1_100],
+    ['warning', 'forgets-after-lost-probe', 2_200],
+  ])('says that a hop is too forgetful for the kernel: %s %s', (severity, code, idleTimeout) => {
+    expect(plan({ path: [{ name: 'sieve', idleTimeout }] }).warnings).toEqual([
+      expect.objectContaining({
+        severity,
+        code,
+        hop: 'sieve',
+        message: expect.stringContaining(`${idleTimeout / 1000} s`),
+      }),
+    ])
+  })
+})
+
+describe('detectWithin', () => {
+  it('that the kernel cannot do is an error, with the heartbeat that can', () => {
+    const { warnings, heartbeat, detection } = plan({ path: [], detectWithin: 1_500 })
+    expect(heartbeat).toEqual({ every: 1_200, timeout: 300, attempts: 1 })
+    expect(detection.idle).toBe(2_000)
+    expect(warnings).toEqual([
+      {
+        severity: 'error',
+        code: 'detection-too-fast',
+        message:
+          'The kernel cannot notice a dead peer within 1.5 s: it counts in whole seconds, and takes 2 s at least.',
+        change: 'A heartbeat can: watch({ heartbeat: { every: 1200, timeout: 300, attempts: 1 } }).',
+      },
+    ])
+  })
+
+  it('of under 1.3 s is for the application itself', () => {
+    const { warnings, heartbeat } = plan({ path: [], detectWithin: 1_200 })
+    expect(heartbeat).toBeUndefined()
+    expect(warnings[0]?.change).toBe("Have the application's own protocol ask.")
+  })
+
+  it('has a heartbeat with attempts that fit into it', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1_300, max: 3_999 }), (detectWithin) => {
+        const { every, timeout, attempts } = plan({ path: [], detectWithin }).heartbeat!
+        expect(every).toBeGreaterThanOrEqual(1_000)
+        expect(every + (attempts - 1) * 510 + timeout).toBe(detectWithin)
+      }),
+    )
+  })
+})
+
+describe('traffic', () => {
+  it('that comes more often than the first probe makes probes unnecessary', () => {
+    expect(plan({ path: [], detectWithin: 30_000, traffic: { every: 10_000 } }).probesPerHour).toBe(0)
+    expect(plan({ path: [], detectWithin: 30_000, traffic: { every: 20_000 } }).probesPerHour).toBe(240)
+  })
+
+  it('that may stall for longer than the userTimeout leaves that out', () => {
+    const { profile, warnings, detection } = plan({
+      path: [],
+      detectWithin: 30_000,
+      traffic: { stall: 45_000 },
+    })
+    expect(profile.userTimeout).toBe(0)
+    expect(detection).toEqual({ idle: 30_000, inFlight: 925_000 })
+    expect(warnings).toEqual([
+      expect.objectContaining({ code: 'slow-reader', message: expect.stringContaining('45 s') }),
+    ])
+    expect(plan({ path: [], detectWithin: 30_000, traffic: { stall: 20_000 } }).profile.userTimeout).toBe(
+      29_600,
+    )
+  })
+
+  it('has its probes counted, a probe and its answer of 86 bytes each', () => {
+    const { load } = plan({ path: [], detectWithin: 30_000, connections: 50_000 })
+    expect(load).toEqual({
+      connections: 50_000,
+      probesPerSecond: 50_000 / 15,
+      bitsPerSecond: (50_000 / 15) * 2 * 86 * 8,
+    })
+  })
+})
+
+describe('bad input', () => {
+  it.each<[object | null, string, ErrorConstructor]>([
+    [
+      { path: [], detectWithin: -1 },
+      'detectWithin is -1 ms; it must be more than 0, and finite.',
+      RangeError,
+    ],
+    [{ path: [], detectWithin: Number.POSITIVE_INFINITY }, 'detectWithin is Infinity ms', RangeError],
+    [{ path: [], detectWithin: Number.NaN }, 'detectWithin is NaN', RangeError],
+    [{ path: [], detectWithin: '30s' }, "detectWithin is '30s', a string", TypeError],
+    [{ path: [], traffic: { every: 0 } }, 'traffic.every is 0 ms', RangeError],
+    [{ path: [], traffic: { stall: -5 } }, 'traffic.stall is -5 ms', RangeError],
+    [{ path: [], traffic: 5 }, 'traffic must be an object', TypeError],
+    [{ path: [], connections: 0 }, 'connections is 0; it must be a whole number from 1.', RangeError],
+    [{ path: [], connections: 1.5 }, 'connections is 1.5', RangeError],
+    [
+      { path: 'aws-nlb' },
+      "path must be an array of hops such as ['aws-nlb'], not 'aws-nlb', a string.",
+      TypeError,
+    ],
+    [{}, 'path must be an array of hops', TypeError],
+    [null, "plan takes an object such as { path: ['aws-nlb'] }", TypeError],
+  ])('%j: %s', (options, message, error) => {
+    expect(() => plan(options as never)).toThrow(error)
+    expect(() => plan(options as never)).toThrow(message)
+  })
+})
