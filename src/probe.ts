@@ -5,7 +5,10 @@ import { ask, type Wish } from './probe/asking.js'
 import { type Target, targetsOf } from './socket/target.js'
 
 export interface ProbeOptions {
-  /** How often the peer is asked until it is called silent: 1 … 100, at least 510 ms apart. Default: 3. */
+  /**
+   * How often the peer is asked until it is called silent: 1 … 100, at least 510 ms apart, also from those of a question before.
+   * Default: 3.
+   */
   attempts?: number
   /**
    * How long each attempt waits for an answer, in ms: 1 … 60 000. Never less than the connection's own retransmission timeout

@@ -275,7 +275,10 @@ export class Question implements SocketName {
     const dueIn = core.readKeepaliveTimer(this.fd, this.cookie)
     // Not told: no later than that.
     const wait = dueIn >= 0 ? dueIn - CLOCK_DIFFERENCE : Math.max(initialDelay, interval)
-    const due = Math.min(SECONDS_MAX, wholeSeconds(silence + wait))
+    // Not rounded: what is due now is not to look a second away.
+    const next = { due: silence + wait, initialDelay }
+    if (isImminent(look, own, next)) return next
+    const due = Math.min(SECONDS_MAX, wholeSeconds(next.due))
     return { due, initialDelay: due }
   }
 
