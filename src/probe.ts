@@ -5,7 +5,10 @@ import { ask, type Wish } from './probe/asking.js'
 import { type Target, targetsOf } from './socket/target.js'
 
 export interface ProbeOptions {
-  /** How often the peer is asked until it is called silent: 1 … 100, at least 510 ms apart. Default: 3. */
+  /**
+   * How often the peer is asked until it is called silent: 1 … 100, at least 510 ms apart, also from those of a question before.
+   * Default: 3.
+   */
   attempts?: number
   /**
    * How long each attempt waits for an answer, in ms: 1 … 60 000. Never less than the connection's own retransmission timeout
@@ -54,6 +57,8 @@ export interface ProbeResult {
  * changes what that is.
  *
  * Questions to one connection are joined. Those to many are paced, since a burst of probes would be dropped on the way.
+ * Joined within one thread, that is. Two threads or processes that ask the same connection at the same time do not know of each
+ * other: each takes what the other has written for the connection's own, and that may stay. Let one ask.
  *
  * A borrowed socket gets its options back before this resolves, which for a silent peer may take until the connection ends;
  * `signal` cuts that short.
@@ -105,6 +110,11 @@ export async function probeAll(
 function checkOptions(options: ProbeOptions): Wish {
   if (typeof options !== 'object' || options === null) {
     throw new InvalidTypeError('options must be an object such as { attempts: 3 }.', { field: 'options' })
+  }
+  for (const name of Object.keys(options)) {
+    if (name === 'attempts' || name === 'timeout' || name === 'signal') continue
+    const message = `${name} is no option of probe. There are: attempts, timeout, signal.`
+    throw new InvalidTypeError(message, { field: name })
   }
   const { attempts = 3, timeout = 300, signal } = options
   checkWhole(attempts, 100, 'attempts', 'a whole number')

@@ -38,8 +38,8 @@ export function whoAsks(look: Look, own: Keepalive, unanswered: number): Asks {
   if (!isOpen(look.state)) return 'closed'
   if (look.unacked > 0) return 'retransmission'
   if (look.notSent > 0) return 'window-probe'
-  const isProbing = own.enable && look.probes > unanswered && silenceOf(look) >= own.initialDelay
-  return isProbing ? 'keepalive' : 'us'
+  // Or somebody else does: another process's question is let pass as well.
+  return own.enable && look.probes > unanswered ? 'keepalive' : 'us'
 }
 
 /** Whether the kernel is about to ask by its own clock. */

@@ -212,9 +212,7 @@ export class Question implements SocketName {
 
   #decide(look: Look, options: Keepalive, now: number): void {
     const own = this.lifted?.own ?? options
-    // Unanswered before the connection's own clock was due: somebody else's question.
-    const others = own.enable && silenceOf(look) < own.initialDelay ? look.probes : 0
-    const asks = whoAsks(look, own, this.lifted?.unanswered ?? others)
+    const asks = whoAsks(look, own, this.lifted?.unanswered ?? 0)
     if (this.#audience.asking.size === 0) this.#settle()
     else if (asks !== 'us') this.#watch(asks, look, now)
     else if (now < this.mayAskAt) this.phase = 'listening'
@@ -227,7 +225,7 @@ export class Question implements SocketName {
           own,
           written: options,
           clock,
-          unanswered: others,
+          unanswered: 0,
           asking: false,
         }
         this.lifted.clock = clock

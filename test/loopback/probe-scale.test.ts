@@ -31,7 +31,7 @@ describe.runIf(hasNetAdmin)('4,000 connections of which 1,000 are silent', () =>
       const results = await probeAll(sockets)
       const wrong = results.filter((result, i) => result.evidence !== (isSilent(i) ? 'silence' : 'ack'))
       expect(wrong).toEqual([])
-      // The pace at which they are asked: in a burst, three quarters would be lost. Some are, where others send bursts at the same time.
+      // Not by asking them again: a burst of probes would be lost on the way. Some are, where others send bursts at the same time.
       const askedAgain = results.filter(({ evidence, attempts }) => evidence === 'ack' && attempts > 1)
       expect(askedAgain.length).toBeLessThan(0.05 * 3_000)
       const changed = sockets.filter((socket, i) => !isSilent(i) && differs(socket, before[i]!))

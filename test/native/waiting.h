@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
-#include "core/descriptor.h"
 #include "core/clock.h"
+#include "core/descriptor.h"
 
 namespace deadpeer {
 
