@@ -57,8 +57,9 @@ export interface ProbeResult {
  * changes what that is.
  *
  * Questions to one connection are joined. Those to many are paced, since a burst of probes would be dropped on the way.
- * Joined within one thread, that is. Two threads or processes that ask the same connection at the same time do not know of each
- * other: each takes what the other has written for the connection's own, and that may stay. Let one ask.
+ * Joined within one thread, that is. Another thread or process that asks is known by its probe, as long as that is unanswered, and only watched.
+ * Two that begin within the same few ms do not see each other: each takes what the other has written for the connection's own, and
+ * that may stay.
  *
  * A borrowed socket gets its options back before this resolves, which for a silent peer may take until the connection ends;
  * `signal` cuts that short.
