@@ -123,7 +123,7 @@ export class Question implements SocketName {
    * is this question's turn to ask.
    */
   glance(look: Look, now: number): 'examine' | 'ask' | undefined {
-    if (!isOpen(look.state) || this.#isHeard(look)) return 'examine'
+    if (!isOpen(look.state) || this.#isHeard(look) || this.#isAnswered(look)) return 'examine'
     if (this.lifted && !sameKeepalive(this.lifted.written, liftedNow(this.lifted, look))) return 'examine'
     if (this.phase === 'listening' && isUnderWay(look)) this.#watch(whoAsks(look, NO_KEEPALIVE, 0), look, now)
     if (this.phase === 'watching') this.#judgeWatched(look, now)
@@ -142,10 +142,13 @@ export class Question implements SocketName {
   /** A look with the options; `options` are the connection's own. What has to be written then is `lifted`'s to say. */
   see(core: NativeCore, look: Look, options: Keepalive, now: number): void {
     if (look.state === TcpState.LISTEN) this.fail(listening(this.fd))
-    else if (!isOpen(look.state)) this.#end(closed(this.#attempts, look))
+    else if (!isOpen(look.state)) this.#end(core, closed(this.#attempts, look), look)
     else if (this.#isHeard(look)) this.#answered(core, look)
     else if (silenceOf(look) < RECENT) {
-      this.#end({ alive: true, evidence: 'recent', attempts: 0, idleFor: silenceOf(look) })
+      this.#end(core, { alive: true, evidence: 'recent', attempts: 0, idleFor: silenceOf(look) }, look)
+    } else if (this.#isAnswered(look)) {
+      this.#release()
+      this.#settle()
     } else {
       this.#heardAt ??= look.heardAt
       for (const asker of this.askers) asker.deadline ??= now + allAttempts(asker, look)
@@ -340,10 +343,7 @@ export class Question implements SocketName {
     }
     for (const asker of this.withheld.keys()) this.askers.add(asker)
     this.withheld.clear()
-    if (this.lifted?.asking && this.lifted.own.enable && look.probes > 0)
-      this.#startAnew(core, this.lifted, look)
-    else this.#release()
-    this.#tellAll(result)
+    this.#end(core, result, look)
   }
 
   /** The timer has fired for the question, and so many times more while this process was stopped. */
@@ -352,13 +352,27 @@ export class Question implements SocketName {
     return clockAfterStop(clock, own, written, times, silenceOf(look), this.#timerOf(core))
   }
 
-  /** While this process was stopped the peer was heard, then silent again; the first probe since was for the question. */
+  /**
+   * The peer was heard, and yet probes are counted. Either it said something that took the kernel's short way, which does not look for
+   * what is acknowledged (tcp_rcv_established): then those from before still count. Or this process was stopped, and the timer, still set
+   * to ask, has fired since.
+   */
   #startAnew(core: NativeCore, lifted: Lifted, look: Look): void {
     this.#heardAt = look.heardAt
-    lifted.asking = false
-    lifted.unanswered = 1
+    // Set to ask, the timer fires once before the connection's own is due.
+    lifted.unanswered = Math.min(lifted.unanswered + Number(lifted.asking), look.probes)
+    const others = look.probes - lifted.unanswered
+    const hasFired = lifted.asking && others > 0 && silenceOf(look) >= lifted.own.initialDelay
     const clock = clockFrom(lifted.own)
-    lifted.clock = look.probes > 1 ? this.#clockAfterStop(core, lifted, clock, look.probes - 1, look) : clock
+    lifted.clock = hasFired
+      ? this.#clockAfterStop(core, lifted, clock, others, look)
+      : { ...clock, sent: others }
+    lifted.asking = false
+  }
+
+  /** Nothing is counted any more of what was left when the peer was heard. */
+  #isAnswered(look: Look): boolean {
+    return this.#isEnding && this.lifted?.clock !== undefined && look.probes === 0
   }
 
   #isHeard(look: Look): boolean {
@@ -371,8 +385,10 @@ export class Question implements SocketName {
     else asker.resolve(result)
   }
 
-  #end(result: ProbeResult): void {
-    this.#release()
+  #end(core: NativeCore, result: ProbeResult, look: Look): void {
+    if (this.lifted?.own.enable && this.lifted.unanswered > 0 && look.probes > 0 && isOpen(look.state)) {
+      this.#startAnew(core, this.lifted, look)
+    } else this.#release()
     this.#tellAll(result)
   }
 

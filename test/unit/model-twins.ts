@@ -87,7 +87,9 @@ export async function play(schedule: Schedule): Promise<Outcome> {
       if (next > now) return
       if (next === spoken[0]) {
         spoken.shift()
-        for (const each of pair) each.hear(next)
+        if (!twin.isOpen) heardAfter = Math.min(heardAfter, next)
+        else if (!probed.isOpen) isClose ||= next <= probed.diedAt + 2 * JIFFY
+        for (const each of pair) next === REUNION ? each.hear(next) : each.hearData(next)
       } else if (next === twin.next) twin.happen()
       else probed.happen()
     }
