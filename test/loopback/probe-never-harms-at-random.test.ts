@@ -95,7 +95,7 @@ const schedules = fc
   })
   // A peer that hears no ACK says it again and again, and so is heard of.
   .filter(({ outages, spoken }) => !outages.some(([from, to]) => spoken.some((at) => from < at && at < to)))
-  .map((parts): ModelSchedule => ({ ...still, ...parts }))
+  .map((parts): ModelSchedule => ({ ...still, ...parts, isReading: true }))
 
 interface Foretold {
   readonly model: ModelSchedule
@@ -108,10 +108,26 @@ async function choose(count: number): Promise<Foretold[]> {
   for (let batch = 0; chosen.length < count; batch++) {
     for (const model of fc.sample(schedules, { seed: seed + batch, numRuns: count })) {
       const outcome = await foretell(model)
-      if (!isTossUp(model, outcome) && chosen.length < count) chosen.push({ model, outcome })
+      const isSure = !isTossUp(model, outcome) && (await isTheSameLate(model, outcome))
+      if (isSure && chosen.length < count) chosen.push({ model, outcome })
     }
   }
   return chosen
+}
+
+/** Whether it comes to the same where this process is late with what it does. */
+async function isTheSameLate(model: ModelSchedule, { twin }: Outcome): Promise<boolean> {
+  const later = <T extends { readonly at: number }>(list: readonly T[]) =>
+    list.map((each) => ({ ...each, at: each.at + MARGIN.before }))
+  const late = {
+    ...model,
+    questions: later(model.questions),
+    tunes: later(model.tunes),
+    spoken: model.spoken.map((at) => at + MARGIN.before),
+    writes: model.writes.map((at) => at + MARGIN.before),
+  }
+  const outcome = await foretell(late)
+  return outcome.twin.isOpen === twin.isOpen && !isTossUp(late, outcome)
 }
 
 function isTossUp({ outages, spoken, writes, tunes }: ModelSchedule, { twin, probed }: Outcome): boolean {
