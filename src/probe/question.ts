@@ -123,7 +123,7 @@ export class Question implements SocketName {
    * is this question's turn to ask.
    */
   glance(look: Look, now: number): 'examine' | 'ask' | undefined {
-    if (!isOpen(look.state) || this.#isHeard(look)) return 'examine'
+    if (!isOpen(look.state) || this.#isHeard(look) || this.#isAnswered(look)) return 'examine'
     if (this.lifted && !sameKeepalive(this.lifted.written, liftedNow(this.lifted, look))) return 'examine'
     if (this.phase === 'listening' && isUnderWay(look)) this.#watch(whoAsks(look, NO_KEEPALIVE, 0), look, now)
     this.#setDeadlines(look, now)
@@ -142,10 +142,13 @@ export class Question implements SocketName {
 
   /** A look with the options; `options` are the connection's own. What has to be written then is `lifted`'s to say. */
   see(look: Look, options: Keepalive, now: number): void {
-    if (!isOpen(look.state)) this.#end(closed(this.#attempts, look))
+    if (!isOpen(look.state)) this.#end(closed(this.#attempts, look), look)
     else if (this.#isHeard(look)) this.#answered(look)
     else if (silenceOf(look) < RECENT) {
-      this.#end({ alive: true, evidence: 'recent', attempts: 0, idleFor: silenceOf(look) })
+      this.#end({ alive: true, evidence: 'recent', attempts: 0, idleFor: silenceOf(look) }, look)
+    } else if (this.#isAnswered(look)) {
+      this.#release()
+      this.#settle()
     } else {
       this.#heardAt ??= look.heardAt
       this.#setDeadlines(look, now)
@@ -329,9 +332,7 @@ export class Question implements SocketName {
       idleFor: silenceOf(look),
     }
     this.#audience.recall()
-    if (this.lifted?.asking && this.lifted.own.enable && look.probes > 0) this.#startAnew(this.lifted, look)
-    else this.#release()
-    this.#tellAll(result)
+    this.#end(result, look)
   }
 
   /** The timer has fired for the question, and so many times more while this process was stopped. */
@@ -340,13 +341,25 @@ export class Question implements SocketName {
     return clockAfterStop(clock, own, written, times, silenceOf(look), this.timer)
   }
 
-  /** While this process was stopped the peer was heard, then silent again; the first probe since was for the question. */
+  /**
+   * The peer was heard, and yet probes are counted. Either it said something that took the kernel's short way, which does not look for
+   * what is acknowledged (tcp_rcv_established): then those from before still count. Or this process was stopped, and the timer, still set
+   * to ask, has fired since.
+   */
   #startAnew(lifted: Lifted, look: Look): void {
     this.#heardAt = look.heardAt
-    lifted.asking = false
-    lifted.unanswered = 1
+    // Set to ask, the timer fires once before the connection's own is due.
+    lifted.unanswered = Math.min(lifted.unanswered + Number(lifted.asking), look.probes)
+    const others = look.probes - lifted.unanswered
+    const hasFired = lifted.asking && others > 0 && silenceOf(look) >= lifted.own.initialDelay
     const clock = clockFrom(lifted.own)
-    lifted.clock = look.probes > 1 ? this.#clockAfterStop(lifted, clock, look.probes - 1, look) : clock
+    lifted.clock = hasFired ? this.#clockAfterStop(lifted, clock, others, look) : { ...clock, sent: others }
+    lifted.asking = false
+  }
+
+  /** Nothing is counted any more of what was left when the peer was heard. */
+  #isAnswered(look: Look): boolean {
+    return this.#isEnding && this.lifted?.clock !== undefined && look.probes === 0
   }
 
   #isHeard(look: Look): boolean {
@@ -359,8 +372,10 @@ export class Question implements SocketName {
     else this.#audience.tell(asker, result)
   }
 
-  #end(result: ProbeResult): void {
-    this.#release()
+  #end(result: ProbeResult, look: Look): void {
+    if (this.lifted?.own.enable && this.lifted.unanswered > 0 && look.probes > 0 && isOpen(look.state)) {
+      this.#startAnew(this.lifted, look)
+    } else this.#release()
     this.#tellAll(result)
   }
 

@@ -31,7 +31,7 @@ type Case = [
   profile: Profile,
   events: Event[],
   deathAt: number | undefined,
-  more?: { lateness?: number; until?: number },
+  more?: { lateness?: number; until?: number; isReading?: boolean },
 ]
 
 /** Longer than any of these connections is silent before it ends. */
@@ -85,6 +85,22 @@ const cases: Case[] = [
     [...outage(0, 4_500), ask(3_000)],
     undefined,
   ],
+  ...[seconds(5, 1, 3), seconds(5, 2, 9, { userTimeout: 3 * s })].map(
+    (profile): Case => [
+      `the peer is heard by what it says, which answers no probe: count ${profile.count}`,
+      profile,
+      [
+        { at: 100, does: 'speak' },
+        { at: 200, does: 'speak' },
+        { at: 400, does: 'outage' },
+        ask(1_300),
+        { at: 3_500, does: 'over' },
+        { at: 3_700, does: 'speak' },
+      ],
+      undefined,
+      { isReading: false },
+    ],
+  ),
   ['the kernel is probing already', seconds(2, 5, 3), [silent, ask(8_000)], 17 * s],
   ['the kernel is about to', seconds(5, 2, 3), [silent, ask(4_700)], 11 * s],
   [
@@ -179,7 +195,8 @@ function fateIs(
 const schedule = ([, profile, events, , more]: Case): Schedule => ({
   profile,
   events,
-  until: more?.until ?? LONG_ENOUGH,
+  until: LONG_ENOUGH,
+  ...more,
 })
 
 describe.concurrent('a question never harms', () => {

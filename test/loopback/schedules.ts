@@ -27,6 +27,8 @@ export interface Schedule {
   readonly events: readonly Event[]
   /** When the peers come back to those that are alive. */
   readonly until: number
+  /** Whether what the peer says is read. */
+  readonly isReading?: boolean
 }
 
 /** What became of one connection. */
@@ -39,12 +41,15 @@ export interface Fate {
   readonly profile?: Profile
   readonly pending?: Profile
   readonly probes?: number
+  readonly unacked?: number
 }
 
 export interface Played {
   /** The options at the start. */
   readonly before: Profile
   readonly answers: readonly (ProbeResult & { readonly at: number })[]
+  /** How late an event was at most, ms. */
+  readonly late: number
   readonly probed: Fate
   readonly twin: Fate
 }

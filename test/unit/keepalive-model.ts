@@ -75,12 +75,21 @@ export class ModelConnection {
     else if (name === 'enable' && !was.enable) this.#arm(now, was.initialDelay)
   }
 
-  /** The peer says something, which it does also where it hears nothing. */
+  /** The peer answers. */
   hear(now: number): void {
     if (!this.isOpen || this.heardAt === now) return
     this.heardAt = now
     this.probes = 0
     this.onHeard(now)
+  }
+
+  /**
+   * The peer says something, which it does also where it hears nothing. On the short way of tcp_rcv_established(), which a segment takes
+   * where nothing else has changed, it does not count as an answer.
+   */
+  hearData(now: number): void {
+    if (!this.isOpen) return
+    this.heardAt = now
   }
 
   write(now: number): void {

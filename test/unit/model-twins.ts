@@ -22,6 +22,8 @@ export interface Schedule {
   }[]
   readonly writes: readonly number[]
   readonly spoken: readonly number[]
+  /** What the peer says is read at once, so that the kernel does not take it the short way. */
+  readonly isReading: boolean
   readonly tunes: readonly { at: number; values: OptionValues }[]
   /** The event loop is blocked. */
   readonly blocks: readonly { at: number; ms: number }[]
@@ -87,7 +89,10 @@ export async function play(schedule: Schedule): Promise<Outcome> {
       if (next > now) return
       if (next === spoken[0]) {
         spoken.shift()
-        for (const each of pair) each.hear(next)
+        if (!twin.isOpen) heardAfter = Math.min(heardAfter, next)
+        else if (!probed.isOpen) isClose ||= next <= probed.diedAt + 2 * JIFFY
+        for (const each of pair)
+          next === REUNION || schedule.isReading ? each.hear(next) : each.hearData(next)
       } else if (next === twin.next) twin.happen()
       else probed.happen()
     }
@@ -163,6 +168,7 @@ export const still: Omit<Schedule, 'options' | 'outages' | 'questions'> = {
   enabledAt: 0,
   writes: [],
   spoken: [],
+  isReading: false,
   tunes: [],
   blocks: [],
   stops: [],
