@@ -53,6 +53,11 @@ export function isDeadly(errno: string): boolean {
   return errno === 'ETIMEDOUT' || reset.has(errno) || unreachable.has(errno)
 }
 
+/** Whether an error can be this connection's own: one that stands has had none, but for what `failOnIcmp` lets through. */
+export function isOver({ info, profile }: FinalState, errno: string): boolean {
+  return info.state === TcpState.CLOSE || (profile.failOnIcmp === true && unreachable.has(errno))
+}
+
 /**
  * The cause of a death.
  *

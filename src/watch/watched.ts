@@ -1,6 +1,6 @@
 import { type EventEmitter, errorMonitor } from 'node:events'
 import type net from 'node:net'
-import { causeOf, isDeadly, judgeSighting } from '../detect/death.js'
+import { causeOf, isDeadly, isOver, judgeSighting } from '../detect/death.js'
 import { DeadPeerError, describeErrno } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
 import { type Sighting, takeError, unwatchDescriptor, watchDescriptor } from '../kernel/deathwatch.js'
@@ -11,7 +11,6 @@ import { descriptorOf, handleOf, mayConnect, noDescriptor } from '../socket/targ
 /** A death as it was found, before anybody has decided what to do about it. */
 export interface Found {
   readonly detectedBy: 'kernel' | 'node'
-  readonly evidence: string
   readonly error: DeadPeerError<TcpInfo>
 }
 
@@ -23,6 +22,9 @@ export interface Owner {
   /** It was to be watched once it is connected, and could not. It is watched no more. */
   failed(watched: Watched, error: Error): void
 }
+
+/** Whose an error is: streams that are piped are destroyed with each other's. */
+const victims = new WeakMap<Error, net.Socket>()
 
 /** One socket in the eyes of one watcher: what the kernel says of it, and what Node says. */
 export class Watched {
@@ -84,6 +86,7 @@ export class Watched {
   destroy(found: Found): Found {
     const errno = this.#id > 0 ? takeError(this.#core!, this.#id) : undefined
     const final = errno === undefined ? found : this.#found('kernel', errno)
+    victims.set(final.error, this.socket)
     this.socket.destroy(final.error)
     return final
   }
@@ -120,14 +123,17 @@ export class Watched {
 
   /** Before any `'error'` listener, and without being one: where there is none, the program crashes as it should. */
   readonly #onError = (error: NodeJS.ErrnoException) => {
+    const victim = victims.get(error)
     if (error instanceof DeadPeerError) {
-      const evidence = `another watcher: ${error.message}`
-      this.#owner.died(this, { detectedBy: 'kernel', evidence, error })
+      // Another watcher's.
+      if (victim === this.socket) this.#owner.died(this, { detectedBy: 'kernel', error })
       return
     }
     const errno = deadlyErrno(error)
-    if (errno === undefined) return
+    if (errno === undefined || (victim && victim !== this.socket)) return
     this.#final = lastLook(this.socket)
+    if (this.#final && !isOver(this.#final, errno)) return
+    victims.set(error, this.socket)
     this.#owner.died(this, this.#found('node', errno, error))
   }
 
@@ -144,7 +150,7 @@ export class Watched {
   #found(detectedBy: Found['detectedBy'], errno?: string, cause?: Error): Found {
     const { reason, evidence } = causeOf(this.#final, errno)
     const error = new DeadPeerError(reason, evidence, this.#final?.info, cause && { cause })
-    return { detectedBy, evidence, error }
+    return { detectedBy, error }
   }
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { causeOf, isDeadly, judgeSighting } from '../../src/detect/death.js'
+import { causeOf, isDeadly, isOver, judgeSighting } from '../../src/detect/death.js'
 import { DeadPeerError, type DeathReason } from '../../src/errors.js'
 import { decodeTcpInfo, type TcpInfo, TcpState } from '../../src/kernel/tcp-info.js'
 import type { Profile } from '../../src/socket/profile.js'
@@ -71,6 +71,18 @@ describe('the cause of a death, by what the kernel left behind', () => {
   )
 })
 
+describe('an error of a connection that stands', () => {
+  it.each<[boolean, Partial<TcpInfo>, Profile, string]>([
+    [true, {}, {}, 'ECONNRESET'],
+    [false, { state: TcpState.ESTABLISHED }, {}, 'ECONNRESET'],
+    [false, { state: TcpState.CLOSE_WAIT }, { failOnIcmp: true }, 'EPIPE'],
+    [true, { state: TcpState.ESTABLISHED }, { failOnIcmp: true }, 'EHOSTUNREACH'],
+    [false, { state: TcpState.ESTABLISHED }, { failOnIcmp: false }, 'EHOSTUNREACH'],
+  ])('is its own: %s, %o, %o, %s', (own, counters, profile, errno) =>
+    expect(isOver({ info: info(counters), profile }, errno)).toBe(own),
+  )
+})
+
 describe('what the deathwatch saw', () => {
   const fin = { state: TcpState.CLOSE_WAIT }
   it.each<[string | undefined, Partial<TcpInfo>, boolean, boolean, Profile]>([
@@ -123,7 +135,13 @@ describe('DeadPeerError', () => {
     ['unreachable', 'EHOSTUNREACH', -113],
   ])('%s: %s', (reason, code, errno) => {
     const error = new DeadPeerError(reason, '2 probes unanswered')
-    expect(error).toMatchObject({ name: 'DeadPeerError', code, errno, reason })
+    expect(error).toMatchObject({
+      name: 'DeadPeerError',
+      code,
+      errno,
+      reason,
+      evidence: '2 probes unanswered',
+    })
     expect(error.message).toBe(`The peer is gone (${reason}): 2 probes unanswered.`)
     expect(error).not.toHaveProperty('info')
     expect(error).not.toHaveProperty('cause')
