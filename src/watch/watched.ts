@@ -113,7 +113,7 @@ export class Watched {
     if (this.socket.destroyed) return
     const state = readFinalState(this.#core!, descriptorOf(this.socket))
     const profile = state?.profile ?? {}
-    const judgement = judgeSighting(sighting, profile)
+    const judgement = judgeSighting(sighting, profile, this.socket.writableEnded)
     if (judgement === 'closing') this.#closing(sighting.info)
     if (judgement !== 'dead') return
     this.#final = { info: sighting.info, profile }

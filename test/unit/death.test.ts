@@ -85,10 +85,11 @@ describe('an error of a connection that stands', () => {
 
 describe('what the deathwatch saw', () => {
   const fin = { state: TcpState.CLOSE_WAIT }
-  it.each<[string | undefined, Partial<TcpInfo>, boolean, boolean, Profile]>([
+  it.each<[string | undefined, Partial<TcpInfo>, boolean, boolean, Profile, boolean?]>([
     ['closing', fin, true, false, {}],
     ['closing', { ...fin, probes: 3 }, true, false, {}],
-    ['closing', {}, true, false, {}],
+    ['closing', {}, true, false, {}, true],
+    [undefined, {}, true, false, {}, false],
     ['dead', {}, true, true, {}],
     // Node has taken the error meanwhile.
     ['dead', { probes: 2 }, true, false, {}],
@@ -97,10 +98,13 @@ describe('what the deathwatch saw', () => {
     [undefined, { state: TcpState.ESTABLISHED }, false, true, {}],
     [undefined, { state: TcpState.ESTABLISHED, probes: 2 }, false, false, {}],
     ['closing', fin, true, true, {}],
-  ])('%s: %o, peerClosed %s, failed %s, %o', (judgement, counters, peerClosed, failed, profile) => {
-    const sighting = { peerClosed, failed, unread: 0, info: info(counters) }
-    expect(judgeSighting(sighting, profile)).toBe(judgement)
-  })
+  ])(
+    '%s: %o, peerClosed %s, failed %s, %o',
+    (judgement, counters, peerClosed, failed, profile, weClosed = false) => {
+      const sighting = { peerClosed, failed, unread: 0, info: info(counters) }
+      expect(judgeSighting(sighting, profile, weClosed)).toBe(judgement)
+    },
+  )
 
   it('a connection that still stands is never dead without an error', () => {
     const states = Object.values(TcpState).filter((state) => state !== TcpState.CLOSE)
@@ -118,7 +122,7 @@ describe('what the deathwatch saw', () => {
             unread: 0,
             info: info({ state, probes, retransmits }),
           }
-          return judgeSighting(sighting, { failOnIcmp }) !== 'dead'
+          return judgeSighting(sighting, { failOnIcmp }, false) !== 'dead'
         },
       ),
     )
