@@ -35,11 +35,11 @@ bool is_still(int fd, uint64_t cookie) {
   return read_cookie(fd, &now) == 0 && now == cookie;
 }
 
-int watch(int epoll, int fd, uint32_t events, uint64_t id) {
+int control(int epoll, int operation, int fd, uint32_t events, uint64_t id) {
   epoll_event event = {};
   event.events = events;
   event.data.u64 = id;
-  return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+  return epoll_ctl(epoll, operation, fd, &event) == 0 ? 0 : -errno;
 }
 
 // A signal is the program's: none is to be handled on a thread of ours.
@@ -84,7 +84,7 @@ int Deathwatch::add(int fd, uint64_t* id) {
     entries_.emplace(fresh, Entry{cookie, fd, 1, 0});
   }
   *id = fresh;
-  const int error = watch(epoll_.get(), fd, kWanted, fresh);
+  const int error = control(epoll_.get(), EPOLL_CTL_ADD, fd, kWanted, fresh);
   if (error == 0) {
     newest_of(fd) = fresh;
     return 0;
@@ -93,7 +93,11 @@ int Deathwatch::add(int fd, uint64_t* id) {
     const std::lock_guard lock(mutex_);
     entries_.erase(fresh);
   }
-  if (error == -EEXIST && add_reference(fd, cookie, id)) return 0;
+  // As it was added, so that what has been sighted already is sighted for the newcomer as well.
+  if (error == -EEXIST && add_reference(fd, cookie, id)) {
+    control(epoll_.get(), EPOLL_CTL_MOD, fd, kWanted, *id);
+    return 0;
+  }
   if (entries_.empty()) stop();
   return error;
 }
@@ -156,7 +160,8 @@ int Deathwatch::start() {
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   if (epoll_.get() < 0) return -errno;
   stop_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  int error = stop_.get() < 0 ? -errno : watch(epoll_.get(), stop_.get(), EPOLLIN, kStop);
+  int error =
+      stop_.get() < 0 ? -errno : control(epoll_.get(), EPOLL_CTL_ADD, stop_.get(), EPOLLIN, kStop);
   if (error == 0) error = start_thread(&thread_, run, this);
   running_ = error == 0;
   if (running_) return 0;

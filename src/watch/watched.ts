@@ -122,7 +122,9 @@ export class Watched {
   }
 
   /** Before any `'error'` listener, and without being one: where there is none, the program crashes as it should. */
-  readonly #onError = (error: NodeJS.ErrnoException) => {
+  readonly #onError = (error: unknown) => {
+    // A program may emit anything.
+    if (!(error instanceof Error)) return
     const victim = victims.get(error)
     if (error instanceof DeadPeerError) {
       // Another watcher's.

@@ -85,6 +85,9 @@ describe.concurrent('watch', () => {
       pairs[1]!.socket.resume().end()
       pairs[1]!.peer.resume().end()
       // Of the same name as the kernel's, and not the kernel's.
+      for (const odd of [null, undefined, 'ETIMEDOUT', { code: 'ETIMEDOUT', syscall: 'read', errno: -110 }]) {
+        pairs[2]!.socket.emit('error', odd as unknown as Error)
+      }
       pairs[2]!.socket.destroy(Object.assign(new Error('the pool gave it up'), { code: 'ETIMEDOUT' }))
       await until(() => watcher.size === 0)
       expect(deaths).toEqual([])

@@ -230,6 +230,19 @@ TEST(deathwatch_of_the_same_connection_twice_is_removed_twice) {
   CHECK_EQ(threads(), 0);
 }
 
+TEST(deathwatch_of_the_same_connection_again_sights_again_what_has_happened) {
+  Watch watch;
+  Peers peers;
+  const uint64_t id = must_add(watch, peers.near);
+  CHECK_EQ(shutdown(peers.far.get(), SHUT_WR), 0);
+  CHECK_EQ(await_sightings(watch).size(), 1);
+  CHECK_EQ(must_add(watch, peers.near), id);
+  const auto sightings = await_sightings(watch);
+  CHECK_EQ(sightings.size(), 1);
+  CHECK_EQ(sightings[0].id, id);
+  CHECK_EQ(state_of(sightings[0]), kCloseWait);
+}
+
 TEST(deathwatch_has_a_thread_and_descriptors_while_it_watches) {
   Watch watch;
   const Connection connection;
