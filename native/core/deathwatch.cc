@@ -35,6 +35,11 @@ bool is_still(int fd, uint64_t cookie) {
   return read_cookie(fd, &now) == 0 && now == cookie;
 }
 
+// The peer has closed its side, and nothing is over yet: known by nothing else once it is.
+bool is_mere_close(const Sighting& sighting) {
+  return sighting.events == EPOLLRDHUP;
+}
+
 int control(int epoll, int operation, int fd, uint32_t events, uint64_t id) {
   epoll_event event = {};
   event.events = events;
@@ -124,7 +129,6 @@ void Deathwatch::remove(uint64_t id) {
     const auto found = entries_.find(id);
     if (found == entries_.end() || --found->second.references > 0) return;
     entry = found->second;
-    if (entry.sighted > 0) sightings_[entry.sighted - 1].id = kNone;
     entries_.erase(found);
   }
   // A descriptor that was closed has left the set by itself. Its number may be in it again, for
@@ -139,7 +143,9 @@ std::vector<Sighting> Deathwatch::take() {
   std::vector<Sighting> taken;
   const std::lock_guard lock(mutex_);
   taken.swap(sightings_);
-  const auto is_dropped = [](const Sighting& sighting) { return sighting.id == kNone; };
+  const auto is_dropped = [this](const Sighting& sighting) {
+    return entries_.count(sighting.id) == 0;
+  };
   taken.erase(std::remove_if(taken.begin(), taken.end(), is_dropped), taken.end());
   for (const Sighting& sighting : taken) entries_.find(sighting.id)->second.sighted = 0;
   return taken;
@@ -224,8 +230,9 @@ void Deathwatch::keep(const Sighting& sighting) {
     if (found == entries_.end()) return;
     Entry& entry = found->second;
     first = sightings_.empty();
-    if (entry.sighted > 0) {
-      sightings_[entry.sighted - 1] = sighting;
+    Sighting* last = entry.sighted > 0 ? &sightings_[entry.sighted - 1] : nullptr;
+    if (last != nullptr && (!is_mere_close(*last) || is_mere_close(sighting))) {
+      *last = sighting;
     } else {
       sightings_.push_back(sighting);
       entry.sighted = static_cast<uint32_t>(sightings_.size());
