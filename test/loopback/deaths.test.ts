@@ -29,11 +29,11 @@ const seconds = (idle: number, interval: number, count: number, more: Profile = 
   ...more,
 })
 
-/** Has the peer heard from, so that silence counts from now, and returns the time. */
+/** Has the peer heard from, so that silence counts from then, and returns when the kernel heard it: Node may be told later. */
 async function exchange({ socket, peer }: Pair): Promise<number> {
   peer.write('.')
   await once(socket, 'data')
-  return performance.now()
+  return performance.now() - inspect(socket).info!.lastDataRecv
 }
 
 interface Ending {
