@@ -117,6 +117,8 @@ export class DeadPeerError<Info extends object = object> extends Error {
   /** As Node counts it: negative. */
   readonly errno: number
   readonly reason: DeathReason
+  /** Why, in words. */
+  readonly evidence: string
   /** The kernel's counters at the end: a {@link TcpInfo}. Absent where they could not be read. */
   declare readonly info?: Info
 
@@ -125,6 +127,7 @@ export class DeadPeerError<Info extends object = object> extends Error {
     this.code = codes[reason]
     this.errno = -constants.errno[this.code]
     this.reason = reason
+    this.evidence = evidence
     if (info !== undefined) this.info = info
   }
 

@@ -360,8 +360,8 @@ export function watch(options: WatchOptions = {}): Watcher {
   return new Watcher(onDead, heartbeat && heartbeatFor(heartbeat), signal)
 }
 
-function deathOf(socket: net.Socket, { detectedBy, evidence, error }: Found): Death {
-  const { reason, info } = error
+function deathOf(socket: net.Socket, { detectedBy, error }: Found): Death {
+  const { reason, evidence, info } = error
   const known = info && { info, silentFor: silentFor(info) }
   return Object.freeze({ socket, reason, evidence, detectedBy, error, ...known })
 }

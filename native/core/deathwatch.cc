@@ -35,11 +35,16 @@ bool is_still(int fd, uint64_t cookie) {
   return read_cookie(fd, &now) == 0 && now == cookie;
 }
 
-int watch(int epoll, int fd, uint32_t events, uint64_t id) {
+// The peer has closed its side, and nothing is over yet: known by nothing else once it is.
+bool is_mere_close(const Sighting& sighting) {
+  return sighting.events == EPOLLRDHUP;
+}
+
+int control(int epoll, int operation, int fd, uint32_t events, uint64_t id) {
   epoll_event event = {};
   event.events = events;
   event.data.u64 = id;
-  return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+  return epoll_ctl(epoll, operation, fd, &event) == 0 ? 0 : -errno;
 }
 
 // A signal is the program's: none is to be handled on a thread of ours.
@@ -84,7 +89,7 @@ int Deathwatch::add(int fd, uint64_t* id) {
     entries_.emplace(fresh, Entry{cookie, fd, 1, 0});
   }
   *id = fresh;
-  const int error = watch(epoll_.get(), fd, kWanted, fresh);
+  const int error = control(epoll_.get(), EPOLL_CTL_ADD, fd, kWanted, fresh);
   if (error == 0) {
     newest_of(fd) = fresh;
     return 0;
@@ -93,7 +98,11 @@ int Deathwatch::add(int fd, uint64_t* id) {
     const std::lock_guard lock(mutex_);
     entries_.erase(fresh);
   }
-  if (error == -EEXIST && add_reference(fd, cookie, id)) return 0;
+  // As it was added, so that what has been sighted already is sighted for the newcomer as well.
+  if (error == -EEXIST && add_reference(fd, cookie, id)) {
+    control(epoll_.get(), EPOLL_CTL_MOD, fd, kWanted, *id);
+    return 0;
+  }
   if (entries_.empty()) stop();
   return error;
 }
@@ -120,7 +129,6 @@ void Deathwatch::remove(uint64_t id) {
     const auto found = entries_.find(id);
     if (found == entries_.end() || --found->second.references > 0) return;
     entry = found->second;
-    if (entry.sighted > 0) sightings_[entry.sighted - 1].id = kNone;
     entries_.erase(found);
   }
   // A descriptor that was closed has left the set by itself. Its number may be in it again, for
@@ -135,7 +143,9 @@ std::vector<Sighting> Deathwatch::take() {
   std::vector<Sighting> taken;
   const std::lock_guard lock(mutex_);
   taken.swap(sightings_);
-  const auto is_dropped = [](const Sighting& sighting) { return sighting.id == kNone; };
+  const auto is_dropped = [this](const Sighting& sighting) {
+    return entries_.count(sighting.id) == 0;
+  };
   taken.erase(std::remove_if(taken.begin(), taken.end(), is_dropped), taken.end());
   for (const Sighting& sighting : taken) entries_.find(sighting.id)->second.sighted = 0;
   return taken;
@@ -156,7 +166,8 @@ int Deathwatch::start() {
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   if (epoll_.get() < 0) return -errno;
   stop_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  int error = stop_.get() < 0 ? -errno : watch(epoll_.get(), stop_.get(), EPOLLIN, kStop);
+  int error =
+      stop_.get() < 0 ? -errno : control(epoll_.get(), EPOLL_CTL_ADD, stop_.get(), EPOLLIN, kStop);
   if (error == 0) error = start_thread(&thread_, run, this);
   running_ = error == 0;
   if (running_) return 0;
@@ -219,8 +230,9 @@ void Deathwatch::keep(const Sighting& sighting) {
     if (found == entries_.end()) return;
     Entry& entry = found->second;
     first = sightings_.empty();
-    if (entry.sighted > 0) {
-      sightings_[entry.sighted - 1] = sighting;
+    Sighting* last = entry.sighted > 0 ? &sightings_[entry.sighted - 1] : nullptr;
+    if (last != nullptr && (!is_mere_close(*last) || is_mere_close(sighting))) {
+      *last = sighting;
     } else {
       sightings_.push_back(sighting);
       entry.sighted = static_cast<uint32_t>(sightings_.size());

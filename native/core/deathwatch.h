@@ -54,7 +54,8 @@ class Deathwatch {
   // dropped.
   void remove(uint64_t id);
 
-  // Takes what has been sighted, at most one of each connection: the last.
+  // Takes what has been sighted, in that order. At most two of each connection: that its peer has
+  // closed its side, and the last.
   std::vector<Sighting> take();
 
   // SO_ERROR (socket(7)) of a connection that the kernel has given up, which takes it away from

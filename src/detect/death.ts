@@ -10,16 +10,20 @@ import { seconds, times } from './words.js'
 /**
  * What the deathwatch saw: a death; a peer that has closed its side, which is none; or nothing that is over.
  *
+ * @param weClosed whether this side has closed, too.
+ *
  * An error while the connection still stands is an ICMP message that `failOnIcmp` let through. Without that option it is
  * something else's (the error queue has time stamps, too).
  */
 export function judgeSighting(
   { peerClosed, failed, info }: Sighting,
   profile: Profile,
+  weClosed: boolean,
 ): 'dead' | 'closing' | undefined {
   if (info.state === TcpState.CLOSE) {
-    // Without an error and with nothing unanswered, both sides have closed; or else Node has just taken the error.
-    return failed || info.probes > 0 || info.retransmits > 0 ? 'dead' : 'closing'
+    if (failed || info.probes > 0 || info.retransmits > 0) return 'dead'
+    // Both sides have closed; or else Node has just taken the error, and is about to tell.
+    return weClosed ? 'closing' : undefined
   }
   if (failed && profile.failOnIcmp) return 'dead'
   return peerClosed ? 'closing' : undefined
@@ -51,6 +55,11 @@ const reset: ReadonlySet<string> = new Set(['ECONNABORTED', 'ECONNRESET', 'EPIPE
 /** Whether the kernel says by this errno that a connection is dead. */
 export function isDeadly(errno: string): boolean {
   return errno === 'ETIMEDOUT' || reset.has(errno) || unreachable.has(errno)
+}
+
+/** Whether an error can be this connection's own: one that stands has had none, but for what `failOnIcmp` lets through. */
+export function isOver({ info, profile }: FinalState, errno: string): boolean {
+  return info.state === TcpState.CLOSE || (profile.failOnIcmp === true && unreachable.has(errno))
 }
 
 /**

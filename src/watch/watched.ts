@@ -1,6 +1,6 @@
 import { type EventEmitter, errorMonitor } from 'node:events'
 import type net from 'node:net'
-import { causeOf, isDeadly, judgeSighting } from '../detect/death.js'
+import { causeOf, isDeadly, isOver, judgeSighting } from '../detect/death.js'
 import type { Heartbeat } from '../detect/pulse.js'
 import { seconds, times } from '../detect/words.js'
 import { DeadPeerError, describeErrno } from '../errors.js'
@@ -15,7 +15,6 @@ import { Attention, type Concerned } from './attention.js'
 /** A death as it was found, before anybody has decided what to do about it. */
 export interface Found {
   readonly detectedBy: 'kernel' | 'heartbeat' | 'node'
-  readonly evidence: string
   readonly error: DeadPeerError<TcpInfo>
 }
 
@@ -31,6 +30,9 @@ export interface Owner {
   /** It was to be watched once it is connected, and could not. It is watched no more. */
   failed(watched: Watched, error: Error): void
 }
+
+/** Whose an error is: streams that are piped are destroyed with each other's. */
+const victims = new WeakMap<Error, net.Socket>()
 
 /** One socket in the eyes of one watcher: what the kernel says of it, and what Node says. */
 export class Watched {
@@ -115,6 +117,7 @@ export class Watched {
     const isGivenUp = found.detectedBy !== 'heartbeat' && this.#id > 0
     const errno = isGivenUp ? takeError(this.#core!, this.#id) : undefined
     const final = errno === undefined ? found : this.#found('kernel', errno)
+    victims.set(final.error, this.socket)
     this.socket.destroy(final.error)
     return final
   }
@@ -134,10 +137,9 @@ export class Watched {
     recovered: () => this.#owner.recovered(this),
     silent: (result) => {
       if (this.socket.destroyed) return
-      const evidence = heartbeatWords(result)
       const info = readFinalState(this.#core!, descriptorOf(this.socket))?.info
-      const error = new DeadPeerError('heartbeat', evidence, info)
-      this.#owner.died(this, { detectedBy: 'heartbeat', evidence, error })
+      const error = new DeadPeerError('heartbeat', heartbeatWords(result), info)
+      this.#owner.died(this, { detectedBy: 'heartbeat', error })
     },
   }
 
@@ -155,7 +157,7 @@ export class Watched {
     if (this.socket.destroyed) return
     const state = readFinalState(this.#core!, descriptorOf(this.socket))
     const profile = state?.profile ?? {}
-    const judgement = judgeSighting(sighting, profile)
+    const judgement = judgeSighting(sighting, profile, this.socket.writableEnded)
     if (judgement === 'closing') this.#closing(sighting.info)
     if (judgement !== 'dead') return
     this.#final = { info: sighting.info, profile }
@@ -164,15 +166,20 @@ export class Watched {
   }
 
   /** Before any `'error'` listener, and without being one: where there is none, the program crashes as it should. */
-  readonly #onError = (error: NodeJS.ErrnoException) => {
+  readonly #onError = (error: unknown) => {
+    // A program may emit anything.
+    if (!(error instanceof Error)) return
+    const victim = victims.get(error)
     if (error instanceof DeadPeerError) {
-      const evidence = `another watcher: ${error.message}`
-      this.#owner.died(this, { detectedBy: 'kernel', evidence, error })
+      // Another watcher's.
+      if (victim === this.socket) this.#owner.died(this, { detectedBy: 'kernel', error })
       return
     }
     const errno = deadlyErrno(error)
-    if (errno === undefined) return
+    if (errno === undefined || (victim && victim !== this.socket)) return
     this.#final = lastLook(this.socket)
+    if (this.#final && !isOver(this.#final, errno)) return
+    victims.set(error, this.socket)
     this.#owner.died(this, this.#found('node', errno, error))
   }
 
@@ -189,7 +196,7 @@ export class Watched {
   #found(detectedBy: Found['detectedBy'], errno?: string, cause?: Error): Found {
     const { reason, evidence } = causeOf(this.#final, errno)
     const error = new DeadPeerError(reason, evidence, this.#final?.info, cause && { cause })
-    return { detectedBy, evidence, error }
+    return { detectedBy, error }
   }
 }
 

@@ -2,7 +2,6 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { timed } from '../tolerance.js'
 import { hasNetAdmin } from './need-net-admin.js'
 
 // None lost and none twice: connections that other processes open and end at random, each with what was said of it.
@@ -31,7 +30,7 @@ describe.runIf(hasNetAdmin)('every connection that was watched is accounted for 
     expect(stats).toMatchObject(told)
     expect(stats.dead + stats.closed + stats.removed).toBe(stats.added)
     // That there was something to account for.
-    expect(most).toBeGreaterThan(300)
+    expect(most).toBeGreaterThan(250)
     for (const fate of ['reset', 'silent', 'fin', 'ours', 'removed']) expect(fates[fate]).toBeGreaterThan(10)
     expect(threads).toEqual([1, 0])
     expect(open[1]).toBeLessThanOrEqual(open[0])
@@ -42,9 +41,9 @@ it('memory stays where it is, however many come and go', { timeout: 100_000 }, a
   const memory = fileURLToPath(new URL('fixtures/watching-for-long.mjs', import.meta.url))
   const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', memory])
   const [before, after] = JSON.parse(stdout)
-  // 200,000 more were added and deleted meanwhile, and 3,000 more have died: three bytes of each would show in the heap, and what the native
-  // core holds of each, some sixty bytes, in the whole. That includes pages that nobody has given back.
+  // 200,000 more were added and deleted meanwhile, and 3,000 more have died: three bytes of each would show. What the
+  // native core allocates the leak check of the native tests sees; the resident set says less, for Node keeps pages (24 most of all).
   expect(after.heapUsed - before.heapUsed).toBeLessThan(600_000)
-  if (timed) expect(after.rss - before.rss).toBeLessThan(6_000_000)
+  expect(after.external - before.external).toBeLessThan(600_000)
   expect(after.open).toBe(before.open)
 })

@@ -286,6 +286,8 @@ describe.concurrent('a watched connection', () => {
         sockets.push(socket)
         descriptors.set(socket, descriptorOf(socket))
         watcher.add(socket)
+        // So that they die one after the other: it is not how long the handling of twenty takes that is asked for.
+        await delay(30)
       }
       const witness = new Worker(new URL('fixtures/witness.mjs', import.meta.url), {
         workerData: sockets.map(descriptorOf),

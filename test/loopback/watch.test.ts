@@ -12,7 +12,7 @@ import { type Closing, DeadPeerError, type Death, inspect, type Watcher, watch }
 import { descriptorOf } from '../../src/socket/target.js'
 import { certificate } from './certificate.js'
 import { connectPair, listen } from './connections.js'
-import { backUp, pairIn } from './situations.js'
+import { backUp, pairIn, type Situation } from './situations.js'
 import { until } from './until.js'
 
 const closing: (() => void)[] = []
@@ -85,6 +85,9 @@ describe.concurrent('watch', () => {
       pairs[1]!.socket.resume().end()
       pairs[1]!.peer.resume().end()
       // Of the same name as the kernel's, and not the kernel's.
+      for (const odd of [null, undefined, 'ETIMEDOUT', { code: 'ETIMEDOUT', syscall: 'read', errno: -110 }]) {
+        pairs[2]!.socket.emit('error', odd as unknown as Error)
+      }
       pairs[2]!.socket.destroy(Object.assign(new Error('the pool gave it up'), { code: 'ETIMEDOUT' }))
       await until(() => watcher.size === 0)
       expect(deaths).toEqual([])
@@ -132,6 +135,28 @@ describe.concurrent('watch', () => {
       const [death] = await once(watcher, 'dead')
       expect(death.socket).toBe(socket)
     })
+
+    it.each<Situation>(['reading', 'paused'])(
+      'does not take a socket for dead that is destroyed with the error of another: %s',
+      async (situation) => {
+        const { watcher, deaths } = watching()
+        const [dying, piped] = [await pairIn(situation), await connectPair()]
+        watcher.add([dying.socket, piped.socket])
+        // As stream.pipeline does.
+        dying.socket.on('error', (error) => piped.socket.destroy(error))
+        dying.peer.resetAndDestroy()
+        await until(() => watcher.size === 0)
+        expect(deaths).toMatchObject([{ socket: dying.socket, reason: 'reset' }])
+        expect(watcher.stats()).toMatchObject({ dead: 1, closed: 1 })
+        // Nor where only that one is watched.
+        const [unwatched, other] = [await pairIn('reading'), await connectPair()]
+        watcher.add(other.socket)
+        unwatched.socket.on('error', (error) => other.socket.destroy(error))
+        unwatched.peer.resetAndDestroy()
+        await until(() => watcher.size === 0)
+        expect(watcher.stats()).toMatchObject({ dead: 1, closed: 2 })
+      },
+    )
 
     it('may share a socket with another: each is told once, and it is published once', async () => {
       const published: unknown[] = []

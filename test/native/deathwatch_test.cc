@@ -186,7 +186,7 @@ TEST(deathwatch_is_not_misled_by_a_descriptor_used_again) {
   CHECK_EQ(sightings[0].id, second_id);
 }
 
-TEST(deathwatch_keeps_one_sighting_of_each_the_last) {
+TEST(deathwatch_keeps_the_close_of_each_and_the_last) {
   Watch watch;
   Peers peers;
   must_add(watch, peers.near);
@@ -198,9 +198,26 @@ TEST(deathwatch_keeps_one_sighting_of_each_the_last) {
   // One call for as long as nobody has taken.
   CHECK_EQ(watch.calls, 1);
   const auto sightings = watch.deathwatch.take();
-  CHECK_EQ(sightings.size(), 1);
-  CHECK_EQ(state_of(sightings[0]), kClose);
+  CHECK_EQ(sightings.size(), 2);
+  CHECK_EQ(state_of(sightings[0]), kCloseWait);
+  CHECK_EQ(state_of(sightings[1]), kClose);
   CHECK_EQ(watch.deathwatch.take().size(), 0);
+}
+
+TEST(deathwatch_keeps_no_more_than_two_sightings_of_each) {
+  Watch watch;
+  Peers peers;
+  uint64_t id = must_add(watch, peers.near);
+  CHECK_EQ(shutdown(peers.far.get(), SHUT_WR), 0);
+  CHECK(eventually([&] { return watch.calls > 0; }));
+  reset(peers.far);
+  CHECK(eventually([&] { return info_of(peers.near).tcpi_state == kClose; }));
+  // Each asks epoll again.
+  for (int i = 0; i < 10; i++) {
+    CHECK_EQ(must_add(watch, peers.near), id);
+    let_ticks_pass();
+  }
+  CHECK_EQ(watch.deathwatch.take().size(), 2);
 }
 
 TEST(deathwatch_drops_what_it_saw_of_what_is_removed) {
@@ -228,6 +245,19 @@ TEST(deathwatch_of_the_same_connection_twice_is_removed_twice) {
   CHECK_EQ(await_sightings(watch)[0].id, id);
   watch.deathwatch.remove(id);
   CHECK_EQ(threads(), 0);
+}
+
+TEST(deathwatch_of_the_same_connection_again_sights_again_what_has_happened) {
+  Watch watch;
+  Peers peers;
+  const uint64_t id = must_add(watch, peers.near);
+  CHECK_EQ(shutdown(peers.far.get(), SHUT_WR), 0);
+  CHECK_EQ(await_sightings(watch).size(), 1);
+  CHECK_EQ(must_add(watch, peers.near), id);
+  const auto sightings = await_sightings(watch);
+  CHECK_EQ(sightings.size(), 1);
+  CHECK_EQ(sightings[0].id, id);
+  CHECK_EQ(state_of(sightings[0]), kCloseWait);
 }
 
 TEST(deathwatch_has_a_thread_and_descriptors_while_it_watches) {

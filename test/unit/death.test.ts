@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { causeOf, isDeadly, judgeSighting } from '../../src/detect/death.js'
+import { causeOf, isDeadly, isOver, judgeSighting } from '../../src/detect/death.js'
 import { DeadPeerError, type DeathReason } from '../../src/errors.js'
 import { decodeTcpInfo, type TcpInfo, TcpState } from '../../src/kernel/tcp-info.js'
 import type { Profile } from '../../src/socket/profile.js'
@@ -71,12 +71,25 @@ describe('the cause of a death, by what the kernel left behind', () => {
   )
 })
 
+describe('an error of a connection that stands', () => {
+  it.each<[boolean, Partial<TcpInfo>, Profile, string]>([
+    [true, {}, {}, 'ECONNRESET'],
+    [false, { state: TcpState.ESTABLISHED }, {}, 'ECONNRESET'],
+    [false, { state: TcpState.CLOSE_WAIT }, { failOnIcmp: true }, 'EPIPE'],
+    [true, { state: TcpState.ESTABLISHED }, { failOnIcmp: true }, 'EHOSTUNREACH'],
+    [false, { state: TcpState.ESTABLISHED }, { failOnIcmp: false }, 'EHOSTUNREACH'],
+  ])('is its own: %s, %o, %o, %s', (own, counters, profile, errno) =>
+    expect(isOver({ info: info(counters), profile }, errno)).toBe(own),
+  )
+})
+
 describe('what the deathwatch saw', () => {
   const fin = { state: TcpState.CLOSE_WAIT }
-  it.each<[string | undefined, Partial<TcpInfo>, boolean, boolean, Profile]>([
+  it.each<[string | undefined, Partial<TcpInfo>, boolean, boolean, Profile, boolean?]>([
     ['closing', fin, true, false, {}],
     ['closing', { ...fin, probes: 3 }, true, false, {}],
-    ['closing', {}, true, false, {}],
+    ['closing', {}, true, false, {}, true],
+    [undefined, {}, true, false, {}, false],
     ['dead', {}, true, true, {}],
     // Node has taken the error meanwhile.
     ['dead', { probes: 2 }, true, false, {}],
@@ -85,10 +98,13 @@ describe('what the deathwatch saw', () => {
     [undefined, { state: TcpState.ESTABLISHED }, false, true, {}],
     [undefined, { state: TcpState.ESTABLISHED, probes: 2 }, false, false, {}],
     ['closing', fin, true, true, {}],
-  ])('%s: %o, peerClosed %s, failed %s, %o', (judgement, counters, peerClosed, failed, profile) => {
-    const sighting = { peerClosed, failed, unread: 0, info: info(counters) }
-    expect(judgeSighting(sighting, profile)).toBe(judgement)
-  })
+  ])(
+    '%s: %o, peerClosed %s, failed %s, %o',
+    (judgement, counters, peerClosed, failed, profile, weClosed = false) => {
+      const sighting = { peerClosed, failed, unread: 0, info: info(counters) }
+      expect(judgeSighting(sighting, profile, weClosed)).toBe(judgement)
+    },
+  )
 
   it('a connection that still stands is never dead without an error', () => {
     const states = Object.values(TcpState).filter((state) => state !== TcpState.CLOSE)
@@ -106,7 +122,7 @@ describe('what the deathwatch saw', () => {
             unread: 0,
             info: info({ state, probes, retransmits }),
           }
-          return judgeSighting(sighting, { failOnIcmp }) !== 'dead'
+          return judgeSighting(sighting, { failOnIcmp }, false) !== 'dead'
         },
       ),
     )
@@ -123,7 +139,13 @@ describe('DeadPeerError', () => {
     ['unreachable', 'EHOSTUNREACH', -113],
   ])('%s: %s', (reason, code, errno) => {
     const error = new DeadPeerError(reason, '2 probes unanswered')
-    expect(error).toMatchObject({ name: 'DeadPeerError', code, errno, reason })
+    expect(error).toMatchObject({
+      name: 'DeadPeerError',
+      code,
+      errno,
+      reason,
+      evidence: '2 probes unanswered',
+    })
     expect(error.message).toBe(`The peer is gone (${reason}): 2 probes unanswered.`)
     expect(error).not.toHaveProperty('info')
     expect(error).not.toHaveProperty('cause')
