@@ -6,6 +6,7 @@
         ["OS=='linux'", {
           "sources": [
             "native/core/borrow.cc",
+            "native/core/deathwatch.cc",
             "native/core/filter.cc",
             "native/core/keepalive_timer.cc",
             "native/core/liveness.cc",
@@ -20,6 +21,7 @@
             "native/core/tune.cc",
             "native/binding/addon.cc",
             "native/binding/borrow_binding.cc",
+            "native/binding/deathwatch_binding.cc",
             "native/binding/filter_binding.cc",
             "native/binding/liveness_binding.cc",
             "native/binding/options_binding.cc",

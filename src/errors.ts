@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import { getSystemErrorMap } from 'node:util'
 
 /** What every error of this package carries beside its message. Match `code`: it is stable. */
@@ -47,6 +48,7 @@ export class OutOfRangeError extends RangeError {
  * - `ERR_SOCKET_CLOSED`: the socket has no descriptor any more.
  * - `ERR_UNSUPPORTED_OPTION`: this kernel, this kind of socket or this platform does not have the option.
  * - `ERR_UNSUPPORTED_PLATFORM`: needs the native core, or Linux, and there is none here; or a part of the kernel that is not there.
+ * - `ERR_WATCHER_CLOSED`: the watcher was closed, and watches nothing any more.
  */
 export type DeadpeerErrorCode =
   | 'ERR_AMBIGUOUS_ADDRESS'
@@ -55,6 +57,7 @@ export type DeadpeerErrorCode =
   | 'ERR_SOCKET_CLOSED'
   | 'ERR_UNSUPPORTED_OPTION'
   | 'ERR_UNSUPPORTED_PLATFORM'
+  | 'ERR_WATCHER_CLOSED'
   | (string & {})
 
 /** The kernel or the platform would not. Nothing was changed. */
@@ -74,6 +77,59 @@ export class DeadpeerError extends Error {
 
   static {
     DeadpeerError.prototype.name = 'DeadpeerError'
+  }
+}
+
+/**
+ * Why a connection is dead.
+ *
+ * - `keepalive`: the peer has answered none of as many probes as `count` allows.
+ * - `user-timeout`: the peer has acknowledged nothing for `userTimeout`, with data in flight or behind a closed window, or it
+ *   ended keepalive before `count` was reached.
+ * - `retransmission`: the same without a `userTimeout`: data was sent again as often as the system allows (`tcp_retries2`).
+ * - `reset`: the connection is unknown to the peer, which was restarted, or it was broken off, by either side.
+ * - `unreachable`: a router, or this host, said that there is no way to the peer.
+ * - `heartbeat`: a question of ours went unanswered while the kernel had not asked yet.
+ */
+export type DeathReason =
+  | 'keepalive'
+  | 'user-timeout'
+  | 'retransmission'
+  | 'reset'
+  | 'unreachable'
+  | 'heartbeat'
+
+const codes = {
+  keepalive: 'ETIMEDOUT',
+  'user-timeout': 'ETIMEDOUT',
+  retransmission: 'ETIMEDOUT',
+  heartbeat: 'ETIMEDOUT',
+  reset: 'ECONNRESET',
+  unreachable: 'EHOSTUNREACH',
+} as const satisfies Record<DeathReason, string>
+
+/**
+ * What a socket is destroyed with when its peer is dead. Its `code` is what programs handle already: `ETIMEDOUT`,
+ * `ECONNRESET` for a `reset`, `EHOSTUNREACH` for `unreachable`. Where Node saw the death first, `cause` is Node's own error.
+ */
+export class DeadPeerError<Info extends object = object> extends Error {
+  readonly code: (typeof codes)[DeathReason]
+  /** As Node counts it: negative. */
+  readonly errno: number
+  readonly reason: DeathReason
+  /** The kernel's counters at the end: a {@link TcpInfo}. Absent where they could not be read. */
+  declare readonly info?: Info
+
+  constructor(reason: DeathReason, evidence: string, info?: Info, options?: ErrorOptions) {
+    super(`The peer is gone (${reason}): ${evidence}.`, options)
+    this.code = codes[reason]
+    this.errno = -constants.errno[this.code]
+    this.reason = reason
+    if (info !== undefined) this.info = info
+  }
+
+  static {
+    DeadPeerError.prototype.name = 'DeadPeerError'
   }
 }
 

@@ -1,8 +1,10 @@
 export { type Capabilities, capabilities } from './capabilities.js'
 export type { Verdict } from './detect/verdict.js'
 export {
+  DeadPeerError,
   DeadpeerError,
   type DeadpeerErrorCode,
+  type DeathReason,
   type ErrorDetails,
   InvalidTypeError,
   OutOfRangeError,
@@ -20,3 +22,18 @@ export { defineProfile, type PresetName, profiles } from './socket/presets.js'
 export type { Profile } from './socket/profile.js'
 export type { Target } from './socket/target.js'
 export { type TuneOptions, type TuneResult, tune, tuneAll } from './tune.js'
+export type { HeartbeatOptions } from './watch/heartbeat.js'
+export {
+  type AddOptions,
+  type Closing,
+  type Death,
+  type OnDead,
+  type Recovery,
+  type Suspicion,
+  type Watcher,
+  type WatcherEvents,
+  type WatchOptions,
+  type WatchStats,
+  type WatchTarget,
+  watch,
+} from './watch.js'

@@ -5,8 +5,19 @@ import { encodePlace, ownLayout, type TcpInfoField } from './kernel/tcp-info.js'
 import { BorrowedSocket } from './socket/borrowed.js'
 import { checkDescriptor, descriptorOf, socketOf, type Target } from './socket/target.js'
 
-/** Descriptors of the last call, kept so that sampling allocates nothing a socket. */
-let descriptors = new Int32Array(64)
+const none = new Int32Array(0)
+
+/**
+ * Room for descriptors, kept from one call to the next so that sampling allocates nothing a socket. A call has it to itself: it may
+ * run code of others, a `socket` getter, which samples as well.
+ */
+let spare: Int32Array = none
+
+function takeRoom(count: number): Int32Array {
+  const room = spare.length >= count ? spare : new Int32Array(Math.max(64, count * 2))
+  spare = none
+  return room
+}
 
 /**
  * Reads chosen counters of many connections in one native call. Row-major: `out[i * fields.length + j]` is field
@@ -37,7 +48,9 @@ export function sampleTcpInfo(
     throw new InvalidTypeError('targets must be an array of connections.', { field: 'targets' })
   }
   const places = placesOf(fields)
-  const values = targets.length * fields.length
+  const count = targets.length
+  const width = fields.length
+  const values = count * width
   const rows = out ?? new Float64Array(values)
   if (!(rows instanceof Float64Array)) {
     throw new InvalidTypeError('out must be a Float64Array.', { field: 'out' })
@@ -46,16 +59,17 @@ export function sampleTcpInfo(
     const message = `out has room for ${rows.length} values; ${values} are needed.`
     throw new OutOfRangeError(message, { field: 'out' })
   }
-  if (descriptors.length < targets.length) descriptors = new Int32Array(targets.length * 2)
+  const descriptors = takeRoom(count)
   const borrowed: number[] = []
-  for (let i = 0; i < targets.length; i++) {
+  for (let i = 0; i < count; i++) {
     const target = targets[i]!
     descriptors[i] = descriptorNow(target)
     if (descriptors[i] === -1 && target instanceof BorrowedSocket) borrowed.push(i)
   }
-  core.sampleTcpInfo(descriptors, targets.length, places, rows)
+  core.sampleTcpInfo(descriptors, count, places, rows)
+  spare = descriptors
   for (const i of borrowed) {
-    const row = rows.subarray(i * fields.length, (i + 1) * fields.length)
+    const row = rows.subarray(i * width, (i + 1) * width)
     sampleBorrowed(core, targets[i] as BorrowedSocket, places, row)
   }
   return rows

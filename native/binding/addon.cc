@@ -14,7 +14,15 @@ bool read_descriptor(const Napi::CallbackInfo& info, size_t index, int* fd) {
 
 namespace {
 
+// Of the sources that a shipped binary was made from; npm run verify:prebuilds looks for it.
+#ifdef DEADPEER_SOURCES
+constexpr char kSources[] = "deadpeer sources " DEADPEER_SOURCES;
+#else
+constexpr char kSources[] = "deadpeer sources, built here";
+#endif
+
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  exports.Set("sources", kSources);
   bind_options(env, exports);
   bind_tcp_info(env, exports);
   bind_filter(env, exports);
@@ -22,6 +30,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   bind_borrow(env, exports);
   bind_liveness(env, exports);
   bind_sock_destroy(env, exports);
+  bind_deathwatch(env, exports);
   return exports;
 }
 

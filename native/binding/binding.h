@@ -15,6 +15,7 @@ void bind_sock_diag(Napi::Env env, Napi::Object exports);
 void bind_borrow(Napi::Env env, Napi::Object exports);
 void bind_liveness(Napi::Env env, Napi::Object exports);
 void bind_sock_destroy(Napi::Env env, Napi::Object exports);
+void bind_deathwatch(Napi::Env env, Napi::Object exports);
 
 template <Napi::Value (*function)(const Napi::CallbackInfo&)>
 void bind(Napi::Env env, Napi::Object exports, const char* name) {

@@ -53,19 +53,24 @@ bool read_count(const Napi::CallbackInfo& info, size_t index, size_t room, size_
   return true;
 }
 
-// readCookies(count, fds: Int32Array, cookies: BigUint64Array, errors: Float64Array)
-Napi::Value read_cookies(const Napi::CallbackInfo& info) {
+// identify(count, fds: Int32Array, cookies: BigUint64Array, states: Float64Array), -errno for a
+// state where there is none
+Napi::Value identify_all(const Napi::CallbackInfo& info) {
   int* fds;
   uint64_t* cookies;
-  double* errors;
-  size_t fd_room, cookie_room, error_room, count;
+  double* states;
+  size_t fd_room, cookie_room, state_room, count;
   if (!read_array(info, 1, napi_int32_array, &fds, &fd_room) ||
       !read_array(info, 2, napi_biguint64_array, &cookies, &cookie_room) ||
-      !read_array(info, 3, napi_float64_array, &errors, &error_room) ||
-      !read_count(info, 0, std::min({fd_room, cookie_room, error_room}), &count)) {
+      !read_array(info, 3, napi_float64_array, &states, &state_room) ||
+      !read_count(info, 0, std::min({fd_room, cookie_room, state_room}), &count)) {
     return bad_call(info.Env());
   }
-  for (size_t i = 0; i < count; i++) errors[i] = read_cookie(fds[i], &cookies[i]);
+  for (size_t i = 0; i < count; i++) {
+    uint8_t state = 0;
+    const int error = identify(fds[i], &cookies[i], &state);
+    states[i] = error < 0 ? error : state;
+  }
   return info.Env().Undefined();
 }
 
@@ -126,25 +131,33 @@ Napi::Value write_keepalive_of(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// readKeepaliveTimer(fd, cookie): in how many ms it is due, or -errno
-Napi::Value read_keepalive_timer_of(const Napi::CallbackInfo& info) {
-  int fd;
-  uint64_t cookie;
-  bool lossless;
-  if (!read_descriptor(info, 0, &fd) ||
-      napi_get_value_bigint_uint64(info.Env(), info[1], &cookie, &lossless) != napi_ok) {
+// readKeepaliveTimers(count, fds: Int32Array, cookies: BigUint64Array, results: Float64Array): in
+// how many ms they are due, or -errno
+Napi::Value read_keepalive_timers(const Napi::CallbackInfo& info) {
+  int* fds;
+  uint64_t* cookies;
+  double* results;
+  size_t fd_room, cookie_room, result_room, count;
+  if (!read_array(info, 1, napi_int32_array, &fds, &fd_room) ||
+      !read_array(info, 2, napi_biguint64_array, &cookies, &cookie_room) ||
+      !read_array(info, 3, napi_float64_array, &results, &result_room) ||
+      !read_count(info, 0, std::min({fd_room, cookie_room, result_room}), &count)) {
     return bad_call(info.Env());
   }
-  return Napi::Number::New(info.Env(), static_cast<double>(read_keepalive_timer(fd, cookie)));
+  KeepaliveTimers timers;
+  for (size_t i = 0; i < count; i++) {
+    results[i] = static_cast<double>(timers.read(fds[i], cookies[i]));
+  }
+  return info.Env().Undefined();
 }
 
 }  // namespace
 
 void bind_liveness(Napi::Env env, Napi::Object exports) {
-  bind<read_cookies>(env, exports, "readCookies");
+  bind<identify_all>(env, exports, "identify");
   bind<look_at>(env, exports, "look");
   bind<write_keepalive_of>(env, exports, "writeKeepalive");
-  bind<read_keepalive_timer_of>(env, exports, "readKeepaliveTimer");
+  bind<read_keepalive_timers>(env, exports, "readKeepaliveTimers");
 }
 
 }  // namespace deadpeer

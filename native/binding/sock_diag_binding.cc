@@ -15,24 +15,28 @@ using Cancelled = std::shared_ptr<std::atomic<bool>>;
 // for which the event loop is not to wait either.
 class Handover : public Napi::AsyncWorker {
  public:
-  Handover(const Napi::Function& callback, Napi::ArrayBuffer target, ByteBuffer records,
+  Handover(const Napi::Function& callback, Napi::Buffer<uint8_t> target, ByteBuffer records,
            const DumpOutcome& outcome)
       : AsyncWorker(callback, "deadpeer.listSockets"),
         target_(Napi::Persistent(target)),
-        bytes_(static_cast<uint8_t*>(target.Data())),
+        bytes_(target.Data()),
         records_(std::move(records)),
         outcome_(outcome) {}
 
  private:
-  void Execute() override { std::copy_n(records_.data(), records_.size(), bytes_); }
+  void Execute() override {
+    // Freed here as well.
+    const ByteBuffer records = std::move(records_);
+    std::copy_n(records.data(), records.size(), bytes_);
+  }
 
   void OnOK() override {
-    Callback().Call({target_.Value(),
+    Callback().Call({target_.Value().ArrayBuffer(),
                      Napi::Number::New(Env(), static_cast<double>(outcome_.records)),
                      Napi::Boolean::New(Env(), outcome_.interrupted)});
   }
 
-  Napi::Reference<Napi::ArrayBuffer> target_;
+  Napi::Reference<Napi::Buffer<uint8_t>> target_;
   uint8_t* bytes_;
   ByteBuffer records_;
   const DumpOutcome outcome_;
@@ -54,7 +58,8 @@ class Dump : public Napi::AsyncWorker {
       Callback().Call({Napi::Number::New(Env(), -(-outcome_.error + 4096 * step))});
       return;
     }
-    const auto target = Napi::ArrayBuffer::New(Env(), records_.size());
+    // A Buffer is not filled with zeros first, as an ArrayBuffer would be.
+    const auto target = Napi::Buffer<uint8_t>::New(Env(), records_.size());
     // Not made where the environment is being torn down (worker.terminate()).
     if (target.IsEmpty()) return;
     auto* handover = new Handover(Callback().Value(), target, std::move(records_), outcome_);

@@ -21,8 +21,6 @@ namespace deadpeer {
 
 namespace {
 
-constexpr uint32_t kSequence = 1;
-
 // idiag_timer, which linux/inet_diag.h has no names for.
 constexpr uint8_t kKeepaliveTimer = 2;
 
@@ -61,19 +59,21 @@ int identify(int fd, uint64_t cookie, inet_diag_msg* socket) {
 
 }  // namespace
 
-int64_t read_keepalive_timer(int fd, uint64_t cookie) {
-  inet_diag_msg socket_wanted;
-  if (int error = identify(fd, cookie, &socket_wanted)) return error;
-  const Descriptor netlink(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
-  if (netlink.get() < 0) return -errno;
-  const DiagRequest request = build_lookup_request(&socket_wanted, 1, kSequence);
-  if (send(netlink.get(), request.bytes.data(), request.length, 0) < 0) return -errno;
+int64_t KeepaliveTimers::read(int fd, uint64_t cookie) {
+  inet_diag_msg wanted;
+  if (int error = identify(fd, cookie, &wanted)) return error;
+  if (netlink_.get() < 0) {
+    netlink_.reset(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+    if (netlink_.get() < 0) return -errno;
+  }
+  const DiagRequest request = build_lookup_request(&wanted, 1, ++sequence_);
+  if (send(netlink_.get(), request.bytes.data(), request.length, 0) < 0) return -errno;
 
   // The kernel answers before send() returns.
   alignas(nlmsghdr) uint8_t bytes[4096];
   sockaddr_nl sender = {};
   socklen_t sender_length = sizeof(sender);
-  const ssize_t length = recvfrom(netlink.get(), bytes, sizeof(bytes), MSG_DONTWAIT,
+  const ssize_t length = recvfrom(netlink_.get(), bytes, sizeof(bytes), MSG_DONTWAIT,
                                   reinterpret_cast<sockaddr*>(&sender), &sender_length);
   if (length < 0) return -errno;
   nlmsghdr header;
@@ -82,7 +82,7 @@ int64_t read_keepalive_timer(int fd, uint64_t cookie) {
     return -ENOENT;
   memcpy(&header, bytes, sizeof(header));
   memcpy(&found, bytes + NLMSG_HDRLEN, sizeof(found));
-  if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY || header.nlmsg_seq != kSequence) return -ENOENT;
+  if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY || header.nlmsg_seq != sequence_) return -ENOENT;
   return found.idiag_timer == kKeepaliveTimer ? int64_t{found.idiag_expires} : -ENOENT;
 }
 

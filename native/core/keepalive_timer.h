@@ -2,11 +2,21 @@
 
 #include <cstdint>
 
+#include "core/descriptor.h"
+
 namespace deadpeer {
 
-// In how many ms a connection's keepalive timer is due. Neither an option nor a field of tcp_info
-// tells; sock_diag(7) does. Returns that, or -errno: -ENOENT where no such timer is set,
-// or a socket of another network namespace.
-int64_t read_keepalive_timer(int fd, uint64_t cookie);
+// Reads in how many ms keepalive timers are due. Neither an option nor a field of tcp_info tells;
+// sock_diag(7) does. One netlink socket serves for as many connections as are asked about.
+class KeepaliveTimers {
+ public:
+  // That, or -errno: -ENOENT where no such timer is set, or for a socket of another network
+  // namespace.
+  int64_t read(int fd, uint64_t cookie);
+
+ private:
+  Descriptor netlink_{-1};
+  uint32_t sequence_ = 0;
+};
 
 }  // namespace deadpeer

@@ -30,6 +30,13 @@ int set_option(int fd, Option option, int64_t value) {
 
 }  // namespace
 
+int identify(int fd, uint64_t* cookie, uint8_t* state) {
+  static_assert(offsetof(tcp_info, tcpi_state) == 0 && sizeof(tcp_info::tcpi_state) == 1);
+  if (int error = read_cookie(fd, cookie)) return error;
+  const int length = read_tcp_info(fd, state, sizeof(*state));
+  return length < 0 ? length : 0;
+}
+
 int look(int fd, uint64_t cookie, Look* out) {
   if (int error = check_cookie(fd, cookie)) return error;
   tcp_info info = {};

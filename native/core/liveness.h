@@ -7,6 +7,9 @@
 
 namespace deadpeer {
 
+// Which socket a descriptor is, by its cookie, and its TCP state. -errno for what is no TCP socket.
+int identify(int fd, uint64_t* cookie, uint8_t* state);
+
 // What shows whether a peer answers. Times in ms, on coarse_clock().
 struct Look {
   uint8_t state;

@@ -67,6 +67,14 @@ void pick_fields(const unsigned char* bytes, int length, const Field* fields, si
   }
 }
 
+int read_ended(int fd, bool* ended) {
+  uint8_t state = 0;
+  const int length = read_tcp_info(fd, &state, sizeof(state));
+  if (length < 0) return length;
+  *ended = state == kClose;
+  return 0;
+}
+
 int read_quiet(int fd, Quiet* quiet) {
   tcp_info info = {};
   // Up to total_retrans, which every kernel has: asking for less costs less.

@@ -26,6 +26,10 @@ bool is_sound(const Field& field);
 void pick_fields(const unsigned char* bytes, int length, const Field* fields, size_t count,
                  double* out);
 
+// Whether the kernel has given the connection up, or both sides have closed it: state CLOSE, in
+// which it stays. Returns 0 or -errno.
+int read_ended(int fd, bool* ended);
+
 // The few fields that decide whether writing options to a connection could end it.
 struct Quiet {
   bool connecting;      // a handshake is under way

@@ -21,13 +21,13 @@ const program = new Command('deadpeer')
 
 program
   .command('demo')
-  .description('show what happens to four connections when their peers vanish; takes about 14 s')
+  .description('show what happens to five connections when their peers vanish; takes about 14 s')
   .option('--json', 'one JSON object a line')
   .addHelpText(
     'after',
     `
 With --json each line has t (ms since the peers went silent), event, and for most a connection: untouched,
-setKeepAlive, backpressured or lan. Times are in ms; a predicted time of null is never. The events:
+setKeepAlive, backpressured, watched or lan. Times are in ms; a predicted time of null is never. The events:
   open      label, profile (read back from the kernel), predicted
   silence   every peer has gone silent
   probe     unanswered: keepalive probes that the kernel has had no answer to

@@ -20,13 +20,9 @@ export const LEAST_GAP = 510
 /** The kernel's own probe is let pass if it is due within this, in ms: it too would go unanswered. A busy socket's timer is 50 ms late. */
 const IMMINENT = LEAST_GAP + 90
 
-/** A connection past its handshake and neither closed nor closing, or before it. */
+/** A connection that is neither closed nor closing. */
 export function isOpen(state: number): boolean {
-  return state === TcpState.ESTABLISHED || isConnecting(state)
-}
-
-function isConnecting(state: number): boolean {
-  return state === TcpState.SYN_SENT || state === TcpState.SYN_RECV
+  return state === TcpState.ESTABLISHED
 }
 
 export function silenceOf(look: Look): number {
@@ -40,7 +36,7 @@ export function silenceOf(look: Look): number {
  */
 export function whoAsks(look: Look, own: Keepalive, unanswered: number): Asks {
   if (!isOpen(look.state)) return 'closed'
-  if (look.unacked > 0 || isConnecting(look.state)) return 'retransmission'
+  if (look.unacked > 0) return 'retransmission'
   if (look.notSent > 0) return 'window-probe'
   const isProbing = own.enable && look.probes > unanswered && silenceOf(look) >= own.initialDelay
   return isProbing ? 'keepalive' : 'us'

@@ -1,4 +1,5 @@
 import { silentFor, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
+import { seconds, times } from './words.js'
 
 /**
  * - `alive`: nothing speaks against it.
@@ -50,12 +51,4 @@ function judgeClosed({ probes, retransmits }: TcpInfo): Judgement {
     return { verdict: 'dead', evidence: `closed by the kernel after ${times(retransmits, 'retransmission')}` }
   }
   return { verdict: 'closing', evidence: 'closed by both sides, or reset' }
-}
-
-function times(n: number, what: string): string {
-  return `${n} ${what}${n === 1 ? '' : 's'}`
-}
-
-function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(1)} s`
 }

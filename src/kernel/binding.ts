@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 
@@ -9,6 +10,9 @@ export type NativeDescriptor = { readonly __native: unique symbol }
 
 /** A dump that the native core has under way, opaque here. */
 export type NativeDump = { readonly __native: unique symbol }
+
+/** The thread that watches for deaths, and its way here. */
+export type NativeDeathwatch = { readonly __native: unique symbol }
 
 export interface NativeOptionRow {
   name: string
@@ -31,7 +35,8 @@ export interface NativeCore {
   readTcpInfo(fd: number, bytes: Uint8Array): number
   sampleTcpInfo(fds: Int32Array, count: number, places: Uint32Array, out: Float64Array): void
   readCookie(fd: number): bigint | number
-  readCookies(count: number, fds: Int32Array, cookies: BigUint64Array, errors: Float64Array): void
+  /** A state each, or -errno. */
+  identify(count: number, fds: Int32Array, cookies: BigUint64Array, states: Float64Array): void
   /** A row a socket, as kernel/liveness.ts decodes them. */
   look(
     count: number,
@@ -48,7 +53,8 @@ export interface NativeCore {
     asks: boolean,
     results: Float64Array,
   ): void
-  readKeepaliveTimer(fd: number, cookie: bigint): number
+  /** In how many ms they are due, or -errno. */
+  readKeepaliveTimers(count: number, fds: Int32Array, cookies: BigUint64Array, results: Float64Array): void
   /** A port of -1 and an address of no bytes stand for any. The callback gets a refusal, or the records. */
   dumpSockets(
     ipv4: boolean,
@@ -64,11 +70,19 @@ export interface NativeCore {
     callback: (result: ArrayBuffer | number, length: number, interrupted: boolean) => void,
   ): NativeDump
   cancelDump(dump: NativeDump): void
-  deafen(fd: number): number
+  lose(fd: number, share: number): number
   undeafen(fd: number): number
+  readDrops(fd: number): number
   borrow(pid: number, fd: number): NativeDescriptor | number
   borrowedNumber(borrowed: NativeDescriptor): number
   giveBack(borrowed: NativeDescriptor): void
+  /** What the callback throws is lost: it must throw nothing. */
+  openDeathwatch(
+    callback: (id: number, peerClosed: boolean, failed: boolean, unread: number, info: Uint8Array) => void,
+  ): NativeDeathwatch | number
+  watchDescriptor(deathwatch: NativeDeathwatch, fd: number): number
+  unwatch(deathwatch: NativeDeathwatch, id: number): void
+  takeError(deathwatch: NativeDeathwatch, id: number): number
   destroySocket(
     localAddress: string,
     localPort: number,
@@ -81,6 +95,33 @@ export interface NativeCore {
 
 let loaded: { core: NativeCore } | { core: undefined; reason: string } | undefined
 
+/** node-gyp-build knows musl by a file of Alpine's, other systems that have it must say so. It reads LIBC when it is loaded. */
+function load(require: NodeJS.Require): NativeCore {
+  const isToBeTold = process.env.LIBC === undefined && isMusl()
+  if (isToBeTold) process.env.LIBC = 'musl'
+  try {
+    const find = require('node-gyp-build') as (root: string) => NativeCore
+    return find(dirname(require.resolve('deadpeer/package.json')))
+  } finally {
+    if (isToBeTold) delete process.env.LIBC
+  }
+}
+
+/** Whether this very Node runs on musl. Its report takes milliseconds, so it is asked only where there is a musl at all. */
+function isMusl(): boolean {
+  if (!filesIn('/lib').some((name) => name.startsWith('ld-musl-'))) return false
+  const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } }
+  return header.glibcVersionRuntime === undefined
+}
+
+function filesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
+
 function open(): NonNullable<typeof loaded> {
   if (process.env.DEADPEER_NATIVE === 'off') {
     return { core: undefined, reason: 'switched off by DEADPEER_NATIVE=off' }
@@ -89,9 +130,7 @@ function open(): NonNullable<typeof loaded> {
     return { core: undefined, reason: `there is no native core for ${process.platform} yet` }
   }
   try {
-    const require = createRequire(import.meta.url)
-    const load = require('node-gyp-build') as (root: string) => NativeCore
-    return { core: load(dirname(require.resolve('deadpeer/package.json'))) }
+    return { core: load(createRequire(import.meta.url)) }
   } catch (error) {
     return { core: undefined, reason: (error as Error).message }
   }

@@ -30,6 +30,12 @@ export interface Keepalive {
   readonly userTimeout: number | undefined
 }
 
+/** A look, and the options that the socket has. */
+export interface Seen {
+  readonly look: Look
+  readonly options: Keepalive
+}
+
 /** A socket by its number and its cookie: the number may be another socket's by now. */
 export interface SocketName {
   readonly fd: number
@@ -67,12 +73,18 @@ function makeRoom(count: number): void {
   wanted = new Float64Array(room * OPTION_COLUMNS)
 }
 
-/** Cookies of many sockets, or -errno. */
-export function readCookies(core: NativeCore, numbers: readonly number[]): (bigint | number)[] {
+export interface Identity {
+  readonly cookie: bigint
+  /** As {@link TcpState} names them. */
+  readonly state: number
+}
+
+/** Which sockets descriptors are; -errno for what is no TCP socket. */
+export function identify(core: NativeCore, numbers: readonly number[]): (Identity | number)[] {
   makeRoom(numbers.length)
   fds.set(numbers)
-  core.readCookies(numbers.length, fds, cookies, results)
-  return numbers.map((_, i) => (results[i] === 0 ? cookies[i]! : results[i]!))
+  core.identify(numbers.length, fds, cookies, results)
+  return numbers.map((_, i) => (results[i]! < 0 ? results[i]! : { cookie: cookies[i]!, state: results[i]! }))
 }
 
 /** Looks at many sockets, one result each: a look or -errno; ESTALE for a number that is another socket's by now. */
@@ -83,16 +95,23 @@ export function lookAt(core: NativeCore, sockets: readonly SocketName[]): (Look 
 }
 
 /** The same, with the options that the socket has. */
-export function examine(
-  core: NativeCore,
-  sockets: readonly SocketName[],
-): ({ look: Look; options: Keepalive } | number)[] {
+export function examine(core: NativeCore, sockets: readonly SocketName[]): (Seen | number)[] {
   name(sockets)
   core.look(sockets.length, fds, cookies, looks, options)
   return sockets.map((_, i) => {
     const look = decodeLook(looks, i)
     return typeof look === 'number' ? look : { look, options: decodeOptions(options, i) }
   })
+}
+
+/** In how many ms the keepalive timers of many sockets are due; `undefined` where that is not told. */
+export function readKeepaliveTimers(
+  core: NativeCore,
+  sockets: readonly SocketName[],
+): (number | undefined)[] {
+  name(sockets)
+  core.readKeepaliveTimers(sockets.length, fds, cookies, results)
+  return sockets.map((_, i) => (results[i]! < 0 ? undefined : results[i]!))
 }
 
 /**

@@ -1,5 +1,12 @@
 import type { NativeCore } from '../kernel/binding.js'
-import { examine, type KeepaliveWrite, lookAt, writeKeepalive } from '../kernel/liveness.js'
+import {
+  examine,
+  type KeepaliveWrite,
+  lookAt,
+  readKeepaliveTimers,
+  type Seen,
+  writeKeepalive,
+} from '../kernel/liveness.js'
 import { descriptorError, refusalError } from '../kernel/options.js'
 import type { ProbeResult } from '../probe.js'
 import type { BorrowedSocket } from '../socket/borrowed.js'
@@ -68,6 +75,12 @@ export function ask(core: NativeCore, targets: readonly Target[], wish: Wish): P
   return answers
 }
 
+/** Asks one peer, for somebody who wants to be called back. */
+export function askOne(core: NativeCore, subject: Subject, asker: Asker): void {
+  join(core, subject, asker)
+  wake(core)
+}
+
 function join(core: NativeCore, subject: Subject, asker: Asker): Question {
   let question = open.get(subject.cookie)
   if (!question) {
@@ -75,7 +88,7 @@ function join(core: NativeCore, subject: Subject, asker: Asker): Question {
     open.set(subject.cookie, question)
     queue.push(question)
     if (subject.borrowed) question.release = beforeExit(() => giveUp(core, question!))
-  } else if (question.phase === 'settling') queue.push(question)
+  }
   question.join(asker)
   return question
 }
@@ -217,6 +230,7 @@ interface Change extends KeepaliveWrite {
 
 function examineAll(core: NativeCore, questions: readonly Question[]): void {
   const seen = examine(core, questions)
+  readTimers(core, questions, seen)
   const now = performance.now()
   const asks: Change[] = []
   const stops: Change[] = []
@@ -229,7 +243,7 @@ function examineAll(core: NativeCore, questions: readonly Question[]): void {
     const { look, options } = found
     if (question.lifted) adopt(question.lifted, options)
     const isTurn = question.phase === 'waiting'
-    question.see(core, look, options, now)
+    question.see(look, options, now)
     if (!question.lifted) continue
     const wanted = liftedNow(question.lifted, look)
     const change = { socket: question, before: options, wanted }
@@ -239,6 +253,21 @@ function examineAll(core: NativeCore, questions: readonly Question[]): void {
   }
   write(core, asks, true)
   write(core, stops, false)
+}
+
+function readTimers(
+  core: NativeCore,
+  questions: readonly Question[],
+  seen: readonly (Seen | number)[],
+): void {
+  const needing = questions.filter((question, i) => {
+    const found = seen[i]!
+    return typeof found !== 'number' && question.needsTimer(found.look, found.options)
+  })
+  for (const question of questions) question.timer = undefined
+  if (needing.length === 0) return
+  const timers = readKeepaliveTimers(core, needing)
+  for (const [i, question] of needing.entries()) question.timer = timers[i]
 }
 
 function write(core: NativeCore, changes: readonly Change[], asks: boolean): void {

@@ -10,12 +10,10 @@ import {
   timesAsked,
   whoAsks,
 } from '../detect/answer.js'
-import { InvalidTypeError } from '../errors.js'
-import type { NativeCore } from '../kernel/binding.js'
 import type { Keepalive, Look, SocketName } from '../kernel/liveness.js'
 import { TcpState } from '../kernel/tcp-info.js'
 import type { ProbeResult } from '../probe.js'
-import type { OwnClock } from '../socket/guard.js'
+import { clockAfterStop, clockFrom, type OwnClock } from '../socket/guard.js'
 import { noteHeard } from '../socket/heard.js'
 import {
   forgetLifted,
@@ -26,7 +24,7 @@ import {
   liftedNow,
   sameKeepalive,
 } from '../socket/lifted.js'
-import { readOwnClock } from '../socket/own-clock.js'
+import { ownClock } from '../socket/own-clock.js'
 import { type Asker, Audience, durationFor, timeoutOf } from './audience.js'
 import type { Subject } from './subject.js'
 
@@ -58,6 +56,8 @@ export class Question implements SocketName {
   phase: Phase = 'waiting'
   /** The descriptor, for as long as a step takes. */
   fd = -1
+  /** In how many ms the kernel's keepalive timer is due, where that was read for this step, and told. */
+  timer: number | undefined
   /** When to look next, on performance.now(). */
   due = 0
   lifted: Lifted | undefined
@@ -72,6 +72,8 @@ export class Question implements SocketName {
   /** How often the kernel has asked, and when that was last more than before. */
   #count = 0
   #countedAt = 0
+  /** When the kernel's own probe, which is waited for, has left at the latest. */
+  #kernelAsksBy = Number.NEGATIVE_INFINITY
   /** On the kernel's clock. */
   #heardAt: number | undefined
   #askedAtTick = 0
@@ -94,10 +96,21 @@ export class Question implements SocketName {
   join(asker: Asker): void {
     this.#audience.join(asker)
     if (this.phase !== 'settling') return
-    this.phase = 'waiting'
+    // As after an attempt: the next has to be as far from the last of the question before.
+    this.phase = 'listening'
+    this.due = 0
+    this.#asks = 'us'
+    this.#count = 0
     this.#attempts = 0
     this.#notSent = 0
     this.#isEnding = false
+  }
+
+  /** Whether it takes the kernel's keepalive timer to understand a look. */
+  needsTimer(look: Look, { enable }: Keepalive): boolean {
+    if (!(this.lifted?.own.enable ?? enable) || !isOpen(look.state)) return false
+    // Before the question; and where the kernel has fired more than once for it, as this process was stopped.
+    return this.phase === 'waiting' ? !this.lifted?.clock : this.phase === 'asked' && look.probes > 1
   }
 
   /** When it may ask next: attempts have to be apart. */
@@ -113,32 +126,32 @@ export class Question implements SocketName {
     if (!isOpen(look.state) || this.#isHeard(look)) return 'examine'
     if (this.lifted && !sameKeepalive(this.lifted.written, liftedNow(this.lifted, look))) return 'examine'
     if (this.phase === 'listening' && isUnderWay(look)) this.#watch(whoAsks(look, NO_KEEPALIVE, 0), look, now)
+    this.#setDeadlines(look, now)
     if (this.phase === 'watching') this.#judgeWatched(look, now)
     else if (this.phase === 'listening') this.#judgeListening(look, now)
     if (this.#audience.asking.size === 0 && this.phase !== 'settling') this.#settle()
-    const nextAttempt = this.phase === 'listening' ? this.#nextAttempt() : Number.POSITIVE_INFINITY
+    const nextAttempt = this.phase === 'listening' ? this.#nextAttempt(look) : Number.POSITIVE_INFINITY
     if (now >= nextAttempt) {
       this.phase = 'waiting'
       return 'ask'
     }
-    this.#lookAgain(now, nextAttempt)
+    this.#lookAgain(look, now, nextAttempt)
     if (this.phase === 'settling' && !this.lifted && now >= this.mayAskAt) this.phase = 'over'
     return undefined
   }
 
   /** A look with the options; `options` are the connection's own. What has to be written then is `lifted`'s to say. */
-  see(core: NativeCore, look: Look, options: Keepalive, now: number): void {
-    if (look.state === TcpState.LISTEN) this.fail(listening(this.fd))
-    else if (!isOpen(look.state)) this.#tellAll(closed(this.#attempts, look))
+  see(look: Look, options: Keepalive, now: number): void {
+    if (!isOpen(look.state)) this.#end(closed(this.#attempts, look))
     else if (this.#isHeard(look)) this.#answered(look)
     else if (silenceOf(look) < RECENT) {
-      this.#tellAll({ alive: true, evidence: 'recent', attempts: 0, idleFor: silenceOf(look) })
+      this.#end({ alive: true, evidence: 'recent', attempts: 0, idleFor: silenceOf(look) })
     } else {
       this.#heardAt ??= look.heardAt
-      for (const asker of this.#audience.asking) asker.deadline ??= now + durationFor(asker, look)
-      if (this.phase === 'waiting') this.#decide(core, look, options, now)
+      this.#setDeadlines(look, now)
+      if (this.phase === 'waiting') this.#decide(look, options, now)
       else if (this.phase === 'asked') this.#hasItLeft(look, now)
-      this.#lookAgain(now)
+      this.#lookAgain(look, now)
     }
     if (isOpen(look.state)) noteHeard(this.subject.handle, look.heardAt)
   }
@@ -172,6 +185,8 @@ export class Question implements SocketName {
     if (!this.lifted) return
     this.lifted.written = options
     if (this.lifted.asking || !sameKeepalive(options, this.lifted.own)) return
+    // Its own may do while a probe is unanswered, and others that are written meanwhile not.
+    if (this.lifted.clock && this.lifted.unanswered > 0 && options.enable && !this.subject.borrowed) return
     this.#drop()
     this.#audience.release()
     if (this.#isEnding && !this.isAwaited) this.phase = 'over'
@@ -195,7 +210,7 @@ export class Question implements SocketName {
     this.#settle()
   }
 
-  #decide(core: NativeCore, look: Look, options: Keepalive, now: number): void {
+  #decide(look: Look, options: Keepalive, now: number): void {
     const own = this.lifted?.own ?? options
     // Unanswered before the connection's own clock was due: somebody else's question.
     const others = own.enable && silenceOf(look) < own.initialDelay ? look.probes : 0
@@ -204,7 +219,7 @@ export class Question implements SocketName {
     else if (asks !== 'us') this.#watch(asks, look, now)
     else if (now < this.mayAskAt) this.phase = 'listening'
     else {
-      const clock = this.lifted?.clock ?? readOwnClock(core, this, look, own)
+      const clock = this.lifted?.clock ?? ownClock(look, own, this.timer)
       if (isImminent(look, own, clock)) this.#awaitKernel(look, clock, now)
       else {
         this.lifted ??= {
@@ -215,6 +230,7 @@ export class Question implements SocketName {
           unanswered: others,
           asking: false,
         }
+        this.lifted.clock = clock
         this.#ask(this.lifted, look, now)
       }
     }
@@ -236,9 +252,15 @@ export class Question implements SocketName {
   #awaitKernel(look: Look, clock: OwnClock, now: number): void {
     this.#watch('keepalive', look, now)
     // As late as the kernel's timer may be.
-    const asked = now + (clock.due - silenceOf(look)) * 1.15 + 100
+    this.#kernelAsksBy = now + (clock.due - silenceOf(look)) * 1.15 + 100
+    for (const asker of this.#audience.asking) delete asker.deadline
+    this.#setDeadlines(look, now)
+  }
+
+  /** For those who have joined since the last look too. */
+  #setDeadlines(look: Look, now: number): void {
     for (const asker of this.#audience.asking) {
-      asker.deadline = Math.max(asker.deadline!, asked + timeoutOf(asker, look))
+      asker.deadline ??= Math.max(now + durationFor(asker, look), this.#kernelAsksBy + timeoutOf(asker, look))
     }
   }
 
@@ -248,6 +270,10 @@ export class Question implements SocketName {
     const hasLeft = look.probes > this.#probesBefore
     if (hasLeft) {
       lifted.asking = false
+      const times = look.probes - this.#probesBefore - 1
+      if (times > 0 && lifted.clock && lifted.own.enable) {
+        lifted.clock = this.#clockAfterStop(lifted, lifted.clock, times, look)
+      }
       this.phase = 'listening'
       if (this.#audience.asking.size === 0) this.#settle()
     } else if (isUnderWay(look) || now - this.#askedAt > MUST_HAVE_LEFT) {
@@ -293,17 +319,36 @@ export class Question implements SocketName {
   }
 
   #answered(look: Look): void {
+    // A probe of the kernel's own that is answered between two looks is not seen.
+    const byKernel = this.#asks === 'us' ? 0 : Math.max(1, this.#count)
     const result: ProbeResult = {
       alive: true,
       evidence: answerTo(this.#asks),
       // With more than one attempt it is not known which was answered.
       ...(this.#attempts === 1 &&
-        this.#asks === 'us' && { rtt: Math.max(0, look.heardAt - this.#askedAtTick) }),
-      attempts: Math.max(this.#attempts, this.#count),
+        this.#asks === 'us' && { rtt: Math.max(0, Math.round(look.heardAt - this.#askedAtTick)) }),
+      attempts: Math.max(this.#attempts, byKernel),
       idleFor: silenceOf(look),
     }
     this.#audience.recall()
+    if (this.lifted?.asking && this.lifted.own.enable && look.probes > 0) this.#startAnew(this.lifted, look)
+    else this.#release()
     this.#tellAll(result)
+  }
+
+  /** The timer has fired for the question, and so many times more while this process was stopped. */
+  #clockAfterStop(lifted: Lifted, clock: OwnClock, times: number, look: Look): OwnClock {
+    const { own, written } = lifted
+    return clockAfterStop(clock, own, written, times, silenceOf(look), this.timer)
+  }
+
+  /** While this process was stopped the peer was heard, then silent again; the first probe since was for the question. */
+  #startAnew(lifted: Lifted, look: Look): void {
+    this.#heardAt = look.heardAt
+    lifted.asking = false
+    lifted.unanswered = 1
+    const clock = clockFrom(lifted.own)
+    lifted.clock = look.probes > 1 ? this.#clockAfterStop(lifted, clock, look.probes - 1, look) : clock
   }
 
   #isHeard(look: Look): boolean {
@@ -316,10 +361,14 @@ export class Question implements SocketName {
     else this.#audience.tell(asker, result)
   }
 
+  #end(result: ProbeResult): void {
+    this.#release()
+    this.#tellAll(result)
+  }
+
   /** The last word: nothing is left to do but to put options back. */
   #tellAll(result: ProbeResult): void {
     for (const asker of this.#audience.asking) this.#tell(asker, result)
-    this.#release()
     this.#settle()
     this.#isEnding = true
     if (this.lifted) return
@@ -332,6 +381,7 @@ export class Question implements SocketName {
     if (!this.lifted) return
     this.lifted.asking = false
     this.lifted.unanswered = 0
+    this.lifted.clock = undefined
   }
 
   #drop(): void {
@@ -344,21 +394,21 @@ export class Question implements SocketName {
     this.#wait = FIRST_LOOK
   }
 
-  #nextAttempt(): number {
+  #nextAttempt(look: Look): number {
     let longest = LEAST_GAP
     let isWanted = false
     for (const asker of this.#audience.asking) {
       if (asker.attempts <= this.#attempts) continue
       isWanted = true
-      longest = Math.max(longest, asker.timeout)
+      longest = Math.max(longest, timeoutOf(asker, look))
     }
     return isWanted ? this.#askedAt + longest : Number.POSITIVE_INFINITY
   }
 
-  #lookAgain(now: number, nextAttempt = Number.POSITIVE_INFINITY): void {
+  #lookAgain(look: Look, now: number, nextAttempt = Number.POSITIVE_INFINITY): void {
     let due = Math.min(now + this.#wait, nextAttempt)
     for (const asker of this.#audience.asking) {
-      const over = this.#askedAt + asker.timeout
+      const over = this.#askedAt + timeoutOf(asker, look)
       if (over > now) due = Math.min(due, over)
     }
     this.due = due
@@ -383,17 +433,12 @@ const NO_KEEPALIVE: Keepalive = {
 }
 
 function closed(attempts: number, look?: Look): ProbeResult {
+  // Where only one side has closed, the peer may be there.
+  const isHalf = look && look.state !== TcpState.CLOSE
   return {
-    // Where only one side has closed, the peer may be there.
-    alive: look && look.state !== TcpState.CLOSE ? undefined : false,
+    alive: isHalf ? undefined : false,
     evidence: 'closed',
     attempts,
-    idleFor: look ? silenceOf(look) : Number.NaN,
+    idleFor: isHalf ? silenceOf(look) : Number.NaN,
   }
-}
-
-function listening(fd: number): InvalidTypeError {
-  return new InvalidTypeError(`Descriptor ${fd} is listening: there is no peer to be asked.`, {
-    field: 'target',
-  })
 }

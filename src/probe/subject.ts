@@ -1,7 +1,8 @@
-import { DeadpeerError } from '../errors.js'
+import { DeadpeerError, InvalidTypeError } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
-import { readCookies } from '../kernel/liveness.js'
+import { identify } from '../kernel/liveness.js'
 import { descriptorError } from '../kernel/options.js'
+import { TcpState } from '../kernel/tcp-info.js'
 import { BorrowedSocket } from '../socket/borrowed.js'
 import {
   checkDescriptor,
@@ -10,6 +11,7 @@ import {
   handleOf,
   mayConnect,
   noDescriptor,
+  notConnected,
   socketOf,
   type Target,
 } from '../socket/target.js'
@@ -30,13 +32,16 @@ export interface Subject {
  */
 export function subjectsOf(core: NativeCore, targets: readonly Target[]): (Subject | undefined)[] {
   const unnamed = targets.map((target) => withoutCookie(core, target))
-  const cookies = readCookies(core, unnamed.map(descriptorNow))
+  const identities = identify(core, unnamed.map(descriptorNow))
   return unnamed.map((subject, i) => {
     if (subject === undefined) return undefined
     if (subject.borrowed) return { ...subject, cookie: subject.borrowed.cookie }
-    const cookie = cookies[i]!
-    if (typeof cookie === 'bigint') return { ...subject, cookie }
-    const error = descriptorError(cookie, subject.fd)
+    const identity = identities[i]!
+    if (typeof identity !== 'number') {
+      requireConnected(identity.state)
+      return { ...subject, cookie: identity.cookie }
+    }
+    const error = descriptorError(identity, subject.fd)
     if ('code' in error && error.code === 'ERR_SOCKET_CLOSED') return undefined
     throw error
   })
@@ -52,10 +57,21 @@ function withoutCookie(core: NativeCore, target: Target): Omit<Subject, 'cookie'
   throw noDescriptor(socket)
 }
 
+/** A connection that has ended is one that is answered for. */
+function requireConnected(state: number): void {
+  if (state === TcpState.LISTEN) {
+    throw new InvalidTypeError('The target is listening: there is no peer to be asked.', { field: 'target' })
+  }
+  if (state === TcpState.SYN_SENT || state === TcpState.SYN_RECV) throw notConnected()
+}
+
 /** A handle of our own for it: the caller may close its one while options are still to go back. */
 function borrowAgain(core: NativeCore, target: BorrowedSocket): Omit<Subject, 'cookie'> | undefined {
   try {
-    target.use(() => {})
+    target.use((fd) => {
+      const [identity] = identify(core, [fd])
+      if (typeof identity === 'object') requireConnected(identity.state)
+    })
     const borrowed = new BorrowedSocket(core, target.pid, target.fd)
     return borrowed.cookie === target.cookie ? { borrowed } : undefined
   } catch (error) {

@@ -2,7 +2,7 @@ import type { NativeCore } from '../kernel/binding.js'
 import { examine, type Keepalive, type Look } from '../kernel/liveness.js'
 import { compileOptions, type OptionValues, readOptions, refusalError } from '../kernel/options.js'
 import type { TcpInfo } from '../kernel/tcp-info.js'
-import { type OwnClock, whileAsking, whileUnanswered } from './guard.js'
+import { clockFrom, type OwnClock, whileAsking, whileUnanswered, wholeSeconds } from './guard.js'
 
 /**
  * A connection whose options differ from its own for the time of a question: those that go back. What anybody else writes meanwhile
@@ -14,7 +14,8 @@ export interface Lifted {
   own: Keepalive
   /** What the socket has. */
   written: Keepalive
-  clock: OwnClock
+  /** Its own keepalive clock; `undefined` once all is to go back. */
+  clock: OwnClock | undefined
   /** Probes of ours that the kernel counts as unanswered, that which is yet to leave with them. */
   unanswered: number
   /** Whether the kernel is being made to ask. */
@@ -44,20 +45,16 @@ export function adopt(entry: Lifted, found: Keepalive): void {
   if (Object.keys(own).length === 0) return
   entry.own = { ...entry.own, ...own }
   entry.written = found
-  if (own.initialDelay !== undefined) {
-    const { initialDelay } = entry.own
-    entry.clock = { due: initialDelay, initialDelay }
-  }
+  if (entry.clock && own.initialDelay !== undefined) entry.clock = clockFrom(entry.own)
 }
 
 /** What the socket should have now, by what was seen of it. */
-export function liftedNow(entry: Lifted, look: Look): Keepalive {
-  if (entry.asking) {
-    return whileAsking(entry.own, entry.unanswered, entry.clock, look.seenAt - look.heardAt)
-  }
-  const wanted = whileUnanswered(entry.own, entry.unanswered, entry.clock)
+export function liftedNow({ own, clock, unanswered, asking }: Lifted, look: Look): Keepalive {
+  if (!clock) return own
+  if (asking) return whileAsking(own, unanswered, clock, look.seenAt - look.heardAt)
+  const wanted = whileUnanswered(own, unanswered, clock)
   // With data under way keepalive rests, and a raised userTimeout would hold for the retransmissions.
-  return isUnderWay(look) ? { ...wanted, userTimeout: entry.own.userTimeout } : wanted
+  return isUnderWay(look) ? { ...wanted, userTimeout: own.userTimeout } : wanted
 }
 
 export function isUnderWay(look: Look): boolean {
@@ -123,11 +120,7 @@ export function writeOwnOptions(core: NativeCore, fd: number, values: OptionValu
   if (typeof seen === 'number') throw refusalError(seen, fd)
   adopt(entry, seen.options)
   const changed: Lifted = { ...entry, own: { ...entry.own, ...keepaliveOf(values) } }
-  if (values.initialDelay !== undefined || values.enable !== undefined) {
-    const { initialDelay } = changed.own
-    // Where the silence is longer the kernel asks at once, as it would have without us.
-    changed.clock = { due: Math.max(initialDelay, seen.look.seenAt - seen.look.heardAt), initialDelay }
-  }
+  if (entry.clock) changed.clock = clockWritten(entry, changed.own, values, seen.look) ?? entry.clock
   const wanted = liftedNow(changed, seen.look)
   const writes: OptionValues = { ...values }
   for (const name of keepaliveNames) {
@@ -137,6 +130,18 @@ export function writeOwnOptions(core: NativeCore, fd: number, values: OptionValu
   }
   apply(core, fd, definedOnly(writes))
   Object.assign(entry, { own: changed.own, clock: changed.clock, written: wanted })
+}
+
+/** Where a connection's own clock stands by what is written to it. */
+function clockWritten(entry: Lifted, own: Keepalive, values: OptionValues, look: Look): OwnClock | undefined {
+  const silence = look.seenAt - look.heardAt
+  const sent = Math.max(0, look.probes - entry.unanswered)
+  const { initialDelay } = own
+  // Where the silence is longer the kernel asks at once, as it would have without us.
+  if (values.initialDelay !== undefined) return { due: Math.max(initialDelay, silence), initialDelay, sent }
+  if (!values.enable || entry.own.enable) return undefined
+  const due = silence + initialDelay
+  return { due, initialDelay: wholeSeconds(due), sent }
 }
 
 function keepaliveOf(values: OptionValues): Partial<Keepalive> {

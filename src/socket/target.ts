@@ -62,7 +62,10 @@ export function socketOf(target: Exclude<OwnTarget, number>): net.Socket {
   )
 }
 
-/** A socket's descriptor, or -1 where it has none (yet). */
+/**
+ * A socket's descriptor, or -1 where it has none (yet). Asked of the handle each time, although that takes 45 ns: the handle of a TLS
+ * connection outlives the descriptor of the socket that it was made over, whose number may be another's at once.
+ */
 export function descriptorOf(socket: net.Socket): number {
   return handleOf(socket)?.fd ?? -1
 }
@@ -121,16 +124,18 @@ export function checkTarget(target: Target): void {
 /** Why a socket has no descriptor. */
 export function noDescriptor(socket: net.Socket): DeadpeerError {
   if (socket.destroyed) return new DeadpeerError('ERR_SOCKET_CLOSED', 'The socket is closed.')
-  if (mayConnect(socket)) {
-    return new DeadpeerError(
-      'ERR_SOCKET_CLOSED',
-      "The socket is not connected yet; wait for its 'connect' event.",
-    )
-  }
+  if (mayConnect(socket)) return notConnected()
   // A TLS connection over a stream that is no socket, or a runtime that does not show descriptors (Deno).
   return new DeadpeerError(
     'ERR_NOT_TCP',
     'The socket has no descriptor of its own: there is no TCP connection under it.',
+  )
+}
+
+export function notConnected(): DeadpeerError {
+  return new DeadpeerError(
+    'ERR_SOCKET_CLOSED',
+    "The socket is not connected yet; wait for its 'connect' event.",
   )
 }
 

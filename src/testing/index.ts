@@ -1,1 +1,4 @@
-export { type BlackHole, blackHole } from './black-hole.js'
+export { blackHole } from './black-hole.js'
+export type { BriefBlackHole } from './brief-black-hole.js'
+export type { Impairment } from './impairment.js'
+export { lossy } from './lossy.js'

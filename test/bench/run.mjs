@@ -9,6 +9,7 @@ import { rows as sampleRows } from './sample-tcp-info.mjs'
 import { rows as tuneRows } from './tune.mjs'
 import { rows as tuneIdleRows } from './tune-idle.mjs'
 import { rows as tuneServerRows } from './tune-server.mjs'
+import { rows as watchRows } from './watch.mjs'
 
 // node test/bench/run.mjs [part of a row's name]
 // Rows that fall short are printed as they are; only a row that breaks is a failure.
@@ -21,6 +22,7 @@ const all = [
   ...tuneIdleRows,
   ...probeRows,
   ...listSocketsRows,
+  ...watchRows,
   ...importRows,
 ]
 const rows = all.filter(({ name }) => name.includes(filter))

@@ -2,7 +2,15 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { detectionTime, inspect, type Profile, profiles, tune } from '../../src/index.js'
+import {
+  type DeathReason,
+  detectionTime,
+  inspect,
+  type Profile,
+  profiles,
+  tune,
+  watch,
+} from '../../src/index.js'
 import { handleOf } from '../../src/socket/target.js'
 import { blackHole } from '../../src/testing/index.js'
 import { latest, TICK } from '../tolerance.js'
@@ -28,20 +36,30 @@ async function exchange({ socket, peer }: Pair): Promise<number> {
   return performance.now()
 }
 
+interface Ending {
+  readonly after: number
+  readonly code: string | undefined
+  /** What the watcher calls it; `undefined` of a connection that never was one. */
+  readonly reason: DeathReason | undefined
+}
+
+const watcher = watch()
+const reasons = new WeakMap<net.Socket, DeathReason>()
+watcher.on('dead', ({ socket, reason }) => reasons.set(socket, reason))
+
 /** How long after `start` a socket ends, and with what. */
-async function death(
-  socket: net.Socket,
-  start: number,
-): Promise<{ after: number; code: string | undefined }> {
+async function death(socket: net.Socket, start: number): Promise<Ending> {
+  watcher.add(socket)
   const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
     socket.once('error', resolve)
     socket.once('close', () => resolve(undefined))
   })
-  return { after: performance.now() - start, code: error?.code }
+  return { after: performance.now() - start, code: error?.code, reason: reasons.get(socket) }
 }
 
-function expectDeath({ after, code }: { after: number; code: string | undefined }, predicted: number) {
+function expectDeath({ after, code, reason }: Ending, predicted: number, expected: DeathReason | undefined) {
   expect(code).toBe('ETIMEDOUT')
+  expect(reason).toBe(expected)
   expect(after).toBeGreaterThan(predicted - TICK)
   expect(after).toBeLessThan(latest(predicted))
 }
@@ -49,23 +67,23 @@ function expectDeath({ after, code }: { after: number; code: string | undefined 
 describe.concurrent('a connection', () => {
   describe.runIf(hasNetAdmin)('the peer vanishes', () => {
     describe('nothing in flight: detectionTime().idle', () => {
-      it.for<[string, Profile]>([
+      it.for<[string, Profile, DeathReason?]>([
         ['row 1', seconds(1, 1, 3)],
         ['row 1', seconds(2, 1, 1)],
         ['row 1', seconds(20, 5, 1)],
         ['row 2: the user timeout is one interval', seconds(1, 1, 3, { userTimeout: 6_000 })],
-        ['row 2: between two probes', seconds(1, 1, 3, { userTimeout: 2_500 })],
-        ['row 2: before the first', seconds(1, 1, 3, { userTimeout: 500 })],
-        ['row 2', seconds(1, 3, 2, { userTimeout: 1_500 })],
+        ['row 2: between two probes', seconds(1, 1, 3, { userTimeout: 2_500 }), 'user-timeout'],
+        ['row 2: before the first', seconds(1, 1, 3, { userTimeout: 500 }), 'user-timeout'],
+        ['row 2', seconds(1, 3, 2, { userTimeout: 1_500 }), 'user-timeout'],
         ['lan', profiles.lan],
         ['many short probes', seconds(1, 1, 9)],
         ['a long interval', seconds(2, 4, 2)],
-      ])('%s: %o', async ([, profile]) => {
+      ])('%s: %o', async ([, profile, reason = 'keepalive']) => {
         const pair = await connectPair()
         tune(pair.socket, profile)
         const start = await exchange(pair)
         blackHole(pair.peer)
-        expectDeath(await death(pair.socket, start), detectionTime(profile).idle)
+        expectDeath(await death(pair.socket, start), detectionTime(profile).idle, reason)
       })
     })
 
@@ -83,7 +101,8 @@ describe.concurrent('a connection', () => {
         blackHole(pair.peer)
         const start = performance.now()
         pair.socket.write('x')
-        expectDeath(await death(pair.socket, start), detectionTime(profile).inFlight)
+        const reason = profile.userTimeout ? 'user-timeout' : 'retransmission'
+        expectDeath(await death(pair.socket, start), detectionTime(profile).inFlight, reason)
       })
 
       it('row 4: without a user timeout keepalive is silent, and 12 s are not enough', async () => {
@@ -113,7 +132,9 @@ describe.concurrent('a connection', () => {
         blackHole(pair.peer)
         await delay(start + 2_500 - performance.now())
         pair.socket.write('x')
-        if (predicted !== undefined) return expectDeath(await death(pair.socket, start), predicted)
+        if (predicted !== undefined) {
+          return expectDeath(await death(pair.socket, start), predicted, 'user-timeout')
+        }
         await delay(8_000)
         expect(inspect(pair.socket).info?.state).toBe(1)
       })
@@ -141,9 +162,8 @@ describe.concurrent('a connection', () => {
       const FIN_WAIT2 = 5
       await until(() => inspect(peer).info?.state === FIN_WAIT2)
       blackHole(peer)
-      // Node has read to the end and looks no more: it never tells. The kernel does.
-      await until(() => inspect(socket).info?.state === 7)
-      expectDeath({ after: performance.now() - start, code: 'ETIMEDOUT' }, 4_000)
+      // Node has read to the end and looks no more: alone it would never tell.
+      expectDeath(await death(socket, start), 4_000, 'keepalive')
     })
   })
 
@@ -163,7 +183,7 @@ describe.concurrent('a connection', () => {
       const ended = await death(socket, start)
       deaf.restore()
       server.close()
-      expectDeath(ended, predicted)
+      expectDeath(ended, predicted, undefined)
     })
   })
 
@@ -196,8 +216,9 @@ describe.concurrent('a connection', () => {
         await delay(8_000)
         return expect(inspect(socket).info?.state).toBe(1)
       }
-      const { after, code } = await ended
+      const { after, code, reason } = await ended
       expect(code).toBe('ETIMEDOUT')
+      expect(reason).toBe('user-timeout')
       // The clock starts when the window closes: some way into the writes, and with the first probe of it.
       expect(after).toBeGreaterThan(predicted)
       expect(after).toBeLessThan(latest(predicted) + 500)

@@ -31,37 +31,39 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
       expect(run.code, JSON.stringify(all.at(-1))).toBe(0)
       expect(run.took).toBeLessThan(20_000)
 
-      const opened = all.slice(0, 4) as Opened[]
+      const opened = all.slice(0, 5) as Opened[]
       expect(opened.map(({ event, connection, predicted }) => [event, connection, predicted])).toEqual([
         ['open', 'untouched', null],
         ['open', 'setKeepAlive', 11_000],
         ['open', 'backpressured', 6_000],
+        ['open', 'watched', 6_000],
         ['open', 'lan', 6_000],
       ])
       expect(opened[0]!.profile.enable).toBe(false)
-      expect(opened[3]!.profile).toMatchObject({
+      expect(opened[4]!.profile).toMatchObject({
         initialDelay: 3_000,
         interval: 1_000,
         count: 3,
         userTimeout: 6_000,
       })
 
-      const rest = all.slice(4)
+      const rest = all.slice(5)
       expect(rest[0]).toEqual({ t: 0, event: 'silence' })
       expect(rest.map(({ t }) => t)).toEqual(rest.map(({ t }) => t).sort((a, b) => a - b))
 
       const deaths = rest.filter(({ event }) => event === 'death') as Death[]
-      // The two that are tuned die together.
+      // The three that are tuned die together.
       expect(
         deaths
-          .slice(0, 2)
+          .slice(0, 3)
           .map(({ connection }) => connection)
           .sort(),
-      ).toEqual(['backpressured', 'lan'])
+      ).toEqual(['backpressured', 'lan', 'watched'])
       const death = (name: Name) => deaths.find(({ connection }) => connection === name)
       expect(death('backpressured')).toMatchObject({ noticed: false, error: null })
+      expect(death('watched')).toMatchObject({ noticed: true, error: 'ETIMEDOUT' })
       expect(death('lan')).toMatchObject({ noticed: true, error: 'ETIMEDOUT' })
-      expect(deaths[2]).toMatchObject({ connection: 'setKeepAlive', noticed: true, error: 'ETIMEDOUT' })
+      expect(deaths[3]).toMatchObject({ connection: 'setKeepAlive', noticed: true, error: 'ETIMEDOUT' })
       for (const { connection, predicted, actual } of deaths) {
         expect(actual, connection).toBeGreaterThanOrEqual(predicted! - TICK)
         expect(actual, connection).toBeLessThanOrEqual(latest(predicted!))
@@ -69,6 +71,7 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
 
       for (const [name, most] of [
         ['backpressured', 3],
+        ['watched', 3],
         ['lan', 3],
         ['setKeepAlive', 10],
         ['untouched', 0],
@@ -101,6 +104,7 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
         ['untouched', 'open'],
         ['setKeepAlive', 'dead'],
         ['backpressured', 'zombie'],
+        ['watched', 'dead'],
         ['lan', 'dead'],
       ])
     })
@@ -132,7 +136,7 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
         expect.stringMatching(/^pool: port \d+: silence after 3 attempts, last heard \d+\.\d s ago$/),
       )
       expect(run.out).toContainEqual('pool: and 395 more')
-      expect(run.out.at(-1)).toContain("tune(socket, 'cloud')")
+      expect(run.out.slice(-2).join('\n')).toContain("tune(socket, 'cloud')")
     })
 
     it('ends at a Ctrl-C', async () => {

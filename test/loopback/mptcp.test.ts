@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { profiles } from '../../src/index.js'
+import { hasNetAdmin } from './need-net-admin.js'
 
 const sysctl = '/proc/sys/net/mptcp/enabled'
 const missing = !existsSync(sysctl) || readFileSync(sysctl, 'utf8').trim() !== '1'
@@ -10,7 +11,7 @@ if (missing) console.log('# skipped: this kernel has MPTCP switched off (net.mpt
 
 /** An MPTCP socket takes the keepalive options and refuses others: a roll-back met for real. */
 describe.skipIf(missing)('an MPTCP socket', () => {
-  const outcomes = missing ? undefined : run()
+  const outcomes = missing ? undefined : run('mptcp.mjs')
 
   it('takes initialDelay, interval and count', () => {
     expect(outcomes.keepalive.error).toBeUndefined()
@@ -49,10 +50,35 @@ describe.skipIf(missing)('an MPTCP socket', () => {
   })
 })
 
+describe.skipIf(missing)('an MPTCP connection is probed', () => {
+  const outcomes = missing ? undefined : run('probe-mptcp.mjs', ...(hasNetAdmin ? ['silence'] : []))
+
+  it('as it is, at both ends, and fallen back to TCP', () => {
+    expect(outcomes.answered).toHaveLength(3)
+    for (const { result, before, after } of outcomes.answered) {
+      expect(result).toMatchObject({ alive: true, evidence: 'ack', attempts: 1 })
+      expect(after).toEqual(before)
+    }
+  })
+
+  it('one that never connected is closed', () => {
+    // JSON has no NaN.
+    expect(outcomes.alone).toEqual({ alive: false, evidence: 'closed', attempts: 0, idleFor: null })
+  })
+
+  it.runIf(hasNetAdmin)('a silent peer', () => {
+    const { result, before, after } = outcomes.silent
+    expect(result).toMatchObject({ alive: false, evidence: 'silence', attempts: 3 })
+    expect(after).toEqual(before)
+  })
+})
+
 // biome-ignore lint/suspicious/noExplicitAny: JSON of a fixture
-function run(): any {
+function run(script: string, ...args: string[]): any {
   const at = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))
   return JSON.parse(
-    execFileSync('python3', [at('with-mptcp.py'), process.execPath, at('mptcp.mjs')], { encoding: 'utf8' }),
+    execFileSync('python3', [at('with-mptcp.py'), process.execPath, at(script), ...args], {
+      encoding: 'utf8',
+    }),
   )
 }

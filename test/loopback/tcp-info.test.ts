@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { inspect, sampleTcpInfo, type TcpInfo, type TcpInfoField, TcpState } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
@@ -72,6 +73,26 @@ describe('sampleTcpInfo', () => {
   it('takes no targets, and no fields', () => {
     expect(sampleTcpInfo([], ['state'])).toHaveLength(0)
     expect(sampleTcpInfo([1, 2], [])).toHaveLength(0)
+  })
+
+  it('a target whose `socket` is a getter that samples others meanwhile', async () => {
+    const pairs = await Promise.all(Array.from({ length: 3 }, () => connectPair()))
+    const [one, two, three] = pairs.map(({ socket }) => socket) as [Socket, Socket, Socket]
+    const fields = ['bytesSent'] as const
+    const sent = async (socket: Socket, bytes: number) =>
+      new Promise((resolve) => socket.write(Buffer.alloc(bytes), resolve))
+    await Promise.all([sent(one, 1), sent(two, 2), sent(three, 3)])
+    const nested: number[][] = []
+    const sampling = (others: Socket[]) => ({
+      get socket() {
+        nested.push([...sampleTcpInfo(others, fields)])
+        return two
+      },
+    })
+    for (const others of [[three], [three, three, three], Array<Socket>(1_000).fill(three)]) {
+      expect([...sampleTcpInfo([one, sampling(others), three], fields)]).toEqual([1, 2, 3])
+      expect(nested.pop()).toEqual(others.map(() => 3))
+    }
   })
 
   it('is NaN for a field that a shorter tcp_info lacks, as decoding is undefined', async () => {

@@ -41,6 +41,8 @@ describe('without a native core', () => {
       closed: 'ERR_SOCKET_CLOSED',
       descriptor: 'ERR_UNSUPPORTED_PLATFORM',
       blackHole: 'ERR_UNSUPPORTED_PLATFORM',
+      lossy: 'ERR_UNSUPPORTED_PLATFORM',
+      probe: 'ERR_UNSUPPORTED_PLATFORM',
     })
   })
 

@@ -34,6 +34,11 @@ constexpr int kSkipped = 77;
   _exit(code);
 }
 
+inline bool privileges_required() {
+  const char* required = getenv("DEADPEER_TEST_PRIVILEGES");
+  return required != nullptr && *required != 0;
+}
+
 inline void check_equal(long long actual, long long expected, const char* what, const char* file,
                         int line) {
   if (actual == expected) return;
@@ -48,7 +53,6 @@ inline void check_equal(long long actual, long long expected, const char* what, 
 #define FAIL(...) end_test(kFailed, __VA_ARGS__)
 #define SKIP(...) end_test(kSkipped, __VA_ARGS__)
 // For want of privileges, which a machine that is there for the tests has to give (.ci/run).
-#define SKIP_UNPRIVILEGED(...) \
-  end_test(getenv("DEADPEER_TEST_PRIVILEGES") ? kFailed : kSkipped, __VA_ARGS__)
+#define SKIP_UNPRIVILEGED(...) end_test(privileges_required() ? kFailed : kSkipped, __VA_ARGS__)
 #define CHECK(what) ((what) ? void() : FAIL("%s:%d: %s", __FILE__, __LINE__, #what))
 #define CHECK_EQ(actual, expected) check_equal(actual, expected, #actual, __FILE__, __LINE__)

@@ -1,5 +1,6 @@
 // Compiles the native core together with its tests and runs every test in a process of its own:
-//   node test/native/run.mjs [--no-sanitize]
+//   node test/native/run.mjs [--sanitizer address|thread|none]
+// AddressSanitizer comes with UndefinedBehaviorSanitizer and the leak check.
 import { spawn } from 'node:child_process'
 import { mkdirSync, readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -7,19 +8,23 @@ import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
-const { values: options } = parseArgs({ options: { 'no-sanitize': { type: 'boolean', default: false } } })
-const sanitize = !options['no-sanitize']
+const { values: options } = parseArgs({ options: { sanitizer: { type: 'string', default: 'address' } } })
+const sanitizers = {
+  address: ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
+  thread: ['-fsanitize=thread'],
+  none: [],
+}[options.sanitizer]
+if (!sanitizers) throw new Error(`There is no sanitizer '${options.sanitizer}': address, thread or none.`)
 
 process.chdir(fileURLToPath(new URL('../..', import.meta.url)))
 
 const [compiler, ...compilerArguments] = (process.env.CXX || 'c++').split(/\s+/)
-const sanitizers = sanitize ? ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'] : []
 const flags = [
   ...compilerArguments,
   ...'-std=c++17 -O1 -g -fno-exceptions -fno-rtti -Wall -Wextra -Werror -Inative'.split(' '),
   ...sanitizers,
 ]
-const buildFolder = `build/native-test/${sanitize ? 'sanitized' : 'plain'}`
+const buildFolder = `build/native-test/${options.sanitizer}`
 const program = `${buildFolder}/tests`
 
 // As check.h ends a test.
@@ -84,7 +89,11 @@ async function build() {
 }
 
 async function runTest(name) {
-  const { code, signal, stdout, stderr } = await run(program, [name], { ASAN_OPTIONS: 'detect_leaks=1' })
+  const { code, signal, stdout, stderr } = await run(program, [name], {
+    ASAN_OPTIONS: 'detect_leaks=1',
+    // A test may forbid itself descriptors or calls, so that no report could be symbolized later.
+    TSAN_OPTIONS: 'halt_on_error=1 second_deadlock_stack=1',
+  })
   if (code === 0) return { outcome: 'passed', line: `ok ${name}` }
   if (code === skippedCode) return { outcome: 'skipped', line: `skipped ${name}: ${stdout}` }
   const why = stdout || stderr.match(/.*error.*/i)?.[0] || `ended with ${signal ?? code}`

@@ -55,7 +55,7 @@ SocketId id_of(const Descriptor& socket) {
 
 void must_destroy(const SocketId& id) {
   const int error = destroy_socket(id);
-  if (error == -EPERM) SKIP("destroying sockets needs CAP_NET_ADMIN");
+  if (error == -EPERM) SKIP_UNPRIVILEGED("destroying sockets needs CAP_NET_ADMIN");
   if (error == -EOPNOTSUPP) SKIP("this kernel has no CONFIG_INET_DIAG_DESTROY");
   CHECK_EQ(error, 0);
 }
@@ -94,7 +94,7 @@ TEST(destroy_by_another_cookie) {
     const SocketId other = id_of(connection.server);
     id.cookie = other.cookie;
     const int error = destroy_socket(id);
-    if (error == -EPERM) SKIP("destroying sockets needs CAP_NET_ADMIN");
+    if (error == -EPERM) SKIP_UNPRIVILEGED("destroying sockets needs CAP_NET_ADMIN");
     CHECK_EQ(error, -ENOENT);
     check_lives(connection);
   }
@@ -204,7 +204,7 @@ TEST(destroy_a_listener_that_the_kernel_does_not_find) {
   }
   const SocketId elsewhere = id_of(*listeners[1]);
   const int error = destroy_socket(elsewhere);
-  if (error == -EPERM) SKIP("destroying sockets needs CAP_NET_ADMIN");
+  if (error == -EPERM) SKIP_UNPRIVILEGED("destroying sockets needs CAP_NET_ADMIN");
   if (error == 0) SKIP("this kernel chooses among listeners without regard to SO_INCOMING_CPU");
   CHECK_EQ(error, -ENOTUNIQ);
   for (const auto& listener : listeners) CHECK_EQ(info_of(*listener).tcpi_state, kListen);

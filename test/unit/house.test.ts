@@ -17,7 +17,7 @@ const floors = [
   ['kernel'],
   ['errors'],
 ]
-const verbs = ['tune', 'inspect', 'probe', 'plan', 'sample-tcp-info', 'capabilities']
+const verbs = ['tune', 'inspect', 'probe', 'watch', 'plan', 'sample-tcp-info', 'capabilities']
 
 function roomOf(file: string): string {
   const [first = ''] = relative(src, file).split('/')

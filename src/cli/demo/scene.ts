@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { detectionTime, inspect, type Profile, type Target, type TcpInfo, tune } from '../../index.js'
-import { type BlackHole, blackHole } from '../../testing/index.js'
+import { detectionTime, inspect, type Profile, type Target, type TcpInfo, tune, watch } from '../../index.js'
+import { blackHole, type Impairment } from '../../testing/index.js'
 import type { Name } from './events.js'
 
-/** One of the four connections, with both its ends. */
+/** One of the connections, with both its ends. */
 export interface Connection {
   readonly name: Name
   readonly label: string
@@ -26,7 +26,7 @@ export interface Silenced extends Connection {
   readonly heardAt: number
 }
 
-/** Four connections over loopback, real but for their peers, which can be made to vanish. */
+/** Connections over loopback, real but for their peers, which can be made to vanish. */
 export interface Scene {
   readonly connections: readonly Connection[]
   /** Silences every peer, right after each was heard. */
@@ -58,6 +58,16 @@ const roles: readonly Role[] = [
       return backUp(socket, peer)
     },
   },
+  {
+    name: 'watched',
+    label: 'the same, and watched',
+    tuned: true,
+    prepare: (socket, peer) => {
+      tune(socket, 'lan')
+      watch().add(socket)
+      return backUp(socket, peer)
+    },
+  },
   { name: 'lan', label: "tune(socket, 'lan')", tuned: true, prepare: (socket) => tune(socket, 'lan') },
 ]
 
@@ -65,7 +75,7 @@ const roles: readonly Role[] = [
 export async function openScene(signal: AbortSignal): Promise<Scene> {
   const server = net.createServer()
   const ends: net.Socket[] = []
-  const holes: BlackHole[] = []
+  const holes: Impairment[] = []
 
   const adopt = (end: net.Socket) => {
     ends.push(end)
@@ -146,7 +156,7 @@ async function drainsWithin(peer: net.Socket, ms: number): Promise<boolean> {
   )
 }
 
-async function silence(connections: readonly Connection[], holes: BlackHole[]): Promise<Silenced[]> {
+async function silence(connections: readonly Connection[], holes: Impairment[]): Promise<Silenced[]> {
   // An acknowledgement is what the kernel counts as hearing from the peer, and a backpressured peer still sends one.
   for (const { socket } of connections) socket.write('.')
   await until(() => connections.every(({ socket }) => nothingInFlight(countersOf(socket))))

@@ -68,7 +68,7 @@ export function closingWords({ failures, connections }: Summary): string[] {
   if (isZombie) {
     story.push(
       'Nobody reads the backpressured one, so Node does not look at it: the kernel gave it up after',
-      `${took('backpressured')} and Node never says so, but inspect(socket).verdict does.`,
+      `${took('backpressured')} and Node never says so. watch() closed the other one after ${took('watched')}.`,
     )
   }
   return [
@@ -76,8 +76,9 @@ export function closingWords({ failures, connections }: Summary): string[] {
     '',
     'Next, in your own program:',
     '',
-    "  import { tune } from 'deadpeer'",
+    "  import { tune, watch } from 'deadpeer'",
     "  tune(socket, 'cloud')   // or lan, datacenter, mobile, patient",
+    '  watch().add(socket)',
   ]
 }
 

@@ -5,12 +5,18 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <node_api.h>
+#include <pthread.h>
 #include <stdbool.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { kOptionCount = 5 };
@@ -164,12 +170,116 @@ static napi_value cpu_of_children(napi_env env, napi_callback_info info) {
   return result;
 }
 
+static bool descriptors(napi_env env, napi_callback_info info, const int** fds, size_t* count) {
+  size_t argc = 1;
+  napi_value argv[1];
+  if (napi_get_cb_info(env, info, &argc, argv, NULL, NULL) == napi_ok && argc == 1 &&
+      int32_array(env, argv[0], fds, count)) {
+    return true;
+  }
+  napi_throw_type_error(env, NULL, "an Int32Array of descriptors is needed");
+  return false;
+}
+
+static napi_value real(napi_env env, double value) {
+  napi_value result;
+  napi_create_double(env, value, &result);
+  return result;
+}
+
+static int watch(int epoll, int fd, uint32_t events, uint64_t data) {
+  struct epoll_event event = {.events = events, .data.u64 = data};
+  return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+// watchAndUnwatch(fds): how many could not be put into an epoll set and taken out again
+static napi_value watch_and_unwatch(napi_env env, napi_callback_info info) {
+  const int* fds;
+  size_t count;
+  if (!descriptors(env, info, &fds, &count)) return NULL;
+  const int epoll = epoll_create1(EPOLL_CLOEXEC);
+  int failed = 0;
+  for (size_t i = 0; i < count; i++) {
+    failed += watch(epoll, fds[i], EPOLLRDHUP | EPOLLET, i) != 0 ||
+              epoll_ctl(epoll, EPOLL_CTL_DEL, fds[i], NULL) != 0;
+  }
+  close(epoll);
+  return number(env, failed);
+}
+
+// The bare minimum of a deathwatch: one at a time, and never in a hurry to end.
+static struct {
+  pthread_t thread;
+  int epoll;
+  int stop;
+  double* woken_at;
+} witness;
+
+static void* look(void* unused) {
+  (void)unused;
+  for (;;) {
+    struct epoll_event event;
+    if (epoll_wait(witness.epoll, &event, 1, -1) < 1) continue;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (event.data.u64 == UINT64_MAX) return NULL;
+    witness.woken_at[event.data.u64] = 1e3 * (double)now.tv_sec + 1e-6 * (double)now.tv_nsec;
+  }
+}
+
+// startWitness(fds): wakes for each that ends, on a thread of its own
+static napi_value start_witness(napi_env env, napi_callback_info info) {
+  const int* fds;
+  size_t count;
+  if (!descriptors(env, info, &fds, &count)) return NULL;
+  witness.woken_at = calloc(count, sizeof(double));
+  witness.epoll = epoll_create1(EPOLL_CLOEXEC);
+  witness.stop = eventfd(0, EFD_CLOEXEC);
+  watch(witness.epoll, witness.stop, EPOLLIN, UINT64_MAX);
+  int failed = 0;
+  for (size_t i = 0; i < count; i++) {
+    failed += watch(witness.epoll, fds[i], EPOLLRDHUP | EPOLLET, i) != 0;
+  }
+  failed += pthread_create(&witness.thread, NULL, look, NULL) != 0;
+  return number(env, failed);
+}
+
+// stopWitness()
+static napi_value stop_witness(napi_env env, napi_callback_info info) {
+  (void)info;
+  eventfd_write(witness.stop, 1);
+  pthread_join(witness.thread, NULL);
+  return number(env, 0);
+}
+
+// wokenAt(index): ms of process.hrtime(), once the witness has ended; 0: not at all
+static napi_value woken_at(napi_env env, napi_callback_info info) {
+  size_t argc = 1;
+  napi_value argv[1];
+  uint32_t index;
+  napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+  if (napi_get_value_uint32(env, argv[0], &index) != napi_ok) return NULL;
+  return real(env, witness.woken_at[index]);
+}
+
+// allocated(): bytes that malloc has handed out and not had back
+static napi_value allocated(napi_env env, napi_callback_info info) {
+  (void)info;
+  const struct mallinfo2 memory = mallinfo2();
+  return real(env, (double)(memory.uordblks + memory.hblkhd));
+}
+
 NAPI_MODULE_INIT() {
   const napi_property_descriptor functions[] = {
       {"setOptions", NULL, set_options, NULL, NULL, NULL, napi_enumerable, NULL},
       {"countWith", NULL, count_with, NULL, NULL, NULL, napi_enumerable, NULL},
       {"readTcpInfo", NULL, read_tcp_info, NULL, NULL, NULL, napi_enumerable, NULL},
       {"dumpSockets", NULL, dump_sockets, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"watchAndUnwatch", NULL, watch_and_unwatch, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"startWitness", NULL, start_witness, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"stopWitness", NULL, stop_witness, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"wokenAt", NULL, woken_at, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"allocated", NULL, allocated, NULL, NULL, NULL, napi_enumerable, NULL},
       {"cpuOfChildren", NULL, cpu_of_children, NULL, NULL, NULL, napi_enumerable, NULL},
   };
   napi_define_properties(env, exports, sizeof(functions) / sizeof(functions[0]), functions);

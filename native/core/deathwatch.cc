@@ -1,0 +1,232 @@
+#include "core/deathwatch.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+
+#include "core/socket.h"
+#include "core/tcp_info.h"
+
+namespace deadpeer {
+
+namespace {
+
+// Errors and hang-ups come unasked. Data does not wake the thread.
+constexpr uint32_t kWanted = EPOLLRDHUP | EPOLLET;
+
+// No connection's id: those count from 1.
+constexpr uint64_t kNone = 0;
+constexpr uint64_t kStop = kNone;
+
+constexpr int kEventsAtOnce = 64;
+
+// It calls no deeper than a system call and `wake`. A sanitizer's frames are larger.
+constexpr size_t kStackSize = 512 * 1024;
+
+bool is_still(int fd, uint64_t cookie) {
+  uint64_t now;
+  return read_cookie(fd, &now) == 0 && now == cookie;
+}
+
+int watch(int epoll, int fd, uint32_t events, uint64_t id) {
+  epoll_event event = {};
+  event.events = events;
+  event.data.u64 = id;
+  return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
+// A signal is the program's: none is to be handled on a thread of ours.
+int start_thread(pthread_t* thread, void* (*run)(void*), void* argument) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_attr_t attributes;
+  if (int error = pthread_attr_init(&attributes)) return -error;
+  pthread_attr_setstacksize(&attributes, kStackSize);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const int error = pthread_create(thread, &attributes, run, argument);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error == 0) pthread_setname_np(*thread, "deadpeer");
+  pthread_attr_destroy(&attributes);
+  return -error;
+}
+
+}  // namespace
+
+Deathwatch::~Deathwatch() {
+  close();
+}
+
+void Deathwatch::close() {
+  stop();
+  entries_.clear();
+  sightings_.clear();
+  newest_.clear();
+}
+
+int Deathwatch::add(int fd, uint64_t* id) {
+  // An option that only TCP has, instead of three that say what kind of socket it is.
+  int no_delay;
+  if (int error = get_int(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay)) return error;
+  uint64_t cookie;
+  if (int error = read_cookie(fd, &cookie)) return error;
+  if (int error = start()) return error;
+  const uint64_t fresh = ++last_id_;
+  {
+    // Before epoll has it, so that the thread finds it however soon it looks.
+    const std::lock_guard lock(mutex_);
+    entries_.emplace(fresh, Entry{cookie, fd, 1, 0});
+  }
+  *id = fresh;
+  const int error = watch(epoll_.get(), fd, kWanted, fresh);
+  if (error == 0) {
+    newest_of(fd) = fresh;
+    return 0;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    entries_.erase(fresh);
+  }
+  if (error == -EEXIST && add_reference(fd, cookie, id)) return 0;
+  if (entries_.empty()) stop();
+  return error;
+}
+
+bool Deathwatch::add_reference(int fd, uint64_t cookie, uint64_t* id) {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(newest_of(fd));
+  if (found == entries_.end() || found->second.cookie != cookie) return false;
+  found->second.references++;
+  *id = found->first;
+  return true;
+}
+
+uint64_t& Deathwatch::newest_of(int fd) {
+  const auto index = static_cast<size_t>(fd);
+  if (newest_.size() <= index) newest_.resize(std::max(index + 1, 2 * newest_.size()), kNone);
+  return newest_[index];
+}
+
+void Deathwatch::remove(uint64_t id) {
+  Entry entry;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = entries_.find(id);
+    if (found == entries_.end() || --found->second.references > 0) return;
+    entry = found->second;
+    if (entry.sighted > 0) sightings_[entry.sighted - 1].id = kNone;
+    entries_.erase(found);
+  }
+  // A descriptor that was closed has left the set by itself. Its number may be in it again, for
+  // whoever was added with it since.
+  if (newest_of(entry.fd) == id) {
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, entry.fd, nullptr);
+  }
+  if (entries_.empty()) stop();
+}
+
+std::vector<Sighting> Deathwatch::take() {
+  std::vector<Sighting> taken;
+  const std::lock_guard lock(mutex_);
+  taken.swap(sightings_);
+  const auto is_dropped = [](const Sighting& sighting) { return sighting.id == kNone; };
+  taken.erase(std::remove_if(taken.begin(), taken.end(), is_dropped), taken.end());
+  for (const Sighting& sighting : taken) entries_.find(sighting.id)->second.sighted = 0;
+  return taken;
+}
+
+int Deathwatch::take_error(uint64_t id, int* error) {
+  const auto found = entries_.find(id);
+  if (found == entries_.end()) return -EBADF;
+  const Entry& entry = found->second;
+  bool ended;
+  if (int refusal = read_ended(entry.fd, &ended)) return refusal;
+  if (!ended || !is_still(entry.fd, entry.cookie)) return -EBADF;
+  return get_int(entry.fd, SOL_SOCKET, SO_ERROR, error);
+}
+
+int Deathwatch::start() {
+  if (running_) return 0;
+  epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
+  if (epoll_.get() < 0) return -errno;
+  stop_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  int error = stop_.get() < 0 ? -errno : watch(epoll_.get(), stop_.get(), EPOLLIN, kStop);
+  if (error == 0) error = start_thread(&thread_, run, this);
+  running_ = error == 0;
+  if (running_) return 0;
+  stop_.reset();
+  epoll_.reset();
+  return error;
+}
+
+void Deathwatch::stop() {
+  if (!running_) return;
+  // Cannot fail: the counter is far from full.
+  eventfd_write(stop_.get(), 1);
+  pthread_join(thread_, nullptr);
+  running_ = false;
+  stop_.reset();
+  epoll_.reset();
+}
+
+void* Deathwatch::run(void* self) {
+  auto* watch = static_cast<Deathwatch*>(self);
+  const int epoll = watch->epoll_.get();
+  epoll_event events[kEventsAtOnce];
+  for (;;) {
+    const int count = epoll_wait(epoll, events, kEventsAtOnce, -1);
+    // Somebody has closed a descriptor that is not theirs: better blind than spinning.
+    if (count < 0 && errno != EINTR) return nullptr;
+    for (int i = 0; i < count; i++) {
+      if (events[i].data.u64 == kStop) return nullptr;
+      watch->sight(events[i].data.u64, events[i].events);
+    }
+  }
+}
+
+void Deathwatch::sight(uint64_t id, uint32_t events) {
+  Entry entry;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = entries_.find(id);
+    if (found == entries_.end()) return;
+    entry = found->second;
+  }
+  Sighting sighting;
+  sighting.id = id;
+  sighting.events = events;
+  if (!is_still(entry.fd, entry.cookie)) return;
+  sighting.length = read_tcp_info(entry.fd, sighting.info.data(), sighting.info.size());
+  // Zero where the kernel does not say.
+  sighting.unread = 0;
+  ioctl(entry.fd, SIOCINQ, &sighting.unread);
+  if (sighting.length < 0 || !is_still(entry.fd, entry.cookie)) return;
+  keep(sighting);
+}
+
+void Deathwatch::keep(const Sighting& sighting) {
+  bool first;
+  {
+    const std::lock_guard lock(mutex_);
+    // Not if it was removed meanwhile.
+    const auto found = entries_.find(sighting.id);
+    if (found == entries_.end()) return;
+    Entry& entry = found->second;
+    first = sightings_.empty();
+    if (entry.sighted > 0) {
+      sightings_[entry.sighted - 1] = sighting;
+    } else {
+      sightings_.push_back(sighting);
+      entry.sighted = static_cast<uint32_t>(sightings_.size());
+    }
+  }
+  if (first) wake_(context_);
+}
+
+}  // namespace deadpeer

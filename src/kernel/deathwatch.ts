@@ -1,0 +1,88 @@
+import { DeadpeerError, describeErrno } from '../errors.js'
+import type { NativeCore, NativeDeathwatch } from './binding.js'
+import { descriptorError } from './options.js'
+import { decodeTcpInfo, type TcpInfo } from './tcp-info.js'
+
+/** What the native deathwatch saw of a connection. */
+export interface Sighting {
+  /** The peer sends no more: it has closed its side, or all is over. */
+  readonly peerClosed: boolean
+  /** The kernel has an error for whoever reads or writes next. */
+  readonly failed: boolean
+  /** Bytes that came and that nobody has taken from the kernel yet. */
+  readonly unread: number
+  /** The counters right after. */
+  readonly info: TcpInfo
+}
+
+/** Must not throw. */
+export type SightingListener = (sighting: Sighting) => void
+
+let deathwatch: NativeDeathwatch | undefined
+
+/** By id. Hardly ever is there more than one for a connection. */
+const listeners = new Map<number, SightingListener | SightingListener[]>()
+
+/**
+ * Watches a connection's descriptor. Several may watch the same. Returns an id for {@link unwatchDescriptor}.
+ *
+ * @throws typed, with nothing left behind.
+ */
+export function watchDescriptor(core: NativeCore, fd: number, listener: SightingListener): number {
+  deathwatch ??= open(core)
+  const id = core.watchDescriptor(deathwatch, fd)
+  if (id < 0) throw refusal(id, fd)
+  const others = listeners.get(id)
+  if (others === undefined) listeners.set(id, listener)
+  else listeners.set(id, [others, listener].flat())
+  return id
+}
+
+export function unwatchDescriptor(core: NativeCore, id: number, listener: SightingListener): void {
+  const known = listeners.get(id)
+  if (Array.isArray(known)) {
+    const [first, ...rest] = known.filter((other) => other !== listener)
+    listeners.set(id, rest.length > 0 ? [first!, ...rest] : first!)
+  } else {
+    listeners.delete(id)
+  }
+  core.unwatch(deathwatch!, id)
+}
+
+/**
+ * `SO_ERROR`, socket(7), of a watched connection that the kernel has given up, by name. It is there once: whoever
+ * takes it takes it from Node, so this is for who is about to destroy the socket.
+ */
+export function takeError(core: NativeCore, id: number): string | undefined {
+  const errno = core.takeError(deathwatch!, id)
+  return errno === 0 ? undefined : describeErrno(errno).name
+}
+
+function open(core: NativeCore): NativeDeathwatch {
+  const opened = core.openDeathwatch(sighted)
+  if (typeof opened === 'number') throw refusal(opened)
+  return opened
+}
+
+function sighted(id: number, peerClosed: boolean, failed: boolean, unread: number, bytes: Uint8Array): void {
+  const known = listeners.get(id)
+  if (known === undefined) return
+  const sighting = { peerClosed, failed, unread, info: decodeTcpInfo(bytes) }
+  if (Array.isArray(known)) for (const listener of known) listener(sighting)
+  else known(sighting)
+}
+
+const hints: Record<string, string> = {
+  EAGAIN: 'no more threads are allowed (ulimit -u, or the pids limit of the cgroup)',
+  EMFILE: 'the process has no descriptors left (ulimit -n); watching takes two',
+  ENOSPC: 'the user watches as many as fs.epoll.max_user_watches allows, epoll(7)',
+}
+
+function refusal(errno: number, fd?: number): Error {
+  const { name, words } = describeErrno(errno)
+  if (['EBADF', 'ENOTSOCK', 'ENOPROTOOPT', 'EOPNOTSUPP', 'ENOTSUP'].includes(name)) {
+    return descriptorError(errno, fd)
+  }
+  const why = hints[name] ?? words
+  return new DeadpeerError(name, `The connection cannot be watched: ${why} (${name}).`, { errno })
+}

@@ -1,0 +1,61 @@
+import type net from 'node:net'
+import type { NativeCore } from '../kernel/binding.js'
+import { readOptions } from '../kernel/options.js'
+import { readTcpInfo, type TcpInfo } from '../kernel/tcp-info.js'
+import type { Profile } from './profile.js'
+import { descriptorOf } from './target.js'
+
+/** What the kernel has for a connection at its end. */
+export interface FinalState {
+  readonly info: TcpInfo
+  readonly profile: Profile
+}
+
+/** The options and counters of a socket whose descriptor is open. */
+export function readFinalState(core: NativeCore, fd: number): FinalState | undefined {
+  try {
+    return { info: readTcpInfo(core, fd), profile: readOptions(core, fd) }
+  } catch {
+    // Closed by others than Node. Then the error's code alone has to tell.
+    return undefined
+  }
+}
+
+type Destroy = (this: net.Socket, error: Error | null, callback: (error?: Error | null) => void) => void
+
+/** The core to look with, `_destroy` as it was before, and what was seen. */
+interface Look {
+  readonly core: NativeCore
+  readonly destroy: Destroy
+  seen?: FinalState | undefined
+}
+
+const look = Symbol('deadpeer.lastLook')
+
+type Observed = net.Socket & { _destroy: Destroy; [look]?: Look }
+
+/**
+ * Reads a connection's final state when Node is about to close it because of an error. Once `'error'` is emitted it is too late:
+ * the descriptor is closed, and which of three causes an ETIMEDOUT had, only the counters tell. A `_destroy` of the
+ * instance's own is what the `destroy` option of a stream's constructor makes as well. It stays: whoever puts another one
+ * over it must not find it gone.
+ */
+export function lookBeforeClosing(core: NativeCore, socket: net.Socket): void {
+  const observed = socket as Observed
+  if (observed[look]) return
+  observed[look] = { core, destroy: observed._destroy }
+  observed._destroy = lookAndDestroy
+}
+
+/** One function for all sockets: one of each socket's own would cost V8 ten times as much as the rest of watching it. */
+function lookAndDestroy(this: Observed, error: Error | null, callback: (error?: Error | null) => void): void {
+  const own = this[look]!
+  const fd = error ? descriptorOf(this) : -1
+  own.seen = fd < 0 ? undefined : readFinalState(own.core, fd)
+  own.destroy.call(this, error, callback)
+}
+
+/** What was read at the last look. */
+export function lastLook(socket: net.Socket): FinalState | undefined {
+  return (socket as Observed)[look]?.seen
+}

@@ -1,0 +1,109 @@
+import { DeadpeerError, describeErrno } from '../errors.js'
+import { missingReason, type NativeCore, nativeCore } from '../kernel/binding.js'
+import { descriptorError } from '../kernel/options.js'
+import { type OwnTarget, requireDescriptor } from '../socket/target.js'
+
+/** Something that keeps a socket from hearing its peer, for as long as it lasts. */
+export interface Impairment {
+  /**
+   * Ends it: the socket hears as it would without. Once is enough; a socket that is closed by then is left alone.
+   *
+   * @throws {@link DeadpeerError} by errno where the kernel refuses: `ENOENT` where somebody else has taken the filter away.
+   */
+  restore(): void
+  [Symbol.dispose](): void
+}
+
+/** A filter that somebody wants on a socket. */
+export interface Filter {
+  readonly kind: 'black hole' | 'loss'
+  /** The share of segments that it drops: 0 … 1. */
+  readonly share: number
+}
+
+/** A filter on a socket, in force or behind another one. */
+export interface Hold {
+  /** Gives it up, once. */
+  release(): void
+  /** Whether the descriptor is still that socket. */
+  isOpen(): boolean
+  /** How many segments the kernel has dropped at this socket. Wraps around at 2³². */
+  readDrops(): number
+}
+
+/** What is wanted of each socket, by cookie, the latest last. */
+const wanted = new Map<bigint, readonly Filter[]>()
+
+/** Puts a filter on a socket. Where there are several, a black hole wins over loss, and of losses the latest. */
+export function hold(peer: OwnTarget, kind: Filter['kind'], share: number): Hold {
+  const core = nativeCore()
+  if (!core) {
+    throw new DeadpeerError(
+      'ERR_UNSUPPORTED_PLATFORM',
+      `A ${kind === 'loss' ? 'lossy socket' : kind} needs the native core: ${missingReason()}.`,
+    )
+  }
+  const fd = requireDescriptor(peer)
+  const cookie = cookieOf(core, fd)
+  const filter: Filter = { kind, share }
+  const filters = [...(wanted.get(cookie) ?? []), filter]
+  bringAbout(core, fd, filters)
+  wanted.set(cookie, filters)
+
+  // The number may be another socket's by now.
+  const isOpen = () => core.readCookie(fd) === cookie
+  return {
+    release() {
+      const present = wanted.get(cookie)
+      if (!present?.includes(filter)) return
+      const others = present.filter((other) => other !== filter)
+      if (others.length > 0) wanted.set(cookie, others)
+      else wanted.delete(cookie)
+      if (isOpen()) bringAbout(core, fd, others)
+    },
+    isOpen,
+    readDrops() {
+      const drops = core.readDrops(fd)
+      if (drops < 0) throw countError(drops)
+      return drops
+    },
+  }
+}
+
+function bringAbout(core: NativeCore, fd: number, filters: readonly Filter[]): void {
+  const inForce = filters.find(({ kind }) => kind === 'black hole') ?? filters.at(-1)
+  const errno = inForce ? core.lose(fd, inForce.share) : core.undeafen(fd)
+  if (errno < 0) throw filterError(errno)
+}
+
+function cookieOf(core: NativeCore, fd: number): bigint {
+  const cookie = core.readCookie(fd)
+  if (typeof cookie === 'number') throw descriptorError(cookie, fd)
+  // Says ERR_NOT_TCP for the rest.
+  const length = core.readTcpInfo(fd, new Uint8Array(1))
+  if (length < 0) throw descriptorError(length, fd)
+  return cookie
+}
+
+function filterError(errno: number): DeadpeerError {
+  const { name, words } = describeErrno(errno)
+  const remedy =
+    name === 'EPERM'
+      ? ' It needs CAP_NET_ADMIN in this network namespace. Without privileges: ' +
+        'unshare -Urn sh -c \'ip link set lo up && exec "$@"\' sh node your-test.js'
+      : ''
+  return new DeadpeerError(name, `The kernel refused the filter: ${words} (${name}).${remedy}`, {
+    constant: 'SO_ATTACH_FILTER',
+    errno,
+    syscall: 'setsockopt',
+  })
+}
+
+function countError(errno: number): DeadpeerError {
+  const { name, words } = describeErrno(errno)
+  return new DeadpeerError(
+    name,
+    `The kernel does not say how many segments it has dropped: ${words} (${name}). That needs Linux 4.12.`,
+    { constant: 'SO_MEMINFO', errno, syscall: 'getsockopt' },
+  )
+}

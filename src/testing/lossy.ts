@@ -1,0 +1,44 @@
+import { InvalidTypeError, OutOfRangeError } from '../errors.js'
+import { describe } from '../socket/profile.js'
+import type { OwnTarget } from '../socket/target.js'
+import { hold, type Impairment } from './impairment.js'
+
+/**
+ * Makes a peer hard to reach, for tests: of the segments that arrive at its socket, a share is lost at random, each by
+ * itself, whatever it carries. Pass the *peer's* socket. What the peer itself sends still leaves; for loss both
+ * ways, pass each end.
+ *
+ * Data that is lost is sent again, so a program still runs over it, only slower: a share of 0.3 costs a retransmission timeout
+ * (`rto` of tcp_info, 200 ms on loopback) now and then. Keepalive probes and answers that are lost are not sent again
+ * before the next is due.
+ *
+ * A classic BPF filter on `SKF_AD_RANDOM`: `SO_ATTACH_FILTER`, socket(7). It replaces a filter that the socket has, but for
+ * those of this module. The latest share that has not been restored is in force, not their sum or product, and
+ * behind it the one before; a {@link blackHole} wins over all.
+ *
+ * What the kernel handles as one segment is lost as one: over loopback up to 64 KiB, and elsewhere what it has put together
+ * (GRO). A listening descriptor loses of the handshakes, and the connections that it accepts inherit its filter and keep
+ * it, also after `restore()`.
+ *
+ * @param share how much is lost, 0 … 1, to within 2⁻³³. 0 loses nothing, 1 everything, as a black hole.
+ * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE` for a bad share.
+ * {@link DeadpeerError} as {@link blackHole}.
+ * @example
+ * ```ts
+ * server.once('connection', (peer) => {
+ *   using bad = lossy(peer, 0.2)
+ *   // … the client gets through all the same, and calls nobody dead
+ * })
+ * ```
+ */
+export function lossy(peer: OwnTarget, share: number): Impairment {
+  const wanted = 'a number from 0 to 1'
+  if (typeof share !== 'number') {
+    throw new InvalidTypeError(`share is ${describe(share)}; it must be ${wanted}.`, { field: 'share' })
+  }
+  if (!(share >= 0 && share <= 1)) {
+    throw new OutOfRangeError(`share is ${share}; it must be ${wanted}.`, { field: 'share' })
+  }
+  const { release } = hold(peer, 'loss', share)
+  return { restore: release, [Symbol.dispose]: release }
+}

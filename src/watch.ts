@@ -1,0 +1,428 @@
+import diagnostics from 'node:diagnostics_channel'
+import { EventEmitter, on } from 'node:events'
+import net from 'node:net'
+import type { Heartbeat } from './detect/pulse.js'
+import { type DeadPeerError, DeadpeerError, type DeathReason, InvalidTypeError } from './errors.js'
+import { missingReason, nativeCore } from './kernel/binding.js'
+import { silentFor, type TcpInfo } from './kernel/tcp-info.js'
+import { BorrowedSocket } from './socket/borrowed.js'
+import { type OwnTarget, socketOf, unwrap } from './socket/target.js'
+import { checkHeartbeat, type HeartbeatOptions } from './watch/heartbeat.js'
+import { acceptedEvent } from './watch/server.js'
+import { type Found, type Owner, Watched } from './watch/watched.js'
+
+/** What can be watched: a connection of this process, however one holds it, but for a bare descriptor. */
+export type WatchTarget = Exclude<OwnTarget, number>
+
+/** A connection whose peer is gone. */
+export interface Death {
+  /** The `net.Socket` or `tls.TLSSocket`, also where it was added by way of a request or session. */
+  readonly socket: net.Socket
+  readonly reason: DeathReason
+  /** Why, in words. */
+  readonly evidence: string
+  /** Who was first to see it. `node`: the socket was being read or written, so Node had the error at once. */
+  readonly detectedBy: 'kernel' | 'heartbeat' | 'node'
+  /** What the socket is destroyed with. */
+  readonly error: DeadPeerError<TcpInfo>
+  /** The kernel's counters at the end. Absent without the native core. */
+  readonly info?: TcpInfo
+  /** How long the peer had not been heard, in ms. Absent where `info` is. */
+  readonly silentFor?: number
+}
+
+/** A connection whose peer has closed its side (FIN). What it sent before is still there to be read. */
+export interface Closing {
+  readonly socket: net.Socket
+  /** The kernel's counters then. Absent where Node was first to see it. */
+  readonly info?: TcpInfo
+}
+
+export interface WatchOptions {
+  /**
+   * What becomes of a socket whose peer is dead. `'destroy'`, the default: it is destroyed with a {@link DeadPeerError}. `'report'`: it
+   * is left as it is, its error to Node. A function decides for each; one that throws, or returns neither, leaves it.
+   */
+  onDead?: OnDead
+  /** Asks peers that have not been heard for a while, instead of waiting for the kernel. Default: none. */
+  heartbeat?: HeartbeatOptions
+  /** Closes the watcher when it is aborted. */
+  signal?: AbortSignal
+}
+
+export interface AddOptions {
+  /** For this one, or what this server accepts: instead of the watcher's; `false`: none. */
+  heartbeat?: HeartbeatOptions | false
+}
+
+/** Something the peer should have answered is unanswered: for a round trip and a quarter of a second at least. */
+export interface Suspicion {
+  readonly socket: net.Socket
+  /** Why, in words. */
+  readonly evidence: string
+  /** How long the peer has not been heard, in ms. */
+  readonly silentFor: number
+}
+
+/** A peer that was suspect has been heard. */
+export interface Recovery {
+  readonly socket: net.Socket
+}
+
+type Action = 'destroy' | 'report'
+export type OnDead = Action | ((death: Death) => Action)
+
+/** Every socket ever added is in one of the other four. */
+export interface WatchStats {
+  readonly added: number
+  readonly watching: number
+  readonly dead: number
+  /** Closed by the program, or by both sides, or never connected. */
+  readonly closed: number
+  /** Taken out by `delete` or `close`. */
+  readonly removed: number
+}
+
+export interface WatcherEvents {
+  dead: [death: Death]
+  suspect: [suspicion: Suspicion]
+  recover: [recovery: Recovery]
+  closing: [closing: Closing]
+  /** A connection that a server accepted, or that was connecting when it was added, could not be watched. */
+  error: [error: Error]
+  close: []
+}
+
+const deaths = diagnostics.channel('deadpeer:death')
+
+/** A death is published once, however many watch. */
+const published = new WeakSet<object>()
+
+/** Watches connections for the death of their peers. Made by {@link watch}. */
+export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
+  readonly #core = nativeCore()
+  readonly #onDead: OnDead
+  readonly #heartbeat: Heartbeat | undefined
+  readonly #signal: AbortSignal | undefined
+  readonly #sockets = new Map<net.Socket, Watched>()
+  readonly #servers = new Map<net.Server, (socket: net.Socket) => void>()
+  #closed = false
+  #added = 0
+  #died = 0
+  #ended = 0
+
+  /** @internal by {@link watch} alone. */
+  constructor(onDead: OnDead, heartbeat: Heartbeat | undefined, signal: AbortSignal | undefined) {
+    super()
+    this.#onDead = onDead
+    this.#heartbeat = heartbeat
+    this.#signal = signal
+    const emitter: EventEmitter = this as EventEmitter
+    emitter.on('newListener', this.#onListener)
+    signal?.addEventListener('abort', this.#onAbort)
+  }
+
+  /** How many sockets are watched. */
+  get size(): number {
+    return this.#sockets.size
+  }
+
+  /**
+   * Watches a connection; or what a server accepts from now on (of a TLS server what has shaken hands); or all of an iterable of
+   * these. One that is still connecting is watched once it is connected. What is watched already stays so, once.
+   *
+   * @throws {@link InvalidTypeError} for what is no connection, a bare descriptor, or a borrowed socket;
+   * {@link DeadpeerError} `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`, `ERR_WATCHER_CLOSED`, or the errno where there are no
+   * descriptors or threads left to watch with (`EMFILE`, `EAGAIN`, `ENOSPC`). Nothing of it is watched then.
+   */
+  add(target: WatchTarget | net.Server | Iterable<WatchTarget | net.Server>, options: AddOptions = {}): this {
+    const heartbeat = this.#heartbeatOf(options)
+    if (this.#closed) {
+      throw new DeadpeerError('ERR_WATCHER_CLOSED', 'The watcher was closed; watch() makes another.')
+    }
+    if (target instanceof net.Socket) this.#addSocket(unwrap(target), heartbeat)
+    else if (target instanceof net.Server) this.#addServer(target, heartbeat)
+    else if (isIterable(target)) this.#addAll(target, heartbeat)
+    else this.#addSocket(connectionOf(target), heartbeat)
+    return this
+  }
+
+  /** Stops watching. Returns whether it was watched. What a server has accepted so far stays. */
+  delete(target: WatchTarget | net.Server): boolean {
+    if (target instanceof net.Server) return this.#deleteServer(target)
+    const watched = this.#find(target)
+    if (!watched) return false
+    this.#forget(watched)
+    return true
+  }
+
+  /** Whether it is watched: of a server, whether what it accepts will be. */
+  has(target: WatchTarget | net.Server): boolean {
+    return target instanceof net.Server ? this.#servers.has(target) : this.#find(target) !== undefined
+  }
+
+  /** What has become of all that were added. */
+  stats(): WatchStats {
+    const [added, watching, dead, closed] = [this.#added, this.size, this.#died, this.#ended]
+    return { added, watching, dead, closed, removed: added - watching - dead - closed }
+  }
+
+  /** Watches nothing any more, and ends all iterations. The sockets stay as they are. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#signal?.removeEventListener('abort', this.#onAbort)
+    for (const server of this.#servers.keys()) this.#deleteServer(server)
+    for (const watched of this.#sockets.values()) this.#forget(watched)
+    this.emit('close')
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  /** The deaths from now on, until the watcher is closed. Waiting for one does not hold the process open. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Death, void, undefined> {
+    if (this.#closed) return
+    for await (const [death] of on(this, 'dead', { close: ['close'] })) yield death as Death
+  }
+
+  readonly #onAbort = () => this.close()
+
+  #addSocket(socket: net.Socket, heartbeat: Heartbeat | undefined): Watched | undefined {
+    if (this.#sockets.has(socket)) return undefined
+    const watched = new Watched(this.#core, socket, this.#owner, heartbeat)
+    watched.start()
+    this.#sockets.set(socket, watched)
+    this.#added++
+    return watched
+  }
+
+  #addAll(targets: Iterable<WatchTarget | net.Server>, heartbeat: Heartbeat | undefined): void {
+    // What is none of them is to be found before any of them is added.
+    const all = [...targets].map((each) => (each instanceof net.Server ? each : connectionOf(each)))
+    const added: Watched[] = []
+    try {
+      for (const each of all) {
+        if (each instanceof net.Server) continue
+        const watched = this.#addSocket(each, heartbeat)
+        if (watched) added.push(watched)
+      }
+    } catch (error) {
+      for (const watched of added) this.#forget(watched)
+      this.#added -= added.length
+      throw error
+    }
+    for (const each of all) if (each instanceof net.Server) this.#addServer(each, heartbeat)
+  }
+
+  #addServer(server: net.Server, heartbeat: Heartbeat | undefined): void {
+    if (this.#servers.has(server)) return
+    const onAccepted = (socket: net.Socket) => {
+      if (socket.destroyed) return
+      try {
+        this.#addSocket(socket, heartbeat)
+      } catch (error) {
+        this.#announce('error', error as Error)
+      }
+    }
+    this.#servers.set(server, onAccepted)
+    // Before the program's own listeners, which may destroy it or add it themselves.
+    server.prependListener(acceptedEvent(server), onAccepted)
+  }
+
+  #deleteServer(server: net.Server): boolean {
+    const onAccepted = this.#servers.get(server)
+    if (!onAccepted) return false
+    server.off(acceptedEvent(server), onAccepted)
+    return this.#servers.delete(server)
+  }
+
+  #find(target: WatchTarget): Watched | undefined {
+    const watched = this.#sockets.get(target as net.Socket)
+    if (watched) return watched
+    try {
+      return this.#sockets.get(connectionOf(target))
+    } catch {
+      // What is no connection, or one no more, is not watched.
+      return undefined
+    }
+  }
+
+  #forget(watched: Watched): void {
+    watched.stop()
+    this.#sockets.delete(watched.socket)
+  }
+
+  /** Nobody who does not ask for suspicion pays for it. */
+  readonly #onListener = (name: string | symbol) => {
+    if (name !== 'suspect' && name !== 'recover') return
+    // Once the listener is there.
+    queueMicrotask(() => {
+      for (const watched of this.#sockets.values()) watched.beAttentive()
+    })
+  }
+
+  #heartbeatOf({ heartbeat }: AddOptions): Heartbeat | undefined {
+    if (heartbeat === undefined) return this.#heartbeat
+    return heartbeat === false ? undefined : heartbeatFor(heartbeat)
+  }
+
+  readonly #owner: Owner = {
+    isWary: () => this.listenerCount('suspect') + this.listenerCount('recover') > 0,
+    suspected: ({ socket }, evidence, silentFor) =>
+      this.#announce('suspect', Object.freeze({ socket, evidence, silentFor })),
+    recovered: ({ socket }) => this.#announce('recover', Object.freeze({ socket })),
+    closing: ({ socket }: Watched, info: TcpInfo | undefined) =>
+      this.#announce('closing', Object.freeze({ socket, ...(info && { info }) })),
+    died: (watched: Watched, found: Found) => {
+      const death = deathOf(watched.socket, this.#act(watched, found))
+      this.#forget(watched)
+      this.#died++
+      if (deaths.hasSubscribers && !published.has(watched.connection)) {
+        published.add(watched.connection)
+        deaths.publish(death)
+      }
+      this.#announce('dead', death)
+    },
+    closed: (watched: Watched) => {
+      this.#forget(watched)
+      this.#ended++
+    },
+    failed: (watched: Watched, error: Error) => {
+      this.#owner.closed(watched)
+      this.#announce('error', error)
+    },
+  }
+
+  /** Does what is to be done about a death. Returns it as it is known after that. */
+  #act(watched: Watched, found: Found): Found {
+    // Node has seen to it; or the peer had said all it had to say, and it is all there.
+    if (watched.socket.destroyed || watched.isToBeRead) return found
+    return this.#decide(deathOf(watched.socket, found)) === 'destroy' ? watched.destroy(found) : found
+  }
+
+  #decide(death: Death): Action | undefined {
+    if (typeof this.#onDead === 'string') return this.#onDead
+    try {
+      return checkAction(this.#onDead(death))
+    } catch (error) {
+      throwLater(error)
+      return undefined
+    }
+  }
+
+  /** A listener that throws ends the program as it would elsewhere, but neither what Node is at nor the other deaths. */
+  #announce<Name extends keyof WatcherEvents>(name: Name, ...args: WatcherEvents[Name]): void {
+    try {
+      ;(this as EventEmitter).emit(name, ...args)
+    } catch (error) {
+      throwLater(error)
+    }
+  }
+}
+
+/**
+ * Tells when a connection's peer is dead: once the kernel has given it up, by the settings of {@link tune}. Also where Node
+ * would not notice, as nobody reads the socket. The socket is then destroyed, with a code that programs handle already.
+ *
+ * Costs nothing while nobody dies: one thread that sleeps. Neither it nor waiting for a death holds the process open. A peer that
+ * closes its side is announced as `closing` and is not destroyed: what it sent stays readable. Where it dies after that, the socket
+ * is destroyed if all of it has been read.
+ *
+ * `reason` comes from the kernel's counters, and `unreachable` from the socket's error in addition. Reading that takes it away
+ * from Node, so it is read only where the socket is being destroyed: with `'report'`, and when a function decides, such
+ * a death is a `user-timeout` or `retransmission`.
+ *
+ * Without the native core it tells only what Node notices, as `detectedBy: 'node'`, with no counters: an `ETIMEDOUT` is
+ * then always called `keepalive`.
+ *
+ * A listener that throws has its error thrown as an uncaught exception, as in Node; the other sockets stay watched.
+ *
+ * Every death is published once on the `node:diagnostics_channel` `deadpeer:death`, too.
+ *
+ * @throws {@link InvalidTypeError} for bad options; the reason of a `signal` that is aborted already.
+ * @example
+ * ```ts
+ * const watcher = watch()
+ * watcher.add(server) // what it accepts from now on
+ * watcher.add(socket)
+ * watcher.on('dead', ({ socket, reason, evidence }) => console.log(socket.remoteAddress, reason, evidence))
+ * ```
+ * @example
+ * ```ts
+ * for await (const { reason, silentFor } of watch({ onDead: 'report' }).add(pool)) …
+ * ```
+ */
+export function watch(options: WatchOptions = {}): Watcher {
+  const { onDead = 'destroy', heartbeat, signal } = checkOptions(options)
+  signal?.throwIfAborted()
+  return new Watcher(onDead, heartbeat && heartbeatFor(heartbeat), signal)
+}
+
+function deathOf(socket: net.Socket, { detectedBy, evidence, error }: Found): Death {
+  const { reason, info } = error
+  const known = info && { info, silentFor: silentFor(info) }
+  return Object.freeze({ socket, reason, evidence, detectedBy, error, ...known })
+}
+
+function connectionOf(target: WatchTarget): net.Socket {
+  if (typeof target === 'number') {
+    const message = 'A bare descriptor cannot be watched: there is no socket to listen to. Pass the socket.'
+    throw new InvalidTypeError(message, { field: 'target' })
+  }
+  if (target instanceof BorrowedSocket) {
+    const message =
+      "Another process's socket cannot be watched: it is held for one call. inspect it now and then."
+    throw new InvalidTypeError(message, { field: 'target' })
+  }
+  return unwrap(socketOf(target))
+}
+
+function isIterable(target: unknown): target is Iterable<WatchTarget | net.Server> {
+  return typeof target === 'object' && target !== null && Symbol.iterator in target
+}
+
+function checkOptions(options: WatchOptions): WatchOptions {
+  if (typeof options !== 'object' || options === null) {
+    throw new InvalidTypeError("options must be an object such as { onDead: 'report' }.", {
+      field: 'options',
+    })
+  }
+  for (const name of Object.keys(options)) {
+    if (name === 'onDead' || name === 'heartbeat' || name === 'signal') continue
+    throw new InvalidTypeError(`${name} is no option of watch. There are: onDead, heartbeat, signal.`, {
+      field: name,
+    })
+  }
+  const { onDead, signal } = options
+  if (onDead !== undefined && typeof onDead !== 'function') checkAction(onDead)
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new InvalidTypeError('signal must be an AbortSignal.', { field: 'signal' })
+  }
+  return options
+}
+
+/** @throws where nobody could ask. */
+function heartbeatFor(options: HeartbeatOptions): Heartbeat {
+  const heartbeat = checkHeartbeat(options)
+  if (nativeCore()) return heartbeat
+  throw new DeadpeerError(
+    'ERR_UNSUPPORTED_PLATFORM',
+    `A heartbeat needs the native core: ${missingReason()}.`,
+  )
+}
+
+function checkAction(action: unknown): Action {
+  if (action === 'destroy' || action === 'report') return action
+  throw new InvalidTypeError(
+    `onDead is ${JSON.stringify(action)}; it must be 'destroy', 'report', or a function that returns one of them.`,
+    { field: 'onDead' },
+  )
+}
+
+function throwLater(error: unknown): void {
+  process.nextTick(() => {
+    throw error
+  })
+}

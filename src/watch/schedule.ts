@@ -1,0 +1,81 @@
+/** What is due within so many ms is seen to together: waking up costs more than a look. */
+const SLOT = 50
+
+/** How many at a time, and for how long at a turn of the event loop, ms. */
+const PORTION = 64
+const BUDGET = 1
+
+/** Items that are due at some time, on one timer that does not hold the process open. Times are on performance.now(). */
+export class Schedule<Item> {
+  readonly #run: (items: readonly Item[]) => void
+  readonly #slots = new Map<number, Set<Item>>()
+  readonly #slotOf = new Map<Item, number>()
+  #due: Item[] = []
+  #timer: NodeJS.Timeout | undefined
+  #next = Number.POSITIVE_INFINITY
+
+  constructor(run: (items: readonly Item[]) => void) {
+    this.#run = run
+  }
+
+  /** Due at that time, instead of when it was. Not before, and up to a slot later. */
+  at(item: Item, time: number): void {
+    this.cancel(item)
+    if (time === Number.POSITIVE_INFINITY) return
+    const slot = Math.ceil(time / SLOT)
+    const items = this.#slots.get(slot)
+    if (items) items.add(item)
+    else this.#slots.set(slot, new Set([item]))
+    this.#slotOf.set(item, slot)
+    if (slot < this.#next) this.#wakeAt(slot)
+  }
+
+  cancel(item: Item): void {
+    const slot = this.#slotOf.get(item)
+    if (slot === undefined) return
+    this.#slotOf.delete(item)
+    const items = this.#slots.get(slot)!
+    items.delete(item)
+    if (items.size === 0) this.#slots.delete(slot)
+  }
+
+  #wakeAt(slot: number): void {
+    clearTimeout(this.#timer)
+    this.#next = slot
+    this.#timer = setTimeout(() => this.#collect(), Math.max(1, slot * SLOT - performance.now()))
+    this.#timer.unref()
+  }
+
+  #collect(): void {
+    const now = performance.now() / SLOT
+    for (const [slot, items] of this.#slots) {
+      if (slot > now) continue
+      for (const item of items) {
+        this.#slotOf.delete(item)
+        this.#due.push(item)
+      }
+      this.#slots.delete(slot)
+    }
+    this.#next = Number.POSITIVE_INFINITY
+    this.#work()
+  }
+
+  /** The event loop is left to others now and then. */
+  #work(): void {
+    const start = performance.now()
+    let done = 0
+    while (done < this.#due.length && performance.now() - start < BUDGET) {
+      this.#run(this.#due.slice(done, done + PORTION))
+      done += PORTION
+    }
+    this.#due = this.#due.slice(done)
+    if (this.#due.length > 0) setImmediate(() => this.#work())
+    else this.#sleep()
+  }
+
+  #sleep(): void {
+    let next = Number.POSITIVE_INFINITY
+    for (const slot of this.#slots.keys()) next = Math.min(next, slot)
+    if (next < this.#next) this.#wakeAt(next)
+  }
+}

@@ -1,0 +1,166 @@
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import net from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { inspect, tune } from '../../src/index.js'
+import { handleOf } from '../../src/socket/target.js'
+import { type BriefBlackHole, blackHole } from '../../src/testing/index.js'
+import { connectPair, listen } from './connections.js'
+import { hasNetAdmin } from './need-net-admin.js'
+import { countLost, hears, tookFilter } from './segments.js'
+import { until } from './until.js'
+
+const refusal = (code: string, message: RegExp, details: object = {}) =>
+  expect.objectContaining({ code, message: expect.stringMatching(message), ...details })
+
+/** What a black hole says of itself is what both ends of the connection show. */
+function expectTruth({ swallowed }: BriefBlackHole, { least, most }: { least: number; most: number }) {
+  expect(swallowed).toBeGreaterThanOrEqual(least)
+  expect(swallowed).toBeLessThanOrEqual(most)
+}
+
+describe.runIf(hasNetAdmin).concurrent('a black hole of a few segments', () => {
+  it.for(['127.0.0.1', '::1'])('swallows just so many keepalive probes over %s', async (host) => {
+    const pair = await connectPair({ host })
+    tune(pair.socket, { initialDelay: 1_000, interval: 1_000, count: 9 })
+    const lost = countLost([pair])
+    const hole = blackHole(pair.peer, { segments: 3 })
+    await hole.done
+    expect(tookFilter(pair)).toBe(false)
+    expect(inspect(pair.socket).info!.probes).toBeGreaterThanOrEqual(3)
+    await until(() => inspect(pair.socket).info!.probes === 0)
+    expect(inspect(pair.socket).verdict).toBe('alive')
+    expect(hole.swallowed).toBe(3)
+    expectTruth(hole, lost())
+  })
+
+  it('swallows the first SYN of a connection attempt', async () => {
+    const server = net.createServer()
+    const port = await listen(server)
+    const hole = blackHole(handleOf(server)!.fd!, { segments: 1 })
+    const start = performance.now()
+    const socket = net.connect(port, '127.0.0.1')
+    await hole.done
+    expect(hole.swallowed).toBe(1)
+    await once(socket, 'connect')
+    // The second leaves after the first retransmission timeout, 1 s (RFC 6298).
+    expect(performance.now() - start).toBeGreaterThan(990)
+    socket.destroy()
+    server.close()
+  })
+
+  it('says how many it really were while chunks come every 20 ms; all of them arrive in the end', async () => {
+    const pair = await connectPair()
+    const lost = countLost([pair])
+    const hole = blackHole(pair.peer, { segments: 5 })
+    pair.socket.setNoDelay()
+    let chunks = 0
+    const writing = setInterval(() => pair.socket.write(String(chunks++ % 10)), 20)
+    await hole.done
+    clearInterval(writing)
+    expect(hole.swallowed).toBeGreaterThanOrEqual(5)
+    expectTruth(hole, lost())
+    let received = ''
+    pair.peer.on('data', (part) => {
+      received += part
+    })
+    pair.peer.resume()
+    await until(() => received.length === chunks)
+    expect(received).toBe(Array.from({ length: chunks }, (_, i) => i % 10).join(''))
+    expectTruth(hole, lost())
+  })
+
+  it('swallows more than so many of a burst, and says so', async () => {
+    const pair = await connectPair()
+    const lost = countLost([pair])
+    pair.socket.setNoDelay()
+    const hole = blackHole(pair.peer, { segments: 1 })
+    // No timer runs in between, and the first congestion window is ten segments.
+    for (let i = 0; i < 5; i++) pair.socket.write('.')
+    await hole.done
+    expect(hole.swallowed).toBeGreaterThan(1)
+    expectTruth(hole, lost())
+  })
+
+  it('is over once it is restored, and leaves no filter', async () => {
+    const pair = await connectPair()
+    const hole = blackHole(pair.peer, { segments: 1_000 })
+    expect(await hears(pair)).toBe(false)
+    hole.restore()
+    expect(tookFilter(pair)).toBe(false)
+    const { swallowed } = hole
+    expect(swallowed).toBeGreaterThanOrEqual(1)
+    await hole.done
+    expect(await hears(pair)).toBe(true)
+    hole.restore()
+    hole[Symbol.dispose]()
+    expect(hole.swallowed).toBe(swallowed)
+  })
+
+  it('is over once the socket is closed', async () => {
+    const pair = await connectPair()
+    const hole = blackHole(pair.peer, { segments: 1_000 })
+    expect(await hears(pair)).toBe(false)
+    const { swallowed } = hole
+    pair.peer.resetAndDestroy()
+    await hole.done
+    hole.restore()
+    expect(hole.swallowed).toBeGreaterThanOrEqual(swallowed)
+  })
+
+  it('rejects where somebody else has taken its filter away, and nobody needs to wait for that', async () => {
+    const waitedFor = await connectPair()
+    const ignored = await connectPair()
+    const [hole] = [waitedFor, ignored].map(({ peer }) => blackHole(peer, { segments: 1 }))
+    for (const pair of [waitedFor, ignored]) {
+      expect(await hears(pair)).toBe(false)
+      expect(tookFilter(pair)).toBe(true)
+    }
+    await expect(hole!.done).rejects.toThrow(refusal('ENOENT', /refused the filter/))
+  })
+
+  it('does not hold the process', async () => {
+    const script = fileURLToPath(new URL('fixtures/hole-left-open.mjs', import.meta.url))
+    const { stdout } = await promisify(execFile)(process.execPath, [script], { timeout: 20_000 })
+    expect(stdout).toBe('swallowed 0\n')
+  })
+})
+
+describe('what a black hole refuses, having changed nothing', () => {
+  it.for<[unknown, string, string, RegExp]>([
+    [
+      3,
+      'options',
+      'ERR_INVALID_ARG_TYPE',
+      /^Options are an object such as { segments: 3 }, not of type number\.$/,
+    ],
+    [null, 'options', 'ERR_INVALID_ARG_TYPE', /not null/],
+    [[3], 'options', 'ERR_INVALID_ARG_TYPE', /not an array/],
+    [{ segment: 3 }, 'segment', 'ERR_INVALID_ARG_TYPE', /^segment is no option .* there is: segments\.$/],
+    [{ segments: '3' }, 'segments', 'ERR_INVALID_ARG_TYPE', /^segments is '3', a string; it must be/],
+    [{ segments: null }, 'segments', 'ERR_INVALID_ARG_TYPE', /^segments is null/],
+    [{ segments: 0 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is 0; it must be a whole number from 1/],
+    [{ segments: -1 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is -1/],
+    [{ segments: 1.5 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is 1\.5/],
+    [{ segments: 2 ** 31 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is 2147483648/],
+    [{ segments: Number.NaN }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is NaN/],
+  ])('%o', async ([options, field, code, message]) => {
+    const pair = await connectPair()
+    expect(() => blackHole(pair.peer, options as never)).toThrow(refusal(code, message, { field }))
+    expect(tookFilter(pair)).toBe(false)
+  })
+
+  it.runIf(hasNetAdmin).for([{}, { segments: undefined }])(
+    'without a number it stays: %o',
+    async (options) => {
+      const pair = await connectPair()
+      const hole = blackHole(pair.peer, options)
+      expect(await hears(pair)).toBe(false)
+      expect(hole).not.toHaveProperty('done')
+      hole.restore()
+      expect(await hears(pair)).toBe(true)
+    },
+  )
+})

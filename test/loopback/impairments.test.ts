@@ -1,0 +1,128 @@
+import { once } from 'node:events'
+import net from 'node:net'
+import { describe, expect, it } from 'vitest'
+import { descriptorOf } from '../../src/socket/target.js'
+import { blackHole, lossy } from '../../src/testing/index.js'
+import { connectPair, listen } from './connections.js'
+import { hasNetAdmin } from './need-net-admin.js'
+import { hears, tookFilter } from './segments.js'
+
+// Several on one socket: a share of 0 or 1 shows which is in force.
+
+describe.runIf(hasNetAdmin)('on one socket', () => {
+  it('a black hole wins over loss, whichever came first', async () => {
+    const pair = await connectPair()
+    const before = lossy(pair.peer, 0)
+    const hole = blackHole(pair.peer)
+    expect(await hears(pair)).toBe(false)
+    const after = lossy(pair.peer, 0)
+    expect(await hears(pair)).toBe(false)
+    before.restore()
+    expect(await hears(pair)).toBe(false)
+    hole.restore()
+    expect(await hears(pair)).toBe(true)
+    after.restore()
+    expect(tookFilter(pair)).toBe(false)
+  })
+
+  it('loss that comes under a black hole is in force once that is gone', async () => {
+    const pair = await connectPair()
+    const hole = blackHole(pair.peer)
+    const all = lossy(pair.peer, 1)
+    hole.restore()
+    expect(await hears(pair)).toBe(false)
+    all.restore()
+    expect(await hears(pair)).toBe(true)
+    expect(tookFilter(pair)).toBe(false)
+  })
+
+  it('it hears again when its last black hole is gone, in any order', async () => {
+    const pair = await connectPair()
+    const holes = [blackHole(pair.peer), blackHole(descriptorOf(pair.peer)), blackHole(pair.peer)]
+    for (const i of [1, 0]) {
+      holes[i]!.restore()
+      holes[i]!.restore()
+      expect(await hears(pair)).toBe(false)
+    }
+    holes[2]!.restore()
+    expect(await hears(pair)).toBe(true)
+    expect(tookFilter(pair)).toBe(false)
+  })
+
+  it('the latest share is in force, and behind it the one before', async () => {
+    const pair = await connectPair()
+    const first = lossy(pair.peer, 1)
+    const second = lossy(pair.peer, 0)
+    expect(await hears(pair)).toBe(true)
+    const third = lossy(pair.peer, 1)
+    expect(await hears(pair)).toBe(false)
+    second.restore()
+    expect(await hears(pair)).toBe(false)
+    third.restore()
+    expect(await hears(pair)).toBe(false)
+    first.restore()
+    expect(await hears(pair)).toBe(true)
+    expect(tookFilter(pair)).toBe(false)
+  })
+
+  it('a black hole of a few segments leaves the loss that was there', async () => {
+    const pair = await connectPair()
+    const all = lossy(pair.peer, 1)
+    expect(await hears(pair)).toBe(false)
+    const brief = blackHole(pair.peer, { segments: 1 })
+    expect(brief.swallowed).toBe(0)
+    expect(await hears(pair)).toBe(false)
+    await brief.done
+    const swallowed = brief.swallowed
+    expect(swallowed).toBeGreaterThanOrEqual(1)
+    expect(await hears(pair)).toBe(false)
+    expect(brief.swallowed).toBe(swallowed)
+    all.restore()
+    expect(tookFilter(pair)).toBe(false)
+  })
+
+  it('a black hole of a few segments is over beside one that stays', async () => {
+    const pair = await connectPair()
+    const hole = blackHole(pair.peer)
+    const brief = blackHole(pair.peer, { segments: 1 })
+    expect(await hears(pair)).toBe(false)
+    await brief.done
+    expect(await hears(pair)).toBe(false)
+    hole.restore()
+    expect(await hears(pair)).toBe(true)
+    expect(tookFilter(pair)).toBe(false)
+  })
+})
+
+describe.runIf(hasNetAdmin)('a descriptor that another socket has got', () => {
+  it.for(['whole', 'brief', 'lossy'])('is left alone: %s', async (kind) => {
+    const server = net.createServer()
+    const port = await listen(server)
+    const { peer } = await connectPair()
+    const fd = descriptorOf(peer)
+    const brief = kind === 'brief' ? blackHole(fd, { segments: 2 }) : undefined
+    const old = brief ?? (kind === 'lossy' ? lossy(fd, 1) : blackHole(fd))
+    peer.destroy()
+    await once(peer, 'close')
+    // The kernel gives the lowest number that is free, so a few sockets more will have it.
+    const pairs: { socket: net.Socket; peer: net.Socket }[] = []
+    const ends = () => pairs.flatMap(({ socket, peer }) => [socket, peer])
+    while (!ends().some((end) => descriptorOf(end) === fd)) {
+      expect(pairs.length).toBeLessThan(100)
+      const socket = net.connect(port, '127.0.0.1')
+      const [[accepted]] = await Promise.all([once(server, 'connection'), once(socket, 'connect')])
+      pairs.push({ socket, peer: accepted })
+    }
+    const heir = pairs.find(({ socket, peer }) => [socket, peer].some((end) => descriptorOf(end) === fd))!
+    const pair = descriptorOf(heir.peer) === fd ? heir : { socket: heir.peer, peer: heir.socket }
+    const own = blackHole(fd)
+    await brief?.done
+    old.restore()
+    expect(await hears(pair)).toBe(false)
+    own.restore()
+    expect(await hears(pair)).toBe(true)
+    expect(tookFilter(pair)).toBe(false)
+    for (const end of ends()) end.destroy()
+    server.close()
+  })
+})

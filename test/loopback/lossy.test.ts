@@ -1,0 +1,135 @@
+import { once } from 'node:events'
+import { openSync } from 'node:fs'
+import net from 'node:net'
+import { describe, expect, it } from 'vitest'
+import { handleOf } from '../../src/socket/target.js'
+import { lossy } from '../../src/testing/index.js'
+import { connect, connectPair, listen } from './connections.js'
+import { hasNetAdmin } from './need-net-admin.js'
+import { countLost, hears, segmentsOf, tookFilter } from './segments.js'
+import { until } from './until.js'
+
+const hosts = ['127.0.0.1', '::1']
+const refusal = (code: string, message: RegExp, details: object = {}) =>
+  expect.objectContaining({ code, message: expect.stringMatching(message), ...details })
+
+describe.runIf(hasNetAdmin)('a lossy peer', () => {
+  describe.concurrent.for(hosts)('over %s', (host) => {
+    it.for([0.1, 0.3, 0.5])('loses that share of what is sent: %d', async (share) => {
+      const pairs = await connect(20, { host })
+      const lost = countLost(pairs)
+      const lossySockets = pairs.map(({ peer }) => lossy(peer, share))
+      for (const { socket } of pairs) socket.setNoDelay()
+      await until(() => {
+        for (const { socket } of pairs) socket.write('.')
+        return lost().sent >= 1_000
+      }, 30_000)
+      const { sent, least, most } = lost()
+      for (const each of lossySockets) each.restore()
+      // Each segment is a trial of its own, data sent again included, so their number is binomial; a true share is
+      // beyond five standard deviations once in 1.7 million runs.
+      const deviation = Math.sqrt(sent * share * (1 - share))
+      expect(least, `of ${sent}`).toBeLessThan(share * sent + 5 * deviation)
+      expect(most, `of ${sent}`).toBeGreaterThan(share * sent - 5 * deviation)
+    })
+
+    it('gets all that is sent, and is understood, at 0.2', async () => {
+      const pair = await connectPair({ host })
+      const { socket, peer } = pair
+      const lost = countLost([pair])
+      using _there = lossy(peer, 0.2)
+      using _back = lossy(socket, 0.2)
+      const message = Buffer.from(Uint8Array.from({ length: 2 ** 22 }, (_, i) => i * 7 + (i >> 8)))
+      const received: Buffer[] = []
+      let length = 0
+      peer.pipe(peer)
+      socket.on('data', (part) => {
+        received.push(part)
+        length += part.length
+      })
+      socket.write(message)
+      await until(() => length === message.length, 30_000)
+      expect(Buffer.concat(received).equals(message)).toBe(true)
+      // 4 MiB are 64 segments or more, of 64 KiB at most: that none of them is lost happens once in 1.6 million runs.
+      expect(lost().most).toBeGreaterThan(0)
+    })
+
+    it('loses nothing at 0', async () => {
+      const pair = await connectPair({ host })
+      const lost = countLost([pair])
+      using _none = lossy(pair.peer, 0)
+      pair.peer.resume()
+      for (let i = 0; i < 50; i++) expect(await hears(pair)).toBe(true)
+      expect(lost().least).toBeLessThanOrEqual(0)
+    })
+
+    it('loses all at 1, until it is restored', async () => {
+      const pair = await connectPair({ host })
+      const { heard } = segmentsOf(pair)
+      const all = lossy(pair.peer, 1)
+      for (let i = 0; i < 5; i++) expect(await hears(pair)).toBe(false)
+      expect(segmentsOf(pair).heard).toBe(heard)
+      all.restore()
+      pair.peer.resume()
+      await until(() => pair.peer.bytesRead === 5)
+    })
+  })
+
+  it('has no filter left once it is restored, and restoring again does nothing', async () => {
+    const pair = await connectPair()
+    const bad = lossy(pair.peer, 0.5)
+    bad.restore()
+    expect(tookFilter(pair)).toBe(false)
+    lossy(pair.peer, 0)
+    bad.restore()
+    bad[Symbol.dispose]()
+    expect(tookFilter(pair)).toBe(true)
+  })
+
+  it('closed before it is restored', async () => {
+    const pair = await connectPair()
+    const bad = lossy(pair.peer, 0.5)
+    pair.peer.destroy()
+    bad.restore()
+    expect(() => lossy(pair.peer, 0.5)).toThrow(refusal('ERR_SOCKET_CLOSED', /closed/))
+  })
+
+  it('a listening one passes its filter on to what it accepts, which keeps it', async () => {
+    const server = net.createServer()
+    const port = await listen(server)
+    const bad = lossy(handleOf(server)!.fd!, 0)
+    const socket = net.connect(port, '127.0.0.1')
+    const [peer] = (await once(server, 'connection')) as [net.Socket]
+    bad.restore()
+    expect(tookFilter({ socket, peer })).toBe(true)
+    socket.destroy()
+    server.close()
+  })
+})
+
+describe('what lossy refuses, having changed nothing', () => {
+  it.for<[unknown, string, RegExp]>([
+    [undefined, 'ERR_INVALID_ARG_TYPE', /^share is of type undefined; it must be a number from 0 to 1\.$/],
+    ['0.5', 'ERR_INVALID_ARG_TYPE', /^share is '0\.5', a string/],
+    [null, 'ERR_INVALID_ARG_TYPE', /^share is null/],
+    [-0.01, 'ERR_OUT_OF_RANGE', /^share is -0\.01; it must be a number from 0 to 1\.$/],
+    [1.01, 'ERR_OUT_OF_RANGE', /^share is 1\.01/],
+    [30, 'ERR_OUT_OF_RANGE', /^share is 30/],
+    [Number.NaN, 'ERR_OUT_OF_RANGE', /^share is NaN/],
+    [Number.POSITIVE_INFINITY, 'ERR_OUT_OF_RANGE', /^share is Infinity/],
+  ])('a share of %o', async ([share, code, message]) => {
+    const pair = await connectPair()
+    expect(() => lossy(pair.peer, share as number)).toThrow(refusal(code, message, { field: 'share' }))
+    expect(tookFilter(pair)).toBe(false)
+  })
+
+  it.for<[unknown, string, RegExp]>([
+    [{}, 'ERR_INVALID_ARG_TYPE', /target is Object/],
+    [-1, 'ERR_INVALID_ARG_TYPE', /-1 is no file descriptor/],
+    [2 ** 30, 'ERR_SOCKET_CLOSED', /not open/],
+    [openSync('/dev/null', 'r'), 'ERR_NOT_TCP', /not a socket/],
+    [new net.Socket(), 'ERR_SOCKET_CLOSED', /not connected yet/],
+  ])('target %#', ([target, code, message]) => {
+    expect(() => lossy(target as never, 0.5)).toThrow(refusal(code, message))
+  })
+})

@@ -1,0 +1,519 @@
+import { getEventListeners, once } from 'node:events'
+import http from 'node:http'
+import http2 from 'node:http2'
+import type net from 'node:net'
+import tls from 'node:tls'
+import { afterAll, describe, expect, it } from 'vitest'
+import WebSocket, { WebSocketServer } from 'ws'
+import { inspect, type ProbeResult, probe, probeAll, profiles, type Target, tune } from '../../src/index.js'
+import { descriptorOf, socketOf } from '../../src/socket/target.js'
+import { blackHole } from '../../src/testing/index.js'
+import { certificate } from './certificate.js'
+import { connectPair, listen, type Pair } from './connections.js'
+import { awaitIdle, idlePair, kernelOptions, sentBy, silenceOf } from './idle.js'
+import { hasNetAdmin } from './need-net-admin.js'
+import { until } from './until.js'
+
+/** A result that is there at once, or after one round trip on loopback, may be late by as much on a busy machine; ms. */
+const AT_ONCE = 250
+
+/** Three attempts, 510 ms apart, the last of which waits 300 ms. */
+const ALL_ATTEMPTS = 2 * 510 + 300
+
+const closing: { close(): unknown }[] = []
+afterAll(() => {
+  for (const each of closing) each.close()
+})
+
+function closedInTheEnd<T extends { close(): unknown }>(each: T): T {
+  closing.push(each)
+  return each
+}
+
+async function timed(run: () => Promise<ProbeResult>): Promise<{ result: ProbeResult; took: number }> {
+  const start = performance.now()
+  const result = await run()
+  return { result, took: performance.now() - start }
+}
+
+/** Asked once, answered, and left as it was: not a byte of payload, and every option as before. */
+async function expectAnswer(target: Target, socket: net.Socket): Promise<void> {
+  await awaitIdle(socket)
+  const before = { options: kernelOptions(socket), sent: sentBy(socket) }
+  const { evidence, alive, attempts, rtt, idleFor } = await probe(target)
+  expect({ evidence, alive, attempts }).toEqual({ evidence: 'ack', alive: true, attempts: 1 })
+  expect(rtt).toBeLessThan(AT_ONCE)
+  expect(idleFor).toBeLessThan(AT_ONCE)
+  expect(sentBy(socket)).toEqual({ ...before.sent, segments: before.sent.segments + 1 })
+  expect(kernelOptions(socket)).toEqual(before.options)
+}
+
+describe.concurrent('probe', () => {
+  describe('recent', () => {
+    it('heard within the last second: nothing is asked', async () => {
+      const { socket } = await connectPair()
+      const sent = sentBy(socket)
+      const result = await probe(socket)
+      expect(result).toEqual({ alive: true, evidence: 'recent', attempts: 0, idleFor: expect.any(Number) })
+      expect(result.idleFor).toBeLessThan(1_000)
+      expect(sentBy(socket)).toEqual(sent)
+    })
+  })
+
+  describe('ack', () => {
+    it.each(['127.0.0.1', '::1', '::ffff:127.0.0.1'])('%s, both ends, keepalive off', async (host) => {
+      const { socket, peer } = await connectPair({ host })
+      expect(kernelOptions(socket).enable).toBe(false)
+      await expectAnswer(socket, socket)
+      await expectAnswer(peer, peer)
+    })
+
+    it.each(['cloud', 'patient'] as const)('keepalive on: %s', async (preset) => {
+      const { socket } = await connectPair()
+      tune(socket, preset)
+      await expectAnswer(socket, socket)
+      expect(kernelOptions(socket)).toMatchObject(profiles[preset])
+    })
+
+    it('by the number of a descriptor', async () => {
+      const { socket, peer } = await connectPair()
+      await expectAnswer(descriptorOf(socket), socket)
+      await expectAnswer(descriptorOf(peer), peer)
+    })
+
+    it('TLS, both ends', async () => {
+      const server = closedInTheEnd(tls.createServer(certificate()))
+      const accepting = once(server, 'secureConnection') as Promise<[tls.TLSSocket]>
+      const socket = tls.connect({ port: await listen(server), host: '127.0.0.1', rejectUnauthorized: false })
+      const [[peer]] = await Promise.all([accepting, once(socket, 'secureConnect')])
+      await expectAnswer(socket, socket)
+      await expectAnswer(peer, peer)
+      socket.destroy()
+    })
+
+    it('ClientRequest, IncomingMessage and ServerResponse', async () => {
+      const server = closedInTheEnd(http.createServer())
+      const accepting = once(server, 'request') as Promise<[http.IncomingMessage, http.ServerResponse]>
+      const request = http.get({ port: await listen(server), host: '127.0.0.1', agent: false })
+      const [incoming, response] = await accepting
+      await expectAnswer(request, request.socket!)
+      await expectAnswer(incoming, incoming.socket)
+      await expectAnswer(response, response.socket!)
+      response.end()
+      const [answer] = (await once(request, 'response')) as [http.IncomingMessage]
+      answer.resume()
+      request.destroy()
+    })
+
+    it('Http2Session, both ends', async () => {
+      const server = closedInTheEnd(http2.createServer())
+      const accepting = once(server, 'session') as Promise<[http2.ServerHttp2Session]>
+      const session = http2.connect(`http://127.0.0.1:${await listen(server)}`)
+      const [[accepted]] = await Promise.all([accepting, once(session, 'remoteSettings')])
+      for (const end of [session, accepted]) await expectAnswer(end, socketOf(end))
+      session.destroy()
+    })
+
+    it('a ws WebSocket, both ends', async () => {
+      const server = closedInTheEnd(new WebSocketServer({ port: 0, host: '127.0.0.1' }))
+      await once(server, 'listening')
+      const accepting = once(server, 'connection') as Promise<[WebSocket]>
+      const socket = new WebSocket(`ws://127.0.0.1:${(server.address() as net.AddressInfo).port}`)
+      const [[accepted]] = await Promise.all([accepting, once(socket, 'open')])
+      for (const end of [socket, accepted]) {
+        await expectAnswer(end, (end as unknown as { _socket: net.Socket })._socket)
+      }
+      socket.terminate()
+    })
+
+    it('results in order, and a connection that is there twice is asked once', async () => {
+      const [first, second] = [await idlePair(), await idlePair()]
+      second.socket.destroy()
+      const sent = sentBy(first.socket)
+      const evidence = (await probeAll([first.socket, second.socket, first.socket])).map(
+        (each) => each.evidence,
+      )
+      expect(evidence).toEqual(['ack', 'closed', 'ack'])
+      expect(sentBy(first.socket).segments).toBe(sent.segments + 1)
+      expect(await probeAll([])).toEqual([])
+    })
+  })
+
+  describe('silence', () => {
+    it.runIf(hasNetAdmin).each([
+      [1, 300],
+      [3, ALL_ATTEMPTS],
+    ])('%s attempts', async (attempts, expected) => {
+      const { socket, peer } = await idlePair()
+      const before = kernelOptions(socket)
+      const sent = sentBy(socket)
+      blackHole(peer)
+      const { result, took } = await timed(() => probe(socket, { attempts }))
+      expect(result).toEqual({ alive: false, evidence: 'silence', attempts, idleFor: expect.any(Number) })
+      expect(result.idleFor).toBeGreaterThan(1_000)
+      expect(took).toBeGreaterThan(expected - 1)
+      expect(took).toBeLessThan(expected + AT_ONCE)
+      expect(sentBy(socket)).toEqual({ ...sent, segments: sent.segments + attempts })
+      // Keepalive was off, and is again.
+      await until(() => kernelOptions(socket).enable === false)
+      expect(kernelOptions(socket)).toEqual(before)
+    })
+
+    it.runIf(hasNetAdmin)('timeout is for each attempt', async () => {
+      const { socket, peer } = await idlePair()
+      blackHole(peer)
+      const { took } = await timed(() => probe(socket, { attempts: 2, timeout: 900 }))
+      expect(took).toBeGreaterThan(1_800 - 1)
+      expect(took).toBeLessThan(1_800 + AT_ONCE)
+    })
+
+    it.runIf(hasNetAdmin)('the answer to the last attempt counts as much as one to the first', async () => {
+      const { socket, peer } = await idlePair()
+      const hole = blackHole(peer, { segments: 2 })
+      const { result } = await timed(() => probe(socket))
+      await hole.done
+      expect(result).toMatchObject({ alive: true, evidence: 'ack', attempts: 3 })
+      expect(result).not.toHaveProperty('rtt')
+    })
+
+    it.runIf(hasNetAdmin)('where the kernel is asking already it is only watched', async () => {
+      const { socket, peer } = await connectPair()
+      tune(socket, { initialDelay: 1_000, interval: 1_000, count: 20 })
+      blackHole(peer)
+      const { segments } = sentBy(socket)
+      await until(() => inspect(socket).info!.probes! >= 2)
+      const options = kernelOptions(socket)
+      const asked = probe(socket)
+      await until(() => inspect(socket).info!.probes! >= 3)
+      expect(kernelOptions(socket)).toEqual(options)
+      expect(await asked).toMatchObject({ alive: false, evidence: 'silence', attempts: 3 })
+      expect(kernelOptions(socket)).toEqual(options)
+      expect(sentBy(socket).segments - segments).toBe(inspect(socket).info!.probes!)
+    })
+
+    it.runIf(hasNetAdmin)(
+      'where the kernel asks more rarely than that it is not known, after all the same time',
+      async () => {
+        const { socket, peer } = await connectPair()
+        tune(socket, { initialDelay: 1_000, interval: 60_000, count: 20 })
+        blackHole(peer)
+        await until(() => inspect(socket).info!.probes === 1)
+        const { result, took } = await timed(() => probe(socket))
+        expect(result).toMatchObject({ alive: undefined, evidence: 'silence', attempts: 1 })
+        expect(took).toBeGreaterThan(ALL_ATTEMPTS - 1)
+        expect(took).toBeLessThan(ALL_ATTEMPTS + AT_ONCE)
+      },
+    )
+  })
+
+  async function write(socket: net.Socket): Promise<void> {
+    const { bytes } = sentBy(socket)
+    socket.write('x')
+    await until(() => sentBy(socket).bytes > bytes)
+  }
+
+  describe('retransmitting', () => {
+    it.runIf(hasNetAdmin)('a dead peer', async () => {
+      const { socket, peer } = await idlePair()
+      const options = kernelOptions(socket)
+      blackHole(peer)
+      await write(socket)
+      const result = await probe(socket)
+      expect(result).toMatchObject({ alive: false, evidence: 'retransmitting', attempts: 3 })
+      const { segsOut, retransmits } = inspect(socket).info!
+      expect(retransmits).toBe(2)
+      // Handshake, data and what was sent again, the first time by a tail loss probe: not a segment of ours.
+      expect(segsOut).toBeLessThanOrEqual(2 + 1 + 1 + 2)
+      expect(kernelOptions(socket)).toEqual(options)
+    })
+
+    it.runIf(hasNetAdmin)('fewer times than attempts: not known', async () => {
+      const { socket, peer } = await idlePair()
+      blackHole(peer)
+      await write(socket)
+      // Sent again after 0.2, 0.6, 1.4, 3 s, and this waits for 2.9.
+      const result = await probe(socket, { attempts: 6 })
+      expect(result).toMatchObject({ alive: undefined, evidence: 'retransmitting' })
+      expect(result.attempts).toBeLessThan(6)
+    })
+
+    it.runIf(hasNetAdmin)('a peer that is there: what was sent again is answered', async () => {
+      const { socket, peer } = await idlePair()
+      const hole = blackHole(peer)
+      await write(socket)
+      const asked = probe(socket)
+      await until(() => inspect(socket).info!.retransmits! >= 1)
+      hole.restore()
+      expect(await asked).toMatchObject({ alive: true, evidence: 'ack' })
+    })
+
+    it.runIf(hasNetAdmin)('data written in mid-probe to a dead peer', async () => {
+      const { socket, peer } = await idlePair()
+      blackHole(peer)
+      const asked = probe(socket)
+      await until(() => inspect({ socket }).info!.segsOut! > 2)
+      await write(socket)
+      expect(await asked).toMatchObject({ alive: false, evidence: 'retransmitting' })
+    })
+  })
+
+  /** Data that the peer has no room for: it reads nothing. */
+  async function fill({ socket }: Pair): Promise<void> {
+    while (socket.writableLength < 4 * 2 ** 20) socket.write(Buffer.alloc(2 ** 16))
+    await until(() => {
+      const { notsentBytes, unacked } = inspect(socket).info!
+      return notsentBytes! > 0 && unacked === 0 && silenceOf(socket) >= 1_000
+    })
+  }
+
+  describe('window-probe', () => {
+    it('a peer that is there and does not read is never called silent', async () => {
+      const pair = await connectPair()
+      const { socket } = pair
+      await fill(pair)
+      const options = kernelOptions(socket)
+      const met = new Set<string>()
+      // The kernel asks after 0.2, 0.6, 1.4, 3, 6.2 s; within each of these the question is asked many times.
+      const end = performance.now() + 7_000
+      while (performance.now() < end) {
+        const { alive, evidence } = await probe(socket)
+        expect(['window-probe', 'recent']).toContain(evidence)
+        expect(alive).not.toBe(false)
+        met.add(`${evidence} ${alive}`)
+        if (evidence === 'recent') await awaitIdle(socket)
+      }
+      expect(met).toContain('window-probe true')
+      expect(met).toContain('window-probe undefined')
+      expect(kernelOptions(socket)).toEqual(options)
+    })
+
+    it.runIf(hasNetAdmin)('one that is gone does not answer them', async () => {
+      const pair = await connectPair()
+      await fill(pair)
+      blackHole(pair.peer)
+      await until(() => inspect(pair.socket).info!.probes! >= 1)
+      const results = await Promise.all([probe(pair.socket), probe(pair.socket, { attempts: 1 })])
+      expect(results[0]).toMatchObject({ alive: undefined, evidence: 'window-probe' })
+      expect(results[1]).toMatchObject({ alive: false, evidence: 'window-probe' })
+      expect(results[1].attempts).toBeGreaterThanOrEqual(1)
+    })
+  })
+
+  const CLOSED: ProbeResult = { alive: false, evidence: 'closed', attempts: 0, idleFor: Number.NaN }
+
+  describe('closed', () => {
+    it('destroyed', async () => {
+      const { socket, peer } = await connectPair()
+      const fd = descriptorOf(socket)
+      socket.destroy()
+      expect(await probe(socket)).toEqual(CLOSED)
+      await once(socket, 'close')
+      expect(await probe(socket)).toEqual(CLOSED)
+      expect(await probe(19_999)).toEqual(CLOSED)
+      expect(fd).toBeGreaterThan(0)
+      peer.destroy()
+    })
+
+    it("the peer's FIN: the peer may be there", async () => {
+      const { socket, peer } = await connectPair({ allowHalfOpen: true })
+      socket.pause()
+      peer.end()
+      await until(() => inspect(socket).verdict === 'closing')
+      expect(await probe(socket)).toMatchObject({ alive: undefined, evidence: 'closed', attempts: 0 })
+      await awaitIdle(socket)
+      const sent = sentBy(socket)
+      expect(await probe(socket)).toMatchObject({ alive: undefined, evidence: 'closed', attempts: 0 })
+      expect(sentBy(socket)).toEqual(sent)
+    })
+
+    it("one's own FIN", async () => {
+      const { socket, peer } = await connectPair({ allowHalfOpen: true })
+      peer.pause()
+      socket.end()
+      await until(() => inspect(socket).verdict === 'closing')
+      expect(await probe(socket)).toMatchObject({ alive: undefined, evidence: 'closed', attempts: 0 })
+    })
+
+    it("the peer's reset", async () => {
+      const { socket, peer } = await connectPair()
+      peer.resetAndDestroy()
+      await until(() => socket.destroyed)
+      expect(await probe(socket)).toEqual(CLOSED)
+    })
+
+    it("the peer's reset, which nobody has read yet", async () => {
+      const { socket, peer } = await connectPair()
+      const fd = descriptorOf(peer)
+      // Out of Node's sight: it neither reads nor polls.
+      peer.pause()
+      await write(socket)
+      await until(() => inspect(peer).info!.bytesReceived! > 0)
+      socket.resetAndDestroy()
+      // Synchronously: what the kernel knows, before Node does.
+      const asked = probe(fd)
+      expect(await asked).toEqual(CLOSED)
+    })
+
+    const inMidProbe: [string, (pair: Pair) => void, Partial<ProbeResult>][] = [
+      ['destroyed', ({ socket }) => socket.destroy(), { alive: false }],
+      ["the peer's FIN", ({ peer }) => peer.end(), { alive: undefined }],
+      ["the peer's reset", ({ peer }) => peer.resetAndDestroy(), { alive: false }],
+    ]
+    it.runIf(hasNetAdmin).each(inMidProbe)('%s in mid-probe', async (_, close, expected) => {
+      const pair = await idlePair({ allowHalfOpen: true })
+      blackHole(pair.peer)
+      const asked = timed(() => probe(pair.socket))
+      await until(() => inspect(pair.socket).info!.segsOut! > 2)
+      close(pair)
+      const { result, took } = await asked
+      expect(result).toMatchObject({ ...expected, evidence: 'closed', attempts: 1 })
+      expect(took).toBeLessThan(AT_ONCE)
+    })
+  })
+
+  describe('aborted', () => {
+    it('before: nothing is asked', async () => {
+      const { socket } = await idlePair()
+      const sent = sentBy(socket)
+      const result = await probe(socket, { signal: AbortSignal.abort() })
+      expect(result).toEqual({ alive: undefined, evidence: 'aborted', attempts: 0, idleFor: Number.NaN })
+      expect(sentBy(socket)).toEqual(sent)
+    })
+
+    it('in the same turn: nothing is asked', async () => {
+      const { socket } = await idlePair()
+      const before = { sent: sentBy(socket), options: kernelOptions(socket) }
+      const controller = new AbortController()
+      const asked = probe(socket, { signal: controller.signal })
+      controller.abort()
+      expect(await asked).toMatchObject({ alive: undefined, evidence: 'aborted', attempts: 0 })
+      // Asked again it is answered, by the one probe that leaves.
+      expect(await probe(socket)).toMatchObject({ evidence: 'ack' })
+      expect(sentBy(socket).segments).toBe(before.sent.segments + 1)
+      expect(kernelOptions(socket)).toEqual(before.options)
+    })
+
+    it.runIf(hasNetAdmin)(
+      'in mid-probe: told at once, and all is as before once the peer is heard',
+      async () => {
+        const { socket, peer } = await idlePair()
+        tune(socket, 'cloud')
+        const before = kernelOptions(socket)
+        const hole = blackHole(peer)
+        const controller = new AbortController()
+        const asked = probe(socket, { signal: controller.signal })
+        await until(() => inspect({ socket }).info!.segsOut! > 2)
+        const start = performance.now()
+        controller.abort()
+        expect(await asked).toMatchObject({ alive: undefined, evidence: 'aborted', attempts: 1 })
+        expect(performance.now() - start).toBeLessThan(AT_ONCE)
+        const { profile, pending } = inspect(socket)
+        expect({ ...profile, ...pending }).toMatchObject(before)
+        hole.restore()
+        peer.write('.')
+        await until(() => inspect(socket).pending === undefined)
+        expect(kernelOptions(socket)).toEqual(before)
+      },
+    )
+
+    it.runIf(hasNetAdmin)('one of two who ask: the other gets its answer', async () => {
+      const { socket, peer } = await idlePair()
+      const sent = sentBy(socket)
+      const hole = blackHole(peer)
+      const controller = new AbortController()
+      const aborted = probe(socket, { signal: controller.signal })
+      const other = probe(socket, { attempts: 2 })
+      await until(() => sentBy(socket).segments > sent.segments)
+      controller.abort()
+      expect(await aborted).toMatchObject({ evidence: 'aborted' })
+      hole.restore()
+      expect(await other).toMatchObject({ alive: true, evidence: 'ack', attempts: 2 })
+      expect(sentBy(socket).segments).toBe(sent.segments + 2)
+    })
+
+    it('a thousand questions under one signal: no warning, and no listener left on it', async () => {
+      const { socket } = await connectPair()
+      const warnings: Error[] = []
+      const note = (warning: Error) => void warnings.push(warning)
+      process.on('warning', note)
+      const { signal } = new AbortController()
+      await Promise.all(Array.from({ length: 1_000 }, () => probe(socket, { signal })))
+      // Warnings are for the next turn.
+      await new Promise(setImmediate)
+      process.off('warning', note)
+      expect(getEventListeners(signal, 'abort')).toEqual([])
+      expect(warnings).toEqual([])
+    })
+  })
+
+  describe('questions that are joined', () => {
+    it.runIf(hasNetAdmin)('each has its own number of attempts', async () => {
+      const { socket, peer } = await idlePair()
+      const sent = sentBy(socket)
+      blackHole(peer)
+      const [one, two] = await Promise.all([
+        timed(() => probe(socket, { attempts: 1 })),
+        timed(() => probe(socket, { attempts: 2 })),
+      ])
+      expect(one.result).toMatchObject({ evidence: 'silence', attempts: 1 })
+      expect(two.result).toMatchObject({ evidence: 'silence', attempts: 2 })
+      expect(one.took).toBeLessThan(300 + AT_ONCE)
+      expect(two.took).toBeLessThan(810 + AT_ONCE)
+      expect(sentBy(socket).segments).toBe(sent.segments + 2)
+    })
+
+    it.runIf(hasNetAdmin).each([undefined, 60_000])(
+      'one after the other: as far apart as attempts are (initialDelay %s)',
+      async (initialDelay) => {
+        const { socket, peer } = await idlePair()
+        if (initialDelay) tune(socket, { initialDelay })
+        blackHole(peer)
+        const leftAt: number[] = []
+        let { segments } = sentBy(socket)
+        const watching = setInterval(() => {
+          const now = sentBy(socket).segments
+          if (now > segments) leftAt.push(performance.now())
+          segments = now
+        }, 1)
+        for (let i = 0; i < 3; i++) {
+          const result = await probe(socket, { attempts: 1 })
+          expect(result).toMatchObject({ alive: false, evidence: 'silence', attempts: 1 })
+        }
+        clearInterval(watching)
+        expect(leftAt).toHaveLength(3)
+        // A healthy peer whose answer was lost gives no other for half a second (tcp_invalid_ratelimit).
+        for (let i = 1; i < 3; i++) expect(leftAt[i]! - leftAt[i - 1]!).toBeGreaterThan(500)
+      },
+    )
+
+    it.runIf(hasNetAdmin)('one that joins while the kernel asks ends in its own time', async () => {
+      const { socket, peer } = await connectPair()
+      tune(socket, { initialDelay: 1_000, interval: 60_000, count: 20 })
+      blackHole(peer)
+      await until(() => inspect(socket).info!.probes === 1)
+      const first = probe(socket)
+      await new Promise((resolve) => setTimeout(resolve, 200))
+      const { result, took } = await timed(() => probe(socket, { attempts: 2 }))
+      expect(result).toMatchObject({ alive: undefined, evidence: 'silence', attempts: 1 })
+      expect(took).toBeLessThan(510 + 300 + AT_ONCE)
+      await first
+    })
+
+    it.runIf(hasNetAdmin)(
+      'one that joins while the kernel is about to ask waits for that answer',
+      async () => {
+        const { socket } = await connectPair()
+        tune(socket, { initialDelay: 2_000, interval: 60_000 })
+        await until(() => silenceOf(socket) >= 1_500)
+        const sent = sentBy(socket)
+        const first = probe(socket, { attempts: 1 })
+        await new Promise((resolve) => setTimeout(resolve, 50))
+        const second = probe(socket, { attempts: 1, timeout: 100 })
+        for (const result of await Promise.all([first, second])) {
+          expect(result).toMatchObject({ alive: true, evidence: 'ack', attempts: 1 })
+        }
+        expect(sentBy(socket).segments).toBe(sent.segments + 1)
+      },
+    )
+  })
+})

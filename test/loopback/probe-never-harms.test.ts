@@ -1,0 +1,239 @@
+import { describe, expect, it } from 'vitest'
+import type { Profile } from '../../src/index.js'
+import { latest, TICK } from '../tolerance.js'
+import { hasNetAdmin } from './need-net-admin.js'
+import { type Event, type Played, play, type Schedule } from './schedules.js'
+
+// Each connection that is asked stands beside a twin that is not, with the same history: what becomes of both, and when, is the same.
+
+const s = 1_000
+const seconds = (idle: number, interval: number, count: number, more: Profile = {}): Profile => ({
+  initialDelay: idle * s,
+  interval: interval * s,
+  count,
+  ...more,
+})
+
+const silent: Event = { at: 0, does: 'outage' }
+const ask = (at: number, more: Partial<Extract<Event, { does: 'ask' }>> = {}): Event => ({
+  at,
+  does: 'ask',
+  attempts: 3,
+  ...more,
+})
+const outage = (from: number, length: number): Event[] => [
+  { at: from, does: 'outage' },
+  { at: from + length, does: 'over' },
+]
+
+type Case = [
+  what: string,
+  profile: Profile,
+  events: Event[],
+  deathAt: number | undefined,
+  more?: { lateness?: number; until?: number },
+]
+
+/** Longer than any of these connections is silent before it ends. */
+const LONG_ENOUGH = 21 * s
+
+const cases: Case[] = [
+  ...[
+    seconds(5, 2, 3),
+    seconds(5, 2, 9, { userTimeout: 3 * s }),
+    seconds(5, 2, 1),
+    seconds(5, 2, 3, { userTimeout: s }),
+  ].flatMap((profile) => {
+    const { userTimeout, count } = profile
+    const death = (5 + 2 * (userTimeout ? 1 : count!)) * s
+    const name = `5/2/${count}${userTimeout ? `, userTimeout ${userTimeout}` : ''}`
+    return [
+      ...[300, 1_000, 3_000].map(
+        (length): Case => [
+          `${name}: an outage of ${length} ms during the question`,
+          profile,
+          [...outage(1_900, length), ask(2_000)],
+          undefined,
+        ],
+      ),
+      [`${name}: a peer that is gone`, profile, [silent, ask(2_000)], death],
+      [
+        `${name}: asked as often as there is time`,
+        profile,
+        [silent, ask(1_100, { attempts: 20, timeout: 50 })],
+        death,
+      ],
+      [
+        `${name}: asked again and again`,
+        profile,
+        [silent, ask(1_100, { attempts: 1 }), ask(2_500, { attempts: 1 }), ask(3_800, { attempts: 1 })],
+        death,
+      ],
+      [
+        `${name}: two questions at once`,
+        profile,
+        [silent, ask(2_000), ask(2_100, { attempts: 2, all: true })],
+        death,
+      ],
+      [`${name}: aborted`, profile, [silent, ask(2_000, { abortAfter: 700 })], death],
+      [`${name}: aborted before the next tick`, profile, [silent, ask(2_000, { abortAfter: 0 })], death],
+    ] as Case[]
+  }),
+  [
+    'a userTimeout shorter than the silence, the peer back in time',
+    seconds(5, 2, 3, { userTimeout: 2 * s }),
+    [...outage(0, 4_500), ask(3_000)],
+    undefined,
+  ],
+  ['the kernel is probing already', seconds(2, 5, 3), [silent, ask(8_000)], 17 * s],
+  ['the kernel is about to', seconds(5, 2, 3), [silent, ask(4_700)], 11 * s],
+  [
+    'data written in mid-question, the peer gone',
+    seconds(5, 2, 3, { userTimeout: 3 * s }),
+    [silent, ask(2_000), { at: 2_200, does: 'write' }],
+    2_200 + 3_400,
+  ],
+  [
+    'data written in mid-question, and answered',
+    seconds(5, 2, 3, { userTimeout: 3 * s }),
+    [...outage(1_900, 1_500), ask(2_000), { at: 2_200, does: 'write' }],
+    undefined,
+  ],
+  [
+    'tuned in mid-question, to die sooner',
+    seconds(8, 2, 5),
+    [silent, ask(1_500), { at: 2_000, does: 'tune', values: seconds(4, 1, 2) }],
+    6 * s,
+  ],
+  [
+    'tuned in mid-question, to die later',
+    seconds(4, 1, 1),
+    [silent, ask(1_500), { at: 2_000, does: 'tune', values: seconds(6, 2, 3) }],
+    12 * s,
+  ],
+  [
+    'tuned in mid-question, the count alone',
+    seconds(4, 1, 1),
+    [silent, ask(1_500), { at: 2_000, does: 'tune', values: { count: 4 } }],
+    8 * s,
+  ],
+  [
+    'tuned in mid-question, a userTimeout',
+    seconds(4, 1, 5),
+    [silent, ask(1_500), { at: 2_000, does: 'tune', values: { userTimeout: 6_500 } }],
+    7 * s,
+  ],
+  [
+    'tuned after the question',
+    seconds(4, 1, 1),
+    [silent, ask(1_500, { attempts: 2 }), { at: 3_400, does: 'tune', values: { count: 3 } }],
+    7 * s,
+  ],
+  [
+    'an interval longer than initialDelay',
+    seconds(1, 4, 2),
+    [{ at: 500, does: 'speak' }, { at: 1_600, does: 'outage' }, ask(3_200, { attempts: 1 })],
+    undefined,
+    { until: 8_000 },
+  ],
+  ['an interval longer than initialDelay, probing', seconds(1, 4, 2), [silent, ask(2_500)], 9 * s],
+  [
+    'keepalive switched on after initialDelay had passed',
+    { ...seconds(2, 2, 2), enable: false },
+    [silent, { at: 3_500, does: 'tune', values: { enable: true } }, ask(4_000, { attempts: 1 })],
+    9_500,
+    { lateness: s },
+  ],
+  [
+    'keepalive switched on late',
+    { ...seconds(4, 1, 2), enable: false },
+    [silent, { at: 2_000, does: 'tune', values: { enable: true } }, ask(2_500, { attempts: 1 })],
+    8 * s,
+    { lateness: s },
+  ],
+  ['SO_KEEPALIVE off', { ...seconds(2, 1, 2), enable: false }, [silent, ask(2_500), ask(6_000)], undefined],
+]
+
+function fateIs(
+  { probed, twin, before, answers }: Played,
+  profile: Profile,
+  death: number | undefined,
+  lateness = 0,
+): void {
+  expect(answers.length).toBeGreaterThan(0)
+  if (death === undefined) {
+    expect([probed.died, twin.died]).toEqual([null, null])
+    expect(probed).toMatchObject({ profile: twin.profile, probes: 0 })
+    expect(probed.pending).toBeUndefined()
+    expect(before).toMatchObject(profile)
+    return
+  }
+  // What the twin shows is that this is the time.
+  expect(twin.died).toBeGreaterThan(death - TICK)
+  expect(twin.died).toBeLessThan(latest(death))
+  expect(probed.died).toBeGreaterThan(death - TICK)
+  expect(probed.died).toBeLessThan(latest(death) + lateness)
+  expect([probed.code, twin.code]).toEqual(['ETIMEDOUT', 'ETIMEDOUT'])
+}
+
+const schedule = ([, profile, events, , more]: Case): Schedule => ({
+  profile,
+  events,
+  until: more?.until ?? LONG_ENOUGH,
+})
+
+describe.concurrent('a question never harms', () => {
+  // All of them wait together: deaths take seconds.
+  const together = hasNetAdmin ? play(cases.map(schedule)) : undefined
+
+  it.runIf(hasNetAdmin).for(cases)('%s', async (each) => {
+    const [, profile, , death, more] = each
+    fateIs((await together!)[cases.indexOf(each)]!, profile, death, more?.lateness)
+  })
+
+  it.runIf(hasNetAdmin).for<Case>([
+    [
+      'the event loop blocked for 2 s in mid-question, initialDelay passing meanwhile',
+      seconds(5, 2, 3),
+      [silent, ask(3_500, { blockFor: 2_000 })],
+      11 * s,
+    ],
+    [
+      'the event loop blocked for 2 s before',
+      seconds(5, 2, 3),
+      [silent, ask(2_000, { blockFor: 2_000 })],
+      11 * s,
+    ],
+    [
+      'with a userTimeout',
+      seconds(5, 2, 9, { userTimeout: 3 * s }),
+      [silent, ask(3_500, { blockFor: 2_000 })],
+      7 * s,
+    ],
+    ['the process stopped for 4 s', seconds(5, 2, 3), [silent, ask(3_000, { stopFor: 4_000 })], 11 * s],
+    [
+      'the process stopped for 4 s, count 1',
+      seconds(5, 2, 1),
+      [silent, ask(2_000, { stopFor: 4_000 })],
+      7 * s,
+    ],
+    [
+      'the process stopped for 4 s, a short interval',
+      seconds(5, 1, 3),
+      [silent, ask(3_500, { stopFor: 4_000 })],
+      8 * s,
+    ],
+    [
+      'the process stopped for 4 s, the peer back meanwhile',
+      seconds(5, 1, 3),
+      [...outage(1_000, 5_000), ask(3_500, { stopFor: 4_000 })],
+      undefined,
+    ],
+  ])('%s', async (each) => {
+    const [, profile, events, death] = each
+    const [played] = await play([schedule(each)])
+    // Its own next probe may wait until the process goes on, so it ends later by so much at most.
+    const held = events.map((event) => (event.does === 'ask' && (event.blockFor ?? event.stopFor)) || 0)
+    fateIs(played!, profile, death, Math.max(...held))
+  })
+})

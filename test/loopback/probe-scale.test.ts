@@ -1,0 +1,133 @@
+import { execFile, execFileSync, spawnSync } from 'node:child_process'
+import { on, once } from 'node:events'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { Worker } from 'node:worker_threads'
+import { describe, expect, it } from 'vitest'
+import { probeAll, profiles, tune } from '../../src/index.js'
+import { blackHole } from '../../src/testing/index.js'
+import { awaitIdle, idlePairs, kernelOptions } from './idle.js'
+import { hasNetAdmin } from './need-net-admin.js'
+import { until } from './until.js'
+
+const fixture = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))
+
+describe.runIf(hasNetAdmin)('4,000 connections of which 1,000 are silent', () => {
+  it('exactly those are called silent, ten runs of ten, and every option goes back', async () => {
+    const pairs = await idlePairs(4_000)
+    const sockets = pairs.map(({ socket }) => socket)
+    // Some of each: keepalive off, by count, by userTimeout.
+    for (const [i, socket] of sockets.entries()) {
+      if (i % 3 > 0) tune(socket, i % 3 === 1 ? profiles.patient : profiles.cloud)
+    }
+    const before = sockets.map(kernelOptions)
+    for (let run = 0; run < 10; run++) {
+      await awaitIdle(...sockets)
+      const isSilent = (i: number) => (i + run) % 4 === 0
+      const holes = pairs.filter((_, i) => isSilent(i)).map(({ peer }) => blackHole(peer))
+      const results = await probeAll(sockets)
+      const wrong = results.filter((result, i) => result.evidence !== (isSilent(i) ? 'silence' : 'ack'))
+      expect(wrong).toEqual([])
+      // The pace at which they are asked: in a burst, three quarters would be lost. Some are, where others send bursts at the same time.
+      const askedAgain = results.filter(({ evidence, attempts }) => evidence === 'ack' && attempts > 1)
+      expect(askedAgain.length).toBeLessThan(0.05 * 3_000)
+      const changed = sockets.filter((socket, i) => !isSilent(i) && differs(socket, before[i]!))
+      expect(changed).toHaveLength(0)
+      for (const hole of holes) hole.restore()
+      for (const [i, { peer }] of pairs.entries()) if (isSilent(i)) peer.write('.')
+      await until(() => sockets.every((socket, i) => !differs(socket, before[i]!)))
+    }
+  }, 120_000)
+})
+
+function differs(socket: Parameters<typeof kernelOptions>[0], options: object): boolean {
+  return JSON.stringify(kernelOptions(socket)) !== JSON.stringify(options)
+}
+
+const strace = spawnSync('strace', ['-V']).status === 0
+const needsStrace = strace ? '' : ' (skipped: strace is not installed)'
+
+describe('what it costs', () => {
+  /** System calls of asking a thousand peers: those of a process that does all the same but ask are taken off. */
+  function systemCalls(how: string): number {
+    const folder = mkdtempSync(join(tmpdir(), 'deadpeer-strace-'))
+    try {
+      const summary = join(folder, 'summary')
+      const program = [process.execPath, fixture('probe-many.mjs'), how, '1000']
+      const answered = execFileSync('strace', ['-f', '-c', '-o', summary, ...program], { encoding: 'utf8' })
+      expect(Number(answered)).toBe(how === 'not' ? 0 : 1_000)
+      // % time, seconds, microseconds a call, calls, errors, 'total'.
+      const [, , , calls] = readFileSync(summary, 'utf8').trim().split('\n').at(-1)!.trim().split(/\s+/)
+      return Number(calls)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  }
+
+  it.skipIf(!strace)(
+    `a thousand single probes: not more than one probeAll of a thousand${needsStrace}`,
+    () => {
+      const [nothing, together, singly] = ['not', 'together', 'singly'].map(systemCalls) as [
+        number,
+        number,
+        number,
+      ]
+      // The least that it takes: to look, to ask, to look again, to put back.
+      expect(together - nothing).toBeGreaterThan(4 * 1_000)
+      expect(singly - nothing).toBeLessThan(1.2 * (together - nothing))
+    },
+  )
+})
+
+describe.runIf(hasNetAdmin)('a process that has asked', () => {
+  it('is held by an open question and by nothing else; leaves nothing open', async () => {
+    const { stdout } = await promisify(execFile)(process.execPath, [fixture('probe-and-leave.mjs')], {
+      timeout: 15_000,
+    })
+    const { alive, silent, before, after } = JSON.parse(stdout)
+    expect({ alive, silent }).toEqual({ alive: 90, silent: 10 })
+    expect(after).toBe(before)
+  })
+})
+
+describe.runIf(hasNetAdmin)('worker threads', () => {
+  const start = (workerData: object) => new Worker(fixture('probe-worker.mjs'), { workerData })
+
+  it('two that ask at the same time: each learns what is so', async () => {
+    const workers = [0, 100].map((silent) => start({ count: 1_000, silent }))
+    await Promise.all(workers.map((worker) => once(worker, 'message')))
+    const asked = workers.map((worker) => once(worker, 'message') as Promise<[string[]]>)
+    for (const worker of workers) worker.postMessage('ask')
+    const [[first], [second]] = (await Promise.all(asked)) as [[string[]], [string[]]]
+    expect(first.filter((evidence) => evidence !== 'ack')).toEqual([])
+    expect(second.slice(0, 100).filter((evidence) => evidence !== 'silence')).toEqual([])
+    expect(second.slice(100).filter((evidence) => evidence !== 'ack')).toEqual([])
+    await Promise.all(workers.map((worker) => worker.terminate()))
+  })
+
+  it('terminated in mid-question: no crash, nothing left open', async () => {
+    const errors: Error[] = []
+    const round = async () => {
+      const workers = Array.from({ length: 4 }, () =>
+        start({ count: 50, silent: 25, endless: true }).on('error', (error) => errors.push(error)),
+      )
+      await Promise.all(
+        workers.map(async (worker, i) => {
+          for await (const [what] of on(worker, 'message')) if (what === 'asking') break
+          // Each at another point of its question: when it is out, unanswered, between two attempts.
+          await new Promise((resolve) => setTimeout(resolve, i * 200))
+          await worker.terminate()
+        }),
+      )
+    }
+    // Node keeps some descriptors of its own from the first worker on.
+    await round()
+    const open = readdirSync('/proc/self/fd').length
+    for (let i = 0; i < 4; i++) await round()
+    expect(errors).toEqual([])
+    expect(readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(open)
+  })
+})

@@ -1,0 +1,50 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { timed } from '../tolerance.js'
+import { hasNetAdmin } from './need-net-admin.js'
+
+// None lost and none twice: connections that other processes open and end at random, each with what was said of it.
+// DEADPEER_TEST_FULL=1: 5,000 of them at a time, for a minute.
+
+const full = process.env.DEADPEER_TEST_FULL !== undefined
+const fixture = fileURLToPath(new URL('fixtures/churning.mjs', import.meta.url))
+
+async function churn(options: object, ...flags: string[]) {
+  const args = [...flags, fixture, JSON.stringify({ connections: 400, seconds: 6, peers: 2, ...options })]
+  const { stdout } = await promisify(execFile)(process.execPath, args)
+  return JSON.parse(stdout)
+}
+
+describe.runIf(hasNetAdmin)('every connection that was watched is accounted for once', () => {
+  it.concurrent.for<[string, object, ...string[]]>([
+    ['at rest', full ? { connections: 5_000, seconds: 60 } : { connections: 2_000, seconds: 10 }],
+    ['under garbage collection pressure', { gc: true }, '--expose-gc'],
+    ['with the event loop blocked for 1.5 s of every 3', { blocked: true }],
+    ['in a worker thread', { worker: true }],
+  ])('%s', { timeout: 150_000 }, async ([, options, ...flags]) => {
+    const { stats, most, wrong, fates, told, records, open, threads } = await churn(options, ...flags)
+    expect(wrong).toEqual([])
+    expect(stats.watching).toBe(0)
+    expect(stats.added).toBe(records)
+    expect(stats).toMatchObject(told)
+    expect(stats.dead + stats.closed + stats.removed).toBe(stats.added)
+    // That there was something to account for.
+    expect(most).toBeGreaterThan(300)
+    for (const fate of ['reset', 'silent', 'fin', 'ours', 'removed']) expect(fates[fate]).toBeGreaterThan(10)
+    expect(threads).toEqual([1, 0])
+    expect(open[1]).toBeLessThanOrEqual(open[0])
+  })
+})
+
+it('memory stays where it is, however many come and go', { timeout: 100_000 }, async () => {
+  const memory = fileURLToPath(new URL('fixtures/watching-for-long.mjs', import.meta.url))
+  const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', memory])
+  const [before, after] = JSON.parse(stdout)
+  // 200,000 more were added and deleted meanwhile, and 3,000 more have died: three bytes of each would show in the heap, and what the native
+  // core holds of each, some sixty bytes, in the whole. That includes pages that nobody has given back.
+  expect(after.heapUsed - before.heapUsed).toBeLessThan(600_000)
+  if (timed) expect(after.rss - before.rss).toBeLessThan(6_000_000)
+  expect(after.open).toBe(before.open)
+})

@@ -1,0 +1,538 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import diagnostics from 'node:diagnostics_channel'
+import { EventEmitter, once } from 'node:events'
+import net from 'node:net'
+import { text } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
+import tls from 'node:tls'
+import { fileURLToPath } from 'node:url'
+import { afterAll, describe, expect, it } from 'vitest'
+import { borrowSocket } from '../../src/host.js'
+import { type Closing, DeadPeerError, type Death, inspect, type Watcher, watch } from '../../src/index.js'
+import { descriptorOf } from '../../src/socket/target.js'
+import { certificate } from './certificate.js'
+import { connectPair, listen } from './connections.js'
+import { backUp, pairIn } from './situations.js'
+import { until } from './until.js'
+
+const closing: (() => void)[] = []
+afterAll(() => {
+  for (const close of closing) close()
+})
+
+/** A watcher with all that it tells. */
+function watching(options?: Parameters<typeof watch>[0]) {
+  const watcher = watch(options)
+  closing.push(() => watcher.close())
+  const deaths: Death[] = []
+  const closings: Closing[] = []
+  const errors: Error[] = []
+  watcher.on('dead', (death) => deaths.push(death))
+  watcher.on('closing', (event) => closings.push(event))
+  watcher.on('error', (error) => errors.push(error))
+  return { watcher, deaths, closings, errors }
+}
+
+/** `once` would reject at an error, which most of these end with. */
+function closed(socket: net.Socket): Promise<void> {
+  return new Promise((resolve) => socket.once('close', () => resolve()))
+}
+
+/** Reads until the end, and returns what came. */
+async function readAll(socket: net.Socket): Promise<Buffer> {
+  const parts: Buffer[] = []
+  socket.on('data', (part) => parts.push(part))
+  socket.resume()
+  await Promise.race([once(socket, 'end'), closed(socket)])
+  return Buffer.concat(parts)
+}
+
+describe.concurrent('watch', () => {
+  describe('a watcher', () => {
+    it('is a set of sockets: once each, and out again', async () => {
+      const { watcher } = watching()
+      const [a, b] = [await connectPair(), await connectPair()]
+      expect(watcher.size).toBe(0)
+      expect(watcher.add(a.socket).add(a.socket)).toBe(watcher)
+      watcher.add([a.socket, b.socket])
+      expect([watcher.size, watcher.has(a.socket), watcher.has(a.peer)]).toEqual([2, true, false])
+      expect([watcher.delete(a.socket), watcher.delete(a.socket), watcher.size]).toEqual([true, false, 1])
+      expect(watcher.stats()).toEqual({ added: 2, watching: 1, dead: 0, closed: 0, removed: 1 })
+      watcher.add(a.socket)
+      expect(watcher.stats()).toEqual({ added: 3, watching: 2, dead: 0, closed: 0, removed: 1 })
+    })
+
+    it('leaves nothing on a socket that it no longer watches', async () => {
+      const { socket } = await connectPair()
+      const listeners = () =>
+        [EventEmitter.errorMonitor, 'error', 'end', 'close', 'connect'].map((event) =>
+          socket.listenerCount(event),
+        )
+      const before = listeners()
+      const { watcher } = watching()
+      watcher.add(socket)
+      // Never one for 'error': it would keep an unhandled one from ending the program.
+      expect(listeners()[1]).toBe(before[1])
+      watcher.delete(socket)
+      expect(listeners()).toEqual(before)
+    })
+
+    it('forgets in silence what the program closes', async () => {
+      const { watcher, deaths } = watching()
+      const pairs = await Promise.all(Array.from({ length: 3 }, () => connectPair()))
+      watcher.add(pairs.map(({ socket }) => socket))
+      pairs[0]!.socket.destroy()
+      pairs[1]!.socket.resume().end()
+      pairs[1]!.peer.resume().end()
+      // Of the same name as the kernel's, and not the kernel's.
+      pairs[2]!.socket.destroy(Object.assign(new Error('the pool gave it up'), { code: 'ETIMEDOUT' }))
+      await until(() => watcher.size === 0)
+      expect(deaths).toEqual([])
+      expect(watcher.stats()).toMatchObject({ dead: 0, closed: 3, removed: 0 })
+    })
+
+    it('sees a death from before it was added', async () => {
+      const { socket, peer } = await pairIn('paused')
+      peer.resetAndDestroy()
+      await until(() => inspect(socket).info!.state === 7)
+      const { watcher } = watching()
+      watcher.add(socket)
+      const [death] = await once(watcher, 'dead')
+      expect(death).toMatchObject({ socket, reason: 'reset', detectedBy: 'kernel' })
+    })
+
+    it('watches a connecting socket once it is connected', async () => {
+      const { watcher, deaths } = watching()
+      const server = net.createServer((peer) => void setTimeout(() => peer.resetAndDestroy(), 50))
+      const port = await listen(server)
+      const socket = net.connect(port, '127.0.0.1').on('error', () => {})
+      watcher.add(socket)
+      expect(watcher.size).toBe(1)
+      await once(watcher, 'dead')
+      expect(deaths).toMatchObject([{ socket, reason: 'reset' }])
+      server.close()
+      await once(server, 'close')
+      const refused = net.connect(port, '127.0.0.1').on('error', () => {})
+      watcher.add(refused)
+      await until(() => watcher.size === 0)
+      expect(watcher.stats()).toMatchObject({ dead: 1, closed: 1 })
+    })
+
+    it('watches an object of Node that has a socket', async () => {
+      const { watcher } = watching()
+      const { socket, peer } = await connectPair()
+      watcher.add({ socket })
+      expect([watcher.has({ socket }), watcher.has(socket), watcher.has({ _socket: socket })]).toEqual([
+        true,
+        true,
+        true,
+      ])
+      expect(watcher.has({ socket: null })).toBe(false)
+      peer.resetAndDestroy()
+      const [death] = await once(watcher, 'dead')
+      expect(death.socket).toBe(socket)
+    })
+
+    it('may share a socket with another: each is told once, and it is published once', async () => {
+      const published: unknown[] = []
+      const { socket, peer } = await pairIn('paused')
+      diagnostics.subscribe('deadpeer:death', (death) => {
+        if ((death as Death).socket === socket) published.push(death)
+      })
+      const [first, second, third] = [
+        watching({ onDead: 'report' }),
+        watching(),
+        watching({ onDead: 'report' }),
+      ]
+      for (const { watcher } of [first, second, third]) watcher.add(socket)
+      peer.resetAndDestroy()
+      await closed(socket)
+      for (const { watcher, deaths } of [first, second, third]) {
+        expect(deaths).toMatchObject([{ socket, reason: 'reset', error: { code: 'ECONNRESET' } }])
+        expect(watcher.stats()).toMatchObject({ added: 1, dead: 1 })
+      }
+      expect(published).toEqual([first.deaths[0]])
+    })
+
+    it('watches a TLSSocket as well as the socket under it', async () => {
+      const { watcher, deaths } = watching()
+      const server = tls.createServer(certificate())
+      const port = await listen(server)
+      const accepted = once(server, 'secureConnection')
+      const under = once(server, 'connection')
+      const socket = net.connect(port, '127.0.0.1').on('error', () => {})
+      await once(socket, 'connect')
+      const secure = tls.connect({ socket, rejectUnauthorized: false }).on('error', () => {})
+      const [[peer]] = await Promise.all([accepted, once(secure, 'secureConnect')])
+      closing.push(() => server.close())
+      await backUp(secure, peer)
+      watcher.add([socket, secure])
+      expect(watcher.size).toBe(2)
+      peer.on('error', () => {})
+      ;(await under)[0].resetAndDestroy()
+      await until(() => watcher.size === 0)
+      expect(new Set(deaths.map((death) => death.socket))).toEqual(new Set([socket, secure]))
+      expect(socket.destroyed && secure.destroyed).toBe(true)
+    })
+  })
+
+  /** More than Node takes from the kernel at once, and less than the kernel's window: the FIN is right behind. */
+  const SENT = 100_000
+
+  describe('a peer that closes its side', () => {
+    it('while we are paused is closing; we are not destroyed, and all it sent is read after that', async () => {
+      const { watcher, deaths, closings } = watching()
+      const { socket, peer } = await connectPair()
+      watcher.add(socket)
+      const sent = Buffer.alloc(SENT, 'deadpeer')
+      peer.end(sent)
+      await once(watcher, 'closing')
+      await delay(100)
+      expect(closings).toMatchObject([{ socket, info: { state: 8 } }])
+      expect(socket.destroyed).toBe(false)
+      expect(watcher.has(socket)).toBe(true)
+      expect((await readAll(socket)).equals(sent)).toBe(true)
+      await until(() => watcher.size === 0)
+      expect(closings).toHaveLength(1)
+      expect(deaths).toEqual([])
+      expect(watcher.stats()).toMatchObject({ dead: 0, closed: 1 })
+    })
+
+    it('while we are reading is closing as well, once', async () => {
+      const { watcher, deaths, closings } = watching()
+      const { socket, peer } = await connectPair()
+      watcher.add(socket)
+      socket.resume()
+      peer.end('bye')
+      await closed(socket)
+      await delay(50)
+      expect(closings).toMatchObject([{ socket }])
+      expect(deaths).toEqual([])
+    })
+
+    it('and dies after that, with bytes unread: dead, once, and left to be read to the end', async () => {
+      const { watcher, deaths } = watching()
+      const { socket, peer } = await connectPair({ allowHalfOpen: true })
+      watcher.add(socket)
+      const sent = Buffer.alloc(SENT, 'deadpeer')
+      peer.end(sent)
+      await once(watcher, 'closing')
+      await until(() => inspect(peer).info!.state === 5)
+      peer.resetAndDestroy()
+      await once(watcher, 'dead')
+      expect(deaths).toMatchObject([{ socket, reason: 'reset', detectedBy: 'kernel' }])
+      expect(socket.destroyed).toBe(false)
+      expect((await readAll(socket)).equals(sent)).toBe(true)
+      expect(watcher.stats()).toMatchObject({ watching: 0, dead: 1, closed: 0 })
+    })
+  })
+
+  describe('a server', () => {
+    it('has what it accepts watched, until it is taken out', async () => {
+      const { watcher } = watching()
+      const server = net.createServer()
+      watcher.add(server).add(server)
+      expect([watcher.has(server), watcher.size]).toEqual([true, 0])
+      const port = await listen(server)
+      const connect = async () => {
+        const [[accepted]] = await Promise.all([
+          once(server, 'connection'),
+          once(net.connect(port, '127.0.0.1'), 'connect'),
+        ])
+        closing.push(() => accepted.destroy())
+        return accepted as net.Socket
+      }
+      const accepted = await connect()
+      expect(watcher.has(accepted)).toBe(true)
+      expect([watcher.delete(server), watcher.delete(server), watcher.has(server)]).toEqual([
+        true,
+        false,
+        false,
+      ])
+      expect(watcher.has(await connect())).toBe(false)
+      expect(watcher.stats()).toMatchObject({ added: 1, watching: 1 })
+      server.close()
+    })
+
+    it('of TLS has the TLSSocket watched', async () => {
+      const { watcher } = watching()
+      const server = tls.createServer(certificate())
+      watcher.add(server)
+      const port = await listen(server)
+      const under = net.connect(port, '127.0.0.1')
+      const socket = tls.connect({ socket: under, rejectUnauthorized: false }).on('error', () => {})
+      const [accepted] = await once(server, 'secureConnection')
+      expect(watcher.has(accepted)).toBe(true)
+      await backUp(accepted, socket)
+      accepted.on('error', () => {})
+      under.resetAndDestroy()
+      const [death] = await once(watcher, 'dead')
+      expect(death).toMatchObject({ socket: accepted, reason: 'reset' })
+      server.close()
+    })
+
+    it('whose connections are no TCP is told of by an error event', async () => {
+      const { watcher, errors } = watching()
+      const server = net.createServer()
+      watcher.add(server)
+      const path = `\0deadpeer-${process.pid}`
+      server.listen(path)
+      await once(server, 'listening')
+      const socket = net.connect(path)
+      await until(() => errors.length > 0)
+      expect(errors).toMatchObject([{ code: 'ERR_NOT_TCP' }])
+      expect(watcher.stats()).toMatchObject({ added: 0 })
+      socket.destroy()
+      server.close()
+    })
+  })
+
+  describe('onDead', () => {
+    it("'report' leaves the socket, and its error, to Node", async () => {
+      const { watcher, deaths } = watching({ onDead: 'report' })
+      const { socket, peer } = await pairIn('paused')
+      watcher.add(socket)
+      peer.resetAndDestroy()
+      await once(watcher, 'dead')
+      await delay(50)
+      expect(socket.destroyed).toBe(false)
+      const heard = once(socket, 'error')
+      socket.resume()
+      const [error] = await heard
+      expect(error).toMatchObject({ code: 'ECONNRESET', syscall: 'read' })
+      expect(error).not.toBeInstanceOf(DeadPeerError)
+      expect(deaths).toHaveLength(1)
+      expect(watcher.stats()).toMatchObject({ watching: 0, dead: 1, closed: 0 })
+    })
+
+    it('a function decides for each', async () => {
+      const asked: Death[] = []
+      const [kept, destroyed] = [await pairIn('paused'), await pairIn('paused')]
+      const { watcher, deaths } = watching({
+        onDead: (death) => {
+          asked.push(death)
+          return death.socket === kept.socket ? 'report' : 'destroy'
+        },
+      })
+      watcher.add([kept.socket, destroyed.socket])
+      kept.peer.resetAndDestroy()
+      destroyed.peer.resetAndDestroy()
+      await until(() => deaths.length === 2)
+      expect(asked.map(({ socket }) => socket)).toEqual(deaths.map(({ socket }) => socket))
+      expect(asked).toMatchObject([{ reason: 'reset' }, { reason: 'reset' }])
+      expect([kept.socket.destroyed, destroyed.socket.destroyed]).toEqual([false, true])
+    })
+  })
+
+  describe('the end of watching', () => {
+    it('close(): nothing is watched, the sockets stay, and iterations end', async () => {
+      const { watcher, deaths } = watching()
+      const pair = await connectPair()
+      const server = net.createServer()
+      watcher.add(pair.socket).add(server)
+      const iteration = (async () => {
+        for await (const _ of watcher) throw new Error('nobody has died')
+      })()
+      const closed = once(watcher, 'close')
+      await delay(10)
+      watcher.close()
+      watcher.close()
+      await Promise.all([closed, iteration])
+      expect([watcher.size, watcher.has(server), pair.socket.destroyed]).toEqual([0, false, false])
+      expect(watcher.stats()).toEqual({ added: 1, watching: 0, dead: 0, closed: 0, removed: 1 })
+      pair.peer.resetAndDestroy()
+      await delay(50)
+      expect(deaths).toEqual([])
+      expect(() => watcher.add(pair.socket)).toThrow(expect.objectContaining({ code: 'ERR_WATCHER_CLOSED' }))
+      for await (const _ of watcher) throw new Error('it is closed')
+    })
+
+    it('an AbortSignal, and Symbol.dispose', async () => {
+      const controller = new AbortController()
+      const { watcher } = watching({ signal: controller.signal })
+      const { socket } = await connectPair()
+      watcher.add(socket)
+      controller.abort()
+      expect(watcher.size).toBe(0)
+      expect(() => watcher.add(socket)).toThrow(expect.objectContaining({ code: 'ERR_WATCHER_CLOSED' }))
+      expect(() => watch({ signal: controller.signal })).toThrow(
+        expect.objectContaining({ name: 'AbortError' }),
+      )
+      let disposed: Watcher
+      {
+        using short = watch()
+        short.add(socket)
+        disposed = short
+      }
+      expect(disposed.size).toBe(0)
+    })
+
+    it('async iteration gives every death from its start on', async () => {
+      const { watcher } = watching()
+      const pairs = await Promise.all(Array.from({ length: 5 }, () => pairIn('paused')))
+      watcher.add(pairs.map(({ socket }) => socket))
+      const seen = new Set<net.Socket>()
+      setImmediate(() => {
+        for (const { peer } of pairs) peer.resetAndDestroy()
+      })
+      for await (const { socket } of watcher) {
+        seen.add(socket)
+        // All of them have died before the second is taken.
+        await until(() => watcher.size === 0)
+        if (seen.size === 5) break
+      }
+      expect(seen).toEqual(new Set(pairs.map(({ socket }) => socket)))
+      expect(watcher.listenerCount('dead')).toBe(1)
+    })
+  })
+
+  describe('what cannot be watched', () => {
+    const cases: [string, () => unknown, string, RegExp][] = [
+      ['nothing', () => undefined, 'ERR_INVALID_ARG_TYPE', /target is undefined/],
+      ['null', () => null, 'ERR_INVALID_ARG_TYPE', /null/],
+      ['an object', () => ({}), 'ERR_INVALID_ARG_TYPE', /net\.Socket/],
+      ['a string', () => 'socket', 'ERR_INVALID_ARG_TYPE', /string/],
+      ['a descriptor', () => 3, 'ERR_INVALID_ARG_TYPE', /bare descriptor/],
+      ['a closed socket', () => new net.Socket().destroy(), 'ERR_SOCKET_CLOSED', /closed/],
+      ['an object whose socket is gone', () => ({ socket: null }), 'ERR_SOCKET_CLOSED', /no socket/],
+    ]
+    it.each(cases)('%s', (_, make, code, message) => {
+      const { watcher } = watching()
+      const refused = expect.objectContaining({ code, message: expect.stringMatching(message) })
+      expect(() => watcher.add(make() as net.Socket)).toThrow(refused)
+      expect(() => watcher.add([make() as net.Socket])).toThrow(refused)
+      expect(watcher.has(make() as net.Socket)).toBe(false)
+      expect(watcher.delete(make() as net.Socket)).toBe(false)
+      expect(watcher.stats()).toMatchObject({ added: 0, watching: 0 })
+    })
+
+    it('a borrowed socket', async () => {
+      const { socket } = await connectPair()
+      const { watcher } = watching()
+      const borrowed = borrowSocket(process.pid, descriptorOf(socket))
+      expect(() => watcher.add(borrowed as never)).toThrow(
+        expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', message: expect.stringMatching(/one call/) }),
+      )
+    })
+
+    it('a socket of another kind', async () => {
+      const path = `\0deadpeer-other-${process.pid}`
+      const server = net.createServer().listen(path)
+      await once(server, 'listening')
+      const socket = net.connect(path)
+      await once(socket, 'connect')
+      const { watcher } = watching()
+      expect(() => watcher.add(socket)).toThrow(expect.objectContaining({ code: 'ERR_NOT_TCP' }))
+      expect(watcher.size).toBe(0)
+      expect(socket.listenerCount('end')).toBe(new net.Socket().listenerCount('end'))
+      socket.destroy()
+      server.close()
+    })
+
+    it('some of many: none of them is watched', async () => {
+      const { socket, peer } = await connectPair()
+      const { watcher } = watching()
+      const server = net.createServer()
+      for (const bad of [{}, 3, new net.Socket().destroy()]) {
+        expect(() => watcher.add([server, socket, bad as net.Socket, peer])).toThrow()
+        expect([watcher.size, watcher.has(server)]).toEqual([0, false])
+      }
+      expect(watcher.stats()).toEqual({ added: 0, watching: 0, dead: 0, closed: 0, removed: 0 })
+      // What was watched before stays so.
+      watcher.add(peer)
+      expect(() => watcher.add([peer, socket, {} as net.Socket])).toThrow()
+      expect([watcher.has(peer), watcher.size]).toEqual([true, 1])
+    })
+
+    it.each([
+      [null, /options/],
+      [{ onDead: 'kill' }, /'destroy', 'report'/],
+      [{ onDead: null }, /'destroy', 'report'/],
+      [{ ondead: 'report' }, /ondead is no option of watch.*onDead/],
+      [{ signal: {} }, /AbortSignal/],
+    ])('options %o', (options, message) => {
+      expect(() => watch(options as never)).toThrow(
+        expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', message: expect.stringMatching(message) }),
+      )
+    })
+  })
+
+  const fixture = fileURLToPath(new URL('fixtures/watching.mjs', import.meta.url))
+
+  /** Runs a part of the fixture in a process of its own, which may crash. */
+  async function run(part: string, env: NodeJS.ProcessEnv = {}) {
+    const child: ChildProcess = spawn(process.execPath, [fixture, part], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    const [out, err, [code]] = await Promise.all([
+      text(child.stdout!),
+      text(child.stderr!),
+      once(child, 'close'),
+    ])
+    return { out, err, code }
+  }
+
+  describe('a program', () => {
+    it.each(['paused', 'reading'])(
+      "that does not handle 'error' crashes, as Node would have it: %s",
+      async (situation) => {
+        const { out, err, code } = await run(`unhandled-${situation}`)
+        expect(code).toBe(1)
+        expect(err).toMatch(/Unhandled 'error' event/)
+        expect(err).toContain('ECONNRESET')
+        // Of the one that is read, Node or the watcher may be first.
+        if (situation === 'paused') expect(err).toContain('DeadPeerError')
+        // Told before that, all the same.
+        expect(out).toBe('dead reset\n')
+      },
+    )
+
+    it.each(['paused', 'reading'])(
+      'whose listener throws has an uncaught exception; the others stay watched: %s',
+      async (situation) => {
+        const { out, err, code } = await run(`throwing-${situation}`)
+        expect(err).toBe('')
+        expect(JSON.parse(out)).toEqual({
+          uncaught: ['thrown', 'thrown'],
+          dead: 2,
+          errors: ['ECONNRESET', 'ECONNRESET'],
+          watching: 1,
+        })
+        expect(code).toBe(0)
+      },
+    )
+
+    it('whose onDead throws, or answers nonsense, has an uncaught exception; the socket is left', async () => {
+      const { out, code } = await run('deciding-badly')
+      expect(JSON.parse(out)).toEqual({
+        uncaught: ['no idea', expect.stringContaining("'destroy', 'report'")],
+        dead: 2,
+        destroyed: [false, false],
+      })
+      expect(code).toBe(0)
+    })
+
+    it('is not held open by a watcher, nor by waiting for a death', async () => {
+      expect(await run('idle')).toEqual({ out: '', err: '', code: 0 })
+    })
+
+    it('is told what Node sees where there is no native core', async () => {
+      const { out, err, code } = await run('reset-while-reading', { DEADPEER_NATIVE: 'off' })
+      expect(err).toBe('')
+      expect(JSON.parse(out)).toEqual({
+        dead: [{ reason: 'reset', detectedBy: 'node', code: 'ECONNRESET' }],
+        closing: 1,
+        stats: { added: 2, watching: 0, dead: 1, closed: 1, removed: 0 },
+      })
+      expect(code).toBe(0)
+    })
+
+    it('that runs out of descriptors gets a typed error, and nothing is left behind', async () => {
+      const { out, err, code } = await run('without-descriptors')
+      expect(err).toBe('')
+      expect(JSON.parse(out)).toEqual({ code: 'EMFILE', size: 0, listeners: [0, 0], afterwards: 'reset' })
+      expect(code).toBe(0)
+    })
+  })
+})

@@ -1,0 +1,204 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Keepalive } from '../../src/kernel/liveness.js'
+import { JIFFY, type Outage } from './keepalive-model.js'
+import { type Outcome, play, type Schedule, still } from './model-twins.js'
+
+// A connection that is asked beside a twin that is not, on a model of the kernel's timers and on virtual time: what `probe` does in
+// all schedules that chance comes upon, with the process stopped between any two system calls.
+
+const seconds = (min: number, max: number) => fc.integer({ min, max }).map((s) => s * 1_000)
+const ms = (max: number) => fc.integer({ min: 1, max })
+
+const options = fc
+  .record({
+    enable: fc.constant(true),
+    initialDelay: seconds(1, 9),
+    interval: seconds(1, 6),
+    count: fc.integer({ min: 1, max: 5 }),
+    userTimeout: fc.oneof(fc.constant(0), fc.integer({ min: 300, max: 20_000 })),
+  })
+  // One that passes within ticks of a firing may or may not have passed at it.
+  .filter(({ userTimeout }) => userTimeout % 1_000 === 0 || userTimeout % 1_000 > 100)
+
+const outages = fc
+  .array(fc.tuple(ms(20_000), fc.oneof(ms(4_000), ms(60_000))), { maxLength: 3 })
+  .map((list) => list.map(([from, length]): Outage => [from, from + length]))
+
+const questions = fc.array(
+  fc.record(
+    {
+      at: ms(20_000),
+      attempts: fc.integer({ min: 1, max: 5 }),
+      timeout: fc.integer({ min: 50, max: 600 }),
+      abortAfter: ms(2_000),
+    },
+    { requiredKeys: ['at', 'attempts', 'timeout'] },
+  ),
+  { minLength: 1, maxLength: 4 },
+)
+
+/** The event loop is blocked just when a probe has been asked for. */
+const blocking = fc.array(
+  fc.record({
+    at: ms(20_000),
+    attempts: ms(5),
+    timeout: ms(600),
+    blockAfter: fc.nat(12),
+    blockFor: ms(8_000),
+  }),
+  { minLength: 1, maxLength: 3 },
+)
+
+/** fast-check prints the seed with what it finds. */
+const seed = process.env.DEADPEER_SEED ? Number(process.env.DEADPEER_SEED) : Date.now() & 0x7fffffff
+const numRuns = Number(process.env.DEADPEER_RUNS ?? 1_500)
+
+/** Plays schedules of a kind, and holds each against what a twin comes to. */
+async function check(
+  schedules: fc.Arbitrary<Schedule>,
+  lateness: (schedule: Schedule, outcome: Outcome) => number,
+  earliness: (schedule: Schedule) => number = () => 0,
+) {
+  await fc.assert(
+    fc.asyncProperty(schedules, async (schedule) => {
+      const outcome = await play(schedule)
+      const { twin, probed } = outcome
+      const early = earliness(schedule)
+      if (twin.isOpen && early === 0)
+        expect(probed.isOpen || outcome.isClose, `dead at ${probed.diedAt}`).toBe(true)
+      if (!twin.isOpen) {
+        expect(probed.diedAt, `twin at ${twin.diedAt}`).toBeGreaterThanOrEqual(
+          twin.diedAt - 2 * JIFFY - early,
+        )
+        const latest = twin.diedAt + 2 * JIFFY + lateness(schedule, outcome)
+        // One that dies later may meet the peer again before.
+        if (outcome.heardAfter > latest)
+          expect(probed.diedAt, `twin at ${twin.diedAt}`).toBeLessThanOrEqual(latest)
+      }
+      if (!probed.isOpen && schedule.tunes.length + schedule.writes.length === 0) {
+        expect(probed.diedAt - probed.heardAt).toBeGreaterThanOrEqual(leastOf(schedule.options) - 2 * JIFFY)
+      }
+      expect(outcome.isLeftOver).toBe(false)
+      if (probed.isOpen) expect(probed.options).toEqual(twin.options)
+    }),
+    { seed, numRuns },
+  )
+}
+
+/** How long a connection is silent at least when it ends. */
+function leastOf({ initialDelay, interval, count, userTimeout = 0 }: Keepalive): number {
+  return userTimeout > 0 ? Math.max(userTimeout, initialDelay + interval) : initialDelay + interval * count
+}
+
+/** Where a firing is late for a stop, a userTimeout may have passed at it that would not have at the one before. */
+const regrouped = ({ options: { userTimeout, interval } }: Schedule) => (userTimeout ? interval : 0)
+
+/** Settings with which the kernel's timer stands at `initialDelay` after the peer was heard. */
+const plain = options.filter(({ initialDelay, interval }) => interval <= initialDelay)
+
+/** An answer starts the clock anew, where it would have stood at the next interval. */
+const sooner = ({ options: { interval, initialDelay } }: Schedule) => (interval > initialDelay ? interval : 0)
+
+/** Its timer need not stand at a whole second, and is set to one: with a userTimeout that may be an interval. */
+const later = ({ options: { interval } }: Schedule) => 1_000 + interval
+
+describe('a probed connection ends as its twin does, on a model of the kernel', () => {
+  it('outages and questions', async () => {
+    await check(
+      fc.record({ options: plain, outages, questions }).map((r) => ({ ...still, ...r })),
+      () => 0,
+    )
+  })
+
+  it('an interval longer than initialDelay', async () => {
+    await check(
+      fc.record({ options, outages, questions }).map((r) => ({ ...still, ...r })),
+      later,
+      sooner,
+    )
+  })
+
+  it('keepalive switched on while the peer was silent', async () => {
+    await check(
+      fc.record({ options, outages, questions, enabledAt: ms(9_000) }).map((r) => ({
+        ...still,
+        ...r,
+        questions: r.questions.map((q) => ({ ...q, at: q.at + r.enabledAt })),
+      })),
+      later,
+      (schedule) => schedule.enabledAt + sooner(schedule),
+    )
+  })
+
+  it('what the peer says, and what is said to it', async () => {
+    await check(
+      fc
+        .record({
+          options: plain,
+          outages,
+          questions,
+          writes: fc.array(ms(20_000), { maxLength: 2 }),
+          spoken: fc.array(ms(20_000), { maxLength: 3 }),
+        })
+        .map((r) => ({ ...still, ...r })),
+      () => 1_000,
+    )
+  })
+
+  it('the event loop blocked', async () => {
+    await check(
+      fc
+        .record({
+          options: plain,
+          outages,
+          questions: blocking,
+          spoken: fc.array(ms(20_000), { maxLength: 3 }),
+          blocks: fc.array(fc.record({ at: ms(20_000), ms: ms(4_000) }), { maxLength: 3 }),
+        })
+        .map((r) => ({ ...still, ...r })),
+      (_, { idle }) => idle,
+      regrouped,
+    )
+  })
+
+  it('the process stopped between any two system calls', async () => {
+    await check(
+      fc
+        .record({
+          options: plain,
+          outages,
+          questions,
+          spoken: fc.array(ms(20_000), { maxLength: 3 }),
+          stops: fc.array(fc.record({ call: fc.nat(60), ms: ms(12_000) }), { minLength: 1, maxLength: 3 }),
+        })
+        .map((r) => ({ ...still, ...r })),
+      (schedule, { idle }) => idle + later(schedule),
+      regrouped,
+    )
+  })
+
+  it('tuned meanwhile', async () => {
+    const values = fc.record(
+      {
+        initialDelay: seconds(6, 9),
+        interval: seconds(1, 6),
+        count: fc.integer({ min: 1, max: 5 }),
+        userTimeout: fc.integer({ min: 0, max: 20_000 }),
+      },
+      { requiredKeys: [] },
+    )
+    await check(
+      fc
+        .record({
+          options: plain.map((own) => ({ ...own, initialDelay: own.initialDelay + 5_000 })),
+          outages,
+          questions,
+          tunes: fc.array(fc.record({ at: ms(20_000), values }), { minLength: 1, maxLength: 2 }),
+        })
+        .map((r) => ({ ...still, ...r })),
+      // A twin may end at once by what tune() would hold back.
+      () => Number.POSITIVE_INFINITY,
+    )
+  })
+})
