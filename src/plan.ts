@@ -1,5 +1,6 @@
 import type net from 'node:net'
 import { inspect } from './inspect.js'
+import { type Catalogue, catalogue } from './path/catalogue.js'
 import type { Finding } from './path/finding.js'
 import type { Hop } from './path/hop.js'
 import { inOrder, judgeClient, judgeConnection, judgeServer } from './path/judge.js'
@@ -18,7 +19,7 @@ import {
 import { BorrowedSocket } from './socket/borrowed.js'
 import { handleOf, type Target } from './socket/target.js'
 
-export { type CatalogueHop, type HopName, hops } from './path/catalogue.js'
+export type { Catalogue, CatalogueHop, HopName } from './path/catalogue.js'
 export type { Finding, Severity } from './path/finding.js'
 export type { Certainty, Hop, IdleTimeout, OnExpiry, OwnHop, Source } from './path/hop.js'
 export type { HttpTimeouts, Leg } from './path/http-chain.js'
@@ -26,6 +27,17 @@ export { type Plan, type PlanOptions, type ProbeLoad, plan, type Traffic } from 
 export type { Path } from './path/resolve.js'
 export { type TimelineOptions, timeline } from './path/timeline.js'
 export type { AgentLike, Dispatcher } from './plan/live.js'
+
+/**
+ * The idle timeouts of what stands between: load balancers, NAT gateways, firewalls, proxies, by name. Times are in ms, as each
+ * is set by default.
+ *
+ * @example
+ * ```ts
+ * hops['azure-lb'].idleTimeout // 240_000
+ * ```
+ */
+export const hops: Catalogue = catalogue()
 
 /**
  * Judges what a live object really has on a path: options read back from the kernel, timeouts read from servers, agents and undici's

@@ -1,7 +1,15 @@
 /** `error`: connections will hang, break or be refused. `warning`: they may. `note`: good to know. */
 export type Severity = 'error' | 'warning' | 'note'
 
-/** Something about a path, or about what is set for it, that one may not expect. Match `code`: it is stable. */
+/**
+ * Something about a path, or about what is set for it, that one may not expect. Match `code`: it is stable.
+ *
+ * - `keepalive-off`, `forgets-before-probe`, `forgets-after-lost-probe`: a hop drops idle connections before a probe is through.
+ * - `detection-too-fast`, `few-probes`, `in-flight-unbounded`, `slow-reader`, `profile`: when deaths are noticed, and at what price.
+ * - `probes-not-counted`, `proxy-behind`, `hop-uncertain`: what a hop is like.
+ * - `sender-outlasts-receiver`, `raise-hop`, `server-refuses-opened-early`, `no-reuse`: HTTP connections between two requests.
+ * - `not-read`: nothing could be read, and so nothing was judged.
+ */
 export interface Finding {
   readonly severity: Severity
   readonly code:

@@ -68,7 +68,7 @@ export function upstreamOf(hop: Hop): IdleTimeout {
 }
 
 /** A hop as it is to be set. */
-interface Set {
+interface Settled {
   readonly hop: Hop
   readonly down: number
   readonly up: number
@@ -105,18 +105,18 @@ function finite(timeout: number): number {
   return timeout === Number.POSITIVE_INFINITY ? USUAL_FREE : timeout
 }
 
-function settle(hops: readonly Hop[]): Set[] {
+function settle(hops: readonly Hop[]): Settled[] {
   const most = ceilings(hops)
-  const set: Set[] = []
+  const settled: Settled[] = []
   for (const [i, hop] of hops.entries()) {
-    const before = set[i - 1]
+    const before = settled[i - 1]
     const needed = before ? over(before.up) : 0
     const down = reach(hop, Math.min(Math.max(hop.idleTimeout, needed), most[i]!.down))
     // With one setting for both sides, what was raised for the one is raised for the other.
     const up = hop.upstream ? reach(hop.upstream, Math.min(hop.upstream.idleTimeout, most[i]!.up)) : down
-    set.push({ hop, down, up })
+    settled.push({ hop, down, up })
   }
-  return set
+  return settled
 }
 
 /** The longest that each may keep connections, so that those after it can still be raised above it. */
@@ -141,7 +141,7 @@ function reach({ range, idleTimeout }: IdleTimeout, wanted: number): number {
   return range ? Math.max(range[0], Math.min(range[1], wanted)) : idleTimeout
 }
 
-function legsOf(free: number, set: readonly Set[], served: number): Leg[] {
+function legsOf(free: number, set: readonly Settled[], served: number): Leg[] {
   const senders = [
     { name: 'client', timeout: free },
     ...set.map(({ hop, up }) => ({ name: hop.name, timeout: up })),
@@ -164,7 +164,7 @@ function leg(from: { name: string; timeout: number }, to: { name: string; timeou
   }
 }
 
-function changes({ hop, down, up }: Set, before: Set | undefined): Finding[] {
+function changes({ hop, down, up }: Settled, before: Settled | undefined): Finding[] {
   const upstream = upstreamOf(hop)
   const findings: Finding[] = []
   if (before && before.up > down) {

@@ -45,7 +45,7 @@ export interface Plan {
   /** Of one idle connection whose peer is alive. */
   readonly probesPerHour: number
   readonly load?: ProbeLoad
-  /** For a heartbeat that asks on its own schedule, where the kernel alone is too slow or has too few probes. */
+  /** For `watch`, where the kernel by itself is too slow or has too few probes. */
   readonly heartbeat?: { readonly every: number; readonly timeout: number; readonly attempts: number }
   readonly http: HttpTimeouts
   /** Each names the hop and the number. */
@@ -118,10 +118,11 @@ const ANSWER = 300
 
 function heartbeatFor({ count }: Timing, detectWithin: number | undefined): Plan['heartbeat'] {
   if (detectWithin === undefined || (count >= 3 && detectWithin >= fastest)) return undefined
-  const room = detectWithin - FIRST_QUESTION - ANSWER
+  const allowed = Math.floor(detectWithin)
+  const room = allowed - FIRST_QUESTION - ANSWER
   if (room < 0) return undefined
   const attempts = Math.min(3, 1 + Math.floor(room / BETWEEN_ATTEMPTS))
-  return { every: detectWithin - ANSWER - (attempts - 1) * BETWEEN_ATTEMPTS, timeout: ANSWER, attempts }
+  return { every: allowed - ANSWER - (attempts - 1) * BETWEEN_ATTEMPTS, timeout: ANSWER, attempts }
 }
 
 function judgeDetection(

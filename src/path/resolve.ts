@@ -1,6 +1,6 @@
 import { InvalidTypeError, OutOfRangeError } from '../errors.js'
 import { describe } from '../socket/profile.js'
-import { type HopName, hops } from './catalogue.js'
+import { catalogue, type HopName } from './catalogue.js'
 import type { Hop, OwnHop } from './hop.js'
 import { inWords } from './in-words.js'
 import { nearest } from './nearest.js'
@@ -33,11 +33,11 @@ function resolveHop(hop: HopName | OwnHop): Hop {
 }
 
 function known(name: string): Hop | undefined {
-  return Object.hasOwn(hops, name) ? hops[name as HopName] : undefined
+  return Object.hasOwn(catalogue(), name) ? catalogue()[name as HopName] : undefined
 }
 
 function unknown(name: string): never {
-  const near = nearest(name, Object.keys(hops))
+  const near = nearest(name, Object.keys(catalogue()))
   const hint =
     near.length > 0 ? `Did you mean ${near.join(' or ')}?` : 'One of your own is { name, idleTimeout }.'
   throw new InvalidTypeError(`There is no hop '${name}'. ${hint}`, { field: 'path' })

@@ -20,8 +20,8 @@ const LONGEST_DELAY = 120
 export const LATEST = 9 / 8
 
 /**
- * The first probe, at the latest, on a path that forgets a connection after so long. Half of it: so a second one, a quarter
- * later, is in time as well, both late by an eighth. Whole seconds; one at least, which the kernel cannot go under.
+ * The first probe, at the latest, on a path that forgets a connection after so long. Half of it: so a second one, a third
+ * of that later, is in time as well, both late by an eighth. Whole seconds; one at least, which the kernel cannot go under.
  */
 export function latestProbe(memory: number): number {
   return Math.max(1, Math.min(LONGEST_DELAY, Math.floor(memory / 2_000))) * 1_000
@@ -36,10 +36,7 @@ export function timingFor(memory: number, detectWithin = Number.POSITIVE_INFINIT
   const allowed = Math.max(fastest, detectWithin)
   const within = Math.floor(allowed / 1_000)
   const count = Math.min(3, within - 1)
-  const interval = Math.max(
-    1,
-    Math.min(Math.round(within / 6), Math.floor(memory / 4_000), Math.floor(latest / 3)),
-  )
+  const interval = Math.max(1, Math.min(Math.round(within / 6), Math.floor(latest / 3)))
   const initialDelay = Math.min(latest, within - count * interval)
   return { initialDelay: initialDelay * 1_000, interval: interval * 1_000, count }
 }

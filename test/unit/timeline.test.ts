@@ -49,7 +49,7 @@ const path = fc.array(
   fc.oneof(
     fc.constantFrom(...(Object.keys(hops) as HopName[])),
     fc.record({
-      name: fc.string({ minLength: 1, maxLength: 60 }).map((name) => `<&"${name}`),
+      name: fc.string({ minLength: 1, maxLength: 200 }).map((name) => `<&"${name}`),
       idleTimeout: fc.integer({ min: 1, max: 1e9 }),
     }),
   ),
@@ -137,6 +137,16 @@ describe('a timeline', () => {
     const marks = [...svg.matchAll(/class="answered" cx="([\d.]+)"/g)].map(([, x]) => Number(x)).slice(0, -1)
     expect(marks.length).toBeLessThanOrEqual(127)
     expect(marks.at(-1)).toBeGreaterThan(665)
+  })
+
+  it('cuts what is too long for its column', () => {
+    const long = 'word '.repeat(60)
+    const svg = timeline(plan({ path: [{ name: long, idleTimeout: 60_000 }] }), { title: long })
+    expectReadable(svg)
+    const [title, name] = boxes(svg).filter(({ words }) => words.startsWith('word'))
+    expect(title!.right).toBeLessThan(800)
+    expect(name!.right).toBeLessThan(216)
+    expect(name!.words).toMatch(/…$/)
   })
 
   it('is for light and dark, and says what it shows', () => {

@@ -1,0 +1,57 @@
+import { once } from 'node:events'
+import { describe, expect, it } from 'vitest'
+import { type Death, inspect, plan, tune, watch } from '../../src/index.js'
+import { blackHole } from '../../src/testing/index.js'
+import { latest, TICK } from '../tolerance.js'
+import { connectPair } from './connections.js'
+import { hasNetAdmin } from './need-net-admin.js'
+
+// What a plan promises, of peers that vanish.
+
+/** A planned connection, and when its peer was last heard before it vanished. */
+async function vanished(detectWithin: number) {
+  const { profile, heartbeat, detection } = plan({ path: [], detectWithin })
+  const { socket, peer } = await connectPair()
+  tune(socket, profile)
+  const watcher = watch({ ...(heartbeat && { heartbeat }) })
+  watcher.add(socket)
+  peer.write('.')
+  await once(socket, 'data')
+  const heard = performance.now() - inspect(socket).info!.lastDataRecv
+  blackHole(peer)
+  const died = once(watcher, 'dead').then(([death]) => ({
+    death: death as Death,
+    after: performance.now() - heard,
+  }))
+  return { socket, died, watcher, detection }
+}
+
+describe.runIf(hasNetAdmin).concurrent('within what was asked for', () => {
+  it.each([2_000, 3_000, 4_000, 6_000])(
+    '%d ms: idle, by the kernel or the heartbeat',
+    async (detectWithin) => {
+      const { died, watcher } = await vanished(detectWithin)
+      const { after } = await died
+      expect(after).toBeLessThan(latest(detectWithin))
+      watcher.close()
+    },
+  )
+
+  it.each([2_000, 4_000, 6_000])('%d ms: with data in flight, by the kernel', async (detectWithin) => {
+    const { socket, died, watcher, detection } = await vanished(detectWithin)
+    socket.write('x')
+    const { after, death } = await died
+    expect(death.reason).toBe('user-timeout')
+    expect(after).toBeGreaterThan(detection.inFlight - TICK)
+    expect(after).toBeLessThan(latest(detectWithin))
+    watcher.close()
+  })
+
+  it('1,500 ms, which the kernel cannot: idle, by the heartbeat that the plan names', async () => {
+    const { died, watcher } = await vanished(1_500)
+    const { after, death } = await died
+    expect(death.detectedBy).toBe('heartbeat')
+    expect(after).toBeLessThan(latest(1_500))
+    watcher.close()
+  })
+})
