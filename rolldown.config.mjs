@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 const src = fileURLToPath(new URL('src/', import.meta.url))
 
 /** What those who do not import it are not to load: it takes other modules than the library does. */
-const apart = ['cli/', 'http/', 'http.ts', 'net-keepalive.ts', 'register.ts', 'undici.ts']
+const apart = ['cli/', 'http/', 'http.ts', 'net-keepalive.ts', 'register.ts', 'register/', 'undici.ts']
 
 // One file for all but these: Node takes over half a millisecond for each module that an import leads to.
 export default {
@@ -11,6 +11,7 @@ export default {
     index: 'src/index.ts',
     host: 'src/host.ts',
     'net-keepalive': 'src/net-keepalive.ts',
+    register: 'src/register.ts',
     'testing/index': 'src/testing/index.ts',
     'cli/main': 'src/cli/main.ts',
   },
