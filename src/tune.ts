@@ -1,7 +1,9 @@
+import type http from 'node:http'
 import net from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DeadpeerError, InvalidTypeError } from './errors.js'
 import { type OptionName, refusalError } from './kernel/options.js'
+import { isAgent, tuneAgent } from './socket/agent.js'
 import { BorrowedSocket } from './socket/borrowed.js'
 import { type Compiled, compile, leavingOut, merge, rehearse, without } from './socket/compiled.js'
 import { whenConnecting } from './socket/connecting.js'
@@ -55,6 +57,9 @@ const DONE: TuneResult = Object.freeze({})
  * - **A server**: set is what it listens on, at once and at every later `'listening'`. Accepted connections
  *   inherit it in the kernel, at no cost. Connections that are waiting to be accepted keep what they had. In a
  *   `cluster` worker, and with Node's `keepAlive: true`, each connection is set as it is accepted.
+ * - **An agent** (`http.Agent`, `https.Agent`, `http.globalAgent`, a subclass): what it has open, and all that it opens later, as
+ *   soon as that has a descriptor. Node's own `setKeepAlive` when a connection is kept for the next request does not undo
+ *   it. UNIX sockets stay as they are.
  *
  * Tuning never kills: a value that could end a connection that has long been silent is written once the peer has
  * been heard; {@link inspect} shows it as `pending` until then. Not so for a borrowed socket: `ERR_MUST_WAIT`.
@@ -71,7 +76,7 @@ const DONE: TuneResult = Object.freeze({})
  * ```
  */
 export function tune(
-  target: Target | net.Server,
+  target: Target | net.Server | http.Agent,
   profile: Profile | PresetName,
   options: TuneOptions = {},
 ): void {
@@ -79,6 +84,7 @@ export function tune(
   const compiled = compile(profile, bestEffort)
   if (!compiled) tuneByNode(target, profile, bestEffort)
   else if (target instanceof net.Server) tuneListening(target, compiled)
+  else if (isAgent(target)) tuneOpening(target, compiled)
   else tuneTarget(target, compiled)
 }
 
@@ -236,6 +242,11 @@ function tuneListening(server: net.Server, compiled: Compiled): void {
     connection: (socket, tuning) => void tuneTarget(socket, tuning),
     merge,
   })
+}
+
+function tuneOpening(agent: http.Agent, compiled: Compiled): void {
+  rehearse(compiled)
+  tuneAgent(agent, compiled, { connection: (socket, tuning) => void tuneTarget(socket, tuning), merge })
 }
 
 function isBestEffort(options: TuneOptions): boolean {

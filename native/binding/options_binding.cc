@@ -111,6 +111,38 @@ Napi::Value read_options(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), settings.mask);
 }
 
+bool read_option_number(const Napi::CallbackInfo& info, size_t index, Option* option) {
+  uint32_t number;
+  if (napi_get_value_uint32(info.Env(), info[index], &number) != napi_ok ||
+      number >= kOptionCount) {
+    return false;
+  }
+  *option = static_cast<Option>(number);
+  return true;
+}
+
+// getOption(fd, option): value, or -errno. Not for options that can be below 0; there are none.
+Napi::Value get_one_option(const Napi::CallbackInfo& info) {
+  int fd, value;
+  Option option;
+  if (!read_descriptor(info, 0, &fd) || !read_option_number(info, 1, &option)) {
+    return bad_call(info.Env());
+  }
+  const int error = get_option(fd, option, &value);
+  return Napi::Number::New(info.Env(), error != 0 ? error : value);
+}
+
+// setOption(fd, option, value): 0, or -errno
+Napi::Value set_one_option(const Napi::CallbackInfo& info) {
+  int fd, value;
+  Option option;
+  if (!read_descriptor(info, 0, &fd) || !read_option_number(info, 1, &option) ||
+      napi_get_value_int32(info.Env(), info[2], &value) != napi_ok) {
+    return bad_call(info.Env());
+  }
+  return Napi::Number::New(info.Env(), set_option(fd, option, value));
+}
+
 Napi::Array option_table(Napi::Env env) {
   Napi::Array table = Napi::Array::New(env, kOptionCount);
   for (uint32_t i = 0; i < kOptionCount; i++) {
@@ -137,6 +169,8 @@ void bind_options(Napi::Env env, Napi::Object exports) {
   bind<tune_many>(env, exports, "tuneMany");
   bind<apply_one>(env, exports, "apply");
   bind<read_options>(env, exports, "readOptions");
+  bind<get_one_option>(env, exports, "getOption");
+  bind<set_one_option>(env, exports, "setOption");
 }
 
 }  // namespace deadpeer

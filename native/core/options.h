@@ -100,4 +100,9 @@ Refusal rehearse(const Settings& settings);
 // mask. Returns 0 or -errno where the descriptor is not a TCP socket.
 int read(int fd, Settings* settings);
 
+// One option in the kernel's own units, by the kernel's own judgement: nothing is checked, nothing
+// else is changed. Both return 0 or -errno.
+int get_option(int fd, Option option, int* value);
+int set_option(int fd, Option option, int value);
+
 }  // namespace deadpeer

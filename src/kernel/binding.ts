@@ -32,6 +32,9 @@ export interface NativeCore {
   tuneMany(fds: Int32Array, profile: NativeProfile, heardAtThenResults: Float64Array): void
   apply(fd: number, profile: NativeProfile): number
   readOptions(fd: number, values: Float64Array): number
+  /** In the kernel's own units; the option by its place in the table. */
+  getOption(fd: number, option: number): number
+  setOption(fd: number, option: number, value: number): number
   readTcpInfo(fd: number, bytes: Uint8Array): number
   sampleTcpInfo(fds: Int32Array, count: number, places: Uint32Array, out: Float64Array): void
   readCookie(fd: number): bigint | number

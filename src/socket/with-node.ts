@@ -1,7 +1,9 @@
+import type http from 'node:http'
 import net from 'node:net'
 import { DeadpeerError } from '../errors.js'
 import { missingReason } from '../kernel/binding.js'
 import { type OptionName, optionTable } from '../kernel/options.js'
+import { isAgent, tuneAgent } from './agent.js'
 import { BorrowedSocket } from './borrowed.js'
 import { isPreset, type PresetName, profileOf } from './presets.js'
 import { checkProfile, type Profile } from './profile.js'
@@ -55,7 +57,7 @@ const tunedServers = new WeakMap<net.Server, Profile>()
  * server is tuned per connection.
  */
 export function tuneByNode(
-  target: Target | net.Server,
+  target: Target | net.Server | http.Agent,
   wanted: Profile | PresetName,
   bestEffort: boolean,
 ): undefined {
@@ -64,6 +66,14 @@ export function tuneByNode(
     checkTarget(target)
     const message = `A bare descriptor needs the native core: ${missingReason()}. Pass the socket.`
     throw new DeadpeerError('ERR_UNSUPPORTED_PLATFORM', message)
+  }
+  if (isAgent(target)) {
+    checkForNode(profile, bestEffort || isPreset(wanted))
+    tuneAgent(target, profile, {
+      connection: setKeepAlive,
+      merge: (earlier, later) => ({ ...earlier, ...later }),
+    })
+    return
   }
   const owner = target instanceof net.Server ? target : unwrap(socketOf(target))
   if (owner instanceof net.Socket && owner.destroyed) throw noDescriptor(owner)

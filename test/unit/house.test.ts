@@ -8,7 +8,9 @@ const src = fileURLToPath(new URL('../../src', import.meta.url))
 /** The rooms of the house, the highest first. Each may use what is below it, and itself. */
 const floors = [
   ['cli'],
-  ['index'],
+  ['index', 'net-keepalive', 'register'],
+  ['undici'],
+  ['http'],
   ['host'],
   ['testing'],
   ['verbs'],

@@ -1,0 +1,88 @@
+import assert from 'node:assert'
+import net from 'node:net'
+import { DeadpeerError, describeErrno } from './errors.js'
+import { missingReason, type NativeCore, nativeCore } from './kernel/binding.js'
+import { type OptionName, optionNames } from './kernel/options.js'
+import { handleOf } from './socket/target.js'
+
+// The interface of the net-keepalive package: its order of arguments, units, return values, truncation, and its errors,
+// an AssertionError for a bad call and an errno for what the kernel refuses. For new code there is tune().
+
+/**
+ * The time between two unanswered probes, `TCP_KEEPINTVL`, in ms; a fraction of a second is dropped.
+ *
+ * @returns `true`
+ * @throws AssertionError for a bad call, or a socket that is not connected. An errno where the kernel refuses:
+ * `EINVAL` under 1000 or over 32 767 999.
+ */
+export const setKeepAliveInterval = setter('setKeepAliveInterval', 'interval', 'msec', 1000)
+
+/** The time between two unanswered probes, in ms. */
+export const getKeepAliveInterval = getter('getKeepAliveInterval', 'interval', 1000)
+
+/** Unanswered probes until the connection is given up, `TCP_KEEPCNT`: 1 … 127. Else as {@link setKeepAliveInterval}. */
+export const setKeepAliveProbes = setter('setKeepAliveProbes', 'count', 'cnt', 1)
+
+/** Unanswered probes until the connection is given up. */
+export const getKeepAliveProbes = getter('getKeepAliveProbes', 'count', 1)
+
+/**
+ * How long data may go unacknowledged until the connection is given up, `TCP_USER_TIMEOUT`, in ms; 0 is off. Else as
+ * {@link setKeepAliveInterval}.
+ */
+export const setUserTimeout = setter('setUserTimeout', 'userTimeout', 'msec', 1)
+
+/** How long data may go unacknowledged, in ms; 0 is off. */
+export const getUserTimeout = getter('getUserTimeout', 'userTimeout', 1)
+
+function setter(name: string, option: OptionName, argument: string, unit: number) {
+  const number = optionNames.indexOf(option)
+  const call = (...args: [socket: net.Socket, value: number]): boolean => {
+    assert.strictEqual(args.length, 2, `${name} requires two arguments`)
+    const [socket, value] = args
+    assertSocket(socket, name)
+    assert.strictEqual(value?.constructor, Number, `${name} requires ${argument} to be a Number`)
+    const fd = descriptor(socket)
+    const core = coreOrNone()
+    if (!core) return false
+    check(core.setOption(fd, number, ~~(value / unit)), 'setsockopt')
+    return true
+  }
+  return Object.defineProperty(call, 'name', { value: name })
+}
+
+function getter(name: string, option: OptionName, unit: number) {
+  const number = optionNames.indexOf(option)
+  const call = (...args: [socket: net.Socket]): number => {
+    assert.strictEqual(args.length, 1, `${name} requires one arguments`)
+    const [socket] = args
+    assertSocket(socket, name)
+    const fd = descriptor(socket)
+    const core = coreOrNone()
+    return core ? check(core.getOption(fd, number), 'getsockopt') * unit : 0
+  }
+  return Object.defineProperty(call, 'name', { value: name })
+}
+
+function assertSocket(socket: unknown, name: string): void {
+  assert(socket instanceof net.Socket, `${name} expects an instance of socket as its first argument`)
+}
+
+function descriptor(socket: net.Socket): number {
+  const fd = handleOf(socket)?.fd
+  if (process.platform !== 'win32') assert(fd && fd !== -1, 'Unable to get socket fd')
+  return fd ?? -1
+}
+
+/** On Windows that package does nothing. Elsewhere it does, and so nothing is not what its users expect. */
+function coreOrNone(): NativeCore | undefined {
+  const core = nativeCore()
+  if (core || process.platform === 'win32') return core
+  throw new DeadpeerError('ERR_UNSUPPORTED_PLATFORM', `This needs the native core: ${missingReason()}.`)
+}
+
+function check(result: number, syscall: string): number {
+  if (result >= 0) return result
+  const { name: code } = describeErrno(result)
+  throw Object.assign(new Error(`${syscall} ${code}`), { errno: result, code, syscall })
+}

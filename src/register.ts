@@ -1,0 +1,159 @@
+import diagnostics from 'node:diagnostics_channel'
+import { writeSync } from 'node:fs'
+import net from 'node:net'
+import { capabilities } from './capabilities.js'
+import type { DeadpeerError } from './errors.js'
+import { firstMatch, type Way } from './register/rules.js'
+import { readSettings, type Settings } from './register/settings.js'
+import { compile } from './socket/compiled.js'
+import { whenConnecting } from './socket/connecting.js'
+import type { Profile } from './socket/profile.js'
+import { handleOf } from './socket/target.js'
+import { tune } from './tune.js'
+import { acceptedEvent } from './watch/server.js'
+import { type Death, type Watcher, watch } from './watch.js'
+
+// node --import deadpeer/register app.js: every TCP socket that a program opens or accepts, without a change to it. docs/guide.md has the
+// environment variables.
+
+const settings = settingsOrExit()
+if (settings) register(settings)
+
+function settingsOrExit(): Settings | undefined {
+  try {
+    const wanted = readSettings(process.env)
+    // What the kernel refuses is to be known now as well, not at the first connection.
+    if (wanted)
+      for (const { value } of [...wanted.rules, { value: wanted.profile }]) value && compile(value, true)
+    return wanted
+  } catch (error) {
+    // A program that believes itself protected and is not would be worse than one that does not start.
+    writeSync(2, `deadpeer/register: ${(error as Error).message.replaceAll('\n', ' ')}\n`)
+    process.exit(1)
+  }
+}
+
+function register({ profile, rules, watch: action }: Settings): void {
+  const { native } = capabilities()
+  const watcher = action && watchFor(action)
+  /** Handles, which stand for one connection each. */
+  const tuned = new WeakSet<object>()
+
+  onMessage('net.server.socket', (socket) => {
+    const { remoteAddress: address, localPort: port } = rules.length > 0 ? socket : {}
+    protect(socket, profileFor({ address, port }), () => addAccepted(socket))
+  })
+  // An undici of the program's own, with a connector of the program's own, may have opened it in some other way.
+  onMessage('undici:client:connected', (socket) => {
+    const handle = handleOf(socket)
+    if (!handle || tuned.has(handle)) return
+    const { remoteAddress: address, remotePort: port } = socket
+    protect(socket, profileFor({ address, port }), () => watcher?.add(socket))
+  })
+  if (opensUnseen()) wrapConnect(onOpening)
+  else onMessage('net.client.socket', onOpening)
+
+  function profileFor(way: Way): Profile | undefined {
+    const rule = rules.length > 0 ? firstMatch(rules, way) : undefined
+    return rule ? rule.value : profile
+  }
+
+  function onOpening(socket: net.Socket): void {
+    const way = rules.length > 0 ? wayOf(socket) : {}
+    const onDescriptor = () => protect(socket, profileFor(way), () => watcher?.add(socket))
+    if (native) whenConnecting(socket, onDescriptor)
+    else socket.prependOnceListener('connect', onDescriptor)
+  }
+
+  /** The program's connection must not end because of us: what goes wrong is a warning. */
+  function protect(socket: net.Socket, wanted: Profile | undefined, add: () => void): void {
+    const handle = handleOf(socket)
+    if (!wanted || !handle || socket.destroyed) return
+    try {
+      tune(native ? (handle.fd ?? -1) : socket, wanted, { bestEffort: true })
+      tuned.add(handle)
+      if (watcher) add()
+      if (action === 'report') peers.set(socket, peerOf(socket))
+    } catch (error) {
+      warn(error as Error)
+    }
+  }
+
+  /** What a TLS server accepts is the TLSSocket that the program gets, not what is under it. */
+  function addAccepted(socket: net.Socket): void {
+    const { server } = socket as net.Socket & { server?: net.Server | null }
+    if (server && acceptedEvent(server) === 'secureConnection') watcher?.add(server)
+    else watcher?.add(socket)
+  }
+}
+
+function onMessage(name: string, hear: (socket: net.Socket) => void): void {
+  diagnostics.subscribe(name, (message) => {
+    const { socket } = message as { socket?: unknown }
+    if (socket instanceof net.Socket) hear(socket)
+  })
+}
+
+/** Node 20 publishes what `net.connect` opens, but neither `new Socket().connect()` nor `tls.connect`. */
+function opensUnseen(): boolean {
+  return Number.parseInt(process.versions.node, 10) < 22
+}
+
+function wrapConnect(hear: (socket: net.Socket) => void): void {
+  const { connect } = net.Socket.prototype
+  net.Socket.prototype.connect = function (this: net.Socket, ...args: unknown[]) {
+    hear(this)
+    return Reflect.apply(connect, this, args)
+  } as typeof connect
+}
+
+const ways = new WeakMap<net.Socket, Way>()
+
+/** Where a socket is being connected to, filled in as that is known; also when it is connected again. */
+function wayOf(socket: net.Socket): Way {
+  const known = ways.get(socket)
+  if (known) return known
+  const way: { -readonly [Key in keyof Way]: Way[Key] } = {}
+  ways.set(socket, way)
+  socket.on('lookup', (_error, _address, _family, host) => {
+    way.host = host
+  })
+  socket.on('connectionAttempt', (address, port) => {
+    way.address = address
+    way.port = port
+  })
+  return way
+}
+
+function watchFor(onDead: 'destroy' | 'report'): Watcher {
+  const watcher = watch({ onDead })
+  watcher.on('error', warn)
+  // Where it is destroyed, the program is told by its own socket.
+  if (onDead === 'report') watcher.on('dead', report)
+  return watcher
+}
+
+/** A socket that Node has closed tells no more whose it was. */
+const peers = new WeakMap<net.Socket, string>()
+
+function peerOf({ remoteAddress, remotePort }: net.Socket): string {
+  return `${remoteAddress}:${remotePort}`
+}
+
+function report({ socket, error }: Death): void {
+  const peer = peers.get(socket) ?? peerOf(socket)
+  process.emitWarning(`${peer}: ${error.message}`, { type: 'DeadPeer', code: 'DEADPEER_DEATH' })
+}
+
+const warned = new Set<string>()
+
+/** Once for each kind. UNIX sockets and the like are none of our business. */
+function warn(error: Error): void {
+  const { code } = error as DeadpeerError
+  if (code === 'ERR_NOT_TCP' || warned.has(code)) return
+  warned.add(code)
+  process.emitWarning(`A connection could not be tuned or watched: ${error.message}`, {
+    code: 'DEADPEER_NOT_TUNED',
+    detail: String(code),
+  })
+}

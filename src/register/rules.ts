@@ -1,0 +1,102 @@
+import net from 'node:net'
+import { InvalidTypeError } from '../errors.js'
+
+/** Where a connection goes; of an accepted one, where it comes from and the port it came in at. */
+export interface Way {
+  /** The name that the program gave, where it gave one. */
+  readonly host?: string | undefined
+  readonly address?: string | undefined
+  readonly port?: number | undefined
+}
+
+export interface Rule<Value> {
+  readonly matches: (way: Way) => boolean
+  readonly value: Value
+}
+
+/** `where=what`, separated by commas; `what` may be JSON without braces inside. */
+const oneRule = /\s*([^=,\s]+)\s*=\s*(\{[^}]*\}|[^,\s]+)\s*(?:,|$)/y
+
+/**
+ * Reads rules such as `5432=datacenter, *.internal=lan, 10.0.0.0/8:6379=off`.
+ *
+ * @param make makes something of what stands behind the `=`; what it throws is passed on.
+ * @throws {@link InvalidTypeError} for what is no rule.
+ */
+export function parseRules<Value>(text: string, make: (what: string) => Value): Rule<Value>[] {
+  const rules: Rule<Value>[] = []
+  oneRule.lastIndex = 0
+  while (oneRule.lastIndex < text.length) {
+    const rest = text.slice(oneRule.lastIndex)
+    const [whole, where, what] = oneRule.exec(text) ?? []
+    if (whole === undefined) {
+      throw new InvalidTypeError(
+        `'${rest.trim()}' is no rule; a rule is a port or a host, =, and a profile: 5432=datacenter,*.internal=lan.`,
+      )
+    }
+    rules.push({ matches: parseWhere(where!), value: make(what!) })
+  }
+  return rules
+}
+
+/** The first rule that matches. */
+export function firstMatch<Value>(rules: readonly Rule<Value>[], way: Way): Rule<Value> | undefined {
+  return rules.find(({ matches }) => matches(way))
+}
+
+function parseWhere(where: string): Rule<unknown>['matches'] {
+  if (/^\d+$/.test(where)) {
+    const wanted = parsePort(where, where)
+    return ({ port }) => port === wanted
+  }
+  const [host, port] = splitPort(where)
+  const matchesHost = parseHost(host, where)
+  if (port === undefined) return matchesHost
+  const wanted = parsePort(port, where)
+  return (way) => way.port === wanted && matchesHost(way)
+}
+
+/** `host:port`, `[::1]:port`; a bare IPv6 address has no port. */
+function splitPort(where: string): [host: string, port?: string] {
+  const bracketed = /^\[([^\]]*)\](\/\d+)?(?::(.*))?$/.exec(where)
+  if (bracketed) {
+    const host = bracketed[1]! + (bracketed[2] ?? '')
+    return bracketed[3] === undefined ? [host] : [host, bracketed[3]]
+  }
+  const [host = '', port, ...more] = where.split(':')
+  return more.length > 0 || port === undefined ? [where] : [host, port]
+}
+
+function parsePort(text: string, where: string): number {
+  const port = Number(text)
+  if (/^\d+$/.test(text) && port >= 1 && port <= 65_535) return port
+  throw new InvalidTypeError(`'${where}' has no port from 1 to 65535.`)
+}
+
+function parseHost(host: string, where: string): Rule<unknown>['matches'] {
+  const [base = '', length] = host.split('/')
+  const version = net.isIP(base)
+  if (version !== 0) {
+    const list = new net.BlockList()
+    const family = version === 4 ? 'ipv4' : 'ipv6'
+    try {
+      if (length === undefined) list.addAddress(base, family)
+      else list.addSubnet(base, /^\d+$/.test(length) ? Number(length) : -1, family)
+    } catch {
+      throw new InvalidTypeError(`'${where}' is no address prefix; that is 10.0.0.0/8 or fd00::/8.`)
+    }
+    return ({ address }) => address !== undefined && contains(list, address)
+  }
+  const name = host.toLowerCase()
+  if (!/^(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$/.test(name)) {
+    throw new InvalidTypeError(`'${where}' is neither a port, a host name, *.name, nor an address.`)
+  }
+  if (name.startsWith('*.')) return (way) => way.host?.toLowerCase().endsWith(name.slice(1)) ?? false
+  return (way) => way.host?.toLowerCase() === name
+}
+
+function contains(list: net.BlockList, address: string): boolean {
+  // As a dual-stack socket shows its IPv4 peers.
+  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '')
+  return list.check(plain, net.isIPv4(plain) ? 'ipv4' : 'ipv6')
+}

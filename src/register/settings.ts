@@ -1,0 +1,65 @@
+import { InvalidTypeError } from '../errors.js'
+import { defineProfile, type PresetName, profileOf } from '../socket/presets.js'
+import type { Profile } from '../socket/profile.js'
+import { parseRules, type Rule } from './rules.js'
+
+/** What the environment asks for. */
+export interface Settings {
+  readonly profile: Profile
+  /** The first that matches decides; `undefined`: hands off. */
+  readonly rules: readonly Rule<Profile | undefined>[]
+  readonly watch: 'destroy' | 'report' | undefined
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * @returns `undefined` where it is switched off.
+ * @throws an error of this package, with the variable's name before its message.
+ */
+export function readSettings(env: Environment): Settings | undefined {
+  if (!choose(env, 'DEADPEER', { on: true, '1': true, off: false, '0': false }, true)) return undefined
+  return {
+    profile: named(env, 'DEADPEER_PROFILE', parseProfile) ?? profileOf('cloud'),
+    rules: named(env, 'DEADPEER_RULES', (text) => parseRules(text, parseProfileOrOff)) ?? [],
+    watch: choose(
+      env,
+      'DEADPEER_WATCH',
+      { '1': 'destroy', on: 'destroy', report: 'report', '0': undefined, off: undefined },
+      undefined,
+    ),
+  }
+}
+
+function choose<Value>(
+  env: Environment,
+  name: string,
+  choices: Readonly<Record<string, Value>>,
+  otherwise: Value,
+): Value {
+  const text = env[name]
+  if (text === undefined || text === '') return otherwise
+  if (Object.hasOwn(choices, text)) return choices[text] as Value
+  throw new InvalidTypeError(`${name} is '${text}'; it can be ${Object.keys(choices).join(', ')}.`, {
+    field: name,
+  })
+}
+
+function named<Value>(env: Environment, name: string, parse: (text: string) => Value): Value | undefined {
+  const text = env[name]?.trim()
+  if (text === undefined || text === '') return undefined
+  try {
+    return parse(text)
+  } catch (error) {
+    throw new InvalidTypeError(`${name}: ${(error as Error).message}`, { field: name })
+  }
+}
+
+function parseProfileOrOff(text: string): Profile | undefined {
+  return text === 'off' ? undefined : parseProfile(text)
+}
+
+/** The name of a preset, or a profile as JSON. */
+function parseProfile(text: string): Profile {
+  return text.startsWith('{') ? defineProfile(JSON.parse(text) as Profile) : profileOf(text as PresetName)
+}

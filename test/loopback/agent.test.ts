@@ -1,0 +1,181 @@
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import http from 'node:http'
+import https from 'node:https'
+import type net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { HttpAgent, HttpsAgent } from 'agentkeepalive'
+import { afterAll, describe, expect, it } from 'vitest'
+import { inspect, profiles, tune } from '../../src/index.js'
+import { certificate } from './certificate.js'
+import { listen } from './connections.js'
+
+const plain = http.createServer((request, response) => response.end(request.url))
+const secure = https.createServer(certificate(), (request, response) => response.end(request.url))
+const ports = { 'http:': await listen(plain), 'https:': await listen(secure) }
+afterAll(() => {
+  for (const server of [plain, secure]) {
+    server.closeAllConnections()
+    server.close()
+  }
+})
+
+class Subclass extends http.Agent {
+  override createConnection(...args: Parameters<http.Agent['createConnection']>) {
+    return super.createConnection(...args)
+  }
+}
+
+const keepAlive = { keepAlive: true, rejectUnauthorized: false }
+const agents: [string, () => http.Agent][] = [
+  ['http.Agent', () => new http.Agent(keepAlive)],
+  ['https.Agent', () => new https.Agent(keepAlive)],
+  ['http.globalAgent', () => http.globalAgent],
+  ['a subclass', () => new Subclass(keepAlive)],
+  ['agentkeepalive', () => new HttpAgent(keepAlive)],
+  ["agentkeepalive's HttpsAgent", () => new HttpsAgent(keepAlive)],
+]
+
+interface Exchange {
+  readonly request: http.ClientRequest
+  readonly socket: net.Socket
+  /** What is in force once the response begins. */
+  readonly during: object
+}
+
+/** The next request of an agent, up to its response; `await done(…)` reads that, so that the connection is free. */
+async function exchange(agent: http.Agent, options: http.RequestOptions = {}): Promise<Exchange> {
+  const protocol = (agent as http.Agent & { protocol: 'http:' | 'https:' }).protocol
+  const { request: send } = protocol === 'https:' ? https : http
+  const request = send({ host: '127.0.0.1', port: ports[protocol], agent, ...options }).end()
+  const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+  const { socket } = response
+  const during = inspect(socket).profile
+  const isFree = once(socket, 'free')
+  response.resume()
+  await once(response, 'end')
+  await isFree
+  return { request, socket, during }
+}
+
+describe.each(agents)('%s', (_, make) => {
+  it('its connections are tuned from the first request, when free, and when used again', async () => {
+    const agent = make()
+    tune(agent, 'cloud')
+    const first = await exchange(agent)
+    expect(first.during).toMatchObject(profiles.cloud)
+    expect(inspect(first.socket).profile).toMatchObject(profiles.cloud)
+    const second = await exchange(agent)
+    expect(second.socket).toBe(first.socket)
+    expect(second.during).toMatchObject(profiles.cloud)
+    agent.destroy()
+  })
+
+  it("the program's own setKeepAlive lasts until the connection is free", async () => {
+    const agent = make()
+    tune(agent, 'cloud')
+    const { socket } = await exchange(agent)
+    socket.setKeepAlive(true, 7_000)
+    expect(inspect(socket).profile.initialDelay).toBe(7_000)
+    await exchange(agent)
+    expect(inspect(socket).profile).toMatchObject(profiles.cloud)
+    agent.destroy()
+  })
+
+  it('the connections that it has, in use and free, and what is tuned later adds up', async () => {
+    const agent = make()
+    const { socket } = await exchange(agent)
+    tune(agent, 'cloud')
+    expect(inspect(socket).profile).toMatchObject(profiles.cloud)
+    tune(agent, { count: 7 })
+    expect(inspect(socket).profile).toMatchObject({ ...profiles.cloud, count: 7 })
+    const later = await exchange(agent, { localAddress: '127.0.0.2' })
+    expect(later.socket).not.toBe(socket)
+    expect(later.during).toMatchObject({ ...profiles.cloud, count: 7 })
+    agent.destroy()
+  })
+})
+
+describe('an agent', () => {
+  it('what is connecting while it is tuned', async () => {
+    const agent = new http.Agent(keepAlive)
+    const pending = exchange(agent)
+    tune(agent, 'lan')
+    expect((await pending).during).toMatchObject(profiles.lan)
+    agent.destroy()
+  })
+
+  it('without keepAlive each of its connections is tuned as well', async () => {
+    const agent = new http.Agent()
+    tune(agent, 'lan')
+    const request = http.get({ host: '127.0.0.1', port: ports['http:'], agent })
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    expect(inspect(response.socket).profile).toMatchObject(profiles.lan)
+    response.resume()
+    await once(request, 'close')
+  })
+
+  it('one that opens connections by callback', async () => {
+    const agent = new http.Agent(keepAlive)
+    const createConnection = agent.createConnection
+    agent.createConnection = (options, callback) => {
+      const socket = createConnection.call(agent, options) as net.Socket
+      socket.once('connect', () => callback!(null, socket))
+      return undefined
+    }
+    tune(agent, 'lan')
+    expect((await exchange(agent)).during).toMatchObject(profiles.lan)
+    agent.destroy()
+  })
+
+  it('a UNIX socket works as it did', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'deadpeer-unix-'))
+    const server = http.createServer((_, response) => response.end()).listen(join(folder, 'socket'))
+    await once(server, 'listening')
+    const agent = new http.Agent(keepAlive)
+    const get = async () => {
+      const request = http.get({ socketPath: join(folder, 'socket'), agent })
+      const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+      response.resume()
+      await once(response, 'end')
+    }
+    await get()
+    tune(agent, 'lan')
+    await get()
+    const opened = once(server, 'connection')
+    const waiting = Promise.all([get(), get()])
+    tune(agent, 'cloud')
+    await Promise.all([opened, waiting])
+    agent.destroy()
+    server.close()
+    rmSync(folder, { recursive: true })
+  })
+
+  it('a bad profile is thrown, and nothing is changed', async () => {
+    const agent = new http.Agent(keepAlive)
+    expect(() => tune(agent, { count: 500 })).toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }))
+    expect(Object.hasOwn(agent, 'createConnection')).toBe(false)
+  })
+
+  it('tuned a thousand times it is wrapped once', async () => {
+    const agent = new http.Agent(keepAlive)
+    tune(agent, 'lan')
+    const { createConnection } = agent
+    for (let i = 0; i < 1_000; i++) tune(agent, 'cloud')
+    expect(agent.createConnection).toBe(createConnection)
+    expect((await exchange(agent)).during).toMatchObject(profiles.cloud)
+    agent.destroy()
+  })
+
+  it.each([
+    ['an object', {}],
+    ['a function', () => {}],
+    ['something with sockets but no way to open them', { sockets: {}, freeSockets: {} }],
+    ['null', null],
+  ])('%s is none', (_, target) => {
+    expect(() => tune(target as never, 'lan')).toThrow(
+      expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', field: 'target' }),
+    )
+  })
+})
