@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { type ConnectionName, connectionArgument } from './connection-argument.js'
 import { duration } from './duration.js'
 import { hopArgument } from './hop-argument.js'
 import { interruptible } from './interrupt.js'
@@ -80,6 +81,32 @@ Exit code: 0; 2 for bad input; 130 after Ctrl-C.`,
   )
   .action((prefix: string | undefined, options) =>
     run(async (signal) => (await import('./ls.js')).lsCommand({ ...options, prefix }, signal)),
+  )
+
+program
+  .command('inspect')
+  .description(
+    'one connection: options, counters, verdict with its evidence, and when it ends if the peer is gone',
+  )
+  .argument(
+    '<connection>',
+    '<pid>:<fd>, <local>-<remote>, or a port that one connection has',
+    connectionArgument,
+  )
+  .option('--json', 'one JSON object; times in ms, but in info as the kernel has them; null is never')
+  .addHelpText(
+    'after',
+    `
+  deadpeer inspect 4711:23
+  deadpeer inspect 10.0.0.1:41234-10.0.0.2:5432
+  deadpeer inspect '[::1]:41234-[::1]:5432' --json
+
+A connection that the kernel has given up, and its program keeps open all the same, is found by <pid>:<fd>.
+
+Exit code: 0; 1 where the peer does not answer, or is gone; 2 for bad input; 130 after Ctrl-C.`,
+  )
+  .action((connection: ConnectionName, options) =>
+    run(async (signal) => (await import('./inspect.js')).inspectCommand(connection, options, signal)),
   )
 
 program

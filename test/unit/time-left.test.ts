@@ -4,7 +4,15 @@ import { timeLeft } from '../../src/detect/time-left.js'
 import { detectionTime } from '../../src/index.js'
 import type { TcpInfo } from '../../src/kernel/tcp-info.js'
 
-const established = { state: 1, probes: 0, unacked: 0, notsentBytes: 0, rtt: 0, lastAckRecv: 0, lastDataRecv: 0 }
+const established = {
+  state: 1,
+  probes: 0,
+  unacked: 0,
+  notsentBytes: 0,
+  rtt: 0,
+  lastAckRecv: 0,
+  lastDataRecv: 0,
+}
 const info = (fields: Partial<TcpInfo>) => ({ ...established, ...fields }) as TcpInfo
 const silent = (ms: number) => ({ lastAckRecv: ms, lastDataRecv: ms })
 const profile = { enable: true, initialDelay: 30_000, interval: 10_000, count: 3 }
@@ -13,10 +21,16 @@ describe('how long a connection has left if its peer is never heard again', () =
   it('right after it was heard: as long as it takes to detect', () => {
     const seconds = (max: number) => fc.integer({ min: 1, max }).map((s) => s * 1_000)
     fc.assert(
-      fc.property(seconds(1_000), seconds(1_000), fc.integer({ min: 1, max: 127 }), fc.nat(3_000_000), (a, b, n, u) => {
-        const settings = { enable: true, initialDelay: a, interval: b, count: n, userTimeout: u }
-        expect(timeLeft(info({}), settings, a)).toEqual({ ms: detectionTime(settings).idle, isExact: true })
-      }),
+      fc.property(
+        seconds(1_000),
+        seconds(1_000),
+        fc.integer({ min: 1, max: 127 }),
+        fc.nat(3_000_000),
+        (a, b, n, u) => {
+          const settings = { enable: true, initialDelay: a, interval: b, count: n, userTimeout: u }
+          expect(timeLeft(info({}), settings, a)).toEqual({ ms: detectionTime(settings).idle, isExact: true })
+        },
+      ),
     )
   })
 
@@ -46,7 +60,10 @@ describe('how long a connection has left if its peer is never heard again', () =
   })
 
   it('without keepalive for ever; and one that is closing has no such time', () => {
-    expect(timeLeft(info({}), { enable: false }, undefined)).toEqual({ ms: Number.POSITIVE_INFINITY, isExact: true })
+    expect(timeLeft(info({}), { enable: false }, undefined)).toEqual({
+      ms: Number.POSITIVE_INFINITY,
+      isExact: true,
+    })
     expect(timeLeft(info({ state: 5 }), profile, undefined)).toBeUndefined()
   })
 })
