@@ -44,3 +44,18 @@ export function listenForInterrupts(): Interruption {
     forget: undo,
   }
 }
+
+/** Runs a command that Ctrl-C ends early, by the signal. Returns its exit code, or what the process ends with then. */
+export async function interruptible(run: (signal: AbortSignal) => Promise<number>): Promise<number> {
+  const interruption = listenForInterrupts()
+  const { signal } = interruption
+  try {
+    const code = await run(signal)
+    return signal.aborted ? interruption.exitCode : code
+  } catch (error) {
+    if (signal.aborted && error === signal.reason) return interruption.exitCode
+    throw error
+  } finally {
+    interruption.forget()
+  }
+}

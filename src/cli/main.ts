@@ -1,9 +1,12 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { type ConnectionName, connectionArgument } from './connection-argument.js'
 import { duration } from './duration.js'
 import { hopArgument } from './hop-argument.js'
+import { interruptible } from './interrupt.js'
 import { profileArgument } from './profile-argument.js'
+import { pidArgument, portArgument, stateArgument } from './selection-argument.js'
 import { firstLine } from './terminal.js'
 import { orUsageError, USAGE_ERROR } from './usage.js'
 
@@ -45,6 +48,66 @@ Exit code: 0 when every tuned connection died as predicted and the pool was told
     const { demo } = await import('./demo.js')
     process.exitCode = await demo({ json: options.json === true })
   })
+
+program
+  .command('ls')
+  .description("the host's TCP connections, trouble first: timers, unanswered probes, last heard, verdict")
+  .argument('[prefix]', 'of either end: an address, or 10.0.0.0/8, 2001:db8::/32')
+  .option('--pid <pid>', 'of this process', pidArgument)
+  .option('--port <port>', 'of either end', portArgument)
+  .option(
+    '--state <state>',
+    'once for each: established, listen, …, or all; default: as ss -t',
+    stateArgument,
+  )
+  .option('--suspect', 'only those with something unanswered')
+  .option(
+    '--options',
+    'keepalive (idle/interval/count) and user timeout of each, where permitted; ? where not',
+  )
+  .option('--json', 'one JSON array; times in ms')
+  .addOption(new Option('--jsonl', 'one JSON object a line').conflicts('json'))
+  .addHelpText(
+    'after',
+    `
+TIMER is what the kernel waits for, in how long, and ×n what it has done in vain. PROBES are unanswered. RETRANS are
+those unanswered now / ever. HEARD is how long ago the peer was.
+
+  deadpeer ls --suspect                      who does not answer
+  deadpeer ls --pid 4711 --options           what a program has set, which ss does not show
+  deadpeer ls 10.0.0.0/8 --port 5432 --jsonl | jq -r 'select(.silentFor > 60000) | .remote.address'
+
+Exit code: 0; 2 for bad input; 130 after Ctrl-C.`,
+  )
+  .action((prefix: string | undefined, options) =>
+    run(async (signal) => (await import('./ls.js')).lsCommand({ ...options, prefix }, signal)),
+  )
+
+program
+  .command('inspect')
+  .description(
+    'one connection: options, counters, verdict with its evidence, and when it ends if the peer is gone',
+  )
+  .argument(
+    '<connection>',
+    '<pid>:<fd>, <local>-<remote>, or a port that one connection has',
+    connectionArgument,
+  )
+  .option('--json', 'one JSON object; times in ms, but in info as the kernel has them; null is never')
+  .addHelpText(
+    'after',
+    `
+  deadpeer inspect 4711:23
+  deadpeer inspect 10.0.0.1:41234-10.0.0.2:5432
+  deadpeer inspect '[::1]:41234-[::1]:5432' --json
+
+A connection that the kernel has given up, and its program keeps open all the same, is found by <pid>:<fd>.
+
+Exit code: 0; 1 where the peer does not answer, or is gone; 2 for bad input; 130 after Ctrl-C.`,
+  )
+  .action((connection: ConnectionName, options) =>
+    run(async (signal) => (await import('./inspect.js')).inspectCommand(connection, options, signal)),
+  )
 
 program
   .command('plan')
@@ -114,6 +177,11 @@ program
 
 if (process.argv.length <= 2) program.help()
 await program.parseAsync()
+
+/** One that looks at sockets: Ctrl-C ends it cleanly. */
+async function run(command: (signal: AbortSignal) => Promise<number>): Promise<void> {
+  process.exitCode = await orUsageError(() => interruptible(command))
+}
 
 function whole(text: string): number {
   if (/^\d+$/.test(text)) return Number(text)

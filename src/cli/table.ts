@@ -1,6 +1,6 @@
 /** Rows in columns as wide as their widest word, two spaces between. */
 export function columns(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]!.length)))
+  const widths = (rows[0] ?? []).map((_, i) => rows.reduce((most, row) => Math.max(most, row[i]!.length), 0))
   return rows.map((row) =>
     row
       .map((word, i) => word.padEnd(widths[i]!))

@@ -69,7 +69,8 @@ export function probesUntil(userTimeout: number, initialDelay: number, interval:
   return Math.max(1, Math.ceil((userTimeout - initialDelay) / interval))
 }
 
-function inFlightDetection({ userTimeout, rtoMax }: typeof systemDefaults, rtt: number): number {
+/** `rtt` in ms. */
+export function inFlightDetection({ userTimeout, rtoMax }: typeof systemDefaults, rtt: number): number {
   // A tail loss probe goes first, then the retransmission that starts the clock (RFC 8985, tcp_write_timeout).
   const firstRetransmission = 2 * (RTO_MIN + rtt)
   return firstRetransmission + (userTimeout > 0 ? userTimeout : retriesModel(rtoMax))

@@ -16,27 +16,46 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv
   /** Ctrl-C after the first line that contains this. */
   readonly interruptAt?: string
+  /** Typed once this is asked. */
+  readonly answers?: readonly [question: string, answer: string]
 }
 
 /** Runs the shell as a newcomer does: in a process of its own, built (npm run build:ts). */
 export async function deadpeer(args: readonly string[], options: RunOptions = {}): Promise<Run> {
-  const [file, ...rest] = [...(options.before ?? []), process.execPath, program, ...args]
-  const start = performance.now()
+  return start([...(options.before ?? []), process.execPath, program, ...args], options)
+}
+
+async function start(command: readonly string[], options: RunOptions): Promise<Run> {
+  const [file, ...rest] = command
+  const began = performance.now()
   const child = spawn(file!, rest, {
     env: { ...process.env, ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [options.answers ? 'pipe' : 'ignore', 'pipe', 'pipe'],
   })
   let out = ''
   let err = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+  const [question, answer] = options.answers ?? []
+  child.stdout!.setEncoding('utf8').on('data', (text: string) => {
     out += text
+    if (question && out.includes(question) && child.stdin?.writable) child.stdin.end(answer)
     if (options.interruptAt && out.includes(options.interruptAt)) child.kill('SIGINT')
   })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     err += text
   })
   const [code] = (await once(child, 'close')) as [number | null]
-  return { code, out: lines(out), err: lines(err), took: performance.now() - start }
+  return { code, out: lines(out), err: lines(err), took: performance.now() - began }
+}
+
+/**
+ * The same in a terminal of its own (script(1)); what it shows there is `out`, stderr included. Ctrl-C is typed, so that it goes the
+ * way of the terminal: as `answers`, `\x03`.
+ */
+export async function inTerminal(args: readonly string[], options: RunOptions = {}): Promise<Run> {
+  // As a person's has it; CI has none, and some set NO_COLOR.
+  const env = { TERM: 'xterm', NO_COLOR: '', ...options.env }
+  const command = [process.execPath, program, ...args].map((word) => `'${word}'`).join(' ')
+  return start(['script', '-qec', `stty rows 40 cols 200; exec ${command}`, '/dev/null'], { ...options, env })
 }
 
 function lines(text: string): string[] {

@@ -1,0 +1,134 @@
+import type { SocketOwner, SocketState } from '../host.js'
+import { inspect, type Profile } from '../index.js'
+import { byTrouble } from './judge-record.js'
+import { borrow, type Connection, connectionStates, type Selection, selectConnections } from './selection.js'
+import {
+  endWords,
+  keepaliveWords,
+  ownerWords,
+  shortTime,
+  stateWords,
+  timerWords,
+  userTimeoutWords,
+  verdictStyles,
+} from './socket-words.js'
+import { columns } from './table.js'
+import { complain, paint, write } from './terminal.js'
+
+export interface LsCommandOptions extends Selection {
+  readonly state?: readonly SocketState[]
+  readonly suspect?: boolean
+  readonly options?: boolean
+  readonly json?: boolean
+  readonly jsonl?: boolean
+}
+
+/** A connection with its options, where one may read them. */
+type Listed = Connection & { readonly options: Profile | undefined }
+
+/** The host's connections. Returns the exit code. */
+export async function lsCommand(options: LsCommandOptions, signal: AbortSignal): Promise<number> {
+  const { state = connectionStates, suspect, options: withOptions, json, jsonl } = options
+  const selected = await selectConnections(options, state, signal)
+  const connections = selected
+    .filter(({ verdict }) => !suspect || verdict === 'suspect' || verdict === 'dead')
+    .sort(byTrouble)
+    .map((connection) => ({ ...connection, options: withOptions ? optionsOf(connection) : undefined }))
+  if (jsonl) for (const each of connections) write(JSON.stringify(asJson(each)))
+  else if (json) writeArray(connections)
+  else show(connections, withOptions === true)
+  const unseen = connections.filter(isUnseen).length
+  if (unseen > 0) {
+    complain(
+      `${unseen} of these belong to processes that are not yours to see: that takes CAP_SYS_PTRACE, as by sudo`,
+    )
+  }
+  return 0
+}
+
+/** Somebody has it open, but who? */
+function isUnseen({ record: { inode }, owners }: Connection): boolean {
+  return inode !== undefined && owners.length === 0
+}
+
+function optionsOf(connection: Connection): Profile | undefined {
+  try {
+    return inspect(borrow(connection)).profile
+  } catch {
+    // Not permitted, or gone since; a question mark says so.
+    return undefined
+  }
+}
+
+/** What --json and --jsonl say of a connection. Times in ms; what is not known is left out. */
+export interface ConnectionJson {
+  readonly processes: readonly SocketOwner[]
+  readonly [field: string]: unknown
+}
+
+export function asJson({ record, owners, verdict, evidence, silentFor, options }: Listed): ConnectionJson {
+  const { info, ...fields } = record.toJSON()
+  return {
+    ...fields,
+    processes: owners,
+    verdict,
+    evidence,
+    silentFor,
+    probes: info?.probes,
+    retransmits: info?.retransmits,
+    totalRetrans: info?.totalRetrans,
+    rtt: info && info.rtt / 1_000,
+    options,
+  }
+}
+
+/** One at a time: tens of thousands in one string would be held twice. */
+function writeArray(connections: readonly Listed[]): void {
+  write('[')
+  connections.forEach((each, i) => {
+    write(`  ${JSON.stringify(asJson(each))}${i < connections.length - 1 ? ',' : ''}`)
+  })
+  write(']')
+}
+
+function show(connections: readonly Listed[], withOptions: boolean): void {
+  const head = [
+    'STATE',
+    'RECV-Q',
+    'SEND-Q',
+    'LOCAL',
+    'PEER',
+    'TIMER',
+    'PROBES',
+    'RETRANS',
+    'HEARD',
+    'VERDICT',
+  ]
+  const rows = connections.map(({ record, owners, verdict, silentFor, options }) => [
+    stateWords[record.state],
+    String(record.receiveQueue),
+    String(record.sendQueue),
+    endWords(record.local),
+    endWords(record.remote),
+    timerWords(record),
+    String(record.info?.probes ?? '-'),
+    record.info ? `${record.info.retransmits}/${record.info.totalRetrans}` : '-',
+    silentFor === undefined ? '-' : shortTime(silentFor),
+    verdict,
+    ...(withOptions ? [words(options, keepaliveWords), words(options, userTimeoutWords)] : []),
+    ownerWords(owners),
+  ])
+  const [first, ...lines] = columns([
+    [...head, ...(withOptions ? ['KEEPALIVE', 'USER-TIMEOUT'] : []), 'PROCESS'],
+    ...rows,
+  ])
+  write(paint(first!, 'strong'))
+  lines.forEach((line, i) => {
+    const style = verdictStyles[connections[i]!.verdict]
+    write(style ? paint(line, style) : line)
+  })
+}
+
+function words(options: Profile | undefined, inWords: (options: Profile) => string): string {
+  return options ? inWords(options) : '?'
+}

@@ -1,0 +1,30 @@
+import { InvalidArgumentError } from 'commander'
+import type { SocketState } from '../host.js'
+import { socketStates } from '../kernel/sock-diag.js'
+import { connectionStates } from './selection.js'
+import { stateWords } from './socket-words.js'
+
+export function pidArgument(text: string): number {
+  return wholeWithin(text, 1, 0x7fffffff, 'A process id is a whole number from 1.')
+}
+
+export function portArgument(text: string): number {
+  return wholeWithin(text, 1, 65_535, 'A port is a whole number from 1 to 65535.')
+}
+
+/** A whole number within limits, as one types it: no sign, no blank, no exponent. */
+export function wholeWithin(text: string, least: number, most: number, complaint: string): number {
+  const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN
+  if (number >= least && number <= most) return number
+  throw new InvalidArgumentError(complaint)
+}
+
+/** States, collected: by ss's name or RFC 9293's, in any case; `all`; `connected`, which is the default. */
+export function stateArgument(text: string, before: readonly SocketState[] = []): readonly SocketState[] {
+  const name = text.toLowerCase()
+  if (name === 'all') return socketStates
+  if (name === 'connected') return [...new Set([...before, ...connectionStates])]
+  const state = socketStates.find((each) => each === name || stateWords[each].toLowerCase() === name)
+  if (state) return [...new Set([...before, state])]
+  throw new InvalidArgumentError(`A state is one of ${socketStates.join(', ')}, or all.`)
+}

@@ -1,0 +1,123 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import type { Prefix } from '../host/filter.js'
+import {
+  type BorrowedSocket,
+  borrowSocket,
+  listSockets,
+  readSocketOwners,
+  type SocketOwner,
+  type SocketRecord,
+  type SocketState,
+} from '../host.js'
+import { DeadpeerError } from '../index.js'
+import { type Judged, judgeRecord } from './judge-record.js'
+import { Misuse } from './usage.js'
+
+/** Which connections a command is about. What is left out does not matter. */
+export interface Selection {
+  readonly pid?: number
+  /** Of either end. */
+  readonly port?: number
+  /** Of either end. */
+  readonly prefix?: Prefix
+}
+
+export interface Connection extends Judged {
+  readonly record: SocketRecord
+  /** Who has it open, as far as one may see; the process that was asked for first. */
+  readonly owners: readonly SocketOwner[]
+}
+
+/** States of a connection that is more than a memory: what `ss -t` lists. */
+export const connectionStates: readonly SocketState[] = [
+  'established',
+  'syn-sent',
+  'fin-wait-1',
+  'fin-wait-2',
+  'close-wait',
+  'last-ack',
+  'closing',
+]
+
+/**
+ * The host's connections that are meant.
+ *
+ * @throws {@link Misuse} for a process that there is not, or whose descriptors one may not see.
+ */
+export async function selectConnections(
+  { pid, port, prefix }: Selection,
+  states: readonly SocketState[],
+  signal: AbortSignal,
+): Promise<Connection[]> {
+  if (pid !== undefined) checkProcess(pid)
+  const records = (await listEitherEnd(prefix, states, signal)).filter(
+    ({ local, remote }) => port === undefined || local.port === port || remote.port === port,
+  )
+  const owners = await readSocketOwners(records.map(({ inode }) => inode))
+  const first = (a: SocketOwner, b: SocketOwner) => Number(b.pid === pid) - Number(a.pid === pid)
+  return records
+    .map((record) => ({
+      record,
+      owners: (owners.get(record.inode ?? -1) ?? []).sort(first),
+      ...judgeRecord(record),
+    }))
+    .filter((connection) => pid === undefined || connection.owners[0]?.pid === pid)
+}
+
+/** The kernel looks for both ends at once only: either end takes two lists. */
+async function listEitherEnd(
+  prefix: Prefix | undefined,
+  states: readonly SocketState[],
+  signal: AbortSignal,
+): Promise<SocketRecord[]> {
+  if (prefix === undefined) return [...(await listSockets({ states, info: true, signal }))]
+  const found = new Map<bigint, SocketRecord>()
+  for (const end of ['local', 'remote'] as const) {
+    for (const record of await listSockets({ states, info: true, signal, [end]: prefix })) {
+      found.set(record.cookie, record)
+    }
+  }
+  return [...found.values()]
+}
+
+/** Whether one may see what a process has open. */
+function checkProcess(pid: number): void {
+  try {
+    // Whose user it is may list the descriptors; where they lead takes what ptrace does.
+    const [fd] = readdirSync(`/proc/${pid}/fd`)
+    if (fd !== undefined) readlinkSync(`/proc/${pid}/fd/${fd}`)
+  } catch (error) {
+    const { code, syscall } = error as NodeJS.ErrnoException
+    // That descriptor was closed meanwhile.
+    if (code === 'ENOENT' && syscall === 'readlink') return
+    if (code === 'ENOENT' || code === 'ESRCH') throw new Misuse(`there is no process ${pid}`)
+    throw new Misuse(
+      `the descriptors of process ${pid}${userOf(pid)} are not yours to see (${code}): it takes its user or CAP_SYS_PTRACE, as by sudo`,
+    )
+  }
+}
+
+function userOf(pid: number): string {
+  try {
+    const [, uid] = /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+    return uid === undefined ? '' : `, which runs as uid ${uid},`
+  } catch {
+    return ''
+  }
+}
+
+/** Borrows a connection from whoever has it open, and makes sure that it is the one that was listed. */
+export function borrow({ record, owners }: Connection): BorrowedSocket {
+  const [owner] = owners
+  if (!owner) {
+    throw new DeadpeerError(
+      'EPERM',
+      record.inode === undefined
+        ? 'No process has it open any more.'
+        : `Its process${record.uid === undefined ? '' : `, of uid ${record.uid},`} is not yours to see: it takes its user or CAP_SYS_PTRACE, as by sudo.`,
+    )
+  }
+  const socket = borrowSocket(owner.pid, owner.fd)
+  if (socket.cookie === record.cookie) return socket
+  throw new DeadpeerError('ERR_SOCKET_CLOSED', `Process ${owner.pid} has closed it meanwhile.`)
+}

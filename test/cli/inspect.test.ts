@@ -1,0 +1,106 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { blackHole } from '../../src/testing/index.js'
+import { hasNetAdmin } from '../loopback/need-net-admin.js'
+import { deadpeer } from './deadpeer.js'
+import { type Client, type Program, startProgram } from './program.js'
+
+let program: Program
+let clients: Client[]
+
+beforeAll(async () => {
+  program = await startProgram()
+  clients = await program.connect(4)
+})
+afterAll(() => program.end())
+
+const ends = ({ socket }: Client) => {
+  const bracket = (address?: string) => (address!.includes(':') ? `[${address}]` : address)
+  return `${bracket(socket.remoteAddress)}:${socket.remotePort}-${bracket(socket.localAddress)}:${socket.localPort}`
+}
+// biome-ignore lint/suspicious/noExplicitAny: what the shell prints
+const json = (lines: readonly string[]): any => JSON.parse(lines.join('\n'))
+
+describe('deadpeer inspect', () => {
+  it('by descriptor and by both ends, IPv4 and IPv6, plain and TLS: what the program reads', async () => {
+    for (const client of clients) {
+      const fd = await program.ask('fd', client.port)
+      const byDescriptor = await deadpeer(['inspect', `${program.pid}:${fd}`, '--json'])
+      const byEnds = await deadpeer(['inspect', ends(client), '--json'])
+      expect(byDescriptor).toMatchObject({ code: 0, err: [] })
+      const [one, other] = [json(byDescriptor.out), json(byEnds.out)]
+      expect(one.cookie).toBe(other.cookie)
+      expect(one.processes).toEqual([{ pid: program.pid, command: 'node', fd }])
+      expect(one).toMatchObject({
+        state: 'established',
+        verdict: 'alive',
+        timeLeft: { ms: null, isExact: true },
+      })
+      expect(one.options).toEqual(await program.ask('profile', client.port))
+      expect(one.info.segsIn).toBeGreaterThan(0)
+    }
+  })
+
+  it('in words', async () => {
+    const [client] = clients as [Client]
+    const run = await deadpeer(['inspect', ends(client)])
+    expect(run).toMatchObject({ code: 0, err: [] })
+    expect(run.out[0]).toMatch(
+      /^ESTAB {2}127\.0\.0\.1:\d+ → 127\.0\.0\.1:\d+ {2}node\(\d+:\d+\) {2}alive: silent for \d+\.\d s$/,
+    )
+    const lines = run.out.map((line) => line.trim().replaceAll(/ {2,}/g, ' | '))
+    expect(lines).toContain("enable | off | SO_KEEPALIVE | as the system's")
+    expect(lines).toContain('if it is gone | nobody will ever notice: keepalive is off')
+    expect(lines.filter((line) => /^(options|peer|path|traffic)$/.test(line))).toHaveLength(4)
+  })
+
+  it('a port: what listens there where nothing else does, or one line on how to choose', async () => {
+    const [{ socket, port }] = clients as [Client]
+    const server = await deadpeer(['inspect', String(socket.remotePort)])
+    // Its own listener and the connection that it has accepted.
+    expect(server.out[0]).toContain(`:${socket.remotePort} → 127.0.0.1:${port}`)
+    await program.connect(4)
+    const several = await deadpeer(['inspect', String(socket.remotePort)])
+    expect(several).toMatchObject({ code: 2, out: [] })
+    expect(several.err).toEqual([
+      expect.stringMatching(
+        /^deadpeer: \d connections have the port \d+: name one as deadpeer ls --port \d+ --state all lists it/,
+      ),
+    ])
+  })
+
+  it.runIf(hasNetAdmin)('one that the kernel has given up, which no list has: 1, and why', async () => {
+    const [client] = (await program.connect(1)) as [Client]
+    const fd = await program.ask('fd', client.port)
+    // Backpressured, so that Node does not look at it.
+    await program.ask('stall', client.port)
+    const tuned = { initialDelay: 1_000, interval: 1_000, count: 1 }
+    await program.ask('tune', client.port, tuned)
+    using _hole = blackHole(client.socket)
+    let run = await deadpeer(['inspect', `${program.pid}:${fd}`, '--json'])
+    while (json(run.out).state !== 'close')
+      run = await deadpeer(['inspect', `${program.pid}:${fd}`, '--json'])
+    expect(run.code).toBe(1)
+    expect(json(run.out)).toMatchObject({
+      verdict: 'dead',
+      evidence: 'closed by the kernel with 1 probe unanswered',
+    })
+    const { out } = await deadpeer(['inspect', `${program.pid}:${fd}`])
+    expect(out[0]).toBe('CLOSE  dead: closed by the kernel with 1 probe unanswered')
+  })
+})
+
+describe.concurrent('bad input: one line, exit code 2', () => {
+  it.for<[string, string]>([
+    ['inspect', "missing required argument 'connection'"],
+    ['inspect here', 'A connection is <pid>:<fd> as ls shows it, <local>-<remote>'],
+    ['inspect 4194305:3', 'There is no process 4194305'],
+    ['inspect 0:3', 'pid is 0; a process id is a whole number from 1.'],
+    [`inspect ${process.pid}:999999`, 'has no descriptor 999999'],
+    ['inspect 0', 'A port is a whole number from 1 to 65535.'],
+    ['inspect 127.0.0.1:1-127.0.0.1:2', 'there is no connection 127.0.0.1:1 → 127.0.0.1:2'],
+    ['inspect ::1:5-::1:6', 'A connection is'],
+  ])('%s', async ([args, message]) => {
+    const run = await deadpeer(args.split(' '))
+    expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
+  })
+})

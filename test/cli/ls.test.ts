@@ -1,0 +1,170 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { blackHole } from '../../src/testing/index.js'
+import { hasNetAdmin } from '../loopback/need-net-admin.js'
+import { deadpeer, inTerminal } from './deadpeer.js'
+import { type Client, type Program, startProgram, withoutCapabilities } from './program.js'
+
+const COUNT = 200
+let program: Program
+let clients: Client[]
+const ours = () => ['--pid', String(program.pid)]
+
+beforeAll(async () => {
+  program = await startProgram()
+  clients = await program.connect(COUNT)
+})
+afterAll(() => program.end())
+
+// biome-ignore lint/suspicious/noExplicitAny: what the shell prints
+const jsonl = (lines: readonly string[]): any[] => lines.map((line) => JSON.parse(line))
+
+const end = ({ address, port }: { address: string; port: number }) =>
+  `${address.includes(':') ? `[${address}]` : address}:${port}`
+
+/** What `ss -tnope` prints of a process, a line a socket: state, ends, descriptor, inode, cookie. */
+function ss(pid: number): string[] {
+  const lines = execFileSync('ss', ['-Htnope'], { encoding: 'utf8', maxBuffer: 1e8 }).split('\n')
+  return lines.flatMap((line) => {
+    const [, fd] = new RegExp(`pid=${pid},fd=(\\d+)`).exec(line) ?? []
+    if (fd === undefined) return []
+    const [state, , , local, remote] = line.split(/\s+/)
+    const [, inode] = /ino:(\d+)/.exec(line)!
+    const [, cookie] = /sk:(\w+)/.exec(line)!
+    return [[state, local, remote, fd, inode, BigInt(`0x${cookie}`)].join(' ')]
+  })
+}
+
+describe('deadpeer ls', () => {
+  it('lists what ss lists', async () => {
+    const run = await deadpeer(['ls', ...ours(), '--jsonl'])
+    expect(run).toMatchObject({ code: 0, err: [] })
+    const listed = jsonl(run.out).map(({ state, local, remote, processes: [{ pid, fd }], inode, cookie }) => {
+      expect(pid).toBe(program.pid)
+      expect(state).toBe('established')
+      return ['ESTAB', end(local), end(remote), fd, inode, cookie].join(' ')
+    })
+    expect(listed.sort()).toEqual(ss(program.pid).sort())
+    expect(listed).toHaveLength(COUNT)
+  })
+
+  it('--options: what the program itself reads of each', async () => {
+    const run = await deadpeer(['ls', ...ours(), '--options', '--json'])
+    const listed = JSON.parse(run.out.join('\n'))
+    expect(
+      new Map(listed.map(({ remote, options }: never) => [(remote as { port: number }).port, options])),
+    ).toEqual(await program.profiles())
+  })
+
+  it('filters by port of either end, by prefix of either end and by state', async () => {
+    const [{ port, socket }] = clients as [Client]
+    const atPort = jsonl((await deadpeer(['ls', '--port', String(port), '--jsonl'])).out)
+    expect(atPort.every(({ local, remote }) => [local.port, remote.port].includes(port))).toBe(true)
+    // Both ends are on this host. Another program may have the port as well, towards another.
+    const serverPort = socket.remotePort!
+    const both = atPort.filter(({ local, remote }) => [local.port, remote.port].includes(serverPort))
+    expect(both.map(({ local }) => local.port).sort()).toEqual([port, serverPort].sort())
+    const ipv6 = jsonl((await deadpeer(['ls', '::1', ...ours(), '--jsonl'])).out)
+    expect(ipv6).toHaveLength(COUNT / 2)
+    expect(ipv6.every(({ family, local }) => family === 'ipv6' && local.address === '::1')).toBe(true)
+    const listening = jsonl((await deadpeer(['ls', ...ours(), '--state', 'listen', '--jsonl'])).out)
+    expect(listening.map(({ local }) => local.address).sort()).toEqual([
+      '127.0.0.1',
+      '127.0.0.1',
+      '::1',
+      '::1',
+    ])
+    const all = await deadpeer(['ls', ...ours(), '--state', 'all', '--jsonl'])
+    expect(all.out).toHaveLength(COUNT + 4)
+  })
+
+  it.runIf(hasNetAdmin)('puts trouble first, in colour in a terminal alone', async () => {
+    const { port, socket } = clients[5]!
+    using _hole = blackHole(socket)
+    await program.ask('write', port, 'anybody?')
+    // Until it is sent again, 200 ms at the least.
+    const suspects = async () => jsonl((await deadpeer(['ls', ...ours(), '--suspect', '--jsonl'])).out)
+    let found = await suspects()
+    while (found.length === 0) found = await suspects()
+    expect(found).toEqual([expect.objectContaining({ verdict: 'suspect', timer: 'retransmit' })])
+    expect(found[0].remote.port).toBe(port)
+    expect(found[0].evidence).toMatch(/^\d retransmissions? unanswered, silent for /)
+
+    const piped = await deadpeer(['ls', ...ours()])
+    expect(piped.out[0]).toMatch(
+      /^STATE +RECV-Q +SEND-Q +LOCAL +PEER +TIMER +PROBES +RETRANS +HEARD +VERDICT +PROCESS$/,
+    )
+    expect(piped.out[1]).toMatch(
+      new RegExp(`^ESTAB +0 +\\d+ .*:${port} +retransmit .* suspect +node\\(${program.pid}:\\d+\\)$`),
+    )
+    expect(piped.out.slice(2).some((line) => line.includes('suspect'))).toBe(false)
+    expect(piped.out).toHaveLength(COUNT + 1)
+
+    const shown = await inTerminal(['ls', ...ours()])
+    expect(shown.out[1]).toContain('\x1b[33mESTAB')
+    const plain = await inTerminal(['ls', ...ours()], { env: { NO_COLOR: '1' } })
+    expect(plain.out.join('')).not.toContain('\x1b[')
+  })
+
+  it('help tells of the exit codes, with examples', async () => {
+    const { code, out } = await deadpeer(['ls', '--help'])
+    expect(code).toBe(0)
+    expect(out.join('\n')).toMatch(/deadpeer ls --suspect .*[\s\S]*Exit code: 0; 2 for bad input/)
+  })
+})
+
+const canDrop =
+  process.getuid?.() === 0 &&
+  spawnSync(withoutCapabilities[0], [...withoutCapabilities.slice(1), 'true']).status === 0
+
+describe.runIf(canDrop)('without privileges', () => {
+  it('one sees one’s own, options included', async () => {
+    const own = await startProgram(withoutCapabilities)
+    try {
+      await own.connect(4)
+      const run = await deadpeer(['ls', '--pid', String(own.pid), '--options', '--jsonl'], {
+        before: withoutCapabilities,
+      })
+      expect(run).toMatchObject({ code: 0, err: [] })
+      expect(new Map(jsonl(run.out).map(({ remote, options }) => [remote.port, options]))).toEqual(
+        await own.profiles(),
+      )
+    } finally {
+      own.end()
+    }
+  })
+
+  it('of others one line says what is missing', async () => {
+    const one = await deadpeer(['ls', ...ours()], { before: withoutCapabilities })
+    expect(one).toMatchObject({ code: 2, out: [] })
+    expect(one.err).toEqual([
+      expect.stringMatching(
+        /^deadpeer: the descriptors of process \d+, which runs as uid 0, are not yours to see \(EACCES\): it takes /,
+      ),
+    ])
+    const all = await deadpeer(['ls', '--port', String(clients[0]!.port)], { before: withoutCapabilities })
+    expect(all.code).toBe(0)
+    expect(all.out.length).toBeGreaterThanOrEqual(3)
+    expect(all.err).toEqual([
+      expect.stringMatching(/^deadpeer: \d+ of these belong to processes that are not yours to see: /),
+    ])
+  })
+})
+
+describe.concurrent('bad input: one line, exit code 2', () => {
+  it.for<[string, string]>([
+    ['ls --pid 0', 'A process id is a whole number from 1.'],
+    ['ls --pid 4194305', 'there is no process 4194305'],
+    ['ls --pid -1', 'A process id is'],
+    ['ls --port 65536', 'A port is a whole number from 1 to 65535.'],
+    ['ls --state open', 'A state is one of established, '],
+    ['ls 10.0.0.0/33', 'an address of that family has 32 bits'],
+    ['ls nowhere', 'it must be an address or a prefix'],
+    ['ls ::1 ::2', 'too many arguments'],
+    ['ls --nothing', "unknown option '--nothing'"],
+    ['ls --json --jsonl', "'--jsonl' cannot be used with option '--json'"],
+  ])('%s', async ([args, message]) => {
+    const run = await deadpeer(args.split(' '))
+    expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
+  })
+})

@@ -1,0 +1,90 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import net from 'node:net'
+import tls from 'node:tls'
+import { fileURLToPath } from 'node:url'
+import type { Profile } from '../../src/index.js'
+import { certificate } from '../loopback/certificate.js'
+
+/** A connection of ours to the program. */
+export interface Client {
+  /** What the program knows it by. */
+  readonly port: number
+  readonly socket: net.Socket
+  /** Asks the program something, and waits for the echo. */
+  echo(text: string): Promise<void>
+}
+
+/** A server in a process of its own, which knows nothing of this package's shell. */
+export interface Program {
+  readonly pid: number
+  readonly child: ChildProcess
+  /** Opens so many connections, spread evenly over plain and TLS, IPv4 and IPv6. */
+  connect(count: number): Promise<Client[]>
+  /** The options in force, read inside the program, by client port. */
+  profiles(): Promise<Map<number, Profile>>
+  // biome-ignore lint/suspicious/noExplicitAny: what fixtures/program.mjs answers
+  ask(what: string, ...args: unknown[]): Promise<any>
+  end(): void
+}
+
+interface Listening {
+  readonly host: string
+  readonly port: number
+}
+
+/** How to start something as root without any of root's capabilities: it may do to its like what an ordinary user may, and no more. */
+export const withoutCapabilities = ['setpriv', '--bounding-set=-all', '--inh-caps=-all'] as const
+
+export async function startProgram(before: readonly string[] = []): Promise<Program> {
+  const script = fileURLToPath(new URL('fixtures/program.mjs', import.meta.url))
+  const [execPath = '', ...execArgv] = [...before, process.execPath]
+  const child = fork(script, { execPath, execArgv, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  const clients: Client[] = []
+  const ask = async (...message: unknown[]) => {
+    child.send(message)
+    return (await once(child, 'message'))[0].value
+  }
+  const { key, cert } = certificate()
+  const listening = await ask('listen', { key: String(key), cert: String(cert) })
+  const kinds = [...listening.plain, ...listening.tls] as Listening[]
+  return {
+    pid: child.pid!,
+    child,
+    ask,
+    async connect(count) {
+      const opened: Client[] = []
+      for (let i = 0; i < count; i++) {
+        opened.push(
+          await connectTo(kinds[i % kinds.length]!, listening.tls.includes(kinds[i % kinds.length])),
+        )
+      }
+      clients.push(...opened)
+      return opened
+    },
+    profiles: async () => new Map(await ask('profiles')),
+    end() {
+      child.kill('SIGKILL')
+      for (const { socket } of clients) socket.destroy()
+    },
+  }
+}
+
+async function connectTo({ host, port }: Listening, isTls: boolean): Promise<Client> {
+  const socket = isTls
+    ? tls.connect({ host, port, rejectUnauthorized: false })
+    : net.connect({ host, port, noDelay: true })
+  socket.on('error', () => {})
+  await once(socket, isTls ? 'secureConnect' : 'connect')
+  const client: Client = {
+    port: socket.localPort!,
+    socket,
+    async echo(text) {
+      socket.write(text)
+      for (let heard = ''; heard.length < text.length; ) heard += (await once(socket, 'data'))[0]
+    },
+  }
+  // The program has accepted it.
+  await client.echo('hello')
+  return client
+}

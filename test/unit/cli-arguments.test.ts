@@ -1,0 +1,91 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { connectionArgument } from '../../src/cli/connection-argument.js'
+import { duration } from '../../src/cli/duration.js'
+import { pidArgument, portArgument, stateArgument } from '../../src/cli/selection-argument.js'
+import { endWords, shortTime, stateWords } from '../../src/cli/socket-words.js'
+import { socketStates } from '../../src/kernel/sock-diag.js'
+
+const port = fc.integer({ min: 1, max: 65_535 })
+const end = fc.record({ address: fc.oneof(fc.ipV4(), fc.ipV6()), port })
+
+describe('what one types is read as it is written', () => {
+  it('ports, processes and states', () => {
+    fc.assert(
+      fc.property(port, (n) => {
+        expect(portArgument(String(n))).toBe(n)
+      }),
+    )
+    fc.assert(
+      fc.property(fc.integer({ min: 1 }), (n) => {
+        expect(pidArgument(String(n))).toBe(n)
+      }),
+    )
+    for (const state of socketStates) {
+      expect(stateArgument(state)).toEqual([state])
+      expect(stateArgument(stateWords[state])).toEqual([state])
+    }
+    expect(stateArgument('LISTEN', ['established'])).toEqual(['established', 'listen'])
+    expect(stateArgument('all')).toEqual(socketStates)
+  })
+
+  it('a connection by its ends, as ls writes them, and by its descriptor', () => {
+    fc.assert(
+      fc.property(end, end, (local, remote) => {
+        expect(connectionArgument(`${endWords(local)}-${endWords(remote)}`)).toEqual({ local, remote })
+      }),
+    )
+    fc.assert(
+      fc.property(fc.nat(999_999_999), fc.nat(999_999_999), (pid, fd) => {
+        expect(connectionArgument(`${pid}:${fd}`)).toEqual({ pid, fd })
+      }),
+    )
+  })
+})
+
+describe('anything else is refused, in words and never otherwise', () => {
+  const parsers = { portArgument, pidArgument, stateArgument, connectionArgument, duration }
+  const nearlyRight = fc.oneof(
+    fc.string(),
+    fc.string({ unit: fc.constantFrom(...'0123456789:.-[]%/eE+ smhd'), maxLength: 24 }),
+    fc.double().map(String),
+  )
+  it.each(Object.entries(parsers))('%s', (_, parse) => {
+    fc.assert(
+      fc.property(nearlyRight, (text) => {
+        let read: unknown
+        try {
+          read = parse(text)
+        } catch (error) {
+          expect(error).toMatchObject({
+            code: 'commander.invalidArgument',
+            message: expect.stringMatching(/^\P{C}+$/u),
+          })
+          return
+        }
+        // What was taken has numbers that make sense, all the way down.
+        JSON.stringify(read, (_key, value) => {
+          if (typeof value === 'number') expect(value).toBeGreaterThanOrEqual(0)
+          expect(value).not.toBeUndefined()
+          return value
+        })
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+})
+
+describe('times in a table', () => {
+  it.each([
+    [0, '0ms'],
+    [999, '999ms'],
+    [4_250, '4.2s'],
+    [60_000, '1m'],
+    [112_000, '1m52s'],
+    [11_100_000, '3h5m'],
+    [172_800_000, '2d'],
+    [Number.POSITIVE_INFINITY, 'never'],
+  ])('%d ms is %s', (ms, text) => {
+    expect(shortTime(ms)).toBe(text)
+  })
+})
