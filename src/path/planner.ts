@@ -115,10 +115,12 @@ function deathOf({ initialDelay, interval, count }: Timing): number {
 const FIRST_QUESTION = 1_000
 const BETWEEN_ATTEMPTS = 510
 const ANSWER = 300
+/** A timer of this process, and the answer's way up to it. */
+const OWN_TURN = 100
 
 function heartbeatFor({ count }: Timing, detectWithin: number | undefined): Plan['heartbeat'] {
   if (detectWithin === undefined || (count >= 3 && detectWithin >= fastest)) return undefined
-  const allowed = Math.floor(detectWithin)
+  const allowed = Math.floor(detectWithin) - OWN_TURN
   const room = allowed - FIRST_QUESTION - ANSWER
   if (room < 0) return undefined
   const attempts = Math.min(3, 1 + Math.floor(room / BETWEEN_ATTEMPTS))

@@ -1,7 +1,7 @@
 import http from 'node:http'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { detectionTime, explain } from '../../src/index.js'
+import { detectionTime, explain, watch } from '../../src/index.js'
 import { type HopName, hops, type OwnHop, plan } from '../../src/plan.js'
 
 const names = fc.constantFrom(...(Object.keys(hops) as HopName[]))
@@ -241,7 +241,7 @@ describe('a plan for paths that people have', () => {
 describe('detectWithin', () => {
   it('that the kernel cannot do is an error, with the heartbeat that can', () => {
     const { warnings, heartbeat, detection } = plan({ path: [], detectWithin: 1_500 })
-    expect(heartbeat).toEqual({ every: 1_200, timeout: 300, attempts: 1 })
+    expect(heartbeat).toEqual({ every: 1_100, timeout: 300, attempts: 1 })
     expect(detection.idle).toBe(2_000)
     expect(warnings).toEqual([
       {
@@ -249,23 +249,24 @@ describe('detectWithin', () => {
         code: 'detection-too-fast',
         message:
           'The kernel cannot notice a dead peer within 1.5 s: it counts in whole seconds, and takes 2 s at least.',
-        change: 'A heartbeat can: watch({ heartbeat: { every: 1200, timeout: 300, attempts: 1 } }).',
+        change: 'A heartbeat can: watch({ heartbeat: { every: 1100, timeout: 300, attempts: 1 } }).',
       },
     ])
   })
 
-  it('of under 1.3 s is for the application itself', () => {
-    const { warnings, heartbeat } = plan({ path: [], detectWithin: 1_200 })
+  it('of under 1.4 s is for the application itself', () => {
+    const { warnings, heartbeat } = plan({ path: [], detectWithin: 1_399 })
     expect(heartbeat).toBeUndefined()
     expect(warnings[0]?.change).toBe("Have the application's own protocol ask.")
   })
 
   it('has a heartbeat with attempts that fit into it', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1_300, max: 3_999 }), (detectWithin) => {
+      fc.property(fc.integer({ min: 1_400, max: 3_999 }), (detectWithin) => {
         const { every, timeout, attempts } = plan({ path: [], detectWithin }).heartbeat!
         expect(every).toBeGreaterThanOrEqual(1_000)
-        expect(every + (attempts - 1) * 510 + timeout).toBe(detectWithin)
+        expect(every + (attempts - 1) * 510 + timeout).toBe(detectWithin - 100)
+        watch({ heartbeat: { every, timeout, attempts } }).close()
       }),
     )
   })
