@@ -23,59 +23,66 @@ export function durationFor(asker: Asker, look: Look): number {
   return (asker.attempts - 1) * Math.max(LEAST_GAP, timeout) + timeout
 }
 
-/** Those who wait for what one peer says, each told once. */
+/** Those who wait for what one peer says, each told once. Mostly that is one, who is told at once. */
 export class Audience {
-  readonly #asking = new Set<Asker>()
-  readonly #withheld = new Map<Asker, ProbeResult>()
+  #asking: Asker[] = []
+  #withheld: Map<Asker, ProbeResult> | undefined
 
   /** Those who have not been answered. */
-  get asking(): ReadonlySet<Asker> {
+  get asking(): readonly Asker[] {
     return this.#asking
   }
 
   get isEmpty(): boolean {
-    return this.#asking.size === 0 && this.#withheld.size === 0
+    return this.#asking.length === 0 && this.#withheld === undefined
   }
 
   join(asker: Asker): void {
-    this.#asking.add(asker)
+    this.#asking.push(asker)
   }
 
   /** Told later what is known now; see {@link release}. */
   withhold(asker: Asker, result: ProbeResult): void {
-    this.#asking.delete(asker)
+    this.#leave(asker)
+    this.#withheld ??= new Map()
     this.#withheld.set(asker, result)
   }
 
   tell(asker: Asker, result: ProbeResult): void {
-    this.#asking.delete(asker)
+    this.#leave(asker)
     asker.resolve(result)
   }
 
   /** Told what is known, or else this. Returns false for one who has been told already. */
   dismiss(asker: Asker, otherwise: ProbeResult): boolean {
-    const known = this.#withheld.get(asker)
-    if (!this.#asking.has(asker) && !known) return false
-    this.#withheld.delete(asker)
+    const known = this.#withheld?.get(asker)
+    if (!this.#asking.includes(asker) && !known) return false
+    this.#withheld?.delete(asker)
+    if (this.#withheld?.size === 0) this.#withheld = undefined
     this.tell(asker, known ?? otherwise)
     return true
   }
 
   /** Tells everybody what was withheld. */
   release(): void {
-    for (const [asker, result] of this.#withheld) asker.resolve(result)
-    this.#withheld.clear()
+    for (const [asker, result] of this.#withheld ?? []) asker.resolve(result)
+    this.#withheld = undefined
   }
 
   /** What was withheld is not so any more: the peer has been heard after all. */
   recall(): void {
-    for (const asker of this.#withheld.keys()) this.#asking.add(asker)
-    this.#withheld.clear()
+    if (this.#withheld) this.#asking = [...this.#asking, ...this.#withheld.keys()]
+    this.#withheld = undefined
   }
 
   fail(error: Error): void {
-    for (const asker of [...this.#asking, ...this.#withheld.keys()]) asker.reject(error)
-    this.#asking.clear()
-    this.#withheld.clear()
+    for (const asker of [...this.#asking, ...(this.#withheld?.keys() ?? [])]) asker.reject(error)
+    this.#asking = []
+    this.#withheld = undefined
+  }
+
+  /** A new list, so that whoever goes through it may tell some of them. */
+  #leave(asker: Asker): void {
+    this.#asking = this.#asking.filter((other) => other !== asker)
   }
 }

@@ -129,7 +129,7 @@ export class Question implements SocketName {
     this.#setDeadlines(look, now)
     if (this.phase === 'watching') this.#judgeWatched(look, now)
     else if (this.phase === 'listening') this.#judgeListening(look, now)
-    if (this.#audience.asking.size === 0 && this.phase !== 'settling') this.#settle()
+    if (this.#audience.asking.length === 0 && this.phase !== 'settling') this.#settle()
     const nextAttempt = this.phase === 'listening' ? this.#nextAttempt(look) : Number.POSITIVE_INFINITY
     if (now >= nextAttempt) {
       this.phase = 'waiting'
@@ -216,7 +216,7 @@ export class Question implements SocketName {
   #decide(look: Look, options: Keepalive, now: number): void {
     const own = this.lifted?.own ?? options
     const asks = whoAsks(look, own, this.lifted?.unanswered ?? 0)
-    if (this.#audience.asking.size === 0) this.#settle()
+    if (this.#audience.asking.length === 0) this.#settle()
     else if (asks !== 'us') this.#watch(asks, look, now)
     else if (now < this.mayAskAt) this.phase = 'listening'
     else {
@@ -276,7 +276,7 @@ export class Question implements SocketName {
         lifted.clock = this.#clockAfterStop(lifted, lifted.clock, times, look)
       }
       this.phase = 'listening'
-      if (this.#audience.asking.size === 0) this.#settle()
+      if (this.#audience.asking.length === 0) this.#settle()
     } else if (isUnderWay(look) || now - this.#askedAt > MUST_HAVE_LEFT) {
       lifted.asking = false
       lifted.unanswered--
