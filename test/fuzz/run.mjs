@@ -71,17 +71,17 @@ function* acknowledgements() {
 
 /** Behind four fields: offset, width, shift, bits and least length of each. */
 function* recordedTcpInfo() {
-  const { bytes } = JSON.parse(readFileSync('test/unit/fixtures/tcp-info-linux-6.18.json', 'utf8'))
+  const recorded = JSON.parse(readFileSync('test/unit/fixtures/tcp-info-linux-6.18.json', 'utf8'))
   const fields = [
     [6, 1, 4, 4, 104],
     [242, 2, 0, 0, 248],
     [56, 4, 0, 0, 104],
     [120, 8, 0, 0, 280],
   ]
-  yield [
-    'recorded',
-    Buffer.concat([Buffer.from(Uint32Array.from(fields.flat()).buffer), Buffer.from(bytes, 'hex')]),
-  ]
+  const places = Buffer.from(Uint32Array.from(fields.flat()).buffer)
+  for (const [i, { bytes }] of Object.values(recorded).entries()) {
+    yield [`recorded-${i}`, Buffer.concat([places, Buffer.from(bytes, 'hex')])]
+  }
 }
 
 function build(target) {
