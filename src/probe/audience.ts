@@ -6,8 +6,10 @@ import type { ProbeResult } from '../probe.js'
 export interface Asker {
   readonly attempts: number
   readonly timeout: number
+  /** Whether the process may end meanwhile. */
+  readonly isPatient?: boolean
   /** When all attempts have had their time, on performance.now(), once that has begun. */
-  deadline?: number
+  deadline?: number | undefined
   resolve(result: ProbeResult): void
   reject(error: Error): void
 }
@@ -35,6 +37,13 @@ export class Audience {
 
   get isEmpty(): boolean {
     return this.#asking.size === 0 && this.#withheld.size === 0
+  }
+
+  /** Whether somebody waits for whom the process is to go on. */
+  get holdsProcess(): boolean {
+    if (this.#withheld.size > 0) return true
+    for (const { isPatient } of this.#asking) if (!isPatient) return true
+    return false
   }
 
   join(asker: Asker): void {

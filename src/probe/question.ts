@@ -91,6 +91,10 @@ export class Question implements SocketName {
     return !this.#audience.isEmpty
   }
 
+  get holdsProcess(): boolean {
+    return this.#audience.holdsProcess
+  }
+
   join(asker: Asker): void {
     this.#audience.join(asker)
     if (this.phase !== 'settling') return

@@ -5,6 +5,9 @@ const SLOT = 50
 const PORTION = 64
 const BUDGET = 1
 
+/** The longest that a timer of Node's can be, ms. */
+const LONGEST_WAIT = 2 ** 31 - 1
+
 /** Items that are due at some time, on one timer that does not hold the process open. Times are on performance.now(). */
 export class Schedule<Item> {
   readonly #run: (items: readonly Item[]) => void
@@ -13,6 +16,7 @@ export class Schedule<Item> {
   #due: Item[] = []
   #timer: NodeJS.Timeout | undefined
   #next = Number.POSITIVE_INFINITY
+  #isWorking = false
 
   constructor(run: (items: readonly Item[]) => void) {
     this.#run = run
@@ -42,7 +46,8 @@ export class Schedule<Item> {
   #wakeAt(slot: number): void {
     clearTimeout(this.#timer)
     this.#next = slot
-    this.#timer = setTimeout(() => this.#collect(), Math.max(1, slot * SLOT - performance.now()))
+    const wait = Math.min(LONGEST_WAIT, Math.max(1, slot * SLOT - performance.now()))
+    this.#timer = setTimeout(() => this.#collect(), wait)
     this.#timer.unref()
   }
 
@@ -57,7 +62,7 @@ export class Schedule<Item> {
       this.#slots.delete(slot)
     }
     this.#next = Number.POSITIVE_INFINITY
-    this.#work()
+    if (!this.#isWorking) this.#work()
   }
 
   /** The event loop is left to others now and then. */
@@ -69,7 +74,8 @@ export class Schedule<Item> {
       done += PORTION
     }
     this.#due = this.#due.slice(done)
-    if (this.#due.length > 0) setImmediate(() => this.#work())
+    this.#isWorking = this.#due.length > 0
+    if (this.#isWorking) setImmediate(() => this.#work())
     else this.#sleep()
   }
 

@@ -44,7 +44,7 @@ export class Watched {
   #isClosing = false
   #final: FinalState | undefined
   #unread = 0
-  readonly #heartbeat: Heartbeat | undefined
+  #heartbeat: Heartbeat | undefined
   #attention: Attention | undefined
 
   constructor(
@@ -88,6 +88,14 @@ export class Watched {
     socket.off('connect', this.#onConnect)
     if (this.#id > 0) unwatchDescriptor(this.#core!, this.#id, this.#onSighting)
     this.#id = 0
+  }
+
+  /** Another heartbeat, or none. */
+  beat(heartbeat: Heartbeat | undefined): void {
+    if (heartbeat === this.#heartbeat) return
+    this.#heartbeat = heartbeat
+    if (this.#attention) this.#attention.beat(heartbeat)
+    else this.beAttentive()
   }
 
   /** Looks at the connection now and then, where somebody wants to know sooner than the kernel. */
@@ -167,7 +175,8 @@ export class Watched {
   readonly #onError = (error: NodeJS.ErrnoException) => {
     if (error instanceof DeadPeerError) {
       const evidence = `another watcher: ${error.message}`
-      this.#owner.died(this, { detectedBy: 'kernel', evidence, error })
+      const detectedBy = error.reason === 'heartbeat' ? 'heartbeat' : 'kernel'
+      this.#owner.died(this, { detectedBy, evidence, error })
       return
     }
     const errno = deadlyErrno(error)
