@@ -353,7 +353,7 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
  *
  * **Suspicion**, for who listens to `suspect` or `recover`: by looking at the kernel's counters now and then, as often as the connection's own
  * settings demand. One with an `initialDelay` of 30 s that was heard 2 s ago cannot be in trouble for 28 s, so nobody looks. It comes at
- * least one `interval` before the kernel gives the peer up, where `count` is 2 or more and the path's timeout less than that. Each
+ * least one `interval` before the kernel gives the peer up, where it asks twice or more and the path is not slower than that. Each
  * `suspect` ends with `recover`, once the peer has been heard, or with the connection.
  *
  * **Heartbeat**: a peer that has not been heard for `every` is asked as by {@link probe}, and is `dead` of `heartbeat` when `attempts`
