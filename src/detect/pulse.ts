@@ -22,6 +22,8 @@ export interface Pulse {
   /** Since when something is known to be unanswered. */
   readonly doubtedAt?: number
   readonly isSuspect: boolean
+  /** Whether it has been asked, and not together with all others. */
+  readonly isSpread: boolean
   /** When the peer is to be asked; Infinity without a heartbeat, and while a question is under way. */
   readonly beatAt: number
 }
@@ -34,6 +36,9 @@ export interface Decision {
   /** When to look again. */
   readonly lookAt: number
 }
+
+/** What is due within so many ms is seen to together: waking up costs more than a look. */
+export const SLOT = 50
 
 /** A question that has been unanswered for less may yet be answered; more where the path takes longer. */
 const LEAST_GRACE = 250
@@ -69,23 +74,43 @@ export function nextBeat(heardAt: number, { every }: Heartbeat, random: number):
   return heardAt + Math.max(RECENT, every * (1 - SPREAD)) + random * every * SPREAD
 }
 
-/** The same of one that is not known yet: over all of `every`, since thousands may be added at once. */
-function firstBeat({ heardAt, seenAt }: Silence, { every }: Heartbeat, random: number): number {
-  return Math.max(seenAt, heardAt + RECENT) + random * Math.max(every * SPREAD, every - RECENT)
-}
-
 type Silence = Pick<Look, 'seenAt' | 'heardAt'>
 
-/** Of a connection that is not known yet. */
-export function firstPulse(seen: Silence, heartbeat: Heartbeat | undefined, random: number): Pulse {
-  const beatAt = heartbeat ? firstBeat(seen, heartbeat, random) : Number.POSITIVE_INFINITY
-  return { heardAt: seen.heardAt, isSuspect: false, beatAt }
+/**
+ * Of a connection that is not known yet. Thousands may be added at once that have all been silent for longer than `every`: they are asked
+ * one after the other, for as long as that.
+ */
+export function firstPulse(
+  { seenAt, heardAt }: Silence,
+  heartbeat: Heartbeat | undefined,
+  random: number,
+): Pulse {
+  const pulse = freshPulse(heardAt, heartbeat, random)
+  return heartbeat && pulse.beatAt < seenAt
+    ? { ...pulse, beatAt: seenAt + random * heartbeat.every, isSpread: true }
+    : pulse
 }
 
 /** Of one that has just been heard. */
-export function freshPulse(heardAt: number, heartbeat: Heartbeat | undefined, random: number): Pulse {
+export function freshPulse(
+  heardAt: number,
+  heartbeat: Heartbeat | undefined,
+  random: number,
+  isSpread = false,
+): Pulse {
   const beatAt = heartbeat ? nextBeat(heardAt, heartbeat, random) : Number.POSITIVE_INFINITY
-  return { heardAt, isSuspect: false, beatAt }
+  return { heardAt, isSuspect: false, isSpread, beatAt }
+}
+
+/**
+ * Of one that has just answered. After its first answer it is asked at any moment within `every`, so that those who were silent together
+ * are asked together but once.
+ */
+export function answeredPulse(pulse: Pulse, heardAt: number, heartbeat: Heartbeat, random: number): Pulse {
+  if (pulse.isSpread) return freshPulse(heardAt, heartbeat, random, true)
+  const { every } = heartbeat
+  const beatAt = heardAt + RECENT + random * Math.max(every * SPREAD, every - RECENT)
+  return { heardAt, isSuspect: false, isSpread: true, beatAt }
 }
 
 /**
@@ -101,15 +126,14 @@ export function attend(
   random: number,
 ): Decision {
   const isHeard = look.heardAt > pulse.heardAt + SAME
-  const known = isHeard ? freshPulse(look.heardAt, heartbeat, random) : pulse
+  const known = isHeard ? freshPulse(look.heardAt, heartbeat, random, pulse.isSpread) : pulse
   const isToBeAsked = look.seenAt >= known.beatAt
   const beatAt = isToBeAsked ? Number.POSITIVE_INFINITY : known.beatAt
-  if (!own) {
-    return { pulse: { heardAt: known.heardAt, isSuspect: false, beatAt }, isToBeAsked, lookAt: beatAt }
-  }
+  const { heardAt, isSpread } = known
+  if (!own) return { pulse: { heardAt, isSuspect: false, isSpread, beatAt }, isToBeAsked, lookAt: beatAt }
   const recovery = isHeard && pulse.isSuspect ? ({ event: 'recover' } as const) : undefined
   if (!isDoubtful(look)) {
-    const next = { heardAt: known.heardAt, isSuspect: known.isSuspect, beatAt }
+    const next = { heardAt, isSuspect: known.isSuspect, isSpread, beatAt }
     const lookAt = isToBeAsked ? look.seenAt + AFTER_ASKING : lookAgainAt(look, own)
     return { pulse: next, ...recovery, isToBeAsked, lookAt: Math.min(beatAt, lookAt) }
   }
@@ -118,7 +142,7 @@ export function attend(
   const isSuspect = known.isSuspect || look.seenAt >= certainAt
   const lookAt = isSuspect ? look.seenAt + whileInTrouble(look) : certainAt
   return {
-    pulse: { heardAt: known.heardAt, doubtedAt, isSuspect, beatAt },
+    pulse: { heardAt, doubtedAt, isSuspect, isSpread, beatAt },
     ...recovery,
     ...(isSuspect && !known.isSuspect && { event: 'suspect' }),
     isToBeAsked,

@@ -1,4 +1,5 @@
 import {
+  answeredPulse,
   attend,
   calmUntil,
   firstPulse,
@@ -16,7 +17,7 @@ import type { ProbeResult } from '../probe.js'
 import { noteHeard } from '../socket/heard.js'
 import { liftedBy } from '../socket/lifted.js'
 import type { Handle } from '../socket/target.js'
-import { Schedule } from './schedule.js'
+import { Schedule, type Scheduled } from './schedule.js'
 
 /** Who is told what attention finds. */
 export interface Concerned {
@@ -31,9 +32,10 @@ export interface Concerned {
 const schedule = new Schedule<Attention>(lookAtAll)
 
 /** One connection that is looked at now and then, and asked, for one watcher. */
-export class Attention implements Asker {
+export class Attention implements Asker, Scheduled {
   readonly isPatient = true
   deadline: number | undefined
+  slot = 0
   readonly #core: NativeCore
   readonly #subject: Subject
   #heartbeat: Heartbeat | undefined
@@ -157,7 +159,7 @@ export class Attention implements Asker {
 
   #heard(heardAt: number, now: number): void {
     const wasSuspect = this.#pulse!.isSuspect
-    this.#pulse = freshPulse(heardAt, this.#heartbeat, Math.random())
+    this.#pulse = answeredPulse(this.#pulse!, heardAt, this.#heartbeat!, Math.random())
     const { beatAt } = this.#pulse
     this.#lookAgain(this.#own ? Math.min(beatAt, calmUntil({ seenAt: now, heardAt }, this.#own)) : beatAt)
     if (wasSuspect) this.#concerned.recovered()

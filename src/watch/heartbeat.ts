@@ -6,8 +6,8 @@ import { InvalidTypeError, OutOfRangeError } from '../errors.js'
 export interface HeartbeatOptions {
   /**
    * A peer that has not been heard for so long is asked, in ms: 1 000 … 2 147 483 647. The kernel needs a second of silence to
-   * ask. Sooner by up to a tenth (above 1 000), at random, so that not all are asked at once; and the first time at
-   * any moment between a second and then.
+   * ask. Sooner by up to a tenth (above 1 000), at random, so that not all are asked at once; and
+   * the second time at any moment from a second on.
    */
   every: number
   /** How long each attempt waits for an answer, in ms: 1 … 60 000, `every` at most; see {@link ProbeOptions}. Default: 300. */

@@ -1,5 +1,4 @@
-/** What is due within so many ms is seen to together: waking up costs more than a look. */
-const SLOT = 50
+import { SLOT } from '../detect/pulse.js'
 
 /** How many at a time, and for how long at a turn of the event loop, ms. */
 const PORTION = 64
@@ -8,11 +7,16 @@ const BUDGET = 1
 /** The longest that a timer of Node's can be, ms. */
 const LONGEST_WAIT = 2 ** 31 - 1
 
+/** What can be due. */
+export interface Scheduled {
+  /** When, in slots; 0: not at all. The schedule's own. */
+  slot: number
+}
+
 /** Items that are due at some time, on one timer that does not hold the process open. Times are on performance.now(). */
-export class Schedule<Item> {
+export class Schedule<Item extends Scheduled> {
   readonly #run: (items: readonly Item[]) => void
   readonly #slots = new Map<number, Set<Item>>()
-  readonly #slotOf = new Map<Item, number>()
   #due: Item[] = []
   #timer: NodeJS.Timeout | undefined
   #next = Number.POSITIVE_INFINITY
@@ -26,21 +30,20 @@ export class Schedule<Item> {
   at(item: Item, time: number): void {
     this.cancel(item)
     if (time === Number.POSITIVE_INFINITY) return
-    const slot = Math.ceil(time / SLOT)
+    const slot = Math.max(1, Math.ceil(time / SLOT))
     const items = this.#slots.get(slot)
     if (items) items.add(item)
     else this.#slots.set(slot, new Set([item]))
-    this.#slotOf.set(item, slot)
+    item.slot = slot
     if (slot < this.#next) this.#wakeAt(slot)
   }
 
   cancel(item: Item): void {
-    const slot = this.#slotOf.get(item)
-    if (slot === undefined) return
-    this.#slotOf.delete(item)
-    const items = this.#slots.get(slot)!
+    if (item.slot === 0) return
+    const items = this.#slots.get(item.slot)!
     items.delete(item)
-    if (items.size === 0) this.#slots.delete(slot)
+    if (items.size === 0) this.#slots.delete(item.slot)
+    item.slot = 0
   }
 
   #wakeAt(slot: number): void {
@@ -56,7 +59,7 @@ export class Schedule<Item> {
     for (const [slot, items] of this.#slots) {
       if (slot > now) continue
       for (const item of items) {
-        this.#slotOf.delete(item)
+        item.slot = 0
         this.#due.push(item)
       }
       this.#slots.delete(slot)

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
+  answeredPulse,
   attend,
   calmUntil,
   firstPulse,
@@ -274,30 +275,50 @@ describe('a beat', () => {
     )
   })
 
-  it('is spread: of ten thousand that were added at once, from the first round on', () => {
+  it('is spread, of ten thousand who were heard together: over a tenth at first, and evenly from then on', () => {
     const random = seeded(7)
-    const beat: Heartbeat = { every: 5_000, timeout: 300, attempts: 3 }
-    const beats = Array.from({ length: 10_000 }, () => beatsOf(beat, 60_000, random))
+    const first = Array.from({ length: 10_000 }, () => nextBeat(0, fiveSeconds, random()))
+    for (const count of binned(first, 50, 100).slice(90)) expect(count).toBeGreaterThan(800)
+    const beats = Array.from({ length: 10_000 }, () => beatsOf(fiveSeconds, 0, 120_000, random))
+    // 10,000 in 4.75 s on average.
+    const perSecond = binned(beats.flat(), 1_000, 120).slice(15)
+    // A second of silence before each leaves waves, of a fifth at most.
+    for (const count of perSecond) expect(Math.abs(count / (10_000 / 4.75) - 1)).toBeLessThan(0.2)
+  })
+
+  it('is spread, of ten thousand who had long been silent: evenly from the first on, and within `every`', () => {
+    const random = seeded(7)
+    const beats = Array.from({ length: 10_000 }, () => beatsOf(fiveSeconds, -60_000, 60_000, random))
+    expect(Math.max(...beats.map(([first]) => first!))).toBeLessThanOrEqual(5_000)
     const perSecond = binned(beats.flat(), 1_000, 60)
-    // From one to `every` the first time; 10,000 in 4.75 s on average from then on.
-    const mean = 10_000 / 4.75
-    for (const count of perSecond.slice(1, 4)) expect(count / (10_000 / 4)).toBeCloseTo(1, 0.9)
-    expect(Math.max(...perSecond)).toBeLessThan(1.5 * mean)
-    // Those that were heard together: over a tenth at first.
-    const together = Array.from({ length: 10_000 }, () => nextBeat(0, beat, random()))
-    for (const count of binned(together, 50, 100).slice(90)) expect(count).toBeGreaterThan(800)
+    // A second of silence before each leaves waves, of a fifth at most.
+    for (const count of perSecond) expect(Math.abs(count / (10_000 / 4.75) - 1)).toBeLessThan(0.2)
+  })
+
+  it('is asked for early once only, and of those only who have answered a first time', () => {
+    const random = seeded(3)
+    for (let i = 0; i < 1_000; i++) {
+      const beats = beatsOf(fiveSeconds, 0, 60_000, random)
+      const waits = beats.map((beat, j) => beat - (beats[j - 1] ?? 0))
+      for (const [j, wait] of waits.entries()) {
+        expect(wait).toBeGreaterThanOrEqual(j === 1 ? 1_000 : 4_500)
+        expect(wait).toBeLessThanOrEqual(5_000)
+      }
+    }
   })
 })
 
+const fiveSeconds: Heartbeat = { every: 5_000, timeout: 300, attempts: 3 }
+
 /** When a peer that always answers at once is asked. */
-function beatsOf(beat: Heartbeat, end: number, random: () => number): number[] {
+function beatsOf(beat: Heartbeat, heardAt: number, end: number, random: () => number): number[] {
   const beats: number[] = []
-  let pulse = firstPulse({ seenAt: 0, heardAt: 0 }, beat, random())
+  let pulse = firstPulse({ seenAt: 0, heardAt }, beat, random())
   for (let now = pulse.beatAt; now < end; now = pulse.beatAt) {
     const { isToBeAsked } = attend(pulse, quiet({ seenAt: now, heardAt: pulse.heardAt }), undefined, beat, 0)
     if (!isToBeAsked) throw new Error('not asked')
     beats.push(now)
-    pulse = freshPulse(now, beat, random())
+    pulse = answeredPulse(pulse, now, beat, random())
   }
   return beats
 }
@@ -330,7 +351,7 @@ describe('a year of a thousand connections', () => {
         beats++
         perMinute[Math.floor(now / 60_000) % 60]!++
         // Answered after 20 ms.
-        pulse = freshPulse(now + 20, beat, random())
+        pulse = answeredPulse(pulse, now + 20, beat, random())
       }
     }
     // Between 0.9 and 1 hour each.
