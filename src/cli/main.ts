@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import type { SimulateOptions } from './simulate.js'
 import { firstLine } from './terminal.js'
 
 /** As grep and most others have it: 1 is an answer, 2 is a misunderstanding. */
@@ -43,6 +44,35 @@ Exit code: 0 when every tuned connection died as predicted and the pool was told
   .action(async (options: { json?: boolean }) => {
     const { demo } = await import('./demo.js')
     process.exitCode = await demo({ json: options.json === true })
+  })
+
+program
+  .command('simulate')
+  .description('what a heartbeat costs and finds, for connections that are not there yet')
+  .option('--connections <number>', 'how many', '10000')
+  .option('--busy <share>', 'of them are heard more often than every', '0.5')
+  .option('--every <ms>', 'of the heartbeat', '5000')
+  .option('--timeout <ms>', 'of the heartbeat', '300')
+  .option('--attempts <number>', 'of the heartbeat', '3')
+  .option('--profile <name>', "the kernel's own keepalive: a preset, 30/10/3 (seconds), or none", 'none')
+  .option('--loss <share>', 'of questions whose probe or answer is lost', '0.001')
+  .option('--rtt <ms>', 'round trip', '20')
+  .option('--hours <number>', 'for how long', '24')
+  .option('--deaths <number>', 'peers that vanish in an hour', '100')
+  .option('--seed <number>', 'of chance', '1')
+  .option('--probe-cost <µs>', 'of processor time; measured here where it is not given')
+  .option('--look-cost <µs>', 'the same')
+  .option('--json', 'one JSON object, in ms and µs; cpu is the share of a core')
+  .addHelpText(
+    'after',
+    `
+docs/heartbeat.md explains the model, and what it leaves out.
+
+Exit code: 0; 2 for a bad option.`,
+  )
+  .action(async (options: SimulateOptions) => {
+    const { simulate } = await import('./simulate.js')
+    process.exitCode = await simulate(options)
   })
 
 if (process.argv.length <= 2) program.help()

@@ -18,7 +18,7 @@ export const RECENT = 1_000
 export const LEAST_GAP = 510
 
 /** The kernel's own probe is let pass if it is due within this, in ms: it too would go unanswered. A busy socket's timer is 50 ms late. */
-const IMMINENT = LEAST_GAP + 90
+export const IMMINENT = LEAST_GAP + 90
 
 /** A connection past its handshake and neither closed nor closing, or before it. */
 export function isOpen(state: number): boolean {

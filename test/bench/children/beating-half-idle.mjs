@@ -36,10 +36,15 @@ const watched = await observe(() => {
 const probes = probesSent() - before.sent
 const heard = sample('dataSegsIn')
 // Who is not written to sends nothing but probes.
-const toIdle = sample('segsOut').reduce((sum, sent, i) => sum + (heard[i] > 0 ? 0 : sent - before.segments[i]), 0)
+const toIdle = sample('segsOut').reduce(
+  (sum, sent, i) => sum + (heard[i] > 0 ? 0 : sent - before.segments[i]),
+  0,
+)
 const perSecond = sentBy.map((sent, i) => sent - (sentBy[i - 1] ?? before.sent)).slice(1)
 const idle = heard.filter((segments) => segments === 0).length
-console.log(JSON.stringify({ unwatched, watched, idle, probes, toIdle, perSecond, dead: watcher.stats().dead }))
+console.log(
+  JSON.stringify({ unwatched, watched, idle, probes, toIdle, perSecond, dead: watcher.stats().dead }),
+)
 watcher.close()
 peers.disconnect()
 process.exit()

@@ -8,7 +8,9 @@ const [, , port, count, talk] = process.argv.map(Number)
 
 const peers = []
 while (peers.length < count) {
-  const some = Array.from({ length: Math.min(200, count - peers.length) }, () => net.connect(port, '127.0.0.1'))
+  const some = Array.from({ length: Math.min(200, count - peers.length) }, () =>
+    net.connect(port, '127.0.0.1'),
+  )
   await Promise.all(some.map((peer) => once(peer, 'connect')))
   peers.push(...some)
 }
