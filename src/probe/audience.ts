@@ -10,6 +10,8 @@ export interface Asker {
   readonly isPatient?: boolean
   /** When all attempts have had their time, on performance.now(), once that has begun. */
   deadline?: number | undefined
+  /** When the kernel was seen to have asked often enough, where it asks. */
+  enoughAt?: number | undefined
   resolve(result: ProbeResult): void
   reject(error: Error): void
 }

@@ -8,6 +8,7 @@ import {
   silenceOf,
   silenceTo,
   timesAsked,
+  WINDOW_GRACE,
   whoAsks,
 } from '../detect/answer.js'
 import { InvalidTypeError } from '../errors.js'
@@ -69,9 +70,8 @@ export class Question implements SocketName {
   #attempts = 0
   #askedAt = Number.NEGATIVE_INFINITY
   #wait = FIRST_LOOK
-  /** How often the kernel has asked, and when that was last more than before. */
+  /** How often the kernel has asked. */
   #count = 0
-  #countedAt = 0
   /** On the kernel's clock. */
   #heardAt: number | undefined
   #askedAtTick = 0
@@ -268,7 +268,9 @@ export class Question implements SocketName {
     this.phase = 'watching'
     this.#asks = asks
     this.#count = timesAsked(look, asks)
-    this.#countedAt = now
+    for (const asker of this.#audience.asking) {
+      asker.enoughAt = this.#count >= asker.attempts ? now : undefined
+    }
     this.#wait = FIRST_LOOK
   }
 
@@ -282,13 +284,19 @@ export class Question implements SocketName {
   }
 
   #judgeWatched(look: Look, now: number): void {
-    const count = timesAsked(look, this.#asks)
-    if (count > this.#count) this.#countedAt = now
-    this.#count = count
+    this.#count = timesAsked(look, this.#asks)
     for (const asker of this.#audience.asking) {
-      const hasWaited = now >= this.#countedAt + timeoutOf(asker, look)
-      if ((count >= asker.attempts && hasWaited) || now >= asker.deadline!) this.#silent(asker, look, count)
+      if (this.#count >= asker.attempts) asker.enoughAt ??= now
+      // The last one has its time, too.
+      const over =
+        asker.enoughAt === undefined ? asker.deadline! : asker.enoughAt + this.#waitFor(asker, look)
+      if (now >= over) this.#silent(asker, look, this.#count)
     }
+  }
+
+  #waitFor(asker: Asker, look: Look): number {
+    const timeout = timeoutOf(asker, look)
+    return this.#asks === 'window-probe' ? Math.max(WINDOW_GRACE, timeout) : timeout
   }
 
   #silent(asker: Asker, look: Look, attempts: number): void {

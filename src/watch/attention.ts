@@ -35,6 +35,7 @@ const schedule = new Schedule<Attention>(lookAtAll)
 export class Attention implements Asker, Scheduled {
   readonly isPatient = true
   deadline: number | undefined
+  enoughAt: number | undefined
   slot = 0
   readonly #core: NativeCore
   readonly #subject: Subject
@@ -144,6 +145,7 @@ export class Attention implements Asker, Scheduled {
   #ask(): void {
     this.#isAsking = true
     this.deadline = undefined
+    this.enoughAt = undefined
     askOne(this.#core, this.#subject, this)
   }
 
