@@ -31,7 +31,7 @@ const sentBy = []
 let watcher
 const watched = await observe(() => {
   watcher ??= watch({ heartbeat: { every } }).add(sockets)
-  sentBy.push(probesSent())
+  sentBy.push([probesSent(), performance.now()])
 })
 const probes = probesSent() - before.sent
 const heard = sample('dataSegsIn')
@@ -40,7 +40,10 @@ const toIdle = sample('segsOut').reduce(
   (sum, sent, i) => sum + (heard[i] > 0 ? 0 : sent - before.segments[i]),
   0,
 )
-const perSecond = sentBy.map((sent, i) => sent - (sentBy[i - 1] ?? before.sent)).slice(1)
+// By the time that has really passed: this process may have to wait for a processor.
+const perSecond = sentBy
+  .slice(1)
+  .map(([sent, at], i) => Math.round(((sent - sentBy[i][0]) * 1_000) / (at - sentBy[i][1])))
 const idle = heard.filter((segments) => segments === 0).length
 console.log(
   JSON.stringify({ unwatched, watched, idle, probes, toIdle, perSecond, dead: watcher.stats().dead }),
