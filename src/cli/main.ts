@@ -21,13 +21,13 @@ const program = new Command('deadpeer')
 
 program
   .command('demo')
-  .description('show what happens to four connections when their peers vanish; takes about 14 s')
+  .description('show what happens to six connections when their peers vanish; takes about 14 s')
   .option('--json', 'one JSON object a line')
   .addHelpText(
     'after',
     `
 With --json each line has t (ms since the peers went silent), event, and for most a connection: untouched,
-setKeepAlive, backpressured or lan. Times are in ms; a predicted time of null is never. The events:
+setKeepAlive, backpressured, lan, kernel or heartbeat. Times are in ms; a predicted time of null is never. The events:
   open      label, profile (read back from the kernel), predicted
   silence   every peer has gone silent
   probe     unanswered: keepalive probes that the kernel has had no answer to
@@ -39,7 +39,7 @@ setKeepAlive, backpressured or lan. Times are in ms; a predicted time of null is
   waiting   the connection is still open at the end
   summary   the last line: ok, failures, and of each connection its state (dead, zombie or open)
 
-Exit code: 0 when every tuned connection died as predicted and the pool was told apart, else 1; 2 for a bad option; 130 after Ctrl-C.`,
+Exit code: 0 when every connection that is looked after died as predicted and the pool was told apart, else 1; 2 for a bad option; 130 after Ctrl-C.`,
   )
   .action(async (options: { json?: boolean }) => {
     const { demo } = await import('./demo.js')

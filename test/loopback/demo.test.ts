@@ -74,12 +74,14 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
       expect(run.code, JSON.stringify(all.at(-1))).toBe(0)
       expect(run.took).toBeLessThan(20_000)
 
-      const opened = all.slice(0, 4) as Opened[]
+      const opened = all.slice(0, 6) as Opened[]
       expect(opened.map(({ event, connection, predicted }) => [event, connection, predicted])).toEqual([
         ['open', 'untouched', null],
         ['open', 'setKeepAlive', 11_000],
         ['open', 'backpressured', 6_000],
         ['open', 'lan', 6_000],
+        ['open', 'kernel', 4_000],
+        ['open', 'heartbeat', 2_320],
       ])
       expect(opened[0]!.profile.enable).toBe(false)
       expect(opened[3]!.profile).toMatchObject({
@@ -89,22 +91,25 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
         userTimeout: 6_000,
       })
 
-      const rest = all.slice(4)
+      const rest = all.slice(6)
       expect(rest[0]).toEqual({ t: 0, event: 'silence' })
       expect(rest.map(({ t }) => t)).toEqual(rest.map(({ t }) => t).sort((a, b) => a - b))
 
       const deaths = rest.filter(({ event }) => event === 'death') as Death[]
-      // The two that are tuned die together.
+      // A heartbeat is sooner than keepalive with as many probes. The two that are tuned the same die together.
+      expect(deaths.slice(0, 2).map(({ connection }) => connection)).toEqual(['heartbeat', 'kernel'])
       expect(
         deaths
-          .slice(0, 2)
+          .slice(2, 4)
           .map(({ connection }) => connection)
           .sort(),
       ).toEqual(['backpressured', 'lan'])
       const death = (name: Name) => deaths.find(({ connection }) => connection === name)
       expect(death('backpressured')).toMatchObject({ noticed: false, error: null })
       expect(death('lan')).toMatchObject({ noticed: true, error: 'ETIMEDOUT' })
-      expect(deaths[2]).toMatchObject({ connection: 'setKeepAlive', noticed: true, error: 'ETIMEDOUT' })
+      for (const { noticed, error } of deaths.slice(0, 2))
+        expect([noticed, error]).toEqual([true, 'ETIMEDOUT'])
+      expect(deaths[4]).toMatchObject({ connection: 'setKeepAlive', noticed: true, error: 'ETIMEDOUT' })
       for (const { connection, predicted, actual } of deaths) {
         expect(actual, connection).toBeGreaterThanOrEqual(predicted! - TICK)
         expect(actual, connection).toBeLessThanOrEqual(latest(predicted!))
@@ -113,6 +118,8 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
       for (const [name, most] of [
         ['backpressured', 3],
         ['lan', 3],
+        ['kernel', 3],
+        ['heartbeat', 3],
         ['setKeepAlive', 10],
         ['untouched', 0],
       ] as const) {
@@ -145,6 +152,8 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
         ['setKeepAlive', 'dead'],
         ['backpressured', 'zombie'],
         ['lan', 'dead'],
+        ['kernel', 'dead'],
+        ['heartbeat', 'dead'],
       ])
     })
 
@@ -154,6 +163,9 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
       expect(run.out.join('\n')).not.toContain('\x1b')
       expect(run.out).toContainEqual('+0.0 s all peers went silent')
       expect(run.out).toContainEqual(expect.stringMatching(/^\+\d\.\d s lan: 1 probe unanswered$/))
+      expect(run.out).toContainEqual(
+        expect.stringMatching(/^\+2\.\d s heartbeat: ETIMEDOUT, predicted 2\.3 s$/),
+      )
       expect(run.out).toContainEqual(expect.stringMatching(/^\+[67]\.\d s lan: ETIMEDOUT, predicted 6\.0 s$/))
       expect(run.out).toContainEqual(
         expect.stringMatching(

@@ -37,7 +37,7 @@ interface Row {
 /** A table that is redrawn in place, for people. */
 export class LiveRenderer implements Renderer {
   /** How many lines the table has. */
-  static readonly height = 17
+  static readonly height = 18
 
   readonly #canvas = new Canvas()
   readonly #rows = new Map<Name, Row>()
@@ -100,8 +100,9 @@ export class LiveRenderer implements Renderer {
     const lines = [
       [],
       [part('deadpeer demo'.padEnd(WIDTH - 7), 'strong'), part(seconds(t).padStart(7))],
-      [part('Four connections, and each peer has just vanished: no FIN, no RST, no answer.', 'faint')],
-      ...[...this.#rows.values()].flatMap((row) => [[], verdictLine(row, t), clockLine(row, t)]),
+      [part('Six connections, and each peer has just vanished: no FIN, no RST, no answer.', 'faint')],
+      [],
+      ...[...this.#rows.values()].flatMap((row) => [verdictLine(row, t), clockLine(row, t)]),
       [],
       this.#below,
     ]
