@@ -89,7 +89,7 @@ export class DeadpeerError extends Error {
  * - `retransmission`: the same without a `userTimeout`: data was sent again as often as the system allows (`tcp_retries2`).
  * - `reset`: the connection is unknown to the peer, which was restarted, or it was broken off, by either side.
  * - `unreachable`: a router, or this host, said that there is no way to the peer.
- * - `heartbeat`: a question of ours went unanswered while the kernel had not asked yet.
+ * - `heartbeat`: the peer has answered none of as many questions as a heartbeat allows, while the kernel had not given it up yet.
  */
 export type DeathReason =
   | 'keepalive'

@@ -44,18 +44,23 @@ export interface WatchOptions {
    * is left as it is, its error to Node. A function decides for each; one that throws, or returns neither, leaves it.
    */
   onDead?: OnDead
-  /** Asks peers that have not been heard for a while, instead of waiting for the kernel. Default: none. */
+  /**
+   * Asks peers that have not been heard for a while, instead of waiting for the kernel's own clock; see {@link watch}. Default: none.
+   */
   heartbeat?: HeartbeatOptions
   /** Closes the watcher when it is aborted. */
   signal?: AbortSignal
 }
 
 export interface AddOptions {
-  /** For this one, or what this server accepts: instead of the watcher's; `false`: none. */
+  /** For these, or what this server accepts: instead of the watcher's; `false`: none. Also where it is watched already. */
   heartbeat?: HeartbeatOptions | false
 }
 
-/** Something the peer should have answered is unanswered: for a round trip and a quarter of a second at least. */
+/**
+ * Something the peer should have answered is unanswered: a probe, or data that is being sent again. For a quarter of a second at least,
+ * and longer where the path takes longer (`tcpi_rto`).
+ */
 export interface Suspicion {
   readonly socket: net.Socket
   /** Why, in words. */
@@ -68,6 +73,9 @@ export interface Suspicion {
 export interface Recovery {
   readonly socket: net.Socket
 }
+
+/** A heartbeat for some; `undefined`: the watcher's, `false`: none. */
+type Given = Heartbeat | false | undefined
 
 type Action = 'destroy' | 'report'
 export type OnDead = Action | ((death: Death) => Action)
@@ -131,19 +139,20 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
    * Watches a connection; or what a server accepts from now on (of a TLS server what has shaken hands); or all of an iterable of
    * these. One that is still connecting is watched once it is connected. What is watched already stays so, once.
    *
-   * @throws {@link InvalidTypeError} for what is no connection, a bare descriptor, or a borrowed socket;
+   * @throws {@link InvalidTypeError}, {@link OutOfRangeError} for bad options, for what is no connection, a bare descriptor, or a
+   * borrowed socket;
    * {@link DeadpeerError} `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`, `ERR_WATCHER_CLOSED`, or the errno where there are no
    * descriptors or threads left to watch with (`EMFILE`, `EAGAIN`, `ENOSPC`). Nothing of it is watched then.
    */
   add(target: WatchTarget | net.Server | Iterable<WatchTarget | net.Server>, options: AddOptions = {}): this {
-    const heartbeat = this.#heartbeatOf(options)
+    const heartbeat = checkAddOptions(options)
     if (this.#closed) {
       throw new DeadpeerError('ERR_WATCHER_CLOSED', 'The watcher was closed; watch() makes another.')
     }
-    if (target instanceof net.Socket) this.#addSocket(unwrap(target), heartbeat)
+    if (target instanceof net.Socket) this.#addOne(unwrap(target), heartbeat)
     else if (target instanceof net.Server) this.#addServer(target, heartbeat)
     else if (isIterable(target)) this.#addAll(target, heartbeat)
-    else this.#addSocket(connectionOf(target), heartbeat)
+    else this.#addOne(connectionOf(target), heartbeat)
     return this
   }
 
@@ -189,16 +198,21 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
 
   readonly #onAbort = () => this.close()
 
-  #addSocket(socket: net.Socket, heartbeat: Heartbeat | undefined): Watched | undefined {
+  #addOne(socket: net.Socket, heartbeat: Given): void {
+    if (this.#addSocket(socket, heartbeat) || heartbeat === undefined) return
+    this.#sockets.get(socket)!.beat(this.#chosen(heartbeat))
+  }
+
+  #addSocket(socket: net.Socket, heartbeat: Given): Watched | undefined {
     if (this.#sockets.has(socket)) return undefined
-    const watched = new Watched(this.#core, socket, this.#owner, heartbeat)
+    const watched = new Watched(this.#core, socket, this.#owner, this.#chosen(heartbeat))
     watched.start()
     this.#sockets.set(socket, watched)
     this.#added++
     return watched
   }
 
-  #addAll(targets: Iterable<WatchTarget | net.Server>, heartbeat: Heartbeat | undefined): void {
+  #addAll(targets: Iterable<WatchTarget | net.Server>, heartbeat: Given): void {
     // What is none of them is to be found before any of them is added.
     const all = [...targets].map((each) => (each instanceof net.Server ? each : connectionOf(each)))
     const added: Watched[] = []
@@ -213,15 +227,21 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
       this.#added -= added.length
       throw error
     }
-    for (const each of all) if (each instanceof net.Server) this.#addServer(each, heartbeat)
+    for (const each of all) {
+      if (each instanceof net.Server) this.#addServer(each, heartbeat)
+      else if (heartbeat !== undefined) this.#sockets.get(each)!.beat(this.#chosen(heartbeat))
+    }
   }
 
-  #addServer(server: net.Server, heartbeat: Heartbeat | undefined): void {
-    if (this.#servers.has(server)) return
+  #addServer(server: net.Server, heartbeat: Given): void {
+    if (this.#servers.has(server)) {
+      if (heartbeat === undefined) return
+      this.#deleteServer(server)
+    }
     const onAccepted = (socket: net.Socket) => {
       if (socket.destroyed) return
       try {
-        this.#addSocket(socket, heartbeat)
+        this.#addSocket(unwrap(socket), heartbeat)
       } catch (error) {
         this.#announce('error', error as Error)
       }
@@ -263,9 +283,8 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
     })
   }
 
-  #heartbeatOf({ heartbeat }: AddOptions): Heartbeat | undefined {
-    if (heartbeat === undefined) return this.#heartbeat
-    return heartbeat === false ? undefined : heartbeatFor(heartbeat)
+  #chosen(heartbeat: Given): Heartbeat | undefined {
+    return heartbeat === undefined ? this.#heartbeat : heartbeat || undefined
   }
 
   readonly #owner: Owner = {
@@ -334,14 +353,29 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
  * from Node, so it is read only where the socket is being destroyed: with `'report'`, and when a function decides, such
  * a death is a `user-timeout` or `retransmission`.
  *
- * Without the native core it tells only what Node notices, as `detectedBy: 'node'`, with no counters: an `ETIMEDOUT` is
+ * **Suspicion**, for who listens to `suspect` or `recover`: by looking at the kernel's counters now and then, as often as the connection's own
+ * settings demand. One with an `initialDelay` of 30 s that was heard 2 s ago cannot be in trouble for 28 s, so nobody looks. It comes at
+ * least one `interval` before the kernel gives the peer up, where it asks twice or more and the path is not slower than that. Each
+ * `suspect` ends with `recover`, once the peer has been heard, or with the connection.
+ *
+ * **Heartbeat**: a peer that has not been heard for `every` is asked as by {@link probe}, and is `dead` of `heartbeat` when `attempts`
+ * questions went unanswered. With `{ every: 1_000 }` that is within 3 s, where keepalive with as many probes takes 4. A peer that sends or acknowledges
+ * anything is not asked. Where the kernel is asking, by keepalive, retransmission or the probes of a closed window, nothing is
+ * added to it: as many of those must have gone unanswered. So a peer that is alive and does not read stays, which `userTimeout` would end.
+ * One that has closed its side is left to the kernel's clock. Loss kills: a share p of probes or answers lost ends a
+ * living peer with a probability of p to the power of `attempts` at each beat.
+ *
+ * Neither holds the process open. Both see to thousands of connections in slices of a millisecond of the event loop.
+ *
+ * Without the native core there is neither suspicion nor heartbeat (`ERR_UNSUPPORTED_PLATFORM`), and it tells only what Node notices, as `detectedBy: 'node'`, with no counters: an `ETIMEDOUT` is
  * then always called `keepalive`.
  *
  * A listener that throws has its error thrown as an uncaught exception, as in Node; the other sockets stay watched.
  *
  * Every death is published once on the `node:diagnostics_channel` `deadpeer:death`, too.
  *
- * @throws {@link InvalidTypeError} for bad options; the reason of a `signal` that is aborted already.
+ * @throws {@link InvalidTypeError}, {@link OutOfRangeError} for bad options; {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM` for a
+ * heartbeat without the native core; the reason of a `signal` that is aborted already.
  * @example
  * ```ts
  * const watcher = watch()
@@ -351,13 +385,20 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
  * ```
  * @example
  * ```ts
+ * const watcher = watch({ heartbeat: { every: 5_000 } })
+ * watcher.on('suspect', ({ socket, evidence }) => pool.setAside(socket, evidence))
+ * watcher.on('recover', ({ socket }) => pool.takeBack(socket))
+ * watcher.add(server).add(control, { heartbeat: { every: 1_000, attempts: 5 } })
+ * ```
+ * @example
+ * ```ts
  * for await (const { reason, silentFor } of watch({ onDead: 'report' }).add(pool)) …
  * ```
  */
 export function watch(options: WatchOptions = {}): Watcher {
   const { onDead = 'destroy', heartbeat, signal } = checkOptions(options)
   signal?.throwIfAborted()
-  return new Watcher(onDead, heartbeat && heartbeatFor(heartbeat), signal)
+  return new Watcher(onDead, heartbeat === undefined ? undefined : heartbeatFor(heartbeat), signal)
 }
 
 function deathOf(socket: net.Socket, { detectedBy, error }: Found): Death {
@@ -384,23 +425,30 @@ function isIterable(target: unknown): target is Iterable<WatchTarget | net.Serve
 }
 
 function checkOptions(options: WatchOptions): WatchOptions {
-  if (typeof options !== 'object' || options === null) {
-    throw new InvalidTypeError("options must be an object such as { onDead: 'report' }.", {
-      field: 'options',
-    })
-  }
-  for (const name of Object.keys(options)) {
-    if (name === 'onDead' || name === 'heartbeat' || name === 'signal') continue
-    throw new InvalidTypeError(`${name} is no option of watch. There are: onDead, heartbeat, signal.`, {
-      field: name,
-    })
-  }
+  checkNames(options, 'watch', ['onDead', 'heartbeat', 'signal'], "{ onDead: 'report' }")
   const { onDead, signal } = options
   if (onDead !== undefined && typeof onDead !== 'function') checkAction(onDead)
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new InvalidTypeError('signal must be an AbortSignal.', { field: 'signal' })
   }
   return options
+}
+
+function checkAddOptions(options: AddOptions): Given {
+  checkNames(options, 'add', ['heartbeat'], '{ heartbeat: false }')
+  const { heartbeat } = options
+  return heartbeat === undefined || heartbeat === false ? heartbeat : heartbeatFor(heartbeat)
+}
+
+function checkNames(options: object, verb: string, known: readonly string[], example: string): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new InvalidTypeError(`options must be an object such as ${example}.`, { field: 'options' })
+  }
+  for (const name of Object.keys(options)) {
+    if (known.includes(name)) continue
+    const message = `${name} is no option of ${verb}. There is: ${known.join(', ')}.`
+    throw new InvalidTypeError(message, { field: name })
+  }
 }
 
 /** @throws where nobody could ask. */

@@ -13,7 +13,7 @@ export interface DemoOptions {
   json: boolean
 }
 
-/** Five connections whose peers vanish: which of them notice, and when. Returns the exit code. */
+/** Seven connections whose peers vanish: which of them notice, and when. Returns the exit code. */
 export async function demo(options: DemoOptions): Promise<number> {
   const { native, reason } = capabilities()
   if (!native) {

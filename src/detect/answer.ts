@@ -18,7 +18,13 @@ export const RECENT = 1_000
 export const LEAST_GAP = 510
 
 /** The kernel's own probe is let pass if it is due within this, in ms: it too would go unanswered. A busy socket's timer is 50 ms late. */
-const IMMINENT = LEAST_GAP + 90
+export const IMMINENT = LEAST_GAP + 90
+
+/**
+ * How long a probe of a closed window may go unanswered, in ms. One that follows an answered one within tcp_invalid_ratelimit is not answered
+ * for the same reason, and the next comes after twice as long; a timer is late by an eighth.
+ */
+export const WINDOW_GRACE = 1_200
 
 /** A connection that is neither closed nor closing. */
 export function isOpen(state: number): boolean {
@@ -50,6 +56,11 @@ export function isImminent(look: Look, own: Keepalive, clock: OwnClock): boolean
 /** How often the peer has been asked in vain. What was sent first counts, and each time that it was sent again. */
 export function timesAsked(look: Look, asks: Asks): number {
   return asks === 'retransmission' ? 1 + look.retransmits : look.probes
+}
+
+/** Whether what is unanswered are probes of a closed window. */
+export function isWindowShut(look: Look): boolean {
+  return look.unacked === 0 && look.notSent > 0
 }
 
 /** What it is called when the peer has been heard. */

@@ -52,6 +52,7 @@ export interface KeepaliveWrite {
 
 const LOOK_COLUMNS = 9
 const OPTION_COLUMNS = 5
+const INITIAL_DELAY = 1
 
 /** What goes to the native core and comes back from it, kept from call to call: a look is shorter than making these takes. */
 let room = 0
@@ -168,20 +169,25 @@ function decodeOptions(options: Float64Array, i: number): Keepalive {
   }
 }
 
-const columns = ['enable', 'initialDelay', 'interval', 'count', 'userTimeout'] as const
-
 function encodeChange(
-  change: KeepaliveWrite,
+  { before, wanted: to }: KeepaliveWrite,
   asks: boolean,
   befores: Float64Array,
   wanteds: Float64Array,
   at: number,
 ): void {
-  for (let i = 0; i < OPTION_COLUMNS; i++) {
-    const column = columns[i]!
-    const value = change.wanted[column]
-    const differs = value !== change.before[column] || (asks && column === 'initialDelay')
-    befores[at + i] = Number(change.before[column] ?? Number.NaN)
-    wanteds[at + i] = differs ? Number(value ?? Number.NaN) : Number.NaN
+  encodeOptions(before, befores, at)
+  encodeOptions(to, wanteds, at)
+  for (let i = at; i < at + OPTION_COLUMNS; i++) {
+    if (wanteds[i] === befores[i] && !(asks && i === at + INITIAL_DELAY)) wanteds[i] = Number.NaN
   }
+}
+
+/** In the order in which {@link decodeOptions} has them. NaN is for what the socket does not have. */
+function encodeOptions(keepalive: Keepalive, row: Float64Array, at: number): void {
+  row[at] = Number(keepalive.enable)
+  row[at + INITIAL_DELAY] = keepalive.initialDelay
+  row[at + 2] = keepalive.interval
+  row[at + 3] = keepalive.count
+  row[at + 4] = keepalive.userTimeout ?? Number.NaN
 }

@@ -81,6 +81,11 @@ export function askOne(core: NativeCore, subject: Subject, asker: Asker): void {
   wake(core)
 }
 
+/** One who was to be called back wants no answer any more, and gets none but `aborted`. */
+export function withdraw(cookie: bigint, asker: Asker): void {
+  open.get(cookie)?.abort(asker)
+}
+
 function join(core: NativeCore, subject: Subject, asker: Asker): Question {
   let question = open.get(subject.cookie)
   if (!question) {
@@ -144,19 +149,19 @@ function turn(core: NativeCore): void {
   sleep(core, isPaced)
 }
 
-/** One timer for all. It holds the process only while somebody waits for an answer. */
+/** One timer for all. It holds the process only while somebody who is not patient waits for an answer. */
 function sleep(core: NativeCore, isPaced: boolean): void {
   const now = performance.now()
   let next = queue.length === 0 ? Number.POSITIVE_INFINITY : isPaced ? now + PACE : now
-  let isAwaited = queue.length > 0
+  let holdsProcess = false
   for (const question of open.values()) {
-    isAwaited ||= question.isAwaited
+    holdsProcess ||= question.holdsProcess
     if (question.phase !== 'waiting') next = Math.min(next, question.due)
   }
   if (next <= now) wake(core)
   else if (next < Number.POSITIVE_INFINITY) {
     timer = setTimeout(() => turn(core), next - now)
-    if (!isAwaited) timer.unref()
+    if (!holdsProcess) timer.unref()
   }
 }
 

@@ -6,8 +6,12 @@ import type { ProbeResult } from '../probe.js'
 export interface Asker {
   readonly attempts: number
   readonly timeout: number
+  /** Whether the process may end meanwhile. */
+  readonly isPatient?: boolean
   /** When all attempts have had their time, on performance.now(), once that has begun. */
-  deadline?: number
+  deadline?: number | undefined
+  /** When the kernel was seen to have asked often enough, where it asks. */
+  enoughAt?: number | undefined
   resolve(result: ProbeResult): void
   reject(error: Error): void
 }
@@ -35,6 +39,11 @@ export class Audience {
 
   get isEmpty(): boolean {
     return this.#asking.length === 0 && this.#withheld === undefined
+  }
+
+  /** Whether somebody waits for whom the process is to go on. */
+  get holdsProcess(): boolean {
+    return this.#withheld !== undefined || this.#asking.some(({ isPatient }) => !isPatient)
   }
 
   join(asker: Asker): void {

@@ -8,6 +8,7 @@ import {
   silenceOf,
   silenceTo,
   timesAsked,
+  WINDOW_GRACE,
   whoAsks,
 } from '../detect/answer.js'
 import type { Keepalive, Look, SocketName } from '../kernel/liveness.js'
@@ -69,9 +70,8 @@ export class Question implements SocketName {
   #attempts = 0
   #askedAt = Number.NEGATIVE_INFINITY
   #wait = FIRST_LOOK
-  /** How often the kernel has asked, and when that was last more than before. */
+  /** How often the kernel has asked. */
   #count = 0
-  #countedAt = 0
   /** When the kernel's own probe, which is waited for, has left at the latest. */
   #kernelAsksBy = Number.NEGATIVE_INFINITY
   /** On the kernel's clock. */
@@ -91,6 +91,10 @@ export class Question implements SocketName {
 
   get isAwaited(): boolean {
     return !this.#audience.isEmpty
+  }
+
+  get holdsProcess(): boolean {
+    return this.#audience.holdsProcess
   }
 
   join(asker: Asker): void {
@@ -291,7 +295,9 @@ export class Question implements SocketName {
     this.phase = 'watching'
     this.#asks = asks
     this.#count = timesAsked(look, asks)
-    this.#countedAt = now
+    for (const asker of this.#audience.asking) {
+      asker.enoughAt = this.#count >= asker.attempts ? now : undefined
+    }
     this.#wait = FIRST_LOOK
   }
 
@@ -305,13 +311,19 @@ export class Question implements SocketName {
   }
 
   #judgeWatched(look: Look, now: number): void {
-    const count = timesAsked(look, this.#asks)
-    if (count > this.#count) this.#countedAt = now
-    this.#count = count
+    this.#count = timesAsked(look, this.#asks)
     for (const asker of this.#audience.asking) {
-      const hasWaited = now >= this.#countedAt + timeoutOf(asker, look)
-      if ((count >= asker.attempts && hasWaited) || now >= asker.deadline!) this.#silent(asker, look, count)
+      if (this.#count >= asker.attempts) asker.enoughAt ??= now
+      // The last one has its time, too.
+      const over =
+        asker.enoughAt === undefined ? asker.deadline! : asker.enoughAt + this.#waitFor(asker, look)
+      if (now >= over) this.#silent(asker, look, this.#count)
     }
+  }
+
+  #waitFor(asker: Asker, look: Look): number {
+    const timeout = timeoutOf(asker, look)
+    return this.#asks === 'window-probe' ? Math.max(WINDOW_GRACE, timeout) : timeout
   }
 
   #silent(asker: Asker, look: Look, attempts: number): void {

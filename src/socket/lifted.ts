@@ -38,11 +38,11 @@ export function forgetLifted(entry: Lifted): void {
 
 /** Takes what others have written since for the connection's own. */
 export function adopt(entry: Lifted, found: Keepalive): void {
+  if (sameKeepalive(found, entry.written)) return
   const own: Record<string, unknown> = {}
   for (const name of keepaliveNames) {
     if (found[name] !== entry.written[name]) own[name] = found[name]
   }
-  if (Object.keys(own).length === 0) return
   entry.own = { ...entry.own, ...own }
   entry.written = found
   if (entry.clock && own.initialDelay !== undefined) entry.clock = clockFrom(entry.own)
@@ -62,7 +62,14 @@ export function isUnderWay(look: Look): boolean {
 }
 
 export function sameKeepalive(a: Keepalive, b: Keepalive): boolean {
-  return keepaliveNames.every((name) => a[name] === b[name])
+  // Spelled out, for it is done for each look at each question.
+  return (
+    a.enable === b.enable &&
+    a.initialDelay === b.initialDelay &&
+    a.interval === b.interval &&
+    a.count === b.count &&
+    a.userTimeout === b.userTimeout
+  )
 }
 
 const keepaliveNames = ['enable', 'initialDelay', 'interval', 'count', 'userTimeout'] as const

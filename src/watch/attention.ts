@@ -1,13 +1,23 @@
-import { attend, freshPulse, type Heartbeat, type Pulse, suspicionOf } from '../detect/pulse.js'
+import {
+  answeredPulse,
+  attend,
+  calmUntil,
+  firstPulse,
+  freshPulse,
+  type Heartbeat,
+  type Pulse,
+  suspicionOf,
+} from '../detect/pulse.js'
 import type { NativeCore } from '../kernel/binding.js'
-import { examine, type Keepalive, type Look } from '../kernel/liveness.js'
-import { askOne } from '../probe/asking.js'
+import { examine, type Keepalive, type Look, lookAt } from '../kernel/liveness.js'
+import { askOne, withdraw } from '../probe/asking.js'
+import type { Asker } from '../probe/audience.js'
 import type { Subject } from '../probe/subject.js'
 import type { ProbeResult } from '../probe.js'
 import { noteHeard } from '../socket/heard.js'
 import { liftedBy } from '../socket/lifted.js'
 import type { Handle } from '../socket/target.js'
-import { Schedule } from './schedule.js'
+import { Schedule, type Scheduled } from './schedule.js'
 
 /** Who is told what attention finds. */
 export interface Concerned {
@@ -22,15 +32,20 @@ export interface Concerned {
 const schedule = new Schedule<Attention>(lookAtAll)
 
 /** One connection that is looked at now and then, and asked, for one watcher. */
-export class Attention {
+export class Attention implements Asker, Scheduled {
+  readonly isPatient = true
+  deadline: number | undefined
+  enoughAt: number | undefined
+  slot = 0
   readonly #core: NativeCore
   readonly #subject: Subject
-  readonly #heartbeat: Heartbeat | undefined
+  #heartbeat: Heartbeat | undefined
   readonly #concerned: Concerned
   #pulse: Pulse | undefined
   #own: Keepalive | undefined
   /** The kernel's clock less performance.now(), ms. */
   #offset = 0
+  #isAsking = false
   #isOver = false
 
   constructor(
@@ -59,69 +74,96 @@ export class Attention {
     return this.#subject.cookie
   }
 
+  get attempts(): number {
+    return this.#heartbeat!.attempts
+  }
+
+  get timeout(): number {
+    return this.#heartbeat!.timeout
+  }
+
+  get isWary(): boolean {
+    return this.#concerned.isWary()
+  }
+
   /** Looks anew, as what is of interest has changed. */
   renew(): void {
     schedule.at(this, performance.now())
   }
 
+  /** Another heartbeat, or none. */
+  beat(heartbeat: Heartbeat | undefined): void {
+    this.#withdraw()
+    this.#heartbeat = heartbeat
+    if (this.#pulse) this.#pulse = freshPulse(this.#pulse.heardAt, heartbeat, Math.random())
+    this.renew()
+  }
+
   stop(): void {
     this.#isOver = true
+    this.#withdraw()
     schedule.cancel(this)
   }
 
-  see(look: Look, options: Keepalive): void {
+  /** `options` where it is wary. */
+  see(look: Look, options?: Keepalive): void {
     if (this.#isOver) return
     this.#offset = look.seenAt - performance.now()
-    this.#own = liftedBy(this.cookie)?.own ?? options
+    this.#own = options && (liftedBy(this.cookie)?.own ?? options)
     noteHeard(this.#subject.handle, look.heardAt)
-    this.#pulse ??= freshPulse(look.heardAt, this.#heartbeat, Math.random())
-    const { pulse, event, isToBeAsked, lookAt } = attend(
-      this.#pulse,
-      look,
-      this.#own,
-      this.#heartbeat,
-      Math.random(),
-    )
-    this.#pulse = pulse
-    if (isToBeAsked) this.#ask()
-    this.#lookAgain(lookAt)
-    if (event === 'suspect') this.#concerned.suspected(suspicionOf(look), look.seenAt - look.heardAt)
-    if (event === 'recover') this.#concerned.recovered()
+    this.#pulse ??= firstPulse(look, this.#heartbeat, Math.random())
+    const decision = attend(this.#pulse, look, this.#own, this.#heartbeat, Math.random())
+    this.#pulse = decision.pulse
+    if (decision.isToBeAsked) this.#ask()
+    this.#lookAgain(decision.lookAt)
+    if (decision.event === 'suspect') {
+      this.#concerned.suspected(suspicionOf(look), look.seenAt - look.heardAt)
+    } else if (decision.event === 'recover') this.#concerned.recovered()
   }
 
-  #lookAgain(lookAt: number): void {
-    const at = this.#concerned.isWary() ? lookAt : this.#pulse!.beatAt
-    if (!this.#isOver) schedule.at(this, at - this.#offset)
-  }
-
-  #ask(): void {
-    const { attempts, timeout } = this.#heartbeat!
-    askOne(this.#core, this.#subject, {
-      attempts,
-      timeout,
-      resolve: (result) => this.#answered(result),
-      // What is refused to a question is refused to the next as well: a sandbox. The kernel's own clock remains.
-      reject: (error) => process.emitWarning(error),
-    })
-  }
-
-  #answered(result: ProbeResult): void {
-    if (this.#isOver || result.evidence === 'closed') return
+  /** What the peer said to the heartbeat. */
+  resolve(result: ProbeResult): void {
+    if (!this.#isAsking) return
+    this.#isAsking = false
+    if (result.evidence === 'closed') return
     if (result.alive === false) {
       this.#concerned.silent(result)
       return
     }
     const now = performance.now() + this.#offset
-    if (result.alive) this.#heard(now - result.idleFor)
+    if (result.alive) this.#heard(now - result.idleFor, now)
     // The kernel is asking, and has not done so often enough; or a closed window lets it ask but seldom.
     else this.#askAgainAt(now + (result.evidence === 'window-probe' ? this.#heartbeat!.every : 0))
   }
 
-  #heard(heardAt: number): void {
+  /** What is refused to a question is refused to the next as well: a sandbox. The kernel's own clock remains. */
+  reject(error: Error): void {
+    this.#isAsking = false
+    process.emitWarning(error)
+  }
+
+  #ask(): void {
+    this.#isAsking = true
+    this.deadline = undefined
+    this.enoughAt = undefined
+    askOne(this.#core, this.#subject, this)
+  }
+
+  #withdraw(): void {
+    if (!this.#isAsking) return
+    this.#isAsking = false
+    withdraw(this.cookie, this)
+  }
+
+  #lookAgain(lookAt: number): void {
+    schedule.at(this, lookAt - this.#offset)
+  }
+
+  #heard(heardAt: number, now: number): void {
     const wasSuspect = this.#pulse!.isSuspect
-    this.#pulse = freshPulse(heardAt, this.#heartbeat, Math.random())
-    if (this.#concerned.isWary()) this.renew()
-    else this.#lookAgain(this.#pulse.beatAt)
+    this.#pulse = answeredPulse(this.#pulse!, heardAt, this.#heartbeat!, Math.random())
+    const { beatAt } = this.#pulse
+    this.#lookAgain(this.#own ? Math.min(beatAt, calmUntil({ seenAt: now, heardAt }, this.#own)) : beatAt)
     if (wasSuspect) this.#concerned.recovered()
   }
 
@@ -131,12 +173,20 @@ export class Attention {
   }
 }
 
+/** Options are read for those who want to know more than when to ask. */
 function lookAtAll(all: readonly Attention[]): void {
-  const [first] = all
-  if (!first) return
-  const seen = examine(first.core, all)
-  for (const [i, found] of seen.entries()) {
-    // What is closed says so by itself.
-    if (typeof found !== 'number') all[i]!.see(found.look, found.options)
+  const wary: Attention[] = []
+  const others: Attention[] = []
+  for (const attention of all) (attention.isWary ? wary : others).push(attention)
+  // What is closed says so by itself.
+  if (wary.length > 0) {
+    for (const [i, found] of examine(wary[0]!.core, wary).entries()) {
+      if (typeof found !== 'number') wary[i]!.see(found.look, found.options)
+    }
+  }
+  if (others.length > 0) {
+    for (const [i, look] of lookAt(others[0]!.core, others).entries()) {
+      if (typeof look !== 'number') others[i]!.see(look)
+    }
   }
 }

@@ -6,7 +6,8 @@ import { InvalidTypeError, OutOfRangeError } from '../errors.js'
 export interface HeartbeatOptions {
   /**
    * A peer that has not been heard for so long is asked, in ms: 1 000 … 2 147 483 647. The kernel needs a second of silence to
-   * ask. Spread over the last tenth.
+   * ask. Sooner by up to a tenth (above 1 000), at random, so that not all are asked at once; and
+   * the second time at any moment from a second on.
    */
   every: number
   /** How long each attempt waits for an answer, in ms: 1 … 60 000, `every` at most; see {@link ProbeOptions}. Default: 300. */
@@ -31,7 +32,7 @@ export function checkHeartbeat(options: HeartbeatOptions): Heartbeat {
     const message = `${name} is no option of a heartbeat. There are: every, timeout, attempts.`
     throw new InvalidTypeError(message, { field: name })
   }
-  const { every, timeout = Math.min(300, every), attempts = 3 } = options
+  const { every, timeout = 300, attempts = 3 } = options
   checkWhole(every, RECENT, LONGEST, 'every', 'ms', 'Linux asks no sooner than after a second of silence')
   checkWhole(
     timeout,

@@ -1,18 +1,26 @@
-/** What is due within so many ms is seen to together: waking up costs more than a look. */
-const SLOT = 50
+import { SLOT } from '../detect/pulse.js'
 
 /** How many at a time, and for how long at a turn of the event loop, ms. */
 const PORTION = 64
 const BUDGET = 1
 
+/** The longest that a timer of Node's can be, ms. */
+const LONGEST_WAIT = 2 ** 31 - 1
+
+/** What can be due. */
+export interface Scheduled {
+  /** When, in slots; 0: not at all. The schedule's own. */
+  slot: number
+}
+
 /** Items that are due at some time, on one timer that does not hold the process open. Times are on performance.now(). */
-export class Schedule<Item> {
+export class Schedule<Item extends Scheduled> {
   readonly #run: (items: readonly Item[]) => void
   readonly #slots = new Map<number, Set<Item>>()
-  readonly #slotOf = new Map<Item, number>()
   #due: Item[] = []
   #timer: NodeJS.Timeout | undefined
   #next = Number.POSITIVE_INFINITY
+  #isWorking = false
 
   constructor(run: (items: readonly Item[]) => void) {
     this.#run = run
@@ -22,27 +30,27 @@ export class Schedule<Item> {
   at(item: Item, time: number): void {
     this.cancel(item)
     if (time === Number.POSITIVE_INFINITY) return
-    const slot = Math.ceil(time / SLOT)
+    const slot = Math.max(1, Math.ceil(time / SLOT))
     const items = this.#slots.get(slot)
     if (items) items.add(item)
     else this.#slots.set(slot, new Set([item]))
-    this.#slotOf.set(item, slot)
+    item.slot = slot
     if (slot < this.#next) this.#wakeAt(slot)
   }
 
   cancel(item: Item): void {
-    const slot = this.#slotOf.get(item)
-    if (slot === undefined) return
-    this.#slotOf.delete(item)
-    const items = this.#slots.get(slot)!
+    if (item.slot === 0) return
+    const items = this.#slots.get(item.slot)!
     items.delete(item)
-    if (items.size === 0) this.#slots.delete(slot)
+    if (items.size === 0) this.#slots.delete(item.slot)
+    item.slot = 0
   }
 
   #wakeAt(slot: number): void {
     clearTimeout(this.#timer)
     this.#next = slot
-    this.#timer = setTimeout(() => this.#collect(), Math.max(1, slot * SLOT - performance.now()))
+    const wait = Math.min(LONGEST_WAIT, Math.max(1, slot * SLOT - performance.now()))
+    this.#timer = setTimeout(() => this.#collect(), wait)
     this.#timer.unref()
   }
 
@@ -51,13 +59,13 @@ export class Schedule<Item> {
     for (const [slot, items] of this.#slots) {
       if (slot > now) continue
       for (const item of items) {
-        this.#slotOf.delete(item)
+        item.slot = 0
         this.#due.push(item)
       }
       this.#slots.delete(slot)
     }
     this.#next = Number.POSITIVE_INFINITY
-    this.#work()
+    if (!this.#isWorking) this.#work()
   }
 
   /** The event loop is left to others now and then. */
@@ -69,7 +77,8 @@ export class Schedule<Item> {
       done += PORTION
     }
     this.#due = this.#due.slice(done)
-    if (this.#due.length > 0) setImmediate(() => this.#work())
+    this.#isWorking = this.#due.length > 0
+    if (this.#isWorking) setImmediate(() => this.#work())
     else this.#sleep()
   }
 

@@ -46,7 +46,7 @@ export class Watched {
   #isClosing = false
   #final: FinalState | undefined
   #unread = 0
-  readonly #heartbeat: Heartbeat | undefined
+  #heartbeat: Heartbeat | undefined
   #attention: Attention | undefined
 
   constructor(
@@ -90,6 +90,14 @@ export class Watched {
     socket.off('connect', this.#onConnect)
     if (this.#id > 0) unwatchDescriptor(this.#core!, this.#id, this.#onSighting)
     this.#id = 0
+  }
+
+  /** Another heartbeat, or none. */
+  beat(heartbeat: Heartbeat | undefined): void {
+    if (heartbeat === this.#heartbeat) return
+    this.#heartbeat = heartbeat
+    if (this.#attention) this.#attention.beat(heartbeat)
+    else this.beAttentive()
   }
 
   /** Looks at the connection now and then, where somebody wants to know sooner than the kernel. */
@@ -172,7 +180,8 @@ export class Watched {
     const victim = victims.get(error)
     if (error instanceof DeadPeerError) {
       // Another watcher's.
-      if (victim === this.socket) this.#owner.died(this, { detectedBy: 'kernel', error })
+      const detectedBy = error.reason === 'heartbeat' ? 'heartbeat' : 'kernel'
+      if (victim === this.socket) this.#owner.died(this, { detectedBy, error })
       return
     }
     const errno = deadlyErrno(error)

@@ -2,6 +2,7 @@ import { closeConnections } from './harness/loopback.mjs'
 import { machine, machineLine } from './harness/machine.mjs'
 import { printTable, writeJson } from './harness/report.mjs'
 import { measureRow } from './harness/row.mjs'
+import { rows as heartbeatRows } from './heartbeat.mjs'
 import { rows as importRows } from './import.mjs'
 import { rows as listSocketsRows } from './list-sockets.mjs'
 import { rows as probeRows } from './probe.mjs'
@@ -21,6 +22,7 @@ const all = [
   ...sampleRows,
   ...tuneIdleRows,
   ...probeRows,
+  ...heartbeatRows,
   ...listSocketsRows,
   ...watchRows,
   ...importRows,

@@ -31,13 +31,15 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
       expect(run.code, JSON.stringify(all.at(-1))).toBe(0)
       expect(run.took).toBeLessThan(20_000)
 
-      const opened = all.slice(0, 5) as Opened[]
+      const opened = all.slice(0, 7) as Opened[]
       expect(opened.map(({ event, connection, predicted }) => [event, connection, predicted])).toEqual([
         ['open', 'untouched', null],
         ['open', 'setKeepAlive', 11_000],
         ['open', 'backpressured', 6_000],
         ['open', 'watched', 6_000],
         ['open', 'lan', 6_000],
+        ['open', 'kernel', 4_000],
+        ['open', 'heartbeat', 2_320],
       ])
       expect(opened[0]!.profile.enable).toBe(false)
       expect(opened[4]!.profile).toMatchObject({
@@ -47,15 +49,16 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
         userTimeout: 6_000,
       })
 
-      const rest = all.slice(5)
+      const rest = all.slice(7)
       expect(rest[0]).toEqual({ t: 0, event: 'silence' })
       expect(rest.map(({ t }) => t)).toEqual(rest.map(({ t }) => t).sort((a, b) => a - b))
 
       const deaths = rest.filter(({ event }) => event === 'death') as Death[]
-      // The three that are tuned die together.
+      // A heartbeat is sooner than keepalive with as many probes. The three that are tuned the same die together.
+      expect(deaths.slice(0, 2).map(({ connection }) => connection)).toEqual(['heartbeat', 'kernel'])
       expect(
         deaths
-          .slice(0, 3)
+          .slice(2, 5)
           .map(({ connection }) => connection)
           .sort(),
       ).toEqual(['backpressured', 'lan', 'watched'])
@@ -63,7 +66,9 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
       expect(death('backpressured')).toMatchObject({ noticed: false, error: null })
       expect(death('watched')).toMatchObject({ noticed: true, error: 'ETIMEDOUT' })
       expect(death('lan')).toMatchObject({ noticed: true, error: 'ETIMEDOUT' })
-      expect(deaths[3]).toMatchObject({ connection: 'setKeepAlive', noticed: true, error: 'ETIMEDOUT' })
+      for (const { noticed, error } of deaths.slice(0, 2))
+        expect([noticed, error]).toEqual([true, 'ETIMEDOUT'])
+      expect(deaths[5]).toMatchObject({ connection: 'setKeepAlive', noticed: true, error: 'ETIMEDOUT' })
       for (const { connection, predicted, actual } of deaths) {
         expect(actual, connection).toBeGreaterThanOrEqual(predicted! - TICK)
         expect(actual, connection).toBeLessThanOrEqual(latest(predicted!))
@@ -73,6 +78,8 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
         ['backpressured', 3],
         ['watched', 3],
         ['lan', 3],
+        ['kernel', 3],
+        ['heartbeat', 3],
         ['setKeepAlive', 10],
         ['untouched', 0],
       ] as const) {
@@ -106,6 +113,8 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
         ['backpressured', 'zombie'],
         ['watched', 'dead'],
         ['lan', 'dead'],
+        ['kernel', 'dead'],
+        ['heartbeat', 'dead'],
       ])
     })
 
@@ -115,6 +124,9 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
       expect(run.out.join('\n')).not.toContain('\x1b')
       expect(run.out).toContainEqual('+0.0 s all peers went silent')
       expect(run.out).toContainEqual(expect.stringMatching(/^\+\d\.\d s lan: 1 probe unanswered$/))
+      expect(run.out).toContainEqual(
+        expect.stringMatching(/^\+2\.\d s heartbeat: ETIMEDOUT, predicted 2\.3 s$/),
+      )
       expect(run.out).toContainEqual(expect.stringMatching(/^\+[67]\.\d s lan: ETIMEDOUT, predicted 6\.0 s$/))
       expect(run.out).toContainEqual(
         expect.stringMatching(

@@ -10,6 +10,9 @@ import { hasNetAdmin } from './need-net-admin.js'
 const full = process.env.DEADPEER_TEST_FULL !== undefined
 const fixture = fileURLToPath(new URL('fixtures/churning.mjs', import.meta.url))
 
+/** As many attempts as keepalive has probes: it is first where the event loop is not blocked. */
+const heartbeat = { every: 1_000, timeout: 300, attempts: 3 }
+
 async function churn(options: object, ...flags: string[]) {
   const args = [...flags, fixture, JSON.stringify({ connections: 400, seconds: 6, peers: 2, ...options })]
   const { stdout } = await promisify(execFile)(process.execPath, args)
@@ -22,8 +25,14 @@ describe.runIf(hasNetAdmin)('every connection that was watched is accounted for 
     ['under garbage collection pressure', { gc: true }, '--expose-gc'],
     ['with the event loop blocked for 1.5 s of every 3', { blocked: true }],
     ['in a worker thread', { worker: true }],
+    ['with heartbeat and suspicion', { heartbeat }],
+    ['with these and the event loop blocked', { heartbeat, blocked: true }],
+    ['with these in a worker thread', { heartbeat, worker: true }],
   ])('%s', { timeout: 150_000 }, async ([, options, ...flags]) => {
-    const { stats, most, wrong, fates, told, records, open, threads } = await churn(options, ...flags)
+    const { stats, most, wrong, fates, told, records, open, threads, doubts, deaths } = await churn(
+      options,
+      ...flags,
+    )
     expect(wrong).toEqual([])
     expect(stats.watching).toBe(0)
     expect(stats.added).toBe(records)
@@ -32,6 +41,11 @@ describe.runIf(hasNetAdmin)('every connection that was watched is accounted for 
     // That there was something to account for.
     expect(most).toBeGreaterThan(250)
     for (const fate of ['reset', 'silent', 'fin', 'ours', 'removed']) expect(fates[fate]).toBeGreaterThan(10)
+    if ('heartbeat' in options) {
+      expect(deaths.heartbeat).toBeGreaterThan(10)
+      expect(doubts.suspect).toBeGreaterThan(10)
+      expect(doubts.recover ?? 0).toBeLessThanOrEqual(doubts.suspect)
+    }
     expect(threads).toEqual([1, 0])
     expect(open[1]).toBeLessThanOrEqual(open[0])
   })

@@ -1,7 +1,7 @@
 import type { ProbeResult, Profile } from '../../index.js'
 
 /** The connections of the demo, by name. */
-export type Name = 'untouched' | 'setKeepAlive' | 'backpressured' | 'watched' | 'lan'
+export type Name = 'untouched' | 'setKeepAlive' | 'backpressured' | 'watched' | 'lan' | 'kernel' | 'heartbeat'
 
 /**
  * What happens in the demo, in order. All times are in ms; `t` is since the peers went silent, 0 before that; a

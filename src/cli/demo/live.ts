@@ -100,8 +100,9 @@ export class LiveRenderer implements Renderer {
     const lines = [
       [],
       [part('deadpeer demo'.padEnd(WIDTH - 7), 'strong'), part(seconds(t).padStart(7))],
-      [part('Five connections, and each peer has just vanished: no FIN, no RST, no answer.', 'faint')],
-      ...[...this.#rows.values()].flatMap((row) => [[], verdictLine(row, t), clockLine(row, t)]),
+      [part('Seven connections, and each peer has just vanished: no FIN, no RST, no answer.', 'faint')],
+      [],
+      ...[...this.#rows.values()].flatMap((row) => [verdictLine(row, t), clockLine(row, t)]),
       [],
       this.#below,
     ]

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { TcpState } from '../../index.js'
+import { sampleTcpInfo, TcpState } from '../../index.js'
 import type { Asked, Death, DemoEvent, Outcome, Summary } from './events.js'
 import { openPool, type Pool } from './pool.js'
 import { latest, missedBy } from './prediction.js'
-import { type Connection, countersOf, type Scene, type Silenced } from './scene.js'
+import type { Connection, Scene, Silenced } from './scene.js'
 import { seconds } from './words.js'
 
 const LOOK_EVERY = 50
@@ -96,7 +96,8 @@ function listen(connection: Observed, clock: Clock, emit: Emit): () => void {
 function look(connection: Observed, clock: Clock, emit: Emit): void {
   const { socket, name } = connection
   if (socket.destroyed || connection.death) return
-  const { state, probes } = countersOf(socket)
+  // As the kernel counts them, those that were asked for included.
+  const [state, probes = 0] = sampleTcpInfo([socket], ['state', 'probes'])
   if (state === TcpState.CLOSE) {
     // Node may be about to say so itself: it has until the next look.
     if (connection.gaveUpAt === undefined) connection.gaveUpAt = performance.now()

@@ -9,14 +9,14 @@ import type { Name } from './events.js'
 export interface Connection {
   readonly name: Name
   readonly label: string
-  /** Whether deadpeer has tuned it, and so must keep its prediction. */
+  /** Whether deadpeer looks after it, and so must keep its prediction. */
   readonly tuned: boolean
   readonly socket: net.Socket
   /** The far end, which is to vanish. */
   readonly peer: net.Socket
   /** What the kernel has, read back. */
   readonly profile: Profile
-  /** How long after the peer was last heard the kernel should give up. */
+  /** How long after the peer was last heard the kernel, or the heartbeat, should give up. */
   readonly predicted: number
 }
 
@@ -38,6 +38,8 @@ interface Role {
   readonly name: Name
   readonly label: string
   readonly tuned: boolean
+  /** Where that is not the kernel's arithmetic. */
+  readonly predicted?: number
   prepare(socket: net.Socket, peer: net.Socket): void | Promise<void>
 }
 
@@ -69,6 +71,20 @@ const roles: readonly Role[] = [
     },
   },
   { name: 'lan', label: "tune(socket, 'lan')", tuned: true, prepare: (socket) => tune(socket, 'lan') },
+  {
+    name: 'kernel',
+    label: 'keepalive 1 s + 3 × 1 s',
+    tuned: true,
+    prepare: (socket) => tune(socket, { initialDelay: 1_000, interval: 1_000, count: 3 }),
+  },
+  {
+    name: 'heartbeat',
+    label: 'watch, heartbeat 1 s × 3',
+    tuned: true,
+    // Three questions, 510 ms apart, the last with 300 ms to be answered.
+    predicted: 1_000 + 2 * 510 + 300,
+    prepare: (socket) => void watch({ heartbeat: { every: 1_000 } }).add(socket),
+  },
 ]
 
 /** @throws DeadpeerError `EPERM` where peers cannot be silenced; nothing is left open then. */
@@ -128,7 +144,7 @@ async function connectPair(
 async function cast({ prepare, ...role }: Role, { socket, peer }: Pair): Promise<Connection> {
   await prepare(socket, peer)
   const { profile } = inspect(socket)
-  return { ...role, socket, peer, profile, predicted: detectionTime(profile).idle }
+  return { predicted: detectionTime(profile).idle, ...role, socket, peer, profile }
 }
 
 /**

@@ -64,6 +64,7 @@ export function closingWords({ failures, connections }: Summary): string[] {
     'Every peer vanished without a word, as in a power cut or behind a NAT that forgot the connection.',
     `Tuned with 'lan', Node knew after ${took('lan')}; with its own setKeepAlive after ${took('setKeepAlive')};`,
     'untouched, it would wait for ever.',
+    `Three questions took a heartbeat ${took('heartbeat')}, and keepalive ${took('kernel')}.`,
   ]
   if (isZombie) {
     story.push(

@@ -1,0 +1,207 @@
+import { once } from 'node:events'
+import net from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { attend, freshPulse, type Heartbeat } from '../detect/pulse.js'
+import { type Fleet, type Forecast, quantile, simulate as run } from '../detect/simulation.js'
+import { OutOfRangeError, type PresetName, type Profile, profiles, sampleTcpInfo, watch } from '../index.js'
+import { nativeCore } from '../kernel/binding.js'
+import { type Keepalive, lookAt } from '../kernel/liveness.js'
+import { systemDefaults } from '../socket/detection-time.js'
+import { checkProfile } from '../socket/profile.js'
+import { handleOf } from '../socket/target.js'
+import { checkHeartbeat } from '../watch/heartbeat.js'
+import { complain, write } from './terminal.js'
+
+export interface SimulateOptions {
+  connections: string
+  busy: string
+  every: string
+  timeout: string
+  attempts: string
+  profile: string
+  loss: string
+  rtt: string
+  hours: string
+  deaths: string
+  seed: string
+  probeCost?: string
+  lookCost?: string
+  json?: boolean
+}
+
+/** What the processor has to do, µs. */
+interface Costs {
+  readonly probe: number
+  readonly look: number
+}
+
+const HOUR = 3_600_000
+
+/** What a heartbeat costs and finds, before anybody uses it. Returns the exit code. */
+export async function simulate(options: SimulateOptions): Promise<number> {
+  try {
+    const fleet = fleetOf(options)
+    const costs = await costsOf(options)
+    const forecast = run(fleet)
+    if (options.json) write(JSON.stringify(summaryOf(fleet, forecast, costs)))
+    else for (const line of words(options, fleet, forecast, costs)) write(line)
+    return 0
+  } catch (error) {
+    if (!(error instanceof RangeError || error instanceof TypeError)) throw error
+    complain(error.message)
+    return 2
+  }
+}
+
+function fleetOf(options: SimulateOptions): Fleet {
+  const numberOf = (name: keyof SimulateOptions, min: number, max: number) => {
+    const value = Number(options[name])
+    if (value >= min && value <= max) return value
+    throw new OutOfRangeError(`--${name} is ${options[name]}; it must be a number from ${min} to ${max}.`)
+  }
+  const heartbeat: Heartbeat = checkHeartbeat({
+    every: Number(options.every),
+    timeout: Number(options.timeout),
+    attempts: Number(options.attempts),
+  })
+  const hours = numberOf('hours', 0, 1e6)
+  return {
+    connections: numberOf('connections', 0, 1e7),
+    busy: numberOf('busy', 0, 1),
+    heartbeat,
+    own: keepaliveOf(options.profile),
+    loss: numberOf('loss', 0, 1),
+    rtt: numberOf('rtt', 0, 60_000),
+    duration: hours * HOUR,
+    deaths: Math.round(numberOf('deaths', 0, 1e6) * hours),
+    seed: numberOf('seed', 0, 2 ** 32 - 1),
+  }
+}
+
+/** `none`, a preset, or `30/10/3`: seconds, and how many. */
+function keepaliveOf(profile: string): Keepalive {
+  const given = profile === 'none' ? {} : (presetOf(profile) ?? inSeconds(profile))
+  return { ...systemDefaults, ...checkProfile(given) }
+}
+
+function presetOf(name: string): Profile | undefined {
+  return name in profiles ? profiles[name as PresetName] : undefined
+}
+
+function inSeconds(text: string): Profile {
+  const [initialDelay, interval, count] = text.split('/').map(Number)
+  if (/^\d+\/\d+\/\d+$/.test(text)) {
+    return { initialDelay: initialDelay! * 1_000, interval: interval! * 1_000, count: count! }
+  }
+  const known = ['none', ...Object.keys(profiles)].join(', ')
+  throw new OutOfRangeError(`--profile is ${text}; it must be one of ${known}, or such as 30/10/3.`)
+}
+
+async function costsOf({ probeCost, lookCost }: SimulateOptions): Promise<Costs> {
+  if (probeCost === undefined || lookCost === undefined) {
+    const measured = await measure()
+    return { probe: Number(probeCost ?? measured.probe), look: Number(lookCost ?? measured.look) }
+  }
+  return { probe: Number(probeCost), look: Number(lookCost) }
+}
+
+const MEASURED = 400
+const WARM_UP = 3_000
+const MEASURING = 4_000
+
+/** With connections of our own, over loopback. */
+async function measure(): Promise<Costs> {
+  const core = nativeCore()
+  if (!core)
+    throw new OutOfRangeError(
+      'There is no native core to measure with: give --probe-cost and --look-cost, in µs.',
+    )
+  const server = net.createServer()
+  server.listen({ port: 0, host: '127.0.0.1', backlog: MEASURED })
+  await once(server, 'listening')
+  const { port } = server.address() as net.AddressInfo
+  const sockets = Array.from({ length: MEASURED }, () => net.connect(port, '127.0.0.1'))
+  await Promise.all(sockets.map((socket) => once(socket, 'connect')))
+  const watcher = watch({ heartbeat: { every: 1_000 } }).add(sockets)
+  await delay(WARM_UP)
+  const sent = () => sampleTcpInfo(sockets, ['segsOut']).reduce((sum, segments) => sum + segments, 0)
+  const before = { sent: sent(), cpu: process.cpuUsage() }
+  await delay(MEASURING)
+  const { user, system } = process.cpuUsage(before.cpu)
+  const probe = (user + system) / (sent() - before.sent)
+  watcher.close()
+
+  const names = sockets.map((socket) => ({
+    fd: handleOf(socket)!.fd!,
+    cookie: core.readCookie(handleOf(socket)!.fd!) as bigint,
+  }))
+  const heartbeat = { every: 1_000, timeout: 300, attempts: 3 }
+  const start = performance.now()
+  const turns = 50
+  for (let turn = 0; turn < turns; turn++) {
+    for (const look of lookAt(core, names)) {
+      if (typeof look !== 'number')
+        attend(freshPulse(look.heardAt, heartbeat, 0), look, undefined, heartbeat, 0)
+    }
+  }
+  const look = ((performance.now() - start) * 1_000) / (turns * MEASURED)
+  for (const socket of sockets) socket.destroy()
+  server.close()
+  return { probe, look }
+}
+
+/** The lines of --json have these keys. Times in ms, costs in µs. */
+function summaryOf({ duration }: Fleet, forecast: Forecast, costs: Costs) {
+  const { probes, kernelProbes, looks, falseDeaths, detection } = forecast
+  const inSecond = (count: number) => (duration > 0 ? (count * 1_000) / duration : 0)
+  const [probesPerSecond, looksPerSecond] = [inSecond(probes), inSecond(looks)]
+  const at = (part: number) => Math.round(quantile(detection, part))
+  return {
+    probesPerSecond,
+    kernelProbesPerSecond: inSecond(kernelProbes),
+    looksPerSecond,
+    cpu: (probesPerSecond * costs.probe + looksPerSecond * costs.look) / 1e6,
+    costs,
+    deaths: detection.length,
+    detection: detection.length > 0 ? { p50: at(0.5), p90: at(0.9), p99: at(0.99), max: at(1) } : null,
+    falseDeaths,
+  }
+}
+
+function words(options: SimulateOptions, fleet: Fleet, forecast: Forecast, costs: Costs): string[] {
+  const { connections, busy, heartbeat, loss, rtt } = fleet
+  const { every, timeout, attempts } = heartbeat
+  const summary = summaryOf(fleet, forecast, costs)
+  const { detection, deaths } = summary
+  const seconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`
+  const found = detection
+    ? `after ${seconds(detection.p50)} (median), ${seconds(detection.p90)} (p90), ${seconds(detection.p99)} (p99), ${seconds(detection.max)} at most`
+    : 'nobody dies'
+  const rows = [
+    [
+      'probes',
+      `${rate(summary.probesPerSecond)} a second, and ${rate(summary.kernelProbesPerSecond)} by the kernel's own clock`,
+    ],
+    ['looks', `${rate(summary.looksPerSecond)} a second at who is heard anyway`],
+    [
+      'CPU',
+      `${(summary.cpu * 100).toFixed(2)} % of a core, at ${costs.probe.toFixed(1)} µs a probe and ${costs.look.toFixed(1)} µs a look`,
+    ],
+    ['deaths', `${deaths.toLocaleString('en')}, known ${found}`],
+    ['false deaths', `${summary.falseDeaths.toLocaleString('en')} in ${options.hours} h`],
+  ]
+  return [
+    `${connections.toLocaleString('en')} connections for ${options.hours} h, ${percent(busy)} of them busy; keepalive: ${options.profile}`,
+    `heartbeat every ${every} ms, ${attempts} × ${timeout} ms; ${percent(loss)} of questions lost, round trip ${rtt} ms`,
+    '',
+    ...rows.map(([name, text]) => `${name!.padEnd(14)}${text}`),
+  ]
+}
+
+function rate(perSecond: number): string {
+  return perSecond.toLocaleString('en', { maximumFractionDigits: 1 })
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toLocaleString('en', { maximumFractionDigits: 3 })} %`
+}

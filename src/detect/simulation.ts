@@ -1,0 +1,223 @@
+import type { Keepalive } from '../kernel/liveness.js'
+import { probesUntil } from '../socket/detection-time.js'
+import { IMMINENT, LEAST_GAP } from './answer.js'
+import { answeredPulse, firstPulse, type Heartbeat, nextBeat, SLOT } from './pulse.js'
+
+// What a heartbeat does to many connections over a long time, by its own rules and chance. Pure. docs/heartbeat.md has the model.
+
+/** Connections, what becomes of them, and who looks after them. Times in ms. */
+export interface Fleet {
+  readonly connections: number
+  /** The share of them that are heard more often than the heartbeat asks: 0 … 1. */
+  readonly busy: number
+  readonly heartbeat: Heartbeat
+  /** The kernel's own keepalive. */
+  readonly own: Keepalive
+  /** The share of questions that are not answered although the peer is there, each by itself: 0 … 1. */
+  readonly loss: number
+  readonly rtt: number
+  readonly duration: number
+  /** How many peers vanish in that time. */
+  readonly deaths: number
+  readonly seed: number
+}
+
+export interface Forecast {
+  /** Probes sent on behalf of the heartbeat. */
+  readonly probes: number
+  /** Probes that the kernel sent by its own clock. */
+  readonly kernelProbes: number
+  /** Busy connections that were looked at, and not asked. */
+  readonly looks: number
+  /** Peers that were called dead and were not. */
+  readonly falseDeaths: number
+  /** How long each peer that vanished was not known to be gone, sorted. */
+  readonly detection: Float64Array
+}
+
+/** From when a peer was heard: how it is asked until it answers or is called dead. */
+interface Cycle {
+  /** Whether the heartbeat asks; else the kernel is asking by then, and is watched. */
+  readonly isOurs: boolean
+  /** How many questions go unanswered until the peer is called dead. */
+  readonly attempts: number
+  readonly gap: number
+  /** After the last. */
+  readonly wait: number
+  /** The least and the greatest silence at which the first is asked. */
+  readonly first: readonly [number, number]
+}
+
+/** What beats come to that are not followed one by one. */
+interface Beats {
+  readonly mean: number
+  readonly variance: number
+  /** How many probes a beat takes that is answered. */
+  readonly probes: number
+}
+
+/** The kernel's least retransmission timeout, on top of the path's time (TCP_RTO_MIN). */
+const RTO_MIN = 200
+
+/** So few beats of a connection are followed one by one; of more only the number matters, by the law of large numbers. */
+const FEW = 200
+
+export function simulate(fleet: Fleet): Forecast {
+  const random = seeded(fleet.seed)
+  const { connections, busy, heartbeat, duration } = fleet
+  const cycle = cycleOf(fleet)
+  const idle = Math.round(connections * (1 - busy))
+  const beats = beatsOf(cycle, fleet)
+  let probes = 0
+  let falseDeaths = 0
+  for (let i = 0; i < idle; i++) {
+    const life =
+      cycle.isOurs && duration < FEW * beats.mean
+        ? liveBeatByBeat(cycle, fleet, random)
+        : liveAtOnce(cycle, beats, fleet, random)
+    probes += life.probes
+    falseDeaths += life.falseDeaths
+  }
+  const detection = Float64Array.from({ length: fleet.deaths }, () =>
+    undetected(cycle, fleet, random() < busy, random),
+  ).sort()
+  // Those who vanished were asked as well.
+  const inVain = cycle.attempts * fleet.deaths
+  return {
+    probes: cycle.isOurs ? probes + inVain : 0,
+    kernelProbes: cycle.isOurs ? 0 : probes + inVain,
+    looks: ((connections - idle) * duration) / (nextBeat(0, heartbeat, 0.5) + SLOT / 2),
+    falseDeaths,
+    detection,
+  }
+}
+
+/** The value below which a part (0 … 1) of sorted values lies. */
+export function quantile(sorted: Float64Array, part: number): number {
+  const position = (sorted.length - 1) * part
+  const below = sorted[Math.floor(position)]!
+  return below + (sorted[Math.ceil(position)]! - below) * (position % 1)
+}
+
+function cycleOf({ heartbeat, own, rtt }: Fleet): Cycle {
+  const { attempts, timeout } = heartbeat
+  const wait = Math.max(timeout, rtt + RTO_MIN)
+  const gap = Math.max(LEAST_GAP, timeout)
+  const first = [nextBeat(0, heartbeat, 0), nextBeat(0, heartbeat, 1) + SLOT] as const
+  const isOurs = !own.enable || own.initialDelay - (first[0] + first[1]) / 2 >= IMMINENT
+  if (isOurs) return { isOurs, attempts, gap, wait, first }
+  const { initialDelay, interval, count, userTimeout = 0 } = own
+  const allowed = userTimeout > 0 ? probesUntil(userTimeout, initialDelay, interval) : count
+  // Where the kernel gives up sooner, it does so at the firing after its last probe.
+  return attempts <= allowed
+    ? { isOurs, attempts, gap: interval, wait, first: [initialDelay, initialDelay] }
+    : { isOurs, attempts: allowed, gap: interval, wait: interval, first: [initialDelay, initialDelay] }
+}
+
+/** Mean and variance of a beat that is answered, at an attempt that is distributed geometrically. */
+function beatsOf({ attempts, gap, first: [from, to] }: Cycle, { loss, rtt }: Fleet): Beats {
+  let lost = 0
+  let squares = 0
+  let total = 0
+  for (let j = 0; j < attempts; j++) {
+    const likelihood = loss ** j
+    total += likelihood
+    lost += likelihood * j
+    squares += likelihood * j * j
+  }
+  const mean = lost / total
+  return {
+    mean: (from + to) / 2 + mean * gap + rtt,
+    variance: (to - from) ** 2 / 12 + (squares / total - mean ** 2) * gap ** 2,
+    probes: 1 + mean,
+  }
+}
+
+interface Life {
+  probes: number
+  falseDeaths: number
+}
+
+/** By the rules of the schedule, from when it is added, just heard. One that is called dead is replaced by another. */
+function liveBeatByBeat(cycle: Cycle, fleet: Fleet, random: Random): Life {
+  const { heartbeat, loss, rtt, duration } = fleet
+  const life = { probes: 0, falseDeaths: 0 }
+  const opened = (at: number) => firstPulse({ seenAt: at, heardAt: at }, heartbeat, random())
+  let pulse = opened(0)
+  for (;;) {
+    const asked = pulse.beatAt + SLOT * random()
+    if (asked > duration) return life
+    let unanswered = 0
+    while (unanswered < cycle.attempts && random() < loss) unanswered++
+    const isCalledDead = unanswered === cycle.attempts
+    const attempts = isCalledDead ? unanswered : unanswered + 1
+    const askedLast = asked + (attempts - 1) * cycle.gap
+    life.probes += attempts
+    if (isCalledDead) {
+      life.falseDeaths++
+      pulse = opened(askedLast + cycle.wait)
+    } else pulse = answeredPulse(pulse, askedLast + rtt, heartbeat, random())
+  }
+}
+
+/** From one false death to the next. */
+function liveAtOnce(
+  { attempts, wait, gap }: Cycle,
+  beats: Beats,
+  { loss, duration }: Fleet,
+  random: Random,
+): Life {
+  const deadly = loss ** attempts
+  const life = { probes: 0, falseDeaths: 0 }
+  let left = duration
+  for (;;) {
+    const answered =
+      deadly > 0 ? Math.floor(Math.log(1 - random()) / Math.log1p(-deadly)) : Number.POSITIVE_INFINITY
+    const took = Math.max(0, answered * beats.mean + Math.sqrt(answered * beats.variance) * normal(random))
+    const death = took + beats.mean + (attempts - 1) * gap + wait
+    if (!(death < left)) {
+      life.probes += Math.floor((left / beats.mean) * beats.probes + random())
+      return life
+    }
+    life.probes += answered * beats.probes + attempts
+    life.falseDeaths++
+    left -= death
+  }
+}
+
+/** How long a peer that vanishes at any moment is not known to be gone. */
+function undetected(
+  { attempts, gap, wait, first }: Cycle,
+  { rtt }: Fleet,
+  isBusy: boolean,
+  random: Random,
+): number {
+  const [from, to] = first
+  const verdict = (attempts - 1) * gap + wait
+  for (;;) {
+    const silence = from + (to - from) * random()
+    // One who talks had just been heard.
+    if (isBusy) return silence + verdict
+    // The longer a wait, the likelier that it is the one in which the peer vanished.
+    const cycle = silence + rtt
+    if (random() * (to + rtt) <= cycle) return cycle * random() + verdict
+  }
+}
+
+type Random = () => number
+
+/** Numbers from 0 to 1 that are the same for a seed (mulberry32). */
+function seeded(seed: number): Random {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let word = Math.imul(state ^ (state >>> 15), state | 1)
+    word ^= word + Math.imul(word ^ (word >>> 7), word | 61)
+    return ((word ^ (word >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+/** Box and Muller. */
+function normal(random: Random): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
+}

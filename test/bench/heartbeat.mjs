@@ -1,0 +1,123 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { neverOver, none } from './harness/figures.mjs'
+import { closeConnections } from './harness/loopback.mjs'
+import { NotMeasured } from './harness/row.mjs'
+import { quantile } from './harness/statistics.mjs'
+
+const DEATHS = 200
+const CONNECTIONS = 9_000
+const EVERY = 5_000
+const SECONDS = 60
+
+const pathOf = (child) => fileURLToPath(new URL(`children/${child}`, import.meta.url))
+
+/** In a network namespace of its own, so that nothing else is counted, and black holes are allowed to who may make one. */
+async function inNamespace(child, ...args) {
+  await closeConnections()
+  const root = process.getuid() === 0 ? '-n' : '-Urn'
+  const command = [
+    root,
+    'sh',
+    '-c',
+    'ip link set lo up && exec "$@"',
+    'sh',
+    process.execPath,
+    pathOf(child),
+    ...args,
+  ]
+  try {
+    const { stdout } = await promisify(execFile)('unshare', command, { timeout: 300_000 })
+    return JSON.parse(stdout)
+  } catch (error) {
+    if (/unshare/.test(error.stderr)) throw new NotMeasured('no network namespace to be had (unshare -n)')
+    throw error
+  }
+}
+
+let dying
+let beating
+
+/** The 99th percentile of as many deaths, beside the kernel's clock in the same run. */
+function found(attempts, most) {
+  const [ours, kernel] = [`heartbeat${attempts}`, `kernel${attempts}`]
+  return {
+    name: `heartbeat every 1 s × ${attempts}, ${DEATHS} idle peers vanish, p99`,
+    against: `the kernel 1/1/${attempts}`,
+    toReach: neverOver(most, 'ms'),
+    async measure() {
+      dying ??= inNamespace('dying.mjs', DEATHS)
+      const times = await dying
+      return { ours: [quantile(times[ours], 0.99)], reference: [quantile(times[kernel], 0.99)], unit: 'ms' }
+    },
+  }
+}
+
+function half(what, toReach, figures, against = '') {
+  return {
+    name: `heartbeat every 5 s, ${CONNECTIONS.toLocaleString('en')} half of them busy, ${SECONDS} s, ${what}`,
+    against,
+    toReach,
+    async measure() {
+      beating ??= inNamespace('beating-half-idle.mjs', CONNECTIONS, EVERY, SECONDS)
+      return figures(await beating)
+    },
+  }
+}
+
+const atMost = (limit, unit, digits) => ({
+  ...neverOver(limit, unit),
+  number: (value) => value.toFixed(digits),
+})
+
+const moreThan = (limit, unit, digits) => {
+  const each = (ours, reference) => ours - reference
+  return {
+    each,
+    value: ([ours], [reference]) => each(ours, reference),
+    reached: (value) => value <= limit,
+    number: (value) => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(digits)}`,
+    unit,
+    text: `≤ +${limit} ${unit}`,
+  }
+}
+
+export const rows = [
+  found(1, 1_500),
+  found(3, 3_000),
+  {
+    ...found(3, 3_000),
+    name: `for comparison with a heartbeat: setKeepAlive(true, 1000), ${DEATHS} idle peers vanish, p99`,
+    against: 'heartbeat every 1 s × 3',
+    toReach: { ...neverOver(0, 'ms'), reached: () => true, text: 'for comparison' },
+    async measure() {
+      dying ??= inNamespace('dying.mjs', DEATHS)
+      const times = await dying
+      return { ours: [quantile(times.node, 0.99)], reference: [quantile(times.heartbeat3, 0.99)], unit: 'ms' }
+    },
+  },
+  half(
+    'event-loop delay, p99',
+    moreThan(1, 'ms', 2),
+    ({ watched, unwatched }) => ({ ours: [watched.p99], reference: [unwatched.p99], unit: 'ms' }),
+    'not watched',
+  ),
+  half(
+    'CPU of a core',
+    moreThan(1, '%', 2),
+    ({ watched, unwatched }) => ({ ours: [watched.cpu], reference: [unwatched.cpu], unit: '%' }),
+    'not watched',
+  ),
+  half('probes to who is heard', none('probes'), ({ probes, toIdle }) => ({
+    ours: [probes - toIdle],
+    reference: [0],
+    unit: 'probes',
+  })),
+  // Sent at random, half of the seconds would have a thirtieth more or less than the average.
+  half('busiest second, of the average', atMost(1.25, '×', 2), ({ perSecond }) => {
+    const average = perSecond.reduce((a, b) => a + b) / perSecond.length
+    return { ours: [Math.max(...perSecond) / average], reference: [1], unit: '×' }
+  }),
+  half('called dead', none('deaths'), ({ dead }) => ({ ours: [dead], reference: [0], unit: 'deaths' })),
+]

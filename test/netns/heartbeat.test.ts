@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest'
+import { quantile, simulate } from '../../src/detect/simulation.js'
+import { timed } from '../tolerance.js'
+import { hasNamespaces, runInside } from './namespace.js'
+
+// Long ones, waited for together. Each has a network namespace of its own.
+
+// biome-ignore lint/suspicious/noExplicitAny: JSON of a fixture
+async function run(scene: string, ...args: (number | string)[]): Promise<any> {
+  return JSON.parse(await runInside('beating.mjs', scene, ...args.map(String)))
+}
+
+const off = { enable: false, initialDelay: 0, interval: 0, count: 0, userTimeout: 0 }
+
+/** What such a heartbeat is predicted to do to idle connections on loopback. */
+function predicted(
+  connections: number,
+  every: number,
+  attempts: number,
+  seconds: number,
+  loss = 0,
+  deaths = 0,
+) {
+  const heartbeat = { every, timeout: 300, attempts }
+  const duration = seconds * 1_000
+  return simulate({ connections, busy: 0, heartbeat, own: off, loss, rtt: 4, duration, deaths, seed: 1 })
+}
+
+describe.concurrent('a heartbeat', { timeout: 150_000 }, () => {
+  describe.runIf(hasNamespaces)('in a namespace of its own', () => {
+    it('of 2,000 connections does what the simulation says: probes sent, and how soon deaths are known', async () => {
+      const [connections, every, seconds, deaths] = [2_000, 2_000, 20, 500]
+      const { probes, detection, watching } = await run('fleet', connections, every, seconds, deaths)
+      const forecast = predicted(connections, every, 3, seconds, 0, 100_000)
+      const alone = predicted(connections, every, 3, seconds)
+      expect(watching).toBe(connections - deaths)
+      expect(Math.abs(probes / alone.probes - 1)).toBeLessThan(0.05)
+      const found = Float64Array.from(detection as number[]).sort()
+      if (!timed) return
+      for (const part of [0.5, 0.99]) {
+        expect(
+          Math.abs(quantile(found, part) / quantile(forecast.detection, part) - 1),
+          `p${part * 100}`,
+        ).toBeLessThan(0.1)
+      }
+    })
+
+    it('calls dead of those that lose a tenth of their segments as many as probability predicts', async () => {
+      const [connections, seconds] = [100, 60]
+      const results = await run('loss', connections, seconds)
+      for (const attempts of [2, 3]) {
+        const { falseDeaths } = predicted(100 * connections, 1_000, attempts, seconds, 0.1)
+        const mean = falseDeaths / 100
+        const { dead, probes } = results[attempts]
+        // Poisson: four standard deviations, and two more for one that is so small.
+        expect(dead, `${attempts} attempts, ${mean} expected`).toBeLessThanOrEqual(
+          mean + 4 * Math.sqrt(mean) + 2,
+        )
+        expect(dead).toBeGreaterThanOrEqual(mean - 4 * Math.sqrt(mean))
+        const expected = predicted(connections, 1_000, attempts, seconds, 0.1).probes
+        if (timed) expect(Math.abs(probes / expected - 1)).toBeLessThan(0.05)
+      }
+      expect(results[20].dead).toBe(0)
+    })
+
+    it('leaves peers that read nothing for a minute', async () => {
+      const { watching, dead, told, longestSilence } = await run('unread', 60)
+      expect({ watching, dead, told }).toEqual({ watching: 10, dead: 0, told: [] })
+      // That they had been silent for longer than a beat: the kernel's window probes are far apart by then.
+      expect(longestSilence).toBeGreaterThan(1_000)
+    })
+
+    it('leaves peers that are 400 ms away, and finds them gone', async () => {
+      const { alive, rtt, told } = await run('delayed', 20)
+      expect(rtt).toBeGreaterThan(400_000)
+      expect(alive).toMatchObject({ watching: 20, dead: 0, told: 0 })
+      // Each was asked, about every 1.5 s.
+      expect(alive.probes).toBeGreaterThan(20 * 10)
+      expect(told.filter((what: string) => what === 'dead')).toHaveLength(20)
+      expect(told).not.toContain('recover')
+    })
+
+    it('calls nobody dead because the event loop was blocked for 5 s', async () => {
+      expect(await run('blocked', 5_000, 4)).toMatchObject({ watching: 200, dead: 0, told: [] })
+    })
+
+    it('calls nobody dead because the process was stopped for 10 s, and finds who vanished meanwhile', async () => {
+      const { stopped, ...rest } = await run('stopped', 10_000)
+      expect(stopped).toBeGreaterThanOrEqual(9_900)
+      expect(rest).toMatchObject({ alive: true, watching: 50, dead: 50 })
+    })
+  })
+})

@@ -1,0 +1,383 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  answeredPulse,
+  attend,
+  calmUntil,
+  firstPulse,
+  freshPulse,
+  type Heartbeat,
+  nextBeat,
+  type Pulse,
+} from '../../src/detect/pulse.js'
+import type { Keepalive, Look } from '../../src/kernel/liveness.js'
+import { KernelModel } from './kernel-model.js'
+import { seeded } from './random.js'
+
+/** A look may be so much later than it was to be: what is due together is seen to together. */
+const SLOT = 50
+/** What is unanswered for less may yet be answered. */
+const GRACE = 250
+
+const seconds = (max: number) => fc.integer({ min: 1, max }).map((s) => s * 1_000)
+
+const profile = fc
+  .record({
+    initialDelay: seconds(300),
+    interval: seconds(80),
+    count: fc.integer({ min: 2, max: 9 }),
+    userTimeout: fc.constantFrom(0, 0, 1),
+  })
+  .map(({ userTimeout, ...rest }): Keepalive => {
+    const { initialDelay, interval, count } = rest
+    return { enable: true, ...rest, userTimeout: userTimeout && initialDelay + interval * count }
+  })
+
+interface Told {
+  readonly event: 'suspect' | 'recover'
+  readonly at: number
+  /** For how long something had been unanswered. */
+  readonly unanswered: number
+}
+
+interface Run {
+  readonly told: Told[]
+  readonly looks: number
+  readonly diedAt: number | undefined
+}
+
+/** Attends to a connection until it dies or the end comes. `ask` is told when it is to be asked. */
+function observe(
+  kernel: KernelModel,
+  end: number,
+  random: () => number,
+  writesAt = Number.POSITIVE_INFINITY,
+): Run {
+  const told: Told[] = []
+  let looks = 0
+  let pulse: Pulse = firstPulse(kernel.look(), undefined, random())
+  let now = 0
+  let writeAt = writesAt
+  while (now < end) {
+    const { event, lookAt, ...decision } = attend(pulse, kernel.look(), kernel.own, undefined, random())
+    looks++
+    pulse = decision.pulse
+    const unanswered = kernel.unansweredSince === undefined ? 0 : now - kernel.unansweredSince
+    if (event) told.push({ event, at: now, unanswered })
+    if (decision.isToBeAsked || lookAt <= now) throw new Error(`at ${now}: again at ${lookAt}`)
+    const next = lookAt + SLOT * random()
+    if (writeAt < next) {
+      kernel.goOn(writeAt)
+      kernel.write()
+      writeAt = Number.POSITIVE_INFINITY
+    }
+    // Event by event, to know when it died.
+    while (!kernel.isDead && kernel.nextAt <= next) {
+      const at = kernel.nextAt
+      kernel.goOn(at)
+      if (kernel.isDead) return { told, looks, diedAt: at }
+    }
+    kernel.goOn(next)
+    now = next
+  }
+  return { told, looks, diedAt: undefined }
+}
+
+describe('suspicion, beside a model of the kernel', () => {
+  it('precedes death by an interval, and something is unanswered for the grace time by then', () => {
+    fc.assert(
+      fc.property(profile, fc.integer(), fc.nat(100), (own, seed, rtt) => {
+        const random = seeded(seed)
+        const gone = 5 * own.initialDelay * random()
+        const kernel = new KernelModel(own, rtt, (time) => time < gone, random)
+        const { told, diedAt } = observe(kernel, 1e8, random)
+        // A user timeout may leave room for one only, where the kernel's first probe is late.
+        fc.pre(kernel.probes >= 2)
+        expect(told.map(({ event }) => event)).toEqual(['suspect'])
+        expect(diedAt! - told[0]!.at).toBeGreaterThanOrEqual(own.interval)
+        expect(told[0]!.unanswered).toBeGreaterThanOrEqual(GRACE)
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  it('also of data in flight, although the kernel backs off', () => {
+    // Where there is room for an interval, a look and the first retransmission.
+    const withRoom = profile.filter(({ userTimeout = 0, interval }) => userTimeout >= 2 * interval + 2_000)
+    fc.assert(
+      fc.property(withRoom, fc.integer(), fc.nat(100), (own, seed, rtt) => {
+        const random = seeded(seed)
+        const gone = 3 * own.initialDelay * random()
+        const kernel = new KernelModel(own, rtt, (time) => time < gone, random)
+        const { told, diedAt } = observe(kernel, 1e8, random, gone)
+        expect(told.map(({ event }) => event)).toEqual(['suspect'])
+        expect(diedAt! - told[0]!.at).toBeGreaterThanOrEqual(own.interval)
+        expect(told[0]!.unanswered).toBeGreaterThanOrEqual(GRACE)
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  it('never of who answers, however long the path', () => {
+    fc.assert(
+      fc.property(profile, fc.integer(), fc.nat(900), (own, seed, rtt) => {
+        const random = seeded(seed)
+        const kernel = new KernelModel(own, rtt, () => true, random)
+        const { told, diedAt } = observe(kernel, 40 * own.initialDelay, random, 10 * own.initialDelay)
+        expect(told).toEqual([])
+        expect(diedAt).toBeUndefined()
+      }),
+      { numRuns: 200 },
+    )
+  })
+
+  it('ends with recovery, once for each outage', () => {
+    fc.assert(
+      fc.property(profile, fc.integer(), fc.array(fc.nat(100), { maxLength: 6 }), (own, seed, shares) => {
+        const random = seeded(seed)
+        // Outages that the connection survives, an hour apart.
+        const hour = 3_600_000
+        const longest = own.interval * (own.count - 1)
+        const outages = shares.map((share, i) => ({ from: (i + 1) * hour, for: (longest * share) / 100 }))
+        const hears = (time: number) =>
+          !outages.some(({ from, for: length }) => time >= from && time < from + length)
+        const kernel = new KernelModel({ ...own, userTimeout: 0 }, 20, hears, random)
+        const { told, diedAt } = observe(kernel, (outages.length + 2) * hour, random)
+        expect(diedAt).toBeUndefined()
+        expect(told.length).toBeLessThanOrEqual(2 * outages.length)
+        for (const [i, { event, unanswered }] of told.entries()) {
+          expect(event).toBe(i % 2 === 0 ? 'suspect' : 'recover')
+          if (event === 'suspect') expect(unanswered).toBeGreaterThanOrEqual(GRACE)
+        }
+        expect(told.length % 2).toBe(0)
+      }),
+      { numRuns: 200 },
+    )
+  })
+
+  it('recovery is told within a look of what was heard', () => {
+    const own: Keepalive = { enable: true, initialDelay: 10_000, interval: 5_000, count: 9, userTimeout: 0 }
+    fc.assert(
+      fc.property(fc.integer(), fc.integer({ min: 11_000, max: 40_000 }), (seed, backAt) => {
+        const random = seeded(seed)
+        const kernel = new KernelModel(own, 20, (time) => time >= backAt, random)
+        const { told } = observe(kernel, 70_000, random)
+        const recovery = told.find(({ event }) => event === 'recover')!
+        if (!told.some(({ event }) => event === 'suspect')) return
+        // The next probe finds it; and a sixteenth of the silence until somebody looks.
+        expect(recovery.at - backAt).toBeLessThan(
+          own.interval * 1.125 + 20 + Math.max(GRACE, backAt / 16) + SLOT,
+        )
+      }),
+    )
+  })
+
+  it('who cannot be in trouble is not looked at', () => {
+    const own: Keepalive = {
+      enable: true,
+      initialDelay: 30_000,
+      interval: 10_000,
+      count: 3,
+      userTimeout: 60_000,
+    }
+    const random = seeded(1)
+    const day = 24 * 3_600_000
+    const { looks } = observe(new KernelModel(own, 20, () => true, random), day, random)
+    // Twice in each idle period, which the kernel's own lateness (0 to 12.5 %, so 3.75 s) may make four.
+    expect(looks).toBeLessThan((4 * day) / own.initialDelay)
+    // Node's own: probed every second, or after a system's default of 2 h with an interval of 75 s.
+    const calm = { enable: true, initialDelay: 7_200_000, interval: 75_000, count: 9, userTimeout: 0 }
+    const idle = observe(new KernelModel(calm, 20, () => true, random), day, random)
+    expect(idle.looks).toBeLessThan(2 * 24 * 60)
+    // An interval longer than initialDelay: the timer stands at it after each answer.
+    const odd = { enable: true, initialDelay: 10_000, interval: 75_000, count: 9, userTimeout: 0 }
+    const waiting = observe(new KernelModel(odd, 20, () => true, random), day, random)
+    expect(waiting.looks).toBeLessThan((16 * day) / odd.interval)
+  })
+})
+
+describe('a closed window', () => {
+  const own: Keepalive = { enable: false, initialDelay: 0, interval: 0, count: 0, userTimeout: 0 }
+  const shut = (seenAt: number, probes: number): Look => ({
+    ...quiet({ seenAt, heardAt: 0 }),
+    probes,
+    notSent: 5_000,
+  })
+
+  it("has a probe unanswered now and then, which is the peer's rate limit; longer is suspect", () => {
+    // Sent after 200 ms (answered), 400 ms (not), 800 ms (answered).
+    let { pulse, lookAt } = attend(freshPulse(0, undefined, 0), shut(410, 1), own, undefined, 0)
+    const until = 400 + 800 * 1.125
+    for (let now = lookAt; now < until; now = lookAt) {
+      const decision = attend(pulse, shut(now, 1), own, undefined, 0)
+      expect(decision).not.toHaveProperty('event')
+      ;({ pulse, lookAt } = decision)
+    }
+    expect(lookAt).toBeLessThan(410 + 1_300)
+    expect(attend(pulse, shut(lookAt, 2), own, undefined, 0).event).toBe('suspect')
+  })
+})
+
+describe('calmUntil', () => {
+  const look = fc.record({ heardAt: fc.nat(1e9), silence: fc.nat(1e7) })
+
+  it('is later than now, and soon after the kernel may have asked', () => {
+    fc.assert(
+      fc.property(profile, fc.nat(400_000), look, (settings, userTimeout, { heardAt, silence }) => {
+        const own = { ...settings, userTimeout }
+        const seenAt = heardAt + silence
+        const calm = calmUntil({ seenAt, heardAt }, own)
+        expect(calm).toBeGreaterThanOrEqual(seenAt + Math.min(SLOT, own.initialDelay - silence || SLOT))
+        const due = heardAt + own.initialDelay
+        // An interval between suspicion and death takes that nobody is away for more than half of one.
+        expect(calm).toBeLessThanOrEqual(Math.max(due, seenAt + own.interval / 2))
+        // Data that is sent right now is fatal after userTimeout.
+        if (own.userTimeout) {
+          expect(calm).toBeLessThanOrEqual(seenAt + Math.max(1_000, own.userTimeout - own.interval - 1_000))
+        }
+      }),
+    )
+  })
+
+  it('without keepalive and user timeout looks for retransmissions each minute', () => {
+    const off: Keepalive = {
+      enable: false,
+      initialDelay: 1_000,
+      interval: 1_000,
+      count: 1,
+      userTimeout: undefined,
+    }
+    expect(calmUntil({ seenAt: 5_000, heardAt: 0 }, off)).toBe(65_000)
+  })
+})
+
+const heartbeat = fc.record({
+  every: fc.integer({ min: 1_000, max: 600_000 }),
+  timeout: fc.constant(300),
+  attempts: fc.integer({ min: 1, max: 5 }),
+})
+const share = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
+
+describe('a beat', () => {
+  it('is never under a second of silence, and in the last tenth of `every` where that is possible', () => {
+    fc.assert(
+      fc.property(heartbeat, share, fc.nat(1e9), (beat, random, heardAt) => {
+        const at = nextBeat(heardAt, beat, random) - heardAt
+        expect(at).toBeGreaterThanOrEqual(1_000)
+        expect(at).toBeGreaterThanOrEqual(beat.every * 0.9 - 1e-6)
+        expect(at).toBeLessThanOrEqual(Math.max(beat.every, 1_000 + beat.every / 10) + 1e-6)
+      }),
+    )
+  })
+
+  it('is asked for where a peer has been silent for so long, and once until it has been answered', () => {
+    fc.assert(
+      fc.property(heartbeat, share, fc.nat(1_000_000), (beat, random, silence) => {
+        const heardAt = 1_000_000
+        const look = quiet({ heardAt, seenAt: heardAt + silence })
+        const pulse = freshPulse(heardAt, beat, random)
+        const { isToBeAsked, lookAt, pulse: next } = attend(pulse, look, undefined, beat, random)
+        expect(isToBeAsked).toBe(silence >= pulse.beatAt - heardAt)
+        expect(lookAt).toBe(isToBeAsked ? Number.POSITIVE_INFINITY : pulse.beatAt)
+        const later = quiet({ heardAt, seenAt: look.seenAt + 1_000_000 })
+        if (isToBeAsked) expect(attend(next, later, undefined, beat, random).isToBeAsked).toBe(false)
+      }),
+    )
+  })
+
+  it('starts anew when the peer has been heard in between', () => {
+    fc.assert(
+      fc.property(heartbeat, share, fc.integer({ min: 26, max: 100_000 }), (beat, random, later) => {
+        const pulse = freshPulse(0, beat, random)
+        const look = quiet({ heardAt: later, seenAt: later + 10 })
+        const { isToBeAsked, lookAt } = attend(pulse, look, undefined, beat, random)
+        expect(isToBeAsked).toBe(false)
+        expect(lookAt).toBe(nextBeat(later, beat, random))
+      }),
+    )
+  })
+
+  it('is spread, of ten thousand who were heard together: over a tenth at first, and without crowds from then on', () => {
+    const random = seeded(7)
+    const first = Array.from({ length: 10_000 }, () => nextBeat(0, fiveSeconds, random()))
+    for (const count of binned(first, 50, 100).slice(90)) expect(count).toBeGreaterThan(800)
+    const beats = Array.from({ length: 10_000 }, () => beatsOf(fiveSeconds, 0, 120_000, random))
+    // 10,000 in 4.75 s on average.
+    const perSecond = binned(beats.flat(), 1_000, 120).slice(15)
+    // Nobody is asked within a second, which leaves a gap in each round for a while; what counts is that there are no crowds.
+    for (const count of perSecond) expect(count / (10_000 / 4.75)).toBeLessThan(1.3)
+  })
+
+  it('is spread, of ten thousand who had long been silent: evenly from the first on, and within `every`', () => {
+    const random = seeded(7)
+    const beats = Array.from({ length: 10_000 }, () => beatsOf(fiveSeconds, -60_000, 60_000, random))
+    expect(Math.max(...beats.map(([first]) => first!))).toBeLessThanOrEqual(5_000)
+    const perSecond = binned(beats.flat(), 1_000, 60)
+    for (const count of perSecond) expect(Math.abs(count / (10_000 / 4.75) - 1)).toBeLessThan(0.25)
+  })
+
+  it('is asked for early once only, and of those only who have answered a first time', () => {
+    const random = seeded(3)
+    for (let i = 0; i < 1_000; i++) {
+      const beats = beatsOf(fiveSeconds, 0, 60_000, random)
+      const waits = beats.map((beat, j) => beat - (beats[j - 1] ?? 0))
+      for (const [j, wait] of waits.entries()) {
+        expect(wait).toBeGreaterThanOrEqual(j === 1 ? 1_000 : 4_500)
+        expect(wait).toBeLessThanOrEqual(5_000)
+      }
+    }
+  })
+})
+
+const fiveSeconds: Heartbeat = { every: 5_000, timeout: 300, attempts: 3 }
+
+/** When a peer that always answers at once is asked. */
+function beatsOf(beat: Heartbeat, heardAt: number, end: number, random: () => number): number[] {
+  const beats: number[] = []
+  let pulse = firstPulse({ seenAt: 0, heardAt }, beat, random())
+  for (let now = pulse.beatAt; now < end; now = pulse.beatAt) {
+    const { isToBeAsked } = attend(pulse, quiet({ seenAt: now, heardAt: pulse.heardAt }), undefined, beat, 0)
+    if (!isToBeAsked) throw new Error('not asked')
+    beats.push(now)
+    pulse = answeredPulse(pulse, now, beat, random())
+  }
+  return beats
+}
+
+function binned(values: readonly number[], width: number, bins: number): number[] {
+  const counts = new Array<number>(bins).fill(0)
+  for (const value of values) counts[Math.floor(value / width)]!++
+  return counts
+}
+
+function quiet(part: Pick<Look, 'seenAt' | 'heardAt'>): Look {
+  return { state: 1, probes: 0, retransmits: 0, unacked: 0, notSent: 0, rto: 200, ...part }
+}
+
+describe('a year of a thousand connections', () => {
+  it('with a heartbeat each hour: as many beats as there are hours, evenly, and nobody is suspect', () => {
+    const random = seeded(11)
+    const beat: Heartbeat = { every: 3_600_000, timeout: 300, attempts: 3 }
+    const own: Keepalive = { enable: false, initialDelay: 0, interval: 0, count: 0, userTimeout: 0 }
+    const year = 365 * 24 * 3_600_000
+    const perMinute = new Array<number>(60).fill(0)
+    let beats = 0
+    for (let i = 0; i < 1_000; i++) {
+      let pulse = firstPulse({ seenAt: 0, heardAt: 0 }, beat, random())
+      // What the kernel may be asked between two beats is nothing: it is looked at when a beat is due.
+      for (let now = pulse.beatAt; now < year; now = pulse.beatAt) {
+        const look = quiet({ seenAt: now, heardAt: pulse.heardAt })
+        const { isToBeAsked, event } = attend(pulse, look, own, beat, random())
+        if (!isToBeAsked || event) throw new Error('not so')
+        beats++
+        perMinute[Math.floor(now / 60_000) % 60]!++
+        // Answered after 20 ms.
+        pulse = answeredPulse(pulse, now + 20, beat, random())
+      }
+    }
+    // Between 0.9 and 1 hour each.
+    const expected = (1_000 * year) / (0.95 * beat.every + 20)
+    expect(beats / expected).toBeCloseTo(1, 3)
+    for (const count of perMinute) expect(count / (beats / 60)).toBeCloseTo(1, 1)
+  })
+})
