@@ -31,6 +31,11 @@ export function isOpen(state: number): boolean {
   return state === TcpState.ESTABLISHED
 }
 
+/** The path's own retransmission timeout: the kernel doubles it with each retransmission, which is taken back here. */
+export function timeoutOfPath({ rto, retransmits }: Look): number {
+  return rto / 2 ** retransmits
+}
+
 export function silenceOf(look: Look): number {
   return look.seenAt - look.heardAt
 }

@@ -1,5 +1,5 @@
 import type { Keepalive, Look } from '../kernel/liveness.js'
-import { isWindowShut, RECENT, silenceOf, WINDOW_GRACE } from './answer.js'
+import { isWindowShut, RECENT, silenceOf, timeoutOfPath, WINDOW_GRACE } from './answer.js'
 import { seconds, times } from './words.js'
 
 // When to look at a connection, and what to make of what is seen. Pure: readings and a clock go in, decisions come out, so that years of
@@ -153,7 +153,7 @@ export function attend(
 /** The kernel doubles its timeout with each retransmission. */
 function graceOf(look: Look): number {
   const least = isWindowShut(look) ? WINDOW_GRACE : LEAST_GRACE
-  return Math.max(least, look.rto / 2 ** look.retransmits)
+  return Math.max(least, timeoutOfPath(look))
 }
 
 function isDoubtful(look: Look): boolean {

@@ -1,4 +1,4 @@
-import { LEAST_GAP } from '../detect/answer.js'
+import { LEAST_GAP, timeoutOfPath } from '../detect/answer.js'
 import type { Look } from '../kernel/liveness.js'
 import type { ProbeResult } from '../probe.js'
 
@@ -18,7 +18,7 @@ export interface Asker {
 
 /** For one attempt, and not under the time that the connection itself gives an answer. */
 export function timeoutOf(asker: Asker, look: Look): number {
-  return Math.max(asker.timeout, look.rto)
+  return Math.max(asker.timeout, timeoutOfPath(look))
 }
 
 /** How long it takes to ask as often as somebody wants. */
