@@ -1,6 +1,6 @@
 import type { Evidence } from './detect/answer.js'
 import { DeadpeerError, InvalidTypeError, OutOfRangeError } from './errors.js'
-import { missingReason, nativeCore } from './kernel/binding.js'
+import { missingReason, type NativeCore, nativeCore } from './kernel/binding.js'
 import { ask, type Wish } from './probe/asking.js'
 import { type Target, targetsOf } from './socket/target.js'
 
@@ -74,8 +74,8 @@ export interface ProbeResult {
  * ```
  */
 export async function probe(target: Target, options: ProbeOptions = {}): Promise<ProbeResult> {
-  const [result] = await probeAll([target], options)
-  return result!
+  const wish = checkOptions(options)
+  return await ask(requireCore(), [target], wish)[0]!
 }
 
 /**
@@ -95,17 +95,19 @@ export async function probeAll(
 ): Promise<ProbeResult[]> {
   const wish = checkOptions(options)
   const list = targetsOf(targets)
-  const core = nativeCore()
-  if (!core) {
-    throw new DeadpeerError('ERR_UNSUPPORTED_PLATFORM', `A probe needs the native core: ${missingReason()}.`)
-  }
-  const settled = await Promise.allSettled(ask(core, list, wish))
+  const settled = await Promise.allSettled(ask(requireCore(), list, wish))
   const results: ProbeResult[] = []
   for (const each of settled) {
     if (each.status === 'rejected') throw each.reason
     results.push(each.value)
   }
   return results
+}
+
+function requireCore(): NativeCore {
+  const core = nativeCore()
+  if (core) return core
+  throw new DeadpeerError('ERR_UNSUPPORTED_PLATFORM', `A probe needs the native core: ${missingReason()}.`)
 }
 
 function checkOptions(options: ProbeOptions): Wish {

@@ -9,6 +9,7 @@ import { type Compiled, compile, leavingOut, merge, rehearse, without } from './
 import { whenConnecting } from './socket/connecting.js'
 import { lastHeard, noteHeard } from './socket/heard.js'
 import { inSteps } from './socket/in-steps.js'
+import { noteClock } from './socket/known-clock.js'
 import { isLifted } from './socket/lifted.js'
 import { turnToFire } from './socket/pace.js'
 import type { PresetName } from './socket/presets.js'
@@ -211,6 +212,7 @@ function tuneDescriptor(
   try {
     if (code !== core.HELD) throw refusalError(code, fd)
     const pending = settle(core, fd, profile, hasTurn)
+    forgetClock(compiled, handle)
     return {
       ...(Object.keys(pending).length > 0 && { pending }),
       ...(skipped.length > 0 && { skipped }),
@@ -224,8 +226,14 @@ function tuneDescriptor(
 
 function succeeded(compiled: Compiled, fd: number, handle: Handle | undefined, heardAt: number): TuneResult {
   noteHeard(handle, heardAt)
+  forgetClock(compiled, handle)
   supersede(compiled.core, fd, compiled.profile)
   return compiled.skipped.length > 0 ? { skipped: compiled.skipped } : DONE
+}
+
+/** Keepalive that is switched on without TCP_KEEPIDLE starts its timer anew. */
+function forgetClock({ profile }: Compiled, handle: Handle | undefined): void {
+  if (profile.enable !== undefined && profile.initialDelay === undefined) noteClock(handle, false)
 }
 
 /** The option that this socket does not have, though the kernel has it for others (MPTCP). */

@@ -16,6 +16,7 @@ import { TcpState } from '../kernel/tcp-info.js'
 import type { ProbeResult } from '../probe.js'
 import { clockAfterStop, clockFrom, type OwnClock } from '../socket/guard.js'
 import { noteHeard } from '../socket/heard.js'
+import { isClockKnown, noteClock } from '../socket/known-clock.js'
 import {
   forgetLifted,
   isUnderWay,
@@ -111,10 +112,11 @@ export class Question implements SocketName {
   }
 
   /** Whether it takes the kernel's keepalive timer to understand a look. */
-  needsTimer(look: Look, { enable }: Keepalive): boolean {
-    if (!(this.lifted?.own.enable ?? enable) || !isOpen(look.state)) return false
+  needsTimer(look: Look, options: Keepalive): boolean {
+    if (!(this.lifted?.own.enable ?? options.enable) || !isOpen(look.state)) return false
     // Before the question; and where the kernel has fired more than once for it, as this process was stopped.
-    return this.phase === 'waiting' ? !this.lifted?.clock : this.phase === 'asked' && look.probes > 1
+    if (this.phase !== 'waiting') return this.phase === 'asked' && look.probes > 1
+    return !this.lifted?.clock && !isClockKnown(this.subject.handle, options)
   }
 
   /** When it may ask next: attempts have to be apart. */
@@ -194,6 +196,8 @@ export class Question implements SocketName {
     if (this.lifted.asking || !sameKeepalive(options, this.lifted.own)) return
     // Its own may do while a probe is unanswered, and others that are written meanwhile not.
     if (this.lifted.clock && this.lifted.unanswered > 0 && options.enable && !this.subject.borrowed) return
+    // TCP_KEEPIDLE has just been written.
+    noteClock(this.subject.handle, options.enable)
     this.#drop()
     this.#audience.release()
     if (this.#isEnding && !this.isAwaited) this.phase = 'over'
@@ -224,7 +228,7 @@ export class Question implements SocketName {
     else if (asks !== 'us') this.#watch(asks, look, now)
     else if (now < this.mayAskAt) this.phase = 'listening'
     else {
-      const clock = this.lifted?.clock ?? ownClock(look, own, this.timer)
+      const clock = this.lifted?.clock ?? this.#clockOf(look, own)
       if (isImminent(look, own, clock)) this.#awaitKernel(look, clock, now)
       else {
         this.lifted ??= {
@@ -239,6 +243,10 @@ export class Question implements SocketName {
         this.#ask(this.lifted, look, now)
       }
     }
+  }
+
+  #clockOf(look: Look, own: Keepalive): OwnClock {
+    return isClockKnown(this.subject.handle, own) ? clockFrom(own) : ownClock(look, own, this.timer)
   }
 
   #ask(lifted: Lifted, look: Look, now: number): void {
