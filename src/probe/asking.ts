@@ -35,7 +35,7 @@ let queue: Question[] = []
  * net.core.netdev_max_backlog (1,000) would not arrive: so no more at a time, however long it takes.
  */
 const leaving = new Set<Question>()
-const MOST_LEAVING = 320
+const MOST_LEAVING = 480
 
 /** Sockets in one native call, and how long one turn of the event loop may take, ms. */
 const SLICE = 64

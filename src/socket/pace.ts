@@ -3,9 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 /**
  * What makes the kernel send a probe is written at a limited rate. A burst of 4,000 overflows the receive backlog of loopback
  * (net.core.netdev_max_backlog, 1,000), and healthy peers look dead. Timers that are due within one tick fire together, and a tick
- * of the slowest kernels (HZ=100) is 10 ms: that many ms at this rate, and a burst, are 750.
+ * of the slowest kernels (HZ=100) is 10 ms: that many ms at this rate, and a burst, are 850.
  */
-const RATE_PER_MS = 55
+const RATE_PER_MS = 65
 const BURST = 200
 
 /** How long to wait where there is no turn now, in ms: by then there are hundreds. */
