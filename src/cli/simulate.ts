@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { attend, freshPulse, type Heartbeat } from '../detect/pulse.js'
+import { attend, freshPulse } from '../detect/pulse.js'
 import { type Fleet, type Forecast, quantile, simulate as run } from '../detect/simulation.js'
 import { OutOfRangeError, type PresetName, type Profile, profiles, sampleTcpInfo, watch } from '../index.js'
 import { nativeCore } from '../kernel/binding.js'
@@ -54,28 +54,29 @@ export async function simulate(options: SimulateOptions): Promise<number> {
 }
 
 function fleetOf(options: SimulateOptions): Fleet {
-  const numberOf = (name: keyof SimulateOptions, min: number, max: number) => {
-    const value = Number(options[name])
-    if (value >= min && value <= max) return value
-    throw new OutOfRangeError(`--${name} is ${options[name]}; it must be a number from ${min} to ${max}.`)
-  }
-  const heartbeat: Heartbeat = checkHeartbeat({
-    every: Number(options.every),
-    timeout: Number(options.timeout),
-    attempts: Number(options.attempts),
-  })
-  const hours = numberOf('hours', 0, 1e6)
+  const hours = numberOf(options, 'hours', 0, 1e6)
   return {
-    connections: numberOf('connections', 0, 1e7),
-    busy: numberOf('busy', 0, 1),
-    heartbeat,
+    connections: numberOf(options, 'connections', 0, 1e7),
+    busy: numberOf(options, 'busy', 0, 1),
+    heartbeat: checkHeartbeat({
+      every: Number(options.every),
+      timeout: Number(options.timeout),
+      attempts: Number(options.attempts),
+    }),
     own: keepaliveOf(options.profile),
-    loss: numberOf('loss', 0, 1),
-    rtt: numberOf('rtt', 0, 60_000),
+    loss: numberOf(options, 'loss', 0, 1),
+    rtt: numberOf(options, 'rtt', 0, 60_000),
     duration: hours * HOUR,
-    deaths: Math.round(numberOf('deaths', 0, 1e6) * hours),
-    seed: numberOf('seed', 0, 2 ** 32 - 1),
+    deaths: Math.round(numberOf(options, 'deaths', 0, 1e6) * hours),
+    seed: numberOf(options, 'seed', 0, 2 ** 32 - 1),
   }
+}
+
+function numberOf(options: SimulateOptions, name: keyof SimulateOptions, min: number, max: number): number {
+  const value = Number(options[name])
+  if (value >= min && value <= max) return value
+  const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+  throw new OutOfRangeError(`--${flag} is ${options[name]}; it must be a number from ${min} to ${max}.`)
 }
 
 /** `none`, a preset, or `30/10/3`: seconds, and how many. */
@@ -97,12 +98,13 @@ function inSeconds(text: string): Profile {
   throw new OutOfRangeError(`--profile is ${text}; it must be one of ${known}, or such as 30/10/3.`)
 }
 
-async function costsOf({ probeCost, lookCost }: SimulateOptions): Promise<Costs> {
-  if (probeCost === undefined || lookCost === undefined) {
-    const measured = await measure()
-    return { probe: Number(probeCost ?? measured.probe), look: Number(lookCost ?? measured.look) }
-  }
-  return { probe: Number(probeCost), look: Number(lookCost) }
+async function costsOf(options: SimulateOptions): Promise<Costs> {
+  const given = (name: 'probeCost' | 'lookCost') =>
+    options[name] === undefined ? undefined : numberOf(options, name, 0, 1e6)
+  const [probe, look] = [given('probeCost'), given('lookCost')]
+  if (probe !== undefined && look !== undefined) return { probe, look }
+  const measured = await measure()
+  return { probe: probe ?? measured.probe, look: look ?? measured.look }
 }
 
 const MEASURED = 400
@@ -174,9 +176,10 @@ function words(options: SimulateOptions, fleet: Fleet, forecast: Forecast, costs
   const summary = summaryOf(fleet, forecast, costs)
   const { detection, deaths } = summary
   const seconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`
+  const { p50 = 0, p90 = 0, p99 = 0, max = 0 } = detection ?? {}
   const found = detection
-    ? `after ${seconds(detection.p50)} (median), ${seconds(detection.p90)} (p90), ${seconds(detection.p99)} (p99), ${seconds(detection.max)} at most`
-    : 'nobody dies'
+    ? `${deaths.toLocaleString('en')}, known after ${seconds(p50)} (median), ${seconds(p90)} (p90), ${seconds(p99)} (p99), ${seconds(max)} at most`
+    : 'none'
   const rows = [
     [
       'probes',
@@ -187,7 +190,7 @@ function words(options: SimulateOptions, fleet: Fleet, forecast: Forecast, costs
       'CPU',
       `${(summary.cpu * 100).toFixed(2)} % of a core, at ${costs.probe.toFixed(1)} µs a probe and ${costs.look.toFixed(1)} µs a look`,
     ],
-    ['deaths', `${deaths.toLocaleString('en')}, known ${found}`],
+    ['deaths', found],
     ['false deaths', `${summary.falseDeaths.toLocaleString('en')} in ${options.hours} h`],
   ]
   return [

@@ -1,0 +1,152 @@
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { type Fleet, quantile, simulate } from '../../src/detect/simulation.js'
+
+const off = { enable: false, initialDelay: 0, interval: 0, count: 0, userTimeout: 0 }
+const HOUR = 3_600_000
+const YEAR = 8_766 * HOUR
+
+const fleet: Fleet = {
+  connections: 1_000,
+  busy: 0,
+  heartbeat: { every: 5_000, timeout: 300, attempts: 3 },
+  own: off,
+  loss: 0,
+  rtt: 20,
+  duration: HOUR,
+  deaths: 0,
+  seed: 1,
+}
+
+/** A beat that is answered at once: 0.9 to 1 of `every`, half a slot, the round trip. */
+const beat = (every: number, rtt: number) => 0.95 * every + 25 + rtt
+
+describe('simulate', () => {
+  it('is the same for the same seed', () => {
+    const chancy = { ...fleet, loss: 0.3, deaths: 10 }
+    expect(simulate(chancy)).toEqual(simulate(chancy))
+    expect(simulate({ ...chancy, seed: 2 })).not.toEqual(simulate(chancy))
+  })
+
+  it.each([0, 0.1, 0.2])('counts the same beat by beat and by the law of large numbers, loss %d', (loss) => {
+    const perHour = (duration: number, connections: number) => {
+      const { probes, falseDeaths } = simulate({ ...fleet, loss, duration, connections })
+      return {
+        probes: (probes * HOUR) / duration / connections,
+        falseDeaths: (falseDeaths * HOUR) / duration / connections,
+      }
+    }
+    // 150 beats each are followed; 15,000 are not.
+    const followed = perHour(150 * 5_000, 20_000)
+    const drawn = perHour(15_000 * 5_000, 200)
+    // The second beat of each is early, by half: one in 150, and after each false death.
+    expect(Math.abs(followed.probes / drawn.probes - 1)).toBeLessThan(0.01)
+    if (loss > 0) expect(Math.abs(followed.falseDeaths / drawn.falseDeaths - 1)).toBeLessThan(0.05)
+    else expect([followed.falseDeaths, drawn.falseDeaths]).toEqual([0, 0])
+  })
+
+  it('ten years of a million connections, in a second or two', () => {
+    const { probes, falseDeaths } = simulate({ ...fleet, connections: 1e6, loss: 0.001, duration: 10 * YEAR })
+    const beats = (1e6 * 10 * YEAR) / (beat(5_000, 20) + 0.001 * 510)
+    expect(probes / (beats * 1.001)).toBeCloseTo(1, 4)
+    // Three lost in a row: once in a thousand million beats. Poisson, five standard deviations.
+    const mean = beats * 1e-9
+    expect(Math.abs(falseDeaths - mean)).toBeLessThan(5 * Math.sqrt(mean))
+  })
+
+  it('nobody asks who is heard anyway', () => {
+    const { probes, looks } = simulate({ ...fleet, busy: 1 })
+    expect(probes).toBe(0)
+    expect(looks / ((1_000 * HOUR) / beat(5_000, 0))).toBeCloseTo(1, 6)
+    expect(simulate({ ...fleet, busy: 0.5 }).probes / simulate(fleet).probes).toBeCloseTo(0.5, 2)
+  })
+
+  it('a death is known after the rest of the cycle and three attempts', () => {
+    const { detection } = simulate({ ...fleet, deaths: 100_000 })
+    const verdict = 2 * 510 + 300
+    expect(detection[0]).toBeGreaterThanOrEqual(verdict)
+    expect(detection.at(-1)).toBeLessThanOrEqual(verdict + 5_000 + 50 + 20)
+    expect(quantile(detection, 0.5) / (verdict + beat(5_000, 20) / 2)).toBeCloseTo(1, 2)
+    // A path that is slower than the timeout has its own.
+    const far = simulate({ ...fleet, rtt: 400, deaths: 1_000 })
+    expect(far.detection[0]).toBeGreaterThanOrEqual(2 * 510 + 600)
+    const busy = simulate({ ...fleet, busy: 1, deaths: 1_000 })
+    expect(busy.detection[0]).toBeGreaterThanOrEqual(4_500 + verdict)
+  })
+
+  it("where the kernel asks sooner it is the kernel's cycle", () => {
+    const own = { enable: true, initialDelay: 3_000, interval: 1_000, count: 3, userTimeout: 6_000 }
+    const { probes, kernelProbes, detection } = simulate({ ...fleet, own, deaths: 1_000 })
+    expect(probes).toBe(0)
+    expect(kernelProbes / ((1_000 * HOUR) / 3_020)).toBeCloseTo(1, 2)
+    // Three probes at 3, 4 and 5 s, and the last has its timeout; the kernel would take 6 s.
+    expect(detection.at(-1)).toBeLessThanOrEqual(3_020 + 2_000 + 300)
+    const patient = simulate({ ...fleet, own, deaths: 1_000, heartbeat: { ...fleet.heartbeat, attempts: 9 } })
+    expect(patient.detection.at(-1)).toBeLessThanOrEqual(6_020)
+    expect(patient.detection.at(-1)).toBeGreaterThan(5_500)
+    // Too late to matter.
+    const late = simulate({ ...fleet, own: { ...own, initialDelay: 60_000, userTimeout: 0 } })
+    expect(late).toEqual(simulate(fleet))
+  })
+})
+
+describe('deadpeer simulate', () => {
+  const program = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+  const run = (...args: string[]) => {
+    const costs = ['--probe-cost', '20', '--look-cost', '2']
+    return spawnSync(process.execPath, [program, 'simulate', ...costs, ...args], { encoding: 'utf8' })
+  }
+
+  it('--json has what it is to have', () => {
+    const { stdout, stderr, status } = run(
+      '--json',
+      '--connections',
+      '9000',
+      '--hours',
+      '2',
+      '--loss',
+      '0.01',
+    )
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 })
+    const result = JSON.parse(stdout)
+    const { probesPerSecond, looksPerSecond, cpu, detection } = result
+    expect(Object.keys(result)).toEqual([
+      'probesPerSecond',
+      'kernelProbesPerSecond',
+      'looksPerSecond',
+      'cpu',
+      'costs',
+      'deaths',
+      'detection',
+      'falseDeaths',
+    ])
+    expect(cpu).toBeCloseTo((probesPerSecond * 20 + looksPerSecond * 2) / 1e6, 9)
+    expect(result).toMatchObject({ costs: { probe: 20, look: 2 }, deaths: 200, kernelProbesPerSecond: 0 })
+    expect(detection.p50).toBeLessThan(detection.p90)
+    expect(detection.p99).toBeLessThanOrEqual(detection.max)
+  })
+
+  it('says the same in words', () => {
+    const { stdout, status } = run('--profile', 'lan', '--deaths', '0')
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/^10,000 connections for 24 h, 50 % of them busy; keepalive: lan\n/)
+    expect(stdout).toMatch(/^CPU .* at 20\.0 µs a probe and 2\.0 µs a look$/m)
+    expect(stdout).toMatch(/^deaths +none$/m)
+  })
+
+  it.each([
+    [['--every', '10'], /every is 10; .*from 1000/],
+    [['--attempts', 'x'], /attempts is NaN/],
+    [['--loss', '2'], /--loss is 2; it must be a number from 0 to 1/],
+    [['--profile', 'lann'], /--profile is lann; .*none, lan, .*30\/10\/3/],
+    [['--profile', '0/10/3'], /initialDelay/],
+    [['--probe-cost', 'much'], /--probe-cost is much/],
+    [['--bogus'], /unknown option/],
+  ])('%j is a usage error in one line', (args, message) => {
+    const { stdout, stderr, status } = run(...args)
+    expect({ stdout, status }).toEqual({ stdout: '', status: 2 })
+    expect(stderr).toMatch(/^deadpeer: .*\n$/)
+    expect(stderr).toMatch(message)
+  })
+})
