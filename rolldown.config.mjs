@@ -10,6 +10,7 @@ export default {
   input: {
     index: 'src/index.ts',
     host: 'src/host.ts',
+    http: 'src/http.ts',
     'net-keepalive': 'src/net-keepalive.ts',
     register: 'src/register.ts',
     'testing/index': 'src/testing/index.ts',

@@ -19,10 +19,15 @@ export function judgeSighting(
 ): 'dead' | 'closing' | undefined {
   if (info.state === TcpState.CLOSE) {
     // Without an error and with nothing unanswered, both sides have closed; or else Node has just taken the error.
-    return failed || info.probes > 0 || info.retransmits > 0 ? 'dead' : 'closing'
+    return failed || isGivenUp(info) ? 'dead' : 'closing'
   }
   if (failed && profile.failOnIcmp) return 'dead'
   return peerClosed ? 'closing' : undefined
+}
+
+/** Whether the kernel has ended a connection since its peer did not answer. A reset cannot be told from an end that both sides agreed to. */
+export function isGivenUp({ state, probes, retransmits }: TcpInfo): boolean {
+  return state === TcpState.CLOSE && (probes > 0 || retransmits > 0)
 }
 
 export interface Cause {
