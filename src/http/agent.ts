@@ -4,9 +4,10 @@ import { InvalidTypeError, OutOfRangeError } from '../errors.js'
 import type { PresetName } from '../socket/presets.js'
 import { describe, type Profile } from '../socket/profile.js'
 import { tune } from '../tune.js'
-import { Watcher, type WatchOptions, watch } from '../watch.js'
+import type { Watcher } from '../watch.js'
 import { Pool, type PoolSettings } from './pool.js'
 import type { Snapshot } from './statistics.js'
+import { type Watching, watcherOf } from './watching.js'
 
 /** What an agent of ours takes beside what Node's own take. All times in ms. */
 export interface ConnectionPoolOptions {
@@ -16,7 +17,7 @@ export interface ConnectionPoolOptions {
    * Watches its connections: a watcher of yours, options for one of its own, or `true` for one with the defaults. Default: none. A
    * connection of an agent is read all the time, so Node notices what the kernel does; a watcher adds why, and the heartbeat.
    */
-  watch?: Watcher | WatchOptions | boolean
+  watch?: Watching
   /**
    * How long a connection may be idle before it is closed: 0 … 2 147 483 647; 0: as long as the server keeps it. Default: 4 000. Where the server
    * says less (`Keep-Alive: timeout=`), a second less than that.
@@ -131,10 +132,4 @@ function checkNumber(field: string, value: unknown, otherwise: number, unit: str
   }
   if (Number.isInteger(value) && value >= 0 && value <= 0x7fffffff) return value
   throw new OutOfRangeError(`${field} is ${value}; it must be ${wanted}.`, { field })
-}
-
-function watcherOf(watching: ConnectionPoolOptions['watch']): Watcher | undefined {
-  if (watching === undefined || watching === false) return undefined
-  if (watching instanceof Watcher) return watching
-  return watch(watching === true ? {} : watching)
 }

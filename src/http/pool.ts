@@ -2,13 +2,13 @@ import diagnostics from 'node:diagnostics_channel'
 import { type EventEmitter, errorMonitor } from 'node:events'
 import type http from 'node:http'
 import type net from 'node:net'
-import type { DeadpeerError } from '../errors.js'
 import { type ConnectionOptions, onOpened } from '../socket/agent.js'
 import type { Watcher } from '../watch.js'
 import { Connection, lookAtAll, type Owner, type Sent, type Sight } from './connection.js'
 import { parseKeepAlive } from './keep-alive.js'
 import { judgeRequest } from './stale.js'
 import { type Snapshot, Statistics } from './statistics.js'
+import { watchOrDestroy } from './watching.js'
 
 /** What a pool goes by. Times in ms; 0: no limit. */
 export interface PoolSettings {
@@ -90,12 +90,7 @@ export class Pool {
     const { maxRequestsPerSocket, watcher } = this.#settings
     const limit = maxRequestsPerSocket || Number.POSITIVE_INFINITY
     this.#connections.set(socket, new Connection(socket, this.#originOf(options), limit, this.#owner))
-    if (socket.destroyed) return
-    try {
-      watcher?.add(socket)
-    } catch (error) {
-      if ((error as DeadpeerError).code !== 'ERR_NOT_TCP') socket.destroy(error as Error)
-    }
+    if (watcher) watchOrDestroy(watcher, socket)
   }
 
   #originOf({ host = 'localhost', port, socketPath }: ConnectionOptions): string {
