@@ -129,6 +129,8 @@ describe('an agent of ours goes where one of Node goes', () => {
     expect((await client.get('/')).data).toBe('ok')
     expect((await client.post('/', { a: 1 })).data).toBe('ok')
     expect(total(here)).toMatchObject({ requests: 2, reusedRequests: 1, opened: 1 })
+    // It calls setKeepAlive(true, 60_000) itself.
+    expect(inspect(Object.values(here.agent.freeSockets)[0]![0]!).profile).toMatchObject(profiles.cloud)
     here.peers[0]!.destroy()
     expect((await client.post('/', { a: 1 })).data).toBe('ok')
     expect(total(here)).toMatchObject({ staleReusesAvoided: 1, staleReuses: 0, failedRequests: 0 })
