@@ -17,20 +17,23 @@ const apart = [
   'register.ts',
   'register/',
   'undici.ts',
+  'undici/',
 ].map((part) => src + part)
 
 export default {
   input: {
     index: 'src/index.ts',
     host: 'src/host.ts',
+    http: 'src/http.ts',
     'net-keepalive': 'src/net-keepalive.ts',
     plan: 'src/plan.ts',
     register: 'src/register.ts',
+    undici: 'src/undici.ts',
     'testing/index': 'src/testing/index.ts',
     'cli/main': 'src/cli/main.ts',
   },
   platform: 'node',
-  external: ['node-gyp-build', 'commander'],
+  external: ['node-gyp-build', 'commander', 'undici'],
   output: {
     dir: 'dist',
     entryFileNames: '[name].js',

@@ -36,8 +36,8 @@ function settingsOrExit(): Settings | undefined {
 function register({ profile, rules, watch: action }: Settings): void {
   const { native } = capabilities()
   const watcher = action && watchFor(action)
-  /** Handles, which stand for one connection each. */
-  const tuned = new WeakSet<object>()
+  /** By the handle, which stands for one connection. */
+  const tuned = new WeakMap<object, Profile>()
 
   onMessage('net.server.socket', (socket) => {
     const { remoteAddress: address, localPort: port } = rules.length > 0 ? socket : {}
@@ -52,6 +52,8 @@ function register({ profile, rules, watch: action }: Settings): void {
   })
   if (opensUnseen()) wrapConnect(onOpening)
   else onMessage('net.client.socket', onOpening)
+  // Without the native core it is what tunes.
+  if (native) afterSetKeepAlive((socket) => protect(socket, tuned.get(handleOf(socket) ?? socket), () => {}))
 
   function profileFor(way: Way): Profile | undefined {
     const rule = rules.length > 0 ? firstMatch(rules, way) : undefined
@@ -71,7 +73,7 @@ function register({ profile, rules, watch: action }: Settings): void {
     if (!wanted || !handle || socket.destroyed) return
     try {
       tune(native ? (handle.fd ?? -1) : socket, wanted, { bestEffort: true })
-      tuned.add(handle)
+      tuned.set(handle, wanted)
       if (watcher) add()
       if (action === 'report') peers.set(socket, peerOf(socket))
     } catch (error) {
@@ -105,6 +107,16 @@ function wrapConnect(hear: (socket: net.Socket) => void): void {
     hear(this)
     return Reflect.apply(connect, this, args)
   } as typeof connect
+}
+
+/** Libraries have settings of their own, which they make when they are connected; and Node's agents, each time a connection is kept. */
+function afterSetKeepAlive(hear: (socket: net.Socket) => void): void {
+  const { setKeepAlive } = net.Socket.prototype
+  net.Socket.prototype.setKeepAlive = function (this: net.Socket, ...args: unknown[]) {
+    const result: unknown = Reflect.apply(setKeepAlive, this, args)
+    hear(this)
+    return result
+  } as typeof setKeepAlive
 }
 
 const ways = new WeakMap<net.Socket, Way>()

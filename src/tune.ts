@@ -59,8 +59,8 @@ const DONE: TuneResult = Object.freeze({})
  *   inherit it in the kernel, at no cost. Connections that are waiting to be accepted keep what they had. In a
  *   `cluster` worker, and with Node's `keepAlive: true`, each connection is set as it is accepted.
  * - **An agent** (`http.Agent`, `https.Agent`, `http.globalAgent`, a subclass): what it has open, and all that it opens later, as
- *   soon as that has a descriptor. Node's own `setKeepAlive` when a connection is kept for the next request does not undo
- *   it. UNIX sockets stay as they are.
+ *   soon as that has a descriptor. A `setKeepAlive` by Node, when a connection is kept for the next request, or by a library (axios)
+ *   does not undo it. UNIX sockets stay as they are.
  *
  * Tuning never kills: a value that could end a connection that has long been silent is written once the peer has
  * been heard; {@link inspect} shows it as `pending` until then. Not so for a borrowed socket: `ERR_MUST_WAIT`.

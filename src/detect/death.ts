@@ -21,12 +21,17 @@ export function judgeSighting(
   weClosed: boolean,
 ): 'dead' | 'closing' | undefined {
   if (info.state === TcpState.CLOSE) {
-    if (failed || info.probes > 0 || info.retransmits > 0) return 'dead'
+    if (failed || isGivenUp(info)) return 'dead'
     // Both sides have closed; or else Node has just taken the error, and is about to tell.
     return weClosed ? 'closing' : undefined
   }
   if (failed && profile.failOnIcmp) return 'dead'
   return peerClosed ? 'closing' : undefined
+}
+
+/** Whether the kernel has ended a connection since its peer did not answer. A reset cannot be told from an end that both sides agreed to. */
+export function isGivenUp({ state, probes, retransmits }: TcpInfo): boolean {
+  return state === TcpState.CLOSE && (probes > 0 || retransmits > 0)
 }
 
 export interface Cause {

@@ -5,7 +5,6 @@ import type { DeadpeerError } from '../errors.js'
 /** What an `http.Agent` has beyond its types, as far as it concerns its connections. */
 interface Internals {
   createConnection(options: ConnectionOptions, callback?: Opened): net.Socket | undefined
-  keepSocketAlive(socket: net.Socket): boolean
 }
 
 export interface ConnectionOptions extends Readonly<Record<string, unknown>> {
@@ -73,26 +72,24 @@ interface Ways<Tuning> {
 const tuned = new WeakMap<http.Agent, { tuning: unknown }>()
 
 /**
- * Applies a tuning to the connections of an agent: those it has, those it opens later, and to each anew whenever it is kept for the
- * next request. There Node calls `setKeepAlive`, which writes over what is set, where that is not what it set before.
+ * Applies a tuning to the connections of an agent: those it has, and those it opens later. To each anew whenever somebody calls its
+ * `setKeepAlive`, which writes over what is set: Node does when a connection is kept for the next request, and axios with every request.
  */
 export function tuneAgent<Tuning>(agent: http.Agent, tuning: Tuning, ways: Ways<Tuning>): void {
   const known = tuned.get(agent)
-  for (const socket of socketsOf(agent)) tuneIfTcp(socket, tuning)
+  const sockets = socketsOf(agent)
+  for (const socket of sockets) tuneIfTcp(socket, tuning)
   if (known) {
     known.tuning = ways.merge(known.tuning as Tuning, tuning)
     return
   }
   const state = { tuning }
   tuned.set(agent, state)
-  onOpened(agent, tuneOrDestroy)
-  const internals = agent as unknown as Internals
-  const keepSocketAlive = internals.keepSocketAlive
-  internals.keepSocketAlive = function (this: Internals, socket) {
-    const kept = keepSocketAlive.call(this, socket)
-    if (kept && isConnection(socket)) tuneOrDestroy(socket)
-    return kept
-  }
+  for (const socket of sockets) afterSetKeepAlive(socket, tuneOrDestroy)
+  onOpened(agent, (socket) => {
+    tuneOrDestroy(socket)
+    afterSetKeepAlive(socket, tuneOrDestroy)
+  })
 
   /** As on a server: the error tells who uses the connection. */
   function tuneOrDestroy(socket: net.Socket): void {
@@ -112,6 +109,35 @@ export function tuneAgent<Tuning>(agent: http.Agent, tuning: Tuning, ways: Ways<
       if ((error as DeadpeerError).code !== 'ERR_NOT_TCP') throw error
     }
   }
+}
+
+type SetKeepAlive = net.Socket['setKeepAlive']
+const hearer = Symbol('deadpeer.afterSetKeepAlive')
+
+type Heard = net.Socket & {
+  [hearer]?: {
+    readonly setKeepAlive: SetKeepAlive
+    readonly hear: (socket: net.Socket) => void
+    calling: boolean
+  }
+}
+
+/** Calls `hear` after each `setKeepAlive` of a connection. One function for all sockets, as in last-look.ts. */
+function afterSetKeepAlive(socket: Heard, hear: (socket: net.Socket) => void): void {
+  if (socket[hearer]) return
+  socket[hearer] = { setKeepAlive: socket.setKeepAlive, hear, calling: false }
+  socket.setKeepAlive = setAndHear as SetKeepAlive
+}
+
+function setAndHear(this: Heard, ...args: unknown[]): unknown {
+  const own = this[hearer]!
+  const result: unknown = Reflect.apply(own.setKeepAlive, this, args)
+  // What is connecting is tuned when it is connected. Without the native core it is what tunes.
+  if (own.calling || this.connecting) return result
+  own.calling = true
+  own.hear(this)
+  own.calling = false
+  return result
 }
 
 /** Not what stands in for one, in tests or for want of a better. */

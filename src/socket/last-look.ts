@@ -35,8 +35,9 @@ const look = Symbol('deadpeer.lastLook')
 type Observed = net.Socket & { _destroy: Destroy; [look]?: Look }
 
 /**
- * Reads a connection's final state when Node is about to close it because of an error. Once `'error'` is emitted it is too late:
- * the descriptor is closed, and which of three causes an ETIMEDOUT had, only the counters tell. A `_destroy` of the
+ * Reads a connection's final state when Node is about to close it. Once `'error'` is emitted it is too late: the descriptor is closed,
+ * and which of three causes an ETIMEDOUT had, only the counters tell. Nor is there always an error: an agent of Node's ends an idle
+ * connection without a word, whatever was read from it (22.23, 24.21, 26), and so does a TLSSocket with what is under it. A `_destroy` of the
  * instance's own is what the `destroy` option of a stream's constructor makes as well. It stays: whoever puts another one
  * over it must not find it gone.
  */
@@ -50,7 +51,7 @@ export function lookBeforeClosing(core: NativeCore, socket: net.Socket): void {
 /** One function for all sockets: one of each socket's own would cost V8 ten times as much as the rest of watching it. */
 function lookAndDestroy(this: Observed, error: Error | null, callback: (error?: Error | null) => void): void {
   const own = this[look]!
-  const fd = error ? descriptorOf(this) : -1
+  const fd = descriptorOf(this)
   own.seen = fd < 0 ? undefined : readFinalState(own.core, fd)
   own.destroy.call(this, error, callback)
 }

@@ -1,6 +1,6 @@
 import { type EventEmitter, errorMonitor } from 'node:events'
 import type net from 'node:net'
-import { causeOf, isDeadly, isOver, judgeSighting } from '../detect/death.js'
+import { causeOf, isDeadly, isGivenUp, isOver, judgeSighting } from '../detect/death.js'
 import type { Heartbeat } from '../detect/pulse.js'
 import { seconds, times } from '../detect/words.js'
 import { DeadPeerError, describeErrno } from '../errors.js'
@@ -194,7 +194,15 @@ export class Watched {
 
   readonly #onEnd = () => this.#closing(undefined)
 
-  readonly #onClose = () => this.#owner.closed(this)
+  readonly #onClose = () => {
+    const final = lastLook(this.socket)
+    if (!final || !isGivenUp(final.info)) {
+      this.#owner.closed(this)
+      return
+    }
+    this.#final = final
+    this.#owner.died(this, this.#found('node'))
+  }
 
   #closing(info: TcpInfo | undefined): void {
     if (this.#isClosing) return

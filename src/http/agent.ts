@@ -1,0 +1,135 @@
+import http from 'node:http'
+import https from 'node:https'
+import { InvalidTypeError, OutOfRangeError } from '../errors.js'
+import type { PresetName } from '../socket/presets.js'
+import { describe, type Profile } from '../socket/profile.js'
+import { tune } from '../tune.js'
+import type { Watcher } from '../watch.js'
+import { Pool, type PoolSettings } from './pool.js'
+import type { Snapshot } from './statistics.js'
+import { type Watching, watcherOf } from './watching.js'
+
+/** What an agent of ours takes beside what Node's own take. All times in ms. */
+export interface ConnectionPoolOptions {
+  /** What its connections are tuned to. Default: `'cloud'`. `false`: they are left as Node has them. */
+  profile?: Profile | PresetName | false
+  /**
+   * Watches its connections: a watcher of yours, options for one of its own, or `true` for one with the defaults. Default: none. A
+   * connection of an agent is read all the time, so Node notices what the kernel does; a watcher adds why, and the heartbeat.
+   */
+  watch?: Watching
+  /**
+   * How long a connection may be idle before it is closed: 0 … 2 147 483 647; 0: as long as the server keeps it. Default: 4 000. Where the server
+   * says less (`Keep-Alive: timeout=`), a second less than that.
+   */
+  freeSocketTimeout?: number
+  /** How old a connection may become; it ends with the request that it has then. 0 … 2 147 483 647; 0, the default: any age. */
+  socketActiveTTL?: number
+  /** How many requests a connection may have: 0 … 2 147 483 647; 0, the default: any number. Where the server takes fewer (`max=`), that. */
+  maxRequestsPerSocket?: number
+}
+
+/** Options of {@link HttpAgent}. `keepAlive` is `true` where it is left out. */
+export interface HttpAgentOptions extends http.AgentOptions, ConnectionPoolOptions {}
+
+/** Options of {@link HttpsAgent}. `keepAlive` is `true` where it is left out. */
+export interface HttpsAgentOptions extends https.AgentOptions, ConnectionPoolOptions {}
+
+/**
+ * An `http.Agent` that does not hand out a connection which the kernel knows to be gone, and that tells what becomes of its connections.
+ * Goes wherever Node's own does.
+ *
+ * - Before a request gets a connection that was used before, all idle ones of that name are looked at in one native call: what is closed,
+ *   reset, dead or has unanswered probes is discarded. What the server closes while the request is on its way cannot be
+ *   seen before: {@link isStaleReuse}.
+ * - Connections are tuned to `profile`, also while they connect.
+ * - The server's `Keep-Alive: timeout=, max=` counts, where it is less than what was set here.
+ * - `diagnostics_channel`: `deadpeer:http:opened` and `deadpeer:http:closed` (`{ agent, origin, socket, how }`),
+ *   `deadpeer:http:stale-reuse` (`{ agent, origin, socket, avoided, request }`).
+ *
+ * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE` for bad options; what {@link tune}
+ * throws for a profile.
+ * @example
+ * ```ts
+ * const agent = new HttpAgent({ profile: 'datacenter' })
+ * http.get('http://example.com/', { agent }, …)
+ * agent.snapshot().total.reuseRatio
+ * ```
+ */
+export class HttpAgent extends http.Agent {
+  readonly #pool: Pool
+  /** Who watches its connections, if anybody does. */
+  readonly watcher: Watcher | undefined
+
+  constructor(options: HttpAgentOptions = {}) {
+    const { settings, profile, nodes } = split(options)
+    super(nodes)
+    this.watcher = settings.watcher
+    this.#pool = new Pool(this, settings)
+    if (profile !== false) tune(this, profile)
+  }
+
+  /** What has become of its connections and requests so far. */
+  snapshot(): Snapshot {
+    return this.#pool.snapshot()
+  }
+}
+
+/** The same for HTTPS: see {@link HttpAgent}. */
+export class HttpsAgent extends https.Agent {
+  readonly #pool: Pool
+  /** Who watches its connections, if anybody does. */
+  readonly watcher: Watcher | undefined
+
+  constructor(options: HttpsAgentOptions = {}) {
+    const { settings, profile, nodes } = split(options)
+    super(nodes)
+    this.watcher = settings.watcher
+    this.#pool = new Pool(this, settings)
+    if (profile !== false) tune(this, profile)
+  }
+
+  /** What has become of its connections and requests so far. */
+  snapshot(): Snapshot {
+    return this.#pool.snapshot()
+  }
+}
+
+interface Split<Options> {
+  readonly settings: PoolSettings
+  readonly profile: Profile | PresetName | false
+  /** What is Node's. */
+  readonly nodes: Omit<Options, keyof ConnectionPoolOptions> & { keepAlive: boolean }
+}
+
+function split<Options extends HttpAgentOptions>(options: Options): Split<Options> {
+  if (typeof options !== 'object' || options === null) {
+    const message = `options is ${describe(options)}; it must be an object such as { profile: 'cloud' }.`
+    throw new InvalidTypeError(message, { field: 'options' })
+  }
+  const {
+    profile,
+    watch: watching,
+    freeSocketTimeout,
+    socketActiveTTL,
+    maxRequestsPerSocket,
+    ...rest
+  } = options
+  const settings: PoolSettings = {
+    freeSocketTimeout: checkNumber('freeSocketTimeout', freeSocketTimeout, 4_000, 'milliseconds'),
+    socketActiveTTL: checkNumber('socketActiveTTL', socketActiveTTL, 0, 'milliseconds'),
+    maxRequestsPerSocket: checkNumber('maxRequestsPerSocket', maxRequestsPerSocket, 0, 'requests'),
+    watcher: watcherOf(watching),
+  }
+  return { settings, profile: profile ?? 'cloud', nodes: { keepAlive: true, ...rest } }
+}
+
+function checkNumber(field: string, value: unknown, otherwise: number, unit: string): number {
+  if (value === undefined) return otherwise
+  const wanted = `a whole number of ${unit} from 0 (none set) to 2147483647`
+  if (typeof value !== 'number') {
+    throw new InvalidTypeError(`${field} is ${describe(value)}; it must be ${wanted}.`, { field })
+  }
+  if (Number.isInteger(value) && value >= 0 && value <= 0x7fffffff) return value
+  throw new OutOfRangeError(`${field} is ${value}; it must be ${wanted}.`, { field })
+}

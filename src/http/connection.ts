@@ -1,0 +1,156 @@
+import { type EventEmitter, errorMonitor } from 'node:events'
+import type http from 'node:http'
+import type net from 'node:net'
+import { nativeCore } from '../kernel/binding.js'
+import { TcpState } from '../kernel/tcp-info.js'
+import { sampleTcpInfo } from '../sample-tcp-info.js'
+import { lastLook, lookBeforeClosing } from '../socket/last-look.js'
+import { descriptorOf } from '../socket/target.js'
+import { failureOf } from './stale.js'
+import type { Ending } from './statistics.js'
+
+/** A request with what Node has no types for. */
+export type Sent = http.ClientRequest & {
+  readonly res?: http.IncomingMessage | null
+  readonly upgradeOrConnect?: boolean
+}
+
+/** Who counts. `opened` comes at most once, `closed` once. */
+export interface Owner {
+  opened(connection: Connection): void
+  closed(connection: Connection): void
+}
+
+/** What the kernel shows of an idle connection. */
+export interface Sight {
+  readonly state: number
+  readonly probes: number
+  readonly bytesAcked: number
+}
+
+const fields = Object.freeze(['state', 'probes', 'bytesAcked'] as const)
+
+/** Room for a look, kept from one to the next. */
+let room = new Float64Array(fields.length * 64)
+
+/** One native call, however many there are. `undefined` without the native core. */
+export function lookAtAll(sockets: readonly net.Socket[]): Sight[] | undefined {
+  if (!nativeCore()) return undefined
+  const width = fields.length
+  if (room.length < sockets.length * width) room = new Float64Array(sockets.length * width * 2)
+  const rows = sampleTcpInfo(sockets, fields, room)
+  return sockets.map((_, i) => ({
+    state: rows[i * width]!,
+    probes: rows[i * width + 1]!,
+    bytesAcked: rows[i * width + 2]!,
+  }))
+}
+
+/** One connection of an agent, from its opening to its end. */
+export class Connection {
+  readonly socket: net.Socket
+  readonly origin: string
+  /** When it was made, and when it was last kept for another request; by `performance.now()`. */
+  readonly madeAt = performance.now()
+  freeAt = 0
+  /** For how long it may be idle, as it was then decided, in ms. */
+  freeFor = 0
+  /** Requests that it has had. */
+  requests = 0
+  /** The last of them. */
+  request: Sent | undefined
+  isOpen = false
+  /** What the peer had acknowledged when it was last looked at. */
+  #ackedBefore = Number.NaN
+  #limit: number
+  #hasHint = false
+  #peerClosed = false
+  #failure: Ending | undefined
+
+  constructor(socket: net.Socket, origin: string, limit: number, owner: Owner) {
+    this.socket = socket
+    this.#limit = limit
+    this.origin = origin
+    const { connecting, secureConnecting } = socket as net.Socket & { secureConnecting?: boolean }
+    const open = () => {
+      this.isOpen = true
+      const core = nativeCore()
+      if (core) lookBeforeClosing(core, socket)
+      owner.opened(this)
+    }
+    if (secureConnecting) socket.once('secureConnect', open)
+    else if (connecting) socket.once('connect', open)
+    else open()
+    socket.once('end', () => {
+      this.#peerClosed = true
+    })
+    const emitter: EventEmitter = socket
+    emitter.once(errorMonitor, (error) => {
+      const failure = failureOf(error)
+      this.#failure ??= failure && (failure === 'reset' ? 'reset' : 'timedOut')
+    })
+    socket.once('close', () => {
+      const final = lastLook(socket)
+      // What was said in some other way is more exact.
+      if (final && !this.#failure && !this.#peerClosed) this.#heed(final.info)
+      owner.closed(this)
+    })
+  }
+
+  get peerClosed(): boolean {
+    return this.#peerClosed
+  }
+
+  get ending(): Ending {
+    if (this.#failure) return this.#failure
+    return this.#peerClosed || (this.request && isCalledLast(this.request)) ? 'closedByPeer' : 'closedByUs'
+  }
+
+  /** Takes note of how many requests the server says it takes. Some count down, others always say how many in all. */
+  heedMax(max: number): void {
+    this.#limit = Math.min(this.#limit, this.#hasHint ? this.requests + max : max)
+    this.#hasHint = true
+  }
+
+  /** Whether it has had all its requests, or is older than `oldest` ms; 0: any age will do. */
+  isSpent(oldest: number, now: number): boolean {
+    return this.requests >= this.#limit || (oldest > 0 && now - this.madeAt >= oldest)
+  }
+
+  /** Whether an idle connection must not be used; takes down what it has ended of. */
+  isGone(sight: Sight | undefined): boolean {
+    if (this.socket.readableEnded) return true
+    // Without the native core, or where it is no TCP connection.
+    if (!sight || Number.isNaN(sight.state)) return false
+    const { state, probes, bytesAcked } = sight
+    this.#ackedBefore = bytesAcked
+    if (state === TcpState.ESTABLISHED) return probes > 0
+    this.#heed(sight)
+    return true
+  }
+
+  /** What the kernel knows, and Node has yet to be told, or was told and said nothing. */
+  #heed({ state, probes }: Pick<Sight, 'state' | 'probes'>): void {
+    // Where this side has ended it, too, both may have agreed.
+    if (state === TcpState.CLOSE && (probes > 0 || !this.socket.writableEnded)) {
+      this.#failure ??= probes > 0 ? 'timedOut' : 'reset'
+    } else if (state === TcpState.CLOSE_WAIT || state === TcpState.LAST_ACK) this.#peerClosed = true
+  }
+
+  /** Whether the peer has acknowledged anything since it was last looked at; `undefined` where nobody knows. */
+  hasAcknowledged(): boolean | undefined {
+    const before = this.#ackedBefore
+    const sight = descriptorOf(this.socket) >= 0 ? lookAtAll([this.socket])?.[0] : undefined
+    const now = sight?.bytesAcked ?? lastLook(this.socket)?.info.bytesAcked ?? Number.NaN
+    return Number.isNaN(now) || Number.isNaN(before) ? undefined : now > before
+  }
+}
+
+/** Whether the server has said that it closes the connection after this request, and not because it was asked to. */
+function isCalledLast(request: Sent): boolean {
+  return hasClose(request.res?.headers.connection) && !hasClose(request.getHeader('connection'))
+}
+
+function hasClose(header: unknown): boolean {
+  return /\bclose\b/i.test(String(header ?? ''))
+}

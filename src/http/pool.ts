@@ -1,0 +1,247 @@
+import diagnostics from 'node:diagnostics_channel'
+import { type EventEmitter, errorMonitor } from 'node:events'
+import type http from 'node:http'
+import type net from 'node:net'
+import { type ConnectionOptions, onOpened } from '../socket/agent.js'
+import type { Watcher } from '../watch.js'
+import { Connection, lookAtAll, type Owner, type Sent, type Sight } from './connection.js'
+import { parseKeepAlive } from './keep-alive.js'
+import { judgeRequest } from './stale.js'
+import { type Snapshot, Statistics } from './statistics.js'
+import { watchOrDestroy } from './watching.js'
+
+/** What a pool goes by. Times in ms; 0: no limit. */
+export interface PoolSettings {
+  readonly freeSocketTimeout: number
+  readonly socketActiveTTL: number
+  readonly maxRequestsPerSocket: number
+  readonly watcher: Watcher | undefined
+}
+
+/** What an `http.Agent` has beyond its types. */
+interface Internals extends http.Agent {
+  readonly protocol: string
+  readonly options: { readonly timeout?: number }
+  readonly agentKeepAliveTimeoutBuffer?: number
+  getName(options?: ConnectionOptions): string
+  addRequest(request: http.ClientRequest, ...rest: unknown[]): void
+  keepSocketAlive(socket: net.Socket): boolean
+  reuseSocket(socket: net.Socket, request: http.ClientRequest): void
+}
+
+const channels = {
+  opened: diagnostics.channel('deadpeer:http:opened'),
+  closed: diagnostics.channel('deadpeer:http:closed'),
+  staleReuse: diagnostics.channel('deadpeer:http:stale-reuse'),
+}
+
+/** Node's own, where the agent has none: how much sooner than the server says one stops using its connection. */
+const SERVER_HINT_BUFFER = 1_000
+
+/** The longest that a timer of Node's can be. */
+const LONGEST = 2 ** 31 - 1
+
+/**
+ * The connections of one agent: what becomes of them, and which of the idle ones may be used. Stands at the agent's own methods, so that it
+ * holds for subclasses of it as well.
+ */
+export class Pool {
+  readonly #agent: Internals
+  readonly #settings: PoolSettings
+  readonly #statistics = new Statistics()
+  readonly #connections = new WeakMap<net.Socket, Connection>()
+
+  constructor(given: http.Agent, settings: PoolSettings) {
+    const agent = given as Internals
+    this.#agent = agent
+    this.#settings = settings
+    onOpened(agent, (socket, options) => this.#open(socket, options))
+    this.#chooseBeforeRequests()
+    this.#keepOnlyWhatLasts()
+    this.#resetBeforeReuse()
+    agent.prependListener('free', (socket: net.Socket, options: ConnectionOptions) => {
+      if (agent.requests[agent.getName(options)]?.length) this.#checkBeforeHandingOn(socket)
+    })
+  }
+
+  snapshot(): Snapshot {
+    return this.#statistics.snapshot()
+  }
+
+  readonly #owner: Owner = {
+    opened: (connection) => {
+      this.#statistics.count(connection.origin, 'opened')
+      if (channels.opened.hasSubscribers) channels.opened.publish(this.#message(connection))
+    },
+    closed: (connection) => {
+      const { origin, isOpen, ending } = connection
+      const how = isOpen ? ending : 'failedToOpen'
+      this.#statistics.count(origin, how)
+      if (channels.closed.hasSubscribers) channels.closed.publish({ ...this.#message(connection), how })
+    },
+  }
+
+  #message({ socket, origin }: Connection): object {
+    return { agent: this.#agent, origin, socket }
+  }
+
+  #open(socket: net.Socket, options: ConnectionOptions): void {
+    if (this.#connections.has(socket)) return
+    const { maxRequestsPerSocket, watcher } = this.#settings
+    const limit = maxRequestsPerSocket || Number.POSITIVE_INFINITY
+    this.#connections.set(socket, new Connection(socket, this.#originOf(options), limit, this.#owner))
+    if (watcher) watchOrDestroy(watcher, socket)
+  }
+
+  #originOf({ host = 'localhost', port, socketPath }: ConnectionOptions): string {
+    if (socketPath !== undefined && socketPath !== null) return `unix:${socketPath}`
+    const name = String(host).includes(':') ? `[${host}]` : host
+    return `${this.#agent.protocol}//${name}:${port}`
+  }
+
+  /** `addRequest` asks for the name of the connections that would do, and then takes a free one of them. */
+  #chooseBeforeRequests(): void {
+    const agent = this.#agent
+    const { addRequest, getName } = agent
+    let asked: http.ClientRequest | undefined
+    agent.addRequest = (request, ...rest) => {
+      asked = request
+      try {
+        addRequest.call(agent, request, ...rest)
+      } finally {
+        asked = undefined
+      }
+    }
+    agent.getName = (options) => {
+      const name = getName.call(agent, options)
+      const request = asked
+      if (request === undefined) return name
+      asked = undefined
+      this.#begin(request, this.#originOf(options ?? {}))
+      this.#discardGone(name)
+      return name
+    }
+  }
+
+  #discardGone(name: string): void {
+    // Node's own list: what is taken out of it here is not there to be chosen.
+    const free = this.#agent.freeSockets[name] as net.Socket[] | undefined
+    if (!free || free.length === 0) return
+    const sights = lookAtAll(free)
+    const now = performance.now()
+    let kept = 0
+    free.forEach((socket, i) => {
+      const connection = this.#connections.get(socket)
+      if (!socket.destroyed && socket.writable && !this.#discards(connection, sights?.[i], now))
+        free[kept++] = socket
+      else socket.destroy()
+    })
+    free.length = kept
+    if (kept === 0) delete (this.#agent.freeSockets as Record<string, unknown>)[name]
+  }
+
+  /** Whether a connection that had requests before must not have another; counted where it was gone. */
+  #discards(connection: Connection | undefined, sight: Sight | undefined, now: number): boolean {
+    if (!connection || connection.requests === 0) return false
+    if (connection.isGone(sight)) {
+      this.#statistics.count(connection.origin, 'staleReusesAvoided')
+      this.#tellStale(connection, true)
+      return true
+    }
+    // Timers are late where the event loop is busy, which is when idle connections are asked for.
+    const { freeAt, freeFor } = connection
+    return connection.isSpent(this.#settings.socketActiveTTL, now) || (freeFor > 0 && now - freeAt >= freeFor)
+  }
+
+  /** A request has been waiting for a connection: it gets this one, unless it is destroyed. */
+  #checkBeforeHandingOn(socket: net.Socket): void {
+    const connection = this.#connections.get(socket)
+    if (!connection || socket.destroyed) return
+    this.#heed(connection)
+    connection.freeFor = 0
+    if (this.#discards(connection, lookAtAll([socket])?.[0], performance.now())) socket.destroy()
+  }
+
+  #keepOnlyWhatLasts(): void {
+    const agent = this.#agent
+    const { keepSocketAlive } = agent
+    agent.keepSocketAlive = (socket) => {
+      const connection = this.#connections.get(socket)
+      if (!keepSocketAlive.call(agent, socket)) return false
+      if (!connection) return true
+      const now = performance.now()
+      const hint = this.#heed(connection)
+      if (connection.isSpent(this.#settings.socketActiveTTL, now)) return false
+      const left = this.#mayBeIdle(connection, hint, now)
+      if (left <= 0) return false
+      connection.freeAt = now
+      connection.freeFor = left === Number.POSITIVE_INFINITY ? 0 : left
+      if (connection.freeFor > 0) socket.setTimeout(Math.min(Math.ceil(left), LONGEST))
+      return true
+    }
+  }
+
+  /** Takes note of what the server has said with its last answer. Returns for how long it keeps the connection. */
+  #heed(connection: Connection): number | undefined {
+    const { timeout, max } = parseKeepAlive(connection.request?.res?.headers['keep-alive'])
+    if (max !== undefined) connection.heedMax(max)
+    return timeout
+  }
+
+  /** The least of what was set, what the server says, and what is left of its time. */
+  #mayBeIdle(connection: Connection, hint: number | undefined, now: number): number {
+    const { freeSocketTimeout, socketActiveTTL } = this.#settings
+    const buffer = this.#agent.agentKeepAliveTimeoutBuffer ?? SERVER_HINT_BUFFER
+    return Math.min(
+      freeSocketTimeout || Number.POSITIVE_INFINITY,
+      hint === undefined ? Number.POSITIVE_INFINITY : hint - buffer,
+      socketActiveTTL === 0 ? Number.POSITIVE_INFINITY : connection.madeAt + socketActiveTTL - now,
+    )
+  }
+
+  /** The idle timeout is none of a request's. */
+  #resetBeforeReuse(): void {
+    const agent = this.#agent
+    const { reuseSocket } = agent
+    agent.reuseSocket = (socket, request) => {
+      reuseSocket.call(agent, socket, request)
+      const timeout = agent.options.timeout ?? 0
+      if (socket.timeout !== timeout) socket.setTimeout(timeout)
+    }
+  }
+
+  #begin(request: http.ClientRequest, origin: string): void {
+    this.#statistics.count(origin, 'requests')
+    let connection: Connection | undefined
+    let isReused = false
+    let stale = false
+    request.once('socket', (socket) => {
+      connection = this.#connections.get(socket)
+      if (!connection) return
+      isReused = connection.requests++ > 0
+      connection.request = request
+      if (isReused) this.#statistics.count(origin, 'reusedRequests')
+    })
+    const emitter: EventEmitter = request
+    emitter.once(errorMonitor, (error) => {
+      if (!connection) return
+      stale = judgeRequest(request, error, {
+        reused: isReused,
+        answered: Boolean((request as Sent).res),
+        peerClosed: connection.peerClosed,
+        acknowledged: isReused ? connection.hasAcknowledged() : undefined,
+      })
+      if (stale) this.#tellStale(connection, false, request)
+    })
+    request.once('close', () => {
+      const { res, upgradeOrConnect } = request as Sent
+      if (upgradeOrConnect || res?.complete) return
+      this.#statistics.count(origin, stale ? 'staleReuses' : 'failedRequests')
+    })
+  }
+
+  #tellStale(connection: Connection, avoided: boolean, request?: http.ClientRequest): void {
+    if (!channels.staleReuse.hasSubscribers) return
+    channels.staleReuse.publish({ ...this.#message(connection), avoided, ...(request && { request }) })
+  }
+}

@@ -1,0 +1,123 @@
+import { Agent, type buildConnector, Client, type Dispatcher } from 'undici'
+import { type Watching, watcherOf, watchOrDestroy } from './http/watching.js'
+import type { PresetName } from './socket/presets.js'
+import type { Profile } from './socket/profile.js'
+import { connector, onConnection } from './undici/connector.js'
+import { isRepeatable, repeatingStale } from './undici/retry-stale.js'
+import { noteOpened } from './undici/used.js'
+
+export type { Watching } from './http/watching.js'
+export { connector }
+
+/** What {@link createAgent} takes beside what undici's `Agent` takes. */
+export interface AgentOptions extends Agent.Options {
+  /** What its connections are tuned to. Default: `'cloud'`. */
+  profile?: Profile | PresetName
+  /** Watches its connections: a watcher of yours, options for one of its own, or `true` for one with the defaults. Default: none. */
+  watch?: Watching
+  /**
+   * Repeats a request, once and on a fresh connection, where it met one that was used before and was gone: closed, reset, or found dead by
+   * keepalive (`ETIMEDOUT`), without an answer and without an acknowledgement of the request. Only where it is
+   * idempotent by its method (GET, HEAD, OPTIONS, PUT, DELETE, TRACE) or has an `Idempotency-Key`, and its body is a string
+   * or bytes, or none: never a POST without a key, never a stream. Default: `false`.
+   */
+  retryStale?: boolean
+}
+
+/**
+ * An `Agent` of undici whose connections are tuned. Goes wherever a dispatcher goes: `request(url, { dispatcher })`, `setGlobalDispatcher`,
+ * and with that also the `fetch` built into Node. Takes undici 6, 7 and 8, as the program has it.
+ *
+ * @throws {@link InvalidTypeError} for bad options of {@link watch}; what undici throws for its own; what {@link tune} throws for a
+ * profile.
+ * @example
+ * ```ts
+ * setGlobalDispatcher(createAgent({ profile: 'datacenter', retryStale: true }))
+ * await fetch('http://backend.internal/')
+ * ```
+ */
+export function createAgent(options: AgentOptions = {}): Dispatcher {
+  const { profile = 'cloud', watch, retryStale = false, ...rest } = options
+  const watcher = watcherOf(watch)
+  const tuned = connector(profile, typeof rest.connect === 'function' ? rest.connect : connectOptions(rest))
+  const connect = onConnection(tuned, (socket) => {
+    if (watcher) watchOrDestroy(watcher, socket)
+    if (retryStale) noteOpened(socket)
+  })
+  const settings = { ...rest, connect }
+  return retryStale ? new RetryingAgent(settings) : new Agent(settings)
+}
+
+/** What a `Client` gives to the connector that it builds where it is not given one. */
+const connecting = [
+  'allowH2',
+  'preferH2',
+  'useH2c',
+  'maxCachedSessions',
+  'socketPath',
+  'autoSelectFamily',
+  'autoSelectFamilyAttemptTimeout',
+] as const
+
+function connectOptions(options: Agent.Options): buildConnector.BuildOptions {
+  const { connectTimeout, connect } = options
+  const given: Record<string, unknown> = { ...options }
+  const taken = connecting.filter((name) => given[name] !== undefined).map((name) => [name, given[name]])
+  const timeout = connectTimeout === undefined ? {} : { timeout: connectTimeout }
+  return { ...Object.fromEntries(taken), ...timeout, ...(connect as object | undefined) }
+}
+
+class RetryingAgent extends Agent {
+  readonly #options: Client.Options
+  /** One for each request that is being repeated. */
+  readonly #repeating = new Map<Client, Promise<void>>()
+  #isClosing = false
+
+  constructor(options: Agent.Options) {
+    super(options)
+    const {
+      factory: _,
+      connections: __,
+      interceptors: ___,
+      ...forClients
+    } = options as Agent.Options & {
+      connections?: unknown
+      interceptors?: unknown
+    }
+    this.#options = forClients as Client.Options
+  }
+
+  override dispatch(options: Agent.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    if (!isRepeatable(options)) return super.dispatch(options, handler)
+    return super.dispatch(
+      options,
+      repeatingStale(handler, (again) => this.#repeat(options, again)),
+    )
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: with a callback or a promise
+  override close(...args: unknown[]): any {
+    this.#isClosing = true
+    return Reflect.apply(super.close, this, args)
+  }
+
+  /** Comes after `close` as well, by itself: then what is being repeated is to end in its own time. */
+  // biome-ignore lint/suspicious/noExplicitAny: with a callback or a promise
+  override destroy(...args: unknown[]): any {
+    if (this.#isClosing && args.length === 0) return this.#settled().then(() => super.destroy())
+    for (const client of this.#repeating.keys()) void client.destroy()
+    return Reflect.apply(super.destroy, this, args)
+  }
+
+  async #settled(): Promise<void> {
+    while (this.#repeating.size > 0) await Promise.all(this.#repeating.values())
+  }
+
+  /** On a client of its own, so that the connection is no other that may be gone as well. */
+  #repeat(options: Agent.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
+    const client = new Client(options.origin as string | URL, this.#options)
+    client.dispatch(options as Dispatcher.DispatchOptions, handler)
+    const done = () => void this.#repeating.delete(client)
+    this.#repeating.set(client, client.close().then(done, done))
+  }
+}

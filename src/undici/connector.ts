@@ -1,0 +1,60 @@
+import net from 'node:net'
+import { buildConnector } from 'undici'
+import type { DeadpeerError } from '../errors.js'
+import { compile } from '../socket/compiled.js'
+import type { PresetName } from '../socket/presets.js'
+import type { Profile } from '../socket/profile.js'
+import { tune } from '../tune.js'
+
+/**
+ * Makes a connector for undici whose connections are tuned, from the moment that they have a descriptor. UNIX sockets stay as they are.
+ *
+ * @param profile a {@link Profile}, or the name of one of {@link profiles}.
+ * @param wrapped the connector that opens them, or options for undici's own. Default: undici's own.
+ * @throws what {@link tune} throws for a profile that cannot be.
+ * @example
+ * ```ts
+ * new Agent({ connect: connector('cloud') })
+ * new Pool(origin, { connect: connector('lan', { timeout: 2_000 }) })
+ * ```
+ */
+export function connector(
+  profile: Profile | PresetName,
+  wrapped: buildConnector.connector | buildConnector.BuildOptions = {},
+): buildConnector.connector {
+  compile(profile, false)
+  return onConnection(wrapped, (socket) => tuneIfTcp(socket, profile))
+}
+
+/** Opens connections by another connector, and lets each be seen before its owner has it; also while it connects. */
+export function onConnection(
+  wrapped: buildConnector.connector | buildConnector.BuildOptions,
+  hear: (socket: net.Socket) => void,
+): buildConnector.connector {
+  const connect = typeof wrapped === 'function' ? wrapped : buildConnector(wrapped)
+  // What it opens is returned as well, as undici's own does, though that is not in its types.
+  const open = (options: buildConnector.Options, callback: buildConnector.Callback): unknown => {
+    let heard: unknown
+    const hearOnce = (socket: unknown) => {
+      if (!(socket instanceof net.Socket) || socket === heard) return
+      heard = socket
+      hear(socket)
+    }
+    const done: buildConnector.Callback = (...result) => {
+      hearOnce(result[1])
+      callback(...result)
+    }
+    const socket: unknown = connect(options, done)
+    hearOnce(socket)
+    return socket
+  }
+  return open
+}
+
+function tuneIfTcp(socket: net.Socket, profile: Profile | PresetName): void {
+  try {
+    tune(socket, profile)
+  } catch (error) {
+    if ((error as DeadpeerError).code !== 'ERR_NOT_TCP') socket.destroy(error as Error)
+  }
+}

@@ -1,0 +1,198 @@
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { leaveOut } from '../leave-out.js'
+
+/** A server of Debian's packages, on a port and in a folder of its own. */
+export interface RealServer {
+  readonly port: number
+  /** Ends it and all that it has started, and takes its folder away. */
+  stop(): Promise<void>
+}
+
+/** A port that nobody listens on at the moment. */
+export async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as net.AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+interface Launch {
+  readonly command: string
+  readonly args: readonly string[]
+  readonly folder: string
+  readonly port: number
+  readonly env?: Record<string, string>
+  /** What ends what would be left behind. */
+  readonly cleanUp?: () => void
+}
+
+/** Runs in a process group of its own, so that nothing it starts outlives it. */
+async function launch({ command, args, folder, port, env, cleanUp }: Launch): Promise<RealServer> {
+  const child = spawn(command, args, {
+    cwd: folder,
+    env: { PATH: process.env.PATH, HOME: folder, LC_ALL: 'C', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  })
+  let said = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (said += data))
+  const stop = async () => {
+    await endGroup(child)
+    cleanUp?.()
+    rmSync(folder, { recursive: true, force: true })
+  }
+  try {
+    await untilListening(child, port)
+  } catch (error) {
+    await stop()
+    throw new Error(`${command}: ${(error as Error).message}\n${said}`)
+  }
+  return { port, stop }
+}
+
+async function endGroup(child: ChildProcess): Promise<void> {
+  const running = child.exitCode === null && child.signalCode === null
+  const ended = running ? once(child, 'exit') : undefined
+  for (const signal of ['SIGINT', 'SIGKILL'] as const) {
+    try {
+      process.kill(-child.pid!, signal)
+    } catch {
+      // All of it has ended.
+    }
+    await Promise.race([ended, delay(signal === 'SIGINT' ? 5_000 : 1_000, undefined, { ref: false })])
+  }
+}
+
+async function untilListening(child: ChildProcess, port: number): Promise<void> {
+  const deadline = performance.now() + 60_000
+  while (performance.now() < deadline) {
+    if (child.exitCode !== null) throw new Error(`ended with ${child.exitCode}`)
+    const socket = net.connect(port, '127.0.0.1')
+    const connected = await new Promise((resolve) => {
+      socket.on('connect', () => resolve(true)).on('error', () => resolve(false))
+    })
+    socket.destroy()
+    if (connected) return
+    await delay(100)
+  }
+  throw new Error('does not listen after a minute')
+}
+
+function newFolder(name: string): string {
+  return mkdtempSync(join(tmpdir(), `deadpeer-${name}-`))
+}
+
+function isInstalled(command: string): boolean {
+  return spawnSync('sh', ['-c', `command -v ${command}`]).status === 0
+}
+
+/** Says why a server is left out, where it is. */
+function lacks(command: string, debianPackage: string): boolean {
+  if (existsSync(command) || isInstalled(command)) return false
+  leaveOut(`no ${command} (Debian: ${debianPackage})`)
+  return true
+}
+
+const POSTGRES = '/usr/lib/postgresql'
+
+/** Does not run as root: another user does it, where there is one. */
+export async function startPostgres(): Promise<RealServer | undefined> {
+  const versions = existsSync(POSTGRES) ? readdirSync(POSTGRES) : []
+  const bin = versions
+    .map((version) => join(POSTGRES, version, 'bin/postgres'))
+    .findLast((path) => existsSync(path))
+  if (bin === undefined) {
+    leaveOut('no PostgreSQL (Debian: postgresql)')
+    return undefined
+  }
+  const as = await otherUser()
+  if (!as) return undefined
+  const folder = newFolder('postgres')
+  if (as.uid !== undefined) chownSync(folder, as.uid, as.uid)
+  const port = await freePort()
+  const [command, ...args] = [
+    ...as.command,
+    bin,
+    '-D',
+    join(folder, 'data'),
+    '-p',
+    String(port),
+    '-k',
+    folder,
+  ]
+  const [init, ...initArgs] = [...as.command, bin.replace(/postgres$/, 'initdb')]
+  execFileSync(init!, [...initArgs, '-D', join(folder, 'data'), '-A', 'trust', '-U', 'postgres', '-N'], {
+    cwd: folder,
+    stdio: 'pipe',
+  })
+  return launch({ command: command!, args: [...args, '-h', '127.0.0.1', '-F'], folder, port })
+}
+
+async function otherUser(): Promise<{ command: string[]; uid?: number } | undefined> {
+  if (process.getuid!() !== 0) return { command: [] }
+  const uid = 65_534
+  const command = ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups']
+  if (spawnSync(command[0]!, [...command.slice(1), 'true']).status === 0) return { command, uid }
+  leaveOut('PostgreSQL does not run as root, and there is no other user in this user namespace')
+  return undefined
+}
+
+export async function startRedis(): Promise<RealServer | undefined> {
+  if (lacks('redis-server', 'redis-server')) return undefined
+  const folder = newFolder('redis')
+  const port = await freePort()
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', folder]
+  return launch({ command: 'redis-server', args, folder, port })
+}
+
+export async function startMosquitto(): Promise<RealServer | undefined> {
+  if (lacks('mosquitto', 'mosquitto')) return undefined
+  const folder = newFolder('mosquitto')
+  const port = await freePort()
+  const settings = [`listener ${port} 127.0.0.1`, 'allow_anonymous true', 'persistence false', 'user root']
+  writeFileSync(join(folder, 'mosquitto.conf'), `${settings.join('\n')}\n`)
+  return launch({ command: 'mosquitto', args: ['-c', join(folder, 'mosquitto.conf')], folder, port })
+}
+
+/** Starts a port mapper (epmd), which stays when it ends: so it is given one of its own, which is ended as well. */
+export async function startRabbit(): Promise<RealServer | undefined> {
+  const command = '/usr/lib/rabbitmq/bin/rabbitmq-server'
+  if (lacks(command, 'rabbitmq-server')) return undefined
+  const folder = newFolder('rabbitmq')
+  const [port, distribution, mapper] = [await freePort(), await freePort(), await freePort()]
+  const env = {
+    RABBITMQ_NODENAME: `deadpeer-${port}@localhost`,
+    RABBITMQ_NODE_PORT: String(port),
+    RABBITMQ_NODE_IP_ADDRESS: '127.0.0.1',
+    RABBITMQ_DIST_PORT: String(distribution),
+    ERL_EPMD_PORT: String(mapper),
+    RABBITMQ_MNESIA_BASE: join(folder, 'data'),
+    RABBITMQ_LOG_BASE: join(folder, 'log'),
+    RABBITMQ_ENABLED_PLUGINS_FILE: join(folder, 'plugins'),
+    RABBITMQ_PID_FILE: join(folder, 'pid'),
+    // One scheduler, which sleeps where there is nothing to do.
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '+S 1:1 +sbwt none',
+  }
+  const cleanUp = () => {
+    const pid = existsSync(env.RABBITMQ_PID_FILE) ? Number(readFileSync(env.RABBITMQ_PID_FILE, 'utf8')) : 0
+    endProcess(pid)
+    spawnSync('epmd', ['-port', String(mapper), '-kill'])
+  }
+  return launch({ command, args: [], folder, port, env, cleanUp })
+}
+
+function endProcess(pid: number): void {
+  try {
+    if (pid > 0) process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has ended already.
+  }
+}

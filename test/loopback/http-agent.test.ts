@@ -1,0 +1,524 @@
+import diagnostics from 'node:diagnostics_channel'
+import { once } from 'node:events'
+import http from 'node:http'
+import https from 'node:https'
+import net from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { TLSSocket } from 'node:tls'
+import axios from 'axios'
+import { afterAll, describe, expect, it } from 'vitest'
+import { HttpAgent, type HttpAgentOptions, HttpsAgent, isStaleReuse } from '../../src/http.js'
+import { inspect, profiles, watch } from '../../src/index.js'
+import { blackHole } from '../../src/testing/index.js'
+import { certificate } from './certificate.js'
+import { listen } from './connections.js'
+import { hasNetAdmin } from './need-net-admin.js'
+import { until } from './until.js'
+
+const closing: (() => void)[] = []
+afterAll(() => {
+  for (const close of closing) close()
+})
+
+type Handler = (request: http.IncomingMessage, response: http.ServerResponse) => void
+
+interface Site {
+  readonly agent: HttpAgent | HttpsAgent
+  readonly port: number
+  /** The server's ends, the newest last. */
+  readonly peers: net.Socket[]
+  get(path?: string, options?: http.RequestOptions): Promise<Answer>
+}
+
+interface Answer {
+  readonly request: http.ClientRequest
+  readonly socket: net.Socket
+  readonly body: string
+}
+
+/** A server that keeps its connections, and an agent for it. */
+async function site(options: HttpAgentOptions = {}, handler: Handler = (_, response) => response.end('ok')) {
+  const server = http.createServer(handler)
+  server.keepAliveTimeout = 0
+  return siteOf(server, new HttpAgent(options))
+}
+
+async function siteOf(server: http.Server | https.Server, agent: HttpAgent | HttpsAgent): Promise<Site> {
+  const peers: net.Socket[] = []
+  server.on(server instanceof https.Server ? 'secureConnection' : 'connection', (peer: net.Socket) =>
+    peers.push(peer.on('error', () => {})),
+  )
+  const port = await listen(server)
+  const { get } = server instanceof https.Server ? https : http
+  closing.push(() => {
+    agent.destroy()
+    server.closeAllConnections()
+    server.close()
+  })
+  const ask = async (path = '/', more: http.RequestOptions = {}): Promise<Answer> => {
+    const request = get({ host: '127.0.0.1', port, path, agent, ...more })
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    const { socket } = response
+    let body = ''
+    response.setEncoding('utf8').on('data', (data) => (body += data))
+    await once(response, 'end')
+    // The connection is free by the time that the request is over.
+    if (!request.closed) await once(request, 'close')
+    await new Promise(setImmediate)
+    return { request, socket, body }
+  }
+  return { agent, port, peers, get: ask }
+}
+
+const total = ({ agent }: Site) => agent.snapshot().total
+
+/** What a request fails with. */
+async function failure(request: http.ClientRequest): Promise<NodeJS.ErrnoException> {
+  const [error] = await once(request, 'error')
+  return error
+}
+
+describe('an agent of ours goes where one of Node goes', () => {
+  it('http: connections are kept, tuned and counted', async () => {
+    const here = await site()
+    const first = await here.get()
+    expect(inspect(first.socket).profile).toMatchObject(profiles.cloud)
+    const second = await here.get()
+    expect(second.socket).toBe(first.socket)
+    expect(second.request.reusedSocket).toBe(true)
+    expect(inspect(second.socket).profile).toMatchObject(profiles.cloud)
+    expect(here.agent.snapshot()).toEqual({
+      total: total(here),
+      origins: { [`http://127.0.0.1:${here.port}`]: total(here) },
+    })
+    expect(total(here)).toEqual({
+      opened: 1,
+      open: 1,
+      closedByPeer: 0,
+      closedByUs: 0,
+      reset: 0,
+      timedOut: 0,
+      failedToOpen: 0,
+      requests: 2,
+      reusedRequests: 1,
+      reuseRatio: 0.5,
+      staleReusesAvoided: 0,
+      staleReuses: 0,
+      failedRequests: 0,
+    })
+  })
+
+  it('https', async () => {
+    const server = https.createServer(certificate(), (_, response) => response.end('ok'))
+    server.keepAliveTimeout = 0
+    const here = await siteOf(server, new HttpsAgent({ rejectUnauthorized: false, profile: 'lan' }))
+    const first = await here.get()
+    const second = await here.get()
+    expect(second.socket).toBe(first.socket)
+    expect(second.socket).toBeInstanceOf(TLSSocket)
+    expect(inspect(second.socket).profile).toMatchObject(profiles.lan)
+    here.peers[0]!.destroy()
+    const third = await here.get()
+    expect(third.socket).not.toBe(first.socket)
+    expect(total(here)).toMatchObject({ opened: 2, requests: 3, staleReusesAvoided: 1, failedRequests: 0 })
+  })
+
+  it('axios', async () => {
+    const here = await site()
+    const client = axios.create({ httpAgent: here.agent, baseURL: `http://127.0.0.1:${here.port}` })
+    expect((await client.get('/')).data).toBe('ok')
+    expect((await client.post('/', { a: 1 })).data).toBe('ok')
+    expect(total(here)).toMatchObject({ requests: 2, reusedRequests: 1, opened: 1 })
+    // It calls setKeepAlive(true, 60_000) itself.
+    expect(inspect(Object.values(here.agent.freeSockets)[0]![0]!).profile).toMatchObject(profiles.cloud)
+    here.peers[0]!.destroy()
+    expect((await client.post('/', { a: 1 })).data).toBe('ok')
+    expect(total(here)).toMatchObject({ staleReusesAvoided: 1, staleReuses: 0, failedRequests: 0 })
+  })
+
+  it('over IPv6 and a UNIX socket, by the name of each origin', async () => {
+    const agent = new HttpAgent()
+    closing.push(() => agent.destroy())
+    const path = `\0deadpeer-http-agent-${process.pid}`
+    const server = http.createServer((_, response) => response.end()).listen(path)
+    await once(server, 'listening')
+    closing.push(() => server.close())
+    const request = http.get({ socketPath: path, agent })
+    const [response] = await once(request, 'response')
+    response.resume()
+    await once(request, 'close')
+    await once(http.get({ host: '::1', port: 1, agent }), 'error')
+    await until(() => agent.snapshot().total.failedToOpen === 1)
+    expect(Object.keys(agent.snapshot().origins)).toEqual([`unix:${path}`, 'http://[::1]:1'])
+    expect(agent.snapshot().total).toMatchObject({ opened: 1, failedToOpen: 1, failedRequests: 1 })
+  })
+
+  it('subclasses', async () => {
+    const hosts: unknown[] = []
+    class Own extends HttpAgent {
+      override createConnection(...args: Parameters<http.Agent['createConnection']>) {
+        hosts.push((args[0] as { host?: string }).host)
+        return super.createConnection(...args)
+      }
+    }
+    const server = http.createServer((_, response) => response.end('ok'))
+    const here = await siteOf(server, new Own({ profile: 'lan' }))
+    expect(inspect((await here.get()).socket).profile).toMatchObject(profiles.lan)
+    expect(hosts).toEqual(['127.0.0.1'])
+    expect(total(here).opened).toBe(1)
+  })
+
+  it('profile: false leaves connections as Node has them', async () => {
+    const here = await site({ profile: false })
+    expect(inspect((await here.get()).socket).profile).toMatchObject({ interval: 1_000, count: 10 })
+  })
+})
+
+describe('an idle connection that is gone is not handed out', () => {
+  it('closed by the server, although Node has yet to hear of it', async () => {
+    const here = await site()
+    const { socket } = await here.get()
+    here.peers[0]!.destroy()
+    expect(socket.destroyed).toBe(false)
+    const answer = await here.get()
+    expect(answer.socket).not.toBe(socket)
+    await until(() => total(here).closedByPeer === 1)
+    expect(total(here)).toMatchObject({ opened: 2, open: 1, staleReusesAvoided: 1, reusedRequests: 0 })
+  })
+
+  it('reset by the server', async () => {
+    const here = await site()
+    await here.get()
+    here.peers[0]!.resetAndDestroy()
+    await here.get()
+    await until(() => total(here).reset === 1)
+    expect(total(here)).toMatchObject({ opened: 2, open: 1, staleReusesAvoided: 1 })
+  })
+
+  it('all of a name at once, and the one that is alive is used', async () => {
+    const here = await site()
+    await Promise.all(Array.from({ length: 8 }, () => here.get()))
+    expect(total(here).opened).toBe(8)
+    const free = [...Object.values(here.agent.freeSockets)[0]!]
+    const alive = here.peers.find((peer) => peer.remotePort === free[0]!.localPort)!
+    for (const peer of here.peers) if (peer !== alive) peer.destroy()
+    const answer = await here.get()
+    expect(answer.socket).toBe(free[0])
+    await until(() => total(here).closedByPeer === 7)
+    expect(total(here)).toMatchObject({ opened: 8, open: 1, staleReusesAvoided: 7, reusedRequests: 1 })
+  })
+
+  it('by a plain agent it is, and the request fails', async () => {
+    const here = await site()
+    const agent = new http.Agent({ keepAlive: true })
+    closing.push(() => agent.destroy())
+    await here.get('/', { agent })
+    here.peers[0]!.destroy()
+    const request = http.get({ host: '127.0.0.1', port: here.port, agent })
+    const error = await failure(request)
+    expect(error.code).toBe('ECONNRESET')
+    expect(isStaleReuse(error, request)).toBe(true)
+  })
+
+  it('one that a waiting request would get', async () => {
+    const here = await site({ maxSockets: 1, maxRequestsPerSocket: 2 })
+    const sockets = (await Promise.all(Array.from({ length: 5 }, () => here.get()))).map(
+      ({ socket }) => socket,
+    )
+    expect(new Set(sockets).size).toBe(3)
+    expect(total(here)).toMatchObject({ opened: 3, requests: 5, reusedRequests: 2 })
+  })
+
+  it.skipIf(!hasNetAdmin)('silent: with unanswered probes', async () => {
+    const here = await site({ profile: { initialDelay: 1_000, interval: 1_000, count: 9 } })
+    const { socket } = await here.get()
+    blackHole(here.peers[0]!)
+    await until(() => inspect(socket).info!.probes > 0)
+    expect(socket.destroyed).toBe(false)
+    expect((await here.get()).socket).not.toBe(socket)
+    expect(total(here)).toMatchObject({ opened: 2, open: 1, closedByUs: 1, staleReusesAvoided: 1 })
+  })
+
+  it.skipIf(!hasNetAdmin)('given up by the kernel, with the reason to whoever watches', async () => {
+    const watcher = watch()
+    const profile = { initialDelay: 1_000, interval: 1_000, count: 1 }
+    const here = await site({ profile, watch: watcher, freeSocketTimeout: 0 })
+    const { socket } = await here.get()
+    expect(here.agent.watcher).toBe(watcher)
+    expect(watcher.has(socket)).toBe(true)
+    blackHole(here.peers[0]!)
+    const [death] = await once(watcher, 'dead')
+    expect(death).toMatchObject({ socket, reason: 'keepalive' })
+    await until(() => total(here).timedOut === 1)
+    expect((await here.get()).body).toBe('ok')
+    expect(total(here)).toMatchObject({ opened: 2, open: 1, staleReusesAvoided: 0, failedRequests: 0 })
+  })
+})
+
+describe('how long a connection is kept', () => {
+  it('freeSocketTimeout: closed by us', async () => {
+    const here = await site({ freeSocketTimeout: 100 })
+    const { socket } = await here.get()
+    await once(socket, 'close')
+    expect(total(here)).toMatchObject({ open: 0, closedByUs: 1 })
+  })
+
+  it('freeSocketTimeout: also where the timer is late', async () => {
+    const here = await site({ freeSocketTimeout: 50 })
+    const { socket } = await here.get()
+    const end = performance.now() + 80
+    while (performance.now() < end);
+    const next = here.get()
+    expect((await next).socket).not.toBe(socket)
+    expect(total(here)).toMatchObject({ opened: 2, closedByUs: 1, staleReusesAvoided: 0 })
+  })
+
+  it('is no timeout of a request', async () => {
+    const here = await site({ freeSocketTimeout: 100 }, (request, response) => {
+      setTimeout(() => response.end('ok'), request.url === '/slow' ? 300 : 0)
+    })
+    const { socket } = await here.get()
+    const slow = await here.get('/slow')
+    expect(slow.socket).toBe(socket)
+    expect(slow.body).toBe('ok')
+  })
+
+  it("a request's own timeout is left alone", async () => {
+    const here = await site({ freeSocketTimeout: 5_000 }, (request, response) => {
+      if (request.url !== '/never') response.end('ok')
+    })
+    await here.get()
+    const request = http.get({
+      host: '127.0.0.1',
+      port: here.port,
+      path: '/never',
+      agent: here.agent,
+      timeout: 100,
+    })
+    await once(request, 'timeout')
+    request.destroy()
+    const error = await failure(request)
+    expect(isStaleReuse(error, request)).toBe(false)
+    await until(() => total(here).closedByUs === 1)
+    expect(total(here)).toMatchObject({ failedRequests: 1, staleReuses: 0 })
+  })
+
+  const answering =
+    (...headers: string[]): Handler =>
+    (_, response) => {
+      response.setHeader('Keep-Alive', headers.length > 1 ? headers.shift()! : headers[0]!)
+      response.end('ok')
+    }
+
+  it.each([
+    ['timeout=3, less a second, counts where it is less', 'timeout=3', 60_000, 2_000],
+    ['and where nothing else is set', 'timeout=3', 0, 2_000],
+    ['but not where it is more', 'timeout=90', 4_000, 4_000],
+    ['what is malformed does not', 'timeout=soon', 4_000, 4_000],
+  ])('%s', async (_, header, freeSocketTimeout, wanted) => {
+    const here = await site({ freeSocketTimeout }, answering(header))
+    const { socket } = await here.get()
+    expect(socket.timeout).toBe(wanted)
+  })
+
+  it('timeout=1 is too short to be used at all', async () => {
+    const here = await site({}, answering('timeout=1'))
+    const { socket } = await here.get()
+    expect(socket.destroyed).toBe(true)
+    await until(() => total(here).open === 0)
+    expect(total(here)).toMatchObject({ closedByUs: 1 })
+  })
+
+  it.each([
+    ['counted down', ['max=2', 'max=1', 'max=0']],
+    ['always the same', ['max=2']],
+  ])('max, %s: no more requests than the server takes', async (_, headers) => {
+    const here = await site({}, answering(...headers))
+    const sockets: net.Socket[] = []
+    for (let i = 0; i < 4; i++) sockets.push((await here.get()).socket)
+    expect(sockets[1]).toBe(sockets[0])
+    expect(sockets[2]).not.toBe(sockets[0])
+    expect(total(here)).toMatchObject({ requests: 4, staleReuses: 0, failedRequests: 0 })
+  })
+
+  it('maxRequestsPerSocket', async () => {
+    const here = await site({ maxRequestsPerSocket: 3 })
+    for (let i = 0; i < 7; i++) await here.get()
+    await until(() => total(here).closedByUs === 2)
+    expect(total(here)).toMatchObject({ opened: 3, requests: 7, reusedRequests: 4 })
+  })
+
+  it('socketActiveTTL: an age, however busy it is', async () => {
+    const here = await site({ socketActiveTTL: 200 })
+    const { socket } = await here.get()
+    const start = performance.now()
+    while (performance.now() - start < 250) {
+      await here.get()
+      await delay(20)
+    }
+    expect(socket.destroyed).toBe(true)
+    expect(total(here).opened).toBeGreaterThanOrEqual(2)
+    expect(total(here).failedRequests).toBe(0)
+  })
+
+  it("an answer with Connection: close is the peer's doing; a request with it is ours", async () => {
+    const here = await site({}, (request, response) => {
+      if (request.url === '/close') response.setHeader('Connection', 'close')
+      response.end('ok')
+    })
+    await here.get('/close')
+    await until(() => total(here).closedByPeer === 1)
+    await here.get('/', { headers: { connection: 'close' } })
+    await until(() => total(here).open === 0)
+    expect(total(here)).toMatchObject({ opened: 2, closedByPeer: 1, closedByUs: 1 })
+  })
+})
+
+describe('isStaleReuse tells a connection that was gone from a request that failed', () => {
+  /** Answers the first request of each connection, and leaves all others to the test. */
+  async function rawSite(options: HttpAgentOptions, onLater: (peer: net.Socket, data: Buffer) => void) {
+    const peers: net.Socket[] = []
+    const server = net.createServer((peer) => {
+      peers.push(peer.on('error', () => {}))
+      peer.once('data', () => {
+        peer.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+        peer.on('data', (data) => onLater(peer, data))
+      })
+    })
+    const port = await listen(server)
+    const agent = new HttpAgent({ freeSocketTimeout: 0, ...options })
+    closing.push(() => {
+      agent.destroy()
+      server.close()
+    })
+    const first = http.get({ host: '127.0.0.1', port, agent })
+    const [response] = (await once(first, 'response')) as [http.IncomingMessage]
+    response.resume()
+    await once(first, 'close')
+    await new Promise(setImmediate)
+    const again = (more: http.RequestOptions = {}) =>
+      http.request({ host: '127.0.0.1', port, agent, ...more })
+    return { agent, peer: peers[0]!, again }
+  }
+
+  it('closed while the request was on its way', async () => {
+    const { agent, peer, again } = await rawSite({}, () => {})
+    const request = again()
+    expect(request.reusedSocket).toBe(true)
+    peer.destroy()
+    request.end()
+    const error = await failure(request)
+    expect(isStaleReuse(error, request)).toBe(true)
+    expect(isStaleReuse(new Error('wrapped', { cause: error }), request)).toBe(true)
+    expect(isStaleReuse(new Error('another'), request)).toBe(false)
+    await until(() => agent.snapshot().total.staleReuses === 1)
+    expect(agent.snapshot().total).toMatchObject({ failedRequests: 0, staleReusesAvoided: 0 })
+  })
+
+  it('a server that reads the request and dies', async () => {
+    const { agent, again } = await rawSite({}, (peer) => peer.destroy())
+    const request = again().end()
+    const error = await failure(request)
+    expect(error.code).toBe('ECONNRESET')
+    expect(isStaleReuse(error, request)).toBe(false)
+    await until(() => agent.snapshot().total.failedRequests === 1)
+    expect(agent.snapshot().total).toMatchObject({ staleReuses: 0, closedByPeer: 1 })
+  })
+
+  it('a reset long after the request was acknowledged', async () => {
+    const { agent, again } = await rawSite({}, (peer) => setTimeout(() => peer.resetAndDestroy(), 100))
+    const request = again().end()
+    expect(isStaleReuse(await failure(request), request)).toBe(false)
+    await until(() => agent.snapshot().total.reset === 1)
+  })
+
+  it('a response that breaks off', async () => {
+    const { agent, again } = await rawSite({}, (peer) => {
+      peer.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf', () => peer.resetAndDestroy())
+    })
+    // Node 24 tells the request as well.
+    const request = again()
+      .on('error', () => {})
+      .end()
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    const [error] = await once(response.resume(), 'error')
+    expect(isStaleReuse(error, request)).toBe(false)
+    await until(() => agent.snapshot().total.failedRequests === 1)
+  })
+
+  it('no connection at all', async () => {
+    const agent = new HttpAgent()
+    const request = http.get({ host: '127.0.0.1', port: 1, agent })
+    expect(isStaleReuse(await failure(request), request)).toBe(false)
+    await until(() => agent.snapshot().total.failedToOpen === 1)
+  })
+
+  it.skipIf(!hasNetAdmin)('a peer that is gone, found by what was sent to it', async () => {
+    const profile = { initialDelay: 60_000, interval: 60_000, count: 9, userTimeout: 500 }
+    const { agent, peer, again } = await rawSite({ profile }, () => {})
+    blackHole(peer)
+    const request = again().end()
+    const error = await failure(request)
+    expect(error.code).toBe('ETIMEDOUT')
+    expect(isStaleReuse(error, request)).toBe(true)
+    await until(() => agent.snapshot().total.timedOut === 1)
+    expect(agent.snapshot().total).toMatchObject({ staleReuses: 1, failedRequests: 0 })
+  })
+
+  it.skipIf(!hasNetAdmin)('a peer that has taken the request and is gone then', async () => {
+    const profile = { initialDelay: 1_000, interval: 1_000, count: 1 }
+    let taken = false
+    const { agent, peer, again } = await rawSite({ profile }, () => {
+      taken = true
+    })
+    const request = again().end()
+    await until(() => taken && inspect(request.socket!).info!.unacked === 0)
+    blackHole(peer)
+    const error = await failure(request)
+    expect(error.code).toBe('ETIMEDOUT')
+    expect(isStaleReuse(error, request)).toBe(false)
+    await until(() => agent.snapshot().total.timedOut === 1)
+  })
+})
+
+describe('what is told', () => {
+  it('on diagnostics_channel', async () => {
+    const told: Record<string, unknown>[] = []
+    const names = ['opened', 'closed', 'stale-reuse'].map((name) => `deadpeer:http:${name}`)
+    const hear = (message: unknown, name: string | symbol) => told.push({ name, ...(message as object) })
+    for (const name of names) diagnostics.subscribe(name, hear)
+    const here = await site()
+    const { socket } = await here.get()
+    here.peers[0]!.destroy()
+    await here.get()
+    await until(() => total(here).closedByPeer === 1)
+    for (const name of names) diagnostics.unsubscribe(name, hear)
+    const origin = `http://127.0.0.1:${here.port}`
+    const common = { agent: here.agent, origin }
+    expect(told.filter(({ agent }) => agent === here.agent)).toEqual([
+      { name: 'deadpeer:http:opened', ...common, socket },
+      { name: 'deadpeer:http:stale-reuse', ...common, socket, avoided: true },
+      { name: 'deadpeer:http:closed', ...common, socket, how: 'closedByPeer' },
+      { name: 'deadpeer:http:opened', ...common, socket: expect.any(net.Socket) },
+    ])
+  })
+})
+
+describe('bad options', () => {
+  it.each([
+    [{ freeSocketTimeout: -1 }, 'ERR_OUT_OF_RANGE', 'freeSocketTimeout'],
+    [{ freeSocketTimeout: 1.5 }, 'ERR_OUT_OF_RANGE', 'freeSocketTimeout'],
+    [{ freeSocketTimeout: Number.POSITIVE_INFINITY }, 'ERR_OUT_OF_RANGE', 'freeSocketTimeout'],
+    [{ freeSocketTimeout: '4s' }, 'ERR_INVALID_ARG_TYPE', 'freeSocketTimeout'],
+    [{ socketActiveTTL: -1 }, 'ERR_OUT_OF_RANGE', 'socketActiveTTL'],
+    [{ maxRequestsPerSocket: null }, 'ERR_INVALID_ARG_TYPE', 'maxRequestsPerSocket'],
+    [{ profile: 'cluod' }, 'ERR_INVALID_ARG_TYPE', 'profile'],
+    [{ profile: { count: 0 } }, 'ERR_OUT_OF_RANGE', 'count'],
+    [{ watch: { onDead: 'ignore' } }, 'ERR_INVALID_ARG_TYPE', 'onDead'],
+    [null, 'ERR_INVALID_ARG_TYPE', 'options'],
+  ])('%j', (options, code, field) => {
+    for (const Agent of [HttpAgent, HttpsAgent]) {
+      expect(() => new Agent(options as never)).toThrow(expect.objectContaining({ code, field }))
+    }
+  })
+})

@@ -1,0 +1,337 @@
+import diagnostics from 'node:diagnostics_channel'
+import { once } from 'node:events'
+import http from 'node:http'
+import http2 from 'node:http2'
+import https from 'node:https'
+import type net from 'node:net'
+import { Readable } from 'node:stream'
+import { afterAll, describe, expect, it } from 'vitest'
+import { inspect, profiles, watch } from '../../src/index.js'
+import { blackHole } from '../../src/testing/index.js'
+import type { AgentOptions } from '../../src/undici.js'
+import { certificate } from './certificate.js'
+import { listen } from './connections.js'
+import { hasNetAdmin } from './need-net-admin.js'
+import { until } from './until.js'
+
+type Undici = typeof import('undici')
+type Ours = typeof import('../../src/undici.js')
+type Agent = ReturnType<Ours['createAgent']>
+
+interface Abilities {
+  /** It tells which connection a request of HTTP/2 gets. */
+  readonly hasH2: boolean
+  /** Its global dispatcher is that of the fetch built into Node as well. */
+  readonly servesNode: boolean
+}
+
+/** What must hold with every undici that is supported. */
+export function undiciSuite(
+  undici: Undici,
+  { createAgent, connector }: Ours,
+  { hasH2, servesNode }: Abilities = { hasH2: true, servesNode: true },
+): void {
+  const closing: (() => unknown)[] = []
+  afterAll(async () => {
+    for (const close of closing) await close()
+  })
+
+  interface Site {
+    readonly url: string
+    readonly peers: net.Socket[]
+    /** What has come, by method and path. */
+    readonly seen: string[]
+  }
+
+  type Server = http.Server | https.Server | http2.Http2SecureServer
+
+  async function site(server: Server = http.createServer()): Promise<Site> {
+    const peers: net.Socket[] = []
+    const seen: string[] = []
+    server.on('connection', (peer: net.Socket) => peers.push(peer.on('error', () => {})))
+    server.on('session', (session: http2.Http2Session) => session.on('error', () => {}))
+    server.on('request', (request: http.IncomingMessage, response: http.ServerResponse) => {
+      seen.push(`${request.method} ${request.url}`)
+      request.resume().on('end', () => {
+        if (request.url === '/die') request.socket.destroy()
+        else if (request.url !== '/never') response.end('ok')
+      })
+    })
+    const port = await listen(server as http.Server)
+    closing.push(() => {
+      for (const peer of peers) peer.destroy()
+      server.close()
+    })
+    const protocol = server instanceof http.Server ? 'http' : 'https'
+    return { url: `${protocol}://127.0.0.1:${port}`, peers, seen }
+  }
+
+  function agent(options: AgentOptions = {}): Agent {
+    const made = createAgent({ connections: 1, keepAliveTimeout: 60_000, ...options } as AgentOptions)
+    closing.push(() => made.destroy())
+    return made
+  }
+
+  type Asked = Partial<Parameters<Undici['request']>[1]>
+
+  async function ask(dispatcher: Agent, url: string, options: Asked = {}): Promise<string> {
+    const { body } = await undici.request(url, { dispatcher, ...options } as never)
+    return body.text()
+  }
+
+  /** The connection of this process to a server's end. */
+  function otherEnd(peer: net.Socket, sockets: Set<net.Socket>): net.Socket {
+    return [...sockets].find((socket) => socket.localPort === peer.remotePort)!
+  }
+
+  /** All connections that undici has opened. */
+  const opened = new Set<net.Socket>()
+  diagnostics.subscribe('undici:client:connected', (message) => {
+    opened.add((message as { socket: net.Socket }).socket)
+  })
+
+  /** Closes a server's end in the moment before the next request is written to it. */
+  function closeBeforeNextRequest(peer: net.Socket, how: 'destroy' | 'resetAndDestroy' = 'destroy'): void {
+    const close = () => {
+      diagnostics.unsubscribe('undici:client:sendHeaders', close)
+      peer[how]()
+    }
+    diagnostics.subscribe('undici:client:sendHeaders', close)
+  }
+
+  const secure = { connect: { rejectUnauthorized: false } }
+
+  describe('connector', () => {
+    it('tunes what undici opens, also while it connects', async () => {
+      const { url, peers } = await site()
+      const own = new undici.Agent({ connect: connector('lan') })
+      closing.push(() => own.destroy())
+      await ask(own, url)
+      expect(inspect(otherEnd(peers[0]!, opened)).profile).toMatchObject(profiles.lan)
+    })
+
+    it('wraps one of the program, and takes options for one of undici', async () => {
+      const { url, peers } = await site()
+      const hosts: unknown[] = []
+      const build = undici.buildConnector({})
+      const own = new undici.Agent({
+        connect: connector('lan', (options, callback) => {
+          hosts.push(options.hostname)
+          build(options, callback)
+        }),
+      })
+      const other = new undici.Client(url, { connect: connector('datacenter', { keepAlive: false }) })
+      closing.push(
+        () => own.destroy(),
+        () => other.destroy(),
+      )
+      await ask(own, url)
+      await (await other.request({ path: '/', method: 'GET' })).body.text()
+      expect(hosts).toEqual(['127.0.0.1'])
+      expect(inspect(otherEnd(peers[0]!, opened)).profile).toMatchObject(profiles.lan)
+      expect(inspect(otherEnd(peers[1]!, opened)).profile).toMatchObject(profiles.datacenter)
+    })
+
+    it('a bad profile is thrown at once', () => {
+      expect(() => connector('cluod' as never)).toThrow(
+        expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }),
+      )
+      expect(() => createAgent({ profile: { count: 0 } })).toThrow(
+        expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }),
+      )
+      expect(() => createAgent({ watch: { onDead: 'ignore' as never } })).toThrow(
+        expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }),
+      )
+    })
+
+    it('what cannot be opened fails as it does', async () => {
+      await expect(ask(agent(), 'http://127.0.0.1:1')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+    })
+  })
+
+  describe('createAgent', () => {
+    it.each([
+      ['HTTP', () => http.createServer(), {}],
+      ['HTTPS', () => https.createServer(certificate()), secure],
+      ['HTTP/2', () => http2.createSecureServer(certificate()), { ...secure, allowH2: true }],
+    ] as const)('%s: connections are tuned and used again', async (_, server, options) => {
+      const { url, peers } = await site(server())
+      const own = agent(options)
+      expect(await ask(own, url)).toBe('ok')
+      expect(await ask(own, url)).toBe('ok')
+      expect(peers).toHaveLength(1)
+      expect(inspect(otherEnd(peers[0]!, opened)).profile).toMatchObject(profiles.cloud)
+    })
+
+    it('a UNIX socket works', async () => {
+      const path = `\0deadpeer-undici-${process.pid}-${opened.size}`
+      const server = http.createServer((_, response) => response.end('ok')).listen(path)
+      await once(server, 'listening')
+      closing.push(() => server.close())
+      expect(await ask(agent({ connect: { socketPath: path } } as AgentOptions), 'http://localhost')).toBe(
+        'ok',
+      )
+    })
+
+    it('its connections can be watched', async () => {
+      const { url, peers } = await site()
+      const watcher = watch()
+      closing.push(() => watcher.close())
+      await ask(agent({ watch: watcher }), url)
+      expect(watcher.has(otherEnd(peers[0]!, opened))).toBe(true)
+    })
+
+    it.skipIf(!servesNode)('serves the fetch built into Node, as the global dispatcher', async () => {
+      const { url, peers } = await site()
+      const before = undici.getGlobalDispatcher()
+      undici.setGlobalDispatcher(agent({ profile: 'lan', retryStale: true }))
+      expect(await (await fetch(url)).text()).toBe('ok')
+      closeBeforeNextRequest(peers[0]!)
+      expect(await (await fetch(url)).text()).toBe('ok')
+      undici.setGlobalDispatcher(before)
+      expect(inspect(otherEnd(peers[1]!, opened)).profile).toMatchObject(profiles.lan)
+    })
+  })
+
+  describe('a request that meets a connection that is gone', () => {
+    /** An agent that has a connection, which is closed before the next request is written. */
+    async function stale(options: AgentOptions = {}, how?: 'destroy' | 'resetAndDestroy') {
+      const here = await site()
+      const own = agent({ retryStale: true, ...options })
+      await ask(own, `${here.url}/first`)
+      closeBeforeNextRequest(here.peers[0]!, how)
+      return { ...here, own }
+    }
+
+    it('fails without retryStale', async () => {
+      const { own, url } = await stale({ retryStale: false })
+      await expect(ask(own, url)).rejects.toThrow()
+    })
+
+    it.each(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'] as const)(
+      '%s is repeated',
+      async (method) => {
+        const { own, url, seen, peers } = await stale()
+        const body = method === 'PUT' ? { body: 'some' } : {}
+        expect(await ask(own, `${url}/it`, { method, ...body } as Asked)).toBe(method === 'HEAD' ? '' : 'ok')
+        expect(seen).toEqual(['GET /first', `${method} /it`])
+        expect(peers).toHaveLength(2)
+      },
+    )
+
+    it('after a reset as well', async () => {
+      const { own, url } = await stale({}, 'resetAndDestroy')
+      expect(await ask(own, url)).toBe('ok')
+    })
+
+    it('the fresh connection is tuned as well', async () => {
+      const { own, url, seen, peers } = await stale()
+      ask(own, `${url}/never`).catch(() => {})
+      await until(() => seen.includes('GET /never'))
+      expect(inspect(otherEnd(peers[1]!, opened)).profile).toMatchObject(profiles.cloud)
+    })
+
+    it.each([
+      ['as an object', { 'Idempotency-Key': 'a' }],
+      ['in turns', ['x-one', 'idempotency-key', 'IDEMPOTENCY-KEY', 'a']],
+      ['as pairs', new Map([['idempotency-key', 'a']])],
+    ])('a POST with a key is repeated: %s', async (_, headers) => {
+      const { own, url, seen } = await stale()
+      expect(await ask(own, `${url}/it`, { method: 'POST', body: 'some', headers } as Asked)).toBe('ok')
+      expect(seen).toEqual(['GET /first', 'POST /it'])
+    })
+
+    it.each([
+      ['a POST without a key', { method: 'POST', body: 'some' }],
+      ['a PATCH', { method: 'PATCH', body: 'some' }],
+      ['a key that is but a value', { method: 'POST', headers: ['x-one', 'idempotency-key'] }],
+      ['a body that is read once', { method: 'PUT', body: Readable.from(['some']) }],
+      ['what is said not to be idempotent', { method: 'GET', idempotent: false }],
+    ])('%s is not', async (_, options) => {
+      const { own, url, seen } = await stale()
+      await expect(ask(own, `${url}/it`, options as Asked)).rejects.toThrow()
+      expect(seen).toEqual(['GET /first'])
+    })
+
+    it('is repeated once: a failure on the fresh connection is told', async () => {
+      const { own, url, seen } = await stale()
+      await expect(ask(own, `${url}/die`)).rejects.toThrow()
+      expect(seen).toEqual(['GET /first', 'GET /die'])
+    })
+
+    it('is not one that a server has read, and then died', async () => {
+      const { url, seen } = await site()
+      const own = agent({ retryStale: true })
+      await ask(own, `${url}/first`)
+      await expect(ask(own, `${url}/die`)).rejects.toThrow()
+      expect(seen).toEqual(['GET /first', 'GET /die'])
+    })
+
+    it('can be called off while it is repeated', async () => {
+      const { own, url, seen } = await stale()
+      const controller = new AbortController()
+      const asked = ask(own, `${url}/never`, { signal: controller.signal })
+      asked.catch(() => {})
+      await until(() => seen.includes('GET /never'))
+      controller.abort()
+      await expect(asked).rejects.toMatchObject({ name: 'AbortError' })
+    })
+
+    it('one that is called off before it is written leaves nothing behind', async () => {
+      const { url, seen } = await site()
+      const own = agent({ retryStale: true })
+      await ask(own, url)
+      await expect(ask(own, url, { signal: AbortSignal.abort() })).rejects.toMatchObject({
+        name: 'AbortError',
+      })
+      expect(await ask(own, url)).toBe('ok')
+      expect(seen).toHaveLength(2)
+    })
+
+    it('close waits for what is repeated, destroy does not', async () => {
+      const { own, url } = await stale()
+      const asked = ask(own, url)
+      await own.close()
+      expect(await asked).toBe('ok')
+      const other = await stale()
+      const never = ask(other.own, `${other.url}/never`)
+      never.catch(() => {})
+      await until(() => other.seen.includes('GET /never'))
+      await other.own.destroy()
+      await expect(never).rejects.toThrow()
+    })
+
+    it.skipIf(!hasNetAdmin).each([
+      ['as the kernel does', {}],
+      ['as a watcher does', { watch: true }],
+    ])('a death found by what was sent counts, %s', async (_, options) => {
+      const profile = { initialDelay: 60_000, interval: 60_000, count: 9, userTimeout: 500 }
+      const here = await site()
+      const own = agent({ retryStale: true, profile, ...options })
+      await ask(own, here.url)
+      blackHole(here.peers[0]!)
+      expect(await ask(own, here.url)).toBe('ok')
+      expect(here.peers).toHaveLength(2)
+    })
+
+    it.skipIf(!hasH2)('HTTP/2', async () => {
+      const here = await site(http2.createSecureServer(certificate()))
+      const own = agent({ retryStale: true, allowH2: true, ...secure })
+      await ask(own, `${here.url}/first`)
+      closeBeforeNextRequest(here.peers[0]!)
+      expect(await ask(own, `${here.url}/it`)).toBe('ok')
+      closeBeforeNextRequest(here.peers[0]!)
+      expect(here.seen).toEqual(['GET /first', 'GET /it'])
+    })
+
+    it.skipIf(!hasH2 || !hasNetAdmin)('HTTP/2: a death found by what was sent', async () => {
+      const profile = { initialDelay: 60_000, interval: 60_000, count: 9, userTimeout: 500 }
+      const here = await site(http2.createSecureServer(certificate()))
+      const own = agent({ retryStale: true, allowH2: true, profile, ...secure })
+      await ask(own, here.url)
+      blackHole(here.peers[0]!)
+      expect(await ask(own, here.url)).toBe('ok')
+      expect(here.peers).toHaveLength(2)
+    })
+  })
+}

@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest'
+import { failureOf, judgeStale } from '../../src/http/stale.js'
+import { Statistics } from '../../src/http/statistics.js'
+
+describe('statistics', () => {
+  it('by origin and in total', () => {
+    const statistics = new Statistics()
+    for (const name of ['requests', 'opened', 'requests', 'reusedRequests', 'closedByPeer'] as const) {
+      statistics.count('http://a:80', name)
+    }
+    for (const name of ['requests', 'opened'] as const) statistics.count('http://b:80', name)
+    const { total, origins } = statistics.snapshot()
+    expect(total).toMatchObject({ requests: 3, opened: 2, open: 1, closedByPeer: 1, reusedRequests: 1 })
+    expect(total.reuseRatio).toBeCloseTo(1 / 3)
+    expect(origins['http://a:80']).toMatchObject({ opened: 1, open: 0, reuseRatio: 0.5 })
+    expect(origins['http://b:80']).toMatchObject({ opened: 1, open: 1, reuseRatio: 0 })
+  })
+
+  it('a snapshot does not change, and nothing is divided by nothing', () => {
+    const statistics = new Statistics()
+    const before = statistics.snapshot()
+    statistics.count('http://a:80', 'requests')
+    expect(before.total).toMatchObject({ requests: 0, reuseRatio: 0 })
+    expect(Object.isFrozen(before.total) && Object.isFrozen(before.origins)).toBe(true)
+  })
+
+  it('of very many origins those with nothing open are forgotten, the oldest first; the total keeps all', () => {
+    const statistics = new Statistics()
+    statistics.count('open', 'requests')
+    statistics.count('open', 'opened')
+    statistics.count('first', 'requests')
+    statistics.count('second', 'requests')
+    statistics.count('first', 'requests')
+    for (let i = 0; i < 998; i++) statistics.count(`o${i}`, 'requests')
+    const { total, origins } = statistics.snapshot()
+    expect(Object.keys(origins)).toHaveLength(1_000)
+    expect(origins).toHaveProperty('open')
+    expect(origins).toHaveProperty('first')
+    expect(origins).not.toHaveProperty('second')
+    expect(total.requests).toBe(1_002)
+  })
+})
+
+describe('a stale reuse', () => {
+  const met = { reused: true, answered: false, peerClosed: false, acknowledged: false }
+
+  it.each([
+    ['reset', met, true],
+    ['timed-out', met, true],
+    ['closed', met, true],
+    [undefined, met, false],
+    ['reset', { ...met, reused: false }, false],
+    ['reset', { ...met, answered: true }, false],
+    ['reset', { ...met, acknowledged: true }, false],
+    ['timed-out', { ...met, acknowledged: true }, false],
+    ['closed', { ...met, acknowledged: true }, false],
+    ['closed', { ...met, acknowledged: undefined }, true],
+  ] as const)('%s, %j: %s', (failure, evidence, stale) => {
+    expect(judgeStale(failure, evidence)).toBe(stale)
+  })
+
+  it.each([
+    [{ code: 'ECONNRESET', errno: -104, syscall: 'read' }, 'reset'],
+    [{ code: 'EPIPE', errno: -32 }, 'reset'],
+    [{ code: 'ETIMEDOUT', errno: -110 }, 'timed-out'],
+    [{ code: 'EHOSTUNREACH', errno: -113 }, 'timed-out'],
+    [{ code: 'ERR_WRAPPED', cause: { code: 'ECONNRESET', errno: -104 } }, 'reset'],
+    // What a program, a library, or Node makes of its own accord.
+    [{ code: 'ETIMEDOUT' }, undefined],
+    [{ code: 'ECONNRESET' }, undefined],
+    [{ code: 'ECONNREFUSED', errno: -111 }, undefined],
+    [new Error('anything'), undefined],
+    ['ECONNRESET', undefined],
+    [null, undefined],
+  ])('%o is %s', (error, failure) => {
+    expect(failureOf(error)).toBe(failure)
+  })
+})
