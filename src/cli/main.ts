@@ -6,7 +6,7 @@ import { duration } from './duration.js'
 import { hopArgument } from './hop-argument.js'
 import { interruptible } from './interrupt.js'
 import { profileArgument } from './profile-argument.js'
-import { pidArgument, portArgument, stateArgument } from './selection-argument.js'
+import { attemptsArgument, pidArgument, portArgument, stateArgument } from './selection-argument.js'
 import { firstLine } from './terminal.js'
 import { orUsageError, USAGE_ERROR } from './usage.js'
 
@@ -107,6 +107,34 @@ Exit code: 0; 1 where the peer does not answer, or is gone; 2 for bad input; 130
   )
   .action((connection: ConnectionName, options) =>
     run(async (signal) => (await import('./inspect.js')).inspectCommand(connection, options, signal)),
+  )
+
+program
+  .command('probe')
+  .description('which of these connections are dead right now: asks every peer, in one round trip')
+  .argument('[prefix]', 'of either end: an address, or 10.0.0.0/8, 2001:db8::/32')
+  .option('--pid <pid>', 'of this process', pidArgument)
+  .option('--port <port>', 'of either end', portArgument)
+  .option('--attempts <n>', 'how often each is asked until it is called silent', attemptsArgument, 3)
+  .option('--timeout <time>', 'how long each attempt waits', duration, 300)
+  .option('--kill', 'closes the silent ones (SOCK_DESTROY); takes CAP_NET_ADMIN')
+  .option('--yes', 'does not ask before that')
+  .option('--json', 'one JSON array; times in ms; alive is null where it is not known')
+  .addOption(new Option('--jsonl', 'one JSON object a line').conflicts('json'))
+  .addHelpText(
+    'after',
+    `
+Sends a keepalive probe on each, below the application: no byte of payload, and no connection ends of it. The program is not
+touched, and its options are back before the answer is told.
+
+  deadpeer probe --pid 4711                  all connections of a program
+  deadpeer probe --port 5432                 all of the host to a database, or of the database
+  deadpeer probe 10.1.2.0/24 --kill          a rack has lost its power: closes what is open to it
+
+Exit code: 0 where all have answered; 1 where some have not; 2 for bad input, or where none may be asked; 130 after Ctrl-C.`,
+  )
+  .action((prefix: string | undefined, options) =>
+    run(async (signal) => (await import('./probe.js')).probeCommand({ ...options, prefix }, signal)),
   )
 
 program

@@ -12,6 +12,10 @@ export function portArgument(text: string): number {
   return wholeWithin(text, 1, 65_535, 'A port is a whole number from 1 to 65535.')
 }
 
+export function attemptsArgument(text: string): number {
+  return wholeWithin(text, 1, 100, 'It is a whole number from 1 to 100.')
+}
+
 /** A whole number within limits, as one types it: no sign, no blank, no exponent. */
 export function wholeWithin(text: string, least: number, most: number, complaint: string): number {
   const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN

@@ -121,3 +121,42 @@ export function borrow({ record, owners }: Connection): BorrowedSocket {
   if (socket.cookie === record.cookie) return socket
   throw new DeadpeerError('ERR_SOCKET_CLOSED', `Process ${owner.pid} has closed it meanwhile.`)
 }
+
+/** A connection that one may do something to. */
+export interface Reached {
+  readonly connection: Connection
+  readonly socket: BorrowedSocket
+}
+
+/**
+ * Borrows them all. Those that were closed meanwhile are left out; those that are not permitted are told of.
+ *
+ * @throws {@link Misuse} where there are none, or none is permitted.
+ */
+export function borrowAll(connections: readonly Connection[]): {
+  reached: Reached[]
+  refused: { connection: Connection; error: DeadpeerError }[]
+} {
+  const reached: Reached[] = []
+  const refused: { connection: Connection; error: DeadpeerError }[] = []
+  for (const connection of connections) {
+    try {
+      reached.push({ connection, socket: borrow(connection) })
+    } catch (error) {
+      if (!(error instanceof DeadpeerError)) throw error
+      if (!isGone(error)) refused.push({ connection, error })
+    }
+  }
+  if (reached.length > 0) return { reached, refused }
+  throw new Misuse(refused[0]?.error.message ?? 'there is no such connection in this network namespace')
+}
+
+function isGone({ code }: DeadpeerError): boolean {
+  return ['ERR_SOCKET_CLOSED', 'ERR_NOT_TCP', 'EBADF', 'ESRCH'].includes(code)
+}
+
+/** That what changes connections, or bothers their peers, is not let loose on a whole host by a slip. */
+export function mustSelect({ pid, port, prefix }: Selection): void {
+  if ((pid ?? port ?? prefix) !== undefined) return
+  throw new Misuse('say which connections: --pid, --port or a prefix (0.0.0.0/0 and ::/0 are all)')
+}

@@ -16,6 +16,8 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv
   /** Ctrl-C after the first line that contains this. */
   readonly interruptAt?: string
+  /** Ctrl-C then. */
+  readonly interruptWhen?: () => Promise<void>
   /** Typed once this is asked. */
   readonly answers?: readonly [question: string, answer: string]
 }
@@ -43,6 +45,7 @@ async function start(command: readonly string[], options: RunOptions): Promise<R
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     err += text
   })
+  void options.interruptWhen?.().then(() => child.kill('SIGINT'))
   const [code] = (await once(child, 'close')) as [number | null]
   return { code, out: lines(out), err: lines(err), took: performance.now() - began }
 }
