@@ -138,6 +138,46 @@ Exit code: 0 where all have answered; 1 where some have not; 2 for bad input, or
   )
 
 program
+  .command('tune')
+  .description("sets a running program's connections, without restarting it")
+  .argument('[prefix]', 'of either end: an address, or 10.0.0.0/8, 2001:db8::/32')
+  .option('--pid <pid>', 'of this process', pidArgument)
+  .option('--port <port>', 'of either end', portArgument)
+  .option(
+    '--profile <profile>',
+    'a preset: lan, datacenter, cloud, …; or idle/interval/count as 60s/5s/3',
+    profileArgument,
+  )
+  .option('--idle <time>', 'silence before the first probe: TCP_KEEPIDLE', duration)
+  .option('--interval <time>', 'between two unanswered probes: TCP_KEEPINTVL', duration)
+  .option('--count <n>', 'unanswered probes until it is given up: TCP_KEEPCNT', whole)
+  .option(
+    '--user-timeout <time>',
+    'how long data or a probe may be unacknowledged: TCP_USER_TIMEOUT; 0s is off',
+    duration,
+  )
+  .option('--dry-run', 'shows what would be, and changes nothing')
+  .option('--yes', 'does not ask before it changes more than one process')
+  .option('--json', 'one JSON array of what was before and after; times in ms')
+  .addOption(new Option('--jsonl', 'one JSON object a line').conflicts('json'))
+  .addHelpText(
+    'after',
+    `
+What is not given stays as it is. All or none: where one is refused, or after Ctrl-C, all have what they had. No connection ends of
+it: what could end one whose peer has long been silent is written once the peer has answered, or left out and said so. Connections that
+are opened later are not affected.
+
+  deadpeer tune --pid 4711 --profile cloud --dry-run
+  deadpeer tune --pid 4711 --port 5432 --idle 60s --interval 5s --count 3 --user-timeout 75s
+  deadpeer tune 10.1.0.0/16 --profile datacenter --yes
+
+Exit code: 0; 1 where not all could be set; 2 for bad input, or where it is not permitted; 130 after Ctrl-C.`,
+  )
+  .action((prefix: string | undefined, options) =>
+    run(async (signal) => (await import('./tune.js')).tuneCommand({ ...options, prefix }, signal)),
+  )
+
+program
   .command('plan')
   .description('what to set on a path: keepalive, user timeout and the HTTP timeouts that go with them')
   .requiredOption(

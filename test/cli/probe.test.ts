@@ -41,7 +41,7 @@ describe('deadpeer probe', () => {
 
     it('exactly those are silent, options are as they were, and requests go on meanwhile', async () => {
       const busy = clients[1]!
-      await program.idle(busy)
+      await program.idle({ but: busy })
       const before = await program.profiles()
       let isOver = false
       const serving = (async () => {

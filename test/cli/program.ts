@@ -26,8 +26,8 @@ export interface Program {
   profiles(): Promise<Map<number, Profile>>
   // biome-ignore lint/suspicious/noExplicitAny: what fixtures/program.mjs answers
   ask(what: string, ...args: unknown[]): Promise<any>
-  /** Until it has heard nothing for a second, but from one: before that there is nothing to ask. */
-  idle(but?: Client): Promise<void>
+  /** Until it has heard nothing for a second, or `least` ms, but from one: before that there is nothing to ask. */
+  idle(options?: { but?: Client; least?: number }): Promise<void>
   end(): void
 }
 
@@ -76,8 +76,8 @@ export async function startProgram(before: readonly string[] = []): Promise<Prog
       return opened
     },
     profiles: async () => new Map(await ask('profiles')),
-    async idle(but) {
-      while ((await ask('silence', but?.port)) < 1_000) await delay(50)
+    async idle({ but, least = 1_000 } = {}) {
+      while ((await ask('silence', but?.port)) < least) await delay(50)
     },
     end() {
       child.kill('SIGKILL')
