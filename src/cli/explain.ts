@@ -28,7 +28,7 @@ export function explainCommand(profile: Profile, json: boolean): number {
     write(
       `A dead peer is noticed after ${inWords(detection.idle)}, with data in flight after ${inWords(detection.inFlight)}.`,
     )
-    writeFindings(warnings.map((warning) => ({ ...warning, code: 'profile' })))
+    writeFindings(warnings)
   }
   return warnings.some(({ severity }) => severity !== 'note') ? 1 : 0
 }

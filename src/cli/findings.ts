@@ -4,7 +4,7 @@ import { paint, type Style, write } from './terminal.js'
 const styles = { error: 'bad', warning: 'warning', note: 'faint' } as const satisfies Record<string, Style>
 
 /** What was found, the cause and what mends it. */
-export function writeFindings(findings: readonly Finding[]): void {
+export function writeFindings(findings: readonly Pick<Finding, 'severity' | 'message' | 'change'>[]): void {
   for (const { severity, message, change } of findings) {
     write()
     write(`${paint(`${severity}:`, styles[severity])} ${message}`)

@@ -107,7 +107,7 @@ function show({ asked, requests, connections, tlsHandshakes, reused, findings }:
   })
   write(`  connections opened ${connections.length}, TLS handshakes ${tlsHandshakes}`)
   write(`  ${paint(verdict(reused, requests[0]!), reused ? 'good' : 'warning')}`)
-  writeFindings(findings.map((finding) => ({ ...finding, code: 'profile' })))
+  writeFindings(findings)
   write()
 }
 

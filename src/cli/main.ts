@@ -178,6 +178,34 @@ Exit code: 0; 1 where not all could be set; 2 for bad input, or where it is not 
   )
 
 program
+  .command('doctor')
+  .description(
+    'what is wrong here, and what to do: connections that cannot notice, that nobody answers, that leak',
+  )
+  .argument('[prefix]', 'of either end: an address, or 10.0.0.0/8, 2001:db8::/32')
+  .option('--pid <pid>', 'of this process', pidArgument)
+  .option('--port <port>', 'of either end', portArgument)
+  .option('--hop <hop>', 'what stands between, as for plan: once for each', hopArgument)
+  .option(
+    '--json',
+    'one JSON object: how many connections, of how many the options could not be read, findings',
+  )
+  .addHelpText(
+    'after',
+    `
+An error: connections hang, or will. A warning: they may. A note: good to know. Zombies, which the kernel has given up and their
+program keeps, are looked for where neither a port nor a prefix is given.
+
+  deadpeer doctor --pid 4711 --hop aws-nlb
+  sudo deadpeer doctor --hop home-router --hop edge=30s@7
+
+Exit code: 0 where there are notes at most; 1 where there is more; 2 for bad input; 130 after Ctrl-C.`,
+  )
+  .action((prefix: string | undefined, options) =>
+    run(async (signal) => (await import('./doctor.js')).doctorCommand({ ...options, prefix }, signal)),
+  )
+
+program
   .command('plan')
   .description('what to set on a path: keepalive, user timeout and the HTTP timeouts that go with them')
   .requiredOption(

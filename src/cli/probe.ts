@@ -1,7 +1,7 @@
 import { type BorrowedSocket, destroySocket } from '../host.js'
 import { DeadpeerError, type ProbeResult, probeAll } from '../index.js'
 import { confirm } from './confirm.js'
-import { borrowAll, type Connection, mustSelect, type Selection, selectConnections } from './selection.js'
+import { type Connection, mustReach, mustSelect, type Selection, selectConnections } from './selection.js'
 import { endWords, ownerWords, shortTime } from './socket-words.js'
 import { columns } from './table.js'
 import { complain, paint, type Style, write } from './terminal.js'
@@ -25,7 +25,7 @@ interface Answer {
 export async function probeCommand(options: ProbeCommandOptions, signal: AbortSignal): Promise<number> {
   mustSelect(options)
   const connections = await selectConnections(options, ['established'], signal)
-  const { reached, refused } = borrowAll(connections)
+  const { reached, refused } = mustReach(connections)
   const results = await askAll(
     reached.map(({ socket }) => socket),
     longestAnswer(connections, options),

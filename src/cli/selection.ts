@@ -128,31 +128,44 @@ export interface Reached {
   readonly socket: BorrowedSocket
 }
 
+export interface Reach {
+  readonly reached: Reached[]
+  /** Those that are not permitted. */
+  readonly refused: { readonly connection: Connection; readonly error: DeadpeerError }[]
+}
+
+/** Borrows all that one may. Those that were closed meanwhile are left out. */
+export function reach(connections: readonly Connection[]): Reach {
+  const found: Reach = { reached: [], refused: [] }
+  for (const connection of connections) {
+    try {
+      found.reached.push({ connection, socket: borrow(connection) })
+    } catch (error) {
+      if (isGone(error)) continue
+      if (!(error instanceof DeadpeerError)) throw error
+      found.refused.push({ connection, error })
+    }
+  }
+  return found
+}
+
 /**
- * Borrows them all. Those that were closed meanwhile are left out; those that are not permitted are told of.
+ * The same for what needs some.
  *
  * @throws {@link Misuse} where there are none, or none is permitted.
  */
-export function borrowAll(connections: readonly Connection[]): {
-  reached: Reached[]
-  refused: { connection: Connection; error: DeadpeerError }[]
-} {
-  const reached: Reached[] = []
-  const refused: { connection: Connection; error: DeadpeerError }[] = []
-  for (const connection of connections) {
-    try {
-      reached.push({ connection, socket: borrow(connection) })
-    } catch (error) {
-      if (!(error instanceof DeadpeerError)) throw error
-      if (!isGone(error)) refused.push({ connection, error })
-    }
-  }
-  if (reached.length > 0) return { reached, refused }
-  throw new Misuse(refused[0]?.error.message ?? 'there is no such connection in this network namespace')
+export function mustReach(connections: readonly Connection[]): Reach {
+  const found = reach(connections)
+  if (found.reached.length > 0) return found
+  throw new Misuse(found.refused[0]?.error.message ?? 'there is no such connection in this network namespace')
 }
 
-function isGone({ code }: DeadpeerError): boolean {
-  return ['ERR_SOCKET_CLOSED', 'ERR_NOT_TCP', 'EBADF', 'ESRCH'].includes(code)
+/** Whether its process, or that process's descriptor, is no more. */
+export function isGone(error: unknown): boolean {
+  return (
+    error instanceof DeadpeerError &&
+    ['ERR_SOCKET_CLOSED', 'ERR_NOT_TCP', 'EBADF', 'ESRCH'].includes(error.code)
+  )
 }
 
 /** That what changes connections, or bothers their peers, is not let loose on a whole host by a slip. */

@@ -1,7 +1,7 @@
 import { DeadpeerError, defineProfile, inspect, type Profile, type TuneResult } from '../index.js'
 import { isClosed, type Tunable, tuneAllOrNone } from './all-or-none.js'
 import { confirm } from './confirm.js'
-import { borrowAll, mustSelect, type Reached, type Selection, selectConnections } from './selection.js'
+import { mustReach, mustSelect, type Reached, type Selection, selectConnections } from './selection.js'
 import { endWords, keepaliveWords, ownerWords, userTimeoutWords } from './socket-words.js'
 import { columns } from './table.js'
 import { complain, paint, write } from './terminal.js'
@@ -71,7 +71,7 @@ function profileFrom({ profile, idle, interval, count, userTimeout }: TuneComman
 
 async function find(options: TuneCommandOptions, signal: AbortSignal): Promise<Found[]> {
   const connections = await selectConnections(options, ['established', 'close-wait'], signal)
-  const { reached, refused } = borrowAll(connections)
+  const { reached, refused } = mustReach(connections)
   if (refused.length > 0) {
     throw new Misuse(
       `${refused.length} of ${connections.length} may not be tuned, and nothing was changed. ${refused[0]!.error.message}`,
