@@ -6,7 +6,13 @@ import { duration } from './duration.js'
 import { hopArgument } from './hop-argument.js'
 import { interruptible } from './interrupt.js'
 import { profileArgument } from './profile-argument.js'
-import { attemptsArgument, pidArgument, portArgument, stateArgument } from './selection-argument.js'
+import {
+  attemptsArgument,
+  everyArgument,
+  pidArgument,
+  portArgument,
+  stateArgument,
+} from './selection-argument.js'
 import { firstLine } from './terminal.js'
 import { orUsageError, USAGE_ERROR } from './usage.js'
 
@@ -203,6 +209,35 @@ Exit code: 0 where there are notes at most; 1 where there is more; 2 for bad inp
   )
   .action((prefix: string | undefined, options) =>
     run(async (signal) => (await import('./doctor.js')).doctorCommand({ ...options, prefix }, signal)),
+  )
+
+program
+  .command('watch')
+  .description('a line per change: who stops answering, who answers again, who has died, and of what')
+  .argument('[prefix]', 'of either end: an address, or 10.0.0.0/8, 2001:db8::/32')
+  .option('--pid <pid>', 'of this process; ends with it', pidArgument)
+  .option('--port <port>', 'of either end', portArgument)
+  .option('--every <time>', 'how often to look', everyArgument, 1_000)
+  .option('--jsonl', 'one JSON object a line')
+  .addHelpText(
+    'after',
+    `
+In a terminal a table, redrawn in place; piped, a line per change. The events:
+  suspect   a probe, or data, is unanswered
+  recover   the peer has answered
+  dead      the kernel has given it up: reason is keepalive, user-timeout or retransmission; isNoticed is false where the program
+            keeps it open all the same
+  gone      it has ended before the kernel would have ended it: reset by the peer, or by its program
+  closing   its program has closed it
+It looks at the kernel's list, so what comes and goes between two looks is not seen. It touches no connection.
+
+  deadpeer watch --pid 4711
+  deadpeer watch --port 5432 --jsonl | jq -r 'select(.event == "dead")'
+
+Exit code: 0 where the process has ended; 2 for bad input; 130 after Ctrl-C.`,
+  )
+  .action((prefix: string | undefined, options) =>
+    run(async (signal) => (await import('./watch.js')).watchCommand({ ...options, prefix }, signal)),
   )
 
 program

@@ -15,11 +15,11 @@ import { Misuse } from './usage.js'
 
 /** Which connections a command is about. What is left out does not matter. */
 export interface Selection {
-  readonly pid?: number
+  readonly pid?: number | undefined
   /** Of either end. */
-  readonly port?: number
+  readonly port?: number | undefined
   /** Of either end. */
-  readonly prefix?: Prefix
+  readonly prefix?: Prefix | undefined
 }
 
 export interface Connection extends Judged {
@@ -50,9 +50,7 @@ export async function selectConnections(
   signal: AbortSignal,
 ): Promise<Connection[]> {
   if (pid !== undefined) checkProcess(pid)
-  const records = (await listEitherEnd(prefix, states, signal)).filter(
-    ({ local, remote }) => port === undefined || local.port === port || remote.port === port,
-  )
+  const records = await listRecords({ port, prefix }, { states, info: true, signal })
   const owners = await readSocketOwners(records.map(({ inode }) => inode))
   const first = (a: SocketOwner, b: SocketOwner) => Number(b.pid === pid) - Number(a.pid === pid)
   return records
@@ -64,24 +62,38 @@ export async function selectConnections(
     .filter((connection) => pid === undefined || connection.owners[0]?.pid === pid)
 }
 
-/** The kernel looks for both ends at once only: either end takes two lists. */
-async function listEitherEnd(
-  prefix: Prefix | undefined,
-  states: readonly SocketState[],
-  signal: AbortSignal,
+interface Query {
+  readonly states: readonly SocketState[]
+  readonly info: boolean
+  readonly signal: AbortSignal
+}
+
+/** The sockets that have the port and the prefix, at either end, of all processes. */
+export async function listRecords(
+  { port, prefix }: Omit<Selection, 'pid'>,
+  { states, ...query }: Query,
 ): Promise<SocketRecord[]> {
-  if (prefix === undefined) return [...(await listSockets({ states, info: true, signal }))]
-  const found = new Map<bigint, SocketRecord>()
-  for (const end of ['local', 'remote'] as const) {
-    for (const record of await listSockets({ states, info: true, signal, [end]: prefix })) {
-      found.set(record.cookie, record)
-    }
-  }
-  return [...found.values()]
+  const lists =
+    prefix === undefined
+      ? [await listSockets({ ...query, states })]
+      : // The kernel looks for both ends at once only.
+        [
+          await listSockets({ ...query, states, local: prefix }),
+          await listSockets({ ...query, states, remote: prefix }),
+        ]
+  const records = lists.flatMap((list) => [...list])
+  const chosen = port === undefined ? records : records.filter((record) => hasPort(record, port))
+  return prefix === undefined
+    ? chosen
+    : [...new Map(chosen.map((record) => [record.cookie, record])).values()]
+}
+
+function hasPort({ local, remote }: SocketRecord, port: number): boolean {
+  return local.port === port || remote.port === port
 }
 
 /** Whether one may see what a process has open. */
-function checkProcess(pid: number): void {
+export function checkProcess(pid: number): void {
   try {
     // Whose user it is may list the descriptors; where they lead takes what ptrace does.
     const [fd] = readdirSync(`/proc/${pid}/fd`)
@@ -107,7 +119,7 @@ function userOf(pid: number): string {
 }
 
 /** Borrows a connection from whoever has it open, and makes sure that it is the one that was listed. */
-export function borrow({ record, owners }: Connection): BorrowedSocket {
+export function borrow({ record, owners }: Pick<Connection, 'record' | 'owners'>): BorrowedSocket {
   const [owner] = owners
   if (!owner) {
     throw new DeadpeerError(
