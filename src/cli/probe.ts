@@ -54,7 +54,7 @@ function longestAnswer(
   connections: readonly Connection[],
   { attempts, timeout }: { readonly attempts: number; readonly timeout: number },
 ): number {
-  const rto = connections.reduce((most, { record }) => Math.max(most, (record.info?.rto ?? 0) / 1_000), 0)
+  const rto = connections.reduce((most, { counters }) => Math.max(most, (counters?.rto ?? 0) / 1_000), 0)
   const each = Math.max(timeout, rto)
   return (attempts - 1) * Math.max(GAP, each) + each
 }

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { opendirSync, readFileSync, readlinkSync } from 'node:fs'
 import type { Prefix } from '../host/filter.js'
 import {
   type BorrowedSocket,
@@ -73,19 +73,22 @@ export async function listRecords(
   { port, prefix }: Omit<Selection, 'pid'>,
   { states, ...query }: Query,
 ): Promise<SocketRecord[]> {
+  // States and ports are looked at here: a list that the kernel filters is made twice, so that none is missing.
   const lists =
     prefix === undefined
-      ? [await listSockets({ ...query, states })]
+      ? [await listSockets(query)]
       : // The kernel looks for both ends at once only.
-        [
-          await listSockets({ ...query, states, local: prefix }),
-          await listSockets({ ...query, states, remote: prefix }),
-        ]
-  const records = lists.flatMap((list) => [...list])
-  const chosen = port === undefined ? records : records.filter((record) => hasPort(record, port))
-  return prefix === undefined
-    ? chosen
-    : [...new Map(chosen.map((record) => [record.cookie, record])).values()]
+        [await listSockets({ ...query, local: prefix }), await listSockets({ ...query, remote: prefix })]
+  const wanted = new Set(states)
+  const records: SocketRecord[] = []
+  for (const list of lists) {
+    for (const record of list) {
+      if (wanted.has(record.state) && (port === undefined || hasPort(record, port))) records.push(record)
+    }
+  }
+  return lists.length === 1
+    ? records
+    : [...new Map(records.map((record) => [record.cookie, record])).values()]
 }
 
 function hasPort({ local, remote }: SocketRecord, port: number): boolean {
@@ -96,7 +99,7 @@ function hasPort({ local, remote }: SocketRecord, port: number): boolean {
 export function checkProcess(pid: number): void {
   try {
     // Whose user it is may list the descriptors; where they lead takes what ptrace does.
-    const [fd] = readdirSync(`/proc/${pid}/fd`)
+    const fd = firstEntry(`/proc/${pid}/fd`)
     if (fd !== undefined) readlinkSync(`/proc/${pid}/fd/${fd}`)
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException
@@ -106,6 +109,15 @@ export function checkProcess(pid: number): void {
     throw new Misuse(
       `the descriptors of process ${pid}${userOf(pid)} are not yours to see (${code}): it takes its user or CAP_SYS_PTRACE, as by sudo`,
     )
+  }
+}
+
+function firstEntry(folder: string): string | undefined {
+  const directory = opendirSync(folder, { bufferSize: 1 })
+  try {
+    return directory.readSync()?.name
+  } finally {
+    directory.closeSync()
   }
 }
 

@@ -60,11 +60,9 @@ export class Lookout {
   async look(): Promise<Change[]> {
     const records = await this.#list(false)
     this.connections = records.length
-    const troubled = records.some(isTroubled)
-    if (!troubled && this.#suspects.size === 0) {
-      this.#others.clear()
-      return []
-    }
+    const troubled = new Set(records.filter(isTroubled).map(({ cookie }) => cookie))
+    for (const cookie of this.#others) if (!troubled.has(cookie)) this.#others.delete(cookie)
+    if (troubled.size === this.#others.size && this.#suspects.size === 0) return []
     const known = new Map((await this.#list(true)).map((record) => [record.cookie, record]))
     const now = performance.now()
     const changes = [...this.#suspects.values()].flatMap((suspect) => this.#lookAgain(suspect, known, now))
