@@ -130,8 +130,9 @@ program
   .addHelpText(
     'after',
     `
-Sends a keepalive probe on each, below the application: no byte of payload, and no connection ends of it. The program is not
-touched, and its options are back before the answer is told.
+Sends a keepalive probe on each, below the application, without a byte of payload. The options are back before the answer is told, and a
+connection that answers has felt nothing. Of one that stays silent the kernel has counted these probes with its own, so where
+it has keepalive and no user timeout it may be given up sooner, by as many intervals as there were attempts.
 
   deadpeer probe --pid 4711                  all connections of a program
   deadpeer probe --port 5432                 all of the host to a database, or of the database

@@ -72,7 +72,7 @@ class Screen {
     this.#changes.push(...changes)
     this.#changes.splice(0, this.#changes.length - CHANGES)
     const room = (process.stdout.rows ?? 24) - 1
-    const below = this.#changes.slice(-Math.max(2, Math.min(CHANGES, room - 5)))
+    const below = this.#changes.slice(-Math.max(2, Math.min(CHANGES, Math.floor(room / 3))))
     const most = Math.max(1, room - below.length - 5)
     const left = suspects.length - most
     const words = suspects.length === 1 ? '1 does not answer' : `${suspects.length} do not answer`
