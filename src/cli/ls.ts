@@ -66,18 +66,28 @@ export interface ConnectionJson {
   readonly [field: string]: unknown
 }
 
-export function asJson({ record, owners, verdict, evidence, silentFor, options }: Listed): ConnectionJson {
-  const { info, ...fields } = record.toJSON()
+export function asJson({
+  record,
+  owners,
+  verdict,
+  evidence,
+  silentFor,
+  counters,
+  options,
+}: Listed): ConnectionJson {
+  const { family, state, local, remote, timer, expires, retries, receiveQueue, sendQueue } = record
+  const { uid, inode, cookie, interface: index } = record
   return {
-    ...fields,
+    ...{ family, state, local, remote, timer, expires, retries, receiveQueue, sendQueue },
+    ...{ uid, inode, cookie: cookie.toString(), interface: index },
     processes: owners,
     verdict,
     evidence,
     silentFor,
-    probes: info?.probes,
-    retransmits: info?.retransmits,
-    totalRetrans: info?.totalRetrans,
-    rtt: info && info.rtt / 1_000,
+    probes: counters?.probes,
+    retransmits: counters?.retransmits,
+    totalRetrans: counters?.totalRetrans,
+    rtt: counters && counters.rtt / 1_000,
     options,
   }
 }
@@ -104,15 +114,15 @@ function show(connections: readonly Listed[], withOptions: boolean): void {
     'HEARD',
     'VERDICT',
   ]
-  const rows = connections.map(({ record, owners, verdict, silentFor, options }) => [
+  const rows = connections.map(({ record, owners, verdict, silentFor, counters, options }) => [
     stateWords[record.state],
     String(record.receiveQueue),
     String(record.sendQueue),
     endWords(record.local),
     endWords(record.remote),
     timerWords(record),
-    String(record.info?.probes ?? '-'),
-    record.info ? `${record.info.retransmits}/${record.info.totalRetrans}` : '-',
+    String(counters?.probes ?? '-'),
+    counters ? `${counters.retransmits}/${counters.totalRetrans}` : '-',
     silentFor === undefined ? '-' : shortTime(silentFor),
     verdict,
     ...(withOptions ? [words(options, keepaliveWords), words(options, userTimeoutWords)] : []),

@@ -6,7 +6,13 @@ import { duration } from './duration.js'
 import { hopArgument } from './hop-argument.js'
 import { interruptible } from './interrupt.js'
 import { profileArgument } from './profile-argument.js'
-import { pidArgument, portArgument, stateArgument } from './selection-argument.js'
+import {
+  attemptsArgument,
+  everyArgument,
+  pidArgument,
+  portArgument,
+  stateArgument,
+} from './selection-argument.js'
 import type { SimulateOptions } from './simulate.js'
 import { firstLine } from './terminal.js'
 import { orUsageError, USAGE_ERROR } from './usage.js'
@@ -108,6 +114,132 @@ Exit code: 0; 1 where the peer does not answer, or is gone; 2 for bad input; 130
   )
   .action((connection: ConnectionName, options) =>
     run(async (signal) => (await import('./inspect.js')).inspectCommand(connection, options, signal)),
+  )
+
+program
+  .command('probe')
+  .description('which of these connections are dead right now: asks every peer, in one round trip')
+  .argument('[prefix]', 'of either end: an address, or 10.0.0.0/8, 2001:db8::/32')
+  .option('--pid <pid>', 'of this process', pidArgument)
+  .option('--port <port>', 'of either end', portArgument)
+  .option('--attempts <n>', 'how often each is asked until it is called silent', attemptsArgument, 3)
+  .option('--timeout <time>', 'how long each attempt waits', duration, 300)
+  .option('--kill', 'closes the silent ones (SOCK_DESTROY); takes CAP_NET_ADMIN')
+  .option('--yes', 'does not ask before that')
+  .option('--json', 'one JSON array; times in ms; alive is null where it is not known')
+  .addOption(new Option('--jsonl', 'one JSON object a line').conflicts('json'))
+  .addHelpText(
+    'after',
+    `
+Sends a keepalive probe on each, below the application, without a byte of payload. The options are back before the answer is told, and a
+connection that answers has felt nothing. Of one that stays silent the kernel has counted these probes with its own, so where
+it has keepalive and no user timeout it may be given up sooner, by as many intervals as there were attempts.
+
+  deadpeer probe --pid 4711                  all connections of a program
+  deadpeer probe --port 5432                 all of the host to a database, or of the database
+  deadpeer probe 10.1.2.0/24 --kill          a rack has lost its power: closes what is open to it
+
+Exit code: 0 where all have answered; 1 where some have not; 2 for bad input, or where none may be asked; 130 after Ctrl-C.`,
+  )
+  .action((prefix: string | undefined, options) =>
+    run(async (signal) => (await import('./probe.js')).probeCommand({ ...options, prefix }, signal)),
+  )
+
+program
+  .command('tune')
+  .description("sets a running program's connections, without restarting it")
+  .argument('[prefix]', 'of either end: an address, or 10.0.0.0/8, 2001:db8::/32')
+  .option('--pid <pid>', 'of this process', pidArgument)
+  .option('--port <port>', 'of either end', portArgument)
+  .option(
+    '--profile <profile>',
+    'a preset: lan, datacenter, cloud, …; or idle/interval/count as 60s/5s/3',
+    profileArgument,
+  )
+  .option('--idle <time>', 'silence before the first probe: TCP_KEEPIDLE', duration)
+  .option('--interval <time>', 'between two unanswered probes: TCP_KEEPINTVL', duration)
+  .option('--count <n>', 'unanswered probes until it is given up: TCP_KEEPCNT', whole)
+  .option(
+    '--user-timeout <time>',
+    'how long data or a probe may be unacknowledged: TCP_USER_TIMEOUT; 0s is off',
+    duration,
+  )
+  .option('--dry-run', 'shows what would be, and changes nothing')
+  .option('--yes', 'does not ask before it changes more than one process')
+  .option('--json', 'one JSON array of what was before and after; times in ms')
+  .addOption(new Option('--jsonl', 'one JSON object a line').conflicts('json'))
+  .addHelpText(
+    'after',
+    `
+What is not given stays as it is. All or none: where one is refused, or after Ctrl-C, all have what they had. No connection ends of
+it: what could end one whose peer has long been silent is written once the peer has answered, or left out and said so. Connections that
+are opened later are not affected.
+
+  deadpeer tune --pid 4711 --profile cloud --dry-run
+  deadpeer tune --pid 4711 --port 5432 --idle 60s --interval 5s --count 3 --user-timeout 75s
+  deadpeer tune 10.1.0.0/16 --profile datacenter --yes
+
+Exit code: 0; 1 where not all could be set; 2 for bad input, or where it is not permitted; 130 after Ctrl-C.`,
+  )
+  .action((prefix: string | undefined, options) =>
+    run(async (signal) => (await import('./tune.js')).tuneCommand({ ...options, prefix }, signal)),
+  )
+
+program
+  .command('doctor')
+  .description(
+    'what is wrong here, and what to do: connections that cannot notice, that nobody answers, that leak',
+  )
+  .argument('[prefix]', 'of either end: an address, or 10.0.0.0/8, 2001:db8::/32')
+  .option('--pid <pid>', 'of this process', pidArgument)
+  .option('--port <port>', 'of either end', portArgument)
+  .option('--hop <hop>', 'what stands between, as for plan: once for each', hopArgument)
+  .option(
+    '--json',
+    'one JSON object: how many connections, of how many the options could not be read, findings',
+  )
+  .addHelpText(
+    'after',
+    `
+An error: connections hang, or will. A warning: they may. A note: good to know. Zombies, which the kernel has given up and their
+program keeps, are looked for where neither a port nor a prefix is given.
+
+  deadpeer doctor --pid 4711 --hop aws-nlb
+  sudo deadpeer doctor --hop home-router --hop edge=30s@7
+
+Exit code: 0 where there are notes at most; 1 where there is more; 2 for bad input; 130 after Ctrl-C.`,
+  )
+  .action((prefix: string | undefined, options) =>
+    run(async (signal) => (await import('./doctor.js')).doctorCommand({ ...options, prefix }, signal)),
+  )
+
+program
+  .command('watch')
+  .description('a line per change: who stops answering, who answers again, who has died, and of what')
+  .argument('[prefix]', 'of either end: an address, or 10.0.0.0/8, 2001:db8::/32')
+  .option('--pid <pid>', 'of this process; ends with it', pidArgument)
+  .option('--port <port>', 'of either end', portArgument)
+  .option('--every <time>', 'how often to look', everyArgument, 1_000)
+  .option('--jsonl', 'one JSON object a line')
+  .addHelpText(
+    'after',
+    `
+In a terminal a table, redrawn in place; piped, a line per change. The events:
+  suspect   a probe, or data, is unanswered
+  recover   the peer has answered
+  dead      the kernel has given it up: reason is keepalive, user-timeout or retransmission; isNoticed is false where the program
+            keeps it open all the same
+  gone      it has ended before the kernel would have ended it: reset by the peer, or by its program
+  closing   its program has closed it
+It looks at the kernel's list, so what comes and goes between two looks is not seen. It touches no connection.
+
+  deadpeer watch --pid 4711
+  deadpeer watch --port 5432 --jsonl | jq -r 'select(.event == "dead")'
+
+Exit code: 0 where the process has ended; 2 for bad input; 130 after Ctrl-C.`,
+  )
+  .action((prefix: string | undefined, options) =>
+    run(async (signal) => (await import('./watch.js')).watchCommand({ ...options, prefix }, signal)),
   )
 
 program

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from 'commander'
 import type { SocketState } from '../host.js'
 import { socketStates } from '../kernel/sock-diag.js'
+import { duration } from './duration.js'
 import { connectionStates } from './selection.js'
 import { stateWords } from './socket-words.js'
 
@@ -10,6 +11,17 @@ export function pidArgument(text: string): number {
 
 export function portArgument(text: string): number {
   return wholeWithin(text, 1, 65_535, 'A port is a whole number from 1 to 65535.')
+}
+
+export function attemptsArgument(text: string): number {
+  return wholeWithin(text, 1, 100, 'It is a whole number from 1 to 100.')
+}
+
+/** How often to look: a host with tens of thousands of sockets takes 20 ms to list. */
+export function everyArgument(text: string): number {
+  const ms = duration(text)
+  if (ms >= 100 && ms <= 86_400_000) return ms
+  throw new InvalidArgumentError('It is a time from 100ms to 1d.')
 }
 
 /** A whole number within limits, as one types it: no sign, no blank, no exponent. */

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { opendirSync, readFileSync, readlinkSync } from 'node:fs'
 import type { Prefix } from '../host/filter.js'
 import {
   type BorrowedSocket,
@@ -15,11 +15,11 @@ import { Misuse } from './usage.js'
 
 /** Which connections a command is about. What is left out does not matter. */
 export interface Selection {
-  readonly pid?: number
+  readonly pid?: number | undefined
   /** Of either end. */
-  readonly port?: number
+  readonly port?: number | undefined
   /** Of either end. */
-  readonly prefix?: Prefix
+  readonly prefix?: Prefix | undefined
 }
 
 export interface Connection extends Judged {
@@ -50,9 +50,7 @@ export async function selectConnections(
   signal: AbortSignal,
 ): Promise<Connection[]> {
   if (pid !== undefined) checkProcess(pid)
-  const records = (await listEitherEnd(prefix, states, signal)).filter(
-    ({ local, remote }) => port === undefined || local.port === port || remote.port === port,
-  )
+  const records = await listRecords({ port, prefix }, { states, info: true, signal })
   const owners = await readSocketOwners(records.map(({ inode }) => inode))
   const first = (a: SocketOwner, b: SocketOwner) => Number(b.pid === pid) - Number(a.pid === pid)
   return records
@@ -64,27 +62,44 @@ export async function selectConnections(
     .filter((connection) => pid === undefined || connection.owners[0]?.pid === pid)
 }
 
-/** The kernel looks for both ends at once only: either end takes two lists. */
-async function listEitherEnd(
-  prefix: Prefix | undefined,
-  states: readonly SocketState[],
-  signal: AbortSignal,
+interface Query {
+  readonly states: readonly SocketState[]
+  readonly info: boolean
+  readonly signal: AbortSignal
+}
+
+/** The sockets that have the port and the prefix, at either end, of all processes. */
+export async function listRecords(
+  { port, prefix }: Omit<Selection, 'pid'>,
+  { states, ...query }: Query,
 ): Promise<SocketRecord[]> {
-  if (prefix === undefined) return [...(await listSockets({ states, info: true, signal }))]
-  const found = new Map<bigint, SocketRecord>()
-  for (const end of ['local', 'remote'] as const) {
-    for (const record of await listSockets({ states, info: true, signal, [end]: prefix })) {
-      found.set(record.cookie, record)
+  // States and ports are looked at here: a list that the kernel filters is made twice, so that none is missing.
+  const lists =
+    prefix === undefined
+      ? [await listSockets(query)]
+      : // The kernel looks for both ends at once only.
+        [await listSockets({ ...query, local: prefix }), await listSockets({ ...query, remote: prefix })]
+  const wanted = new Set(states)
+  const records: SocketRecord[] = []
+  for (const list of lists) {
+    for (const record of list) {
+      if (wanted.has(record.state) && (port === undefined || hasPort(record, port))) records.push(record)
     }
   }
-  return [...found.values()]
+  return lists.length === 1
+    ? records
+    : [...new Map(records.map((record) => [record.cookie, record])).values()]
+}
+
+function hasPort({ local, remote }: SocketRecord, port: number): boolean {
+  return local.port === port || remote.port === port
 }
 
 /** Whether one may see what a process has open. */
-function checkProcess(pid: number): void {
+export function checkProcess(pid: number): void {
   try {
     // Whose user it is may list the descriptors; where they lead takes what ptrace does.
-    const [fd] = readdirSync(`/proc/${pid}/fd`)
+    const fd = firstEntry(`/proc/${pid}/fd`)
     if (fd !== undefined) readlinkSync(`/proc/${pid}/fd/${fd}`)
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException
@@ -94,6 +109,15 @@ function checkProcess(pid: number): void {
     throw new Misuse(
       `the descriptors of process ${pid}${userOf(pid)} are not yours to see (${code}): it takes its user or CAP_SYS_PTRACE, as by sudo`,
     )
+  }
+}
+
+function firstEntry(folder: string): string | undefined {
+  const directory = opendirSync(folder, { bufferSize: 1 })
+  try {
+    return directory.readSync()?.name
+  } finally {
+    directory.closeSync()
   }
 }
 
@@ -107,7 +131,7 @@ function userOf(pid: number): string {
 }
 
 /** Borrows a connection from whoever has it open, and makes sure that it is the one that was listed. */
-export function borrow({ record, owners }: Connection): BorrowedSocket {
+export function borrow({ record, owners }: Pick<Connection, 'record' | 'owners'>): BorrowedSocket {
   const [owner] = owners
   if (!owner) {
     throw new DeadpeerError(
@@ -120,4 +144,56 @@ export function borrow({ record, owners }: Connection): BorrowedSocket {
   const socket = borrowSocket(owner.pid, owner.fd)
   if (socket.cookie === record.cookie) return socket
   throw new DeadpeerError('ERR_SOCKET_CLOSED', `Process ${owner.pid} has closed it meanwhile.`)
+}
+
+/** A connection that one may do something to. */
+export interface Reached {
+  readonly connection: Connection
+  readonly socket: BorrowedSocket
+}
+
+export interface Reach {
+  readonly reached: Reached[]
+  /** Those that are not permitted. */
+  readonly refused: { readonly connection: Connection; readonly error: DeadpeerError }[]
+}
+
+/** Borrows all that one may. Those that were closed meanwhile are left out. */
+export function reach(connections: readonly Connection[]): Reach {
+  const found: Reach = { reached: [], refused: [] }
+  for (const connection of connections) {
+    try {
+      found.reached.push({ connection, socket: borrow(connection) })
+    } catch (error) {
+      if (isGone(error)) continue
+      if (!(error instanceof DeadpeerError)) throw error
+      found.refused.push({ connection, error })
+    }
+  }
+  return found
+}
+
+/**
+ * The same for what needs some.
+ *
+ * @throws {@link Misuse} where there are none, or none is permitted.
+ */
+export function mustReach(connections: readonly Connection[]): Reach {
+  const found = reach(connections)
+  if (found.reached.length > 0) return found
+  throw new Misuse(found.refused[0]?.error.message ?? 'there is no such connection in this network namespace')
+}
+
+/** Whether its process, or that process's descriptor, is no more. */
+export function isGone(error: unknown): boolean {
+  return (
+    error instanceof DeadpeerError &&
+    ['ERR_SOCKET_CLOSED', 'ERR_NOT_TCP', 'EBADF', 'ESRCH'].includes(error.code)
+  )
+}
+
+/** That what changes connections, or bothers their peers, is not let loose on a whole host by a slip. */
+export function mustSelect({ pid, port, prefix }: Selection): void {
+  if ((pid ?? port ?? prefix) !== undefined) return
+  throw new Misuse('say which connections: --pid, --port or a prefix (0.0.0.0/0 and ::/0 are all)')
 }

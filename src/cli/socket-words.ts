@@ -40,7 +40,7 @@ export function ownerWords(owners: readonly SocketOwner[]): string {
 }
 
 /** A process may call itself anything, also what a terminal obeys. */
-function printable(name: string): string {
+export function printable(name: string): string {
   return name.replaceAll(/\p{C}/gu, '?')
 }
 

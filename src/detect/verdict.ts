@@ -15,8 +15,11 @@ export interface Judgement {
   readonly evidence: string
 }
 
+/** The counters that tell. */
+export type Telling = Pick<TcpInfo, 'state' | 'retransmits' | 'probes' | 'lastDataRecv' | 'lastAckRecv'>
+
 /** What the kernel's counters say of a connection. Pure. */
-export function judge(info: TcpInfo): Judgement {
+export function judge(info: Telling): Judgement {
   const silence = `silent for ${seconds(silentFor(info))}`
   switch (info.state) {
     case TcpState.LISTEN:
@@ -43,7 +46,7 @@ export function judge(info: TcpInfo): Judgement {
 }
 
 /** In CLOSE the counters stay as they were when the kernel gave up. Without any it was closed, or reset: that looks alike. */
-function judgeClosed({ probes, retransmits }: TcpInfo): Judgement {
+function judgeClosed({ probes, retransmits }: Telling): Judgement {
   if (probes > 0) {
     return { verdict: 'dead', evidence: `closed by the kernel with ${times(probes, 'probe')} unanswered` }
   }

@@ -3,7 +3,7 @@ import { inspect } from 'node:util'
 import { DeadpeerError, describeErrno } from '../errors.js'
 import { addressText } from './address.js'
 import type { NativeCore, NativeDump } from './binding.js'
-import { decodeTcpInfo, type TcpInfo } from './tcp-info.js'
+import { decodeTcpInfo, pickTcpInfo, type TcpInfo, type TcpInfoField } from './tcp-info.js'
 
 /** A connection's state by the number that the kernel gives it, and by name. */
 const stateNumbers = {
@@ -169,6 +169,16 @@ export class SocketRecord {
     const length = this.#u32(offsets.infoLength)
     if (length > 0) this.#info ??= decodeTcpInfo(this.#bytes(offsets.info, length))
     return this.#info
+  }
+
+  /**
+   * A few fields of it, without decoding the others or keeping any.
+   *
+   * @internal
+   */
+  pickInfo<F extends TcpInfoField>(...fields: F[]): Pick<TcpInfo, F> | undefined {
+    const length = this.#u32(offsets.infoLength)
+    return length > 0 ? pickTcpInfo(this.#bytes(offsets.info, length), fields) : undefined
   }
 
   /** A plain copy. The cookie becomes a decimal string, for JSON has no bigint. */

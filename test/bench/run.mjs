@@ -7,6 +7,7 @@ import { rows as importRows } from './import.mjs'
 import { rows as listSocketsRows } from './list-sockets.mjs'
 import { rows as probeRows } from './probe.mjs'
 import { rows as sampleRows } from './sample-tcp-info.mjs'
+import { rows as shellRows } from './shell.mjs'
 import { rows as tuneRows } from './tune.mjs'
 import { rows as tuneIdleRows } from './tune-idle.mjs'
 import { rows as tuneServerRows } from './tune-server.mjs'
@@ -25,6 +26,7 @@ const all = [
   ...heartbeatRows,
   ...listSocketsRows,
   ...watchRows,
+  ...shellRows,
   ...importRows,
 ]
 const rows = all.filter(({ name }) => name.includes(filter))

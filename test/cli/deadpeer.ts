@@ -16,6 +16,8 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv
   /** Ctrl-C after the first line that contains this. */
   readonly interruptAt?: string
+  /** Ctrl-C then. Is told how to see what has been printed so far. */
+  readonly interruptWhen?: (out: () => string[]) => Promise<void>
   /** Typed once this is asked. */
   readonly answers?: readonly [question: string, answer: string]
 }
@@ -43,7 +45,8 @@ async function start(command: readonly string[], options: RunOptions): Promise<R
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     err += text
   })
-  const [code] = (await once(child, 'close')) as [number | null]
+  const interrupting = options.interruptWhen?.(() => lines(out)).finally(() => child.kill('SIGINT'))
+  const [[code]] = await Promise.all([once(child, 'close') as Promise<[number | null]>, interrupting])
   return { code, out: lines(out), err: lines(err), took: performance.now() - began }
 }
 

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import net from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import type { Profile } from '../../src/index.js'
@@ -25,6 +26,8 @@ export interface Program {
   profiles(): Promise<Map<number, Profile>>
   // biome-ignore lint/suspicious/noExplicitAny: what fixtures/program.mjs answers
   ask(what: string, ...args: unknown[]): Promise<any>
+  /** Until it has heard nothing for a second, or `least` ms, but from one: before that there is nothing to ask. */
+  idle(options?: { but?: Client; least?: number }): Promise<void>
   end(): void
 }
 
@@ -41,6 +44,7 @@ export async function startProgram(before: readonly string[] = []): Promise<Prog
   const [execPath = '', ...execArgv] = [...before, process.execPath]
   const child = fork(script, { execPath, execArgv, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   const clients: Client[] = []
+  const ports = new Set<number>()
   const ask = async (...message: unknown[]) => {
     child.send(message)
     return (await once(child, 'message'))[0].value
@@ -55,14 +59,26 @@ export async function startProgram(before: readonly string[] = []): Promise<Prog
     async connect(count) {
       const opened: Client[] = []
       for (let i = 0; i < count; i++) {
-        opened.push(
-          await connectTo(kinds[i % kinds.length]!, listening.tls.includes(kinds[i % kinds.length])),
-        )
+        const kind = kinds[i % kinds.length]!
+        const connected = () => connectTo(kind, listening.tls.includes(kind))
+        let client = await connected()
+        // Connections to different ends may have the same port here, and it is what the program knows them by.
+        while (ports.has(client.port)) {
+          const other = await connected()
+          client.socket.resume().end()
+          await once(client.socket, 'close')
+          client = other
+        }
+        ports.add(client.port)
+        opened.push(client)
       }
       clients.push(...opened)
       return opened
     },
     profiles: async () => new Map(await ask('profiles')),
+    async idle({ but, least = 1_000 } = {}) {
+      while ((await ask('silence', but?.port)) < least) await delay(50)
+    },
     end() {
       child.kill('SIGKILL')
       for (const { socket } of clients) socket.destroy()

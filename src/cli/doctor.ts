@@ -1,0 +1,51 @@
+import { readDefaults } from '../host.js'
+import { resolvePath } from '../path/resolve.js'
+import type { HopName, OwnHop } from '../plan.js'
+import { examineCounters, examineOptions } from './doctor/connections.js'
+import { bySeverity, type Diagnosis } from './doctor/diagnosis.js'
+import { examineSystem } from './doctor/system.js'
+import { findZombies } from './doctor/zombies.js'
+import { writeFindings } from './findings.js'
+import { reach, type Selection, selectConnections } from './selection.js'
+import { endWords, printable } from './socket-words.js'
+import { complain, write } from './terminal.js'
+
+export interface DoctorCommandOptions extends Selection {
+  readonly hop?: readonly (HopName | OwnHop)[]
+  readonly json?: boolean
+}
+
+/** What is wrong here, and what mends it. Returns the exit code: 1 where there is more than notes. */
+export async function doctorCommand(options: DoctorCommandOptions, signal: AbortSignal): Promise<number> {
+  const { pid, port, prefix, json } = options
+  const path = resolvePath(options.hop ?? [])
+  const connections = await selectConnections(options, ['established', 'syn-sent', 'close-wait'], signal)
+  const { reached, refused } = reach(connections.filter(({ record }) => record.state === 'established'))
+  const isWhole = port === undefined && prefix === undefined
+  const found = [
+    ...examineSystem(readDefaults(), path),
+    ...examineCounters(connections, path),
+    ...examineOptions(reached, path),
+    ...(isWhole ? await findZombies(pid, signal) : []),
+  ].sort(bySeverity)
+  if (json) {
+    const unread = refused.length
+    write(JSON.stringify({ connections: connections.length, unread, findings: found }, undefined, 2))
+  } else {
+    write(`${connections.length} connections examined`)
+    writeFindings(found.map((each) => ({ ...each, message: `${subject(each)}${each.message}` })))
+    if (found.length === 0) write('nothing is wrong')
+  }
+  if (refused.length > 0) {
+    complain(`of ${refused.length} connections the options were not read. ${refused[0]!.error.message}`)
+  }
+  return found.some(({ severity }) => severity !== 'note') ? 1 : 0
+}
+
+function subject({ process, connections, example }: Diagnosis): string {
+  if (!example) return ''
+  const who = process ? ` of ${printable(process.command)}(${process.pid})` : ''
+  const which =
+    'fd' in example ? `descriptor ${example.fd}` : `${endWords(example.local)} → ${endWords(example.remote)}`
+  return `${connections === 1 ? 'A connection' : `${connections} connections`}${who}, ${connections === 1 ? '' : 'such as '}${which}: `
+}

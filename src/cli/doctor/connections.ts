@@ -1,0 +1,87 @@
+import { inspect } from '../../index.js'
+import { shortestMemory } from '../../path/hop-findings.js'
+import { inWords } from '../../path/in-words.js'
+import { judgeConnection } from '../../path/judge.js'
+import type { Hop } from '../../plan.js'
+import { type Connection, isGone, type Reached } from '../selection.js'
+import { type Diagnosis, summed } from './diagnosis.js'
+
+/** A program that has not closed its side by then will not, ms. */
+const LONG = 60_000
+
+/** What the counters of connections say; needs no permission. Pure. */
+export function examineCounters(connections: readonly Connection[], path: readonly Hop[]): Diagnosis[] {
+  const memory = shortestMemory(path)
+  return summed(
+    connections.flatMap((connection) => {
+      const { record, verdict, silentFor = 0 } = connection
+      const about = { ...whose(connection), example: { local: record.local, remote: record.remote } }
+      if (verdict === 'suspect' || verdict === 'dead') {
+        return {
+          ...about,
+          severity: 'error',
+          code: 'unanswered',
+          message: 'The peer does not answer.',
+          change: 'deadpeer probe tells which are gone; deadpeer ls --suspect shows what is unanswered.',
+        } as const
+      }
+      if (record.state === 'close-wait' && silentFor >= LONG) {
+        return {
+          ...about,
+          severity: 'warning',
+          code: 'closed-by-peer',
+          message: `The peer has closed its side, and this one has been open for ${inWords(LONG)} or more since: a descriptor leaks.`,
+          change: "Close the socket on 'end', or leave allowHalfOpen off.",
+        } as const
+      }
+      if (record.state === 'established' && silentFor > memory) {
+        return {
+          ...about,
+          severity: 'error',
+          code: 'forgotten-already',
+          message: `Silent for longer than the ${inWords(memory)} that the path remembers: it may be gone there already.`,
+          change: 'deadpeer probe tells.',
+        } as const
+      }
+      return []
+    }),
+  )
+}
+
+/** What the options of connections come to on the path. */
+export function examineOptions(reached: readonly Reached[], path: readonly Hop[]): Diagnosis[] {
+  return summed(
+    reached.flatMap(({ connection, socket }) => {
+      const { local, remote } = connection.record
+      const about = { ...whose(connection), example: { local, remote } }
+      const profile = readOr(() => inspect(socket).profile)
+      if (!profile) return []
+      return [
+        ...judgeConnection(profile, path),
+        ...(profile.enable && profile.interval === 1_000 && profile.count === 10 ? [nodesOwn] : []),
+      ].map((finding) => ({ ...about, ...finding }))
+    }),
+  )
+}
+
+/** What libuv writes beside the delay that it is given. */
+const nodesOwn = {
+  severity: 'note',
+  code: 'node-set-keep-alive',
+  message:
+    "The interval is 1 s and the count 10, as Node's setKeepAlive sets them whatever the system has: a path that is down for 10 s ends the connection.",
+  change: 'deadpeer tune, or tune() in the program.',
+} as const
+
+function whose({ owners: [owner] }: Connection): Pick<Diagnosis, 'process'> {
+  return owner ? { process: { pid: owner.pid, command: owner.command } } : {}
+}
+
+function readOr<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (isGone(error)) return undefined
+    throw error
+  }
+}

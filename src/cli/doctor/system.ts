@@ -1,0 +1,31 @@
+import type { SystemDefaults } from '../../host.js'
+import { shortestMemory } from '../../path/hop-findings.js'
+import { inWords } from '../../path/in-words.js'
+import type { Hop } from '../../plan.js'
+import type { Diagnosis } from './diagnosis.js'
+
+/** RFC 1122, 4.2.3.5: at least 100 s, which is 8 retransmissions. */
+const LEAST_RETRIES = 8
+
+/** What the system's own settings come to, where a program sets nothing. Pure. */
+export function examineSystem({ initialDelay, retries2 }: SystemDefaults, path: readonly Hop[]): Diagnosis[] {
+  const found: Diagnosis[] = []
+  const memory = shortestMemory(path)
+  if (initialDelay !== undefined && initialDelay >= memory) {
+    found.push({
+      severity: 'warning',
+      code: 'system-keepalive',
+      message: `The system's tcp_keepalive_time is ${inWords(initialDelay)}, and the path forgets after ${inWords(memory)}: keepalive that a program switches on without a time of its own comes too late.`,
+      change: `sysctl net.ipv4.tcp_keepalive_time=${Math.max(1, Math.floor(memory / 2_000))}, or have each program set its own.`,
+    })
+  }
+  if (retries2 !== undefined && retries2 < LEAST_RETRIES) {
+    found.push({
+      severity: 'warning',
+      code: 'system-retries',
+      message: `The system's tcp_retries2 is ${retries2}: a connection with data in flight ends in less than the 100 s of RFC 1122, also one that would have lived.`,
+      change: 'sysctl net.ipv4.tcp_retries2=15, and a user timeout where it has to be faster.',
+    })
+  }
+  return found
+}

@@ -1,0 +1,139 @@
+import { DeadpeerError, defineProfile, inspect, type Profile, type TuneResult } from '../index.js'
+import { isClosed, type Tunable, tuneAllOrNone } from './all-or-none.js'
+import { confirm } from './confirm.js'
+import { mustReach, mustSelect, type Reached, type Selection, selectConnections } from './selection.js'
+import { endWords, keepaliveWords, ownerWords, userTimeoutWords } from './socket-words.js'
+import { columns } from './table.js'
+import { complain, paint, write } from './terminal.js'
+import { Misuse } from './usage.js'
+
+export interface TuneCommandOptions extends Selection {
+  readonly profile?: Profile
+  readonly idle?: number
+  readonly interval?: number
+  readonly count?: number
+  readonly userTimeout?: number
+  readonly dryRun?: boolean
+  readonly yes?: boolean
+  readonly json?: boolean
+  readonly jsonl?: boolean
+}
+
+type Found = Reached & Tunable
+
+/** A connection as it was, and as it is. */
+interface Change extends Found {
+  /** `undefined`: closed meanwhile. */
+  readonly after: Profile | undefined
+  /** Left out, as the peer would have had to be heard first. */
+  readonly leftOut: Profile | undefined
+}
+
+/** Sets a running program's connections. Returns the exit code: 1 where not all of it could be set. */
+export async function tuneCommand(options: TuneCommandOptions, signal: AbortSignal): Promise<number> {
+  mustSelect(options)
+  const profile = profileFrom(options)
+  const found = await find(options, signal)
+  if (options.dryRun) {
+    tell(
+      found.map((each) => ({ ...each, after: { ...each.before, ...profile }, leftOut: undefined })),
+      options,
+    )
+    return 0
+  }
+  const processes = new Set(found.map(({ socket }) => socket.pid))
+  const question = `Tune ${found.length} connections of ${processes.size} processes?`
+  if (processes.size > 1 && !options.yes && !(await confirm(question, signal))) return 1
+  const { results, error, notPutBack } = await tuneAllOrNone(found, profile, signal)
+  if (error) {
+    complain(`${error.message.replace(/\.$/, '')}. ${putBackWords(notPutBack)}`)
+    return 1
+  }
+  const changes = found.map((each, i) => ({ ...each, ...outcome(each, results[i]!) }))
+  tell(changes, options)
+  const incomplete = changes.filter(({ leftOut }) => leftOut).length
+  if (incomplete > 0) {
+    complain(
+      `of ${incomplete} the peer was not heard in time, and what could have ended the connection was left out`,
+    )
+  }
+  return incomplete > 0 ? 1 : 0
+}
+
+function profileFrom({ profile, idle, interval, count, userTimeout }: TuneCommandOptions): Profile {
+  const given = { initialDelay: idle, interval, count, userTimeout }
+  const fields = Object.entries(given).filter(([, value]) => value !== undefined)
+  if (!profile && fields.length === 0) {
+    throw new Misuse('say what to set: --profile, --idle, --interval, --count or --user-timeout')
+  }
+  return defineProfile({ ...profile, ...Object.fromEntries(fields) } as Profile)
+}
+
+async function find(options: TuneCommandOptions, signal: AbortSignal): Promise<Found[]> {
+  const connections = await selectConnections(options, ['established', 'close-wait'], signal)
+  const { reached, refused } = mustReach(connections)
+  if (refused.length > 0) {
+    throw new Misuse(
+      `${refused.length} of ${connections.length} may not be tuned, and nothing was changed. ${refused[0]!.error.message}`,
+    )
+  }
+  return reached.flatMap((each) => {
+    const before = readProfile(each)
+    return before ? [{ ...each, target: each.socket, before }] : []
+  })
+}
+
+function readProfile({ socket }: Reached): Profile | undefined {
+  try {
+    return inspect(socket).profile
+  } catch (error) {
+    if (error instanceof DeadpeerError && isClosed(error)) return undefined
+    throw error
+  }
+}
+
+function outcome(each: Found, { error, pending }: TuneResult): Pick<Change, 'after' | 'leftOut'> {
+  return { after: error ? undefined : readProfile(each), leftOut: pending }
+}
+
+function putBackWords(notPutBack: number): string {
+  return notPutBack === 0
+    ? 'All connections have what they had before.'
+    : `${notPutBack} connections could not be put back in full, as their peers are not heard; all others have what they had.`
+}
+
+function tell(changes: readonly Change[], { dryRun, json, jsonl }: TuneCommandOptions): void {
+  if (jsonl) for (const each of changes) write(JSON.stringify(asJson(each)))
+  else if (json) write(JSON.stringify(changes.map(asJson), undefined, 2))
+  else show(changes, dryRun === true)
+}
+
+function asJson({ connection: { record, owners }, before, after, leftOut }: Change) {
+  const { local, remote, cookie } = record.toJSON()
+  return { local, remote, cookie, processes: owners, before, after: after ?? null, leftOut }
+}
+
+function show(changes: readonly Change[], isDryRun: boolean): void {
+  const rows = changes.map(({ connection: { record, owners }, before, after, leftOut }) => [
+    endWords(record.local),
+    endWords(record.remote),
+    after ? arrow(keepaliveWords(before), keepaliveWords(after)) : 'closed',
+    after ? arrow(userTimeoutWords(before), userTimeoutWords(after)) : 'closed',
+    leftOut ? Object.keys(leftOut).join(' ') : '-',
+    ownerWords(owners),
+  ])
+  const [head, ...lines] = columns([
+    ['LOCAL', 'PEER', 'KEEPALIVE', 'USER-TIMEOUT', 'LEFT-OUT', 'PROCESS'],
+    ...rows,
+  ])
+  write(paint(head!, 'strong'))
+  lines.forEach((line, i) => {
+    write(changes[i]!.leftOut ? paint(line, 'warning') : line)
+  })
+  write()
+  write(isDryRun ? `${changes.length} would be tuned; nothing was changed` : `${changes.length} tuned`)
+}
+
+function arrow(before: string, after: string): string {
+  return before === after ? before : `${before} → ${after}`
+}

@@ -1,0 +1,83 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { deadpeer } from './deadpeer.js'
+
+// Whatever is wrong in a command line: one line, exit code 2, and nothing else happens. What is right in it is harmless: no connection
+// has the port 1.
+
+const word = fc.stringMatching(/^[a-z]{6,12}$/)
+const notWhole = fc.constantFrom('-1', '0', '1.5', '1e3', '0x10', '+5', '', ' 5', '99999999999', 'ten')
+const notTime = fc.constantFrom('5', '-5s', '5 s', 's', '', '1h30m', 'soon', '5S')
+const bad = {
+  pid: notWhole,
+  port: fc.oneof(notWhole, fc.integer({ min: 65_536, max: 999_999 }).map(String)),
+  state: word,
+  prefix: fc.oneof(
+    word,
+    fc.constantFrom('10.0.0.0/33', '::1/129', '10.0.0', '300.1.1.1', 'fe80::1%lo', '1.2.3.4/x'),
+  ),
+  time: notTime,
+  attempts: fc.oneof(notWhole, fc.constant('101')),
+  count: fc.constantFrom('-1', '0', '128', '1.5', 'x', ''),
+  profile: fc.oneof(word, fc.constantFrom('60s/5s', '60s/5s/x', '60/5/3', '1500ms/5s/3', '60s/5s/0')),
+  hop: fc.oneof(word, fc.constantFrom('nat=', 'nat=5', 'nat=5s@3', 'aws-nlb=1s')),
+}
+
+const commands: Record<string, Record<string, fc.Arbitrary<string>>> = {
+  ls: { '--pid': bad.pid, '--port': bad.port, '--state': bad.state },
+  probe: { '--pid': bad.pid, '--port': bad.port, '--attempts': bad.attempts, '--timeout': bad.time },
+  tune: {
+    '--pid': bad.pid,
+    '--port': bad.port,
+    '--profile': bad.profile,
+    '--idle': bad.time,
+    '--interval': bad.time,
+    '--count': bad.count,
+    '--user-timeout': bad.time,
+  },
+  doctor: { '--pid': bad.pid, '--port': bad.port, '--hop': bad.hop },
+  watch: { '--pid': bad.pid, '--port': bad.port, '--every': bad.time },
+}
+const right: Record<string, string[]> = {
+  ls: ['--port', '1'],
+  probe: ['--port', '1'],
+  tune: ['--port', '1', '--profile', 'lan'],
+  doctor: ['--port', '1'],
+  watch: ['--port', '1'],
+}
+
+const commandLine = fc.constantFrom(...Object.keys(commands)).chain((command) =>
+  fc
+    .oneof(
+      {
+        weight: 4,
+        arbitrary: fc
+          .constantFrom(...Object.entries(commands[command]!))
+          .chain(([flag, values]) => values.map((value) => [`${flag}=${value}`])),
+      },
+      { weight: 1, arbitrary: fc.constantFrom(...Object.keys(commands[command]!)).map((flag) => [flag]) },
+      { weight: 1, arbitrary: word.map((flag) => [`--${flag}`]) },
+      { weight: 2, arbitrary: bad.prefix.map((prefix) => [prefix]) },
+      { weight: 1, arbitrary: fc.constant(['127.0.0.1', '::1']) },
+    )
+    // A flag whose value is missing is last, or it would take the next for one.
+    .map((wrong) => [command, ...right[command]!, ...wrong]),
+)
+
+describe('bad input', () => {
+  it('one line, exit code 2', { timeout: 120_000 }, async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(commandLine, { minLength: 5, maxLength: 5 }), async (lines) => {
+        const runs = await Promise.all(lines.map((args) => deadpeer(args)))
+        runs.forEach((run, i) => {
+          expect({ args: lines[i], ...run }).toMatchObject({
+            code: 2,
+            out: [],
+            err: [expect.stringMatching(/^deadpeer: \P{Cc}+$/u)],
+          })
+        })
+      }),
+      { numRuns: 12 },
+    )
+  })
+})

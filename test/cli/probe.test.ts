@@ -1,0 +1,137 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { blackHole } from '../../src/testing/index.js'
+import { hasNetAdmin } from '../loopback/need-net-admin.js'
+import { deadpeer, inTerminal } from './deadpeer.js'
+import { type Client, type Program, startProgram } from './program.js'
+
+const COUNT = 300
+let program: Program
+let clients: Client[]
+let silent: Client[]
+const ours = () => ['probe', '--pid', String(program.pid)]
+const portsOf = (some: readonly Client[]) => some.map(({ port }) => port).sort()
+// biome-ignore lint/suspicious/noExplicitAny: what the shell prints
+const jsonl = (lines: readonly string[]): any[] => lines.map((line) => JSON.parse(line))
+
+beforeAll(async () => {
+  program = await startProgram()
+  clients = await program.connect(COUNT)
+  // Of every kind, as they come in turns of four.
+  silent = clients.filter((_, i) => i % 9 === 0)
+})
+afterAll(() => program.end())
+
+describe('deadpeer probe', () => {
+  it('all are there: 0', async () => {
+    await program.idle()
+    const run = await deadpeer([...ours(), '--jsonl'])
+    expect(run).toMatchObject({ code: 0, err: [] })
+    const answers = jsonl(run.out)
+    expect(portsOf(answers.map(({ remote }) => remote))).toEqual(portsOf(clients))
+    expect(answers.every(({ alive, evidence }) => alive && ['ack', 'recent'].includes(evidence))).toBe(true)
+    expect(answers.some(({ evidence }) => evidence === 'ack')).toBe(true)
+  })
+
+  describe.runIf(hasNetAdmin)('some peers have vanished', () => {
+    const holes: Disposable[] = []
+    beforeAll(() => void holes.push(...silent.map(({ socket }) => blackHole(socket))))
+    afterAll(() => {
+      for (const hole of holes) hole[Symbol.dispose]()
+    })
+
+    it('exactly those are silent, options are as they were, and requests go on meanwhile', async () => {
+      const busy = clients[1]!
+      await program.idle({ but: busy })
+      const before = await program.profiles()
+      let isOver = false
+      const serving = (async () => {
+        let served = 0
+        for (; !isOver; served++) await busy.echo('request')
+        return served
+      })()
+      const run = await deadpeer([...ours(), '--jsonl'])
+      isOver = true
+      expect(await serving).toBeGreaterThan(100)
+      expect(run).toMatchObject({ code: 1, err: [] })
+      const answers = jsonl(run.out)
+      expect(answers).toHaveLength(COUNT)
+      const unanswered = answers.filter(({ alive }) => alive !== true)
+      expect(portsOf(unanswered.map(({ remote }) => remote))).toEqual(portsOf(silent))
+      for (const each of unanswered)
+        expect(each).toMatchObject({ alive: false, evidence: 'silence', attempts: 3 })
+      expect(await program.profiles()).toEqual(before)
+      expect(await program.ask('errors')).toEqual([])
+      // Three attempts, 510 ms apart, the last waited for: 1.3 s. What goes beyond is Node's start and a busy machine.
+      expect(run.took).toBeLessThan(15_000)
+    })
+
+    it('as a table, the silent ones first', async () => {
+      await program.idle()
+      const run = await deadpeer([...ours(), '--attempts', '1'])
+      expect(run.code).toBe(1)
+      expect(run.out[0]).toMatch(/^ANSWER +EVIDENCE +RTT +HEARD +LOCAL +PEER +PROCESS$/)
+      const words = run.out.slice(1, -1).map((line) => line.split(' ')[0])
+      expect(words).toEqual([
+        ...silent.map(() => 'silent'),
+        ...clients.slice(silent.length).map(() => 'alive'),
+      ])
+      expect(run.out.at(-1)).toBe(`${COUNT - silent.length} alive, ${silent.length} silent, 0 not known`)
+    })
+
+    it('Ctrl-C: 130, nothing printed, and all options are back', async () => {
+      await program.idle()
+      const before = await program.profiles()
+      const run = deadpeer([...ours(), '--attempts', '100'], { interruptWhen: changed })
+      async function changed() {
+        // Once a question is open: another process reads what it has lifted.
+        for (let now = before; sameProfiles(now, before); ) now = await program.profiles()
+      }
+      expect(await run).toMatchObject({ code: 130, out: [], err: [] })
+      expect(await program.profiles()).toEqual(before)
+    })
+
+    it('--kill asks first, and closes the silent ones alone', async () => {
+      await program.idle()
+      const once = [...ours(), '--attempts', '1', '--kill']
+      const piped = await deadpeer(once)
+      expect(piped.code).toBe(2)
+      expect(piped.err).toEqual([
+        expect.stringMatching(/There is no terminal to ask on: say --yes\. Nothing was changed\.$/),
+      ])
+      const no = await inTerminal(once, { answers: ['[y/N]', 'n\n'] })
+      expect(no.code).toBe(1)
+      expect(await program.ask('errors')).toEqual([])
+      expect((await program.profiles()).size).toBe(COUNT)
+      const yes = await inTerminal(once, {
+        answers: [`Close the ${silent.length} silent connections? [y/N]`, 'y\n'],
+      })
+      expect(yes.code).toBe(1)
+      expect(yes.out.at(-1)).toContain(`${silent.length} of ${silent.length} closed`)
+      let left = await program.profiles()
+      while (left.size > COUNT - silent.length) left = await program.profiles()
+      expect(portsOf(clients.filter(({ port }) => left.has(port)))).toEqual(
+        portsOf(clients.filter((each) => !silent.includes(each))),
+      )
+      await Promise.all(
+        clients.filter((each) => !silent.includes(each)).map((each) => each.echo('still here')),
+      )
+    })
+  })
+})
+
+const sameProfiles = (a: ReadonlyMap<number, object>, b: ReadonlyMap<number, object>) =>
+  JSON.stringify([...a]) === JSON.stringify([...b])
+
+describe.concurrent('bad input: one line, exit code 2', () => {
+  it.for<[string, string]>([
+    ['probe', 'say which connections: --pid, --port or a prefix'],
+    ['probe --pid 4194305', 'there is no process 4194305'],
+    [`probe --pid ${process.pid} 192.0.2.7`, 'there is no such connection in this network namespace'],
+    ['probe --port 1 --attempts 0', 'It is a whole number from 1 to 100.'],
+    ['probe --port 1 --timeout 300', 'A time is a number and its unit'],
+    ['probe --port 1 --timeout -3s', 'A time is a number and its unit'],
+  ])('%s', async ([args, message]) => {
+    const run = await deadpeer(args.split(' '))
+    expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
+  })
+})

@@ -1,0 +1,197 @@
+import net from 'node:net'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { tuneAllOrNone } from '../../src/cli/all-or-none.js'
+import { inspect, type Profile, profiles } from '../../src/index.js'
+import { blackHole } from '../../src/testing/index.js'
+import { connect, listen } from '../loopback/connections.js'
+import { hasNetAdmin } from '../loopback/need-net-admin.js'
+import { deadpeer, inTerminal } from './deadpeer.js'
+import { type Client, type Program, startProgram } from './program.js'
+
+const COUNT = 300
+let program: Program
+let clients: Client[]
+const ours = () => ['tune', '--pid', String(program.pid)]
+// biome-ignore lint/suspicious/noExplicitAny: what the shell prints
+const jsonl = (lines: readonly string[]): any[] => lines.map((line) => JSON.parse(line))
+const all = (profile: Profile) => [...clients.map(() => expect.objectContaining(profile))]
+const inside = async () => [...(await program.profiles()).values()]
+
+beforeAll(async () => {
+  program = await startProgram()
+  clients = await program.connect(COUNT)
+})
+afterAll(() => program.end())
+
+const off = { enable: false, userTimeout: 0 }
+
+describe('deadpeer tune', () => {
+  it('--dry-run shows before and after, and changes nothing', async () => {
+    const run = await deadpeer([...ours(), '--profile', 'cloud', '--dry-run'])
+    expect(run).toMatchObject({ code: 0, err: [] })
+    expect(run.out[0]).toMatch(/^LOCAL +PEER +KEEPALIVE +USER-TIMEOUT +LEFT-OUT +PROCESS$/)
+    expect(run.out[1]).toMatch(/ off → 30s\/10s\/3 +off → 1m +- +node\(\d+:\d+\)$/)
+    expect(run.out).toHaveLength(COUNT + 2)
+    expect(run.out.at(-1)).toBe(`${COUNT} would be tuned; nothing was changed`)
+    expect(await inside()).toEqual(all(off))
+  })
+
+  it('is read back inside the program, which goes on serving', async () => {
+    const [busy] = clients as [Client]
+    let isOver = false
+    const serving = (async () => {
+      let served = 0
+      for (; !isOver; served++) await busy.echo('request')
+      return served
+    })()
+    const run = await deadpeer([...ours(), '--profile', 'cloud', '--jsonl'])
+    isOver = true
+    expect(await serving).toBeGreaterThan(100)
+    expect(run).toMatchObject({ code: 0, err: [] })
+    expect(jsonl(run.out)).toHaveLength(COUNT)
+    for (const { before, after } of jsonl(run.out))
+      expect({ before, after }).toMatchObject({ before: off, after: profiles.cloud })
+    expect(await inside()).toEqual(all(profiles.cloud))
+    expect(await program.ask('errors')).toEqual([])
+    await Promise.all(clients.map((client) => client.echo('and all others')))
+  })
+
+  it('by single fields, one connection by its port, the others as they were', async () => {
+    const [, client] = clients as [Client, Client]
+    const fields = ['--idle', '60s', '--interval', '5s', '--count', '3', '--user-timeout', '75s']
+    const run = await deadpeer([...ours(), '--port', String(client.port), ...fields, '--json'])
+    expect(run.code).toBe(0)
+    const wanted = { enable: true, initialDelay: 60_000, interval: 5_000, count: 3, userTimeout: 75_000 }
+    const now = await program.profiles()
+    expect(now.get(client.port)).toMatchObject(wanted)
+    now.delete(client.port)
+    expect([...now.values()]).toEqual(all(profiles.cloud).slice(1))
+  })
+
+  it.runIf(hasNetAdmin)('a silent peer: what could end its connection is left out, and said: 1', async () => {
+    const client = clients[2]!
+    await program.ask('tune', client.port, off)
+    // Two probes are due from the start, and after so long a silence only one.
+    await program.idle({ least: 2_000 })
+    using _hole = blackHole(client.socket)
+    const risky = ['--idle', '1s', '--interval', '1s', '--count', '20', '--user-timeout', '3s']
+    const run = await deadpeer([...ours(), '--port', String(client.port), ...risky, '--json'])
+    expect(run.code).toBe(1)
+    expect(run.err).toEqual([
+      'deadpeer: of 1 the peer was not heard in time, and what could have ended the connection was left out',
+    ])
+    const [{ leftOut, after }] = JSON.parse(run.out.join('\n'))
+    expect(leftOut).toEqual({ userTimeout: 3_000 })
+    expect(after).toMatchObject({
+      enable: true,
+      initialDelay: 1_000,
+      interval: 1_000,
+      count: 20,
+      userTimeout: 0,
+    })
+    expect(await program.ask('profile', client.port)).toEqual(after)
+  })
+
+  it('asks before it touches more than one process', async () => {
+    const other = await startProgram()
+    try {
+      const [there] = (await other.connect(1)) as [Client]
+      // Both ends: the program's, and ours, which is another process.
+      const both = ['tune', '--port', String(there.port), '--profile', 'lan']
+      const piped = await deadpeer(both)
+      expect(piped).toMatchObject({ code: 2, out: [] })
+      expect(piped.err).toEqual([
+        expect.stringMatching(
+          /Tune \d connections of \d processes\? There is no terminal to ask on: say --yes\. Nothing was changed\.$/,
+        ),
+      ])
+      for (const answer of ['n\n', '\x03']) {
+        const no = await inTerminal(both, { answers: ['[y/N]', answer] })
+        expect(no.code).toBe(answer === 'n\n' ? 1 : 130)
+        expect(await other.ask('profile', there.port)).toMatchObject(off)
+        expect(inspect(there.socket).profile).toMatchObject(off)
+      }
+      const yes = await inTerminal(both, { answers: ['[y/N]', 'y\n'] })
+      expect(yes.code).toBe(0)
+      expect(await other.ask('profile', there.port)).toMatchObject(profiles.lan)
+      expect(inspect(there.socket).profile).toMatchObject(profiles.lan)
+    } finally {
+      other.end()
+    }
+  })
+})
+
+describe('all or none', () => {
+  const running = new AbortController().signal
+  const before: Profile = {
+    enable: true,
+    initialDelay: 40_000,
+    interval: 7_000,
+    count: 4,
+    userTimeout: 30_000,
+  }
+
+  async function tunable(count: number) {
+    const pairs = await connect(count)
+    const { tune } = await import('../../src/index.js')
+    for (const { socket } of pairs) tune(socket, before)
+    return pairs.map(({ socket }) => ({
+      target: socket as net.Socket | number,
+      before: inspect(socket).profile,
+    }))
+  }
+
+  it('one that is refused: the others get back what they had', async () => {
+    const sockets = await tunable(5)
+    // A socket, and not of TCP: the kernel refuses.
+    const pipe = net.createServer().listen(`\0deadpeer-${process.pid}`)
+    const { fd } = (pipe as unknown as { _handle: { fd: number } })._handle
+    try {
+      const tuned = await tuneAllOrNone([...sockets, { target: fd, before }], profiles.cloud, running)
+      expect(tuned).toMatchObject({ error: { code: 'ERR_NOT_TCP' }, notPutBack: 0 })
+      expect(tuned.results.filter(({ error }) => !error)).toHaveLength(5)
+      for (const each of sockets) expect(inspect(each.target).profile).toEqual(each.before)
+    } finally {
+      pipe.close()
+    }
+  })
+
+  it('called off: likewise', async () => {
+    const sockets = await tunable(3)
+    const tuned = await tuneAllOrNone(sockets, profiles.cloud, AbortSignal.abort())
+    expect(tuned).toMatchObject({ error: { message: 'interrupted' }, notPutBack: 0 })
+    expect(tuned.results).toHaveLength(3)
+    for (const each of sockets) expect(inspect(each.target).profile).toEqual(each.before)
+  })
+
+  it('one that was closed meanwhile is no failure', async () => {
+    const sockets = await tunable(2)
+    const gone = net.connect(await listen(net.createServer().unref()), '127.0.0.1').destroy()
+    const tuned = await tuneAllOrNone([...sockets, { target: gone, before }], profiles.cloud, running)
+    expect(tuned.error).toBeUndefined()
+    for (const { target } of sockets) expect(inspect(target).profile).toMatchObject(profiles.cloud)
+  })
+})
+
+describe.concurrent('bad input: one line, exit code 2', () => {
+  it.for<[string, string]>([
+    ['tune', 'say which connections: --pid, --port or a prefix'],
+    ['tune --port 1', 'say what to set: --profile, --idle, --interval, --count or --user-timeout'],
+    [
+      'tune --port 1 --profile clod',
+      'A profile is initialDelay/interval/count, such as 60s/5s/3, or one of lan',
+    ],
+    ['tune --port 1 --idle 1500ms', 'initialDelay (TCP_KEEPIDLE) is 1500; it must be whole seconds'],
+    ['tune --port 1 --count 128', 'count (TCP_KEEPCNT) is 128'],
+    ['tune --port 1 --count x', 'It is a whole number.'],
+    ['tune --port 1 --user-timeout 30d', 'userTimeout (TCP_USER_TIMEOUT) is 2592000000'],
+    ['tune --pid 4194305 --profile lan', 'there is no process 4194305'],
+    [
+      `tune --pid ${process.pid} 192.0.2.7 --profile lan`,
+      'there is no such connection in this network namespace',
+    ],
+  ])('%s', async ([args, message]) => {
+    const run = await deadpeer(args.split(' '))
+    expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
+  })
+})

@@ -1,0 +1,108 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { blackHole } from '../../src/testing/index.js'
+import { hasNetAdmin } from '../loopback/need-net-admin.js'
+import { until } from '../loopback/until.js'
+import { deadpeer, inTerminal } from './deadpeer.js'
+import { type Client, type Program, startProgram } from './program.js'
+
+let program: Program
+let clients: Client[]
+
+beforeAll(async () => {
+  program = await startProgram()
+  clients = await program.connect(8)
+})
+afterAll(() => program.end())
+
+const patient = { initialDelay: 1_000, interval: 1_000, count: 20 }
+const events = (lines: readonly string[], { port }: Client) =>
+  lines.map((line) => JSON.parse(line)).filter(({ remote }) => remote.port === port)
+
+describe.runIf(hasNetAdmin)('deadpeer watch', () => {
+  it('a line per change, with reason and process; Ctrl-C ends it', async () => {
+    // Plain and TLS in turns of two; what is reset has to be plain.
+    const [zombie, busy, deaf, closed, restarted] = clients as [Client, Client, Client, Client, Client]
+    await program.ask('stall', zombie.port)
+    await program.ask('tune', zombie.port, { ...patient, count: 2 })
+    await program.ask('tune', busy.port, { userTimeout: 2_000 })
+    for (const { port } of [deaf, restarted, closed]) await program.ask('tune', port, patient)
+    const [, , hole] = [zombie, busy, deaf, restarted, closed].map(({ socket }) => blackHole(socket))
+
+    const watched = deadpeer(['watch', '--pid', String(program.pid), '--every', '100ms', '--jsonl'], {
+      interruptWhen: async (out) => {
+        const isSuspect = (client: Client) => events(out(), client).length > 0
+        const isOver = (client: Client) => events(out(), client).length > 1
+        await until(() => [zombie, deaf, restarted, closed].every(isSuspect))
+        await program.ask('write', busy.port, 'anybody?')
+        hole!.restore()
+        restarted.socket.resetAndDestroy()
+        await program.ask('close', closed.port)
+        await until(() => [zombie, busy, deaf, restarted, closed].every(isOver), 20_000)
+      },
+    })
+    const run = await watched
+    expect(run).toMatchObject({ code: 130, err: [] })
+    const story = (client: Client) => events(run.out, client).map(({ event }) => event)
+    expect(story(zombie)).toEqual(['suspect', 'dead'])
+    expect(story(busy)).toEqual(['suspect', 'dead'])
+    expect(story(deaf)).toEqual(['suspect', 'recover'])
+    expect(story(restarted)).toEqual(['suspect', 'gone'])
+    expect(story(closed)).toEqual(['suspect', 'closing'])
+    const last = (client: Client) => events(run.out, client)[1]
+    expect(last(zombie)).toMatchObject({
+      reason: 'keepalive',
+      isNoticed: false,
+      processes: [{ pid: program.pid }],
+    })
+    expect(last(zombie).evidence).toMatch(/^2 probes unanswered, silent for \d\.\d s$/)
+    expect(last(busy)).toMatchObject({ reason: 'user-timeout', isNoticed: true })
+    expect(await program.ask('errors')).toEqual(expect.arrayContaining(['ETIMEDOUT', 'ECONNRESET']))
+  })
+
+  it('piped in words, and in a terminal a table redrawn in place, which ends with the process that is watched', async () => {
+    const other = await startProgram()
+    const [client] = (await other.connect(1)) as [Client]
+    await other.ask('tune', client.port, patient)
+    using _hole = blackHole(client.socket)
+    const args = ['watch', '--pid', String(other.pid), '--every', '100ms']
+    const piped = deadpeer(args, { interruptWhen: (out) => until(() => out().length > 0) })
+    const shown = inTerminal(args)
+    expect((await piped).out[0]).toMatch(
+      /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ {2}suspect {2}127\.0\.0\.1:\d+ → 127\.0\.0\.1:\d+ {2}node\(\d+:\d+\) {2}\d probes? unanswered, /,
+    )
+    // A second or two of being redrawn.
+    await delay(1_500)
+    other.end()
+    const run = await shown
+    expect(run.code).toBe(0)
+    const text = run.out.join('\n')
+    expect(text).toMatch(/looking at \d+ connections: 1 does not answer/)
+    expect(text).toMatch(/LOCAL +PEER +TIMER +HEARD +PROCESS/)
+    // Line by line over what was there, several times; in the end the cursor is back.
+    expect(text.split('\x1b[K').length).toBeGreaterThan(20)
+    expect(text.lastIndexOf('\x1b[?25h')).toBeGreaterThan(text.lastIndexOf('\x1b[?25l'))
+  })
+
+  it('Ctrl-C in a terminal: 130, and the cursor is back', async () => {
+    const run = await inTerminal(['watch', '--pid', String(program.pid), '--every', '100ms'], {
+      answers: ['connections', '\x03'],
+    })
+    expect(run.code).toBe(130)
+    const text = run.out.join('\n')
+    expect(text.lastIndexOf('\x1b[?25h')).toBeGreaterThan(text.lastIndexOf('\x1b[?25l'))
+  })
+})
+
+describe.concurrent('bad input: one line, exit code 2', () => {
+  it.for<[string, string]>([
+    ['watch --pid 4194305', 'there is no process 4194305'],
+    ['watch --every 50ms', 'It is a time from 100ms to 1d.'],
+    ['watch --every 5', 'A time is a number and its unit'],
+    ['watch 10.0.0.0/33', 'an address of that family has 32 bits'],
+    ['watch --json', "unknown option '--json'"],
+  ])('%s', async ([args, message]) => {
+    const run = await deadpeer(args.split(' '))
+    expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
+  })
+})
