@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { judge } from '../../src/detect/verdict.js'
-import { decodeTcpInfo, layoutOf, type TcpInfo } from '../../src/kernel/tcp-info.js'
+import { decodeTcpInfo, layoutOf, pickTcpInfo, type TcpInfo } from '../../src/kernel/tcp-info.js'
 import { anyBytes, CASES } from './random-bytes.js'
 
 const whole = Uint8Array.from({ length: 280 }, (_, i) => i % 7)
@@ -48,6 +48,18 @@ describe('decodeTcpInfo', () => {
   it('a tail that is not known here is ignored', () => {
     const longer = Uint8Array.from({ length: 400 }, (_, i) => (i < 280 ? whole[i]! : 255))
     expect(decodeTcpInfo(longer, layoutOf('6.18'))).toEqual(decodeTcpInfo(whole, layoutOf('6.18')))
+  })
+
+  it('a few fields are what they are of all', () => {
+    const fields = Object.keys(layoutOf('6.18')) as (keyof TcpInfo)[]
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), fc.subarray(fields), (bytes, some) => {
+        const picked: Partial<TcpInfo> = pickTcpInfo(bytes, some)
+        expect(Object.keys(picked)).toEqual(some)
+        const all = decodeTcpInfo(bytes)
+        for (const field of some) expect(picked[field]).toBe(all[field])
+      }),
+    )
   })
 
   it('reads fields where the kernel puts them', () => {
