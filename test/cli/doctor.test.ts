@@ -73,11 +73,13 @@ describe('deadpeer doctor', () => {
     using _mute = blackHole(mute.socket)
     await program.ask('write', mute.port, 'anybody?')
     let run = await deadpeer([...ours(), '--json'])
-    while (codes(run).length < 2 || !codes(run).some(([code]: [string]) => code === 'zombie')) {
+    // On a busy machine another may be late to answer for a moment.
+    const isFound = (wanted: string) =>
+      codes(run).some(([code, count]: [string, number]) => code === wanted && count === 1)
+    while (!isFound('zombie') || !isFound('unanswered')) {
       run = await deadpeer([...ours(), '--json'])
     }
     expect(run.code).toBe(1)
-    expect(codes(run)).toContainEqual(['unanswered', 1])
     const found = json(run.out).findings.find(({ code }: { code: string }) => code === 'zombie')
     expect(found).toMatchObject({ severity: 'error', connections: 1, example: { fd } })
     expect((await deadpeer(['inspect', `${program.pid}:${fd}`])).out[0]).toMatch(/^CLOSE {2}dead: /)

@@ -20,6 +20,7 @@ const more: Record<string, string[]> = {
   'deadpeer/host': [],
   'deadpeer/http': ['node:http', 'node:https'],
   'deadpeer/net-keepalive': ['node:assert'],
+  'deadpeer/plan': [],
   'deadpeer/register': [],
   'deadpeer/testing': [],
   'deadpeer/undici': ['undici'],

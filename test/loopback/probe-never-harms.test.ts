@@ -243,7 +243,7 @@ describe.concurrent('a question never harms', () => {
     [
       'the process stopped for 4 s, the peer back meanwhile',
       seconds(5, 1, 3),
-      [...outage(1_000, 5_000), ask(3_500, { stopFor: 4_000 })],
+      [...outage(1_000, 3_500), ask(3_500, { stopFor: 4_000 })],
       undefined,
     ],
   ])('%s', async (each) => {
