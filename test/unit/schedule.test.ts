@@ -1,0 +1,86 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { Schedule, type Scheduled } from '../../src/watch/schedule.js'
+import { timed } from '../tolerance.js'
+
+interface Item extends Scheduled {
+  readonly name: string
+}
+
+const item = (name: string): Item => ({ name, slot: 0 })
+
+/** A schedule that notes who was due, and when. */
+function noting(work: () => void = () => {}) {
+  const ran: { name: string; at: number }[] = []
+  const schedule = new Schedule<Item>((items) => {
+    for (const { name } of items) ran.push({ name, at: performance.now() })
+    work()
+  })
+  return { schedule, ran }
+}
+
+describe('Schedule', () => {
+  it('runs what is due, not before, and once', async () => {
+    const { schedule, ran } = noting()
+    const start = performance.now()
+    for (const [name, wait] of Object.entries({ soon: 60, later: 200, past: -1_000 })) {
+      schedule.at(item(name), start + wait)
+    }
+    await delay(500)
+    expect(ran.map(({ name }) => name)).toEqual(['past', 'soon', 'later'])
+    expect(ran[1]!.at).toBeGreaterThanOrEqual(start + 60)
+    expect(ran[2]!.at).toBeGreaterThanOrEqual(start + 200)
+    if (timed) expect(ran[2]!.at).toBeLessThan(start + 200 + 50 + 100)
+  })
+
+  it('at another time instead of the first, or not at all', async () => {
+    const { schedule, ran } = noting()
+    const [sooner, later, never, cancelled] = ['sooner', 'later', 'never', 'cancelled'].map(item) as Item[]
+    const now = performance.now()
+    schedule.at(sooner!, now + 10_000)
+    schedule.at(later!, now + 10)
+    schedule.at(never!, now + 10)
+    schedule.at(cancelled!, now + 10)
+    schedule.at(sooner!, now + 20)
+    schedule.at(later!, now + 250)
+    schedule.at(never!, Number.POSITIVE_INFINITY)
+    schedule.cancel(cancelled!)
+    schedule.cancel(cancelled!)
+    await delay(500)
+    expect(ran.map(({ name }) => name)).toEqual(['sooner', 'later'])
+    schedule.at(cancelled!, 0)
+    await delay(200)
+    expect(ran.at(-1)!.name).toBe('cancelled')
+  })
+
+  it('of many that are due together a slice of a millisecond at each turn of the event loop', async () => {
+    // 64 of them take 0.5 ms, all together 50.
+    const { schedule, ran } = noting(() => {
+      const end = performance.now() + 0.5
+      while (performance.now() < end);
+    })
+    const count = 6_400
+    for (let i = 0; i < count; i++) schedule.at(item(String(i)), 0)
+    let turns = 0
+    const turn = () => {
+      if (ran.length > 0) turns++
+      if (ran.length < count) setImmediate(turn)
+    }
+    turn()
+    while (ran.length < count) await delay(5)
+    expect(new Set(ran.map(({ name }) => name)).size).toBe(count)
+    // Two portions a turn, at most: the second may begin before the millisecond is over.
+    expect(turns).toBeGreaterThanOrEqual(count / 64 / 3)
+  })
+
+  it('as late as Node can have a timer, and later', async () => {
+    const warnings: Error[] = []
+    const onWarning = (warning: Error) => warnings.push(warning)
+    process.on('warning', onWarning)
+    const { schedule, ran } = noting()
+    schedule.at(item('in 25 days'), performance.now() + 2 ** 31 + 1_000)
+    await delay(100)
+    process.off('warning', onWarning)
+    expect([warnings, ran]).toEqual([[], []])
+  })
+})
