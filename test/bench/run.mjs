@@ -4,7 +4,9 @@ import { printTable, writeJson } from './harness/report.mjs'
 import { measureRow } from './harness/row.mjs'
 import { rows as importRows } from './import.mjs'
 import { rows as listSocketsRows } from './list-sockets.mjs'
+import { rows as poolRaceRows } from './pool-race.mjs'
 import { rows as probeRows } from './probe.mjs'
+import { rows as registerRows } from './register.mjs'
 import { rows as sampleRows } from './sample-tcp-info.mjs'
 import { rows as tuneRows } from './tune.mjs'
 import { rows as tuneIdleRows } from './tune-idle.mjs'
@@ -21,6 +23,8 @@ const all = [
   ...tuneIdleRows,
   ...probeRows,
   ...listSocketsRows,
+  ...poolRaceRows,
+  ...registerRows,
   ...importRows,
 ]
 const rows = all.filter(({ name }) => name.includes(filter))

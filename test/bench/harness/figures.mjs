@@ -70,3 +70,16 @@ export function neverOver(limit, unit) {
 export function timeAtMost(limit) {
   return { ...neverOver(limit, 'ms'), value: median }
 }
+
+/** A share of our own, in %, whatever the reference has: the least of all runs. */
+export function shareAtLeast(least) {
+  const each = (ours) => ours
+  return {
+    each,
+    value: (ours) => Math.min(...ours),
+    reached: (value) => value >= least,
+    number: (value) => value.toFixed(1),
+    unit: '%',
+    text: `≥ ${least} %`,
+  }
+}
