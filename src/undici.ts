@@ -16,8 +16,8 @@ export interface AgentOptions extends Agent.Options {
   /** Watches its connections: a watcher of yours, options for one of its own, or `true` for one with the defaults. Default: none. */
   watch?: Watching
   /**
-   * Repeats a request, once and on a fresh connection, where it met one that was used before and was gone: closed, reset, or found dead by
-   * keepalive (`ETIMEDOUT`), without an answer and without an acknowledgement of the request. Only where it is
+   * Repeats a request, once and on a fresh connection, where it met one that was used before and was gone: reset, or closed or found dead by
+   * keepalive (`ETIMEDOUT`) without having acknowledged the request; and has not answered. Only where it is
    * idempotent by its method (GET, HEAD, OPTIONS, PUT, DELETE, TRACE) or has an `Idempotency-Key`, and its body is a string
    * or bytes, or none: never a POST without a key, never a stream. Default: `false`.
    */

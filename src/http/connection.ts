@@ -4,7 +4,7 @@ import type net from 'node:net'
 import { nativeCore } from '../kernel/binding.js'
 import { TcpState } from '../kernel/tcp-info.js'
 import { sampleTcpInfo } from '../sample-tcp-info.js'
-import { lastLook, lookBeforeClosing } from '../socket/last-look.js'
+import { lastLook, lastState, lookBeforeClosing } from '../socket/last-look.js'
 import { descriptorOf } from '../socket/target.js'
 import { failureOf } from './stale.js'
 import type { Ending } from './statistics.js'
@@ -90,9 +90,10 @@ export class Connection {
       this.#failure ??= failure && (failure === 'reset' ? 'reset' : 'timedOut')
     })
     socket.once('close', () => {
-      const final = lastLook(socket)
       // What was said in some other way is more exact.
-      if (final && !this.#failure && !this.#peerClosed) this.#heed(final.info)
+      if (!this.#failure && !this.#peerClosed) {
+        this.#heed({ state: lastState(socket), probes: lastLook(socket)?.info.probes ?? 0 })
+      }
       owner.closed(this)
     })
   }

@@ -1,7 +1,7 @@
 import type net from 'node:net'
 import type { NativeCore } from '../kernel/binding.js'
 import { readOptions } from '../kernel/options.js'
-import { readTcpInfo, type TcpInfo } from '../kernel/tcp-info.js'
+import { encodePlace, ownLayout, readTcpInfo, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 import type { Profile } from './profile.js'
 import { descriptorOf } from './target.js'
 
@@ -27,6 +27,7 @@ type Destroy = (this: net.Socket, error: Error | null, callback: (error?: Error 
 interface Look {
   readonly core: NativeCore
   readonly destroy: Destroy
+  state: number
   seen?: FinalState | undefined
 }
 
@@ -44,7 +45,7 @@ type Observed = net.Socket & { _destroy: Destroy; [look]?: Look }
 export function lookBeforeClosing(core: NativeCore, socket: net.Socket): void {
   const observed = socket as Observed
   if (observed[look]) return
-  observed[look] = { core, destroy: observed._destroy }
+  observed[look] = { core, destroy: observed._destroy, state: Number.NaN }
   observed._destroy = lookAndDestroy
 }
 
@@ -52,11 +53,34 @@ export function lookBeforeClosing(core: NativeCore, socket: net.Socket): void {
 function lookAndDestroy(this: Observed, error: Error | null, callback: (error?: Error | null) => void): void {
   const own = this[look]!
   const fd = descriptorOf(this)
-  own.seen = fd < 0 ? undefined : readFinalState(own.core, fd)
+  own.state = fd < 0 ? Number.NaN : readState(own.core, fd)
+  own.seen = error || own.state === TcpState.CLOSE ? readFinalState(own.core, fd) : undefined
   own.destroy.call(this, error, callback)
 }
 
-/** What was read at the last look. */
+const one = new Int32Array(1)
+const state = new Float64Array(1)
+
+/** The state alone: where this side ends it, and that is all there is to be known, a close is to cost no more. */
+function readState(core: NativeCore, fd: number): number {
+  one[0] = fd
+  core.sampleTcpInfo(one, 1, statePlace(), state)
+  return state[0]!
+}
+
+let place: Uint32Array | undefined
+
+function statePlace(): Uint32Array {
+  place ??= Uint32Array.from(encodePlace(ownLayout().state))
+  return place
+}
+
+/** The connection's state at the last look; NaN where there was none, or nothing to be seen. */
+export function lastState(socket: net.Socket): number {
+  return (socket as Observed)[look]?.state ?? Number.NaN
+}
+
+/** What was read at the last look: where the kernel had ended the connection, or Node told of an error. */
 export function lastLook(socket: net.Socket): FinalState | undefined {
   return (socket as Observed)[look]?.seen
 }

@@ -66,8 +66,11 @@ class Attempt {
   metStale(error: unknown): boolean {
     const { use, answered } = this
     if (!use) return false
-    const evidence = { reused: use.isReuse, answered, peerClosed: true, acknowledged: hasAcknowledged(use) }
-    return judgeStale(failureOf(error) ?? (isClosed(error) ? 'closed' : undefined), evidence)
+    const failure = failureOf(error) ?? (isClosed(error) ? 'closed' : undefined)
+    // A server that closes an idle connection in the moment that a request arrives resets it: its kernel has acknowledged what nobody will read.
+    // What may happen twice is repeated then as well.
+    const acknowledged = failure === 'reset' ? undefined : hasAcknowledged(use)
+    return judgeStale(failure, { reused: use.isReuse, answered, peerClosed: true, acknowledged })
   }
 }
 

@@ -5,7 +5,9 @@ import { measureRow } from './harness/row.mjs'
 import { rows as heartbeatRows } from './heartbeat.mjs'
 import { rows as importRows } from './import.mjs'
 import { rows as listSocketsRows } from './list-sockets.mjs'
+import { rows as poolRaceRows } from './pool-race.mjs'
 import { rows as probeRows } from './probe.mjs'
+import { rows as registerRows } from './register.mjs'
 import { rows as sampleRows } from './sample-tcp-info.mjs'
 import { rows as shellRows } from './shell.mjs'
 import { rows as tuneRows } from './tune.mjs'
@@ -27,6 +29,8 @@ const all = [
   ...listSocketsRows,
   ...watchRows,
   ...shellRows,
+  ...poolRaceRows,
+  ...registerRows,
   ...importRows,
 ]
 const rows = all.filter(({ name }) => name.includes(filter))

@@ -84,3 +84,16 @@ export function atMost(limit, unit, digits) {
 export function neverOver(limit, unit) {
   return { ...atMost(limit, unit, 0), value: (ours) => Math.max(...ours) }
 }
+
+/** A share of our own, in %, whatever the reference has: the least of all runs. */
+export function shareAtLeast(least) {
+  const each = (ours) => ours
+  return {
+    each,
+    value: (ours) => Math.min(...ours),
+    reached: (value) => value >= least,
+    number: (value) => value.toFixed(1),
+    unit: '%',
+    text: `≥ ${least} %`,
+  }
+}
