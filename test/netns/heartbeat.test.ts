@@ -30,9 +30,15 @@ describe.concurrent('a heartbeat', { timeout: 150_000 }, () => {
   describe.runIf(hasNamespaces)('in a namespace of its own', () => {
     it('of 2,000 connections does what the simulation says: probes sent, and how soon deaths are known', async () => {
       const [connections, every, seconds, deaths] = [2_000, 2_000, 20, 500]
-      const { probes, detection, watching } = await run('fleet', connections, every, seconds, deaths)
+      const { probes, observed, detection, watching } = await run(
+        'fleet',
+        connections,
+        every,
+        seconds,
+        deaths,
+      )
       const forecast = predicted(connections, every, 3, seconds, 0, 100_000)
-      const alone = predicted(connections, every, 3, seconds)
+      const alone = predicted(connections, every, 3, observed / 1_000)
       expect(watching).toBe(connections - deaths)
       expect(Math.abs(probes / alone.probes - 1)).toBeLessThan(0.05)
       const found = Float64Array.from(detection as number[]).sort()
