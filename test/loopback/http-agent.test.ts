@@ -278,7 +278,10 @@ describe('how long a connection is kept', () => {
       setTimeout(() => response.end('ok'), request.url === '/slow' ? 300 : 0)
     })
     const { socket } = await here.get()
-    const slow = await here.get('/slow')
+    expect(socket.timeout).toBe(100)
+    const asked = here.get('/slow')
+    expect(socket.timeout).toBe(0)
+    const slow = await asked
     expect(slow.socket).toBe(socket)
     expect(slow.body).toBe('ok')
   })

@@ -54,6 +54,7 @@ export function undiciSuite(
       seen.push(`${request.method} ${request.url}`)
       request.resume().on('end', () => {
         if (request.url === '/die') request.socket.destroy()
+        else if (request.url === '/reset') request.socket.resetAndDestroy()
         else if (request.url !== '/never') response.end('ok')
       })
     })
@@ -257,6 +258,12 @@ export function undiciSuite(
       const { own, url, seen } = await stale()
       await expect(ask(own, `${url}/die`)).rejects.toThrow()
       expect(seen).toEqual(['GET /first', 'GET /die'])
+    })
+
+    it('is not one that was never used before', async () => {
+      const { url, seen } = await site()
+      await expect(ask(agent({ retryStale: true }), `${url}/reset`)).rejects.toThrow()
+      expect(seen).toEqual(['GET /reset'])
     })
 
     it('is not one that a server has read, and then died', async () => {
