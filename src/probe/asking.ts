@@ -115,6 +115,8 @@ function abortWith(
       .filter(({ question, asker }) => question.abort(asker))
       .map(({ question }) => question)
     for (const question of surrendered) question.surrender()
+    // Who asks this connection from now on has a question, and a turn, of its own.
+    queue = queue.filter(({ phase }) => phase === 'waiting')
     step(core, surrendered, examineAll)
     wake(core)
   })

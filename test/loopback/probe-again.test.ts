@@ -1,0 +1,29 @@
+import { expect, it, vi } from 'vitest'
+import { borrowSocket } from '../../src/host.js'
+import { probe } from '../../src/index.js'
+import { descriptorOf } from '../../src/socket/target.js'
+import { idlePair } from './idle.js'
+import { until } from './until.js'
+
+const turns = vi.hoisted(() => ({ areThere: true }))
+
+vi.mock('../../src/socket/pace.js', async (original) => {
+  const pace = await original<typeof import('../../src/socket/pace.js')>()
+  return { ...pace, takeTurns: (wanted: number) => (turns.areThere ? pace.takeTurns(wanted) : 0) }
+})
+
+it('a borrowed connection is asked again after a question that was aborted before its turn', async () => {
+  const { socket } = await idlePair()
+  const borrowed = borrowSocket(process.pid, descriptorOf(socket))
+  const listeners = process.listenerCount('exit')
+  const abort = new AbortController()
+  turns.areThere = false
+  const first = probe(borrowed, { signal: abort.signal })
+  abort.abort()
+  expect(await first).toMatchObject({ evidence: 'aborted', attempts: 0 })
+  // The question is over then.
+  await until(() => process.listenerCount('exit') === listeners)
+  const second = probe(borrowed)
+  turns.areThere = true
+  expect(await second).toMatchObject({ alive: true, evidence: 'ack', attempts: 1 })
+})
