@@ -1,8 +1,9 @@
 import { expect, it, vi } from 'vitest'
 import { borrowSocket } from '../../src/host.js'
-import { probe } from '../../src/index.js'
+import { probe, tune } from '../../src/index.js'
 import { descriptorOf } from '../../src/socket/target.js'
-import { idlePair } from './idle.js'
+import { connectPair } from './connections.js'
+import { awaitIdle, idlePair, silenceOf } from './idle.js'
 import { until } from './until.js'
 
 const turns = vi.hoisted(() => ({ areThere: true }))
@@ -26,4 +27,17 @@ it('a borrowed connection is asked again after a question that was aborted befor
   const second = probe(borrowed)
   turns.areThere = true
   expect(await second).toMatchObject({ alive: true, evidence: 'ack', attempts: 1 })
+})
+
+it('a clock that somebody else has moved since it was known is read', async () => {
+  const { socket } = await connectPair()
+  tune(socket, { enable: true, initialDelay: 3_000, interval: 1_000 })
+  await awaitIdle(socket)
+  expect(await probe(socket)).toMatchObject({ evidence: 'ack' })
+  await until(() => silenceOf(socket) >= 2_500)
+  tune(descriptorOf(socket), { enable: false })
+  tune(descriptorOf(socket), { enable: true })
+  // The kernel would have asked by now, and does so at 5.5 s.
+  await until(() => silenceOf(socket) >= 3_200)
+  expect(await probe(socket)).toMatchObject({ alive: true, evidence: 'ack', attempts: 1 })
 })
