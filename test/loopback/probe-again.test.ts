@@ -1,9 +1,11 @@
 import { expect, it, vi } from 'vitest'
 import { borrowSocket } from '../../src/host.js'
-import { probe, tune } from '../../src/index.js'
+import { probe, tune, watch } from '../../src/index.js'
 import { descriptorOf } from '../../src/socket/target.js'
+import { blackHole } from '../../src/testing/index.js'
 import { connectPair } from './connections.js'
 import { awaitIdle, idlePair, silenceOf } from './idle.js'
+import { hasNetAdmin } from './need-net-admin.js'
 import { until } from './until.js'
 
 const turns = vi.hoisted(() => ({ areThere: true }))
@@ -40,4 +42,14 @@ it('a clock that somebody else has moved since it was known is read', async () =
   // The kernel would have asked by now, and does so at 5.5 s.
   await until(() => silenceOf(socket) >= 3_200)
   expect(await probe(socket)).toMatchObject({ alive: true, evidence: 'ack', attempts: 1 })
+})
+
+it.runIf(hasNetAdmin)('a listener for recover may ask', async () => {
+  const { socket, peer } = await connectPair()
+  using watcher = watch({ heartbeat: { every: 1_000, attempts: 3, timeout: 250 }, onDead: 'report' })
+  watcher.on('suspect', () => {})
+  const asked = new Promise((resolve) => watcher.once('recover', () => resolve(probe(socket))))
+  watcher.add(socket)
+  await blackHole(peer, { segments: 1 }).done
+  expect(await asked).toMatchObject({ alive: true, evidence: 'recent' })
 })
