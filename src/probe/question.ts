@@ -189,6 +189,13 @@ export class Question implements SocketName {
     } else this.fail(error)
   }
 
+  /** It cannot be got at just now. Nobody waits for an answer any more; the options go back once it can be. */
+  unreached(error: Error, now: number): void {
+    this.#audience.fail(error)
+    this.surrender()
+    this.due = now + LONGEST_LOOK
+  }
+
   /** Written, and the socket has it. */
   written(options: Keepalive): void {
     if (!this.lifted) return

@@ -1,10 +1,13 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import { expect, it, vi } from 'vitest'
 import { borrowSocket } from '../../src/host.js'
 import { probe, tune, watch } from '../../src/index.js'
+import { BorrowedSocket } from '../../src/socket/borrowed.js'
 import { descriptorOf } from '../../src/socket/target.js'
 import { blackHole } from '../../src/testing/index.js'
 import { connectPair } from './connections.js'
-import { awaitIdle, idlePair, silenceOf } from './idle.js'
+import { awaitIdle, idlePair, kernelOptions, silenceOf } from './idle.js'
 import { hasNetAdmin } from './need-net-admin.js'
 import { until } from './until.js'
 
@@ -29,6 +32,21 @@ it('a borrowed connection is asked again after a question that was aborted befor
   const second = probe(borrowed)
   turns.areThere = true
   expect(await second).toMatchObject({ alive: true, evidence: 'ack', attempts: 1 })
+})
+
+it('what a borrowed connection was given goes back once there are descriptors again', async () => {
+  const { socket } = await idlePair()
+  const before = kernelOptions(socket)
+  const answer = probe(borrowSocket(process.pid, descriptorOf(socket)))
+  while (kernelOptions(socket).initialDelay === before.initialDelay) await nextTurn()
+  const use = vi.spyOn(BorrowedSocket.prototype, 'use').mockImplementation(() => {
+    throw Object.assign(new Error('no descriptors'), { code: 'EMFILE' })
+  })
+  await expect(answer).rejects.toMatchObject({ code: 'EMFILE' })
+  await until(() => use.mock.calls.length >= 3)
+  expect(kernelOptions(socket)).not.toEqual(before)
+  use.mockRestore()
+  await until(() => isDeepStrictEqual(kernelOptions(socket), before))
 })
 
 it('a clock that somebody else has moved since it was known is read', async () => {
