@@ -231,9 +231,13 @@ function succeeded(compiled: Compiled, fd: number, handle: Handle | undefined, h
   return compiled.skipped.length > 0 ? { skipped: compiled.skipped } : DONE
 }
 
-/** Keepalive that is switched on without TCP_KEEPIDLE starts its timer anew. */
+/**
+ * Without TCP_KEEPIDLE, keepalive that is switched on starts its timer anew, and a timer that stands at the interval stays there, whatever
+ * the interval is from now on.
+ */
 function forgetClock({ profile }: Compiled, handle: Handle | undefined): void {
-  if (profile.enable !== undefined && profile.initialDelay === undefined) noteClock(handle, false)
+  const { enable, initialDelay, interval } = profile
+  if (initialDelay === undefined && (enable !== undefined || interval !== undefined)) noteClock(handle, false)
 }
 
 /** The option that this socket does not have, though the kernel has it for others (MPTCP). */

@@ -115,6 +115,8 @@ function abortWith(
       .filter(({ question, asker }) => question.abort(asker))
       .map(({ question }) => question)
     for (const question of surrendered) question.surrender()
+    // Who asks this connection from now on has a question, and a turn, of its own.
+    queue = queue.filter(({ phase }) => phase === 'waiting')
     step(core, surrendered, examineAll)
     wake(core)
   })
@@ -208,6 +210,8 @@ function withBorrowed(core: NativeCore, question: Question, borrowed: BorrowedSo
     })
   } catch (error) {
     if (isClosed(error as Error)) question.gone()
+    else if (question.lifted && isShortage(error as Error))
+      question.unreached(error as Error, performance.now())
     else question.fail(error as Error)
   }
 }
@@ -304,4 +308,9 @@ function unseen(question: Question, errno: number): void {
 /** ESTALE is the native core's word for a number that is another socket's by now. */
 function isClosed(error: Error): boolean {
   return 'code' in error && (error.code === 'ERR_SOCKET_CLOSED' || error.code === 'ESTALE')
+}
+
+/** This process or the system is short of something just now: it does not stay so. */
+function isShortage(error: Error): boolean {
+  return 'code' in error && ['EMFILE', 'ENFILE', 'ENOMEM'].includes(error.code as string)
 }

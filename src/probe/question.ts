@@ -116,7 +116,7 @@ export class Question implements SocketName {
     if (!(this.lifted?.own.enable ?? options.enable) || !isOpen(look.state)) return false
     // Before the question; and where the kernel has fired more than once for it, as this process was stopped.
     if (this.phase !== 'waiting') return this.phase === 'asked' && look.probes > 1
-    return !this.lifted?.clock && !isClockKnown(this.subject.handle, options)
+    return !this.lifted?.clock && !isClockKnown(this.subject.handle, options, silenceOf(look))
   }
 
   /** When it may ask next: attempts have to be apart. */
@@ -189,6 +189,13 @@ export class Question implements SocketName {
     } else this.fail(error)
   }
 
+  /** It cannot be got at just now. Nobody waits for an answer any more; the options go back once it can be. */
+  unreached(error: Error, now: number): void {
+    this.#audience.fail(error)
+    this.surrender()
+    this.due = now + LONGEST_LOOK
+  }
+
   /** Written, and the socket has it. */
   written(options: Keepalive): void {
     if (!this.lifted) return
@@ -246,7 +253,8 @@ export class Question implements SocketName {
   }
 
   #clockOf(look: Look, own: Keepalive): OwnClock {
-    return isClockKnown(this.subject.handle, own) ? clockFrom(own) : ownClock(look, own, this.timer)
+    const isKnown = isClockKnown(this.subject.handle, own, silenceOf(look))
+    return isKnown ? clockFrom(own) : ownClock(look, own, this.timer)
   }
 
   #ask(lifted: Lifted, look: Look, now: number): void {

@@ -121,8 +121,19 @@ export class Attention implements Asker, Scheduled {
     } else if (decision.event === 'recover') this.#concerned.recovered()
   }
 
-  /** What the peer said to the heartbeat. */
+  /** Listeners hear of it once the question is done with: they may ask, tune and close what is being asked. */
   resolve(result: ProbeResult): void {
+    queueMicrotask(() => this.#answered(result))
+  }
+
+  /** What is refused to a question is refused to the next as well: a sandbox. The kernel's own clock remains. */
+  reject(error: Error): void {
+    this.#isAsking = false
+    process.emitWarning(error)
+  }
+
+  /** What the peer said to the heartbeat. */
+  #answered(result: ProbeResult): void {
     if (!this.#isAsking) return
     this.#isAsking = false
     if (result.evidence === 'closed') return
@@ -134,12 +145,6 @@ export class Attention implements Asker, Scheduled {
     if (result.alive) this.#heard(now - result.idleFor, now)
     // The kernel is asking, and has not done so often enough; or a closed window lets it ask but seldom.
     else this.#askAgainAt(now + (result.evidence === 'window-probe' ? this.#heartbeat!.every : 0))
-  }
-
-  /** What is refused to a question is refused to the next as well: a sandbox. The kernel's own clock remains. */
-  reject(error: Error): void {
-    this.#isAsking = false
-    process.emitWarning(error)
   }
 
   #ask(): void {

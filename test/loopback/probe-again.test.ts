@@ -1,0 +1,73 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
+import { expect, it, vi } from 'vitest'
+import { borrowSocket } from '../../src/host.js'
+import { probe, tune, watch } from '../../src/index.js'
+import { BorrowedSocket } from '../../src/socket/borrowed.js'
+import { descriptorOf } from '../../src/socket/target.js'
+import { blackHole } from '../../src/testing/index.js'
+import { connectPair } from './connections.js'
+import { awaitIdle, idlePair, kernelOptions, silenceOf } from './idle.js'
+import { hasNetAdmin } from './need-net-admin.js'
+import { until } from './until.js'
+
+const turns = vi.hoisted(() => ({ areThere: true }))
+
+vi.mock('../../src/socket/pace.js', async (original) => {
+  const pace = await original<typeof import('../../src/socket/pace.js')>()
+  return { ...pace, takeTurns: (wanted: number) => (turns.areThere ? pace.takeTurns(wanted) : 0) }
+})
+
+it('a borrowed connection is asked again after a question that was aborted before its turn', async () => {
+  const { socket } = await idlePair()
+  const borrowed = borrowSocket(process.pid, descriptorOf(socket))
+  const listeners = process.listenerCount('exit')
+  const abort = new AbortController()
+  turns.areThere = false
+  const first = probe(borrowed, { signal: abort.signal })
+  abort.abort()
+  expect(await first).toMatchObject({ evidence: 'aborted', attempts: 0 })
+  // The question is over then.
+  await until(() => process.listenerCount('exit') === listeners)
+  const second = probe(borrowed)
+  turns.areThere = true
+  expect(await second).toMatchObject({ alive: true, evidence: 'ack', attempts: 1 })
+})
+
+it('what a borrowed connection was given goes back once there are descriptors again', async () => {
+  const { socket } = await idlePair()
+  const before = kernelOptions(socket)
+  const answer = probe(borrowSocket(process.pid, descriptorOf(socket)))
+  while (kernelOptions(socket).initialDelay === before.initialDelay) await nextTurn()
+  const use = vi.spyOn(BorrowedSocket.prototype, 'use').mockImplementation(() => {
+    throw Object.assign(new Error('no descriptors'), { code: 'EMFILE' })
+  })
+  await expect(answer).rejects.toMatchObject({ code: 'EMFILE' })
+  await until(() => use.mock.calls.length >= 3)
+  expect(kernelOptions(socket)).not.toEqual(before)
+  use.mockRestore()
+  await until(() => isDeepStrictEqual(kernelOptions(socket), before))
+})
+
+it('a clock that somebody else has moved since it was known is read', async () => {
+  const { socket } = await connectPair()
+  tune(socket, { enable: true, initialDelay: 3_000, interval: 1_000 })
+  await awaitIdle(socket)
+  expect(await probe(socket)).toMatchObject({ evidence: 'ack' })
+  await until(() => silenceOf(socket) >= 2_500)
+  tune(descriptorOf(socket), { enable: false })
+  tune(descriptorOf(socket), { enable: true })
+  // The kernel would have asked by now, and does so at 5.5 s.
+  await until(() => silenceOf(socket) >= 3_200)
+  expect(await probe(socket)).toMatchObject({ alive: true, evidence: 'ack', attempts: 1 })
+})
+
+it.runIf(hasNetAdmin)('a listener for recover may ask', async () => {
+  const { socket, peer } = await connectPair()
+  using watcher = watch({ heartbeat: { every: 1_000, attempts: 3, timeout: 250 }, onDead: 'report' })
+  watcher.on('suspect', () => {})
+  const asked = new Promise((resolve) => watcher.once('recover', () => resolve(probe(socket))))
+  watcher.add(socket)
+  await blackHole(peer, { segments: 1 }).done
+  expect(await asked).toMatchObject({ alive: true, evidence: 'recent' })
+})
