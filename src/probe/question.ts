@@ -115,7 +115,8 @@ export class Question implements SocketName {
   needsTimer(look: Look, options: Keepalive): boolean {
     if (!(this.lifted?.own.enable ?? options.enable) || !isOpen(look.state)) return false
     // Before the question; and where the kernel has fired more than once for it, as this process was stopped.
-    if (this.phase !== 'waiting') return this.phase === 'asked' && look.probes > 1
+    if (this.phase === 'asked') return look.probes > (this.#isHeard(look) ? 1 : this.#probesBefore + 1)
+    if (this.phase !== 'waiting') return false
     return !this.lifted?.clock && !isClockKnown(this.subject.handle, options, silenceOf(look))
   }
 
