@@ -124,12 +124,16 @@ describe('sampleTcpInfo', () => {
     const out = new Float64Array(sockets.length * fields.length)
     const sample = () => sampleTcpInfo(sockets, fields, out)
     for (let i = 0; i < 50; i++) sample()
-    const before = process.memoryUsage().heapUsed
     const rounds = 40
-    for (let i = 0; i < rounds; i++) sample()
-    const perSocket = (process.memoryUsage().heapUsed - before) / rounds / sockets.length
+    const perSocket = () => {
+      const before = process.memoryUsage().heapUsed
+      for (let i = 0; i < rounds; i++) sample()
+      return (process.memoryUsage().heapUsed - before) / rounds / sockets.length
+    }
+    // What is allocated for each is so every time; what V8 does about code it is still compiling is not.
+    const least = Math.min(...Array.from({ length: 5 }, perSocket).filter((bytes) => bytes >= 0))
     // A number boxed for each would be 12 bytes or more; less than a byte is the calls themselves.
-    expect(perSocket).toBeLessThan(1)
+    expect(least).toBeLessThan(1)
   })
 })
 
