@@ -214,15 +214,16 @@ describe.runIf(hasNetAdmin)(`a question never harms: ${SCHEDULES} schedules (DEA
         const found = differences(each, outcomes[i]!)
         return found.length === 0 ? [] : [{ each, found, schedule: toPlay(each.model), ...outcomes[i]! }]
       })
-    const once = different(foretold, played)
-    if (once.length === 0) return
-    // Other tests share loopback and its receive backlog with these, and a lost segment or a late timer decides a fate. What a question
-    // does it does again.
-    console.log(`# different once, and played again: ${JSON.stringify(once.map(({ found }) => found))}`)
-    const again = once.map(({ each }) => each)
-    const twice = different(again, await play(again.map(({ model }) => toPlay(model))))
-    expect(twice).toEqual([])
-  }, 60_000)
+    // Other tests share loopback and its receive backlog with these: a lost segment decides a fate, and so does a kernel's timer that fires
+    // just before an outage and not just after. What a question does it does every time.
+    let differing = different(foretold, played)
+    for (let replay = 0; replay < 2 && differing.length > 0; replay++) {
+      console.log(`# played again: ${JSON.stringify(differing.map(({ found }) => found))}`)
+      const again = differing.map(({ each }) => each)
+      differing = different(again, await play(again.map(({ model }) => toPlay(model))))
+    }
+    expect(differing).toEqual([])
+  }, 90_000)
 
   it('the twins fare as foretold', () => {
     // But for a few: on a busy machine the kernel's timers, and the outages, are late enough to decide one that was close.
