@@ -130,7 +130,15 @@ async function isTheSameLate(model: ModelSchedule, { twin }: Outcome): Promise<b
   return outcome.twin.isOpen === twin.isOpen && !isTossUp(late, outcome)
 }
 
-function isTossUp({ outages, spoken, writes, tunes }: ModelSchedule, { twin, probed }: Outcome): boolean {
+/** Whether a second of silence, under which nothing is asked, is over just when somebody asks. */
+function isAboutRecent({ questions, spoken }: ModelSchedule): boolean {
+  const heard = [...questions.map(({ at }) => at), ...spoken]
+  return questions.some(({ at }) => heard.some((before) => Math.abs(at - before - 1_000) < 100))
+}
+
+function isTossUp(model: ModelSchedule, { twin, probed }: Outcome): boolean {
+  const { outages, spoken, writes, tunes } = model
+  if (isAboutRecent(model)) return true
   const deaths = [twin.diedAt, probed.diedAt].filter(Number.isFinite)
   const firings = [...twin.asked, ...probed.asked].filter((each) => each < UNTIL)
   const bounds = outages.flat()
