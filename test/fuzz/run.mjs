@@ -104,6 +104,7 @@ function fuzz(target, seeds, secondsOfIt) {
       `-max_total_time=${secondsOfIt}`,
       '-max_len=8192',
       '-timeout=5',
+      '-verbosity=0',
       '-print_final_stats=1',
       `-artifact_prefix=build/fuzz/${target}-`,
       found,

@@ -11,6 +11,7 @@ import { cpSync, mkdirSync, rmSync, symlinkSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { withNetAdmin } from '../privileges.mjs'
+import { runVitest } from '../vitest.mjs'
 
 process.chdir(fileURLToPath(new URL('../..', import.meta.url)))
 withNetAdmin()
@@ -59,18 +60,10 @@ function run(command, args, env = {}, stdio = 'inherit') {
 
 const ways = {
   address(tests) {
-    const env = build('address')
-    run(
-      process.execPath,
-      [
-        'node_modules/vitest/vitest.mjs',
-        'run',
-        '--config',
-        'test/vitest.config.ts',
-        ...(tests.length > 0 ? tests : ['test/loopback/']),
-      ],
-      { ...env, ASAN_OPTIONS: 'detect_leaks=0', UBSAN_OPTIONS: 'print_stacktrace=1' },
-    )
+    const env = { ...build('address'), ASAN_OPTIONS: 'detect_leaks=0', UBSAN_OPTIONS: 'print_stacktrace=1' }
+    const { passed, failed } = runVitest(tests.length > 0 ? tests : ['test/loopback/'], env)
+    console.log(`# address: ${passed} passed, ${failed} failed`)
+    if (failed > 0 || passed === 0) process.exit(1)
   },
 
   thread() {
