@@ -127,6 +127,7 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
     this.#signal = signal
     const emitter: EventEmitter = this as EventEmitter
     emitter.on('newListener', this.#onListener)
+    emitter.on('removeListener', this.#onListener)
     signal?.addEventListener('abort', this.#onAbort)
   }
 
@@ -277,8 +278,11 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
   /** Nobody who does not ask for suspicion pays for it. */
   readonly #onListener = (name: string | symbol) => {
     if (name !== 'suspect' && name !== 'recover') return
-    // Once the listener is there.
+    // Once the listener is there, or gone.
     queueMicrotask(() => {
+      const isWary = this.listenerCount('suspect') + this.listenerCount('recover') > 0
+      if (isWary === this.#owner.isWary) return
+      this.#owner.isWary = isWary
       for (const watched of this.#sockets.values()) watched.beAttentive()
     })
   }
@@ -287,8 +291,8 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
     return heartbeat === undefined ? this.#heartbeat : heartbeat || undefined
   }
 
-  readonly #owner: Owner = {
-    isWary: () => this.listenerCount('suspect') + this.listenerCount('recover') > 0,
+  readonly #owner: Owner & { isWary: boolean } = {
+    isWary: false,
     suspected: ({ socket }, evidence, silentFor) =>
       this.#announce('suspect', Object.freeze({ socket, evidence, silentFor })),
     recovered: ({ socket }) => this.#announce('recover', Object.freeze({ socket })),

@@ -74,18 +74,21 @@ Napi::Value identify_all(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// look(count, fds: Int32Array, cookies: BigUint64Array, looks: Float64Array, options: Float64Array
-// | undefined), a row of both a socket
+// look(count, fds: Int32Array, cookies: BigUint64Array | undefined, looks: Float64Array, options:
+// Float64Array | undefined), a row of both a socket. Without cookies they are not checked.
 Napi::Value look_at(const Napi::CallbackInfo& info) {
   int* fds;
-  uint64_t* cookies;
+  uint64_t* cookies = nullptr;
   double* looks;
   double* options = nullptr;
   size_t fd_room, cookie_room, look_room, option_room, count;
   if (!read_array(info, 1, napi_int32_array, &fds, &fd_room) ||
-      !read_array(info, 2, napi_biguint64_array, &cookies, &cookie_room) ||
       !read_array(info, 3, napi_float64_array, &looks, &look_room) ||
-      !read_count(info, 0, std::min({fd_room, cookie_room, look_room / kLookColumns}), &count)) {
+      !read_count(info, 0, std::min(fd_room, look_room / kLookColumns), &count)) {
+    return bad_call(info.Env());
+  }
+  if (!info[2].IsUndefined() &&
+      (!read_array(info, 2, napi_biguint64_array, &cookies, &cookie_room) || cookie_room < count)) {
     return bad_call(info.Env());
   }
   if (!info[4].IsUndefined() && (!read_array(info, 4, napi_float64_array, &options, &option_room) ||
@@ -94,7 +97,7 @@ Napi::Value look_at(const Napi::CallbackInfo& info) {
   }
   for (size_t i = 0; i < count; i++) {
     Look seen = {};
-    int error = look(fds[i], cookies[i], &seen);
+    int error = look(fds[i], cookies == nullptr ? 0 : cookies[i], &seen);
     Settings settings;
     if (error == 0 && options != nullptr) error = read_keepalive(fds[i], &settings);
     put_look(error, seen, looks + i * kLookColumns);

@@ -38,7 +38,9 @@ int identify(int fd, uint64_t* cookie, uint8_t* state) {
 }
 
 int look(int fd, uint64_t cookie, Look* out) {
-  if (int error = check_cookie(fd, cookie)) return error;
+  if (cookie != 0) {
+    if (int error = check_cookie(fd, cookie)) return error;
+  }
   tcp_info info = {};
   const int length = read_tcp_info(fd, &info, offsetof(tcp_info, tcpi_min_rtt));
   if (length < 0) return length;

@@ -22,7 +22,8 @@ struct Look {
   double rto;
 };
 
-// -ESTALE: the descriptor is open, and another socket than `cookie` tells by now.
+// -ESTALE: the descriptor is open, and another socket than `cookie` tells by now. A cookie of 0,
+// which no socket has: the caller knows which it is.
 int look(int fd, uint64_t cookie, Look* out);
 
 // The options that decide what keepalive does, of those that read() reads.

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { attend, freshPulse } from '../detect/pulse.js'
+import { attend, firstPulse } from '../detect/pulse.js'
 import { type Fleet, type Forecast, quantile, simulate as run } from '../detect/simulation.js'
 import { OutOfRangeError, type PresetName, type Profile, profiles, sampleTcpInfo, watch } from '../index.js'
 import { nativeCore } from '../kernel/binding.js'
@@ -136,14 +136,14 @@ async function measure(): Promise<Costs> {
   const names = sockets.map((socket) => ({
     fd: handleOf(socket)!.fd!,
     cookie: core.readCookie(handleOf(socket)!.fd!) as bigint,
+    isCertain: true,
   }))
   const heartbeat = { every: 1_000, timeout: 300, attempts: 3 }
   const start = performance.now()
   const turns = 50
   for (let turn = 0; turn < turns; turn++) {
     for (const look of lookAt(core, names)) {
-      if (typeof look !== 'number')
-        attend(freshPulse(look.heardAt, heartbeat, 0), look, undefined, heartbeat, 0)
+      if (typeof look !== 'number') attend(firstPulse(look, heartbeat, 0), look, undefined, heartbeat, 0)
     }
   }
   const look = ((performance.now() - start) * 1_000) / (turns * MEASURED)

@@ -2,8 +2,8 @@ import type { Keepalive, Look } from '../kernel/liveness.js'
 import { isWindowShut, RECENT, silenceOf, timeoutOfPath, WINDOW_GRACE } from './answer.js'
 import { seconds, times } from './words.js'
 
-// When to look at a connection, and what to make of what is seen. Pure: readings and a clock go in, decisions come out, so that years of
-// many connections can be simulated. Times in ms, on the clock of the readings.
+// When to look at a connection, and what to make of what is seen. Readings and a clock go in, decisions come out, and nothing else is
+// touched, so that years of many connections can be simulated. Times in ms, on the clock of the readings.
 
 /** A question on a schedule. */
 export interface Heartbeat {
@@ -15,30 +15,37 @@ export interface Heartbeat {
   readonly attempts: number
 }
 
-/** What is remembered of a connection from one look to the next. */
+/**
+ * What is remembered of a connection from one look to the next, and what follows from the last. Changed in place: thousands are looked at
+ * each second, and to collect what has lived for seconds costs more than the looks.
+ */
 export interface Pulse {
   /** When the peer was last heard. */
-  readonly heardAt: number
-  /** Since when something is known to be unanswered. */
-  readonly doubtedAt?: number
-  readonly isSuspect: boolean
+  heardAt: number
+  /** Since when something is known to be unanswered; NaN: nothing is. */
+  doubtedAt: number
+  isSuspect: boolean
   /** Whether it has been asked, and not together with all others. */
-  readonly isSpread: boolean
+  isSpread: boolean
   /** When the peer is to be asked; Infinity without a heartbeat, and while a question is under way. */
-  readonly beatAt: number
-}
-
-export interface Decision {
-  readonly pulse: Pulse
-  readonly event?: 'suspect' | 'recover'
-  /** Whether it is time to ask the peer. */
-  readonly isToBeAsked: boolean
+  beatAt: number
+  /** Whether that is now. */
+  isToBeAsked: boolean
   /** When to look again. */
-  readonly lookAt: number
+  lookAt: number
 }
 
 /** What is due within so many ms is seen to together: waking up costs more than a look. */
 export const SLOT = 50
+
+/** Of `every`, where that is more. */
+const SLOT_SHARE = 0.02
+const LONGEST_SLOT = 1_000
+
+/** Within how many ms beats are seen to together, a multiple of {@link SLOT}. */
+export function slotOf({ every }: Heartbeat): number {
+  return SLOT * Math.max(1, Math.floor(Math.min(LONGEST_SLOT, every * SLOT_SHARE) / SLOT))
+}
 
 /** A question that has been unanswered for less may yet be answered; more where the path takes longer. */
 const LEAST_GRACE = 250
@@ -85,36 +92,50 @@ export function firstPulse(
   heartbeat: Heartbeat | undefined,
   random: number,
 ): Pulse {
-  const pulse = freshPulse(heardAt, heartbeat, random)
-  return heartbeat && pulse.beatAt < seenAt
-    ? { ...pulse, beatAt: seenAt + random * heartbeat.every, isSpread: true }
-    : pulse
+  const beatAt = beatAfter(heardAt, heartbeat, random)
+  const isOverdue = heartbeat !== undefined && beatAt < seenAt
+  return {
+    heardAt,
+    doubtedAt: Number.NaN,
+    isSuspect: false,
+    isSpread: isOverdue,
+    beatAt: isOverdue ? seenAt + random * heartbeat.every : beatAt,
+    isToBeAsked: false,
+    lookAt: seenAt,
+  }
 }
 
-/** Of one that has just been heard. */
-export function freshPulse(
+/** The peer has been heard; or there is another heartbeat. */
+export function renewPulse(
+  pulse: Pulse,
   heardAt: number,
   heartbeat: Heartbeat | undefined,
   random: number,
-  isSpread = false,
-): Pulse {
-  const beatAt = heartbeat ? nextBeat(heardAt, heartbeat, random) : Number.POSITIVE_INFINITY
-  return { heardAt, isSuspect: false, isSpread, beatAt }
+): void {
+  pulse.heardAt = heardAt
+  pulse.doubtedAt = Number.NaN
+  pulse.isSuspect = false
+  pulse.beatAt = beatAfter(heardAt, heartbeat, random)
 }
 
 /**
- * Of one that has just answered. After its first answer it is asked at any moment within `every`, so that those who were silent together
+ * The peer has answered. After its first answer it is asked at any moment within `every`, so that those who were silent together
  * are asked together but once.
  */
-export function answeredPulse(pulse: Pulse, heardAt: number, heartbeat: Heartbeat, random: number): Pulse {
-  if (pulse.isSpread) return freshPulse(heardAt, heartbeat, random, true)
+export function answeredPulse(pulse: Pulse, heardAt: number, heartbeat: Heartbeat, random: number): void {
+  renewPulse(pulse, heardAt, heartbeat, random)
+  if (pulse.isSpread) return
   const { every } = heartbeat
-  const beatAt = heardAt + RECENT + random * Math.max(every * SPREAD, every - RECENT)
-  return { heardAt, isSuspect: false, isSpread: true, beatAt }
+  pulse.beatAt = heardAt + RECENT + random * Math.max(every * SPREAD, every - RECENT)
+  pulse.isSpread = true
+}
+
+function beatAfter(heardAt: number, heartbeat: Heartbeat | undefined, random: number): number {
+  return heartbeat ? nextBeat(heardAt, heartbeat, random) : Number.POSITIVE_INFINITY
 }
 
 /**
- * What a look says, and what follows.
+ * What a look says: it is in the pulse then, and what is to be told is returned.
  *
  * @param own the options that the connection has; `undefined` where suspicion is of no interest.
  */
@@ -124,30 +145,34 @@ export function attend(
   own: Keepalive | undefined,
   heartbeat: Heartbeat | undefined,
   random: number,
-): Decision {
+): 'suspect' | 'recover' | undefined {
+  const wasSuspect = pulse.isSuspect
   const isHeard = look.heardAt > pulse.heardAt + SAME
-  const known = isHeard ? freshPulse(look.heardAt, heartbeat, random, pulse.isSpread) : pulse
-  const isToBeAsked = look.seenAt >= known.beatAt
-  const beatAt = isToBeAsked ? Number.POSITIVE_INFINITY : known.beatAt
-  const { heardAt, isSpread } = known
-  if (!own) return { pulse: { heardAt, isSuspect: false, isSpread, beatAt }, isToBeAsked, lookAt: beatAt }
-  const recovery = isHeard && pulse.isSuspect ? ({ event: 'recover' } as const) : undefined
-  if (!isDoubtful(look)) {
-    const next = { heardAt, isSuspect: known.isSuspect, isSpread, beatAt }
-    const lookAt = isToBeAsked ? look.seenAt + AFTER_ASKING : lookAgainAt(look, own)
-    return { pulse: next, ...recovery, isToBeAsked, lookAt: Math.min(beatAt, lookAt) }
+  if (isHeard) renewPulse(pulse, look.heardAt, heartbeat, random)
+  pulse.isToBeAsked = look.seenAt >= pulse.beatAt
+  if (pulse.isToBeAsked) pulse.beatAt = Number.POSITIVE_INFINITY
+  if (!own) {
+    pulse.doubtedAt = Number.NaN
+    pulse.isSuspect = false
+    pulse.lookAt = pulse.beatAt
+    return undefined
   }
-  const doubtedAt = known.doubtedAt ?? look.seenAt
-  const certainAt = doubtedAt + graceOf(look)
-  const isSuspect = known.isSuspect || look.seenAt >= certainAt
-  const lookAt = isSuspect ? look.seenAt + whileInTrouble(look) : certainAt
-  return {
-    pulse: { heardAt, doubtedAt, isSuspect, isSpread, beatAt },
-    ...recovery,
-    ...(isSuspect && !known.isSuspect && { event: 'suspect' }),
-    isToBeAsked,
-    lookAt: Math.min(beatAt, lookAt),
-  }
+  pulse.lookAt = Math.min(pulse.beatAt, isDoubtful(look) ? doubt(pulse, look) : beCalm(pulse, look, own))
+  if (pulse.isSuspect && !wasSuspect) return 'suspect'
+  return isHeard && wasSuspect ? 'recover' : undefined
+}
+
+/** Something is unanswered. Returns when to look again. */
+function doubt(pulse: Pulse, look: Look): number {
+  if (Number.isNaN(pulse.doubtedAt)) pulse.doubtedAt = look.seenAt
+  const certainAt = pulse.doubtedAt + graceOf(look)
+  pulse.isSuspect ||= look.seenAt >= certainAt
+  return pulse.isSuspect ? look.seenAt + whileInTrouble(look) : certainAt
+}
+
+function beCalm(pulse: Pulse, look: Look, own: Keepalive): number {
+  pulse.doubtedAt = Number.NaN
+  return pulse.isToBeAsked ? look.seenAt + AFTER_ASKING : lookAgainAt(look, own)
 }
 
 /** The kernel doubles its timeout with each retransmission. */

@@ -1,7 +1,7 @@
 import type { Keepalive } from '../kernel/liveness.js'
 import { probesUntil } from '../socket/detection-time.js'
 import { IMMINENT, LEAST_GAP } from './answer.js'
-import { answeredPulse, firstPulse, type Heartbeat, nextBeat, SLOT } from './pulse.js'
+import { answeredPulse, firstPulse, type Heartbeat, nextBeat, slotOf } from './pulse.js'
 
 // What a heartbeat does to many connections over a long time, by its own rules and chance. Pure. docs/heartbeat.md has the model.
 
@@ -86,7 +86,7 @@ export function simulate(fleet: Fleet): Forecast {
   return {
     probes: cycle.isOurs ? probes + inVain : 0,
     kernelProbes: cycle.isOurs ? 0 : probes + inVain,
-    looks: ((connections - idle) * duration) / (nextBeat(0, heartbeat, 0.5) + SLOT / 2),
+    looks: ((connections - idle) * duration) / (nextBeat(0, heartbeat, 0.5) + slotOf(heartbeat) / 2),
     falseDeaths,
     detection,
   }
@@ -103,7 +103,7 @@ function cycleOf({ heartbeat, own, rtt }: Fleet): Cycle {
   const { attempts, timeout } = heartbeat
   const wait = Math.max(timeout, rtt + RTO_MIN)
   const gap = Math.max(LEAST_GAP, timeout)
-  const first = [nextBeat(0, heartbeat, 0), nextBeat(0, heartbeat, 1) + SLOT] as const
+  const first = [nextBeat(0, heartbeat, 0), nextBeat(0, heartbeat, 1) + slotOf(heartbeat)] as const
   const isOurs = !own.enable || own.initialDelay - (first[0] + first[1]) / 2 >= IMMINENT
   if (isOurs) return { isOurs, attempts, gap, wait, first }
   const { initialDelay, interval, count, userTimeout = 0 } = own
@@ -145,7 +145,7 @@ function liveBeatByBeat(cycle: Cycle, fleet: Fleet, random: Random): Life {
   const opened = (at: number) => firstPulse({ seenAt: at, heardAt: at }, heartbeat, random())
   let pulse = opened(0)
   for (;;) {
-    const asked = pulse.beatAt + SLOT * random()
+    const asked = pulse.beatAt + slotOf(heartbeat) * random()
     if (asked > duration) return life
     let unanswered = 0
     while (unanswered < cycle.attempts && random() < loss) unanswered++
@@ -156,7 +156,7 @@ function liveBeatByBeat(cycle: Cycle, fleet: Fleet, random: Random): Life {
     if (isCalledDead) {
       life.falseDeaths++
       pulse = opened(askedLast + cycle.wait)
-    } else pulse = answeredPulse(pulse, askedLast + rtt, heartbeat, random())
+    } else answeredPulse(pulse, askedLast + rtt, heartbeat, random())
   }
 }
 

@@ -40,11 +40,11 @@ export interface NativeCore {
   readCookie(fd: number): bigint | number
   /** A state each, or -errno. */
   identify(count: number, fds: Int32Array, cookies: BigUint64Array, states: Float64Array): void
-  /** A row a socket, as kernel/liveness.ts decodes them. */
+  /** A row a socket, as kernel/liveness.ts decodes them. Without cookies it is not asked which sockets these are. */
   look(
     count: number,
     fds: Int32Array,
-    cookies: BigUint64Array,
+    cookies: BigUint64Array | undefined,
     looks: Float64Array,
     options?: Float64Array,
   ): void

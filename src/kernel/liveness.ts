@@ -40,6 +40,8 @@ export interface Seen {
 export interface SocketName {
   readonly fd: number
   readonly cookie: bigint
+  /** Whether it cannot be: the number has just been read from the handle that owns it. */
+  readonly isCertain?: boolean
 }
 
 export interface KeepaliveWrite {
@@ -90,15 +92,15 @@ export function identify(core: NativeCore, numbers: readonly number[]): (Identit
 
 /** Looks at many sockets, one result each: a look or -errno; ESTALE for a number that is another socket's by now. */
 export function lookAt(core: NativeCore, sockets: readonly SocketName[]): (Look | number)[] {
-  name(sockets)
-  core.look(sockets.length, fds, cookies, looks)
+  const uncertain = nameUncertain(sockets)
+  core.look(sockets.length, fds, uncertain, looks)
   return sockets.map((_, i) => decodeLook(looks, i))
 }
 
 /** The same, with the options that the socket has. */
 export function examine(core: NativeCore, sockets: readonly SocketName[]): (Seen | number)[] {
-  name(sockets)
-  core.look(sockets.length, fds, cookies, looks, options)
+  const uncertain = nameUncertain(sockets)
+  core.look(sockets.length, fds, uncertain, looks, options)
   return sockets.map((_, i) => {
     const look = decodeLook(looks, i)
     return typeof look === 'number' ? look : { look, options: decodeOptions(options, i) }
@@ -140,6 +142,17 @@ function name(sockets: readonly SocketName[]): void {
     fds[i] = sockets[i]!.fd
     cookies[i] = sockets[i]!.cookie
   }
+}
+
+/** To read the cookie costs as much as to look. */
+function nameUncertain(sockets: readonly SocketName[]): BigUint64Array | undefined {
+  if (!sockets.every(({ isCertain }) => isCertain)) {
+    name(sockets)
+    return cookies
+  }
+  makeRoom(sockets.length)
+  for (let i = 0; i < sockets.length; i++) fds[i] = sockets[i]!.fd
+  return undefined
 }
 
 function decodeLook(looks: Float64Array, i: number): Look | number {

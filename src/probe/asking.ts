@@ -10,6 +10,7 @@ import {
 import { descriptorError, refusalError } from '../kernel/options.js'
 import type { ProbeResult } from '../probe.js'
 import type { BorrowedSocket } from '../socket/borrowed.js'
+import { ByCookie } from '../socket/by-cookie.js'
 import { adopt, liftedNow, sameKeepalive } from '../socket/lifted.js'
 import { giveBackTurns, takeTurns } from '../socket/pace.js'
 import type { Target } from '../socket/target.js'
@@ -27,14 +28,14 @@ export interface Wish {
 }
 
 /** Questions under way, by cookie, and those of them that wait for their turn to ask. */
-const open = new Map<bigint, Question>()
+const open = new ByCookie<Question>()
 let queue: Question[] = []
 
 /**
  * Those whose probe has not been seen to leave. Their timers fire together where the machine is too busy for timers in time, and more than
  * net.core.netdev_max_backlog (1,000) would not arrive: so no more at a time, however long it takes.
  */
-const leaving = new Set<Question>()
+let leaving = 0
 const MOST_LEAVING = 480
 
 /** Sockets in one native call, and how long one turn of the event loop may take, ms. */
@@ -90,7 +91,7 @@ function join(core: NativeCore, subject: Subject, asker: Asker): Question {
   let question = open.get(subject.cookie)
   if (!question) {
     question = new Question(subject)
-    open.set(subject.cookie, question)
+    open.add(question)
     queue.push(question)
     if (subject.borrowed) question.release = beforeExit(() => giveUp(core, question!))
   }
@@ -138,9 +139,9 @@ function turn(core: NativeCore): void {
   clearTimeout(timer)
   const start = performance.now()
   const due: Question[] = []
-  for (const question of open.values()) {
+  open.forEach((question) => {
     if (question.phase !== 'waiting' && question.due <= start) due.push(question)
-  }
+  })
   let at = 0
   let isPaced = false
   do {
@@ -156,10 +157,10 @@ function sleep(core: NativeCore, isPaced: boolean): void {
   const now = performance.now()
   let next = queue.length === 0 ? Number.POSITIVE_INFINITY : isPaced ? now + PACE : now
   let holdsProcess = false
-  for (const question of open.values()) {
+  open.forEach((question) => {
     holdsProcess ||= question.holdsProcess
     if (question.phase !== 'waiting') next = Math.min(next, question.due)
-  }
+  })
   if (next <= now) wake(core)
   else if (next < Number.POSITIVE_INFINITY) {
     timer = setTimeout(() => turn(core), next - now)
@@ -170,7 +171,7 @@ function sleep(core: NativeCore, isPaced: boolean): void {
 /** Those whose turn it is to ask, as many as may. Returns whether there may be more. */
 function askNext(core: NativeCore): boolean {
   if (queue.length === 0) return false
-  const turns = takeTurns(Math.min(SLICE, queue.length, MOST_LEAVING - leaving.size))
+  const turns = takeTurns(Math.min(SLICE, queue.length, MOST_LEAVING - leaving))
   const next = queue.slice(0, turns)
   queue = queue.slice(turns)
   step(core, next, examineAll)
@@ -189,15 +190,20 @@ type Step = (core: NativeCore, questions: readonly Question[]) => void
 
 /** Does something with the descriptors of connections; those of other processes are borrowed for it, one by one. */
 function step(core: NativeCore, questions: readonly Question[], run: Step): void {
-  const own = questions.filter(({ subject }) => !subject.borrowed)
+  const own = questions.every(({ subject }) => !subject.borrowed)
+    ? questions
+    : questions.filter(({ subject }) => !subject.borrowed)
   for (const question of own) question.fd = descriptorNow(question.subject)
   if (own.length > 0) run(core, own)
   for (const question of questions) {
     if (question.subject.borrowed) withBorrowed(core, question, question.subject.borrowed, run)
-    if (question.phase === 'asked') leaving.add(question)
-    else leaving.delete(question)
+    const isLeaving = question.phase === 'asked'
+    if (isLeaving !== question.isLeaving) {
+      question.isLeaving = isLeaving
+      leaving += isLeaving ? 1 : -1
+    }
     if (question.phase !== 'over') continue
-    open.delete(question.cookie)
+    open.delete(question)
     question.release?.()
   }
 }

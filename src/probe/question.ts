@@ -14,6 +14,7 @@ import {
 import type { Keepalive, Look, SocketName } from '../kernel/liveness.js'
 import { TcpState } from '../kernel/tcp-info.js'
 import type { ProbeResult } from '../probe.js'
+import type { Kept } from '../socket/by-cookie.js'
 import { clockAfterStop, clockFrom, type OwnClock } from '../socket/guard.js'
 import { noteHeard } from '../socket/heard.js'
 import { isClockKnown, noteClock } from '../socket/known-clock.js'
@@ -54,7 +55,8 @@ const MUST_HAVE_LEFT = 250
 const LEAST_DIFFERENCE = 500
 
 /** One connection that is asked, whoever wants to know: questions to one connection are joined. */
-export class Question implements SocketName {
+export class Question implements SocketName, Kept<Question> {
+  nextKept: Question | undefined
   phase: Phase = 'waiting'
   /** The descriptor, for as long as a step takes. */
   fd = -1
@@ -62,6 +64,8 @@ export class Question implements SocketName {
   timer: number | undefined
   /** When to look next, on performance.now(). */
   due = 0
+  /** Whether it is counted as one whose probe has not been seen to leave. */
+  isLeaving = false
   lifted: Lifted | undefined
   /** Undoes what was prepared for the end of the process. */
   release?: () => void
@@ -88,6 +92,10 @@ export class Question implements SocketName {
   constructor(readonly subject: Subject) {
     this.cookie = subject.cookie
     this.lifted = liftedBy(subject.cookie)
+  }
+
+  get isCertain(): boolean {
+    return this.subject.handle !== undefined
   }
 
   get isAwaited(): boolean {
@@ -241,6 +249,7 @@ export class Question implements SocketName {
       else {
         this.lifted ??= {
           cookie: this.cookie,
+          nextKept: undefined,
           own,
           written: options,
           clock,

@@ -2,14 +2,14 @@ import type { NativeCore } from '../kernel/binding.js'
 import { examine, type Keepalive, type Look } from '../kernel/liveness.js'
 import { compileOptions, type OptionValues, readOptions, refusalError } from '../kernel/options.js'
 import type { TcpInfo } from '../kernel/tcp-info.js'
+import { ByCookie, type Kept } from './by-cookie.js'
 import { clockFrom, type OwnClock, whileAsking, whileUnanswered, wholeSeconds } from './guard.js'
 
 /**
  * A connection whose options differ from its own for the time of a question: those that go back. What anybody else writes meanwhile
  * counts as the connection's own from then on.
  */
-export interface Lifted {
-  readonly cookie: bigint
+export interface Lifted extends Kept<Lifted> {
   /** What goes back. */
   own: Keepalive
   /** What the socket has. */
@@ -22,18 +22,18 @@ export interface Lifted {
   asking: boolean
 }
 
-const lifted = new Map<bigint, Lifted>()
+const lifted = new ByCookie<Lifted>()
 
 export function liftedBy(cookie: bigint): Lifted | undefined {
   return lifted.get(cookie)
 }
 
 export function keepLifted(entry: Lifted): void {
-  lifted.set(entry.cookie, entry)
+  if (lifted.get(entry.cookie) !== entry) lifted.add(entry)
 }
 
 export function forgetLifted(entry: Lifted): void {
-  lifted.delete(entry.cookie)
+  lifted.delete(entry)
 }
 
 /** Takes what others have written since for the connection's own. */

@@ -3,13 +3,15 @@ import {
   attend,
   calmUntil,
   firstPulse,
-  freshPulse,
   type Heartbeat,
   type Pulse,
+  renewPulse,
+  SLOT,
+  slotOf,
   suspicionOf,
 } from '../detect/pulse.js'
 import type { NativeCore } from '../kernel/binding.js'
-import { examine, type Keepalive, type Look, lookAt } from '../kernel/liveness.js'
+import { examine, type Keepalive, type Look, lookAt, type SocketName } from '../kernel/liveness.js'
 import { askOne, withdraw } from '../probe/asking.js'
 import type { Asker } from '../probe/audience.js'
 import type { Subject } from '../probe/subject.js'
@@ -22,7 +24,7 @@ import { Schedule, type Scheduled } from './schedule.js'
 /** Who is told what attention finds. */
 export interface Concerned {
   /** Whether suspicion is of interest; else only the heartbeat's questions are asked. */
-  isWary(): boolean
+  readonly isWary: boolean
   suspected(evidence: string, silentFor: number): void
   recovered(): void
   /** The heartbeat went unanswered. */
@@ -32,11 +34,14 @@ export interface Concerned {
 const schedule = new Schedule<Attention>(lookAtAll)
 
 /** One connection that is looked at now and then, and asked, for one watcher. */
-export class Attention implements Asker, Scheduled {
+export class Attention implements Asker, Scheduled<Attention>, SocketName {
   readonly isPatient = true
+  readonly isCertain = true
   deadline: number | undefined
   enoughAt: number | undefined
   slot = 0
+  before: Attention | undefined
+  after: Attention | undefined
   readonly #core: NativeCore
   readonly #subject: Subject
   #heartbeat: Heartbeat | undefined
@@ -83,7 +88,7 @@ export class Attention implements Asker, Scheduled {
   }
 
   get isWary(): boolean {
-    return this.#concerned.isWary()
+    return this.#concerned.isWary
   }
 
   /** Looks anew, as what is of interest has changed. */
@@ -95,7 +100,10 @@ export class Attention implements Asker, Scheduled {
   beat(heartbeat: Heartbeat | undefined): void {
     this.#withdraw()
     this.#heartbeat = heartbeat
-    if (this.#pulse) this.#pulse = freshPulse(this.#pulse.heardAt, heartbeat, Math.random())
+    if (this.#pulse) {
+      renewPulse(this.#pulse, this.#pulse.heardAt, heartbeat, Math.random())
+      this.#pulse.isSpread = false
+    }
     this.renew()
   }
 
@@ -112,13 +120,12 @@ export class Attention implements Asker, Scheduled {
     this.#own = options && (liftedBy(this.cookie)?.own ?? options)
     noteHeard(this.#subject.handle, look.heardAt)
     this.#pulse ??= firstPulse(look, this.#heartbeat, Math.random())
-    const decision = attend(this.#pulse, look, this.#own, this.#heartbeat, Math.random())
-    this.#pulse = decision.pulse
-    if (decision.isToBeAsked) this.#ask()
-    this.#lookAgain(decision.lookAt)
-    if (decision.event === 'suspect') {
-      this.#concerned.suspected(suspicionOf(look), look.seenAt - look.heardAt)
-    } else if (decision.event === 'recover') this.#concerned.recovered()
+    const pulse = this.#pulse
+    const event = attend(pulse, look, this.#own, this.#heartbeat, Math.random())
+    if (pulse.isToBeAsked) this.#ask()
+    this.#lookAgain(pulse.lookAt)
+    if (event === 'suspect') this.#concerned.suspected(suspicionOf(look), look.seenAt - look.heardAt)
+    else if (event === 'recover') this.#concerned.recovered()
   }
 
   /** Listeners hear of it once the question is done with: they may ask, tune and close what is being asked. */
@@ -161,19 +168,21 @@ export class Attention implements Asker, Scheduled {
   }
 
   #lookAgain(lookAt: number): void {
-    schedule.at(this, lookAt - this.#offset)
+    const isForBeat = this.#heartbeat !== undefined && lookAt === this.#pulse!.beatAt
+    schedule.at(this, lookAt - this.#offset, isForBeat ? slotOf(this.#heartbeat!) : SLOT)
   }
 
   #heard(heardAt: number, now: number): void {
-    const wasSuspect = this.#pulse!.isSuspect
-    this.#pulse = answeredPulse(this.#pulse!, heardAt, this.#heartbeat!, Math.random())
-    const { beatAt } = this.#pulse
+    const pulse = this.#pulse!
+    const wasSuspect = pulse.isSuspect
+    answeredPulse(pulse, heardAt, this.#heartbeat!, Math.random())
+    const { beatAt } = pulse
     this.#lookAgain(this.#own ? Math.min(beatAt, calmUntil({ seenAt: now, heardAt }, this.#own)) : beatAt)
     if (wasSuspect) this.#concerned.recovered()
   }
 
   #askAgainAt(beatAt: number): void {
-    this.#pulse = { ...this.#pulse!, beatAt }
+    this.#pulse!.beatAt = beatAt
     this.#lookAgain(beatAt)
   }
 }
@@ -185,13 +194,13 @@ function lookAtAll(all: readonly Attention[]): void {
   for (const attention of all) (attention.isWary ? wary : others).push(attention)
   // What is closed says so by itself.
   if (wary.length > 0) {
-    for (const [i, found] of examine(wary[0]!.core, wary).entries()) {
+    examine(wary[0]!.core, wary).forEach((found, i) => {
       if (typeof found !== 'number') wary[i]!.see(found.look, found.options)
-    }
+    })
   }
   if (others.length > 0) {
-    for (const [i, look] of lookAt(others[0]!.core, others).entries()) {
+    lookAt(others[0]!.core, others).forEach((look, i) => {
       if (typeof look !== 'number') others[i]!.see(look)
-    }
+    })
   }
 }

@@ -7,16 +7,19 @@ const BUDGET = 1
 /** The longest that a timer of Node's can be, ms. */
 const LONGEST_WAIT = 2 ** 31 - 1
 
-/** What can be due. */
-export interface Scheduled {
-  /** When, in slots; 0: not at all. The schedule's own. */
+/** What can be due. Its place is in the item itself, so that thousands a second can be moved and nothing is left to be collected. */
+export interface Scheduled<Item> {
+  /** When, in slots; 0: not at all. The schedule's own, as are those that are due in the same. */
   slot: number
+  before: Item | undefined
+  after: Item | undefined
 }
 
 /** Items that are due at some time, on one timer that does not hold the process open. Times are on performance.now(). */
-export class Schedule<Item extends Scheduled> {
+export class Schedule<Item extends Scheduled<Item>> {
   readonly #run: (items: readonly Item[]) => void
-  readonly #slots = new Map<number, Set<Item>>()
+  /** The first of those that are due in each. */
+  readonly #slots = new Map<number, Item>()
   #due: Item[] = []
   #timer: NodeJS.Timeout | undefined
   #next = Number.POSITIVE_INFINITY
@@ -26,24 +29,27 @@ export class Schedule<Item extends Scheduled> {
     this.#run = run
   }
 
-  /** Due at that time, instead of when it was. Not before, and up to a slot later. */
-  at(item: Item, time: number): void {
+  /** Due at that time, instead of when it was. Not before, and up to a slot later; or up to `width`, a multiple of that. */
+  at(item: Item, time: number, width = SLOT): void {
     this.cancel(item)
     if (time === Number.POSITIVE_INFINITY) return
-    const slot = Math.max(1, Math.ceil(time / SLOT))
-    const items = this.#slots.get(slot)
-    if (items) items.add(item)
-    else this.#slots.set(slot, new Set([item]))
+    const slot = Math.max(1, Math.ceil(time / width) * (width / SLOT))
+    const first = this.#slots.get(slot)
+    if (first) first.before = item
+    item.after = first
     item.slot = slot
+    this.#slots.set(slot, item)
     if (slot < this.#next) this.#wakeAt(slot)
   }
 
   cancel(item: Item): void {
-    if (item.slot === 0) return
-    const items = this.#slots.get(item.slot)!
-    items.delete(item)
-    if (items.size === 0) this.#slots.delete(item.slot)
-    item.slot = 0
+    const { slot, before, after } = item
+    if (slot === 0) return
+    if (after) after.before = before
+    if (before) before.after = after
+    else if (after) this.#slots.set(slot, after)
+    else this.#slots.delete(slot)
+    forget(item)
   }
 
   #wakeAt(slot: number): void {
@@ -56,11 +62,13 @@ export class Schedule<Item extends Scheduled> {
 
   #collect(): void {
     const now = performance.now() / SLOT
-    for (const [slot, items] of this.#slots) {
+    for (const [slot, first] of this.#slots) {
       if (slot > now) continue
-      for (const item of items) {
-        item.slot = 0
+      for (let item: Item | undefined = first; item; ) {
+        const { after }: Item = item
+        forget(item)
         this.#due.push(item)
+        item = after
       }
       this.#slots.delete(slot)
     }
@@ -87,4 +95,10 @@ export class Schedule<Item extends Scheduled> {
     for (const slot of this.#slots.keys()) next = Math.min(next, slot)
     if (next < this.#next) this.#wakeAt(next)
   }
+}
+
+function forget<Item>(item: Scheduled<Item>): void {
+  item.slot = 0
+  item.before = undefined
+  item.after = undefined
 }

@@ -21,7 +21,7 @@ export interface Found {
 /** Who watches. At most one of `died` and `closed` is called, and once. */
 export interface Owner {
   /** Whether anybody wants to hear of suspicion. */
-  isWary(): boolean
+  readonly isWary: boolean
   suspected(watched: Watched, evidence: string, silentFor: number): void
   recovered(watched: Watched): void
   closing(watched: Watched, info: TcpInfo | undefined): void
@@ -35,7 +35,7 @@ export interface Owner {
 const victims = new WeakMap<Error, net.Socket>()
 
 /** One socket in the eyes of one watcher: what the kernel says of it, and what Node says. */
-export class Watched {
+export class Watched implements Concerned {
   readonly socket: net.Socket
   readonly #core: NativeCore | undefined
   readonly #owner: Owner
@@ -105,10 +105,10 @@ export class Watched {
     this.#attention?.renew()
     if (this.#attention) return
     const handle = handleOf(this.socket)
-    if (!this.#core || !handle || this.#id === 0 || !(this.#heartbeat || this.#owner.isWary())) return
+    if (!this.#core || !handle || this.#id === 0 || !(this.#heartbeat || this.#owner.isWary)) return
     const cookie = this.#core.readCookie(handle.fd ?? -1)
     if (typeof cookie === 'bigint') {
-      this.#attention = new Attention(this.#core, handle, cookie, this.#heartbeat, this.#concern)
+      this.#attention = new Attention(this.#core, handle, cookie, this.#heartbeat, this)
     }
   }
 
@@ -130,6 +130,25 @@ export class Watched {
     return final
   }
 
+  get isWary(): boolean {
+    return this.#owner.isWary
+  }
+
+  suspected(evidence: string, silentFor: number): void {
+    this.#owner.suspected(this, evidence, silentFor)
+  }
+
+  recovered(): void {
+    this.#owner.recovered(this)
+  }
+
+  silent(result: ProbeResult): void {
+    if (this.socket.destroyed) return
+    const info = readFinalState(this.#core!, descriptorOf(this.socket))?.info
+    const error = new DeadPeerError('heartbeat', heartbeatWords(result), info)
+    this.#owner.died(this, { detectedBy: 'heartbeat', error })
+  }
+
   #watchDescriptor(): void {
     if (!this.#core) return
     const fd = descriptorOf(this.socket)
@@ -137,18 +156,6 @@ export class Watched {
     this.#id = watchDescriptor(this.#core, fd, this.#onSighting)
     lookBeforeClosing(this.#core, this.socket)
     this.beAttentive()
-  }
-
-  readonly #concern: Concerned = {
-    isWary: () => this.#owner.isWary(),
-    suspected: (evidence, silentFor) => this.#owner.suspected(this, evidence, silentFor),
-    recovered: () => this.#owner.recovered(this),
-    silent: (result) => {
-      if (this.socket.destroyed) return
-      const info = readFinalState(this.#core!, descriptorOf(this.socket))?.info
-      const error = new DeadPeerError('heartbeat', heartbeatWords(result), info)
-      this.#owner.died(this, { detectedBy: 'heartbeat', error })
-    },
   }
 
   readonly #onConnect = () => {

@@ -1,13 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import fc from 'fast-check'
+import { describe, expect, it, vi } from 'vitest'
 import { Schedule, type Scheduled } from '../../src/watch/schedule.js'
 import { timed } from '../tolerance.js'
 
-interface Item extends Scheduled {
+interface Item extends Scheduled<Item> {
   readonly name: string
 }
 
-const item = (name: string): Item => ({ name, slot: 0 })
+const item = (name: string): Item => ({ name, slot: 0, before: undefined, after: undefined })
 
 /** A schedule that notes who was due, and when. */
 function noting(work: () => void = () => {}) {
@@ -82,5 +83,30 @@ describe('Schedule', () => {
     await delay(100)
     process.off('warning', onWarning)
     expect([warnings, ran]).toEqual([[], []])
+  })
+
+  it('loses nobody who is moved and cancelled among others', () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'performance'] })
+    try {
+      const step = fc.record({ who: fc.nat(7), wait: fc.option(fc.integer({ min: 1, max: 400 })) })
+      fc.assert(
+        fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+          const { schedule, ran } = noting()
+          const items = Array.from({ length: 8 }, (_, i) => item(`${i}`))
+          const due = new Set<string>()
+          for (const { who, wait } of steps) {
+            const each = items[who]!
+            if (wait === null) schedule.cancel(each)
+            else schedule.at(each, performance.now() + wait)
+            if (wait === null) due.delete(each.name)
+            else due.add(each.name)
+          }
+          vi.advanceTimersByTime(1_000)
+          expect(ran.map(({ name }) => name).sort()).toEqual([...due].sort())
+        }),
+      )
+    } finally {
+      vi.useRealTimers()
+    }
   })
 })
