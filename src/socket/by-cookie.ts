@@ -58,7 +58,8 @@ export class ByCookie<Item extends Kept<Item>> {
   }
 
   #bucketOf(cookie: bigint): number {
-    return Number(BigInt.asUintN(30, cookie)) & (this.#buckets.length - 1)
+    // The kernel counts them, so far from where a number would not do.
+    return Number(cookie) % this.#buckets.length
   }
 
   #put(item: Item): void {

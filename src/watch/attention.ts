@@ -51,6 +51,8 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
   /** The kernel's clock less performance.now(), ms. */
   #offset = 0
   #isAsking = false
+  /** Whether it answered the last beat, and had said nothing before: it will not have this time. */
+  #isIdle = false
   #isOver = false
 
   constructor(
@@ -113,6 +115,21 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
     schedule.cancel(this)
   }
 
+  /** Asks without a look, which the question begins with. Returns whether there was reason to. */
+  askUnseen(): boolean {
+    if (
+      !this.#isIdle ||
+      !this.#heartbeat ||
+      this.isWary ||
+      this.#offset + performance.now() < this.#pulse!.beatAt
+    ) {
+      return false
+    }
+    this.#pulse!.beatAt = Number.POSITIVE_INFINITY
+    this.#ask()
+    return true
+  }
+
   /** `options` where it is wary. */
   see(look: Look, options?: Keepalive): void {
     if (this.#isOver) return
@@ -148,6 +165,7 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
       this.#concerned.silent(result)
       return
     }
+    this.#isIdle = result.evidence === 'ack'
     const now = performance.now() + this.#offset
     if (result.alive) this.#heard(now - result.idleFor, now)
     // The kernel is asking, and has not done so often enough; or a closed window lets it ask but seldom.
@@ -191,7 +209,9 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
 function lookAtAll(all: readonly Attention[]): void {
   const wary: Attention[] = []
   const others: Attention[] = []
-  for (const attention of all) (attention.isWary ? wary : others).push(attention)
+  for (const attention of all) {
+    if (!attention.askUnseen()) (attention.isWary ? wary : others).push(attention)
+  }
   // What is closed says so by itself.
   if (wary.length > 0) {
     examine(wary[0]!.core, wary).forEach((found, i) => {

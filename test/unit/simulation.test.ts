@@ -19,8 +19,7 @@ const fleet: Fleet = {
   seed: 1,
 }
 
-/** A beat that is answered at once: 0.9 to 1 of `every`, half a slot, the round trip. */
-/** What is due within a fiftieth of `every` is seen to together. */
+/** A beat that is answered at once: 0.9 to 1 of `every`, half of the fiftieth that is seen to together, the round trip. */
 const beat = (every: number, rtt: number) => 0.95 * every + every / 100 + rtt
 
 describe('simulate', () => {
