@@ -1,0 +1,74 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+
+// What the documents point to is there.
+
+const root = join(import.meta.dirname, '../..')
+const documents = [
+  ...readdirSync(root).filter((name) => name.endsWith('.md')),
+  ...readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+]
+
+interface Link {
+  readonly path: string
+  readonly anchor: string | undefined
+}
+
+function linksIn(text: string): Link[] {
+  const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link!)
+  return links
+    .filter((link) => !/^[a-z]+:/.test(link))
+    .map((link) => {
+      const [path, anchor] = link.split('#')
+      return { path: path!, anchor }
+    })
+}
+
+/** As the usual renderers name headings. */
+function anchorsIn(text: string): string[] {
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+}
+
+describe.each(documents)('%s', (name) => {
+  const text = readFileSync(join(root, name), 'utf8')
+
+  it('links to what exists', () => {
+    for (const { path, anchor } of linksIn(text)) {
+      const target = path === '' ? join(root, name) : join(root, dirname(name), path)
+      expect(existsSync(target), `${path} does not exist`).toBe(true)
+      if (anchor) expect(anchorsIn(readFileSync(target, 'utf8')), `${path}#${anchor}`).toContain(anchor)
+    }
+  })
+})
+
+describe('docs/semantics.md', () => {
+  const text = readFileSync(join(root, 'docs/semantics.md'), 'utf8')
+  const rows = text.split('\n').filter((line) => line.startsWith('| ') && !/^\| (-|what|row)/.test(line))
+
+  it('has a test for each row', () => {
+    expect(rows.length).toBeGreaterThan(40)
+    for (const row of rows)
+      expect(
+        linksIn(row).filter(({ path }) => path.includes('test/')),
+        row,
+      ).not.toEqual([])
+  })
+
+  it.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 17, 18])(
+    'row %d is what its tests call so',
+    (number) => {
+      const row = rows.find((line) => line.startsWith(`| ${number} |`))!
+      for (const { path } of linksIn(row)) {
+        expect(readFileSync(join(root, 'docs', path), 'utf8')).toMatch(new RegExp(`rows? ${number}\\b`))
+      }
+    },
+  )
+})
