@@ -1,6 +1,7 @@
+import { parseArgs } from 'node:util'
 import { closeConnections } from './harness/loopback.mjs'
 import { machine, machineLine } from './harness/machine.mjs'
-import { printTable, writeJson } from './harness/report.mjs'
+import { printTable, writeDocument, writeJson } from './harness/report.mjs'
 import { measureRow } from './harness/row.mjs'
 import { rows as heartbeatRows } from './heartbeat.mjs'
 import { rows as importRows } from './import.mjs'
@@ -16,9 +17,15 @@ import { rows as tuneServerRows } from './tune-server.mjs'
 import { rows as watchRows } from './watch.mjs'
 
 // node test/bench/run.mjs [part of a row's name]
+// node test/bench/run.mjs --write: all rows, into docs/benchmarks.md as well
 // Rows that fall short are printed as they are; only a row that breaks is a failure.
 
-const filter = process.argv[2] ?? ''
+const { values: options, positionals } = parseArgs({
+  options: { write: { type: 'boolean', default: false } },
+  allowPositionals: true,
+})
+const filter = positionals[0] ?? ''
+if (options.write && filter) throw new Error('--write takes all rows: half a document is none.')
 const all = [
   ...tuneRows,
   ...tuneServerRows,
@@ -47,6 +54,7 @@ console.error()
 printTable(results)
 console.log(`\n${machineLine()}`)
 writeJson(machine, results)
+if (options.write) writeDocument(machineLine(), results)
 
 for (const { name, error } of results.filter((result) => result.error)) {
   console.error(`\n${name}:`, error)

@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { drawChart } from './chart.mjs'
 
-const jsonFile = fileURLToPath(new URL('../../../bench-results.json', import.meta.url))
+const file = (path) => fileURLToPath(new URL(`../../../${path}`, import.meta.url))
 
 const columns = [
   ['row', (row) => row.name],
@@ -42,5 +43,33 @@ function quantity(value, unit) {
 
 export function writeJson(machine, results) {
   const rows = results.map(({ toReach, error, ...row }) => ({ ...row, toReach: toReach.text }))
-  writeFileSync(jsonFile, `${JSON.stringify({ date: new Date(), machine, rows }, null, 2)}\n`)
+  writeFileSync(
+    file('bench-results.json'),
+    `${JSON.stringify({ date: new Date(), machine, rows }, null, 2)}\n`,
+  )
+}
+
+/** docs/benchmarks.md and the drawing in it, of all rows. */
+export function writeDocument(machineLine, results) {
+  const date = new Date().toISOString().slice(0, 10)
+  const lines = [columns.map(([title]) => title), columns.map(() => '---'), ...results.map(cellsOf)]
+  const table = lines.map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`)
+  writeFileSync(file('docs/benchmarks.svg'), drawChart(results, `${date}, ${machineLine}`))
+  writeFileSync(
+    file('docs/benchmarks.md'),
+    `# Benchmarks
+
+\`npm run bench\` measures each figure beside a reference that it builds or runs itself, in the same run: a loop in C that is compiled on the spot,
+Node's own call, the net-keepalive and agentkeepalive packages, \`ss\`. What counts is the ratio. A row that falls short stays as it is. This page is
+written by \`npm run bench -- --write\`.
+
+![deadpeer beside Node, agentkeepalive, net-keepalive and ss](benchmarks.svg)
+
+Measured on ${date}: ${machineLine}.
+
+${table.join('\n')}
+
+ours, reference: medians. p10 – p90: of the ratio, over all samples. For rows about CPU and delay the reference is the same program without what is measured.
+`,
+  )
 }
