@@ -16,7 +16,6 @@ import { askOne, withdraw } from '../probe/asking.js'
 import type { Asker } from '../probe/audience.js'
 import type { Subject } from '../probe/subject.js'
 import type { ProbeResult } from '../probe.js'
-import { noteHeard } from '../socket/heard.js'
 import { liftedBy } from '../socket/lifted.js'
 import type { Handle } from '../socket/target.js'
 import { Schedule, type Scheduled } from './schedule.js'
@@ -135,7 +134,6 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
     if (this.#isOver) return
     this.#offset = look.seenAt - performance.now()
     this.#own = options && (liftedBy(this.cookie)?.own ?? options)
-    noteHeard(this.#subject.handle, look.heardAt)
     this.#pulse ??= firstPulse(look, this.#heartbeat, Math.random())
     const pulse = this.#pulse
     const event = attend(pulse, look, this.#own, this.#heartbeat, Math.random())
