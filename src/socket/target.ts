@@ -125,7 +125,7 @@ export function checkTarget(target: Target): void {
 export function noDescriptor(socket: net.Socket): DeadpeerError {
   if (socket.destroyed) return new DeadpeerError('ERR_SOCKET_CLOSED', 'The socket is closed.')
   if (mayConnect(socket)) return notConnected()
-  // A TLS connection over a stream that is no socket, or a runtime that does not show descriptors (Deno).
+  // A TLS connection over a stream that is no socket.
   return new DeadpeerError(
     'ERR_NOT_TCP',
     'The socket has no descriptor of its own: there is no TCP connection under it.',
