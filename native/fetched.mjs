@@ -8,12 +8,8 @@ const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'dea
 /**
  * The folder of an npm package that is too large to be a development dependency, or that one script alone needs. It is fetched when it is needed,
  * in one exact version, and kept in the user's cache, where `npm ci` does not reach. Its install scripts do not run.
- *
- * @param {string} name
- * @param {string} version
- * @param {{ arch?: string }} [options] `arch` is that of the machine it is for
  */
-export function fetchPackage(name, version, { arch = process.arch } = {}) {
+export function fetchPackage(name, version) {
   const folder = join(cache, `${name}@${version}`)
   if (!existsSync(folder)) {
     console.log(`# fetching ${name} ${version}`)
@@ -21,10 +17,10 @@ export function fetchPackage(name, version, { arch = process.arch } = {}) {
     // It is there whole or not at all, also where two scripts fetch it at once.
     const unfinished = mkdtempSync(`${folder}.`)
     const options = ['--ignore-scripts', '--no-save', '--no-package-lock', '--no-audit', '--no-fund']
-    // Where this runs in `npm pack --dry-run`, the packages are needed all the same.
-    const here = ['--no-dry-run', '--no-global', '--prefix', unfinished, '--os', 'linux', '--cpu', arch]
+    // Also what is for another machine, which is to be emulated; and also in `npm pack --dry-run`.
+    const anyhow = ['--force', '--loglevel=error', '--no-dry-run', '--no-global']
     try {
-      execFileSync('npm', ['install', ...options, ...here, `${name}@${version}`], {
+      execFileSync('npm', ['install', ...options, ...anyhow, '--prefix', unfinished, `${name}@${version}`], {
         stdio: ['ignore', 'ignore', 'inherit'],
       })
       moveUnlessThere(unfinished, folder)
