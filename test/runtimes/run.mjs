@@ -11,7 +11,6 @@ import { withNetAdmin } from '../privileges.mjs'
 import { runVitest } from '../vitest.mjs'
 
 process.chdir(fileURLToPath(new URL('../..', import.meta.url)))
-withNetAdmin()
 
 /** As users have it: a build of one's own is not looked for. */
 const shipped = { PREBUILDS_ONLY: '1' }
@@ -44,10 +43,15 @@ const chosen = runtimes.filter(
 if (chosen.length === 0)
   throw new Error(`There is no such runtime: ${runtimes.map(({ name }) => name).join(', ')}.`)
 
-const outcomes = chosen.map((runtime) => {
+const programs = chosen.map(({ from: [name, version, program] }) =>
+  join(fetchPackage(name, version), program),
+)
+// From here on there may be no way to the network.
+withNetAdmin()
+
+const outcomes = chosen.map((runtime, i) => {
   const started = performance.now()
-  const [name, version, program] = runtime.from
-  const path = join(fetchPackage(name, version), program)
+  const path = programs[i]
   console.log(`# ${runtime.name}: ${runtime.way}`)
   const outcome = runtime.way === 'suite' ? suite(path) : smoke(path, runtime.args)
   const seconds = ((performance.now() - started) / 1000).toFixed(0)
