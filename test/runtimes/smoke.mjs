@@ -2,13 +2,15 @@
 //   node test/runtimes/smoke.mjs
 // A line for each, and at the end the count.
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { Worker } from 'node:worker_threads'
 import { capabilities, inspect, probe, profiles, tune, tuneAll, watch } from 'deadpeer'
 import { listSockets } from 'deadpeer/host'
 import { HttpAgent } from 'deadpeer/http'
@@ -100,6 +102,27 @@ const checks = {
     assert.equal(death.reason, 'heartbeat')
   },
 
+  async 'TLS, while it connects, and what a server accepts'() {
+    const server = tls.createServer(certificate())
+    tune(server, { interval: 5_000 })
+    await listen(server)
+    const accepted = once(server, 'secureConnection')
+    const socket = tls.connect({ port: server.address().port, host: '127.0.0.1', rejectUnauthorized: false })
+    tune(socket, { count: 4 })
+    await once(socket, 'secureConnect')
+    const [peer] = await accepted
+    cleanup(() => [socket.destroy(), peer.destroy()])
+    assert.equal(inspect(socket).profile.count, 4)
+    assert.equal(inspect(peer).profile.interval, 5_000)
+  },
+
+  async 'in a worker'() {
+    const worker = new Worker(new URL('registered.mjs', import.meta.url), { stdout: true })
+    cleanup(() => worker.terminate())
+    const [output] = await once(worker.stdout, 'data')
+    assert.deepEqual(Object.keys(JSON.parse(output)), ['opened', 'accepted'])
+  },
+
   async listSockets() {
     const { socket } = await connect()
     const list = await listSockets({ localPort: socket.localPort, states: ['established'], info: true })
@@ -123,6 +146,29 @@ const checks = {
     assert.deepEqual(await ask(), ['here', profiles.datacenter.initialDelay])
     const { total } = agent.snapshot()
     assert.deepEqual([total.opened, total.requests], [1, 2])
+  },
+
+  async 'what an HTTP server accepts'() {
+    const refusals = []
+    const server = await listen(
+      http.createServer(({ socket }, response) => {
+        for (const verb of [(each) => tune(each, 'lan'), inspect, (each) => watch().add(each)]) {
+          try {
+            verb(socket)
+          } catch ({ code }) {
+            refusals.push(code)
+          }
+        }
+        response.end()
+      }),
+    )
+    const request = http.get({ port: server.address().port, host: '127.0.0.1', agent: false })
+    const [response] = await once(request, 'response')
+    response.resume()
+    await once(response, 'end')
+    // Bun shows no descriptor there.
+    assert.deepEqual(refusals, isBun ? Array(3).fill('ERR_UNSUPPORTED_PLATFORM') : [])
+    if (isBun) assert.throws(() => tune(server, 'lan'), { code: 'ERR_INVALID_ARG_TYPE' })
   },
 
   async undici() {
@@ -166,6 +212,14 @@ const checks = {
     const { stdout } = await started
     assert.deepEqual(JSON.parse(stdout), { opened: 3_000, accepted: 3_000 })
   },
+}
+
+/** With its key, each in PEM. */
+function certificate() {
+  const key = '-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout -'
+  const args = ['req', '-x509', '-subj', '/CN=localhost', ...key.split(' '), '-out', '-']
+  const pem = execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'ignore'] })
+  return { key: pem, cert: pem }
 }
 
 const cleanups = []
