@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** Tells whether a binary was made from the sources that are here. */
+/** Of all that decides what a shipped binary is: the sources, and how they are compiled. */
 export function sourcesHash() {
   const hash = createHash('sha256')
-  for (const file of ['binding.gyp', ...sourceFiles()])
+  for (const file of ['binding.gyp', 'native/prebuild.mjs', ...sourceFiles()])
     hash.update(`${file}\0`).update(readFileSync(join(root, file)))
   return hash.digest('hex').slice(0, 16)
 }

@@ -2,7 +2,7 @@ import diagnostics from 'node:diagnostics_channel'
 import { writeSync } from 'node:fs'
 import net from 'node:net'
 import { capabilities } from './capabilities.js'
-import type { DeadpeerError } from './errors.js'
+import { DeadpeerError } from './errors.js'
 import { firstMatch, type Way } from './register/rules.js'
 import { readSettings, type Settings } from './register/settings.js'
 import { compile } from './socket/compiled.js'
@@ -22,6 +22,12 @@ if (settings) register(settings)
 function settingsOrExit(): Settings | undefined {
   try {
     const wanted = readSettings(process.env)
+    if (wanted && process.versions.bun) {
+      throw new DeadpeerError(
+        'ERR_UNSUPPORTED_PLATFORM',
+        'Bun does not tell which sockets a program opens. Without this the program can tune its own: tune, watch, HttpAgent.',
+      )
+    }
     // What the kernel refuses is to be known now as well, not at the first connection.
     if (wanted)
       for (const { value } of [...wanted.rules, { value: wanted.profile }]) value && compile(value, true)

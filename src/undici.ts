@@ -3,6 +3,7 @@ import { type Watching, watcherOf, watchOrDestroy } from './http/watching.js'
 import type { PresetName } from './socket/presets.js'
 import type { Profile } from './socket/profile.js'
 import { connector, onConnection } from './undici/connector.js'
+import { mustBeUndici } from './undici/genuine.js'
 import { isRepeatable, repeatingStale } from './undici/retry-stale.js'
 import { noteOpened } from './undici/used.js'
 
@@ -29,7 +30,7 @@ export interface AgentOptions extends Agent.Options {
  * and with that also the `fetch` built into Node. Takes undici 6, 7 and 8, as the program has it.
  *
  * @throws {@link InvalidTypeError} for bad options of {@link watch}; what undici throws for its own; what {@link tune} throws for a
- * profile.
+ * profile; `ERR_UNSUPPORTED_PLATFORM` in Bun, which has an undici of its own.
  * @example
  * ```ts
  * setGlobalDispatcher(createAgent({ profile: 'datacenter', retryStale: true }))
@@ -37,6 +38,7 @@ export interface AgentOptions extends Agent.Options {
  * ```
  */
 export function createAgent(options: AgentOptions = {}): Dispatcher {
+  mustBeUndici()
   const { profile = 'cloud', watch, retryStale = false, ...rest } = options
   const watcher = watcherOf(watch)
   const tuned = connector(profile, typeof rest.connect === 'function' ? rest.connect : connectOptions(rest))

@@ -8,12 +8,17 @@ import { join, relative } from 'node:path'
 // Many of them wait for the kernel's clocks, and files run beside each other: on a busy machine one may be late through no fault of its own.
 // So files with a failure are run once more, alone. What fails again is a failure; what does not is unsteady, and is named as such at the end.
 
-/** @returns {{ passed: number, failed: number, skipped: number }} */
-export function runVitest(filters, env = {}) {
-  const first = run(filters, env)
+/**
+ * @param {string[]} filters
+ * @param {Record<string, string>} [env]
+ * @param {string} [node] the Node that runs them, with all that they start
+ * @returns {{ passed: number, failed: number, skipped: number }}
+ */
+export function runVitest(filters, env = {}, node = process.execPath) {
+  const first = run(filters, env, node)
   if (!first) return { passed: 0, failed: 1, skipped: 0 }
   const files = [...new Set(first.failures.map(({ file }) => file))]
-  const second = files.length > 0 ? run(['--maxWorkers=1', ...files], env) : first
+  const second = files.length > 0 ? run(['--maxWorkers=1', ...files], env, node) : first
   const failedAgain = new Set((second ?? first).failures.map(nameOf))
   const failed = first.failures.filter((failure) => failedAgain.has(nameOf(failure)))
   for (const failure of first.failures) {
@@ -30,13 +35,13 @@ export function runVitest(filters, env = {}) {
 
 const nameOf = ({ file, name }) => `${file} > ${name}`
 
-function run(args, env) {
+function run(args, env, node) {
   const folder = mkdtempSync(join(tmpdir(), 'deadpeer-test-'))
   const report = join(folder, 'report.json')
   const command = ['run', '--config', 'test/vitest.config.ts', '--reporter=default', '--reporter=json']
   try {
     const { status } = spawnSync(
-      process.execPath,
+      node,
       ['node_modules/vitest/vitest.mjs', ...command, `--outputFile.json=${report}`, ...args],
       { stdio: 'inherit', env: { ...process.env, ...env } },
     )

@@ -1,6 +1,6 @@
-import { readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
+import { isMusl } from './libc.js'
 
 /** A profile that the native core has taken over, opaque here. */
 export type NativeProfile = { readonly __native: unique symbol }
@@ -110,27 +110,15 @@ function load(require: NodeJS.Require): NativeCore {
   }
 }
 
-/** Whether this very Node runs on musl. Its report takes milliseconds, so it is asked only where there is a musl at all. */
-function isMusl(): boolean {
-  if (!filesIn('/lib').some((name) => name.startsWith('ld-musl-'))) return false
-  const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } }
-  return header.glibcVersionRuntime === undefined
-}
-
-function filesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder)
-  } catch {
-    return []
-  }
-}
-
 function open(): NonNullable<typeof loaded> {
   if (process.env.DEADPEER_NATIVE === 'off') {
     return { core: undefined, reason: 'switched off by DEADPEER_NATIVE=off' }
   }
   if (process.platform !== 'linux') {
     return { core: undefined, reason: `there is no native core for ${process.platform} yet` }
+  }
+  if (process.versions.deno) {
+    return { core: undefined, reason: 'Deno does not show the descriptors of its sockets' }
   }
   try {
     return { core: load(createRequire(import.meta.url)) }

@@ -1,11 +1,15 @@
 import { opendirSync, readFileSync, readlinkSync } from 'node:fs'
+import { basename } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DeadpeerError, describeErrno, InvalidTypeError } from '../errors.js'
 
 /** A descriptor that holds a socket open. */
 export interface SocketOwner {
   readonly pid: number
-  /** The process's name as `ps -o comm` shows it, at most 15 bytes: `/proc/<pid>/comm`. */
+  /**
+   * The process's name as `ps -o comm` shows it, at most 15 bytes: `/proc/<pid>/comm`. Every Node from 24 on is called `MainThread` or
+   * `node-MainThread` there: of these it is the name of the program, as `node`.
+   */
   readonly command: string
   /** The descriptor's number in that process. */
   readonly fd: number
@@ -114,13 +118,20 @@ async function readSockets(
       if (fds) fds.push(fd)
       else found.set(inode, [fd])
     }
-    const command = found.size > 0 ? readFileSync(`/proc/${pid}/comm`, 'utf8').replace(/\n$/, '') : ''
+    const command = found.size > 0 ? readCommand(pid) : ''
     const owned = (fd: number) => ({ pid, command, fd })
     return new Map([...found].map(([inode, fds]) => [inode, fds.sort((a, b) => a - b).map(owned)]))
   } catch (error) {
     if (isOutOfSight(error)) return new Map()
     throw unreadable(error)
   }
+}
+
+function readCommand(pid: number): string {
+  const name = readFileSync(`/proc/${pid}/comm`, 'utf8').replace(/\n$/, '')
+  if (name !== 'MainThread' && name !== 'node-MainThread') return name
+  const [program = ''] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0', 1)
+  return basename(program) || name
 }
 
 function socketAt(pid: number, fd: number): number | undefined {

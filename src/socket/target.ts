@@ -82,7 +82,12 @@ export function unwrap(socket: net.Socket): net.Socket {
 
 /** Whether a socket without a descriptor may still get one. */
 export function mayConnect(socket: net.Socket): boolean {
-  return socket.connecting || (!socket.destroyed && handleOf(socket) === undefined)
+  return socket.connecting || (!socket.destroyed && handleOf(socket) === undefined && !isHidden(socket))
+}
+
+/** Bun's HTTP server shows sockets that are connected and have no handle. */
+function isHidden(socket: net.Socket): boolean {
+  return handleOf(socket) === undefined && socket.remoteAddress !== undefined
 }
 
 /** Runs something synchronous on a target's descriptor, which is borrowed for that time where need be. */
@@ -125,7 +130,13 @@ export function checkTarget(target: Target): void {
 export function noDescriptor(socket: net.Socket): DeadpeerError {
   if (socket.destroyed) return new DeadpeerError('ERR_SOCKET_CLOSED', 'The socket is closed.')
   if (mayConnect(socket)) return notConnected()
-  // A TLS connection over a stream that is no socket, or a runtime that does not show descriptors (Deno).
+  if (isHidden(socket)) {
+    return new DeadpeerError(
+      'ERR_UNSUPPORTED_PLATFORM',
+      'This runtime does not show the descriptor of this socket. Bun does not where its own HTTP server accepts it.',
+    )
+  }
+  // A TLS connection over a stream that is no socket.
   return new DeadpeerError(
     'ERR_NOT_TCP',
     'The socket has no descriptor of its own: there is no TCP connection under it.',

@@ -5,13 +5,14 @@ import { compile } from '../socket/compiled.js'
 import type { PresetName } from '../socket/presets.js'
 import type { Profile } from '../socket/profile.js'
 import { tune } from '../tune.js'
+import { mustBeUndici } from './genuine.js'
 
 /**
  * Makes a connector for undici whose connections are tuned, from the moment that they have a descriptor. UNIX sockets stay as they are.
  *
  * @param profile a {@link Profile}, or the name of one of {@link profiles}.
  * @param wrapped the connector that opens them, or options for undici's own. Default: undici's own.
- * @throws what {@link tune} throws for a profile that cannot be.
+ * @throws what {@link tune} throws for a profile that cannot be; `ERR_UNSUPPORTED_PLATFORM` in Bun, which has an undici of its own.
  * @example
  * ```ts
  * new Agent({ connect: connector('cloud') })
@@ -22,6 +23,7 @@ export function connector(
   profile: Profile | PresetName,
   wrapped: buildConnector.connector | buildConnector.BuildOptions = {},
 ): buildConnector.connector {
+  mustBeUndici()
   compile(profile, false)
   return onConnection(wrapped, (socket) => tuneIfTcp(socket, profile))
 }

@@ -137,7 +137,7 @@ describe('what is no open TCP socket', () => {
     socket.bind(0, '127.0.0.1')
     await once(socket, 'listening')
     finish(() => [socket.close()])
-    const fd = fdOf(socket)
+    const fd = datagramFd(socket)
     for (const profile of ['lan', 'patient', { enable: true }, { failOnIcmp: true }] as const) {
       expect(refusalOf(() => tune(fd, profile))).toMatchObject({ code: 'ERR_NOT_TCP' })
     }
@@ -192,6 +192,14 @@ async function connectTls() {
   ])) as [[tls.TLSSocket], unknown]
   finish(() => [client.destroy(), accepted.destroy(), server.close()])
   return { client, accepted }
+}
+
+/** Node 26 has the handle of a dgram.Socket under a symbol alone. */
+function datagramFd(socket: dgram.Socket): number {
+  const state = Object.getOwnPropertySymbols(socket).find(
+    ({ description }) => description === 'state symbol',
+  )!
+  return (socket as unknown as Record<symbol, { handle: { fd: number } }>)[state]!.handle.fd
 }
 
 function fdOf(owner: unknown): number {

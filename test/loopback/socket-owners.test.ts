@@ -12,7 +12,11 @@ import { asOrdinaryUser, hasOrdinaryUser } from './ordinary-user.js'
 import { startOwner } from './owner.js'
 
 const inodeOf = (pid: number | 'self', fd: number) => parseSocketLink(readlinkSync(`/proc/${pid}/fd/${fd}`))!
-const commandOf = (pid: number) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
+/** Node calls itself by its thread's name from 24 on. */
+const commandOf = (pid: number) =>
+  readFileSync(`/proc/${pid}/comm`, 'utf8')
+    .trim()
+    .replace(/^(node-)?MainThread$/, 'node')
 
 /** A process that has the socket as its descriptor 3. */
 function shareWith(socket: net.Socket): ChildProcess {

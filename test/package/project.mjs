@@ -1,0 +1,64 @@
+import { execFileSync } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const users = fileURLToPath(new URL('users', import.meta.url))
+
+/** All that is on the PATH there. */
+const MACHINE = '.machine'
+
+/** An empty project of a user's, on a machine that has Node and npm and nothing else: no compiler, no shell's tools. */
+export class Project {
+  /** @param {string} folder one that {@link Project.create} has made */
+  constructor(folder) {
+    this.folder = folder
+  }
+
+  static create() {
+    const project = new Project(mkdtempSync(join(tmpdir(), 'deadpeer-user-')))
+    const bin = join(project.folder, MACHINE)
+    mkdirSync(bin)
+    symlinkSync(process.execPath, join(bin, 'node'))
+    symlinkSync(whereIs('npm'), join(bin, 'npm'))
+    project.write('package.json', { private: true })
+    cpSync(users, project.folder, { recursive: true })
+    return project
+  }
+
+  write(file, content) {
+    writeFileSync(join(this.folder, file), JSON.stringify(content))
+  }
+
+  install(...packages) {
+    this.run('npm', 'install', '--no-audit', '--no-fund', '--loglevel=error', '--prefer-offline', ...packages)
+  }
+
+  /** @returns what it printed */
+  run(program, ...args) {
+    // What npm tells the scripts that it runs is not a user's.
+    const others = Object.entries(process.env).filter(
+      ([name]) => !/^npm_(?!config_(registry|cache)$)/.test(name),
+    )
+    return execFileSync(program, args, {
+      cwd: this.folder,
+      env: { ...Object.fromEntries(others), PATH: join(this.folder, MACHINE) },
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+  }
+
+  remove() {
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
+
+function whereIs(program) {
+  for (const folder of process.env.PATH.split(delimiter)) {
+    try {
+      return realpathSync(join(folder, program))
+    } catch {}
+  }
+  throw new Error(`There is no ${program} on the PATH.`)
+}
