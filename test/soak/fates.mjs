@@ -12,7 +12,7 @@ export const servers = {
   },
 }
 
-/** What this machine may be late by: processes wait for a processor, garbage is collected. */
+/** What may come on top: garbage is collected, others are seen to first. What the subject waits for a processor is measured, and added. */
 const LATE = 1_500
 
 /** `every`, three attempts 510 ms apart, the last of which waits for its 300 ms. */
@@ -30,7 +30,12 @@ const unheard = {
   clocked: { dead: ['keepalive'], within: BY_KEEPALIVE },
 }
 
-/** @type {Record<string, { weight: number, beating: object, clocked: object }>} */
+/**
+ * With `isAcknowledged` the peer says something of its own just before. Not over a path that loses the acknowledgement: it would say it again and
+ * again, and not be silent at all.
+ *
+ * @type {Record<string, { weight: number, isAcknowledged?: boolean, beating?: object, clocked?: object }>}
+ */
 export const fates = {
   /** It hears nothing any more while nothing is said. */
   silent: { weight: 28, ...unheard },
@@ -41,7 +46,7 @@ export const fates = {
     clocked: { dead: ['user-timeout'], within: BY_USER_TIMEOUT },
   },
   /** The same, and nobody reads what it said before: Node does not look. */
-  'silent unread': { weight: 5, ...unheard },
+  'silent unread': { weight: 5, isAcknowledged: true, ...unheard },
   reset: {
     weight: 15,
     beating: { dead: ['reset'], within: LATE },
@@ -56,6 +61,7 @@ export const fates = {
   /** It closes its side, hears nothing any more, and this side stays open. A heartbeat does not ask those: the kernel does. */
   'half-close, silent': {
     weight: 5,
+    isAcknowledged: true,
     clocked: { closing: true, dead: ['keepalive'], within: BY_KEEPALIVE },
   },
   /** This side closes. */

@@ -13,6 +13,7 @@ const NOTED_WITHIN = 50
  */
 export function judge(entries, rules = fates) {
   const histories = historiesOf(entries)
+  const starved = entries.filter(({ event }) => event === 'starved')
   const faults = []
   const told = {}
   const counts = {}
@@ -33,7 +34,7 @@ export function judge(entries, rules = fates) {
       excused++
       continue
     }
-    const fault = faultOf(history, fate ? rules[fate.name][server] : {})
+    const fault = faultOf(history, fate ? rules[fate.name][server] : {}, starved)
     if (fault) faults.push({ id, server, fault, fate: fate?.name, said: history.said })
     if (!fate) continue
     counts[fate.name] = (counts[fate.name] ?? 0) + 1
@@ -48,7 +49,7 @@ export function judge(entries, rules = fates) {
 }
 
 /** What is wrong with what was said of one connection. */
-function faultOf({ fate, halfClosedAt, said, doubts, closedAt }, rule) {
+function faultOf({ fate, halfClosedAt, said, doubts, closedAt }, rule, starved) {
   const deaths = said.filter(({ word }) => word === 'dead')
   const closings = said.filter(({ word }) => word === 'closing')
   if (deaths.length > 1 || closings.length > 1) return 'said twice'
@@ -63,8 +64,15 @@ function faultOf({ fate, halfClosedAt, said, doubts, closedAt }, rule) {
   if (rule.dead && !death && !(rule.orClosing && closing)) return 'lost death'
   if (rule.closing && !closing) return 'lost closing'
   if (death && !rule.dead.includes(death.reason)) return 'wrong reason'
-  const late = [death, closing].some((one) => one && one.at - fate.at > rule.within)
+  const late = [death, closing].some((one) => one && isLate(one.at, fate.at, rule.within, starved))
   return late ? 'late' : undefined
+}
+
+/** Where the subject had no processor meanwhile, it may be later by that. */
+function isLate(at, since, within, starved) {
+  if (at - since <= within) return false
+  const meanwhile = starved.filter((one) => one.at >= since && one.at - Number(one.detail) <= at)
+  return at - since > within + meanwhile.reduce((sum, { detail }) => sum + Number(detail), 0)
 }
 
 function isHealthy({ fate, deaf, isLossy }, at) {

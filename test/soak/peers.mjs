@@ -42,6 +42,7 @@ class Peer {
     this.echoed = 0
     this.onQuiet = undefined
     this.hasEnded = false
+    this.isLossy = false
     this.socket = net.connect(ports[this.server], '127.0.0.1')
     this.socket.on('error', () => {})
     this.socket.on('data', (data) => this.#hear(data))
@@ -56,6 +57,7 @@ class Peer {
       if (this.isTalking) {
         talking.add(this)
         if (random() < LOSSY) {
+          this.isLossy = true
           lossy(this.socket, LOSS)
           this.note('lossy')
         }
@@ -81,7 +83,7 @@ class Peer {
   #meetFate() {
     if (isOver || this.hasEnded) return
     const possible = Object.entries(fates)
-      .filter(([, fate]) => fate[this.server])
+      .filter(([, fate]) => fate[this.server] && !(fate.isAcknowledged && this.isLossy))
       .map(([name, { weight }]) => ({ name, weight }))
     // Where something is said, other things are swallowed than questions.
     if (!this.isTalking) possible.push(BRIEF)
@@ -206,14 +208,16 @@ process.on('message', async (order) => {
 process.on('disconnect', () => process.exit())
 process.on('exit', () => journal.close())
 
-const started = performance.now()
-let turns = 0
+let owed = 0
+let lastTurn = performance.now()
 setInterval(() => {
   // Spread evenly over the time in which each has its turn.
-  const due = ((performance.now() - started) / TALK_EVERY) * talking.size
+  const now = performance.now()
+  owed = Math.min(talking.size, owed + ((now - lastTurn) / TALK_EVERY) * talking.size)
+  lastTurn = now
   for (const peer of talking) {
-    if (turns >= due) break
-    turns++
+    if (owed < 1) break
+    owed--
     // Goes to the end of the line.
     talking.delete(peer)
     talking.add(peer)
@@ -222,7 +226,6 @@ setInterval(() => {
       peer.socket.write('.')
     }
   }
-  turns = Math.max(turns, due)
 }, 20)
 
 for (let left = count; left > 0; left -= AT_ONCE) {

@@ -19,6 +19,8 @@ const journal = new Journal(journalPath)
 
 const SAMPLE_EVERY = 1_000
 const COUNT_DESCRIPTORS_EVERY = 5
+/** How often it is looked whether this process has its processor. */
+const TICK = 50
 const LONGEST_HALF_OPEN = 2_000
 
 const sockets = new Set()
@@ -109,6 +111,7 @@ const samples = []
 const loop = monitorEventLoopDelay({ resolution: 1 })
 const inInterval = monitorEventLoopDelay({ resolution: 1 })
 let processor
+let starved = 0
 let timers = []
 
 /** Once all are there. */
@@ -141,9 +144,30 @@ function observe() {
     samples.push(entry)
   }
   timers = [
+    noteStarvation(),
     setInterval(sample, SAMPLE_EVERY),
     ...scrapes.map(({ every, run }) => setInterval(() => run(sockets), every)),
   ]
+}
+
+/**
+ * Writes down when this process had to wait for a processor, and for how long. What it did itself, in that time, is no excuse: that is
+ * what the event loop's delay is watched for.
+ */
+function noteStarvation() {
+  let last = performance.now()
+  let spent = process.cpuUsage()
+  return setInterval(() => {
+    const now = performance.now()
+    const { user, system } = process.cpuUsage(spent)
+    const waited = now - last - TICK - (user + system) / 1_000
+    if (waited > TICK) {
+      starved += waited
+      journal.note('*', 'starved', waited.toFixed(0))
+    }
+    last = now
+    spent = process.cpuUsage()
+  }, TICK)
 }
 
 /** How many descriptors are open but for the one that looks. */
@@ -175,6 +199,7 @@ async function finish() {
     samples,
     delay: { p50: loop.percentile(50) / 1e6, p99: loop.percentile(99) / 1e6, max: loop.max / 1e6 },
     cpu,
+    starved,
     stats,
     counts,
     openAtEnd,

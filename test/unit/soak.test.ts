@@ -61,6 +61,23 @@ describe('what was said of a connection', () => {
     expect(faultsOf(...lines)).toEqual([fault])
   })
 
+  it('may be said as much later as there was no processor', () => {
+    const lines: Line[] = [
+      [1_000, 'fate', 'reset'],
+      [3_000, 'dead', 'reset node'],
+    ]
+    const starved = (at: number, ms: string) =>
+      judge([
+        entry(0, '1.0', 'accepted', 'clocked'),
+        ...lines.map(([at, ...rest]) => entry(at, '1.0', ...rest)),
+        entry(at, '*', 'starved', ms),
+      ]).faults
+    expect(starved(2_900, '600')).toEqual([])
+    expect(starved(2_900, '400')).toMatchObject([{ fault: 'late' }])
+    expect(starved(900, '600')).toMatchObject([{ fault: 'late' }])
+    expect(starved(4_000, '600')).toMatchObject([{ fault: 'late' }])
+  })
+
   it('is judged by what its process came to, where that was killed', () => {
     const killed = (...said: Entry[]) =>
       judge([entry(0, '1.0', 'accepted', 'beating'), entry(1_000, '1', 'killed'), ...said]).faults
