@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { listSockets, readCounters } from '../../dist/host.js'
 import { sampleTcpInfo } from '../../dist/index.js'
 
-// What a program's monitoring does beside: each so often, over all connections. `every` in ms.
+// What a program's monitoring does beside: each so often, over all connections. `every` in ms. What else collects figures gets an entry here.
 
 const fields = ['state', 'rtt', 'unacked', 'retransmits', 'probes', 'lastDataRecv', 'segsIn', 'segsOut']
 let out = new Float64Array()
