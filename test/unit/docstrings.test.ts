@@ -70,6 +70,12 @@ function docstringOf(text: string, name: string): string | undefined {
   return /\/\*\*(?:(?!\*\/)[\s\S])*\*\/\n$/.exec(above)?.[0]
 }
 
+/** Whether a function has a `throw` of its own; it may call what has one. */
+function throwsItself(text: string, name: string): boolean {
+  const declared = text.split(new RegExp(`^export (?:async )?function ${name}\\b`, 'm')).at(-1)!
+  return declared !== text && /^\s+(?:if .*)?throw /m.test(declared.split('\n}\n', 1)[0]!)
+}
+
 describe.each(entries)('$entry', ({ file }) => {
   it('says what it is for', () => {
     expect(readFileSync(file, 'utf8')).toMatch(/^\/\*\*\n(?: \*.*\n)+ \*\n \* @module deadpeer\S*\n \*\/\n/)
@@ -81,6 +87,7 @@ describe.each(entries)('$entry', ({ file }) => {
     expect(comment, `${name} has no comment`).toBeDefined()
     // A word or two says no more than the name.
     expect(comment!.length).toBeGreaterThan(20)
+    if (throwsItself(readFileSync(file, 'utf8'), name)) expect(comment, `${name} throws`).toContain('@throws')
     if (!isType) expect(comment, `${name} shows no example`).toMatch(/@example\n \* ```ts\n/)
   })
 })
