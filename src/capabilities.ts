@@ -2,6 +2,7 @@ import { missingReason, nativeCore } from './kernel/binding.js'
 import { type OptionName, optionNames, tryOption } from './kernel/options.js'
 import { nodeCan } from './socket/with-node.js'
 
+/** What {@link capabilities} found. */
 export interface Capabilities {
   /** Whether the native core is there. Without it, tuning goes by Node's own `setKeepAlive`. */
   readonly native: boolean

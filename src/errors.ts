@@ -15,9 +15,22 @@ export interface ErrorDetails {
   pending?: object
 }
 
-/** An argument of the wrong type, or a target that is no connection. */
+/**
+ * An argument of the wrong type, or a target that is no connection. Nothing was changed.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   tune(socket, { keepIdle: 10_000 })
+ * } catch ({ code, field }) {
+ *   // 'ERR_INVALID_ARG_TYPE', 'keepIdle'
+ * }
+ * ```
+ */
 export class InvalidTypeError extends TypeError {
+  /** Stable. */
   readonly code = 'ERR_INVALID_ARG_TYPE'
+  /** The field of a profile, or the argument, that was wrong. */
   declare readonly field?: string
 
   constructor(message: string, details: ErrorDetails = {}) {
@@ -26,10 +39,24 @@ export class InvalidTypeError extends TypeError {
   }
 }
 
-/** A value of the right type that no kernel could take; the message names the range. */
+/**
+ * A value of the right type that no kernel could take; the message names the range. Nothing was changed.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   tune(socket, { interval: 1_500 })
+ * } catch ({ code, field, constant }) {
+ *   // 'ERR_OUT_OF_RANGE', 'interval', 'TCP_KEEPINTVL'
+ * }
+ * ```
+ */
 export class OutOfRangeError extends RangeError {
+  /** Stable. */
   readonly code = 'ERR_OUT_OF_RANGE'
+  /** The field of a profile, or the argument, that was wrong. */
   declare readonly field?: string
+  /** The kernel's name of the option, such as `TCP_USER_TIMEOUT`. */
   declare readonly constant?: string
 
   constructor(message: string, details: ErrorDetails = {}) {
@@ -60,13 +87,30 @@ export type DeadpeerErrorCode =
   | 'ERR_WATCHER_CLOSED'
   | (string & {})
 
-/** The kernel or the platform would not. Nothing was changed. */
+/**
+ * The kernel or the platform would not. Nothing was changed.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   tune(socket, { rtoMax: 1_000 })
+ * } catch (error) {
+ *   if (error.code !== 'ERR_UNSUPPORTED_OPTION') throw error
+ * }
+ * ```
+ */
 export class DeadpeerError extends Error {
+  /** Stable; match this. */
   readonly code: DeadpeerErrorCode
+  /** The field of a profile, or the argument, that was wrong. */
   declare readonly field?: string
+  /** The kernel's name of the option, such as `TCP_USER_TIMEOUT`. */
   declare readonly constant?: string
+  /** The errno as Node counts it: negative. */
   declare readonly errno?: number
+  /** The system call that the kernel refused. */
   declare readonly syscall?: string
+  /** What could not be written yet: `ERR_MUST_WAIT`. */
   declare readonly pending?: object
 
   constructor(code: DeadpeerErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
@@ -111,11 +155,20 @@ const codes = {
 /**
  * What a socket is destroyed with when its peer is dead. Its `code` is what programs handle already: `ETIMEDOUT`,
  * `ECONNRESET` for a `reset`, `EHOSTUNREACH` for `unreachable`. Where Node saw the death first, `cause` is Node's own error.
+ *
+ * @example
+ * ```ts
+ * socket.on('error', (error) => {
+ *   if (error instanceof DeadPeerError) log(error.reason, error.evidence)
+ * })
+ * ```
  */
 export class DeadPeerError<Info extends object = object> extends Error {
+  /** `ETIMEDOUT`, `ECONNRESET` or `EHOSTUNREACH`, by the reason. */
   readonly code: (typeof codes)[DeathReason]
   /** As Node counts it: negative. */
   readonly errno: number
+  /** What it died of. */
   readonly reason: DeathReason
   /** Why, in words. */
   readonly evidence: string

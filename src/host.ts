@@ -1,3 +1,9 @@
+/**
+ * What concerns the whole host: its sockets, its counters and defaults, the connections of other processes.
+ *
+ * @module deadpeer/host
+ */
+
 export type { Prefix, SocketFilter } from './host/filter.js'
 export { listSockets } from './host/list-sockets.js'
 export { type CounterRates, diffCounters } from './kernel/counter-rates.js'

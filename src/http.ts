@@ -1,3 +1,9 @@
+/**
+ * Agents of `node:http` and `node:https` whose connections are tuned, and looked at before they are used again.
+ *
+ * @module deadpeer/http
+ */
+
 export {
   type ConnectionPoolOptions,
   HttpAgent,

@@ -1,3 +1,9 @@
+/**
+ * The verbs, tune, inspect, probe, watch and plan, and what they take and return. All times are in milliseconds.
+ *
+ * @module deadpeer
+ */
+
 export { type Capabilities, capabilities } from './capabilities.js'
 export type { Verdict } from './detect/verdict.js'
 export {

@@ -1,3 +1,9 @@
+/**
+ * The six functions of the `net-keepalive` package, call for call. For new code there is `tune`.
+ *
+ * @module deadpeer/net-keepalive
+ */
+
 import assert from 'node:assert'
 import net from 'node:net'
 import { DeadpeerError, describeErrno } from './errors.js'
@@ -14,25 +20,62 @@ import { handleOf } from './socket/target.js'
  * @returns `true`
  * @throws AssertionError for a bad call, or a socket that is not connected. An errno where the kernel refuses:
  * `EINVAL` under 1000 or over 32 767 999.
+ * @example
+ * ```ts
+ * setKeepAliveInterval(socket, 5_000)
+ * ```
  */
 export const setKeepAliveInterval = setter('setKeepAliveInterval', 'interval', 'msec', 1000)
 
-/** The time between two unanswered probes, in ms. */
+/**
+ * The time between two unanswered probes, `TCP_KEEPINTVL`, in ms.
+ *
+ * @example
+ * ```ts
+ * getKeepAliveInterval(socket) // 5000
+ * ```
+ */
 export const getKeepAliveInterval = getter('getKeepAliveInterval', 'interval', 1000)
 
-/** Unanswered probes until the connection is given up, `TCP_KEEPCNT`: 1 … 127. Else as {@link setKeepAliveInterval}. */
+/**
+ * Unanswered probes until the connection is given up, `TCP_KEEPCNT`: 1 … 127. Else as {@link setKeepAliveInterval}.
+ *
+ * @example
+ * ```ts
+ * setKeepAliveProbes(socket, 3)
+ * ```
+ */
 export const setKeepAliveProbes = setter('setKeepAliveProbes', 'count', 'cnt', 1)
 
-/** Unanswered probes until the connection is given up. */
+/**
+ * Unanswered probes until the connection is given up, `TCP_KEEPCNT`.
+ *
+ * @example
+ * ```ts
+ * getKeepAliveProbes(socket) // 3
+ * ```
+ */
 export const getKeepAliveProbes = getter('getKeepAliveProbes', 'count', 1)
 
 /**
  * How long data may go unacknowledged until the connection is given up, `TCP_USER_TIMEOUT`, in ms; 0 is off. Else as
  * {@link setKeepAliveInterval}.
+ *
+ * @example
+ * ```ts
+ * setUserTimeout(socket, 20_000)
+ * ```
  */
 export const setUserTimeout = setter('setUserTimeout', 'userTimeout', 'msec', 1)
 
-/** How long data may go unacknowledged, in ms; 0 is off. */
+/**
+ * How long data may go unacknowledged, `TCP_USER_TIMEOUT`, in ms; 0 is off.
+ *
+ * @example
+ * ```ts
+ * getUserTimeout(socket) // 20000
+ * ```
+ */
 export const getUserTimeout = getter('getUserTimeout', 'userTimeout', 1)
 
 function setter(name: string, option: OptionName, argument: string, unit: number) {

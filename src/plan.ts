@@ -1,3 +1,9 @@
+/**
+ * What stands between two ends and what follows from it: the catalogue of hops, `audit` and `timeline`.
+ *
+ * @module deadpeer/plan
+ */
+
 import type net from 'node:net'
 import { inspect } from './inspect.js'
 import { type Catalogue, catalogue } from './path/catalogue.js'

@@ -4,6 +4,7 @@ import { missingReason, type NativeCore, nativeCore } from './kernel/binding.js'
 import { ask, type Wish } from './probe/asking.js'
 import { type Target, targetsOf } from './socket/target.js'
 
+/** How {@link probe} and {@link probeAll} ask. */
 export interface ProbeOptions {
   /**
    * How often the peer is asked until it is called silent: 1 … 100, at least 510 ms apart, also from those of a question before.

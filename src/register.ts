@@ -1,3 +1,10 @@
+/**
+ * `node --import deadpeer/register app.js`: every TCP socket of a program, by environment variables and without a change to it. It
+ * exports nothing; the variables are in the guide.
+ *
+ * @module deadpeer/register
+ */
+
 import diagnostics from 'node:diagnostics_channel'
 import { writeSync } from 'node:fs'
 import net from 'node:net'

@@ -30,6 +30,7 @@ import {
 } from './socket/target.js'
 import { tuneByNode } from './socket/with-node.js'
 
+/** How {@link tune} and {@link tuneAll} go about it. */
 export interface TuneOptions {
   /** Do without options that this kernel, socket or platform does not have. Default: `false`, an error. */
   bestEffort?: boolean

@@ -1,3 +1,9 @@
+/**
+ * A connector and an `Agent` for undici 6, 7 and 8, and with that for the `fetch` of Node.
+ *
+ * @module deadpeer/undici
+ */
+
 import { Agent, type buildConnector, Client, type Dispatcher } from 'undici'
 import { type Watching, watcherOf, watchOrDestroy } from './http/watching.js'
 import type { PresetName } from './socket/presets.js'

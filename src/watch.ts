@@ -18,6 +18,7 @@ export type WatchTarget = Exclude<OwnTarget, number>
 export interface Death {
   /** The `net.Socket` or `tls.TLSSocket`, also where it was added by way of a request or session. */
   readonly socket: net.Socket
+  /** What it died of. */
   readonly reason: DeathReason
   /** Why, in words. */
   readonly evidence: string
@@ -33,11 +34,13 @@ export interface Death {
 
 /** A connection whose peer has closed its side (FIN). What it sent before is still there to be read. */
 export interface Closing {
+  /** Whose peer it was, as in {@link Death}. */
   readonly socket: net.Socket
   /** The kernel's counters then. Absent where Node was first to see it. */
   readonly info?: TcpInfo
 }
 
+/** What a watcher does, for {@link watch}. */
 export interface WatchOptions {
   /**
    * What becomes of a socket whose peer is dead. `'destroy'`, the default: it is destroyed with a {@link DeadPeerError}. `'report'`: it
@@ -52,6 +55,7 @@ export interface WatchOptions {
   signal?: AbortSignal
 }
 
+/** How {@link Watcher.add} watches. */
 export interface AddOptions {
   /** For these, or what this server accepts: instead of the watcher's; `false`: none. Also where it is watched already. */
   heartbeat?: HeartbeatOptions | false
@@ -62,6 +66,7 @@ export interface AddOptions {
  * and longer where the path takes longer (`tcpi_rto`).
  */
 export interface Suspicion {
+  /** The connection, as in {@link Death}. */
   readonly socket: net.Socket
   /** Why, in words. */
   readonly evidence: string
@@ -71,19 +76,25 @@ export interface Suspicion {
 
 /** A peer that was suspect has been heard. */
 export interface Recovery {
+  /** The connection, as in {@link Death}. */
   readonly socket: net.Socket
 }
 
 /** A heartbeat for some; `undefined`: the watcher's, `false`: none. */
 type Given = Heartbeat | false | undefined
 
+/** @inline */
 type Action = 'destroy' | 'report'
+/** What becomes of a socket whose peer is dead: always the same, or as a function decides for each death. */
 export type OnDead = Action | ((death: Death) => Action)
 
 /** Every socket ever added is in one of the other four. */
 export interface WatchStats {
+  /** How many sockets were ever added. */
   readonly added: number
+  /** Those that are watched now. */
   readonly watching: number
+  /** Those whose peers were gone. */
   readonly dead: number
   /** Closed by the program, or by both sides, or never connected. */
   readonly closed: number
@@ -91,13 +102,19 @@ export interface WatchStats {
   readonly removed: number
 }
 
+/** What a {@link Watcher} emits. */
 export interface WatcherEvents {
+  /** A peer is gone. Once for each connection. */
   dead: [death: Death]
+  /** A peer may be gone. */
   suspect: [suspicion: Suspicion]
+  /** A peer that was suspect has been heard. */
   recover: [recovery: Recovery]
+  /** A peer has closed its side. */
   closing: [closing: Closing]
   /** A connection that a server accepted, or that was connecting when it was added, could not be watched. */
   error: [error: Error]
+  /** The watcher was closed. */
   close: []
 }
 
@@ -187,6 +204,7 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
     this.emit('close')
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close()
   }

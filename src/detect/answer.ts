@@ -2,7 +2,11 @@ import type { Keepalive, Look } from '../kernel/liveness.js'
 import { TcpState } from '../kernel/tcp-info.js'
 import type { OwnClock } from '../socket/guard.js'
 
-/** Why a {@link ProbeResult} says what it says. */
+/**
+ * Why a {@link ProbeResult} says what it says.
+ *
+ * @inline
+ */
 export type Evidence = 'recent' | 'ack' | 'retransmitting' | 'window-probe' | 'silence' | 'closed' | 'aborted'
 
 /** Who asks the peer. `us`: nobody yet, and we can. The others are the kernel's own, and nothing is added to them. */

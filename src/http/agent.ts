@@ -75,7 +75,15 @@ export class HttpAgent extends http.Agent {
   }
 }
 
-/** The same for HTTPS: see {@link HttpAgent}. */
+/**
+ * The same for HTTPS: see {@link HttpAgent}.
+ *
+ * @example
+ * ```ts
+ * const agent = new HttpsAgent({ profile: 'cloud', watch: true })
+ * https.get('https://example.com/', { agent }, …)
+ * ```
+ */
 export class HttpsAgent extends https.Agent {
   readonly #pool: Pool
   /** Who watches its connections, if anybody does. */

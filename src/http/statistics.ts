@@ -35,6 +35,7 @@ export interface ConnectionStatistics {
 
 /** The counts at one moment. */
 export interface Snapshot {
+  /** Of all origins together. */
   readonly total: ConnectionStatistics
   /**
    * By origin: `https://example.com:443`, `http://[::1]:80`, `unix:/run/app.sock`. Of more than 1,000 those that were used longest ago and have

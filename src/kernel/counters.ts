@@ -16,32 +16,49 @@ export interface CounterGroups {
   readonly Tcp: CounterGroup
   /** Linux's own counters of TCP: `TCPKeepAlive`, `TCPAbortOnTimeout`, … Empty where the kernel has no `netstat`. */
   readonly TcpExt: CounterGroup
+  /** IPv4: `InReceives`, `OutNoRoutes`, … */
   readonly Ip?: CounterGroup
+  /** Linux's own counters of IP, in octets and packets. */
   readonly IpExt?: CounterGroup
+  /** ICMP: `InDestUnreachs`, `OutMsgs`, … */
   readonly Icmp?: CounterGroup
   /** ICMP by type: only types that have been seen. */
   readonly IcmpMsg?: CounterGroup
+  /** UDP, RFC 4113. */
   readonly Udp?: CounterGroup
+  /** UDP-Lite. */
   readonly UdpLite?: CounterGroup
+  /** Multipath TCP. */
   readonly MPTcpExt?: CounterGroup
   /** IPv6, of `snmp6`: `Ip6InReceives` is `Ip6.InReceives`. Without IPv6 these five are not there. */
   readonly Ip6?: CounterGroup
+  /** ICMPv6. */
   readonly Icmp6?: CounterGroup
+  /** UDP over IPv6. */
   readonly Udp6?: CounterGroup
+  /** UDP-Lite over IPv6. */
   readonly UdpLite6?: CounterGroup
   /** All sockets, of `sockstat`: `used`. */
   readonly sockets?: CounterGroup
   /** TCP sockets, of `sockstat`: `inuse`, `orphan`, `tw`, `alloc`; `mem` in pages. */
   readonly TCP?: CounterGroup
+  /** UDP sockets, of `sockstat`: `inuse`; `mem` in pages. */
   readonly UDP?: CounterGroup
+  /** UDP-Lite sockets, of `sockstat`: `inuse`. */
   readonly UDPLITE?: CounterGroup
+  /** Raw sockets, of `sockstat`: `inuse`. */
   readonly RAW?: CounterGroup
+  /** Fragments that wait for the rest, of `sockstat`: `inuse`; `memory` in bytes. */
   readonly FRAG?: CounterGroup
   /** TCP sockets of IPv6, of `sockstat6`: `inuse`. */
   readonly TCP6?: CounterGroup
+  /** UDP sockets of IPv6, of `sockstat6`: `inuse`. */
   readonly UDP6?: CounterGroup
+  /** UDP-Lite sockets of IPv6, of `sockstat6`: `inuse`. */
   readonly UDPLITE6?: CounterGroup
+  /** Raw sockets of IPv6, of `sockstat6`: `inuse`. */
   readonly RAW6?: CounterGroup
+  /** Fragments of IPv6, of `sockstat6`: `inuse`; `memory` in bytes. */
   readonly FRAG6?: CounterGroup
 }
 

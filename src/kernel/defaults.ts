@@ -91,6 +91,7 @@ const fixedDefaults = { enable: false, userTimeout: 0, failOnIcmp: false }
  * kernel does not tell. Pure: `inspect(socket).equalsDefault` reads the defaults each time, and this does for many sockets
  * with one reading.
  *
+ * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE` for what is no object of options.
  * @example
  * ```ts
  * const defaults = readDefaults()

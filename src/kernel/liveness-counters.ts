@@ -35,6 +35,7 @@ export interface LivenessCounters {
 /**
  * The counters that concern dead peers, by what they mean: of a reading, or of rates per second. Pure.
  *
+ * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE` for what are no counters.
  * @example
  * ```ts
  * const { abortsOnTimeout, established } = livenessCounters(readCounters())

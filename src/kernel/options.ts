@@ -59,11 +59,16 @@ export const optionTable = {
   failOnIcmp: { constant: 'IP_RECVERR', manual: 'ip(7)', kind: 'boolean', unit: 1, min: 0, max: 1 },
 } as const satisfies Record<string, OptionRow>
 
+/** A field of a profile: `enable`, `initialDelay`, `interval`, `count`, `userTimeout`, `synCount`, `rtoMax`, `failOnIcmp`. */
 export type OptionName = keyof typeof optionTable
 
 export const optionNames = Object.keys(optionTable) as OptionName[]
 
-/** What the kernel holds, in a profile's units. What a socket or kernel does not have is left out. */
+/**
+ * What the kernel holds, in a profile's units. What a socket or kernel does not have is left out.
+ *
+ * @inline
+ */
 export type OptionValues = { [Name in OptionName]?: Name extends 'enable' | 'failOnIcmp' ? boolean : number }
 
 const NO_OPTION = optionNames.length

@@ -5,6 +5,7 @@ import { DeadpeerError, describeErrno, InvalidTypeError } from '../errors.js'
 
 /** A descriptor that holds a socket open. */
 export interface SocketOwner {
+  /** The process, in the PID namespace of the caller. */
   readonly pid: number
   /**
    * The process's name as `ps -o comm` shows it, at most 15 bytes: `/proc/<pid>/comm`. Every Node from 24 on is called `MainThread` or

@@ -12,7 +12,9 @@ export interface SocketAddress {
 
 /** What tells a TCP socket of this network namespace from all others. What `listSockets` yields has it. */
 export interface SocketIdentity {
+  /** The near end. */
   readonly local: SocketAddress
+  /** The far end. Of a listener: all zeros. */
   readonly remote: SocketAddress
   /** `SO_COOKIE`, socket(7): unique to the socket for as long as the system runs. */
   readonly cookie: bigint

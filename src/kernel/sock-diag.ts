@@ -19,7 +19,10 @@ const stateNumbers = {
   closing: 11,
 } as const
 
-/** State of a TCP socket, RFC 9293 §3.3.2. */
+/**
+ * State of a TCP socket, RFC 9293 §3.3.2: `established`, `syn-sent`, `syn-recv`, `fin-wait-1`, `fin-wait-2`, `time-wait`, `close-wait`,
+ * `last-ack`, `listen`, `closing`.
+ */
 export type SocketState = keyof typeof stateNumbers
 
 export const socketStates = Object.keys(stateNumbers) as SocketState[]
@@ -94,18 +97,22 @@ export class SocketRecord {
     this.#start = start
   }
 
+  /** The address family of the socket. */
   get family(): SocketFamily {
     return this.#u8(offsets.family) === familyNumbers.ipv4 ? 'ipv4' : 'ipv6'
   }
 
+  /** Its state; see {@link SocketState}. */
   get state(): SocketState {
     return stateNames[this.#u8(offsets.state)]!
   }
 
+  /** The near end. */
   get local(): SocketEnd {
     return this.#end(offsets.local, offsets.localPort)
   }
 
+  /** The far end. Of a listener: all zeros. */
   get remote(): SocketEnd {
     return this.#end(offsets.remote, offsets.remotePort)
   }
@@ -239,6 +246,7 @@ export class SocketList implements Iterable<SocketRecord> {
     this.interrupted = interrupted
   }
 
+  /** The records, in the order in which the kernel listed them. */
   *[Symbol.iterator](): IterableIterator<SocketRecord> {
     const { byteLength } = this.#view
     for (let start = 0; start + offsets.info <= byteLength; ) {

@@ -2,7 +2,14 @@ import { release } from 'node:os'
 import type { NativeCore } from './binding.js'
 import { descriptorError } from './options.js'
 
-/** What {@link TcpInfo.state} counts, under the names of RFC 9293. */
+/**
+ * What {@link TcpInfo.state} counts, under the names of RFC 9293.
+ *
+ * @example
+ * ```ts
+ * inspect(socket).info?.state === TcpState.CLOSE_WAIT // the peer has closed its side
+ * ```
+ */
 export const TcpState = Object.freeze({
   ESTABLISHED: 1,
   SYN_SENT: 2,
@@ -165,6 +172,7 @@ export interface TcpInfo {
   readonly accecnOptSeen: number | undefined
 }
 
+/** The name of one of the kernel's counters, for {@link sampleTcpInfo}. */
 export type TcpInfoField = keyof TcpInfo
 
 /** Time since the peer was last heard, in ms, by the measure that the kernel's keepalive uses. */

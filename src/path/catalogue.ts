@@ -500,11 +500,14 @@ export type HopName = keyof ReturnType<typeof rows>
 
 /** A hop of the catalogue. */
 export interface CatalogueHop extends Hop {
+  /** Its name in the catalogue. */
   readonly name: HopName
   readonly certainty: Certainty
+  /** Where the number comes from. */
   readonly source: Source
 }
 
+/** Every hop of the catalogue by its name. */
 export type Catalogue = Readonly<Record<HopName, CatalogueHop>>
 
 let made: Catalogue | undefined

@@ -11,7 +11,9 @@ export type Severity = 'error' | 'warning' | 'note'
  * - `not-read`: nothing could be read, and so nothing was judged.
  */
 export interface Finding {
+  /** How bad it is. */
   readonly severity: Severity
+  /** What kind it is. Stable. */
   readonly code:
     | 'detection-too-fast'
     | 'few-probes'

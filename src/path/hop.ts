@@ -1,6 +1,8 @@
 /** Where a number comes from. */
 export interface Source {
+  /** What the document is called. */
   readonly title: string
+  /** Where it is. */
   readonly url: string
   /** When it was published or last changed, where it says so; else when it was read. Year, or year and month. */
   readonly date: string
@@ -30,7 +32,9 @@ export interface IdleTimeout {
 
 /** What stands between the two ends of a connection, and forgets or closes it when it is idle. */
 export interface Hop extends IdleTimeout {
+  /** That of the catalogue, or what you call it. */
   readonly name: string
+  /** What it is, in words. */
   readonly title: string
   /** 4 sees packets or bytes; 7 understands requests. */
   readonly layer: 4 | 7
@@ -38,14 +42,17 @@ export interface Hop extends IdleTimeout {
   readonly protocol?: 'http' | 'postgresql'
   /** Towards the server, where that is set apart from the client's side. */
   readonly upstream?: IdleTimeout
+  /** What becomes of a connection whose time is up. */
   readonly onExpiry: OnExpiry
   /** Whether the connection ends here and another goes on: a keepalive probe is answered by this hop then. */
   readonly endsTcp: boolean
   /** Whether a TCP keepalive probe counts as activity. */
   readonly probesCount: boolean
+  /** What else there is to know. */
   readonly note?: string
   /** Of a hop of the catalogue; one of your own is as you say. */
   readonly certainty?: Certainty
+  /** Where the number comes from. */
   readonly source?: Source
 }
 

@@ -10,6 +10,7 @@ export interface Leg {
   readonly fromTimeout: number
   /** Who answers: a hop, or `server`. */
   readonly to: string
+  /** How long that side keeps it idle, ms. */
   readonly toTimeout: number
   /** How much sooner the side that sends gives up, ms. Negative: it may send on a connection that is being closed. */
   readonly slack: number
@@ -21,11 +22,14 @@ export interface HttpTimeouts {
   readonly freeSocketTimeout: number
   /** For `new Agent(…)` of undici. What a server promises in `Keep-Alive: timeout=` is believed up to the same. */
   readonly undici: {
+    /** How long it keeps a free connection where the server promises nothing. */
     readonly keepAliveTimeout: number
+    /** How long it keeps one at most, whatever the server promises. */
     readonly keepAliveMaxTimeout: number
   }
   /** For `http.createServer(…)`. */
   readonly server: {
+    /** How long it keeps a connection on which no request comes. */
     readonly keepAliveTimeout: number
     /**
      * Longer than the last hop keeps a connection idle: also one that it has opened ahead, and on which no request has come yet,

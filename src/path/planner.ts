@@ -9,11 +9,13 @@ import { inWords } from './in-words.js'
 import { type Path, resolvePath } from './resolve.js'
 import { FIRST_RETRANSMISSION, fastest, type Timing, timingFor } from './timing.js'
 
+/** What {@link plan} is told. */
 export interface PlanOptions {
   /** What stands between, from the client to the server: names of the catalogue, or hops of your own. */
   readonly path: Path
   /** How soon a dead peer is to be noticed, ms, idle or with data in flight. Default: as late as the path allows, to probe least. */
   readonly detectWithin?: number
+  /** What is known of what the connections carry. Default: nothing. */
   readonly traffic?: Traffic
   /** How many connections there will be, for `load`. */
   readonly connections?: number
@@ -29,7 +31,9 @@ export interface Traffic {
 
 /** What the probes of all connections come to, while all are idle and every peer is alive. */
 export interface ProbeLoad {
+  /** How many connections. */
   readonly connections: number
+  /** Probes that leave in a second, from all of them. */
   readonly probesPerSecond: number
   /** Both ways: a probe and its answer are 66 bytes of Ethernet each over IPv4, 86 over IPv6, which is what counts here. */
   readonly bitsPerSecond: number
@@ -37,6 +41,7 @@ export interface ProbeLoad {
 
 /** What to set for a path. */
 export interface Plan {
+  /** The hops as they were understood, from the client to the server. */
   readonly path: readonly Hop[]
   /** For `tune`. */
   readonly profile: Readonly<Timing & { enable: true; userTimeout: number }>
@@ -44,9 +49,11 @@ export interface Plan {
   readonly detection: DetectionTime
   /** Of one idle connection whose peer is alive. */
   readonly probesPerHour: number
+  /** What all probes come to. There where `connections` was given. */
   readonly load?: ProbeLoad
   /** For `watch`, where the kernel by itself is too slow or has too few probes. */
   readonly heartbeat?: { readonly every: number; readonly timeout: number; readonly attempts: number }
+  /** The keep-alive timeouts that follow along the HTTP hops, ms. */
   readonly http: HttpTimeouts
   /** Each names the hop and the number. */
   readonly warnings: readonly Finding[]

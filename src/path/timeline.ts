@@ -8,6 +8,7 @@ import { inWords } from './in-words.js'
 import type { Plan } from './planner.js'
 import { FIRST_RETRANSMISSION } from './timing.js'
 
+/** How {@link timeline} draws. */
 export interface TimelineOptions {
   /** What stands at the top. Default: the settings, in words. */
   readonly title?: string

@@ -1,6 +1,10 @@
 import { detectionTime } from '../socket/detection-time.js'
 
-/** When to ask, and how often. ms. */
+/**
+ * When to ask, and how often. ms.
+ *
+ * @inline
+ */
 export interface Timing {
   readonly initialDelay: number
   readonly interval: number

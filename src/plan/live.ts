@@ -12,12 +12,15 @@ export interface HttpServer extends net.Server {
 
 /** An `http.Agent` or `https.Agent`, or one that is made like it (agentkeepalive). */
 export interface AgentLike {
+  /** Its connections in use, by host and port. */
   readonly sockets: NodeJS.ReadOnlyDict<net.Socket[]>
+  /** Its idle connections, by host and port. */
   readonly freeSockets: NodeJS.ReadOnlyDict<net.Socket[]>
 }
 
 /** A dispatcher of undici: `Agent`, `Pool`, `Client`. */
 export interface Dispatcher {
+  /** What undici calls to send a request. */
   dispatch(...args: never[]): boolean
 }
 

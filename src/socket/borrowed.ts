@@ -52,6 +52,7 @@ export class BorrowedSocket {
     this.#closed = true
   }
 
+  /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close()
   }

@@ -37,6 +37,7 @@ const RTO_MIN = 200
  * Fields left out count as the system's defaults (keepalive off, 7200 s, 75 s, 9).
  *
  * @param options.rtt round-trip time of the path in ms, default 0: it delays the first retransmission.
+ * @throws as {@link defineProfile} does; {@link OutOfRangeError} for an `rtt` that is no time.
  * @example
  * ```ts
  * detectionTime('cloud') // { idle: 60_000, inFlight: 60_400 }

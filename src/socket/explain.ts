@@ -4,6 +4,7 @@ import { checkProfile, type Profile } from './profile.js'
 
 /** Something about a profile that its author may not expect. Match `code`: it is stable. */
 export interface Warning {
+  /** What kind of surprise it is. Stable. */
   readonly code:
     | 'keepalive-off'
     | 'count-never-reached'
@@ -11,6 +12,7 @@ export interface Warning {
     | 'ends-slow-reader'
     | 'in-flight-unbounded'
     | 'initial-delay-past-middleboxes'
+  /** The same in words, with the numbers. */
   readonly message: string
 }
 

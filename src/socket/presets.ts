@@ -39,6 +39,12 @@ export function defineProfile(profile: Profile): Readonly<Profile> {
  * | `cloud` | 60 s | 60.4 s | through load balancers and NAT that forget after 60 s or more |
  * | `mobile` | 4 min | 4 min | phones behind carrier NAT: few wake-ups, survives minutes in a tunnel |
  * | `patient` | 3 min | 15 min | peers that may stop reading for long and must not be cut off |
+ *
+ * @example
+ * ```ts
+ * tune(socket, 'datacenter')
+ * tune(socket, { ...profiles.datacenter, count: 5, userTimeout: 40_000 })
+ * ```
  */
 export const profiles = Object.freeze({
   /** Idle death in 6 s, with data in flight in 6.4 s. */
@@ -74,6 +80,7 @@ export const profiles = Object.freeze({
   patient: defineProfile({ enable: true, initialDelay: 60_000, interval: 15_000, count: 8 }),
 })
 
+/** The name of one of the {@link profiles}: `lan`, `datacenter`, `cloud`, `mobile`, `patient`. */
 export type PresetName = keyof typeof profiles
 
 /** A preset by its name, or the profile itself. */

@@ -10,7 +10,11 @@ import { BorrowedSocket } from './borrowed.js'
  */
 export type Target = OwnTarget | BorrowedSocket
 
-/** One connection of this process. */
+/**
+ * One connection of this process.
+ *
+ * @inline
+ */
 export type OwnTarget =
   | net.Socket
   | { readonly socket: net.Socket | null | undefined }

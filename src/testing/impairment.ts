@@ -11,6 +11,7 @@ export interface Impairment {
    * @throws {@link DeadpeerError} by errno where the kernel refuses: `ENOENT` where somebody else has taken the filter away.
    */
   restore(): void
+  /** {@link restore}, for `using`. */
   [Symbol.dispose](): void
 }
 

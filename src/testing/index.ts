@@ -1,3 +1,9 @@
+/**
+ * Peers that hear nothing, or not all, for your own tests.
+ *
+ * @module deadpeer/testing
+ */
+
 export { blackHole } from './black-hole.js'
 export type { BriefBlackHole } from './brief-black-hole.js'
 export type { Impairment } from './impairment.js'

@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict'
+import { listSockets, readCounters } from '../../dist/host.js'
+import { sampleTcpInfo } from '../../dist/index.js'
+
+// What a program's monitoring does beside: each so often, over all connections. `every` in ms. What else collects figures gets an entry here.
+
+const fields = ['state', 'rtt', 'unacked', 'retransmits', 'probes', 'lastDataRecv', 'segsIn', 'segsOut']
+let out = new Float64Array()
+
+/** @type {{ name: string, every: number, run(sockets: Iterable<import('node:net').Socket>): unknown }[]} */
+export const scrapes = [
+  {
+    name: 'sampleTcpInfo',
+    every: 1_000,
+    run(sockets) {
+      const all = [...sockets]
+      if (out.length < all.length * fields.length) out = new Float64Array(2 * all.length * fields.length)
+      sampleTcpInfo(all, fields, out)
+      assert.ok(all.length === 0 || out.some((value) => value > 0))
+    },
+  },
+  {
+    name: 'readCounters',
+    every: 1_000,
+    run: () => assert.ok(readCounters().Tcp.CurrEstab >= 0),
+  },
+  {
+    name: 'listSockets',
+    every: 5_000,
+    async run() {
+      const list = await listSockets({ states: ['established'], info: true })
+      assert.ok(list.length > 0)
+    },
+  },
+]

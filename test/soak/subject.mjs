@@ -1,0 +1,221 @@
+import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
+import net from 'node:net'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { setTimeout as delay } from 'node:timers/promises'
+import { tune, watch } from '../../dist/index.js'
+import { deathwatchThreads } from '../loopback/threads.mjs'
+import { servers, WRITE_AFTER } from './fates.mjs'
+import { Journal } from './journal.mjs'
+import { seeded } from './random.mjs'
+import { scrapes } from './scrapes.mjs'
+
+// The program under test: it accepts the connections, has them watched, writes down what it is told, is scraped, and looks at itself.
+// Without `watched` all of that but the watching.
+
+const { seed, journalPath, watched, collectEvery } = JSON.parse(process.argv[2])
+const random = seeded(seed)
+const journal = new Journal(journalPath)
+
+const SAMPLE_EVERY = 1_000
+const COUNT_DESCRIPTORS_EVERY = 5
+/** How often it is looked whether this process has its processor. */
+const TICK = 50
+const LONGEST_HALF_OPEN = 2_000
+
+const sockets = new Set()
+const ids = new WeakMap()
+const removed = new WeakSet()
+const counts = { accepted: 0, removed: 0, dead: 0, ended: 0 }
+const idOf = (socket) => ids.get(socket) ?? '?'
+
+const before = { descriptors: descriptors(), threads: deathwatchThreads() }
+const watcher = watched ? watch({ heartbeat: servers.beating.heartbeat }) : undefined
+watcher
+  ?.on('dead', ({ socket, reason, detectedBy }) => {
+    counts.dead++
+    journal.note(idOf(socket), 'dead', `${reason} ${detectedBy}`)
+  })
+  .on('closing', ({ socket }) => journal.note(idOf(socket), 'closing'))
+  .on('suspect', ({ socket }) => journal.note(idOf(socket), 'suspect'))
+  .on('recover', ({ socket }) => journal.note(idOf(socket), 'recover'))
+  .on('error', (error) => {
+    throw error
+  })
+
+const listening = {}
+for (const [name, { profile, heartbeat }] of Object.entries(servers)) {
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => serve(socket, name))
+  watcher?.add(server, heartbeat === false ? { heartbeat } : {})
+  tune(server, profile)
+  server.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 })
+  await once(server, 'listening')
+  listening[name] = server
+}
+
+function serve(socket, name) {
+  counts.accepted++
+  sockets.add(socket)
+  let header = ''
+  let isHeld = false
+  socket.on('error', () => {})
+  socket.on('close', () => {
+    sockets.delete(socket)
+    counts.ended++
+    journal.note(idOf(socket), 'closed')
+  })
+  socket.on('end', () => {
+    if (isHeld) return
+    const close = () => socket.end()
+    if (random() < 0.5) close()
+    else setTimeout(close, LONGEST_HALF_OPEN * random())
+  })
+  const orders = {
+    '.': () => socket.write('.'),
+    // It is about to close its side, and this one stays open.
+    h() {
+      isHeld = true
+      socket.write('k')
+    },
+    w() {
+      socket.write('k')
+      setTimeout(() => socket.writable && socket.write('x'), WRITE_AFTER)
+    },
+    p() {
+      socket.pause()
+      socket.write('k')
+    },
+    q: () => socket.destroy(),
+    d() {
+      counts.removed += Number(watcher?.delete(socket) ?? false)
+      removed.add(socket)
+      socket.write('k')
+    },
+  }
+  socket.on('data', (data) => {
+    let letters = data.toString('latin1')
+    if (!ids.has(socket)) {
+      header += letters
+      const end = header.indexOf('\n')
+      if (end < 0) return
+      ids.set(socket, header.slice(0, end))
+      letters = header.slice(end + 1)
+      journal.note(idOf(socket), 'accepted', name)
+      socket.write('k')
+    }
+    for (const letter of letters) orders[letter]?.()
+  })
+}
+
+const samples = []
+const loop = monitorEventLoopDelay({ resolution: 1 })
+const inInterval = monitorEventLoopDelay({ resolution: 1 })
+let processor
+let starved = 0
+let timers = []
+
+/** Once all are there. */
+function observe() {
+  for (const histogram of [loop, inInterval]) histogram.enable()
+  processor = [process.cpuUsage(), performance.now()]
+  const started = performance.now()
+  let turn = 0
+  let collectAt = started + collectEvery
+  const sample = () => {
+    const { rss, external, arrayBuffers } = process.memoryUsage()
+    const at = performance.now()
+    const entry = {
+      at: (at - started) / 1_000,
+      sockets: sockets.size,
+      rss,
+      external,
+      arrayBuffers,
+      ...counts,
+    }
+    if (watcher) entry.watching = watcher.size
+    entry.delay = [inInterval.percentile(50), inInterval.percentile(99), inInterval.max].map((ns) => ns / 1e6)
+    inInterval.reset()
+    if (turn++ % COUNT_DESCRIPTORS_EVERY === 0) entry.others = descriptors() - sockets.size
+    if (at >= collectAt) {
+      collectAt += collectEvery
+      globalThis.gc()
+      entry.heap = process.memoryUsage().heapUsed
+    }
+    samples.push(entry)
+  }
+  timers = [
+    noteStarvation(),
+    setInterval(sample, SAMPLE_EVERY),
+    ...scrapes.map(({ every, run }) => setInterval(() => run(sockets), every)),
+  ]
+}
+
+/**
+ * Writes down when this process had to wait for a processor, and for how long. What it did itself, in that time, is no excuse: that is
+ * what the event loop's delay is watched for.
+ */
+function noteStarvation() {
+  let last = performance.now()
+  let spent = process.cpuUsage()
+  return setInterval(() => {
+    const now = performance.now()
+    const { user, system } = process.cpuUsage(spent)
+    const waited = now - last - TICK - (user + system) / 1_000
+    if (waited > TICK) {
+      starved += waited
+      journal.note('*', 'starved', waited.toFixed(0))
+    }
+    last = now
+    spent = process.cpuUsage()
+  }, TICK)
+}
+
+/** How many descriptors are open but for the one that looks. */
+function descriptors() {
+  return readdirSync('/proc/self/fd').length - 1
+}
+
+async function finish() {
+  for (const timer of timers) clearInterval(timer)
+  loop.disable()
+  const { user, system } = process.cpuUsage(processor[0])
+  const cpu = (user + system) / 10 / (performance.now() - processor[1])
+  const stats = watcher?.stats()
+  const unwatched = watcher
+    ? [...sockets].filter((socket) => !removed.has(socket) && !watcher.has(socket))
+    : []
+  const openAtEnd = sockets.size
+  watcher?.close()
+  // What ends now is no part of the game.
+  journal.note('*', 'finished')
+  for (const socket of sockets) socket.destroy()
+  for (const server of Object.values(listening)) server.close()
+  while (sockets.size > 0) await delay(50)
+  // The thread that watched takes its descriptors with it.
+  for (let tries = 0; tries < 100 && deathwatchThreads() > before.threads; tries++) await delay(20)
+  inInterval.disable()
+  journal.flush()
+  return {
+    samples,
+    delay: { p50: loop.percentile(50) / 1e6, p99: loop.percentile(99) / 1e6, max: loop.max / 1e6 },
+    cpu,
+    starved,
+    stats,
+    counts,
+    openAtEnd,
+    unwatched: unwatched.length,
+    left: {
+      descriptors: descriptors() - before.descriptors,
+      threads: deathwatchThreads() - before.threads,
+    },
+  }
+}
+
+process.on('disconnect', () => process.exit())
+process.on('message', async (order) => {
+  if (order === 'observe') observe()
+  else if (order === 'finish') process.send(await finish())
+})
+process.send(
+  Object.fromEntries(Object.entries(listening).map(([name, server]) => [name, server.address().port])),
+)
