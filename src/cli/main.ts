@@ -12,6 +12,7 @@ import {
   pidArgument,
   portArgument,
   stateArgument,
+  waitArgument,
 } from './selection-argument.js'
 import type { SimulateOptions } from './simulate.js'
 import { firstLine } from './terminal.js'
@@ -124,6 +125,12 @@ program
   .option('--port <port>', 'of either end', portArgument)
   .option('--attempts <n>', 'how often each is asked until it is called silent', attemptsArgument, 3)
   .option('--timeout <time>', 'how long each attempt waits', duration, 300)
+  .option(
+    '--wait <time>',
+    'how long to stay, once the answers are told, until silent ones may have their options back; 0s: not at all',
+    waitArgument,
+    60_000,
+  )
   .option('--kill', 'closes the silent ones (SOCK_DESTROY); takes CAP_NET_ADMIN')
   .option('--yes', 'does not ask before that')
   .option('--json', 'one JSON array; times in ms; alive is null where it is not known')
@@ -131,9 +138,11 @@ program
   .addHelpText(
     'after',
     `
-Sends a keepalive probe on each, below the application, without a byte of payload. The options are back before the answer is told, and a
-connection that answers has felt nothing. Of one that stays silent the kernel has counted these probes with its own, so where
-it has keepalive and no user timeout it may be given up sooner, by as many intervals as there were attempts.
+Sends a keepalive probe on each, below the application, without a byte of payload. A connection that answers has felt nothing, and has
+its options back. Of one that stays silent the kernel has counted these probes with its own. So where it has keepalive, its count (or
+user timeout) stays raised by as much until the peer answers, or the connection ends by its own clock, no sooner and no later than
+unasked. For that the command stays, after it has told all answers, and says so on stderr. After --wait, or Ctrl-C, it puts the
+options back: the connection may end sooner then, by an interval for each attempt.
 
   deadpeer probe --pid 4711                  all connections of a program
   deadpeer probe --port 5432                 all of the host to a database, or of the database

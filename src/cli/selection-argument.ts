@@ -24,6 +24,13 @@ export function everyArgument(text: string): number {
   throw new InvalidArgumentError('It is a time from 100ms to 1d.')
 }
 
+/** How long to stay: 0 is not at all. */
+export function waitArgument(text: string): number {
+  const ms = duration(text)
+  if (ms <= 86_400_000) return ms
+  throw new InvalidArgumentError('It is a time up to 1d; 0s is not at all.')
+}
+
 /** A whole number within limits, as one types it: no sign, no blank, no exponent. */
 export function wholeWithin(text: string, least: number, most: number, complaint: string): number {
   const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN
