@@ -2,6 +2,7 @@ import { destroySocket } from '../host.js'
 import { DeadpeerError, type ProbeResult } from '../index.js'
 import { confirm } from './confirm.js'
 import { Asking } from './probe/asking.js'
+import { withProgress } from './progress.js'
 import { type Connection, mustReach, mustSelect, type Selection, selectConnections } from './selection.js'
 import { endWords, ownerWords, shortTime } from './socket-words.js'
 import { columns } from './table.js'
@@ -27,10 +28,15 @@ interface Answer {
 /** Which of these connections are dead right now. Returns the exit code: 1 where not all have answered. */
 export async function probeCommand(options: ProbeCommandOptions, signal: AbortSignal): Promise<number> {
   mustSelect(options)
-  const connections = await selectConnections(options, ['established'], signal)
-  const { reached, refused } = mustReach(connections)
-  const asking = new Asking(reached, options, signal)
-  const outcomes = await asking.outcomes
+  const { reached, refused, asking, outcomes } = await withProgress(
+    'listing connections',
+    async (progress) => {
+      const connections = await selectConnections(options, ['established'], signal)
+      const { reached, refused } = await mustReach(connections, progress, signal)
+      const asking = new Asking(reached, options, signal, progress)
+      return { reached, refused, asking, outcomes: await asking.outcomes }
+    },
+  )
   if (signal.aborted) return 1
   for (const [i, outcome] of outcomes.entries()) {
     if (outcome instanceof DeadpeerError) refused.push({ connection: reached[i]!.connection, error: outcome })

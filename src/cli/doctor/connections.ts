@@ -1,10 +1,16 @@
-import { inspect } from '../../index.js'
+import type { Profile } from '../../index.js'
 import { shortestMemory } from '../../path/hop-findings.js'
 import { inWords } from '../../path/in-words.js'
 import { judgeConnection } from '../../path/judge.js'
 import type { Hop } from '../../plan.js'
-import { type Connection, isGone, type Reached } from '../selection.js'
+import type { Connection } from '../selection.js'
 import { type Diagnosis, summed } from './diagnosis.js'
+
+/** A connection, and what was read of it. */
+export interface WithOptions {
+  readonly connection: Connection
+  readonly profile: Profile
+}
 
 /** A program that has not closed its side by then will not, ms. */
 const LONG = 60_000
@@ -49,13 +55,11 @@ export function examineCounters(connections: readonly Connection[], path: readon
 }
 
 /** What the options of connections come to on the path. */
-export function examineOptions(reached: readonly Reached[], path: readonly Hop[]): Diagnosis[] {
+export function examineOptions(read: readonly WithOptions[], path: readonly Hop[]): Diagnosis[] {
   return summed(
-    reached.flatMap(({ connection, socket }) => {
+    read.flatMap(({ connection, profile }) => {
       const { local, remote } = connection.record
       const about = { ...whose(connection), example: { local, remote } }
-      const profile = readOr(() => inspect(socket).profile)
-      if (!profile) return []
       return [
         ...judgeConnection(profile, path),
         ...(profile.enable && profile.interval === 1_000 && profile.count === 10 ? [nodesOwn] : []),
@@ -75,13 +79,4 @@ const nodesOwn = {
 
 function whose({ owners: [owner] }: Connection): Pick<Diagnosis, 'process'> {
   return owner ? { process: { pid: owner.pid, command: owner.command } } : {}
-}
-
-function readOr<T>(read: () => T): T | undefined {
-  try {
-    return read()
-  } catch (error) {
-    if (isGone(error)) return undefined
-    throw error
-  }
 }

@@ -3,6 +3,7 @@ import { timeLeft } from '../../detect/time-left.js'
 import { DeadpeerError, inspect, type ProbeResult, probe } from '../../index.js'
 import { inWords } from '../../path/in-words.js'
 import { wholeSeconds } from '../../socket/guard.js'
+import { type Progress, withProgress } from '../progress.js'
 import type { Reached } from '../selection.js'
 import { complain } from '../terminal.js'
 
@@ -32,7 +33,12 @@ export class Asking {
   readonly #enough = new AbortController()
   readonly #startedAt = performance.now()
 
-  constructor(reached: readonly Reached[], { attempts, timeout }: Question, interrupted: AbortSignal) {
+  constructor(
+    reached: readonly Reached[],
+    { attempts, timeout }: Question,
+    interrupted: AbortSignal,
+    progress: Progress,
+  ) {
     const options = { attempts, timeout, signal: AbortSignal.any([interrupted, this.#enough.signal]) }
     let unknown = reached.length
     let tellAll = () => {}
@@ -42,6 +48,7 @@ export class Asking {
     const note = (i: number, outcome: Outcome) => {
       if (this.#outcomes[i] === undefined) unknown--
       this.#outcomes[i] = outcome
+      progress.say('asking', reached.length - unknown, reached.length)
       if (unknown === 0) tellAll()
     }
     const backs = reached.map(async (each, i) => {
@@ -76,7 +83,7 @@ export class Asking {
       cutShort = this.#raised.size
       this.#enough.abort()
     }, longest)
-    await this.#allBack
+    await withProgress(`waiting for ${waiting}`, () => this.#allBack)
     clearTimeout(timer)
     const heard = silent - this.#outcomes.filter(isSilent).length
     if (heard > 0) complain(`${heard} answered after all`)
