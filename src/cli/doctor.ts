@@ -4,6 +4,7 @@ import { resolvePath } from '../path/resolve.js'
 import type { HopName, OwnHop } from '../plan.js'
 import { examineCounters, examineOptions, type WithOptions } from './doctor/connections.js'
 import { bySeverity, type Diagnosis } from './doctor/diagnosis.js'
+import { readNodeVersion } from './doctor/node-version.js'
 import { examineSystem } from './doctor/system.js'
 import { findZombies } from './doctor/zombies.js'
 import { writeFindings } from './findings.js'
@@ -28,10 +29,11 @@ export async function doctorCommand(options: DoctorCommandOptions, signal: Abort
     const established = connections.filter(({ record }) => record.state === 'established')
     const { read, refused } = await readOptionsOf(established, progress, signal)
     progress.say('looking for zombies')
+    const defaults = readDefaults()
     const found = [
-      ...examineSystem(readDefaults(), path),
+      ...examineSystem(defaults, path),
       ...examineCounters(connections, path),
-      ...examineOptions(read, path),
+      ...examineOptions(read, path, defaults),
       ...(isWhole ? await findZombies(pid, signal) : []),
     ].sort(bySeverity)
     return { connections, refused, found }
@@ -62,18 +64,26 @@ async function readOptionsOf(
   signal: AbortSignal,
 ): Promise<Read> {
   const options = await readOptions(connections, progress, signal)
+  const owners = new Map(connections.flatMap(({ owners: [owner] }) => (owner ? [[owner.pid, owner]] : [])))
+  const nodes = new Map([...owners].map(([pid, { command }]) => [pid, readNodeVersion(pid, command)]))
   return {
     read: connections.flatMap((connection, i) => {
       const profile = options[i]!
-      return profile instanceof DeadpeerError ? [] : [{ connection, profile }]
+      const [owner] = connection.owners
+      if (profile instanceof DeadpeerError || !owner) return []
+      return [{ connection, profile, node: nodes.get(owner.pid) }]
     }),
     refused: options.filter((each) => each instanceof DeadpeerError).filter((error) => !isGone(error)),
   }
 }
 
+function nodeWords({ node }: NonNullable<Diagnosis['process']>): string {
+  return node === undefined || node === 'unknown' ? '' : `, Node ${node}`
+}
+
 function subject({ process, connections, example }: Diagnosis): string {
   if (!example) return ''
-  const who = process ? ` of ${printable(process.command)}(${process.pid})` : ''
+  const who = process ? ` of ${printable(process.command)}(${process.pid}${nodeWords(process)})` : ''
   const which =
     'fd' in example ? `descriptor ${example.fd}` : `${endWords(example.local)} → ${endWords(example.remote)}`
   return `${connections === 1 ? 'A connection' : `${connections} connections`}${who}, ${connections === 1 ? '' : 'such as '}${which}: `

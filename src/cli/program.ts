@@ -212,7 +212,8 @@ program
   .addHelpText(
     'after',
     `
-An error: connections hang, or will. A warning: they may. A note: good to know. Zombies, which the kernel has given up and their
+An error: connections hang, or will. A warning: they may. A note: good to know, such as what the Node that a process runs does to
+connections without saying so; its version is read from its binary. Zombies, which the kernel has given up and their
 program keeps, are looked for where neither a port nor a prefix is given.
 
   deadpeer doctor --pid 4711 --hop aws-nlb
