@@ -191,6 +191,12 @@ export class DeadPeerError<Info extends object = object> extends Error {
 
 /** An errno (negative, as the native core returns it) by name and in words. */
 export function describeErrno(errno: number): { name: string; words: string } {
-  const [name, words] = getSystemErrorMap().get(errno) ?? [`errno ${-errno}`, 'unknown error']
+  const [name, words] = getSystemErrorMap().get(errno) ?? [nameOf(-errno), 'unknown error']
   return { name, words }
+}
+
+/** Of those that libuv does not know, such as ESTALE. */
+function nameOf(errno: number): string {
+  const [name] = Object.entries(constants.errno).find(([, number]) => number === errno) ?? []
+  return name ?? `errno ${errno}`
 }

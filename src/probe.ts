@@ -18,6 +18,18 @@ export interface ProbeOptions {
   timeout?: number
   /** Ends the wait: the results are `aborted` then. What the question changed goes back all the same. */
   signal?: AbortSignal
+  /**
+   * Called with each answer as soon as it is known, and its target's place among the targets: 0 for {@link probe}. Of a borrowed socket
+   * that is sooner than its options are back. It is called once more for one that was silent, and is heard before that. By then
+   * the promise is not resolved. Not called for what the kernel refuses. What it throws is an uncaught exception. Default: none.
+   *
+   * @example
+   * ```ts
+   * // Silent ones are known within two seconds, and waited for until their own clock has ended them.
+   * await probeAll(borrowed, { onAnswer: ({ alive }, i) => console.log(borrowed[i].fd, alive) })
+   * ```
+   */
+  onAnswer?: (result: ProbeResult, index: number) => void
 }
 
 /** What a peer said, or that it said nothing. */
@@ -62,8 +74,8 @@ export interface ProbeResult {
  * Two that begin within the same few ms do not see each other: each takes what the other has written for the connection's own, and
  * that may stay.
  *
- * A borrowed socket gets its options back before this resolves, which for a silent peer may take until the connection ends;
- * `signal` cuts that short.
+ * A borrowed socket gets its options back before this resolves, which for a silent peer may take until the connection ends. `onAnswer`
+ * tells sooner. `signal` cuts it short, at a price: unanswered probes stay counted, and the connection may end sooner by as many.
  *
  * @throws (rejects) {@link InvalidTypeError}, {@link OutOfRangeError} for bad arguments; {@link DeadpeerError} `ERR_NOT_TCP`,
  * `ERR_SOCKET_CLOSED` for one that is not connected yet, `ERR_UNSUPPORTED_PLATFORM`, or the errno where a sandbox forbids it.
@@ -116,18 +128,28 @@ function checkOptions(options: ProbeOptions): Wish {
     throw new InvalidTypeError('options must be an object such as { attempts: 3 }.', { field: 'options' })
   }
   for (const name of Object.keys(options)) {
-    if (name === 'attempts' || name === 'timeout' || name === 'signal') continue
-    const message = `${name} is no option of probe. There are: attempts, timeout, signal.`
+    if (optionNames.includes(name)) continue
+    const message = `${name} is no option of probe. There are: ${optionNames.join(', ')}.`
     throw new InvalidTypeError(message, { field: name })
   }
-  const { attempts = 3, timeout = 300, signal } = options
+  const { attempts = 3, timeout = 300, signal, onAnswer } = options
   checkWhole(attempts, 100, 'attempts', 'a whole number')
   checkWhole(timeout, 60_000, 'timeout', 'a whole number of ms')
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new InvalidTypeError('signal must be an AbortSignal.', { field: 'signal' })
   }
-  return { attempts, timeout, ...(signal && { signal }) }
+  if (onAnswer !== undefined && typeof onAnswer !== 'function') {
+    throw new InvalidTypeError('onAnswer must be a function.', { field: 'onAnswer' })
+  }
+  return { attempts, timeout, ...(signal && { signal }), ...(onAnswer && { onAnswer }) }
 }
+
+const optionNames: readonly string[] = [
+  'attempts',
+  'timeout',
+  'signal',
+  'onAnswer',
+] satisfies (keyof ProbeOptions)[]
 
 function checkWhole(value: unknown, max: number, field: string, what: string): void {
   if (typeof value !== 'number') {

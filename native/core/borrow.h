@@ -2,7 +2,10 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+
 #include "core/descriptor.h"
+#include "core/options.h"
 
 namespace deadpeer {
 
@@ -23,5 +26,18 @@ enum class BorrowCall { kPidfdOpen, kPidfdGetfd, kGetsockopt };
 // the last reference, and the kernel waits in close(2) (inet_release, __tcp_close). Only the
 // owner's option could be changed against that, so it is left.
 int borrow(pid_t pid, int fd, Descriptor* borrowed, BorrowCall* refused = nullptr);
+
+// One socket of many in the same process, and what was read of it.
+struct OwnersOptions {
+  int fd;           // the number of the descriptor there
+  uint64_t cookie;  // which socket that is meant to be
+  Settings settings;
+  int error;  // 0, or -errno as borrow; -ESTALE: another socket by now
+  BorrowCall refused;
+};
+
+// Reads the options of many sockets of one process: each is borrowed for just as long as that
+// takes, one at a time, and the process is opened once for all.
+void read_options_of(pid_t pid, OwnersOptions* sockets, size_t count);
 
 }  // namespace deadpeer

@@ -1,4 +1,5 @@
 import { DeadpeerError, type Profile, type Target, type TuneResult, tuneAll } from '../index.js'
+import type { Progress } from './progress.js'
 
 /** A connection, and the options that it has. */
 export interface Tunable {
@@ -26,6 +27,7 @@ export async function tuneAllOrNone(
   connections: readonly Tunable[],
   profile: Profile,
   signal: AbortSignal,
+  progress: Progress,
 ): Promise<Tuned> {
   const results: TuneResult[] = []
   while (results.length < connections.length) {
@@ -36,9 +38,11 @@ export async function tuneAllOrNone(
         profile,
       )),
     )
+    progress.say('tuning', results.length, connections.length)
     const error = signal.aborted
       ? new Error('interrupted')
       : results.find((result) => result.error && !isClosed(result.error))?.error
+    if (error) progress.say('putting back')
     if (error) return { results, error, notPutBack: await putBack(connections, results, profile) }
   }
   return { results, notPutBack: 0 }

@@ -6,6 +6,7 @@ import { exchangeByHttp1, type Wording } from './http/http1.js'
 import { exchangeByHttp2 } from './http/http2.js'
 import { type HttpFinding, judgeExchanges } from './http/judge.js'
 import { type Opened, Opener } from './http/opening.js'
+import { withProgress } from './progress.js'
 import { complain, firstLine, paint, write } from './terminal.js'
 import { USAGE_ERROR } from './usage.js'
 
@@ -39,7 +40,9 @@ export async function httpCommand(text: string, options: HttpCommandOptions): Pr
   const wordings: Wording[] = options['http1.0'] ? ['1.0', '1.0 keep-alive'] : ['1.1']
   const runs: Run[] = []
   try {
-    for (const wording of wordings) runs.push(await run(url, wording, options))
+    await withProgress(`asking ${url.origin}`, async () => {
+      for (const wording of wordings) runs.push(await run(url, wording, options))
+    })
   } catch (error) {
     complain(
       `${url.origin} does not answer: ${firstLine((error as Error).message || (error as NodeJS.ErrnoException).code!)}`,

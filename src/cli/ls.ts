@@ -1,7 +1,9 @@
 import type { SocketOwner, SocketState } from '../host.js'
-import { inspect, type Profile } from '../index.js'
+import { DeadpeerError, type Profile } from '../index.js'
 import { byTrouble } from './judge-record.js'
-import { borrow, type Connection, connectionStates, type Selection, selectConnections } from './selection.js'
+import { withProgress } from './progress.js'
+import { readOptions } from './read-options.js'
+import { type Connection, connectionStates, type Selection, selectConnections } from './selection.js'
 import {
   endWords,
   keepaliveWords,
@@ -29,11 +31,14 @@ type Listed = Connection & { readonly options: Profile | undefined }
 /** The host's connections. Returns the exit code. */
 export async function lsCommand(options: LsCommandOptions, signal: AbortSignal): Promise<number> {
   const { state = connectionStates, suspect, options: withOptions, json, jsonl } = options
-  const selected = await selectConnections(options, state, signal)
-  const connections = selected
-    .filter(({ verdict }) => !suspect || verdict === 'suspect' || verdict === 'dead')
-    .sort(byTrouble)
-    .map((connection) => ({ ...connection, options: withOptions ? optionsOf(connection) : undefined }))
+  const connections = await withProgress('listing connections', async (progress) => {
+    const selected = (await selectConnections(options, state, signal))
+      .filter(({ verdict }) => !suspect || verdict === 'suspect' || verdict === 'dead')
+      .sort(byTrouble)
+    // Not permitted, or gone since: a question mark says so.
+    const found = withOptions ? await readOptions(selected, progress, signal) : []
+    return selected.map((connection, i) => ({ ...connection, options: profileOrNone(found[i]) }))
+  })
   if (jsonl) for (const each of connections) write(JSON.stringify(asJson(each)))
   else if (json) writeArray(connections)
   else show(connections, withOptions === true)
@@ -51,13 +56,8 @@ function isUnseen({ record: { inode }, owners }: Connection): boolean {
   return inode !== undefined && owners.length === 0
 }
 
-function optionsOf(connection: Connection): Profile | undefined {
-  try {
-    return inspect(borrow(connection)).profile
-  } catch {
-    // Not permitted, or gone since; a question mark says so.
-    return undefined
-  }
+function profileOrNone(options: Profile | DeadpeerError | undefined): Profile | undefined {
+  return options instanceof DeadpeerError ? undefined : options
 }
 
 /** What --json and --jsonl say of a connection. Times in ms; what is not known is left out. */

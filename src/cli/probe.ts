@@ -1,6 +1,8 @@
-import { type BorrowedSocket, destroySocket } from '../host.js'
-import { DeadpeerError, type ProbeResult, probeAll } from '../index.js'
+import { destroySocket } from '../host.js'
+import { DeadpeerError, type ProbeResult } from '../index.js'
 import { confirm } from './confirm.js'
+import { Asking } from './probe/asking.js'
+import { withProgress } from './progress.js'
 import { type Connection, mustReach, mustSelect, type Selection, selectConnections } from './selection.js'
 import { endWords, ownerWords, shortTime } from './socket-words.js'
 import { columns } from './table.js'
@@ -9,6 +11,8 @@ import { complain, paint, type Style, write } from './terminal.js'
 export interface ProbeCommandOptions extends Selection {
   readonly attempts: number
   readonly timeout: number
+  /** For how long silent ones may keep their options raised, ms. */
+  readonly wait: number
   readonly kill?: boolean
   readonly yes?: boolean
   readonly json?: boolean
@@ -24,17 +28,24 @@ interface Answer {
 /** Which of these connections are dead right now. Returns the exit code: 1 where not all have answered. */
 export async function probeCommand(options: ProbeCommandOptions, signal: AbortSignal): Promise<number> {
   mustSelect(options)
-  const connections = await selectConnections(options, ['established'], signal)
-  const { reached, refused } = mustReach(connections)
-  const results = await askAll(
-    reached.map(({ socket }) => socket),
-    longestAnswer(connections, options),
-    options,
-    signal,
+  const { reached, refused, asking, outcomes } = await withProgress(
+    'listing connections',
+    async (progress) => {
+      const connections = await selectConnections(options, ['established'], signal)
+      const { reached, refused } = await mustReach(connections, progress, signal)
+      const asking = new Asking(reached, options, signal, progress)
+      return { reached, refused, asking, outcomes: await asking.outcomes }
+    },
   )
   if (signal.aborted) return 1
+  for (const [i, outcome] of outcomes.entries()) {
+    if (outcome instanceof DeadpeerError) refused.push({ connection: reached[i]!.connection, error: outcome })
+  }
   const answers: Answer[] = [
-    ...reached.map(({ connection }, i) => ({ connection, result: results[i] })),
+    ...reached.flatMap(({ connection }, i) => {
+      const result = outcomes[i]!
+      return result instanceof DeadpeerError ? [] : [{ connection, result }]
+    }),
     ...refused.map(({ connection }) => ({ connection, result: undefined })),
   ].sort(silentFirst)
   if (options.jsonl) for (const each of answers) write(JSON.stringify(asJson(each)))
@@ -43,58 +54,8 @@ export async function probeCommand(options: ProbeCommandOptions, signal: AbortSi
   if (refused.length > 0) complain(`${refused.length} could not be asked. ${refused[0]!.error.message}`)
   const silent = answers.filter(({ result }) => result?.alive === false && result.evidence !== 'closed')
   if (options.kill && silent.length > 0) await kill(silent, options.yes === true, signal)
+  await asking.giveBack(options.wait)
   return answers.every(({ result }) => result?.alive) ? 0 : 1
-}
-
-/** Attempts have to be this far apart, ms; see probeAll. */
-const GAP = 510
-
-/** How long the slowest may take to be called silent, ms: an attempt waits for the connection's own retransmission timeout at least. */
-function longestAnswer(
-  connections: readonly Connection[],
-  { attempts, timeout }: { readonly attempts: number; readonly timeout: number },
-): number {
-  const rto = connections.reduce((most, { counters }) => Math.max(most, (counters?.rto ?? 0) / 1_000), 0)
-  const each = Math.max(timeout, rto)
-  return (attempts - 1) * Math.max(GAP, each) + each
-}
-
-/** Until the kernel's own probe, which is let pass where it is due, has left; and looks at it all. */
-const MARGIN = 1_000
-/** Turns are limited to 200 in 10 ms; a busy machine takes longer. */
-const PER_CONNECTION = 0.2
-const ROUNDS = 3
-
-/**
- * Asks them all. What a silent connection's options were raised by stays until the connection ends, unless the question is called off; so it is, when
- * all have had their time. On a machine that is too busy for that some are not known by then: they are asked again.
- */
-async function askAll(
-  sockets: readonly BorrowedSocket[],
-  longest: number,
-  { attempts, timeout }: { readonly attempts: number; readonly timeout: number },
-  signal: AbortSignal,
-): Promise<ProbeResult[]> {
-  const results: ProbeResult[] = []
-  let asking = sockets.map((socket, i) => ({ socket, i }))
-  for (let round = 1; round <= ROUNDS && asking.length > 0; round++) {
-    const enough = new AbortController()
-    const timer = setTimeout(
-      () => enough.abort(),
-      longest + round * (MARGIN + asking.length * PER_CONNECTION),
-    )
-    const asked = await probeAll(
-      asking.map(({ socket }) => socket),
-      { attempts, timeout, signal: AbortSignal.any([signal, enough.signal]) },
-    )
-    clearTimeout(timer)
-    asking.forEach(({ i }, at) => {
-      results[i] = asked[at]!
-    })
-    if (signal.aborted) return results
-    asking = asking.filter((_, at) => asked[at]!.evidence === 'aborted')
-  }
-  return results
 }
 
 function silentFirst(a: Answer, b: Answer): number {

@@ -24,6 +24,20 @@ export function everyArgument(text: string): number {
   throw new InvalidArgumentError('It is a time from 100ms to 1d.')
 }
 
+/** How long one attempt waits. */
+export function attemptTimeoutArgument(text: string): number {
+  const ms = duration(text)
+  if (Number.isInteger(ms) && ms >= 1 && ms <= 60_000) return ms
+  throw new InvalidArgumentError('It is a time from 1ms to 60s, in whole ms.')
+}
+
+/** How long to wait for something: 0s is not at all. */
+export function pauseArgument(text: string): number {
+  const ms = duration(text)
+  if (ms <= 86_400_000) return ms
+  throw new InvalidArgumentError('It is a time up to 1d.')
+}
+
 /** A whole number within limits, as one types it: no sign, no blank, no exponent. */
 export function wholeWithin(text: string, least: number, most: number, complaint: string): number {
   const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN

@@ -1,4 +1,5 @@
 import { opendirSync, readFileSync, readlinkSync } from 'node:fs'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Prefix } from '../host/filter.js'
 import {
   type BorrowedSocket,
@@ -11,6 +12,7 @@ import {
 } from '../host.js'
 import { DeadpeerError } from '../index.js'
 import { type Judged, judgeRecord } from './judge-record.js'
+import type { Progress } from './progress.js'
 import { Misuse } from './usage.js'
 
 /** Which connections a command is about. What is left out does not matter. */
@@ -133,17 +135,20 @@ function userOf(pid: number): string {
 /** Borrows a connection from whoever has it open, and makes sure that it is the one that was listed. */
 export function borrow({ record, owners }: Pick<Connection, 'record' | 'owners'>): BorrowedSocket {
   const [owner] = owners
-  if (!owner) {
-    throw new DeadpeerError(
-      'EPERM',
-      record.inode === undefined
-        ? 'No process has it open any more.'
-        : `Its process${record.uid === undefined ? '' : `, of uid ${record.uid},`} is not yours to see: it takes its user or CAP_SYS_PTRACE, as by sudo.`,
-    )
-  }
+  if (!owner) throw notYours({ record })
   const socket = borrowSocket(owner.pid, owner.fd)
   if (socket.cookie === record.cookie) return socket
   throw new DeadpeerError('ERR_SOCKET_CLOSED', `Process ${owner.pid} has closed it meanwhile.`)
+}
+
+/** Why a connection that nobody is seen to have open cannot be borrowed. */
+export function notYours({ record: { inode, uid } }: Pick<Connection, 'record'>): DeadpeerError {
+  return new DeadpeerError(
+    'EPERM',
+    inode === undefined
+      ? 'No process has it open any more.'
+      : `Its process${uid === undefined ? '' : `, of uid ${uid},`} is not yours to see: it takes its user or CAP_SYS_PTRACE, as by sudo.`,
+  )
 }
 
 /** A connection that one may do something to. */
@@ -158,10 +163,22 @@ export interface Reach {
   readonly refused: { readonly connection: Connection; readonly error: DeadpeerError }[]
 }
 
+/** Between two looks at whether somebody wants it to end. */
+const SLICE = 128
+
 /** Borrows all that one may. Those that were closed meanwhile are left out. */
-export function reach(connections: readonly Connection[]): Reach {
+async function reach(
+  connections: readonly Connection[],
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Reach> {
   const found: Reach = { reached: [], refused: [] }
-  for (const connection of connections) {
+  for (const [i, connection] of connections.entries()) {
+    if (i % SLICE === SLICE - 1) {
+      progress.say('borrowing connections', i, connections.length)
+      await nextTurn()
+      signal.throwIfAborted()
+    }
     try {
       found.reached.push({ connection, socket: borrow(connection) })
     } catch (error) {
@@ -178,8 +195,12 @@ export function reach(connections: readonly Connection[]): Reach {
  *
  * @throws {@link Misuse} where there are none, or none is permitted.
  */
-export function mustReach(connections: readonly Connection[]): Reach {
-  const found = reach(connections)
+export async function mustReach(
+  connections: readonly Connection[],
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Reach> {
+  const found = await reach(connections, progress, signal)
   if (found.reached.length > 0) return found
   throw new Misuse(found.refused[0]?.error.message ?? 'there is no such connection in this network namespace')
 }

@@ -1,6 +1,8 @@
 import { DeadpeerError, defineProfile, inspect, type Profile, type TuneResult } from '../index.js'
 import { isClosed, type Tunable, tuneAllOrNone } from './all-or-none.js'
 import { confirm } from './confirm.js'
+import { type Progress, withProgress } from './progress.js'
+import { readOptions } from './read-options.js'
 import { mustReach, mustSelect, type Reached, type Selection, selectConnections } from './selection.js'
 import { endWords, keepaliveWords, ownerWords, userTimeoutWords } from './socket-words.js'
 import { columns } from './table.js'
@@ -33,7 +35,7 @@ interface Change extends Found {
 export async function tuneCommand(options: TuneCommandOptions, signal: AbortSignal): Promise<number> {
   mustSelect(options)
   const profile = profileFrom(options)
-  const found = await find(options, signal)
+  const found = await withProgress('listing connections', (progress) => find(options, progress, signal))
   if (options.dryRun) {
     tell(
       found.map((each) => ({ ...each, after: { ...each.before, ...profile }, leftOut: undefined })),
@@ -44,7 +46,9 @@ export async function tuneCommand(options: TuneCommandOptions, signal: AbortSign
   const processes = new Set(found.map(({ socket }) => socket.pid))
   const question = `Tune ${found.length} connections of ${processes.size} processes?`
   if (processes.size > 1 && !options.yes && !(await confirm(question, signal))) return 1
-  const { results, error, notPutBack } = await tuneAllOrNone(found, profile, signal)
+  const { results, error, notPutBack } = await withProgress('tuning', (progress) =>
+    tuneAllOrNone(found, profile, signal, progress),
+  )
   if (error) {
     complain(`${error.message.replace(/\.$/, '')}. ${putBackWords(notPutBack)}`)
     return 1
@@ -69,17 +73,24 @@ function profileFrom({ profile, idle, interval, count, userTimeout }: TuneComman
   return defineProfile({ ...profile, ...Object.fromEntries(fields) } as Profile)
 }
 
-async function find(options: TuneCommandOptions, signal: AbortSignal): Promise<Found[]> {
+async function find(options: TuneCommandOptions, progress: Progress, signal: AbortSignal): Promise<Found[]> {
   const connections = await selectConnections(options, ['established', 'close-wait'], signal)
-  const { reached, refused } = mustReach(connections)
+  const { reached, refused } = await mustReach(connections, progress, signal)
   if (refused.length > 0) {
     throw new Misuse(
       `${refused.length} of ${connections.length} may not be tuned, and nothing was changed. ${refused[0]!.error.message}`,
     )
   }
-  return reached.flatMap((each) => {
-    const before = readProfile(each)
-    return before ? [{ ...each, target: each.socket, before }] : []
+  const read = await readOptions(
+    reached.map(({ connection }) => connection),
+    progress,
+    signal,
+  )
+  return reached.flatMap((each, i) => {
+    const before = read[i]!
+    if (!(before instanceof DeadpeerError)) return [{ ...each, target: each.socket, before }]
+    if (isClosed(before)) return []
+    throw before
   })
 }
 

@@ -79,6 +79,14 @@ export interface NativeCore {
   borrow(pid: number, fd: number): NativeDescriptor | number
   borrowedNumber(borrowed: NativeDescriptor): number
   giveBack(borrowed: NativeDescriptor): void
+  /** Of sockets of one process; a row of values each, and a refusal as `borrow` has it, or 0. */
+  readOptionsOf(
+    pid: number,
+    fds: Int32Array,
+    cookies: BigUint64Array,
+    values: Float64Array,
+    results: Float64Array,
+  ): void
   /** What the callback throws is lost: it must throw nothing. */
   openDeathwatch(
     callback: (id: number, peerClosed: boolean, failed: boolean, unread: number, info: Uint8Array) => void,

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { DeadpeerError, describeErrno } from '../errors.js'
 import type { NativeCore, NativeDescriptor } from './binding.js'
+import { decodeOptions, type OptionValues, optionNames } from './options.js'
 
 /**
  * A descriptor of our own for descriptor `fd` of process `pid`: pidfd_getfd(2). The caller gives it back.
@@ -11,6 +12,42 @@ export function borrowDescriptor(core: NativeCore, pid: number, fd: number): Nat
   const borrowed = core.borrow(pid, fd)
   if (typeof borrowed === 'number') throw borrowError(borrowed, pid, fd)
   return borrowed
+}
+
+/** A socket of another process: the descriptor's number there, and the cookie of the one that is meant. */
+export interface OwnedSocket {
+  readonly fd: number
+  readonly cookie: bigint
+}
+
+/**
+ * The options of many sockets of one process, in order, or why there are none: `ERR_SOCKET_CLOSED` for a number that is another socket's by
+ * now, else as `borrowSocket` has it. Each is borrowed for the microseconds that it takes.
+ */
+export function readOptionsOf(
+  core: NativeCore,
+  pid: number,
+  sockets: readonly OwnedSocket[],
+): (OptionValues | DeadpeerError)[] {
+  const values = new Float64Array(sockets.length * optionNames.length)
+  const results = new Float64Array(sockets.length)
+  const fds = Int32Array.from(sockets, ({ fd }) => fd)
+  core.readOptionsOf(
+    pid,
+    fds,
+    BigUint64Array.from(sockets, ({ cookie }) => cookie),
+    values,
+    results,
+  )
+  // What is refused of one is mostly refused of all, and to say why takes longer than to be refused.
+  const errors = new Map<number, DeadpeerError>()
+  return sockets.map(({ fd }, i) => {
+    const refusal = results[i]!
+    if (refusal === 0) return decodeOptions(values, i * optionNames.length)
+    const error = errors.get(refusal) ?? borrowError(refusal, pid, fd)
+    errors.set(refusal, error)
+    return error
+  })
 }
 
 /** Whether it follows that a socket which was there has been closed by its owner, or has ended with it. */
@@ -32,6 +69,11 @@ function borrowError(refusal: number, pid: number, fd: number): DeadpeerError {
   switch (name) {
     case 'ESRCH':
       return refused(name, `There is no process ${pid}`)
+    case 'ESTALE':
+      return refused(
+        'ERR_SOCKET_CLOSED',
+        `Process ${pid} has closed the connection that was its descriptor ${fd}`,
+      )
     case 'EBADF':
       return refused(name, `Process ${pid} has no descriptor ${fd}`)
     case 'ENOTSOCK':

@@ -92,10 +92,19 @@ export function readOptions(core: NativeCore, fd: number): OptionValues {
   const numbers = new Float64Array(optionNames.length)
   const mask = core.readOptions(fd, numbers)
   if (mask < 0) throw descriptorError(mask, fd)
+  optionNames.forEach((_, i) => {
+    if ((mask & (1 << i)) === 0) numbers[i] = Number.NaN
+  })
+  return decodeOptions(numbers, 0)
+}
+
+/** A row of the native core's, from `at` on; NaN is what the socket does not have. */
+export function decodeOptions(numbers: Float64Array, at: number): OptionValues {
   const values: OptionValues = {}
   optionNames.forEach((name, i) => {
-    if ((mask & (1 << i)) === 0) return
-    Object.assign(values, { [name]: optionTable[name].kind === 'boolean' ? numbers[i] !== 0 : numbers[i] })
+    const value = numbers[at + i]!
+    if (Number.isNaN(value)) return
+    Object.assign(values, { [name]: optionTable[name].kind === 'boolean' ? value !== 0 : value })
   })
   return values
 }

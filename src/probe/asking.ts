@@ -25,6 +25,7 @@ export interface Wish {
   readonly attempts: number
   readonly timeout: number
   readonly signal?: AbortSignal
+  readonly onAnswer?: (result: ProbeResult, index: number) => void
 }
 
 /** Questions under way, by cookie, and those of them that wait for their turn to ask. */
@@ -53,27 +54,31 @@ const PACE = 2
 export function ask(core: NativeCore, targets: readonly Target[], wish: Wish): Promise<ProbeResult>[] {
   const subjects = subjectsOf(core, targets)
   const asked: { question: Question; asker: Asker }[] = []
-  const answers = subjects.map((subject) => {
-    if (subject === undefined) {
-      return Promise.resolve<ProbeResult>({
-        alive: false,
-        evidence: 'closed',
-        attempts: 0,
-        idleFor: Number.NaN,
-      })
-    }
-    if (wish.signal?.aborted) {
-      const aborted = { alive: undefined, evidence: 'aborted', attempts: 0, idleFor: Number.NaN } as const
-      return Promise.resolve<ProbeResult>(aborted)
-    }
+  const answers = subjects.map((subject, i) => {
+    const learn = learner(wish, i)
     return new Promise<ProbeResult>((resolve, reject) => {
-      const asker: Asker = { attempts: wish.attempts, timeout: wish.timeout, resolve, reject }
-      asked.push({ question: join(core, subject, asker), asker })
+      if (subject && !wish.signal?.aborted) {
+        const { attempts, timeout } = wish
+        const asker: Asker = { attempts, timeout, resolve, reject, ...(learn && { learn }) }
+        asked.push({ question: join(core, subject, asker), asker })
+      } else {
+        const unasked = { ...(subject ? aborted : closed) }
+        learn?.(unasked)
+        resolve(unasked)
+      }
     })
   })
   if (asked.length > 0) wake(core)
   if (wish.signal && asked.length > 0) abortWith(core, wish.signal, asked, answers)
   return answers
+}
+
+const aborted: ProbeResult = { alive: undefined, evidence: 'aborted', attempts: 0, idleFor: Number.NaN }
+const closed: ProbeResult = { alive: false, evidence: 'closed', attempts: 0, idleFor: Number.NaN }
+
+/** In a microtask: what it throws, or asks, does not get into the middle of a step. Queued before a promise is resolved, it comes first. */
+function learner({ onAnswer }: Wish, i: number): Asker['learn'] {
+  return onAnswer && ((result) => queueMicrotask(() => onAnswer(result, i)))
 }
 
 /** Asks one peer, for somebody who wants to be called back. */

@@ -12,6 +12,8 @@ export interface Asker {
   deadline?: number | undefined
   /** When the kernel was seen to have asked often enough, where it asks. */
   enoughAt?: number | undefined
+  /** Told what is known, whatever may have to wait; anew where that is not so any more. */
+  learn?(result: ProbeResult): void
   resolve(result: ProbeResult): void
   reject(error: Error): void
 }
@@ -55,10 +57,12 @@ export class Audience {
     this.#leave(asker)
     this.#withheld ??= new Map()
     this.#withheld.set(asker, result)
+    asker.learn?.(result)
   }
 
   tell(asker: Asker, result: ProbeResult): void {
     this.#leave(asker)
+    asker.learn?.(result)
     asker.resolve(result)
   }
 
@@ -68,7 +72,8 @@ export class Audience {
     if (!this.#asking.includes(asker) && !known) return false
     this.#withheld?.delete(asker)
     if (this.#withheld?.size === 0) this.#withheld = undefined
-    this.tell(asker, known ?? otherwise)
+    if (known) asker.resolve(known)
+    else this.tell(asker, otherwise)
     return true
   }
 

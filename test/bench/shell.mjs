@@ -13,7 +13,7 @@ const CONNECTIONS = 9_000
 const run = promisify(execFile)
 
 /** In a network namespace of its own, where nothing else is listed. */
-async function measure(way, unit) {
+async function measure(way, unit, ...flags) {
   await closeConnections()
   const inside = [process.getuid() === 0 ? '-n' : '-Urn', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh']
   try {
@@ -21,7 +21,7 @@ async function measure(way, unit) {
   } catch (error) {
     throw new NotMeasured(`no network namespace to be had (${error.code ?? error.message})`)
   }
-  const { stdout } = await run('unshare', [...inside, process.execPath, program, way, CONNECTIONS])
+  const { stdout } = await run('unshare', [...inside, process.execPath, program, way, CONNECTIONS, ...flags])
   return { ours: JSON.parse(stdout), reference: [], unit }
 }
 
@@ -39,6 +39,18 @@ export const rows = [
     against: '',
     toReach: atMost(150, 'MB', 0),
     measure: () => measure('mb', 'MB'),
+  },
+  {
+    name: `deadpeer ls --options, ${what}`,
+    against: '',
+    toReach: atMost(1_000, 'ms', 0),
+    measure: () => measure('ms', 'ms', '--options'),
+  },
+  {
+    name: `deadpeer ls --options, ${what}, memory`,
+    against: '',
+    toReach: atMost(150, 'MB', 0),
+    measure: () => measure('mb', 'MB', '--options'),
   },
   {
     name: `deadpeer watch, ${what}, CPU`,

@@ -9,6 +9,8 @@ export interface Run {
   readonly out: string[]
   readonly err: string[]
   readonly took: number
+  /** When it first printed something, in ms since it was started. */
+  readonly firstWord: number | undefined
 }
 
 export interface RunOptions {
@@ -35,10 +37,12 @@ async function start(command: readonly string[], options: RunOptions): Promise<R
     stdio: [options.answers ? 'pipe' : 'ignore', 'pipe', 'pipe'],
   })
   let out = ''
+  let firstWord: number | undefined
   let err = ''
   const [question, answer] = options.answers ?? []
   child.stdout!.setEncoding('utf8').on('data', (text: string) => {
     out += text
+    firstWord ??= performance.now() - began
     if (question && out.includes(question) && child.stdin?.writable) child.stdin.end(answer)
     if (options.interruptAt && out.includes(options.interruptAt)) child.kill('SIGINT')
   })
@@ -47,7 +51,7 @@ async function start(command: readonly string[], options: RunOptions): Promise<R
   })
   const interrupting = options.interruptWhen?.(() => lines(out)).finally(() => child.kill('SIGINT'))
   const [[code]] = await Promise.all([once(child, 'close') as Promise<[number | null]>, interrupting])
-  return { code, out: lines(out), err: lines(err), took: performance.now() - began }
+  return { code, out: lines(out), err: lines(err), took: performance.now() - began, firstWord }
 }
 
 /**

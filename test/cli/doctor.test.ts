@@ -1,9 +1,16 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { examineCounters } from '../../src/cli/doctor/connections.js'
+import { nodeTraps } from '../../src/cli/doctor/node-traps.js'
+import { readNodeVersion } from '../../src/cli/doctor/node-version.js'
 import { examineSystem } from '../../src/cli/doctor/system.js'
 import type { Connection } from '../../src/cli/selection.js'
 import type { SystemDefaults } from '../../src/host.js'
-import { profiles } from '../../src/index.js'
+import { type Profile, profiles } from '../../src/index.js'
 import { hops } from '../../src/plan.js'
 import { blackHole } from '../../src/testing/index.js'
 import { hasNetAdmin } from '../loopback/need-net-admin.js'
@@ -31,7 +38,7 @@ describe('deadpeer doctor', () => {
     expect(run.out).toEqual([
       '8 connections examined',
       expect.stringMatching(
-        /^error: 8 connections of node\(\d+\), such as .* → .*: Keepalive is off: a peer that vanishes /,
+        /^error: 8 connections of node\(\d+, Node [\d.]+\), such as .* → .*: Keepalive is off: a peer that vanishes /,
       ),
       '  Set the profile that plan({ path }) gives.',
     ])
@@ -62,6 +69,14 @@ describe('deadpeer doctor', () => {
     for (const { port } of clients) await program.ask('setKeepAlive', port, 15_000)
     const run = await deadpeer([...ours(), '--json'])
     expect(codes(run)).toContainEqual(['node-set-keep-alive', 8])
+    const found = json(run.out).findings.find(({ code }: { code: string }) => code === 'node-set-keep-alive')
+    expect(found.process).toEqual({
+      pid: program.pid,
+      command: expect.any(String),
+      node: process.versions.node,
+    })
+    const { out } = await deadpeer(ours())
+    expect(out.join('\n')).toContain(`(${program.pid}, Node ${process.versions.node})`)
   })
 
   it.runIf(hasNetAdmin)('finds a zombie, which no list has, and a peer that does not answer', async () => {
@@ -117,6 +132,66 @@ describe('what takes long to come about', () => {
     expect(codesOf({ initialDelay: 7_200_000, retries2: 15 })).toEqual(['system-keepalive'])
     expect(codesOf({ initialDelay: 60_000, retries2: 5 })).toEqual(['system-retries'])
     expect(codesOf({ initialDelay: undefined, retries2: undefined })).toEqual([])
+  })
+})
+
+describe('what Node does without saying so', () => {
+  const defaults = { initialDelay: 7_200_000, interval: 75_000, count: 9 }
+  const off = { enable: false, ...defaults }
+  const codesOf = (version: string, profile: Profile, port = 5432) =>
+    nodeTraps(version, profile, port, defaults).map(({ code }) => code)
+  const versions = ['20.20.2', '22.23.3', '24.18.0', '24.21.0', '26.3.1', '26.10.0', 'unknown']
+
+  it.each(versions)('Node %s: what its options show', (version) => {
+    const set = { enable: true, initialDelay: 30_000, interval: 1_000, count: 10 }
+    expect(codesOf(version, set)).toEqual(['node-set-keep-alive'])
+    expect(codesOf(version, { ...set, initialDelay: 1_000 })).toEqual(['node-agent-keep-alive'])
+    expect(codesOf(version, { ...defaults, enable: true })).toEqual(['node-keep-alive-delay'])
+    for (const profile of [off, { ...set, interval: 2_000 }, { ...set, count: 9 }, profiles.cloud]) {
+      expect(codesOf(version, profile)).toEqual([])
+    }
+  })
+
+  it('only where the version does it', () => {
+    const dropping = versions.filter((version) => codesOf(version, off, 443).includes('node-tls-keep-alive'))
+    expect(dropping).toEqual(['20.20.2', '22.23.3'])
+    const change = (version: string) =>
+      nodeTraps(version, { enable: true, initialDelay: 5_000, interval: 1_000, count: 10 }, 1, defaults)[0]!
+        .change
+    const taking = versions.filter((version) => change(version)!.startsWith('setKeepAlive({ enable'))
+    expect(taking).toEqual(['24.21.0', '26.10.0'])
+    expect(change('22.23.3')).toContain('setKeepAlive of Node 22.23.3 takes neither interval nor count')
+    expect(change('unknown')).toContain('From Node 24.19 and 26.4 on')
+  })
+
+  it('which one a process runs is read from its binary, or else its path, or unknown; nothing is run', async () => {
+    expect(readNodeVersion(process.pid, 'node')).toBe(process.versions.node)
+    const folder = mkdtempSync(join(tmpdir(), 'deadpeer-node-'))
+    const sleepAs = async (name: string) => {
+      const path = join(folder, name)
+      mkdirSync(dirname(path), { recursive: true })
+      copyFileSync('/bin/sleep', path)
+      const child = spawn(path, ['30'], { stdio: 'ignore' })
+      await once(child, 'spawn')
+      // As after an upgrade under a running program.
+      rmSync(path)
+      const version = readNodeVersion(child.pid!, 'sleep')
+      child.kill()
+      return version
+    }
+    try {
+      expect(await sleepAs('node')).toBe('unknown')
+      expect(await sleepAs('v22.23.3/bin/node')).toBe('22.23.3')
+      expect(await sleepAs('nodejs')).toBe('unknown')
+      expect(await sleepAs('nodemon')).toBeUndefined()
+      expect(await sleepAs('sleep')).toBeUndefined()
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+    // Of another user's process, or none, its name alone is known.
+    expect(readNodeVersion(4_194_305, 'node')).toBe('unknown')
+    expect(readNodeVersion(4_194_305, 'MainThread')).toBe('unknown')
+    expect(readNodeVersion(4_194_305, 'postgres')).toBeUndefined()
   })
 })
 

@@ -156,6 +156,7 @@ describe.concurrent('bad input: one line, exit code 2', () => {
     ['ls --pid 0', 'A process id is a whole number from 1.'],
     ['ls --pid 4194305', 'there is no process 4194305'],
     ['ls --pid -1', 'A process id is'],
+    ['ls --pid 1 --pid 2', "option '--pid <pid>' is given twice"],
     ['ls --port 65536', 'A port is a whole number from 1 to 65535.'],
     ['ls --state open', 'A state is one of established, '],
     ['ls 10.0.0.0/33', 'an address of that family has 32 bits'],

@@ -130,6 +130,8 @@ describe.concurrent('bad input: one line, exit code 2', () => {
     ['probe --port 1 --attempts 0', 'It is a whole number from 1 to 100.'],
     ['probe --port 1 --timeout 300', 'A time is a number and its unit'],
     ['probe --port 1 --timeout -3s', 'A time is a number and its unit'],
+    ['probe --port 1 --timeout 61s', 'It is a time from 1ms to 60s, in whole ms.'],
+    ['probe --port 1 --wait 25h', 'It is a time up to 1d.'],
   ])('%s', async ([args, message]) => {
     const run = await deadpeer(args.split(' '))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })

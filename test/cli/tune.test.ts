@@ -1,6 +1,7 @@
 import net from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { tuneAllOrNone } from '../../src/cli/all-or-none.js'
+import { Progress } from '../../src/cli/progress.js'
 import { inspect, type Profile, profiles } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
 import { connect, listen } from '../loopback/connections.js'
@@ -123,6 +124,7 @@ describe('deadpeer tune', () => {
 
 describe('all or none', () => {
   const running = new AbortController().signal
+  const progress = new Progress('tuning')
   const before: Profile = {
     enable: true,
     initialDelay: 40_000,
@@ -147,7 +149,12 @@ describe('all or none', () => {
     const pipe = net.createServer().listen(`\0deadpeer-${process.pid}`)
     const { fd } = (pipe as unknown as { _handle: { fd: number } })._handle
     try {
-      const tuned = await tuneAllOrNone([...sockets, { target: fd, before }], profiles.cloud, running)
+      const tuned = await tuneAllOrNone(
+        [...sockets, { target: fd, before }],
+        profiles.cloud,
+        running,
+        progress,
+      )
       expect(tuned).toMatchObject({ error: { code: 'ERR_NOT_TCP' }, notPutBack: 0 })
       expect(tuned.results.filter(({ error }) => !error)).toHaveLength(5)
       for (const each of sockets) expect(inspect(each.target).profile).toEqual(each.before)
@@ -158,7 +165,7 @@ describe('all or none', () => {
 
   it('called off: likewise', async () => {
     const sockets = await tunable(3)
-    const tuned = await tuneAllOrNone(sockets, profiles.cloud, AbortSignal.abort())
+    const tuned = await tuneAllOrNone(sockets, profiles.cloud, AbortSignal.abort(), progress)
     expect(tuned).toMatchObject({ error: { message: 'interrupted' }, notPutBack: 0 })
     expect(tuned.results).toHaveLength(3)
     for (const each of sockets) expect(inspect(each.target).profile).toEqual(each.before)
@@ -167,7 +174,12 @@ describe('all or none', () => {
   it('one that was closed meanwhile is no failure', async () => {
     const sockets = await tunable(2)
     const gone = net.connect(await listen(net.createServer().unref()), '127.0.0.1').destroy()
-    const tuned = await tuneAllOrNone([...sockets, { target: gone, before }], profiles.cloud, running)
+    const tuned = await tuneAllOrNone(
+      [...sockets, { target: gone, before }],
+      profiles.cloud,
+      running,
+      progress,
+    )
     expect(tuned.error).toBeUndefined()
     for (const { target } of sockets) expect(inspect(target).profile).toMatchObject(profiles.cloud)
   })

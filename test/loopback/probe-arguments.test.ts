@@ -154,6 +154,8 @@ describe.concurrent('bad options: refused, and nothing was asked', () => {
       'signal',
       type,
     ]),
+    ...['print', null, {}].map((onAnswer): (typeof cases)[number] => [{ onAnswer }, 'onAnswer', type]),
+    [{ onanswer: () => {} }, 'onanswer', { ...type, message: expect.stringContaining('onAnswer') }],
   ]
   it.each(cases)('%o', async (options, field, refusal) => {
     await expectRefused(({ socket }) => probe(socket, options as ProbeOptions), { ...refusal, field })

@@ -110,6 +110,63 @@ describe.concurrent("probe of another process's connection", () => {
     expect(await owner.ask('errors')).toEqual([])
   })
 
+  it.runIf(hasNetAdmin)(
+    'onAnswer tells while the options are still raised; anew where the peer is heard then',
+    async () => {
+      const { owner, before } = await idleOwner({ initialDelay: 4_000, interval: 1_000, count: 2 })
+      const hole = blackHole(owner.peer)
+      const told: unknown[] = []
+      const onAnswer = async ({ alive, evidence }: ProbeResult, index: number) => {
+        told.push([alive, evidence, index, isOver])
+        if (alive) return
+        // Another process reads what is lifted.
+        isRaised = JSON.stringify(await optionsIn(owner)) !== JSON.stringify(before)
+        hole.restore()
+      }
+      let isRaised = false
+      let isOver = false
+      const result = await probe(borrowSocket(owner.pid, owner.fd), { attempts: 1, onAnswer })
+      isOver = true
+      expect(result).toMatchObject({ alive: true, evidence: 'ack' })
+      expect(isRaised).toBe(true)
+      expect(told).toEqual([
+        [false, 'silence', 0, false],
+        [true, 'ack', 0, false],
+      ])
+      expect(await optionsIn(owner)).toEqual(before)
+    },
+  )
+
+  it.runIf(hasNetAdmin)(
+    'onAnswer tells each once, whatever it was, before the promise resolves',
+    async () => {
+      const [{ owner }, { owner: mute }] = await Promise.all([idleOwner(patient), idleOwner(patient)])
+      const { socket } = await idlePair()
+      const gone = (await idlePair()).socket.destroy()
+      blackHole(mute.peer)
+      const told = new Map<number, ProbeResult>()
+      const controller = new AbortController()
+      const results = await probeAll(
+        [borrowSocket(owner.pid, owner.fd), socket, gone, borrowSocket(mute.pid, mute.fd)],
+        {
+          attempts: 1,
+          signal: controller.signal,
+          onAnswer(result, index) {
+            expect(told.has(index)).toBe(false)
+            told.set(index, result)
+            if (told.size === 4) controller.abort()
+          },
+        },
+      )
+      expect(results.map(({ alive }) => alive)).toEqual([true, true, false, false])
+      expect(results).toEqual([0, 1, 2, 3].map((index) => told.get(index)))
+      const late: ProbeResult[] = []
+      const { signal } = controller
+      expect(await probe(socket, { signal, onAnswer: (result) => late.push(result) })).toEqual(late[0])
+      expect(late).toMatchObject([{ evidence: 'aborted' }])
+    },
+  )
+
   it.runIf(hasNetAdmin)('aborted in mid-question: everything is back at once', async () => {
     const { owner, before } = await idleOwner(patient)
     blackHole(owner.peer)

@@ -118,6 +118,40 @@ TEST(borrowed_from_another_process_takes_options_there) {
   kill_process(owner);
 }
 
+TEST(options_of_many_sockets_of_one_process) {
+  Connection first, second;
+  CHECK_EQ(set_int(second.client.get(), IPPROTO_TCP, TCP_KEEPIDLE, 77), 0);
+  OwnersOptions sockets[4] = {
+      {first.client.get(), cookie_of(first.client), {}, 0, {}},
+      {second.client.get(), cookie_of(second.client), {}, 0, {}},
+      // The number of the second, and the cookie of the first.
+      {second.client.get(), cookie_of(first.client), {}, 0, {}},
+      {kNoSuchDescriptor, cookie_of(first.client), {}, 0, {}},
+  };
+  const int before = open_descriptors();
+  read_options_of(getpid(), sockets, 4);
+  Settings expected;
+  CHECK_EQ(read(first.client.get(), &expected), 0);
+  CHECK_EQ(sockets[0].error, 0);
+  CHECK(sockets[0].settings.mask == expected.mask && sockets[0].settings.value == expected.value);
+  CHECK_EQ(sockets[1].error, 0);
+  CHECK_EQ(sockets[1].settings.value[kInitialDelay], 77000);
+  CHECK_EQ(sockets[2].error, -ESTALE);
+  CHECK(sockets[2].settings.mask == 0);
+  CHECK_EQ(sockets[3].error, -EBADF);
+  CHECK(sockets[3].refused == BorrowCall::kPidfdGetfd);
+  CHECK_EQ(open_descriptors(), before);
+}
+
+TEST(options_of_a_process_that_is_not_there) {
+  const pid_t gone = start_process([] {});
+  kill_process(gone);
+  OwnersOptions socket = {3, 1, {}, 0, {}};
+  read_options_of(gone, &socket, 1);
+  CHECK_EQ(socket.error, -ESRCH);
+  CHECK(socket.refused == BorrowCall::kPidfdOpen);
+}
+
 TEST(no_fin_while_borrowed) {
   Connection connection;
   Descriptor borrowed(-1);

@@ -1,10 +1,21 @@
-import { inspect } from '../../index.js'
+import type { SystemDefaults } from '../../host.js'
+import type { Profile } from '../../index.js'
 import { shortestMemory } from '../../path/hop-findings.js'
 import { inWords } from '../../path/in-words.js'
 import { judgeConnection } from '../../path/judge.js'
 import type { Hop } from '../../plan.js'
-import { type Connection, isGone, type Reached } from '../selection.js'
+import type { Connection } from '../selection.js'
 import { type Diagnosis, summed } from './diagnosis.js'
+import { nodeTraps } from './node-traps.js'
+import type { NodeVersion } from './node-version.js'
+
+/** A connection, and what was read of it. */
+export interface WithOptions {
+  readonly connection: Connection
+  readonly profile: Profile
+  /** What its process runs, where that is a Node. */
+  readonly node: NodeVersion | undefined
+}
 
 /** A program that has not closed its side by then will not, ms. */
 const LONG = 60_000
@@ -48,40 +59,28 @@ export function examineCounters(connections: readonly Connection[], path: readon
   )
 }
 
-/** What the options of connections come to on the path. */
-export function examineOptions(reached: readonly Reached[], path: readonly Hop[]): Diagnosis[] {
+/** What the options of connections come to on the path, and by which of Node's own doings they came. */
+export function examineOptions(
+  read: readonly WithOptions[],
+  path: readonly Hop[],
+  defaults: SystemDefaults,
+): Diagnosis[] {
   return summed(
-    reached.flatMap(({ connection, socket }) => {
+    read.flatMap(({ connection, profile, node }) => {
       const { local, remote } = connection.record
-      const about = { ...whose(connection), example: { local, remote } }
-      const profile = readOr(() => inspect(socket).profile)
-      if (!profile) return []
+      const { process } = whose(connection)
+      const about = {
+        ...(process && { process: { ...process, ...(node !== undefined && { node }) } }),
+        example: { local, remote },
+      }
       return [
         ...judgeConnection(profile, path),
-        ...(profile.enable && profile.interval === 1_000 && profile.count === 10 ? [nodesOwn] : []),
+        ...(node === undefined ? [] : nodeTraps(node, profile, remote.port, defaults)),
       ].map((finding) => ({ ...about, ...finding }))
     }),
   )
 }
 
-/** What libuv writes beside the delay that it is given. */
-const nodesOwn = {
-  severity: 'note',
-  code: 'node-set-keep-alive',
-  message:
-    "The interval is 1 s and the count 10, as Node's setKeepAlive sets them whatever the system has: a path that is down for 10 s ends the connection.",
-  change: 'deadpeer tune, or tune() in the program.',
-} as const
-
 function whose({ owners: [owner] }: Connection): Pick<Diagnosis, 'process'> {
   return owner ? { process: { pid: owner.pid, command: owner.command } } : {}
-}
-
-function readOr<T>(read: () => T): T | undefined {
-  try {
-    return read()
-  } catch (error) {
-    if (isGone(error)) return undefined
-    throw error
-  }
 }

@@ -1,5 +1,6 @@
 import type { SocketEnd, SocketOwner } from '../../host.js'
 import type { Finding, Severity } from '../../plan.js'
+import type { NodeVersion } from './node-version.js'
 
 /** Something that is wrong here. Match `code`: it is stable. */
 export interface Diagnosis {
@@ -8,7 +9,10 @@ export interface Diagnosis {
     | Finding['code']
     | 'closed-by-peer'
     | 'forgotten-already'
+    | 'node-agent-keep-alive'
+    | 'node-keep-alive-delay'
     | 'node-set-keep-alive'
+    | 'node-tls-keep-alive'
     | 'system-keepalive'
     | 'system-retries'
     | 'unanswered'
@@ -19,7 +23,10 @@ export interface Diagnosis {
   /** What mends it. */
   readonly change?: string
   /** Whose connections; left out for what concerns the system. */
-  readonly process?: Pick<SocketOwner, 'pid' | 'command'>
+  readonly process?: Pick<SocketOwner, 'pid' | 'command'> & {
+    /** Where it is a Node, and the finding is one of options. */
+    readonly node?: NodeVersion
+  }
   /** How many of them. */
   readonly connections?: number
   /** One of them. */

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 const pathOf = (relative) => fileURLToPath(new URL(relative, import.meta.url))
 const shell = pathOf('../../../dist/cli/main.js')
 
-const [, , way, connections] = process.argv
+const [, , way, connections, ...flags] = process.argv
 const sockets = 2 * Number(connections)
 
 const RUNS = 9
@@ -24,7 +24,7 @@ const sayMemory =
 
 async function list() {
   const start = performance.now()
-  const args = ['--import', `data:text/javascript,${sayMemory}`, shell, 'ls']
+  const args = ['--import', `data:text/javascript,${sayMemory}`, shell, 'ls', ...flags]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit', 'pipe'] })
   let lines = 0
   let kilobytes = ''

@@ -1,0 +1,84 @@
+import type { OptionDefaults } from '../../host.js'
+import type { Profile } from '../../index.js'
+import type { Diagnosis } from './diagnosis.js'
+import type { NodeVersion } from './node-version.js'
+
+type Trap = Pick<Diagnosis, 'severity' | 'code' | 'message' | 'change'>
+
+/** Where HTTPS is spoken: of other ports nobody can tell from outside that it is TLS. */
+const httpsPorts: readonly number[] = [443, 8443]
+
+/** What Node does to a connection without saying so, where its options show it and its version does it. Pure. */
+export function nodeTraps(
+  version: NodeVersion,
+  profile: Profile,
+  remotePort: number,
+  defaults: Pick<OptionDefaults, 'initialDelay' | 'interval' | 'count'>,
+): Trap[] {
+  const { enable, initialDelay, interval, count } = profile
+  if (!enable) {
+    return httpsPorts.includes(remotePort) && dropsKeepAlive(version) ? [keepAliveDropped(version)] : []
+  }
+  if (interval === 1_000 && count === 10) return [initialDelay === 1_000 ? everySecond : oneByTen(version)]
+  const isDefault =
+    initialDelay === defaults.initialDelay && interval === defaults.interval && count === defaults.count
+  return isDefault ? [withoutDelay] : []
+}
+
+/** What libuv writes beside the delay that it is given. */
+function oneByTen(version: NodeVersion): Trap {
+  return {
+    severity: 'note',
+    code: 'node-set-keep-alive',
+    message:
+      "The interval is 1 s and the count 10, as Node's setKeepAlive sets them whatever the system has: a path that is down for 10 s ends the connection.",
+    change: `${setKeepAliveWords(version)}deadpeer tune, or tune() in the program.`,
+  }
+}
+
+const everySecond: Trap = {
+  severity: 'note',
+  code: 'node-agent-keep-alive',
+  message:
+    "A probe leaves after each second of silence, and the count is 10: what Node's default http.Agent sets, and one with keepAlive and no keepAliveMsecs.",
+  change: 'keepAliveMsecs for the time; for interval and count deadpeer tune, or tune() with the agent.',
+}
+
+function setKeepAliveWords(version: NodeVersion): string {
+  if (version === 'unknown') return 'From Node 24.19 and 26.4 on setKeepAlive takes interval and count. '
+  return takesInterval(version)
+    ? 'setKeepAlive({ enable, initialDelay, interval, count }); '
+    : `setKeepAlive of Node ${version} takes neither interval nor count. `
+}
+
+const withoutDelay: Trap = {
+  severity: 'note',
+  code: 'node-keep-alive-delay',
+  message:
+    "Keepalive is on with the system's times, which is what Node's keepAlive comes to without a delay, or with one of less than a second.",
+  change: 'keepAliveInitialDelay with keepAlive; deadpeer tune, or tune() in the program.',
+}
+
+function keepAliveDropped(version: NodeVersion): Trap {
+  return {
+    severity: 'note',
+    code: 'node-tls-keep-alive',
+    message: `tls.connect of Node ${version} drops keepAlive, and a connection of https.Agent has none during its first request.`,
+    change: "socket.setKeepAlive() on 'secureConnect'; deadpeer tune, or tune() with the agent.",
+  }
+}
+
+/** Seen with 20.20 and 22.23, and not any more with 24.21. */
+function dropsKeepAlive(version: NodeVersion): boolean {
+  const [major] = parts(version)
+  return major !== undefined && major < 24
+}
+
+function takesInterval(version: NodeVersion): boolean {
+  const [major = 0, minor = 0] = parts(version)
+  return major > 26 || (major === 26 && minor >= 4) || (major === 24 && minor >= 19)
+}
+
+function parts(version: NodeVersion): number[] {
+  return version === 'unknown' ? [] : version.split('.').map(Number)
+}

@@ -1,0 +1,138 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterAll, describe, expect, it } from 'vitest'
+import type { Profile } from '../../src/index.js'
+import { blackHole } from '../../src/testing/index.js'
+import { hasNetAdmin } from '../loopback/need-net-admin.js'
+import { deadpeer, type Run } from './deadpeer.js'
+import { type Client, type Program, startProgram } from './program.js'
+
+// Silent peers, each beside a twin that nobody asks.
+
+/** Probes after 15, 18 and 21 s; the end after 24 s. That the shell is heard in time also on a busy machine. */
+const profile: Profile = { initialDelay: 15_000, interval: 3_000, count: 3 }
+const ATTEMPTS = 3
+
+const programs: Program[] = []
+afterAll(() => {
+  for (const program of programs) program.end()
+})
+
+interface Twins {
+  readonly program: Program
+  /** The one that is asked, and the other. */
+  readonly clients: readonly [Client, Client]
+  /** Lets the peers of both be heard again. */
+  restore(): void
+  /** ms since both were heard. */
+  silence(): number
+  probe(args: readonly string[], options?: Parameters<typeof deadpeer>[1]): Promise<Run>
+}
+
+async function silentTwins(tuned: Profile): Promise<Twins> {
+  const program = await startProgram()
+  programs.push(program)
+  const clients = (await program.connect(2)) as [Client, Client]
+  for (const { port } of clients) await program.ask('tune', port, tuned)
+  await Promise.all(clients.map((client) => client.echo('heard')))
+  const heardAt = performance.now()
+  const holes = clients.map(({ socket }) => blackHole(socket))
+  // Under a second there is nothing to ask.
+  await program.idle()
+  return {
+    program,
+    clients,
+    restore() {
+      for (const hole of holes) hole.restore()
+    },
+    silence: () => performance.now() - heardAt,
+    probe: (args, options) =>
+      deadpeer(['probe', '--pid', String(program.pid), '--port', String(clients[0].port), ...args], options),
+  }
+}
+
+interface Ending {
+  readonly port: number
+  readonly at: number
+  readonly error: string
+}
+
+async function endingsOf({ program, clients }: Twins): Promise<Ending[]> {
+  let endings: Ending[] = []
+  while (endings.length < clients.length) endings = await program.ask('endings')
+  return clients.map(({ port }) => endings.find((each) => each.port === port)!)
+}
+
+const waits = (most: string) =>
+  expect.stringMatching(
+    new RegExp(
+      `^deadpeer: 1 connection does not answer, and options stay raised .*: waiting, ${most} at the most\\. Ctrl-C`,
+    ),
+  )
+const silent = [expect.objectContaining({ alive: false, evidence: 'silence', attempts: ATTEMPTS })]
+const json = ({ out }: Run) => JSON.parse(out.join('\n'))
+
+describe.runIf(hasNetAdmin).concurrent('deadpeer probe of a silent peer', () => {
+  it.each<[string, Profile]>([
+    ['count', profile],
+    ['user timeout', { ...profile, userTimeout: 23_000 }],
+  ])('tells, and stays: the connection lives as long as its twin (%s)', async (_, tuned) => {
+    const twins = await silentTwins(tuned)
+    const run = await twins.probe(['--json'])
+    expect(run).toMatchObject({ code: 1, err: [waits('\\d\\d? s')] })
+    expect(json(run)).toEqual(silent)
+    // Told after three attempts, 510 ms apart; the end is as many seconds off.
+    expect(run.took - run.firstWord!).toBeGreaterThan(2_000)
+    const [asked, other] = await endingsOf(twins)
+    expect([asked!.error, other!.error]).toEqual(['ETIMEDOUT', 'ETIMEDOUT'])
+    // A timer is late by an eighth of three seconds at the most, each for itself.
+    expect(Math.abs(asked!.at - other!.at)).toBeLessThan(500)
+  })
+
+  it('it is saved where its peer is heard just before its end, and has its options back', async () => {
+    const twins = await silentTwins(profile)
+    const before = await twins.program.profiles()
+    const running = twins.probe([])
+    // Two probes of its own are unanswered by then. The third and last is the next.
+    await delay(19_800 - twins.silence())
+    twins.restore()
+    const run = await running
+    expect(run).toMatchObject({ code: 1, err: [waits('\\d+ s'), 'deadpeer: 1 answered after all'] })
+    // Its own probe, after 21 s, was answered.
+    expect(twins.silence()).toBeGreaterThan(21_000)
+    expect(await twins.program.ask('endings')).toEqual([])
+    expect(await twins.program.profiles()).toEqual(before)
+    await Promise.all(twins.clients.map((client) => client.echo('still here')))
+  })
+
+  it('Ctrl-C while it waits: 130, and the options are back', async () => {
+    const twins = await silentTwins({ ...profile, initialDelay: 60_000 })
+    const before = await twins.program.profiles()
+    const run = await twins.probe(['--json'], {
+      interruptWhen: async (out) => {
+        while (out().at(-1) !== ']') await delay(10)
+        // It does not end by itself.
+        await delay(300)
+        expect(await twins.program.profiles()).not.toEqual(before)
+      },
+    })
+    expect(run).toMatchObject({ code: 130, err: [waits('60 s')] })
+    expect(json(run)).toEqual(silent)
+    expect(await twins.program.profiles()).toEqual(before)
+  })
+
+  it.each(['1s', '0s'])('--wait %s: no longer, and it says what that costs', async (wait) => {
+    const twins = await silentTwins({ ...profile, initialDelay: 60_000 })
+    const before = await twins.program.profiles()
+    const run = await twins.probe(['--wait', wait, '--json'])
+    expect(run.code).toBe(1)
+    expect(json(run)).toEqual(silent)
+    expect(run.err).toEqual([
+      ...(wait === '0s' ? [] : [waits('1 s')]),
+      expect.stringMatching(
+        /^deadpeer: 1 connection does not answer, and its options were put back; .* may end sooner/,
+      ),
+    ])
+    expect(run.took - run.firstWord!).toBeGreaterThan(wait === '0s' ? 0 : 1_000)
+    expect(await twins.program.profiles()).toEqual(before)
+  })
+})
