@@ -137,7 +137,7 @@ describe('what is no open TCP socket', () => {
     socket.bind(0, '127.0.0.1')
     await once(socket, 'listening')
     finish(() => [socket.close()])
-    const fd = fdOf(socket)
+    const fd = udpDescriptor(socket)
     for (const profile of ['lan', 'patient', { enable: true }, { failOnIcmp: true }] as const) {
       expect(refusalOf(() => tune(fd, profile))).toMatchObject({ code: 'ERR_NOT_TCP' })
     }
@@ -196,6 +196,13 @@ async function connectTls() {
 
 function fdOf(owner: unknown): number {
   return (owner as { _handle: { fd: number } })._handle.fd
+}
+
+/** Node 26 has no `_handle` there any more: what it keeps is under a symbol. */
+function udpDescriptor(socket: dgram.Socket): number {
+  const [state] = Object.getOwnPropertySymbols(socket).filter((key) => key.description === 'state symbol')
+  const { handle } = (socket as unknown as Record<symbol, { handle: { fd: number } }>)[state!]!
+  return handle.fd
 }
 
 function finish(close: () => unknown): void {

@@ -56,8 +56,10 @@ describe("a dispatcher of undici: that of Node's own fetch, which is one", () =>
   const load = async () => {
     // It is made at the first request.
     await fetch('data:,')
-    const global = globalThis as unknown as Record<symbol, { constructor: Undici }>
-    return global[Symbol.for('undici.globalDispatcher.1')]!.constructor
+    const global = globalThis as unknown as Record<symbol, { constructor: Undici } | undefined>
+    const named = (number: number) => global[Symbol.for(`undici.globalDispatcher.${number}`)]
+    // Under 1, Node 26 has what its own looks like to those who know no other.
+    return (named(2) ?? named(1))!.constructor
   }
 
   it.each<[object | undefined, string[]]>([
