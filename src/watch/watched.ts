@@ -1,14 +1,15 @@
 import { type EventEmitter, errorMonitor } from 'node:events'
 import type net from 'node:net'
-import { causeOf, isDeadly, isGivenUp, isOver, judgeSighting } from '../detect/death.js'
+import { causeOf, isDeadly, isOver, judgeSighting, needsOptions } from '../detect/death.js'
 import type { Heartbeat } from '../detect/pulse.js'
 import { seconds, times } from '../detect/words.js'
 import { DeadPeerError, describeErrno } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
 import { type Sighting, takeError, unwatchDescriptor, watchDescriptor } from '../kernel/deathwatch.js'
-import type { TcpInfo } from '../kernel/tcp-info.js'
+import { isGivenUp, type TcpInfo } from '../kernel/tcp-info.js'
 import type { ProbeResult } from '../probe.js'
 import { type FinalState, lastLook, lookBeforeClosing, readFinalState } from '../socket/last-look.js'
+import type { Profile } from '../socket/profile.js'
 import { descriptorOf, handleOf, mayConnect, noDescriptor } from '../socket/target.js'
 import { Attention, type Concerned } from './attention.js'
 
@@ -24,7 +25,7 @@ export interface Owner {
   isWary(): boolean
   suspected(watched: Watched, evidence: string, silentFor: number): void
   recovered(watched: Watched): void
-  closing(watched: Watched, info: TcpInfo | undefined): void
+  closing(watched: Watched, sighting: Sighting | undefined): void
   died(watched: Watched, found: Found): void
   closed(watched: Watched): void
   /** It was to be watched once it is connected, and could not. It is watched no more. */
@@ -108,7 +109,7 @@ export class Watched {
     if (!this.#core || !handle || this.#id === 0 || !(this.#heartbeat || this.#owner.isWary())) return
     const cookie = this.#core.readCookie(handle.fd ?? -1)
     if (typeof cookie === 'bigint') {
-      this.#attention = new Attention(this.#core, handle, cookie, this.#heartbeat, this.#concern)
+      this.#attention = new Attention(this.#core, handle, cookie, this.#heartbeat, this.#concerned())
     }
   }
 
@@ -139,16 +140,19 @@ export class Watched {
     this.beAttentive()
   }
 
-  readonly #concern: Concerned = {
-    isWary: () => this.#owner.isWary(),
-    suspected: (evidence, silentFor) => this.#owner.suspected(this, evidence, silentFor),
-    recovered: () => this.#owner.recovered(this),
-    silent: (result) => {
-      if (this.socket.destroyed) return
-      const info = readFinalState(this.#core!, descriptorOf(this.socket))?.info
-      const error = new DeadPeerError('heartbeat', heartbeatWords(result), info)
-      this.#owner.died(this, { detectedBy: 'heartbeat', error })
-    },
+  /** Made for those alone that are looked at: four functions a connection would be half of what watching takes. */
+  #concerned(): Concerned {
+    return {
+      isWary: () => this.#owner.isWary(),
+      suspected: (evidence, silentFor) => this.#owner.suspected(this, evidence, silentFor),
+      recovered: () => this.#owner.recovered(this),
+      silent: (result) => {
+        if (this.socket.destroyed) return
+        const info = readFinalState(this.#core!, descriptorOf(this.socket))?.info
+        const error = new DeadPeerError('heartbeat', heartbeatWords(result), info)
+        this.#owner.died(this, { detectedBy: 'heartbeat', error })
+      },
+    }
   }
 
   readonly #onConnect = () => {
@@ -163,14 +167,17 @@ export class Watched {
   readonly #onSighting = (sighting: Sighting) => {
     // Node was faster: its error is about to be emitted, or the program has closed it.
     if (this.socket.destroyed) return
-    const state = readFinalState(this.#core!, descriptorOf(this.socket))
-    const profile = state?.profile ?? {}
+    const profile = needsOptions(sighting) ? this.#profileNow() : {}
     const judgement = judgeSighting(sighting, profile, this.socket.writableEnded)
-    if (judgement === 'closing') this.#closing(sighting.info)
+    if (judgement === 'closing') this.#closing(sighting)
     if (judgement !== 'dead') return
     this.#final = { info: sighting.info, profile }
     this.#unread = sighting.unread
     this.#owner.died(this, this.#found('kernel'))
+  }
+
+  #profileNow(): Profile {
+    return readFinalState(this.#core!, descriptorOf(this.socket))?.profile ?? {}
   }
 
   /** Before any `'error'` listener, and without being one: where there is none, the program crashes as it should. */
@@ -204,10 +211,10 @@ export class Watched {
     this.#owner.died(this, this.#found('node'))
   }
 
-  #closing(info: TcpInfo | undefined): void {
+  #closing(sighting: Sighting | undefined): void {
     if (this.#isClosing) return
     this.#isClosing = true
-    this.#owner.closing(this, info)
+    this.#owner.closing(this, sighting)
   }
 
   #found(detectedBy: Found['detectedBy'], errno?: string, cause?: Error): Found {
