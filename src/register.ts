@@ -12,10 +12,12 @@ import { capabilities } from './capabilities.js'
 import { DeadpeerError } from './errors.js'
 import { firstMatch, type Way } from './register/rules.js'
 import { readSettings, type Settings } from './register/settings.js'
+import { hearChosen } from './socket/chosen.js'
 import { compile } from './socket/compiled.js'
 import { whenConnecting } from './socket/connecting.js'
+import { defineProfile } from './socket/presets.js'
 import type { Profile } from './socket/profile.js'
-import { handleOf } from './socket/target.js'
+import { type Handle, handleOf } from './socket/target.js'
 import { tune } from './tune.js'
 import { acceptedEvent } from './watch/server.js'
 import { type Death, type Watcher, watch } from './watch.js'
@@ -49,24 +51,32 @@ function settingsOrExit(): Settings | undefined {
 function register({ profile, rules, watch: action }: Settings): void {
   const { native } = capabilities()
   const watcher = action && watchFor(action)
-  /** By the handle, which stands for one connection. */
-  const tuned = new WeakMap<object, Profile>()
+  /** What it is tuned to from here, by the handle, which stands for one connection. */
+  const tuned = new WeakMap<Handle, Profile>()
+  /** What the program tunes itself comes on top of that, and stays. */
+  const chosen = new WeakMap<net.Socket | net.Server, Profile>()
+  /** Of which it is heard what has shaken hands. */
+  const secureServers = new WeakSet<net.Server>()
+  hearChosen((target, own) => {
+    const earlier = chosen.get(target)
+    chosen.set(target, earlier && earlier !== own ? { ...earlier, ...own } : own)
+  })
 
   onMessage('net.server.socket', (socket) => {
     const { remoteAddress: address, localPort: port } = rules.length > 0 ? socket : {}
-    protect(socket, profileFor({ address, port }), () => addAccepted(socket))
+    protect(socket, profileFor({ address, port }), () => watchAccepted(socket))
   })
   // An undici of the program's own, with a connector of the program's own, may have opened it in some other way.
   onMessage('undici:client:connected', (socket) => {
-    const handle = handleOf(socket)
+    const handle = innermostHandle(socket)
     if (!handle || tuned.has(handle)) return
     const { remoteAddress: address, remotePort: port } = socket
-    protect(socket, profileFor({ address, port }), () => watcher?.add(socket))
+    protect(socket, profileFor({ address, port }), () => watchOne(socket))
   })
   if (opensUnseen()) wrapConnect(onOpening)
   else onMessage('net.client.socket', onOpening)
   // Without the native core it is what tunes.
-  if (native) afterSetKeepAlive((socket) => protect(socket, tuned.get(handleOf(socket) ?? socket), () => {}))
+  if (native) afterSetKeepAlive((socket) => tuneAgain(socket))
 
   function profileFor(way: Way): Profile | undefined {
     const rule = rules.length > 0 ? firstMatch(rules, way) : undefined
@@ -75,31 +85,80 @@ function register({ profile, rules, watch: action }: Settings): void {
 
   function onOpening(socket: net.Socket): void {
     const way = rules.length > 0 ? wayOf(socket) : {}
-    const onDescriptor = () => protect(socket, profileFor(way), () => watcher?.add(socket))
+    const onDescriptor = () => protect(socket, profileFor(way), () => watchOne(socket))
     if (native) whenConnecting(socket, onDescriptor)
     else socket.prependOnceListener('connect', onDescriptor)
   }
 
   /** The program's connection must not end because of us: what goes wrong is a warning. */
   function protect(socket: net.Socket, wanted: Profile | undefined, add: () => void): void {
-    const handle = handleOf(socket)
+    const handle = innermostHandle(socket)
     if (!wanted || !handle || socket.destroyed) return
     try {
-      tune(native ? (handle.fd ?? -1) : socket, wanted, { bestEffort: true })
+      tune(native ? (handle.fd ?? -1) : socket, withChosen(socket, wanted), { bestEffort: true })
       tuned.set(handle, wanted)
-      if (watcher) add()
-      if (action === 'report') peers.set(socket, peerOf(socket))
+      add()
     } catch (error) {
       warn(error as Error)
     }
   }
 
-  /** What a TLS server accepts is the TLSSocket that the program gets, not what is under it. */
-  function addAccepted(socket: net.Socket): void {
-    const { server } = socket as net.Socket & { server?: net.Server | null }
-    if (server && acceptedEvent(server) === 'secureConnection') watcher?.add(server)
-    else watcher?.add(socket)
+  function tuneAgain(socket: net.Socket): void {
+    const handle = innermostHandle(socket)
+    protect(socket, handle && tuned.get(handle), () => {})
   }
+
+  function withChosen(socket: net.Socket, wanted: Profile): Profile {
+    const server = serverOf(socket)
+    const own = chosen.get(socket) ?? (server && chosen.get(server))
+    return own ? onTop(own, wanted) : wanted
+  }
+
+  function watchOne(socket: net.Socket): void {
+    watcher?.add(socket)
+    if (action === 'report') peers.set(socket, peerOf(socket))
+  }
+
+  /** What a TLS server accepts is the TLSSocket that the program gets, not what is under it. */
+  function watchAccepted(socket: net.Socket): void {
+    const server = serverOf(socket)
+    if (!server || acceptedEvent(server) === 'connection') watchOne(socket)
+    else if (watcher && !secureServers.has(server)) watchSecured(server)
+  }
+
+  function watchSecured(server: net.Server): void {
+    secureServers.add(server)
+    server.prependListener('secureConnection', (secure: net.Socket) => {
+      try {
+        if (!secure.destroyed) watchOne(secure)
+      } catch (error) {
+        warn(error as Error)
+      }
+    })
+  }
+}
+
+const merged = new WeakMap<Profile, WeakMap<Profile, Profile>>()
+
+/** Both, the first over the second: defined once, since a server may accept thousands. */
+function onTop(own: Profile, wanted: Profile): Profile {
+  const known = merged.get(own) ?? new WeakMap<Profile, Profile>()
+  merged.set(own, known)
+  const both = known.get(wanted) ?? defineProfile({ ...wanted, ...own })
+  known.set(wanted, both)
+  return both
+}
+
+/** The server that accepted a connection. */
+function serverOf(socket: net.Socket): net.Server | undefined {
+  return (socket as net.Socket & { server?: net.Server | null }).server ?? undefined
+}
+
+/** That of the TCP connection under a TLSSocket, which was perhaps tuned before there was one. */
+function innermostHandle(socket: net.Socket): Handle | undefined {
+  let handle = handleOf(socket) as (Handle & { _parent?: Handle }) | undefined
+  while (handle?._parent) handle = handle._parent
+  return handle
 }
 
 function onMessage(name: string, hear: (socket: net.Socket) => void): void {

@@ -5,6 +5,7 @@ import { DeadpeerError, InvalidTypeError } from './errors.js'
 import { type OptionName, refusalError } from './kernel/options.js'
 import { isAgent, tuneAgent } from './socket/agent.js'
 import { BorrowedSocket } from './socket/borrowed.js'
+import { tellChosen } from './socket/chosen.js'
 import { type Compiled, compile, leavingOut, merge, rehearse, without } from './socket/compiled.js'
 import { whenConnecting } from './socket/connecting.js'
 import { lastHeard, noteHeard } from './socket/heard.js'
@@ -84,10 +85,15 @@ export function tune(
 ): void {
   const bestEffort = isBestEffort(options)
   const compiled = compile(profile, bestEffort)
-  if (!compiled) tuneByNode(target, profile, bestEffort)
-  else if (target instanceof net.Server) tuneListening(target, compiled)
-  else if (isAgent(target)) tuneOpening(target, compiled)
-  else tuneTarget(target, compiled)
+  if (!compiled) {
+    tuneByNode(target, profile, bestEffort)
+  } else if (isAgent(target)) {
+    tuneOpening(target, compiled)
+  } else {
+    if (target instanceof net.Server) tuneListening(target, compiled)
+    else tuneTarget(target, compiled)
+    tellChosen(target, compiled.profile)
+  }
 }
 
 /**
@@ -128,6 +134,7 @@ export async function tuneAll(
     }
   }
   await Promise.all(waiting)
+  for (const [i, target] of list.entries()) if (!results[i]!.error) tellChosen(target, compiled.profile)
   return results
 }
 
@@ -259,7 +266,11 @@ function tuneListening(server: net.Server, compiled: Compiled): void {
 
 function tuneOpening(agent: http.Agent, compiled: Compiled): void {
   rehearse(compiled)
-  tuneAgent(agent, compiled, { connection: (socket, tuning) => void tuneTarget(socket, tuning), merge })
+  const connection = (socket: net.Socket, tuning: Compiled) => {
+    tuneTarget(socket, tuning)
+    tellChosen(socket, tuning.profile)
+  }
+  tuneAgent(agent, compiled, { connection, merge })
 }
 
 function isBestEffort(options: TuneOptions): boolean {

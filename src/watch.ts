@@ -4,6 +4,7 @@ import net from 'node:net'
 import type { Heartbeat } from './detect/pulse.js'
 import { type DeadPeerError, DeadpeerError, type DeathReason, InvalidTypeError } from './errors.js'
 import { missingReason, nativeCore } from './kernel/binding.js'
+import type { Sighting } from './kernel/deathwatch.js'
 import { silentFor, type TcpInfo } from './kernel/tcp-info.js'
 import { BorrowedSocket } from './socket/borrowed.js'
 import { type OwnTarget, socketOf, unwrap } from './socket/target.js'
@@ -314,8 +315,12 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
     suspected: ({ socket }, evidence, silentFor) =>
       this.#announce('suspect', Object.freeze({ socket, evidence, silentFor })),
     recovered: ({ socket }) => this.#announce('recover', Object.freeze({ socket })),
-    closing: ({ socket }: Watched, info: TcpInfo | undefined) =>
-      this.#announce('closing', Object.freeze({ socket, ...(info && { info }) })),
+    closing: ({ socket }: Watched, sighting: Sighting | undefined) => {
+      // Every connection ends, and hardly anybody listens.
+      if (this.listenerCount('closing') === 0) return
+      const info = sighting?.info
+      this.#announce('closing', Object.freeze({ socket, ...(info && { info }) }))
+    },
     died: (watched: Watched, found: Found) => {
       const death = deathOf(watched.socket, this.#act(watched, found))
       this.#forget(watched)

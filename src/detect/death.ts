@@ -1,6 +1,6 @@
 import type { DeathReason } from '../errors.js'
 import type { Sighting } from '../kernel/deathwatch.js'
-import { silentFor, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
+import { isGivenUp, silentFor, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 import type { FinalState } from '../socket/last-look.js'
 import type { Profile } from '../socket/profile.js'
 import { seconds, times } from './words.js'
@@ -16,12 +16,13 @@ import { seconds, times } from './words.js'
  * something else's (the error queue has time stamps, too).
  */
 export function judgeSighting(
-  { peerClosed, failed, info }: Sighting,
+  sighting: Sighting,
   profile: Profile,
   weClosed: boolean,
 ): 'dead' | 'closing' | undefined {
-  if (info.state === TcpState.CLOSE) {
-    if (failed || isGivenUp(info)) return 'dead'
+  const { peerClosed, failed, state } = sighting
+  if (state === TcpState.CLOSE) {
+    if (failed || isGivenUp(sighting.info)) return 'dead'
     // Both sides have closed; or else Node has just taken the error, and is about to tell.
     return weClosed ? 'closing' : undefined
   }
@@ -29,9 +30,9 @@ export function judgeSighting(
   return peerClosed ? 'closing' : undefined
 }
 
-/** Whether the kernel has ended a connection since its peer did not answer. A reset cannot be told from an end that both sides agreed to. */
-export function isGivenUp({ state, probes, retransmits }: TcpInfo): boolean {
-  return state === TcpState.CLOSE && (probes > 0 || retransmits > 0)
+/** Whether it takes the connection's options to judge a sighting: not for a mere close, of which there are thousands for each death. */
+export function needsOptions(sighting: Sighting): boolean {
+  return sighting.failed || (sighting.state === TcpState.CLOSE && isGivenUp(sighting.info))
 }
 
 export interface Cause {

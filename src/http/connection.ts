@@ -4,7 +4,7 @@ import type net from 'node:net'
 import { nativeCore } from '../kernel/binding.js'
 import { TcpState } from '../kernel/tcp-info.js'
 import { sampleTcpInfo } from '../sample-tcp-info.js'
-import { lastLook, lastState, lookBeforeClosing } from '../socket/last-look.js'
+import { lastAcked, lastLook, lastState, lookBeforeClosing } from '../socket/last-look.js'
 import { descriptorOf } from '../socket/target.js'
 import { failureOf } from './stale.js'
 import type { Ending } from './statistics.js'
@@ -142,7 +142,7 @@ export class Connection {
   hasAcknowledged(): boolean | undefined {
     const before = this.#ackedBefore
     const sight = descriptorOf(this.socket) >= 0 ? lookAtAll([this.socket])?.[0] : undefined
-    const now = sight?.bytesAcked ?? lastLook(this.socket)?.info.bytesAcked ?? Number.NaN
+    const now = sight?.bytesAcked ?? lastAcked(this.socket)
     return Number.isNaN(now) || Number.isNaN(before) ? undefined : now > before
   }
 }

@@ -1,7 +1,7 @@
 import { DeadpeerError, describeErrno } from '../errors.js'
 import type { NativeCore, NativeDeathwatch } from './binding.js'
 import { descriptorError } from './options.js'
-import { decodeTcpInfo, type TcpInfo } from './tcp-info.js'
+import { decodeTcpInfo, stateOf, type TcpInfo } from './tcp-info.js'
 
 /** What the native deathwatch saw of a connection. */
 export interface Sighting {
@@ -11,7 +11,9 @@ export interface Sighting {
   readonly failed: boolean
   /** Bytes that came and that nobody has taken from the kernel yet. */
   readonly unread: number
-  /** The counters right after. */
+  /** Of `info`. */
+  readonly state: number
+  /** The counters right after. Decoded when they are asked for: of most closes nobody wants more than the state. */
   readonly info: TcpInfo
 }
 
@@ -67,9 +69,31 @@ function open(core: NativeCore): NativeDeathwatch {
 function sighted(id: number, peerClosed: boolean, failed: boolean, unread: number, bytes: Uint8Array): void {
   const known = listeners.get(id)
   if (known === undefined) return
-  const sighting = { peerClosed, failed, unread, info: decodeTcpInfo(bytes) }
+  const sighting = new Seen(peerClosed, failed, unread, bytes)
   if (Array.isArray(known)) for (const listener of known) listener(sighting)
   else known(sighting)
+}
+
+class Seen implements Sighting {
+  readonly peerClosed: boolean
+  readonly failed: boolean
+  readonly unread: number
+  readonly state: number
+  readonly #bytes: Uint8Array
+  #info: TcpInfo | undefined
+
+  constructor(peerClosed: boolean, failed: boolean, unread: number, bytes: Uint8Array) {
+    this.peerClosed = peerClosed
+    this.failed = failed
+    this.unread = unread
+    this.state = stateOf(bytes)
+    this.#bytes = bytes
+  }
+
+  get info(): TcpInfo {
+    this.#info ??= decodeTcpInfo(this.#bytes)
+    return this.#info
+  }
 }
 
 const hints: Record<string, string> = {

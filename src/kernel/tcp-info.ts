@@ -183,6 +183,15 @@ export function silentFor({
   return Math.min(lastDataRecv, lastAckRecv)
 }
 
+/** Whether the kernel has ended a connection since its peer did not answer. A reset cannot be told from an end that both sides agreed to. */
+export function isGivenUp({
+  state,
+  probes,
+  retransmits,
+}: Pick<TcpInfo, 'state' | 'probes' | 'retransmits'>): boolean {
+  return state === TcpState.CLOSE && (probes > 0 || retransmits > 0)
+}
+
 /**
  * Where a field lies: offset and width in bytes; of a bit field, the byte it is in, the lowest
  * bit and how many, and the length that a tcp_info has had since those bits are more than padding.
@@ -302,6 +311,11 @@ export function decodeTcpInfo(bytes: Uint8Array, layout = ownLayout()): TcpInfo 
   const info: Partial<Record<TcpInfoField, number | undefined>> = {}
   for (const field of Object.keys(layout) as TcpInfoField[]) info[field] = read(view, layout[field])
   return info as TcpInfo
+}
+
+/** The state alone, which is the first byte in every kernel. */
+export function stateOf(bytes: Uint8Array): number {
+  return bytes[0]!
 }
 
 /** The same of a few fields, for many sockets: all seventy of each would take their time and a kilobyte. */

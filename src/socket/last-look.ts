@@ -1,7 +1,7 @@
 import type net from 'node:net'
 import type { NativeCore } from '../kernel/binding.js'
 import { readOptions } from '../kernel/options.js'
-import { encodePlace, ownLayout, readTcpInfo, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
+import { encodePlace, isGivenUp, ownLayout, readTcpInfo, type TcpInfo } from '../kernel/tcp-info.js'
 import type { Profile } from './profile.js'
 import { descriptorOf } from './target.js'
 
@@ -28,6 +28,7 @@ interface Look {
   readonly core: NativeCore
   readonly destroy: Destroy
   state: number
+  bytesAcked: number
   seen?: FinalState | undefined
 }
 
@@ -45,7 +46,7 @@ type Observed = net.Socket & { _destroy: Destroy; [look]?: Look }
 export function lookBeforeClosing(core: NativeCore, socket: net.Socket): void {
   const observed = socket as Observed
   if (observed[look]) return
-  observed[look] = { core, destroy: observed._destroy, state: Number.NaN }
+  observed[look] = { core, destroy: observed._destroy, state: Number.NaN, bytesAcked: Number.NaN }
   observed._destroy = lookAndDestroy
 }
 
@@ -53,26 +54,32 @@ export function lookBeforeClosing(core: NativeCore, socket: net.Socket): void {
 function lookAndDestroy(this: Observed, error: Error | null, callback: (error?: Error | null) => void): void {
   const own = this[look]!
   const fd = descriptorOf(this)
-  own.state = fd < 0 ? Number.NaN : readState(own.core, fd)
-  own.seen = error || own.state === TcpState.CLOSE ? readFinalState(own.core, fd) : undefined
+  const { state, probes, retransmits, bytesAcked } = sample(own.core, fd)
+  own.state = state
+  own.bytesAcked = bytesAcked
+  own.seen = error || isGivenUp({ state, probes, retransmits }) ? readFinalState(own.core, fd) : undefined
   own.destroy.call(this, error, callback)
 }
 
-const one = new Int32Array(1)
-const state = new Float64Array(1)
+const fields = ['state', 'probes', 'retransmits', 'bytesAcked'] as const
+type Sample = Record<(typeof fields)[number], number>
 
-/** The state alone: where this side ends it, and that is all there is to be known, a close is to cost no more. */
-function readState(core: NativeCore, fd: number): number {
+const one = new Int32Array(1)
+const row = new Float64Array(fields.length)
+
+/** What there is to be known of a connection that nothing is wrong with: its close is to cost no more. NaN where it cannot be read. */
+function sample(core: NativeCore, fd: number): Sample {
   one[0] = fd
-  core.sampleTcpInfo(one, 1, statePlace(), state)
-  return state[0]!
+  // It is filled with NaN where the descriptor is none.
+  core.sampleTcpInfo(one, 1, places(), row)
+  return { state: row[0]!, probes: row[1]!, retransmits: row[2]!, bytesAcked: row[3]! }
 }
 
-let place: Uint32Array | undefined
+let encoded: Uint32Array | undefined
 
-function statePlace(): Uint32Array {
-  place ??= Uint32Array.from(encodePlace(ownLayout().state))
-  return place
+function places(): Uint32Array {
+  encoded ??= Uint32Array.from(fields.flatMap((field) => encodePlace(ownLayout()[field])))
+  return encoded
 }
 
 /** The connection's state at the last look; NaN where there was none, or nothing to be seen. */
@@ -80,7 +87,12 @@ export function lastState(socket: net.Socket): number {
   return (socket as Observed)[look]?.state ?? Number.NaN
 }
 
-/** What was read at the last look: where the kernel had ended the connection, or Node told of an error. */
+/** What the peer had acknowledged at the last look; NaN likewise, or where the kernel does not count it. */
+export function lastAcked(socket: net.Socket): number {
+  return (socket as Observed)[look]?.bytesAcked ?? Number.NaN
+}
+
+/** What was read at the last look: where the kernel had given up the peer, or Node told of an error. */
 export function lastLook(socket: net.Socket): FinalState | undefined {
   return (socket as Observed)[look]?.seen
 }

@@ -1,7 +1,7 @@
 import type net from 'node:net'
 import { lookAtAll } from '../http/connection.js'
 import { nativeCore } from '../kernel/binding.js'
-import { lastLook, lookBeforeClosing } from '../socket/last-look.js'
+import { lastAcked, lookBeforeClosing } from '../socket/last-look.js'
 import { descriptorOf } from '../socket/target.js'
 
 /** What a connection of an agent of ours has been used for. */
@@ -36,7 +36,7 @@ export function noteUse(socket: net.Socket): Use | undefined {
 
 /** Whether the peer has acknowledged anything since; `undefined` where nobody knows. */
 export function hasAcknowledged({ socket, ackedBefore }: Use): boolean | undefined {
-  const now = descriptorOf(socket) >= 0 ? ackedNow(socket) : (lastLook(socket)?.info.bytesAcked ?? Number.NaN)
+  const now = descriptorOf(socket) >= 0 ? ackedNow(socket) : lastAcked(socket)
   return Number.isNaN(now) || Number.isNaN(ackedBefore) ? undefined : now > ackedBefore
 }
 

@@ -1,14 +1,15 @@
 import { type EventEmitter, errorMonitor } from 'node:events'
 import type net from 'node:net'
-import { causeOf, isDeadly, isGivenUp, isOver, judgeSighting } from '../detect/death.js'
+import { causeOf, isDeadly, isOver, judgeSighting, needsOptions } from '../detect/death.js'
 import type { Heartbeat } from '../detect/pulse.js'
 import { seconds, times } from '../detect/words.js'
 import { DeadPeerError, describeErrno } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
 import { type Sighting, takeError, unwatchDescriptor, watchDescriptor } from '../kernel/deathwatch.js'
-import type { TcpInfo } from '../kernel/tcp-info.js'
+import { isGivenUp, type TcpInfo } from '../kernel/tcp-info.js'
 import type { ProbeResult } from '../probe.js'
 import { type FinalState, lastLook, lookBeforeClosing, readFinalState } from '../socket/last-look.js'
+import type { Profile } from '../socket/profile.js'
 import { descriptorOf, handleOf, mayConnect, noDescriptor } from '../socket/target.js'
 import { Attention, type Concerned } from './attention.js'
 
@@ -24,7 +25,7 @@ export interface Owner {
   readonly isWary: boolean
   suspected(watched: Watched, evidence: string, silentFor: number): void
   recovered(watched: Watched): void
-  closing(watched: Watched, info: TcpInfo | undefined): void
+  closing(watched: Watched, sighting: Sighting | undefined): void
   died(watched: Watched, found: Found): void
   closed(watched: Watched): void
   /** It was to be watched once it is connected, and could not. It is watched no more. */
@@ -170,14 +171,17 @@ export class Watched implements Concerned {
   readonly #onSighting = (sighting: Sighting) => {
     // Node was faster: its error is about to be emitted, or the program has closed it.
     if (this.socket.destroyed) return
-    const state = readFinalState(this.#core!, descriptorOf(this.socket))
-    const profile = state?.profile ?? {}
+    const profile = needsOptions(sighting) ? this.#profileNow() : {}
     const judgement = judgeSighting(sighting, profile, this.socket.writableEnded)
-    if (judgement === 'closing') this.#closing(sighting.info)
+    if (judgement === 'closing') this.#closing(sighting)
     if (judgement !== 'dead') return
     this.#final = { info: sighting.info, profile }
     this.#unread = sighting.unread
     this.#owner.died(this, this.#found('kernel'))
+  }
+
+  #profileNow(): Profile {
+    return readFinalState(this.#core!, descriptorOf(this.socket))?.profile ?? {}
   }
 
   /** Before any `'error'` listener, and without being one: where there is none, the program crashes as it should. */
@@ -211,10 +215,10 @@ export class Watched implements Concerned {
     this.#owner.died(this, this.#found('node'))
   }
 
-  #closing(info: TcpInfo | undefined): void {
+  #closing(sighting: Sighting | undefined): void {
     if (this.#isClosing) return
     this.#isClosing = true
-    this.#owner.closing(this, info)
+    this.#owner.closing(this, sighting)
   }
 
   #found(detectedBy: Found['detectedBy'], errno?: string, cause?: Error): Found {

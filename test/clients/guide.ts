@@ -16,12 +16,24 @@ export function removeExamples(): void {
   rmSync(folder, { recursive: true, force: true })
 }
 
-/** The examples under a heading of the guide, in turn, as they stand but for the profile. */
-export function examplesOf(heading: string): string[] {
+/** What stands under a heading of the guide in one language, in turn. */
+function examplesIn(language: string, heading: string): string[] {
   const [, section] = new RegExp(`^## ${heading}\n([\\s\\S]*?)(?=^## |(?![\\s\\S]))`, 'm').exec(guide) ?? []
   if (section === undefined) throw new Error(`the guide has nothing under '${heading}'`)
-  const examples = [...section.matchAll(/^```js\n([\s\S]*?)^```/gm)].map(([, example]) => example!)
-  return examples.map((example) => example.replaceAll(/'(datacenter|mobile)'/g, JSON.stringify(QUICK)))
+  const blocks = section.matchAll(new RegExp(`^\`\`\`${language}\n([\\s\\S]*?)^\`\`\``, 'gm'))
+  return [...blocks].map(([, example]) => example!)
+}
+
+/** The examples under a heading of the guide, as they stand but for the profile. */
+export function examplesOf(heading: string): string[] {
+  return examplesIn('js', heading).map((example) =>
+    example.replaceAll(/'(datacenter|mobile)'/g, JSON.stringify(QUICK)),
+  )
+}
+
+/** The command lines under a heading, likewise. */
+export function commandsOf(heading: string): string[] {
+  return examplesIn('sh', heading).map((line) => line.trim().replaceAll('datacenter', JSON.stringify(QUICK)))
 }
 
 /** Runs the first example under a heading, and returns it as a module with those of its variables that are wanted. */

@@ -322,9 +322,10 @@ describe.concurrent('watch', () => {
       await delay(50)
       expect(socket.destroyed).toBe(false)
       const heard = once(socket, 'error')
-      socket.resume()
+      // By writing: to who reads, Node 20 and 22 tell of an end instead, where the last read did not fill its buffer (libuv, POLLHUP).
+      socket.write('anything')
       const [error] = await heard
-      expect(error).toMatchObject({ code: 'ECONNRESET', syscall: 'read' })
+      expect(error).toMatchObject({ code: 'ECONNRESET', syscall: 'write' })
       expect(error).not.toBeInstanceOf(DeadPeerError)
       expect(deaths).toHaveLength(1)
       expect(watcher.stats()).toMatchObject({ watching: 0, dead: 1, closed: 0 })

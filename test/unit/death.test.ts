@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { causeOf, isDeadly, isOver, judgeSighting } from '../../src/detect/death.js'
 import { DeadPeerError, type DeathReason } from '../../src/errors.js'
+import type { Sighting } from '../../src/kernel/deathwatch.js'
 import { decodeTcpInfo, type TcpInfo, TcpState } from '../../src/kernel/tcp-info.js'
 import type { Profile } from '../../src/socket/profile.js'
 
@@ -9,6 +10,10 @@ const nothing = decodeTcpInfo(new Uint8Array(280))
 
 function info(more: Partial<TcpInfo>): TcpInfo {
   return { ...nothing, state: TcpState.CLOSE, lastAckRecv: 3_000, lastDataRecv: 4_000, ...more }
+}
+
+function sightingOf(peerClosed: boolean, failed: boolean, counters: TcpInfo): Sighting {
+  return { peerClosed, failed, unread: 0, state: counters.state, info: counters }
 }
 
 describe('the cause of a death, by what the kernel left behind', () => {
@@ -101,7 +106,7 @@ describe('what the deathwatch saw', () => {
   ])(
     '%s: %o, peerClosed %s, failed %s, %o',
     (judgement, counters, peerClosed, failed, profile, weClosed = false) => {
-      const sighting = { peerClosed, failed, unread: 0, info: info(counters) }
+      const sighting = sightingOf(peerClosed, failed, info(counters))
       expect(judgeSighting(sighting, profile, weClosed)).toBe(judgement)
     },
   )
@@ -116,12 +121,7 @@ describe('what the deathwatch saw', () => {
         fc.boolean(),
         fc.boolean(),
         (state, probes, retransmits, peerClosed, failOnIcmp) => {
-          const sighting = {
-            peerClosed,
-            failed: false,
-            unread: 0,
-            info: info({ state, probes, retransmits }),
-          }
+          const sighting = sightingOf(peerClosed, false, info({ state, probes, retransmits }))
           return judgeSighting(sighting, { failOnIcmp }, false) !== 'dead'
         },
       ),

@@ -162,9 +162,10 @@ describe('suspicion, beside a model of the kernel', () => {
         const { told } = observe(kernel, 70_000, random)
         const recovery = told.find(({ event }) => event === 'recover')!
         if (!told.some(({ event }) => event === 'suspect')) return
-        // The next probe finds it; and a sixteenth of the silence until somebody looks.
+        // The next probe finds it; and a sixteenth of the silence, which lasts until then, until somebody looks.
+        const heardAfter = own.interval * 1.125 + 20
         expect(recovery.at - backAt).toBeLessThan(
-          own.interval * 1.125 + 20 + Math.max(GRACE, backAt / 16) + SLOT,
+          heardAfter + Math.max(GRACE, (backAt + heardAfter) / 16) + SLOT,
         )
       }),
     )
