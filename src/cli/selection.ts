@@ -10,6 +10,7 @@ import {
   type SocketState,
 } from '../host.js'
 import { DeadpeerError } from '../index.js'
+import { Slice } from '../kernel/slice.js'
 import { type Judged, judgeRecord } from './judge-record.js'
 import { Misuse } from './usage.js'
 
@@ -81,8 +82,10 @@ export async function listRecords(
         [await listSockets({ ...query, local: prefix }), await listSockets({ ...query, remote: prefix })]
   const wanted = new Set(states)
   const records: SocketRecord[] = []
+  const slice = new Slice()
   for (const list of lists) {
     for (const record of list) {
+      if (slice.isOver) await slice.next()
       if (wanted.has(record.state) && (port === undefined || hasPort(record, port))) records.push(record)
     }
   }
