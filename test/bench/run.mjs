@@ -1,3 +1,4 @@
+import { rows as exportRows } from './export.mjs'
 import { closeConnections } from './harness/loopback.mjs'
 import { machine, machineLine } from './harness/machine.mjs'
 import { printTable, writeJson } from './harness/report.mjs'
@@ -29,6 +30,7 @@ const all = [
   ...listSocketsRows,
   ...watchRows,
   ...shellRows,
+  ...exportRows,
   ...poolRaceRows,
   ...registerRows,
   ...importRows,
