@@ -71,6 +71,7 @@ export class OutOfRangeError extends RangeError {
  *
  * - `ERR_AMBIGUOUS_ADDRESS`: the socket is alive, but by its address the kernel finds others only.
  * - `ERR_MUST_WAIT`: a borrowed socket's peer must be heard first, or these values could end the connection.
+ * - `ERR_NAME_TAKEN`: a registry of metrics has something of that name already.
  * - `ERR_NOT_TCP`: a socket of another kind, or no socket.
  * - `ERR_SOCKET_CLOSED`: the socket has no descriptor any more.
  * - `ERR_UNSUPPORTED_OPTION`: this kernel, this kind of socket or this platform does not have the option.
@@ -80,6 +81,7 @@ export class OutOfRangeError extends RangeError {
 export type DeadpeerErrorCode =
   | 'ERR_AMBIGUOUS_ADDRESS'
   | 'ERR_MUST_WAIT'
+  | 'ERR_NAME_TAKEN'
   | 'ERR_NOT_TCP'
   | 'ERR_SOCKET_CLOSED'
   | 'ERR_UNSUPPORTED_OPTION'

@@ -5,6 +5,7 @@ import { type ConnectionName, connectionArgument } from './connection-argument.j
 import { duration } from './duration.js'
 import { hopArgument } from './hop-argument.js'
 import { interruptible } from './interrupt.js'
+import { DEFAULT_LISTEN, listenArgument } from './listen-argument.js'
 import { profileArgument } from './profile-argument.js'
 import {
   attemptsArgument,
@@ -13,9 +14,11 @@ import {
   pauseArgument,
   pidArgument,
   portArgument,
+  processArgument,
   stateArgument,
 } from './selection-argument.js'
 import type { SimulateOptions } from './simulate.js'
+import { endWords } from './socket-words.js'
 import { firstLine } from './terminal.js'
 import { orUsageError, USAGE_ERROR } from './usage.js'
 
@@ -255,6 +258,35 @@ Exit code: 0 where the process has ended; 2 for bad input; 130 after Ctrl-C.`,
   )
 
 program
+  .command('export')
+  .description("the host's connections for Prometheus: verdicts, deaths by reason, the kernel's counters")
+  .addOption(
+    new Option('--listen <where>', 'a port of 127.0.0.1, or an address and a port as 0.0.0.0:9733')
+      .argParser(listenArgument)
+      .default(DEFAULT_LISTEN, endWords(DEFAULT_LISTEN)),
+  )
+  .option('--every <time>', 'how often to look for deaths between two scrapes', everyArgument, 1_000)
+  .option(
+    '--process <name>',
+    'counted by itself, once for each; default: the 20 that are met first, those with most connections before others',
+    processArgument,
+  )
+  .addHelpText(
+    'after',
+    `
+Serves /metrics until Ctrl-C. The names and labels are in docs/metrics.md, with alerts. However many connections and processes there are,
+it tells of 20 by name, and of others together. It touches no connection, and needs no privileges; with CAP_SYS_PTRACE it knows
+also other users' processes.
+
+  deadpeer export
+  curl -s http://127.0.0.1:9733/metrics | grep deaths
+  sudo deadpeer export --listen 0.0.0.0:9733 --process nginx --process postgres
+
+Exit code: 2 for bad input, or where it cannot listen there; 130 after Ctrl-C.`,
+  )
+  .action((options) => run(async (signal) => (await import('./export.js')).exportCommand(options, signal)))
+
+program
   .command('plan')
   .description('what to set on a path: keepalive, user timeout and the HTTP timeouts that go with them')
   .requiredOption(
@@ -354,9 +386,9 @@ for (const command of program.commands) {
     if (!option.isBoolean() && !isCollected(option)) onlyOnce(command, option)
 }
 
-/** For every hop, or state, once. */
+/** For every hop, state, or process, once. */
 function isCollected({ parseArg }: Option): boolean {
-  return parseArg === hopArgument || parseArg === stateArgument
+  return parseArg === hopArgument || parseArg === stateArgument || parseArg === processArgument
 }
 
 /** The last one would win, and nobody be told. A Command is an EventEmitter, though its types do not say so; its own listener sets the value. */

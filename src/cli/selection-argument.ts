@@ -38,6 +38,16 @@ export function pauseArgument(text: string): number {
   throw new InvalidArgumentError('It is a time up to 1d.')
 }
 
+/** The kernel keeps 15 bytes of a process's name: a longer one would never be met. */
+const LONGEST_NAME = 15
+
+/** Names of processes, collected: as `ps -o comm` has them. */
+export function processArgument(text: string, before: readonly string[] = []): readonly string[] {
+  const length = Buffer.byteLength(text)
+  if (length > 0 && length <= LONGEST_NAME) return [...new Set([...before, text])]
+  throw new InvalidArgumentError(`A process's name has 1 to ${LONGEST_NAME} bytes, as in ps -o comm.`)
+}
+
 /** A whole number within limits, as one types it: no sign, no blank, no exponent. */
 export function wholeWithin(text: string, least: number, most: number, complaint: string): number {
   const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN

@@ -11,6 +11,7 @@ import {
   type SocketState,
 } from '../host.js'
 import { DeadpeerError } from '../index.js'
+import { Slice } from '../kernel/slice.js'
 import { type Judged, judgeRecord } from './judge-record.js'
 import type { Progress } from './progress.js'
 import { Misuse } from './usage.js'
@@ -83,8 +84,10 @@ export async function listRecords(
         [await listSockets({ ...query, local: prefix }), await listSockets({ ...query, remote: prefix })]
   const wanted = new Set(states)
   const records: SocketRecord[] = []
+  const slice = new Slice()
   for (const list of lists) {
     for (const record of list) {
+      if (slice.isOver) await slice.next()
       if (wanted.has(record.state) && (port === undefined || hasPort(record, port))) records.push(record)
     }
   }

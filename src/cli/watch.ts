@@ -76,7 +76,7 @@ class Screen {
     const most = Math.max(1, room - below.length - 5)
     const left = suspects.length - most
     const words = suspects.length === 1 ? '1 does not answer' : `${suspects.length} do not answer`
-    const head = `looking at ${connections} connections: ${words}`
+    const head = `looking at ${connections.length} connections: ${words}`
     this.#canvas.draw([
       paint(cut(head), suspects.length > 0 ? 'warning' : 'good'),
       '',

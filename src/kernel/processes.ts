@@ -1,7 +1,7 @@
 import { opendirSync, readFileSync, readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DeadpeerError, describeErrno, InvalidTypeError } from '../errors.js'
+import { Slice } from './slice.js'
 
 /** A descriptor that holds a socket open. */
 export interface SocketOwner {
@@ -50,11 +50,7 @@ export async function readSocketOwners(
   const slice = new Slice()
   for (const pid of (await readPids(slice)).sort((a, b) => a - b)) {
     await slice.next()
-    for (const [inode, descriptors] of await readSockets(pid, wanted, slice)) {
-      const known = owners.get(inode)
-      if (known) known.push(...descriptors)
-      else owners.set(inode, descriptors)
-    }
+    await addSockets(owners, pid, wanted, slice)
   }
   return owners
 }
@@ -103,28 +99,32 @@ async function readPids(slice: Slice): Promise<number[]> {
   }
 }
 
-/** One process's sockets. None where it has ended or is not ours to see. */
-async function readSockets(
+/** Adds one process's sockets. None where it has ended or is not ours to see. */
+async function addSockets(
+  owners: Map<number, SocketOwner[]>,
   pid: number,
   wanted: Set<number> | undefined,
   slice: Slice,
-): Promise<Map<number, SocketOwner[]>> {
-  const found = new Map<number, number[]>()
+): Promise<void> {
+  const found: { inode: number; fd: number }[] = []
+  let command: string
   try {
-    for (const fd of await numbersIn(`/proc/${pid}/fd`, slice)) {
+    for (const fd of (await numbersIn(`/proc/${pid}/fd`, slice)).sort((a, b) => a - b)) {
       await slice.next()
       const inode = socketAt(pid, fd)
-      if (inode === undefined || (wanted && !wanted.has(inode))) continue
-      const fds = found.get(inode)
-      if (fds) fds.push(fd)
-      else found.set(inode, [fd])
+      if (inode !== undefined && (!wanted || wanted.has(inode))) found.push({ inode, fd })
     }
-    const command = found.size > 0 ? readCommand(pid) : ''
-    const owned = (fd: number) => ({ pid, command, fd })
-    return new Map([...found].map(([inode, fds]) => [inode, fds.sort((a, b) => a - b).map(owned)]))
+    if (found.length === 0) return
+    command = readCommand(pid)
   } catch (error) {
-    if (isOutOfSight(error)) return new Map()
+    if (isOutOfSight(error)) return
     throw unreadable(error)
+  }
+  for (const { inode, fd } of found) {
+    if (slice.isOver) await slice.next()
+    const known = owners.get(inode)
+    if (known) known.push({ pid, command, fd })
+    else owners.set(inode, [{ pid, command, fd }])
   }
 }
 
@@ -156,8 +156,10 @@ function unreadable(error: unknown): DeadpeerError {
   return new DeadpeerError(code, `/proc cannot be read: ${words} (${code}).`, { errno, syscall })
 }
 
-/** The entries of a folder that are numbers, a few hundred at a time: a process may hold thousands of descriptors. */
-/** Opened synchronously: what the pool is opening while a worker is terminated stays open for the life of the process. */
+/**
+ * The entries of a folder that are numbers, a few hundred at a time: a process may hold thousands of descriptors. Opened synchronously: what
+ * the pool is opening while a worker is terminated stays open for the life of the process.
+ */
 async function numbersIn(folder: string, slice: Slice): Promise<number[]> {
   const numbers: number[] = []
   const directory = opendirSync(folder, { bufferSize: 256 })
@@ -170,17 +172,4 @@ async function numbersIn(folder: string, slice: Slice): Promise<number[]> {
     directory.closeSync()
   }
   return numbers
-}
-
-const SLICE = 2
-
-/** Lets others run once this has taken long enough. A link takes microseconds to read: a promise each would cost more. */
-class Slice {
-  #end = performance.now() + SLICE
-
-  async next(): Promise<void> {
-    if (performance.now() < this.#end) return
-    await nextTurn()
-    this.#end = performance.now() + SLICE
-  }
 }

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { rows as exportRows } from './export.mjs'
 import { closeConnections } from './harness/loopback.mjs'
 import { machine, machineLine } from './harness/machine.mjs'
 import { printTable, writeDocument, writeJson } from './harness/report.mjs'
@@ -36,6 +37,7 @@ const all = [
   ...listSocketsRows,
   ...watchRows,
   ...shellRows,
+  ...exportRows,
   ...poolRaceRows,
   ...registerRows,
   ...importRows,

@@ -20,6 +20,20 @@ const bad = {
   attempts: fc.oneof(notWhole, fc.constant('101')),
   count: fc.constantFrom('-1', '0', '128', '1.5', 'x', ''),
   profile: fc.oneof(word, fc.constantFrom('60s/5s', '60s/5s/x', '60/5/3', '1500ms/5s/3', '60s/5s/0')),
+  listen: fc.oneof(
+    word,
+    notTime.filter((text) => text !== '5'),
+    fc.constantFrom(
+      '65536',
+      'localhost:9733',
+      ':9733',
+      '::1:9733',
+      '[127.0.0.1]:9733',
+      '127.0.0.1:',
+      '1.2.3:80',
+    ),
+  ),
+  process: fc.constantFrom('', 'a-name-of-16-bytes', 'ä-name-of-16-by'),
   hop: fc.oneof(word, fc.constantFrom('nat=', 'nat=5', 'nat=5s@3', 'aws-nlb=1s')),
 }
 
@@ -37,6 +51,7 @@ const commands: Record<string, Record<string, fc.Arbitrary<string>>> = {
   },
   doctor: { '--pid': bad.pid, '--port': bad.port, '--hop': bad.hop },
   watch: { '--pid': bad.pid, '--port': bad.port, '--every': bad.time },
+  export: { '--listen': bad.listen, '--every': bad.time, '--process': bad.process },
 }
 const right: Record<string, string[]> = {
   ls: ['--port', '1'],
@@ -44,6 +59,8 @@ const right: Record<string, string[]> = {
   tune: ['--port', '1', '--profile', 'lan'],
   doctor: ['--port', '1'],
   watch: ['--port', '1'],
+  // There is no such address here: it would listen nowhere.
+  export: ['--listen', '192.0.2.1:0'],
 }
 
 const commandLine = fc.constantFrom(...Object.keys(commands)).chain((command) =>

@@ -1,9 +1,15 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { blackHole } from '../../src/testing/index.js'
 import { hasNetAdmin } from '../loopback/need-net-admin.js'
 import { deadpeer, inTerminal } from './deadpeer.js'
-import { type Client, type Program, startProgram, withoutCapabilities } from './program.js'
+import {
+  type Client,
+  canDropCapabilities,
+  type Program,
+  startProgram,
+  withoutCapabilities,
+} from './program.js'
 
 const COUNT = 200
 let program: Program
@@ -113,11 +119,7 @@ describe('deadpeer ls', () => {
   })
 })
 
-const canDrop =
-  process.getuid?.() === 0 &&
-  spawnSync(withoutCapabilities[0], [...withoutCapabilities.slice(1), 'true']).status === 0
-
-describe.runIf(canDrop)('without privileges', () => {
+describe.runIf(canDropCapabilities)('without privileges', () => {
   it('one sees one’s own, options included', async () => {
     const own = await startProgram(withoutCapabilities)
     try {

@@ -1,4 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -38,6 +38,10 @@ interface Listening {
 
 /** How to start something as root without any of root's capabilities: it may do to its like what an ordinary user may, and no more. */
 export const withoutCapabilities = ['setpriv', '--bounding-set=-all', '--inh-caps=-all'] as const
+
+export const canDropCapabilities =
+  process.getuid?.() === 0 &&
+  spawnSync(withoutCapabilities[0], [...withoutCapabilities.slice(1), 'true']).status === 0
 
 export async function startProgram(before: readonly string[] = []): Promise<Program> {
   const script = fileURLToPath(new URL('fixtures/program.mjs', import.meta.url))

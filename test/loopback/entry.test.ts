@@ -59,6 +59,7 @@ describe('the package', () => {
       await import('deadpeer/testing')
       await import('deadpeer/host')
       await import('deadpeer/plan')
+      await import('deadpeer/metrics')
       const maps = readFileSync('/proc/self/maps', 'utf8')
       console.log(JSON.stringify({
         loaded: maps.includes('deadpeer.node'),

@@ -19,6 +19,7 @@ const more: Record<string, string[]> = {
   deadpeer: [],
   'deadpeer/host': [],
   'deadpeer/http': ['node:http', 'node:https'],
+  'deadpeer/metrics': ['prom-client'],
   'deadpeer/net-keepalive': ['node:assert'],
   'deadpeer/plan': [],
   'deadpeer/register': [],

@@ -9,6 +9,7 @@ const src = fileURLToPath(new URL('../../src', import.meta.url))
 const floors = [
   ['cli'],
   ['index', 'net-keepalive', 'register'],
+  ['metrics'],
   ['undici'],
   ['http'],
   ['host'],

@@ -6,6 +6,7 @@ import {
   type SocketState,
 } from '../../host.js'
 import { DeadpeerError, type DeathReason, inspect, type Profile } from '../../index.js'
+import { Slice } from '../../kernel/slice.js'
 import { judgeRecord } from '../judge-record.js'
 import { borrow, connectionStates, listRecords, type Selection } from '../selection.js'
 import { endingOf, type Suspect } from './ending.js'
@@ -43,12 +44,16 @@ export class Lookout {
   readonly #suspects = new Map<bigint, Suspect>()
   /** In trouble, and not of the process that is meant. */
   readonly #others = new Set<bigint>()
-  /** At the last look. */
-  connections = 0
+  #connections: readonly SocketRecord[] = []
 
   constructor(selection: Selection, signal: AbortSignal) {
     this.#selection = selection
     this.#signal = signal
+  }
+
+  /** All that there were at the last look, without tcp_info. */
+  get connections(): readonly SocketRecord[] {
+    return this.#connections
   }
 
   /** Those in trouble. */
@@ -59,56 +64,80 @@ export class Lookout {
   /** What has changed since the last look. */
   async look(): Promise<Change[]> {
     const records = await this.#list(false)
-    this.connections = records.length
+    this.#connections = records
     const troubled = new Set(records.filter(isTroubled).map(({ cookie }) => cookie))
     for (const cookie of this.#others) if (!troubled.has(cookie)) this.#others.delete(cookie)
     if (troubled.size === this.#others.size && this.#suspects.size === 0) return []
-    const known = new Map((await this.#list(true)).map((record) => [record.cookie, record]))
-    const now = performance.now()
-    const changes = [...this.#suspects.values()].flatMap((suspect) => this.#lookAgain(suspect, known, now))
-    return [...changes, ...(await this.#find(known, now))]
+    // A look is as old as when it began: on a busy machine that is a while ago.
+    const seenAt = performance.now()
+    const known = await this.#listKnown()
+    return [...(await this.#lookAgain(known, seenAt)), ...(await this.#find(known, seenAt))]
+  }
+
+  /** By cookie, with tcp_info: those in trouble, and those that were. */
+  async #listKnown(): Promise<Map<bigint, SocketRecord>> {
+    const known = new Map<bigint, SocketRecord>()
+    const slice = new Slice()
+    for (const record of await this.#list(true)) {
+      if (slice.isOver) await slice.next()
+      const { cookie } = record
+      if (isTroubled(record) || this.#suspects.has(cookie)) known.set(cookie, record)
+    }
+    return known
   }
 
   #list(info: boolean): Promise<SocketRecord[]> {
     return listRecords(this.#selection, { states: connectionStates, info, signal: this.#signal })
   }
 
-  #lookAgain(suspect: Suspect, known: ReadonlyMap<bigint, SocketRecord>, now: number): Change[] {
-    const { cookie } = suspect.record
-    const record = known.get(cookie)
-    if (record && isTroubled(record)) {
-      this.#suspects.set(cookie, { ...suspect, record, seenAt: now })
-      return []
+  /** At those that were in trouble. */
+  async #lookAgain(known: ReadonlyMap<bigint, SocketRecord>, seenAt: number): Promise<Change[]> {
+    const changes: Change[] = []
+    const now = performance.now()
+    const slice = new Slice()
+    for (const [cookie, suspect] of this.#suspects) {
+      await slice.next()
+      const record = known.get(cookie)
+      if (record && isTroubled(record)) {
+        this.#suspects.set(cookie, { ...suspect, record, seenAt })
+        continue
+      }
+      const what = record ? answerOrClose(record) : endingOf(suspect, now)
+      if (!what) continue
+      this.#suspects.delete(cookie)
+      changes.push(change(suspect, what))
     }
-    const what = record ? answerOrClose(record) : endingOf(suspect, now)
-    if (!what) return []
-    this.#suspects.delete(cookie)
-    return [change(suspect, what)]
+    return changes
   }
 
-  async #find(known: ReadonlyMap<bigint, SocketRecord>, now: number): Promise<Change[]> {
+  /** Those that are in trouble since. */
+  async #find(known: ReadonlyMap<bigint, SocketRecord>, seenAt: number): Promise<Change[]> {
     const fresh = [...known.values()].filter(
       (record) =>
         isTroubled(record) && !this.#suspects.has(record.cookie) && !this.#others.has(record.cookie),
     )
     const owners = await readSocketOwners(fresh.map(({ inode }) => inode))
     const { pid } = this.#selection
-    return fresh.flatMap((record) => {
+    const changes: Change[] = []
+    const slice = new Slice()
+    for (const record of fresh) {
+      await slice.next()
       const holders = owners.get(record.inode ?? -1) ?? []
       const own = pid === undefined ? holders : holders.filter((each) => each.pid === pid)
       if (pid !== undefined && own.length === 0) {
         this.#others.add(record.cookie)
-        return []
+        continue
       }
-      const suspect = { record, owners: own, profile: readProfile(record, own), seenAt: now }
+      const suspect = { record, owners: own, profile: readProfile(record, own), seenAt }
       this.#suspects.set(record.cookie, suspect)
-      return [change(suspect, { event: 'suspect', evidence: judgeRecord(record).evidence })]
-    })
+      changes.push(change(suspect, { event: 'suspect', evidence: judgeRecord(record).evidence }))
+    }
+    return changes
   }
 }
 
 /** Something is unanswered: the timers count that, without tcp_info. */
-function isTroubled({ state, timer, retries }: SocketRecord): boolean {
+export function isTroubled({ state, timer, retries }: SocketRecord): boolean {
   return retries > 0 && open.has(state) && timer !== 'off' && timer !== 'time-wait'
 }
 

@@ -1,0 +1,52 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { SocketEnd } from '../host.js'
+import { serve } from './export/endpoint.js'
+import { HostView } from './export/host-view.js'
+import { ProcessGroups, UNKNOWN } from './export/process-groups.js'
+import { complain, write } from './terminal.js'
+import { Misuse } from './usage.js'
+
+export interface ExportCommandOptions {
+  readonly listen: SocketEnd
+  readonly every: number
+  readonly process?: readonly string[]
+}
+
+/** Serves the host's connections to Prometheus until it is interrupted; looks at them in between as well. */
+export async function exportCommand(
+  { listen, every, process: names }: ExportCommandOptions,
+  signal: AbortSignal,
+): Promise<number> {
+  const { scraper } = await loadRegistry()
+  const view = new HostView(new ProcessGroups(names), signal)
+  const scrape = await scraper(view)
+  write(`listening on ${await serve(listen, scrape, signal)}`)
+  await sayWhatIsHidden(view)
+  while (!signal.aborted) {
+    // Ends the wait, and the loop with it.
+    await delay(every, undefined, { signal }).catch(() => {})
+    if (!signal.aborted) await view.look()
+  }
+  return 0
+}
+
+/** prom-client is an optional dependency. */
+async function loadRegistry() {
+  try {
+    return await import('./export/registry.js')
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code !== 'ERR_MODULE_NOT_FOUND' || !message.includes("'prom-client'")) throw error
+    throw new Misuse('export needs prom-client, which is not installed: npm install prom-client')
+  }
+}
+
+async function sayWhatIsHidden(view: HostView): Promise<void> {
+  const { connections } = await view.sample()
+  const sum = (of: typeof connections) => of.reduce((total, { count }) => total + count, 0)
+  const hidden = sum(connections.filter(({ process }) => process === UNKNOWN))
+  if (hidden === 0) return
+  complain(
+    `of ${sum(connections)} connections ${hidden} are of processes that are not yours to see, and are told as ${UNKNOWN}: it takes CAP_SYS_PTRACE, as by sudo`,
+  )
+}

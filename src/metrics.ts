@@ -1,0 +1,140 @@
+import { InvalidTypeError } from './errors.js'
+import { livenessCounters, readCounters } from './host.js'
+import type { Snapshot } from './http.js'
+import { agentMetrics } from './metrics/agent.js'
+import { hostCounters } from './metrics/host-counters.js'
+import { checkRegistry, type MetricsRegistry, putMetrics } from './metrics/prometheus.js'
+import { Sources } from './metrics/sources.js'
+import { WatcherTally, watcherMetrics } from './metrics/watcher.js'
+import { describe } from './socket/profile.js'
+import { Watcher } from './watch.js'
+
+export type { MetricsRegistry } from './metrics/prometheus.js'
+
+export interface CollectOptions {
+  /** What tells it apart from others of its kind in the same registry: the value of its label. Default: `'default'`. */
+  name?: string
+}
+
+export interface CollectWatcherOptions extends CollectOptions {
+  /**
+   * Whether to count suspicions and recoveries. It takes looking at connections that may be in trouble, which nobody does without a listener:
+   * see {@link watch}. Default: `false`.
+   */
+  suspicions?: boolean
+}
+
+/** What keeps statistics: `HttpAgent` and `HttpsAgent` of deadpeer/http. */
+export interface WithStatistics {
+  snapshot(): Snapshot
+}
+
+const watchers = new Sources('watcher', watcherMetrics, (tally: WatcherTally) => tally.sample())
+const agents = new Sources('agent', agentMetrics, (agent: WithStatistics) => agent.snapshot().total)
+
+/**
+ * Has a registry of prom-client tell what a watcher does: connections that are watched, deaths by reason, how long peers had been silent. All
+ * of it has the label `watcher`. Several watchers go into one registry by different names. Deaths are counted from now on.
+ *
+ * docs/metrics.md names every metric.
+ *
+ * @param registry the one that the program serves: prom-client's `register`, or one of its own. It is held by nothing here.
+ * @returns what ends it: its series are gone with the next scrape.
+ * @throws {@link InvalidTypeError} for anything else than a registry, a watcher, or a name; {@link DeadpeerError} `ERR_NAME_TAKEN` where that
+ * registry has a watcher of that name, or somebody else's metric of the same name.
+ * @example
+ * ```ts
+ * import { register } from 'prom-client'
+ *
+ * const watcher = watch()
+ * collectWatcher(register, watcher, { name: 'devices' })
+ * ```
+ */
+export function collectWatcher(
+  registry: MetricsRegistry,
+  watcher: Watcher,
+  options: CollectWatcherOptions = {},
+): () => void {
+  if (!(watcher instanceof Watcher)) {
+    throw new InvalidTypeError(`watcher is ${describe(watcher)}; it must be what watch() returned.`, {
+      field: 'watcher',
+    })
+  }
+  const { name = 'default', suspicions = false } = checkOptions(options, ['name', 'suspicions'])
+  if (typeof suspicions !== 'boolean') {
+    throw new InvalidTypeError(`suspicions is ${describe(suspicions)}; it must be true or false.`, {
+      field: 'suspicions',
+    })
+  }
+  let tally: WatcherTally | undefined
+  const forget = watchers.add(registry, name, () => {
+    tally = new WatcherTally(watcher, suspicions)
+    return tally
+  })
+  return () => {
+    forget()
+    tally?.end()
+  }
+}
+
+/**
+ * Has a registry of prom-client tell what becomes of an agent's connections and requests: open connections, ways they ended, resets and
+ * timeouts, reuse, stale reuses, failed requests. All of it has the label `agent`, and none other that could grow: origins are in
+ * `agent.snapshot()`.
+ *
+ * @param registry the one that the program serves: prom-client's `register`, or one of its own.
+ * @returns what ends it: its series are gone with the next scrape.
+ * @throws {@link InvalidTypeError} for anything else than a registry, an agent of ours, or a name; {@link DeadpeerError} `ERR_NAME_TAKEN`
+ * where that registry has an agent of that name, or somebody else's metric of the same name.
+ * @example
+ * ```ts
+ * const agent = new HttpAgent()
+ * collectAgent(register, agent, { name: 'payments' })
+ * ```
+ */
+export function collectAgent(
+  registry: MetricsRegistry,
+  agent: WithStatistics,
+  options: CollectOptions = {},
+): () => void {
+  if (typeof (agent as Partial<WithStatistics> | undefined)?.snapshot !== 'function') {
+    throw new InvalidTypeError(
+      `agent is ${describe(agent)} without statistics; it must be an HttpAgent or HttpsAgent of deadpeer/http.`,
+      { field: 'agent' },
+    )
+  }
+  const { name = 'default' } = checkOptions(options, ['name'])
+  return agents.add(registry, name, () => agent)
+}
+
+/**
+ * Has a registry of prom-client tell what the kernel counts for this network namespace that concerns dead peers: probes sent, connections
+ * given up, resets, …: {@link livenessCounters}. Once is enough: it is the same for all processes of the host.
+ *
+ * @param registry the one that the program serves: prom-client's `register`, or one of its own.
+ * @throws {@link InvalidTypeError} for anything else than a registry; {@link DeadpeerError} `ERR_NAME_TAKEN` where it has these metrics
+ * already; what {@link readCounters} throws where there is no /proc.
+ * @example
+ * ```ts
+ * collectCounters(register)
+ * ```
+ */
+export function collectCounters(registry: MetricsRegistry): void {
+  checkRegistry(registry)
+  const read = () => [{ labels: {}, sample: livenessCounters(readCounters()) }]
+  // Where there are none to be read, this is the time to be told.
+  read()
+  putMetrics(registry, hostCounters, [], read)
+}
+
+function checkOptions<Options extends object>(options: Options, known: readonly string[]): Options {
+  if (typeof options !== 'object' || options === null) {
+    const message = `options is ${describe(options)}; it must be an object such as { name: 'database' }.`
+    throw new InvalidTypeError(message, { field: 'options' })
+  }
+  for (const field of Object.keys(options)) {
+    if (known.includes(field)) continue
+    throw new InvalidTypeError(`${field} is no option here. There is: ${known.join(', ')}.`, { field })
+  }
+  return options
+}

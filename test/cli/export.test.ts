@@ -1,0 +1,352 @@
+import http from 'node:http'
+import net from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { HostView } from '../../src/cli/export/host-view.js'
+import { ProcessGroups } from '../../src/cli/export/process-groups.js'
+import { listSockets } from '../../src/host.js'
+import { blackHole } from '../../src/testing/index.js'
+import { complaintsOfPromtool, Exposition, hasPromtool } from '../exposition.js'
+import { listen } from '../loopback/connections.js'
+import { hasNetAdmin } from '../loopback/need-net-admin.js'
+import { until } from '../loopback/until.js'
+import { deadpeer, type Run, type RunOptions } from './deadpeer.js'
+import {
+  type Client,
+  canDropCapabilities,
+  type Program,
+  startProgram,
+  withoutCapabilities,
+} from './program.js'
+
+let program: Program
+let clients: Client[]
+
+/** Names that no other test's processes have. */
+const NAME = `held-${process.pid}`
+const ours = { process: NAME }
+
+beforeAll(async () => {
+  program = await startProgram()
+  await program.ask('rename', NAME)
+  clients = await program.connect(8)
+})
+afterAll(() => program.end())
+
+interface Exporter {
+  readonly url: string
+  scrape(): Promise<Exposition>
+  text(): Promise<string>
+}
+
+/** Runs `deadpeer export` on a port that is free, until `use` is done; then comes Ctrl-C. */
+async function exporting(
+  args: readonly string[],
+  use: (exporter: Exporter) => Promise<void>,
+  options: RunOptions = {},
+): Promise<Run> {
+  return deadpeer(['export', '--listen', '0', ...args], {
+    ...options,
+    interruptWhen: async (out) => {
+      await until(() => out().length > 0)
+      const url = out()[0]!.replace(/^listening on /, '')
+      const text = async () => {
+        const response = await fetch(url)
+        expect(response.status).toBe(200)
+        return response.text()
+      }
+      await use({ url, text, scrape: async () => new Exposition(await text()) })
+    },
+  })
+}
+
+/** So rarely that only scrapes look. */
+const BY_SCRAPES_ALONE = ['--every', '1d']
+const established = (verdict: string) => ({ state: 'established', verdict, ...ours })
+const listed = (told: Exposition) =>
+  told.value('deadpeer_connections', established('alive'))! +
+  told.value('deadpeer_connections', established('suspect'))!
+
+/** What is unanswered on the program's end; `undefined` once that is over. */
+async function retriesOf({ port }: Client): Promise<number | undefined> {
+  const [record] = await listSockets({ remotePort: port, states: ['established'] })
+  return record?.retries
+}
+
+describe('deadpeer export', () => {
+  it('says where it listens, tells of each process, and ends with Ctrl-C', async () => {
+    const run = await exporting(['--process', NAME], async ({ url, scrape }) => {
+      expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/metrics$/)
+      const told = await scrape()
+      expect(listed(told)).toBe(8)
+      expect(told.valuesOf('process')).toEqual(
+        new Set([NAME, '(other processes)', '(unknown process)', '(without process)']),
+      )
+      expect(told.value('deadpeer_host_established_connections')).toBeGreaterThanOrEqual(16)
+      // Also where there is none: what rises is seen to rise.
+      expect(told.value('deadpeer_deaths_total', { ...ours, reason: 'keepalive' })).toBe(0)
+    })
+    expect(run).toMatchObject({ code: 130, err: [] })
+    expect(run.out).toHaveLength(1)
+  })
+
+  it.runIf(hasPromtool)('satisfies promtool', async () => {
+    await exporting([], async ({ text }) => {
+      const told = await text()
+      expect(complaintsOfPromtool(told)).toBe('')
+      expect(complaintsOfPromtool(told.replaceAll('_total', '_gauge'))).not.toBe('')
+    })
+  })
+
+  it('serves HTTP as it should: type and length, HEAD, other paths, other methods', async () => {
+    await exporting(['--process', NAME], async ({ url }) => {
+      const got = await fetch(url)
+      expect(got.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
+      expect(Number(got.headers.get('content-length'))).toBe((await got.arrayBuffer()).byteLength)
+      const head = await fetch(url, { method: 'HEAD' })
+      expect([head.status, await head.text()]).toEqual([200, ''])
+      const post = await fetch(url, { method: 'POST', body: 'x' })
+      expect([post.status, post.headers.get('allow')]).toEqual([405, 'GET, HEAD'])
+      expect((await fetch(new URL('/', url))).status).toBe(200)
+      expect((await fetch(new URL('/metrics/x', url))).status).toBe(404)
+      expect((await fetch(`${url}?name[]=up`)).status).toBe(200)
+      // What is no HTTP ends that connection alone.
+      const { port } = new URL(url)
+      const socket = net.connect(Number(port), '127.0.0.1').end('\x16\x03\x01 hello?\r\n\r\n')
+      await new Promise((resolve) => socket.resume().once('close', resolve))
+      expect((await fetch(url)).status).toBe(200)
+    })
+  })
+
+  it('scrapes at the same time share a look, and are all of one moment', async () => {
+    await exporting([...BY_SCRAPES_ALONE, '--process', NAME], async ({ scrape }) => {
+      const before = (await scrape()).value('deadpeer_export_looks_total')!
+      const told = await Promise.all(Array.from({ length: 30 }, scrape))
+      for (const each of told) expect(listed(each)).toBe(8)
+      const after = (await scrape()).value('deadpeer_export_looks_total')!
+      // Those that come while one look is under way wait for the next, with all others that do.
+      expect(after - before).toBeLessThanOrEqual(10)
+      expect(after - before).toBeGreaterThanOrEqual(2)
+    })
+  })
+
+  it.runIf(hasNetAdmin)('a death shows in the right series at the next scrape', async () => {
+    const [kept, busy] = clients as [Client, Client]
+    await program.ask('tune', kept.port, { initialDelay: 1_000, interval: 1_000, count: 2 })
+    await program.ask('tune', busy.port, { userTimeout: 2_000 })
+    await exporting([...BY_SCRAPES_ALONE, '--process', NAME], async ({ scrape }) => {
+      const before = await scrape()
+      const holes = [kept, busy].map(({ socket }) => blackHole(socket))
+      await program.ask('write', busy.port, 'anybody?')
+      let told = before
+      while (told.value('deadpeer_connections', established('suspect')) !== 2) {
+        await delay(50)
+        told = await scrape()
+        expect(told.sum('deadpeer_deaths_total', ours)).toBe(0)
+      }
+      expect(told.value('deadpeer_connections', established('alive'))).toBe(6)
+      expect(told.value('deadpeer_suspicions_total', ours)).toBe(2)
+      expect(told.value('deadpeer_unanswered_probes', ours)).toBeGreaterThanOrEqual(1)
+      expect(told.value('deadpeer_unanswered_retransmissions', ours)).toBeGreaterThanOrEqual(1)
+      while ((await Promise.all([kept, busy].map(retriesOf))).some((retries) => retries !== undefined)) {
+        await delay(50)
+      }
+      const after = await scrape()
+      const deaths = [...after.series].filter(([key, value]) => key.includes('deaths_total') && value > 0)
+      expect(Object.fromEntries(deaths)).toEqual({
+        [`deadpeer_deaths_total{process="${NAME}",reason="keepalive"}`]: 1,
+        [`deadpeer_deaths_total{process="${NAME}",reason="user-timeout"}`]: 1,
+      })
+      expect(listed(after)).toBe(6)
+      expect(after.value('deadpeer_unanswered_probes', ours)).toBe(0)
+      expect(after.value('deadpeer_host_aborts_on_timeout_total')).toBeGreaterThanOrEqual(
+        before.value('deadpeer_host_aborts_on_timeout_total')! + 2,
+      )
+      for (const hole of holes) hole.restore()
+    })
+  })
+
+  it('looks by itself between two scrapes', async () => {
+    await exporting(['--every', '100ms', '--process', NAME], async ({ scrape }) => {
+      const looks = async () => (await scrape()).value('deadpeer_export_looks_total')!
+      const before = await looks()
+      // One scrape is one look. On a busy machine one takes up to a second.
+      let after = await looks()
+      for (let scrapes = 1; after - before <= scrapes; scrapes++) {
+        expect(scrapes).toBeLessThan(20)
+        await delay(1_000)
+        after = await looks()
+      }
+    })
+  })
+
+  it.runIf(hasNetAdmin)('counts what has come and gone from one look to the next', async () => {
+    const [, , deaf, zombie, restarted] = clients as [Client, Client, Client, Client, Client]
+    for (const { port } of [deaf, restarted]) {
+      await program.ask('tune', port, { initialDelay: 1_000, interval: 1_000, count: 20 })
+    }
+    await program.ask('stall', zombie.port)
+    await program.ask('tune', zombie.port, { initialDelay: 1_000, interval: 1_000, count: 2 })
+    const [hole] = [deaf, zombie, restarted].map(({ socket }) => blackHole(socket))
+    const view = new HostView(new ProcessGroups([NAME]), new AbortController().signal)
+    const lookUntil = async (holds: () => Promise<boolean>) => {
+      while (!(await holds())) await delay(50)
+      await view.look()
+    }
+    await lookUntil(async () =>
+      (await Promise.all([deaf, zombie, restarted].map(retriesOf))).every((retries) => retries! > 0),
+    )
+    hole!.restore()
+    restarted.socket.resetAndDestroy()
+    await lookUntil(async () => (await retriesOf(restarted)) === undefined)
+    await lookUntil(async () => (await retriesOf(deaf)) === 0)
+    await lookUntil(async () => (await retriesOf(zombie)) === undefined)
+    const { tallies, connections } = await view.sample()
+    expect(tallies.get(NAME)).toEqual({
+      suspicions: 3,
+      recoveries: 1,
+      deaths: { keepalive: 1, 'user-timeout': 0, retransmission: 0, reset: 0 },
+      unnoticed: 1,
+      ended: 1,
+    })
+    expect(connections.filter(({ process, verdict }) => process === NAME && verdict === 'suspect')).toEqual(
+      [],
+    )
+  })
+
+  it('is no longer for thousands of far ends, nor for processes by any number of names', async () => {
+    const other = await startProgram()
+    const server = net.createServer().on('connection', (peer) => peer.on('error', () => {}))
+    const port = await listen(server)
+    const sockets: net.Socket[] = []
+    try {
+      await other.connect(4)
+      await exporting([], async ({ text, scrape }) => {
+        const before = await text()
+        for (let i = 0; i < 2_000; i += 200) {
+          const some = Array.from({ length: 200 }, (_, j) => {
+            const localAddress = `127.1.${(i + j) >> 8}.${(i + j) & 255}`
+            return net.connect({ host: '127.0.0.1', port, localAddress })
+          })
+          sockets.push(...some)
+          await Promise.all(some.map((socket) => new Promise((resolve) => socket.once('connect', resolve))))
+        }
+        const after = await text()
+        expect(new Exposition(after).sum('deadpeer_connections')).toBeGreaterThan(4_000)
+        // A process more that came meanwhile has some 1,500 bytes.
+        expect(after.length).toBeLessThan(before.length + 8_000)
+
+        const names = new Set<string>()
+        for (let i = 0; i < 24; i++) {
+          await other.ask('rename', `name-${i}`)
+          for (const name of (await scrape()).valuesOf('process')) names.add(name)
+        }
+        // 20 and the three that stand for the rest, at any time and over all of it.
+        expect(names.size).toBe(23)
+        expect(names).toContain('name-0')
+        expect(names).not.toContain('name-23')
+      })
+    } finally {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+      other.end()
+    }
+  })
+
+  it('a Ctrl-C in the midst of scrapes ends it as cleanly', async () => {
+    const failures: unknown[] = []
+    const asking: Promise<void>[] = []
+    const run = await exporting(['--every', '100ms'], async ({ url }) => {
+      await fetch(url)
+      for (let i = 0; i < 20; i++) {
+        asking.push(
+          new Promise<void>((resolve) => {
+            http
+              .get(url, (response) => response.resume().on('close', resolve))
+              .on('error', ({ code }: NodeJS.ErrnoException) => {
+                failures.push(code)
+                resolve()
+              })
+          }),
+        )
+      }
+      await delay(5)
+    })
+    expect(run).toMatchObject({ code: 130, err: [] })
+    await Promise.all(asking)
+    for (const code of failures) expect(['ECONNRESET', 'ECONNREFUSED']).toContain(code)
+  })
+
+  it('without prom-client: one line', async () => {
+    const hooks = `export const resolve = (specifier, context, next) => {
+      if (specifier !== 'prom-client') return next(specifier, context)
+      throw Object.assign(new Error("Cannot find package 'prom-client'"), { code: 'ERR_MODULE_NOT_FOUND' })
+    }`
+    const register = `import { register } from 'node:module'
+      register('data:text/javascript,' + encodeURIComponent(${JSON.stringify(hooks)}))`
+    const env = {
+      NODE_OPTIONS: `--no-warnings --import=data:text/javascript,${encodeURIComponent(register)}`,
+    }
+    const run = await deadpeer(['export', '--listen', '0'], { env })
+    expect(run).toMatchObject({
+      code: 2,
+      out: [],
+      err: ['deadpeer: export needs prom-client, which is not installed: npm install prom-client'],
+    })
+    // No other command asks for it.
+    expect(await deadpeer(['ls', '--port', '1'], { env })).toMatchObject({ code: 0, err: [] })
+  })
+
+  it.runIf(canDropCapabilities)(
+    'who may not see whose a connection is says so, and still counts it',
+    async () => {
+      const run = await exporting(
+        [],
+        async ({ scrape }) => {
+          const told = await scrape()
+          expect(told.valuesOf('process')).not.toContain(NAME)
+          const unknown = { ...established('alive'), process: '(unknown process)' }
+          expect(told.value('deadpeer_connections', unknown)).toBeGreaterThanOrEqual(3)
+        },
+        { before: withoutCapabilities },
+      )
+      expect(run.code).toBe(130)
+      expect(run.err).toEqual([
+        expect.stringMatching(
+          /^deadpeer: of \d+ connections \d+ are of processes that are not yours to see, and are told as \(unknown process\): it takes CAP_SYS_PTRACE/,
+        ),
+      ])
+    },
+  )
+})
+
+describe.concurrent('bad input: one line, exit code 2', () => {
+  it.for<[string, string]>([
+    ['export --listen nowhere', 'It is a port, or an address and a port'],
+    ['export --listen localhost:9733', 'It is a port, or an address and a port'],
+    ['export --listen :9733', 'It is a port, or an address and a port'],
+    ['export --listen ::1:9733', 'It is a port, or an address and a port'],
+    ['export --listen 127.0.0.1:65536', 'It is a port, or an address and a port'],
+    ['export --listen 192.0.2.1:9733', '192.0.2.1:9733 is no address of this host'],
+    ['export --every 10ms', 'It is a time from 100ms to 1d.'],
+    ['export --process a-name-of-16-byt', "A process's name has 1 to 15 bytes"],
+    ['export --process=', "A process's name has 1 to 15 bytes"],
+    ['export --json', "unknown option '--json'"],
+    ['export 10.0.0.0/8', 'too many arguments'],
+  ])('%s', async ([args, message]) => {
+    const run = await deadpeer(args.split(' '))
+    expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
+  })
+
+  it('an address that is in use', async () => {
+    const server = net.createServer()
+    const port = await listen(server)
+    const run = await deadpeer(['export', '--listen', `127.0.0.1:${port}`])
+    server.close()
+    expect(run).toMatchObject({
+      code: 2,
+      out: [],
+      err: [`deadpeer: 127.0.0.1:${port} is in use by another program; --listen takes another port`],
+    })
+  })
+})

@@ -1,0 +1,44 @@
+import { Registry } from 'prom-client'
+import { describe, expect, it } from 'vitest'
+import { livenessCounters } from '../../src/host.js'
+import { hostCounters } from '../../src/metrics/host-counters.js'
+import { putMetrics } from '../../src/metrics/prometheus.js'
+import { Exposition } from '../exposition.js'
+
+async function told(counters: Parameters<typeof livenessCounters>[0]): Promise<Exposition> {
+  const registry = new Registry()
+  putMetrics(registry, hostCounters, [], () => [{ labels: {}, sample: livenessCounters(counters) }])
+  return new Exposition(await registry.metrics())
+}
+
+describe('the counters of the host', () => {
+  it('each is told under its own name', async () => {
+    const { series } = await told({
+      Tcp: { OutRsts: 1, EstabResets: 2, CurrEstab: 3 },
+      TcpExt: {
+        TCPKeepAlive: 4,
+        TCPWinProbe: 5,
+        TCPTimeouts: 6,
+        TCPAbortOnTimeout: 7,
+        TCPAbortFailed: 8,
+        OutOfWindowIcmps: 9,
+      },
+    })
+    expect(Object.fromEntries(series)).toEqual({
+      deadpeer_host_resets_sent_total: 1,
+      deadpeer_host_abrupt_ends_total: 2,
+      deadpeer_host_established_connections: 3,
+      deadpeer_host_keepalive_probes_total: 4,
+      deadpeer_host_window_probes_total: 5,
+      deadpeer_host_retransmission_timeouts_total: 6,
+      deadpeer_host_aborts_on_timeout_total: 7,
+      deadpeer_host_failed_aborts_total: 8,
+      deadpeer_host_out_of_window_icmps_total: 9,
+    })
+  })
+
+  it('what this kernel does not count is not told, and is not 0', async () => {
+    const { series } = await told({ Tcp: { OutRsts: 0 }, TcpExt: {} })
+    expect(Object.fromEntries(series)).toEqual({ deadpeer_host_resets_sent_total: 0 })
+  })
+})
