@@ -568,6 +568,29 @@ describe('what is told', () => {
       { name: 'deadpeer:http:opened', ...common, socket: expect.any(net.Socket) },
     ])
   })
+
+  it('a stale reuse that was suffered, with its request; and what never opened', async () => {
+    const told: Record<string, unknown>[] = []
+    const hear = (message: unknown) => told.push(message as Record<string, unknown>)
+    const names = ['closed', 'stale-reuse'].map((name) => `deadpeer:http:${name}`)
+    for (const name of names) diagnostics.subscribe(name, hear)
+    const here = await site()
+    const { socket } = await here.get()
+    const request = http.request({ host: '127.0.0.1', port: here.port, agent: here.agent })
+    here.peers[0]!.destroy()
+    request.end()
+    await failure(request)
+    await once(http.get({ host: '127.0.0.1', port: 1, agent: here.agent }), 'error')
+    await until(() => total(here).failedToOpen === 1 && total(here).open === 0)
+    for (const name of names) diagnostics.unsubscribe(name, hear)
+    const common = { agent: here.agent, origin: `http://127.0.0.1:${here.port}`, socket }
+    expect(told.filter(({ agent }) => agent === here.agent)).toEqual([
+      { ...common, avoided: false, request },
+      { ...common, how: expect.stringMatching(/^(closedByPeer|reset)$/) },
+      { ...common, origin: 'http://127.0.0.1:1', socket: expect.any(net.Socket), how: 'failedToOpen' },
+    ])
+    expect(total(here)).toMatchObject({ staleReuses: 1, staleReusesAvoided: 0, failedRequests: 1 })
+  })
 })
 
 describe('bad options', () => {
