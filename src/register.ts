@@ -51,8 +51,6 @@ function settingsOrExit(): Settings | undefined {
 function register({ profile, rules, watch: action }: Settings): void {
   const { native } = capabilities()
   const watcher = action && watchFor(action)
-  /** What it is tuned to from here, by the handle, which stands for one connection. */
-  const tuned = new WeakMap<Handle, Profile>()
   /** What the program tunes itself comes on top of that, and stays. */
   const chosen = new WeakMap<net.Socket | net.Server, Profile>()
   /** Of which it is heard what has shaken hands. */
@@ -69,7 +67,7 @@ function register({ profile, rules, watch: action }: Settings): void {
   // An undici of the program's own, with a connector of the program's own, may have opened it in some other way.
   onMessage('undici:client:connected', (socket) => {
     const handle = innermostHandle(socket)
-    if (!handle || tuned.has(handle)) return
+    if (!handle || handle[tuned]) return
     const { remoteAddress: address, remotePort: port } = socket
     protect(socket, profileFor({ address, port }), () => watchOne(socket))
   })
@@ -96,7 +94,7 @@ function register({ profile, rules, watch: action }: Settings): void {
     if (!wanted || !handle || socket.destroyed) return
     try {
       tune(native ? (handle.fd ?? -1) : socket, withChosen(socket, wanted), { bestEffort: true })
-      tuned.set(handle, wanted)
+      handle[tuned] = wanted
       add()
     } catch (error) {
       warn(error as Error)
@@ -104,8 +102,7 @@ function register({ profile, rules, watch: action }: Settings): void {
   }
 
   function tuneAgain(socket: net.Socket): void {
-    const handle = innermostHandle(socket)
-    protect(socket, handle && tuned.get(handle), () => {})
+    protect(socket, innermostHandle(socket)?.[tuned], () => {})
   }
 
   function withChosen(socket: net.Socket, wanted: Profile): Profile {
@@ -154,9 +151,14 @@ function serverOf(socket: net.Socket): net.Server | undefined {
   return (socket as net.Socket & { server?: net.Server | null }).server ?? undefined
 }
 
+/** What a connection is tuned to from here. At its handle, as that stands for one connection; a WeakMap would take V8 twice as long. */
+const tuned = Symbol('deadpeer.tuned')
+
+type OwnHandle = Handle & { readonly _parent?: OwnHandle; [tuned]?: Profile }
+
 /** That of the TCP connection under a TLSSocket, which was perhaps tuned before there was one. */
-function innermostHandle(socket: net.Socket): Handle | undefined {
-  let handle = handleOf(socket) as (Handle & { _parent?: Handle }) | undefined
+function innermostHandle(socket: net.Socket): OwnHandle | undefined {
+  let handle = handleOf(socket) as OwnHandle | undefined
   while (handle?._parent) handle = handle._parent
   return handle
 }

@@ -5,9 +5,10 @@
  */
 
 import { Agent, type buildConnector, Client, type Dispatcher } from 'undici'
+import { InvalidTypeError } from './errors.js'
 import { type Watching, watcherOf, watchOrDestroy } from './http/watching.js'
 import type { PresetName } from './socket/presets.js'
-import type { Profile } from './socket/profile.js'
+import { describe, type Profile } from './socket/profile.js'
 import { connector, onConnection } from './undici/connector.js'
 import { mustBeUndici } from './undici/genuine.js'
 import { isRepeatable, repeatingStale } from './undici/retry-stale.js'
@@ -35,7 +36,7 @@ export interface AgentOptions extends Agent.Options {
  * An `Agent` of undici whose connections are tuned. Goes wherever a dispatcher goes: `request(url, { dispatcher })`, `setGlobalDispatcher`,
  * and with that also the `fetch` built into Node. Takes undici 6, 7 and 8, as the program has it.
  *
- * @throws {@link InvalidTypeError} for bad options of {@link watch}; what undici throws for its own; what {@link tune} throws for a
+ * @throws {@link InvalidTypeError} for bad options, also those of {@link watch}; what undici throws for its own; what {@link tune} throws for a
  * profile; `ERR_UNSUPPORTED_PLATFORM` in Bun, which has an undici of its own.
  * @example
  * ```ts
@@ -45,7 +46,7 @@ export interface AgentOptions extends Agent.Options {
  */
 export function createAgent(options: AgentOptions = {}): Dispatcher {
   mustBeUndici()
-  const { profile = 'cloud', watch, retryStale = false, ...rest } = options
+  const { profile = 'cloud', watch, retryStale = false, ...rest } = checkOptions(options)
   const watcher = watcherOf(watch)
   const tuned = connector(profile, typeof rest.connect === 'function' ? rest.connect : connectOptions(rest))
   const connect = onConnection(tuned, (socket) => {
@@ -54,6 +55,18 @@ export function createAgent(options: AgentOptions = {}): Dispatcher {
   })
   const settings = { ...rest, connect }
   return retryStale ? new RetryingAgent(settings) : new Agent(settings)
+}
+
+function checkOptions(options: AgentOptions): AgentOptions {
+  if (typeof options !== 'object' || options === null) {
+    const message = `options is ${describe(options)}; it must be an object such as { profile: 'cloud' }.`
+    throw new InvalidTypeError(message, { field: 'options' })
+  }
+  const { retryStale } = options
+  // 'false' in a configuration would mean that requests are sent twice.
+  if (retryStale === undefined || typeof retryStale === 'boolean') return options
+  const message = `retryStale is ${describe(retryStale)}; it must be true or false.`
+  throw new InvalidTypeError(message, { field: 'retryStale' })
 }
 
 /** What a `Client` gives to the connector that it builds where it is not given one. */

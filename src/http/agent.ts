@@ -44,8 +44,8 @@ export interface HttpsAgentOptions extends https.AgentOptions, ConnectionPoolOpt
  *   seen before: {@link isStaleReuse}.
  * - Connections are tuned to `profile`, also while they connect.
  * - The server's `Keep-Alive: timeout=, max=` counts, where it is less than what was set here.
- * - `diagnostics_channel`: `deadpeer:http:opened` and `deadpeer:http:closed` (`{ agent, origin, socket, how }`),
- *   `deadpeer:http:stale-reuse` (`{ agent, origin, socket, avoided, request }`).
+ * - `diagnostics_channel`: `deadpeer:http:opened` (`{ agent, origin, socket }`), `deadpeer:http:closed` (and `how`: a way to end of
+ *   {@link ConnectionStatistics}, or `failedToOpen`), `deadpeer:http:stale-reuse` (and `avoided`, and where it was not, `request`).
  *
  * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE` for bad options; what {@link tune}
  * throws for a profile.

@@ -46,6 +46,16 @@ export function lookAtAll(sockets: readonly net.Socket[]): Sight[] | undefined {
   }))
 }
 
+type Secure = net.Socket & {
+  readonly secureConnecting?: boolean
+  readonly _parent?: net.Socket | null
+}
+
+/** What a TLSSocket was made over, where that is a socket. */
+export function socketUnder(socket: net.Socket): net.Socket | undefined {
+  return (socket as Secure)._parent ?? undefined
+}
+
 /** One connection of an agent, from its opening to its end. */
 export class Connection {
   readonly socket: net.Socket
@@ -63,24 +73,21 @@ export class Connection {
   /** What the peer had acknowledged when it was last looked at. */
   #ackedBefore = Number.NaN
   #limit: number
+  readonly #owner: Owner
+  #isOnTheWay: boolean
+  #isReplaced = false
   #hasHint = false
   #peerClosed = false
   #failure: Ending | undefined
 
-  constructor(socket: net.Socket, origin: string, limit: number, owner: Owner) {
+  /** @param mayBeTheWay whether there may be TLS over it instead of requests: a tunnel through a proxy. */
+  constructor(socket: net.Socket, origin: string, limit: number, owner: Owner, mayBeTheWay: boolean) {
     this.socket = socket
     this.#limit = limit
     this.origin = origin
-    const { connecting, secureConnecting } = socket as net.Socket & { secureConnecting?: boolean }
-    const open = () => {
-      this.isOpen = true
-      const core = nativeCore()
-      if (core) lookBeforeClosing(core, socket)
-      owner.opened(this)
-    }
-    if (secureConnecting) socket.once('secureConnect', open)
-    else if (connecting) socket.once('connect', open)
-    else open()
+    this.#owner = owner
+    this.#isOnTheWay = mayBeTheWay
+    if (!mayBeTheWay) this.#openWhenConnected()
     socket.once('end', () => {
       this.#peerClosed = true
     })
@@ -90,12 +97,44 @@ export class Connection {
       this.#failure ??= failure && (failure === 'reset' ? 'reset' : 'timedOut')
     })
     socket.once('close', () => {
+      if (this.#isReplaced) return
       // What was said in some other way is more exact.
       if (!this.#failure && !this.#peerClosed) {
         this.#heed({ state: lastState(socket), probes: lastLook(socket)?.info.probes ?? 0 })
       }
       owner.closed(this)
     })
+  }
+
+  /** Whether it is yet to be seen what it is for. Nothing of it is counted until then, but that it could not be opened. */
+  get isOnTheWay(): boolean {
+    return this.#isOnTheWay
+  }
+
+  /** TLS over it is the connection. */
+  replace(): void {
+    this.#isReplaced = true
+  }
+
+  /** It is for requests. */
+  arrive(): void {
+    this.#isOnTheWay = false
+    // Then it never opens, and is counted as that when it closes.
+    if (!this.socket.destroyed) this.#openWhenConnected()
+  }
+
+  #openWhenConnected(): void {
+    const { connecting, secureConnecting } = this.socket as Secure
+    if (secureConnecting) this.socket.once('secureConnect', this.#open)
+    else if (connecting) this.socket.once('connect', this.#open)
+    else this.#open()
+  }
+
+  readonly #open = () => {
+    this.isOpen = true
+    const core = nativeCore()
+    if (core) lookBeforeClosing(core, this.socket)
+    this.#owner.opened(this)
   }
 
   get peerClosed(): boolean {

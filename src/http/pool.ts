@@ -4,7 +4,7 @@ import type http from 'node:http'
 import type net from 'node:net'
 import { type ConnectionOptions, onOpened } from '../socket/agent.js'
 import type { Watcher } from '../watch.js'
-import { Connection, lookAtAll, type Owner, type Sent, type Sight } from './connection.js'
+import { Connection, lookAtAll, type Owner, type Sent, type Sight, socketUnder } from './connection.js'
 import { parseKeepAlive } from './keep-alive.js'
 import { judgeRequest } from './stale.js'
 import { type Snapshot, Statistics } from './statistics.js'
@@ -89,8 +89,20 @@ export class Pool {
     if (this.#connections.has(socket)) return
     const { maxRequestsPerSocket, watcher } = this.#settings
     const limit = maxRequestsPerSocket || Number.POSITIVE_INFINITY
-    this.#connections.set(socket, new Connection(socket, this.#originOf(options), limit, this.#owner))
-    if (watcher) watchOrDestroy(watcher, socket)
+    const under = socketUnder(socket)
+    if (under) this.#connections.get(under)?.replace()
+    const mayBeTheWay = this.#agent.protocol === 'https:'
+    const connection = new Connection(socket, this.#originOf(options), limit, this.#owner, mayBeTheWay)
+    this.#connections.set(socket, connection)
+    if (watcher && !connection.isOnTheWay) watchOrDestroy(watcher, socket)
+  }
+
+  /** A request gets it, or it is kept for one: the one that it was opened for may have been called off. */
+  #arrive(connection: Connection): void {
+    if (!connection.isOnTheWay) return
+    connection.arrive()
+    const { watcher } = this.#settings
+    if (watcher) watchOrDestroy(watcher, connection.socket)
   }
 
   #originOf({ host = 'localhost', port, socketPath }: ConnectionOptions): string {
@@ -169,6 +181,7 @@ export class Pool {
       const connection = this.#connections.get(socket)
       if (!keepSocketAlive.call(agent, socket)) return false
       if (!connection) return true
+      this.#arrive(connection)
       const now = performance.now()
       const hint = this.#heed(connection)
       if (connection.isSpent(this.#settings.socketActiveTTL, now)) return false
@@ -218,6 +231,7 @@ export class Pool {
     request.once('socket', (socket) => {
       connection = this.#connections.get(socket)
       if (!connection) return
+      this.#arrive(connection)
       isReused = connection.requests++ > 0
       connection.request = request
       if (isReused) this.#statistics.count(origin, 'reusedRequests')

@@ -38,7 +38,7 @@ export interface Snapshot {
   /** Of all origins together. */
   readonly total: ConnectionStatistics
   /**
-   * By origin: `https://example.com:443`, `http://[::1]:80`, `unix:/run/app.sock`. Of more than 1,000 those that were used longest ago and have
+   * By origin: `https://example.com:443`, `http://[::1]:80`, `unix:/run/app.sock`; through a proxy by the origin that requests are for. Of more than 1,000 those that were used longest ago and have
    * nothing open are forgotten; `total` has them still.
    */
   readonly origins: Readonly<Record<string, ConnectionStatistics>>

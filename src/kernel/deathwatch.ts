@@ -48,7 +48,29 @@ export function unwatchDescriptor(core: NativeCore, id: number, listener: Sighti
   } else {
     listeners.delete(id)
   }
-  core.unwatch(deathwatch!, id)
+  if (listeners.size > 0) core.unwatch(deathwatch!, id)
+  else linger(core, id)
+}
+
+/** How long the last stays, ms. */
+const LINGER = 1_000
+
+let last: number | undefined
+
+/**
+ * The native thread ends with the last connection, and to start one takes longer than to watch a hundred. So where none is left one stays, closed or
+ * not and heard by nobody, for who has one connection after the other.
+ */
+function linger(core: NativeCore, id: number): void {
+  const before = last
+  last = id
+  if (before !== undefined) core.unwatch(deathwatch!, before)
+  else setTimeout(letGo, LINGER, core).unref()
+}
+
+function letGo(core: NativeCore): void {
+  core.unwatch(deathwatch!, last!)
+  last = undefined
 }
 
 /**

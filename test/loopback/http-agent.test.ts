@@ -3,6 +3,9 @@ import { once } from 'node:events'
 import http from 'node:http'
 import https from 'node:https'
 import net from 'node:net'
+import { PassThrough, Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { pipeline } from 'node:stream/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { TLSSocket } from 'node:tls'
 import axios from 'axios'
@@ -134,6 +137,64 @@ describe('an agent of ours goes where one of Node goes', () => {
     here.peers[0]!.destroy()
     expect((await client.post('/', { a: 1 })).data).toBe('ok')
     expect(total(here)).toMatchObject({ staleReusesAvoided: 1, staleReuses: 0, failedRequests: 0 })
+  })
+
+  it('axios, without keepAlive: each request has a connection, and whoever closes it first is counted', async () => {
+    const here = await site({ keepAlive: false })
+    const client = axios.create({ httpAgent: here.agent, baseURL: `http://127.0.0.1:${here.port}` })
+    for (let i = 0; i < 3; i++) expect((await client.get('/')).data).toBe('ok')
+    await until(() => total(here).open === 0)
+    expect(total(here)).toMatchObject({ opened: 3, requests: 3, reusedRequests: 0, failedRequests: 0 })
+    expect(total(here).closedByPeer + total(here).closedByUs).toBe(3)
+  })
+
+  it('axios: redirects, an error status, and a timeout', async () => {
+    const here = await site({}, (request, response) => {
+      if (request.url === '/from') response.writeHead(302, { Location: '/to' }).end()
+      else if (request.url === '/missing') response.writeHead(404).end('none')
+      else if (request.url !== '/never') response.end('ok')
+    })
+    const client = axios.create({ httpAgent: here.agent, baseURL: `http://127.0.0.1:${here.port}` })
+    expect((await client.get('/from')).data).toBe('ok')
+    await expect(client.get('/missing')).rejects.toMatchObject({ status: 404 })
+    const { opened, reusedRequests } = total(here)
+    // It follows while the first answer's connection is yet to be free.
+    expect(opened + reusedRequests).toBe(3)
+    expect(total(here)).toMatchObject({ requests: 3, failedRequests: 0 })
+    await expect(client.get('/never', { timeout: 100 })).rejects.toMatchObject({ code: 'ECONNABORTED' })
+    await until(() => total(here).open === 0 && total(here).failedRequests > 0)
+    expect(total(here)).toMatchObject({ requests: 4, timedOut: 0, failedRequests: 1, staleReuses: 0 })
+  })
+
+  it('as got uses one: a pipeline, an answer without a body, and one that is called off in the middle', async () => {
+    const here = await site({}, (request, response) => {
+      if (request.url === '/empty') response.writeHead(204).end()
+      else if (request.url === '/endless') response.write('some')
+      else request.pipe(response)
+    })
+    const ask = async (path: string, body: string, signal?: AbortSignal) => {
+      const request = http.request({
+        host: '127.0.0.1',
+        port: here.port,
+        path,
+        agent: here.agent,
+        method: 'POST',
+        signal,
+      })
+      const answered = once(request, 'response') as Promise<[http.IncomingMessage]>
+      await pipeline(Readable.from([body]), request)
+      const [response] = await answered
+      return response
+    }
+    expect(await text(await ask('/', 'echo'))).toBe('echo')
+    expect(await text(await ask('/empty', 'body'))).toBe('')
+    expect(total(here)).toMatchObject({ opened: 1, requests: 2, reusedRequests: 1, failedRequests: 0 })
+    const controller = new AbortController()
+    const response = await ask('/endless', 'body', controller.signal)
+    response.once('data', () => controller.abort())
+    await expect(pipeline(response, new PassThrough().resume())).rejects.toThrow()
+    await until(() => total(here).open === 0)
+    expect(total(here)).toMatchObject({ opened: 1, closedByUs: 1, failedRequests: 1, staleReuses: 0 })
   })
 
   it('over IPv6 and a UNIX socket, by the name of each origin', async () => {
@@ -359,7 +420,9 @@ describe('how long a connection is kept', () => {
       await here.get()
       await delay(20)
     }
-    expect(socket.destroyed).toBe(true)
+    // Where the event loop was held up, its timer may be due and yet to run.
+    await until(() => socket.destroyed)
+    await here.get()
     expect(total(here).opened).toBeGreaterThanOrEqual(2)
     expect(total(here).failedRequests).toBe(0)
   })
@@ -504,6 +567,29 @@ describe('what is told', () => {
       { name: 'deadpeer:http:closed', ...common, socket, how: 'closedByPeer' },
       { name: 'deadpeer:http:opened', ...common, socket: expect.any(net.Socket) },
     ])
+  })
+
+  it('a stale reuse that was suffered, with its request; and what never opened', async () => {
+    const told: Record<string, unknown>[] = []
+    const hear = (message: unknown) => told.push(message as Record<string, unknown>)
+    const names = ['closed', 'stale-reuse'].map((name) => `deadpeer:http:${name}`)
+    for (const name of names) diagnostics.subscribe(name, hear)
+    const here = await site()
+    const { socket } = await here.get()
+    const request = http.request({ host: '127.0.0.1', port: here.port, agent: here.agent })
+    here.peers[0]!.destroy()
+    request.end()
+    await failure(request)
+    await once(http.get({ host: '127.0.0.1', port: 1, agent: here.agent }), 'error')
+    await until(() => total(here).failedToOpen === 1 && total(here).open === 0)
+    for (const name of names) diagnostics.unsubscribe(name, hear)
+    const common = { agent: here.agent, origin: `http://127.0.0.1:${here.port}`, socket }
+    expect(told.filter(({ agent }) => agent === here.agent)).toEqual([
+      { ...common, avoided: false, request },
+      { ...common, how: expect.stringMatching(/^(closedByPeer|reset)$/) },
+      { ...common, origin: 'http://127.0.0.1:1', socket: expect.any(net.Socket), how: 'failedToOpen' },
+    ])
+    expect(total(here)).toMatchObject({ staleReuses: 1, staleReusesAvoided: 0, failedRequests: 1 })
   })
 })
 

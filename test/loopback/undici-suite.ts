@@ -145,6 +145,17 @@ export function undiciSuite(
       )
     })
 
+    it.each([
+      [null, 'options'],
+      ['cloud', 'options'],
+      [{ retryStale: 'false' }, 'retryStale'],
+      [{ retryStale: null }, 'retryStale'],
+    ])('createAgent(%j): ERR_INVALID_ARG_TYPE', (options, field) => {
+      expect(() => createAgent(options as never)).toThrow(
+        expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', field }),
+      )
+    })
+
     it('what cannot be opened fails as it does', async () => {
       await expect(ask(agent(), 'http://127.0.0.1:1')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
     })
