@@ -3,11 +3,11 @@ import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { HostView } from '../../src/cli/export/host-view.js'
-import { ProcessGroups } from '../../src/cli/export/process-groups.js'
+import { NOBODY, ProcessGroups, UNKNOWN } from '../../src/cli/export/process-groups.js'
 import { listSockets } from '../../src/host.js'
 import { blackHole } from '../../src/testing/index.js'
 import { complaintsOfPromtool, Exposition, hasPromtool } from '../exposition.js'
-import { listen } from '../loopback/connections.js'
+import { connect, listen } from '../loopback/connections.js'
 import { hasNetAdmin } from '../loopback/need-net-admin.js'
 import { until } from '../loopback/until.js'
 import { deadpeer, type Run, type RunOptions } from './deadpeer.js'
@@ -72,6 +72,8 @@ async function retriesOf({ port }: Client): Promise<number | undefined> {
   const [record] = await listSockets({ remotePort: port, states: ['established'] })
   return record?.retries
 }
+
+const canSeeAll = process.getuid?.() === 0
 
 describe('deadpeer export', () => {
   it('says where it listens, tells of each process, and ends with Ctrl-C', async () => {
@@ -212,6 +214,31 @@ describe('deadpeer export', () => {
     expect(connections.filter(({ process, verdict }) => process === NAME && verdict === 'suspect')).toEqual(
       [],
     )
+  })
+
+  it.runIf(canSeeAll)('what is closed while it looks is not taken for what one may not see', async () => {
+    const view = new HostView(new ProcessGroups(), new AbortController().signal)
+    let unknown = 0
+    let most = 0
+    // A look takes from 20 ms to a second, most of it to see whose the connections are.
+    for (const ms of [1, 5, 10, 20, 40, 80, 160, 320]) {
+      const pairs = await connect(50)
+      const looking = view.sample()
+      await delay(ms)
+      for (const { socket, peer } of pairs) {
+        socket.destroy()
+        peer.destroy()
+      }
+      const { connections } = await looking
+      const sum = (name: string) =>
+        connections.filter(({ process }) => process === name).reduce((total, { count }) => total + count, 0)
+      unknown += sum(UNKNOWN)
+      most = Math.max(most, sum(NOBODY))
+    }
+    // At least once they were listed, and closed before it was known whose they were.
+    expect(most).toBeGreaterThan(20)
+    // Other tests' processes may hand a connection over just then.
+    expect(unknown).toBeLessThan(10)
   })
 
   it('is no longer for thousands of far ends, nor for processes by any number of names', async () => {

@@ -104,6 +104,7 @@ describe('a watcher', () => {
       expect(told.sum('deadpeer_watcher_deaths_total')).toBe(1)
       // Of silence it takes a second until the first question.
       expect(seen('death_silence_seconds_total')).toBeGreaterThan(1)
+      expect(seen('death_silence_seconds_total')).toBeLessThan(60)
       watcher.close()
     },
   )

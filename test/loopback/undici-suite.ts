@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import http2 from 'node:http2'
 import https from 'node:https'
-import type net from 'node:net'
+import net from 'node:net'
 import { Readable } from 'node:stream'
 import { afterAll, describe, expect, it } from 'vitest'
 import { inspect, profiles, watch } from '../../src/index.js'
@@ -257,6 +257,28 @@ export function undiciSuite(
         requests: 5,
         failedRequests: 1,
       })
+    })
+
+    it('one of which the server says that it is the last is closed by the server, whoever does it', async () => {
+      // It leaves that to the client.
+      const server = net.createServer((peer) => {
+        peer
+          .on('error', () => {})
+          .on('data', () => {
+            peer.write('HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok')
+          })
+      })
+      const port = await listen(server)
+      closing.push(() => server.close())
+      const own = agent()
+      const ended = () => own.snapshot().total
+      expect(await ask(own, `http://127.0.0.1:${port}`)).toBe('ok')
+      await until(() => ended().open === 0)
+      expect(ended()).toMatchObject({ opened: 1, closedByPeer: 1, closedByUs: 0 })
+      // To a request that asks for it, it is the answer.
+      expect(await ask(own, `http://127.0.0.1:${port}`, { reset: true })).toBe('ok')
+      await until(() => ended().open === 0)
+      expect(ended()).toMatchObject({ opened: 2, closedByPeer: 1, closedByUs: 1 })
     })
 
     it.runIf(hasNetAdmin)('one that is given up', async () => {
