@@ -64,13 +64,14 @@ class Attempt {
     if (writing === this) writing = undefined
   }
 
-  metStale(error: unknown): boolean {
+  /** @param mayRepeat whether it may happen twice. */
+  metStale(error: unknown, mayRepeat: boolean): boolean {
     const { use, answered } = this
     if (!use) return false
     const failure = failureOf(error) ?? (isClosed(error) ? 'closed' : undefined)
     // A server that closes an idle connection in the moment that a request arrives resets it: its kernel has acknowledged what nobody will read.
     // What may happen twice is repeated then as well.
-    const acknowledged = failure === 'reset' ? undefined : hasAcknowledged(use)
+    const acknowledged = mayRepeat && failure === 'reset' ? undefined : hasAcknowledged(use)
     return judgeStale(failure, { reused: use.isReuse, answered, peerClosed: true, acknowledged })
   }
 }
@@ -147,7 +148,7 @@ export function attending(
   }
   handler[error] = (...args: never[]) => {
     attempt.callOff()
-    const isStale = attempt.metStale(args.at(-1))
+    const isStale = attempt.metStale(args.at(-1), repeat !== undefined)
     if (isStale && repeat) return repeat(given)
     attendant.failed(isStale)
     return inner[error]?.(...args)

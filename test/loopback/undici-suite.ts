@@ -57,6 +57,8 @@ export function undiciSuite(
         if (request.url === '/last') response.setHeader('connection', 'close')
         if (request.url === '/die') request.socket.destroy()
         else if (request.url === '/reset') request.socket.resetAndDestroy()
+        // An acknowledgement takes up to 40 ms.
+        else if (request.url === '/reset-later') setTimeout(() => request.socket.resetAndDestroy(), 200)
         else if (request.url !== '/never') response.end('ok')
       })
     })
@@ -312,8 +314,12 @@ export function undiciSuite(
       closeBeforeNextRequest(peers.at(-1)!)
       await expect(ask(own, url)).rejects.toThrow()
       await ask(own, url)
+      expect(own.snapshot().total).toMatchObject({ requests: 6, staleReuses: 1, failedRequests: 2 })
+      // The server had it.
+      await expect(ask(own, `${url}/reset-later`)).rejects.toThrow()
+      expect(own.snapshot().total).toMatchObject({ reusedRequests: 3, staleReuses: 1, failedRequests: 3 })
       await expect(ask(own, url, { signal: AbortSignal.abort() })).rejects.toThrow()
-      expect(own.snapshot().total).toMatchObject({ requests: 7, staleReuses: 1, failedRequests: 3 })
+      expect(own.snapshot().total).toMatchObject({ requests: 8, staleReuses: 1, failedRequests: 4 })
     })
 
     it('one that is repeated counts once, by how the repetition ends', async () => {
