@@ -24,7 +24,7 @@ export interface CollectWatcherOptions extends CollectOptions {
   suspicions?: boolean
 }
 
-/** What keeps statistics: `HttpAgent` and `HttpsAgent` of deadpeer/http. */
+/** What keeps statistics: `HttpAgent` and `HttpsAgent` of deadpeer/http, and what `createAgent` of deadpeer/undici makes. */
 export interface WithStatistics {
   snapshot(): Snapshot
 }
@@ -99,7 +99,7 @@ export function collectAgent(
 ): () => void {
   if (typeof (agent as Partial<WithStatistics> | undefined)?.snapshot !== 'function') {
     throw new InvalidTypeError(
-      `agent is ${describe(agent)} without statistics; it must be an HttpAgent or HttpsAgent of deadpeer/http.`,
+      `agent is ${describe(agent)} without statistics; it must be an HttpAgent or HttpsAgent, or what createAgent of deadpeer/undici returned.`,
       { field: 'agent' },
     )
   }

@@ -6,14 +6,18 @@
 
 import { Agent, type buildConnector, Client, type Dispatcher } from 'undici'
 import { InvalidTypeError } from './errors.js'
+import type { Snapshot } from './http/statistics.js'
 import { type Watching, watcherOf, watchOrDestroy } from './http/watching.js'
 import type { PresetName } from './socket/presets.js'
 import { describe, type Profile } from './socket/profile.js'
+import { Accounts } from './undici/accounts.js'
+import { attending } from './undici/attending.js'
 import { connector, onConnection } from './undici/connector.js'
 import { mustBeUndici } from './undici/genuine.js'
-import { isRepeatable, repeatingStale } from './undici/retry-stale.js'
+import { isRepeatable } from './undici/repeatable.js'
 import { noteOpened } from './undici/used.js'
 
+export type { ConnectionStatistics, Snapshot } from './http/statistics.js'
 export type { Watching } from './http/watching.js'
 export { connector }
 
@@ -32,8 +36,17 @@ export interface AgentOptions extends Agent.Options {
   retryStale?: boolean
 }
 
+/** What {@link createAgent} makes: an `Agent` of undici that counts. */
+export interface CountingAgent extends Dispatcher {
+  /**
+   * What has become of its connections and requests so far. A request that `retryStale` repeats is counted once, and by how the repetition ends.
+   * With undici 6 it is not known of HTTP/2 whether a request reuses a connection.
+   */
+  snapshot(): Snapshot
+}
+
 /**
- * An `Agent` of undici whose connections are tuned. Goes wherever a dispatcher goes: `request(url, { dispatcher })`, `setGlobalDispatcher`,
+ * An `Agent` of undici whose connections are tuned, and that tells what becomes of them. Goes wherever a dispatcher goes: `request(url, { dispatcher })`, `setGlobalDispatcher`,
  * and with that also the `fetch` built into Node. Takes undici 6, 7 and 8, as the program has it.
  *
  * @throws {@link InvalidTypeError} for bad options, also those of {@link watch}; what undici throws for its own; what {@link tune} throws for a
@@ -44,17 +57,22 @@ export interface AgentOptions extends Agent.Options {
  * await fetch('http://backend.internal/')
  * ```
  */
-export function createAgent(options: AgentOptions = {}): Dispatcher {
+export function createAgent(options: AgentOptions = {}): CountingAgent {
   mustBeUndici()
   const { profile = 'cloud', watch, retryStale = false, ...rest } = checkOptions(options)
   const watcher = watcherOf(watch)
   const tuned = connector(profile, typeof rest.connect === 'function' ? rest.connect : connectOptions(rest))
-  const connect = onConnection(tuned, (socket) => {
+  const accounts = new Accounts(socketPathOf(rest))
+  const connect = onConnection(tuned, (socket, where) => {
     if (watcher) watchOrDestroy(watcher, socket)
-    if (retryStale) noteOpened(socket)
+    noteOpened(socket)
+    accounts.open(socket, where)
   })
-  const settings = { ...rest, connect }
-  return retryStale ? new RetryingAgent(settings) : new Agent(settings)
+  return new OurAgent({ ...rest, connect }, accounts, retryStale)
+}
+
+function socketPathOf({ socketPath, connect }: Agent.Options): unknown {
+  return socketPath ?? (connect as { socketPath?: unknown } | null | undefined)?.socketPath
 }
 
 function checkOptions(options: AgentOptions): AgentOptions {
@@ -88,14 +106,18 @@ function connectOptions(options: Agent.Options): buildConnector.BuildOptions {
   return { ...Object.fromEntries(taken), ...timeout, ...(connect as object | undefined) }
 }
 
-class RetryingAgent extends Agent {
+class OurAgent extends Agent implements CountingAgent {
+  readonly #accounts: Accounts
+  readonly #retryStale: boolean
   readonly #options: Client.Options
   /** One for each request that is being repeated. */
   readonly #repeating = new Map<Client, Promise<void>>()
   #isClosing = false
 
-  constructor(options: Agent.Options) {
+  constructor(options: Agent.Options, accounts: Accounts, retryStale: boolean) {
     super(options)
+    this.#accounts = accounts
+    this.#retryStale = retryStale
     const {
       factory: _,
       connections: __,
@@ -108,12 +130,15 @@ class RetryingAgent extends Agent {
     this.#options = forClients as Client.Options
   }
 
+  snapshot(): Snapshot {
+    return this.#accounts.snapshot()
+  }
+
   override dispatch(options: Agent.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    if (!isRepeatable(options)) return super.dispatch(options, handler)
-    return super.dispatch(
-      options,
-      repeatingStale(handler, (again) => this.#repeat(options, again)),
-    )
+    const repeat = (again: Dispatcher.DispatchHandler) => this.#repeat(options, again)
+    const mayRepeat = this.#retryStale && isRepeatable(options)
+    const attendant = this.#accounts.begin(options)
+    return super.dispatch(options, attending(handler, attendant, mayRepeat ? repeat : undefined))
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: with a callback or a promise
@@ -137,7 +162,7 @@ class RetryingAgent extends Agent {
   /** On a client of its own, so that the connection is no other that may be gone as well. */
   #repeat(options: Agent.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
     const client = new Client(options.origin as string | URL, this.#options)
-    client.dispatch(options as Dispatcher.DispatchOptions, handler)
+    client.dispatch(options as Dispatcher.DispatchOptions, attending(handler, this.#accounts.attend(options)))
     const done = () => void this.#repeating.delete(client)
     this.#repeating.set(client, client.close().then(done, done))
   }

@@ -1,7 +1,8 @@
+import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { SocketEnd } from '../host.js'
 import { serve } from './export/endpoint.js'
-import { HostView } from './export/host-view.js'
+import { type HostSample, HostView } from './export/host-view.js'
 import { ProcessGroups, UNKNOWN } from './export/process-groups.js'
 import { complain, write } from './terminal.js'
 import { Misuse } from './usage.js'
@@ -19,9 +20,10 @@ export async function exportCommand(
 ): Promise<number> {
   const { scraper } = await loadRegistry()
   const view = new HostView(new ProcessGroups(names), signal)
-  const scrape = await scraper(view)
-  write(`listening on ${await serve(listen, scrape, signal)}`)
-  await sayWhatIsHidden(view)
+  const first = await view.sample()
+  const url = await serve(listen, scraper(view, first), signal)
+  sayWhatIsHidden(first)
+  write(`listening on ${url}`)
   while (!signal.aborted) {
     // Ends the wait, and the loop with it.
     await delay(every, undefined, { signal }).catch(() => {})
@@ -41,12 +43,19 @@ async function loadRegistry() {
   }
 }
 
-async function sayWhatIsHidden(view: HostView): Promise<void> {
-  const { connections } = await view.sample()
+function sayWhatIsHidden({ connections }: HostSample): void {
   const sum = (of: typeof connections) => of.reduce((total, { count }) => total + count, 0)
   const hidden = sum(connections.filter(({ process }) => process === UNKNOWN))
-  if (hidden === 0) return
+  // Who may see everybody's has met one that is just being closed, or handed over.
+  if (hidden === 0 || hasSysPtrace()) return
   complain(
     `of ${sum(connections)} connections ${hidden} are of processes that are not yours to see, and are told as ${UNKNOWN}: it takes CAP_SYS_PTRACE, as by sudo`,
   )
+}
+
+const CAP_SYS_PTRACE = 19n
+
+function hasSysPtrace(): boolean {
+  const [, effective = '0'] = /^CapEff:\s+(\w+)/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? []
+  return ((BigInt(`0x${effective}`) >> CAP_SYS_PTRACE) & 1n) === 1n
 }

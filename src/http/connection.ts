@@ -70,6 +70,8 @@ export class Connection {
   /** The last of them. */
   request: Sent | undefined
   isOpen = false
+  /** Whether the peer has said, unasked, that it closes it. */
+  isCalledLast = false
   /** What the peer had acknowledged when it was last looked at. */
   #ackedBefore = Number.NaN
   #limit: number
@@ -143,7 +145,8 @@ export class Connection {
 
   get ending(): Ending {
     if (this.#failure) return this.#failure
-    return this.#peerClosed || (this.request && isCalledLast(this.request)) ? 'closedByPeer' : 'closedByUs'
+    const isCalledLast = this.isCalledLast || (this.request && hasBeenCalledLast(this.request))
+    return this.#peerClosed || isCalledLast ? 'closedByPeer' : 'closedByUs'
   }
 
   /** Takes note of how many requests the server says it takes. Some count down, others always say how many in all. */
@@ -187,7 +190,7 @@ export class Connection {
 }
 
 /** Whether the server has said that it closes the connection after this request, and not because it was asked to. */
-function isCalledLast(request: Sent): boolean {
+function hasBeenCalledLast(request: Sent): boolean {
   return hasClose(request.res?.headers.connection) && !hasClose(request.getHeader('connection'))
 }
 

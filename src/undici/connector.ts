@@ -31,7 +31,7 @@ export function connector(
 /** Opens connections by another connector, and lets each be seen before its owner has it; also while it connects. */
 export function onConnection(
   wrapped: buildConnector.connector | buildConnector.BuildOptions,
-  hear: (socket: net.Socket) => void,
+  hear: (socket: net.Socket, options: buildConnector.Options) => void,
 ): buildConnector.connector {
   const connect = typeof wrapped === 'function' ? wrapped : buildConnector(wrapped)
   // What it opens is returned as well, as undici's own does, though that is not in its types.
@@ -40,7 +40,7 @@ export function onConnection(
     const hearOnce = (socket: unknown) => {
       if (!(socket instanceof net.Socket) || socket === heard) return
       heard = socket
-      hear(socket)
+      hear(socket, options)
     }
     const done: buildConnector.Callback = (...result) => {
       hearOnce(result[1])

@@ -3,11 +3,11 @@ import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { HostView } from '../../src/cli/export/host-view.js'
-import { ProcessGroups } from '../../src/cli/export/process-groups.js'
+import { NOBODY, ProcessGroups, UNKNOWN } from '../../src/cli/export/process-groups.js'
 import { listSockets } from '../../src/host.js'
 import { blackHole } from '../../src/testing/index.js'
 import { complaintsOfPromtool, Exposition, hasPromtool } from '../exposition.js'
-import { listen } from '../loopback/connections.js'
+import { connect, listen } from '../loopback/connections.js'
 import { hasNetAdmin } from '../loopback/need-net-admin.js'
 import { until } from '../loopback/until.js'
 import { deadpeer, type Run, type RunOptions } from './deadpeer.js'
@@ -48,7 +48,8 @@ async function exporting(
   return deadpeer(['export', '--listen', '0', ...args], {
     ...options,
     interruptWhen: async (out) => {
-      await until(() => out().length > 0)
+      // The first look comes before: to see whose all connections are takes seconds on a busy machine.
+      await until(() => out().length > 0, 30_000)
       const url = out()[0]!.replace(/^listening on /, '')
       const text = async () => {
         const response = await fetch(url)
@@ -67,11 +68,20 @@ const listed = (told: Exposition) =>
   told.value('deadpeer_connections', established('alive'))! +
   told.value('deadpeer_connections', established('suspect'))!
 
+/** Every suspicion there was: it is suspect still, or has recovered, died or ended. */
+function expectBalance(told: Exposition): void {
+  const of = (name: string) => told.sum(`deadpeer_${name}_total`, ours)
+  const suspect = told.sum('deadpeer_connections', { verdict: 'suspect', ...ours })
+  expect(suspect).toBe(of('suspicions') - of('recoveries') - of('deaths') - of('suspects_ended'))
+}
+
 /** What is unanswered on the program's end; `undefined` once that is over. */
 async function retriesOf({ port }: Client): Promise<number | undefined> {
   const [record] = await listSockets({ remotePort: port, states: ['established'] })
   return record?.retries
 }
+
+const canSeeAll = process.getuid?.() === 0
 
 describe('deadpeer export', () => {
   it('says where it listens, tells of each process, and ends with Ctrl-C', async () => {
@@ -132,8 +142,9 @@ describe('deadpeer export', () => {
 
   it.runIf(hasNetAdmin)('a death shows in the right series at the next scrape', async () => {
     const [kept, busy] = clients as [Client, Client]
-    await program.ask('tune', kept.port, { initialDelay: 1_000, interval: 1_000, count: 2 })
-    await program.ask('tune', busy.port, { userTimeout: 2_000 })
+    // Suspect for so long that it is seen, also where a look takes seconds.
+    await program.ask('tune', kept.port, { initialDelay: 1_000, interval: 1_000, count: 8 })
+    await program.ask('tune', busy.port, { userTimeout: 8_000 })
     await exporting([...BY_SCRAPES_ALONE, '--process', NAME], async ({ scrape }) => {
       const before = await scrape()
       const holes = [kept, busy].map(({ socket }) => blackHole(socket))
@@ -143,6 +154,7 @@ describe('deadpeer export', () => {
         await delay(50)
         told = await scrape()
         expect(told.sum('deadpeer_deaths_total', ours)).toBe(0)
+        expectBalance(told)
       }
       expect(told.value('deadpeer_connections', established('alive'))).toBe(6)
       expect(told.value('deadpeer_suspicions_total', ours)).toBe(2)
@@ -150,9 +162,12 @@ describe('deadpeer export', () => {
       expect(told.value('deadpeer_unanswered_retransmissions', ours)).toBeGreaterThanOrEqual(1)
       while ((await Promise.all([kept, busy].map(retriesOf))).some((retries) => retries !== undefined)) {
         await delay(50)
+        expectBalance(await scrape())
       }
       const after = await scrape()
-      const deaths = [...after.series].filter(([key, value]) => key.includes('deaths_total') && value > 0)
+      // Others' connections die as well.
+      const isOurs = (key: string) => key.startsWith(`deadpeer_deaths_total{process="${NAME}"`)
+      const deaths = [...after.series].filter(([key, value]) => isOurs(key) && value > 0)
       expect(Object.fromEntries(deaths)).toEqual({
         [`deadpeer_deaths_total{process="${NAME}",reason="keepalive"}`]: 1,
         [`deadpeer_deaths_total{process="${NAME}",reason="user-timeout"}`]: 1,
@@ -214,14 +229,37 @@ describe('deadpeer export', () => {
     )
   })
 
-  it('is no longer for thousands of far ends, nor for processes by any number of names', async () => {
-    const other = await startProgram()
+  it.runIf(canSeeAll)('what is closed while it looks is not taken for what one may not see', async () => {
+    const view = new HostView(new ProcessGroups(), new AbortController().signal)
+    let unknown = 0
+    let most = 0
+    // A look takes from 20 ms to a second, most of it to see whose the connections are.
+    for (const ms of [1, 5, 10, 20, 40, 80, 160, 320]) {
+      const pairs = await connect(50)
+      const looking = view.sample()
+      await delay(ms)
+      for (const { socket, peer } of pairs) {
+        socket.destroy()
+        peer.destroy()
+      }
+      const { connections } = await looking
+      const sum = (name: string) =>
+        connections.filter(({ process }) => process === name).reduce((total, { count }) => total + count, 0)
+      unknown += sum(UNKNOWN)
+      most = Math.max(most, sum(NOBODY))
+    }
+    // At least once they were listed, and closed before it was known whose they were.
+    expect(most).toBeGreaterThan(20)
+    // Other tests' processes may hand a connection over just then.
+    expect(unknown).toBeLessThan(10)
+  })
+
+  it('is no longer for thousands of far ends', async () => {
     const server = net.createServer().on('connection', (peer) => peer.on('error', () => {}))
     const port = await listen(server)
     const sockets: net.Socket[] = []
     try {
-      await other.connect(4)
-      await exporting([], async ({ text, scrape }) => {
+      await exporting([], async ({ text }) => {
         const before = await text()
         for (let i = 0; i < 2_000; i += 200) {
           const some = Array.from({ length: 200 }, (_, j) => {
@@ -235,21 +273,10 @@ describe('deadpeer export', () => {
         expect(new Exposition(after).sum('deadpeer_connections')).toBeGreaterThan(4_000)
         // A process more that came meanwhile has some 1,500 bytes.
         expect(after.length).toBeLessThan(before.length + 8_000)
-
-        const names = new Set<string>()
-        for (let i = 0; i < 24; i++) {
-          await other.ask('rename', `name-${i}`)
-          for (const name of (await scrape()).valuesOf('process')) names.add(name)
-        }
-        // 20 and the three that stand for the rest, at any time and over all of it.
-        expect(names.size).toBe(23)
-        expect(names).toContain('name-0')
-        expect(names).not.toContain('name-23')
       })
     } finally {
       for (const socket of sockets) socket.destroy()
       server.close()
-      other.end()
     }
   })
 

@@ -32,7 +32,7 @@ function documented(heading: string): Told[] {
 
 async function exported(): Promise<Exposition> {
   const view = new HostView(new ProcessGroups(), new AbortController().signal)
-  return new Exposition((await (await scraper(view))()).text)
+  return new Exposition((await scraper(view, await view.sample())()).text)
 }
 
 async function ofProgram(): Promise<Exposition> {

@@ -3,12 +3,14 @@ import http from 'node:http'
 import type net from 'node:net'
 import { Worker } from 'node:worker_threads'
 import { AggregatorRegistry, Gauge, type OpenMetricsContentType, Registry } from 'prom-client'
+import { request } from 'undici'
 import { afterAll, describe, expect, it } from 'vitest'
 import { livenessCounters, readCounters } from '../../src/host.js'
 import { HttpAgent } from '../../src/http.js'
 import { watch } from '../../src/index.js'
 import { collectAgent, collectCounters, collectWatcher } from '../../src/metrics.js'
 import { blackHole } from '../../src/testing/index.js'
+import { createAgent } from '../../src/undici.js'
 import { complaintsOfPromtool, Exposition, hasPromtool } from '../exposition.js'
 import { connect, connectPair, listen } from './connections.js'
 import { hasNetAdmin } from './need-net-admin.js'
@@ -102,6 +104,7 @@ describe('a watcher', () => {
       expect(told.sum('deadpeer_watcher_deaths_total')).toBe(1)
       // Of silence it takes a second until the first question.
       expect(seen('death_silence_seconds_total')).toBeGreaterThan(1)
+      expect(seen('death_silence_seconds_total')).toBeLessThan(60)
       watcher.close()
     },
   )
@@ -154,6 +157,30 @@ describe('an agent', () => {
     }).toEqual(total)
     expect(total).toMatchObject({ requests: 7, opened: 3, open: 1, reset: 1, failedToOpen: 1 })
     expect(total.reuseRatio).toBeCloseTo(3 / 7)
+  })
+
+  it('of undici has the same metrics, by the same names', async () => {
+    const registry = new Registry()
+    const { port } = await site()
+    const dispatcher = createAgent({ connections: 1 })
+    closing.push(() => void dispatcher.destroy())
+    collectAgent(registry, dispatcher, { name: 'fetch' })
+    collectAgent(registry, agentOf(), { name: 'http' })
+    for (let i = 0; i < 3; i++) {
+      const { body } = await request(`http://127.0.0.1:${port}/`, { dispatcher })
+      await body.text()
+    }
+    const told = await scrape(registry)
+    const value = (name: string) => told.value(`deadpeer_agent_${name}`, { agent: 'fetch' })
+    expect(value('requests_total')).toBe(3)
+    expect(value('reused_requests_total')).toBe(2)
+    expect(value('reuse_ratio')).toBeCloseTo(2 / 3)
+    expect(value('connections')).toBe(1)
+    const namesOf = (agent: string) =>
+      [...told.series.keys()]
+        .filter((key) => key.includes(`agent="${agent}"`))
+        .map((key) => key.replace(agent, ''))
+    expect(namesOf('fetch')).toEqual(namesOf('http'))
   })
 
   it.runIf(hasNetAdmin)('one that is given up is a timeout, and no reset', async () => {

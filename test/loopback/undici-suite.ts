@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import http2 from 'node:http2'
 import https from 'node:https'
-import type net from 'node:net'
+import net from 'node:net'
 import { Readable } from 'node:stream'
 import { afterAll, describe, expect, it } from 'vitest'
 import { inspect, profiles, watch } from '../../src/index.js'
@@ -15,6 +15,7 @@ import { hasNetAdmin } from './need-net-admin.js'
 import { until } from './until.js'
 
 type Undici = typeof import('undici')
+type Dispatcher = import('undici').Dispatcher
 type Ours = typeof import('../../src/undici.js')
 type Agent = ReturnType<Ours['createAgent']>
 
@@ -53,8 +54,11 @@ export function undiciSuite(
     server.on('request', (request: http.IncomingMessage, response: http.ServerResponse) => {
       seen.push(`${request.method} ${request.url}`)
       request.resume().on('end', () => {
+        if (request.url === '/last') response.setHeader('connection', 'close')
         if (request.url === '/die') request.socket.destroy()
         else if (request.url === '/reset') request.socket.resetAndDestroy()
+        // An acknowledgement takes up to 40 ms.
+        else if (request.url === '/reset-later') setTimeout(() => request.socket.resetAndDestroy(), 200)
         else if (request.url !== '/never') response.end('ok')
       })
     })
@@ -75,7 +79,7 @@ export function undiciSuite(
 
   type Asked = Partial<Parameters<Undici['request']>[1]>
 
-  async function ask(dispatcher: Agent, url: string, options: Asked = {}): Promise<string> {
+  async function ask(dispatcher: Dispatcher, url: string, options: Asked = {}): Promise<string> {
     const { body } = await undici.request(url, { dispatcher, ...options } as never)
     return body.text()
   }
@@ -202,6 +206,150 @@ export function undiciSuite(
       expect(await (await fetch(url)).text()).toBe('ok')
       undici.setGlobalDispatcher(before)
       expect(inspect(otherEnd(peers[1]!, opened)).profile).toMatchObject(profiles.lan)
+    })
+  })
+
+  describe('what it counts', () => {
+    const none = {
+      opened: 0,
+      open: 0,
+      closedByPeer: 0,
+      closedByUs: 0,
+      reset: 0,
+      timedOut: 0,
+      failedToOpen: 0,
+      requests: 0,
+      reusedRequests: 0,
+      reuseRatio: 0,
+      staleReusesAvoided: 0,
+      staleReuses: 0,
+      failedRequests: 0,
+    }
+
+    /** Once nothing is open any more. */
+    async function countsOf(own: Agent): Promise<object> {
+      await own.destroy()
+      await until(() => own.snapshot().total.open === 0)
+      return own.snapshot().total
+    }
+
+    it('requests, and those that reuse a connection, by origin and in total', async () => {
+      const [one, other] = [await site(), await site()]
+      const own = agent()
+      for (let i = 0; i < 3; i++) await ask(own, one.url)
+      await ask(own, other.url)
+      const { total, origins } = own.snapshot()
+      expect(total).toEqual({ ...none, opened: 2, open: 2, requests: 4, reusedRequests: 2, reuseRatio: 0.5 })
+      expect(Object.keys(origins).sort()).toEqual([one.url, other.url].sort())
+      expect(origins[one.url]).toMatchObject({ opened: 1, requests: 3, reusedRequests: 2 })
+      expect(await countsOf(own)).toMatchObject({ opened: 2, closedByUs: 2 })
+    })
+
+    it('how connections have ended', async () => {
+      const { url, peers } = await site()
+      const own = agent()
+      const ended = () => own.snapshot().total
+      await ask(own, `${url}/last`)
+      await until(() => ended().closedByPeer === 1)
+      await ask(own, url)
+      peers.at(-1)!.resetAndDestroy()
+      await until(() => ended().reset === 1)
+      await ask(own, url)
+      peers.at(-1)!.end()
+      await until(() => ended().closedByPeer === 2)
+      await expect(ask(own, 'http://127.0.0.1:1')).rejects.toThrow()
+      await until(() => ended().failedToOpen === 1)
+      await ask(own, url)
+      expect(await countsOf(own)).toEqual({
+        ...none,
+        opened: 4,
+        closedByPeer: 2,
+        closedByUs: 1,
+        reset: 1,
+        failedToOpen: 1,
+        requests: 5,
+        failedRequests: 1,
+      })
+    })
+
+    it('one of which the server says that it is the last is closed by the server, whoever does it', async () => {
+      // It leaves that to the client.
+      const server = net.createServer((peer) => {
+        peer
+          .on('error', () => {})
+          .on('data', () => {
+            peer.write('HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok')
+          })
+      })
+      const port = await listen(server)
+      closing.push(() => server.close())
+      const own = agent()
+      const ended = () => own.snapshot().total
+      expect(await ask(own, `http://127.0.0.1:${port}`)).toBe('ok')
+      await until(() => ended().open === 0)
+      expect(ended()).toMatchObject({ opened: 1, closedByPeer: 1, closedByUs: 0 })
+      // To a request that asks for it, it is the answer.
+      expect(await ask(own, `http://127.0.0.1:${port}`, { reset: true })).toBe('ok')
+      await until(() => ended().open === 0)
+      expect(ended()).toMatchObject({ opened: 2, closedByPeer: 1, closedByUs: 1 })
+    })
+
+    it.runIf(hasNetAdmin)('one that is given up', async () => {
+      const { url, peers } = await site()
+      const own = agent({ profile: { initialDelay: 1_000, interval: 1_000, count: 1 } })
+      await ask(own, url)
+      using _hole = blackHole(peers[0]!)
+      await until(() => own.snapshot().total.open === 0)
+      expect(own.snapshot().total).toMatchObject({ timedOut: 1, reset: 0, closedByPeer: 0 })
+    })
+
+    it('with TLS as well: one that cannot shake hands is not opened', async () => {
+      const { key, cert } = certificate()
+      const { url } = await site(https.createServer({ key, cert }))
+      const own = agent(secure as AgentOptions)
+      await ask(own, url)
+      expect(own.snapshot().total).toMatchObject({ opened: 1, requests: 1 })
+      const strict = agent()
+      await expect(ask(strict, url)).rejects.toThrow()
+      await until(() => strict.snapshot().total.failedToOpen === 1)
+      expect(await countsOf(strict)).toMatchObject({ opened: 0, failedToOpen: 1, failedRequests: 1 })
+    })
+
+    it('requests that fail: apart from those that met a connection that was gone', async () => {
+      const { url, peers } = await site()
+      const own = agent()
+      await expect(ask(own, `${url}/reset`)).rejects.toThrow()
+      await ask(own, url)
+      await expect(ask(own, `${url}/die`)).rejects.toThrow()
+      await ask(own, url)
+      closeBeforeNextRequest(peers.at(-1)!)
+      await expect(ask(own, url)).rejects.toThrow()
+      await ask(own, url)
+      expect(own.snapshot().total).toMatchObject({ requests: 6, staleReuses: 1, failedRequests: 2 })
+      // The server had it.
+      await expect(ask(own, `${url}/reset-later`)).rejects.toThrow()
+      expect(own.snapshot().total).toMatchObject({ reusedRequests: 3, staleReuses: 1, failedRequests: 3 })
+      await expect(ask(own, url, { signal: AbortSignal.abort() })).rejects.toThrow()
+      expect(own.snapshot().total).toMatchObject({ requests: 8, staleReuses: 1, failedRequests: 4 })
+    })
+
+    it('one that is repeated counts once, by how the repetition ends', async () => {
+      const { url, peers } = await site()
+      const own = agent({ retryStale: true })
+      await ask(own, url)
+      closeBeforeNextRequest(peers.at(-1)!)
+      await ask(own, url)
+      expect(own.snapshot().total).toMatchObject({
+        requests: 2,
+        reusedRequests: 1,
+        opened: 2,
+        staleReuses: 0,
+        failedRequests: 0,
+      })
+      await ask(own, url)
+      closeBeforeNextRequest(peers.at(-1)!)
+      await expect(ask(own, `${url}/die`)).rejects.toThrow()
+      expect(own.snapshot().total).toMatchObject({ requests: 4, staleReuses: 0, failedRequests: 1 })
     })
   })
 

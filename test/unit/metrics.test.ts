@@ -1,5 +1,8 @@
 import { Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
+import { hostMetrics } from '../../src/cli/export/host-metrics.js'
+import { ProcessGroups } from '../../src/cli/export/process-groups.js'
+import { connectionStates } from '../../src/cli/selection.js'
 import { livenessCounters } from '../../src/host.js'
 import { hostCounters } from '../../src/metrics/host-counters.js'
 import { putMetrics } from '../../src/metrics/prometheus.js'
@@ -10,6 +13,33 @@ async function told(counters: Parameters<typeof livenessCounters>[0]): Promise<E
   putMetrics(registry, hostCounters, [], () => [{ labels: {}, sample: livenessCounters(counters) }])
   return new Exposition(await registry.metrics())
 }
+
+describe('the metrics of a host', () => {
+  it('have at most 70 kB, however much there is to tell', async () => {
+    const groups = new ProcessGroups()
+    for (let i = 0; i < 1_000; i++) groups.of(`a-long-name-${String(i).padStart(3, '0')}`)
+    const most = 2 ** 31
+    const connections = groups.names.flatMap((process) =>
+      connectionStates.flatMap((state) =>
+        (['alive', 'suspect', 'closing'] as const).map((verdict) => ({
+          ...{ state, verdict, process },
+          ...{ count: most, probes: most, retransmissions: most },
+        })),
+      ),
+    )
+    const deaths = { keepalive: most, 'user-timeout': most, retransmission: most, reset: most }
+    const tally = { suspicions: most, recoveries: most, deaths, unnoticed: most, ended: most }
+    const tallies = new Map(groups.names.map((name) => [name, tally]))
+    const registry = new Registry()
+    putMetrics(registry, hostMetrics, [], () => [
+      { labels: {}, sample: { connections, tallies, looks: most, failedLooks: most, took: most } },
+    ])
+    const text = await registry.metrics()
+    expect(new Exposition(text).valuesOf('process').size).toBe(23)
+    expect(text.length).toBeGreaterThan(50_000)
+    expect(text.length).toBeLessThan(70_000)
+  })
+})
 
 describe('the counters of the host', () => {
   it('each is told under its own name', async () => {

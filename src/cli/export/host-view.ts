@@ -102,14 +102,12 @@ export class HostView {
   }
 
   async #group(records: readonly SocketRecord[]): Promise<Alike[]> {
-    const owners = await readSocketOwners(records.map(({ inode }) => inode))
+    const commandOf = await this.#readCommands(records)
     const slice = new Slice()
     const byCommand = new Map<string, SocketRecord[]>()
-    const hidden = await this.#hidden(records, owners)
     for (const record of records) {
       if (slice.isOver) await slice.next()
-      const [owner] = owners.get(record.inode ?? -1) ?? []
-      const command = owner?.command ?? (hidden.has(record) ? UNKNOWN : NOBODY)
+      const command = commandOf(record)
       const known = byCommand.get(command)
       if (known) known.push(record)
       else byCommand.set(command, [record])
@@ -124,6 +122,19 @@ export class HostView {
       }
     }
     return [...found.values()]
+  }
+
+  /** Whose each of them is. */
+  async #readCommands(records: readonly SocketRecord[]): Promise<(record: SocketRecord) => string> {
+    const owners = await readSocketOwners(records.map(({ inode }) => inode))
+    const hidden = await this.#hidden(records, owners)
+    // A suspect counts where it was suspected, also when its process has closed it just now.
+    const suspects = new Map(this.#lookout.suspects.map((each) => [each.record.cookie, each.owners]))
+    return (record) => {
+      const suspected = isTroubled(record) ? suspects.get(record.cookie) : undefined
+      const [owner] = suspected ?? owners.get(record.inode ?? -1) ?? []
+      return owner?.command ?? (suspected || hidden.has(record) ? UNKNOWN : NOBODY)
+    }
   }
 
   /** Those that somebody has whom one may not see. What was closed while the owners were read is not among them: nobody has that. */

@@ -3,7 +3,7 @@ import { livenessCounters, readCounters } from '../../host.js'
 import { hostCounters } from '../../metrics/host-counters.js'
 import { putMetrics } from '../../metrics/prometheus.js'
 import { hostMetrics } from './host-metrics.js'
-import type { HostView } from './host-view.js'
+import type { HostSample, HostView } from './host-view.js'
 
 export interface Scrape {
   readonly contentType: string
@@ -11,9 +11,9 @@ export interface Scrape {
 }
 
 /** Returns what makes a scrape of a host, in Prometheus's text format. Any number of them may be made at a time. */
-export async function scraper(view: HostView): Promise<() => Promise<Scrape>> {
+export function scraper(view: HostView, first: HostSample): () => Promise<Scrape> {
   const registry = new Registry()
-  let sample = await view.sample()
+  let sample = first
   putMetrics(registry, hostMetrics, [], () => [{ labels: {}, sample }])
   putMetrics(registry, hostCounters, [], () => [{ labels: {}, sample: livenessCounters(readCounters()) }])
   return async () => {

@@ -51,7 +51,7 @@ export class Lookout {
     this.#signal = signal
   }
 
-  /** All that there were at the last look, without tcp_info. */
+  /** All that there were at the last look: what is told of it goes by this list. */
   get connections(): readonly SocketRecord[] {
     return this.#connections
   }
@@ -78,7 +78,8 @@ export class Lookout {
   async #listKnown(): Promise<Map<bigint, SocketRecord>> {
     const known = new Map<bigint, SocketRecord>()
     const slice = new Slice()
-    for (const record of await this.#list(true)) {
+    this.#connections = await this.#list(true)
+    for (const record of this.#connections) {
       if (slice.isOver) await slice.next()
       const { cookie } = record
       if (isTroubled(record) || this.#suspects.has(cookie)) known.set(cookie, record)

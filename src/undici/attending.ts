@@ -4,35 +4,7 @@ import type { Dispatcher } from 'undici'
 import { failureOf, judgeStale } from '../http/stale.js'
 import { hasAcknowledged, noteUse, type Use } from './used.js'
 
-type Options = Dispatcher.DispatchOptions
 type Handler = Dispatcher.DispatchHandler
-
-/** RFC 9110, 9.2.2: what may happen twice. */
-const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
-
-/** Whether a request may be repeated at all, and can be: its body is still there. */
-export function isRepeatable(options: Options): boolean {
-  const { method, body, upgrade, idempotent: said } = options
-  if (upgrade || said === false || !isAtHand(body)) return false
-  return idempotent.has(method) || hasIdempotencyKey(options.headers)
-}
-
-function isAtHand(body: unknown): boolean {
-  return body === null || body === undefined || typeof body === 'string' || body instanceof Uint8Array
-}
-
-/** Headers come as an object, as names and values in turns, or as pairs. */
-function hasIdempotencyKey(headers: unknown): boolean {
-  if (typeof headers !== 'object' || headers === null) return false
-  const isKey = (name: unknown) => String(name).toLowerCase() === 'idempotency-key'
-  if (Array.isArray(headers)) {
-    return headers.some((each, i) => (Array.isArray(each) ? isKey(each[0]) : i % 2 === 0 && isKey(each)))
-  }
-  if (Symbol.iterator in headers) {
-    return [...(headers as Iterable<unknown>)].some((each) => Array.isArray(each) && isKey(each[0]))
-  }
-  return Object.entries(headers).some(([name, value]) => value !== undefined && isKey(name))
-}
 
 /** The attempt whose request is being written: undici tells in the same breath on which connection that is. */
 let writing: Attempt | undefined
@@ -44,14 +16,43 @@ function listenForConnections(): void {
   diagnostics.subscribe('undici:client:sendHeaders', (message) => {
     const attempt = writing
     writing = undefined
-    if (attempt) attempt.use = noteUse((message as { socket: net.Socket }).socket)
+    if (attempt) attempt.send(noteUse((message as { socket: net.Socket }).socket))
   })
+}
+
+/** Whom it concerns what becomes of a request. */
+export interface Attendant {
+  /** It goes out on one of our connections. Not told of HTTP/2 with undici 6. */
+  sent(use: Use): void
+  /** The server says that this is the connection's last. */
+  calledLast(use: Use): void
+  /**
+   * It has failed, for good.
+   *
+   * @param isStale it met a connection that was gone: see {@link judgeStale}.
+   */
+  failed(isStale: boolean): void
 }
 
 /** One sending of a request. */
 class Attempt {
+  readonly #attendant: Attendant
   use: Use | undefined
   answered = false
+
+  constructor(attendant: Attendant) {
+    this.#attendant = attendant
+  }
+
+  send(use: Use | undefined): void {
+    this.use = use
+    if (use) this.#attendant.sent(use)
+  }
+
+  answer(headers: unknown): void {
+    this.answered = true
+    if (this.use && saysClose(headers)) this.#attendant.calledLast(this.use)
+  }
 
   begin(): void {
     this.use = undefined
@@ -63,13 +64,14 @@ class Attempt {
     if (writing === this) writing = undefined
   }
 
-  metStale(error: unknown): boolean {
+  /** @param mayRepeat whether it may happen twice. */
+  metStale(error: unknown, mayRepeat: boolean): boolean {
     const { use, answered } = this
     if (!use) return false
     const failure = failureOf(error) ?? (isClosed(error) ? 'closed' : undefined)
     // A server that closes an idle connection in the moment that a request arrives resets it: its kernel has acknowledged what nobody will read.
     // What may happen twice is repeated then as well.
-    const acknowledged = failure === 'reset' ? undefined : hasAcknowledged(use)
+    const acknowledged = mayRepeat && failure === 'reset' ? undefined : hasAcknowledged(use)
     return judgeStale(failure, { reused: use.isReuse, answered, peerClosed: true, acknowledged })
   }
 }
@@ -82,6 +84,14 @@ function isClosed(error: unknown): boolean {
   )
 }
 
+/** Headers come as an object, or as names and values in turns. */
+function saysClose(headers: unknown): boolean {
+  const value = Array.isArray(headers)
+    ? headers[headers.findIndex((each, i) => i % 2 === 0 && String(each).toLowerCase() === 'connection') + 1]
+    : (headers as { connection?: unknown } | undefined)?.connection
+  return /\bclose\b/i.test(String(value ?? ''))
+}
+
 type Callback = (...args: never[]) => unknown
 type Callbacks = Record<string, Callback | undefined>
 
@@ -89,12 +99,14 @@ type Callbacks = Record<string, Callback | undefined>
 const styles = {
   new: {
     begin: 'onRequestStart',
+    headersAt: 2,
     answers: ['onResponseStart', 'onRequestUpgrade'],
     error: 'onResponseError',
     others: ['onResponseStarted', 'onResponseData', 'onResponseEnd', 'onBodySent', 'onRequestSent'],
   },
   legacy: {
     begin: 'onConnect',
+    headersAt: 1,
     answers: ['onHeaders', 'onUpgrade'],
     error: 'onError',
     others: ['onResponseStarted', 'onData', 'onComplete', 'onBodySent', 'onRequestSent'],
@@ -102,16 +114,20 @@ const styles = {
 } as const
 
 /**
- * A handler that has a request repeated, once, where it met a connection that was gone.
+ * A handler that tells somebody else as well what becomes of a request.
  *
- * @param repeat sends it again, on a connection of its own, with the handler that it was given.
+ * @param repeat has it repeated, with the handler that it was given, where it met a connection that was gone.
  */
-export function repeatingStale(given: Handler, repeat: (handler: Handler) => void): Handler {
+export function attending(
+  given: Handler,
+  attendant: Attendant,
+  repeat?: (handler: Handler) => void,
+): Handler {
   listenForConnections()
   const inner = given as unknown as Callbacks
-  const { begin, answers, error, others } =
+  const { begin, answers, headersAt, error, others } =
     typeof inner.onRequestStart === 'function' ? styles.new : styles.legacy
-  const attempt = new Attempt()
+  const attempt = new Attempt(attendant)
   const pass =
     (name: string) =>
     (...args: never[]) =>
@@ -126,13 +142,15 @@ export function repeatingStale(given: Handler, repeat: (handler: Handler) => voi
   }
   for (const name of answers) {
     handler[name] = (...args: never[]) => {
-      attempt.answered = true
+      attempt.answer(args[headersAt])
       return inner[name]?.(...args)
     }
   }
   handler[error] = (...args: never[]) => {
     attempt.callOff()
-    if (attempt.metStale(args.at(-1))) return repeat(given)
+    const isStale = attempt.metStale(args.at(-1), repeat !== undefined)
+    if (isStale && repeat) return repeat(given)
+    attendant.failed(isStale)
     return inner[error]?.(...args)
   }
   return handler as unknown as Handler

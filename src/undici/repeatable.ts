@@ -1,0 +1,30 @@
+import type { Dispatcher } from 'undici'
+
+type Options = Dispatcher.DispatchOptions
+
+/** RFC 9110, 9.2.2: what may happen twice. */
+const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
+
+/** Whether a request may be repeated at all, and can be: its body is still there. */
+export function isRepeatable(options: Options): boolean {
+  const { method, body, upgrade, idempotent: said } = options
+  if (upgrade || said === false || !isAtHand(body)) return false
+  return idempotent.has(method) || hasIdempotencyKey(options.headers)
+}
+
+function isAtHand(body: unknown): boolean {
+  return body === null || body === undefined || typeof body === 'string' || body instanceof Uint8Array
+}
+
+/** Headers come as an object, as names and values in turns, or as pairs. */
+function hasIdempotencyKey(headers: unknown): boolean {
+  if (typeof headers !== 'object' || headers === null) return false
+  const isKey = (name: unknown) => String(name).toLowerCase() === 'idempotency-key'
+  if (Array.isArray(headers)) {
+    return headers.some((each, i) => (Array.isArray(each) ? isKey(each[0]) : i % 2 === 0 && isKey(each)))
+  }
+  if (Symbol.iterator in headers) {
+    return [...(headers as Iterable<unknown>)].some((each) => Array.isArray(each) && isKey(each[0]))
+  }
+  return Object.entries(headers).some(([name, value]) => value !== undefined && isKey(name))
+}
