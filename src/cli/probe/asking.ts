@@ -41,6 +41,7 @@ export class Asking {
   ) {
     const options = { attempts, timeout, signal: AbortSignal.any([interrupted, this.#enough.signal]) }
     let unknown = reached.length
+    progress.say('asking', 0, unknown)
     let tellAll = () => {}
     this.outcomes = new Promise((resolve) => {
       tellAll = () => resolve([...this.#outcomes])
