@@ -187,7 +187,7 @@ describe.runIf(hasTmux)('in a terminal', () => {
       using terminal = new Terminal(['probe', ...ours(), '--port', String(client.port), '--timeout', '1s'])
       await terminal.shows(/^asking: 0 of 1, [123] s$/)
       await terminal.shows(/^0 alive, 1 silent, 0 not known$/)
-      await terminal.shows(/^waiting for 1, [1-9] s$/)
+      await terminal.shows(/^waiting for 1 connection, [1-9] s$/)
       const seen = terminal.screen()
       expect(seen.some((line) => line.startsWith('asking'))).toBe(false)
       expect(seen[1]).toMatch(/^silent +silence +- /)

@@ -84,7 +84,10 @@ export class Asking {
       cutShort = this.#raised.size
       this.#enough.abort()
     }, longest)
-    await withProgress(`waiting for ${waiting}`, () => this.#allBack)
+    await withProgress(
+      `waiting for ${waiting === 1 ? '1 connection' : `${waiting} connections`}`,
+      () => this.#allBack,
+    )
     clearTimeout(timer)
     const heard = silent - this.#outcomes.filter(isSilent).length
     if (heard > 0) complain(`${heard} answered after all`)
