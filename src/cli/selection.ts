@@ -109,7 +109,7 @@ export function checkProcess(pid: number): void {
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException
     // That descriptor was closed meanwhile.
-    if (code === 'ENOENT' && syscall === 'readlink') return
+    if (code === 'ENOENT' && syscall !== 'opendir') return
     if (code === 'ENOENT' || code === 'ESRCH') throw new Misuse(`there is no process ${pid}`)
     throw new Misuse(
       `the descriptors of process ${pid}${userOf(pid)} are not yours to see (${code}): it takes its user or CAP_SYS_PTRACE, as by sudo`,

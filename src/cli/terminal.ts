@@ -42,6 +42,10 @@ export function firstLine(text: string): string {
 /** A part of the screen that is drawn again and again in the same place, with the cursor hidden. */
 export class Canvas {
   #height = 0
+  #isResized = false
+  readonly #noteResize = () => {
+    this.#isResized = true
+  }
   readonly #showCursor = () => {
     process.stdout.write('\x1b[?25h')
   }
@@ -49,11 +53,14 @@ export class Canvas {
   constructor() {
     // Also where the process ends by an exception.
     process.once('exit', this.#showCursor)
+    process.stdout.on('resize', this.#noteResize)
     process.stdout.write('\x1b[?25l')
   }
 
   draw(lines: readonly string[]): void {
-    const up = this.#height > 0 ? `\x1b[${this.#height}A\r` : ''
+    // Terminals wrap what is there anew, each in its own way: then the screen is cleared.
+    const up = this.#isResized ? '\x1b[H\x1b[2J' : this.#height > 0 ? `\x1b[${this.#height}A\r` : ''
+    this.#isResized = false
     // Clears the rest of each line, and below: a Ctrl-C is echoed there.
     process.stdout.write(`${up}${lines.map((line) => `${line}\x1b[K\n`).join('')}\x1b[J`)
     this.#height = lines.length
@@ -61,6 +68,7 @@ export class Canvas {
 
   end(): void {
     process.off('exit', this.#showCursor)
+    process.stdout.off('resize', this.#noteResize)
     this.#showCursor()
   }
 }

@@ -16,7 +16,7 @@ export interface WatchCommandOptions extends Selection {
 export async function watchCommand(options: WatchCommandOptions, signal: AbortSignal): Promise<number> {
   const { pid, every, jsonl } = options
   const lookout = new Lookout(options, signal)
-  const screen = !jsonl && canRedraw(SMALLEST) ? new Screen() : undefined
+  const screen = !jsonl && canRedraw(SMALLEST) ? new Screen(pid) : undefined
   try {
     for (let isFirst = true; !signal.aborted; isFirst = false) {
       if (pid !== undefined && !isThere(pid, isFirst)) return 0
@@ -68,6 +68,8 @@ class Screen {
   readonly #canvas = new Canvas()
   readonly #changes: Change[] = []
 
+  constructor(private readonly pid: number | undefined) {}
+
   draw({ connections, suspects }: Lookout, changes: readonly Change[]): void {
     this.#changes.push(...changes)
     this.#changes.splice(0, this.#changes.length - CHANGES)
@@ -76,7 +78,8 @@ class Screen {
     const most = Math.max(1, room - below.length - 5)
     const left = suspects.length - most
     const words = suspects.length === 1 ? '1 does not answer' : `${suspects.length} do not answer`
-    const head = `looking at ${connections.length} connections: ${words}`
+    const whose = this.pid === undefined ? '' : ` for those of process ${this.pid}`
+    const head = `looking at ${connections.length} connections${whose}: ${words}`
     this.#canvas.draw([
       paint(cut(head), suspects.length > 0 ? 'warning' : 'good'),
       '',

@@ -1,4 +1,5 @@
-import { opendirSync, readFileSync, readlinkSync } from 'node:fs'
+import { readFileSync, readlinkSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { DeadpeerError, describeErrno, InvalidTypeError } from '../errors.js'
 import { Slice } from './slice.js'
@@ -48,7 +49,7 @@ export async function readSocketOwners(
   const owners = new Map<number, SocketOwner[]>()
   if (wanted?.size === 0) return owners
   const slice = new Slice()
-  for (const pid of (await readPids(slice)).sort((a, b) => a - b)) {
+  for (const pid of (await readPids()).sort((a, b) => a - b)) {
     await slice.next()
     await addSockets(owners, pid, wanted, slice)
   }
@@ -91,9 +92,9 @@ function checkInodes(inodes: Iterable<number | undefined>): Set<number> {
   return wanted
 }
 
-async function readPids(slice: Slice): Promise<number[]> {
+async function readPids(): Promise<number[]> {
   try {
-    return await numbersIn('/proc', slice)
+    return await numbersIn('/proc')
   } catch (error) {
     throw unreadable(error)
   }
@@ -109,7 +110,7 @@ async function addSockets(
   const found: { inode: number; fd: number }[] = []
   let command: string
   try {
-    for (const fd of (await numbersIn(`/proc/${pid}/fd`, slice)).sort((a, b) => a - b)) {
+    for (const fd of (await numbersIn(`/proc/${pid}/fd`)).sort((a, b) => a - b)) {
       await slice.next()
       const inode = socketAt(pid, fd)
       if (inode !== undefined && (!wanted || wanted.has(inode))) found.push({ inode, fd })
@@ -157,19 +158,10 @@ function unreadable(error: unknown): DeadpeerError {
 }
 
 /**
- * The entries of a folder that are numbers, a few hundred at a time: a process may hold thousands of descriptors. Opened synchronously: what
- * the pool is opening while a worker is terminated stays open for the life of the process.
+ * The entries of a folder of /proc that are numbers. By name alone: asked for more, Node looks at each that the kernel tells no type of, as it
+ * does of what has just gone, and fails where it has. On the pool, since a process may hold thousands of descriptors; all in one task of it, so that
+ * nothing stays open where a worker is terminated meanwhile.
  */
-async function numbersIn(folder: string, slice: Slice): Promise<number[]> {
-  const numbers: number[] = []
-  const directory = opendirSync(folder, { bufferSize: 256 })
-  try {
-    for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) {
-      if (/^\d+$/.test(entry.name)) numbers.push(Number(entry.name))
-      await slice.next()
-    }
-  } finally {
-    directory.closeSync()
-  }
-  return numbers
+async function numbersIn(folder: string): Promise<number[]> {
+  return (await readdir(folder)).filter((name) => /^\d+$/.test(name)).map(Number)
 }

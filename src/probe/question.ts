@@ -144,7 +144,11 @@ export class Question implements SocketName, Kept<Question> {
     this.#setDeadlines(look, now)
     if (this.phase === 'watching') this.#judgeWatched(look, now)
     else if (this.phase === 'listening') this.#judgeListening(look, now)
-    if (this.#audience.asking.length === 0 && this.phase !== 'settling') this.#settle()
+    if (this.#audience.asking.length === 0) {
+      if (this.phase !== 'settling') this.#settle()
+      // Its own options were enough all along.
+      if (this.subject.borrowed && this.lifted) this.written(this.lifted.written)
+    }
     const nextAttempt = this.phase === 'listening' ? this.#nextAttempt(look) : Number.POSITIVE_INFINITY
     if (now >= nextAttempt) {
       this.phase = 'waiting'
@@ -211,7 +215,8 @@ export class Question implements SocketName, Kept<Question> {
     this.lifted.written = options
     if (this.lifted.asking || !sameKeepalive(options, this.lifted.own)) return
     // Its own may do while a probe is unanswered, and others that are written meanwhile not.
-    if (this.lifted.clock && this.lifted.unanswered > 0 && options.enable && !this.subject.borrowed) return
+    const isNeeded = !this.subject.borrowed || this.#audience.asking.length > 0
+    if (this.lifted.clock && this.lifted.unanswered > 0 && options.enable && isNeeded) return
     // TCP_KEEPIDLE has just been written.
     noteClock(this.subject.handle, options.enable)
     this.#drop()

@@ -21,10 +21,12 @@ export class Accounts {
 
   open(socket: net.Socket, { protocol, hostname, port }: buildConnector.Options): void {
     const origin = this.#originOf(protocol, hostname, port)
-    const connection = new Connection(socket, origin, Number.POSITIVE_INFINITY, {
+    const owner = {
       opened: () => this.#statistics.count(origin, 'opened'),
-      closed: ({ isOpen, ending }) => this.#statistics.count(origin, isOpen ? ending : 'failedToOpen'),
-    })
+      closed: ({ isOpen, ending }: Connection) =>
+        this.#statistics.count(origin, isOpen ? ending : 'failedToOpen'),
+    }
+    const connection = new Connection(socket, origin, Number.POSITIVE_INFINITY, owner, false)
     this.#connections.set(socket, connection)
   }
 

@@ -2,9 +2,13 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, it } from 'vitest'
-import { inspect, tune } from '../../src/index.js'
+import { inspect, probe, tune } from '../../src/index.js'
 import { descriptorOf } from '../../src/socket/target.js'
+import { blackHole } from '../../src/testing/index.js'
 import { connectPair } from './connections.js'
+import { idlePair, kernelOptions } from './idle.js'
+import { hasNetAdmin } from './need-net-admin.js'
+import { until } from './until.js'
 
 it('a pending value does not reach another socket that got the descriptor', async () => {
   const { socket } = await connectPair()
@@ -16,6 +20,40 @@ it('a pending value does not reach another socket that got the descriptor', asyn
   const fd = descriptorOf(socket)
   socket.destroy()
   await once(socket, 'close')
+  const { heir, others } = await openUntil(server, fd)
+  expect(inspect(heir).pending).toBeUndefined()
+  await delay(100)
+  expect(inspect(heir).profile.userTimeout).toBe(0)
+  for (const other of others) other.destroy()
+  server.close()
+})
+
+it.runIf(hasNetAdmin)(
+  'a question by number ends where the number is another socket by now: closed',
+  async () => {
+    const { socket, peer } = await idlePair()
+    const server = net.createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    blackHole(peer)
+    const fd = descriptorOf(socket)
+    const asked = probe(fd, { attempts: 100 })
+    const before = kernelOptions(socket)
+    await until(() => JSON.stringify(kernelOptions(socket)) !== JSON.stringify(before))
+    socket.destroy()
+    await once(socket, 'close')
+    const { heir, others } = await openUntil(server, fd)
+    expect(await asked).toMatchObject({ alive: false, evidence: 'closed' })
+    expect(kernelOptions(heir)).toEqual(before)
+    for (const other of others) other.destroy()
+    server.close()
+  },
+)
+
+/** Another connection that has the number by now, and what else was opened until one had. */
+async function openUntil(
+  server: net.Server,
+  fd: number,
+): Promise<{ heir: net.Socket; others: net.Socket[] }> {
   // The kernel gives the lowest number that is free, so a few sockets more will have it.
   const others: net.Socket[] = []
   server.on('connection', (peer) => others.push(peer))
@@ -25,10 +63,5 @@ it('a pending value does not reach another socket that got the descriptor', asyn
     await once(other, 'connect')
     others.push(other)
   }
-  const heir = others.find((other) => descriptorOf(other) === fd)!
-  expect(inspect(heir).pending).toBeUndefined()
-  await delay(100)
-  expect(inspect(heir).profile.userTimeout).toBe(0)
-  for (const other of others) other.destroy()
-  server.close()
-})
+  return { heir: others.find((other) => descriptorOf(other) === fd)!, others }
+}

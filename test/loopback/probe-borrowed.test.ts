@@ -83,6 +83,37 @@ describe.concurrent("probe of another process's connection", () => {
     expect(await optionsIn(owner)).toEqual(before)
   })
 
+  it.runIf(hasNetAdmin).each<[string, Profile]>([
+    // userTimeout is initialDelay + interval × count, as presets have it: nothing has to be raised but for the question itself.
+    ['options that are enough', profiles.cloud],
+    ['options that have to be raised', { ...patient, userTimeout: 85_000 }],
+  ])('silent, with %s: as many attempts as were asked for', async (_, profile) => {
+    const { owner, before } = await idleOwner(profile)
+    blackHole(owner.peer)
+    const controller = new AbortController()
+    let answer: ProbeResult | undefined
+    const result = await probe(borrowSocket(owner.pid, owner.fd), {
+      signal: controller.signal,
+      onAnswer(known) {
+        answer = known
+        controller.abort()
+      },
+    })
+    expect(answer).toMatchObject({ alive: false, evidence: 'silence', attempts: 3 })
+    expect(result).toEqual(answer)
+    expect(await optionsIn(owner)).toEqual(before)
+  })
+
+  it.runIf(hasNetAdmin)('silent, with options that are enough: it resolves at once', async () => {
+    const { owner, before } = await idleOwner(profiles.cloud)
+    blackHole(owner.peer)
+    const result = await probe(borrowSocket(owner.pid, owner.fd))
+    expect(result).toMatchObject({ alive: false, evidence: 'silence', attempts: 3 })
+    // Its own clock would have sent nothing before that.
+    expect(result.idleFor).toBeLessThan(profiles.cloud.initialDelay!)
+    expect(await optionsIn(owner)).toEqual(before)
+  })
+
   it.runIf(hasNetAdmin)(
     'silent, and its own clock ends it when it would have: then it resolves',
     async () => {

@@ -94,7 +94,7 @@ describe('simulate', () => {
 describe('deadpeer simulate', () => {
   const program = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
   const run = (...args: string[]) => {
-    const costs = ['--probe-cost', '20', '--look-cost', '2']
+    const costs = [...(args.includes('--probe-cost') ? [] : ['--probe-cost', '20']), ...['--look-cost', '2']]
     return spawnSync(process.execPath, [program, 'simulate', ...costs, ...args], { encoding: 'utf8' })
   }
 

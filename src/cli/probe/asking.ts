@@ -41,6 +41,7 @@ export class Asking {
   ) {
     const options = { attempts, timeout, signal: AbortSignal.any([interrupted, this.#enough.signal]) }
     let unknown = reached.length
+    progress.say('asking', 0, unknown)
     let tellAll = () => {}
     this.outcomes = new Promise((resolve) => {
       tellAll = () => resolve([...this.#outcomes])
@@ -83,7 +84,10 @@ export class Asking {
       cutShort = this.#raised.size
       this.#enough.abort()
     }, longest)
-    await withProgress(`waiting for ${waiting}`, () => this.#allBack)
+    await withProgress(
+      `waiting for ${waiting === 1 ? '1 connection' : `${waiting} connections`}`,
+      () => this.#allBack,
+    )
     clearTimeout(timer)
     const heard = silent - this.#outcomes.filter(isSilent).length
     if (heard > 0) complain(`${heard} answered after all`)

@@ -1,0 +1,107 @@
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Profile, profiles } from '../../src/index.js'
+import { blackHole } from '../../src/testing/index.js'
+import { hasNetAdmin } from '../loopback/need-net-admin.js'
+import { deadpeer } from './deadpeer.js'
+import { type Client, type Program, startProgram } from './program.js'
+
+// Ctrl-C at any moment, in each command: whatever had been borrowed is given back, with its options.
+
+const COUNT = 200
+/** Without a user timeout, so that a question has to raise something. */
+const patient: Profile = {
+  enable: true,
+  initialDelay: 60_000,
+  interval: 20_000,
+  count: 5,
+  userTimeout: 0,
+}
+let program: Program
+let clients: Client[]
+const ours = () => ['--pid', String(program.pid)]
+
+beforeAll(async () => {
+  program = await startProgram()
+  clients = await program.connect(COUNT)
+  for (const { port } of clients) await program.ask('tune', port, patient)
+}, 80_000)
+afterAll(() => program.end())
+
+/** Of a process that starts, works for a second or two and would end. */
+const moment = fc.integer({ min: 0, max: 3_000 })
+/** 130; killed before it listened; or it was over before. */
+const codes = [130, null, 0, 1]
+
+describe('Ctrl-C at any moment', () => {
+  it('of what only looks: nothing is changed', { timeout: 160_000 }, async () => {
+    const before = await program.profiles()
+    const fd = await program.ask('fd', clients[0]!.port)
+    const command = fc.constantFrom(
+      ['ls', ...ours(), '--options'],
+      ['inspect', `${program.pid}:${fd}`],
+      ['doctor', ...ours()],
+      ['watch', ...ours(), '--every', '100ms'],
+    )
+    await fc.assert(
+      fc.asyncProperty(command, moment, async (args, ms) => {
+        const { code, err } = await deadpeer(args, { interruptWhen: () => delay(ms) })
+        expect(codes).toContain(code)
+        expect(err).toEqual([])
+        expect(await program.profiles()).toEqual(before)
+      }),
+      { numRuns: 10, endOnFailure: true },
+    )
+  })
+
+  it('of tune: all have what they had, or all have what was wanted', { timeout: 160_000 }, async () => {
+    await fc.assert(
+      fc.asyncProperty(moment, async (ms) => {
+        const before = await program.profiles()
+        const run = await deadpeer(['tune', ...ours(), '--profile', 'lan'], {
+          interruptWhen: () => delay(ms),
+        })
+        expect(codes).toContain(run.code)
+        const after = await program.profiles()
+        if (run.code === 0) {
+          for (const profile of after.values()) expect(profile).toMatchObject(profiles.lan)
+          for (const { port } of clients) await program.ask('tune', port, patient)
+        } else expect(after).toEqual(before)
+      }),
+      { numRuns: 8, endOnFailure: true },
+    )
+  })
+
+  it.runIf(hasNetAdmin)(
+    'of probe, also while it waits: all options are back',
+    { timeout: 160_000 },
+    async () => {
+      const silent = clients.filter((_, i) => i % 20 === 0)
+      const holes = silent.map(({ socket }) => blackHole(socket))
+      await program.idle()
+      const before = await program.profiles()
+      await fc.assert(
+        fc.asyncProperty(moment, async (ms) => {
+          const { code } = await deadpeer(['probe', ...ours(), '--jsonl'], {
+            interruptWhen: () => delay(ms),
+          })
+          expect(codes).toContain(code)
+          expect(await program.profiles()).toEqual(before)
+        }),
+        { numRuns: 10, endOnFailure: true },
+      )
+      for (const hole of holes) hole.restore()
+      await Promise.all(clients.map((client) => client.echo('still here')))
+      expect(await program.ask('errors')).toEqual([])
+    },
+  )
+
+  it('nothing is held: a connection that its program closes ends at once', async () => {
+    const [, { socket, port }] = clients as [Client, Client]
+    const closed = once(socket.resume(), 'end')
+    await program.ask('close', port)
+    await closed
+  })
+})

@@ -1,0 +1,231 @@
+import { execFileSync } from 'node:child_process'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Profile, profiles } from '../../src/index.js'
+import { blackHole } from '../../src/testing/index.js'
+import { hasNetAdmin } from '../loopback/need-net-admin.js'
+import { deadpeer } from './deadpeer.js'
+import { type Client, type Program, startProgram } from './program.js'
+import { hasTmux, Terminal } from './tmux.js'
+
+// Every command beside a program with 2,000 connections, plain and TLS, IPv4 and IPv6, which goes on serving: piped, and in a terminal, where
+// what is seen is what is left on the screen.
+
+const COUNT = 2_000
+let program: Program
+let clients: Client[]
+let silent: Client[]
+let speaking: Client[]
+const ours = () => ['--pid', String(program.pid)]
+// biome-ignore lint/suspicious/noExplicitAny: what the shell prints
+const jsonl = (lines: readonly string[]): any[] => lines.map((line) => JSON.parse(line))
+const portsOf = (some: readonly Client[]) => some.map(({ port }) => port).sort()
+
+beforeAll(async () => {
+  program = await startProgram()
+  clients = await program.connect(COUNT)
+  silent = clients.filter((_, i) => i % 37 === 0)
+  speaking = clients.filter((client) => !silent.includes(client))
+}, 120_000)
+afterAll(() => program.end())
+
+/** Has requests served by some of each kind for as long as something takes. Returns how many were. */
+async function serving(run: () => Promise<void>): Promise<number> {
+  const busy = speaking.slice(0, 8)
+  let isOver = false
+  let served = 0
+  const loops = busy.map(async (client) => {
+    for (; !isOver; served++) await client.echo('request')
+  })
+  try {
+    await run()
+  } finally {
+    isOver = true
+    await Promise.all(loops)
+  }
+  return served
+}
+
+/** Of each connection: state, queues, ends, descriptor, inode, cookie. */
+function ss(): string[] {
+  const lines = execFileSync('ss', ['-Htnope'], { encoding: 'utf8', maxBuffer: 1e8 }).split('\n')
+  return lines.flatMap((line) => {
+    const [, fd] = new RegExp(`pid=${program.pid},fd=(\\d+)`).exec(line) ?? []
+    if (fd === undefined) return []
+    const [state, received, sent, local, remote] = line.split(/\s+/)
+    const [, inode] = /ino:(\d+)/.exec(line)!
+    const [, cookie] = /sk:(\w+)/.exec(line)!
+    return [[state, received, sent, local, remote, fd, inode, BigInt(`0x${cookie}`)].join(' ')]
+  })
+}
+
+const end = ({ address, port }: { address: string; port: number }) =>
+  `${address.includes(':') ? `[${address}]` : address}:${port}`
+
+describe('2,000 connections of a program that goes on serving', () => {
+  it('ls agrees with ss at the same moment, and --options with what the program reads', async () => {
+    const run = await deadpeer(['ls', ...ours(), '--options', '--jsonl'])
+    expect(run).toMatchObject({ code: 0, err: [] })
+    const found = jsonl(run.out)
+    const listed = found.map(({ receiveQueue, sendQueue, local, remote, processes, inode, cookie }) =>
+      ['ESTAB', receiveQueue, sendQueue, end(local), end(remote), processes[0].fd, inode, cookie].join(' '),
+    )
+    expect(listed.sort()).toEqual(ss().sort())
+    expect(listed).toHaveLength(COUNT)
+    expect(new Map(found.map(({ remote, options }) => [remote.port, options]))).toEqual(
+      await program.profiles(),
+    )
+  })
+
+  it('tune is read back inside', async () => {
+    const served = await serving(async () => {
+      const run = await deadpeer(['tune', ...ours(), '--profile', 'cloud', '--jsonl'])
+      expect(run).toMatchObject({ code: 0, err: [] })
+      expect(run.out).toHaveLength(COUNT)
+    })
+    expect(served).toBeGreaterThan(100)
+    const inside = [...(await program.profiles()).values()]
+    expect(inside).toEqual(clients.map(() => expect.objectContaining(profiles.cloud)))
+    expect(await program.ask('errors')).toEqual([])
+  })
+
+  it.runIf(hasNetAdmin)(
+    'probe finds exactly the silent ones, and puts all options back',
+    { timeout: 90_000 },
+    async () => {
+      // Freshly, so that the kernel has no reason to ask by itself.
+      await Promise.all(clients.map((client) => client.echo('heard')))
+      const holes = silent.map(({ socket }) => blackHole(socket))
+      const before = await program.profiles()
+      await program.idle()
+      const served = await serving(async () => {
+        const run = await deadpeer(['probe', ...ours(), '--jsonl'])
+        expect(run.code).toBe(1)
+        const answers = jsonl(run.out)
+        expect(answers).toHaveLength(COUNT)
+        const unanswered = answers.filter(({ alive }) => alive === false)
+        expect(portsOf(unanswered.map(({ remote }) => remote))).toEqual(portsOf(silent))
+        expect(answers.filter(({ alive }) => alive === true)).toHaveLength(speaking.length)
+        // A user timeout that is as long as keepalive takes, as presets have it, is enough also with our probes counted.
+        expect(run.err).toEqual([])
+      })
+      expect(served).toBeGreaterThan(100)
+      for (const hole of holes) hole.restore()
+      expect(await program.profiles()).toEqual(before)
+      await Promise.all(clients.map((client) => client.echo('still here')))
+      expect(await program.ask('errors')).toEqual([])
+    },
+  )
+})
+
+const patient: Profile = { enable: true, initialDelay: 60_000, interval: 20_000, count: 5, userTimeout: 0 }
+
+describe.runIf(hasTmux)('in a terminal', () => {
+  it('ls: a table that fits, and colours where there is trouble alone', async () => {
+    using terminal = new Terminal(['ls', ...ours(), '--options'])
+    expect(await terminal.ends()).toBe(0)
+    const lines = terminal.all()
+    expect(lines[0]).toMatch(/^STATE +RECV-Q +SEND-Q +LOCAL +PEER .* KEEPALIVE +USER-TIMEOUT +PROCESS$/)
+    expect(lines.filter((line) => /^ESTAB .* 30s\/10s\/3 +1m +node\(\d+:\d+\)$/.test(line))).toHaveLength(
+      COUNT,
+    )
+    expect(lines).toHaveLength(COUNT + 1)
+    expect(terminal.screen({ colours: true }).join('\n')).not.toContain('\x1b[33m')
+  })
+
+  it('inspect, by descriptor', async () => {
+    const fd = await program.ask('fd', speaking[0]!.port)
+    using terminal = new Terminal(['inspect', `${program.pid}:${fd}`])
+    expect(await terminal.ends()).toBe(0)
+    const screen = terminal.screen()
+    expect(screen[0]).toMatch(new RegExp(`^ESTAB  .* node\\(${program.pid}:${fd}\\)  alive: `))
+    expect(screen.join('\n')).toMatch(/initialDelay +30s +TCP_KEEPIDLE +set/)
+  })
+
+  it('tune: asks for both processes, and does it on a yes', async () => {
+    const { port } = speaking[3]!
+    const args = [
+      'tune',
+      '--port',
+      String(port),
+      '--idle',
+      '60s',
+      '--interval',
+      '20s',
+      '--count',
+      '5',
+      '--user-timeout',
+      '0s',
+    ]
+    using terminal = new Terminal(args)
+    await terminal.shows(/^Tune 2 connections of 2 processes\? \[y\/N\]/)
+    expect(await program.ask('profile', port)).toMatchObject(profiles.cloud)
+    terminal.type('y', 'Enter')
+    expect(await terminal.ends()).toBe(0)
+    expect(terminal.screen().at(-1)).toBe('2 tuned')
+    expect(await program.ask('profile', port)).toMatchObject(patient)
+  })
+
+  it('doctor: what is wrong, and of which process', async () => {
+    using terminal = new Terminal(['doctor', ...ours(), '--hop', 'nat=20s'])
+    expect(await terminal.ends()).toBe(1)
+    const text = terminal.all().join('\n')
+    expect(text).toContain(`${COUNT} connections examined`)
+    expect(text).toMatch(
+      new RegExp(`error: 1999 connections of node\\(${program.pid}, Node ${process.versions.node}\\)`),
+    )
+  })
+
+  it.runIf(hasNetAdmin)(
+    'probe: progress after a second, wiped away; the table; the wait, which Ctrl-C ends',
+    async () => {
+      const client = speaking[4]!
+      await program.ask('tune', client.port, patient)
+      await Promise.all(clients.map((each) => each.echo('heard')))
+      using hole = blackHole(client.socket)
+      await program.idle()
+      const before = await program.profiles()
+      using terminal = new Terminal(['probe', ...ours(), '--port', String(client.port), '--timeout', '1s'])
+      await terminal.shows(/^asking: 0 of 1, [123] s$/)
+      await terminal.shows(/^0 alive, 1 silent, 0 not known$/)
+      await terminal.shows(/^waiting for 1 connection, [1-9] s$/)
+      const seen = terminal.screen()
+      expect(seen.some((line) => line.startsWith('asking'))).toBe(false)
+      expect(seen[1]).toMatch(/^silent +silence +- /)
+      expect(seen.join(' ')).toMatch(/1 connection does not answer, and options stay raised/)
+      expect(await program.profiles()).not.toEqual(before)
+      terminal.type('C-c')
+      expect(await terminal.ends()).toBe(130)
+      expect(terminal.screen().some((line) => line.startsWith('waiting for 1'))).toBe(false)
+      expect(await program.profiles()).toEqual(before)
+      hole.restore()
+      await client.echo('still here')
+    },
+  )
+
+  it.runIf(hasNetAdmin)(
+    'watch: redrawn in place, also where the window changes; Ctrl-C leaves the cursor',
+    async () => {
+      const client = speaking[5]!
+      await program.ask('tune', client.port, {
+        initialDelay: 1_000,
+        interval: 1_000,
+        count: 50,
+        userTimeout: 0,
+      })
+      const hole = blackHole(client.socket)
+      using terminal = new Terminal(['watch', ...ours(), '--every', '200ms'], { rows: 20, columns: 150 })
+      await terminal.shows(new RegExp(`:${client.port} +keepalive`))
+      expect(terminal.hasCursor).toBe(false)
+      terminal.resize(100, 30)
+      hole.restore()
+      await terminal.shows(/^looking at \d+ connections for those of process \d+: 0 do not answer$/)
+      await terminal.shows(/ recover /)
+      const screen = terminal.screen()
+      expect(screen.filter((line) => line.startsWith('looking at'))).toHaveLength(1)
+      expect(Math.max(...screen.map((line) => line.length))).toBeLessThan(100)
+      terminal.type('C-c')
+      expect(await terminal.ends()).toBe(130)
+      expect(terminal.hasCursor).toBe(true)
+    },
+  )
+})

@@ -1,0 +1,114 @@
+import { spawnSync } from 'node:child_process'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { profiles } from '../../src/index.js'
+import { blackHole } from '../../src/testing/index.js'
+import { deadpeer } from './deadpeer.js'
+import { type Client, type Program, startProgram } from './program.js'
+
+// As somebody who is not root: one's own programs as root does any, and of others' one line that says what is missing.
+
+const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] as const
+const canBeNobody =
+  process.getuid?.() === 0 && spawnSync(asNobody[0], [...asNobody.slice(1), 'true']).status === 0
+const shell = (args: readonly string[]) => deadpeer(args, { before: asNobody })
+// biome-ignore lint/suspicious/noExplicitAny: what the shell prints
+const jsonl = (lines: readonly string[]): any[] => lines.map((line) => JSON.parse(line))
+
+describe.runIf(canBeNobody)('an ordinary user', () => {
+  let own: Program
+  let others: Program
+  let ownClients: Client[]
+  let othersClients: Client[]
+
+  beforeAll(async () => {
+    own = await startProgram(asNobody)
+    others = await startProgram()
+    ownClients = await own.connect(8)
+    othersClients = await others.connect(4)
+  })
+  afterAll(() => {
+    own.end()
+    others.end()
+  })
+
+  const pid = () => ['--pid', String(own.pid)]
+
+  it('lists, inspects, tunes and examines his own', async () => {
+    const listed = await shell(['ls', ...pid(), '--options', '--jsonl'])
+    expect(listed).toMatchObject({ code: 0, err: [] })
+    expect(new Map(jsonl(listed.out).map(({ remote, options }) => [remote.port, options]))).toEqual(
+      await own.profiles(),
+    )
+    const fd = await own.ask('fd', ownClients[0]!.port)
+    expect(await shell(['inspect', `${own.pid}:${fd}`])).toMatchObject({ code: 0, err: [] })
+    expect(await shell(['doctor', ...pid()])).toMatchObject({ code: 1, err: [] })
+    expect(await shell(['tune', ...pid(), '--profile', 'cloud'])).toMatchObject({ code: 0, err: [] })
+    for (const profile of (await own.profiles()).values()) expect(profile).toMatchObject(profiles.cloud)
+    const after = await shell(['doctor', ...pid(), '--json'])
+    expect(after).toMatchObject({ code: 0, err: [] })
+    expect(JSON.parse(after.out.join('\n'))).toMatchObject({ connections: 8, unread: 0, findings: [] })
+  })
+
+  it('probes his own; to close what is silent takes more, and one line says what', async () => {
+    const [silent] = ownClients as [Client]
+    using _hole = blackHole(silent.socket)
+    await own.idle()
+    const run = await shell(['probe', ...pid(), '--kill', '--yes', '--jsonl'])
+    expect(run.code).toBe(1)
+    const answers = jsonl(run.out)
+    expect(answers.filter(({ alive }) => alive).length).toBe(7)
+    expect(answers.find(({ alive }) => !alive).remote.port).toBe(silent.port)
+    expect(run.err).toEqual([expect.stringMatching(/^deadpeer: .*CAP_NET_ADMIN/), '0 of 1 closed'])
+  })
+
+  it.each(['ls', 'probe', 'tune', 'doctor', 'watch'])(
+    '%s of others: one line, exit code 2',
+    async (command) => {
+      const profile = command === 'tune' ? ['--profile', 'lan'] : []
+      expect(await shell([command, '--pid', String(others.pid), ...profile])).toMatchObject({
+        code: 2,
+        out: [],
+        err: [
+          expect.stringMatching(
+            /^deadpeer: the descriptors of process \d+, which runs as uid 0, are not yours to see \(EACCES\): it takes its user or CAP_SYS_PTRACE, as by sudo$/,
+          ),
+        ],
+      })
+    },
+  )
+
+  it('by port: what is missing is said, and nothing is changed', async () => {
+    const [{ port }] = othersClients as [Client]
+    const fd = await others.ask('fd', port)
+    const before = await others.profiles()
+    expect(await shell(['inspect', `${others.pid}:${fd}`])).toMatchObject({
+      code: 2,
+      out: [],
+      err: [
+        expect.stringMatching(
+          /^deadpeer: Not permitted to borrow from process \d+ \(EPERM\)\. .*CAP_SYS_PTRACE/,
+        ),
+      ],
+    })
+    for (const args of [['probe'], ['tune', '--profile', 'lan', '--yes']]) {
+      expect(await shell([...args, '--port', String(port)])).toMatchObject({
+        code: 2,
+        out: [],
+        err: [
+          expect.stringMatching(
+            /^deadpeer: .*uid 0, is not yours to see: it takes its user or CAP_SYS_PTRACE/,
+          ),
+        ],
+      })
+    }
+    const listed = await shell(['ls', '--port', String(port), '--options'])
+    expect(listed).toMatchObject({
+      code: 0,
+      err: [expect.stringMatching(/not yours to see: that takes CAP_SYS_PTRACE/)],
+    })
+    expect(listed.out.filter((line) => / \? +\? +-$/.test(line)).length).toBeGreaterThan(0)
+    const examined = await shell(['doctor', '--port', String(port), '--json'])
+    expect(examined.err).toEqual([expect.stringMatching(/of \d connections the options were not read\. /)])
+    expect(await others.profiles()).toEqual(before)
+  })
+})

@@ -1,0 +1,36 @@
+import { once } from 'node:events'
+import http from 'node:http'
+import type net from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { deadpeer } from './deadpeer.js'
+import { hasTmux, Terminal } from './tmux.js'
+
+/** Of an answer, in ms: two requests take longer than a second, and it is seen for as long as that. */
+const SLOW = 1_200
+const server = http.createServer(async (_, response) => {
+  await delay(SLOW)
+  response.end('at last')
+})
+let url: string
+beforeAll(async () => {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  url = `http://127.0.0.1:${(server.address() as net.AddressInfo).port}`
+})
+afterAll(() => server.close())
+
+describe('progress on what takes over a second', () => {
+  it.runIf(hasTmux)('in a terminal, on stderr, and wiped away at the end', async () => {
+    using terminal = new Terminal(['http', url])
+    await terminal.shows(new RegExp(`^asking ${url}, [1-9] s$`))
+    expect(await terminal.ends()).toBe(0)
+    const text = terminal.all().join('\n')
+    expect(text).toContain('request 2')
+    expect(text).not.toContain('asking')
+  })
+
+  it('piped: never', async () => {
+    expect(await deadpeer(['http', url])).toMatchObject({ code: 0, err: [] })
+  })
+})
