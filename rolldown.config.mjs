@@ -41,6 +41,8 @@ export default {
     dir: 'dist',
     entryFileNames: '[name].js',
     chunkFileNames: 'chunks/[name].js',
+    // What they say is in the declarations. Here it would be read at each start.
+    comments: { jsdoc: false },
     codeSplitting: {
       groups: [{ name: 'core', test: isCore }],
     },

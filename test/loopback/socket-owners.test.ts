@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync } from 'node:fs'
 import type net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { borrowSocket, readSocketOwners } from '../../src/host.js'
 import { inspect } from '../../src/index.js'
@@ -19,8 +21,8 @@ const commandOf = (pid: number) =>
     .replace(/^(node-)?MainThread$/, 'node')
 
 /** A process that has the socket as its descriptor 3. */
-function shareWith(socket: net.Socket): ChildProcess {
-  const child = spawn('sleep', ['60'], { stdio: ['ignore', 'ignore', 'ignore', socket] })
+function shareWith(socket: net.Socket, program = 'sleep', argv0 = program): ChildProcess {
+  const child = spawn(program, ['60'], { argv0, stdio: ['ignore', 'ignore', 'ignore', socket] })
   onTestFinished(() => void child.kill('SIGKILL'))
   return child
 }
@@ -48,6 +50,19 @@ describe('readSocketOwners', () => {
     expect(owners).toHaveLength(2)
     expect(owners).toContainEqual({ pid: process.pid, command: commandOf(process.pid), fd })
     expect(owners).toContainEqual({ pid: child.pid, command: 'sleep', fd: 3 })
+  })
+
+  it.each(['MainThread', 'node-MainThread'])('%s, which any Node may be, by its program', async (name) => {
+    const folder = mkdtempSync(join(tmpdir(), 'deadpeer-owners-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    const program = join(folder, name)
+    symlinkSync('/bin/sleep', program)
+    const { socket } = await connectPair()
+    const child = shareWith(socket, program, '/opt/bin/payments')
+    await once(child, 'spawn')
+    const inode = inodeOf('self', descriptorOf(socket))
+    const owners = (await readSocketOwners([inode])).get(inode)!
+    expect(owners).toContainEqual({ pid: child.pid, command: 'payments', fd: 3 })
   })
 
   it('only those that were asked for', async () => {

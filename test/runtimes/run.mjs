@@ -57,7 +57,7 @@ const outcomes = chosen.map((runtime, i) => {
   const seconds = ((performance.now() - started) / 1000).toFixed(0)
   return {
     ...outcome,
-    line: `# ${runtime.name} ${version}, ${runtime.way}: ${outcome.words} in ${seconds} s`,
+    line: `# ${runtime.name} ${runtime.from[1]}, ${runtime.way}: ${outcome.words} in ${seconds} s`,
   }
 })
 for (const { line } of outcomes) console.log(line)
