@@ -7,6 +7,9 @@ import { BRIEF, fates } from './fates.mjs'
 /** So much may lie between a deed and the note of it, in ms: a write to a string, and the scheduler. */
 const NOTED_WITHIN = 50
 
+/** The question before the first that was swallowed may have been lost as well, in ms. */
+const LAST_HEARD_BEFORE = 6_000
+
 /**
  * @param {Entry[]} entries in any order
  * @param {typeof fates} rules
@@ -14,6 +17,7 @@ const NOTED_WITHIN = 50
 export function judge(entries, rules = fates) {
   const histories = historiesOf(entries)
   const starved = entries.filter(({ event }) => event === 'starved')
+  const dropped = entries.filter(({ event }) => event === 'dropped').map(({ at }) => at)
   const faults = []
   const told = {}
   const counts = {}
@@ -30,10 +34,11 @@ export function judge(entries, rules = fates) {
       doubts.suspect++
       if (isHealthy(history, at)) doubts.ofHealthy++
     }
-    if (!fate && history.swallowed >= BRIEF.deadlyFrom) {
+    if (!fate && history.swallowed > 0 && isLossExcessive(history, dropped)) {
       excused++
       continue
     }
+    settle(history)
     const fault = faultOf(history, fate ? rules[fate.name][server] : {}, starved)
     if (fault) faults.push({ id, server, fault, fate: fate?.name, said: history.said })
     if (!fate) continue
@@ -75,6 +80,22 @@ function isLate(at, since, within, starved) {
   return at - since > within + meanwhile.reduce((sum, { detail }) => sum + Number(detail), 0)
 }
 
+/** Whether more was lost on the way to one than it was to swallow: by itself, being late, or by the machine. */
+function isLossExcessive({ server, swallowed, deaf, said }, dropped) {
+  if (swallowed >= BRIEF.deadlyFrom[server]) return true
+  const death = said.find(({ word }) => word === 'dead')
+  const since = deaf.at(-1).from - LAST_HEARD_BEFORE
+  return death !== undefined && dropped.some((at) => at >= since && at <= death.at)
+}
+
+/** What was in flight counts from when it was. Where the subject wrote too soon or too late it was just silent. */
+function settle({ fate, wroteAt, said }) {
+  if (fate?.name !== 'silent in flight') return
+  const death = said.find(({ word }) => word === 'dead')
+  if (wroteAt === undefined || wroteAt < fate.at || wroteAt > death?.at) fate.name = 'silent'
+  else fate.at = wroteAt
+}
+
 function isHealthy({ fate, deaf, isLossy }, at) {
   if (isLossy || (fate && at >= fate.at)) return false
   // What was on its way when it began to hear again may be asked once more.
@@ -109,6 +130,7 @@ function historiesOf(entries) {
       history.deaf.at(-1).to = at
       history.swallowed = Math.max(history.swallowed, Number(detail))
     } else if (event === 'lossy') history.isLossy = true
+    else if (event === 'wrote') history.wroteAt = at
     else if (event === 'closed') history.closedAt = at
     else if (event === 'dead') {
       const [reason, detectedBy] = detail.split(' ')

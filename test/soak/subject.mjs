@@ -4,6 +4,7 @@ import net from 'node:net'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import { tune, watch } from '../../dist/index.js'
+import { reference } from '../bench/harness/reference.mjs'
 import { deathwatchThreads } from '../loopback/threads.mjs'
 import { servers, WRITE_AFTER } from './fates.mjs'
 import { Journal } from './journal.mjs'
@@ -79,7 +80,11 @@ function serve(socket, name) {
     },
     w() {
       socket.write('k')
-      setTimeout(() => socket.writable && socket.write('x'), WRITE_AFTER)
+      setTimeout(() => {
+        if (!socket.writable) return
+        socket.write('x')
+        journal.note(idOf(socket), 'wrote')
+      }, WRITE_AFTER)
     },
     p() {
       socket.pause()
@@ -139,7 +144,10 @@ function observe() {
     if (at >= collectAt) {
       collectAt += collectEvery
       globalThis.gc()
-      entry.heap = process.memoryUsage().heapUsed
+      const after = process.memoryUsage()
+      entry.heap = after.heapUsed
+      entry.buffers = after.external
+      entry.native = reference().allocated() - after.external
     }
     samples.push(entry)
   }
