@@ -147,7 +147,7 @@ function observe() {
       const after = process.memoryUsage()
       entry.heap = after.heapUsed
       entry.buffers = after.external
-      entry.native = reference().allocated() - after.external
+      entry.native = reference().allocated()
     }
     samples.push(entry)
   }
