@@ -125,7 +125,12 @@ function delayOf({ samples }, seconds) {
   return { p50, p99, max }
 }
 
-function check({ stats, counts, openAtEnd, unwatched, left }, { faults, told, connections }, sizes, delays) {
+function check(
+  { stats, counts, openAtEnd, unwatched, inMetrics, left },
+  { faults, told, connections },
+  sizes,
+  delays,
+) {
   const of = (...names) => faults.filter(({ fault }) => names.includes(fault)).length
   const all = Object.values(told).reduce((sum, { times }) => sum + times.length, 0)
   const none = (name, count, among) => ({ name, holds: count === 0, figure: `${count} of ${among}` })
@@ -143,6 +148,7 @@ function check({ stats, counts, openAtEnd, unwatched, left }, { faults, told, co
       holds: account.every((difference) => difference === 0) && unwatched === 0,
       figure: `${stats.added} added, ${stats.dead} dead, ${stats.closed} closed, ${stats.removed} removed, ${stats.watching} of ${openAtEnd} open ones watched`,
     },
+    { name: 'the metrics tell the same', holds: inMetrics === counts.dead, figure: `${inMetrics} deaths` },
     ...sizes.map(({ key, name, first, last, grownBy, allowed }) => ({
       name: `${name} flat`,
       holds: grownBy <= allowed,

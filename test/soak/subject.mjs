@@ -9,7 +9,7 @@ import { deathwatchThreads } from '../loopback/threads.mjs'
 import { servers, WRITE_AFTER } from './fates.mjs'
 import { Journal } from './journal.mjs'
 import { seeded } from './random.mjs'
-import { scrapes } from './scrapes.mjs'
+import { collect, deathsInMetrics, scrapes } from './scrapes.mjs'
 
 // The program under test: it accepts the connections, has them watched, writes down what it is told, is scraped, and looks at itself.
 // Without `watched` all of that but the watching.
@@ -43,6 +43,8 @@ watcher
   .on('error', (error) => {
     throw error
   })
+
+if (watcher) collect(watcher)
 
 const listening = {}
 for (const [name, { profile, heartbeat }] of Object.entries(servers)) {
@@ -188,6 +190,7 @@ async function finish() {
   loop.disable()
   const { user, system } = process.cpuUsage(processor[0])
   const cpu = (user + system) / 10 / (performance.now() - processor[1])
+  const inMetrics = await deathsInMetrics()
   const stats = watcher?.stats()
   const unwatched = watcher
     ? [...sockets].filter((socket) => !removed.has(socket) && !watcher.has(socket))
@@ -212,6 +215,7 @@ async function finish() {
     counts,
     openAtEnd,
     unwatched: unwatched.length,
+    inMetrics,
     left: {
       descriptors: descriptors() - before.descriptors,
       threads: deathwatchThreads() - before.threads,
