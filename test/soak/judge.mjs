@@ -22,6 +22,7 @@ export function judge(entries, rules = fates) {
   const told = {}
   const counts = {}
   let excused = 0
+  let delayed = 0
   const doubts = { suspect: 0, ofHealthy: 0 }
   for (const history of histories.values()) {
     const { id, server, fate } = history
@@ -48,9 +49,10 @@ export function judge(entries, rules = fates) {
       const key = `${fate.name}, ${server}`
       told[key] ??= { within: rules[fate.name][server].within, times: [] }
       told[key].times.push(said.at - fate.at)
+      if (!fault && said.at - fate.at > told[key].within) delayed++
     }
   }
-  return { connections: histories.size, fates: counts, told, faults, excused, doubts }
+  return { connections: histories.size, fates: counts, told, faults, excused, delayed, doubts }
 }
 
 /** What is wrong with what was said of one connection. */

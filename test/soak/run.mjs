@@ -167,7 +167,13 @@ function check(
   ]
 }
 
-function report(watched, control, { connections, fates, told, faults, excused, doubts }, sizes, delays) {
+function report(
+  watched,
+  control,
+  { connections, fates, told, faults, excused, delayed, doubts },
+  sizes,
+  delays,
+) {
   console.log(`\n${connections} connections came; what was done to them: ${JSON.stringify(fates)}`)
   console.log('told after, ms:')
   for (const [what, one] of Object.entries(told)) {
@@ -175,6 +181,7 @@ function report(watched, control, { connections, fates, told, faults, excused, d
     console.log(`  ${what.padEnd(30)} ${count} × p50 ${p50}, p99 ${p99}, longest ${max}, bound ${within}`)
   }
   console.log(`suspect: ${doubts.suspect}, of them healthy ${doubts.ofHealthy}`)
+  console.log(`later than their bound, by no more than the subject was without a processor: ${delayed}`)
   console.log(`not judged, as more was lost on the way to them than was meant: ${excused}`)
   for (const [name, { p50, p99, max }] of Object.entries(delays))
     console.log(

@@ -94,11 +94,11 @@ describe('what was said of a connection', () => {
         entry(0, '1.0', 'accepted', 'clocked'),
         ...lines.map(([at, ...rest]) => entry(at, '1.0', ...rest)),
         entry(at, '*', 'starved', ms),
-      ]).faults
-    expect(starved(2_900, '600')).toEqual([])
-    expect(starved(2_900, '400')).toMatchObject([{ fault: 'late' }])
-    expect(starved(900, '600')).toMatchObject([{ fault: 'late' }])
-    expect(starved(4_000, '600')).toMatchObject([{ fault: 'late' }])
+      ])
+    expect(starved(2_900, '600')).toMatchObject({ faults: [], delayed: 1 })
+    expect(starved(2_900, '400')).toMatchObject({ faults: [{ fault: 'late' }], delayed: 0 })
+    expect(starved(900, '600')).toMatchObject({ faults: [{ fault: 'late' }], delayed: 0 })
+    expect(starved(4_000, '600')).toMatchObject({ faults: [{ fault: 'late' }], delayed: 0 })
   })
 
   it('is judged by what its process came to, where that was killed', () => {
