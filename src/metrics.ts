@@ -1,3 +1,9 @@
+/**
+ * What a program knows of its own connections, put into its own registry of prom-client 15: deaths, agents, the kernel's counters.
+ *
+ * @module deadpeer/metrics
+ */
+
 import { InvalidTypeError } from './errors.js'
 import { livenessCounters, readCounters } from './host.js'
 import type { Snapshot } from './http.js'
@@ -11,11 +17,13 @@ import { Watcher } from './watch.js'
 
 export type { MetricsRegistry } from './metrics/prometheus.js'
 
+/** What {@link collectWatcher} and {@link collectAgent} call what they collect from. */
 export interface CollectOptions {
   /** What tells it apart from others of its kind in the same registry: the value of its label. Default: `'default'`. */
   name?: string
 }
 
+/** What {@link collectWatcher} counts. */
 export interface CollectWatcherOptions extends CollectOptions {
   /**
    * Whether to count suspicions and recoveries. It takes looking at connections that may be in trouble, which nobody does without a listener:
@@ -26,6 +34,7 @@ export interface CollectWatcherOptions extends CollectOptions {
 
 /** What keeps statistics: `HttpAgent` and `HttpsAgent` of deadpeer/http, and what `createAgent` of deadpeer/undici makes. */
 export interface WithStatistics {
+  /** The counts at this moment. */
   snapshot(): Snapshot
 }
 

@@ -7,7 +7,7 @@ export const servers = {
     heartbeat: { every: 5_000, attempts: 3, timeout: 300 },
   },
   clocked: {
-    profile: { initialDelay: 4_000, interval: 1_000, count: 3, userTimeout: 7_000 },
+    profile: { initialDelay: 4_000, interval: 1_000, count: 4, userTimeout: 8_000 },
     heartbeat: false,
   },
 }
@@ -19,11 +19,13 @@ const LATE = 1_500
 const BY_HEARTBEAT = 5_000 + 2 * 510 + 300 + LATE
 
 /** The kernel's timers are late by up to an eighth of what they wait for. */
-const BY_KEEPALIVE = (4_000 + 3 * 1_000) * (9 / 8) + LATE
+const BY_KEEPALIVE = (4_000 + 4 * 1_000) * (9 / 8) + LATE
 
-/** The subject writes after half a second; the user timeout counts from the first retransmission, 400 ms later. */
-const WRITE_AFTER = 500
-const BY_USER_TIMEOUT = WRITE_AFTER + 400 + 7_000 * (9 / 8) + LATE
+/** Counted from the first retransmission, 400 ms after the write. */
+const BY_USER_TIMEOUT = 400 + 8_000 * (9 / 8) + LATE
+
+/** How long the subject waits before it writes to one that is silent. */
+export const WRITE_AFTER = 500
 
 const unheard = {
   beating: { dead: ['heartbeat'], within: BY_HEARTBEAT },
@@ -39,10 +41,10 @@ const unheard = {
 export const fates = {
   /** It hears nothing any more while nothing is said. */
   silent: { weight: 28, ...unheard },
-  /** The same, and half a second later something is said to it. */
+  /** The same, and half a second later something is said to it, from when on it counts. If that does not come about it was just silent. */
   'silent in flight': {
     weight: 12,
-    beating: { dead: ['heartbeat'], within: WRITE_AFTER + BY_HEARTBEAT },
+    beating: { dead: ['heartbeat'], within: BY_HEARTBEAT },
     clocked: { dead: ['user-timeout'], within: BY_USER_TIMEOUT },
   },
   /** The same, and nobody reads what it said before: Node does not look. */
@@ -76,11 +78,8 @@ export const fates = {
   },
 }
 
-/** A fate that is no end: it hears nothing until it has swallowed two segments, one less than what is called dead. */
-export const BRIEF = { name: 'brief', weight: 9, segments: 2, deadlyFrom: 3 }
+/** A fate that is no end: it hears nothing until it has swallowed two segments, fewer than what is called dead. */
+export const BRIEF = { name: 'brief', weight: 9, segments: 2, deadlyFrom: { beating: 3, clocked: 4 } }
 
 /** The longest that any of them may take to be told, and the bounds of a verdict. */
-export const GRACE = Math.max(BY_HEARTBEAT + WRITE_AFTER, BY_KEEPALIVE, BY_USER_TIMEOUT)
-
-/** How long the subject waits before it writes to one that is silent. */
-export { WRITE_AFTER }
+export const GRACE = WRITE_AFTER + Math.max(BY_HEARTBEAT, BY_KEEPALIVE, BY_USER_TIMEOUT)

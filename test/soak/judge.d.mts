@@ -10,6 +10,8 @@ export interface Judgement {
   readonly told: Record<string, { within: number; times: number[] }>
   readonly faults: { readonly id: string; readonly fault: string; readonly fate?: string }[]
   readonly excused: number
+  /** Later than their bound, by no more than there was no processor. */
+  readonly delayed: number
   readonly doubts: { suspect: number; ofHealthy: number }
 }
 export function judge(entries: readonly Entry[]): Judgement

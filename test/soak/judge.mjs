@@ -7,6 +7,9 @@ import { BRIEF, fates } from './fates.mjs'
 /** So much may lie between a deed and the note of it, in ms: a write to a string, and the scheduler. */
 const NOTED_WITHIN = 50
 
+/** The question before the first that was swallowed may have been lost as well, in ms. */
+const LAST_HEARD_BEFORE = 6_000
+
 /**
  * @param {Entry[]} entries in any order
  * @param {typeof fates} rules
@@ -14,10 +17,12 @@ const NOTED_WITHIN = 50
 export function judge(entries, rules = fates) {
   const histories = historiesOf(entries)
   const starved = entries.filter(({ event }) => event === 'starved')
+  const dropped = entries.filter(({ event }) => event === 'dropped').map(({ at }) => at)
   const faults = []
   const told = {}
   const counts = {}
   let excused = 0
+  let delayed = 0
   const doubts = { suspect: 0, ofHealthy: 0 }
   for (const history of histories.values()) {
     const { id, server, fate } = history
@@ -30,10 +35,11 @@ export function judge(entries, rules = fates) {
       doubts.suspect++
       if (isHealthy(history, at)) doubts.ofHealthy++
     }
-    if (!fate && history.swallowed >= BRIEF.deadlyFrom) {
+    if (!fate && history.swallowed > 0 && isLossExcessive(history, dropped)) {
       excused++
       continue
     }
+    settle(history)
     const fault = faultOf(history, fate ? rules[fate.name][server] : {}, starved)
     if (fault) faults.push({ id, server, fault, fate: fate?.name, said: history.said })
     if (!fate) continue
@@ -43,9 +49,10 @@ export function judge(entries, rules = fates) {
       const key = `${fate.name}, ${server}`
       told[key] ??= { within: rules[fate.name][server].within, times: [] }
       told[key].times.push(said.at - fate.at)
+      if (!fault && said.at - fate.at > told[key].within) delayed++
     }
   }
-  return { connections: histories.size, fates: counts, told, faults, excused, doubts }
+  return { connections: histories.size, fates: counts, told, faults, excused, delayed, doubts }
 }
 
 /** What is wrong with what was said of one connection. */
@@ -73,6 +80,22 @@ function isLate(at, since, within, starved) {
   if (at - since <= within) return false
   const meanwhile = starved.filter((one) => one.at >= since && one.at - Number(one.detail) <= at)
   return at - since > within + meanwhile.reduce((sum, { detail }) => sum + Number(detail), 0)
+}
+
+/** Whether more was lost on the way to one than it was to swallow: by itself, being late, or by the machine. */
+function isLossExcessive({ server, swallowed, deaf, said }, dropped) {
+  if (swallowed >= BRIEF.deadlyFrom[server]) return true
+  const death = said.find(({ word }) => word === 'dead')
+  const since = deaf.at(-1).from - LAST_HEARD_BEFORE
+  return death !== undefined && dropped.some((at) => at >= since && at <= death.at)
+}
+
+/** What was in flight counts from when it was. Where the subject wrote too soon or too late it was just silent. */
+function settle({ fate, wroteAt, said }) {
+  if (fate?.name !== 'silent in flight') return
+  const death = said.find(({ word }) => word === 'dead')
+  if (wroteAt === undefined || wroteAt < fate.at || wroteAt > death?.at) fate.name = 'silent'
+  else fate.at = wroteAt
 }
 
 function isHealthy({ fate, deaf, isLossy }, at) {
@@ -109,6 +132,7 @@ function historiesOf(entries) {
       history.deaf.at(-1).to = at
       history.swallowed = Math.max(history.swallowed, Number(detail))
     } else if (event === 'lossy') history.isLossy = true
+    else if (event === 'wrote') history.wroteAt = at
     else if (event === 'closed') history.closedAt = at
     else if (event === 'dead') {
       const [reason, detectedBy] = detail.split(' ')

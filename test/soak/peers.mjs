@@ -19,8 +19,8 @@ const TALK_EVERY = 2_500
 /** So many of those that talk lose this share of what they should hear. */
 const LOSSY = 0.1
 const LOSS = 0.05
-/** After that long one that is silent has been found, or was lost. */
-const SILENT_FOR = 20_000
+/** After that long one that is silent has been found, or was lost: also where the subject had no processor for a while. */
+const SILENT_FOR = 45_000
 /** A heartbeat can ask after a second of silence only. */
 const YOUNG = 1_500
 /** More than Node keeps of what is not read, less than the kernel keeps. */

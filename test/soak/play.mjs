@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -65,6 +65,7 @@ const crowd = Array.from({ length: PROCESSES }, () => startPeers(others, false))
 let herd = startPeers(connections - PROCESSES * others, true)
 await Promise.all([...crowd, herd].map(({ open }) => open))
 
+noteDrops()
 journal.note('*', 'started')
 subject.send('observe')
 const end = performance.now() + 1_000 * seconds
@@ -92,6 +93,21 @@ const [result] = await once(subject, 'message')
 journal.close()
 for (const child of running) child.disconnect()
 while (running.size > 0) await delay(50)
+
+/** Segments that this machine has dropped, since too many waited for a processor: nobody has heard those. */
+function noteDrops() {
+  const read = () =>
+    readFileSync('/proc/net/softnet_stat', 'utf8')
+      .trimEnd()
+      .split('\n')
+      .reduce((sum, line) => sum + Number.parseInt(line.split(' ')[1], 16), 0)
+  let last = read()
+  setInterval(() => {
+    const dropped = read()
+    if (dropped > last) journal.note('*', 'dropped', String(dropped - last))
+    last = dropped
+  }, 250).unref()
+}
 
 const journals = readdirSync(folder).filter((name) => name.endsWith('.journal'))
 writeFileSync(join(folder, 'result.json'), JSON.stringify({ ...result, journals }))

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict'
+import { Registry } from 'prom-client'
 import { listSockets, readCounters } from '../../dist/host.js'
 import { sampleTcpInfo } from '../../dist/index.js'
+import { collectCounters, collectWatcher } from '../../dist/metrics.js'
 
 // What a program's monitoring does beside: each so often, over all connections. `every` in ms. What else collects figures gets an entry here.
 
 const fields = ['state', 'rtt', 'unacked', 'retransmits', 'probes', 'lastDataRecv', 'segsIn', 'segsOut']
 let out = new Float64Array()
+
+const registry = new Registry()
+collectCounters(registry)
 
 /** @type {{ name: string, every: number, run(sockets: Iterable<import('node:net').Socket>): unknown }[]} */
 export const scrapes = [
@@ -32,4 +37,21 @@ export const scrapes = [
       assert.ok(list.length > 0)
     },
   },
+  {
+    name: 'metrics',
+    every: 5_000,
+    run: () => registry.metrics(),
+  },
 ]
+
+/** From now on what this watcher says is in the metrics as well. */
+export function collect(watcher) {
+  collectWatcher(registry, watcher, { suspicions: true })
+}
+
+/** How many deaths the metrics tell of. */
+export async function deathsInMetrics() {
+  const metrics = await registry.getMetricsAsJSON()
+  const { values = [] } = metrics.find(({ name }) => name === 'deadpeer_watcher_deaths_total') ?? {}
+  return values.reduce((sum, { value }) => sum + value, 0)
+}

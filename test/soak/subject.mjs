@@ -4,11 +4,12 @@ import net from 'node:net'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import { tune, watch } from '../../dist/index.js'
+import { reference } from '../bench/harness/reference.mjs'
 import { deathwatchThreads } from '../loopback/threads.mjs'
 import { servers, WRITE_AFTER } from './fates.mjs'
 import { Journal } from './journal.mjs'
 import { seeded } from './random.mjs'
-import { scrapes } from './scrapes.mjs'
+import { collect, deathsInMetrics, scrapes } from './scrapes.mjs'
 
 // The program under test: it accepts the connections, has them watched, writes down what it is told, is scraped, and looks at itself.
 // Without `watched` all of that but the watching.
@@ -42,6 +43,8 @@ watcher
   .on('error', (error) => {
     throw error
   })
+
+if (watcher) collect(watcher)
 
 const listening = {}
 for (const [name, { profile, heartbeat }] of Object.entries(servers)) {
@@ -79,7 +82,11 @@ function serve(socket, name) {
     },
     w() {
       socket.write('k')
-      setTimeout(() => socket.writable && socket.write('x'), WRITE_AFTER)
+      setTimeout(() => {
+        if (!socket.writable) return
+        socket.write('x')
+        journal.note(idOf(socket), 'wrote')
+      }, WRITE_AFTER)
     },
     p() {
       socket.pause()
@@ -139,7 +146,10 @@ function observe() {
     if (at >= collectAt) {
       collectAt += collectEvery
       globalThis.gc()
-      entry.heap = process.memoryUsage().heapUsed
+      const after = process.memoryUsage()
+      entry.heap = after.heapUsed
+      entry.buffers = after.external
+      entry.native = reference().allocated()
     }
     samples.push(entry)
   }
@@ -180,6 +190,7 @@ async function finish() {
   loop.disable()
   const { user, system } = process.cpuUsage(processor[0])
   const cpu = (user + system) / 10 / (performance.now() - processor[1])
+  const inMetrics = await deathsInMetrics()
   const stats = watcher?.stats()
   const unwatched = watcher
     ? [...sockets].filter((socket) => !removed.has(socket) && !watcher.has(socket))
@@ -204,6 +215,7 @@ async function finish() {
     counts,
     openAtEnd,
     unwatched: unwatched.length,
+    inMetrics,
     left: {
       descriptors: descriptors() - before.descriptors,
       threads: deathwatchThreads() - before.threads,

@@ -32,6 +32,17 @@ describe('what was said of a connection', () => {
       [1_000, 'fate', 'half-close, silent'],
       [8_000, 'dead', 'keepalive kernel'],
     ],
+    [
+      'a death with data in flight',
+      [1_000, 'fate', 'silent in flight'],
+      [4_000, 'wrote'],
+      [13_000, 'dead', 'user-timeout kernel'],
+    ],
+    [
+      'a death before there was any',
+      [1_000, 'fate', 'silent in flight'],
+      [8_000, 'dead', 'keepalive kernel'],
+    ],
     ['an end of our own', [1_000, 'fate', 'ours'], [1_001, 'closed']],
     ['doubts that end', [1_000, 'suspect'], [2_000, 'recover'], [3_000, 'suspect'], [3_500, 'recover']],
     ['nothing'],
@@ -52,8 +63,20 @@ describe('what was said of a connection', () => {
     ['closed by nobody', [1_000, 'closed']],
     ['said twice', [1_000, 'fate', 'reset'], [1_001, 'dead', 'reset node'], [1_002, 'dead', 'reset kernel']],
     ['wrong reason', [1_000, 'fate', 'silent'], [8_000, 'dead', 'user-timeout kernel']],
-    ['wrong reason', [1_000, 'fate', 'silent in flight'], [8_000, 'dead', 'keepalive kernel']],
-    ['late', [1_000, 'fate', 'silent'], [11_000, 'dead', 'keepalive kernel']],
+    [
+      'wrong reason',
+      [1_000, 'fate', 'silent in flight'],
+      [1_500, 'wrote'],
+      [8_000, 'dead', 'keepalive kernel'],
+    ],
+    // Nothing was in flight when it fell silent.
+    [
+      'wrong reason',
+      [900, 'wrote'],
+      [1_000, 'fate', 'silent in flight'],
+      [8_000, 'dead', 'user-timeout kernel'],
+    ],
+    ['late', [1_000, 'fate', 'silent'], [12_000, 'dead', 'keepalive kernel']],
     ['late', [1_000, 'fate', 'reset'], [3_000, 'dead', 'reset node']],
     ['doubts out of order', [1_000, 'recover']],
     ['doubts out of order', [1_000, 'suspect'], [2_000, 'suspect']],
@@ -71,11 +94,11 @@ describe('what was said of a connection', () => {
         entry(0, '1.0', 'accepted', 'clocked'),
         ...lines.map(([at, ...rest]) => entry(at, '1.0', ...rest)),
         entry(at, '*', 'starved', ms),
-      ]).faults
-    expect(starved(2_900, '600')).toEqual([])
-    expect(starved(2_900, '400')).toMatchObject([{ fault: 'late' }])
-    expect(starved(900, '600')).toMatchObject([{ fault: 'late' }])
-    expect(starved(4_000, '600')).toMatchObject([{ fault: 'late' }])
+      ])
+    expect(starved(2_900, '600')).toMatchObject({ faults: [], delayed: 1 })
+    expect(starved(2_900, '400')).toMatchObject({ faults: [{ fault: 'late' }], delayed: 0 })
+    expect(starved(900, '600')).toMatchObject({ faults: [{ fault: 'late' }], delayed: 0 })
+    expect(starved(4_000, '600')).toMatchObject({ faults: [{ fault: 'late' }], delayed: 0 })
   })
 
   it('is judged by what its process came to, where that was killed', () => {
@@ -97,12 +120,21 @@ describe('what was said of a connection', () => {
   it('is not judged where more was swallowed than was meant', () => {
     const lines: Line[] = [
       [1_000, 'deaf'],
-      [4_000, 'swallowed', '3'],
+      [4_000, 'swallowed', '4'],
       [4_100, 'dead', 'keepalive kernel'],
     ]
     expect(judged(...lines)).toMatchObject({ excused: 1, faults: [] })
-    lines[1] = [4_000, 'swallowed', '2']
+    lines[1] = [4_000, 'swallowed', '3']
     expect(judged(...lines)).toMatchObject({ excused: 0, faults: [{ fault: 'false death' }] })
+    // By the machine, meanwhile.
+    const dropped = (at: number) =>
+      judge([
+        entry(0, '1.0', 'accepted', 'clocked'),
+        ...lines.map(([at, ...rest]) => entry(at, '1.0', ...rest)),
+        entry(at, '*', 'dropped', '7'),
+      ])
+    expect(dropped(4_050)).toMatchObject({ excused: 1, faults: [] })
+    expect(dropped(4_200)).toMatchObject({ excused: 0, faults: [{ fault: 'false death' }] })
   })
 
   it('does not matter once it is over', () => {
