@@ -94,7 +94,7 @@ function isLossExcessive({ server, swallowed, deaf, said }, dropped) {
 function settle({ fate, wroteAt, said }) {
   if (fate?.name !== 'silent in flight') return
   const death = said.find(({ word }) => word === 'dead')
-  if (wroteAt === undefined || wroteAt < fate.at || wroteAt > death?.at) fate.name = 'silent'
+  if (wroteAt === undefined || wroteAt < fate.at || wroteAt > death?.at - NOTED_WITHIN) fate.name = 'silent'
   else fate.at = wroteAt
 }
 

@@ -1,5 +1,6 @@
 import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { inspect, TcpState } from '../../dist/index.js'
 import { blackHole, lossy } from '../../dist/testing/index.js'
 import { BRIEF, fates } from './fates.mjs'
 import { Journal } from './journal.mjs'
@@ -171,7 +172,8 @@ const acts = {
     await peer.order('h')
     peer.note('half-closed')
     peer.socket.end()
-    await delay(300)
+    // Else it would say so again and again, and not be silent.
+    while (inspect(peer.socket).info.state !== TcpState.FIN_WAIT2) await delay(20)
     peer.vanish('half-close, silent')
   },
   async ours(peer) {
@@ -190,6 +192,9 @@ const acts = {
     await hole.done
     // How many they really were: this process may have been late.
     peer.note('swallowed', String(hole.swallowed))
+    // It has been asked again, and has answered: what was swallowed before counts no more.
+    const { segsIn } = inspect(peer.socket).info
+    while (inspect(peer.socket).info.segsIn === segsIn) await delay(100)
     peer.live()
   },
 }

@@ -44,6 +44,7 @@ export function plot({ seed, seconds, samples, control, caused, told }) {
   const height = TOP + panels.length * (PANEL + GAP)
   const body = panels.map((panel, i) => draw(panel, TOP + i * (PANEL + GAP), seconds))
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" font-size="12">
+<title>A soak: connections, deaths, memory, descriptors and event-loop delay over time</title>
 <rect width="100%" height="100%" fill="#fff"/>
 <text x="${LEFT}" y="22" font-size="15" fill="#1f2328">${samples.at(-1).accepted.toLocaleString('en')} connections came and went in ${seconds} s (seed ${seed})</text>
 ${body.join('\n')}

@@ -39,6 +39,12 @@ describe('what was said of a connection', () => {
       [13_000, 'dead', 'user-timeout kernel'],
     ],
     [
+      'a death that the write met',
+      [1_000, 'fate', 'silent in flight'],
+      [8_990, 'wrote'],
+      [9_000, 'dead', 'keepalive node'],
+    ],
+    [
       'a death before there was any',
       [1_000, 'fate', 'silent in flight'],
       [8_000, 'dead', 'keepalive kernel'],
