@@ -13,6 +13,8 @@ export interface ErrorDetails {
   syscall?: string
   /** What could not be written yet: `ERR_MUST_WAIT`. */
   pending?: object
+  /** Fields of the profile that were written before the refused one and could not be taken back. Left out where nothing was changed. */
+  written?: readonly string[]
 }
 
 /** An argument of the wrong type, or a target that is no connection. */
@@ -60,7 +62,7 @@ export type DeadpeerErrorCode =
   | 'ERR_WATCHER_CLOSED'
   | (string & {})
 
-/** The kernel or the platform would not. Nothing was changed. */
+/** The kernel or the platform would not. Nothing was changed, but for what `written` names. */
 export class DeadpeerError extends Error {
   readonly code: DeadpeerErrorCode
   declare readonly field?: string
@@ -68,6 +70,7 @@ export class DeadpeerError extends Error {
   declare readonly errno?: number
   declare readonly syscall?: string
   declare readonly pending?: object
+  declare readonly written?: readonly string[]
 
   constructor(code: DeadpeerErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
     super(message, options)
