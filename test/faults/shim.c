@@ -1,8 +1,10 @@
-// Preloaded into Node: fails the Nth system call that the addon makes, with a chosen errno, and
-// lets all others through.
+// Preloaded into Node: fails the Nth system call that the addon makes, or the Nth time that it
+// takes memory, and lets all others through; or holds the Nth system call up for as long as it is
+// told to.
 //
 // A file that both map tells what to do, and what has been done: fault.mjs has the other end. A
 // call is the addon's by where it returns to. close() does its work and then fails, as Linux does.
+// eventfd_write() is left alone, which cannot fail as it is used.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -20,7 +22,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { kFail, kHold, kNoMemory };
+
 struct control {
+  atomic_int what;    // one of those
   atomic_int wanted;  // which call is to fail, from 1; 0: none
   atomic_int error;   // with what
   atomic_int calls;   // how many there were since it was armed
@@ -47,14 +52,28 @@ static int is_addon(const void* caller) {
          strstr(info.dli_fname, "deadpeer.node") != NULL;
 }
 
-// The errno that this call is to fail with, or 0.
-static int fault(const void* caller, const char* name) {
-  if (control == NULL || atomic_load(&control->wanted) == 0 || !is_addon(caller)) return 0;
+static int is_its_turn(const void* caller, const char* name) {
+  if (!is_addon(caller)) return 0;
   const int call = atomic_fetch_add(&control->calls, 1) + 1;
   if (call != atomic_load(&control->wanted)) return 0;
   snprintf(control->name, sizeof(control->name), "%s", name);
   atomic_fetch_add(&control->fired, 1);
-  return atomic_load(&control->error);
+  return 1;
+}
+
+// The errno that this call is to fail with, or 0.
+static int fault(const void* caller, const char* name) {
+  if (control == NULL || atomic_load(&control->wanted) == 0) return 0;
+  const int what = atomic_load(&control->what);
+  if (what == kNoMemory || !is_its_turn(caller, name)) return 0;
+  if (what == kFail) return atomic_load(&control->error);
+  while (atomic_load(&control->wanted) != 0) usleep(500);
+  return 0;
+}
+
+static int is_to_lack_memory(const void* caller, const char* name) {
+  return control != NULL && atomic_load(&control->wanted) != 0 &&
+         atomic_load(&control->what) == kNoMemory && is_its_turn(caller, name);
 }
 
 // The C library's own, by name.
@@ -174,4 +193,35 @@ int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*
                    void* argument) {
   const int error = fault(__builtin_return_address(0), "pthread_create");
   return error != 0 ? error : REAL(pthread_create)(thread, attributes, run, argument);
+}
+
+void* __libc_malloc(size_t size);
+void* __libc_realloc(void* memory, size_t size);
+
+// Operator new takes its memory in the C++ library.
+static _Thread_local int is_new_to_fail;
+
+void* malloc(size_t size) {
+  if (is_new_to_fail || is_to_lack_memory(__builtin_return_address(0), "malloc")) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  return __libc_malloc(size);
+}
+
+void* realloc(void* memory, size_t size) {
+  if (is_to_lack_memory(__builtin_return_address(0), "realloc")) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  return __libc_realloc(memory, size);
+}
+
+// operator new(size_t), which throws where there is no memory.
+void* _Znwm(size_t size) {
+  void* (*take)(size_t) = real("_Znwm");
+  is_new_to_fail = is_to_lack_memory(__builtin_return_address(0), "operator new");
+  void* memory = take(size);
+  is_new_to_fail = 0;
+  return memory;
 }

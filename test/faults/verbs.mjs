@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import net from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { borrowSocket, destroySocket, listSockets } from '../../dist/host.js'
 import { defineProfile, inspect, probe, sampleTcpInfo, tune, tuneAll, watch } from '../../dist/index.js'
 import { blackHole, lossy } from '../../dist/testing/index.js'
@@ -32,18 +35,21 @@ const fail = (what) => {
 }
 
 /**
- * What is done under a fault, each to a connection of its own that has been silent for over a second.
+ * What is done under a fault, each to a connection of its own. `takesSilence`: one that was heard from within a second is not asked.
  *
  * `run` does it, and returns what came of it. `degraded` says of a result that is less than without a fault what it lacks, or that it
  * is all there. `after` is what must hold then, whatever came of it; without a fault since.
+ * `inWorker` is what a worker does, and what that leaves where it is terminated.
  */
 export const verbs = {
   'tune, values as a literal': {
     run: ({ socket }) => tune(socket, { ...unlike }),
+    inWorker: { run: (fd) => tune(fd, { ...unlike }), leaves: 'all or nothing', profile: unlike },
     after: (pair, before, error) => allOrNothing(pair, unlike, before, error),
   },
   'tune, a defined profile': {
     run: ({ socket }) => tune(socket, defined),
+    inWorker: { run: (fd) => tune(fd, defined), leaves: 'all or nothing', profile: wanted },
     after: (pair, before, error) => allOrNothing(pair, wanted, before, error),
   },
   tuneAll: {
@@ -51,10 +57,12 @@ export const verbs = {
       const [result] = await tuneAll([socket], defined)
       if (result.error) throw result.error
     },
+    inWorker: { run: (fd) => tuneAll([fd], defined), leaves: 'all or nothing', profile: wanted },
     after: (pair, before, error) => allOrNothing(pair, wanted, before, error),
   },
   inspect: {
     run: ({ socket }) => inspect(socket),
+    inWorker: { run: (fd) => inspect(fd) },
     degraded: ({ profile }, without) => {
       const missing = Object.keys(without.profile).filter((name) => !(name in profile))
       return missing.length > 0 ? 'options left out' : undefined
@@ -62,14 +70,18 @@ export const verbs = {
   },
   sampleTcpInfo: {
     run: ({ socket }) => sampleTcpInfo([socket], ['state', 'rtt']),
+    inWorker: { run: (fd) => sampleTcpInfo([fd], ['state', 'rtt']) },
     degraded: (values) => (Number.isNaN(values[0]) ? 'NaN' : undefined),
   },
   probe: {
+    takesSilence: true,
     run: ({ socket }) => probe(socket),
+    inWorker: { run: (fd) => probe(fd) },
     degraded: ({ evidence }) => (evidence === 'ack' ? undefined : evidence),
     after: restored,
   },
   'probe, of a silent peer': {
+    takesSilence: true,
     prepare: ({ peer }) => blackHole(peer),
     run: ({ socket }) => probe(socket, { attempts: 1, timeout: 50 }),
     degraded: ({ evidence }) => (evidence === 'silence' ? undefined : evidence),
@@ -81,7 +93,9 @@ export const verbs = {
     },
   },
   'probe, borrowed': {
+    takesSilence: true,
     run: ({ socket }) => probe(borrowSocket(process.pid, socket._handle.fd)),
+    inWorker: { run: (fd, pid) => probe(borrowSocket(pid, fd)) },
     degraded: ({ evidence }) => (evidence === 'ack' ? undefined : evidence),
     after: restored,
   },
@@ -109,11 +123,14 @@ export const verbs = {
       }
     },
     degraded: (seen) => (seen === 'kernel' ? undefined : seen),
+    inWorker: { run: watchOneOfItsOwn },
     after: (_pair, _before, error, _prepared, errno, result) => {
       if (!error && errno !== 'EBADF' && result !== 'kernel') fail(`a death that was ${result}`)
     },
   },
   listSockets: {
+    // Few, so that it does not go on for as long as there are sockets here.
+    inWorker: { run: () => listSockets({ states: ['listen'] }) },
     run: async ({ socket }) => {
       const list = await listSockets({ states: ['established'], ...endsOf(socket), info: true })
       return { length: list.length, interrupted: list.interrupted }
@@ -122,6 +139,11 @@ export const verbs = {
       interrupted ? 'interrupted' : length === 1 ? undefined : `${length} listed`,
   },
   borrowSocket: {
+    inWorker: {
+      run: (fd, pid) => tune(borrowSocket(pid, fd), { ...wanted }),
+      leaves: 'all or nothing',
+      profile: wanted,
+    },
     run: ({ socket }) => {
       const borrowed = borrowSocket(process.pid, socket._handle.fd)
       tune(borrowed, { ...wanted })
@@ -147,11 +169,25 @@ export const verbs = {
   'lossy, and its end': {
     prepare: () => ({}),
     run: ({ peer }, kept) => {
-      kept.impairment = lossy(peer, 0.5)
+      kept.impairment = lossy(peer, 1)
       kept.impairment.restore()
     },
     after: hears,
   },
+}
+
+/** A worker has no socket for a descriptor of another thread's. */
+async function watchOneOfItsOwn() {
+  const server = net.createServer((peer) => peer.on('error', () => {}).resume()).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const socket = net.connect(server.address().port, '127.0.0.1')
+  await once(socket, 'connect')
+  const watcher = watch()
+  watcher.add(socket)
+  await sleep(20)
+  watcher.close()
+  socket.destroy()
+  server.close()
 }
 
 /** No other connection has both. */
@@ -171,12 +207,12 @@ async function restored({ socket }, before, _error, _prepared, errno) {
   if (!isBack) fail(`options have not gone back: ${JSON.stringify(profileOf(socket))}`)
 }
 
-/** Data arrives within less than a retransmission, once the end that failed has been called for again. */
+/** Data arrives, once the end that failed has been called for again. */
 async function hears({ socket, peer }, _before, _error, { impairment }, errno) {
   if (errno === 'EBADF') return
   impairment?.restore()
   peer.resume()
   const before = peer.bytesRead
   socket.write('x')
-  if (!(await until(() => peer.bytesRead > before, 150))) fail('it has stayed deaf')
+  if (!(await until(() => peer.bytesRead > before))) fail('it has stayed deaf')
 }

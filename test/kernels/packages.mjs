@@ -3,10 +3,13 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
-/** The kernels to run on: of each the newest for virtual machines that Debian has under this name. */
+/**
+ * The kernels to run on: of each the newest for virtual machines that Debian has under this name. How long its tcp_info is (linux/tcp.h),
+ * and which options it does not have.
+ */
 export const kernels = [
-  { name: '6.1', package: 'linux-image-cloud-amd64' },
-  { name: '6.12', package: 'linux-image-6.12-cloud-amd64' },
+  { name: '6.1', package: 'linux-image-cloud-amd64', tcpInfo: 232, lacks: 'rtoMax' },
+  { name: '6.12', package: 'linux-image-6.12-cloud-amd64', tcpInfo: 248, lacks: 'rtoMax' },
 ]
 
 const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'deadpeer-kernels')
@@ -17,7 +20,7 @@ const output = (command, ...args) => execFileSync(command, args, { encoding: 'ut
  * A kernel's package, unpacked and not installed: where its files are, and its release. Downloaded once: what the cache has stays in use,
  * until its folder is removed.
  */
-export function fetchKernel({ name, package: meta }) {
+export function fetchKernel({ name, package: meta, ...known }) {
   const folder = join(cache, name)
   if (!existsSync(folder)) unpack(imageOf(meta), folder)
   const boot = join(folder, 'boot')
@@ -26,7 +29,7 @@ export function fetchKernel({ name, package: meta }) {
   const modules = [`lib/modules/${release}`, `usr/lib/modules/${release}`]
     .map((path) => join(folder, path))
     .find(existsSync)
-  return { name, release, image: join(boot, image), modules }
+  return { ...known, name, release, image: join(boot, image), modules }
 }
 
 /** The package that the one without a version stands for. */
