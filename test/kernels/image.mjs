@@ -9,6 +9,7 @@ import {
   readdirSync,
   realpathSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -55,6 +56,7 @@ export function makeImage(folder, kernel) {
   cpSync(realpathSync(which('busybox')), join(root, 'bin/busybox'))
   for (const name of programs) copyProgram(root, which(name))
   copyProgram(root, process.execPath)
+  copyPython(root)
   // Loaded by name alone: users and hosts, and what ends a thread.
   for (const library of ['libnss_files.so.2', 'libgcc_s.so.1']) copyLibrary(root, libraryNamed(library))
   writeFileSync(join(root, 'etc/passwd'), 'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n')
@@ -124,6 +126,19 @@ function copyProgram(root, file) {
   const copy = join(root, 'bin', file.split('/').at(-1))
   cpSync(realpathSync(file), copy)
   copyLibrariesOf(root, file)
+}
+
+/** At its own place, where it finds its library; of that without packages and Python's own tests. */
+function copyPython(root) {
+  const places =
+    'import os, sys, sysconfig; print(os.path.realpath(sys.executable), sysconfig.get_path("stdlib"))'
+  const [program, library] = execFileSync('python3', ['-c', places], { encoding: 'utf8' }).trim().split(' ')
+  mkdirSync(dirname(join(root, program)), { recursive: true })
+  cpSync(program, join(root, program))
+  copyLibrariesOf(root, program)
+  if (!existsSync(join(root, 'bin/python3'))) symlinkSync(program, join(root, 'bin/python3'))
+  const isNeeded = (file) => !/\/(dist-packages|site-packages|test|config-[^/]*|__pycache__)$/.test(file)
+  cpSync(library, join(root, library), { recursive: true, filter: isNeeded, dereference: true })
 }
 
 function copyLibrariesOf(root, file) {
