@@ -13,6 +13,8 @@ export interface ErrorDetails {
   syscall?: string
   /** What could not be written yet: `ERR_MUST_WAIT`. */
   pending?: object
+  /** Fields of the profile that were written before the refused one and could not be taken back. Left out where nothing was changed. */
+  written?: readonly string[]
 }
 
 /**
@@ -90,7 +92,7 @@ export type DeadpeerErrorCode =
   | (string & {})
 
 /**
- * The kernel or the platform would not. Nothing was changed.
+ * The kernel or the platform would not. Nothing was changed, but for what `written` names.
  *
  * @example
  * ```ts
@@ -114,6 +116,7 @@ export class DeadpeerError extends Error {
   declare readonly syscall?: string
   /** What could not be written yet: `ERR_MUST_WAIT`. */
   declare readonly pending?: object
+  declare readonly written?: readonly string[]
 
   constructor(code: DeadpeerErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
     super(message, options)

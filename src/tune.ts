@@ -71,7 +71,8 @@ const DONE: TuneResult = Object.freeze({})
  * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE` for a bad
  * profile; {@link DeadpeerError} `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`, `ERR_UNSUPPORTED_OPTION`, `ERR_MUST_WAIT`, or the
  * errno where a sandbox forbids it. Nothing is changed then: options set before the refused one go back to what they were. One that
- * followed the system's default is pinned to the value it had; Linux cannot un-set it.
+ * followed the system's default is pinned to the value it had; Linux cannot un-set it. A defined profile is known to be taken, so what was
+ * there is not read; where a sandbox or a BPF program refuses a later option all the same, the error names those before it as `written`.
  * @example
  * ```ts
  * tune(server, 'cloud')

@@ -26,9 +26,11 @@ void bind(Napi::Env env, Napi::Object exports, const char* name) {
 Napi::Value bad_call(Napi::Env env);
 bool read_descriptor(const Napi::CallbackInfo& info, size_t index, int* fd);
 
-// A refusal is one number: -(errno + 4096 * option), or 0 where there is none.
+// A refusal is one number: -(errno + 4096 * option + 65536 * mask of those written), or 0 where
+// there is none.
 inline int encode(const Refusal& refusal) {
-  return refusal.error == 0 ? 0 : -(-refusal.error + 4096 * refusal.option);
+  if (refusal.error == 0) return 0;
+  return -(-refusal.error + 4096 * refusal.option + 65536 * refusal.written);
 }
 
 // The elements of a typed array of just this type.

@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <time.h>
 
 #include <algorithm>
 
@@ -30,9 +31,25 @@ constexpr int kEventsAtOnce = 64;
 // It calls no deeper than a system call and `wake`. A sanitizer's frames are larger.
 constexpr size_t kStackSize = 512 * 1024;
 
-bool is_still(int fd, uint64_t cookie) {
-  uint64_t now;
-  return read_cookie(fd, &now) == 0 && now == cookie;
+// The kernel is short of something just now, or somebody in between says so. Linux itself never
+// does, to these calls; but what is sighted once is not sighted again, so it is worth another try.
+constexpr int kTries = 10;
+constexpr timespec kBetweenTries = {0, 10'000'000};
+
+bool may_pass(int error) {
+  return error == -EINTR || error == -ENOMEM || error == -ENOBUFS || error == -EMFILE ||
+         error == -ENFILE;
+}
+
+// As Sighting has them. Returns 0 or -errno; -ESTALE: the number is another socket's by now.
+int read_sighting(int fd, uint64_t cookie, Sighting* sighting) {
+  if (int error = check_cookie(fd, cookie)) return error;
+  sighting->length = read_tcp_info(fd, sighting->info.data(), sighting->info.size());
+  if (sighting->length < 0) return sighting->length;
+  // Zero where the kernel does not say.
+  sighting->unread = 0;
+  ioctl(fd, SIOCINQ, &sighting->unread);
+  return check_cookie(fd, cookie);
 }
 
 // The peer has closed its side, and nothing is over yet: known by nothing else once it is.
@@ -157,7 +174,7 @@ int Deathwatch::take_error(uint64_t id, int* error) {
   const Entry& entry = found->second;
   bool ended;
   if (int refusal = read_ended(entry.fd, &ended)) return refusal;
-  if (!ended || !is_still(entry.fd, entry.cookie)) return -EBADF;
+  if (!ended || check_cookie(entry.fd, entry.cookie) != 0) return -EBADF;
   return get_int(entry.fd, SOL_SOCKET, SO_ERROR, error);
 }
 
@@ -192,8 +209,11 @@ void* Deathwatch::run(void* self) {
   epoll_event events[kEventsAtOnce];
   for (;;) {
     const int count = epoll_wait(epoll, events, kEventsAtOnce, -1);
-    // Somebody has closed a descriptor that is not theirs: better blind than spinning.
-    if (count < 0 && errno != EINTR) return nullptr;
+    if (count < 0) {
+      // Somebody has closed a descriptor that is not theirs: better blind than spinning.
+      if (!may_pass(-errno)) return nullptr;
+      if (errno != EINTR) nanosleep(&kBetweenTries, nullptr);
+    }
     for (int i = 0; i < count; i++) {
       if (events[i].data.u64 == kStop) return nullptr;
       watch->sight(events[i].data.u64, events[i].events);
@@ -212,13 +232,12 @@ void Deathwatch::sight(uint64_t id, uint32_t events) {
   Sighting sighting;
   sighting.id = id;
   sighting.events = events;
-  if (!is_still(entry.fd, entry.cookie)) return;
-  sighting.length = read_tcp_info(entry.fd, sighting.info.data(), sighting.info.size());
-  // Zero where the kernel does not say.
-  sighting.unread = 0;
-  ioctl(entry.fd, SIOCINQ, &sighting.unread);
-  if (sighting.length < 0 || !is_still(entry.fd, entry.cookie)) return;
-  keep(sighting);
+  int error = read_sighting(entry.fd, entry.cookie, &sighting);
+  for (int tries = 1; may_pass(error) && tries < kTries; tries++) {
+    nanosleep(&kBetweenTries, nullptr);
+    error = read_sighting(entry.fd, entry.cookie, &sighting);
+  }
+  if (error == 0) keep(sighting);
 }
 
 void Deathwatch::keep(const Sighting& sighting) {

@@ -69,21 +69,27 @@ int64_t KeepaliveTimers::read(int fd, uint64_t cookie) {
   const DiagRequest request = build_lookup_request(&wanted, 1, ++sequence_);
   if (send(netlink_.get(), request.bytes.data(), request.length, 0) < 0) return -errno;
 
-  // The kernel answers before send() returns.
-  alignas(nlmsghdr) uint8_t bytes[4096];
-  sockaddr_nl sender = {};
-  socklen_t sender_length = sizeof(sender);
-  const ssize_t length = recvfrom(netlink_.get(), bytes, sizeof(bytes), MSG_DONTWAIT,
-                                  reinterpret_cast<sockaddr*>(&sender), &sender_length);
-  if (length < 0) return -errno;
-  nlmsghdr header;
-  inet_diag_msg found;
-  if (sender.nl_pid != 0 || static_cast<size_t>(length) < NLMSG_HDRLEN + sizeof(found))
-    return -ENOENT;
-  memcpy(&header, bytes, sizeof(header));
-  memcpy(&found, bytes + NLMSG_HDRLEN, sizeof(found));
-  if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY || header.nlmsg_seq != sequence_) return -ENOENT;
-  return found.idiag_timer == kKeepaliveTimer ? int64_t{found.idiag_expires} : -ENOENT;
+  // The kernel answers before send() returns. What is there before the answer is another process's,
+  // or the answer to a question whose own could not be taken.
+  for (;;) {
+    alignas(nlmsghdr) uint8_t bytes[4096];
+    sockaddr_nl sender = {};
+    socklen_t sender_length = sizeof(sender);
+    const ssize_t length = recvfrom(netlink_.get(), bytes, sizeof(bytes), MSG_DONTWAIT,
+                                    reinterpret_cast<sockaddr*>(&sender), &sender_length);
+    if (length < 0) return -errno;
+    nlmsghdr header;
+    if (sender.nl_pid != 0 || static_cast<size_t>(length) < sizeof(header)) continue;
+    memcpy(&header, bytes, sizeof(header));
+    if (header.nlmsg_seq != sequence_) continue;
+    inet_diag_msg found;
+    if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+        static_cast<size_t>(length) < NLMSG_HDRLEN + sizeof(found)) {
+      return -ENOENT;
+    }
+    memcpy(&found, bytes + NLMSG_HDRLEN, sizeof(found));
+    return found.idiag_timer == kKeepaliveTimer ? int64_t{found.idiag_expires} : -ENOENT;
+  }
 }
 
 }  // namespace deadpeer

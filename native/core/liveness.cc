@@ -14,12 +14,6 @@ namespace deadpeer {
 
 namespace {
 
-int check_cookie(int fd, uint64_t cookie) {
-  uint64_t now;
-  if (int error = read_cookie(fd, &now)) return error;
-  return now == cookie ? 0 : -ESTALE;
-}
-
 constexpr std::array<Option, 5> kAskingOrder = {kUserTimeout, kCount, kInterval, kEnable,
                                                 kInitialDelay};
 

@@ -54,14 +54,22 @@ WriteList plan_writes(const Settings& settings, int family) {
   return list;
 }
 
+// What is said of an option that is not there, by a kernel, or by a sandbox that hides it.
+bool is_lacking(int error) {
+  return error == -ENOPROTOOPT || error == -EOPNOTSUPP || error == -EINVAL || error == -EPERM ||
+         error == -EACCES;
+}
+
 Refusal apply_known_good(int fd, const WriteList& list) {
+  OptionMask written = 0;
   for (size_t i = 0; i < list.size; i++) {
     const Write& write = list.writes[i];
     if (int error = set_int(fd, write.level, write.name, write.value)) {
       SocketKind kind;
-      if (int fault = read_kind(fd, &kind)) return {fault, kNoOption};
-      return {error, write.option};
+      if (int fault = read_kind(fd, &kind)) return {fault, kNoOption, written};
+      return {error, write.option, written};
     }
+    written = static_cast<OptionMask>(written | bit(write.option));
   }
   return {};
 }
@@ -128,12 +136,14 @@ int read(int fd, Settings* settings) {
     const Option option = static_cast<Option>(i);
     const OptionSpec& spec = kOptions[option];
     int value = 0;
-    if (get_int(fd, spec.level, spec.option, &value) != 0) continue;
-    if (option == kFailOnIcmp && kind.family == AF_INET6) {
+    int error = get_int(fd, spec.level, spec.option, &value);
+    if (error == 0 && option == kFailOnIcmp && kind.family == AF_INET6) {
       int v6 = 0;
-      if (get_int(fd, SOL_IPV6, IPV6_RECVERR, &v6) != 0) continue;
+      error = get_int(fd, SOL_IPV6, IPV6_RECVERR, &v6);
       value = value != 0 && v6 != 0;
     }
+    if (is_lacking(error)) continue;
+    if (error != 0) return error;
     settings->set(option, int64_t{value} * spec.unit);
   }
   return 0;

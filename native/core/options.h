@@ -55,6 +55,8 @@ constexpr Option kNoOption = static_cast<Option>(kOptionCount);
 struct Refusal {
   int error = 0;
   Option option = kNoOption;
+  // Options that were written before it and could not be taken back.
+  OptionMask written = 0;
 };
 
 // Values that no kernel could take: out of range, or no whole number of the kernel's units.
@@ -89,7 +91,9 @@ struct Prepared {
 
 // Sets all, or none: where the kernel refuses one, those set before it go back to what they were.
 // An option that followed the system's default cannot be un-set (0 is EINVAL): going back pins
-// the value that it had.
+// the value that it had. Settings that are known to be good are refused first or never by Linux
+// itself; where a program in between refuses a later one (a BPF program of the cgroup, a seccomp
+// filter), those before it stay, and Refusal::written has them.
 Refusal apply(int fd, const Prepared& prepared);
 
 // Tries the settings on a socket of our own, to learn what this kernel takes without touching
@@ -97,7 +101,8 @@ Refusal apply(int fd, const Prepared& prepared);
 Refusal rehearse(const Settings& settings);
 
 // What the kernel has. Options that this kernel or this socket does not know stay out of the
-// mask. Returns 0 or -errno where the descriptor is not a TCP socket.
+// mask. Returns 0, or -errno where the descriptor is not a TCP socket, or an option could not be
+// asked for just now.
 int read(int fd, Settings* settings);
 
 // One option in the kernel's own units, by the kernel's own judgement: nothing is checked, nothing

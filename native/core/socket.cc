@@ -24,4 +24,10 @@ int read_cookie(int fd, uint64_t* cookie) {
   return getsockopt(fd, SOL_SOCKET, SO_COOKIE, cookie, &length) == 0 ? 0 : -errno;
 }
 
+int check_cookie(int fd, uint64_t cookie) {
+  uint64_t now;
+  if (int error = read_cookie(fd, &now)) return error;
+  return now == cookie ? 0 : -ESTALE;
+}
+
 }  // namespace deadpeer

@@ -21,6 +21,9 @@ int read_kind(int fd, SocketKind* kind);
 // descriptor's number has been given to another socket meanwhile.
 int read_cookie(int fd, uint64_t* cookie);
 
+// -ESTALE: the number is another socket's.
+int check_cookie(int fd, uint64_t cookie);
+
 // Single-integer options, the form of every option here. Inline, for they are the whole of the
 // work.
 inline int get_int(int fd, int level, int name, int* value) {

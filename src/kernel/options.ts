@@ -71,8 +71,6 @@ export const optionNames = Object.keys(optionTable) as OptionName[]
  */
 export type OptionValues = { [Name in OptionName]?: Name extends 'enable' | 'failOnIcmp' ? boolean : number }
 
-const NO_OPTION = optionNames.length
-
 /** Takes values over into the native core. They must be in range: the facade has checked them. */
 export function compileOptions(core: NativeCore, values: OptionValues): NativeProfile {
   let mask = 0
@@ -111,7 +109,7 @@ export function decodeOptions(numbers: Float64Array, at: number): OptionValues {
 
 /** Which option a refusal of the native core names; none where the descriptor is at fault. */
 export function refusedOption(refusal: number): OptionName | undefined {
-  return optionNames[Math.floor(-refusal / 4096)]
+  return optionNames[optionOf(refusal)]
 }
 
 /** Whether a refusal says that the option does not exist there, rather than that it is forbidden. */
@@ -124,14 +122,35 @@ export function isUnsupported(refusal: number): boolean {
   )
 }
 
-/** The typed error for a refusal of the native core: -(errno + 4096 × option). */
+function optionOf(refusal: number): number {
+  return Math.floor(-refusal / 4096) % 16
+}
+
+/** Those that were written before the refused one and stay. */
+function writtenBefore(refusal: number): OptionName[] {
+  const mask = Math.floor(-refusal / 65_536)
+  return optionNames.filter((_, i) => (mask & (1 << i)) !== 0)
+}
+
+/** The typed error for a refusal of the native core: -(errno + 4096 × option + 65536 × mask of those written). */
 export function refusalError(refusal: number, fd?: number): Error {
   const errno = -(-refusal % 4096)
   const field = refusedOption(refusal)
-  if (Math.floor(-refusal / 4096) === NO_OPTION || field === undefined) return descriptorError(errno, fd)
+  if (field === undefined) return descriptorError(errno, fd)
   const row: OptionRow = optionTable[field]
   const { name, words } = describeErrno(errno)
-  const details = { field, constant: row.constant, errno, syscall: 'setsockopt' }
+  const written = writtenBefore(refusal)
+  const changed =
+    written.length === 0
+      ? 'Nothing was changed.'
+      : `Written before it, and not taken back: ${written.join(', ')}.`
+  const details = {
+    field,
+    constant: row.constant,
+    errno,
+    syscall: 'setsockopt',
+    ...(written.length > 0 && { written }),
+  }
   const what = `${field} (${row.constant})`
   if (isUnsupported(refusal)) {
     const needs = row.needs
@@ -139,15 +158,11 @@ export function refusalError(refusal: number, fd?: number): Error {
       : 'MPTCP sockets do not have it'
     return new DeadpeerError(
       'ERR_UNSUPPORTED_OPTION',
-      `This kernel does not have ${what} for this socket: ${words} (${name}); ${needs}. Nothing was changed.`,
+      `This kernel does not have ${what} for this socket: ${words} (${name}); ${needs}. ${changed}`,
       details,
     )
   }
-  return new DeadpeerError(
-    name,
-    `The kernel refused ${what}: ${words} (${name}). Nothing was changed.`,
-    details,
-  )
+  return new DeadpeerError(name, `The kernel refused ${what}: ${words} (${name}). ${changed}`, details)
 }
 
 /** The typed error for a descriptor that cannot be asked at all. */

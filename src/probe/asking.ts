@@ -303,6 +303,7 @@ function write(core: NativeCore, changes: readonly Change[], asks: boolean): voi
 function refused(question: Question, error: Error, asks: boolean): void {
   if (isClosed(error)) question.gone()
   else if (asks) question.refused(error)
+  else if (isShortage(error)) question.unreached(error, performance.now())
   else {
     // It was taken when it was first written: only a sandbox since, or another thread, refuses.
     process.emitWarning(error)
@@ -313,6 +314,7 @@ function refused(question: Question, error: Error, asks: boolean): void {
 function unseen(question: Question, errno: number): void {
   const error = descriptorError(errno, question.fd)
   if (isClosed(error)) question.gone()
+  else if (question.lifted && isShortage(error)) question.unreached(error, performance.now())
   else question.fail(error)
 }
 
@@ -321,7 +323,9 @@ function isClosed(error: Error): boolean {
   return 'code' in error && (error.code === 'ERR_SOCKET_CLOSED' || error.code === 'ESTALE')
 }
 
+const shortages = ['EINTR', 'EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']
+
 /** This process or the system is short of something just now: it does not stay so. */
 function isShortage(error: Error): boolean {
-  return 'code' in error && ['EMFILE', 'ENFILE', 'ENOMEM'].includes(error.code as string)
+  return 'code' in error && shortages.includes(error.code as string)
 }

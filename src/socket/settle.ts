@@ -1,6 +1,6 @@
 import { DeadpeerError } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
-import { refusalError } from '../kernel/options.js'
+import { descriptorError } from '../kernel/options.js'
 import { readTcpInfo, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 import { fires, holdBack } from './hold-back.js'
 import { readOwnOptions, withoutOurProbes, writeOwnOptions } from './lifted.js'
@@ -43,8 +43,10 @@ export function applyAndSettle(core: NativeCore, fd: number, wanted: Profile, ha
     later.initialDelay = now.initialDelay!
     delete now.initialDelay
   }
+  // Before anything is written: without it nothing can be kept.
+  const cookie = cookieFor(core, fd, later)
   writeOwnOptions(core, fd, now)
-  keep(core, fd, later)
+  keep(core, fd, cookie, later)
   return later
 }
 
@@ -100,7 +102,8 @@ export function supersede(core: NativeCore, fd: number, written: Profile): void 
   if (unsettled.size === 0) return
   const left = { ...pendingOf(core, fd) }
   for (const name of Object.keys(written) as (keyof Profile)[]) delete left[name]
-  if (unsettled.has(fd)) keep(core, fd, left)
+  const entry = unsettled.get(fd)
+  if (entry) keep(core, fd, entry.cookie, left)
 }
 
 /** The counters, but for the probes of a question that is open: those are no trouble of the connection's own. */
@@ -108,13 +111,19 @@ function readUnprobed(core: NativeCore, fd: number): TcpInfo {
   return withoutOurProbes(core, fd, readTcpInfo(core, fd))
 }
 
-function keep(core: NativeCore, fd: number, values: Profile): void {
+/** Whose values are to be kept: 0 where there are none. */
+function cookieFor(core: NativeCore, fd: number, values: Profile): bigint {
+  if (Object.keys(values).length === 0) return 0n
+  const cookie = core.readCookie(fd)
+  if (typeof cookie === 'number') throw descriptorError(cookie, fd)
+  return cookie
+}
+
+function keep(core: NativeCore, fd: number, cookie: bigint, values: Profile): void {
   if (Object.keys(values).length === 0) {
     unsettled.delete(fd)
     return
   }
-  const cookie = core.readCookie(fd)
-  if (typeof cookie === 'number') throw refusalError(cookie, fd)
   const wait = values.initialDelay === undefined ? FIRST_WAIT : paceWindow
   const due = performance.now() + wait
   unsettled.set(fd, { cookie, values, due, wait })

@@ -1,14 +1,20 @@
+import { constants } from 'node:os'
 import { DeadpeerError, describeErrno } from '../errors.js'
 import { missingReason, type NativeCore, nativeCore } from '../kernel/binding.js'
 import { descriptorError } from '../kernel/options.js'
 import { type OwnTarget, requireDescriptor } from '../socket/target.js'
+
+const EBADF = -constants.errno.EBADF
+const ENOENT = -constants.errno.ENOENT
+const ENOTSOCK = -constants.errno.ENOTSOCK
 
 /** Something that keeps a socket from hearing its peer, for as long as it lasts. */
 export interface Impairment {
   /**
    * Ends it: the socket hears as it would without. Once is enough; a socket that is closed by then is left alone.
    *
-   * @throws {@link DeadpeerError} by errno where the kernel refuses: `ENOENT` where somebody else has taken the filter away.
+   * @throws {@link DeadpeerError} by errno where the kernel refuses: `ENOENT` where somebody else has taken the filter away. After any
+   * other it is still in force, and this can be called again.
    */
   restore(): void
   /** {@link restore}, for `using`. */
@@ -48,19 +54,27 @@ export function hold(peer: OwnTarget, kind: Filter['kind'], share: number): Hold
   const cookie = cookieOf(core, fd)
   const filter: Filter = { kind, share }
   const filters = [...(wanted.get(cookie) ?? []), filter]
-  bringAbout(core, fd, filters)
+  const errno = bringAbout(core, fd, filters)
+  if (errno < 0) throw filterError(errno)
   wanted.set(cookie, filters)
 
   // The number may be another socket's by now.
-  const isOpen = () => core.readCookie(fd) === cookie
+  const isOpen = () => {
+    const now = core.readCookie(fd)
+    if (typeof now === 'number' && now !== EBADF && now !== ENOTSOCK) throw descriptorError(now, fd)
+    return now === cookie
+  }
   return {
     release() {
       const present = wanted.get(cookie)
       if (!present?.includes(filter)) return
       const others = present.filter((other) => other !== filter)
+      const errno = isOpen() ? bringAbout(core, fd, others) : 0
+      // What the kernel refuses just now can be tried again. A filter that is gone cannot be taken away.
+      if (errno < 0 && errno !== ENOENT) throw filterError(errno)
       if (others.length > 0) wanted.set(cookie, others)
       else wanted.delete(cookie)
-      if (isOpen()) bringAbout(core, fd, others)
+      if (errno < 0) throw filterError(errno)
     },
     isOpen,
     readDrops() {
@@ -71,10 +85,10 @@ export function hold(peer: OwnTarget, kind: Filter['kind'], share: number): Hold
   }
 }
 
-function bringAbout(core: NativeCore, fd: number, filters: readonly Filter[]): void {
+/** Returns 0 or -errno. */
+function bringAbout(core: NativeCore, fd: number, filters: readonly Filter[]): number {
   const inForce = filters.find(({ kind }) => kind === 'black hole') ?? filters.at(-1)
-  const errno = inForce ? core.lose(fd, inForce.share) : core.undeafen(fd)
-  if (errno < 0) throw filterError(errno)
+  return inForce ? core.lose(fd, inForce.share) : core.undeafen(fd)
 }
 
 function cookieOf(core: NativeCore, fd: number): bigint {

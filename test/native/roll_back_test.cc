@@ -47,6 +47,24 @@ TEST(refusal_after_several_writes_undoes_them) {
   }
 }
 
+// Linux itself never does this: here the profile is not as good as is said of it.
+TEST(refusal_of_what_was_known_to_be_good_says_what_stays) {
+  const Connection connection;
+  check_applied(connection.client, one_profile());
+  Settings bad = another_profile();
+  bad.set(kCount, 128);
+  const Refusal refusal = apply(connection.client.get(), {bad, true});
+  check_refused(refusal, -EINVAL, kCount);
+  const Settings after = read_all(connection.client);
+  for (int i = 0; i < kOptionCount; i++) {
+    const Option option = static_cast<Option>(i);
+    if (!bad.has(option)) continue;
+    const bool stays = (refusal.written & bit(option)) != 0;
+    CHECK_EQ(after.value[option], (stays ? bad : one_profile()).value[option]);
+  }
+  CHECK(refusal.written != 0);
+}
+
 TEST(refusal_leaves_defaults_in_force) {
   const Descriptor socket = open_socket(Path::kIpv6);
   const Settings before = read_all(socket);

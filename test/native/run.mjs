@@ -1,5 +1,5 @@
 // Compiles the native core together with its tests and runs every test in a process of its own:
-//   node test/native/run.mjs [--sanitizer address|thread|none]
+//   node test/native/run.mjs [--sanitizer address|thread|none] [--build-only]
 // AddressSanitizer comes with UndefinedBehaviorSanitizer and the leak check.
 import { spawn } from 'node:child_process'
 import { mkdirSync, readdirSync } from 'node:fs'
@@ -8,7 +8,9 @@ import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
-const { values: options } = parseArgs({ options: { sanitizer: { type: 'string', default: 'address' } } })
+const { values: options } = parseArgs({
+  options: { sanitizer: { type: 'string', default: 'address' }, 'build-only': { type: 'boolean' } },
+})
 const sanitizers = {
   address: ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
   thread: ['-fsanitize=thread'],
@@ -108,6 +110,11 @@ async function buildAndRun() {
   } catch (error) {
     return [{ outcome: 'failed', line: `not ok build: ${error.message}` }]
   }
+}
+
+if (options['build-only']) {
+  await build()
+  process.exit()
 }
 
 const count = { passed: 0, failed: 0, skipped: 0 }

@@ -44,6 +44,8 @@ TEST(tune_holds_when_silent_for_the_initial_delay) {
   for (const Path path : kPaths) {
     const Connection connection(path);
     await_silence(connection.client);
+    // Whose handshake was over a little later.
+    await_silence(connection.server);
     check_held(connection.client, with_initial_delay(1000));
     check_held(connection.server, with_initial_delay(1000));
   }

@@ -1,0 +1,218 @@
+import { once } from 'node:events'
+import net from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { borrowSocket, destroySocket, listSockets } from '../../dist/host.js'
+import { defineProfile, inspect, probe, sampleTcpInfo, tune, tuneAll, watch } from '../../dist/index.js'
+import { blackHole, lossy } from '../../dist/testing/index.js'
+import { until } from './connections.mjs'
+
+const wanted = {
+  enable: true,
+  initialDelay: 40_000,
+  interval: 7_000,
+  count: 4,
+  userTimeout: 60_000,
+  synCount: 3,
+}
+const defined = defineProfile(wanted)
+const unlike = {
+  enable: true,
+  initialDelay: 50_000,
+  interval: 9_000,
+  count: 5,
+  userTimeout: 90_000,
+  synCount: 4,
+  failOnIcmp: true,
+}
+
+const profileOf = (socket) => inspect(socket).profile
+const has = (socket, profile) => {
+  const found = profileOf(socket)
+  return Object.entries(profile).every(([name, value]) => found[name] === value)
+}
+const fail = (what) => {
+  throw new Error(what)
+}
+
+/**
+ * What is done under a fault, each to a connection of its own. `takesSilence`: one that was heard from within a second is not asked.
+ *
+ * `run` does it, and returns what came of it. `degraded` says of a result that is less than without a fault what it lacks, or that it
+ * is all there. `after` is what must hold then, whatever came of it; without a fault since.
+ * `inWorker` is what a worker does, and what that leaves where it is terminated.
+ */
+export const verbs = {
+  'tune, values as a literal': {
+    run: ({ socket }) => tune(socket, { ...unlike }),
+    inWorker: { run: (fd) => tune(fd, { ...unlike }), leaves: 'all or nothing', profile: unlike },
+    after: (pair, before, error) => allOrNothing(pair, unlike, before, error),
+  },
+  'tune, a defined profile': {
+    run: ({ socket }) => tune(socket, defined),
+    inWorker: { run: (fd) => tune(fd, defined), leaves: 'all or nothing', profile: wanted },
+    after: (pair, before, error) => allOrNothing(pair, wanted, before, error),
+  },
+  tuneAll: {
+    run: async ({ socket }) => {
+      const [result] = await tuneAll([socket], defined)
+      if (result.error) throw result.error
+    },
+    inWorker: { run: (fd) => tuneAll([fd], defined), leaves: 'all or nothing', profile: wanted },
+    after: (pair, before, error) => allOrNothing(pair, wanted, before, error),
+  },
+  inspect: {
+    run: ({ socket }) => inspect(socket),
+    inWorker: { run: (fd) => inspect(fd) },
+    degraded: ({ profile }, without) => {
+      const missing = Object.keys(without.profile).filter((name) => !(name in profile))
+      return missing.length > 0 ? 'options left out' : undefined
+    },
+  },
+  sampleTcpInfo: {
+    run: ({ socket }) => sampleTcpInfo([socket], ['state', 'rtt']),
+    inWorker: { run: (fd) => sampleTcpInfo([fd], ['state', 'rtt']) },
+    degraded: (values) => (Number.isNaN(values[0]) ? 'NaN' : undefined),
+  },
+  probe: {
+    takesSilence: true,
+    run: ({ socket }) => probe(socket),
+    inWorker: { run: (fd) => probe(fd) },
+    degraded: ({ evidence }) => (evidence === 'ack' ? undefined : evidence),
+    after: restored,
+  },
+  'probe, of a silent peer': {
+    takesSilence: true,
+    prepare: ({ peer }) => blackHole(peer),
+    run: ({ socket }) => probe(socket, { attempts: 1, timeout: 50 }),
+    degraded: ({ evidence }) => (evidence === 'silence' ? undefined : evidence),
+    after: async (pair, before, error, hole, errno) => {
+      hole.restore()
+      // The peer is heard again, and what was lifted goes back.
+      pair.peer.write('.')
+      await restored(pair, before, error, hole, errno)
+    },
+  },
+  'probe, borrowed': {
+    takesSilence: true,
+    run: ({ socket }) => probe(borrowSocket(process.pid, socket._handle.fd)),
+    inWorker: { run: (fd, pid) => probe(borrowSocket(pid, fd)) },
+    degraded: ({ evidence }) => (evidence === 'ack' ? undefined : evidence),
+    after: restored,
+  },
+  'watch, and a reset that Node does not see': {
+    prepare: async ({ socket, peer }) => {
+      // Full, so that Node does not look at it any more.
+      socket.on('data', () => {})
+      socket.pause()
+      peer.write(Buffer.alloc(1_000_000))
+      await until(() => socket.readableLength >= socket.readableHighWaterMark)
+    },
+    run: async ({ socket, peer }) => {
+      const watcher = watch({ onDead: 'report' })
+      try {
+        let seen = ''
+        watcher.on('dead', ({ detectedBy }) => {
+          seen ||= detectedBy
+        })
+        watcher.add(socket)
+        peer.resetAndDestroy()
+        await until(() => seen !== '', 300)
+        return seen || 'unseen'
+      } finally {
+        watcher.close()
+      }
+    },
+    degraded: (seen) => (seen === 'kernel' ? undefined : seen),
+    inWorker: { run: watchOneOfItsOwn },
+    after: (_pair, _before, error, _prepared, errno, result) => {
+      if (!error && errno !== 'EBADF' && result !== 'kernel') fail(`a death that was ${result}`)
+    },
+  },
+  listSockets: {
+    // Few, so that it does not go on for as long as there are sockets here.
+    inWorker: { run: () => listSockets({ states: ['listen'] }) },
+    run: async ({ socket }) => {
+      const list = await listSockets({ states: ['established'], ...endsOf(socket), info: true })
+      return { length: list.length, interrupted: list.interrupted }
+    },
+    degraded: ({ length, interrupted }) =>
+      interrupted ? 'interrupted' : length === 1 ? undefined : `${length} listed`,
+  },
+  borrowSocket: {
+    inWorker: {
+      run: (fd, pid) => tune(borrowSocket(pid, fd), { ...wanted }),
+      leaves: 'all or nothing',
+      profile: wanted,
+    },
+    run: ({ socket }) => {
+      const borrowed = borrowSocket(process.pid, socket._handle.fd)
+      tune(borrowed, { ...wanted })
+    },
+    after: (pair, before, error) => allOrNothing(pair, wanted, before, error),
+  },
+  destroySocket: {
+    prepare: async ({ socket }) => [...(await listSockets(endsOf(socket)))][0],
+    run: (_, record) => destroySocket(record),
+    after: async ({ socket }, _, error) => {
+      const isGone = await until(() => inspect(socket).info.state === 7, error ? 20 : 1_000).catch(() => true)
+      if (!error && !isGone) fail('not destroyed, without an error')
+    },
+  },
+  'blackHole, and its end': {
+    prepare: () => ({}),
+    run: ({ peer }, kept) => {
+      kept.impairment = blackHole(peer)
+      kept.impairment.restore()
+    },
+    after: hears,
+  },
+  'lossy, and its end': {
+    prepare: () => ({}),
+    run: ({ peer }, kept) => {
+      kept.impairment = lossy(peer, 1)
+      kept.impairment.restore()
+    },
+    after: hears,
+  },
+}
+
+/** A worker has no socket for a descriptor of another thread's. */
+async function watchOneOfItsOwn() {
+  const server = net.createServer((peer) => peer.on('error', () => {}).resume()).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const socket = net.connect(server.address().port, '127.0.0.1')
+  await once(socket, 'connect')
+  const watcher = watch()
+  watcher.add(socket)
+  await sleep(20)
+  watcher.close()
+  socket.destroy()
+  server.close()
+}
+
+/** No other connection has both. */
+const endsOf = ({ localPort, remotePort }) => ({ localPort, remotePort })
+
+/** Or what the error says. */
+function allOrNothing({ socket }, profile, before, error) {
+  const expected = error ? { ...before } : profile
+  for (const name of error?.written ?? []) expected[name] = profile[name]
+  if (!has(socket, expected)) fail(`neither all nor nothing: ${JSON.stringify(profileOf(socket))}`)
+}
+
+/** Of a descriptor that is said to be closed nothing is put back. */
+async function restored({ socket }, before, _error, _prepared, errno) {
+  if (errno === 'EBADF') return
+  const isBack = await until(() => has(socket, before))
+  if (!isBack) fail(`options have not gone back: ${JSON.stringify(profileOf(socket))}`)
+}
+
+/** Data arrives, once the end that failed has been called for again. */
+async function hears({ socket, peer }, _before, _error, { impairment }, errno) {
+  if (errno === 'EBADF') return
+  impairment?.restore()
+  peer.resume()
+  const before = peer.bytesRead
+  socket.write('x')
+  if (!(await until(() => peer.bytesRead > before))) fail('it has stayed deaf')
+}
