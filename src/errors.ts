@@ -116,6 +116,7 @@ export class DeadpeerError extends Error {
   declare readonly syscall?: string
   /** What could not be written yet: `ERR_MUST_WAIT`. */
   declare readonly pending?: object
+  /** Fields of the profile that were written before the refused one and could not be taken back. Left out where nothing was changed. */
   declare readonly written?: readonly string[]
 
   constructor(code: DeadpeerErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
