@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { parseArgs, stripVTControlCharacters } from 'node:util'
 import { makeImage } from './image.mjs'
 import { fetchKernel, kernels } from './packages.mjs'
 
@@ -54,7 +54,7 @@ async function boot(kernel, image) {
     process.stdout.write(text)
   })
   await new Promise((resolve, reject) => machine.on('close', resolve).on('error', reject))
-  return said
+  return stripVTControlCharacters(said)
 }
 
 execFileSync(process.execPath, ['test/native/run.mjs', '--sanitizer', 'none', '--build-only'], {
