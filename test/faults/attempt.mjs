@@ -39,8 +39,8 @@ export async function attempt(verb, pair, fault, without) {
   } catch (problem) {
     problems.push(`${problem.message} (after ${error ? error.message : (lack ?? 'no error')})`)
   }
-  // The connection itself may be gone by now.
-  if (!(await until(() => descriptors() <= open, 1_000)))
+  // The connection itself may be gone by now. What watches stays for a second after the last.
+  if (!(await until(() => descriptors() <= open, 3_000)))
     problems.push(`descriptors: ${open} before, ${descriptors()} after`)
   return {
     calls,

@@ -5,9 +5,12 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <net/if.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,6 +20,7 @@
 #include <cstring>
 
 #include "check.h"
+#include "core/descriptor.h"
 
 namespace deadpeer {
 
@@ -66,6 +70,16 @@ void enter_own_network() {
   // Without privileges a user namespace gives them, over that network.
   if (unshare(CLONE_NEWNET) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0) return;
   SKIP_UNPRIVILEGED("no network of one's own here: %s", strerror(errno));
+}
+
+void enter_own_loopback() {
+  enter_own_network();
+  const Descriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request = {};
+  snprintf(request.ifr_name, sizeof(request.ifr_name), "lo");
+  CHECK_EQ(ioctl(socket.get(), SIOCGIFFLAGS, &request), 0);
+  request.ifr_flags |= IFF_UP;
+  CHECK_EQ(ioctl(socket.get(), SIOCSIFFLAGS, &request), 0);
 }
 
 void set_default(const char* name, int value) {

@@ -14,6 +14,9 @@ void forbid_call(int number, int error);
 // Gives the process a network of its own, whose defaults it may change. Nothing is up in there.
 void enter_own_network();
 
+// The same with loopback, and nobody else on it.
+void enter_own_loopback();
+
 // As in tcp(7), such as "tcp_keepalive_intvl".
 void set_default(const char* name, int value);
 

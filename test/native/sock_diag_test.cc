@@ -397,7 +397,9 @@ int local_port(const Descriptor& socket) {
   return ntohs(address.sin6_port);  // where sin_port is too
 }
 
+// A port that one connection has another may have on another address.
 TEST(both_ends_of_a_connection_and_its_listener_are_listed) {
+  enter_own_loopback();
   for (const Path path : kPaths) {
     const Connection connection(path);
     SocketQuery query = everything();
@@ -416,6 +418,7 @@ TEST(both_ends_of_a_connection_and_its_listener_are_listed) {
 }
 
 TEST(prefix_of_ipv4_finds_what_talks_ipv4) {
+  enter_own_loopback();
   for (const Path path : kPaths) {
     const Connection connection(path);
     SocketQuery query = everything();
