@@ -102,7 +102,10 @@ TEST(look_at_a_number_that_is_another_socket_by_now) {
   CHECK_EQ(look(second.client.get(), cookie, &seen), -ESTALE);
   CHECK_EQ(dup3(second.client.get(), first.client.get(), O_CLOEXEC), first.client.get());
   CHECK_EQ(look(first.client.get(), cookie, &seen), -ESTALE);
+  // Who knows which it is does not ask.
+  CHECK_EQ(look(first.client.get(), 0, &seen), 0);
   CHECK_EQ(look(-1, cookie, &seen), -EBADF);
+  CHECK_EQ(look(-1, 0, &seen), -EBADF);
 }
 
 TEST(look_tells_when_the_peer_was_heard) {
