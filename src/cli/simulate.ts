@@ -154,7 +154,7 @@ async function measure(): Promise<Costs> {
 
 /** The lines of --json have these keys. Times in ms, costs in µs. */
 function summaryOf({ duration }: Fleet, forecast: Forecast, costs: Costs) {
-  const { probes, kernelProbes, looks, falseDeaths, detection } = forecast
+  const { probes, kernelProbes, questions, looks, falseDeaths, detection } = forecast
   const inSecond = (count: number) => (duration > 0 ? (count * 1_000) / duration : 0)
   const [probesPerSecond, looksPerSecond] = [inSecond(probes), inSecond(looks)]
   const at = (part: number) => Math.round(quantile(detection, part))
@@ -162,7 +162,7 @@ function summaryOf({ duration }: Fleet, forecast: Forecast, costs: Costs) {
     probesPerSecond,
     kernelProbesPerSecond: inSecond(kernelProbes),
     looksPerSecond,
-    cpu: (probesPerSecond * costs.probe + looksPerSecond * costs.look) / 1e6,
+    cpu: (inSecond(questions) * costs.probe + looksPerSecond * costs.look) / 1e6,
     costs,
     deaths: detection.length,
     detection: detection.length > 0 ? { p50: at(0.5), p90: at(0.9), p99: at(0.99), max: at(1) } : null,
@@ -185,7 +185,10 @@ function words(options: SimulateOptions, fleet: Fleet, forecast: Forecast, costs
       'probes',
       `${rate(summary.probesPerSecond)} a second, and ${rate(summary.kernelProbesPerSecond)} by the kernel's own clock`,
     ],
-    ['looks', `${rate(summary.looksPerSecond)} a second at who is heard anyway`],
+    [
+      'looks',
+      `${rate(summary.looksPerSecond)} a second at who is heard anyway, or asked by the kernel on the heartbeat's behalf`,
+    ],
     [
       'CPU',
       `${(summary.cpu * 100).toFixed(2)} % of a core, at ${costs.probe.toFixed(1)} µs a probe and ${costs.look.toFixed(1)} µs a look`,

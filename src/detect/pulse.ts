@@ -1,5 +1,5 @@
 import type { Keepalive, Look } from '../kernel/liveness.js'
-import { isWindowShut, RECENT, silenceOf, timeoutOfPath, WINDOW_GRACE } from './answer.js'
+import { isOpen, isWindowShut, RECENT, silenceOf, timeoutOfPath, WINDOW_GRACE } from './answer.js'
 import { seconds, times } from './words.js'
 
 // When to look at a connection, and what to make of what is seen. Readings and a clock go in, decisions come out, and nothing else is
@@ -27,6 +27,10 @@ export interface Pulse {
   isSuspect: boolean
   /** Whether it has been asked, and not together with all others. */
   isSpread: boolean
+  /** The time between the kernel's own questions, on a clock that it has been lent; NaN: it has none. */
+  clock: number
+  /** How long after the peer was last heard it will be heard again, where that is the answer to the kernel's next question. */
+  period: number
   /** When the peer is to be asked; Infinity without a heartbeat, and while a question is under way. */
   beatAt: number
   /** Whether that is now. */
@@ -83,6 +87,43 @@ export function nextBeat(heardAt: number, { every }: Heartbeat, random: number):
 
 type Silence = Pick<Look, 'seenAt' | 'heardAt'>
 
+/** By how much of their time the kernel's timers are late at most. */
+const LATENESS = 1 / 8
+
+/**
+ * To so many connections at once. The kernel makes heaps of its timers, and while they are not wider than that no heap is as large as the
+ * 1,000 (net.core.netdev_max_backlog) beyond which a machine loses what it sends to itself.
+ */
+export const MOST_LENT = 6_000
+
+/** Of a longer time the kernel's timers make heaps of seconds. */
+const LONGEST_CLOCK = 16_000
+
+/**
+ * After how much silence, in ms, the kernel is to ask by itself, where it can do so as the heartbeat would: it counts in whole seconds, and
+ * a heartbeat of one is too exact for it.
+ */
+export function clockToLend({ every }: Heartbeat): number | undefined {
+  const clock = Math.floor(every / 1000) * 1000
+  return clock > RECENT && clock <= LONGEST_CLOCK && clock >= every * (1 - SPREAD) ? clock : undefined
+}
+
+/** The kernel has been lent a clock; before its first question it is not known how late its timer is. */
+export function lendPulse(pulse: Pulse, clock: number): void {
+  pulse.clock = clock
+  pulse.period = clock * (1 + LATENESS)
+}
+
+export function takeBack(pulse: Pulse): void {
+  pulse.clock = Number.NaN
+  pulse.period = Number.NaN
+}
+
+/** Whether the kernel asks by itself. */
+export function isLent(pulse: Pulse): boolean {
+  return !Number.isNaN(pulse.clock)
+}
+
 /**
  * Of a connection that is not known yet. Thousands may be added at once that have all been silent for longer than `every`: they are asked
  * one after the other, for as long as that.
@@ -99,6 +140,8 @@ export function firstPulse(
     doubtedAt: Number.NaN,
     isSuspect: false,
     isSpread: isOverdue,
+    clock: Number.NaN,
+    period: Number.NaN,
     beatAt: isOverdue ? seenAt + random * heartbeat.every : beatAt,
     isToBeAsked: false,
     lookAt: seenAt,
@@ -115,7 +158,22 @@ export function renewPulse(
   pulse.heardAt = heardAt
   pulse.doubtedAt = Number.NaN
   pulse.isSuspect = false
-  pulse.beatAt = beatAfter(heardAt, heartbeat, random)
+  pulse.beatAt =
+    heartbeat && isLent(pulse)
+      ? heardAt + pulse.period + heartbeat.timeout
+      : beatAfter(heardAt, heartbeat, random)
+}
+
+/**
+ * The next answer comes as long after this one as this after the last. What is heard at another time is no answer: many may be told
+ * something at once, whom the kernel would ask at once then, so the clock is taken back from who has more to say than answers.
+ */
+function followClock(pulse: Pulse, { state, heardAt }: Look, { timeout }: Heartbeat): void {
+  const { clock } = pulse
+  const since = heardAt - pulse.heardAt
+  const isAnswer = since >= clock - SAME && since <= clock * (1 + LATENESS) + timeout
+  if (isAnswer && isOpen(state)) pulse.period = since
+  else takeBack(pulse)
 }
 
 /**
@@ -148,7 +206,10 @@ export function attend(
 ): 'suspect' | 'recover' | undefined {
   const wasSuspect = pulse.isSuspect
   const isHeard = look.heardAt > pulse.heardAt + SAME
-  if (isHeard) renewPulse(pulse, look.heardAt, heartbeat, random)
+  if (isHeard) {
+    if (heartbeat && isLent(pulse)) followClock(pulse, look, heartbeat)
+    renewPulse(pulse, look.heardAt, heartbeat, random)
+  }
   pulse.isToBeAsked = look.seenAt >= pulse.beatAt
   if (pulse.isToBeAsked) pulse.beatAt = Number.POSITIVE_INFINITY
   if (!own) {

@@ -1,7 +1,17 @@
 import type { Keepalive } from '../kernel/liveness.js'
 import { probesUntil } from '../socket/detection-time.js'
 import { IMMINENT, LEAST_GAP } from './answer.js'
-import { answeredPulse, firstPulse, type Heartbeat, nextBeat, slotOf } from './pulse.js'
+import {
+  answeredPulse,
+  clockToLend,
+  firstPulse,
+  type Heartbeat,
+  isLent,
+  lendPulse,
+  MOST_LENT,
+  nextBeat,
+  slotOf,
+} from './pulse.js'
 
 // What a heartbeat does to many connections over a long time, by its own rules and chance. Pure. docs/heartbeat.md has the model.
 
@@ -27,7 +37,9 @@ export interface Forecast {
   readonly probes: number
   /** Probes that the kernel sent by its own clock. */
   readonly kernelProbes: number
-  /** Busy connections that were looked at, and not asked. */
+  /** Those of them that took a question; the others the kernel sent on a clock that it had been lent. */
+  readonly questions: number
+  /** At busy connections, which are not asked, and at those that the kernel asks. */
   readonly looks: number
   /** Peers that were called dead and were not. */
   readonly falseDeaths: number
@@ -46,6 +58,9 @@ interface Cycle {
   readonly wait: number
   /** The least and the greatest silence at which the first is asked. */
   readonly first: readonly [number, number]
+  /** The clock that the kernel is lent, and how much later than after `gap` the second is asked then. */
+  readonly clock?: number
+  readonly lag: number
 }
 
 /** What beats come to that are not followed one by one. */
@@ -56,6 +71,9 @@ interface Beats {
   readonly probes: number
 }
 
+/** A tick of the kernel's, ms: most have 250 in a second. */
+const TICK = 4
+
 /** The kernel's least retransmission timeout, on top of the path's time (TCP_RTO_MIN). */
 const RTO_MIN = 200
 
@@ -65,28 +83,38 @@ const FEW = 200
 export function simulate(fleet: Fleet): Forecast {
   const random = seeded(fleet.seed)
   const { connections, busy, heartbeat, duration } = fleet
-  const cycle = cycleOf(fleet)
+  const asked = cycleOf(fleet)
+  const lent = lentCycle(asked, fleet)
   const idle = Math.round(connections * (1 - busy))
-  const beats = beatsOf(cycle, fleet)
-  let probes = 0
-  let falseDeaths = 0
-  for (let i = 0; i < idle; i++) {
-    const life =
-      cycle.isOurs && duration < FEW * beats.mean
-        ? liveBeatByBeat(cycle, fleet, random)
-        : liveAtOnce(cycle, beats, fleet, random)
-    probes += life.probes
-    falseDeaths += life.falseDeaths
+  const cycleOfIdle = (i: number) => (lent && i < MOST_LENT ? lent : asked)
+  let [probes, onLoan, falseDeaths] = [0, 0, 0]
+  for (const [count, cycle] of [
+    [Math.min(idle, MOST_LENT), cycleOfIdle(0)],
+    [Math.max(0, idle - MOST_LENT), asked],
+  ] as const) {
+    const beats = beatsOf(cycle, fleet)
+    for (let i = 0; i < count; i++) {
+      const life =
+        cycle.isOurs && duration < FEW * beats.mean
+          ? liveBeatByBeat(cycle, fleet, random)
+          : liveAtOnce(cycle, beats, fleet, random)
+      probes += life.probes
+      onLoan += life.onLoan
+      falseDeaths += life.falseDeaths
+    }
   }
   const detection = Float64Array.from({ length: fleet.deaths }, () =>
-    undetected(cycle, fleet, random() < busy, random),
+    random() < busy
+      ? undetected(asked, fleet, true, random)
+      : undetected(cycleOfIdle(random() * idle), fleet, false, random),
   ).sort()
   // Those who vanished were asked as well.
-  const inVain = cycle.attempts * fleet.deaths
+  const inVain = asked.attempts * fleet.deaths
   return {
-    probes: cycle.isOurs ? probes + inVain : 0,
-    kernelProbes: cycle.isOurs ? 0 : probes + inVain,
-    looks: ((connections - idle) * duration) / (nextBeat(0, heartbeat, 0.5) + slotOf(heartbeat) / 2),
+    probes: asked.isOurs ? probes + inVain : 0,
+    kernelProbes: asked.isOurs ? 0 : probes + inVain,
+    questions: asked.isOurs ? probes - onLoan + inVain : 0,
+    looks: onLoan + ((connections - idle) * duration) / (nextBeat(0, heartbeat, 0.5) + slotOf(heartbeat) / 2),
     falseDeaths,
     detection,
   }
@@ -105,17 +133,43 @@ function cycleOf({ heartbeat, own, rtt }: Fleet): Cycle {
   const gap = Math.max(LEAST_GAP, timeout)
   const first = [nextBeat(0, heartbeat, 0), nextBeat(0, heartbeat, 1) + slotOf(heartbeat)] as const
   const isOurs = !own.enable || own.initialDelay - (first[0] + first[1]) / 2 >= IMMINENT
-  if (isOurs) return { isOurs, attempts, gap, wait, first }
+  if (isOurs) return { isOurs, attempts, gap, wait, first, lag: 0 }
   const { initialDelay, interval, count, userTimeout = 0 } = own
   const allowed = userTimeout > 0 ? probesUntil(userTimeout, initialDelay, interval) : count
   // Where the kernel gives up sooner, it does so at the firing after its last probe.
   return attempts <= allowed
-    ? { isOurs, attempts, gap: interval, wait, first: [initialDelay, initialDelay] }
-    : { isOurs, attempts: allowed, gap: interval, wait: interval, first: [initialDelay, initialDelay] }
+    ? { isOurs, attempts, gap: interval, wait, first: [initialDelay, initialDelay], lag: 0 }
+    : {
+        isOurs,
+        attempts: allowed,
+        gap: interval,
+        wait: interval,
+        first: [initialDelay, initialDelay],
+        lag: 0,
+      }
+}
+
+/** Where the kernel is lent a clock once a connection has been asked. That its question is unanswered is seen after `timeout`. */
+function lentCycle(asked: Cycle, { heartbeat, own, rtt }: Fleet): Cycle | undefined {
+  const clock = clockToLend(heartbeat)
+  if (!asked.isOurs || own.enable || own.userTimeout || clock === undefined) return undefined
+  const silence = Math.max(clock + TICK, timerFiresAt(clock) - rtt)
+  const seen = heartbeat.timeout + slotOf(heartbeat) / 2
+  const { attempts, gap, wait } = asked
+  const inTime = attempts > 1 ? wait : Math.max(wait, seen)
+  return { ...asked, wait: inTime, first: [silence, silence], clock, lag: Math.max(0, seen - gap) }
+}
+
+/** The kernel makes heaps of its timers, each eight times as wide from 64, 512 … ticks on (kernel/time/timer.c). */
+function timerFiresAt(ms: number): number {
+  const ticks = ms / TICK
+  let width = 1
+  while (ticks >= 64 * width) width *= 8
+  return (Math.floor(ticks / width) + 1) * width * TICK
 }
 
 /** Mean and variance of a beat that is answered, at an attempt that is distributed geometrically. */
-function beatsOf({ attempts, gap, first: [from, to] }: Cycle, { loss, rtt }: Fleet): Beats {
+function beatsOf({ attempts, gap, lag, first: [from, to] }: Cycle, { loss, rtt }: Fleet): Beats {
   let lost = 0
   let squares = 0
   let total = 0
@@ -127,7 +181,7 @@ function beatsOf({ attempts, gap, first: [from, to] }: Cycle, { loss, rtt }: Fle
   }
   const mean = lost / total
   return {
-    mean: (from + to) / 2 + mean * gap + rtt,
+    mean: (from + to) / 2 + mean * gap + loss * lag + rtt,
     variance: (to - from) ** 2 / 12 + (squares / total - mean ** 2) * gap ** 2,
     probes: 1 + mean,
   }
@@ -135,51 +189,63 @@ function beatsOf({ attempts, gap, first: [from, to] }: Cycle, { loss, rtt }: Fle
 
 interface Life {
   probes: number
+  onLoan: number
   falseDeaths: number
 }
 
 /** By the rules of the schedule, from when it is added, just heard. One that is called dead is replaced by another. */
 function liveBeatByBeat(cycle: Cycle, fleet: Fleet, random: Random): Life {
   const { heartbeat, loss, rtt, duration } = fleet
-  const life = { probes: 0, falseDeaths: 0 }
+  const life = { probes: 0, onLoan: 0, falseDeaths: 0 }
   const opened = (at: number) => firstPulse({ seenAt: at, heardAt: at }, heartbeat, random())
   let pulse = opened(0)
   for (;;) {
-    const asked = pulse.beatAt + slotOf(heartbeat) * random()
+    const wasLent = isLent(pulse)
+    const asked = wasLent ? pulse.heardAt + cycle.first[0] : pulse.beatAt + slotOf(heartbeat) * random()
     if (asked > duration) return life
     let unanswered = 0
     while (unanswered < cycle.attempts && random() < loss) unanswered++
     const isCalledDead = unanswered === cycle.attempts
     const attempts = isCalledDead ? unanswered : unanswered + 1
-    const askedLast = asked + (attempts - 1) * cycle.gap
+    const lag = wasLent && attempts > 1 ? cycle.lag : 0
+    const askedLast = asked + (attempts - 1) * cycle.gap + lag
     life.probes += attempts
+    if (wasLent) life.onLoan++
     if (isCalledDead) {
       life.falseDeaths++
       pulse = opened(askedLast + cycle.wait)
-    } else answeredPulse(pulse, askedLast + rtt, heartbeat, random())
+    } else {
+      const { isSpread } = pulse
+      answeredPulse(pulse, askedLast + rtt, heartbeat, random())
+      if (cycle.clock !== undefined && isSpread) lendPulse(pulse, cycle.clock)
+    }
   }
 }
 
 /** From one false death to the next. */
 function liveAtOnce(
-  { attempts, wait, gap }: Cycle,
+  { attempts, wait, gap, lag, clock }: Cycle,
   beats: Beats,
   { loss, duration }: Fleet,
   random: Random,
 ): Life {
   const deadly = loss ** attempts
-  const life = { probes: 0, falseDeaths: 0 }
+  const life = { probes: 0, onLoan: 0, falseDeaths: 0 }
+  const onLoan = clock === undefined ? 0 : 1
   let left = duration
   for (;;) {
     const answered =
       deadly > 0 ? Math.floor(Math.log(1 - random()) / Math.log1p(-deadly)) : Number.POSITIVE_INFINITY
     const took = Math.max(0, answered * beats.mean + Math.sqrt(answered * beats.variance) * normal(random))
-    const death = took + beats.mean + (attempts - 1) * gap + wait
+    const death = took + beats.mean + (attempts - 1) * gap + lag + wait
     if (!(death < left)) {
-      life.probes += Math.floor((left / beats.mean) * beats.probes + random())
+      const lived = left / beats.mean
+      life.probes += Math.floor(lived * beats.probes + random())
+      life.onLoan += lived * onLoan
       return life
     }
     life.probes += answered * beats.probes + attempts
+    life.onLoan += (answered + 1) * onLoan
     life.falseDeaths++
     left -= death
   }
@@ -187,13 +253,13 @@ function liveAtOnce(
 
 /** How long a peer that vanishes at any moment is not known to be gone. */
 function undetected(
-  { attempts, gap, wait, first }: Cycle,
+  { attempts, gap, wait, first, lag }: Cycle,
   { rtt }: Fleet,
   isBusy: boolean,
   random: Random,
 ): number {
   const [from, to] = first
-  const verdict = (attempts - 1) * gap + wait
+  const verdict = (attempts - 1) * gap + (attempts > 1 ? lag : 0) + wait
   for (;;) {
     const silence = from + (to - from) * random()
     // One who talks had just been heard.

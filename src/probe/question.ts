@@ -86,12 +86,16 @@ export class Question implements SocketName, Kept<Question> {
   /** Attempts that the kernel did not send. */
   #notSent = 0
   #isEnding = false
+  /** When the kernel has asked on a loan, which this question takes over. */
+  readonly #askedOnLoan: number | undefined
 
   readonly cookie: bigint
 
   constructor(readonly subject: Subject) {
     this.cookie = subject.cookie
     this.lifted = liftedBy(subject.cookie)
+    this.#askedOnLoan = this.lifted?.loan?.askedAt
+    if (this.lifted) this.lifted.loan = undefined
   }
 
   get isCertain(): boolean {
@@ -245,6 +249,9 @@ export class Question implements SocketName, Kept<Question> {
   #decide(look: Look, options: Keepalive, now: number): void {
     const own = this.lifted?.own ?? options
     const asks = whoAsks(look, own, this.lifted?.unanswered ?? 0)
+    if (asks === 'us' && this.#askedOnLoan !== undefined && this.#attempts === 0) {
+      this.#takeOver(this.#askedOnLoan, look, now)
+    }
     if (this.#audience.asking.length === 0) this.#settle()
     else if (asks !== 'us') this.#watch(asks, look, now)
     else if (now < this.mayAskAt) this.phase = 'listening'
@@ -260,11 +267,20 @@ export class Question implements SocketName, Kept<Question> {
           clock,
           unanswered: 0,
           asking: false,
+          loan: undefined,
         }
         this.lifted.clock = clock
         this.#ask(this.lifted, look, now)
       }
     }
+  }
+
+  /** What the kernel has asked in vain on a loan counts as asked. */
+  #takeOver(askedAt: number, { probes, seenAt }: Look, now: number): void {
+    if (probes === 0 || Number.isNaN(askedAt)) return
+    this.#attempts = probes
+    this.#askedAt = askedAt
+    this.#askedAtTick = seenAt - (now - askedAt)
   }
 
   #clockOf(look: Look, own: Keepalive): OwnClock {

@@ -22,7 +22,7 @@ export function clockFrom({ initialDelay }: Keepalive): OwnClock {
 
 /** Ends of the kernel's ranges: TCP_KEEPIDLE and TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT. */
 export const SECONDS_MAX = 32_767_000
-const COUNT_MAX = 127
+export const COUNT_MAX = 127
 const USER_TIMEOUT_MAX = 2 ** 31 - 1
 
 /** At or under any silence that is worth a question, so the kernel asks at its next tick. */

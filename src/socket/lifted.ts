@@ -1,13 +1,13 @@
 import type { NativeCore } from '../kernel/binding.js'
-import { examine, type Keepalive, type Look } from '../kernel/liveness.js'
+import { examine, type Keepalive, type Look, writeKeepalive } from '../kernel/liveness.js'
 import { compileOptions, type OptionValues, readOptions, refusalError } from '../kernel/options.js'
 import type { TcpInfo } from '../kernel/tcp-info.js'
 import { ByCookie, type Kept } from './by-cookie.js'
 import { clockFrom, type OwnClock, whileAsking, whileUnanswered, wholeSeconds } from './guard.js'
 
 /**
- * A connection whose options differ from its own for the time of a question: those that go back. What anybody else writes meanwhile
- * counts as the connection's own from then on.
+ * A connection whose options differ from its own for the time of a question, or of a loan: those that go back. What anybody else writes
+ * meanwhile counts as the connection's own from then on.
  */
 export interface Lifted extends Kept<Lifted> {
   /** What goes back. */
@@ -20,12 +20,24 @@ export interface Lifted extends Kept<Lifted> {
   unanswered: number
   /** Whether the kernel is being made to ask. */
   asking: boolean
+  /** Where this is no question but a loan (socket/loan.ts), which a question takes over. */
+  loan: Loan | undefined
+}
+
+/** The kernel asks by itself. */
+export interface Loan {
+  /** When it last has, on performance.now(); NaN where that is not known. */
+  askedAt: number
 }
 
 const lifted = new ByCookie<Lifted>()
 
 export function liftedBy(cookie: bigint): Lifted | undefined {
   return lifted.get(cookie)
+}
+
+export function liftedCount(): number {
+  return lifted.size
 }
 
 export function keepLifted(entry: Lifted): void {
@@ -43,6 +55,8 @@ export function adopt(entry: Lifted, found: Keepalive): void {
   for (const name of keepaliveNames) {
     if (found[name] !== entry.written[name]) own[name] = found[name]
   }
+  // Where it had been switched on for us it does not show that it was for them as well; but who writes a clock wants it to run.
+  if (found.enable && clockNames.some((name) => name in own)) own.enable = true
   entry.own = { ...entry.own, ...own }
   entry.written = found
   if (entry.clock && own.initialDelay !== undefined) entry.clock = clockFrom(entry.own)
@@ -72,11 +86,31 @@ export function sameKeepalive(a: Keepalive, b: Keepalive): boolean {
   )
 }
 
+const clockNames = ['initialDelay', 'interval', 'count'] as const
 const keepaliveNames = ['enable', 'initialDelay', 'interval', 'count', 'userTimeout'] as const
 
-/** Whether a question is open on this descriptor. */
+/** Whether a question is open on this descriptor. A loan is ended. */
 export function isLifted(core: NativeCore, fd: number): boolean {
-  return find(core, fd) !== undefined
+  return findQuestion(core, fd) !== undefined
+}
+
+function findQuestion(core: NativeCore, fd: number): Lifted | undefined {
+  const entry = find(core, fd)
+  if (!entry?.loan) return entry
+  endLoan(core, entry, fd)
+  return undefined
+}
+
+/** Its own options go back, unless the descriptor is closed. */
+export function endLoan(core: NativeCore, entry: Lifted, fd: number): void {
+  forgetLifted(entry)
+  const socket = { fd, cookie: entry.cookie }
+  const [seen] = examine(core, [socket])
+  if (typeof seen !== 'object') return
+  adopt(entry, seen.options)
+  const [refusal] = writeKeepalive(core, [{ socket, before: seen.options, wanted: entry.own }], false)
+  // It was taken when it was first written: only a sandbox since refuses.
+  if (refusal! < 0) process.emitWarning(refusalError(refusal!, fd))
 }
 
 function find(core: NativeCore, fd: number): Lifted | undefined {
@@ -94,7 +128,7 @@ export function readOwnOptions(core: NativeCore, fd: number): OptionValues {
   return { ...values, ...(definedOnly(entry.own) as OptionValues) }
 }
 
-/** What an open question will put back. */
+/** What an open question, or the end of a loan, will put back. */
 export function toPutBack(core: NativeCore, fd: number): OptionValues {
   const entry = find(core, fd)
   if (!entry) return {}
@@ -118,7 +152,7 @@ export function withoutOurProbes(core: NativeCore, fd: number, info: TcpInfo): T
  * @throws what the kernel refuses.
  */
 export function writeOwnOptions(core: NativeCore, fd: number, values: OptionValues): void {
-  const entry = find(core, fd)
+  const entry = findQuestion(core, fd)
   if (!entry) {
     apply(core, fd, values)
     return

@@ -2,13 +2,18 @@ import {
   answeredPulse,
   attend,
   calmUntil,
+  clockToLend,
   firstPulse,
   type Heartbeat,
+  isLent,
+  lendPulse,
+  MOST_LENT,
   type Pulse,
   renewPulse,
   SLOT,
   slotOf,
   suspicionOf,
+  takeBack,
 } from '../detect/pulse.js'
 import type { NativeCore } from '../kernel/binding.js'
 import { examine, type Keepalive, type Look, lookAt, type SocketName } from '../kernel/liveness.js'
@@ -16,7 +21,8 @@ import { askOne, withdraw } from '../probe/asking.js'
 import type { Asker } from '../probe/audience.js'
 import type { Subject } from '../probe/subject.js'
 import type { ProbeResult } from '../probe.js'
-import { liftedBy } from '../socket/lifted.js'
+import { liftedBy, liftedCount } from '../socket/lifted.js'
+import { giveBack, lend, noteAsked } from '../socket/loan.js'
 import type { Handle } from '../socket/target.js'
 import { Schedule, type Scheduled } from './schedule.js'
 
@@ -50,8 +56,6 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
   /** The kernel's clock less performance.now(), ms. */
   #offset = 0
   #isAsking = false
-  /** Whether it answered the last beat, and had said nothing before: it will not have this time. */
-  #isIdle = false
   #isOver = false
 
   constructor(
@@ -100,6 +104,7 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
   /** Another heartbeat, or none. */
   beat(heartbeat: Heartbeat | undefined): void {
     this.#withdraw()
+    this.#giveBack()
     this.#heartbeat = heartbeat
     if (this.#pulse) {
       renewPulse(this.#pulse, this.#pulse.heardAt, heartbeat, Math.random())
@@ -111,22 +116,8 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
   stop(): void {
     this.#isOver = true
     this.#withdraw()
+    this.#giveBack()
     schedule.cancel(this)
-  }
-
-  /** Asks without a look, which the question begins with. Returns whether there was reason to. */
-  askUnseen(): boolean {
-    if (
-      !this.#isIdle ||
-      !this.#heartbeat ||
-      this.isWary ||
-      this.#offset + performance.now() < this.#pulse!.beatAt
-    ) {
-      return false
-    }
-    this.#pulse!.beatAt = Number.POSITIVE_INFINITY
-    this.#ask()
-    return true
   }
 
   /** `options` where it is wary. */
@@ -136,7 +127,9 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
     this.#own = options && (liftedBy(this.cookie)?.own ?? options)
     this.#pulse ??= firstPulse(look, this.#heartbeat, Math.random())
     const pulse = this.#pulse
+    const wasLent = isLent(pulse)
     const event = attend(pulse, look, this.#own, this.#heartbeat, Math.random())
+    if (wasLent && !isLent(pulse)) giveBack(this.#core, this)
     if (pulse.isToBeAsked) this.#ask()
     this.#lookAgain(pulse.lookAt)
     if (event === 'suspect') this.#concerned.suspected(suspicionOf(look), look.seenAt - look.heardAt)
@@ -163,14 +156,18 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
       this.#concerned.silent(result)
       return
     }
-    this.#isIdle = result.evidence === 'ack'
     const now = performance.now() + this.#offset
-    if (result.alive) this.#heard(now - result.idleFor, now)
+    if (result.alive) this.#heard(now - result.idleFor, now, result.evidence === 'ack')
     // The kernel is asking, and has not done so often enough; or a closed window lets it ask but seldom.
     else this.#askAgainAt(now + (result.evidence === 'window-probe' ? this.#heartbeat!.every : 0))
   }
 
   #ask(): void {
+    const pulse = this.#pulse!
+    if (isLent(pulse)) {
+      noteAsked(this, pulse.heardAt + pulse.period - this.#offset)
+      takeBack(pulse)
+    }
     this.#isAsking = true
     this.deadline = undefined
     this.enoughAt = undefined
@@ -188,13 +185,27 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
     schedule.at(this, lookAt - this.#offset, isForBeat ? slotOf(this.#heartbeat!) : SLOT)
   }
 
-  #heard(heardAt: number, now: number): void {
+  #heard(heardAt: number, now: number, isAnswer: boolean): void {
     const pulse = this.#pulse!
     const wasSuspect = pulse.isSuspect
+    // Those who were silent together have been spread by then, which the kernel would not do.
+    if (isAnswer && pulse.isSpread) this.#lend(pulse)
     answeredPulse(pulse, heardAt, this.#heartbeat!, Math.random())
     const { beatAt } = pulse
     this.#lookAgain(this.#own ? Math.min(beatAt, calmUntil({ seenAt: now, heardAt }, this.#own)) : beatAt)
     if (wasSuspect) this.#concerned.recovered()
+  }
+
+  #lend(pulse: Pulse): void {
+    const clock = clockToLend(this.#heartbeat!)
+    if (clock !== undefined && liftedCount() < MOST_LENT && lend(this.#core, this, clock))
+      lendPulse(pulse, clock)
+  }
+
+  #giveBack(): void {
+    if (!this.#pulse || !isLent(this.#pulse)) return
+    takeBack(this.#pulse)
+    giveBack(this.#core, this)
   }
 
   #askAgainAt(beatAt: number): void {
@@ -205,11 +216,8 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
 
 /** Options are read for those who want to know more than when to ask. */
 function lookAtAll(all: readonly Attention[]): void {
-  const wary: Attention[] = []
-  const others: Attention[] = []
-  for (const attention of all) {
-    if (!attention.askUnseen()) (attention.isWary ? wary : others).push(attention)
-  }
+  const wary = all.filter(({ isWary }) => isWary)
+  const others = wary.length === 0 ? all : all.filter(({ isWary }) => !isWary)
   // What is closed says so by itself.
   if (wary.length > 0) {
     examine(wary[0]!.core, wary).forEach((found, i) => {

@@ -1,16 +1,20 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { slotOf } from '../../src/detect/pulse.js'
 import { type Fleet, quantile, simulate } from '../../src/detect/simulation.js'
 
 const off = { enable: false, initialDelay: 0, interval: 0, count: 0, userTimeout: 0 }
 const HOUR = 3_600_000
 const YEAR = 8_766 * HOUR
 
+/** No whole seconds are as close to it as a tenth, so that the kernel is lent no clock. */
+const EVERY = 5_700
+
 const fleet: Fleet = {
   connections: 1_000,
   busy: 0,
-  heartbeat: { every: 5_000, timeout: 300, attempts: 3 },
+  heartbeat: { every: EVERY, timeout: 300, attempts: 3 },
   own: off,
   loss: 0,
   rtt: 20,
@@ -19,8 +23,10 @@ const fleet: Fleet = {
   seed: 1,
 }
 
-/** A beat that is answered at once: 0.9 to 1 of `every`, half of the fiftieth that is seen to together, the round trip. */
-const beat = (every: number, rtt: number) => 0.95 * every + every / 100 + rtt
+/** A beat that is answered at once: 0.9 to 1 of `every`, half of the time in which beats are seen to together, the round trip. */
+const beat = (every: number, rtt: number) => {
+  return 0.95 * every + slotOf({ every, timeout: 300, attempts: 3 }) / 2 + rtt
+}
 
 describe('simulate', () => {
   it('is the same for the same seed', () => {
@@ -38,8 +44,8 @@ describe('simulate', () => {
       }
     }
     // 150 beats each are followed; 15,000 are not.
-    const followed = perHour(150 * 5_000, 20_000)
-    const drawn = perHour(15_000 * 5_000, 200)
+    const followed = perHour(150 * EVERY, 20_000)
+    const drawn = perHour(15_000 * EVERY, 200)
     // The second beat of each is early, by half: one in 150, and after each false death.
     expect(Math.abs(followed.probes / drawn.probes - 1)).toBeLessThan(0.01)
     if (loss > 0) expect(Math.abs(followed.falseDeaths / drawn.falseDeaths - 1)).toBeLessThan(0.05)
@@ -48,7 +54,7 @@ describe('simulate', () => {
 
   it('ten years of a million connections, in a second or two', () => {
     const { probes, falseDeaths } = simulate({ ...fleet, connections: 1e6, loss: 0.001, duration: 10 * YEAR })
-    const beats = (1e6 * 10 * YEAR) / (beat(5_000, 20) + 0.001 * 510)
+    const beats = (1e6 * 10 * YEAR) / (beat(EVERY, 20) + 0.001 * 510)
     expect(probes / (beats * 1.001)).toBeCloseTo(1, 4)
     // Three lost in a row: once in a thousand million beats. Poisson, five standard deviations.
     const mean = beats * 1e-9
@@ -58,7 +64,7 @@ describe('simulate', () => {
   it('nobody asks who is heard anyway', () => {
     const { probes, looks } = simulate({ ...fleet, busy: 1 })
     expect(probes).toBe(0)
-    expect(looks / ((1_000 * HOUR) / beat(5_000, 0))).toBeCloseTo(1, 6)
+    expect(looks / ((1_000 * HOUR) / beat(EVERY, 0))).toBeCloseTo(1, 6)
     expect(simulate({ ...fleet, busy: 0.5 }).probes / simulate(fleet).probes).toBeCloseTo(0.5, 2)
   })
 
@@ -66,13 +72,67 @@ describe('simulate', () => {
     const { detection } = simulate({ ...fleet, deaths: 100_000 })
     const verdict = 2 * 510 + 300
     expect(detection[0]).toBeGreaterThanOrEqual(verdict)
-    expect(detection.at(-1)).toBeLessThanOrEqual(verdict + 5_000 + 100 + 20)
-    expect(quantile(detection, 0.5) / (verdict + beat(5_000, 20) / 2)).toBeCloseTo(1, 2)
+    expect(detection.at(-1)).toBeLessThanOrEqual(verdict + EVERY + 100 + 20)
+    expect(quantile(detection, 0.5) / (verdict + beat(EVERY, 20) / 2)).toBeCloseTo(1, 2)
     // A path that is slower than the timeout has its own.
     const far = simulate({ ...fleet, rtt: 400, deaths: 1_000 })
     expect(far.detection[0]).toBeGreaterThanOrEqual(2 * 510 + 600)
     const busy = simulate({ ...fleet, busy: 1, deaths: 1_000 })
-    expect(busy.detection[0]).toBeGreaterThanOrEqual(4_500 + verdict)
+    expect(busy.detection[0]).toBeGreaterThanOrEqual(0.9 * EVERY + verdict)
+  })
+
+  describe('with a clock that the kernel is lent', () => {
+    const lent = { ...fleet, heartbeat: { every: 5_000, timeout: 300, attempts: 3 } }
+    // 1,250 ticks, in heaps of 64.
+    const period = 20 * 64 * 4
+
+    it('it asks, and a beat is a look', () => {
+      const hours = 100
+      const { probes, questions, looks, kernelProbes } = simulate({ ...lent, duration: hours * HOUR })
+      expect(probes / ((1_000 * hours * HOUR) / period)).toBeCloseTo(1, 3)
+      expect(looks / probes).toBeCloseTo(1, 3)
+      // What is left of a beat at the end is a matter of chance.
+      expect(questions / probes).toBeLessThan(0.001)
+      expect(kernelProbes).toBe(0)
+    })
+
+    it.each([0, 0.1])('counts the same beat by beat and by the law of large numbers, loss %d', (loss) => {
+      const perHour = (duration: number, connections: number) => {
+        const forecast = simulate({ ...lent, loss, duration, connections })
+        const { probes, questions, looks, falseDeaths } = forecast
+        return [probes, looks, questions, falseDeaths].map((n) => (n * HOUR) / duration / connections)
+      }
+      const [followed, drawn] = [perHour(190 * 5_000, 6_000), perHour(15_000 * 5_000, 300)]
+      // The first two beats of each are questions, and one comes early.
+      for (const i of [0, 1]) expect(Math.abs(followed[i]! / drawn[i]! - 1)).toBeLessThan(0.02)
+      if (loss > 0) {
+        expect(Math.abs(followed[3]! / drawn[3]! - 1)).toBeLessThan(0.06)
+        // Of ten beats one is not answered; that takes a question, or two.
+        expect(drawn[2]! / drawn[0]!).toBeCloseTo(0.1, 1)
+      }
+    })
+
+    it('a death is known after the rest of the cycle and three attempts, the first of them the kernel’s', () => {
+      const { detection } = simulate({ ...lent, deaths: 100_000 })
+      const verdict = 2 * 510 + 300
+      expect(quantile(detection, 0.5) / (verdict + period / 2)).toBeCloseTo(1, 2)
+      expect(detection.at(-1)).toBeLessThanOrEqual(verdict + period)
+      const once = { ...lent.heartbeat, attempts: 1 }
+      // That there was no answer is seen a slot later.
+      const [first] = [simulate({ ...lent, heartbeat: once, deaths: 100_000 }).detection]
+      expect(quantile(first, 0.5) / (350 + period / 2)).toBeCloseTo(1, 2)
+    })
+
+    it('no more than 6,000, and none that has its own', () => {
+      const many = simulate({ ...lent, connections: 12_000, duration: 10 * HOUR })
+      const asked = (6_000 * 10 * HOUR) / beat(5_000, 20)
+      expect(many.questions / asked).toBeCloseTo(1, 2)
+      const own = { enable: true, initialDelay: 60_000, interval: 1_000, count: 3, userTimeout: 0 }
+      for (const clocks of [own, { ...off, userTimeout: 60_000 }]) {
+        const { probes, questions } = simulate({ ...lent, own: clocks })
+        expect(questions).toBe(probes)
+      }
+    })
   })
 
   it("where the kernel asks sooner it is the kernel's cycle", () => {
@@ -121,7 +181,10 @@ describe('deadpeer simulate', () => {
       'detection',
       'falseDeaths',
     ])
-    expect(cpu).toBeCloseTo((probesPerSecond * 20 + looksPerSecond * 2) / 1e6, 9)
+    // Half of them are busy, and the kernel asks the others: all are looked at. 200 deaths of two hours take three probes each.
+    expect(looksPerSecond).toBeGreaterThan(probesPerSecond)
+    expect((cpu * 1e6 - looksPerSecond * 2) / 20 / probesPerSecond).toBeLessThan(0.02)
+    expect((cpu * 1e6 - looksPerSecond * 2) / 20 / probesPerSecond).toBeGreaterThan(0.009)
     expect(result).toMatchObject({ costs: { probe: 20, look: 2 }, deaths: 200, kernelProbesPerSecond: 0 })
     expect(detection.p50).toBeLessThan(detection.p90)
     expect(detection.p99).toBeLessThanOrEqual(detection.max)

@@ -1,0 +1,194 @@
+import type net from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterAll, describe, expect, it } from 'vitest'
+import { type Death, inspect, tune, type WatchOptions, watch } from '../../src/index.js'
+import { nativeCore } from '../../src/kernel/binding.js'
+import { readOptions } from '../../src/kernel/options.js'
+import { descriptorOf } from '../../src/socket/target.js'
+import { blackHole } from '../../src/testing/index.js'
+import { latest, timed } from '../tolerance.js'
+import { connect, type Pair } from './connections.js'
+import { hasNetAdmin } from './need-net-admin.js'
+import { until } from './until.js'
+
+// A connection without keepalive of its own is lent a clock once it has been asked twice: from then on the kernel asks by itself.
+
+const every = 2_000
+const clock = { enable: true, initialDelay: every, interval: every, count: 127, userTimeout: 0 }
+
+const closing: (() => void)[] = []
+afterAll(() => {
+  for (const close of closing) close()
+})
+
+/** What the socket has, whosever it is. */
+function found({ socket }: Pair) {
+  const { enable, initialDelay, interval, count, userTimeout } = readOptions(
+    nativeCore()!,
+    descriptorOf(socket),
+  )
+  return { enable, initialDelay, interval, count, userTimeout }
+}
+
+function watching(options: WatchOptions = {}) {
+  const watcher = watch({ heartbeat: { every }, ...options })
+  closing.push(() => watcher.close())
+  const deaths: Death[] = []
+  watcher.on('dead', (death) => deaths.push(death))
+  return { watcher, deaths }
+}
+
+/** Watched until the kernel asks them all by itself, and what they had before. */
+async function lent(count: number, options: WatchOptions = {}, own: Parameters<typeof tune>[1] = {}) {
+  const pairs = await connect(count)
+  for (const { socket } of pairs) tune(socket, own)
+  const before = found(pairs[0]!)
+  const { watcher, deaths } = watching(options)
+  watcher.add(pairs.map(({ socket }) => socket))
+  await until(() => pairs.every((pair) => found(pair).interval === every), 4 * every)
+  for (const pair of pairs) expect(found(pair)).toEqual(clock)
+  return { pairs, pair: pairs[0]!, before, watcher, deaths }
+}
+
+const segmentsIn = ({ peer }: Pair) => inspect(peer).info!.segsIn!
+
+describe.concurrent('a connection that is lent a clock', () => {
+  it('is asked by the kernel alone, and shows what goes back', async () => {
+    const { pairs, before, watcher } = await lent(20)
+    const asked = pairs.map(segmentsIn)
+    await delay(3 * every)
+    for (const [i, pair] of pairs.entries()) {
+      // An eighth late at most, each.
+      const probes = segmentsIn(pair) - asked[i]!
+      expect(probes).toBeGreaterThanOrEqual(2)
+      expect(probes).toBeLessThanOrEqual(3)
+      expect(found(pair)).toEqual(clock)
+      const { enable, initialDelay, interval, count } = before
+      expect(inspect(pair.socket)).toMatchObject({
+        profile: clock,
+        pending: { enable, initialDelay, interval, count },
+        verdict: 'alive',
+      })
+    }
+    watcher.close()
+    for (const pair of pairs) expect(found(pair)).toEqual(before)
+  })
+
+  it('has its own again once it is not watched any more, or without a heartbeat', async () => {
+    const { pairs, before, watcher } = await lent(3)
+    const [deleted, silenced, closed] = pairs as [Pair, Pair, Pair]
+    watcher.delete(deleted.socket)
+    watcher.add(silenced.socket, { heartbeat: false })
+    expect([found(deleted), found(silenced), found(closed)]).toEqual([before, before, clock])
+    watcher.close()
+    expect(found(closed)).toEqual(before)
+  })
+
+  it('is not lent one where it has a keepalive or a user timeout of its own', async () => {
+    const pairs = (await connect(3)) as [Pair, Pair, Pair]
+    tune(pairs[0].socket, { enable: true, initialDelay: 60_000 })
+    tune(pairs[1].socket, { userTimeout: 30_000 })
+    const before = pairs.map(found)
+    const { watcher } = watching()
+    watcher.add(pairs.map(({ socket }) => socket))
+    await until(() => found(pairs[2]).interval === every, 4 * every)
+    await delay(every)
+    expect(pairs.slice(0, 2).map(found)).toEqual(before.slice(0, 2))
+  })
+
+  it('has what the program writes meanwhile: by tune at once, and by other means in the end', async () => {
+    const { pairs, watcher } = await lent(3)
+    const [tuned, byNode, off] = pairs as [Pair, Pair, Pair]
+    tune(tuned.socket, { initialDelay: 20_000, interval: 5_000, count: 4 })
+    byNode.socket.setKeepAlive(true, 30_000)
+    off.socket.setKeepAlive(true, 30_000).setKeepAlive(false)
+    expect(found(tuned)).toMatchObject({ enable: true, initialDelay: 20_000, interval: 5_000, count: 4 })
+    expect(inspect(byNode.socket).profile).toMatchObject({ enable: true, initialDelay: 30_000 })
+    expect(inspect(off.socket).profile).toMatchObject({ enable: false, initialDelay: 30_000 })
+    await delay(3 * every)
+    expect(watcher.size).toBe(3)
+    // Those that have their own are asked, and lent nothing.
+    expect(found(tuned)).toMatchObject({ enable: true, initialDelay: 20_000, interval: 5_000, count: 4 })
+    expect(found(byNode)).toMatchObject({ enable: true, initialDelay: 30_000 })
+    watcher.close()
+    expect(found(tuned)).toMatchObject({ enable: true, initialDelay: 20_000, interval: 5_000, count: 4 })
+    expect(found(byNode)).toMatchObject({ enable: true, initialDelay: 30_000 })
+    expect(found(off)).toMatchObject({ enable: false, initialDelay: 30_000 })
+  })
+
+  it('has its own again once it has more to say than answers, and is lent another when it is silent', async () => {
+    const { pair, before, deaths } = await lent(1)
+    pair.socket.resume()
+    const talk = setInterval(() => pair.peer.write('.'), 300)
+    await until(() => found(pair).interval === before.interval)
+    const { segsIn, dataSegsOut } = inspect(pair.peer).info!
+    await delay(2 * every)
+    // Its data is acknowledged, and that is all.
+    const { segsIn: later, dataSegsOut: sent } = inspect(pair.peer).info!
+    clearInterval(talk)
+    expect(later! - segsIn!).toBeLessThanOrEqual(sent! - dataSegsOut! + 1)
+    await until(() => found(pair).interval === every, 4 * every)
+    expect(deaths).toEqual([])
+  })
+
+  it('is not asked any more after the peer has closed its side', async () => {
+    const pairs = await connect(1, { allowHalfOpen: true })
+    const [pair] = pairs as [Pair]
+    const { watcher } = watching()
+    const before = found(pair)
+    watcher.add(pair.socket)
+    await until(() => found(pair).interval === every, 4 * every)
+    pair.socket.resume()
+    pair.peer.end()
+    await until(() => found(pair).interval === before.interval)
+    await delay(every)
+    const asked = segmentsIn(pair)
+    await delay(2 * every)
+    expect(segmentsIn(pair)).toBe(asked)
+  })
+
+  it('lets a program end that has nothing else to do with it', async () => {
+    const { pairs, watcher, deaths } = await lent(10)
+    for (const { socket } of pairs.slice(0, 5)) socket.destroy()
+    await until(() => watcher.size === 5)
+    for (const { peer } of pairs.slice(5)) peer.resetAndDestroy()
+    await until(() => watcher.size === 0)
+    expect(deaths.map(({ reason }) => reason)).toEqual(Array(5).fill('reset'))
+    expect(watcher.stats()).toMatchObject({ closed: 5, dead: 5 })
+  })
+
+  describe.runIf(hasNetAdmin)('whose peer vanishes', () => {
+    it.for([1, 3])('is found dead, attempts: %d', async (attempts) => {
+      const { pairs, deaths, before } = await lent(50, { heartbeat: { every, attempts }, onDead: 'report' })
+      const since = new Map<net.Socket, number>()
+      const took: number[] = []
+      for (const { socket, peer } of pairs) {
+        since.set(socket, performance.now())
+        blackHole(peer)
+      }
+      await until(() => deaths.length === pairs.length)
+      for (const { socket, reason, evidence, silentFor } of deaths) {
+        expect([reason, evidence]).toEqual([
+          'heartbeat',
+          expect.stringMatching(attempts === 1 ? /^1 probe / : /^3 probes /),
+        ])
+        took.push(silentFor!)
+        expect(silentFor).toBeGreaterThanOrEqual(every + 300 + (attempts - 1) * 510 - 20)
+        const pair = pairs.find((each) => each.socket === socket)!
+        expect(found(pair)).toEqual(before)
+      }
+      // The kernel's timer is late by an eighth at most, and what is due together is seen to together.
+      const most = every * 1.125 + 300 + 100 + (attempts - 1) * 510
+      if (timed) expect(Math.max(...took)).toBeLessThan(latest(most))
+    })
+
+    it('and is back for the last attempt lives, and is lent a clock again', async () => {
+      const { pairs, deaths, watcher } = await lent(10)
+      const holes = pairs.map(({ peer }) => blackHole(peer, { segments: 2 }))
+      await Promise.all(holes.map(({ done }) => done))
+      await until(() => pairs.every((pair) => found(pair).interval === every), 6 * every)
+      expect(deaths).toEqual([])
+      expect(watcher.size).toBe(10)
+    })
+  })
+})
