@@ -96,7 +96,8 @@ describe('deadpeer tune', () => {
   it('asks before it touches more than one process', async () => {
     const other = await startProgram()
     try {
-      const there = await aloneAtItsPort(await other.connect(8))
+      // Enough that one is found also where most ports are taken.
+      const there = await aloneAtItsPort(await other.connect(40))
       // Both ends: the program's, and ours, which is another process.
       const both = ['tune', '--port', String(there.port), '--profile', 'lan']
       const piped = await deadpeer(both)
