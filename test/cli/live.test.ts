@@ -4,7 +4,7 @@ import { type Profile, profiles } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
 import { hasNetAdmin } from '../loopback/need-net-admin.js'
 import { deadpeer } from './deadpeer.js'
-import { type Client, type Program, startProgram } from './program.js'
+import { aloneAtItsPort, type Client, type Program, startProgram } from './program.js'
 import { hasTmux, Terminal } from './tmux.js'
 
 // Every command beside a program with 2,000 connections, plain and TLS, IPv4 and IPv6, which goes on serving: piped, and in a terminal, where
@@ -142,7 +142,7 @@ describe.runIf(hasTmux)('in a terminal', () => {
   })
 
   it('tune: asks for both processes, and does it on a yes', async () => {
-    const { port } = speaking[3]!
+    const { port } = await aloneAtItsPort(speaking)
     const args = [
       'tune',
       '--port',

@@ -4,6 +4,8 @@ import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
+import { connectionStates } from '../../src/cli/selection.js'
+import { listSockets } from '../../src/host.js'
 import type { Profile } from '../../src/index.js'
 import { certificate } from '../loopback/certificate.js'
 
@@ -88,6 +90,16 @@ export async function startProgram(before: readonly string[] = []): Promise<Prog
       for (const { socket } of clients) socket.destroy()
     },
   }
+}
+
+/** One whose port nobody else on this host has, towards whomever: `--port` alone means its two ends then. */
+export async function aloneAtItsPort(clients: readonly Client[]): Promise<Client> {
+  const ends = new Map<number, number>()
+  for (const { local, remote } of await listSockets({ states: connectionStates }))
+    for (const { port } of [local, remote]) ends.set(port, (ends.get(port) ?? 0) + 1)
+  const found = clients.find(({ port }) => ends.get(port) === 2)
+  if (!found) throw new Error(`each of ${clients.length} connections shares its port`)
+  return found
 }
 
 async function connectTo({ host, port }: Listening, isTls: boolean): Promise<Client> {

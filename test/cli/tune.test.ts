@@ -7,7 +7,7 @@ import { blackHole } from '../../src/testing/index.js'
 import { connect, listen } from '../loopback/connections.js'
 import { hasNetAdmin } from '../loopback/need-net-admin.js'
 import { deadpeer, inTerminal } from './deadpeer.js'
-import { type Client, type Program, startProgram } from './program.js'
+import { aloneAtItsPort, type Client, type Program, startProgram } from './program.js'
 
 const COUNT = 300
 let program: Program
@@ -96,14 +96,15 @@ describe('deadpeer tune', () => {
   it('asks before it touches more than one process', async () => {
     const other = await startProgram()
     try {
-      const [there] = (await other.connect(1)) as [Client]
+      // Enough that one is found also where most ports are taken.
+      const there = await aloneAtItsPort(await other.connect(40))
       // Both ends: the program's, and ours, which is another process.
       const both = ['tune', '--port', String(there.port), '--profile', 'lan']
       const piped = await deadpeer(both)
       expect(piped).toMatchObject({ code: 2, out: [] })
       expect(piped.err).toEqual([
         expect.stringMatching(
-          /Tune \d connections of \d processes\? There is no terminal to ask on: say --yes\. Nothing was changed\.$/,
+          /Tune 2 connections of 2 processes\? There is no terminal to ask on: say --yes\. Nothing was changed\.$/,
         ),
       ])
       for (const answer of ['n\n', '\x03']) {

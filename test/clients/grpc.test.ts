@@ -79,9 +79,6 @@ async function start() {
   return { port, calls, messages, call, optionsOf }
 }
 
-/** An acknowledgement may wait for 40 ms, and is to leave before the server's end vanishes. */
-const acknowledged = () => new Promise((resolve) => setTimeout(resolve, 100))
-
 function expectInTime(after: number): void {
   expect(after).toBeGreaterThan(500)
   if (timed) expect(after).toBeLessThan(latest(2_000))
@@ -94,7 +91,6 @@ it.skipIf(!hasNetAdmin)('gRPC: a call is in flight: it fails in time, and the ne
   expect(await optionsOf(from)).toMatchObject(QUICK)
   const failing = call('never')
   await until(() => calls.some(({ text }) => text === 'never'))
-  await acknowledged()
   await silence(port, from)
   const begin = performance.now()
   expect(await failing).toMatchObject({ code: grpc.status.UNAVAILABLE })
@@ -111,7 +107,6 @@ it.skipIf(!hasNetAdmin)(
     const { port, calls, messages, call } = await start()
     expect(await call('first')).toMatchObject({ answer: 'first' })
     await until(() => messages.some(({ state }) => state === 'READY'))
-    await acknowledged()
     const before = messages.length
     await silence(port, calls[0]!.from)
     const begin = performance.now()

@@ -33,8 +33,6 @@ async function vanishUnder(asked: Promise<unknown>): Promise<{ error: unknown; a
   const [request] = await new Promise<[http.IncomingMessage]>((resolve) => {
     server.once('request', (...args) => resolve([args[0]]))
   })
-  // Its acknowledgement, which may wait for 40 ms, is to leave first.
-  await new Promise((resolve) => setTimeout(resolve, 100))
   await silence(port, request.socket.remotePort!)
   const start = performance.now()
   return { error: await failed, after: performance.now() - start }

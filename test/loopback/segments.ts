@@ -26,18 +26,33 @@ function backlogDrops(): number {
   return lines.reduce((sum, line) => sum + Number.parseInt(line.split(' ')[1]!, 16), 0)
 }
 
+/**
+ * What has left towards the peers, and was not heard there. The two ends are read one after the other, and what goes on meanwhile is sent and heard as
+ * well: so what has left is read before and after.
+ */
+function unheard(pairs: readonly Pair[]): { sent: number; least: number; most: number } {
+  const sum = { sent: 0, least: 0, most: 0 }
+  for (const { socket, peer } of pairs) {
+    const before = inspect(socket).info!.segsOut!
+    const heard = inspect(peer).info!.segsIn!
+    const after = inspect(socket).info!.segsOut!
+    sum.sent += before
+    sum.least += before - heard
+    sum.most += after - heard
+  }
+  return sum
+}
+
 /** Counts from now on how many segments were lost at the peers' sockets: not fewer, and not more, than these. */
 export function countLost(pairs: readonly Pair[]): () => { sent: number; least: number; most: number } {
-  const total = () => {
-    const all = pairs.map(segmentsOf)
-    const sent = all.reduce((sum, each) => sum + each.sent, 0)
-    return { sent, lost: all.reduce((sum, each) => sum + each.sent - each.heard, 0) }
-  }
-  const before = { ...total(), elsewhere: backlogDrops() }
+  const before = { ...unheard(pairs), elsewhere: backlogDrops() }
   return () => {
-    const { sent, lost } = total()
-    const most = lost - before.lost
-    return { sent: sent - before.sent, least: most - (backlogDrops() - before.elsewhere), most }
+    const { sent, least, most } = unheard(pairs)
+    return {
+      sent: sent - before.sent,
+      least: least - before.most - (backlogDrops() - before.elsewhere),
+      most: most - before.least,
+    }
   }
 }
 
