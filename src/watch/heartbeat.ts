@@ -2,7 +2,13 @@ import { RECENT } from '../detect/answer.js'
 import type { Heartbeat } from '../detect/pulse.js'
 import { InvalidTypeError, OutOfRangeError } from '../errors.js'
 
-/** A question on a schedule, for {@link watch} or one connection. */
+/**
+ * A question on a schedule, for {@link watch} or one connection.
+ *
+ * Where `every` is from 2 to 16 s a connection with neither keepalive nor `userTimeout` of its own is lent a clock meanwhile
+ * (`TCP_KEEPIDLE` and `TCP_KEEPINTVL`, see tcp(7)), so that the kernel asks by itself: {@link inspect} shows that, with what goes back as
+ * `pending`.
+ */
 export interface HeartbeatOptions {
   /**
    * A peer that has not been heard for so long is asked, in ms: 1 000 … 2 147 483 647. The kernel needs a second of silence to

@@ -10,6 +10,7 @@ const DEATHS = 200
 const CONNECTIONS = 9_000
 const EVERY = 5_000
 const SECONDS = 60
+const FIRST_SECONDS = (2 * EVERY) / 1_000
 
 const pathOf = (child) => fileURLToPath(new URL(`children/${child}`, import.meta.url))
 
@@ -107,6 +108,12 @@ export const rows = [
     'CPU of a core',
     moreThan(1, '%', 2),
     ({ watched, unwatched }) => ({ ours: [watched.cpu], reference: [unwatched.cpu], unit: '%' }),
+    'not watched',
+  ),
+  half(
+    `CPU of a core in the first ${FIRST_SECONDS} s, with adding them`,
+    { ...moreThan(0, '%', 2), reached: () => true, text: 'for comparison' },
+    ({ first, unwatched }) => ({ ours: [first.cpu], reference: [unwatched.cpu], unit: '%' }),
     'not watched',
   ),
   half('probes to who is heard', none('probes'), ({ probes, toIdle }) => ({
