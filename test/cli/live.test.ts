@@ -4,7 +4,7 @@ import { type Profile, profiles } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
 import { hasNetAdmin } from '../loopback/need-net-admin.js'
 import { deadpeer } from './deadpeer.js'
-import { aloneAtItsPort, type Client, type Program, startProgram } from './program.js'
+import { type Client, type Program, startProgram } from './program.js'
 import { hasTmux, Terminal } from './tmux.js'
 
 // Every command beside a program with 2,000 connections, plain and TLS, IPv4 and IPv6, which goes on serving: piped, and in a terminal, where
@@ -15,6 +15,7 @@ let program: Program
 let clients: Client[]
 let silent: Client[]
 let speaking: Client[]
+let alone: { client: Client; address: string }
 const ours = () => ['--pid', String(program.pid)]
 // biome-ignore lint/suspicious/noExplicitAny: what the shell prints
 const jsonl = (lines: readonly string[]): any[] => lines.map((line) => JSON.parse(line))
@@ -22,7 +23,8 @@ const portsOf = (some: readonly Client[]) => some.map(({ port }) => port).sort()
 
 beforeAll(async () => {
   program = await startProgram()
-  clients = await program.connect(COUNT)
+  alone = await program.connectAlone()
+  clients = [...(await program.connect(COUNT - 1)), alone.client]
   silent = clients.filter((_, i) => i % 37 === 0)
   speaking = clients.filter((client) => !silent.includes(client))
 }, 120_000)
@@ -142,9 +144,11 @@ describe.runIf(hasTmux)('in a terminal', () => {
   })
 
   it('tune: asks for both processes, and does it on a yes', async () => {
-    const { port } = await aloneAtItsPort(speaking)
+    const { address, client } = alone
+    const { port } = client
     const args = [
       'tune',
+      address,
       '--port',
       String(port),
       '--idle',

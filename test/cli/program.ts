@@ -4,8 +4,6 @@ import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
-import { connectionStates } from '../../src/cli/selection.js'
-import { listSockets } from '../../src/host.js'
 import type { Profile } from '../../src/index.js'
 import { certificate } from '../loopback/certificate.js'
 
@@ -24,6 +22,11 @@ export interface Program {
   readonly child: ChildProcess
   /** Opens so many connections, spread evenly over plain and TLS, IPv4 and IPv6. */
   connect(count: number): Promise<Client[]>
+  /**
+   * Opens a plain one over IPv4 from an address that nobody else connects from: by its port alone it is not to be found, for
+   * others on this host may have that as well, from another address or towards another end.
+   */
+  connectAlone(): Promise<{ client: Client; address: string }>
   /** The options in force, read inside the program, by client port. */
   profiles(): Promise<Map<number, Profile>>
   // biome-ignore lint/suspicious/noExplicitAny: what fixtures/program.mjs answers
@@ -58,8 +61,9 @@ export async function startProgram(before: readonly string[] = []): Promise<Prog
   const { key, cert } = certificate()
   const listening = await ask('listen', { key: String(key), cert: String(cert) })
   const kinds = [...listening.plain, ...listening.tls] as Listening[]
+  const pid = child.pid!
   return {
-    pid: child.pid!,
+    pid,
     child,
     ask,
     async connect(count) {
@@ -81,6 +85,14 @@ export async function startProgram(before: readonly string[] = []): Promise<Prog
       clients.push(...opened)
       return opened
     },
+    async connectAlone() {
+      // A process id has 22 bits at most.
+      const address = `127.${1 + (pid >> 16)}.${(pid >> 8) & 255}.${pid & 255}`
+      const client = await connectTo(listening.plain[0], false, address)
+      ports.add(client.port)
+      clients.push(client)
+      return { client, address }
+    },
     profiles: async () => new Map(await ask('profiles')),
     async idle({ but, least = 1_000 } = {}) {
       while ((await ask('silence', but?.port)) < least) await delay(50)
@@ -92,20 +104,10 @@ export async function startProgram(before: readonly string[] = []): Promise<Prog
   }
 }
 
-/** One whose port nobody else on this host has, towards whomever: `--port` alone means its two ends then. */
-export async function aloneAtItsPort(clients: readonly Client[]): Promise<Client> {
-  const ends = new Map<number, number>()
-  for (const { local, remote } of await listSockets({ states: connectionStates }))
-    for (const { port } of [local, remote]) ends.set(port, (ends.get(port) ?? 0) + 1)
-  const found = clients.find(({ port }) => ends.get(port) === 2)
-  if (!found) throw new Error(`each of ${clients.length} connections shares its port`)
-  return found
-}
-
-async function connectTo({ host, port }: Listening, isTls: boolean): Promise<Client> {
+async function connectTo(to: Listening, isTls: boolean, localAddress?: string): Promise<Client> {
   const socket = isTls
-    ? tls.connect({ host, port, rejectUnauthorized: false })
-    : net.connect({ host, port, noDelay: true })
+    ? tls.connect({ ...to, rejectUnauthorized: false })
+    : net.connect({ ...to, noDelay: true, ...(localAddress && { localAddress }) })
   socket.on('error', () => {})
   await once(socket, isTls ? 'secureConnect' : 'connect')
   const client: Client = {

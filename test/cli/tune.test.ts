@@ -7,7 +7,7 @@ import { blackHole } from '../../src/testing/index.js'
 import { connect, listen } from '../loopback/connections.js'
 import { hasNetAdmin } from '../loopback/need-net-admin.js'
 import { deadpeer, inTerminal } from './deadpeer.js'
-import { aloneAtItsPort, type Client, type Program, startProgram } from './program.js'
+import { type Client, type Program, startProgram } from './program.js'
 
 const COUNT = 300
 let program: Program
@@ -96,10 +96,9 @@ describe('deadpeer tune', () => {
   it('asks before it touches more than one process', async () => {
     const other = await startProgram()
     try {
-      // Enough that one is found also where most ports are taken.
-      const there = await aloneAtItsPort(await other.connect(40))
+      const { client: there, address } = await other.connectAlone()
       // Both ends: the program's, and ours, which is another process.
-      const both = ['tune', '--port', String(there.port), '--profile', 'lan']
+      const both = ['tune', address, '--port', String(there.port), '--profile', 'lan']
       const piped = await deadpeer(both)
       expect(piped).toMatchObject({ code: 2, out: [] })
       expect(piped.err).toEqual([
