@@ -18,7 +18,10 @@ export class Inspection {
   declare readonly verdict: Verdict | undefined
   /** Why, in words. */
   declare readonly evidence: string
-  /** What {@link tune} will write, or {@link probe} put back, once the peer has been heard. */
+  /**
+   * What {@link tune} will write, or {@link probe} put back, once the peer has been heard; and what goes back where a heartbeat has lent
+   * the connection a clock.
+   */
   declare readonly pending?: Profile
 
   /** @internal */

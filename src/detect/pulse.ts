@@ -91,8 +91,8 @@ type Silence = Pick<Look, 'seenAt' | 'heardAt'>
 const LATENESS = 1 / 8
 
 /**
- * To so many connections at once. The kernel makes heaps of its timers, and while they are not wider than that no heap is as large as the
- * 1,000 (net.core.netdev_max_backlog) beyond which a machine loses what it sends to itself.
+ * To so many connections at once. The kernel makes heaps of its timers, an eighth of their time wide at most: spread evenly, none of these is as
+ * large as the 1,000 (net.core.netdev_max_backlog) beyond which a machine loses what it sends to itself.
  */
 export const MOST_LENT = 6_000
 
@@ -114,9 +114,11 @@ export function lendPulse(pulse: Pulse, clock: number): void {
   pulse.period = clock * (1 + LATENESS)
 }
 
+/** Those from whom it is taken back together are to be spread before they are lent it again: the kernel keeps them together for ever. */
 export function takeBack(pulse: Pulse): void {
   pulse.clock = Number.NaN
   pulse.period = Number.NaN
+  pulse.isSpread = false
 }
 
 /** Whether the kernel asks by itself. */

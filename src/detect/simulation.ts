@@ -1,6 +1,6 @@
 import type { Keepalive } from '../kernel/liveness.js'
 import { probesUntil } from '../socket/detection-time.js'
-import { IMMINENT, LEAST_GAP } from './answer.js'
+import { IMMINENT, LEAST_GAP, RECENT } from './answer.js'
 import {
   answeredPulse,
   clockToLend,
@@ -11,6 +11,7 @@ import {
   MOST_LENT,
   nextBeat,
   slotOf,
+  takeBack,
 } from './pulse.js'
 
 // What a heartbeat does to many connections over a long time, by its own rules and chance. Pure. docs/heartbeat.md has the model.
@@ -35,10 +36,10 @@ export interface Fleet {
 export interface Forecast {
   /** Probes sent on behalf of the heartbeat. */
   readonly probes: number
-  /** Probes that the kernel sent by its own clock. */
-  readonly kernelProbes: number
   /** Those of them that took a question; the others the kernel sent on a clock that it had been lent. */
   readonly questions: number
+  /** Probes that the kernel sent by its own clock. */
+  readonly kernelProbes: number
   /** At busy connections, which are not asked, and at those that the kernel asks. */
   readonly looks: number
   /** Peers that were called dead and were not. */
@@ -69,6 +70,8 @@ interface Beats {
   readonly variance: number
   /** How many probes a beat takes that is answered. */
   readonly probes: number
+  /** The share of beats that the kernel begins, on a clock that it has been lent. */
+  readonly onLoan: number
 }
 
 /** A tick of the kernel's, ms: most have 250 in a second. */
@@ -160,16 +163,18 @@ function lentCycle(asked: Cycle, { heartbeat, own, rtt }: Fleet): Cycle | undefi
   return { ...asked, wait: inTime, first: [silence, silence], clock, lag: Math.max(0, seen - gap) }
 }
 
-/** The kernel makes heaps of its timers, each eight times as wide from 64, 512 … ticks on (kernel/time/timer.c). */
+/** The kernel makes heaps of its timers, each eight times as wide from 63, 504 … ticks on (kernel/time/timer.c). */
 function timerFiresAt(ms: number): number {
   const ticks = ms / TICK
   let width = 1
-  while (ticks >= 64 * width) width *= 8
+  while (ticks >= 63 * width) width *= 8
   return (Math.floor(ticks / width) + 1) * width * TICK
 }
 
 /** Mean and variance of a beat that is answered, at an attempt that is distributed geometrically. */
-function beatsOf({ attempts, gap, lag, first: [from, to] }: Cycle, { loss, rtt }: Fleet): Beats {
+function beatsOf(cycle: Cycle, fleet: Fleet): Beats {
+  const { attempts, gap, lag } = cycle
+  const { loss, rtt } = fleet
   let lost = 0
   let squares = 0
   let total = 0
@@ -180,11 +185,40 @@ function beatsOf({ attempts, gap, lag, first: [from, to] }: Cycle, { loss, rtt }
     squares += likelihood * j * j
   }
   const mean = lost / total
+  const waits = waitsOf(cycle, fleet)
+  const wait = waits.reduce((sum, { share, from, to }) => sum + (share * (from + to)) / 2, 0)
+  const spread = waits.reduce(
+    (sum, { share, from, to }) => sum + share * ((to - from) ** 2 / 12 + ((from + to) / 2 - wait) ** 2),
+    0,
+  )
+  const onLoan = cycle.clock === undefined ? 0 : waits[0]!.share
   return {
-    mean: (from + to) / 2 + mean * gap + loss * lag + rtt,
-    variance: (to - from) ** 2 / 12 + (squares / total - mean ** 2) * gap ** 2,
+    mean: wait + mean * gap + onLoan * loss * lag + rtt,
+    variance: spread + (squares / total - mean ** 2) * gap ** 2,
     probes: 1 + mean,
+    onLoan,
   }
+}
+
+interface Wait {
+  readonly share: number
+  readonly from: number
+  readonly to: number
+}
+
+/**
+ * How long the waits before beats are, and which share of them. A beat that is not answered at once ends a loan; the next wait is anything
+ * from a second on, and if that one is answered at once the kernel is lent its clock again.
+ */
+function waitsOf({ clock, first: [from, to] }: Cycle, { heartbeat, loss }: Fleet): Wait[] {
+  if (clock === undefined) return [{ share: 1, from, to }]
+  const slot = slotOf(heartbeat)
+  const { every } = heartbeat
+  return [
+    { share: 1 - loss, from, to },
+    { share: loss * (1 - loss), from: RECENT, to: Math.max(RECENT, every) + slot },
+    { share: loss ** 2, from: nextBeat(0, heartbeat, 0), to: nextBeat(0, heartbeat, 1) + slot },
+  ]
 }
 
 interface Life {
@@ -215,23 +249,23 @@ function liveBeatByBeat(cycle: Cycle, fleet: Fleet, random: Random): Life {
       life.falseDeaths++
       pulse = opened(askedLast + cycle.wait)
     } else {
-      const { isSpread } = pulse
+      if (wasLent && unanswered > 0) takeBack(pulse)
+      const mayLend = pulse.isSpread && unanswered === 0
       answeredPulse(pulse, askedLast + rtt, heartbeat, random())
-      if (cycle.clock !== undefined && isSpread) lendPulse(pulse, cycle.clock)
+      if (cycle.clock !== undefined && mayLend) lendPulse(pulse, cycle.clock)
     }
   }
 }
 
 /** From one false death to the next. */
 function liveAtOnce(
-  { attempts, wait, gap, lag, clock }: Cycle,
+  { attempts, wait, gap, lag }: Cycle,
   beats: Beats,
   { loss, duration }: Fleet,
   random: Random,
 ): Life {
   const deadly = loss ** attempts
   const life = { probes: 0, onLoan: 0, falseDeaths: 0 }
-  const onLoan = clock === undefined ? 0 : 1
   let left = duration
   for (;;) {
     const answered =
@@ -241,11 +275,11 @@ function liveAtOnce(
     if (!(death < left)) {
       const lived = left / beats.mean
       life.probes += Math.floor(lived * beats.probes + random())
-      life.onLoan += lived * onLoan
+      life.onLoan += lived * beats.onLoan
       return life
     }
     life.probes += answered * beats.probes + attempts
-    life.onLoan += (answered + 1) * onLoan
+    life.onLoan += (answered + 1) * beats.onLoan
     life.falseDeaths++
     left -= death
   }

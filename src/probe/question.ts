@@ -82,20 +82,22 @@ export class Question implements SocketName, Kept<Question> {
   /** On the kernel's clock. */
   #heardAt: number | undefined
   #askedAtTick = 0
+  /** Whether the last attempt was ours. */
+  #isRttKnown = true
   #probesBefore = 0
   /** Attempts that the kernel did not send. */
   #notSent = 0
   #isEnding = false
-  /** When the kernel has asked on a loan, which this question takes over. */
-  readonly #askedOnLoan: number | undefined
+  /** Whether the kernel has been asking on a loan, which this question has yet to take over. */
+  #isOnLoan: boolean
 
   readonly cookie: bigint
 
   constructor(readonly subject: Subject) {
     this.cookie = subject.cookie
     this.lifted = liftedBy(subject.cookie)
-    this.#askedOnLoan = this.lifted?.loan?.askedAt
-    if (this.lifted) this.lifted.loan = undefined
+    this.#isOnLoan = this.lifted?.isLent ?? false
+    if (this.lifted) this.lifted.isLent = false
   }
 
   get isCertain(): boolean {
@@ -125,6 +127,7 @@ export class Question implements SocketName, Kept<Question> {
 
   /** Whether it takes the kernel's keepalive timer to understand a look. */
   needsTimer(look: Look, options: Keepalive): boolean {
+    if (this.#isOnLoan) return look.probes > 0
     if (!(this.lifted?.own.enable ?? options.enable) || !isOpen(look.state)) return false
     // Before the question; and where the kernel has fired more than once for it, as this process was stopped.
     if (this.phase === 'asked') return look.probes > (this.#isHeard(look) ? 1 : this.#probesBefore + 1)
@@ -249,12 +252,11 @@ export class Question implements SocketName, Kept<Question> {
   #decide(look: Look, options: Keepalive, now: number): void {
     const own = this.lifted?.own ?? options
     const asks = whoAsks(look, own, this.lifted?.unanswered ?? 0)
-    if (asks === 'us' && this.#askedOnLoan !== undefined && this.#attempts === 0) {
-      this.#takeOver(this.#askedOnLoan, look, now)
-    }
+    if (this.#isOnLoan && asks === 'us') this.#takeOver(look, now)
+    this.#isOnLoan = false
     if (this.#audience.asking.length === 0) this.#settle()
     else if (asks !== 'us') this.#watch(asks, look, now)
-    else if (now < this.mayAskAt) this.phase = 'listening'
+    else if (now < this.mayAskAt || now < this.#nextAttempt(look)) this.phase = 'listening'
     else {
       const clock = this.lifted?.clock ?? this.#clockOf(look, own)
       if (isImminent(look, own, clock)) this.#awaitKernel(look, clock, now)
@@ -267,7 +269,7 @@ export class Question implements SocketName, Kept<Question> {
           clock,
           unanswered: 0,
           asking: false,
-          loan: undefined,
+          isLent: false,
         }
         this.lifted.clock = clock
         this.#ask(this.lifted, look, now)
@@ -275,12 +277,13 @@ export class Question implements SocketName, Kept<Question> {
     }
   }
 
-  /** What the kernel has asked in vain on a loan counts as asked. */
-  #takeOver(askedAt: number, { probes, seenAt }: Look, now: number): void {
-    if (probes === 0 || Number.isNaN(askedAt)) return
+  /** What the kernel has asked in vain on a loan counts as asked. Where its timer is not told, the last time was just now. */
+  #takeOver({ probes }: Look, now: number): void {
+    if (probes === 0) return
+    const { interval } = this.lifted!.written
     this.#attempts = probes
-    this.#askedAt = askedAt
-    this.#askedAtTick = seenAt - (now - askedAt)
+    this.#askedAt = now - Math.max(0, interval - (this.timer ?? interval))
+    this.#isRttKnown = false
   }
 
   #clockOf(look: Look, own: Keepalive): OwnClock {
@@ -297,6 +300,7 @@ export class Question implements SocketName, Kept<Question> {
     this.#attempts++
     this.#askedAt = now
     this.#askedAtTick = look.seenAt
+    this.#isRttKnown = true
     this.#probesBefore = look.probes
     this.#wait = FIRST_LOOK
   }
@@ -386,7 +390,8 @@ export class Question implements SocketName, Kept<Question> {
       evidence: answerTo(this.#asks),
       // With more than one attempt it is not known which was answered.
       ...(this.#attempts === 1 &&
-        this.#asks === 'us' && { rtt: Math.max(0, Math.round(look.heardAt - this.#askedAtTick)) }),
+        this.#asks === 'us' &&
+        this.#isRttKnown && { rtt: Math.max(0, Math.round(look.heardAt - this.#askedAtTick)) }),
       attempts: Math.max(this.#attempts, byKernel),
       idleFor: silenceOf(look),
     }

@@ -20,14 +20,8 @@ export interface Lifted extends Kept<Lifted> {
   unanswered: number
   /** Whether the kernel is being made to ask. */
   asking: boolean
-  /** Where this is no question but a loan (socket/loan.ts), which a question takes over. */
-  loan: Loan | undefined
-}
-
-/** The kernel asks by itself. */
-export interface Loan {
-  /** When it last has, on performance.now(); NaN where that is not known. */
-  askedAt: number
+  /** Whether nobody asks but the kernel, by a clock that it has been lent (socket/loan.ts). A question takes that over. */
+  isLent: boolean
 }
 
 const lifted = new ByCookie<Lifted>()
@@ -56,7 +50,10 @@ export function adopt(entry: Lifted, found: Keepalive): void {
     if (found[name] !== entry.written[name]) own[name] = found[name]
   }
   // Where it had been switched on for us it does not show that it was for them as well; but who writes a clock wants it to run.
-  if (found.enable && clockNames.some((name) => name in own)) own.enable = true
+  const wroteAll = 'interval' in own && 'count' in own
+  if (found.enable && (wroteAll || 'initialDelay' in own)) own.enable = true
+  // Nor does a value that is the same.
+  if (wroteAll && entry.isLent) own.initialDelay = found.initialDelay
   entry.own = { ...entry.own, ...own }
   entry.written = found
   if (entry.clock && own.initialDelay !== undefined) entry.clock = clockFrom(entry.own)
@@ -86,17 +83,16 @@ export function sameKeepalive(a: Keepalive, b: Keepalive): boolean {
   )
 }
 
-const clockNames = ['initialDelay', 'interval', 'count'] as const
 const keepaliveNames = ['enable', 'initialDelay', 'interval', 'count', 'userTimeout'] as const
 
-/** Whether a question is open on this descriptor. A loan is ended. */
+/** Whether a question is open on this descriptor. A loan is not, and ends here: the connection has its own options then. */
 export function isLifted(core: NativeCore, fd: number): boolean {
   return findQuestion(core, fd) !== undefined
 }
 
 function findQuestion(core: NativeCore, fd: number): Lifted | undefined {
   const entry = find(core, fd)
-  if (!entry?.loan) return entry
+  if (!entry?.isLent) return entry
   endLoan(core, entry, fd)
   return undefined
 }

@@ -8,7 +8,7 @@ import { endLoan, keepLifted, liftedBy } from './lifted.js'
 
 /**
  * Makes the kernel ask after each `clock` ms of silence, whole seconds. Returns whether it does: not where a connection has a keepalive of
- * its own or a `userTimeout`, which an unanswered probe would make deadly, nor while a question is open.
+ * its own or a `userTimeout`, which an unanswered probe would make deadly; is MPTCP's; or has options lifted or lent already.
  */
 export function lend(core: NativeCore, socket: SocketName, clock: number): boolean {
   if (liftedBy(socket.cookie)) return false
@@ -26,19 +26,13 @@ export function lend(core: NativeCore, socket: SocketName, clock: number): boole
     clock: undefined,
     unanswered: 0,
     asking: false,
-    loan: { askedAt: Number.NaN },
+    isLent: true,
   })
   return true
-}
-
-/** A question is about to take the loan over: so the kernel has asked, by then at the latest, on performance.now(). */
-export function noteAsked({ cookie }: SocketName, askedAt: number): void {
-  const loan = liftedBy(cookie)?.loan
-  if (loan) loan.askedAt = askedAt
 }
 
 /** The connection has its own options again, where it was lent others. */
 export function giveBack(core: NativeCore, { cookie, fd }: SocketName): void {
   const entry = liftedBy(cookie)
-  if (entry?.loan) endLoan(core, entry, fd)
+  if (entry?.isLent) endLoan(core, entry, fd)
 }

@@ -22,7 +22,7 @@ import type { Asker } from '../probe/audience.js'
 import type { Subject } from '../probe/subject.js'
 import type { ProbeResult } from '../probe.js'
 import { liftedBy, liftedCount } from '../socket/lifted.js'
-import { giveBack, lend, noteAsked } from '../socket/loan.js'
+import { giveBack, lend } from '../socket/loan.js'
 import type { Handle } from '../socket/target.js'
 import { Schedule, type Scheduled } from './schedule.js'
 
@@ -127,6 +127,8 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
     this.#own = options && (liftedBy(this.cookie)?.own ?? options)
     this.#pulse ??= firstPulse(look, this.#heartbeat, Math.random())
     const pulse = this.#pulse
+    // Suspicion wants to know sooner than when an answer is overdue.
+    if (this.isWary) this.#giveBack()
     const wasLent = isLent(pulse)
     const event = attend(pulse, look, this.#own, this.#heartbeat, Math.random())
     if (wasLent && !isLent(pulse)) giveBack(this.#core, this)
@@ -157,17 +159,14 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
       return
     }
     const now = performance.now() + this.#offset
-    if (result.alive) this.#heard(now - result.idleFor, now, result.evidence === 'ack')
+    if (result.alive) this.#heard(now - result.idleFor, now, result.rtt)
     // The kernel is asking, and has not done so often enough; or a closed window lets it ask but seldom.
     else this.#askAgainAt(now + (result.evidence === 'window-probe' ? this.#heartbeat!.every : 0))
   }
 
   #ask(): void {
     const pulse = this.#pulse!
-    if (isLent(pulse)) {
-      noteAsked(this, pulse.heardAt + pulse.period - this.#offset)
-      takeBack(pulse)
-    }
+    if (isLent(pulse)) takeBack(pulse)
     this.#isAsking = true
     this.deadline = undefined
     this.enoughAt = undefined
@@ -185,11 +184,11 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
     schedule.at(this, lookAt - this.#offset, isForBeat ? slotOf(this.#heartbeat!) : SLOT)
   }
 
-  #heard(heardAt: number, now: number, isAnswer: boolean): void {
+  /** @param rtt where it has answered the first attempt. */
+  #heard(heardAt: number, now: number, rtt: number | undefined): void {
     const pulse = this.#pulse!
     const wasSuspect = pulse.isSuspect
-    // Those who were silent together have been spread by then, which the kernel would not do.
-    if (isAnswer && pulse.isSpread) this.#lend(pulse)
+    if (rtt !== undefined && rtt <= this.#heartbeat!.timeout && pulse.isSpread) this.#lend(pulse)
     answeredPulse(pulse, heardAt, this.#heartbeat!, Math.random())
     const { beatAt } = pulse
     this.#lookAgain(this.#own ? Math.min(beatAt, calmUntil({ seenAt: now, heardAt }, this.#own)) : beatAt)
@@ -197,6 +196,7 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
   }
 
   #lend(pulse: Pulse): void {
+    if (this.isWary) return
     const clock = clockToLend(this.#heartbeat!)
     if (clock !== undefined && liftedCount() < MOST_LENT && lend(this.#core, this, clock))
       lendPulse(pulse, clock)

@@ -1,9 +1,18 @@
 import type net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from 'vitest'
-import { type Death, inspect, tune, type WatchOptions, watch } from '../../src/index.js'
+import {
+  type Death,
+  inspect,
+  type ProbeResult,
+  probe,
+  tune,
+  type WatchOptions,
+  watch,
+} from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
 import { readOptions } from '../../src/kernel/options.js'
+import { liftedBy } from '../../src/socket/lifted.js'
 import { descriptorOf } from '../../src/socket/target.js'
 import { blackHole } from '../../src/testing/index.js'
 import { latest, timed } from '../tolerance.js'
@@ -97,16 +106,17 @@ describe.concurrent('a connection that is lent a clock', () => {
   })
 
   it('has what the program writes meanwhile: by tune at once, and by other means in the end', async () => {
-    const { pairs, watcher } = await lent(3)
-    const [tuned, byNode, off] = pairs as [Pair, Pair, Pair]
+    const { pairs, watcher } = await lent(4)
+    const [tuned, byNode, off, same] = pairs as [Pair, Pair, Pair, Pair]
     tune(tuned.socket, { initialDelay: 20_000, interval: 5_000, count: 4 })
     byNode.socket.setKeepAlive(true, 30_000)
     off.socket.setKeepAlive(true, 30_000).setKeepAlive(false)
+    same.socket.setKeepAlive(true, every)
     expect(found(tuned)).toMatchObject({ enable: true, initialDelay: 20_000, interval: 5_000, count: 4 })
     expect(inspect(byNode.socket).profile).toMatchObject({ enable: true, initialDelay: 30_000 })
     expect(inspect(off.socket).profile).toMatchObject({ enable: false, initialDelay: 30_000 })
     await delay(3 * every)
-    expect(watcher.size).toBe(3)
+    expect(watcher.size).toBe(4)
     // Those that have their own are asked, and lent nothing.
     expect(found(tuned)).toMatchObject({ enable: true, initialDelay: 20_000, interval: 5_000, count: 4 })
     expect(found(byNode)).toMatchObject({ enable: true, initialDelay: 30_000 })
@@ -114,6 +124,15 @@ describe.concurrent('a connection that is lent a clock', () => {
     expect(found(tuned)).toMatchObject({ enable: true, initialDelay: 20_000, interval: 5_000, count: 4 })
     expect(found(byNode)).toMatchObject({ enable: true, initialDelay: 30_000 })
     expect(found(off)).toMatchObject({ enable: false, initialDelay: 30_000 })
+    expect(found(same)).toMatchObject({ enable: true, initialDelay: every })
+  })
+
+  it('is not lent to who is listened to for suspicion, and taken back once somebody listens', async () => {
+    const { pair, before, watcher } = await lent(1)
+    watcher.on('suspect', () => {})
+    await until(() => found(pair).interval === before.interval)
+    await delay(4 * every)
+    expect(found(pair)).toEqual(before)
   })
 
   it('has its own again once it has more to say than answers, and is lent another when it is silent', async () => {
@@ -147,39 +166,66 @@ describe.concurrent('a connection that is lent a clock', () => {
     expect(segmentsIn(pair)).toBe(asked)
   })
 
-  it('lets a program end that has nothing else to do with it', async () => {
+  it('leaves nothing behind when it is closed, or reset', async () => {
     const { pairs, watcher, deaths } = await lent(10)
+    const cookies = pairs.map(({ socket }) => nativeCore()!.readCookie(descriptorOf(socket)) as bigint)
+    expect(cookies.map((cookie) => liftedBy(cookie)?.isLent)).toEqual(Array(10).fill(true))
     for (const { socket } of pairs.slice(0, 5)) socket.destroy()
     await until(() => watcher.size === 5)
     for (const { peer } of pairs.slice(5)) peer.resetAndDestroy()
     await until(() => watcher.size === 0)
     expect(deaths.map(({ reason }) => reason)).toEqual(Array(5).fill('reset'))
     expect(watcher.stats()).toMatchObject({ closed: 5, dead: 5 })
+    expect(cookies.map(liftedBy)).toEqual(Array(10).fill(undefined))
   })
 
   describe.runIf(hasNetAdmin)('whose peer vanishes', () => {
-    it.for([1, 3])('is found dead, attempts: %d', async (attempts) => {
-      const { pairs, deaths, before } = await lent(50, { heartbeat: { every, attempts }, onDead: 'report' })
-      const since = new Map<net.Socket, number>()
+    it.for([
+      [1, 300],
+      [1, 1_000],
+      [3, 300],
+      [2, 1_000],
+    ] as const)('is found dead, attempts: %d, timeout: %d', async ([attempts, timeout]) => {
+      const heartbeat = { every, attempts, timeout }
+      const { pairs, deaths, before } = await lent(50, { heartbeat, onDead: 'report' })
       const took: number[] = []
+      const sent = new Map<net.Socket, number>()
       for (const { socket, peer } of pairs) {
-        since.set(socket, performance.now())
         blackHole(peer)
+        sent.set(socket, inspect(socket).info!.segsOut!)
       }
       await until(() => deaths.length === pairs.length)
       for (const { socket, reason, evidence, silentFor } of deaths) {
         expect([reason, evidence]).toEqual([
           'heartbeat',
-          expect.stringMatching(attempts === 1 ? /^1 probe / : /^3 probes /),
+          expect.stringMatching(new RegExp(`^${attempts} probes? `)),
         ])
         took.push(silentFor!)
-        expect(silentFor).toBeGreaterThanOrEqual(every + 300 + (attempts - 1) * 510 - 20)
+        const gap = Math.max(510, timeout)
+        expect(silentFor).toBeGreaterThanOrEqual(every + timeout + (attempts - 1) * gap - 20)
+        // The kernel's is one of them.
+        expect(inspect(socket).info!.segsOut! - sent.get(socket)!).toBe(attempts)
         const pair = pairs.find((each) => each.socket === socket)!
         expect(found(pair)).toEqual(before)
       }
       // The kernel's timer is late by an eighth at most, and what is due together is seen to together.
-      const most = every * 1.125 + 300 + 100 + (attempts - 1) * 510
+      const most = every * 1.125 + timeout + 100 + (attempts - 1) * Math.max(510, timeout)
       if (timed) expect(Math.max(...took)).toBeLessThan(latest(most))
+    })
+
+    it('is asked anew by who asks when it is told: a question that took the loan over begins again', async () => {
+      const { pair, watcher } = await lent(1, { onDead: 'report' })
+      const asked = new Promise<{ result: ProbeResult; took: number }>((resolve) => {
+        watcher.on('dead', async ({ socket }) => {
+          const start = performance.now()
+          const result = await probe(socket, { attempts: 3 })
+          resolve({ result, took: performance.now() - start })
+        })
+      })
+      blackHole(pair.peer)
+      const { result, took } = await asked
+      expect(result).toMatchObject({ alive: false, evidence: 'silence', attempts: 3 })
+      expect(took).toBeGreaterThanOrEqual(2 * 510 + 300)
     })
 
     it('and is back for the last attempt lives, and is lent a clock again', async () => {

@@ -107,8 +107,9 @@ describe('simulate', () => {
       for (const i of [0, 1]) expect(Math.abs(followed[i]! / drawn[i]! - 1)).toBeLessThan(0.02)
       if (loss > 0) {
         expect(Math.abs(followed[3]! / drawn[3]! - 1)).toBeLessThan(0.06)
-        // Of ten beats one is not answered; that takes a question, or two.
-        expect(drawn[2]! / drawn[0]!).toBeCloseTo(0.1, 1)
+        // Of ten beats one is not answered at once: that takes a question, and so does the next.
+        expect(drawn[2]! / drawn[0]!).toBeGreaterThan(0.15)
+        expect(drawn[2]! / drawn[0]!).toBeLessThan(0.25)
       }
     })
 
