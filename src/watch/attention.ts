@@ -128,7 +128,7 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
     this.#pulse ??= firstPulse(look, this.#heartbeat, Math.random())
     const pulse = this.#pulse
     // Suspicion wants to know sooner than when an answer is overdue.
-    if (this.isWary) this.#giveBack()
+    if (options) this.#giveBack()
     const wasLent = isLent(pulse)
     const event = attend(pulse, look, this.#own, this.#heartbeat, Math.random())
     if (wasLent && !isLent(pulse)) giveBack(this.#core, this)
