@@ -28,8 +28,12 @@ describe.runIf(hasNetAdmin)('every connection that was watched is accounted for 
     ['with heartbeat and suspicion', { heartbeat }],
     ['with these and the event loop blocked', { heartbeat, blocked: true }],
     ['with these in a worker thread', { heartbeat, worker: true }],
+    [
+      'with a heartbeat that lends the kernel a clock',
+      { heartbeat: { ...heartbeat, every: 2_000 }, lends: true, seconds: 16 },
+    ],
   ])('%s', { timeout: 150_000 }, async ([, options, ...flags]) => {
-    const { stats, most, wrong, fates, told, records, open, threads, doubts, deaths } = await churn(
+    const { stats, most, lent, wrong, fates, told, records, open, threads, doubts, deaths } = await churn(
       options,
       ...flags,
     )
@@ -43,8 +47,11 @@ describe.runIf(hasNetAdmin)('every connection that was watched is accounted for 
     for (const fate of ['reset', 'silent', 'fin', 'ours', 'removed']) expect(fates[fate]).toBeGreaterThan(10)
     if ('heartbeat' in options) {
       expect(deaths.heartbeat).toBeGreaterThan(10)
-      expect(doubts.suspect).toBeGreaterThan(10)
-      expect(doubts.recover ?? 0).toBeLessThanOrEqual(doubts.suspect)
+      if ('lends' in options) expect(lent).toBeGreaterThan(50)
+      else {
+        expect(doubts.suspect).toBeGreaterThan(10)
+        expect(doubts.recover ?? 0).toBeLessThanOrEqual(doubts.suspect)
+      }
     }
     expect(threads).toEqual([1, 0])
     expect(open[1]).toBeLessThanOrEqual(open[0])
