@@ -1,6 +1,7 @@
 import type net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from 'vitest'
+import { MOST_LENT } from '../../src/detect/pulse.js'
 import {
   type Death,
   inspect,
@@ -12,7 +13,7 @@ import {
 } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
 import { readOptions } from '../../src/kernel/options.js'
-import { liftedBy } from '../../src/socket/lifted.js'
+import { forgetLifted, keepLifted, liftedBy } from '../../src/socket/lifted.js'
 import { descriptorOf } from '../../src/socket/target.js'
 import { blackHole } from '../../src/testing/index.js'
 import { latest, timed } from '../tolerance.js'
@@ -237,4 +238,22 @@ describe.concurrent('a connection that is lent a clock', () => {
       expect(watcher.size).toBe(10)
     })
   })
+})
+
+it('of 6,000 loans there is none left', async () => {
+  const before = { enable: false, initialDelay: 1_000, interval: 1_000, count: 1, userTimeout: 0 }
+  const others = Array.from({ length: MOST_LENT }, (_, i) => ({
+    ...{ cookie: BigInt(i - MOST_LENT), nextKept: undefined, own: before, written: clock },
+    ...{ clock: undefined, unanswered: 0, asking: false, isLent: true },
+  }))
+  for (const other of others) keepLifted(other)
+  const [pair] = (await connect(1)) as [Pair]
+  const { watcher } = watching()
+  const asked = segmentsIn(pair)
+  watcher.add(pair.socket)
+  await until(() => segmentsIn(pair) >= asked + 3)
+  expect(found(pair).interval).not.toBe(every)
+  // The tests before have some as well.
+  for (const other of others) forgetLifted(other)
+  await until(() => found(pair).interval === every)
 })
