@@ -35,13 +35,14 @@ const first = await observe(
   },
   (2 * every) / 1_000,
 )
-const before = { sent: probesSent(), segments: sample('segsOut') }
+const before = snapshot()
 const sentBy = []
 const watched = await observe(() => sentBy.push([probesSent(), performance.now()]))
-const probes = probesSent() - before.sent
+const after = snapshot()
+const probes = after.sent - before.sent
 const heard = sample('dataSegsIn')
 // Who is not written to sends nothing but probes.
-const toIdle = sample('segsOut').reduce(
+const toIdle = after.segments.reduce(
   (sum, sent, i) => sum + (heard[i] > 0 ? 0 : sent - before.segments[i]),
   0,
 )
@@ -74,6 +75,14 @@ async function observe(each, duration = seconds) {
 
 function probesSent() {
   return readCounters().TcpExt.TCPKeepAlive
+}
+
+/** The kernel sends hundreds in one tick: none of them is to be in one figure and not in the other. */
+function snapshot() {
+  for (;;) {
+    const [sent, segments] = [probesSent(), sample('segsOut')]
+    if (probesSent() === sent) return { sent, segments }
+  }
 }
 
 function sample(field) {
