@@ -27,9 +27,10 @@ export interface Pulse {
   isSuspect: boolean
   /** Whether it has been asked, and not together with all others. */
   isSpread: boolean
-  /** The time between the kernel's own questions, on a clock that it has been lent; NaN: it has none. */
-  clock: number
-  /** How long after the peer was last heard it will be heard again, where that is the answer to the kernel's next question. */
+  /**
+   * How long after the peer was last heard it will be heard again, where that is the answer to the kernel's next question, on a clock that
+   * it has been lent; NaN: it has none.
+   */
   period: number
   /** When the peer is to be asked; Infinity without a heartbeat, and while a question is under way. */
   beatAt: number
@@ -110,20 +111,18 @@ export function clockToLend({ every }: Heartbeat): number | undefined {
 
 /** The kernel has been lent a clock; before its first question it is not known how late its timer is. */
 export function lendPulse(pulse: Pulse, clock: number): void {
-  pulse.clock = clock
   pulse.period = clock * (1 + LATENESS)
 }
 
 /** Those from whom it is taken back together are to be spread before they are lent it again: the kernel keeps them together for ever. */
 export function takeBack(pulse: Pulse): void {
-  pulse.clock = Number.NaN
   pulse.period = Number.NaN
   pulse.isSpread = false
 }
 
 /** Whether the kernel asks by itself. */
 export function isLent(pulse: Pulse): boolean {
-  return !Number.isNaN(pulse.clock)
+  return !Number.isNaN(pulse.period)
 }
 
 /**
@@ -142,7 +141,6 @@ export function firstPulse(
     doubtedAt: Number.NaN,
     isSuspect: false,
     isSpread: isOverdue,
-    clock: Number.NaN,
     period: Number.NaN,
     beatAt: isOverdue ? seenAt + random * heartbeat.every : beatAt,
     isToBeAsked: false,
@@ -170,10 +168,10 @@ export function renewPulse(
  * The next answer comes as long after this one as this after the last. What is heard at another time is no answer: many may be told
  * something at once, whom the kernel would ask at once then, so the clock is taken back from who has more to say than answers.
  */
-function followClock(pulse: Pulse, { state, heardAt }: Look, { timeout }: Heartbeat): void {
-  const { clock } = pulse
+function followClock(pulse: Pulse, { state, heardAt }: Look, heartbeat: Heartbeat): void {
+  const clock = clockToLend(heartbeat)!
   const since = heardAt - pulse.heardAt
-  const isAnswer = since >= clock - SAME && since <= clock * (1 + LATENESS) + timeout
+  const isAnswer = since >= clock - SAME && since <= clock * (1 + LATENESS) + heartbeat.timeout
   if (isAnswer && isOpen(state)) pulse.period = since
   else takeBack(pulse)
 }
