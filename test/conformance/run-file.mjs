@@ -14,13 +14,23 @@ const tailLength = 3_000
  * @returns {Promise<{ passed: boolean, outcome: string, output: string }>}
  */
 export async function runFile(file, node, settings, job) {
-  const child = spawn('unshare', ['-n', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', node, ...file.args], {
-    cwd: file.cwd,
-    // Its own process group: what it starts is ended with it.
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...clean(process.env), TEST_THREAD_ID: String(job), TEST_SERIAL_ID: String(job), ...file.env, ...settings },
-  })
+  const child = spawn(
+    'unshare',
+    ['-n', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', node, ...file.args],
+    {
+      cwd: file.cwd,
+      // Its own process group: what it starts is ended with it.
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        ...clean(process.env),
+        TEST_THREAD_ID: String(job),
+        TEST_SERIAL_ID: String(job),
+        ...file.env,
+        ...settings,
+      },
+    },
+  )
   let output = ''
   const keep = (text) => {
     output = (output + text).slice(-tailLength)
@@ -37,7 +47,11 @@ export async function runFile(file, node, settings, job) {
   })
   clearTimeout(timer)
   endGroup(child.pid)
-  const outcome = isLate ? `not done after ${timeLimit / 1000} s` : signal ? `signal ${signal}` : `exit ${code}`
+  const outcome = isLate
+    ? `not done after ${timeLimit / 1000} s`
+    : signal
+      ? `signal ${signal}`
+      : `exit ${code}`
   return { passed: code === 0, outcome, output }
 }
 

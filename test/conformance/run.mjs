@@ -34,7 +34,8 @@ const { values: options, positionals: parts } = parseArgs({
   allowPositionals: true,
 })
 const jobs = Number(options.jobs)
-if (!(Number.isInteger(jobs) && jobs > 0)) throw new Error(`--jobs must be a whole number from 1; got '${options.jobs}'`)
+if (!(Number.isInteger(jobs) && jobs > 0))
+  throw new Error(`--jobs must be a whole number from 1; got '${options.jobs}'`)
 const suites = options.suite?.split(',')
 const files = [
   ...(options['node-source'] ? nodeTests(resolve(options['node-source']), nodeSuites) : []),
@@ -43,7 +44,8 @@ const files = [
 ]
   .filter(({ suite }) => !suites || suites.includes(suite))
   .filter(({ name }) => parts.length === 0 || parts.some((part) => name.includes(part)))
-if (files.length === 0) throw new Error('No test file was found. Give --node-source, --undici or --ws, each with a folder.')
+if (files.length === 0)
+  throw new Error('No test file was found. Give --node-source, --undici or --ws, each with a folder.')
 withNetAdmin()
 
 const version = execFileSync(options.node, ['--version'], { encoding: 'utf8' }).trim()
@@ -54,8 +56,14 @@ const started = performance.now()
 const failing = []
 const suspects = []
 let compared = 0
-await runAll(files.filter(({ runsAlone }) => !runsAlone), jobs)
-await runAll(files.filter(({ runsAlone }) => runsAlone), 1)
+await runAll(
+  files.filter(({ runsAlone }) => !runsAlone),
+  jobs,
+)
+await runAll(
+  files.filter(({ runsAlone }) => runsAlone),
+  1,
+)
 
 const differing = []
 const unsteady = []
@@ -86,7 +94,10 @@ for (const suspect of suspects) {
 const same = compared - differing.length
 if (options.json) {
   const left = failing.map(({ suite, name }) => ({ suite, name }))
-  writeFileSync(options.json, `${JSON.stringify({ version, files: files.length, same, left, unsteady, differing }, null, 2)}\n`)
+  writeFileSync(
+    options.json,
+    `${JSON.stringify({ version, files: files.length, same, left, unsteady, differing }, null, 2)}\n`,
+  )
 }
 const minutes = ((performance.now() - started) / 60_000).toFixed(0)
 for (const { name, outcome } of failing) console.log(`# left out, does not pass plain: ${name}, ${outcome}`)

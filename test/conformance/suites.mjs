@@ -38,7 +38,16 @@ export function nodeTests(source, suites) {
   )
 }
 
-const undiciFolders = ['', 'cache', 'cache-interceptor', 'fetch', 'interceptors', 'node-fetch', 'node-test', 'websocket']
+const undiciFolders = [
+  '',
+  'cache',
+  'cache-interceptor',
+  'fetch',
+  'interceptors',
+  'node-fetch',
+  'node-test',
+  'websocket',
+]
 
 /** undici's tests from a clone in which `npm install` and `npm run generate-pem` have run. @returns {TestFile[]} */
 export function undiciTests(clone) {
