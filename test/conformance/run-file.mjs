@@ -2,6 +2,12 @@ import { spawn } from 'node:child_process'
 
 /** Node's own runner gives a test file 120 s, on machines that do nothing else. */
 const timeLimit = 120_000
+/** The process groups of the files that run now. */
+const running = new Set()
+process.on('exit', () => {
+  for (const group of running) endGroup(group)
+})
+
 /** How much of what a failing file printed is kept. */
 const tailLength = 3_000
 
@@ -11,7 +17,7 @@ const tailLength = 3_000
  * @param {import('./suites.mjs').TestFile} file
  * @param {string} node
  * @param {Record<string, string>} settings
- * @returns {Promise<{ passed: boolean, outcome: string, output: string }>}
+ * @returns {Promise<{ passed: boolean, late: boolean, outcome: string, output: string }>}
  */
 export async function runFile(file, node, settings, job) {
   const child = spawn(
@@ -31,6 +37,7 @@ export async function runFile(file, node, settings, job) {
       },
     },
   )
+  running.add(child.pid)
   let output = ''
   const keep = (text) => {
     output = (output + text).slice(-tailLength)
@@ -47,12 +54,13 @@ export async function runFile(file, node, settings, job) {
   })
   clearTimeout(timer)
   endGroup(child.pid)
+  running.delete(child.pid)
   const outcome = isLate
     ? `not done after ${timeLimit / 1000} s`
     : signal
       ? `signal ${signal}`
       : `exit ${code}`
-  return { passed: code === 0, outcome, output }
+  return { passed: code === 0, late: isLate, outcome, output }
 }
 
 function endGroup(pid) {

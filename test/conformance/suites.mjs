@@ -58,7 +58,7 @@ export function undiciTests(clone) {
         suite: 'undici',
         name: join(folder, name),
         cwd: clone,
-        args: ['--expose-gc', '--test', join('test', folder, name)],
+        args: ['--expose-gc', join('test', folder, name)],
         env: {},
         runsAlone: false,
         usesHttp: true,
