@@ -38,8 +38,8 @@ export function tuneServer<Tuning>(server: net.Server, tuning: Tuning, ways: Way
   const tuned = new TunedServer(server, tuning, ways)
   if (server.listening) tuned.tune(tuning)
   tunedServers.set(server, tuned)
-  onListen()
-  // Bun has no such channel. On Node the descriptor has its options by now.
+  tuneOnListen()
+  // For Bun. On Node the listener has its options by then.
   server.prependListener('listening', () => tuned.onListening())
 }
 
@@ -109,12 +109,19 @@ class TunedServer<Tuning> implements Tuned {
 
 let isSubscribed = false
 
-/** Node publishes this between listen(2) and the `'listening'` event, which comes after all synchronous work of that turn. */
-function onListen(): void {
+function tuneOnListen(): void {
   if (isSubscribed) return
   isSubscribed = true
+  onListen((server) => tunedServers.get(server)?.onListening())
+}
+
+/**
+ * Calls back with each server right after its listen(2). The `'listening'` event comes later, after all synchronous work of that turn.
+ * Bun does not publish it.
+ */
+export function onListen(hear: (server: net.Server) => void): void {
   diagnostics.subscribe('tracing:net.server.listen:asyncEnd', (message) => {
-    tunedServers.get((message as { server: net.Server }).server)?.onListening()
+    hear((message as { server: net.Server }).server)
   })
 }
 
@@ -151,7 +158,7 @@ export function onAccepted(server: net.Server, tune: (socket: net.Socket) => voi
 }
 
 /** In a cluster worker the listening descriptor belongs to the primary: all workers share it, or it exists only in the primary. */
-function isShared(server: net.Server): boolean {
+export function isShared(server: net.Server): boolean {
   // Not imported: a program without a cluster need not load it.
   const cluster = process.getBuiltinModule('node:cluster') as unknown as { isWorker: boolean }
   return cluster.isWorker || handleOf(server)?.fd === undefined
