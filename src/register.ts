@@ -1,6 +1,6 @@
 /**
- * `node --import deadpeer/register app.js`: every TCP socket of a program, by environment variables and without a change to it. It
- * exports nothing; the variables are in the guide.
+ * `deadpeer run -- node app.js`, or `node --require <path of this file> app.js`: tunes every TCP socket of a program, without a change to it.
+ * It exports nothing; environment variables set it up, which the guide explains.
  *
  * @module deadpeer/register
  */
@@ -23,9 +23,6 @@ import { type Handle, handleOf } from './socket/target.js'
 import { tune } from './tune.js'
 import { acceptedEvent } from './watch/server.js'
 import { type Death, type Watcher, watch } from './watch.js'
-
-// node --import deadpeer/register app.js: every TCP socket that a program opens or accepts, without a change to it. docs/guide.md has the
-// environment variables.
 
 const settings = settingsOrExit()
 if (settings) register(settings)
