@@ -10,7 +10,7 @@ import { writeSync } from 'node:fs'
 import net from 'node:net'
 import { capabilities } from './capabilities.js'
 import { DeadpeerError } from './errors.js'
-import { onReceived } from './register/received.js'
+import { onPassed } from './register/passed.js'
 import { firstMatch, ruleForAll, type Way } from './register/rules.js'
 import { readSettings, type Settings } from './register/settings.js'
 import { hearChosen } from './socket/chosen.js'
@@ -65,10 +65,13 @@ function register({ profile, rules, watch: action }: Settings): void {
   })
   // Its connections inherit the options, also those that are sent to another process before they are tuned here.
   if (native) onListen(tuneListener)
-  onReceived((socket, isAccepted) => {
-    const { remoteAddress: address, localPort, remotePort } = socket
-    const port = isAccepted ? localPort : remotePort
-    protect(socket, profileFor({ address, port }), () => watchOne(socket))
+  onPassed({
+    received(socket, isAccepted) {
+      const { remoteAddress: address, localPort, remotePort } = socket
+      const port = isAccepted ? localPort : remotePort
+      protect(socket, profileFor({ address, port }), () => watchOne(socket))
+    },
+    sent: (socket) => void watcher?.delete(socket),
   })
   // An undici of the program's own, with a connector of the program's own, may have opened it in some other way.
   onMessage('undici:client:connected', (socket) => {

@@ -28,6 +28,7 @@ interface Told {
   readonly error?: string
   readonly code?: string
   readonly kind?: string
+  readonly isCollected?: boolean
 }
 
 interface Program {
@@ -98,6 +99,14 @@ describe('a connection that one process accepts and sends to another', () => {
       if (name !== 'sent once it has spoken') expect(errors[0]!.kind, name).toBe('DeadPeerError')
     }
     expect(told.filter(({ error }) => error === 'sent to a process without it')).toEqual([])
+  })
+
+  it('is not kept in memory by the process that sent it', async () => {
+    const { child, told } = await start({ DEADPEER_WATCH: '1' })
+    await until(() => {
+      child.send('collect garbage')
+      return told.some(({ isCollected }) => isCollected)
+    })
   })
 })
 
