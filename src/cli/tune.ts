@@ -75,7 +75,7 @@ function profileFrom({ profile, idle, interval, count, userTimeout }: TuneComman
 
 async function find(options: TuneCommandOptions, progress: Progress, signal: AbortSignal): Promise<Found[]> {
   const connections = await selectConnections(options, ['established', 'close-wait'], signal)
-  const { reached, refused } = await mustReach(connections, progress, signal)
+  const { reached, refused } = await mustReach(connections, options, progress, signal)
   if (refused.length > 0) {
     throw new Misuse(
       `${refused.length} of ${connections.length} may not be tuned, and nothing was changed. ${refused[0]!.error.message}`,

@@ -1,5 +1,6 @@
 import { InvalidTypeError, OutOfRangeError } from '../errors.js'
 import { addressBytes } from '../kernel/address.js'
+import { checkPid } from '../kernel/network-namespace.js'
 import {
   type EndCondition,
   type SocketFamily,
@@ -17,6 +18,11 @@ export type Prefix = string
 
 /** Which sockets to list. What is left out does not matter. The kernel does the filtering. */
 export interface SocketFilter {
+  /**
+   * A process in the network namespace to list: that namespace's sockets, whichever process has them open. For a namespace other than the
+   * caller's it takes CAP_SYS_ADMIN. Default: the caller's namespace.
+   */
+  pid?: number | undefined
   /** Family of the socket: `'ipv4'` or `'ipv6'`. */
   family?: SocketFamily
   /** States to list, at least one. Default: all. */
@@ -38,6 +44,7 @@ export interface SocketFilter {
 const families: readonly SocketFamily[] = ['ipv4', 'ipv6']
 
 const fields: readonly (keyof SocketFilter)[] = [
+  'pid',
   'family',
   'states',
   'localPort',
@@ -81,6 +88,7 @@ export function checkFilter(filter: unknown): SocketQuery & { signal: AbortSigna
     throw new InvalidTypeError(`${key} is no field of a filter.${suggestField(key)}`, { field: key })
   }
   const {
+    pid,
     family,
     states,
     localPort,
@@ -100,7 +108,14 @@ export function checkFilter(filter: unknown): SocketQuery & { signal: AbortSigna
     local: { port: checkPort('localPort', localPort), prefix: checkPrefix('local', local) },
     remote: { port: checkPort('remotePort', remotePort), prefix: checkPrefix('remote', remote) },
   }
-  return { families: familiesOf(family, ends), states: states ?? socketStates, info, signal, ...ends }
+  return {
+    pid: checkPid(pid),
+    families: familiesOf(family, ends),
+    states: states ?? socketStates,
+    info,
+    signal,
+    ...ends,
+  }
 }
 
 function suggestField(key: string): string {

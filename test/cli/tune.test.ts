@@ -200,7 +200,7 @@ describe.concurrent('bad input: one line, exit code 2', () => {
     ['tune --pid 4194305 --profile lan', 'there is no process 4194305'],
     [
       `tune --pid ${process.pid} 192.0.2.7 --profile lan`,
-      'there is no such connection in this network namespace',
+      `there is no such connection in the network namespace of process ${process.pid}`,
     ],
   ])('%s', async ([args, message]) => {
     const run = await deadpeer(args.split(' '))
