@@ -18,11 +18,6 @@ export type Prefix = string
 
 /** Which sockets to list. What is left out does not matter. The kernel does the filtering. */
 export interface SocketFilter {
-  /**
-   * A process in the network namespace to list: that namespace's sockets, whichever process has them open. For a namespace other than the
-   * caller's it takes CAP_SYS_ADMIN. Default: the caller's namespace.
-   */
-  pid?: number | undefined
   /** Family of the socket: `'ipv4'` or `'ipv6'`. */
   family?: SocketFamily
   /** States to list, at least one. Default: all. */
@@ -37,6 +32,11 @@ export interface SocketFilter {
   remote?: Prefix
   /** Whether to list tcp_info as well: 280 bytes more a socket. Default: `false`. */
   info?: boolean
+  /**
+   * A process in the network namespace to list: that namespace's sockets, whichever process has them open. For a namespace other than the
+   * caller's it takes CAP_SYS_ADMIN. Default: the caller's namespace.
+   */
+  pid?: number | undefined
   /** Calls it off: the promise is rejected with the signal's reason. */
   signal?: AbortSignal
 }
@@ -44,7 +44,6 @@ export interface SocketFilter {
 const families: readonly SocketFamily[] = ['ipv4', 'ipv6']
 
 const fields: readonly (keyof SocketFilter)[] = [
-  'pid',
   'family',
   'states',
   'localPort',
@@ -52,6 +51,7 @@ const fields: readonly (keyof SocketFilter)[] = [
   'local',
   'remote',
   'info',
+  'pid',
   'signal',
 ]
 
