@@ -63,8 +63,14 @@ export interface NativeCore {
     asks: boolean,
     results: Float64Array,
   ): void
-  /** In how many ms they are due, or -errno. */
-  readKeepaliveTimers(count: number, fds: Int32Array, cookies: BigUint64Array, results: Float64Array): void
+  /** In how many ms they are due, or -errno. Of sockets in the network namespace of process `pid`; 0 is the caller's. */
+  readKeepaliveTimers(
+    pid: number,
+    count: number,
+    fds: Int32Array,
+    cookies: BigUint64Array,
+    results: Float64Array,
+  ): void
   /**
    * In the network namespace of process `pid`; 0 is the caller's. A port of -1 and an address of no bytes stand for any. The callback gets a
    * refusal, or the records.
