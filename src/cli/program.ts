@@ -178,7 +178,7 @@ program
     'how long data or a probe may be unacknowledged: TCP_USER_TIMEOUT; 0s is off',
     duration,
   )
-  .option('--dry-run', 'shows what would be, and changes nothing')
+  .option('--dry-run', 'shows what would be set, left out or refused; changes nothing and asks no peer')
   .option('--yes', 'does not ask before it changes more than one process')
   .option('--json', 'one JSON array of what was before and after; times in ms')
   .addOption(new Option('--jsonl', 'one JSON object a line').conflicts('json'))

@@ -37,6 +37,8 @@ export interface NativeCore {
   rehearse(profile: NativeProfile): number
   tune(fd: number, profile: NativeProfile, heardAt: number): number
   tuneMany(fds: Int32Array, profile: NativeProfile, heardAtThenResults: Float64Array): void
+  /** Whether `tune` would answer HELD now, where the caller does not know when the peer was heard. Writes nothing. */
+  wouldHold(fd: number, profile: NativeProfile): boolean
   apply(fd: number, profile: NativeProfile): number
   readOptions(fd: number, values: Float64Array): number
   /** In the kernel's own units; the option by its place in the table. */
