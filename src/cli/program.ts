@@ -345,7 +345,7 @@ program
   .option('--json', 'one JSON object; times in ms')
   .addHelpText(
     'after',
-    '\nExit code: 0 where it does; 1 where it does not, or does not answer; 2 for bad input.',
+    '\nExit code: 0 where it does, or has closed when it had said that it would (Keep-Alive: timeout=); 1 where it does not, or does not answer; 2 for bad input.',
   )
   .action(async (url: string, options) => {
     const { httpCommand } = await import('./http.js')

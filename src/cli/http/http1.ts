@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import type net from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
-import { type Exchange, headersOf } from './exchange.js'
+import { CutOff, type Exchange, headersOf } from './exchange.js'
 import type { Opener } from './opening.js'
 
 /** How a request is written: Node itself writes HTTP/1.1 only. */
@@ -11,6 +11,11 @@ export type Wording = '1.1' | '1.0' | '1.0 keep-alive'
 /** One pool of one connection, as an application would have it; whether that is kept is for the answers to say. */
 class Pool extends http.Agent {
   readonly #open: () => Promise<net.Socket>
+
+  /** Also for longer than the server says: how long it really keeps it is what is asked here. */
+  override keepSocketAlive(): boolean {
+    return true
+  }
 
   constructor(open: () => Promise<net.Socket>) {
     super({ keepAlive: true, maxSockets: 1 })
@@ -53,13 +58,39 @@ export async function exchangeByHttp1(
     return socket
   })
   try {
-    const exchanges = [await exchange(url, pool, ids, timeout)]
+    const before = await exchange(url, pool, ids, timeout)
+    const closed = watchClose(before.socket)
     await pause()
-    exchanges.push(await exchange(url, pool, ids, timeout))
-    return exchanges
+    const after = await exchange(url, pool, ids, timeout)
+    const closedAfter = closed()
+    return [
+      { ...before.exchange, ...(!after.exchange.reused && closedAfter !== undefined && { closedAfter }) },
+      after.exchange,
+    ]
   } finally {
     pool.destroy()
   }
+}
+
+/** After how many ms from now the other side closes a free connection, as far as it has when that is asked. */
+function watchClose(socket: net.Socket | undefined): () => number | undefined {
+  if (!socket) return () => undefined
+  const start = performance.now()
+  let closedAfter: number | undefined = socket.destroyed ? 0 : undefined
+  const note = () => {
+    closedAfter ??= performance.now() - start
+  }
+  socket.once('end', note).once('close', note)
+  return () => {
+    socket.off('end', note).off('close', note)
+    return closedAfter
+  }
+}
+
+interface Exchanged {
+  readonly exchange: Exchange
+  /** Where the answer lets it be used again. */
+  readonly socket: net.Socket | undefined
 }
 
 async function exchange(
@@ -67,7 +98,7 @@ async function exchange(
   pool: http.Agent,
   ids: WeakMap<object, number>,
   timeout: number,
-): Promise<Exchange> {
+): Promise<Exchanged> {
   const start = performance.now()
   const request = http.request({
     agent: pool,
@@ -80,29 +111,44 @@ async function exchange(
   request.once('socket', () => {
     sent = performance.now()
   })
-  const timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeout} ms`)), timeout)
+  let isTooLate = false
+  const tooLate = new Error(`no answer within ${timeout} ms`)
+  const timer = setTimeout(() => {
+    isTooLate = true
+    request.destroy(tooLate)
+  }, timeout)
+  let hasBegun = false
   try {
     request.end()
     const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    hasBegun = true
     const { socket, httpVersion, statusCode, rawHeaders } = response
+    const isKept = request.shouldKeepAlive
     response.resume()
     await once(response, 'end')
     const took = performance.now() - sent
     // It goes back to the pool, or is closed, in a turn of its own.
     await turn()
     return {
-      status: statusCode!,
-      httpVersion,
-      connection: ids.get(socket)!,
-      reused: request.reusedSocket,
-      took,
-      headers: headersOf(rawHeaders),
+      exchange: {
+        status: statusCode!,
+        httpVersion,
+        connection: ids.get(socket)!,
+        reused: request.reusedSocket,
+        took,
+        headers: headersOf(rawHeaders),
+      },
+      socket: isKept ? socket : undefined,
     }
   } catch (error) {
+    // Of an answer that has begun Node says that it was aborted.
+    if (isTooLate) throw tooLate
+    const { code, message } = error as NodeJS.ErrnoException
+    if (hasBegun) throw new CutOff(code ?? message, { cause: error })
     if (!request.reusedSocket) throw error
     // Once, as any client must be able to: the connection was being closed as the request left.
     const again = await exchange(url, pool, ids, timeout)
-    return { ...again, repeatedAfter: (error as NodeJS.ErrnoException).code ?? (error as Error).message }
+    return { ...again, exchange: { ...again.exchange, repeatedAfter: code ?? message } }
   } finally {
     clearTimeout(timer)
   }

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import http2 from 'node:http2'
 import type net from 'node:net'
-import { type Exchange, headersOf } from './exchange.js'
+import { CutOff, type Exchange, headersOf } from './exchange.js'
 import type { Opener } from './opening.js'
 
 export interface Http2Options {
@@ -17,43 +17,88 @@ export async function exchangeByHttp2(
   first: net.Socket,
   { pause, timeout }: Http2Options,
 ): Promise<Exchange[]> {
-  let session = http2.connect(url.origin, { createConnection: () => first })
-  session.on('error', () => {})
+  let session = connect(url, first)
   try {
     const before = await exchange(url, session, timeout)
     const kept = { connection: opener.opened.length, reused: false }
+    const end = watchEnd(session)
     await pause()
-    const reused = !session.closed && !session.destroyed
-    if (!reused) {
-      const socket = await opener.open()
-      session = http2.connect(url.origin, { createConnection: () => socket })
-      session.on('error', () => {})
+    const ending = end()
+    let reused = !session.closed && !session.destroyed
+    let repeatedAfter: string | undefined
+    let after: Answer | undefined
+    try {
+      if (reused) after = await exchange(url, session, timeout)
+    } catch (error) {
+      if (error instanceof CutOff || !(session.closed || session.destroyed)) throw error
+      // Once, as any client must be able to: the session was being closed as the request left.
+      repeatedAfter = (error as NodeJS.ErrnoException).code ?? (error as Error).message
+      reused = false
     }
-    const after = await exchange(url, session, timeout)
+    if (!after) {
+      session.destroy()
+      session = connect(url, await opener.open())
+      after = await exchange(url, session, timeout)
+    }
     return [
-      { ...before, ...kept },
-      { ...after, connection: opener.opened.length, reused },
+      { ...before, ...kept, ...(!reused && ending) },
+      {
+        ...after,
+        connection: opener.opened.length,
+        reused,
+        ...(repeatedAfter !== undefined && { repeatedAfter }),
+      },
     ]
   } finally {
     session.destroy()
   }
 }
 
-async function exchange(
-  url: URL,
-  session: http2.ClientHttp2Session,
-  timeout: number,
-): Promise<Omit<Exchange, 'connection' | 'reused'>> {
+function connect(url: URL, socket: net.Socket): http2.ClientHttp2Session {
+  const session = http2.connect(url.origin, { createConnection: () => socket })
+  session.on('error', () => {})
+  return session
+}
+
+/** How the session ends from now on, until that is asked. */
+function watchEnd(session: http2.ClientHttp2Session): () => Pick<Exchange, 'closedAfter' | 'goaway'> {
+  const start = performance.now()
+  const ending: { closedAfter?: number; goaway?: number } = {}
+  const note = () => {
+    ending.closedAfter ??= performance.now() - start
+  }
+  if (session.closed || session.destroyed) ending.closedAfter = 0
+  const noteGoaway = (code: number) => {
+    ending.goaway = code
+    note()
+  }
+  session.once('goaway', noteGoaway).once('close', note)
+  return () => {
+    session.off('goaway', noteGoaway).off('close', note)
+    return ending
+  }
+}
+
+type Answer = Omit<Exchange, 'connection' | 'reused'>
+
+async function exchange(url: URL, session: http2.ClientHttp2Session, timeout: number): Promise<Answer> {
   const start = performance.now()
   const stream = session.request({
     ':path': `${url.pathname}${url.search}`,
     'user-agent': 'deadpeer',
     accept: '*/*',
   })
-  stream.setTimeout(timeout, () => stream.destroy(new Error(`no answer within ${timeout} ms`)))
+  const tooLate = new Error(`no answer within ${timeout} ms`)
+  stream.setTimeout(timeout, () => stream.destroy(tooLate))
   const [headers, , raw] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders, number, string[]?]
   stream.resume()
-  await once(stream, 'end')
+  try {
+    await once(stream, 'end')
+  } catch (error) {
+    if (error === tooLate) throw error
+    const { code, message } = error as NodeJS.ErrnoException
+    throw new CutOff(code ?? message, { cause: error })
+  }
   return {
     status: Number(headers[':status']),
     httpVersion: '2',
