@@ -24,6 +24,8 @@ export interface Exchange {
    * the answer had said that the connection ends with it.
    */
   readonly closedAfter?: number
+  /** Whether that was before anything else could have been asked. */
+  readonly closedAtOnce?: boolean
   /** HTTP/2: the error code of the GOAWAY that came before the next request. 0 is an orderly end. */
   readonly goaway?: number
   /** The first attempt met a connection that was being closed, and this is the second, on another. */

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import type net from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
+import { sinceData, watchClosing } from './closing.js'
 import { CutOff, type Exchange, headersOf } from './exchange.js'
 import type { Opener } from './opening.js'
 
@@ -48,6 +49,8 @@ export async function exchangeByHttp1(
   first: net.Socket,
   { wording, pause, timeout }: Http1Options,
 ): Promise<Exchange[]> {
+  // Loads what it takes, so that no time is lost once the answer is there.
+  sinceData(first)
   let ready: net.Socket | undefined = first
   const ids = new WeakMap<object, number>()
   const pool = new Pool(async () => {
@@ -59,31 +62,12 @@ export async function exchangeByHttp1(
   })
   try {
     const before = await exchange(url, pool, ids, timeout)
-    const closed = watchClose(before.socket)
+    const closing = before.socket ? watchClosing(before.socket, before.socket, ['end', 'close']) : () => ({})
     await pause()
     const after = await exchange(url, pool, ids, timeout)
-    const closedAfter = closed()
-    return [
-      { ...before.exchange, ...(!after.exchange.reused && closedAfter !== undefined && { closedAfter }) },
-      after.exchange,
-    ]
+    return [{ ...before.exchange, ...(!after.exchange.reused && closing()) }, after.exchange]
   } finally {
     pool.destroy()
-  }
-}
-
-/** After how many ms from now the other side closes a free connection, as far as it has when that is asked. */
-function watchClose(socket: net.Socket | undefined): () => number | undefined {
-  if (!socket) return () => undefined
-  const start = performance.now()
-  let closedAfter: number | undefined = socket.destroyed ? 0 : undefined
-  const note = () => {
-    closedAfter ??= performance.now() - start
-  }
-  socket.once('end', note).once('close', note)
-  return () => {
-    socket.off('end', note).off('close', note)
-    return closedAfter
   }
 }
 

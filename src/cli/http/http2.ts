@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import http2 from 'node:http2'
 import type net from 'node:net'
+import { sinceData, watchClosing } from './closing.js'
 import { CutOff, type Exchange, headersOf } from './exchange.js'
 import type { Opener } from './opening.js'
 
@@ -17,13 +18,15 @@ export async function exchangeByHttp2(
   first: net.Socket,
   { pause, timeout }: Http2Options,
 ): Promise<Exchange[]> {
+  // Loads what it takes, so that no time is lost once the answer is there.
+  sinceData(first)
   let session = connect(url, first)
   try {
     const before = await exchange(url, session, timeout)
     const kept = { connection: opener.opened.length, reused: false }
-    const end = watchEnd(session)
+    const closing = watchClosing(first, session, ['goaway', 'close'])
     await pause()
-    const ending = end()
+    const ending = closing()
     let reused = !session.closed && !session.destroyed
     let repeatedAfter: string | undefined
     let after: Answer | undefined
@@ -58,25 +61,6 @@ function connect(url: URL, socket: net.Socket): http2.ClientHttp2Session {
   const session = http2.connect(url.origin, { createConnection: () => socket })
   session.on('error', () => {})
   return session
-}
-
-/** How the session ends from now on, until that is asked. */
-function watchEnd(session: http2.ClientHttp2Session): () => Pick<Exchange, 'closedAfter' | 'goaway'> {
-  const start = performance.now()
-  const ending: { closedAfter?: number; goaway?: number } = {}
-  const note = () => {
-    ending.closedAfter ??= performance.now() - start
-  }
-  if (session.closed || session.destroyed) ending.closedAfter = 0
-  const noteGoaway = (code: number) => {
-    ending.goaway = code
-    note()
-  }
-  session.once('goaway', noteGoaway).once('close', note)
-  return () => {
-    session.off('goaway', noteGoaway).off('close', note)
-    return ending
-  }
 }
 
 type Answer = Omit<Exchange, 'connection' | 'reused'>

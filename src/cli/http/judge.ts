@@ -22,7 +22,7 @@ export function judgeExchanges(
   const [first, second] = exchanges as [Exchange, Exchange]
   const findings: HttpFinding[] = []
   if (second.repeatedAfter !== undefined) findings.push(judgeDied(first, second.repeatedAfter, idle))
-  else if (!second.reused) findings.push(judgeNotKept(first, wording, first.closedAfter ?? 0))
+  else if (!second.reused) findings.push(judgeNotKept(first, wording))
   for (const exchange of exchanges) findings.push(...judgeHeaders(exchange))
   // What both answers say is said once.
   return findings.filter(({ message }, i) => findings.findIndex((each) => each.message === message) === i)
@@ -42,9 +42,9 @@ function judgeDied({ headers }: Exchange, error: string, idle: number): HttpFind
   return { severity: 'error', code: 'connection-died', message: died }
 }
 
-/** The second request found no connection. `closedAfter`: for how long that had been idle. */
-function judgeNotKept(first: Exchange, wording: Wording | '2', closedAfter: number): HttpFinding {
-  const { headers, httpVersion, goaway } = first
+/** The second request found no connection. */
+function judgeNotKept(first: Exchange, wording: Wording | '2'): HttpFinding {
+  const { headers, httpVersion, goaway, closedAfter = 0, closedAtOnce = true } = first
   const { timeout, max } = promiseOf(headers)
   // What was not asked for is no fault.
   const severity = wording === '1.0' ? 'note' : 'warning'
@@ -53,7 +53,7 @@ function judgeNotKept(first: Exchange, wording: Wording | '2', closedAfter: numb
     code: 'not-kept',
     message: `The connection was not kept${why}.`,
   })
-  const after = afterWords(closedAfter)
+  const after = closedAtOnce ? '' : afterWords(closedAfter)
   // It counts before all else that is said: RFC 9112, 9.3.
   if (says(headers, 'close')) return notKept(', as the answer said (Connection: close)')
   if (max !== undefined && max <= 1) return notKept(`, as the answer said (Keep-Alive: max=${max})`)
@@ -66,7 +66,7 @@ function judgeNotKept(first: Exchange, wording: Wording | '2', closedAfter: numb
     }
   }
   const promised = timeout !== undefined ? `Keep-Alive: timeout=${timeout / 1_000}` : 'Connection: keep-alive'
-  const isPromised = timeout !== undefined || (says(headers, 'keep-alive') && closedAfter < AT_ONCE)
+  const isPromised = timeout !== undefined || (says(headers, 'keep-alive') && closedAtOnce)
   if (isPromised && wording !== '1.0') {
     return {
       severity,
@@ -81,16 +81,13 @@ function judgeNotKept(first: Exchange, wording: Wording | '2', closedAfter: numb
   return notKept(`${after}, and no time was promised`)
 }
 
-/** What has closed by then has not kept it at all, ms. */
-const AT_ONCE = 100
-
 /** Servers count in whole seconds, up or down: a client has to reckon with one less. */
 function isAsSaid(timeout: number, closedAfter: number): boolean {
   return closedAfter >= timeout - Math.min(1_000, timeout / 2)
 }
 
 function afterWords(idle: number): string {
-  return idle < AT_ONCE ? '' : ` after ${Math.round(idle / 100) / 10} s without a request`
+  return idle === 0 ? '' : ` after ${Math.round(idle / 100) / 10} s without a request`
 }
 
 function goawayWords(code: number): string {
