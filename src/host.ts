@@ -14,10 +14,21 @@ export {
   type CountersOptions,
   readCounters,
 } from './kernel/counters.js'
-export { equalsDefault, type OptionDefaults, readDefaults, type SystemDefaults } from './kernel/defaults.js'
+export {
+  type DefaultsOptions,
+  equalsDefault,
+  type OptionDefaults,
+  readDefaults,
+  type SystemDefaults,
+} from './kernel/defaults.js'
 export { type LivenessCounters, livenessCounters } from './kernel/liveness-counters.js'
 export { readSocketOwners, type SocketOwner } from './kernel/processes.js'
-export { destroySocket, type SocketAddress, type SocketIdentity } from './kernel/sock-destroy.js'
+export {
+  type DestroyOptions,
+  destroySocket,
+  type SocketAddress,
+  type SocketIdentity,
+} from './kernel/sock-destroy.js'
 export type {
   SocketEnd,
   SocketFamily,

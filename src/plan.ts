@@ -75,7 +75,9 @@ function auditServer(server: net.Server, path: readonly Hop[]): Finding[] {
   const fd = handleOf(server)?.fd
   return [
     ...(settings ? judgeServer(settings, path) : []),
-    ...(fd === undefined ? [notRead('The server does not listen (here)')] : auditConnection(fd, path)),
+    ...(fd === undefined
+      ? [notRead('The server does not listen (here)', 'Audit it once it listens.')]
+      : auditConnection(fd, path)),
   ]
 }
 
@@ -86,17 +88,31 @@ function auditClient(live: Target | AgentLike | Dispatcher, path: readonly Hop[]
   }
   if (!(live instanceof BorrowedSocket) && isDispatcher(live)) {
     const settings = readDispatcher(live)
-    return settings ? judgeClient(settings, path) : [notRead('This dispatcher does not show its timeouts')]
+    return settings
+      ? judgeClient(settings, path)
+      : [
+          notRead(
+            'This dispatcher does not show its timeouts',
+            'Compare them with plan({ path }).http.undici.',
+          ),
+        ]
   }
   return auditConnection(live as Target, path)
 }
 
 function auditConnection(target: Target, path: readonly Hop[]): Finding[] {
   const { profile, info } = inspect(target)
-  if (info === undefined) return [notRead('There is no native core here')]
+  if (info === undefined) {
+    return [
+      notRead(
+        'There is no native core here',
+        'Audit it where there is one: capabilities() says why not here.',
+      ),
+    ]
+  }
   return judgeConnection(profile, path)
 }
 
-function notRead(why: string): Finding {
-  return { severity: 'note', code: 'not-read', message: `${why}: its options were not read.` }
+function notRead(why: string, change: string): Finding {
+  return { severity: 'note', code: 'not-read', message: `${why}: its options were not read.`, change }
 }

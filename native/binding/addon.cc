@@ -32,6 +32,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   bind_liveness(env, exports);
   bind_sock_destroy(env, exports);
   bind_deathwatch(env, exports);
+  bind_network_namespace(env, exports);
   return exports;
 }
 

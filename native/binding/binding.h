@@ -17,6 +17,7 @@ void bind_borrow(Napi::Env env, Napi::Object exports);
 void bind_liveness(Napi::Env env, Napi::Object exports);
 void bind_sock_destroy(Napi::Env env, Napi::Object exports);
 void bind_deathwatch(Napi::Env env, Napi::Object exports);
+void bind_network_namespace(Napi::Env env, Napi::Object exports);
 
 template <Napi::Value (*function)(const Napi::CallbackInfo&)>
 void bind(Napi::Env env, Napi::Object exports, const char* name) {
@@ -26,6 +27,15 @@ void bind(Napi::Env env, Napi::Object exports, const char* name) {
 // Arguments are checked by the facade; a wrong one here is our own mistake, and says so.
 Napi::Value bad_call(Napi::Env env);
 bool read_descriptor(const Napi::CallbackInfo& info, size_t index, int* fd);
+
+// { errno, syscall } of a call that the kernel refused. Without `syscall`: the kernel carried the
+// call out, and answered with the error.
+inline Napi::Object refused_call(Napi::Env env, int error, const char* syscall) {
+  Napi::Object refusal = Napi::Object::New(env);
+  refusal["errno"] = error;
+  if (syscall != nullptr) refusal["syscall"] = syscall;
+  return refusal;
+}
 
 // A refusal is one number: -(errno + 4096 * option + 65536 * mask of those written), or 0 where
 // there is none.

@@ -5,6 +5,7 @@
 #include "binding/binding.h"
 #include "core/keepalive_timer.h"
 #include "core/liveness.h"
+#include "core/network_namespace.h"
 #include "core/socket.h"
 
 namespace deadpeer {
@@ -134,23 +135,29 @@ Napi::Value write_keepalive_of(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// readKeepaliveTimers(count, fds: Int32Array, cookies: BigUint64Array, results: Float64Array): in
-// how many ms they are due, or -errno
+// readKeepaliveTimers(pid, count, fds: Int32Array, cookies: BigUint64Array, results: Float64Array):
+// in how many ms they are due, or -errno
+//
+// Of sockets in the network namespace of process `pid`; 0 is the caller's.
 Napi::Value read_keepalive_timers(const Napi::CallbackInfo& info) {
+  int pid;
   int* fds;
   uint64_t* cookies;
   double* results;
   size_t fd_room, cookie_room, result_room, count;
-  if (!read_array(info, 1, napi_int32_array, &fds, &fd_room) ||
-      !read_array(info, 2, napi_biguint64_array, &cookies, &cookie_room) ||
-      !read_array(info, 3, napi_float64_array, &results, &result_room) ||
-      !read_count(info, 0, std::min({fd_room, cookie_room, result_room}), &count)) {
+  if (!read_descriptor(info, 0, &pid) || !read_array(info, 2, napi_int32_array, &fds, &fd_room) ||
+      !read_array(info, 3, napi_biguint64_array, &cookies, &cookie_room) ||
+      !read_array(info, 4, napi_float64_array, &results, &result_room) ||
+      !read_count(info, 1, std::min({fd_room, cookie_room, result_room}), &count)) {
     return bad_call(info.Env());
   }
-  KeepaliveTimers timers;
-  for (size_t i = 0; i < count; i++) {
-    results[i] = static_cast<double>(timers.read(fds[i], cookies[i]));
-  }
+  const EntryRefusal entry = in_network_namespace_of(pid, [&] {
+    KeepaliveTimers timers;
+    for (size_t i = 0; i < count; i++) {
+      results[i] = static_cast<double>(timers.read(fds[i], cookies[i]));
+    }
+  });
+  if (entry.error != 0) std::fill_n(results, count, static_cast<double>(entry.error));
   return info.Env().Undefined();
 }
 

@@ -88,6 +88,14 @@ Napi::Value tune_many(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// wouldHold(fd, compiled): whether tune() would hold it now
+Napi::Value would_hold_one(const Napi::CallbackInfo& info) {
+  int fd;
+  const Prepared* profile = compiled(info, 1);
+  if (!read_descriptor(info, 0, &fd) || profile == nullptr) return bad_call(info.Env());
+  return Napi::Boolean::New(info.Env(), would_hold(fd, profile->settings));
+}
+
 // apply(fd, compiled): 0, or a refusal. Whatever the state of the connection.
 Napi::Value apply_one(const Napi::CallbackInfo& info) {
   int fd;
@@ -167,6 +175,7 @@ void bind_options(Napi::Env env, Napi::Object exports) {
   bind<rehearse_compiled>(env, exports, "rehearse");
   bind<tune_one>(env, exports, "tune");
   bind<tune_many>(env, exports, "tuneMany");
+  bind<would_hold_one>(env, exports, "wouldHold");
   bind<apply_one>(env, exports, "apply");
   bind<read_options>(env, exports, "readOptions");
   bind<get_one_option>(env, exports, "getOption");

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "binding/binding.h"
+#include "core/network_namespace.h"
 #include "core/sock_destroy.h"
 
 namespace deadpeer {
@@ -26,24 +27,33 @@ bool read_port(const Napi::CallbackInfo& info, size_t index, uint16_t* port) {
 bool read_addresses(const Napi::CallbackInfo& info, SocketId* id) {
   for (const int family : {AF_INET, AF_INET6}) {
     id->family = family;
-    if (read_address(info[0], family, &id->local))
-      return read_address(info[2], family, &id->remote);
+    if (read_address(info[1], family, &id->local))
+      return read_address(info[3], family, &id->remote);
   }
   return false;
 }
 
-// destroySocket(localAddress, localPort, remoteAddress, remotePort, interface, cookie): 0 or -errno
+// destroySocket(pid, localAddress, localPort, remoteAddress, remotePort, interface, cookie):
+// nothing, or a refusal
+//
+// In the network namespace of process `pid`; 0 is the caller's.
 Napi::Value destroy(const Napi::CallbackInfo& info) {
+  int pid;
   SocketId id;
   bool lossless = false;
-  if (!read_addresses(info, &id) || !read_port(info, 1, &id.local_port) ||
-      !read_port(info, 3, &id.remote_port) ||
-      napi_get_value_uint32(info.Env(), info[4], &id.interface) != napi_ok ||
-      napi_get_value_bigint_uint64(info.Env(), info[5], &id.cookie, &lossless) != napi_ok ||
+  if (!read_descriptor(info, 0, &pid) || !read_addresses(info, &id) ||
+      !read_port(info, 2, &id.local_port) || !read_port(info, 4, &id.remote_port) ||
+      napi_get_value_uint32(info.Env(), info[5], &id.interface) != napi_ok ||
+      napi_get_value_bigint_uint64(info.Env(), info[6], &id.cookie, &lossless) != napi_ok ||
       !lossless) {
     return bad_call(info.Env());
   }
-  return Napi::Number::New(info.Env(), destroy_socket(id));
+  int error = 0;
+  const EntryRefusal entry =
+      in_network_namespace_of(pid, [&id, &error] { error = destroy_socket(id); });
+  if (entry.error != 0) return refused_call(info.Env(), entry.error, entry.syscall);
+  if (error != 0) return refused_call(info.Env(), error, "sendto");
+  return info.Env().Undefined();
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "binding/binding.h"
+#include "core/network_namespace.h"
 #include "core/sock_diag.h"
 
 namespace deadpeer {
@@ -42,20 +43,41 @@ class Handover : public Napi::AsyncWorker {
   const DumpOutcome outcome_;
 };
 
+const char* syscall_of(DumpStep step) {
+  switch (step) {
+    case DumpStep::kOpen:
+      return "socket";
+    case DumpStep::kSend:
+      return "sendto";
+    case DumpStep::kReceive:
+      return "recvfrom";
+    case DumpStep::kReply:
+      break;
+  }
+  return nullptr;
+}
+
 class Dump : public Napi::AsyncWorker {
  public:
-  Dump(const Napi::Function& callback, const SocketQuery& query, Cancelled cancelled)
+  Dump(const Napi::Function& callback, pid_t pid, const SocketQuery& query, Cancelled cancelled)
       : AsyncWorker(callback, "deadpeer.listSockets"),
+        pid_(pid),
         query_(query),
         cancelled_(std::move(cancelled)) {}
 
  private:
-  void Execute() override { outcome_ = dump_sockets(query_, *cancelled_, &records_); }
+  void Execute() override {
+    entry_ = in_network_namespace_of(
+        pid_, [this] { outcome_ = dump_sockets(query_, *cancelled_, &records_); });
+  }
 
   void OnOK() override {
+    if (entry_.error != 0) {
+      Callback().Call({refused_call(Env(), entry_.error, entry_.syscall)});
+      return;
+    }
     if (outcome_.error != 0) {
-      const int step = static_cast<int>(outcome_.step);
-      Callback().Call({Napi::Number::New(Env(), -(-outcome_.error + 4096 * step))});
+      Callback().Call({refused_call(Env(), outcome_.error, syscall_of(outcome_.step))});
       return;
     }
     // A Buffer is not filled with zeros first, as an ArrayBuffer would be.
@@ -66,9 +88,11 @@ class Dump : public Napi::AsyncWorker {
     handover->Queue();
   }
 
+  const pid_t pid_;
   const SocketQuery query_;
   const Cancelled cancelled_;
   ByteBuffer records_;
+  EntryRefusal entry_;
   DumpOutcome outcome_;
 };
 
@@ -91,19 +115,22 @@ bool read_condition(const Napi::CallbackInfo& info, size_t index, EndpointCondit
   return true;
 }
 
-// dumpSockets(ipv4, ipv6, states, withInfo, localPort, localAddress, localPrefixLength, remotePort,
-//   remoteAddress, remotePrefixLength, callback): what cancels it, an external
+// dumpSockets(pid, ipv4, ipv6, states, withInfo, localPort, localAddress, localPrefixLength,
+//   remotePort, remoteAddress, remotePrefixLength, callback): what cancels it, an external
 //
-// A port of -1 and an address of no bytes stand for any. The callback gets a refusal, or the
-// records, their number, and whether the dump was interrupted.
+// In the network namespace of process `pid`; 0 is the caller's. A port of -1 and an address of no
+// bytes stand for any. The callback gets a refusal, or the records, their number, and whether the
+// dump was interrupted.
 Napi::Value dump_sockets_for(const Napi::CallbackInfo& info) {
+  int pid;
   SocketQuery query;
-  if (napi_get_value_bool(info.Env(), info[0], &query.ipv4) != napi_ok ||
-      napi_get_value_bool(info.Env(), info[1], &query.ipv6) != napi_ok ||
-      napi_get_value_uint32(info.Env(), info[2], &query.states) != napi_ok ||
-      napi_get_value_bool(info.Env(), info[3], &query.with_info) != napi_ok ||
-      !read_condition(info, 4, &query.local) || !read_condition(info, 7, &query.remote) ||
-      !info[10].IsFunction()) {
+  if (!read_descriptor(info, 0, &pid) ||
+      napi_get_value_bool(info.Env(), info[1], &query.ipv4) != napi_ok ||
+      napi_get_value_bool(info.Env(), info[2], &query.ipv6) != napi_ok ||
+      napi_get_value_uint32(info.Env(), info[3], &query.states) != napi_ok ||
+      napi_get_value_bool(info.Env(), info[4], &query.with_info) != napi_ok ||
+      !read_condition(info, 5, &query.local) || !read_condition(info, 8, &query.remote) ||
+      !info[11].IsFunction()) {
     return bad_call(info.Env());
   }
   const auto cancelled = std::make_shared<std::atomic<bool>>(false);
@@ -112,7 +139,7 @@ Napi::Value dump_sockets_for(const Napi::CallbackInfo& info) {
       info.Env(), owned.get(), [](Napi::Env, Cancelled* data) { delete data; });
   if (external.IsEmpty()) return external;
   owned.release();
-  auto* dump = new Dump(info[10].As<Napi::Function>(), query, cancelled);
+  auto* dump = new Dump(info[11].As<Napi::Function>(), pid, query, cancelled);
   dump->Queue();
   return external;
 }

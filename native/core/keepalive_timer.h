@@ -10,8 +10,8 @@ namespace deadpeer {
 // sock_diag(7) does. One netlink socket serves for as many connections as are asked about.
 class KeepaliveTimers {
  public:
-  // That, or -errno: -ENOENT where no such timer is set, or for a socket of another network
-  // namespace.
+  // That, or -errno: -ENOENT where no such timer is set, or for a socket that is not in the network
+  // namespace of the thread that makes the first call.
   int64_t read(int fd, uint64_t cookie);
 
  private:

@@ -36,6 +36,11 @@ bool could_end(const Quiet& quiet, const Settings& settings) {
 
 }  // namespace
 
+bool would_hold(int fd, const Settings& settings) {
+  Quiet quiet;
+  return read_quiet(fd, &quiet) == 0 && could_end(quiet, settings);
+}
+
 Tuned tune(int fd, const Prepared& prepared, double heard_at, double now) {
   Tuned tuned;
   const Settings& settings = prepared.settings;

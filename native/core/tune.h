@@ -21,4 +21,8 @@ struct Tuned {
 // passed. `now` is coarse_clock().
 Tuned tune(int fd, const Prepared& prepared, double heard_at, double now);
 
+// Whether tune() would hold these settings now, for a connection of which the caller does not know
+// when its peer was heard. Writes nothing.
+bool would_hold(int fd, const Settings& settings);
+
 }  // namespace deadpeer

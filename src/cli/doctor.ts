@@ -29,7 +29,7 @@ export async function doctorCommand(options: DoctorCommandOptions, signal: Abort
     const established = connections.filter(({ record }) => record.state === 'established')
     const { read, refused } = await readOptionsOf(established, progress, signal)
     progress.say('looking for zombies')
-    const defaults = readDefaults()
+    const defaults = readDefaults({ pid })
     const found = [
       ...examineSystem(defaults, path),
       ...examineCounters(connections, path),

@@ -3,8 +3,10 @@ import { paint, type Style, write } from './terminal.js'
 
 const styles = { error: 'bad', warning: 'warning', note: 'faint' } as const satisfies Record<string, Style>
 
+type Told = Pick<Finding, 'severity' | 'message'> & Partial<Pick<Finding, 'change'>>
+
 /** What was found, the cause and what mends it. */
-export function writeFindings(findings: readonly Pick<Finding, 'severity' | 'message' | 'change'>[]): void {
+export function writeFindings(findings: readonly Told[]): void {
   for (const { severity, message, change } of findings) {
     write()
     write(`${paint(`${severity}:`, styles[severity])} ${message}`)

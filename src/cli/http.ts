@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { inWords } from '../path/in-words.js'
 import { writeFindings } from './findings.js'
-import { type Exchange, promiseOf } from './http/exchange.js'
+import { CutOff, type Exchange, promiseOf } from './http/exchange.js'
 import { exchangeByHttp1, type Wording } from './http/http1.js'
 import { exchangeByHttp2 } from './http/http2.js'
 import { type HttpFinding, judgeExchanges } from './http/judge.js'
@@ -44,8 +44,9 @@ export async function httpCommand(text: string, options: HttpCommandOptions): Pr
       for (const wording of wordings) runs.push(await run(url, wording, options))
     })
   } catch (error) {
+    const what = error instanceof CutOff ? 'broke off in the middle of an answer' : 'does not answer'
     complain(
-      `${url.origin} does not answer: ${firstLine((error as Error).message || (error as NodeJS.ErrnoException).code!)}`,
+      `${url.origin} ${what}: ${firstLine((error as Error).message || (error as NodeJS.ErrnoException).code!)}`,
     )
     return 1
   }

@@ -1,8 +1,8 @@
 import { type TimeLeft, timeLeft } from '../detect/time-left.js'
-import { borrowSocket, type SocketEnd } from '../host.js'
+import { borrowSocket, equalsDefault, readDefaults, type SocketEnd } from '../host.js'
 import { DeadpeerError, type Inspection, inspect, type TcpInfo, TcpState } from '../index.js'
 import { addressBytes } from '../kernel/address.js'
-import { optionNames, optionTable } from '../kernel/options.js'
+import { type OptionName, optionNames, optionTable } from '../kernel/options.js'
 import { socketStates } from '../kernel/sock-diag.js'
 import { silentFor } from '../kernel/tcp-info.js'
 import type { ConnectionName } from './connection-argument.js'
@@ -17,6 +17,11 @@ import { Misuse } from './usage.js'
 type Known =
   | { readonly connection: Connection; readonly read: Inspection | undefined }
   | { readonly connection: undefined; readonly read: Inspection }
+
+/** A process in whose network namespace the connection is; `undefined`: in this one. */
+interface Placed {
+  readonly pid?: number
+}
 
 /** One connection, everything. Returns the exit code: 1 where the peer does not answer, or is gone. */
 export async function inspectCommand(
@@ -35,23 +40,26 @@ export async function inspectCommand(
     write(
       `${paint(title(known), 'strong')}  ${paint(`${verdict}: ${evidence}`, verdictStyles[verdict] ?? 'good')}`,
     )
-    showOptions(known.read)
+    showOptions(known)
     if (info) showCounters(known, info, left)
   }
   return verdict === 'suspect' || verdict === 'dead' ? 1 : 0
 }
 
-async function find(name: ConnectionName, signal: AbortSignal): Promise<Known> {
+async function find(name: ConnectionName, signal: AbortSignal): Promise<Known & Placed> {
   if ('pid' in name) return byDescriptor(name, signal)
   const connection = 'port' in name ? await byPort(name.port, signal) : await byEnds(name, signal)
   return { connection, read: read(connection) }
 }
 
-async function byDescriptor({ pid, fd }: { pid: number; fd: number }, signal: AbortSignal): Promise<Known> {
+async function byDescriptor(
+  { pid, fd }: { pid: number; fd: number },
+  signal: AbortSignal,
+): Promise<Known & Placed> {
   const socket = borrowSocket(pid, fd)
   const listed = await selectConnections({ pid }, socketStates, signal)
   const connection = listed.find(({ record }) => record.cookie === socket.cookie)
-  return { connection, read: inspect(socket) }
+  return { connection, read: inspect(socket), pid }
 }
 
 async function byEnds(
@@ -103,12 +111,13 @@ function leftOf({ connection, read }: Known, info: TcpInfo | undefined): TimeLef
   )
 }
 
-function toJson({ connection, read }: Known, info: TcpInfo | undefined, left: TimeLeft | undefined) {
+function toJson(known: Known & Placed, info: TcpInfo | undefined, left: TimeLeft | undefined) {
+  const { connection, read } = known
   return {
     ...(connection
       ? asJson({ ...connection, options: read?.profile })
       : { state: 'close', verdict: read.verdict, evidence: read.evidence, options: read.profile }),
-    equalsDefault: read?.equalsDefault,
+    equalsDefault: read && equalsDefaultThere(read, known),
     pending: read?.pending,
     timeLeft: left,
     info,
@@ -121,18 +130,23 @@ function title({ connection }: Known): string {
   return `${stateWords[record.state]}  ${endWords(record.local)} → ${endWords(record.remote)}  ${ownerWords(owners)}`
 }
 
-function showOptions(read: Inspection | undefined): void {
+/** The options that have the value which the system has as its default, in the network namespace of the connection. */
+function equalsDefaultThere({ profile }: Inspection, { pid }: Placed): readonly OptionName[] {
+  return equalsDefault(profile, readDefaults({ pid }))
+}
+
+function showOptions(known: Known & Placed): void {
+  const { read } = known
   if (!read) return
-  const { profile, equalsDefault } = read
+  const { profile } = read
+  const asSystems = equalsDefaultThere(read, known)
   const rows = optionNames.flatMap((name) => {
     const value = profile[name]
     if (value === undefined) return []
     const isTime = optionTable[name].kind === 'ms'
     const text =
       typeof value === 'boolean' ? (value ? 'on' : 'off') : isTime ? timeOrOff(name, value) : String(value)
-    return [
-      [name, text, optionTable[name].constant, equalsDefault.includes(name) ? "as the system's" : 'set'],
-    ]
+    return [[name, text, optionTable[name].constant, asSystems.includes(name) ? "as the system's" : 'set']]
   })
   group('options', rows)
 }

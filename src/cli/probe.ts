@@ -32,7 +32,7 @@ export async function probeCommand(options: ProbeCommandOptions, signal: AbortSi
     'listing connections',
     async (progress) => {
       const connections = await selectConnections(options, ['established'], signal)
-      const { reached, refused } = await mustReach(connections, progress, signal)
+      const { reached, refused } = await mustReach(connections, options, progress, signal)
       const asking = new Asking(reached, options, signal, progress)
       return { reached, refused, asking, outcomes: await asking.outcomes }
     },
@@ -53,7 +53,7 @@ export async function probeCommand(options: ProbeCommandOptions, signal: AbortSi
   else show(answers)
   if (refused.length > 0) complain(`${refused.length} could not be asked. ${refused[0]!.error.message}`)
   const silent = answers.filter(({ result }) => result?.alive === false && result.evidence !== 'closed')
-  if (options.kill && silent.length > 0) await kill(silent, options.yes === true, signal)
+  if (options.kill && silent.length > 0) await kill(silent, options, signal)
   await asking.giveBack(options.wait)
   return answers.every(({ result }) => result?.alive) ? 0 : 1
 }
@@ -101,13 +101,17 @@ function answerWord(result: ProbeResult | undefined): AnswerWord {
 }
 
 /** By the cookie, so that none but these is hit. */
-async function kill(silent: readonly Answer[], isSure: boolean, signal: AbortSignal): Promise<void> {
+async function kill(
+  silent: readonly Answer[],
+  { pid, yes }: ProbeCommandOptions,
+  signal: AbortSignal,
+): Promise<void> {
   const what = silent.length === 1 ? 'the silent connection' : `the ${silent.length} silent connections`
-  if (!isSure && !(await confirm(`Close ${what}?`, signal))) return
+  if (!yes && !(await confirm(`Close ${what}?`, signal))) return
   let killed = 0
   for (const { connection } of silent) {
     try {
-      destroySocket(connection.record)
+      destroySocket(connection.record, { pid })
       killed++
     } catch (error) {
       if (!(error instanceof DeadpeerError)) throw error

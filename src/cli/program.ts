@@ -178,7 +178,7 @@ program
     'how long data or a probe may be unacknowledged: TCP_USER_TIMEOUT; 0s is off',
     duration,
   )
-  .option('--dry-run', 'shows what would be, and changes nothing')
+  .option('--dry-run', 'shows what would be set, left out or refused; changes nothing and asks no peer')
   .option('--yes', 'does not ask before it changes more than one process')
   .option('--json', 'one JSON array of what was before and after; times in ms')
   .addOption(new Option('--jsonl', 'one JSON object a line').conflicts('json'))
@@ -378,7 +378,7 @@ program
   .option('--json', 'one JSON object; times in ms')
   .addHelpText(
     'after',
-    '\nExit code: 0 where it does; 1 where it does not, or does not answer; 2 for bad input.',
+    '\nExit code: 0 where it does, or has closed when it had said that it would (Keep-Alive: timeout=); 1 where it does not, or does not answer; 2 for bad input.',
   )
   .action(async (url: string, options) => {
     const { httpCommand } = await import('./http.js')

@@ -1,6 +1,6 @@
 import { opendirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Prefix } from '../host/filter.js'
+import type { Prefix, SocketFilter } from '../host/filter.js'
 import {
   type BorrowedSocket,
   borrowSocket,
@@ -13,11 +13,13 @@ import {
 import { DeadpeerError } from '../index.js'
 import { Slice } from '../kernel/slice.js'
 import { type Judged, judgeRecord } from './judge-record.js'
+import { mustEnterAsRoot, orNsenter } from './network-namespace.js'
 import type { Progress } from './progress.js'
 import { Misuse } from './usage.js'
 
 /** Which connections a command is about. What is left out does not matter. */
 export interface Selection {
+  /** Of this process, in whatever network namespace that is. Without it: of this network namespace. */
   readonly pid?: number | undefined
   /** Of either end. */
   readonly port?: number | undefined
@@ -43,7 +45,7 @@ export const connectionStates: readonly SocketState[] = [
 ]
 
 /**
- * The host's connections that are meant.
+ * The host's connections that are meant: of the network namespace of `pid`, where that is given.
  *
  * @throws {@link Misuse} for a process that there is not, or whose descriptors one may not see.
  */
@@ -53,7 +55,7 @@ export async function selectConnections(
   signal: AbortSignal,
 ): Promise<Connection[]> {
   if (pid !== undefined) checkProcess(pid)
-  const records = await listRecords({ port, prefix }, { states, info: true, signal })
+  const records = await listRecords({ pid, port, prefix }, { states, info: true, signal })
   const owners = await readSocketOwners(records.map(({ inode }) => inode))
   const first = (a: SocketOwner, b: SocketOwner) => Number(b.pid === pid) - Number(a.pid === pid)
   return records
@@ -71,17 +73,18 @@ interface Query {
   readonly signal: AbortSignal
 }
 
-/** The sockets that have the port and the prefix, at either end, of all processes. */
+/** The sockets of the network namespace of `pid`, or of this one, that have the port and the prefix at either end: of all processes. */
 export async function listRecords(
-  { port, prefix }: Omit<Selection, 'pid'>,
-  { states, ...query }: Query,
+  { pid, port, prefix }: Selection,
+  { states, ...rest }: Query,
 ): Promise<SocketRecord[]> {
+  const list = (filter: SocketFilter) => orNsenter(pid, () => listSockets({ ...rest, pid, ...filter }))
   // States and ports are looked at here: a list that the kernel filters is made twice, so that none is missing.
   const lists =
     prefix === undefined
-      ? [await listSockets(query)]
+      ? [await list({})]
       : // The kernel looks for both ends at once only.
-        [await listSockets({ ...query, local: prefix }), await listSockets({ ...query, remote: prefix })]
+        [await list({ local: prefix }), await list({ remote: prefix })]
   const wanted = new Set(states)
   const records: SocketRecord[] = []
   const slice = new Slice()
@@ -111,8 +114,11 @@ export function checkProcess(pid: number): void {
     // That descriptor was closed meanwhile.
     if (code === 'ENOENT' && syscall !== 'opendir') return
     if (code === 'ENOENT' || code === 'ESRCH') throw new Misuse(`there is no process ${pid}`)
-    throw new Misuse(
-      `the descriptors of process ${pid}${userOf(pid)} are not yours to see (${code}): it takes its user or CAP_SYS_PTRACE, as by sudo`,
+    throw (
+      mustEnterAsRoot(pid) ??
+      new Misuse(
+        `the descriptors of process ${pid}${userOf(pid)} are not yours to see (${code}): it takes its user or CAP_SYS_PTRACE, as by sudo`,
+      )
     )
   }
 }
@@ -200,12 +206,16 @@ async function reach(
  */
 export async function mustReach(
   connections: readonly Connection[],
+  { pid }: Selection,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<Reach> {
   const found = await reach(connections, progress, signal)
   if (found.reached.length > 0) return found
-  throw new Misuse(found.refused[0]?.error.message ?? 'there is no such connection in this network namespace')
+  throw new Misuse(
+    found.refused[0]?.error.message ??
+      `there is no such connection in ${pid === undefined ? 'this network namespace' : `the network namespace of process ${pid}`}`,
+  )
 }
 
 /** Whether its process, or that process's descriptor, is no more. */

@@ -7,6 +7,7 @@ import { mustReach, mustSelect, type Reached, type Selection, selectConnections 
 import { endWords, keepaliveWords, ownerWords, userTimeoutWords } from './socket-words.js'
 import { columns } from './table.js'
 import { complain, paint, write } from './terminal.js'
+import { type Forecast, forecastAll } from './tune/forecast.js'
 import { Misuse } from './usage.js'
 
 export interface TuneCommandOptions extends Selection {
@@ -23,12 +24,14 @@ export interface TuneCommandOptions extends Selection {
 
 type Found = Reached & Tunable
 
-/** A connection as it was, and as it is. */
+/** A connection as it was, and as it is, or would be. */
 interface Change extends Found {
   /** `undefined`: closed meanwhile. */
   readonly after: Profile | undefined
   /** Left out, as the peer would have had to be heard first. */
   readonly leftOut: Profile | undefined
+  /** Of a dry run: left out, where the peer does not answer in time. */
+  readonly leftOutUnlessHeard?: Profile | undefined
 }
 
 /** Sets a running program's connections. Returns the exit code: 1 where not all of it could be set. */
@@ -36,13 +39,7 @@ export async function tuneCommand(options: TuneCommandOptions, signal: AbortSign
   mustSelect(options)
   const profile = profileFrom(options)
   const found = await withProgress('listing connections', (progress) => find(options, progress, signal))
-  if (options.dryRun) {
-    tell(
-      found.map((each) => ({ ...each, after: { ...each.before, ...profile }, leftOut: undefined })),
-      options,
-    )
-    return 0
-  }
+  if (options.dryRun) return foretell(found, profile, options)
   const processes = new Set(found.map(({ socket }) => socket.pid))
   const question = `Tune ${found.length} connections of ${processes.size} processes?`
   if (processes.size > 1 && !options.yes && !(await confirm(question, signal))) return 1
@@ -64,6 +61,47 @@ export async function tuneCommand(options: TuneCommandOptions, signal: AbortSign
   return incomplete > 0 ? 1 : 0
 }
 
+/** What the same without --dry-run would do, with the exit code that it would have. */
+function foretell(found: readonly Found[], profile: Profile, options: TuneCommandOptions): number {
+  const forecasts = forecastAll(
+    found.map(({ socket }) => socket),
+    profile,
+  )
+  const error = forecasts.find((each) => each.error && !isClosed(each.error))?.error
+  if (error) {
+    complain(`this would be refused, and nothing be changed. ${error.message}`)
+    return 1
+  }
+  const changes = found.map((each, i) => ({ ...each, ...wouldBe(each, profile, forecasts[i]!) }))
+  tell(changes, options)
+  const incomplete = changes.filter(({ leftOut }) => leftOut).length
+  const uncertain = changes.filter(({ leftOutUnlessHeard }) => leftOutUnlessHeard).length
+  if (incomplete > 0) {
+    complain(
+      `of ${incomplete} the peer does not answer just now, and what could end the connection would be left out`,
+    )
+  }
+  if (uncertain > 0) {
+    complain(
+      `of ${uncertain} the peer would be asked first, and what could end the connection be left out where it does not answer within 2 s`,
+    )
+  }
+  return incomplete > 0 ? 1 : 0
+}
+
+function wouldBe({ before }: Found, profile: Profile, forecast: Forecast): Omit<Change, keyof Found> {
+  const { error, awaiting, isUnanswered } = forecast
+  if (error) return { after: undefined, leftOut: undefined }
+  const after = { ...before, ...profile }
+  if (!awaiting) return { after, leftOut: undefined }
+  if (!isUnanswered) return { after, leftOut: undefined, leftOutUnlessHeard: awaiting }
+  return { after: { ...after, ...valuesOf(before, Object.keys(awaiting)) }, leftOut: awaiting }
+}
+
+function valuesOf(profile: Profile, fields: readonly string[]): Profile {
+  return Object.fromEntries(Object.entries(profile).filter(([field]) => fields.includes(field)))
+}
+
 function profileFrom({ profile, idle, interval, count, userTimeout }: TuneCommandOptions): Profile {
   const given = { initialDelay: idle, interval, count, userTimeout }
   const fields = Object.entries(given).filter(([, value]) => value !== undefined)
@@ -75,7 +113,7 @@ function profileFrom({ profile, idle, interval, count, userTimeout }: TuneComman
 
 async function find(options: TuneCommandOptions, progress: Progress, signal: AbortSignal): Promise<Found[]> {
   const connections = await selectConnections(options, ['established', 'close-wait'], signal)
-  const { reached, refused } = await mustReach(connections, progress, signal)
+  const { reached, refused } = await mustReach(connections, options, progress, signal)
   if (refused.length > 0) {
     throw new Misuse(
       `${refused.length} of ${connections.length} may not be tuned, and nothing was changed. ${refused[0]!.error.message}`,
@@ -119,18 +157,19 @@ function tell(changes: readonly Change[], { dryRun, json, jsonl }: TuneCommandOp
   else show(changes, dryRun === true)
 }
 
-function asJson({ connection: { record, owners }, before, after, leftOut }: Change) {
+function asJson({ connection: { record, owners }, before, after, leftOut, leftOutUnlessHeard }: Change) {
   const { local, remote, cookie } = record.toJSON()
-  return { local, remote, cookie, processes: owners, before, after: after ?? null, leftOut }
+  const what = { before, after: after ?? null, leftOut, leftOutUnlessHeard }
+  return { local, remote, cookie, processes: owners, ...what }
 }
 
 function show(changes: readonly Change[], isDryRun: boolean): void {
-  const rows = changes.map(({ connection: { record, owners }, before, after, leftOut }) => [
+  const rows = changes.map(({ connection: { record, owners }, before, after, ...left }) => [
     endWords(record.local),
     endWords(record.remote),
     after ? arrow(keepaliveWords(before), keepaliveWords(after)) : 'closed',
     after ? arrow(userTimeoutWords(before), userTimeoutWords(after)) : 'closed',
-    leftOut ? Object.keys(leftOut).join(' ') : '-',
+    leftOutWords(left),
     ownerWords(owners),
   ])
   const [head, ...lines] = columns([
@@ -143,6 +182,14 @@ function show(changes: readonly Change[], isDryRun: boolean): void {
   })
   write()
   write(isDryRun ? `${changes.length} would be tuned; nothing was changed` : `${changes.length} tuned`)
+}
+
+function leftOutWords({
+  leftOut,
+  leftOutUnlessHeard,
+}: Pick<Change, 'leftOut' | 'leftOutUnlessHeard'>): string {
+  if (leftOut) return Object.keys(leftOut).join(' ')
+  return leftOutUnlessHeard ? `${Object.keys(leftOutUnlessHeard).join(' ')} unless the peer answers` : '-'
 }
 
 function arrow(before: string, after: string): string {

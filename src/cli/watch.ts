@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { DeadpeerError } from '../index.js'
 import { judgeRecord } from './judge-record.js'
 import { checkProcess, type Selection } from './selection.js'
 import { endWords, ownerWords, shortTime, timerWords } from './socket-words.js'
@@ -20,7 +21,8 @@ export async function watchCommand(options: WatchCommandOptions, signal: AbortSi
   try {
     for (let isFirst = true; !signal.aborted; isFirst = false) {
       if (pid !== undefined && !isThere(pid, isFirst)) return 0
-      const changes = await lookout.look()
+      const changes = await lookAt(lookout, pid)
+      if (!changes) return 0
       if (screen) screen.draw(lookout, changes)
       else for (const each of changes) write(jsonl ? JSON.stringify(each) : changeWords(each))
       // Ends the wait, and the loop with it.
@@ -30,6 +32,16 @@ export async function watchCommand(options: WatchCommandOptions, signal: AbortSi
     screen?.end()
   }
   return 0
+}
+
+/** What has changed; `undefined` where the process has ended in the meantime, and its network namespace cannot be looked up any more. */
+async function lookAt(lookout: Lookout, pid: number | undefined): Promise<Change[] | undefined> {
+  try {
+    return await lookout.look()
+  } catch (error) {
+    if (pid !== undefined && error instanceof DeadpeerError && error.code === 'ESRCH') return undefined
+    throw error
+  }
 }
 
 /** Where it is not, that is a mistake at first, and later the end. */

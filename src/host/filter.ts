@@ -1,5 +1,6 @@
 import { InvalidTypeError, OutOfRangeError } from '../errors.js'
 import { addressBytes } from '../kernel/address.js'
+import { checkPid } from '../kernel/network-namespace.js'
 import {
   type EndCondition,
   type SocketFamily,
@@ -31,6 +32,11 @@ export interface SocketFilter {
   remote?: Prefix
   /** Whether to list tcp_info as well: 280 bytes more a socket. Default: `false`. */
   info?: boolean
+  /**
+   * A process in the network namespace to list: that namespace's sockets, whichever process has them open. For a namespace other than the
+   * caller's it takes CAP_SYS_ADMIN. Default: the caller's namespace.
+   */
+  pid?: number | undefined
   /** Calls it off: the promise is rejected with the signal's reason. */
   signal?: AbortSignal
 }
@@ -45,6 +51,7 @@ const fields: readonly (keyof SocketFilter)[] = [
   'local',
   'remote',
   'info',
+  'pid',
   'signal',
 ]
 
@@ -81,6 +88,7 @@ export function checkFilter(filter: unknown): SocketQuery & { signal: AbortSigna
     throw new InvalidTypeError(`${key} is no field of a filter.${suggestField(key)}`, { field: key })
   }
   const {
+    pid,
     family,
     states,
     localPort,
@@ -100,7 +108,14 @@ export function checkFilter(filter: unknown): SocketQuery & { signal: AbortSigna
     local: { port: checkPort('localPort', localPort), prefix: checkPrefix('local', local) },
     remote: { port: checkPort('remotePort', remotePort), prefix: checkPrefix('remote', remote) },
   }
-  return { families: familiesOf(family, ends), states: states ?? socketStates, info, signal, ...ends }
+  return {
+    pid: checkPid(pid),
+    families: familiesOf(family, ends),
+    states: states ?? socketStates,
+    info,
+    signal,
+    ...ends,
+  }
 }
 
 function suggestField(key: string): string {

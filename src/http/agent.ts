@@ -130,7 +130,12 @@ function split<Options extends HttpAgentOptions>(options: Options): Split<Option
     maxRequestsPerSocket: checkNumber('maxRequestsPerSocket', maxRequestsPerSocket, 0, 'requests'),
     watcher: watcherOf(watching),
   }
-  return { settings, profile: profile ?? 'cloud', nodes: { keepAlive: true, ...rest } }
+  // Node keeps these among the agent's options, where audit() reads them, as those of agentkeepalive.
+  const readable = {
+    freeSocketTimeout: settings.freeSocketTimeout,
+    socketActiveTTL: settings.socketActiveTTL,
+  }
+  return { settings, profile: profile ?? 'cloud', nodes: { keepAlive: true, ...rest, ...readable } }
 }
 
 function checkNumber(field: string, value: unknown, otherwise: number, unit: string): number {

@@ -14,6 +14,13 @@ export type NativeDump = { readonly __native: unique symbol }
 /** The thread that watches for deaths, and its way here. */
 export type NativeDeathwatch = { readonly __native: unique symbol }
 
+/** A call that the kernel refused. Without `syscall`: the kernel carried the call out, and answered with the error. */
+export interface NativeRefusal {
+  /** Negative. */
+  readonly errno: number
+  readonly syscall?: string
+}
+
 export interface NativeOptionRow {
   name: string
   constant: string
@@ -30,6 +37,8 @@ export interface NativeCore {
   rehearse(profile: NativeProfile): number
   tune(fd: number, profile: NativeProfile, heardAt: number): number
   tuneMany(fds: Int32Array, profile: NativeProfile, heardAtThenResults: Float64Array): void
+  /** Whether `tune` would answer HELD now, where the caller does not know when the peer was heard. Writes nothing. */
+  wouldHold(fd: number, profile: NativeProfile): boolean
   apply(fd: number, profile: NativeProfile): number
   readOptions(fd: number, values: Float64Array): number
   /** In the kernel's own units; the option by its place in the table. */
@@ -56,10 +65,20 @@ export interface NativeCore {
     asks: boolean,
     results: Float64Array,
   ): void
-  /** In how many ms they are due, or -errno. */
-  readKeepaliveTimers(count: number, fds: Int32Array, cookies: BigUint64Array, results: Float64Array): void
-  /** A port of -1 and an address of no bytes stand for any. The callback gets a refusal, or the records. */
+  /** In how many ms they are due, or -errno. Of sockets in the network namespace of process `pid`; 0 is the caller's. */
+  readKeepaliveTimers(
+    pid: number,
+    count: number,
+    fds: Int32Array,
+    cookies: BigUint64Array,
+    results: Float64Array,
+  ): void
+  /**
+   * In the network namespace of process `pid`; 0 is the caller's. A port of -1 and an address of no bytes stand for any. The callback gets a
+   * refusal, or the records.
+   */
   dumpSockets(
+    pid: number,
     ipv4: boolean,
     ipv6: boolean,
     states: number,
@@ -70,7 +89,7 @@ export interface NativeCore {
     remotePort: number,
     remoteAddress: Uint8Array,
     remotePrefixLength: number,
-    callback: (result: ArrayBuffer | number, length: number, interrupted: boolean) => void,
+    callback: (result: ArrayBuffer | NativeRefusal, length: number, interrupted: boolean) => void,
   ): NativeDump
   cancelDump(dump: NativeDump): void
   /** Strings that each end with NUL. Returns only where it failed. */
@@ -97,14 +116,18 @@ export interface NativeCore {
   unwatch(deathwatch: NativeDeathwatch, id: number): void
   /** `-errno`, or 0 where the connection has not ended or has no error. */
   takeSocketError(fd: number): number
+  /** In the network namespace of process `pid`; 0 is the caller's. */
   destroySocket(
+    pid: number,
     localAddress: string,
     localPort: number,
     remoteAddress: string,
     remotePort: number,
     networkInterface: number,
     cookie: bigint,
-  ): number
+  ): NativeRefusal | undefined
+  /** What a process in the network namespace of `pid` reads there; one refusal alone where that cannot be entered. */
+  readFilesFor(pid: number, paths: readonly string[]): (string | NativeRefusal)[] | NativeRefusal
 }
 
 let loaded: { core: NativeCore } | { core: undefined; reason: string } | undefined

@@ -1,4 +1,5 @@
-import { DeadpeerError, describeErrno, InvalidTypeError, OutOfRangeError } from '../errors.js'
+import { DeadpeerError, describeErrno, InvalidTypeError } from '../errors.js'
+import { checkPid } from './network-namespace.js'
 import { readProcFile, requireLinux } from './proc-file.js'
 import { parseSnmp, parseSnmp6, parseSockstat, type Table } from './proc-net.js'
 
@@ -140,17 +141,7 @@ function pidOf(options: unknown): number | undefined {
     if (key !== 'pid')
       throw new InvalidTypeError(`${key} is no option of readCounters; pid is.`, { field: key })
   }
-  const { pid } = options as { pid?: unknown }
-  if (pid === undefined) return undefined
-  if (typeof pid !== 'number') {
-    throw new InvalidTypeError(`pid is of type ${typeof pid}; it must be a number.`, { field: 'pid' })
-  }
-  if (!Number.isInteger(pid) || pid < 1 || pid > 2 ** 31 - 1) {
-    throw new OutOfRangeError(`pid is ${pid}; it must be a whole number from 1 to 2 147 483 647.`, {
-      field: 'pid',
-    })
-  }
-  return pid
+  return checkPid((options as CountersOptions).pid)
 }
 
 const ENOENT = -2

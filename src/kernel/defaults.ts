@@ -1,6 +1,8 @@
-import { InvalidTypeError } from '../errors.js'
+import { DeadpeerError, InvalidTypeError } from '../errors.js'
+import { missingReason, nativeCore } from './binding.js'
+import { checkPid, entryError } from './network-namespace.js'
 import { type OptionName, type OptionValues, optionNames } from './options.js'
-import { readProcFile, requireLinux } from './proc-file.js'
+import { readError, readProcFile, requireLinux } from './proc-file.js'
 
 /**
  * What a socket has where nobody has set it, in a profile's names and units: sysctl `net.ipv4.tcp_*`, tcp(7). What this
@@ -44,43 +46,121 @@ export interface SystemDefaults extends OptionDefaults {
   readonly netdevMaxBacklog: number | undefined
 }
 
+/** Whose defaults. */
+export interface DefaultsOptions {
+  /** A process in the network namespace that is meant. Default: the namespace of the calling thread. */
+  readonly pid?: number | undefined
+}
+
 /**
  * Reads the sysctls that decide where no option was set, of the network namespace of the calling thread. It needs no privileges and
  * no native core, and is synchronous: it takes 0.2 ms.
  *
- * There is no `pid`: /proc/sys shows each reader its own namespace, by whatever path.
+ * With `pid` it reads those of the network namespace of that process, by the native core: /proc/sys shows each reader its own namespace, by
+ * whatever path, so a thread enters the other for as long as that takes. That needs CAP_SYS_ADMIN where the namespace is not the caller's.
  *
- * @throws {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM` where there is no Linux; `EACCES` where a sandbox forbids it.
+ * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE` for a bad `pid`.
+ * @throws {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM` where there is no Linux, or `pid` is given and there is no native core; `EACCES` where
+ * a sandbox forbids it. With `pid`: `ESRCH` for a process that is not there, `EACCES` where its namespace may not be looked up, `EPERM` with
+ * `syscall` `'setns'` where it may not be entered.
  * @example
  * ```ts
  * const { initialDelay, interval, count } = readDefaults() // 7_200_000, 75_000, 9
  * ```
  */
-export function readDefaults(): SystemDefaults {
+export function readDefaults(options: DefaultsOptions = {}): SystemDefaults {
+  const pid = pidOf(options)
   requireLinux('readDefaults')
-  return {
-    ...readOptionDefaults(),
-    rtoMin: microseconds(read('ipv4/tcp_rto_min_us')),
-    retries1: read('ipv4/tcp_retries1'),
-    retries2: read('ipv4/tcp_retries2'),
-    synackRetries: read('ipv4/tcp_synack_retries'),
-    synLinearTimeouts: read('ipv4/tcp_syn_linear_timeouts'),
-    orphanRetries: read('ipv4/tcp_orphan_retries'),
-    finTimeout: seconds(read('ipv4/tcp_fin_timeout')),
-    invalidRatelimit: read('ipv4/tcp_invalid_ratelimit'),
-    netdevMaxBacklog: read('core/netdev_max_backlog'),
-  }
+  const names = Object.values(sysctls).map(({ name }) => name)
+  const texts = pid === undefined ? names.map(readOwn) : readThoseOf(pid, names)
+  return toDefaults(sysctls, texts)
 }
 
 /** Those of them that a socket has an option for. */
 export function readOptionDefaults(): OptionDefaults {
-  return {
-    initialDelay: seconds(read('ipv4/tcp_keepalive_time')),
-    interval: seconds(read('ipv4/tcp_keepalive_intvl')),
-    count: read('ipv4/tcp_keepalive_probes'),
-    synCount: read('ipv4/tcp_syn_retries'),
-    rtoMax: read('ipv4/tcp_rto_max_ms'),
+  const names = Object.values(optionSysctls).map(({ name }) => name)
+  return toDefaults(optionSysctls, names.map(readOwn))
+}
+
+interface Sysctl {
+  /** Below /proc/sys/net. */
+  readonly name: string
+  readonly toMs?: (value: number) => number
+}
+
+const seconds = (value: number) => value * 1_000
+const microseconds = (value: number) => value / 1_000
+
+const optionSysctls: Readonly<Record<keyof OptionDefaults, Sysctl>> = {
+  initialDelay: { name: 'ipv4/tcp_keepalive_time', toMs: seconds },
+  interval: { name: 'ipv4/tcp_keepalive_intvl', toMs: seconds },
+  count: { name: 'ipv4/tcp_keepalive_probes' },
+  synCount: { name: 'ipv4/tcp_syn_retries' },
+  rtoMax: { name: 'ipv4/tcp_rto_max_ms' },
+}
+
+const sysctls: Readonly<Record<keyof SystemDefaults, Sysctl>> = {
+  ...optionSysctls,
+  rtoMin: { name: 'ipv4/tcp_rto_min_us', toMs: microseconds },
+  retries1: { name: 'ipv4/tcp_retries1' },
+  retries2: { name: 'ipv4/tcp_retries2' },
+  synackRetries: { name: 'ipv4/tcp_synack_retries' },
+  synLinearTimeouts: { name: 'ipv4/tcp_syn_linear_timeouts' },
+  orphanRetries: { name: 'ipv4/tcp_orphan_retries' },
+  finTimeout: { name: 'ipv4/tcp_fin_timeout', toMs: seconds },
+  invalidRatelimit: { name: 'ipv4/tcp_invalid_ratelimit' },
+  netdevMaxBacklog: { name: 'core/netdev_max_backlog' },
+}
+
+function pidOf(options: unknown): number | undefined {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new InvalidTypeError('The options of readDefaults must be an object such as { pid: 4711 }.', {
+      field: 'options',
+    })
   }
+  for (const key of Object.keys(options)) {
+    // A mistyped pid would answer for the wrong namespace.
+    if (key === 'pid') continue
+    throw new InvalidTypeError(`${key} is no option of readDefaults; pid is.`, { field: key })
+  }
+  return checkPid((options as DefaultsOptions).pid)
+}
+
+function readOwn(name: string): string | undefined {
+  return readProcFile(pathOf(name))
+}
+
+function readThoseOf(pid: number, names: readonly string[]): (string | undefined)[] {
+  const core = nativeCore()
+  if (!core) {
+    throw new DeadpeerError(
+      'ERR_UNSUPPORTED_PLATFORM',
+      `Reading the defaults of another process's network namespace needs the native core: ${missingReason()}.`,
+    )
+  }
+  const texts = core.readFilesFor(pid, names.map(pathOf))
+  if (!Array.isArray(texts)) throw entryError(texts, pid)
+  return texts.map((text, i) => {
+    if (typeof text === 'string') return text
+    const error = readError(pathOf(names[i]!), text.errno, text.syscall)
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+}
+
+function pathOf(name: string): string {
+  return `/proc/sys/net/${name}`
+}
+
+function toDefaults<Name extends string>(
+  table: Readonly<Record<Name, Sysctl>>,
+  texts: readonly (string | undefined)[],
+): Record<Name, number | undefined> {
+  const rows = Object.entries<Sysctl>(table).map(([field, { toMs }], i) => {
+    const value = parseSysctl(texts[i] ?? '')
+    return [field, value === undefined || !toMs ? value : toMs(value)]
+  })
+  return Object.fromEntries(rows)
 }
 
 /** Of the options that no sysctl governs. */
@@ -109,18 +189,6 @@ export function equalsDefault(values: OptionValues, defaults: OptionDefaults): O
 
 function withoutUndefined(defaults: OptionDefaults): OptionValues {
   return Object.fromEntries(Object.entries(defaults).filter(([, value]) => value !== undefined))
-}
-
-function seconds(n: number | undefined): number | undefined {
-  return n === undefined ? undefined : n * 1000
-}
-
-function microseconds(n: number | undefined): number | undefined {
-  return n === undefined ? undefined : n / 1000
-}
-
-function read(name: string): number | undefined {
-  return parseSysctl(readProcFile(`/proc/sys/net/${name}`) ?? '')
 }
 
 /** One whole number and the end of the line; `undefined` for anything else. Pure. */

@@ -1,4 +1,5 @@
 import type { NativeCore } from './binding.js'
+import { OWN_NAMESPACE } from './network-namespace.js'
 
 /** What shows whether a peer answers. Times in ms, on the kernel's coarse clock. */
 export interface Look {
@@ -107,13 +108,18 @@ export function examine(core: NativeCore, sockets: readonly SocketName[]): (Seen
   })
 }
 
-/** In how many ms the keepalive timers of many sockets are due; `undefined` where that is not told. */
+/**
+ * In how many ms the keepalive timers of many sockets are due; `undefined` where that is not told.
+ *
+ * @param pid a process in the network namespace that they are in; `undefined`: the caller's.
+ */
 export function readKeepaliveTimers(
   core: NativeCore,
   sockets: readonly SocketName[],
+  pid: number | undefined,
 ): (number | undefined)[] {
   name(sockets)
-  core.readKeepaliveTimers(sockets.length, fds, cookies, results)
+  core.readKeepaliveTimers(pid ?? OWN_NAMESPACE, sockets.length, fds, cookies, results)
   return sockets.map((_, i) => (results[i]! < 0 ? undefined : results[i]!))
 }
 

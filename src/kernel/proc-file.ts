@@ -22,9 +22,15 @@ export function readProcFile(path: string): string | undefined {
     // ESRCH and ENXIO: the process, or its network namespace, went away between finding the file and reading it.
     if (code === 'ENOENT' || code === 'ESRCH' || code === 'ENXIO') return undefined
     if (code === undefined || errno === undefined) throw error
-    throw new DeadpeerError(code, `${path} cannot be read: ${describeErrno(errno).words} (${code}).`, {
-      errno,
-      ...(syscall !== undefined && { syscall }),
-    })
+    throw readError(path, errno, syscall)
   }
+}
+
+/** The typed error where the kernel refused to have a file read. */
+export function readError(path: string, errno: number, syscall: string | undefined): DeadpeerError {
+  const { name, words } = describeErrno(errno)
+  return new DeadpeerError(name, `${path} cannot be read: ${words} (${name}).`, {
+    errno,
+    ...(syscall !== undefined && { syscall }),
+  })
 }

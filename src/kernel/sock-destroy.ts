@@ -1,6 +1,7 @@
 import net from 'node:net'
 import { DeadpeerError, describeErrno, InvalidTypeError, OutOfRangeError } from '../errors.js'
 import { missingReason, nativeCore } from './binding.js'
+import { checkPid, entryError, isEntryRefusal, OWN_NAMESPACE } from './network-namespace.js'
 
 /** One end of a connection. */
 export interface SocketAddress {
@@ -10,7 +11,7 @@ export interface SocketAddress {
   readonly port: number
 }
 
-/** What tells a TCP socket of this network namespace from all others. What `listSockets` yields has it. */
+/** What tells a TCP socket of a network namespace from all others. What `listSockets` yields has it. */
 export interface SocketIdentity {
   /** The near end. */
   readonly local: SocketAddress
@@ -22,6 +23,12 @@ export interface SocketIdentity {
   readonly interface?: number | undefined
 }
 
+/** Where the socket is. */
+export interface DestroyOptions {
+  /** A process in the network namespace that is meant, as {@link SocketFilter.pid}. Default: the caller's namespace. */
+  readonly pid?: number | undefined
+}
+
 /** INET_DIAG_NOCOOKIE: the kernel would not compare, and hit whoever has the addresses. */
 const ANY_COOKIE = 2n ** 64n - 1n
 
@@ -31,9 +38,12 @@ const ANY_COOKIE = 2n ** 64n - 1n
  * has its addresses by now.
  *
  * @param record what `listSockets` yielded, or the same made by hand.
+ * @param options the `pid` that was given to `listSockets`, if any.
  * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE`, with `field` naming
  * what of the record is wrong. {@link DeadpeerError}:
- * - `EPERM`: it takes CAP_NET_ADMIN over the network namespace, capabilities(7).
+ * - `EPERM`: it takes CAP_NET_ADMIN over the network namespace, capabilities(7); with `syscall` `'setns'`: the namespace of `pid` may not be
+ *   entered.
+ * - `ESRCH`: there is no process `pid`.
  * - `ENOENT`: it is gone already.
  * - `ERR_AMBIGUOUS_ADDRESS`: a listener that is alive, but by its address Linux finds others only: some of those that share it
  *   (`SO_REUSEPORT`) have a CPU of their own (`SO_INCOMING_CPU`), or `interface` is not what it is bound to. Without either, each of many
@@ -46,7 +56,7 @@ const ANY_COOKIE = 2n ** 64n - 1n
  * for (const record of await listSockets({ remotePort: 5432, states: ['close-wait'] })) destroySocket(record)
  * ```
  */
-export function destroySocket(record: SocketIdentity): void {
+export function destroySocket(record: SocketIdentity, options: DestroyOptions = {}): void {
   if (typeof record !== 'object' || record === null) {
     throw new InvalidTypeError(
       'The record must be an object with local, remote and cookie, as listSockets yields it.',
@@ -62,6 +72,7 @@ export function destroySocket(record: SocketIdentity): void {
   }
   checkInteger(index, 2 ** 31 - 1, 'interface')
   checkCookie(cookie)
+  const pid = pidOf(options)
   const core = nativeCore()
   if (!core) {
     throw new DeadpeerError(
@@ -69,8 +80,31 @@ export function destroySocket(record: SocketIdentity): void {
       `Destroying a socket needs the native core: ${missingReason()}.`,
     )
   }
-  const errno = core.destroySocket(local.address, local.port, remote.address, remote.port, index, cookie)
-  if (errno < 0) throw destroyError(errno, record)
+  const refusal = core.destroySocket(
+    pid ?? OWN_NAMESPACE,
+    local.address,
+    local.port,
+    remote.address,
+    remote.port,
+    index,
+    cookie,
+  )
+  if (!refusal) return
+  if (pid !== undefined && isEntryRefusal(refusal)) throw entryError(refusal, pid)
+  throw destroyError(refusal.errno, record)
+}
+
+function pidOf(options: unknown): number | undefined {
+  if (typeof options !== 'object' || options === null) {
+    throw new InvalidTypeError('The options of destroySocket must be an object such as { pid: 4711 }.', {
+      field: 'options',
+    })
+  }
+  for (const key of Object.keys(options)) {
+    if (key === 'pid') continue
+    throw new InvalidTypeError(`${key} is no option of destroySocket; pid is.`, { field: key })
+  }
+  return checkPid((options as DestroyOptions).pid)
 }
 
 function checkEnd(end: unknown, field: string): number {

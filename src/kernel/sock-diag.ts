@@ -2,7 +2,8 @@ import { endianness } from 'node:os'
 import { inspect } from 'node:util'
 import { DeadpeerError, describeErrno } from '../errors.js'
 import { addressText } from './address.js'
-import type { NativeCore, NativeDump } from './binding.js'
+import type { NativeCore, NativeDump, NativeRefusal } from './binding.js'
+import { entryError, isEntryRefusal, OWN_NAMESPACE } from './network-namespace.js'
 import { decodeTcpInfo, pickTcpInfo, type TcpInfo, type TcpInfoField } from './tcp-info.js'
 
 /** A connection's state by the number that the kernel gives it, and by name. */
@@ -265,6 +266,8 @@ export interface EndCondition {
 }
 
 export interface SocketQuery {
+  /** A process of the network namespace that is meant; `undefined`: the caller's. */
+  readonly pid: number | undefined
   readonly families: readonly SocketFamily[]
   readonly states: readonly SocketState[]
   readonly info: boolean
@@ -284,6 +287,7 @@ export function dumpSockets(core: NativeCore, query: SocketQuery): SocketDump {
   let dump: NativeDump | undefined
   const list = new Promise<SocketList>((resolve, reject) => {
     dump = core.dumpSockets(
+      query.pid ?? OWN_NAMESPACE,
       query.families.includes('ipv4'),
       query.families.includes('ipv6'),
       query.states.reduce((mask, state) => mask | (1 << stateNumbers[state]), 0),
@@ -291,8 +295,10 @@ export function dumpSockets(core: NativeCore, query: SocketQuery): SocketDump {
       ...conditionArguments(query.local),
       ...conditionArguments(query.remote),
       (result, length, interrupted) => {
-        if (typeof result === 'number') reject(refusalError(result))
-        else resolve(new SocketList(result, length, interrupted))
+        // Not by the class of the other: a test runner has classes of its own.
+        if (!('errno' in result)) resolve(new SocketList(result, length, interrupted))
+        else if (query.pid !== undefined && isEntryRefusal(result)) reject(entryError(result, query.pid))
+        else reject(refusalError(result))
       },
     )
   })
@@ -306,13 +312,8 @@ function conditionArguments({ port, prefix }: EndCondition): [number, Uint8Array
   return [port ?? ANY_PORT, prefix?.bytes ?? noBytes, prefix?.length ?? 0]
 }
 
-/** In the order of the native core's steps. */
-const systemCalls = ['socket', 'sendto', 'recvfrom', undefined]
-
-/** The typed error for a refusal of the native core: -(errno + 4096 × step). */
-function refusalError(refusal: number): DeadpeerError {
-  const errno = -(-refusal % 4096)
-  const syscall = systemCalls[Math.floor(-refusal / 4096)]
+/** The typed error for a refusal of the native core. */
+function refusalError({ errno, syscall }: NativeRefusal): DeadpeerError {
   const { name, words } = describeErrno(errno)
   const details = { constant: 'NETLINK_SOCK_DIAG', errno, ...(syscall && { syscall }) }
   if (isMissing(name)) {

@@ -77,7 +77,7 @@ function judgeProxy({ name, layer, endsTcp, probesCount, idleTimeout, onExpiry }
       code: 'probes-not-counted',
       hop: name,
       message: `${name} ${after[onExpiry]} after ${inWords(idleTimeout)} without data, whatever keepalive sends.`,
-      change: `To hold one open (WebSocket, server-sent events) send data at least every ${inWords(Math.floor(idleTimeout / 2))}.`,
+      change: `To hold one open (WebSocket, server-sent events) send data at least every ${inWords(Math.ceil(idleTimeout / 2))}.`,
     })
   }
   if (endsTcp) {
@@ -86,6 +86,7 @@ function judgeProxy({ name, layer, endsTcp, probesCount, idleTimeout, onExpiry }
       code: 'proxy-behind',
       hop: name,
       message: `${name} has a connection of its own on either side: keepalive asks ${name}, not what is behind it.`,
+      change: `To notice that what is behind ${name} is gone, use the protocol's own ping (HTTP/2, WebSocket) or a timeout for each answer.`,
     })
   }
   return findings
@@ -99,6 +100,7 @@ function judgeCertainty({ name, certainty, note, idleTimeout }: Hop): Finding[] 
       code: 'hop-uncertain',
       hop: name,
       message: `${inWords(idleTimeout)} of ${name} is a cautious guess: ${note}.`,
+      change: `Pass the time that yours has, once you know it: { name: '${name}', idleTimeout: ms }.`,
     },
   ]
 }

@@ -1,6 +1,6 @@
 import type { Finding } from './finding.js'
 import type { Hop, IdleTimeout } from './hop.js'
-import { inWords } from './in-words.js'
+import { forInWords, inWords } from './in-words.js'
 
 /** One of the TCP connections that an HTTP request goes over, one after the other. */
 export interface Leg {
@@ -176,7 +176,7 @@ function changes({ hop, down, up }: Settled, before: Settled | undefined): Findi
       severity: 'error',
       code: 'sender-outlasts-receiver',
       hop: hop.name,
-      message: `${before.hop.name} keeps connections to ${hop.name} idle for ${inWords(before.up)}, ${hop.name} closes them after ${inWords(down)}, and neither can be set: some requests meet a connection that is being closed.`,
+      message: `${before.hop.name} keeps connections to ${hop.name} idle ${forInWords(before.up)}, ${hop.name} closes them after ${inWords(down)}, and neither can be set: some requests meet a connection that is being closed.`,
       change: `Have ${before.hop.name} repeat requests that fail so, or let it open a connection for each.`,
     })
   } else if (before && down > hop.idleTimeout) {
@@ -184,7 +184,7 @@ function changes({ hop, down, up }: Settled, before: Settled | undefined): Findi
       severity: 'warning',
       code: 'raise-hop',
       hop: hop.name,
-      message: `${before.hop.name} keeps connections to ${hop.name} idle for ${inWords(before.up)}, ${hop.name} closes them after ${inWords(hop.idleTimeout)}: some requests meet a connection that is being closed.`,
+      message: `${before.hop.name} keeps connections to ${hop.name} idle ${forInWords(before.up)}, ${hop.name} closes them after ${inWords(hop.idleTimeout)}: some requests meet a connection that is being closed.`,
       change: `Set ${settingOf(hop, hop)} to ${inWords(down)}.`,
     })
   }
@@ -193,7 +193,7 @@ function changes({ hop, down, up }: Settled, before: Settled | undefined): Findi
       severity: 'warning',
       code: 'sender-outlasts-receiver',
       hop: hop.name,
-      message: `${hop.name} keeps connections to the next idle for ${inWords(upstream.idleTimeout)}, longer than that can be set to.`,
+      message: `${hop.name} keeps connections to the next idle ${forInWords(upstream.idleTimeout)}, longer than that can be set to.`,
       change: `Set ${settingOf(hop, upstream)} to ${inWords(up)}.`,
     })
   }

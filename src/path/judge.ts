@@ -1,11 +1,11 @@
-import { detectionTime } from '../socket/detection-time.js'
+import { detectionTime, systemDefaults } from '../socket/detection-time.js'
 import { explain } from '../socket/explain.js'
 import type { Profile } from '../socket/profile.js'
 import type { Finding, Severity } from './finding.js'
 import type { Hop } from './hop.js'
 import { judgeHops, shortestMemory } from './hop-findings.js'
 import { chain, httpHops, settingOf, under, upstreamOf } from './http-chain.js'
-import { inWords } from './in-words.js'
+import { forInWords, inWords } from './in-words.js'
 
 // What settings that somebody has come to on a path. Pure functions of what was read.
 
@@ -38,6 +38,15 @@ export function judgeConnection(profile: Profile, path: readonly Hop[]): Finding
   )
   if (!enable) return [keepaliveOff(path, memory), ...proxies]
   const findings = judgeHops(path, { ...idleTiming, ...defined({ initialDelay, interval, count }) })
+  const { idle } = detectionTime(profile)
+  if (idle > SLOW) {
+    findings.push({
+      severity: 'warning',
+      code: 'detection-too-slow',
+      message: `Keepalive is on, and takes ${inWords(idle)} to notice a peer that vanishes while nothing is in flight.`,
+      change: `Set initialDelay + interval × count to ${inWords(SLOW)} or less.`,
+    })
+  }
   if (userTimeout === 0) {
     findings.push({
       severity: 'warning',
@@ -48,11 +57,19 @@ export function judgeConnection(profile: Profile, path: readonly Hop[]): Finding
   }
   for (const { code, message } of explain(profile)) {
     if (code === 'count-never-reached' || code === 'user-timeout-outlasts-count') {
-      findings.push({ severity: 'warning', code: 'profile', message })
+      findings.push({ severity: 'warning', code: 'profile', message, change: matchUserTimeout(profile) })
     }
   }
   return findings
 }
+
+function matchUserTimeout(profile: Profile): string {
+  const { initialDelay, interval, count } = { ...systemDefaults, ...defined(profile) }
+  return `Set userTimeout to initialDelay + interval × count, which is ${inWords(initialDelay + interval * count)}.`
+}
+
+/** What the kernel takes with data in flight, by default: an idle connection need not take longer, ms. */
+const SLOW = 900_000
 
 /** For hops that no timing of probes makes a difference to. */
 const idleTiming = { initialDelay: 1_000, interval: 1_000, count: 1 }
@@ -111,11 +128,15 @@ export function judgeClient(settings: ClientSettings, path: readonly Hop[]): Fin
       severity: 'note',
       code: 'sender-outlasts-receiver',
       hop: hop.name,
-      message: `A Keep-Alive header is believed up to ${inWords(believes.most)}, ${closes}: one that is passed on from behind ${hop.name} promises too much.`,
+      message: `A Keep-Alive header is believed ${upTo(believes.most)}, ${closes}: one that is passed on from behind ${hop.name} promises too much.`,
       change: `Set ${believes.setting} to ${inWords(http.freeSocketTimeout)}.`,
     })
   }
   return findings
+}
+
+function upTo(most: number): string {
+  return most === Number.POSITIVE_INFINITY ? 'whatever it says' : `up to ${inWords(most)}`
 }
 
 /** The side that answers: the last hop must give a connection up before it does. */
@@ -127,17 +148,16 @@ export function judgeServer(settings: ServerSettings, path: readonly Hop[]): Fin
   const kept = unlimited(settings.keepAliveTimeout) + settings.keepAliveTimeoutBuffer
   const { keepAliveTimeout, headersTimeout, requestTimeout } = http.server
   const severity = tooLong(upstream.idleTimeout, kept)
-  const sends = `${hop.name} keeps connections to the server idle for ${inWords(upstream.idleTimeout)}`
+  const sends = `${hop.name} keeps connections to the server idle ${forInWords(upstream.idleTimeout)}`
+  const endless = upstream.idleTimeout === Number.POSITIVE_INFINITY
+  const limitHop = (most: number) => `Set ${settingOf(hop, upstream)} to less than ${inWords(most)}.`
   if (severity) {
-    const endless = upstream.idleTimeout === Number.POSITIVE_INFINITY
     findings.push({
       severity,
       code: 'sender-outlasts-receiver',
       hop: hop.name,
       message: `${sends}, the server closes them after ${inWords(kept)}: a request that ${hop.name} sends as it does is answered with 502.`,
-      change: endless
-        ? `Set ${settingOf(hop, upstream)} to less than ${inWords(kept)}.`
-        : `Set server.keepAliveTimeout to ${inWords(keepAliveTimeout)}.`,
+      change: endless ? limitHop(kept) : `Set server.keepAliveTimeout to ${inWords(keepAliveTimeout)}.`,
     })
   }
   const patience = Math.min(unlimited(settings.headersTimeout), unlimited(settings.requestTimeout))
@@ -147,7 +167,9 @@ export function judgeServer(settings: ServerSettings, path: readonly Hop[]): Fin
       code: 'server-refuses-opened-early',
       hop: hop.name,
       message: `${sends}; one that is opened ahead, before there is a request for it, the server answers with 408 after ${inWords(patience)}.`,
-      change: `Set server.requestTimeout to ${inWords(requestTimeout)}, and server.headersTimeout to ${inWords(headersTimeout)}.`,
+      change: endless
+        ? limitHop(patience)
+        : `Set server.requestTimeout to ${inWords(requestTimeout)}, and server.headersTimeout to ${inWords(headersTimeout)}.`,
     })
   }
   return findings

@@ -1,3 +1,6 @@
+import type http from 'node:http'
+import type https from 'node:https'
+import { createRequire } from 'node:module'
 import net from 'node:net'
 import type { ClientSettings, ServerSettings } from '../path/judge.js'
 
@@ -29,13 +32,14 @@ export function isServer(live: unknown): live is net.Server {
 }
 
 export function readServer(server: net.Server): ServerSettings | undefined {
-  const { keepAliveTimeout, keepAliveTimeoutBuffer, headersTimeout, requestTimeout } = server as Partial<
-    HttpServer & { keepAliveTimeoutBuffer: number }
-  >
+  const { keepAliveTimeout, keepAliveTimeoutBuffer, headersTimeout, requestTimeout, timeout } =
+    server as Partial<HttpServer & { keepAliveTimeoutBuffer: number; timeout: number }>
   if (typeof keepAliveTimeout !== 'number') return undefined
+  // Without a keepAliveTimeout, the time that any socket may be idle holds between two requests as well.
+  const isOff = keepAliveTimeout === 0
   return {
-    keepAliveTimeout,
-    keepAliveTimeoutBuffer: keepAliveTimeoutBuffer ?? 0,
+    keepAliveTimeout: isOff ? (timeout ?? 0) : keepAliveTimeout,
+    keepAliveTimeoutBuffer: isOff ? 0 : (keepAliveTimeoutBuffer ?? 0),
     headersTimeout: headersTimeout ?? 0,
     requestTimeout: requestTimeout ?? 0,
   }
@@ -45,20 +49,53 @@ export function isAgent(live: unknown): live is AgentLike {
   return isObject(live) && isObject(live.options) && isObject(live.freeSockets) && isObject(live.sockets)
 }
 
-/** `timeout` is that of free connections as well, where there is no `freeSocketTimeout`. */
+/**
+ * How long an agent keeps free connections.
+ *
+ * - Node's own: `timeout`, which is for connections in use and free ones alike.
+ * - agentkeepalive, and `HttpAgent` and `HttpsAgent`: `freeSocketTimeout` where it is more than 0, else `timeout`; and no longer than
+ *   `socketActiveTTL` (in agentkeepalive only beside a `freeSocketTimeout`).
+ */
 export function readAgent(agent: AgentLike): ClientSettings {
-  const { keepAlive, freeSocketTimeout, timeout } = (
-    agent as AgentLike & { options: Record<string, unknown> }
-  ).options
-  const setting = typeof freeSocketTimeout === 'number' ? 'freeSocketTimeout' : 'timeout'
-  const value = typeof freeSocketTimeout === 'number' ? freeSocketTimeout : timeout
-  if (keepAlive !== true && (agent as { keepAlive?: unknown }).keepAlive !== true) {
-    return { setting, freeSocketTimeout: 0 }
-  }
-  return {
-    setting: `${setting} of the agent`,
-    freeSocketTimeout: typeof value === 'number' && value > 0 ? value : Number.POSITIVE_INFINITY,
-  }
+  const { options } = agent as AgentLike & { options: Record<string, unknown> }
+  const isKept = options.keepAlive === true || (agent as { keepAlive?: unknown }).keepAlive === true
+  const timeout = limitOf(options.timeout)
+  // Node's own agents do not know the others, and take them in silence.
+  if (isNodesOwn(agent)) return settingOf('timeout', timeout, isKept)
+  const free = limitOf(options.freeSocketTimeout)
+  const isFree = free < Number.POSITIVE_INFINITY
+  const age =
+    isFree || !('calcSocketTimeout' in agent) ? limitOf(options.socketActiveTTL) : Number.POSITIVE_INFINITY
+  const isOfItsOwn = isFree || 'freeSocketTimeout' in options
+  return settingOf(
+    isOfItsOwn ? 'freeSocketTimeout' : 'timeout',
+    Math.min(isFree ? free : timeout, age),
+    isKept,
+  )
+}
+
+function settingOf(name: string, freeSocketTimeout: number, isKept: boolean): ClientSettings {
+  return { setting: `${name} of the agent`, freeSocketTimeout: isKept ? freeSocketTimeout : 0 }
+}
+
+/** A time in ms; none, or 0, is no limit. */
+function limitOf(option: unknown): number {
+  return typeof option === 'number' && option > 0 ? option : Number.POSITIVE_INFINITY
+}
+
+const require = createRequire(import.meta.url)
+
+/** Whoever has an agent has loaded these modules. */
+function isNodesOwn(agent: AgentLike): boolean {
+  const { Agent } = require('node:http') as typeof http
+  const prototype: unknown = Object.getPrototypeOf(agent)
+  // To load TLS for an agent that is none of its takes 10 ms.
+  return (
+    prototype === Agent.prototype ||
+    (agent instanceof Agent &&
+      (agent as { protocol?: unknown }).protocol === 'https:' &&
+      prototype === (require('node:https') as typeof https).Agent.prototype)
+  )
 }
 
 /** One of its connections, if it has any: they are all set alike. */

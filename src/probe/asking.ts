@@ -285,9 +285,13 @@ function readTimers(
     return typeof found !== 'number' && question.needsTimer(found.look, found.options)
   })
   for (const question of questions) question.timer = undefined
-  if (needing.length === 0) return
-  const timers = readKeepaliveTimers(core, needing)
-  for (const [i, question] of needing.entries()) question.timer = timers[i]
+  // A borrowed connection may be in the network namespace of its owner, and no other shows its timer.
+  const pidOf = ({ subject }: Question) => subject.borrowed?.pid
+  for (const pid of new Set(needing.map(pidOf))) {
+    const ofOne = needing.filter((question) => pidOf(question) === pid)
+    const timers = readKeepaliveTimers(core, ofOne, pid)
+    for (const [i, question] of ofOne.entries()) question.timer = timers[i]
+  }
 }
 
 function write(core: NativeCore, changes: readonly Change[], asks: boolean): void {

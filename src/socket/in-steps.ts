@@ -26,15 +26,44 @@ export async function inSteps<T>(
     } catch (error) {
       const refused = pendingOf(error)
       if (!refused) throw error
-      const fields = Object.keys(refused) as OptionName[]
-      const isFirst = pending === undefined
-      pending = refused
-      const others = Object.keys(wanted).some((field) => !fields.includes(field as OptionName))
-      if (isFirst && others) attempt(fields)
+      // What is refused later is no more than that: all others have been written.
+      if (!pending) {
+        pending = refused
+        attemptOthers(wanted, refused, attempt)
+      }
     }
     await delay(LOOK_AGAIN)
   } while (performance.now() < deadline)
   return { pending }
+}
+
+/**
+ * What {@link inSteps} would come to now, where `attempt` writes nothing: what it would write only once the peer has been heard.
+ *
+ * @throws what `attempt` throws, unless that is about waiting.
+ */
+export function stepsAhead(
+  wanted: Profile,
+  attempt: (leaveOut: readonly OptionName[]) => void,
+): Profile | undefined {
+  try {
+    attempt([])
+    return undefined
+  } catch (error) {
+    const refused = pendingOf(error)
+    if (!refused) throw error
+    attemptOthers(wanted, refused, attempt)
+    return refused
+  }
+}
+
+function attemptOthers(
+  wanted: Profile,
+  refused: Profile,
+  attempt: (leaveOut: readonly OptionName[]) => unknown,
+): void {
+  const fields = Object.keys(refused) as OptionName[]
+  if (Object.keys(wanted).some((field) => !fields.includes(field as OptionName))) attempt(fields)
 }
 
 function pendingOf(error: unknown): Profile | undefined {

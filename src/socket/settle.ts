@@ -67,14 +67,28 @@ export function applyOrRefuse(core: NativeCore, fd: number, wanted: Profile, has
   const current = readOwnOptions(core, fd)
   if (isWithin(wanted, current)) return {}
   const info = readUnprobed(core, fd)
-  const { later } = divide(wanted, current, info)
-  if (Object.keys(later).length > 0)
-    throw mustWait(later, 'could end this connection as it is: its peer must be heard first')
+  refuseWhatMustWait(wanted, current, info)
   if (fires(wanted, current, info) && !hasTurn && !mayFire()) {
     throw mustWait({ initialDelay: wanted.initialDelay! }, 'would send a probe, and too many leave just now')
   }
   writeOwnOptions(core, fd, wanted)
   return {}
+}
+
+/**
+ * Whether {@link applyOrRefuse}, given its turn, would write this now.
+ *
+ * @throws what it would throw before it writes.
+ */
+export function rehearseOrRefuse(core: NativeCore, fd: number, wanted: Profile): void {
+  const current = readOwnOptions(core, fd)
+  if (!isWithin(wanted, current)) refuseWhatMustWait(wanted, current, readUnprobed(core, fd))
+}
+
+function refuseWhatMustWait(wanted: Profile, current: Profile, info: TcpInfo): void {
+  const { later } = divide(wanted, current, info)
+  if (Object.keys(later).length === 0) return
+  throw mustWait(later, 'could end this connection as it is: its peer must be heard first')
 }
 
 function mustWait(pending: Profile, why: string): DeadpeerError {

@@ -126,7 +126,10 @@ describe.concurrent('bad input: one line, exit code 2', () => {
   it.for<[string, string]>([
     ['probe', 'say which connections: --pid, --port or a prefix'],
     ['probe --pid 4194305', 'there is no process 4194305'],
-    [`probe --pid ${process.pid} 192.0.2.7`, 'there is no such connection in this network namespace'],
+    [
+      `probe --pid ${process.pid} 192.0.2.7`,
+      `there is no such connection in the network namespace of process ${process.pid}`,
+    ],
     ['probe --port 1 --attempts 0', 'It is a whole number from 1 to 100.'],
     ['probe --port 1 --timeout 300', 'A time is a number and its unit'],
     ['probe --port 1 --timeout -3s', 'A time is a number and its unit'],

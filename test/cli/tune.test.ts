@@ -1,13 +1,22 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
 import net from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { tuneAllOrNone } from '../../src/cli/all-or-none.js'
 import { Progress } from '../../src/cli/progress.js'
-import { inspect, type Profile, profiles } from '../../src/index.js'
+import { forecastAll } from '../../src/cli/tune/forecast.js'
+import { borrowSocket, listSockets } from '../../src/host.js'
+import { inspect, type Profile, profiles, tuneAll } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
 import { connect, listen } from '../loopback/connections.js'
 import { hasNetAdmin } from '../loopback/need-net-admin.js'
+import { until } from '../loopback/until.js'
 import { deadpeer, inTerminal } from './deadpeer.js'
-import { type Client, type Program, startProgram } from './program.js'
+import { type Client, type Program, startProgram, withoutCapabilities } from './program.js'
+
+const mptcp = '/proc/sys/net/mptcp/enabled'
+const hasMptcp = existsSync(mptcp) && readFileSync(mptcp, 'utf8').trim() === '1'
 
 const COUNT = 300
 let program: Program
@@ -122,6 +131,132 @@ describe('deadpeer tune', () => {
   })
 })
 
+describe('--dry-run foretells what the same without it then does', () => {
+  /** Both, of one connection. */
+  async function both(client: Client, ...fields: string[]) {
+    const command = [...ours(), '--port', String(client.port), ...fields, '--json']
+    const dry = await deadpeer([...command, '--dry-run'])
+    const real = await deadpeer(command)
+    const parsed = ({ out }: typeof dry) => (out.length > 0 ? JSON.parse(out.join('\n'))[0] : undefined)
+    return { dry, real, foretold: parsed(dry), done: parsed(real) }
+  }
+
+  // Two probes are due from the start, and after so long a silence only one.
+  const risky = ['--idle', '1s', '--interval', '1s', '--count', '20', '--user-timeout', '3s']
+  const whatWaits = { userTimeout: 3_000 }
+
+  it('a living peer that has been idle: it is asked first, and all is set', async () => {
+    const client = clients[10]!
+    await program.ask('tune', client.port, off)
+    await idle(client, 2_000)
+    const { dry, real, foretold, done } = await both(client, ...risky)
+    expect(foretold).toMatchObject({ leftOutUnlessHeard: whatWaits })
+    expect(foretold).not.toHaveProperty('leftOut')
+    expect(done).not.toHaveProperty('leftOut')
+    expect({ ...foretold, leftOutUnlessHeard: undefined }).toEqual({ ...done, leftOutUnlessHeard: undefined })
+    expect([dry.code, real.code]).toEqual([0, 0])
+    expect(dry.err).toEqual([
+      'deadpeer: of 1 the peer would be asked first, and what could end the connection be left out where it does not answer within 2 s',
+    ])
+  })
+
+  it.runIf(hasNetAdmin)('a peer that is silent, as will be seen: what waits is left out', async () => {
+    const client = clients[11]!
+    await program.ask('tune', client.port, off)
+    await idle(client, 2_000)
+    using _hole = blackHole(client.socket)
+    const { dry, real, foretold, done } = await both(client, ...risky)
+    expect([dry.code, real.code]).toEqual([0, 1])
+    expect(foretold.leftOutUnlessHeard).toEqual(whatWaits)
+    expect(done.leftOut).toEqual(whatWaits)
+  })
+
+  it.runIf(hasNetAdmin)('a peer that leaves data unanswered: what waits is left out', async () => {
+    const client = clients[12]!
+    await program.ask('tune', client.port, off)
+    using _hole = blackHole(client.socket)
+    await program.ask('write', client.port, 'into the void')
+    await until(async () => (await unansweredFor(client)) > 1_000)
+    const { dry, real, foretold, done } = await both(client, '--user-timeout', '500ms', '--count', '5')
+    expect([dry.code, real.code]).toEqual([1, 1])
+    expect(done.leftOut).toEqual({ userTimeout: 500 })
+    expect(foretold).toEqual(done)
+    expect(dry.err).toEqual([
+      'deadpeer: of 1 the peer does not answer just now, and what could end the connection would be left out',
+    ])
+  })
+
+  const infoOf = async ({ port }: Client) => {
+    const [record] = await listSockets({ remotePort: port, states: ['established'], info: true })
+    return record!.info!
+  }
+
+  /** This one alone: others have keepalive, whose answers are heard. */
+  const idle = (client: Client, least: number) =>
+    until(async () => {
+      const { lastAckRecv, lastDataRecv } = await infoOf(client)
+      return Math.min(lastAckRecv, lastDataRecv) >= least
+    }, 10_000)
+
+  const unansweredFor = async (client: Client) => {
+    const { retransmits, lastDataSent } = await infoOf(client)
+    return retransmits > 0 ? lastDataSent : 0
+  }
+
+  it('a user timeout that has passed and is to stay, where keepalive would now look at it: refused', async () => {
+    const client = clients[13]!
+    await program.ask('tune', client.port, { enable: false, userTimeout: 3_000 })
+    await idle(client, 4_000)
+    const { dry, real } = await both(client, '--idle', '1s', '--interval', '1s', '--count', '20')
+    expect([dry.code, real.code]).toEqual([1, 1])
+    expect([dry.out, real.out]).toEqual([[], []])
+    for (const { err } of [dry, real]) {
+      expect(err).toEqual([expect.stringMatching(/userTimeout could end this connection as it is/)])
+    }
+  })
+
+  it('one that is closed meanwhile: none of it, and no failure', async () => {
+    const { socket } = (await connect(1))[0]!
+    const borrowed = borrowSocket(process.pid, (socket as unknown as { _handle: { fd: number } })._handle.fd)
+    socket.destroy()
+    const closed = { error: expect.objectContaining({ code: 'ERR_SOCKET_CLOSED' }) }
+    expect(forecastAll([borrowed], profiles.lan)).toEqual([closed])
+    expect(await tuneAll([borrowed], profiles.lan)).toEqual([closed])
+  })
+
+  it.runIf(hasMptcp)('a socket that lacks an option (MPTCP): refused', async () => {
+    const script = `
+import socket, sys
+listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+listener.bind(('127.0.0.1', 0))
+listener.listen()
+client = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+client.connect(listener.getsockname())
+print(client.fileno(), flush=True)
+sys.stdin.read()`
+    const holder = spawn('python3', ['-c', script])
+    try {
+      const [fd] = await once(holder.stdout, 'data')
+      const borrowed = borrowSocket(holder.pid!, Number(fd))
+      const refused = {
+        error: expect.objectContaining({ code: 'ERR_UNSUPPORTED_OPTION', field: 'userTimeout' }),
+      }
+      expect(forecastAll([borrowed], profiles.lan)).toEqual([refused])
+      expect(await tuneAll([borrowed], profiles.lan)).toEqual([refused])
+    } finally {
+      holder.stdin.end()
+    }
+  })
+
+  it('of a process that may not be touched: the same refusal', async () => {
+    const tuning = [...ours(), '--profile', 'lan']
+    const dry = await deadpeer([...tuning, '--dry-run'], { before: withoutCapabilities })
+    const real = await deadpeer(tuning, { before: withoutCapabilities })
+    expect(real.code).toBe(2)
+    expect({ ...dry, took: 0, firstWord: 0 }).toEqual({ ...real, took: 0, firstWord: 0 })
+  })
+})
+
 describe('all or none', () => {
   const running = new AbortController().signal
   const progress = new Progress('tuning')
@@ -200,7 +335,7 @@ describe.concurrent('bad input: one line, exit code 2', () => {
     ['tune --pid 4194305 --profile lan', 'there is no process 4194305'],
     [
       `tune --pid ${process.pid} 192.0.2.7 --profile lan`,
-      'there is no such connection in this network namespace',
+      `there is no such connection in the network namespace of process ${process.pid}`,
     ],
   ])('%s', async ([args, message]) => {
     const run = await deadpeer(args.split(' '))

@@ -133,7 +133,7 @@ describe.runIf(hasNginx && hasCurl).concurrent('nginx', () => {
         severity: 'warning',
         code: 'broken-promise',
         message:
-          'The first answer promised Keep-Alive: timeout=20, and the connection was closed after 2 s without a request.',
+          'The first answer promised Keep-Alive: timeout=20, and the connection was closed after 1 s without a request.',
       },
     ])
     expect(connectionsIn(await nginx.requests(2))).toBe(2)
@@ -245,7 +245,7 @@ describe.concurrent('what a server says of its connections', () => {
     [
       'both close and Keep-Alive',
       'Connection: close\r\nKeep-Alive: timeout=5\r\n',
-      ['broken-promise', 'contradiction'],
+      ['not-kept', 'contradiction'],
     ],
     ['close', 'Connection: close\r\n', ['not-kept']],
     ['nothing', '', []],
@@ -285,6 +285,164 @@ describe.concurrent('what a server says of its connections', () => {
         '  connections opened 1, TLS handshakes 0',
         '  reused; kept for 5 s, 100 requests more, it says',
       ])
+    })
+  })
+})
+
+// One after the other: they are about time.
+describe('when a server closes a connection, beside what it said', () => {
+  /** Answers the first request with this head, and closes after so many ms. */
+  const closingAfter = (head: string, ms: number) => {
+    let connections = 0
+    return net.createServer((socket) => {
+      const isFirst = ++connections === 1
+      socket.on('error', () => {})
+      socket.on('data', () => {
+        const answer = `HTTP/1.1 200 OK\r\nContent-Length: 0\r\n${head}\r\n`
+        if (isFirst && ms === 0) socket.end(answer)
+        else socket.write(answer)
+        if (isFirst && ms > 0) setTimeout(() => socket.end(), ms)
+      })
+    })
+  }
+
+  const keep = 'Connection: keep-alive\r\n'
+  it.for<
+    [title: string, head: string, ms: number, idle: string, severity: string, code: string, words: RegExp]
+  >([
+    [
+      'closed when it had said that it would',
+      `${keep}Keep-Alive: timeout=1\r\n`,
+      1_000,
+      '3s',
+      'note',
+      'not-kept',
+      /^The connection was closed after \d(\.\d)? s without a request, as the answer said \(Keep-Alive: timeout=1\)\.$/,
+    ],
+    [
+      'closed up to a second sooner: servers count in whole seconds',
+      `${keep}Keep-Alive: timeout=2\r\n`,
+      1_300,
+      '3s',
+      'note',
+      'not-kept',
+      /as the answer said \(Keep-Alive: timeout=2\)/,
+    ],
+    [
+      'closed long before that',
+      `${keep}Keep-Alive: timeout=5\r\n`,
+      500,
+      '3s',
+      'warning',
+      'broken-promise',
+      /promised Keep-Alive: timeout=5, and the connection was closed after \d(\.\d)? s without a request\.$/,
+    ],
+    [
+      'closed at once, though it had said for a second',
+      `${keep}Keep-Alive: timeout=1\r\n`,
+      0,
+      '3s',
+      'warning',
+      'broken-promise',
+      /promised Keep-Alive: timeout=1, and the connection was closed\.$/,
+    ],
+    [
+      'as many requests as it had said',
+      `${keep}Keep-Alive: timeout=5, max=1\r\n`,
+      0,
+      '3s',
+      'warning',
+      'not-kept',
+      /as the answer said \(Keep-Alive: max=1\)/,
+    ],
+    [
+      'no time promised, and closed after a while',
+      keep,
+      500,
+      '3s',
+      'warning',
+      'not-kept',
+      /^The connection was not kept after \d(\.\d)? s without a request, and no time was promised\.$/,
+    ],
+    [
+      'keep-alive promised, and closed at once',
+      keep,
+      0,
+      '3s',
+      'warning',
+      'broken-promise',
+      /promised Connection: keep-alive, and the connection was closed\.$/,
+    ],
+    [
+      'close counts before all else that is said',
+      'Connection: keep-alive, close\r\n',
+      0,
+      '3s',
+      'warning',
+      'not-kept',
+      /as the answer said \(Connection: close\)/,
+    ],
+  ])('%s', async ([, head, ms, idle, severity, code, words]) => {
+    await serving(closingAfter(head, ms), async (port) => {
+      const run = await deadpeer(['http', '--json', '--idle', idle, `http://127.0.0.1:${port}/`])
+      const [only] = report(run)
+      expect(only!.findings).toEqual([{ severity, code, message: expect.stringMatching(words) }])
+      expect(run.code).toBe(severity === 'note' ? 0 : 1)
+    })
+  })
+
+  it('is kept for longer than it says: nothing is wrong, and we close nothing by ourselves', async () => {
+    await serving(closingAfter(`${keep}Keep-Alive: timeout=1\r\n`, 10_000), async (port) => {
+      const run = await deadpeer(['http', '--json', '--idle', '2s', `http://127.0.0.1:${port}/`])
+      expect(report(run)[0]).toMatchObject({ reused: true, findings: [] })
+      expect(run.code).toBe(0)
+    })
+  })
+
+  it("is closed by Node's own server after its keepAliveTimeout, as it said", async () => {
+    const server = http.createServer({ keepAliveTimeout: 1_000 }, (_, response) => response.end())
+    await serving(server, async (port) => {
+      const run = await deadpeer(['http', '--json', '--idle', '3s', `http://127.0.0.1:${port}/`])
+      expect(report(run)[0]!.findings).toEqual([
+        expect.objectContaining({ severity: 'note', code: 'not-kept' }),
+      ])
+      expect(run.code).toBe(0)
+    })
+  })
+
+  it('an answer that breaks off is told as that', async () => {
+    const server = net.createServer((socket) => {
+      socket.on('error', () => {})
+      socket.on('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello'))
+    })
+    await serving(server, async (port) => {
+      const run = await deadpeer(['http', '--json', `http://127.0.0.1:${port}/`])
+      expect(run).toMatchObject({
+        code: 1,
+        out: [],
+        err: [expect.stringMatching(/127\.0\.0\.1:\d+ broke off in the middle of an answer: /)],
+      })
+    })
+  })
+
+  it('HTTP/2: a session that the server ends by GOAWAY has ended in good order', async () => {
+    const server = http2.createSecureServer(certificate(), (_, response) => response.end('hello'))
+    server.once('session', (session) => {
+      session.once('stream', (stream) => stream.once('close', () => setTimeout(() => session.close(), 300)))
+    })
+    await serving(server, async (port) => {
+      const run = await deadpeer(['http', '-k', '--json', '--idle', '3s', `https://127.0.0.1:${port}/`])
+      const [only] = report(run)
+      expect(only!.findings).toEqual([
+        {
+          severity: 'warning',
+          code: 'not-kept',
+          message: expect.stringMatching(
+            /^The connection was not kept after \d(\.\d)? s without a request: the server ended it by GOAWAY, in good order\.$/,
+          ),
+        },
+      ])
+      expect(only!.connections).toHaveLength(2)
     })
   })
 })

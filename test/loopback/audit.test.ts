@@ -35,6 +35,42 @@ describe('audit reads back what is in force', () => {
     server.close()
   })
 
+  it("of what has keepalive with the system's 2 h: that a death takes so long", async () => {
+    const { socket } = await connectPair()
+    socket.setKeepAlive(true)
+    tune(socket, { interval: 5_000, count: 1, userTimeout: 20_000 })
+    expect(audit(socket, [])).toEqual([
+      {
+        severity: 'warning',
+        code: 'detection-too-slow',
+        message:
+          'Keepalive is on, and takes 7205 s to notice a peer that vanishes while nothing is in flight.',
+        change: 'Set initialDelay + interval × count to 15 min or less.',
+      },
+    ])
+    tune(socket, 'cloud')
+    expect(audit(socket, [])).toEqual([])
+    socket.destroy()
+
+    const server = net.createServer()
+    await listen(server)
+    tune(server, { enable: true, userTimeout: 20_000 })
+    expect(words(audit(server, []))).toContain('warning detection-too-slow')
+    server.close()
+  })
+
+  it('of an agent whose connections wait 2 h before they probe: likewise', async () => {
+    const server = http.createServer((_, response) => response.end())
+    const port = await listen(server)
+    const agent = new http.Agent({ keepAlive: true, keepAliveMsecs: 7_200_000, timeout: 50_000 })
+    const [response] = (await once(http.get({ port, agent }), 'response')) as [http.IncomingMessage]
+    response.resume()
+    await once(agent, 'free')
+    expect(words(audit(agent, []))).toContain('warning detection-too-slow')
+    agent.destroy()
+    server.close()
+  })
+
   it('of an HTTP server both: its timeouts, and what its connections inherit', async () => {
     const path = ['aws-alb'] as const
     const server = http.createServer(plan({ path }).http.server)

@@ -1,10 +1,12 @@
 import http from 'node:http'
 import https from 'node:https'
+import KeepAliveAgent from 'agentkeepalive'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { HttpAgent, HttpsAgent } from '../../src/http.js'
 import type { Profile } from '../../src/index.js'
 import type { Hop } from '../../src/path/hop.js'
 import { judgeConnection } from '../../src/path/judge.js'
-import { audit, type Finding, type HopName, type OwnHop, type Path, plan } from '../../src/plan.js'
+import { audit, type Finding, type HopName, hops, type OwnHop, type Path, plan } from '../../src/plan.js'
 
 const words = (findings: readonly Finding[]) =>
   findings.map(({ severity, code, hop }) => [severity, code, ...(hop ? [hop] : [])].join(' '))
@@ -33,15 +35,56 @@ describe('an agent', () => {
     [{ keepAlive: true }, ['error sender-outlasts-receiver balancer']],
     [{ keepAlive: true, timeout: 25_000 }, []],
     [{ keepAlive: true, timeout: 29_000 }, ['warning sender-outlasts-receiver balancer']],
-    [{ keepAlive: true, timeout: 60_000, freeSocketTimeout: 20_000 }, []],
+    // Node takes a freeSocketTimeout in silence, and does nothing with it.
     [
-      { keepAlive: true, timeout: 20_000, freeSocketTimeout: 60_000 },
+      { keepAlive: true, timeout: 60_000, freeSocketTimeout: 20_000 },
       ['error sender-outlasts-receiver balancer'],
     ],
+    [{ keepAlive: true, timeout: 20_000, freeSocketTimeout: 60_000 }, []],
     [{ keepAlive: false }, ['note no-reuse']],
   ])('%j: %j', (options, expected) => {
     expect(words(audit(new http.Agent(options), [balancer]))).toEqual(expected)
     expect(words(audit(new https.Agent(options), [balancer]))).toEqual(expected)
+  })
+
+  interface FreeOptions {
+    freeSocketTimeout?: number
+    timeout?: number
+    socketActiveTTL?: number
+  }
+  const tooLong = ['error sender-outlasts-receiver balancer']
+
+  describe.each<[string, (options: FreeOptions) => http.Agent]>([
+    ['HttpAgent', (options) => new HttpAgent(options)],
+    ['HttpsAgent', (options) => new HttpsAgent(options)],
+    ['agentkeepalive', (options) => new KeepAliveAgent(options)],
+    ['agentkeepalive for HTTPS', (options) => new KeepAliveAgent.HttpsAgent(options)],
+  ])('%s has a freeSocketTimeout, 4 s where none is given', (_, make) => {
+    it.each<[FreeOptions, string[]]>([
+      [{}, []],
+      [{ freeSocketTimeout: 4_000 }, []],
+      [{ freeSocketTimeout: 4_000, timeout: 60_000 }, []],
+      [{ freeSocketTimeout: 60_000 }, tooLong],
+      [{ freeSocketTimeout: 60_000, timeout: 20_000 }, tooLong],
+      [{ freeSocketTimeout: 60_000, socketActiveTTL: 20_000 }, []],
+      [{ freeSocketTimeout: 0, timeout: 20_000 }, []],
+      [{ freeSocketTimeout: 0, timeout: 60_000 }, tooLong],
+    ])('%j: %j', (options, expected) => {
+      expect(words(audit(make(options), [balancer]))).toEqual(expected)
+    })
+  })
+
+  it('that keeps connections for as long as the server does: the setting that limits it is named', () => {
+    expect(audit(new HttpAgent({ freeSocketTimeout: 0 }), ['aws-alb'])).toEqual([
+      {
+        severity: 'error',
+        code: 'sender-outlasts-receiver',
+        hop: 'aws-alb',
+        message:
+          'Free connections are kept until the other side closes them, aws-alb closes them after 60 s: a request that leaves as it does fails with ECONNRESET.',
+        change: 'Set freeSocketTimeout of the agent to 55 s.',
+      },
+    ])
   })
 
   it('without a hop that understands HTTP there is nothing to say', () => {
@@ -94,6 +137,7 @@ describe("a dispatcher of undici: that of Node's own fetch, which is one", () =>
         severity: 'note',
         code: 'not-read',
         message: 'This dispatcher does not show its timeouts: its options were not read.',
+        change: 'Compare them with plan({ path }).http.undici.',
       },
     ])
   })
@@ -137,6 +181,45 @@ describe('an HTTP server', () => {
   })
 })
 
+it('an HTTP server without a keepAliveTimeout closes idle connections after its timeout, if it has one', () => {
+  const server = http.createServer({ keepAliveTimeout: 0 })
+  server.timeout = 5_000
+  expect(words(withoutUnread(audit(server, ['aws-alb'])))).toEqual(['error sender-outlasts-receiver aws-alb'])
+  server.timeout = 0
+  expect(words(withoutUnread(audit(server, ['aws-alb'])))).toEqual([])
+})
+
+describe('a hop that keeps connections for ever', () => {
+  const endless: OwnHop = { ...balancer, idleTimeout: Number.POSITIVE_INFINITY }
+
+  it('is itself what has to be set, whatever the server has', () => {
+    const found = withoutUnread(audit(http.createServer({ keepAliveTimeout: 5_000 }), [endless]))
+    expect(found.map(({ message }) => message)).toEqual([
+      expect.stringMatching(
+        /^balancer keeps connections to the server idle for ever, the server closes them/,
+      ),
+      expect.stringMatching(
+        /^balancer keeps connections to the server idle for ever; one that is opened ahead/,
+      ),
+    ])
+    for (const { change } of found) {
+      expect(change).toMatch(/^Set the idle timeout of balancer to less than \d+ s\.$/)
+    }
+  })
+})
+
+describe('a hop of which the catalogue only guesses', () => {
+  const [guess] = Object.values(hops).filter(({ certainty }) => certainty === 'uncertain')
+
+  it('is one as the catalogue has it, and is none once somebody has said how his is set', () => {
+    const { name, idleTimeout } = guess!
+    const codes = (path: Path) => plan({ path }).warnings.map(({ code }) => code)
+    expect(codes([name as HopName])).toContain('hop-uncertain')
+    const [, most] = guess!.range ?? [0, idleTimeout]
+    if (most > idleTimeout) expect(codes([{ name, idleTimeout: most }])).not.toContain('hop-uncertain')
+  })
+})
+
 describe('a plan followed leaves nothing to find', () => {
   it.each<HopName>(['aws-alb', 'aws-clb', 'gcp-alb', 'nginx', 'haproxy', 'envoy', 'traefik', 'cloudflare'])(
     'behind %s',
@@ -175,6 +258,17 @@ describe('the options of a connection', () => {
       { enable: true, initialDelay: 300_000, interval: 75_000, count: 3, userTimeout: 525_000 },
       [nat],
       ['warning forgets-after-lost-probe nat'],
+    ],
+    // A camera's: 2 h, and one probe.
+    [
+      { enable: true, initialDelay: 7_200_000, interval: 5_000, count: 1, userTimeout: 20_000 },
+      [],
+      ['warning detection-too-slow'],
+    ],
+    [
+      { enable: true, initialDelay: 7_200_000, interval: 75_000, count: 9, userTimeout: 0 },
+      [],
+      ['warning detection-too-slow', 'warning in-flight-unbounded'],
     ],
     // Timers are late by up to an eighth.
     [

@@ -209,7 +209,7 @@ export function modelCore(connections: ReadonlyMap<number, ModelConnection>, cal
         }
       }
     },
-    readKeepaliveTimers(count, fds, _cookies, results) {
+    readKeepaliveTimers(_pid, count, fds, _cookies, results) {
       for (let i = 0; i < count; i++) {
         const now = calling.enter(false)
         const { timerAt, next, unacked } = connections.get(fds[i]!)!

@@ -8,7 +8,7 @@ import { type Diagnosis, summed } from './diagnosis.js'
  */
 export async function findZombies(pid: number | undefined, signal: AbortSignal): Promise<Diagnosis[]> {
   const listed = new Set<number>()
-  for (const { inode } of await listSockets({ signal })) if (inode !== undefined) listed.add(inode)
+  for (const { inode } of await listSockets({ pid, signal })) if (inode !== undefined) listed.add(inode)
   const owners = await readSocketOwners()
   const zombies = [...owners].flatMap(([inode, holders]) => {
     const owner = holders.find((each) => pid === undefined || each.pid === pid)

@@ -19,6 +19,15 @@ export interface Exchange {
   /** From the request to the end of the answer, without what opening a connection took. */
   readonly took: number
   readonly headers: Headers
+  /**
+   * How long after the end of this answer the other side closed the connection, before the next request; left out where it did not, or where
+   * the answer had said that the connection ends with it.
+   */
+  readonly closedAfter?: number
+  /** Whether that was before anything else could have been asked. */
+  readonly closedAtOnce?: boolean
+  /** HTTP/2: the error code of the GOAWAY that came before the next request. 0 is an orderly end. */
+  readonly goaway?: number
   /** The first attempt met a connection that was being closed, and this is the second, on another. */
   readonly repeatedAfter?: string
 }
@@ -59,3 +68,6 @@ export function says({ connection = '' }: Headers, token: string): boolean {
     .split(/\s*,\s*/)
     .includes(token)
 }
+
+/** The other side has begun to answer, and not finished. That is no matter of a connection between two requests. */
+export class CutOff extends Error {}

@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import http from 'node:http'
 import type net from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
-import { type Exchange, headersOf } from './exchange.js'
+import { sinceData, watchClosing } from './closing.js'
+import { CutOff, type Exchange, headersOf } from './exchange.js'
 import type { Opener } from './opening.js'
 
 /** How a request is written: Node itself writes HTTP/1.1 only. */
@@ -11,6 +12,11 @@ export type Wording = '1.1' | '1.0' | '1.0 keep-alive'
 /** One pool of one connection, as an application would have it; whether that is kept is for the answers to say. */
 class Pool extends http.Agent {
   readonly #open: () => Promise<net.Socket>
+
+  /** Also for longer than the server says: how long it really keeps it is what is asked here. */
+  override keepSocketAlive(): boolean {
+    return true
+  }
 
   constructor(open: () => Promise<net.Socket>) {
     super({ keepAlive: true, maxSockets: 1 })
@@ -43,6 +49,8 @@ export async function exchangeByHttp1(
   first: net.Socket,
   { wording, pause, timeout }: Http1Options,
 ): Promise<Exchange[]> {
+  // Loads what it takes, so that no time is lost once the answer is there.
+  sinceData(first)
   let ready: net.Socket | undefined = first
   const ids = new WeakMap<object, number>()
   const pool = new Pool(async () => {
@@ -53,13 +61,20 @@ export async function exchangeByHttp1(
     return socket
   })
   try {
-    const exchanges = [await exchange(url, pool, ids, timeout)]
+    const before = await exchange(url, pool, ids, timeout)
+    const closing = before.socket ? watchClosing(before.socket, before.socket, ['end', 'close']) : () => ({})
     await pause()
-    exchanges.push(await exchange(url, pool, ids, timeout))
-    return exchanges
+    const after = await exchange(url, pool, ids, timeout)
+    return [{ ...before.exchange, ...(!after.exchange.reused && closing()) }, after.exchange]
   } finally {
     pool.destroy()
   }
+}
+
+interface Exchanged {
+  readonly exchange: Exchange
+  /** Where the answer lets it be used again. */
+  readonly socket: net.Socket | undefined
 }
 
 async function exchange(
@@ -67,7 +82,7 @@ async function exchange(
   pool: http.Agent,
   ids: WeakMap<object, number>,
   timeout: number,
-): Promise<Exchange> {
+): Promise<Exchanged> {
   const start = performance.now()
   const request = http.request({
     agent: pool,
@@ -80,29 +95,44 @@ async function exchange(
   request.once('socket', () => {
     sent = performance.now()
   })
-  const timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeout} ms`)), timeout)
+  let isTooLate = false
+  const tooLate = new Error(`no answer within ${timeout} ms`)
+  const timer = setTimeout(() => {
+    isTooLate = true
+    request.destroy(tooLate)
+  }, timeout)
+  let hasBegun = false
   try {
     request.end()
     const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    hasBegun = true
     const { socket, httpVersion, statusCode, rawHeaders } = response
+    const isKept = request.shouldKeepAlive
     response.resume()
     await once(response, 'end')
     const took = performance.now() - sent
     // It goes back to the pool, or is closed, in a turn of its own.
     await turn()
     return {
-      status: statusCode!,
-      httpVersion,
-      connection: ids.get(socket)!,
-      reused: request.reusedSocket,
-      took,
-      headers: headersOf(rawHeaders),
+      exchange: {
+        status: statusCode!,
+        httpVersion,
+        connection: ids.get(socket)!,
+        reused: request.reusedSocket,
+        took,
+        headers: headersOf(rawHeaders),
+      },
+      socket: isKept ? socket : undefined,
     }
   } catch (error) {
+    // Of an answer that has begun Node says that it was aborted.
+    if (isTooLate) throw tooLate
+    const { code, message } = error as NodeJS.ErrnoException
+    if (hasBegun) throw new CutOff(code ?? message, { cause: error })
     if (!request.reusedSocket) throw error
     // Once, as any client must be able to: the connection was being closed as the request left.
     const again = await exchange(url, pool, ids, timeout)
-    return { ...again, repeatedAfter: (error as NodeJS.ErrnoException).code ?? (error as Error).message }
+    return { ...again, exchange: { ...again.exchange, repeatedAfter: code ?? message } }
   } finally {
     clearTimeout(timer)
   }

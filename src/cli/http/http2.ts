@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import http2 from 'node:http2'
 import type net from 'node:net'
-import { type Exchange, headersOf } from './exchange.js'
+import { sinceData, watchClosing } from './closing.js'
+import { CutOff, type Exchange, headersOf } from './exchange.js'
 import type { Opener } from './opening.js'
 
 export interface Http2Options {
@@ -17,43 +18,71 @@ export async function exchangeByHttp2(
   first: net.Socket,
   { pause, timeout }: Http2Options,
 ): Promise<Exchange[]> {
-  let session = http2.connect(url.origin, { createConnection: () => first })
-  session.on('error', () => {})
+  // Loads what it takes, so that no time is lost once the answer is there.
+  sinceData(first)
+  let session = connect(url, first)
   try {
     const before = await exchange(url, session, timeout)
     const kept = { connection: opener.opened.length, reused: false }
+    const closing = watchClosing(first, session, ['goaway', 'close'])
     await pause()
-    const reused = !session.closed && !session.destroyed
-    if (!reused) {
-      const socket = await opener.open()
-      session = http2.connect(url.origin, { createConnection: () => socket })
-      session.on('error', () => {})
+    const ending = closing()
+    let reused = !session.closed && !session.destroyed
+    let repeatedAfter: string | undefined
+    let after: Answer | undefined
+    try {
+      if (reused) after = await exchange(url, session, timeout)
+    } catch (error) {
+      if (error instanceof CutOff || !(session.closed || session.destroyed)) throw error
+      // Once, as any client must be able to: the session was being closed as the request left.
+      repeatedAfter = (error as NodeJS.ErrnoException).code ?? (error as Error).message
+      reused = false
     }
-    const after = await exchange(url, session, timeout)
+    if (!after) {
+      session.destroy()
+      session = connect(url, await opener.open())
+      after = await exchange(url, session, timeout)
+    }
     return [
-      { ...before, ...kept },
-      { ...after, connection: opener.opened.length, reused },
+      { ...before, ...kept, ...(!reused && ending) },
+      {
+        ...after,
+        connection: opener.opened.length,
+        reused,
+        ...(repeatedAfter !== undefined && { repeatedAfter }),
+      },
     ]
   } finally {
     session.destroy()
   }
 }
 
-async function exchange(
-  url: URL,
-  session: http2.ClientHttp2Session,
-  timeout: number,
-): Promise<Omit<Exchange, 'connection' | 'reused'>> {
+function connect(url: URL, socket: net.Socket): http2.ClientHttp2Session {
+  const session = http2.connect(url.origin, { createConnection: () => socket })
+  session.on('error', () => {})
+  return session
+}
+
+type Answer = Omit<Exchange, 'connection' | 'reused'>
+
+async function exchange(url: URL, session: http2.ClientHttp2Session, timeout: number): Promise<Answer> {
   const start = performance.now()
   const stream = session.request({
     ':path': `${url.pathname}${url.search}`,
     'user-agent': 'deadpeer',
     accept: '*/*',
   })
-  stream.setTimeout(timeout, () => stream.destroy(new Error(`no answer within ${timeout} ms`)))
+  const tooLate = new Error(`no answer within ${timeout} ms`)
+  stream.setTimeout(timeout, () => stream.destroy(tooLate))
   const [headers, , raw] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders, number, string[]?]
   stream.resume()
-  await once(stream, 'end')
+  try {
+    await once(stream, 'end')
+  } catch (error) {
+    if (error === tooLate) throw error
+    const { code, message } = error as NodeJS.ErrnoException
+    throw new CutOff(code ?? message, { cause: error })
+  }
   return {
     status: Number(headers[':status']),
     httpVersion: '2',

@@ -20,39 +20,78 @@ export function judgeExchanges(
   idle: number,
 ): HttpFinding[] {
   const [first, second] = exchanges as [Exchange, Exchange]
-  const after = idle > 0 ? ` after ${idle / 1_000} s without a request` : ''
   const findings: HttpFinding[] = []
-  if (second.repeatedAfter !== undefined) {
-    findings.push({
-      severity: 'error',
-      code: 'connection-died',
-      message: `The second request met a connection that was being closed${after} (${second.repeatedAfter}), and was sent again on another.`,
-    })
-  } else if (!second.reused) {
-    findings.push(...judgeNotKept(first, wording, idle, after))
-  }
+  if (second.repeatedAfter !== undefined) findings.push(judgeDied(first, second.repeatedAfter, idle))
+  else if (!second.reused) findings.push(judgeNotKept(first, wording))
   for (const exchange of exchanges) findings.push(...judgeHeaders(exchange))
   // What both answers say is said once.
   return findings.filter(({ message }, i) => findings.findIndex((each) => each.message === message) === i)
 }
 
-function judgeNotKept(first: Exchange, wording: Wording | '2', idle: number, after: string): HttpFinding[] {
+/** The second request left while the other side closed. */
+function judgeDied({ headers }: Exchange, error: string, idle: number): HttpFinding {
+  const died = `The second request met a connection that was being closed${afterWords(idle)} (${error}), and was sent again on another.`
+  const { timeout } = promiseOf(headers)
+  if (timeout !== undefined && isAsSaid(timeout, idle)) {
+    return {
+      severity: 'note',
+      code: 'not-kept',
+      message: `${died} It had been announced: Keep-Alive: timeout=${timeout / 1_000}. A client has to give a connection up sooner.`,
+    }
+  }
+  return { severity: 'error', code: 'connection-died', message: died }
+}
+
+/** The second request found no connection. */
+function judgeNotKept(first: Exchange, wording: Wording | '2'): HttpFinding {
+  const { headers, httpVersion, goaway, closedAfter = 0, closedAtOnce = true } = first
+  const { timeout, max } = promiseOf(headers)
   // What was not asked for is no fault.
   const severity = wording === '1.0' ? 'note' : 'warning'
-  const { timeout } = promiseOf(first.headers)
-  const promised = timeout !== undefined && timeout > idle
-  if (severity === 'warning' && (promised || says(first.headers, 'keep-alive'))) {
-    const what = promised ? `Keep-Alive: timeout=${timeout / 1_000}` : 'Connection: keep-alive'
-    return [
-      {
-        severity,
-        code: 'broken-promise',
-        message: `The first answer promised ${what}, and the connection was closed${after}.`,
-      },
-    ]
+  const notKept = (why: string): HttpFinding => ({
+    severity,
+    code: 'not-kept',
+    message: `The connection was not kept${why}.`,
+  })
+  const after = closedAtOnce ? '' : afterWords(closedAfter)
+  // It counts before all else that is said: RFC 9112, 9.3.
+  if (says(headers, 'close')) return notKept(', as the answer said (Connection: close)')
+  if (max !== undefined && max <= 1) return notKept(`, as the answer said (Keep-Alive: max=${max})`)
+  if (timeout === 0) return notKept(', as the answer said (Keep-Alive: timeout=0)')
+  if (timeout !== undefined && isAsSaid(timeout, closedAfter)) {
+    return {
+      severity: 'note',
+      code: 'not-kept',
+      message: `The connection was closed${after}, as the answer said (Keep-Alive: timeout=${timeout / 1_000}).`,
+    }
   }
-  const said = says(first.headers, 'close') ? ', as the answer said (Connection: close)' : ''
-  return [{ severity, code: 'not-kept', message: `The connection was not kept${after}${said}.` }]
+  const promised = timeout !== undefined ? `Keep-Alive: timeout=${timeout / 1_000}` : 'Connection: keep-alive'
+  const isPromised = timeout !== undefined || (says(headers, 'keep-alive') && closedAtOnce)
+  if (isPromised && wording !== '1.0') {
+    return {
+      severity,
+      code: 'broken-promise',
+      message: `The first answer promised ${promised}, and the connection was closed${after}.`,
+    }
+  }
+  if (goaway !== undefined) return notKept(`${after}: the server ended it by GOAWAY, ${goawayWords(goaway)}`)
+  if (httpVersion === '1.0' && !says(headers, 'keep-alive')) {
+    return notKept(', as HTTP/1.0 has it where the answer does not say otherwise')
+  }
+  return notKept(`${after}, and no time was promised`)
+}
+
+/** Servers count in whole seconds, up or down: a client has to reckon with one less. */
+function isAsSaid(timeout: number, closedAfter: number): boolean {
+  return closedAfter >= timeout - Math.min(1_000, timeout / 2)
+}
+
+function afterWords(idle: number): string {
+  return idle === 0 ? '' : ` after ${Math.round(idle / 100) / 10} s without a request`
+}
+
+function goawayWords(code: number): string {
+  return code === 0 ? 'in good order' : `with error ${code}`
 }
 
 function judgeHeaders({ httpVersion, headers }: Exchange): HttpFinding[] {

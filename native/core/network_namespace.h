@@ -1,0 +1,29 @@
+#pragma once
+
+#include <sys/types.h>
+
+namespace deadpeer {
+
+// The first call that was refused on the way into a network namespace.
+struct EntryRefusal {
+  int error = 0;                  // -errno, or 0: nothing was refused
+  const char* syscall = nullptr;  // its name
+};
+
+// Runs `work(argument)` in the network namespace of process `pid` and returns when it is done.
+// Where the calling thread is in that namespace already, or `pid` is 0, it runs there. Otherwise it
+// runs on a thread that is started for this, enters the namespace, and ends: a thread of libuv's
+// pool that stayed in another namespace would open everybody's sockets there.
+//
+// A refusal means that nothing was run. open: -ENOENT or -ESRCH, no such process; -EACCES, it takes
+// what ptrace(2) calls PTRACE_MODE_READ_FSCREDS. setns: -EPERM, it takes CAP_SYS_ADMIN in the user
+// namespace that owns the network namespace, and in the caller's. pthread_create: -EAGAIN.
+EntryRefusal run_in_network_namespace_of(pid_t pid, void (*work)(void*), void* argument);
+
+template <typename Work>
+EntryRefusal in_network_namespace_of(pid_t pid, Work work) {
+  return run_in_network_namespace_of(
+      pid, [](void* argument) { (*static_cast<Work*>(argument))(); }, &work);
+}
+
+}  // namespace deadpeer

@@ -1,0 +1,380 @@
+import { type ChildProcess, fork, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { borrowSocket, destroySocket, listSockets, readDefaults, readSocketOwners } from '../../src/host.js'
+import { inspect, probe, profiles, tune } from '../../src/index.js'
+import { nativeCore } from '../../src/kernel/binding.js'
+import { readKeepaliveTimers } from '../../src/kernel/liveness.js'
+import { deadpeer, program } from '../cli/deadpeer.js'
+import { connectPair } from '../loopback/connections.js'
+import { until } from '../loopback/until.js'
+import { hasNamespaces } from './namespace.js'
+
+/** A program in a network namespace that was made for it. */
+interface Inhabitant {
+  readonly pid: number
+  // biome-ignore lint/suspicious/noExplicitAny: what fixtures/inhabitant.mjs answers
+  ask(what: string, ...args: unknown[]): Promise<any>
+  end(): Promise<void>
+}
+
+const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] as const
+const canBeNobody = spawnSync(asNobody[0], [...asNobody.slice(1), 'true']).status === 0
+const canBeRootless =
+  canBeNobody && spawnSync(asNobody[0], [...asNobody.slice(1), 'unshare', '-Urn', 'true']).status === 0
+
+const upAndThen = ['sh', '-c', 'ip link set lo up && exec "$@"', 'sh'] as const
+
+async function settle(command: readonly string[]): Promise<Inhabitant> {
+  const script = fileURLToPath(new URL('fixtures/inhabitant.mjs', import.meta.url))
+  const [execPath = '', ...execArgv] = [...command, process.execPath]
+  const child: ChildProcess = fork(script, {
+    execPath,
+    execArgv,
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
+  const ask = async (...message: unknown[]) => {
+    child.send(message)
+    return (await once(child, 'message'))[0].value
+  }
+  // setpriv, unshare and sh each become the next: the id stays.
+  await ask('connect', 0)
+  return {
+    pid: child.pid!,
+    ask,
+    async end() {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    },
+  }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: what the shell prints
+const jsonl = (lines: readonly string[]): any[] => lines.map((line) => JSON.parse(line))
+
+describe.runIf(hasNamespaces)('a process in another network namespace', () => {
+  let other: Inhabitant
+  let ports: number[]
+  beforeAll(async () => {
+    other = await settle(['unshare', '-n', ...upAndThen])
+    ports = await other.ask('connect', 5)
+  })
+  afterAll(() => other.end())
+
+  const clientsOf = async (pid: number) =>
+    [...(await listSockets({ pid, states: ['established'], info: true }))].filter(({ local }) =>
+      ports.includes(local.port),
+    )
+
+  it('lists its sockets, and ours without pid', async () => {
+    const { socket } = await connectPair()
+    const theirs = await listSockets({ pid: other.pid })
+    const states = [...theirs].map(({ state }) => state)
+    expect(states.filter((state) => state === 'established').length).toBe(10)
+    expect(states.filter((state) => state === 'listen').length).toBe(1)
+    const cookies = new Set([...theirs].map(({ cookie }) => cookie))
+    const ours = [...(await listSockets())]
+    expect(ours.some(({ cookie }) => cookies.has(cookie))).toBe(false)
+    const own = [...(await listSockets({ pid: process.pid, localPort: socket.localPort! }))]
+    expect(own.length).toBeGreaterThan(0)
+    socket.destroy()
+  })
+
+  it('leaves every thread of this process in its own namespace, whatever is listed at the same time', async () => {
+    const rounds = Array.from({ length: 60 }, (_, i) => i % 2 === 0)
+    const lists = await Promise.all(
+      rounds.map((isTheirs) => listSockets({ states: ['listen'], ...(isTheirs && { pid: other.pid }) })),
+    )
+    const [theirs] = [...lists[0]!].map(({ cookie }) => cookie)
+    for (const [i, list] of lists.entries()) {
+      const cookies = [...list].map(({ cookie }) => cookie)
+      if (rounds[i]) expect(cookies).toEqual([theirs])
+      else expect(cookies).not.toContain(theirs)
+    }
+    const home = readlinkSync('/proc/thread-self/ns/net')
+    for (const task of readdirSync('/proc/self/task')) {
+      expect(readlinkSync(`/proc/self/task/${task}/ns/net`)).toBe(home)
+    }
+  })
+
+  it('finds the owner and the very connection by what was listed', async () => {
+    const records = await clientsOf(other.pid)
+    expect(records.length).toBe(5)
+    const owners = await readSocketOwners(records.map(({ inode }) => inode))
+    for (const { inode, local, cookie, info } of records) {
+      const [owner] = owners.get(inode!)!
+      expect(owner).toMatchObject({ pid: other.pid, fd: await other.ask('fd', local.port) })
+      const socket = borrowSocket(owner!.pid, owner!.fd)
+      expect(socket.cookie).toBe(cookie)
+      expect(inspect(socket).info!.segsOut).toBeGreaterThanOrEqual(info!.segsOut!)
+    }
+  })
+
+  it('tunes and probes a borrowed connection', async () => {
+    const [port] = ports as [number]
+    const socket = borrowSocket(other.pid, await other.ask('fd', port))
+    tune(socket, 'lan')
+    expect(await other.ask('profile', port)).toMatchObject({ enable: true, initialDelay: 3_000 })
+    await until(async () => (await other.ask('idle', port)) > 1_100)
+    expect(await probe(socket)).toMatchObject({ alive: true, evidence: 'ack', attempts: 1 })
+  })
+
+  it('reads when the keepalive timer of a borrowed connection is due, which a probe puts it back to', async () => {
+    const [, port] = ports as [number, number]
+    const socket = borrowSocket(other.pid, await other.ask('fd', port))
+    tune(socket, { initialDelay: 50_000, interval: 5_000, count: 3 })
+    const core = nativeCore()!
+    const timer = (pid: number | undefined) =>
+      socket.use((fd) => readKeepaliveTimers(core, [{ fd, cookie: socket.cookie }], pid))[0]
+    const [before, due, after] = [await expires(port), timer(other.pid)!, await expires(port)]
+    expect(due).toBeLessThanOrEqual(before)
+    expect(due).toBeGreaterThanOrEqual(after)
+    expect(timer(undefined)).toBeUndefined()
+  })
+
+  const expires = async (port: number) => {
+    const [record] = await listSockets({ pid: other.pid, localPort: port })
+    return record!.expires!
+  }
+
+  it('gives no two sockets the same cookie, whatever namespace they are in', async () => {
+    const second = await settle(['unshare', '-n', ...upAndThen])
+    try {
+      await second.ask('connect', 20)
+      const lists = await Promise.all([other.pid, second.pid, undefined].map((pid) => listSockets({ pid })))
+      const cookies = lists.flatMap((list) => [...list].map(({ cookie }) => cookie))
+      expect(lists[1]!.length).toBe(41)
+      expect(new Set(cookies).size).toBe(cookies.length)
+    } finally {
+      await second.end()
+    }
+  })
+
+  it("reads that namespace's sysctls", () => {
+    const write = ['--net', '--target', String(other.pid), 'sysctl', '-qw', 'net.ipv4.tcp_keepalive_time=77']
+    expect(spawnSync('nsenter', write).status).toBe(0)
+    expect(readDefaults({ pid: other.pid }).initialDelay).toBe(77_000)
+    const own = readDefaults()
+    expect(own.initialDelay).not.toBe(77_000)
+    expect(readDefaults({ pid: process.pid })).toEqual(own)
+  })
+
+  it('destroys a socket there, and has none of that name here', async () => {
+    const [, , , , port] = ports as [number, number, number, number, number]
+    const record = (await clientsOf(other.pid)).find(({ local }) => local.port === port)!
+    expect(() => destroySocket(record)).toThrow(expect.objectContaining({ code: 'ENOENT' }))
+    expect(await other.ask('isOpen', port)).toBe(true)
+    destroySocket(record, { pid: other.pid })
+    await until(async () => !(await other.ask('isOpen', port)))
+    expect(() => destroySocket(record, { pid: other.pid })).toThrow(
+      expect.objectContaining({ code: 'ENOENT' }),
+    )
+    ports.pop()
+  })
+
+  it('says that there is no such process', async () => {
+    const gone = await settle(['unshare', '-n', ...upAndThen])
+    await gone.end()
+    const noSuchProcess = expect.objectContaining({ code: 'ESRCH', field: 'pid', errno: -3 })
+    await expect(listSockets({ pid: gone.pid })).rejects.toEqual(noSuchProcess)
+    expect(() => readDefaults({ pid: gone.pid })).toThrow(noSuchProcess)
+  })
+
+  describe('in the shell', () => {
+    const pid = () => ['--pid', String(other.pid)]
+
+    it('ls lists its connections, with options and owner', async () => {
+      const run = await deadpeer(['ls', ...pid(), '--options', '--jsonl'])
+      expect(run).toMatchObject({ code: 0, err: [] })
+      const listed = jsonl(run.out)
+      expect(listed.length).toBe(8)
+      for (const each of listed) expect(each.processes[0].pid).toBe(other.pid)
+      for (const port of ports) {
+        const { options } = listed.find(({ local }) => local.port === port)
+        expect(options).toEqual(await other.ask('profile', port))
+      }
+    })
+
+    it("inspect compares the options with that namespace's defaults", async () => {
+      const [, , , port] = ports as [number, number, number, number]
+      const run = await deadpeer(['inspect', `${other.pid}:${await other.ask('fd', port)}`, '--json'])
+      expect(run).toMatchObject({ code: 0, err: [] })
+      const { state, options, equalsDefault } = JSON.parse(run.out.join('\n'))
+      expect(state).toBe('established')
+      // As the test above wrote it.
+      expect(options.initialDelay).toBe(77_000)
+      expect(equalsDefault).toContain('initialDelay')
+    })
+
+    it('tune sets them', async () => {
+      const run = await deadpeer(['tune', ...pid(), '--profile', 'cloud', '--json'])
+      expect(run).toMatchObject({ code: 0, err: [] })
+      for (const port of ports) {
+        expect(await other.ask('profile', port)).toMatchObject(profiles.cloud)
+      }
+    })
+
+    it('probe asks them, and --kill closes the silent one', async () => {
+      const [, , silent] = ports as [number, number, number]
+      await until(async () => (await other.ask('idle', silent)) > 1_100)
+      await other.ask('silence', silent)
+      const run = await deadpeer(['probe', ...pid(), '--kill', '--yes', '--wait', '0s', '--jsonl'])
+      expect(run.code).toBe(1)
+      const answers = jsonl(run.out)
+      const ofClients = answers.filter(({ local }) => ports.includes(local.port))
+      expect(ofClients.filter(({ alive }) => alive === false).map(({ local }) => local.port)).toEqual([
+        silent,
+      ])
+      // The filter makes both ends silent. Closing the client's first resets the other.
+      expect(run.err).toContainEqual(expect.stringMatching(/^[12] of 2 closed$/))
+      await until(async () => !(await other.ask('isOpen', silent)))
+    })
+
+    it('doctor examines them', async () => {
+      const run = await deadpeer(['doctor', ...pid(), '--json'])
+      const { connections } = JSON.parse(run.out.join('\n'))
+      expect(connections).toBeGreaterThanOrEqual(6)
+    })
+
+    it('watch tells of one that falls silent, and ends with the process', async () => {
+      const watched = await settle(['unshare', '-n', ...upAndThen])
+      const [port] = await watched.ask('connect', 3)
+      tune(borrowSocket(watched.pid, await watched.ask('fd', port)), {
+        initialDelay: 1_000,
+        interval: 1_000,
+        count: 9,
+        userTimeout: 0,
+      })
+      await watched.ask('silence', port)
+      let isEnded = false
+      const run = await deadpeer(['watch', '--pid', String(watched.pid), '--every', '100ms', '--jsonl'], {
+        // Ends the process instead; the interrupt that follows meets a command that has ended.
+        interruptWhen: async (out) => {
+          await until(() => out().length > 0)
+          await watched.end()
+          isEnded = true
+          await new Promise((resolve) => setTimeout(resolve, 2_000))
+        },
+      })
+      expect(isEnded).toBe(true)
+      expect(run).toMatchObject({ code: 0, err: [] })
+      expect(jsonl(run.out)[0]).toMatchObject({ event: 'suspect', local: { port } })
+    })
+  })
+})
+
+/** Runs the command that an error line ends with, `deadpeer` being this one. */
+function runPrinted(line: string, before: readonly string[] = []) {
+  const [, command = ''] = /CAP_SYS_ADMIN: (?:sudo )?(nsenter .*)$/.exec(line) ?? []
+  const folder = mkdtempSync(join(tmpdir(), 'deadpeer-bin-'))
+  try {
+    writeFileSync(join(folder, 'deadpeer'), `#!/bin/sh\nexec "${process.execPath}" "${program}" "$@"\n`)
+    for (const each of [folder, join(folder, 'deadpeer')]) chmodSync(each, 0o755)
+    const [file = '', ...args] = [...before, 'sh', '-c', command]
+    return spawnSync(file, args, {
+      encoding: 'utf8',
+      env: { ...process.env, PATH: `${folder}:${process.env.PATH}` },
+    })
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+describe.runIf(hasNamespaces && canBeNobody)('an ordinary user', () => {
+  let own: Inhabitant
+  let roots: Inhabitant
+  beforeAll(async () => {
+    own = await settle(['unshare', '-n', ...upAndThen, ...asNobody])
+    roots = await settle(['unshare', '-n', ...upAndThen])
+    await own.ask('connect', 2)
+  })
+  afterAll(async () => {
+    await own.end()
+    await roots.end()
+  })
+
+  it('may not list the namespace of a process of his own, and is told what it takes', async () => {
+    const script = `
+      import { listSockets, readDefaults } from '${new URL('../../dist/host.js', import.meta.url)}'
+      const told = ({ code, syscall, message }) => console.log(JSON.stringify({ code, syscall, message }))
+      await listSockets({ pid: ${own.pid} }).catch(told)
+      try { readDefaults({ pid: ${own.pid} }) } catch (error) { told(error) }`
+    const [file, ...args] = [...asNobody, process.execPath, '--input-type=module', '-e', script]
+    const { stdout } = spawnSync(file!, args, { encoding: 'utf8' })
+    const refusal = {
+      code: 'EPERM',
+      syscall: 'setns',
+      message: `Not permitted to enter the network namespace of process ${own.pid} (EPERM): it takes CAP_SYS_ADMIN, both here and over that namespace.`,
+    }
+    expect(jsonl(stdout.trim().split('\n'))).toEqual([refusal, refusal])
+  })
+
+  it.each<[command: string, whose: 'own' | 'roots']>([
+    ['ls --options', 'own'],
+    ['probe --attempts 2', 'own'],
+    ['tune --profile cloud', 'own'],
+    ['doctor', 'own'],
+    ['watch', 'own'],
+    ['ls', 'roots'],
+    ['doctor --json', 'roots'],
+  ])('%s of a process (%s) there: one line with the nsenter command', async (command, whose) => {
+    const { pid } = whose === 'own' ? own : roots
+    const words = `${command} --pid ${pid}`
+    expect(await deadpeer(words.split(' '), { before: asNobody })).toEqual(
+      expect.objectContaining({
+        code: 2,
+        out: [],
+        err: [
+          `deadpeer: process ${pid} is in another network namespace, and entering that takes CAP_SYS_ADMIN: sudo nsenter --net --target ${pid} deadpeer ${words}`,
+        ],
+      }),
+    )
+  })
+
+  it('inspect as well', async () => {
+    const [port] = await own.ask('connect', 0)
+    const words = ['inspect', `${own.pid}:${await own.ask('fd', port)}`]
+    expect(await deadpeer(words, { before: asNobody })).toMatchObject({
+      code: 2,
+      out: [],
+      err: [expect.stringMatching(`sudo nsenter --net --target ${own.pid} deadpeer ${words.join(' ')}$`)],
+    })
+  })
+
+  it('prints a line that root can run as it stands', async () => {
+    const args = ['ls', '127.0.0.1', '--pid', String(own.pid), '--jsonl']
+    const { err } = await deadpeer(args, { before: asNobody })
+    const { stdout, status } = runPrinted(err[0]!)
+    expect(status).toBe(0)
+    expect(jsonl(stdout.trim().split('\n')).length).toBe(4)
+  })
+
+  it.runIf(canBeRootless)(
+    'is given the user namespace to enter as well where it is his own, and needs no sudo',
+    async () => {
+      const rootless = await settle([...asNobody, 'unshare', '-Urn', ...upAndThen])
+      try {
+        await rootless.ask('connect', 3)
+        const { err, code } = await deadpeer(['ls', '--pid', String(rootless.pid), '--jsonl'], {
+          before: asNobody,
+        })
+        expect(code).toBe(2)
+        expect(err).toEqual([
+          expect.stringMatching(
+            `: nsenter --user --preserve-credentials --net --target ${rootless.pid} deadpeer ls --pid ${rootless.pid} --jsonl$`,
+          ),
+        ])
+        const { stdout, status } = runPrinted(err[0]!, asNobody)
+        expect(status).toBe(0)
+        expect(jsonl(stdout.trim().split('\n')).length).toBe(6)
+      } finally {
+        await rootless.end()
+      }
+    },
+  )
+})
