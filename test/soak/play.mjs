@@ -103,6 +103,8 @@ await herd.open
 journal.note('*', 'over')
 for (const one of [...crowd.map(({ peers }) => peers), tlsPeers, subject]) one.send('enough')
 await delay(LAST_FATES + GRACE)
+tlsPeers.send('account')
+const [tlsFarSide] = await once(tlsPeers, 'message')
 subject.send('finish')
 const [result] = await once(subject, 'message')
 journal.close()
@@ -125,4 +127,4 @@ function noteDrops() {
 }
 
 const journals = readdirSync(folder).filter((name) => name.endsWith('.journal'))
-writeFileSync(join(folder, 'result.json'), JSON.stringify({ ...result, journals }))
+writeFileSync(join(folder, 'result.json'), JSON.stringify({ ...result, tlsFarSide, journals }))

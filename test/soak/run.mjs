@@ -65,7 +65,7 @@ try {
   const tls = judgeTls(entries, raisedByNode)
   const sizes = growth(watched.samples)
   const delays = { watched: delayOf(watched, seconds), control: delayOf(control, CONTROL_SECONDS) }
-  const checks = [...check(watched, verdict, sizes, delays), ...checkTls(watched.tls, tls)]
+  const checks = [...check(watched, verdict, sizes, delays), ...checkTls(watched, tls)]
   report(watched, control, verdict, sizes, delays)
   reportTls(tls, raisedByNode)
   const deaths = ratesOf(entries)
@@ -189,7 +189,7 @@ function check(
 }
 
 /** For the TLS, HTTPS and HTTP/2 connections. */
-function checkTls({ stats, counts, unwatched }, { connections, fates, faults, told }) {
+function checkTls({ tls, tlsFarSide }, { connections, fates, faults, told }) {
   const of = (...names) => faults.filter(({ fault }) => names.includes(fault)).length
   const none = (name, count, among) => ({
     name: `TLS: ${name}`,
@@ -198,7 +198,7 @@ function checkTls({ stats, counts, unwatched }, { connections, fates, faults, to
   })
   const ended = Object.values(fates).reduce((sum, count) => sum + count, 0)
   const all = Object.values(told).reduce((sum, { times }) => sum + times.length, 0)
-  const isSame = ['added', 'dead', 'removed', 'closed'].every((name) => stats[name] === counts[name])
+  const accounts = { 'all accounted for': tls, 'all accounted for on the far side': tlsFarSide }
   const ways = Object.entries(tlsFates).flatMap(([name, { kinds }]) =>
     kinds.map((kind) => `${name}, ${kind}`),
   )
@@ -214,11 +214,11 @@ function checkTls({ stats, counts, unwatched }, { connections, fates, faults, to
     none('each told once', of('said twice'), connections),
     none('none wrong', of('wrong reason', 'wrong count'), all),
     none('within its bound', of('late'), all),
-    {
-      name: 'TLS: all accounted for',
-      holds: isSame && unwatched === 0,
-      figure: `watchers ${JSON.stringify(stats)}, sockets ${JSON.stringify(counts)}, ${unwatched} open ones not watched`,
-    },
+    ...Object.entries(accounts).map(([name, { stats, counts, unwatched }]) => ({
+      name: `TLS: ${name}`,
+      holds: unwatched === 0 && Object.entries(counts).every(([what, count]) => stats[what] === count),
+      figure: `${stats.added} added, ${stats.dead} dead, ${stats.closed} closed of ${counts.closed}, ${stats.removed} removed, ${stats.watching} watched`,
+    })),
   ]
 }
 

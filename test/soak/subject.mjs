@@ -180,7 +180,7 @@ async function finish() {
     ? [...sockets].filter((socket) => !removed.has(socket) && !watcher.has(socket))
     : []
   const openAtEnd = sockets.size
-  const tls = { stats: secure.ends.stats(), counts: secure.ends.counts, unwatched: secure.ends.unwatched() }
+  const tls = secure.ends.account()
   watcher?.close()
   // What ends now is no part of the game.
   journal.note('*', 'finished')

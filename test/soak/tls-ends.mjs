@@ -41,16 +41,15 @@ export class TlsEnds {
     return this.#watchers?.[group]
   }
 
-  /** What all watchers count together. */
-  stats() {
-    const sum = { added: 0, watching: 0, dead: 0, closed: 0, removed: 0 }
+  /** What the watchers count together, what happened to the sockets they watch, and how many open ones they should watch and do not. */
+  account() {
+    const stats = { added: 0, watching: 0, dead: 0, closed: 0, removed: 0 }
     for (const watcher of Object.values(this.#watchers ?? {}))
-      for (const [name, count] of Object.entries(watcher.stats())) sum[name] += count
-    return sum
+      for (const [name, count] of Object.entries(watcher.stats())) stats[name] += count
+    return { stats, counts: { ...this.counts }, unwatched: this.#unwatched() }
   }
 
-  /** How many open sockets should be watched and are not. */
-  unwatched() {
+  #unwatched() {
     return [...this.sockets].filter((socket) => {
       const { group, isDead, isRemoved } = this.#watched.get(socket) ?? {}
       return group && !isDead && !isRemoved && !socket.destroyed && !this.watcher(group).has(socket)

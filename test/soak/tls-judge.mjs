@@ -92,8 +92,8 @@ function faultOf(fate, rule, { isWatched, said, closedAt, counted }, starved, fi
   if (rule.isOver) return death && death.at < fate.at - NOTED_WITHIN ? 'false death' : undefined
   if (death && (!rule.dead || death.at < fate.at - NOTED_WITHIN)) return 'false death'
   if (closing && (!rule.isOrderly || closing.at < fate.at - NOTED_WITHIN)) return 'false closing'
-  // There has to be time for all that is missing.
-  const isDue = fate.at + rule.within < finishedAt
+  // What is missing at the end of the soak may still have come in time.
+  const isDue = isLate(finishedAt, fate.at, rule.within, starved)
   if (rule.dead) {
     if (!isWatched) return undefined
     if (!death) return isDue ? 'lost death' : undefined

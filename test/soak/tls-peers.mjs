@@ -11,6 +11,7 @@ const players = await startTls({ journal, random: seeded(seed), secrets, watched
 
 process.on('message', (order) => {
   if (order === 'enough') players.stop()
+  else if (order === 'account') process.send(players.ends.account())
 })
 process.on('disconnect', () => process.exit())
 process.on('exit', () => journal.close())
