@@ -322,7 +322,10 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
       this.#announce('closing', Object.freeze({ socket, ...(info && { info }) }))
     },
     died: (watched: Watched, found: Found) => {
-      const death = deathOf(watched.socket, this.#act(watched, found))
+      const final = this.#act(watched, found)
+      // Taken out by the function that decided.
+      if (watched.isStopped) return
+      const death = deathOf(watched.socket, final)
       this.#forget(watched)
       this.#died++
       if (deaths.hasSubscribers && !published.has(watched.connection)) {
@@ -345,7 +348,8 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
   #act(watched: Watched, found: Found): Found {
     // Node has seen to it; or the peer had said all it had to say, and it is all there.
     if (watched.socket.destroyed || watched.isToBeRead) return found
-    return this.#decide(deathOf(watched.socket, found)) === 'destroy' ? watched.destroy(found) : found
+    const action = this.#decide(deathOf(watched.socket, found))
+    return action === 'destroy' && !watched.isStopped ? watched.destroy(found) : found
   }
 
   #decide(death: Death): Action | undefined {

@@ -141,23 +141,12 @@ Napi::Value unwatch(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// takeError(external, id): -errno of a connection that has ended; 0 where there is none to be had
-Napi::Value take_error(const Napi::CallbackInfo& info) {
-  Watch* watch = watch_of(info);
-  uint64_t id;
-  if (watch == nullptr || !read_id(info, &id)) return bad_call(info.Env());
-  int error = 0;
-  if (watch->deathwatch().take_error(id, &error) != 0) error = 0;
-  return Napi::Number::New(info.Env(), -error);
-}
-
 }  // namespace
 
 void bind_deathwatch(Napi::Env env, Napi::Object exports) {
   bind<open_deathwatch>(env, exports, "openDeathwatch");
   bind<watch_descriptor>(env, exports, "watchDescriptor");
   bind<unwatch>(env, exports, "unwatch");
-  bind<take_error>(env, exports, "takeError");
 }
 
 }  // namespace deadpeer

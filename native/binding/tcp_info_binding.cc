@@ -65,12 +65,22 @@ Napi::Value read_cookie_of(const Napi::CallbackInfo& info) {
   return Napi::BigInt::New(info.Env(), cookie);
 }
 
+// takeSocketError(fd): SO_ERROR of a connection that has ended, as -errno; 0 where there is none
+Napi::Value take_socket_error(const Napi::CallbackInfo& info) {
+  int fd;
+  if (!read_descriptor(info, 0, &fd)) return bad_call(info.Env());
+  int error = 0;
+  if (take_error(fd, &error) != 0) error = 0;
+  return Napi::Number::New(info.Env(), -error);
+}
+
 }  // namespace
 
 void bind_tcp_info(Napi::Env env, Napi::Object exports) {
   bind<read_tcp_info_into>(env, exports, "readTcpInfo");
   bind<sample_tcp_info>(env, exports, "sampleTcpInfo");
   bind<read_cookie_of>(env, exports, "readCookie");
+  bind<take_socket_error>(env, exports, "takeSocketError");
 }
 
 }  // namespace deadpeer

@@ -168,16 +168,6 @@ std::vector<Sighting> Deathwatch::take() {
   return taken;
 }
 
-int Deathwatch::take_error(uint64_t id, int* error) {
-  const auto found = entries_.find(id);
-  if (found == entries_.end()) return -EBADF;
-  const Entry& entry = found->second;
-  bool ended;
-  if (int refusal = read_ended(entry.fd, &ended)) return refusal;
-  if (!ended || check_cookie(entry.fd, entry.cookie) != 0) return -EBADF;
-  return get_int(entry.fd, SOL_SOCKET, SO_ERROR, error);
-}
-
 int Deathwatch::start() {
   if (running_) return 0;
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));

@@ -58,11 +58,6 @@ class Deathwatch {
   // closed its side, and the last.
   std::vector<Sighting> take();
 
-  // SO_ERROR (socket(7)) of a connection that the kernel has given up, which takes it away from
-  // everybody else. An errno, or 0 where somebody was faster. -EBADF where the descriptor is
-  // another socket's by now, or the connection has not ended: a live one's is never taken.
-  int take_error(uint64_t id, int* error);
-
   // Removes all of them: the thread has ended when it returns.
   void close();
 

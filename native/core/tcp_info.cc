@@ -9,6 +9,8 @@
 #include <cstring>
 #include <limits>
 
+#include "core/socket.h"
+
 namespace deadpeer {
 
 namespace {
@@ -67,12 +69,12 @@ void pick_fields(const unsigned char* bytes, int length, const Field* fields, si
   }
 }
 
-int read_ended(int fd, bool* ended) {
+int take_error(int fd, int* error) {
   uint8_t state = 0;
   const int length = read_tcp_info(fd, &state, sizeof(state));
   if (length < 0) return length;
-  *ended = state == kClose;
-  return 0;
+  if (state != kClose) return -EISCONN;
+  return get_int(fd, SOL_SOCKET, SO_ERROR, error);
 }
 
 int read_quiet(int fd, Quiet* quiet) {

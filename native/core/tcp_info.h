@@ -26,9 +26,10 @@ bool is_sound(const Field& field);
 void pick_fields(const unsigned char* bytes, int length, const Field* fields, size_t count,
                  double* out);
 
-// Whether the kernel has given the connection up, or both sides have closed it: state CLOSE, in
-// which it stays. Returns 0 or -errno.
-int read_ended(int fd, bool* ended);
+// Takes SO_ERROR (socket(7)) of a connection that has ended (state CLOSE), which takes it away from
+// everybody else: an errno, or 0 where there is none. -EISCONN: it has not ended, and a live
+// connection's error is never taken. Returns 0 or -errno.
+int take_error(int fd, int* error);
 
 // The few fields that decide whether writing options to a connection could end it.
 struct Quiet {

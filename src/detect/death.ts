@@ -1,33 +1,57 @@
 import type { DeathReason } from '../errors.js'
 import type { Sighting } from '../kernel/deathwatch.js'
 import { isGivenUp, silentFor, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
-import type { FinalState } from '../socket/last-look.js'
+import type { FinalState } from '../socket/close-snapshot.js'
 import type { Profile } from '../socket/profile.js'
 import { seconds, times } from './words.js'
 
 // What a connection died of. All of it is a pure function of what the kernel left behind.
 
+/** How far both sides had come when the kernel reported something, and whether Node gets an error by itself. */
+export interface Progress {
+  /** The peer has closed its side: its FIN has arrived, or the TLS stream has been read to its end. */
+  readonly peerEnded: boolean
+  /** The program has ended its side. */
+  readonly weEnded: boolean
+  /** Node reads the descriptor. */
+  readonly isReading: boolean
+  /** Node has something to write to the descriptor. */
+  readonly isWriting: boolean
+}
+
 /**
- * What the deathwatch saw: a death; a peer that has closed its side, which is none; or nothing that is over.
+ * What the kernel's report means. `dead`: the peer is gone. `closing`: the peer has closed its side. `left-to-node`: a reset that Node is
+ * about to find, and reports where it is an error for the program. `unclear`: a reset or a timeout after the peer had closed its
+ * side; `SO_ERROR` tells which. `undefined`: nothing to report.
+ */
+export type Judgement = 'dead' | 'closing' | 'left-to-node' | 'unclear' | undefined
+
+/**
+ * Judges what the deathwatch saw.
  *
- * @param weClosed whether this side has closed, too.
+ * A reset after both sides have finished is no death: a TLS peer that closes without waiting for our close_notify resets the connection
+ * when that arrives. Where Node uses the descriptor, Node decides whether a reset is an error. That leaves the resets that Node cannot
+ * see, on paused and on half-open sockets. A timeout is a death in any case.
  *
  * An error while the connection still stands is an ICMP message that `failOnIcmp` let through. Without that option it is
  * something else's (the error queue has time stamps, too).
  */
-export function judgeSighting(
-  sighting: Sighting,
-  profile: Profile,
-  weClosed: boolean,
-): 'dead' | 'closing' | undefined {
+export function judgeSighting(sighting: Sighting, profile: Profile, progress: Progress): Judgement {
   const { peerClosed, failed, state } = sighting
-  if (state === TcpState.CLOSE) {
-    if (failed || isGivenUp(sighting.info)) return 'dead'
-    // Both sides have closed; or else Node has just taken the error, and is about to tell.
-    return weClosed ? 'closing' : undefined
+  const { peerEnded, weEnded, isReading, isWriting } = progress
+  if (state !== TcpState.CLOSE) {
+    if (failed && profile.failOnIcmp) return 'dead'
+    return peerClosed ? 'closing' : undefined
   }
-  if (failed && profile.failOnIcmp) return 'dead'
-  return peerClosed ? 'closing' : undefined
+  const givenUp = isGivenUp(sighting.info)
+  if (!failed && !givenUp) {
+    // Both sides have closed; or else Node has just taken the error, and is about to report it.
+    return weEnded ? 'closing' : undefined
+  }
+  // After a FIN Node reads the end of the stream, and no error.
+  if (peerEnded) return weEnded || isWriting ? undefined : 'unclear'
+  if (givenUp) return 'dead'
+  return isReading || isWriting ? 'left-to-node' : 'dead'
 }
 
 /** Whether it takes the connection's options to judge a sighting: not for a mere close, of which there are thousands for each death. */
@@ -58,9 +82,19 @@ const unreachable: ReadonlySet<string> = new Set([
 /** EPIPE: a reset after the peer had closed its side. ECONNABORTED: this host ended it, by SOCK_DESTROY (`ss -K`). */
 const reset: ReadonlySet<string> = new Set(['ECONNABORTED', 'ECONNRESET', 'EPIPE'])
 
-/** Whether the kernel says by this errno that a connection is dead. */
+/** Whether the kernel ends a connection with this errno. */
 export function isDeadly(errno: string): boolean {
-  return errno === 'ETIMEDOUT' || reset.has(errno) || unreachable.has(errno)
+  return isReset(errno) || isTimeout(errno)
+}
+
+/** Whether the peer, or this host, broke the connection off. */
+export function isReset(errno: string): boolean {
+  return reset.has(errno)
+}
+
+/** Whether the kernel gave the peer up: no answer in time, or no way to it. */
+export function isTimeout(errno: string): boolean {
+  return errno === 'ETIMEDOUT' || unreachable.has(errno)
 }
 
 /** Whether an error can be this connection's own: one that stands has had none, but for what `failOnIcmp` lets through. */

@@ -1,10 +1,11 @@
 import { type EventEmitter, errorMonitor } from 'node:events'
 import type http from 'node:http'
 import type net from 'node:net'
+import { isTimeout } from '../detect/death.js'
 import { nativeCore } from '../kernel/binding.js'
 import { TcpState } from '../kernel/tcp-info.js'
 import { sampleTcpInfo } from '../sample-tcp-info.js'
-import { lastAcked, lastLook, lastState, lookBeforeClosing } from '../socket/last-look.js'
+import { closeSnapshotOf, requestCloseSnapshot } from '../socket/close-snapshot.js'
 import { descriptorOf } from '../socket/target.js'
 import { failureOf } from './stale.js'
 import type { Ending } from './statistics.js'
@@ -100,10 +101,8 @@ export class Connection {
     })
     socket.once('close', () => {
       if (this.#isReplaced) return
-      // What was said in some other way is more exact.
-      if (!this.#failure && !this.#peerClosed) {
-        this.#heed({ state: lastState(socket), probes: lastLook(socket)?.info.probes ?? 0 })
-      }
+      // An error or an end that Node reported is more exact.
+      if (!this.#failure && !this.#peerClosed) this.#heedClose()
       owner.closed(this)
     })
   }
@@ -135,7 +134,7 @@ export class Connection {
   readonly #open = () => {
     this.isOpen = true
     const core = nativeCore()
-    if (core) lookBeforeClosing(core, this.socket)
+    if (core) requestCloseSnapshot(core, this.socket)
     this.#owner.opened(this)
   }
 
@@ -180,11 +179,21 @@ export class Connection {
     } else if (state === TcpState.CLOSE_WAIT || state === TcpState.LAST_ACK) this.#peerClosed = true
   }
 
+  /** How it ended, where Node closed it without reporting anything. */
+  #heedClose(): void {
+    const { state = Number.NaN, errno, final } = closeSnapshotOf(this.socket) ?? {}
+    if (errno === undefined) this.#heed({ state, probes: final?.info.probes ?? 0 })
+    else if (isTimeout(errno)) this.#failure = 'timedOut'
+    // A reset that follows the peer's FIN.
+    else if (errno === 'EPIPE') this.#peerClosed = true
+    else if (!this.socket.writableEnded) this.#failure = 'reset'
+  }
+
   /** Whether the peer has acknowledged anything since it was last looked at; `undefined` where nobody knows. */
   hasAcknowledged(): boolean | undefined {
     const before = this.#ackedBefore
     const sight = descriptorOf(this.socket) >= 0 ? lookAtAll([this.socket])?.[0] : undefined
-    const now = sight?.bytesAcked ?? lastAcked(this.socket)
+    const now = sight?.bytesAcked ?? closeSnapshotOf(this.socket)?.bytesAcked ?? Number.NaN
     return Number.isNaN(now) || Number.isNaN(before) ? undefined : now > before
   }
 }

@@ -93,7 +93,8 @@ export interface NativeCore {
   ): NativeDeathwatch | number
   watchDescriptor(deathwatch: NativeDeathwatch, fd: number): number
   unwatch(deathwatch: NativeDeathwatch, id: number): void
-  takeError(deathwatch: NativeDeathwatch, id: number): number
+  /** `-errno`, or 0 where the connection has not ended or has no error. */
+  takeSocketError(fd: number): number
   destroySocket(
     localAddress: string,
     localPort: number,

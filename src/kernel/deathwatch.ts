@@ -1,6 +1,7 @@
 import { DeadpeerError, describeErrno } from '../errors.js'
 import type { NativeCore, NativeDeathwatch } from './binding.js'
 import { descriptorError } from './options.js'
+import { takeSocketError } from './socket-error.js'
 import { decodeTcpInfo, stateOf, type TcpInfo } from './tcp-info.js'
 
 /** What the native deathwatch saw of a connection. */
@@ -13,8 +14,10 @@ export interface Sighting {
   readonly unread: number
   /** Of `info`. */
   readonly state: number
-  /** The counters right after. Decoded when they are asked for: of most closes nobody wants more than the state. */
+  /** The counters right after. Decoded on first use: for most closes the state is all that is needed. */
   readonly info: TcpInfo
+  /** {@link takeSocketError}, once for all who watch the connection. */
+  takeError(core: NativeCore, fd: number): string | undefined
 }
 
 /** Must not throw. */
@@ -73,15 +76,6 @@ function letGo(core: NativeCore): void {
   last = undefined
 }
 
-/**
- * `SO_ERROR`, socket(7), of a watched connection that the kernel has given up, by name. It is there once: whoever
- * takes it takes it from Node, so this is for who is about to destroy the socket.
- */
-export function takeError(core: NativeCore, id: number): string | undefined {
-  const errno = core.takeError(deathwatch!, id)
-  return errno === 0 ? undefined : describeErrno(errno).name
-}
-
 function open(core: NativeCore): NativeDeathwatch {
   const opened = core.openDeathwatch(sighted)
   if (typeof opened === 'number') throw refusal(opened)
@@ -103,6 +97,7 @@ class Seen implements Sighting {
   readonly state: number
   readonly #bytes: Uint8Array
   #info: TcpInfo | undefined
+  #error: { readonly name: string | undefined } | undefined
 
   constructor(peerClosed: boolean, failed: boolean, unread: number, bytes: Uint8Array) {
     this.peerClosed = peerClosed
@@ -115,6 +110,11 @@ class Seen implements Sighting {
   get info(): TcpInfo {
     this.#info ??= decodeTcpInfo(this.#bytes)
     return this.#info
+  }
+
+  takeError(core: NativeCore, fd: number): string | undefined {
+    this.#error ??= { name: takeSocketError(core, fd) }
+    return this.#error.name
   }
 }
 

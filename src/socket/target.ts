@@ -25,6 +25,8 @@ export type OwnTarget =
 /** What Node keeps under a socket or server. Node has no public way to a descriptor. */
 export interface Handle {
   readonly fd?: number
+  /** Whether Node reads from it; absent in other runtimes. */
+  readonly reading?: boolean
 }
 
 interface WithHandle {
@@ -72,6 +74,17 @@ export function socketOf(target: Exclude<OwnTarget, number>): net.Socket {
  */
 export function descriptorOf(socket: net.Socket): number {
   return handleOf(socket)?.fd ?? -1
+}
+
+/** Whether Node waits for something to read. It does not where the stream is paused and its buffer full, or at its end. */
+export function isReading(socket: net.Socket): boolean {
+  const handle = handleOf(socket)
+  return handle !== undefined && handle.reading !== false && !socket.readableEnded
+}
+
+/** Whether Node waits until it can write, or finish. */
+export function isWriting(socket: net.Socket): boolean {
+  return socket.writableLength > 0 || (socket.writableEnded && !socket.writableFinished)
 }
 
 const noop = () => {}

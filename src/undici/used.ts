@@ -1,7 +1,7 @@
 import type net from 'node:net'
 import { lookAtAll } from '../http/connection.js'
 import { nativeCore } from '../kernel/binding.js'
-import { lastAcked, lookBeforeClosing } from '../socket/last-look.js'
+import { closeSnapshotOf, requestCloseSnapshot } from '../socket/close-snapshot.js'
 import { descriptorOf } from '../socket/target.js'
 
 /** What a connection of an agent of ours has been used for. */
@@ -23,7 +23,7 @@ export interface Use {
 export function noteOpened(socket: net.Socket): void {
   used.set(socket, { requests: 0 })
   const core = nativeCore()
-  if (core) lookBeforeClosing(core, socket)
+  if (core) requestCloseSnapshot(core, socket)
 }
 
 /** Takes down that a request goes out; `undefined` where the connection is not ours. */
@@ -36,7 +36,8 @@ export function noteUse(socket: net.Socket): Use | undefined {
 
 /** Whether the peer has acknowledged anything since; `undefined` where nobody knows. */
 export function hasAcknowledged({ socket, ackedBefore }: Use): boolean | undefined {
-  const now = descriptorOf(socket) >= 0 ? ackedNow(socket) : lastAcked(socket)
+  const now =
+    descriptorOf(socket) >= 0 ? ackedNow(socket) : (closeSnapshotOf(socket)?.bytesAcked ?? Number.NaN)
   return Number.isNaN(now) || Number.isNaN(ackedBefore) ? undefined : now > ackedBefore
 }
 

@@ -1,16 +1,31 @@
 import { type EventEmitter, errorMonitor } from 'node:events'
 import type net from 'node:net'
-import { causeOf, isDeadly, isOver, judgeSighting, needsOptions } from '../detect/death.js'
+import {
+  causeOf,
+  isDeadly,
+  isOver,
+  isReset,
+  isTimeout,
+  judgeSighting,
+  needsOptions,
+  type Progress,
+} from '../detect/death.js'
 import type { Heartbeat } from '../detect/pulse.js'
 import { seconds, times } from '../detect/words.js'
 import { DeadPeerError, describeErrno } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
-import { type Sighting, takeError, unwatchDescriptor, watchDescriptor } from '../kernel/deathwatch.js'
-import { isGivenUp, type TcpInfo } from '../kernel/tcp-info.js'
+import { type Sighting, unwatchDescriptor, watchDescriptor } from '../kernel/deathwatch.js'
+import { isGivenUp, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 import type { ProbeResult } from '../probe.js'
-import { type FinalState, lastLook, lookBeforeClosing, readFinalState } from '../socket/last-look.js'
+import {
+  closeSnapshotOf,
+  type FinalState,
+  readFinalState,
+  releaseCloseSnapshot,
+  requestCloseSnapshot,
+} from '../socket/close-snapshot.js'
 import type { Profile } from '../socket/profile.js'
-import { descriptorOf, handleOf, mayConnect, noDescriptor } from '../socket/target.js'
+import { descriptorOf, handleOf, isReading, isWriting, mayConnect, noDescriptor } from '../socket/target.js'
 import { Attention, type Concerned } from './attention.js'
 
 /** A death as it was found, before anybody has decided what to do about it. */
@@ -19,7 +34,7 @@ export interface Found {
   readonly error: DeadPeerError<TcpInfo>
 }
 
-/** Who watches. At most one of `died` and `closed` is called, and once. */
+/** Who watches. At most one of `died` and `closed` is called, and once; nothing is called after {@link Watched.stop}. */
 export interface Owner {
   /** Whether anybody wants to hear of suspicion. */
   readonly isWary: boolean
@@ -44,9 +59,16 @@ export class Watched implements Concerned {
   #connection: object
   /** 0: the deathwatch does not have it. */
   #id = 0
+  #isStopped = false
+  #isDestroying = false
+  #hasHook = false
   #isClosing = false
+  /** What the kernel reported of the end. */
+  #sighting: Sighting | undefined
+  #isLeftToNode = false
+  /** The peer reset the connection after it had closed its side. */
+  #isReset = false
   #final: FinalState | undefined
-  #unread = 0
   #heartbeat: Heartbeat | undefined
   #attention: Attention | undefined
 
@@ -80,8 +102,14 @@ export class Watched implements Concerned {
     socket.on('close', this.#onClose)
   }
 
+  get isStopped(): boolean {
+    return this.#isStopped
+  }
+
   stop(): void {
     const { socket } = this
+    // An emitter calls the listeners that it had when it began, also those that were removed since.
+    this.#isStopped = true
     this.#attention?.stop()
     this.#attention = undefined
     const emitter: EventEmitter = socket
@@ -91,6 +119,8 @@ export class Watched implements Concerned {
     socket.off('connect', this.#onConnect)
     if (this.#id > 0) unwatchDescriptor(this.#core!, this.#id, this.#onSighting)
     this.#id = 0
+    if (this.#hasHook) releaseCloseSnapshot(socket)
+    this.#hasHook = false
   }
 
   /** Another heartbeat, or none. */
@@ -115,7 +145,8 @@ export class Watched implements Concerned {
 
   /** Whether there is something to be read that the peer sent before it closed its side. */
   get isToBeRead(): boolean {
-    return this.#isClosing && this.#unread + this.socket.readableLength > 0
+    if (!this.#isClosing || this.socket.readableEnded) return false
+    return (this.#sighting?.unread ?? 0) + this.socket.readableLength > 0
   }
 
   /**
@@ -123,10 +154,12 @@ export class Watched implements Concerned {
    * another, so what was found is returned anew.
    */
   destroy(found: Found): Found {
-    const isGivenUp = found.detectedBy !== 'heartbeat' && this.#id > 0
-    const errno = isGivenUp ? takeError(this.#core!, this.#id) : undefined
+    const isKernels = found.detectedBy !== 'heartbeat'
+    const errno = isKernels ? this.#sighting?.takeError(this.#core!, descriptorOf(this.socket)) : undefined
     const final = errno === undefined ? found : this.#found('kernel', errno)
     victims.set(final.error, this.socket)
+    // A TLSSocket whose transport is gone already emits 'close' in here.
+    this.#isDestroying = true
     this.socket.destroy(final.error)
     return final
   }
@@ -136,15 +169,15 @@ export class Watched implements Concerned {
   }
 
   suspected(evidence: string, silentFor: number): void {
-    this.#owner.suspected(this, evidence, silentFor)
+    if (!this.#isStopped) this.#owner.suspected(this, evidence, silentFor)
   }
 
   recovered(): void {
-    this.#owner.recovered(this)
+    if (!this.#isStopped) this.#owner.recovered(this)
   }
 
   silent(result: ProbeResult): void {
-    if (this.socket.destroyed) return
+    if (this.#isStopped || this.socket.destroyed) return
     const info = readFinalState(this.#core!, descriptorOf(this.socket))?.info
     const error = new DeadPeerError('heartbeat', heartbeatWords(result), info)
     this.#owner.died(this, { detectedBy: 'heartbeat', error })
@@ -155,11 +188,13 @@ export class Watched implements Concerned {
     const fd = descriptorOf(this.socket)
     if (fd < 0) throw noDescriptor(this.socket)
     this.#id = watchDescriptor(this.#core, fd, this.#onSighting)
-    lookBeforeClosing(this.#core, this.socket)
+    if (!this.#hasHook) requestCloseSnapshot(this.#core, this.socket)
+    this.#hasHook = true
     this.beAttentive()
   }
 
   readonly #onConnect = () => {
+    if (this.#isStopped) return
     this.#connection = handleOf(this.socket) ?? this.socket
     try {
       this.#watchDescriptor()
@@ -169,15 +204,46 @@ export class Watched implements Concerned {
   }
 
   readonly #onSighting = (sighting: Sighting) => {
-    // Node was faster: its error is about to be emitted, or the program has closed it.
-    if (this.socket.destroyed) return
+    // Where it is destroyed Node was faster: its error is about to be emitted, or the program has closed it.
+    if (this.#isStopped || this.socket.destroyed) return
     const profile = needsOptions(sighting) ? this.#profileNow() : {}
-    const judgement = judgeSighting(sighting, profile, this.socket.writableEnded)
-    if (judgement === 'closing') this.#closing(sighting)
-    if (judgement !== 'dead') return
+    const judgement = judgeSighting(sighting, profile, this.#progress)
     this.#final = { info: sighting.info, profile }
-    this.#unread = sighting.unread
-    this.#owner.died(this, this.#found('kernel'))
+    this.#sighting = sighting
+    if (judgement === 'closing') this.#closing(sighting)
+    else if (judgement === 'left-to-node') this.#isLeftToNode = true
+    else if (judgement === 'dead') this.#owner.died(this, this.#found('kernel'))
+    else if (judgement === 'unclear') this.#diedAfterFin(sighting)
+  }
+
+  /** After the peer's FIN Node needs no SO_ERROR: it reads the end of the stream, whether there is an error or not. */
+  #diedAfterFin(sighting: Sighting): void {
+    const errno = sighting.takeError(this.#core!, descriptorOf(this.socket))
+    if (errno === undefined) return
+    if (isTimeout(errno)) this.#owner.died(this, this.#found('kernel', errno))
+    else this.#isReset = true
+    this.#resetWhileHalfOpen()
+  }
+
+  /** A reset matters to a program that has read the end and keeps its own side open. */
+  #resetWhileHalfOpen(): void {
+    const { socket } = this
+    if (!this.#isReset || !socket.readableEnded || socket.writableEnded) return
+    if (this.#isStopped || socket.destroyed) return
+    this.#owner.died(
+      this,
+      this.#found('kernel', this.#sighting?.takeError(this.#core!, descriptorOf(socket))),
+    )
+  }
+
+  get #progress(): Progress {
+    const { socket } = this
+    return {
+      peerEnded: this.#hasPeerEnded,
+      weEnded: socket.writableEnded,
+      isReading: isReading(socket),
+      isWriting: isWriting(socket),
+    }
   }
 
   #profileNow(): Profile {
@@ -187,7 +253,7 @@ export class Watched implements Concerned {
   /** Before any `'error'` listener, and without being one: where there is none, the program crashes as it should. */
   readonly #onError = (error: unknown) => {
     // A program may emit anything.
-    if (!(error instanceof Error)) return
+    if (this.#isStopped || !(error instanceof Error)) return
     const victim = victims.get(error)
     if (error instanceof DeadPeerError) {
       // Another watcher's.
@@ -197,26 +263,54 @@ export class Watched implements Concerned {
     }
     const errno = deadlyErrno(error)
     if (errno === undefined || (victim && victim !== this.socket)) return
-    this.#final = lastLook(this.socket)
+    if (isReset(errno) && this.#haveBothEnded) return
+    this.#final = closeSnapshotOf(this.socket)?.final
     if (this.#final && !isOver(this.#final, errno)) return
     victims.set(error, this.socket)
     this.#owner.died(this, this.#found('node', errno, error))
   }
 
-  readonly #onEnd = () => this.#closing(undefined)
+  readonly #onEnd = () => {
+    this.#closing(undefined)
+    // Once the program and Node have ended their side, if they do.
+    if (this.#isReset) setImmediate(() => this.#resetWhileHalfOpen())
+  }
 
   readonly #onClose = () => {
-    const final = lastLook(this.socket)
-    if (!final || !isGivenUp(final.info)) {
+    if (this.#isStopped || this.#isDestroying) return
+    if (!this.#hasDied()) {
       this.#owner.closed(this)
       return
     }
-    this.#final = final
-    this.#owner.died(this, this.#found('node'))
+    const snapshot = closeSnapshotOf(this.socket)
+    this.#final = snapshot?.final
+    this.#owner.died(
+      this,
+      this.#found('node', snapshot?.errno ?? (this.#isLeftToNode ? 'ECONNRESET' : undefined)),
+    )
+  }
+
+  /** Its FIN may have arrived, and been read, before the socket was added. */
+  get #hasPeerEnded(): boolean {
+    return this.#isClosing || this.socket.readableEnded
+  }
+
+  get #haveBothEnded(): boolean {
+    return this.#hasPeerEnded && this.socket.writableEnded
+  }
+
+  /** Whether a connection that Node closed without an error of its own was dead. */
+  #hasDied(): boolean {
+    const { state, errno, final } = closeSnapshotOf(this.socket) ?? {}
+    if (errno !== undefined) return isTimeout(errno)
+    if (this.#haveBothEnded) return false
+    if (final && isGivenUp(final.info)) return true
+    // Node took the error, and reported it elsewhere: on the TLSSocket over this one.
+    return this.#isLeftToNode && !this.#hasPeerEnded && state === TcpState.CLOSE
   }
 
   #closing(sighting: Sighting | undefined): void {
-    if (this.#isClosing) return
+    if (this.#isStopped || this.#isClosing) return
     this.#isClosing = true
     this.#owner.closing(this, sighting)
   }

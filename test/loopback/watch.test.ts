@@ -235,7 +235,7 @@ describe.concurrent('watch', () => {
       expect(deaths).toEqual([])
     })
 
-    it('and dies after that, with bytes unread: dead, once, and left to be read to the end', async () => {
+    it('and resets a connection that we keep half open: dead once all it sent has been read', async () => {
       const { watcher, deaths } = watching()
       const { socket, peer } = await connectPair({ allowHalfOpen: true })
       watcher.add(socket)
@@ -244,11 +244,34 @@ describe.concurrent('watch', () => {
       await once(watcher, 'closing')
       await until(() => inspect(peer).info!.state === 5)
       peer.resetAndDestroy()
-      await once(watcher, 'dead')
-      expect(deaths).toMatchObject([{ socket, reason: 'reset', detectedBy: 'kernel' }])
-      expect(socket.destroyed).toBe(false)
+      await until(() => inspect(socket).info!.state === 7)
+      await delay(50)
+      expect(deaths).toEqual([])
+      const dead = once(watcher, 'dead')
       expect((await readAll(socket)).equals(sent)).toBe(true)
+      await dead
+      expect(deaths).toMatchObject([{ socket, reason: 'reset', detectedBy: 'kernel' }])
+      await closed(socket)
       expect(watcher.stats()).toMatchObject({ watching: 0, dead: 1, closed: 0 })
+    })
+
+    it('and resets a connection that we have not read to its end: closed, once we have', async () => {
+      const { watcher, deaths } = watching()
+      const { socket, peer } = await connectPair()
+      const errors: Error[] = []
+      socket.on('error', (error) => errors.push(error))
+      watcher.add(socket)
+      const sent = Buffer.alloc(SENT, 'deadpeer')
+      peer.end(sent)
+      await once(watcher, 'closing')
+      await until(() => inspect(peer).info!.state === 5)
+      peer.resetAndDestroy()
+      await until(() => inspect(socket).info!.state === 7)
+      await delay(50)
+      expect((await readAll(socket)).equals(sent)).toBe(true)
+      await until(() => watcher.size === 0)
+      expect([deaths, errors]).toEqual([[], []])
+      expect(watcher.stats()).toMatchObject({ dead: 0, closed: 1 })
     })
   })
 

@@ -16,6 +16,7 @@
 
 #include "check.h"
 #include "core/socket.h"
+#include "core/tcp_info.h"
 #include "loopback.h"
 #include "process.h"
 #include "waiting.h"
@@ -151,16 +152,16 @@ TEST(deathwatch_leaves_the_error_until_it_is_taken) {
   Peers peers;
   const uint64_t id = must_add(watch, peers.near);
   int error = 0;
-  // A live one's is never taken.
-  CHECK_EQ(watch.deathwatch.take_error(id, &error), -EBADF);
+  // A live connection's error is never taken.
+  CHECK_EQ(take_error(peers.near.get(), &error), -EISCONN);
   reset(peers.far);
   await_sightings(watch);
-  CHECK_EQ(watch.deathwatch.take_error(id, &error), 0);
+  CHECK_EQ(take_error(peers.near.get(), &error), 0);
   CHECK_EQ(error, ECONNRESET);
-  CHECK_EQ(watch.deathwatch.take_error(id, &error), 0);
+  CHECK_EQ(take_error(peers.near.get(), &error), 0);
   CHECK_EQ(error, 0);
   watch.deathwatch.remove(id);
-  CHECK_EQ(watch.deathwatch.take_error(id, &error), -EBADF);
+  CHECK_EQ(take_error(-1, &error), -EBADF);
 }
 
 TEST(deathwatch_is_not_misled_by_a_descriptor_used_again) {
@@ -181,8 +182,6 @@ TEST(deathwatch_is_not_misled_by_a_descriptor_used_again) {
   let_ticks_pass();
   // What happened to the first is not told of the second, which has its number.
   CHECK_EQ(watch.calls, 0);
-  int error = 0;
-  CHECK_EQ(watch.deathwatch.take_error(first_id, &error), -EBADF);
   // Nor does removing the first take the second out of the set.
   watch.deathwatch.remove(first_id);
   reset(second.far);

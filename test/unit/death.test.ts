@@ -1,6 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { causeOf, isDeadly, isOver, judgeSighting } from '../../src/detect/death.js'
+import {
+  causeOf,
+  isDeadly,
+  isOver,
+  type Judgement,
+  judgeSighting,
+  type Progress,
+} from '../../src/detect/death.js'
 import { DeadPeerError, type DeathReason } from '../../src/errors.js'
 import type { Sighting } from '../../src/kernel/deathwatch.js'
 import { decodeTcpInfo, type TcpInfo, TcpState } from '../../src/kernel/tcp-info.js'
@@ -13,7 +20,8 @@ function info(more: Partial<TcpInfo>): TcpInfo {
 }
 
 function sightingOf(peerClosed: boolean, failed: boolean, counters: TcpInfo): Sighting {
-  return { peerClosed, failed, unread: 0, state: counters.state, info: counters }
+  const takeError = () => undefined
+  return { peerClosed, failed, unread: 0, state: counters.state, info: counters, takeError }
 }
 
 describe('the cause of a death, by what the kernel left behind', () => {
@@ -88,43 +96,139 @@ describe('an error of a connection that stands', () => {
   )
 })
 
-describe('what the deathwatch saw', () => {
+describe('what the kernel reports of a connection', () => {
   const fin = { state: TcpState.CLOSE_WAIT }
-  it.each<[string | undefined, Partial<TcpInfo>, boolean, boolean, Profile, boolean?]>([
-    ['closing', fin, true, false, {}],
-    ['closing', { ...fin, probes: 3 }, true, false, {}],
-    ['closing', {}, true, false, {}, true],
-    [undefined, {}, true, false, {}, false],
-    ['dead', {}, true, true, {}],
-    // Node has taken the error meanwhile.
-    ['dead', { probes: 2 }, true, false, {}],
-    ['dead', { retransmits: 2 }, true, false, {}],
-    ['dead', { state: TcpState.ESTABLISHED }, false, true, { failOnIcmp: true }],
-    [undefined, { state: TcpState.ESTABLISHED }, false, true, {}],
-    [undefined, { state: TcpState.ESTABLISHED, probes: 2 }, false, false, {}],
-    ['closing', fin, true, true, {}],
+  const stands = { state: TcpState.ESTABLISHED }
+  const unread: Partial<Progress> = { isReading: false }
+
+  interface Row {
+    readonly title: string
+    readonly counters?: Partial<TcpInfo>
+    readonly peerClosed?: boolean
+    readonly failed?: boolean
+    readonly profile?: Profile
+    readonly progress?: Partial<Progress>
+    readonly judgement: Judgement
+  }
+
+  it.each<Row>([
+    { title: 'a FIN is a close', counters: fin, judgement: 'closing' },
+    {
+      title: 'a FIN with unanswered probes is a close',
+      counters: { ...fin, probes: 3 },
+      judgement: 'closing',
+    },
+    {
+      title: 'a FIN with an error of another kind is a close',
+      counters: fin,
+      failed: true,
+      judgement: 'closing',
+    },
+    { title: 'the end of both sides is a close', progress: { weEnded: true }, judgement: 'closing' },
+    { title: 'an end whose error Node has just taken is left to Node', judgement: undefined },
+    { title: 'a reset of a paused connection is a death', failed: true, progress: unread, judgement: 'dead' },
+    { title: 'a reset that Node is about to read is left to Node', failed: true, judgement: 'left-to-node' },
+    {
+      title: 'a reset after both sides have finished is nothing',
+      failed: true,
+      progress: { peerEnded: true, weEnded: true, isReading: false },
+      judgement: undefined,
+    },
+    {
+      title: 'a reset after retransmissions is nothing once both sides have finished',
+      failed: true,
+      counters: { retransmits: 2 },
+      progress: { peerEnded: true, weEnded: true, isReading: false },
+      judgement: undefined,
+    },
+    {
+      title: "an end after the peer's FIN needs SO_ERROR",
+      failed: true,
+      progress: { peerEnded: true, isReading: false },
+      judgement: 'unclear',
+    },
+    {
+      title: "unanswered probes after the peer's FIN need SO_ERROR",
+      failed: true,
+      counters: { probes: 2 },
+      progress: { peerEnded: true, isReading: false },
+      judgement: 'unclear',
+    },
+    {
+      title: "an end after the peer's FIN is left to a Node that is writing",
+      failed: true,
+      progress: { peerEnded: true, isWriting: true },
+      judgement: undefined,
+    },
+    { title: 'unanswered probes are a death', failed: true, counters: { probes: 2 }, judgement: 'dead' },
+    {
+      title: 'unanswered probes whose error Node took are a death',
+      counters: { probes: 2 },
+      judgement: 'dead',
+    },
+    { title: 'unanswered data is a death', counters: { retransmits: 2 }, judgement: 'dead' },
+    {
+      title: 'an ICMP error under failOnIcmp is a death',
+      counters: stands,
+      peerClosed: false,
+      failed: true,
+      profile: { failOnIcmp: true },
+      judgement: 'dead',
+    },
+    {
+      title: 'an error of a standing connection without failOnIcmp is nothing',
+      counters: stands,
+      peerClosed: false,
+      failed: true,
+      judgement: undefined,
+    },
+    {
+      title: 'unanswered probes of a standing connection are nothing',
+      counters: { ...stands, probes: 2 },
+      peerClosed: false,
+      judgement: undefined,
+    },
   ])(
-    '%s: %o, peerClosed %s, failed %s, %o',
-    (judgement, counters, peerClosed, failed, profile, weClosed = false) => {
+    '$title',
+    ({ counters = {}, peerClosed = true, failed = false, profile = {}, progress = {}, judgement }) => {
       const sighting = sightingOf(peerClosed, failed, info(counters))
-      expect(judgeSighting(sighting, profile, weClosed)).toBe(judgement)
+      const reading = { peerEnded: false, weEnded: false, isReading: true, isWriting: false, ...progress }
+      expect(judgeSighting(sighting, profile, reading)).toBe(judgement)
     },
   )
 
-  it('a connection that still stands is never dead without an error', () => {
-    const states = Object.values(TcpState).filter((state) => state !== TcpState.CLOSE)
+  const states = Object.values(TcpState).filter((state) => state !== TcpState.CLOSE)
+  const progress = fc.record({
+    peerEnded: fc.boolean(),
+    weEnded: fc.boolean(),
+    isReading: fc.boolean(),
+    isWriting: fc.boolean(),
+  })
+  const counts = fc.nat(255)
+
+  it('is never a death without an error while the connection stands', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...states),
-        fc.nat(255),
-        fc.nat(255),
+        counts,
+        counts,
         fc.boolean(),
         fc.boolean(),
-        (state, probes, retransmits, peerClosed, failOnIcmp) => {
+        progress,
+        (state, probes, retransmits, peerClosed, failOnIcmp, sides) => {
           const sighting = sightingOf(peerClosed, false, info({ state, probes, retransmits }))
-          return judgeSighting(sighting, { failOnIcmp }, false) !== 'dead'
+          return judgeSighting(sighting, { failOnIcmp }, sides) !== 'dead'
         },
       ),
+    )
+  })
+
+  it('is never a death once the peer has closed its side, unless SO_ERROR says so', () => {
+    fc.assert(
+      fc.property(counts, counts, fc.boolean(), progress, (probes, retransmits, failed, sides) => {
+        const sighting = sightingOf(true, failed, info({ probes, retransmits }))
+        return judgeSighting(sighting, {}, { ...sides, peerEnded: true }) !== 'dead'
+      }),
     )
   })
 })
