@@ -7,9 +7,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import tls from 'node:tls'
 import { HttpsAgent } from '../../dist/http.js'
 import { tune } from '../../dist/index.js'
+import { endLate } from './end-late.mjs'
 import { servers as groups, WRITE_AFTER } from './fates.mjs'
 import { pick } from './random.mjs'
-import { CLOSED_TOGETHER, IDLE_TIMEOUT, tlsFates } from './tls-fates.mjs'
+import { CLOSED_TOGETHER, IDLE_TIMEOUT, tlsFates, UNREAD, UNREAD_FOR } from './tls-fates.mjs'
 
 // TLS, HTTPS and HTTP/2 clients: connect, send one to three requests, and then end as was chosen when they connected. The fates of the
 // client's own doing are noted and carried out here.
@@ -121,7 +122,9 @@ export class TlsClients {
       await connection.closed
       return
     }
-    this.#ends.note(`${id}/client`, 'answered', requests)
+    const isAllRead =
+      !isOrderlyUnread(fate) || (await connection.readLate(wait + (UNREAD_FOR * (1 + this.#random())) / 2))
+    if (isAllRead) this.#ends.note(`${id}/client`, 'answered', requests)
     if (fate === 'server silent in flight') {
       await delay(wait + WRITE_AFTER)
       if (!connection.socket.destroyed) {
@@ -156,6 +159,10 @@ export class TlsClients {
   #one(list) {
     return list[Math.floor(list.length * this.#random())]
   }
+}
+
+function isOrderlyUnread(fate) {
+  return fate.endsWith(' unread') && tlsFates[fate].isOrderly
 }
 
 /** A TLS socket of which the soak knows all that it needs. */
@@ -220,9 +227,12 @@ class TlsConnection extends Connection {
     })
     this.follow(socket)
     socket.on('error', (error) => this.noteError(error))
+    endLate(socket, this.random)
     socket.on('data', (data) => {
       this.missing -= data.length
-      if (this.missing === 0) this.onAnswer()
+      if (this.missing > 0) return
+      if (this.isLast && this.plan.fate.endsWith(' unread') && !this.isReadingLate) socket.pause()
+      this.onAnswer()
     })
     const isEarly = !this.raw && this.random() < 0.5
     if (isEarly) this.watch()
@@ -230,11 +240,21 @@ class TlsConnection extends Connection {
 
   exchange(order) {
     this.missing = order.size + 1
+    this.isLast = order.isLast
     this.socket.write(`${JSON.stringify(order)}\n`)
     return new Promise((resolve, reject) => {
       this.onAnswer = resolve
       this.closed.then(() => reject(new Error('It was closed before the answer was complete.')))
     })
+  }
+
+  /** Reads what came after the last answer, that late. @returns whether it was all there */
+  async readLate(after) {
+    await delay(after)
+    this.isReadingLate = true
+    this.socket.resume()
+    await this.closed
+    return this.missing === -UNREAD
   }
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { inspect, tune } from '../../dist/index.js'
 import { blackHole } from '../../dist/testing/index.js'
 
@@ -111,9 +112,14 @@ export class TlsEnds {
     raw.resetAndDestroy()
   }
 
-  /** This end hears nothing any more, once the peer has acknowledged everything: else it would be sent again, and the peer would hear that. */
+  /** Until the peer has acknowledged everything. */
+  async acknowledged(socket) {
+    while (!socket.destroyed && inspect(socket).info.unacked > 0) await delay(20)
+  }
+
+  /** This end hears nothing any more. What is not acknowledged would be sent again, and the peer would hear that. */
   async vanish(id, socket, fate) {
-    while (!socket.destroyed && inspect(socket).info.unacked > 0) await new Promise((r) => setTimeout(r, 20))
+    await this.acknowledged(socket)
     if (socket.destroyed) return
     this.#unwatch(socket)
     // Its own kernel would give the peer up as well, and tell it so by a reset.

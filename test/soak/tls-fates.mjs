@@ -8,6 +8,11 @@ export const IDLE_TIMEOUT = 1_000
 /** Connections that share a server which is closed under them. */
 export const CLOSED_TOGETHER = 5
 
+/** More than Node keeps of what is not read, less than the kernel keeps. In bytes. */
+export const UNREAD = 64 * 1_024
+/** How long a paused client takes at most until it reads that, in ms. */
+export const UNREAD_FOR = 1_000
+
 const all = ['tls', 'https', 'http2']
 
 /**
@@ -26,6 +31,21 @@ export const tlsFates = {
   /** Everything was exchanged before: FIN without close_notify. What the other side still sends meets a RST. */
   'client destroys': { weight: 14, kinds: all, by: 'client', isOrderly: true, within: LATE },
   'server destroys': { weight: 8, kinds: all, by: 'server', isOrderly: true, within: LATE },
+  /** It sends something just before, which the paused client reads later. */
+  'server ends unread': {
+    weight: 3,
+    kinds: ['tls'],
+    by: 'server',
+    isOrderly: true,
+    within: UNREAD_FOR + LATE,
+  },
+  'server destroys unread': {
+    weight: 3,
+    kinds: ['tls'],
+    by: 'server',
+    isOrderly: true,
+    within: UNREAD_FOR + LATE,
+  },
   /** The client asks with its only request that the connection be closed. */
   'one request': { weight: 24, kinds: ['https'], by: 'server', isOrderly: true, within: LATE },
   /** The server answers a keep-alive request with `Connection: close`. */
@@ -47,10 +67,13 @@ export const tlsFates = {
   },
   'client resets': { weight: 3, kinds: all, by: 'client', ...deadOf(['reset'], LATE) },
   'server resets': { weight: 3, kinds: all, by: 'server', ...deadOf(['reset'], LATE) },
+  /** The client is paused and has something unread: Node does not see the reset. */
+  'server resets unread': { weight: 2, kinds: ['tls'], by: 'server', ...deadOf(['reset'], LATE) },
   /** It receives nothing any more while the connection is idle. */
   'client silent': { weight: 4, kinds: all, by: 'client', ...unheard() },
   'server silent': { weight: 4, kinds: all, by: 'server', ...unheard() },
-  /** The same, and half a second later the client sends a request. */
+  'server silent unread': { weight: 2, kinds: ['tls'], by: 'server', ...unheard() },
+  /** The connection is idle, and half a second later the client sends a request. */
   'server silent in flight': {
     weight: 3,
     kinds: all,

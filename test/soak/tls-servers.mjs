@@ -4,8 +4,9 @@ import https from 'node:https'
 import { setTimeout as delay } from 'node:timers/promises'
 import tls from 'node:tls'
 import { tune } from '../../dist/index.js'
+import { endLate } from './end-late.mjs'
 import { servers as groups } from './fates.mjs'
-import { CLOSED_TOGETHER, IDLE_TIMEOUT, tlsFates } from './tls-fates.mjs'
+import { CLOSED_TOGETHER, IDLE_TIMEOUT, tlsFates, UNREAD } from './tls-fates.mjs'
 
 // TLS, HTTPS and HTTP/2 servers. Each request carries an order: how much to answer, and in the last request of a connection how it ends.
 // The fates of the server's own doing are noted and carried out here.
@@ -105,6 +106,7 @@ export class TlsServers {
 
   #serveLines(socket, serve) {
     let line = ''
+    endLate(socket, this.#random)
     socket.on('error', (error) => this.#ends.noteError(socket, error))
     socket.on('data', (data) => {
       line += data
@@ -182,11 +184,16 @@ export class TlsServers {
 
   async #meet(end, fate) {
     const { id, socket, kind } = end
-    if (fate === 'server resets') this.#ends.reset(id, socket, socket._parent, fate)
+    if (fate.endsWith(' unread')) {
+      await new Promise((resolve) => socket.write(Buffer.alloc(UNREAD), resolve))
+      await this.#ends.acknowledged(socket)
+      if (socket.destroyed) return
+    }
+    if (fate.startsWith('server resets')) this.#ends.reset(id, socket, socket._parent, fate)
     else if (fate.startsWith('server silent')) await this.#ends.vanish(id, socket, fate)
     else {
       this.#ends.note(id, 'fate', fate)
-      acts[kind][fate.replace('server ', '')](end)
+      acts[kind][fate.split(' ')[1]](end)
     }
   }
 
