@@ -25,7 +25,10 @@ export { connector }
 export interface AgentOptions extends Agent.Options {
   /** What its connections are tuned to. Default: `'cloud'`. */
   profile?: Profile | PresetName
-  /** Watches its connections: a watcher of yours, options for one of its own, or `true` for one with the defaults. Default: none. */
+  /**
+   * Watches its connections: a watcher of yours, options for one of its own, or `true` for one with the defaults; `false` does not. Default:
+   * `true` where the native core is there. Without a watcher a response whose body nobody reads stays on a dead connection forever.
+   */
   watch?: Watching
   /**
    * Repeats a request, once and on a fresh connection, where it met one that was used before and was gone: reset, or closed or found dead by

@@ -14,8 +14,9 @@ export interface ConnectionPoolOptions {
   /** What its connections are tuned to. Default: `'cloud'`. `false`: they are left as Node has them. */
   profile?: Profile | PresetName | false
   /**
-   * Watches its connections: a watcher of yours, options for one of its own, or `true` for one with the defaults. Default: none. A
-   * connection of an agent is read all the time, so Node notices what the kernel does; a watcher adds why, and the heartbeat.
+   * Watches its connections: a watcher of yours, options for one of its own, or `true` for one with the defaults; `false` does not. Default:
+   * `true` where the native core is there. Without a watcher a response that nobody reads stays on a dead connection forever, and so
+   * holds one of `maxSockets`: Node does not notice the death of a connection that it does not read.
    */
   watch?: Watching
   /**
@@ -42,7 +43,7 @@ export interface HttpsAgentOptions extends https.AgentOptions, ConnectionPoolOpt
  * - Before a request gets a connection that was used before, all idle ones of that name are looked at in one native call: what is closed,
  *   reset, dead or has unanswered probes is discarded. What the server closes while the request is on its way cannot be
  *   seen before: {@link isStaleReuse}.
- * - Connections are tuned to `profile`, also while they connect.
+ * - Connections are tuned to `profile`, also while they connect, and watched: {@link watch}.
  * - The server's `Keep-Alive: timeout=, max=` counts, where it is less than what was set here.
  * - `diagnostics_channel`: `deadpeer:http:opened` (`{ agent, origin, socket }`), `deadpeer:http:closed` (and `how`: a way to end of
  *   {@link ConnectionStatistics}, or `failedToOpen`), `deadpeer:http:stale-reuse` (and `avoided`, and where it was not, `request`).
@@ -58,7 +59,7 @@ export interface HttpsAgentOptions extends https.AgentOptions, ConnectionPoolOpt
  */
 export class HttpAgent extends http.Agent {
   readonly #pool: Pool
-  /** Who watches its connections, if anybody does. */
+  /** The watcher of its connections; `undefined` with `watch: false`, or without the native core. */
   readonly watcher: Watcher | undefined
 
   constructor(options: HttpAgentOptions = {}) {
@@ -80,13 +81,13 @@ export class HttpAgent extends http.Agent {
  *
  * @example
  * ```ts
- * const agent = new HttpsAgent({ profile: 'cloud', watch: true })
+ * const agent = new HttpsAgent({ profile: 'cloud' })
  * https.get('https://example.com/', { agent }, …)
  * ```
  */
 export class HttpsAgent extends https.Agent {
   readonly #pool: Pool
-  /** Who watches its connections, if anybody does. */
+  /** The watcher of its connections; `undefined` with `watch: false`, or without the native core. */
   readonly watcher: Watcher | undefined
 
   constructor(options: HttpsAgentOptions = {}) {

@@ -42,7 +42,9 @@ export function onOpened(
   hear: (socket: net.Socket, options: ConnectionOptions) => void,
 ): void {
   const agent = given as unknown as Internals
-  const createConnection = agent.createConnection
+  const own = Object.hasOwn(agent, 'createConnection') ? agent.createConnection : undefined
+  // Instrumentation may replace the inherited method later, on Agent.prototype.
+  const current = () => own ?? (Object.getPrototypeOf(agent) as Internals).createConnection
   agent.createConnection = function (this: Internals, options, callback) {
     let heard: unknown
     const hearOnce = (socket: unknown) => {
@@ -56,7 +58,7 @@ export function onOpened(
         if (!error) hearOnce(socket)
         callback(error, socket, ...rest)
       })
-    const socket = createConnection.call(this, options, opened)
+    const socket = current().call(this, options, opened)
     hearOnce(socket)
     return socket
   }

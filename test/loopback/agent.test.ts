@@ -154,6 +154,24 @@ describe('an agent', () => {
     rmSync(folder, { recursive: true })
   })
 
+  it('calls a createConnection that is put on Agent.prototype after the agent was tuned', async () => {
+    const agent = new http.Agent(keepAlive)
+    tune(agent, 'cloud')
+    const { createConnection } = http.Agent.prototype
+    let calls = 0
+    http.Agent.prototype.createConnection = function (...args) {
+      calls++
+      return Reflect.apply(createConnection, this, args)
+    }
+    try {
+      expect((await exchange(agent)).during).toMatchObject(profiles.cloud)
+      expect(calls).toBe(1)
+    } finally {
+      http.Agent.prototype.createConnection = createConnection
+      agent.destroy()
+    }
+  })
+
   it('a bad profile is thrown, and nothing is changed', async () => {
     const agent = new http.Agent(keepAlive)
     expect(() => tune(agent, { count: 500 })).toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }))

@@ -77,6 +77,76 @@ describe.concurrent('watch', () => {
       expect(listeners()).toEqual(before)
     })
 
+    it('takes its hook away with the last watcher', async () => {
+      const { socket } = await connectPair()
+      const hooked = socket as net.Socket & { _destroy: unknown }
+      const before = hooked._destroy
+      const [first, second] = [watching().watcher, watching().watcher]
+      first.add(socket)
+      second.add(socket)
+      expect(hooked._destroy).not.toBe(before)
+      first.delete(socket)
+      expect(hooked._destroy).not.toBe(before)
+      second.close()
+      expect(hooked._destroy).toBe(before)
+    })
+
+    it('leaves a hook that somebody put over its own, which goes on working', async () => {
+      const { socket } = await connectPair()
+      const hooked = socket as net.Socket & { _destroy(...args: unknown[]): void }
+      const { watcher } = watching()
+      watcher.add(socket)
+      const ours = hooked._destroy
+      let called = 0
+      hooked._destroy = function (...args) {
+        called++
+        ours.apply(this, args)
+      }
+      watcher.delete(socket)
+      socket.destroy()
+      await closed(socket)
+      expect(called).toBe(1)
+    })
+
+    it.each<Situation>(['reading', 'paused'])(
+      'emits nothing for a socket once delete has returned true, while another watcher reports it: %s',
+      async (situation) => {
+        const { socket, peer } = await pairIn(situation)
+        const [first, second] = [watching(), watching()]
+        first.watcher.add(socket)
+        second.watcher.add(socket)
+        const deleted: boolean[] = []
+        first.watcher.on('dead', () => deleted.push(second.watcher.delete(socket)))
+        peer.resetAndDestroy()
+        await closed(socket)
+        await delay(20)
+        expect(first.deaths).toHaveLength(1)
+        expect(deleted).toEqual([true])
+        expect(second.deaths).toEqual([])
+        expect(second.watcher.stats()).toEqual({ added: 1, watching: 0, dead: 0, closed: 0, removed: 1 })
+      },
+    )
+
+    it.each(['delete', 'close'] as const)(
+      'emits nothing and destroys nothing where onDead itself calls %s',
+      async (name) => {
+        const { socket, peer } = await pairIn('paused')
+        const { watcher, deaths } = watching({
+          onDead: () => {
+            if (name === 'delete') watcher.delete(socket)
+            else watcher.close()
+            return 'destroy'
+          },
+        })
+        watcher.add(socket)
+        peer.resetAndDestroy()
+        await until(() => watcher.size === 0)
+        await delay(20)
+        expect([deaths, socket.destroyed]).toEqual([[], false])
+        expect(watcher.stats()).toMatchObject({ dead: 0, removed: 1 })
+      },
+    )
+
     it('forgets in silence what the program closes', async () => {
       const { watcher, deaths } = watching()
       const pairs = await Promise.all(Array.from({ length: 3 }, () => connectPair()))

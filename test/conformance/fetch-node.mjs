@@ -1,0 +1,70 @@
+// The source of a Node version with its tests, from Debian, and the same Node from npm:
+//   node test/conformance/fetch-node.mjs [suite of Debian, default trixie] [major version of Node, default 20]
+// Prints the arguments for run.mjs. Takes apt-get and tar; changes nothing of the system's apt.
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { fetchPackage } from '../../native/fetched.mjs'
+
+const [suite = 'trixie', major = '20'] = process.argv.slice(2)
+const cache = join(
+  process.env.XDG_CACHE_HOME || join(homedir(), '.cache'),
+  'deadpeer-conformance',
+  `${suite}-${major}`,
+)
+const source = join(cache, 'source')
+if (!existsSync(source)) fetchSource()
+
+const header = readFileSync(join(source, 'src/node_version.h'), 'utf8')
+const version = ['MAJOR', 'MINOR', 'PATCH']
+  .map((part) => new RegExp(`#define NODE_${part}_VERSION (\\d+)`).exec(header)?.[1])
+  .join('.')
+const node = join(fetchPackage(`node-linux-${process.arch}`, version), 'bin/node')
+console.log(`--node ${node} --node-source ${source}`)
+
+function fetchSource() {
+  const settings = aptSettings()
+  const apt = (command, ...args) => [command, ['-c', settings, ...args]]
+  execFileSync(...apt('apt-get', 'update', '-qq'), { stdio: ['ignore', 'ignore', 'inherit'] })
+  const known = execFileSync(...apt('apt-cache', 'showsrc', 'nodejs'), { encoding: 'utf8' })
+  const version = [...known.matchAll(/^Version: (.*)$/gm)].find(([, each]) =>
+    each.startsWith(`${major}.`),
+  )?.[1]
+  if (!version) throw new Error(`Debian ${suite} has no Node ${major}.`)
+  const download = ['source', '-qq', '--download-only', `nodejs=${version}`]
+  spawnSync(...apt('apt-get', ...download), { cwd: cache, stdio: ['ignore', 'ignore', 'inherit'] })
+  // Debian's own changes are not needed, so that a mirror need not have them.
+  const archive = readdirSync(cache).find((name) => /^nodejs_.*\.orig\.tar\.xz$/.test(name))
+  if (!archive) throw new Error(`The source of nodejs ${version} could not be downloaded.`)
+  const partial = `${source}.partial`
+  rmSync(partial, { recursive: true, force: true })
+  mkdirSync(partial)
+  execFileSync('tar', ['-xJf', join(cache, archive), '--strip-components=1', '-C', partial])
+  rmSync(join(cache, archive))
+  execFileSync('mv', [partial, source])
+}
+
+/** The system's apt may have neither this suite nor any sources: its own lists and cache, with Debian's address and keys. */
+function aptSettings() {
+  for (const folder of ['lists/partial', 'cache/archives/partial'])
+    mkdirSync(join(cache, folder), { recursive: true })
+  const sources = join(cache, 'sources.list')
+  const keys = '/usr/share/keyrings/debian-archive-keyring.gpg'
+  writeFileSync(sources, `deb-src [signed-by=${keys}] http://deb.debian.org/debian ${suite} main\n`)
+  const settings = join(cache, 'apt.conf')
+  writeFileSync(
+    settings,
+    [
+      ['Dir::Etc::sourcelist', sources],
+      ['Dir::Etc::sourceparts', '-'],
+      ['Dir::State::lists', join(cache, 'lists')],
+      ['Dir::Cache', join(cache, 'cache')],
+      // Otherwise root's downloads are made by a user who may not write here.
+      ['APT::Sandbox::User', 'root'],
+    ]
+      .map(([name, value]) => `${name} "${value}";\n`)
+      .join(''),
+  )
+  return settings
+}

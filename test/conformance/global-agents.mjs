@@ -1,0 +1,8 @@
+// Preloaded before a test file: Node's global agents, replaced by this package's with the options that Node gives its own.
+import http from 'node:http'
+import https from 'node:https'
+import { HttpAgent, HttpsAgent } from '../../dist/http.js'
+
+const options = { keepAlive: true, scheduling: 'lifo', timeout: 5000, watch: true }
+http.globalAgent = new HttpAgent(options)
+https.globalAgent = new HttpsAgent(options)

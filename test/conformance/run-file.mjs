@@ -1,0 +1,78 @@
+import { spawn } from 'node:child_process'
+
+/** Node's own runner gives a test file 120 s, on machines that do nothing else. */
+const timeLimit = 120_000
+/** The process groups of the files that run now. */
+const running = new Set()
+process.on('exit', () => {
+  for (const group of running) endGroup(group)
+})
+
+/** How much of what a failing file printed is kept. */
+const tailLength = 3_000
+
+/**
+ * Runs one test file in a network namespace of its own, so that no two runs share a port and nothing leaves the machine.
+ *
+ * @param {import('./suites.mjs').TestFile} file
+ * @param {string} node
+ * @param {Record<string, string>} settings
+ * @returns {Promise<{ passed: boolean, late: boolean, outcome: string, output: string }>}
+ */
+export async function runFile(file, node, settings, job) {
+  const child = spawn(
+    'unshare',
+    ['-n', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', node, ...file.args],
+    {
+      cwd: file.cwd,
+      // Its own process group: what it starts is ended with it.
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        ...clean(process.env),
+        TEST_THREAD_ID: String(job),
+        TEST_SERIAL_ID: String(job),
+        ...file.env,
+        ...settings,
+      },
+    },
+  )
+  running.add(child.pid)
+  let output = ''
+  const keep = (text) => {
+    output = (output + text).slice(-tailLength)
+  }
+  child.stdout.setEncoding('utf8').on('data', keep)
+  child.stderr.setEncoding('utf8').on('data', keep)
+  let isLate = false
+  const timer = setTimeout(() => {
+    isLate = true
+    endGroup(child.pid)
+  }, timeLimit)
+  const [code, signal] = await new Promise((resolve, reject) => {
+    child.on('exit', (...how) => resolve(how)).on('error', reject)
+  })
+  clearTimeout(timer)
+  endGroup(child.pid)
+  running.delete(child.pid)
+  const outcome = isLate
+    ? `not done after ${timeLimit / 1000} s`
+    : signal
+      ? `signal ${signal}`
+      : `exit ${code}`
+  return { passed: code === 0, late: isLate, outcome, output }
+}
+
+function endGroup(pid) {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch (error) {
+    // Nothing of it is left.
+    if (error.code !== 'ESRCH') throw error
+  }
+}
+
+/** Without what npm, this package and Node would read. */
+function clean(env) {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(npm_|DEADPEER|NODE_)/.test(name)))
+}
