@@ -54,6 +54,12 @@ export const fates = {
     beating: { dead: ['reset'], within: LATE },
     clocked: { dead: ['reset'], within: LATE },
   },
+  /** The same while something was on its way: data and a reset that are read in one turn of the event loop are data and an end to libuv. */
+  'reset while talking': {
+    weight: 0,
+    beating: { dead: ['reset'], orClosing: true, within: LATE },
+    clocked: { dead: ['reset'], orClosing: true, within: LATE },
+  },
   /** It closes its side; half of the time the other side takes a while to close its own. */
   'half-close': {
     weight: 14,

@@ -215,6 +215,15 @@ describe('the judge of TLS, HTTPS and HTTP/2 connections', () => {
       ],
     },
     {
+      what: 'a reset that Node reads as an end, as it came with the answer',
+      lines: [
+        [900, '', 'fate', 'server resets'],
+        [1_000, 'C', 'answered', '2'],
+        [1_001, 'C', 'closing'],
+        [1_002, 'C', 'closed'],
+      ],
+    },
+    {
       what: 'a silence that the other side finds',
       lines: [
         [1_000, '', 'fate', 'server silent'],
@@ -310,6 +319,24 @@ describe('the judge of TLS, HTTPS and HTTP/2 connections', () => {
         [1_002, 'C', 'dead', 'reset kernel'],
       ],
       faults: ['false closing, client'],
+    },
+    {
+      what: 'a reset that is reported as closing, though it came with nothing',
+      lines: [
+        [1_000, '', 'fate', 'server resets'],
+        [1_001, 'C', 'closing'],
+        [1_002, 'C', 'closed'],
+      ],
+      faults: ['false closing, client'],
+    },
+    {
+      what: 'a reset that came with the answer and was not reported at all',
+      lines: [
+        [900, '', 'fate', 'server resets'],
+        [1_000, 'C', 'answered', '2'],
+        [1_002, 'C', 'closed'],
+      ],
+      faults: ['lost death, client'],
     },
     {
       what: 'a close that nothing led to',
