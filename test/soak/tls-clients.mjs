@@ -267,7 +267,7 @@ class HttpsConnection extends Connection {
     this.isOurs = fate !== 'client resets' && (fate === 'free socket timeout' || this.random() < 0.5)
     if (this.isOurs) {
       const freeSocketTimeout = fate === 'free socket timeout' ? IDLE_TIMEOUT : 0
-      const watch = this.isWatched ? this.ends.watcher(group) : undefined
+      const watch = (this.isWatched && this.ends.watcher(group)) || false
       this.agent = new HttpsAgent({ ...options, profile, watch, freeSocketTimeout })
     } else {
       this.agent = new https.Agent(options)
