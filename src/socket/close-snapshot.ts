@@ -39,11 +39,15 @@ export function readFinalState(core: NativeCore, fd: number): FinalState | undef
 
 type Destroy = (this: net.Socket, error: Error | null, callback: (error?: Error | null) => void) => void
 
+/** Called once Node has closed the descriptor, after `'error'` was emitted, if it was; with what the socket was destroyed with. */
+export type ClosedListener = (error: Error | null) => void
+
 interface Hook {
-  readonly core: NativeCore
+  readonly core: NativeCore | undefined
   /** `_destroy` as it was before. */
   readonly destroy: Destroy
   users: number
+  readonly listeners: ClosedListener[]
   snapshot?: CloseSnapshot
 }
 
@@ -56,27 +60,33 @@ type Hooked = net.Socket & { _destroy: Destroy; [hook]?: Hook | undefined }
  * counters tell which of three causes an ETIMEDOUT had. Nor is there always an error: Node's agents end an idle connection without one,
  * and a TLSSocket closes the socket under it without one.
  *
- * The hook is a `_destroy` of the instance's own, as the `destroy` option of a stream's constructor makes one. Each call needs one
- * {@link releaseCloseSnapshot}.
+ * The hook is a `_destroy` of the instance's own, as the `destroy` option of a stream's constructor makes one. Unlike a listener it stays
+ * when a program calls `removeAllListeners`. Each call needs one {@link releaseCloseSnapshot}.
+ *
+ * @param core without it there is no snapshot, and only the listener is called.
  */
-export function requestCloseSnapshot(core: NativeCore, socket: net.Socket): void {
+export function requestCloseSnapshot(
+  core: NativeCore | undefined,
+  socket: net.Socket,
+  listener?: ClosedListener,
+): void {
   const hooked = socket as Hooked
-  const known = hooked[hook]
-  if (known) {
-    known.users++
-    return
-  }
-  hooked[hook] = { core, destroy: hooked._destroy, users: 1 }
-  hooked._destroy = snapshotAndDestroy
+  hooked[hook] ??= { core, destroy: hooked._destroy, users: 0, listeners: [] }
+  const own = hooked[hook]
+  if (own.users++ === 0) hooked._destroy = snapshotAndDestroy
+  if (listener) own.listeners.push(listener)
 }
 
 /** The last user takes the hook away, unless somebody has put another `_destroy` over it, which then goes on calling it. */
-export function releaseCloseSnapshot(socket: net.Socket): void {
+export function releaseCloseSnapshot(socket: net.Socket, listener?: ClosedListener): void {
   const hooked = socket as Hooked
-  const known = hooked[hook]
-  if (!known || --known.users > 0 || hooked._destroy !== snapshotAndDestroy) return
+  const own = hooked[hook]
+  if (!own) return
+  const place = listener ? own.listeners.indexOf(listener) : -1
+  if (place >= 0) own.listeners.splice(place, 1)
+  if (--own.users > 0 || hooked._destroy !== snapshotAndDestroy) return
   // Assigned, not deleted: V8 makes an object slow when a property is deleted from it.
-  hooked._destroy = known.destroy
+  hooked._destroy = own.destroy
   hooked[hook] = undefined
 }
 
@@ -92,8 +102,11 @@ function snapshotAndDestroy(
   callback: (error?: Error | null) => void,
 ): void {
   const own = this[hook]!
-  if (own.users > 0) own.snapshot = takeSnapshot(own.core, descriptorOf(this), error !== null)
-  own.destroy.call(this, error, callback)
+  if (own.users > 0 && own.core) own.snapshot = takeSnapshot(own.core, descriptorOf(this), error !== null)
+  own.destroy.call(this, error, (result) => {
+    callback(result)
+    for (const listener of own.listeners) process.nextTick(listener, error)
+  })
 }
 
 function takeSnapshot(core: NativeCore, fd: number, hasError: boolean): CloseSnapshot {

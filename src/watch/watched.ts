@@ -61,13 +61,10 @@ export class Watched implements Concerned {
   #id = 0
   #isStopped = false
   #isDestroying = false
-  #hasHook = false
   #isClosing = false
   /** What the kernel reported of the end. */
   #sighting: Sighting | undefined
   #isLeftToNode = false
-  /** The peer reset the connection after it had closed its side. */
-  #isReset = false
   #final: FinalState | undefined
   #heartbeat: Heartbeat | undefined
   #attention: Attention | undefined
@@ -98,8 +95,9 @@ export class Watched implements Concerned {
     else socket.prependListener('connect', this.#onConnect)
     const emitter: EventEmitter = socket
     emitter.on(errorMonitor, this.#onError)
-    socket.on('end', this.#onEnd)
-    socket.on('close', this.#onClose)
+    // The kernel reports the peer's FIN.
+    if (!this.#core) socket.on('end', this.#onEnd)
+    requestCloseSnapshot(this.#core, socket, this.#onClosed)
   }
 
   get isStopped(): boolean {
@@ -115,12 +113,10 @@ export class Watched implements Concerned {
     const emitter: EventEmitter = socket
     emitter.off(errorMonitor, this.#onError)
     socket.off('end', this.#onEnd)
-    socket.off('close', this.#onClose)
     socket.off('connect', this.#onConnect)
     if (this.#id > 0) unwatchDescriptor(this.#core!, this.#id, this.#onSighting)
     this.#id = 0
-    if (this.#hasHook) releaseCloseSnapshot(socket)
-    this.#hasHook = false
+    releaseCloseSnapshot(socket, this.#onClosed)
   }
 
   /** Another heartbeat, or none. */
@@ -158,7 +154,7 @@ export class Watched implements Concerned {
     const errno = isKernels ? this.#sighting?.takeError(this.#core!, descriptorOf(this.socket)) : undefined
     const final = errno === undefined ? found : this.#found('kernel', errno)
     victims.set(final.error, this.socket)
-    // A TLSSocket whose transport is gone already emits 'close' in here.
+    // This is what it is destroyed with, and no news.
     this.#isDestroying = true
     this.socket.destroy(final.error)
     return final
@@ -188,8 +184,6 @@ export class Watched implements Concerned {
     const fd = descriptorOf(this.socket)
     if (fd < 0) throw noDescriptor(this.socket)
     this.#id = watchDescriptor(this.#core, fd, this.#onSighting)
-    if (!this.#hasHook) requestCloseSnapshot(this.#core, this.socket)
-    this.#hasHook = true
     this.beAttentive()
   }
 
@@ -221,15 +215,14 @@ export class Watched implements Concerned {
     const errno = sighting.takeError(this.#core!, descriptorOf(this.socket))
     if (errno === undefined) return
     if (isTimeout(errno)) this.#owner.died(this, this.#found('kernel', errno))
-    else this.#isReset = true
-    this.#resetWhileHalfOpen()
+    else if (this.socket.readableEnded) this.#resetWhileHalfOpen()
+    else this.socket.on('end', this.#onEnd)
   }
 
   /** A reset matters to a program that has read the end and keeps its own side open. */
   #resetWhileHalfOpen(): void {
     const { socket } = this
-    if (!this.#isReset || !socket.readableEnded || socket.writableEnded) return
-    if (this.#isStopped || socket.destroyed) return
+    if (this.#isStopped || socket.destroyed || socket.writableEnded) return
     this.#owner.died(
       this,
       this.#found('kernel', this.#sighting?.takeError(this.#core!, descriptorOf(socket))),
@@ -273,11 +266,16 @@ export class Watched implements Concerned {
   readonly #onEnd = () => {
     this.#closing(undefined)
     // Once the program and Node have ended their side, if they do.
-    if (this.#isReset) setImmediate(() => this.#resetWhileHalfOpen())
+    if (this.#core) setImmediate(() => this.#resetWhileHalfOpen())
   }
 
-  readonly #onClose = () => {
+  readonly #onClosed = (error: Error | null) => {
     if (this.#isStopped || this.#isDestroying) return
+    // Node may have read the FIN and closed before the kernel's report came.
+    if (this.socket.readableEnded) this.#closing(undefined)
+    // For a program that has removed all listeners.
+    if (error) this.#onError(error)
+    if (this.#isStopped) return
     if (!this.#hasDied()) {
       this.#owner.closed(this)
       return
