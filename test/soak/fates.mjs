@@ -13,16 +13,16 @@ export const servers = {
 }
 
 /** What may come on top: garbage is collected, others are seen to first. What the subject waits for a processor is measured, and added. */
-const LATE = 1_500
+export const LATE = 1_500
 
 /** `every`, three attempts 510 ms apart, the last of which waits for its 300 ms. */
-const BY_HEARTBEAT = 5_000 + 2 * 510 + 300 + LATE
+export const BY_HEARTBEAT = 5_000 + 2 * 510 + 300 + LATE
 
 /** The kernel's timers are late by up to an eighth of what they wait for. */
-const BY_KEEPALIVE = (4_000 + 4 * 1_000) * (9 / 8) + LATE
+export const BY_KEEPALIVE = (4_000 + 4 * 1_000) * (9 / 8) + LATE
 
 /** Counted from the first retransmission, 400 ms after the write. */
-const BY_USER_TIMEOUT = 400 + 8_000 * (9 / 8) + LATE
+export const BY_USER_TIMEOUT = 400 + 8_000 * (9 / 8) + LATE
 
 /** How long the subject waits before it writes to one that is silent. */
 export const WRITE_AFTER = 500
@@ -53,6 +53,12 @@ export const fates = {
     weight: 15,
     beating: { dead: ['reset'], within: LATE },
     clocked: { dead: ['reset'], within: LATE },
+  },
+  /** The same while something was on its way: data and a reset that are read in one turn of the event loop are data and an end to libuv. */
+  'reset while talking': {
+    weight: 0,
+    beating: { dead: ['reset'], orClosing: true, within: LATE },
+    clocked: { dead: ['reset'], orClosing: true, within: LATE },
   },
   /** It closes its side; half of the time the other side takes a while to close its own. */
   'half-close': {

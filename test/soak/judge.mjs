@@ -5,7 +5,7 @@ import { BRIEF, fates } from './fates.mjs'
 /** @typedef {{ at: number, id: string, event: string, detail: string }} Entry */
 
 /** So much may lie between a deed and the note of it, in ms: a write to a string, and the scheduler. */
-const NOTED_WITHIN = 50
+export const NOTED_WITHIN = 50
 
 /** The question before the first that was swallowed may have been lost as well, in ms. */
 const LAST_HEARD_BEFORE = 6_000
@@ -16,7 +16,7 @@ const LAST_HEARD_BEFORE = 6_000
  */
 export function judge(entries, rules = fates) {
   const histories = historiesOf(entries)
-  const starved = entries.filter(({ event }) => event === 'starved')
+  const starved = entries.filter(({ id, event }) => id === '*' && event === 'starved')
   const dropped = entries.filter(({ event }) => event === 'dropped').map(({ at }) => at)
   const faults = []
   const told = {}
@@ -76,7 +76,7 @@ function faultOf({ fate, halfClosedAt, said, doubts, closedAt }, rule, starved) 
 }
 
 /** Where the subject had no processor meanwhile, it may be later by that. */
-function isLate(at, since, within, starved) {
+export function isLate(at, since, within, starved) {
   if (at - since <= within) return false
   const meanwhile = starved.filter((one) => one.at >= since && one.at - Number(one.detail) <= at)
   return at - since > within + meanwhile.reduce((sum, { detail }) => sum + Number(detail), 0)
@@ -118,7 +118,7 @@ function historiesOf(entries) {
   let finishedAt = Number.POSITIVE_INFINITY
   for (const { at, id, event, detail } of entries.toSorted((a, b) => a.at - b.at)) {
     if (event === 'finished') finishedAt = at
-    if (at >= finishedAt || id === '*') continue
+    if (at >= finishedAt || id.startsWith('*')) continue
     if (event === 'killed') {
       killed.push({ serial: id, at })
       continue

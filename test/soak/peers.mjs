@@ -160,7 +160,7 @@ const acts = {
     peer.vanish('silent unread')
   },
   async reset(peer) {
-    peer.note('fate', 'reset')
+    peer.note('fate', peer.said === peer.echoed ? 'reset' : 'reset while talking')
     peer.socket.resetAndDestroy()
   },
   async 'half-close'(peer) {

@@ -11,11 +11,15 @@ import { seeded } from './random.mjs'
 // One game, in a network namespace of its own: starts the subject and its peers, kills or silences a whole process of them now and then,
 // and writes to `folder` what the subject says of itself. What happened is in the journals beside it.
 
-const { connections, seconds, seed, watched, lifetime, folder, collectEvery } = JSON.parse(process.argv[2])
+const { connections, seconds, seed, watched, lifetime, folder, collectEvery, secrets } = JSON.parse(
+  process.argv[2],
+)
 const random = seeded(seed)
 const journal = new Journal(join(folder, 'play.journal'))
 
 const PROCESSES = 4
+/** TLS, HTTPS and HTTP/2 connections at a time, in either direction. */
+const TLS_SLOTS = Math.max(8, Math.ceil(connections / 225))
 /** Connections of a process that is going to be killed, or silenced. */
 const HERD = Math.round(connections / 45)
 const HERD_EVERY = 15_000
@@ -45,10 +49,10 @@ const newSeed = () => Math.floor(random() * 2 ** 32)
 
 const subject = start(
   'subject.mjs',
-  { seed: newSeed(), watched, collectEvery, journalPath: join(folder, 'subject.journal') },
+  { seed: newSeed(), watched, collectEvery, secrets, journalPath: join(folder, 'subject.journal') },
   ['--expose-gc'],
 )
-const [ports] = await once(subject, 'message')
+const [{ ports, tlsPorts }] = await once(subject, 'message')
 
 let serial = 0
 function startPeers(count, isHerd) {
@@ -64,6 +68,17 @@ const others = Math.floor((connections - HERD) / PROCESSES)
 const crowd = Array.from({ length: PROCESSES }, () => startPeers(others, false))
 let herd = startPeers(connections - PROCESSES * others, true)
 await Promise.all([...crowd, herd].map(({ open }) => open))
+
+const tlsPeers = start('tls-peers.mjs', {
+  seed: newSeed(),
+  ports: tlsPorts,
+  slots: TLS_SLOTS,
+  secrets,
+  watched,
+  journalPath: join(folder, 'tls-peers.journal'),
+})
+const [tlsPeersPorts] = await once(tlsPeers, 'message')
+subject.send({ connect: { ports: tlsPeersPorts, slots: TLS_SLOTS } })
 
 noteDrops()
 journal.note('*', 'started')
@@ -86,8 +101,10 @@ for (let left = seconds * 1_000; left > 0; left = end - performance.now()) {
 }
 await herd.open
 journal.note('*', 'over')
-for (const { peers } of crowd) peers.send('enough')
+for (const one of [...crowd.map(({ peers }) => peers), tlsPeers, subject]) one.send('enough')
 await delay(LAST_FATES + GRACE)
+tlsPeers.send('account')
+const [tlsFarSide] = await once(tlsPeers, 'message')
 subject.send('finish')
 const [result] = await once(subject, 'message')
 journal.close()
@@ -110,4 +127,4 @@ function noteDrops() {
 }
 
 const journals = readdirSync(folder).filter((name) => name.endsWith('.journal'))
-writeFileSync(join(folder, 'result.json'), JSON.stringify({ ...result, journals }))
+writeFileSync(join(folder, 'result.json'), JSON.stringify({ ...result, tlsFarSide, journals }))

@@ -7,10 +7,13 @@ import { parseArgs } from 'node:util'
 import { machine, machineLine } from '../bench/harness/machine.mjs'
 import { reference } from '../bench/harness/reference.mjs'
 import { quantile } from '../bench/harness/statistics.mjs'
+import { certificate } from './certificate.mjs'
 import { growth } from './flat.mjs'
 import { readJournal } from './journal.mjs'
 import { judge } from './judge.mjs'
 import { plot } from './plot.mjs'
+import { tlsFates } from './tls-fates.mjs'
+import { errorsOf, isTls, judgeTls } from './tls-judge.mjs'
 
 // node test/soak/run.mjs [--seconds 600] [--connections 9000] [--seed n] [--json file] [--plot file]
 // The same game is played without a watcher first, for a shorter time, to compare the event loop with. Exits with 1 where something does not hold.
@@ -50,24 +53,28 @@ const DELAY_MORE = 5
 const folder = mkdtempSync(join(tmpdir(), 'deadpeer-soak-'))
 console.log(`seed ${seed}, ${connections} connections, ${seconds} s`)
 console.log(machineLine())
+const secrets = certificate()
 // Built here, where there is a way to the headers; the subject asks it what malloc has handed out.
 reference()
 try {
   const control = play('control', CONTROL_SECONDS, false)
   const watched = play('watched', seconds, true)
-  const entries = watched.journals.flatMap((name) => readJournal(join(folder, 'watched', name)))
-  const verdict = judge(entries)
+  const entries = entriesOf('watched', watched)
+  const verdict = judge(entries.filter(({ id }) => !isTls(id)))
+  const raisedByNode = errorsOf(entriesOf('control', control))
+  const tls = judgeTls(entries, raisedByNode)
   const sizes = growth(watched.samples)
   const delays = { watched: delayOf(watched, seconds), control: delayOf(control, CONTROL_SECONDS) }
-  const checks = check(watched, verdict, sizes, delays)
+  const checks = [...check(watched, verdict, sizes, delays), ...checkTls(watched, tls)]
   report(watched, control, verdict, sizes, delays)
+  reportTls(tls, raisedByNode)
   const deaths = ratesOf(entries)
   writeFileSync(
     values.plot,
     plot({ seed, seconds, samples: watched.samples, control: control.samples, ...deaths }),
   )
   const { samples, journals: _, ...end } = watched
-  const told = Object.fromEntries(Object.entries(verdict.told).map(([what, one]) => [what, timesOf(one)]))
+  const told = timesOfAll(verdict.told)
   const result = {
     machine,
     seed,
@@ -76,6 +83,7 @@ try {
     checks,
     ...verdict,
     told,
+    tls: { ...tls, told: timesOfAll(tls.told), raisedByNode },
     sizes,
     delays,
     end,
@@ -95,13 +103,26 @@ try {
   throw error
 }
 
+function entriesOf(name, { journals }) {
+  return journals.flatMap((journal) => readJournal(join(folder, name, journal)))
+}
+
 /** In a network namespace of its own, so that nothing else is listed, and black holes are allowed to who may make one. */
 function play(name, seconds, watched) {
   console.log(`… ${name}, ${seconds} s`)
   const own = join(folder, name)
   mkdirSync(own)
   const collectEvery = Math.min(20_000, (1_000 * seconds) / 12)
-  const options = { connections, seconds, seed, watched, lifetime: LIFETIME, folder: own, collectEvery }
+  const options = {
+    connections,
+    seconds,
+    seed,
+    watched,
+    lifetime: LIFETIME,
+    folder: own,
+    collectEvery,
+    secrets,
+  }
   const command = [process.getuid() === 0 ? '-n' : '-Urn', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh']
   const script = fileURLToPath(new URL('play.mjs', import.meta.url))
   const { status, signal, error } = spawnSync(
@@ -167,6 +188,68 @@ function check(
   ]
 }
 
+/** For the TLS, HTTPS and HTTP/2 connections. */
+function checkTls({ tls, tlsFarSide }, { connections, fates, faults, told }) {
+  const of = (...names) => faults.filter(({ fault }) => names.includes(fault)).length
+  const none = (name, count, among) => ({
+    name: `TLS: ${name}`,
+    holds: count === 0,
+    figure: `${count} of ${among}`,
+  })
+  const ended = Object.values(fates).reduce((sum, count) => sum + count, 0)
+  const all = Object.values(told).reduce((sum, { times }) => sum + times.length, 0)
+  const accounts = { 'all accounted for': tls, 'all accounted for on the far side': tlsFarSide }
+  const ways = Object.entries(tlsFates).flatMap(([name, { kinds }]) =>
+    kinds.map((kind) => `${name}, ${kind}`),
+  )
+  const missing = ways.filter((way) => !fates[way])
+  return [
+    {
+      name: 'TLS: ended in every way',
+      holds: missing.length === 0,
+      figure: `${ways.length - missing.length} of ${ways.length}${missing.map((way) => `; not ${way}`).join('')}`,
+    },
+    none('none lost', of('lost death', 'lost closing', 'lost close', 'lost answer', 'unknown'), ended),
+    none('none false', of('false death', 'false closing', 'false error', 'closed by nobody'), connections),
+    none('each told once', of('said twice'), connections),
+    none('none wrong', of('wrong reason', 'wrong count'), all),
+    none('within its bound', of('late'), all),
+    ...Object.entries(accounts).map(([name, { stats, counts, unwatched }]) => ({
+      name: `TLS: ${name}`,
+      holds: unwatched === 0 && Object.entries(counts).every(([what, count]) => stats[what] === count),
+      figure: `${stats.added} added, ${stats.dead} dead, ${stats.closed} closed of ${counts.closed}, ${stats.removed} removed, ${stats.watching} watched`,
+    })),
+  ]
+}
+
+function reportTls({ connections, fates, told, faults, errors }, raisedByNode) {
+  console.log(
+    `\n${connections} TLS, HTTPS and HTTP/2 connections came; how they ended: ${JSON.stringify(fates)}`,
+  )
+  console.log('told or closed after, ms:')
+  reportTimes(told)
+  console.log(
+    `errors of orderly closed ones: ${JSON.stringify(errors)}, unwatched ${JSON.stringify(raisedByNode)}`,
+  )
+  for (const [fault, count] of Object.entries(countsOf(faults))) console.log(`${count} × ${fault}`)
+  for (const fault of faults.slice(0, 20)) console.log('fault', JSON.stringify(fault))
+}
+
+/** Faults by what they have in common, the most frequent first. */
+function countsOf(faults) {
+  const counts = {}
+  for (const { fault, fate, kind, side, error = '' } of faults) {
+    const key = `${fault} ${error}: ${fate}, ${kind}, ${side}`
+    counts[key] = (counts[key] ?? 0) + 1
+  }
+  return Object.fromEntries(Object.entries(counts).sort(([, a], [, b]) => b - a))
+}
+
+function reportTimes(told) {
+  for (const [what, { count, p50, p99, max, within }] of Object.entries(timesOfAll(told)))
+    console.log(`  ${what.padEnd(38)} ${count} × p50 ${p50}, p99 ${p99}, longest ${max}, bound ${within}`)
+}
+
 function report(
   watched,
   control,
@@ -176,10 +259,7 @@ function report(
 ) {
   console.log(`\n${connections} connections came; what was done to them: ${JSON.stringify(fates)}`)
   console.log('told after, ms:')
-  for (const [what, one] of Object.entries(told)) {
-    const { count, p50, p99, max, within } = timesOf(one)
-    console.log(`  ${what.padEnd(30)} ${count} × p50 ${p50}, p99 ${p99}, longest ${max}, bound ${within}`)
-  }
+  reportTimes(told)
   console.log(`suspect: ${doubts.suspect}, of them healthy ${doubts.ofHealthy}`)
   console.log(`later than their bound, by no more than the subject was without a processor: ${delayed}`)
   console.log(`not judged, as more was lost on the way to them than was meant: ${excused}`)
@@ -194,6 +274,10 @@ function report(
   for (const { key, name, first, last } of sizes)
     console.log(`${name}: ${size(key, first)} → ${size(key, last)}`)
   for (const fault of faults.slice(0, 20)) console.log('fault', JSON.stringify(fault))
+}
+
+function timesOfAll(told) {
+  return Object.fromEntries(Object.entries(told).map(([what, one]) => [what, timesOf(one)]))
 }
 
 function timesOf({ times, within }) {

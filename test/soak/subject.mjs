@@ -10,18 +10,18 @@ import { servers, WRITE_AFTER } from './fates.mjs'
 import { Journal } from './journal.mjs'
 import { seeded } from './random.mjs'
 import { collect, deathsInMetrics, scrapes } from './scrapes.mjs'
+import { noteStarvation } from './starvation.mjs'
+import { startTls } from './tls-players.mjs'
 
 // The program under test: it accepts the connections, has them watched, writes down what it is told, is scraped, and looks at itself.
 // Without `watched` all of that but the watching.
 
-const { seed, journalPath, watched, collectEvery } = JSON.parse(process.argv[2])
+const { seed, journalPath, watched, collectEvery, secrets } = JSON.parse(process.argv[2])
 const random = seeded(seed)
 const journal = new Journal(journalPath)
 
 const SAMPLE_EVERY = 1_000
 const COUNT_DESCRIPTORS_EVERY = 5
-/** How often it is looked whether this process has its processor. */
-const TICK = 50
 const LONGEST_HALF_OPEN = 2_000
 
 const sockets = new Set()
@@ -55,6 +55,8 @@ for (const [name, { profile, heartbeat }] of Object.entries(servers)) {
   await once(server, 'listening')
   listening[name] = server
 }
+
+const secure = await startTls({ journal, random: seeded(seed + 1), secrets, watched, isSubject: true })
 
 function serve(socket, name) {
   counts.accepted++
@@ -118,7 +120,7 @@ const samples = []
 const loop = monitorEventLoopDelay({ resolution: 1 })
 const inInterval = monitorEventLoopDelay({ resolution: 1 })
 let processor
-let starved = 0
+let starvation
 let timers = []
 
 /** Once all are there. */
@@ -142,7 +144,8 @@ function observe() {
     if (watcher) entry.watching = watcher.size
     entry.delay = [inInterval.percentile(50), inInterval.percentile(99), inInterval.max].map((ns) => ns / 1e6)
     inInterval.reset()
-    if (turn++ % COUNT_DESCRIPTORS_EVERY === 0) entry.others = descriptors() - sockets.size
+    if (turn++ % COUNT_DESCRIPTORS_EVERY === 0)
+      entry.others = descriptors() - sockets.size - secure.ends.descriptors
     if (at >= collectAt) {
       collectAt += collectEvery
       globalThis.gc()
@@ -153,31 +156,12 @@ function observe() {
     }
     samples.push(entry)
   }
+  starvation = noteStarvation(journal, '*')
   timers = [
-    noteStarvation(),
+    starvation.timer,
     setInterval(sample, SAMPLE_EVERY),
-    ...scrapes.map(({ every, run }) => setInterval(() => run(sockets), every)),
+    ...scrapes.map(({ every, run }) => setInterval(() => run([...sockets, ...secure.ends.sockets]), every)),
   ]
-}
-
-/**
- * Writes down when this process had to wait for a processor, and for how long. What it did itself, in that time, is no excuse: that is
- * what the event loop's delay is watched for.
- */
-function noteStarvation() {
-  let last = performance.now()
-  let spent = process.cpuUsage()
-  return setInterval(() => {
-    const now = performance.now()
-    const { user, system } = process.cpuUsage(spent)
-    const waited = now - last - TICK - (user + system) / 1_000
-    if (waited > TICK) {
-      starved += waited
-      journal.note('*', 'starved', waited.toFixed(0))
-    }
-    last = now
-    spent = process.cpuUsage()
-  }, TICK)
 }
 
 /** How many descriptors are open but for the one that looks. */
@@ -196,12 +180,14 @@ async function finish() {
     ? [...sockets].filter((socket) => !removed.has(socket) && !watcher.has(socket))
     : []
   const openAtEnd = sockets.size
+  const tls = secure.ends.account()
   watcher?.close()
   // What ends now is no part of the game.
   journal.note('*', 'finished')
+  secure.close()
   for (const socket of sockets) socket.destroy()
   for (const server of Object.values(listening)) server.close()
-  while (sockets.size > 0) await delay(50)
+  while (sockets.size + secure.ends.descriptors > 0) await delay(50)
   // The thread that watched takes its descriptors with it.
   for (let tries = 0; tries < 100 && deathwatchThreads() > before.threads; tries++) await delay(20)
   inInterval.disable()
@@ -210,7 +196,8 @@ async function finish() {
     samples,
     delay: { p50: loop.percentile(50) / 1e6, p99: loop.percentile(99) / 1e6, max: loop.max / 1e6 },
     cpu,
-    starved,
+    starved: starvation.starved,
+    tls,
     stats,
     counts,
     openAtEnd,
@@ -226,8 +213,11 @@ async function finish() {
 process.on('disconnect', () => process.exit())
 process.on('message', async (order) => {
   if (order === 'observe') observe()
+  else if (order === 'enough') secure.stop()
+  else if (order.connect) secure.connect(order.connect.ports, order.connect.slots)
   else if (order === 'finish') process.send(await finish())
 })
-process.send(
-  Object.fromEntries(Object.entries(listening).map(([name, server]) => [name, server.address().port])),
-)
+process.send({
+  ports: Object.fromEntries(Object.entries(listening).map(([name, server]) => [name, server.address().port])),
+  tlsPorts: secure.ports,
+})

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { growth } from '../soak/flat.mjs'
 import { type Entry, judge } from '../soak/judge.mjs'
+import { errorsOf, judgeTls } from '../soak/tls-judge.mjs'
 
 // The soak is as good as its judge: each thing that may go wrong is put to it once.
 
@@ -161,6 +162,287 @@ describe('what was said of a connection', () => {
       suspect: 1,
       ofHealthy: 0,
     })
+  })
+})
+
+describe('the judge of TLS, HTTPS and HTTP/2 connections', () => {
+  interface Case {
+    readonly what: string
+    readonly kind?: string
+    /** Beside the opening of both ends, the client's answers and the server's. `C` and `S` are the ends, the rest is of the connection. */
+    readonly lines: readonly (readonly [at: number, end: 'C' | 'S' | '', event: string, detail?: string])[]
+    /** Each with the side. */
+    readonly faults?: readonly string[]
+  }
+
+  const nameOf = { C: 'out.0/client', S: 'out.0/server', '': 'out.0' }
+
+  function entriesOf(lines: Case['lines'], kind = 'tls'): Entry[] {
+    return [
+      entry(0, nameOf.C, 'opened', `clocked ${kind} ::1 true`),
+      entry(1, nameOf.S, 'opened', `clocked ${kind} ::1 true`),
+      entry(2, nameOf.S, 'served', '2'),
+      entry(3, nameOf.C, 'answered', '2'),
+      ...lines.map(([at, end, event, detail]) => entry(at, nameOf[end], event, detail)),
+    ]
+  }
+
+  const faultsOf = (entries: Entry[], raisedByNode = {}) =>
+    judgeTls(entries, raisedByNode).faults.map(({ fault, side }) => (side ? `${fault}, ${side}` : fault))
+
+  const closed = [
+    [1_010, 'C', 'closed'],
+    [1_010, 'S', 'closed'],
+  ] as const
+
+  it.each<Case>([
+    {
+      what: 'an orderly close that is reported as closing',
+      lines: [[1_000, '', 'fate', 'server ends'], [1_001, 'C', 'closing'], ...closed],
+    },
+    {
+      what: 'an orderly close that an agent counts as closed by the peer',
+      kind: 'https',
+      lines: [[1_000, '', 'fate', 'one request'], [1_002, 'C', 'counted', 'closedByPeer'], ...closed],
+    },
+    {
+      what: 'a reset that the other side finds',
+      lines: [
+        [1_000, '', 'fate', 'client resets'],
+        [1_001, 'S', 'dead', 'reset kernel'],
+        [1_001, 'S', 'error', 'ECONNRESET DeadPeerError'],
+        ...closed,
+      ],
+    },
+    {
+      what: 'a reset that Node reads as an end, as it came with the answer',
+      lines: [
+        [900, '', 'fate', 'server resets'],
+        [1_000, 'C', 'answered', '2'],
+        [1_001, 'C', 'closing'],
+        [1_002, 'C', 'closed'],
+      ],
+    },
+    {
+      what: 'a silence that the other side finds',
+      lines: [
+        [1_000, '', 'fate', 'server silent'],
+        [9_100, 'C', 'dead', 'keepalive kernel'],
+      ],
+    },
+    {
+      what: 'a silence with a request in flight',
+      kind: 'http2',
+      lines: [
+        [1_000, '', 'fate', 'server silent in flight'],
+        [1_500, '', 'wrote'],
+        [10_000, 'C', 'dead', 'user-timeout kernel'],
+      ],
+    },
+    {
+      what: 'a silence whose request came too early',
+      lines: [
+        [900, '', 'wrote'],
+        [1_000, '', 'fate', 'server silent in flight'],
+        [9_100, 'C', 'dead', 'keepalive kernel'],
+      ],
+    },
+    { what: 'a connection that is still open', lines: [] },
+    {
+      what: 'what happens after the end',
+      lines: [
+        [1_000, '', 'finished'],
+        [1_001, 'C', 'dead', 'reset kernel'],
+      ],
+    },
+    {
+      what: 'what the end came too early for',
+      lines: [
+        [1_000, '', 'fate', 'server silent'],
+        [5_000, '', 'finished'],
+      ],
+    },
+  ])('finds nothing wrong with $what', ({ kind, lines }) => {
+    expect(faultsOf(entriesOf(lines, kind))).toEqual([])
+  })
+
+  it.each<Case>([
+    {
+      what: 'a death of an orderly closed connection',
+      lines: [[1_000, '', 'fate', 'client ends'], [1_005, 'S', 'dead', 'reset kernel'], ...closed],
+      faults: ['false death, server'],
+    },
+    {
+      what: 'an error of an orderly closed connection',
+      lines: [
+        [1_000, '', 'fate', 'client destroys'],
+        [1_001, 'S', 'closing'],
+        [1_005, 'S', 'error', 'ECONNRESET DeadPeerError'],
+        ...closed,
+      ],
+      faults: ['false error, server'],
+    },
+    {
+      what: 'an error of the end that closed',
+      kind: 'https',
+      lines: [[1_000, '', 'fate', 'one request'], [1_005, 'S', 'error', 'EPIPE DeadPeerError'], ...closed],
+      faults: ['false error, server'],
+    },
+    {
+      what: 'a death of a living connection',
+      lines: [[1_000, 'C', 'dead', 'heartbeat heartbeat']],
+      faults: ['false death, client'],
+    },
+    {
+      what: 'an error of a living connection',
+      lines: [[1_000, 'C', 'error', 'ETIMEDOUT DeadPeerError']],
+      faults: ['false error, client'],
+    },
+    {
+      what: 'a death before the end',
+      lines: [
+        [900, 'C', 'dead', 'keepalive kernel'],
+        [1_000, '', 'fate', 'server silent'],
+      ],
+      faults: ['false death, client'],
+    },
+    {
+      what: 'a closing before the end',
+      lines: [[900, 'C', 'closing'], [1_000, '', 'fate', 'server ends'], ...closed],
+      faults: ['false closing, client'],
+    },
+    {
+      what: 'a closing of a connection that was reset',
+      lines: [
+        [1_000, '', 'fate', 'server resets'],
+        [1_001, 'C', 'closing'],
+        [1_002, 'C', 'dead', 'reset kernel'],
+      ],
+      faults: ['false closing, client'],
+    },
+    {
+      what: 'a reset that is reported as closing, though it came with nothing',
+      lines: [
+        [1_000, '', 'fate', 'server resets'],
+        [1_001, 'C', 'closing'],
+        [1_002, 'C', 'closed'],
+      ],
+      faults: ['false closing, client'],
+    },
+    {
+      what: 'a reset that came with the answer and was not reported at all',
+      lines: [
+        [900, '', 'fate', 'server resets'],
+        [1_000, 'C', 'answered', '2'],
+        [1_002, 'C', 'closed'],
+      ],
+      faults: ['lost death, client'],
+    },
+    {
+      what: 'a close that nothing led to',
+      lines: [[1_000, 'C', 'closed']],
+      faults: ['closed by nobody, client'],
+    },
+    {
+      what: 'a death that nobody found',
+      lines: [[1_000, '', 'fate', 'server silent']],
+      faults: ['lost death, client'],
+    },
+    {
+      what: 'a closing that nobody was told of',
+      lines: [[1_000, '', 'fate', 'server ends'], ...closed],
+      faults: ['lost closing, client'],
+    },
+    {
+      what: 'an end that never closes',
+      lines: [[1_000, '', 'fate', 'client ends'], [1_001, 'S', 'closing'], closed[0]],
+      faults: ['lost close, server'],
+    },
+    {
+      what: 'a reset that is called something else',
+      lines: [
+        [1_000, '', 'fate', 'server resets'],
+        [1_001, 'C', 'dead', 'keepalive kernel'],
+      ],
+      faults: ['wrong reason, client'],
+    },
+    {
+      what: 'an orderly close that an agent counts as a reset',
+      kind: 'https',
+      lines: [[1_000, '', 'fate', 'server ends'], [1_002, 'C', 'counted', 'reset'], ...closed],
+      faults: ['wrong count, client'],
+    },
+    {
+      what: 'two deaths of one connection',
+      lines: [
+        [1_000, '', 'fate', 'server resets'],
+        [1_001, 'C', 'dead', 'reset kernel'],
+        [1_002, 'C', 'dead', 'reset node'],
+      ],
+      faults: ['said twice, client'],
+    },
+    {
+      what: 'a late death',
+      lines: [
+        [1_000, '', 'fate', 'server silent'],
+        [12_000, 'C', 'dead', 'keepalive kernel'],
+      ],
+      faults: ['late, client'],
+    },
+    {
+      what: 'a late close',
+      lines: [
+        [1_000, '', 'fate', 'client destroys'],
+        [1_001, 'S', 'closing'],
+        [1_001, 'C', 'closed'],
+        [3_000, 'S', 'closed'],
+      ],
+      faults: ['late, server'],
+    },
+    {
+      what: 'an answer that did not arrive',
+      lines: [
+        [500, 'S', 'served', '3'],
+        [1_000, '', 'fate', 'client ends'],
+        [1_001, 'S', 'closing'],
+        ...closed,
+      ],
+      faults: ['lost answer'],
+    },
+  ])('finds $what', ({ kind, lines, faults }) => {
+    expect(faultsOf(entriesOf(lines, kind))).toEqual(faults)
+  })
+
+  it('finds what was reported of a connection that nobody knows', () => {
+    expect(faultsOf([entry(0, '?/?', 'dead', 'reset node')])).toEqual(['unknown'])
+  })
+
+  it('allows the errors that Node raises without a watcher, for the same kind of connection and the same fate only', () => {
+    const lines: Case['lines'] = [
+      [1_000, '', 'fate', 'client ends'],
+      [1_001, 'S', 'closing'],
+      [1_005, 'S', 'error', 'ECONNRESET Error'],
+      ...closed,
+    ]
+    const raised = errorsOf(entriesOf(lines))
+    expect(raised).toEqual({ 'tls, client ends: ECONNRESET Error': 1 })
+    expect(faultsOf(entriesOf(lines), raised)).toEqual([])
+    expect(faultsOf(entriesOf(lines, 'http2'), raised)).toEqual(['false error, server'])
+  })
+
+  it('allows for the time without a processor, of its own process for a death, of both for a close', () => {
+    const late = (fate: string, end: 'C' | 'S', event: string, process: string, detail = '') => [
+      ...entriesOf([
+        [1_000, '', 'fate', fate],
+        [1_001, 'S', 'closing'],
+        [3_000, end, event, detail],
+      ]),
+      entry(2_900, process, 'starved', '600'),
+    ]
+    expect(faultsOf(late('server resets', 'C', 'dead', '*', 'reset node'))).not.toContain('late, client')
+    expect(faultsOf(late('server resets', 'C', 'dead', '*tls', 'reset node'))).toContain('late, client')
+    expect(faultsOf(late('client ends', 'S', 'closed', '*'))).not.toContain('late, server')
+    expect(faultsOf(late('client ends', 'S', 'closed', '*tls'))).not.toContain('late, server')
   })
 })
 
