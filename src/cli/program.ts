@@ -73,7 +73,7 @@ program
     'once for each: established, listen, …, or all; default: as ss -t',
     stateArgument,
   )
-  .option('--suspect', 'only those with something unanswered')
+  .option('--suspect', 'only those whose verdict is suspect: something is unanswered')
   .option(
     '--options',
     'keepalive (idle/interval/count) and user timeout of each, where permitted; ? where not',
@@ -84,7 +84,8 @@ program
     'after',
     `
 TIMER is what the kernel waits for, in how long, and ×n what it has done in vain. PROBES are unanswered. RETRANS are
-those unanswered now / ever. HEARD is how long ago the peer was.
+those unanswered now / ever. HEARD is how long ago the peer was. VERDICT is suspect where something is unanswered, unknown where the peer was not
+heard for 60 s and has acknowledged no probe for 5 minutes.
 
   deadpeer ls --suspect                      who does not answer
   deadpeer ls --pid 4711 --options           what a program has set, which ss does not show

@@ -20,6 +20,7 @@ export const stateWords: Readonly<Record<SocketState, string>> = {
 
 export const verdictStyles: Readonly<Record<Verdict, Style | undefined>> = {
   alive: undefined,
+  unknown: 'busy',
   suspect: 'warning',
   dead: 'bad',
   closing: 'faint',
