@@ -210,20 +210,28 @@ program
   .option('--port <port>', 'of either end', portArgument)
   .option('--hop <hop>', 'what stands between, as for plan: once for each', hopArgument)
   .option(
+    '--over <time>',
+    'how far apart the two samples are that tell what stays as it is: CLOSE-WAIT, a closed window',
+    everyArgument,
+    2_000,
+  )
+  .option(
     '--json',
-    'one JSON object: how many connections, of how many the options could not be read, findings',
+    'one JSON object: how many connections, of how many the options were read and not, why, their verdicts, findings',
   )
   .addHelpText(
     'after',
     `
 An error: connections hang, or will. A warning: they may. A note: good to know, such as what the Node that a process runs does to
-connections without saying so; its version is read from its binary. Zombies, which the kernel has given up and their
-program keeps, are looked for where neither a port nor a prefix is given.
+connections without saying so; its version is read from its binary. Each finding says who is at fault, and ends with the command that
+fixes it, or shows what has to be changed. Zombies, which the kernel has given up and their program keeps, are looked for where neither a
+port nor a prefix is given.
 
   deadpeer doctor --pid 4711 --hop aws-nlb
   sudo deadpeer doctor --hop home-router --hop edge=30s@7
 
-Exit code: 0 where there are notes at most; 1 where there is more; 2 for bad input; 130 after Ctrl-C.`,
+Exit code: 0 where there are notes at most; 1 where there is more; 2 for bad input, or where nothing could be examined; 130 after Ctrl-C.
+"Nothing is wrong" holds for what could be read: where that is not all, it says of how many connections.`,
   )
   .action((prefix: string | undefined, options) =>
     run(async (signal) => (await import('./doctor.js')).doctorCommand({ ...options, prefix }, signal)),

@@ -1,9 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { judgeRecord } from './judge-record.js'
-import { checkProcess, type Selection } from './selection.js'
+import { nothingMatched } from './nothing-matched.js'
+import { checkSameNamespace } from './same-namespace.js'
+import { checkProcess, connectionStates, type Selection, selectConnections } from './selection.js'
 import { endWords, ownerWords, shortTime, timerWords } from './socket-words.js'
 import { columns } from './table.js'
-import { Canvas, canRedraw, lineWidth, paint, type Style, write } from './terminal.js'
+import { Canvas, canRedraw, complain, lineWidth, paint, type Style, write } from './terminal.js'
 import type { Suspect } from './watch/ending.js'
 import { type Change, Lookout } from './watch/lookout.js'
 
@@ -15,8 +17,10 @@ export interface WatchCommandOptions extends Selection {
 /** A line per change, or a table redrawn in place. Goes on until it is interrupted, or the process that is meant ends. */
 export async function watchCommand(options: WatchCommandOptions, signal: AbortSignal): Promise<number> {
   const { pid, every, jsonl } = options
+  if (pid !== undefined) checkSameNamespace(pid, 'watch')
   const lookout = new Lookout(options, signal)
   const screen = !jsonl && canRedraw(SMALLEST) ? new Screen(pid) : undefined
+  if (!screen) await sayWhereNothingMatches(options, signal)
   try {
     for (let isFirst = true; !signal.aborted; isFirst = false) {
       if (pid !== undefined && !isThere(pid, isFirst)) return 0
@@ -30,6 +34,12 @@ export async function watchCommand(options: WatchCommandOptions, signal: AbortSi
     screen?.end()
   }
   return 0
+}
+
+/** Silence is "nothing has changed" only where there is something to watch. */
+async function sayWhereNothingMatches(selection: Selection, signal: AbortSignal): Promise<void> {
+  const connections = await selectConnections(selection, connectionStates, signal)
+  if (connections.length === 0) complain(`${nothingMatched(selection)} now; waiting for one`)
 }
 
 /** Where it is not, that is a mistake at first, and later the end. */

@@ -5,7 +5,7 @@ export type Severity = 'error' | 'warning' | 'note'
  * Something about a path, or about what is set for it, that one may not expect. Match `code`: it is stable.
  *
  * - `keepalive-off`, `forgets-before-probe`, `forgets-after-lost-probe`: a hop drops idle connections before a probe is through.
- * - `detection-too-fast`, `few-probes`, `in-flight-unbounded`, `slow-reader`, `profile`: when deaths are noticed, and at what price.
+ * - `detection-too-fast`, `detection-too-slow`, `few-probes`, `in-flight-unbounded`, `slow-reader`, `profile`: when deaths are noticed, and at what price.
  * - `probes-not-counted`, `proxy-behind`, `hop-uncertain`: what a hop is like.
  * - `sender-outlasts-receiver`, `raise-hop`, `server-refuses-opened-early`, `no-reuse`: HTTP connections between two requests.
  * - `not-read`: nothing could be read, and so nothing was judged.
@@ -16,6 +16,7 @@ export interface Finding {
   /** What kind it is. Stable. */
   readonly code:
     | 'detection-too-fast'
+    | 'detection-too-slow'
     | 'few-probes'
     | 'forgets-before-probe'
     | 'forgets-after-lost-probe'

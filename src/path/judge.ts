@@ -38,6 +38,15 @@ export function judgeConnection(profile: Profile, path: readonly Hop[]): Finding
   )
   if (!enable) return [keepaliveOff(path, memory), ...proxies]
   const findings = judgeHops(path, { ...idleTiming, ...defined({ initialDelay, interval, count }) })
+  const { idle } = detectionTime(profile)
+  if (idle > SLOW) {
+    findings.push({
+      severity: 'warning',
+      code: 'detection-too-slow',
+      message: `Keepalive is on, and takes ${inWords(idle)} to notice a peer that vanishes while nothing is in flight.`,
+      change: `Set initialDelay + interval × count to ${inWords(SLOW)} or less.`,
+    })
+  }
   if (userTimeout === 0) {
     findings.push({
       severity: 'warning',
@@ -53,6 +62,9 @@ export function judgeConnection(profile: Profile, path: readonly Hop[]): Finding
   }
   return findings
 }
+
+/** What the kernel takes with data in flight, by default: an idle connection need not take longer, ms. */
+const SLOW = 900_000
 
 /** For hops that no timing of probes makes a difference to. */
 const idleTiming = { initialDelay: 1_000, interval: 1_000, count: 1 }
