@@ -15,7 +15,7 @@ import { type Profile, profiles } from '../../src/index.js'
 import { hops } from '../../src/plan.js'
 import { blackHole } from '../../src/testing/index.js'
 import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { deadpeer } from './deadpeer.js'
+import { deadpeer, inTerminal } from './deadpeer.js'
 import { paste } from './paste.js'
 import { type Client, type Program, startProgram } from './program.js'
 
@@ -97,6 +97,8 @@ describe('deadpeer doctor', () => {
     expect(ofPath.command).toBe(
       `deadpeer tune --pid ${program.pid} --idle 10s --interval 3s --count 3 --user-timeout 19s`,
     )
+    // Idle for longer than that, a connection is tuned once its peer has answered, which a busy machine may be late to see.
+    for (const client of clients) await client.echo('hello')
     expect(paste(ofPath.command)).toMatchObject({ status: 0 })
     expect(codes(await deadpeer([...ours(), '--hop', 'nat=20s', '--json']))).toEqual([
       ['system-keepalive', undefined],
@@ -152,6 +154,16 @@ describe('deadpeer doctor', () => {
     expect(found.command).toBe(`deadpeer inspect ${program.pid}:${fd}`)
     expect(paste(found.command).output).toMatch(/^CLOSE {2}dead: /)
     expect((await deadpeer(['inspect', `${program.pid}:${fd}`])).out[0]).toMatch(/^CLOSE {2}dead: /)
+
+    const unanswered = json(run.out).findings.find(({ code }: { code: string }) => code === 'unanswered')
+    const kill = `deadpeer probe --pid ${program.pid} --port ${mute.port} --kill`
+    expect(unanswered).toMatchObject({ severity: 'error', fault: 'peer', command: kill })
+    // It asks before it closes anything.
+    const typed = await inTerminal(kill.split(' ').slice(1), { answers: ['[y/N]', 'y\n'] })
+    expect(typed.out.join('\n')).toContain('1 of 1 closed')
+    const after = json((await deadpeer([...ours(), '--json'])).out)
+    expect(after.connections).toBe(clients.length - 2)
+    expect(after.findings.filter(({ code }: { code: string }) => code === 'unanswered')).toEqual([])
   })
 })
 
