@@ -214,5 +214,5 @@ function subject({ process, connections, example }: Diagnosis): string {
   const who = process ? ` of ${printable(process.command)}(${process.pid}${nodeWords(process)})` : ''
   const which =
     'fd' in example ? `descriptor ${example.fd}` : `${endWords(example.local)} → ${endWords(example.remote)}`
-  return `${connections === 1 ? 'A connection' : `${connections} connections`}${who}, ${connections === 1 ? '' : 'such as '}${which}: `
+  return `${connections === 1 ? 'A connection' : ofAll(connections!)}${who}, ${connections === 1 ? '' : 'such as '}${which}: `
 }
