@@ -37,6 +37,12 @@ function readTelling(record: SocketRecord): Telling | undefined {
   }
 }
 
+/** Whether that is `suspect`. Most are not, as two counters say. */
+export function isSuspect(record: SocketRecord): boolean {
+  if (record.readInfo('probes') === 0 && record.readInfo('retransmits') === 0) return false
+  return verdictOfRecord(record) === 'suspect'
+}
+
 /** The same with its evidence, and what a table shows beside it. */
 export function judgeRecord(record: SocketRecord): Judged {
   const counters = record.pickInfo(...telling, ...shown)

@@ -2,7 +2,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { judgeRecord } from './judge-record.js'
 import { nothingMatched } from './nothing-matched.js'
 import { checkSameNamespace } from './same-namespace.js'
-import { checkProcess, connectionStates, type Selection, selectConnections } from './selection.js'
+import {
+  checkProcess,
+  connectionStates,
+  listRecords,
+  type Selection,
+  selectConnections,
+} from './selection.js'
 import { endWords, ownerWords, shortTime, timerWords } from './socket-words.js'
 import { columns } from './table.js'
 import { Canvas, canRedraw, complain, lineWidth, paint, type Style, write } from './terminal.js'
@@ -38,7 +44,11 @@ export async function watchCommand(options: WatchCommandOptions, signal: AbortSi
 
 /** Silence is "nothing has changed" only where there is something to watch. */
 async function sayWhereNothingMatches(selection: Selection, signal: AbortSignal): Promise<void> {
-  const connections = await selectConnections(selection, connectionStates, signal)
+  const { pid } = selection
+  const connections =
+    pid === undefined
+      ? await listRecords(selection, { states: connectionStates, info: false, signal })
+      : await selectConnections(selection, connectionStates, signal)
   if (connections.length === 0) complain(`${nothingMatched(selection)} now; waiting for one`)
 }
 

@@ -344,17 +344,14 @@ export function readTcpInfoField(
 /** Machines differ in the order of bytes, and of the bits of a bit field with it. */
 const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
-function read(
-  view: DataView,
-  start: number,
-  length: number,
-  [offset, width, shift = 0, bits = 8, since = 0]: Place,
-): number | undefined {
-  if (length < Math.max(offset + width, since)) return undefined
+function read(view: DataView, start: number, length: number, place: Place): number | undefined {
+  const offset = place[0]
+  const width = place[1]
+  if (length < offset + width || length < (place[4] ?? 0)) return undefined
   const at = start + offset
   switch (width) {
     case 1:
-      return bitField(view.getUint8(at), shift, bits)
+      return bitField(view.getUint8(at), place[2] ?? 0, place[3] ?? 8)
     case 2:
       return view.getUint16(at, littleEndian)
     case 4:
