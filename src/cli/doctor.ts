@@ -1,80 +1,206 @@
-import { readDefaults } from '../host.js'
-import { DeadpeerError } from '../index.js'
+import { setTimeout as delay } from 'node:timers/promises'
+import { readDefaults, type SocketRecord } from '../host.js'
+import { DeadpeerError, type Profile, type Verdict } from '../index.js'
 import { resolvePath } from '../path/resolve.js'
-import type { HopName, OwnHop } from '../plan.js'
-import { examineCounters, examineOptions, type WithOptions } from './doctor/connections.js'
-import { bySeverity, type Diagnosis } from './doctor/diagnosis.js'
+import { examineCounters, examineOptions, examineStuck, mayBeStuck } from './doctor/connections.js'
+import { bySeverity, type Diagnosis, type Fault } from './doctor/diagnosis.js'
 import { readNodeVersion } from './doctor/node-version.js'
+import { remediesFor, type TypedPath } from './doctor/remedies.js'
 import { examineSystem } from './doctor/system.js'
 import { findZombies } from './doctor/zombies.js'
 import { writeFindings } from './findings.js'
+import { nothingMatched } from './nothing-matched.js'
+import { hasSysPtrace } from './privileges.js'
 import { type Progress, withProgress } from './progress.js'
 import { readOptions } from './read-options.js'
-import { type Connection, isGone, type Selection, selectConnections } from './selection.js'
+import {
+  type Connection,
+  connectionStates,
+  isGone,
+  listRecords,
+  type Selection,
+  selectConnections,
+} from './selection.js'
 import { endWords, printable } from './socket-words.js'
 import { complain, write } from './terminal.js'
+import { Misuse } from './usage.js'
 
 export interface DoctorCommandOptions extends Selection {
-  readonly hop?: readonly (HopName | OwnHop)[]
+  readonly hop?: TypedPath
+  /** Between two samples of what one cannot tell, ms. */
+  readonly over: number
   readonly json?: boolean
 }
 
-/** What is wrong here, and what mends it. Returns the exit code: 1 where there is more than notes. */
+/** What was examined, and what was found. */
+interface Examination {
+  readonly connections: readonly Connection[]
+  /** What could not be read, and why. */
+  readonly unread: readonly Unread[]
+  readonly findings: readonly Diagnosis[]
+}
+
+interface Unread {
+  /** How many connections; 0 where it is about something else. */
+  readonly connections: number
+  readonly reason: string
+}
+
+/**
+ * What is wrong here, and what fixes it. Returns the exit code: 1 where there is more than notes.
+ *
+ * @throws {@link Misuse} where nothing could be examined, and so nothing was found.
+ */
 export async function doctorCommand(options: DoctorCommandOptions, signal: AbortSignal): Promise<number> {
-  const { pid, port, prefix, json } = options
-  const path = resolvePath(options.hop ?? [])
+  const { connections, unread, findings } = await withProgress('listing connections', (progress) =>
+    examine(options, progress, signal),
+  )
+  const counts = {
+    connections: connections.length,
+    unread: unread.reduce((total, each) => total + each.connections, 0),
+  }
+  const read = counts.connections - counts.unread
+  const isSerious = findings.some(({ severity }) => severity !== 'note')
+  if (options.json) {
+    const verdicts = countVerdicts(connections)
+    write(JSON.stringify({ ...counts, read, why: unread, verdicts, findings }, undefined, 2))
+  }
+  if (read === 0 && !isSerious) throw new Misuse(`nothing was examined: ${unread[0]!.reason}`)
+  if (!options.json) show(counts.connections, read, findings)
+  for (const { connections: count, reason } of unread) {
+    complain(count === 0 ? reason : `${ofAll(count, counts.connections)} could not be read. ${reason}`)
+  }
+  return isSerious ? 1 : 0
+}
+
+async function examine(
+  options: DoctorCommandOptions,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Examination> {
+  const { pid, port, prefix, over, hop = [] } = options
+  const path = resolvePath(hop)
+  const connections = await selectConnections(options, connectionStates, signal)
+  const seenAt = performance.now()
+  const remedies = remediesFor(connections, options, hop)
+  const established = connections.filter(({ record }) => record.state === 'established')
+  const { profiles, unread } = await readProfiles(established, progress, signal)
+  const defaults = readDefaults({ pid })
   const isWhole = port === undefined && prefix === undefined
-  const { connections, refused, found } = await withProgress('listing connections', async (progress) => {
-    const connections = await selectConnections(options, ['established', 'syn-sent', 'close-wait'], signal)
-    const established = connections.filter(({ record }) => record.state === 'established')
-    const { read, refused } = await readOptionsOf(established, progress, signal)
-    progress.say('looking for zombies')
-    const defaults = readDefaults({ pid })
-    const found = [
+  if (isWhole) progress.say('looking for zombies')
+  const zombies = isWhole ? await findZombies(pid, remedies, signal) : []
+  const later = connections.some(mayBeStuck)
+    ? await sampleLater(options, seenAt + over, progress, signal)
+    : { records: new Map<bigint, SocketRecord>(), at: seenAt }
+  const twice = { connections, later: later.records, elapsed: later.at - seenAt }
+  return {
+    connections,
+    unread: [
+      ...(connections.length === 0 ? [{ connections: 0, reason: nothingMatched(options) }] : unread),
+      ...(isWhole && pid === undefined && !hasSysPtrace() ? [zombiesOfOthers] : []),
+    ],
+    findings: [
       ...examineSystem(defaults, path),
-      ...examineCounters(connections, path),
-      ...examineOptions(read, path, defaults),
-      ...(isWhole ? await findZombies(pid, signal) : []),
-    ].sort(bySeverity)
-    return { connections, refused, found }
-  })
-  if (json) {
-    const unread = refused.length
-    write(JSON.stringify({ connections: connections.length, unread, findings: found }, undefined, 2))
-  } else {
-    write(`${connections.length} connections examined`)
-    writeFindings(found.map((each) => ({ ...each, message: `${subject(each)}${each.message}` })))
-    if (found.length === 0) write('nothing is wrong')
+      ...examineCounters(connections, path, remedies),
+      ...examineStuck(twice, profiles, remedies),
+      ...examineOptions(withNode(profiles), path, defaults, remedies),
+      ...zombies,
+    ].sort(bySeverity),
   }
-  if (refused.length > 0) {
-    complain(`of ${refused.length} connections the options were not read. ${refused[0]!.message}`)
-  }
-  return found.some(({ severity }) => severity !== 'note') ? 1 : 0
 }
 
-interface Read {
-  readonly read: readonly WithOptions[]
-  readonly refused: readonly DeadpeerError[]
+const zombiesOfOthers: Unread = {
+  connections: 0,
+  reason:
+    'zombies were looked for in the processes that are yours to see: those of others take CAP_SYS_PTRACE, as by sudo',
 }
 
-/** Those that were closed meanwhile are left out. */
-async function readOptionsOf(
+interface Later {
+  readonly records: ReadonlyMap<bigint, SocketRecord>
+  /** When it began, on performance.now(). */
+  readonly at: number
+}
+
+async function sampleLater(
+  selection: Selection,
+  due: number,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Later> {
+  const left = due - performance.now()
+  if (left > 0) {
+    progress.say('waiting to see what stays as it is')
+    await delay(left, undefined, { signal }).catch(() => signal.throwIfAborted())
+  }
+  const at = performance.now()
+  const records = await listRecords(selection, { states: connectionStates, info: true, signal })
+  return { records: new Map(records.map((record) => [record.cookie, record])), at }
+}
+
+interface Profiles {
+  readonly profiles: ReadonlyMap<Connection, Profile>
+  readonly unread: readonly Unread[]
+}
+
+/** Those that were closed meanwhile are in neither. */
+async function readProfiles(
   connections: readonly Connection[],
   progress: Progress,
   signal: AbortSignal,
-): Promise<Read> {
+): Promise<Profiles> {
+  const profiles = new Map<Connection, Profile>()
+  const reasons = new Map<string, number>()
   const options = await readOptions(connections, progress, signal)
-  const owners = new Map(connections.flatMap(({ owners: [owner] }) => (owner ? [[owner.pid, owner]] : [])))
-  const nodes = new Map([...owners].map(([pid, { command }]) => [pid, readNodeVersion(pid, command)]))
-  return {
-    read: connections.flatMap((connection, i) => {
-      const profile = options[i]!
-      const [owner] = connection.owners
-      if (profile instanceof DeadpeerError || !owner) return []
-      return [{ connection, profile, node: nodes.get(owner.pid) }]
-    }),
-    refused: options.filter((each) => each instanceof DeadpeerError).filter((error) => !isGone(error)),
+  for (const [i, connection] of connections.entries()) {
+    const found = options[i]!
+    if (!(found instanceof DeadpeerError)) profiles.set(connection, found)
+    else if (!isGone(found)) reasons.set(found.message, (reasons.get(found.message) ?? 0) + 1)
   }
+  return { profiles, unread: [...reasons].map(([reason, count]) => ({ connections: count, reason })) }
+}
+
+function withNode(profiles: ReadonlyMap<Connection, Profile>) {
+  const versions = new Map<number, string | undefined>()
+  return [...profiles].map(([connection, profile]) => {
+    const { pid, command } = connection.owners[0]!
+    if (!versions.has(pid)) versions.set(pid, readNodeVersion(pid, command))
+    return { connection, profile, node: versions.get(pid) }
+  })
+}
+
+function countVerdicts(connections: readonly Connection[]): Partial<Record<Verdict, number>> {
+  const counts: Partial<Record<Verdict, number>> = {}
+  for (const { verdict } of connections) counts[verdict] = (counts[verdict] ?? 0) + 1
+  return counts
+}
+
+const faultWords: Readonly<Record<Fault, string>> = {
+  program: 'your program',
+  peer: 'the peer, or the path to it',
+  path: 'the path',
+  system: "this system's settings",
+  node: "Node's defaults",
+}
+
+function show(connections: number, read: number, findings: readonly Diagnosis[]): void {
+  write(read === connections ? `${ofAll(connections)} examined` : `${ofAll(read, connections)} examined`)
+  writeFindings(
+    findings.map((each) => ({
+      ...each,
+      message: `${subject(each)}${each.message}`,
+      fault: faultWords[each.fault],
+    })),
+  )
+  if (findings.length > 0) return
+  write(
+    `nothing is wrong${read === connections ? '' : ` with the ${ofAll(read, connections)} that could be read`}`,
+  )
+}
+
+/** 8 connections; 200 of 1,725 connections. */
+function ofAll(count: number, all?: number): string {
+  const [one, other] = [count, all].map((n) => n?.toLocaleString('en'))
+  return `${one}${other === undefined ? '' : ` of ${other}`} ${(all ?? count) === 1 ? 'connection' : 'connections'}`
 }
 
 function nodeWords({ node }: NonNullable<Diagnosis['process']>): string {
@@ -86,5 +212,5 @@ function subject({ process, connections, example }: Diagnosis): string {
   const who = process ? ` of ${printable(process.command)}(${process.pid}${nodeWords(process)})` : ''
   const which =
     'fd' in example ? `descriptor ${example.fd}` : `${endWords(example.local)} → ${endWords(example.remote)}`
-  return `${connections === 1 ? 'A connection' : `${connections} connections`}${who}, ${connections === 1 ? '' : 'such as '}${which}: `
+  return `${connections === 1 ? 'A connection' : ofAll(connections!)}${who}, ${connections === 1 ? '' : 'such as '}${which}: `
 }

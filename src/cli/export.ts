@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { SocketEnd } from '../host.js'
 import { serve } from './export/endpoint.js'
 import { type HostSample, HostView } from './export/host-view.js'
 import { ProcessGroups, UNKNOWN } from './export/process-groups.js'
+import { hasSysPtrace } from './privileges.js'
 import { complain, write } from './terminal.js'
 import { Misuse } from './usage.js'
 
@@ -51,11 +51,4 @@ function sayWhatIsHidden({ connections }: HostSample): void {
   complain(
     `of ${sum(connections)} connections ${hidden} are of processes that are not yours to see, and are told as ${UNKNOWN}: it takes CAP_SYS_PTRACE, as by sudo`,
   )
-}
-
-const CAP_SYS_PTRACE = 19n
-
-function hasSysPtrace(): boolean {
-  const [, effective = '0'] = /^CapEff:\s+(\w+)/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? []
-  return ((BigInt(`0x${effective}`) >> CAP_SYS_PTRACE) & 1n) === 1n
 }

@@ -8,7 +8,15 @@ import { silentFor } from '../kernel/tcp-info.js'
 import type { ConnectionName } from './connection-argument.js'
 import { asJson } from './ls.js'
 import { borrow, type Connection, selectConnections } from './selection.js'
-import { endWords, ownerWords, shortTime, stateWords, timerWords, verdictStyles } from './socket-words.js'
+import {
+  byteWords,
+  endWords,
+  ownerWords,
+  shortTime,
+  stateWords,
+  timerWords,
+  verdictStyles,
+} from './socket-words.js'
 import { columns } from './table.js'
 import { complain, paint, write } from './terminal.js'
 import { Misuse } from './usage.js'
@@ -116,7 +124,12 @@ function toJson(known: Known & Placed, info: TcpInfo | undefined, left: TimeLeft
   return {
     ...(connection
       ? asJson({ ...connection, options: read?.profile })
-      : { state: 'close', verdict: read.verdict, evidence: read.evidence, options: read.profile }),
+      : {
+          state: unlistedState(info),
+          verdict: read.verdict,
+          evidence: read.evidence,
+          options: read.profile,
+        }),
     equalsDefault: read && equalsDefaultThere(read, known),
     pending: read?.pending,
     timeLeft: left,
@@ -124,8 +137,17 @@ function toJson(known: Known & Placed, info: TcpInfo | undefined, left: TimeLeft
   }
 }
 
-function title({ connection }: Known): string {
-  if (!connection) return 'CLOSE'
+/** One that has died is in CLOSE; one of another network namespace is not listed here, whatever its state. */
+function unlistedState(info: TcpInfo | undefined): string {
+  const [name = 'close'] = Object.entries(TcpState).find(([, state]) => state === info?.state) ?? []
+  return name
+    .toLowerCase()
+    .replaceAll('_', '-')
+    .replace(/(?<=wait)(?=\d)/, '-')
+}
+
+function title({ connection, read }: Known): string {
+  if (!connection) return unlistedState(read.info).toUpperCase()
   const { record, owners } = connection
   return `${stateWords[record.state]}  ${endWords(record.local)} → ${endWords(record.remote)}  ${ownerWords(owners)}`
 }
@@ -176,17 +198,17 @@ function showCounters({ connection }: Known, info: TcpInfo, left: TimeLeft | und
     ['retransmission timeout', ms(info.rto)],
     [
       'sent again',
-      `${info.totalRetrans} segments${info.bytesRetrans === undefined ? '' : `, ${bytes(info.bytesRetrans)}`}`,
+      `${info.totalRetrans} segments${info.bytesRetrans === undefined ? '' : `, ${byteWords(info.bytesRetrans)}`}`,
     ],
-    ['congestion window', `${info.sndCwnd} segments of ${bytes(info.sndMss)}`],
-    ['path MTU', bytes(info.pmtu)],
+    ['congestion window', `${info.sndCwnd} segments of ${byteWords(info.sndMss)}`],
+    ['path MTU', byteWords(info.pmtu)],
   ])
   group('traffic', [
     ['sent', `${amount(info.segsOut, 'segments')}, ${amount(info.bytesSent)} of data`],
     ['received', `${amount(info.segsIn, 'segments')}, ${amount(info.bytesReceived)} of data`],
     ['unacknowledged', `${info.unacked} segments`],
     ['not sent yet', amount(info.notsentBytes)],
-    ...(connection ? [['not read yet', bytes(connection.record.receiveQueue)]] : []),
+    ...(connection ? [['not read yet', byteWords(connection.record.receiveQueue)]] : []),
     ['windows', `the peer's ${amount(info.sndWnd)}, ours ${amount(info.rcvWnd)}`],
   ])
 }
@@ -209,11 +231,5 @@ function ms(us: number): string {
 /** What this kernel does not count is not known. */
 function amount(n: number | undefined, unit?: string): string {
   if (n === undefined) return 'not known'
-  return unit ? `${n.toLocaleString('en')} ${unit}` : bytes(n)
-}
-
-function bytes(n: number): string {
-  const [size, unit] =
-    n < 10_000 ? [n, 'B'] : n < 1e7 ? [n / 1e3, 'kB'] : n < 1e10 ? [n / 1e6, 'MB'] : [n / 1e9, 'GB']
-  return `${size.toLocaleString('en', { maximumFractionDigits: 1, useGrouping: false })} ${unit}`
+  return unit ? `${n.toLocaleString('en')} ${unit}` : byteWords(n)
 }

@@ -1,6 +1,7 @@
 import type { SocketOwner, SocketState } from '../host.js'
 import { DeadpeerError, type Profile } from '../index.js'
 import { byTrouble } from './judge-record.js'
+import { nothingMatched } from './nothing-matched.js'
 import { withProgress } from './progress.js'
 import { readOptions } from './read-options.js'
 import { type Connection, connectionStates, type Selection, selectConnections } from './selection.js'
@@ -31,8 +32,11 @@ type Listed = Connection & { readonly options: Profile | undefined }
 /** The host's connections. Returns the exit code. */
 export async function lsCommand(options: LsCommandOptions, signal: AbortSignal): Promise<number> {
   const { state = connectionStates, suspect, options: withOptions, json, jsonl } = options
+  let matched = 0
   const connections = await withProgress('listing connections', async (progress) => {
-    const selected = (await selectConnections(options, state, signal))
+    const all = await selectConnections(options, state, signal)
+    matched = all.length
+    const selected = all
       .filter(({ verdict }) => !suspect || verdict === 'suspect' || verdict === 'dead')
       .sort(byTrouble)
     // Not permitted, or gone since: a question mark says so.
@@ -41,6 +45,7 @@ export async function lsCommand(options: LsCommandOptions, signal: AbortSignal):
   })
   if (jsonl) for (const each of connections) write(JSON.stringify(asJson(each)))
   else if (json) writeArray(connections)
+  else if (connections.length === 0) write(matched === 0 ? nothingMatched(options) : noSuspect(matched))
   else show(connections, withOptions === true)
   const unseen = connections.filter(isUnseen).length
   if (unseen > 0) {
@@ -49,6 +54,10 @@ export async function lsCommand(options: LsCommandOptions, signal: AbortSignal):
     )
   }
   return 0
+}
+
+function noSuspect(matched: number): string {
+  return `none of ${matched.toLocaleString('en')} connections is suspect`
 }
 
 /** Somebody has it open, but who? */

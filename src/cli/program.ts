@@ -73,7 +73,7 @@ program
     'once for each: established, listen, …, or all; default: as ss -t',
     stateArgument,
   )
-  .option('--suspect', 'only those with something unanswered')
+  .option('--suspect', 'only those whose verdict is suspect: something is unanswered')
   .option(
     '--options',
     'keepalive (idle/interval/count) and user timeout of each, where permitted; ? where not',
@@ -84,7 +84,8 @@ program
     'after',
     `
 TIMER is what the kernel waits for, in how long, and ×n what it has done in vain. PROBES are unanswered. RETRANS are
-those unanswered now / ever. HEARD is how long ago the peer was.
+those unanswered now / ever. HEARD is how long ago the peer was. VERDICT is suspect where something is unanswered, unknown where the peer was not
+heard for 60 s and has acknowledged no probe for 5 minutes.
 
   deadpeer ls --suspect                      who does not answer
   deadpeer ls --pid 4711 --options           what a program has set, which ss does not show
@@ -209,20 +210,28 @@ program
   .option('--port <port>', 'of either end', portArgument)
   .option('--hop <hop>', 'what stands between, as for plan: once for each', hopArgument)
   .option(
+    '--over <time>',
+    'how far apart the two samples are that tell what stays as it is: CLOSE-WAIT, a closed window',
+    everyArgument,
+    2_000,
+  )
+  .option(
     '--json',
-    'one JSON object: how many connections, of how many the options could not be read, findings',
+    'one JSON object: how many connections, of how many the options were read and not, why, their verdicts, findings',
   )
   .addHelpText(
     'after',
     `
 An error: connections hang, or will. A warning: they may. A note: good to know, such as what the Node that a process runs does to
-connections without saying so; its version is read from its binary. Zombies, which the kernel has given up and their
-program keeps, are looked for where neither a port nor a prefix is given.
+connections without saying so; its version is read from its binary. Each finding says who is at fault, and ends with the command that
+fixes it, or shows what has to be changed. Zombies, which the kernel has given up and their program keeps, are looked for where neither a
+port nor a prefix is given.
 
   deadpeer doctor --pid 4711 --hop aws-nlb
   sudo deadpeer doctor --hop home-router --hop edge=30s@7
 
-Exit code: 0 where there are notes at most; 1 where there is more; 2 for bad input; 130 after Ctrl-C.`,
+Exit code: 0 where there are notes at most; 1 where there is more; 2 for bad input, or where nothing could be examined; 130 after Ctrl-C.
+"Nothing is wrong" holds for what could be read: where that is not all, it says of how many connections.`,
   )
   .action((prefix: string | undefined, options) =>
     run(async (signal) => (await import('./doctor.js')).doctorCommand({ ...options, prefix }, signal)),

@@ -20,6 +20,7 @@ export const stateWords: Readonly<Record<SocketState, string>> = {
 
 export const verdictStyles: Readonly<Record<Verdict, Style | undefined>> = {
   alive: undefined,
+  unknown: 'busy',
   suspect: 'warning',
   dead: 'bad',
   closing: 'faint',
@@ -70,4 +71,11 @@ export function shortTime(ms: number): string {
   const [[name, unit], next] = [units[at]!, units[at + 1]!]
   const rest = Math.trunc((ms % unit) / next[1])
   return `${Math.trunc(ms / unit)}${name}${rest > 0 ? `${rest}${next[0]}` : ''}`
+}
+
+/** 512 B, 14.5 kB, 34 MB. */
+export function byteWords(n: number): string {
+  const [size, unit] =
+    n < 10_000 ? [n, 'B'] : n < 1e7 ? [n / 1e3, 'kB'] : n < 1e10 ? [n / 1e6, 'MB'] : [n / 1e9, 'GB']
+  return `${size.toLocaleString('en', { maximumFractionDigits: 1, useGrouping: false })} ${unit}`
 }

@@ -1,10 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { DeadpeerError } from '../index.js'
 import { judgeRecord } from './judge-record.js'
-import { checkProcess, type Selection } from './selection.js'
+import { nothingMatched } from './nothing-matched.js'
+import {
+  checkProcess,
+  connectionStates,
+  listRecords,
+  type Selection,
+  selectConnections,
+} from './selection.js'
 import { endWords, ownerWords, shortTime, timerWords } from './socket-words.js'
 import { columns } from './table.js'
-import { Canvas, canRedraw, lineWidth, paint, type Style, write } from './terminal.js'
+import { Canvas, canRedraw, complain, lineWidth, paint, type Style, write } from './terminal.js'
 import type { Suspect } from './watch/ending.js'
 import { type Change, Lookout } from './watch/lookout.js'
 
@@ -18,6 +25,7 @@ export async function watchCommand(options: WatchCommandOptions, signal: AbortSi
   const { pid, every, jsonl } = options
   const lookout = new Lookout(options, signal)
   const screen = !jsonl && canRedraw(SMALLEST) ? new Screen(pid) : undefined
+  if (!screen) await sayWhereNothingMatches(options, signal)
   try {
     for (let isFirst = true; !signal.aborted; isFirst = false) {
       if (pid !== undefined && !isThere(pid, isFirst)) return 0
@@ -42,6 +50,16 @@ async function lookAt(lookout: Lookout, pid: number | undefined): Promise<Change
     if (pid !== undefined && error instanceof DeadpeerError && error.code === 'ESRCH') return undefined
     throw error
   }
+}
+
+/** Silence is "nothing has changed" only where there is something to watch. */
+async function sayWhereNothingMatches(selection: Selection, signal: AbortSignal): Promise<void> {
+  const { pid } = selection
+  const connections =
+    pid === undefined
+      ? await listRecords(selection, { states: connectionStates, info: false, signal })
+      : await selectConnections(selection, connectionStates, signal)
+  if (connections.length === 0) complain(`${nothingMatched(selection)} now; waiting for one`)
 }
 
 /** Where it is not, that is a mistake at first, and later the end. */

@@ -4,7 +4,7 @@ import { DeadpeerError, describeErrno } from '../errors.js'
 import { addressText } from './address.js'
 import type { NativeCore, NativeDump, NativeRefusal } from './binding.js'
 import { entryError, isEntryRefusal, OWN_NAMESPACE } from './network-namespace.js'
-import { decodeTcpInfo, pickTcpInfo, type TcpInfo, type TcpInfoField } from './tcp-info.js'
+import { decodeTcpInfo, pickTcpInfo, readTcpInfoField, type TcpInfo, type TcpInfoField } from './tcp-info.js'
 
 /** A connection's state by the number that the kernel gives it, and by name. */
 const stateNumbers = {
@@ -187,6 +187,15 @@ export class SocketRecord {
   pickInfo<F extends TcpInfoField>(...fields: F[]): Pick<TcpInfo, F> | undefined {
     const length = this.#u32(offsets.infoLength)
     return length > 0 ? pickTcpInfo(this.#bytes(offsets.info, length), fields) : undefined
+  }
+
+  /**
+   * One field of it, for decisions on many.
+   *
+   * @internal
+   */
+  readInfo(field: TcpInfoField): number | undefined {
+    return readTcpInfoField(this.#view, this.#start + offsets.info, this.#u32(offsets.infoLength), field)
   }
 
   /** A plain copy. The cookie becomes a decimal string, for JSON has no bigint. */

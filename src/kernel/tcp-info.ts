@@ -309,7 +309,9 @@ export function readTcpInfo(core: NativeCore, fd: number): TcpInfo {
 export function decodeTcpInfo(bytes: Uint8Array, layout = ownLayout()): TcpInfo {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const info: Partial<Record<TcpInfoField, number | undefined>> = {}
-  for (const field of Object.keys(layout) as TcpInfoField[]) info[field] = read(view, layout[field])
+  for (const field of Object.keys(layout) as TcpInfoField[]) {
+    info[field] = read(view, 0, bytes.byteLength, layout[field])
+  }
   return info as TcpInfo
 }
 
@@ -325,23 +327,37 @@ export function pickTcpInfo<F extends TcpInfoField>(
   layout = ownLayout(),
 ): Pick<TcpInfo, F> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  return Object.fromEntries(fields.map((field) => [field, read(view, layout[field])])) as Pick<TcpInfo, F>
+  const values = fields.map((field) => [field, read(view, 0, bytes.byteLength, layout[field])])
+  return Object.fromEntries(values) as Pick<TcpInfo, F>
+}
+
+/** One field of the tcp_info that begins at `start` and is `length` bytes long. */
+export function readTcpInfoField(
+  view: DataView,
+  start: number,
+  length: number,
+  field: TcpInfoField,
+): number | undefined {
+  return read(view, start, length, ownLayout()[field])
 }
 
 /** Machines differ in the order of bytes, and of the bits of a bit field with it. */
 const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
-function read(view: DataView, [offset, width, shift = 0, bits = 8, since = 0]: Place): number | undefined {
-  if (view.byteLength < Math.max(offset + width, since)) return undefined
+function read(view: DataView, start: number, length: number, place: Place): number | undefined {
+  const offset = place[0]
+  const width = place[1]
+  if (length < offset + width || length < (place[4] ?? 0)) return undefined
+  const at = start + offset
   switch (width) {
     case 1:
-      return bitField(view.getUint8(offset), shift, bits)
+      return bitField(view.getUint8(at), place[2] ?? 0, place[3] ?? 8)
     case 2:
-      return view.getUint16(offset, littleEndian)
+      return view.getUint16(at, littleEndian)
     case 4:
-      return view.getUint32(offset, littleEndian)
+      return view.getUint32(at, littleEndian)
     case 8:
-      return read64(view, offset)
+      return read64(view, at)
   }
 }
 

@@ -105,10 +105,11 @@ const commands: Readonly<Record<string, Meanings>> = {
     '--json': flag,
     '--jsonl': flag,
   },
-  doctor: { ...selection, '--hop': hop, '--json': flag },
+  doctor: { ...selection, '--hop': hop, '--over': timeWithin(100, 86_400_000), '--json': flag },
   watch: { ...selection, '--every': timeWithin(100, 86_400_000), '--jsonl': flag },
 }
 const defaults: Readonly<Record<string, object>> = {
+  doctor: { over: 2_000 },
   probe: { attempts: 3, timeout: 300, wait: 60_000 },
   watch: { every: 1_000 },
 }

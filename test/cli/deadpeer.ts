@@ -18,8 +18,8 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv
   /** Ctrl-C after the first line that contains this. */
   readonly interruptAt?: string
-  /** Ctrl-C then. Is told how to see what has been printed so far. */
-  readonly interruptWhen?: (out: () => string[]) => Promise<void>
+  /** Ctrl-C then. Is told how to see what has been printed so far, on stdout and on stderr. */
+  readonly interruptWhen?: (out: () => string[], err: () => string[]) => Promise<void>
   /** Typed once this is asked. */
   readonly answers?: readonly [question: string, answer: string]
 }
@@ -49,7 +49,12 @@ async function start(command: readonly string[], options: RunOptions): Promise<R
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     err += text
   })
-  const interrupting = options.interruptWhen?.(() => lines(out)).finally(() => child.kill('SIGINT'))
+  const interrupting = options
+    .interruptWhen?.(
+      () => lines(out),
+      () => lines(err),
+    )
+    .finally(() => child.kill('SIGINT'))
   const [[code]] = await Promise.all([once(child, 'close') as Promise<[number | null]>, interrupting])
   return { code, out: lines(out), err: lines(err), took: performance.now() - began, firstWord }
 }

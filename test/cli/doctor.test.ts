@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { examineCounters } from '../../src/cli/doctor/connections.js'
 import { nodeTraps } from '../../src/cli/doctor/node-traps.js'
 import { readNodeVersion } from '../../src/cli/doctor/node-version.js'
+import { remediesFor } from '../../src/cli/doctor/remedies.js'
 import { examineSystem } from '../../src/cli/doctor/system.js'
 import type { Connection } from '../../src/cli/selection.js'
 import type { SystemDefaults } from '../../src/host.js'
@@ -14,7 +15,8 @@ import { type Profile, profiles } from '../../src/index.js'
 import { hops } from '../../src/plan.js'
 import { blackHole } from '../../src/testing/index.js'
 import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { deadpeer } from './deadpeer.js'
+import { deadpeer, inTerminal } from './deadpeer.js'
+import { paste } from './paste.js'
 import { type Client, type Program, startProgram } from './program.js'
 
 let program: Program
@@ -40,17 +42,43 @@ describe('deadpeer doctor', () => {
       expect.stringMatching(
         /^error: 8 connections of node\(\d+, Node [\d.]+\), such as .* → .*: Keepalive is off: a peer that vanishes /,
       ),
+      '  at fault: your program',
       '  Set the profile that plan({ path }) gives.',
+      `  deadpeer tune --pid ${program.pid} --profile cloud`,
     ])
     expect(json((await deadpeer([...ours(), '--json'])).out)).toMatchObject({
       connections: 8,
+      read: 8,
       unread: 0,
-      findings: [{ severity: 'error', code: 'keepalive-off', connections: 8, process: { pid: program.pid } }],
+      why: [],
+      verdicts: { alive: 8 },
+      findings: [
+        {
+          ...{ severity: 'error', code: 'keepalive-off', fault: 'program', connections: 8 },
+          command: `deadpeer tune --pid ${program.pid} --profile cloud`,
+          process: { pid: program.pid },
+        },
+      ],
     })
   })
 
-  it('has nothing to say of connections that are tuned, and something of a path that they are not tuned for', async () => {
-    for (const { port } of clients) await program.ask('tune', port, profiles.cloud)
+  it('names a port in its command where other connections of the process are to be left alone', async () => {
+    const [one, ...rest] = clients as [Client, ...Client[]]
+    for (const { port } of rest) await program.ask('tune', port, profiles.patient)
+    const [finding] = json((await deadpeer([...ours(), '--json'])).out).findings
+    expect(finding.command).toBe(`deadpeer tune --pid ${program.pid} --port ${one.port} --profile cloud`)
+    expect(paste(finding.command)).toMatchObject({ status: 0 })
+    const after = await program.profiles()
+    expect(after.get(one.port)).toMatchObject(profiles.cloud)
+    for (const { port } of rest) expect(after.get(port)).toMatchObject(profiles.patient)
+    for (const { port } of rest) await program.ask('tune', port, { enable: false })
+    await program.ask('tune', one.port, { enable: false, userTimeout: 0 })
+  })
+
+  it('has nothing to say once its command was pasted, and something of a path that the connections are not tuned for', async () => {
+    const [finding] = json((await deadpeer([...ours(), '--json'])).out).findings
+    expect(paste(finding.command)).toMatchObject({ status: 0 })
+    for (const profile of (await program.profiles()).values()) expect(profile).toMatchObject(profiles.cloud)
     expect(await deadpeer(ours())).toMatchObject({
       code: 0,
       out: ['8 connections examined', 'nothing is wrong'],
@@ -63,6 +91,32 @@ describe('deadpeer doctor', () => {
         ['system-keepalive', undefined],
       ]),
     )
+    const ofPath = json(run.out).findings.find(
+      ({ code }: { code: string }) => code === 'forgets-before-probe',
+    )
+    expect(ofPath.command).toBe(
+      `deadpeer tune --pid ${program.pid} --idle 10s --interval 3s --count 3 --user-timeout 19s`,
+    )
+    // Idle for longer than that, a connection is tuned once its peer has answered, which a busy machine may be late to see.
+    for (const client of clients) await client.echo('hello')
+    expect(paste(ofPath.command)).toMatchObject({ status: 0 })
+    expect(codes(await deadpeer([...ours(), '--hop', 'nat=20s', '--json']))).toEqual([
+      ['system-keepalive', undefined],
+    ])
+  })
+
+  it('finds keepalive that is on and takes two hours to notice', async () => {
+    const camera = { initialDelay: 7_200_000, interval: 5_000, count: 1, userTimeout: 20_000 }
+    for (const { port } of clients) await program.ask('tune', port, camera)
+    const run = await deadpeer([...ours(), '--json'])
+    expect(run.code).toBe(1)
+    const [finding] = json(run.out).findings
+    expect(finding).toMatchObject({
+      ...{ code: 'detection-too-slow', severity: 'warning', fault: 'program', connections: 8 },
+      message: 'Keepalive is on, and takes 7205 s to notice a peer that vanishes while nothing is in flight.',
+    })
+    expect(paste(finding.command)).toMatchObject({ status: 0 })
+    expect(await deadpeer(ours())).toMatchObject({ code: 0, err: [] })
   })
 
   it("knows Node's own setKeepAlive by what it leaves", async () => {
@@ -96,8 +150,20 @@ describe('deadpeer doctor', () => {
     }
     expect(run.code).toBe(1)
     const found = json(run.out).findings.find(({ code }: { code: string }) => code === 'zombie')
-    expect(found).toMatchObject({ severity: 'error', connections: 1, example: { fd } })
+    expect(found).toMatchObject({ severity: 'error', fault: 'program', connections: 1, example: { fd } })
+    expect(found.command).toBe(`deadpeer inspect ${program.pid}:${fd}`)
+    expect(paste(found.command).output).toMatch(/^CLOSE {2}dead: /)
     expect((await deadpeer(['inspect', `${program.pid}:${fd}`])).out[0]).toMatch(/^CLOSE {2}dead: /)
+
+    const unanswered = json(run.out).findings.find(({ code }: { code: string }) => code === 'unanswered')
+    const kill = `deadpeer probe --pid ${program.pid} --port ${mute.port} --kill`
+    expect(unanswered).toMatchObject({ severity: 'error', fault: 'peer', command: kill })
+    // It asks before it closes anything.
+    const typed = await inTerminal(kill.split(' ').slice(1), { answers: ['[y/N]', 'y\n'] })
+    expect(typed.out.join('\n')).toContain('1 of 1 closed')
+    const after = json((await deadpeer([...ours(), '--json'])).out)
+    expect(after.connections).toBe(clients.length - 2)
+    expect(after.findings.filter(({ code }: { code: string }) => code === 'unanswered')).toEqual([])
   })
 })
 
@@ -111,11 +177,43 @@ describe('what takes long to come about', () => {
       silentFor,
     }) as unknown as Connection
   const found = (connections: Connection[]) =>
-    examineCounters(connections, [hops['aws-nlb']]).map(({ code, connections: n }) => [code, n])
+    examineCounters(connections, [hops['aws-nlb']], remediesFor(connections, {}, ['aws-nlb']))
 
-  it('a peer that has closed, and a program that does not', () => {
-    expect(found([connection('close-wait', 60_000), connection('close-wait', 59_999)])).toEqual([
-      ['closed-by-peer', 1],
+  it.each([
+    {
+      state: 'established',
+      message: 'The peer does not answer.',
+      command: 'deadpeer probe --pid 7 --kill',
+    },
+    {
+      state: 'syn-sent',
+      message: 'Nobody answers the attempt to connect.',
+      command: 'deadpeer ls --pid 7 --state syn-sent',
+    },
+    {
+      state: 'close-wait',
+      message: 'The peer closed, your program did not, and the peer does not answer any more.',
+      command: 'deadpeer ls --pid 7 --state close-wait',
+    },
+    {
+      state: 'fin-wait-1',
+      message: 'Your program closed its side, and the peer does not answer.',
+      command: 'deadpeer ls --pid 7 --state fin-wait-1',
+    },
+  ])('a peer that does not answer in $state', ({ state, ...words }) => {
+    const suspect = { ...connection(state, 0), verdict: 'suspect' } as Connection
+    expect(found([suspect])).toEqual([
+      expect.objectContaining({ code: 'unanswered', severity: 'error', fault: 'peer', ...words }),
+    ])
+  })
+
+  it('a peer that nobody has asked is a note, and the command asks it', () => {
+    const idle = { ...connection('established', 61_000), verdict: 'unknown' } as Connection
+    expect(found([idle])).toEqual([
+      expect.objectContaining({
+        ...{ code: 'unheard', severity: 'note', fault: 'program' },
+        command: 'deadpeer probe --pid 7',
+      }),
     ])
   })
 
@@ -123,7 +221,7 @@ describe('what takes long to come about', () => {
     const { idleTimeout } = hops['aws-nlb']
     expect(
       found([connection('established', idleTimeout), connection('established', idleTimeout + 1)]),
-    ).toEqual([['forgotten-already', 1]])
+    ).toEqual([expect.objectContaining({ code: 'forgotten-already', fault: 'path', connections: 1 })])
   })
 
   it("the system's own settings", () => {
@@ -201,6 +299,11 @@ describe.concurrent('bad input: one line, exit code 2', () => {
     ['doctor --pid 4194305', 'there is no process 4194305'],
     ['doctor --pid x', 'A process id is'],
     ['doctor --jsonl', "unknown option '--jsonl'"],
+    ['doctor --over 10ms', 'It is a time from 100ms to 1d.'],
+    [
+      'doctor --port 1',
+      'nothing was examined: there is no TCP connection with port 1 in this network namespace',
+    ],
   ])('%s', async ([args, message]) => {
     const run = await deadpeer(args.split(' '))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })

@@ -173,9 +173,9 @@ describe.runIf(hasTmux)('in a terminal', () => {
     using terminal = new Terminal(['doctor', ...ours(), '--hop', 'nat=20s'])
     expect(await terminal.ends()).toBe(1)
     const text = terminal.all().join('\n')
-    expect(text).toContain(`${COUNT} connections examined`)
+    expect(text).toContain(`${COUNT.toLocaleString('en')} connections examined`)
     expect(text).toMatch(
-      new RegExp(`error: 1999 connections of node\\(${program.pid}, Node ${process.versions.node}\\)`),
+      new RegExp(`error: 1,999 connections of node\\(${program.pid}, Node ${process.versions.node}\\)`),
     )
   })
 

@@ -107,8 +107,34 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
       err: [expect.stringMatching(/not yours to see: that takes CAP_SYS_PTRACE/)],
     })
     expect(listed.out.filter((line) => / \? +\? +-$/.test(line)).length).toBeGreaterThan(0)
-    const examined = await shell(['doctor', '--port', String(port), '--json'])
-    expect(examined.err).toEqual([expect.stringMatching(/of \d connections the options were not read\. /)])
     expect(await others.profiles()).toEqual(before)
+  })
+
+  it('is not told that nothing is wrong with what he may not read', async () => {
+    const [{ port }] = othersClients as [Client]
+    const reason =
+      'Its process, of uid 0, is not yours to see: it takes its user or CAP_SYS_PTRACE, as by sudo.'
+    const refusal = { code: 2, err: [`deadpeer: nothing was examined: ${reason}`] }
+    expect(await shell(['doctor', '--port', String(port)])).toMatchObject({ ...refusal, out: [] })
+    const examined = await shell(['doctor', '--port', String(port), '--json'])
+    expect(examined).toMatchObject(refusal)
+    expect(JSON.parse(examined.out.join('\n'))).toEqual({
+      ...{ connections: 2, read: 0, unread: 2, verdicts: { alive: 2 }, findings: [] },
+      why: [{ connections: 2, reason }],
+    })
+  })
+
+  it('is told of how many connections nothing is wrong where he may read some', async () => {
+    const { client } = await own.connectAlone()
+    await own.ask('tune', client.port, profiles.cloud)
+    // Both ends are here, and the client's is ours.
+    const run = await shell(['doctor', client.socket.localAddress!, '--port', String(client.port)])
+    expect(run).toMatchObject({
+      code: 0,
+      out: ['1 of 2 connections examined', 'nothing is wrong with the 1 of 2 connections that could be read'],
+      err: [
+        expect.stringMatching(/^deadpeer: 1 of 2 connections could not be read\. Its process, of uid 0, /),
+      ],
+    })
   })
 })

@@ -1,5 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { endingOf, type Suspect } from '../../src/cli/watch/ending.js'
+import type { SocketTimer } from '../../src/host.js'
 import { blackHole } from '../../src/testing/index.js'
 import { hasNetAdmin } from '../loopback/need-net-admin.js'
 import { until } from '../loopback/until.js'
@@ -22,19 +24,23 @@ const events = (lines: readonly string[], { port }: Client) =>
 describe.runIf(hasNetAdmin)('deadpeer watch', () => {
   it('a line per change, with reason and process; Ctrl-C ends it', async () => {
     // Plain and TLS in turns of two; what is reset has to be plain.
-    const [zombie, busy, deaf, closed, restarted] = clients as [Client, Client, Client, Client, Client]
+    const [zombie, busy, deaf, closed, restarted, written] = clients as [
+      ...[Client, Client, Client, Client, Client, Client],
+    ]
     await program.ask('stall', zombie.port)
     await program.ask('tune', zombie.port, { ...patient, count: 2 })
     await program.ask('tune', busy.port, { userTimeout: 2_000 })
-    for (const { port } of [deaf, restarted, closed]) await program.ask('tune', port, patient)
-    const [, , hole] = [zombie, busy, deaf, restarted, closed].map(({ socket }) => blackHole(socket))
+    for (const { port } of [deaf, restarted, closed, written]) await program.ask('tune', port, patient)
+    const [, , hole] = [zombie, busy, deaf, restarted, closed, written].map(({ socket }) => blackHole(socket))
 
     const watched = deadpeer(['watch', '--pid', String(program.pid), '--every', '100ms', '--jsonl'], {
       interruptWhen: async (out) => {
         const isSuspect = (client: Client) => events(out(), client).length > 0
         const isOver = (client: Client) => events(out(), client).length > 1
-        await until(() => [zombie, deaf, restarted, closed].every(isSuspect))
+        await until(() => [zombie, deaf, restarted, closed, written].every(isSuspect))
         await program.ask('write', busy.port, 'anybody?')
+        // Until that is sent again, the kernel's list counts nothing in vain.
+        await program.ask('write', written.port, 'anybody?')
         hole!.restore()
         restarted.socket.resetAndDestroy()
         await program.ask('close', closed.port)
@@ -49,6 +55,7 @@ describe.runIf(hasNetAdmin)('deadpeer watch', () => {
     expect(story(deaf)).toEqual(['suspect', 'recover'])
     expect(story(restarted)).toEqual(['suspect', 'gone'])
     expect(story(closed)).toEqual(['suspect', 'closing'])
+    expect(story(written)).toEqual(['suspect'])
     const last = (client: Client) => events(run.out, client)[1]
     expect(last(zombie)).toMatchObject({
       reason: 'keepalive',
@@ -91,6 +98,30 @@ describe.runIf(hasNetAdmin)('deadpeer watch', () => {
     expect(run.code).toBe(130)
     const text = run.out.join('\n')
     expect(text.lastIndexOf('\x1b[?25h')).toBeGreaterThan(text.lastIndexOf('\x1b[?25l'))
+  })
+})
+
+describe('a suspect that is on no list any more', () => {
+  const suspect = (timer: SocketTimer, retries: number) =>
+    ({
+      record: {
+        timer,
+        retries,
+        expires: timer === 'off' ? undefined : 10,
+        info: { probes: 1, retransmits: 0 },
+      },
+      owners: [],
+      profile: undefined,
+      seenAt: 0,
+    }) as unknown as Suspect
+
+  it.each([
+    { timer: 'keepalive', retries: 1, event: 'dead' },
+    { timer: 'retransmit', retries: 3, event: 'dead' },
+    { timer: 'off', retries: 0, event: 'gone' },
+    { timer: 'retransmit', retries: 0, event: 'gone' },
+  ] as const)('is $event after the timer $timer, with $retries in vain', ({ timer, retries, event }) => {
+    expect(endingOf(suspect(timer, retries), 1_000)?.event).toBe(event)
   })
 })
 

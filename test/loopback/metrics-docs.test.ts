@@ -93,7 +93,7 @@ describe('docs/metrics.md', () => {
   })
 })
 
-/** A rack dies after 10 minutes; one zombie is left; agents meet stale connections all the time. Until then all is quiet. */
+/** A rack dies after 10 minutes; one zombie is left; agents meet stale connections all the time; a pool idles without keepalive for 20 minutes. */
 const scenario = `
 rule_files: [rules.yml]
 evaluation_interval: 1m
@@ -104,6 +104,10 @@ tests:
         values: '100x10 80x20'
       - series: 'deadpeer_connections{instance="h", process="node", state="established", verdict="suspect"}'
         values: '0x10 20x3 0x17'
+      - series: 'deadpeer_connections{instance="h", process="pooled", state="established", verdict="alive"}'
+        values: '10x2 4x38'
+      - series: 'deadpeer_connections{instance="h", process="pooled", state="established", verdict="unknown"}'
+        values: '0x2 6x20 0x18'
       - series: 'deadpeer_deaths_total{instance="h", process="node", reason="keepalive"}'
         values: '0x13 20x20'
       - series: 'deadpeer_unnoticed_deaths_total{instance="h", process="node"}'
@@ -123,6 +127,9 @@ ${[
   [9, 'PeersSilent'],
   [12, 'PeersSilent', 'instance: h, process: node', '20 peers of node do not answer'],
   [20, 'PeersSilent'],
+  [16, 'PeersUnknown'],
+  [20, 'PeersUnknown', 'instance: h, process: pooled', 'nobody knows whether 6 peers of pooled are there'],
+  [30, 'PeersUnknown'],
   [9, 'PeersDead'],
   [16, 'ConnectionsLeaked', 'instance: h, process: node', 'node keeps connections that are dead'],
   [9, 'ConnectionsLeaked'],

@@ -3,10 +3,17 @@ import { describe, expect, it } from 'vitest'
 import { hostMetrics } from '../../src/cli/export/host-metrics.js'
 import { ProcessGroups } from '../../src/cli/export/process-groups.js'
 import { connectionStates } from '../../src/cli/selection.js'
-import { livenessCounters } from '../../src/host.js'
+import { livenessCounters, type SocketState } from '../../src/host.js'
+import type { Verdict } from '../../src/index.js'
 import { hostCounters } from '../../src/metrics/host-counters.js'
 import { putMetrics } from '../../src/metrics/prometheus.js'
 import { Exposition } from '../exposition.js'
+
+/** All that a connection of that state can be called. */
+function verdictsIn(state: SocketState): Verdict[] {
+  if (state === 'established') return ['alive', 'unknown', 'suspect']
+  return state === 'syn-sent' ? ['alive', 'suspect'] : ['suspect', 'closing']
+}
 
 async function told(counters: Parameters<typeof livenessCounters>[0]): Promise<Exposition> {
   const registry = new Registry()
@@ -21,7 +28,7 @@ describe('the metrics of a host', () => {
     const most = 2 ** 31
     const connections = groups.names.flatMap((process) =>
       connectionStates.flatMap((state) =>
-        (['alive', 'suspect', 'closing'] as const).map((verdict) => ({
+        verdictsIn(state).map((verdict) => ({
           ...{ state, verdict, process },
           ...{ count: most, probes: most, retransmissions: most },
         })),

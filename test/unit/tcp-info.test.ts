@@ -127,12 +127,41 @@ describe('judge', () => {
     state: 1,
     retransmits: 0,
     probes: 0,
+    lastDataSent: 9_000,
     lastDataRecv: 4_200,
     lastAckRecv: 9_000,
   } as TcpInfo
+  const idle = (ms: number) => ({ lastDataSent: ms, lastDataRecv: ms, lastAckRecv: ms })
 
   it.each([
     [{}, 'alive', 'silent for 4.2 s'],
+    [idle(60_000), 'alive', 'silent for 60.0 s'],
+    [idle(60_001), 'unknown', 'silent for 60.0 s, and no probe acknowledged within 5 min'],
+    [idle(7_200_000), 'unknown', 'silent for 7200.0 s, and no probe acknowledged within 5 min'],
+    [{ ...idle(7_200_000), lastAckRecv: 60_000 }, 'alive', 'silent for 60.0 s'],
+    [{ ...idle(7_200_000), lastAckRecv: 300_000 }, 'alive', 'acknowledged a probe 300.0 s ago'],
+    [
+      { ...idle(7_200_000), lastAckRecv: 300_001 },
+      'unknown',
+      'silent for 300.0 s, and no probe acknowledged within 5 min',
+    ],
+    // An acknowledgement of data, of which the last was 100 s ago, is no answer to a probe.
+    [
+      { lastDataSent: 100_000, lastDataRecv: 100_000, lastAckRecv: 99_001 },
+      'unknown',
+      'silent for 99.0 s, and no probe acknowledged within 5 min',
+    ],
+    [
+      { lastDataSent: 100_000, lastDataRecv: 100_000, lastAckRecv: 99_000 },
+      'alive',
+      'acknowledged a probe 99.0 s ago',
+    ],
+    [
+      { ...idle(100_000), unacked: 1 },
+      'unknown',
+      'silent for 100.0 s, and no probe acknowledged within 5 min',
+    ],
+    [{ ...idle(100_000), state: 8 }, 'closing', 'closing, silent for 100.0 s'],
     [{ probes: 1 }, 'suspect', '1 probe unanswered, silent for 4.2 s'],
     [{ probes: 2 }, 'suspect', '2 probes unanswered, silent for 4.2 s'],
     [{ retransmits: 3 }, 'suspect', '3 retransmissions unanswered, silent for 4.2 s'],

@@ -1,13 +1,15 @@
-import type { SystemDefaults } from '../../host.js'
+import type { SocketRecord, SocketState, SystemDefaults } from '../../host.js'
 import type { Profile } from '../../index.js'
 import { shortestMemory } from '../../path/hop-findings.js'
 import { inWords } from '../../path/in-words.js'
 import { judgeConnection } from '../../path/judge.js'
-import type { Hop } from '../../plan.js'
+import type { Finding, Hop } from '../../plan.js'
 import type { Connection } from '../selection.js'
-import { type Diagnosis, summed } from './diagnosis.js'
+import { byteWords, shortTime } from '../socket-words.js'
+import { type Diagnosis, type Fault, type Sign, summed } from './diagnosis.js'
 import { nodeTraps } from './node-traps.js'
 import type { NodeVersion } from './node-version.js'
+import type { Remedies } from './remedies.js'
 
 /** A connection, and what was read of it. */
 export interface WithOptions {
@@ -17,46 +19,165 @@ export interface WithOptions {
   readonly node: NodeVersion | undefined
 }
 
-/** A program that has not closed its side by then will not, ms. */
-const LONG = 60_000
+const unansweredIn: { readonly [state in SocketState]?: string } = {
+  established: 'The peer does not answer.',
+  'syn-sent': 'Nobody answers the attempt to connect.',
+  'close-wait': 'The peer closed, your program did not, and the peer does not answer any more.',
+}
 
 /** What the counters of connections say; needs no permission. Pure. */
-export function examineCounters(connections: readonly Connection[], path: readonly Hop[]): Diagnosis[] {
+export function examineCounters(
+  connections: readonly Connection[],
+  path: readonly Hop[],
+  remedies: Remedies,
+): Diagnosis[] {
   const memory = shortestMemory(path)
   return summed(
-    connections.flatMap((connection) => {
+    connections.flatMap((connection): Sign[] => {
       const { record, verdict, silentFor = 0 } = connection
-      const about = { ...whose(connection), example: { local: record.local, remote: record.remote } }
-      if (verdict === 'suspect' || verdict === 'dead') {
-        return {
-          ...about,
-          severity: 'error',
-          code: 'unanswered',
-          message: 'The peer does not answer.',
-          change: 'deadpeer probe tells which are gone; deadpeer ls --suspect shows what is unanswered.',
-        } as const
+      if (verdict === 'suspect') {
+        return [
+          {
+            connection,
+            severity: 'error',
+            code: 'unanswered',
+            fault: 'peer',
+            message:
+              unansweredIn[record.state] ?? 'Your program closed its side, and the peer does not answer.',
+            command: record.state === 'established' ? remedies.probeAndKill : remedies.list,
+          },
+        ]
       }
-      if (record.state === 'close-wait' && silentFor >= LONG) {
-        return {
-          ...about,
-          severity: 'warning',
-          code: 'closed-by-peer',
-          message: `The peer has closed its side, and this one has been open for ${inWords(LONG)} or more since: a descriptor leaks.`,
-          change: "Close the socket on 'end', or leave allowHalfOpen off.",
-        } as const
+      if (record.state !== 'established') return []
+      if (silentFor > memory) {
+        return [
+          {
+            connection,
+            severity: 'error',
+            code: 'forgotten-already',
+            fault: 'path',
+            message: `Idle for longer than the ${inWords(memory)} that the path keeps a connection: the path may have dropped it.`,
+            command: remedies.probeAndKill,
+          },
+        ]
       }
-      if (record.state === 'established' && silentFor > memory) {
-        return {
-          ...about,
-          severity: 'error',
-          code: 'forgotten-already',
-          message: `Silent for longer than the ${inWords(memory)} that the path remembers: it may be gone there already.`,
-          change: 'deadpeer probe tells.',
-        } as const
-      }
-      return []
+      if (verdict !== 'unknown') return []
+      return [
+        {
+          connection,
+          severity: 'note',
+          code: 'unheard',
+          fault: 'program',
+          message:
+            'Nobody knows whether the peer is there: it was not heard for 60 s, and has acknowledged no probe for 5 min.',
+          command: remedies.probe,
+        },
+      ]
     }),
   )
+}
+
+/** The same connections, seen twice. */
+export interface Twice {
+  readonly connections: readonly Connection[]
+  /** The second sample, by cookie. */
+  readonly later: ReadonlyMap<bigint, SocketRecord>
+  /** From the first to the second, ms. */
+  readonly elapsed: number
+}
+
+/** Whether a second sample can tell more of it: no counter says for how long this has been so. */
+export function mayBeStuck({ record }: Connection): boolean {
+  return record.state === 'close-wait' || isWindowShut(record)
+}
+
+/**
+ * What two samples show, and one does not: connections that the peer has closed and the program has not, and peers that read nothing. Pure.
+ *
+ * @param options those that could be read. A user timeout ends the second kind.
+ */
+export function examineStuck(
+  { connections, later, elapsed }: Twice,
+  options: ReadonlyMap<Connection, Profile>,
+  remedies: Remedies,
+): Diagnosis[] {
+  return summed(
+    connections.flatMap((connection): Sign[] => {
+      const { record: before } = connection
+      const after = later.get(before.cookie)
+      if (!after || connection.verdict === 'suspect') return []
+      if (isStillShut(before, after)) {
+        const { userTimeout = 0 } = options.get(connection) ?? {}
+        return userTimeout > 0 ? [] : [notReading(connection, after.sendQueue, elapsed, remedies)]
+      }
+      return isLeaked(before, after, elapsed) ? [leaked(connection, elapsed, remedies)] : []
+    }),
+  )
+}
+
+/** Data waits, and the window that the peer announced does not admit it. */
+function isWindowShut({ timer, sendQueue }: SocketRecord): boolean {
+  return timer === 'window-probe' && sendQueue > 0
+}
+
+function isStillShut(before: SocketRecord, after: SocketRecord): boolean {
+  return (
+    isWindowShut(before) &&
+    isWindowShut(after) &&
+    // An old kernel has no such count (Linux 4.1).
+    before.readInfo('bytesAcked') === after.readInfo('bytesAcked')
+  )
+}
+
+/** Below that it is what flow control comes to every day, bytes. */
+const MUCH = 1e6
+
+function notReading(connection: Connection, queued: number, lasting: number, remedies: Remedies): Sign {
+  return {
+    connection,
+    severity: queued >= MUCH ? 'warning' : 'note',
+    code: 'peer-not-reading',
+    fault: 'peer',
+    message: (alike) =>
+      `The peer is alive but not reading: ${byteWords(sum(alike.map((each) => each.queued!)))} queued behind its closed window for at least ${shortTime(least(alike))}.`,
+    change: 'A userTimeout ends such a connection; none is set.',
+    command: remedies.tune,
+    lasting,
+    queued,
+  }
+}
+
+/** Whether this side neither closes nor sends any more, though the peer has closed. */
+function isLeaked(before: SocketRecord, after: SocketRecord, elapsed: number): boolean {
+  return (
+    before.state === 'close-wait' &&
+    after.state === 'close-wait' &&
+    after.sendQueue === 0 &&
+    after.readInfo('lastDataSent')! >= elapsed
+  )
+}
+
+function leaked(connection: Connection, elapsed: number, remedies: Remedies): Sign {
+  return {
+    connection,
+    severity: 'warning',
+    code: 'closed-by-peer',
+    fault: 'program',
+    message: (alike) =>
+      `The peer closed, your program did not, for at least ${shortTime(least(alike))}: a descriptor leaks.`,
+    change: "In the program: close the socket on 'end', or leave allowHalfOpen off.",
+    command: remedies.list,
+    // The FIN was an acknowledgement as well, so it came before the last one, or with it.
+    lasting: elapsed + connection.record.readInfo('lastAckRecv')!,
+  }
+}
+
+function least(alike: readonly Sign[]): number {
+  return alike.reduce((shortest, { lasting = 0 }) => Math.min(shortest, lasting), Number.POSITIVE_INFINITY)
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0)
 }
 
 /** What the options of connections come to on the path, and by which of Node's own doings they came. */
@@ -64,23 +185,35 @@ export function examineOptions(
   read: readonly WithOptions[],
   path: readonly Hop[],
   defaults: SystemDefaults,
+  remedies: Remedies,
 ): Diagnosis[] {
   return summed(
-    read.flatMap(({ connection, profile, node }) => {
-      const { local, remote } = connection.record
-      const { process } = whose(connection)
-      const about = {
-        ...(process && { process: { ...process, ...(node !== undefined && { node }) } }),
-        example: { local, remote },
-      }
-      return [
-        ...judgeConnection(profile, path),
-        ...(node === undefined ? [] : nodeTraps(node, profile, remote.port, defaults)),
-      ].map((finding) => ({ ...about, ...finding }))
-    }),
+    read.flatMap(({ connection, profile, node }) => [
+      ...judgeConnection(profile, path).map((finding) => signOf(finding, connection, node, remedies)),
+      ...(node === undefined
+        ? []
+        : nodeTraps(node, profile, connection.record.remote.port, defaults).map((trap) => ({
+            ...trap,
+            connection,
+            node,
+            fault: 'node' as const,
+            command: remedies.tune,
+          }))),
+    ]),
   )
 }
 
-function whose({ owners: [owner] }: Connection): Pick<Diagnosis, 'process'> {
-  return owner ? { process: { pid: owner.pid, command: owner.command } } : {}
+/** What a hop does whatever the connection's options are. */
+const ofPath: readonly Finding['code'][] = ['hop-uncertain', 'probes-not-counted', 'proxy-behind']
+
+function signOf(
+  finding: Finding,
+  connection: Connection,
+  node: NodeVersion | undefined,
+  remedies: Remedies,
+): Sign {
+  const { code, hop } = finding
+  const fault: Fault = ofPath.includes(code) ? 'path' : 'program'
+  const command = fault === 'path' && hop !== undefined ? () => remedies.hop(hop) : remedies.tune
+  return { ...finding, connection, node, fault, command }
 }

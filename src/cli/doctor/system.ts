@@ -16,7 +16,9 @@ export function examineSystem({ initialDelay, retries2 }: SystemDefaults, path: 
       severity: 'warning',
       code: 'system-keepalive',
       message: `The system's tcp_keepalive_time is ${inWords(initialDelay)}, and the path forgets after ${inWords(memory)}: keepalive that a program switches on without a time of its own comes too late.`,
-      change: `sysctl net.ipv4.tcp_keepalive_time=${Math.max(1, Math.floor(memory / 2_000))}, or have each program set its own.`,
+      fault: 'system',
+      change: 'Or have each program set its own.',
+      command: `sysctl -w net.ipv4.tcp_keepalive_time=${Math.max(1, Math.floor(memory / 2_000))}`,
     })
   }
   if (retries2 !== undefined && retries2 < LEAST_RETRIES) {
@@ -24,7 +26,9 @@ export function examineSystem({ initialDelay, retries2 }: SystemDefaults, path: 
       severity: 'warning',
       code: 'system-retries',
       message: `The system's tcp_retries2 is ${retries2}: a connection with data in flight ends in less than the 100 s of RFC 1122, also one that would have lived.`,
-      change: 'sysctl net.ipv4.tcp_retries2=15, and a user timeout where it has to be faster.',
+      fault: 'system',
+      change: 'Set a user timeout where it has to be faster.',
+      command: 'sysctl -w net.ipv4.tcp_retries2=15',
     })
   }
   return found

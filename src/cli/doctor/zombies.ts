@@ -1,30 +1,40 @@
-import { borrowSocket, listSockets, readSocketOwners } from '../../host.js'
+import { borrowSocket, listSockets, readSocketOwners, type SocketOwner } from '../../host.js'
 import { DeadpeerError, inspect } from '../../index.js'
-import { type Diagnosis, summed } from './diagnosis.js'
+import type { Diagnosis } from './diagnosis.js'
+import type { Remedies } from './remedies.js'
 
 /**
  * Connections that the kernel has given up, and that their program keeps open since nobody has told it. No list has them: they are
- * sockets that a process holds and the kernel does not list.
+ * sockets that a process holds and the kernel does not list. Only of processes that one may see.
  */
-export async function findZombies(pid: number | undefined, signal: AbortSignal): Promise<Diagnosis[]> {
+export async function findZombies(
+  pid: number | undefined,
+  remedies: Remedies,
+  signal: AbortSignal,
+): Promise<Diagnosis[]> {
   const listed = new Set<number>()
   for (const { inode } of await listSockets({ pid, signal })) if (inode !== undefined) listed.add(inode)
-  const owners = await readSocketOwners()
-  const zombies = [...owners].flatMap(([inode, holders]) => {
+  const byProcess = new Map<number, SocketOwner[]>()
+  for (const [inode, holders] of await readSocketOwners()) {
     const owner = holders.find((each) => pid === undefined || each.pid === pid)
-    return owner && !listed.has(inode) && isZombie(owner.pid, owner.fd) ? [owner] : []
-  })
-  return summed(
-    zombies.map(({ pid, command, fd }) => ({
+    if (!owner || listed.has(inode) || !isZombie(owner.pid, owner.fd)) continue
+    byProcess.set(owner.pid, [...(byProcess.get(owner.pid) ?? []), owner])
+  }
+  return [...byProcess.values()].map((zombies) => {
+    const { pid, command, fd } = zombies[0]!
+    return {
       severity: 'error',
       code: 'zombie',
+      fault: 'program',
       message:
-        'The kernel has given the connection up, and the program has not noticed: it neither reads nor writes it.',
-      change: `deadpeer inspect ${pid}:${fd} says why. In Node, watch() hears of it.`,
+        'The kernel has given the connection up, and your program has not noticed: it neither reads nor writes it.',
+      change: 'Restart the program. In Node, watch() closes such connections at once.',
+      command: remedies.inspect(pid, fd),
       process: { pid, command },
+      connections: zombies.length,
       example: { fd },
-    })),
-  )
+    }
+  })
 }
 
 function isZombie(pid: number, fd: number): boolean {

@@ -6,12 +6,12 @@ export const hostMetrics: readonly Metric<HostSample>[] = [
   {
     name: 'deadpeer_connections',
     type: 'gauge',
-    help: 'TCP connections of the host; suspect are those with a probe or data unanswered.',
+    help: 'TCP connections of the host. suspect: a probe or data is unanswered. unknown: idle for over 60 s, with no probe acknowledged for 5 minutes.',
     labels: ['state', 'verdict', 'process'],
     read: ({ connections, tallies }) => [
       // What most ask for is told also where there is none of it.
       ...[...tallies.keys()].flatMap((process) =>
-        (['alive', 'suspect'] as const)
+        (['alive', 'unknown', 'suspect'] as const)
           .filter((verdict) => !connections.some((each) => isOf(each, process, verdict)))
           .map((verdict) => ({ labels: { state: 'established', verdict, process }, value: 0 })),
       ),

@@ -1,8 +1,9 @@
 import { readSocketOwners, type SocketRecord, type SocketState } from '../../host.js'
 import { DeadpeerError, type DeathReason, type Verdict } from '../../index.js'
 import { Slice } from '../../kernel/slice.js'
+import { verdictOfRecord } from '../judge-record.js'
 import { connectionStates, listRecords } from '../selection.js'
-import { type Change, isTroubled, Lookout } from '../watch/lookout.js'
+import { type Change, Lookout } from '../watch/lookout.js'
 import { NOBODY, type ProcessGroups, UNKNOWN } from './process-groups.js'
 
 /** Connections that are alike. */
@@ -131,7 +132,7 @@ export class HostView {
     // A suspect counts where it was suspected, also when its process has closed it just now.
     const suspects = new Map(this.#lookout.suspects.map((each) => [each.record.cookie, each.owners]))
     return (record) => {
-      const suspected = isTroubled(record) ? suspects.get(record.cookie) : undefined
+      const suspected = suspects.get(record.cookie)
       const [owner] = suspected ?? owners.get(record.inode ?? -1) ?? []
       return owner?.command ?? (suspected || hidden.has(record) ? UNKNOWN : NOBODY)
     }
@@ -179,8 +180,8 @@ export class HostView {
 }
 
 function add(found: Map<string, Alike>, record: SocketRecord, process: string): void {
-  const { state, timer, retries } = record
-  const verdict = verdictOf(record)
+  const { state } = record
+  const verdict = verdictOfRecord(record)
   const key = `${state} ${verdict} ${process}`
   let alike = found.get(key)
   if (!alike) {
@@ -189,12 +190,6 @@ function add(found: Map<string, Alike>, record: SocketRecord, process: string): 
   }
   alike.count++
   if (verdict !== 'suspect') return
-  if (timer === 'retransmit') alike.retransmissions += retries
-  else alike.probes += retries
-}
-
-/** The same as `watch` goes by: the timers tell, without tcp_info. */
-function verdictOf(record: SocketRecord): Verdict {
-  if (isTroubled(record)) return 'suspect'
-  return record.state === 'established' || record.state === 'syn-sent' ? 'alive' : 'closing'
+  alike.probes += record.readInfo('probes') ?? 0
+  alike.retransmissions += record.readInfo('retransmits') ?? 0
 }

@@ -52,9 +52,10 @@ export function endingOf(suspect: Suspect, now: number): Ending | undefined {
   }
 }
 
-/** Whether the kernel's own clock can have ended it since. */
+/** Whether the kernel's own clock can have ended it since: where it runs, and was not just starting on data. */
 function isDue({ record, profile, seenAt }: Suspect, now: number): boolean {
-  const { info, timer, expires = 0 } = record
+  const { info, timer, expires = 0, retries } = record
+  if (timer === 'off' || (timer !== 'keepalive' && retries === 0)) return false
   const latest = (now - seenAt) * LATE + SLACK
   const left = info && profile && timer === 'keepalive' ? timeLeft(info, profile, expires) : undefined
   return (left?.isExact ? left.ms : expires) <= latest

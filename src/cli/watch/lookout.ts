@@ -1,13 +1,7 @@
-import {
-  readSocketOwners,
-  type SocketEnd,
-  type SocketOwner,
-  type SocketRecord,
-  type SocketState,
-} from '../../host.js'
+import { readSocketOwners, type SocketEnd, type SocketOwner, type SocketRecord } from '../../host.js'
 import { DeadpeerError, type DeathReason, inspect, type Profile } from '../../index.js'
 import { Slice } from '../../kernel/slice.js'
-import { judgeRecord } from '../judge-record.js'
+import { isAbandoned, isSuspect, judgeRecord } from '../judge-record.js'
 import { borrow, connectionStates, listRecords, type Selection } from '../selection.js'
 import { endingOf, type Suspect } from './ending.js'
 
@@ -31,18 +25,12 @@ export interface Change {
   readonly isNoticed?: boolean
 }
 
-/** Those that a program still has to do with. */
-const open: ReadonlySet<SocketState> = new Set(['established', 'syn-sent', 'close-wait'])
-
-/**
- * Looks at the host's connections time and again. As long as all is well that is the kernel's list without counters; whose they are, and what
- * they have set, is asked only of those in trouble.
- */
+/** Looks at the host's connections time and again. Whose they are, and what they have set, is asked only of suspects. */
 export class Lookout {
   readonly #selection: Selection
   readonly #signal: AbortSignal
   readonly #suspects = new Map<bigint, Suspect>()
-  /** In trouble, and not of the process that is meant. */
+  /** Suspects that are not of the process that is meant. */
   readonly #others = new Set<bigint>()
   #connections: readonly SocketRecord[] = []
 
@@ -56,54 +44,49 @@ export class Lookout {
     return this.#connections
   }
 
-  /** Those in trouble. */
+  /** Those whose verdict is `suspect`. */
   get suspects(): readonly Suspect[] {
     return [...this.#suspects.values()]
   }
 
   /** What has changed since the last look. */
   async look(): Promise<Change[]> {
-    const records = await this.#list(false)
-    this.#connections = records
-    const troubled = new Set(records.filter(isTroubled).map(({ cookie }) => cookie))
-    for (const cookie of this.#others) if (!troubled.has(cookie)) this.#others.delete(cookie)
-    if (troubled.size === this.#others.size && this.#suspects.size === 0) return []
     // A look is as old as when it began: on a busy machine that is a while ago.
     const seenAt = performance.now()
-    const known = await this.#listKnown()
+    const query = { states: connectionStates, info: true, signal: this.#signal }
+    this.#connections = await listRecords(this.#selection, query)
+    const known = await this.#pickKnown()
+    for (const cookie of this.#others) if (!known.has(cookie)) this.#others.delete(cookie)
     return [...(await this.#lookAgain(known, seenAt)), ...(await this.#find(known, seenAt))]
   }
 
-  /** By cookie, with tcp_info: those in trouble, and those that were. */
-  async #listKnown(): Promise<Map<bigint, SocketRecord>> {
-    const known = new Map<bigint, SocketRecord>()
+  /** By cookie: the suspects, and those that were. */
+  async #pickKnown(): Promise<Map<bigint, Known>> {
+    const known = new Map<bigint, Known>()
+    const wereAny = this.#suspects.size > 0
     const slice = new Slice()
-    this.#connections = await this.#list(true)
-    for (const record of this.#connections) {
-      if (slice.isOver) await slice.next()
-      const { cookie } = record
-      if (isTroubled(record) || this.#suspects.has(cookie)) known.set(cookie, record)
+    for (const [i, record] of this.#connections.entries()) {
+      // To look at the clock takes as long as to look at a record.
+      if (i % 64 === 0 && slice.isOver) await slice.next()
+      const found = { record, isSuspect: isSuspect(record) }
+      if (found.isSuspect || (wereAny && this.#suspects.has(record.cookie))) known.set(record.cookie, found)
     }
     return known
   }
 
-  #list(info: boolean): Promise<SocketRecord[]> {
-    return listRecords(this.#selection, { states: connectionStates, info, signal: this.#signal })
-  }
-
-  /** At those that were in trouble. */
-  async #lookAgain(known: ReadonlyMap<bigint, SocketRecord>, seenAt: number): Promise<Change[]> {
+  /** At those that were suspect. */
+  async #lookAgain(known: ReadonlyMap<bigint, Known>, seenAt: number): Promise<Change[]> {
     const changes: Change[] = []
     const now = performance.now()
     const slice = new Slice()
     for (const [cookie, suspect] of this.#suspects) {
       await slice.next()
-      const record = known.get(cookie)
-      if (record && isTroubled(record)) {
-        this.#suspects.set(cookie, { ...suspect, record, seenAt })
+      const found = known.get(cookie)
+      if (found?.isSuspect) {
+        this.#suspects.set(cookie, { ...suspect, record: found.record, seenAt })
         continue
       }
-      const what = record ? answerOrClose(record) : endingOf(suspect, now)
+      const what = found ? answerOrClose(found.record) : endingOf(suspect, now)
       if (!what) continue
       this.#suspects.delete(cookie)
       changes.push(change(suspect, what))
@@ -111,11 +94,10 @@ export class Lookout {
     return changes
   }
 
-  /** Those that are in trouble since. */
-  async #find(known: ReadonlyMap<bigint, SocketRecord>, seenAt: number): Promise<Change[]> {
-    const fresh = [...known.values()].filter(
-      (record) =>
-        isTroubled(record) && !this.#suspects.has(record.cookie) && !this.#others.has(record.cookie),
+  /** Those that are suspect since. */
+  async #find(known: ReadonlyMap<bigint, Known>, seenAt: number): Promise<Change[]> {
+    const fresh = [...known].flatMap(([cookie, { record, isSuspect }]) =>
+      isSuspect && !this.#suspects.has(cookie) && !this.#others.has(cookie) ? [record] : [],
     )
     const owners = await readSocketOwners(fresh.map(({ inode }) => inode))
     const { pid } = this.#selection
@@ -137,15 +119,15 @@ export class Lookout {
   }
 }
 
-/** Something is unanswered: the timers count that, without tcp_info. */
-export function isTroubled({ state, timer, retries }: SocketRecord): boolean {
-  return retries > 0 && open.has(state) && timer !== 'off' && timer !== 'time-wait'
+interface Known {
+  readonly record: SocketRecord
+  readonly isSuspect: boolean
 }
 
-function answerOrClose({ state }: SocketRecord): What {
-  return open.has(state)
-    ? { event: 'recover', evidence: 'the peer has answered' }
-    : { event: 'closing', evidence: 'its program has closed it' }
+function answerOrClose(record: SocketRecord): What {
+  return isAbandoned(record)
+    ? { event: 'closing', evidence: 'its program has closed it' }
+    : { event: 'recover', evidence: 'the peer has answered' }
 }
 
 function readProfile(record: SocketRecord, owners: readonly SocketOwner[]): Profile | undefined {

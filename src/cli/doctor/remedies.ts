@@ -1,0 +1,118 @@
+import { type Profile, profiles } from '../../index.js'
+import { judgeConnection } from '../../path/judge.js'
+import { resolvePath } from '../../path/resolve.js'
+import { type HopName, hops, type OwnHop, plan } from '../../plan.js'
+import type { Connection, Selection } from '../selection.js'
+
+/** A path as it was typed. */
+export type TypedPath = readonly (HopName | OwnHop)[]
+
+/** The commands that end what `doctor` finds, as one pastes them. Pure. */
+export interface Remedies {
+  /** Sets a profile that fits the path. */
+  tune(connections: readonly Connection[]): string
+  /** Asks the peers. */
+  probe(connections: readonly Connection[]): string
+  /** Asks the peers, and closes what is silent. */
+  probeAndKill(connections: readonly Connection[]): string
+  /** Shows them, by their state: nothing outside of the program closes its descriptors. */
+  list(connections: readonly Connection[]): string
+  /** Shows everything about one descriptor. */
+  inspect(pid: number, fd: number): string
+  /** Shows what can be set on a hop, and what to set for it. */
+  hop(name: string): string
+}
+
+/**
+ * @param all the connections that were examined: a command names a port where others of the process are to be left alone.
+ * @param asked how they were selected.
+ * @param deadpeer how this program was called.
+ */
+export function remediesFor(
+  all: readonly Connection[],
+  asked: Selection,
+  path: TypedPath,
+  deadpeer = callOf(process.env),
+): Remedies {
+  const profile = profileWords(path)
+  const which = (connections: readonly Connection[]) => selectionWords(connections, all, asked)
+  return {
+    tune: (connections) => `${deadpeer} tune ${which(connections)} ${profile}`,
+    probe: (connections) => `${deadpeer} probe ${which(connections)}`,
+    probeAndKill: (connections) => `${deadpeer} probe ${which(connections)} --kill`,
+    list: (connections) => `${deadpeer} ls ${which(connections)} --state ${connections[0]!.record.state}`,
+    inspect: (pid, fd) => `${deadpeer} inspect ${pid}:${fd}`,
+    hop(name) {
+      const typed = path.find((each) => nameOf(each) === name)
+      if (Object.hasOwn(hops, name) || typed === undefined) return `${deadpeer} hops ${name}`
+      return `${deadpeer} plan --hop ${hopWords(typed)}`
+    },
+  }
+}
+
+/** As it was called, so that the same call works again: by npx, and by sudo. */
+function callOf({ SUDO_UID, npm_command }: NodeJS.ProcessEnv): string {
+  return `${SUDO_UID === undefined ? '' : 'sudo '}${npm_command === 'exec' ? 'npx ' : ''}deadpeer`
+}
+
+/** The preset `cloud`, or what the path needs where that comes too late for it. */
+function profileWords(path: TypedPath): string {
+  const found = judgeConnection(profiles.cloud, resolvePath(path))
+  if (!found.some(({ code }) => code.startsWith('forgets-'))) return '--profile cloud'
+  const { initialDelay, interval, count, userTimeout }: Profile = plan({ path }).profile
+  return [
+    `--idle ${timeWords(initialDelay!)} --interval ${timeWords(interval!)}`,
+    `--count ${count} --user-timeout ${timeWords(userTimeout!)}`,
+  ].join(' ')
+}
+
+/** As the command line takes it. */
+function timeWords(ms: number): string {
+  if (ms === Number.POSITIVE_INFINITY) return 'never'
+  return ms % 1_000 === 0 ? `${ms / 1_000}s` : `${ms}ms`
+}
+
+function nameOf(hop: TypedPath[number]): string {
+  return typeof hop === 'string' ? hop : hop.name
+}
+
+function hopWords(hop: TypedPath[number]): string {
+  if (typeof hop === 'string') return hop
+  const { name, idleTimeout, upstreamTimeout, layer } = hop
+  const upstream = upstreamTimeout === undefined ? '' : `/${timeWords(upstreamTimeout)}`
+  return `${quoted(name)}=${timeWords(idleTimeout)}${upstream}${layer === undefined ? '' : `@${layer}`}`
+}
+
+function quoted(word: string): string {
+  return /^[\w.-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+}
+
+/** `--pid` and `--port`, for these and, where a port tells them apart, no others of their process. */
+function selectionWords(
+  connections: readonly Connection[],
+  all: readonly Connection[],
+  { port, prefix }: Selection,
+): string {
+  const pid = connections[0]?.owners[0]?.pid
+  const meant = new Set(connections)
+  const others = all.filter((each) => each.owners[0]?.pid === pid && !meant.has(each))
+  const isAll = pid !== undefined && others.length === 0
+  const only = port ?? (isAll ? undefined : portOf(connections, others))
+  return [
+    ...(prefix === undefined ? [] : [prefix]),
+    ...(pid === undefined ? [] : [`--pid ${pid}`]),
+    ...(only === undefined ? [] : [`--port ${only}`]),
+  ].join(' ')
+}
+
+/** A port of either end that all of these have, and none of the others. */
+function portOf(connections: readonly Connection[], others: readonly Connection[]): number | undefined {
+  const [first, ...rest] = connections.map(portsOf)
+  const taken = new Set(others.flatMap(portsOf))
+  const shared = first?.filter((port) => rest.every((ports) => ports.includes(port))) ?? []
+  return shared.find((port) => !taken.has(port)) ?? (connections[0]?.owners[0] ? undefined : shared[0])
+}
+
+function portsOf({ record }: Connection): number[] {
+  return [record.local.port, record.remote.port]
+}

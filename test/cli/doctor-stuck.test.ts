@@ -1,0 +1,226 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import net from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { examineStuck, mayBeStuck } from '../../src/cli/doctor/connections.js'
+import { remediesFor } from '../../src/cli/doctor/remedies.js'
+import type { Connection } from '../../src/cli/selection.js'
+import type { SocketRecord } from '../../src/host.js'
+import { type Profile, profiles, TcpState } from '../../src/index.js'
+import { until } from '../loopback/until.js'
+import { deadpeer } from './deadpeer.js'
+import { paste } from './paste.js'
+
+// What one sample of the kernel's counters does not show: connections that the peer has closed and the program has not, and peers that
+// read nothing. Each finding ends with a command; it is pasted, and doctor must have no more to say.
+
+let holder: ChildProcess
+let serverPort: number
+const peers: net.Socket[] = []
+
+// biome-ignore lint/suspicious/noExplicitAny: what fixtures/holder.mjs answers
+async function ask(...message: unknown[]): Promise<any> {
+  holder.send(message)
+  return (await once(holder, 'message'))[0].value
+}
+
+beforeAll(async () => {
+  const script = fileURLToPath(new URL('fixtures/holder.mjs', import.meta.url))
+  holder = fork(script, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  serverPort = await ask('listen')
+})
+afterEach(async () => {
+  for (const peer of peers.splice(0)) {
+    const port = peer.localPort!
+    peer.destroy()
+    await ask('close', port)
+  }
+})
+afterAll(() => holder.kill())
+
+/** A connection that the program has accepted, with a profile that leaves nothing to say but what the test is about. */
+async function connect(profile: Profile): Promise<{ peer: net.Socket; port: number }> {
+  const peer = net.connect({ port: serverPort, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => {})
+  peers.push(peer)
+  await once(peer, 'connect')
+  const port = peer.localPort!
+  await until(() => ask('has', port))
+  await ask('tune', port, profile)
+  return { peer, port }
+}
+
+interface Found {
+  readonly code: string
+  readonly severity: string
+  readonly fault: string
+  readonly message: string
+  readonly command: string
+  readonly connections: number
+}
+
+async function doctor(...args: string[]): Promise<{ code: number | null; findings: Found[] }> {
+  const run = await deadpeer(['doctor', '--pid', String(holder.pid), '--json', ...args])
+  expect(run.err).toEqual([])
+  return { code: run.code, findings: JSON.parse(run.out.join('\n')).findings }
+}
+
+/** Keepalive on, and a probe every second: each answer makes the connection look busy. */
+const probed = { initialDelay: 1_000, interval: 1_000, count: 9, userTimeout: 10_000 }
+
+describe('a connection that the peer has closed and the program has not', () => {
+  it('is found while the peer acknowledges keepalive probes, with the time since when at least', async () => {
+    const { peer, port } = await connect(probed)
+    peer.end()
+    await until(async () => (await ask('state', port)) === TcpState.CLOSE_WAIT)
+    const began = performance.now()
+    const { code, findings } = await doctor('--over', '2s')
+    expect(performance.now() - began).toBeGreaterThan(2_000)
+    expect(code).toBe(1)
+    expect(findings).toEqual([
+      expect.objectContaining({
+        code: 'closed-by-peer',
+        severity: 'warning',
+        fault: 'program',
+        connections: 1,
+      }),
+    ])
+    const [, seconds] =
+      /^The peer closed, your program did not, for at least (\d\.\d|\d)s: a descriptor leaks\.$/.exec(
+        findings[0]!.message,
+      )!
+    expect(Number(seconds)).toBeGreaterThanOrEqual(2)
+  })
+
+  it('is shown, and no other, by the command of the finding: its program alone can close it', async () => {
+    const { peer, port } = await connect(probed)
+    await connect(profiles.cloud)
+    peer.end()
+    await until(async () => (await ask('state', port)) === TcpState.CLOSE_WAIT)
+    const [finding] = (await doctor('--over', '100ms')).findings
+    expect(finding!.command).toBe(`deadpeer ls --pid ${holder.pid} --port ${port} --state close-wait`)
+    const { status, output } = paste(finding!.command)
+    expect(status).toBe(0)
+    const [, ...lines] = output.trim().split('\n')
+    expect(lines).toEqual([expect.stringMatching(new RegExp(`^CLOSE-WAIT .*:${port} `))])
+    await ask('close', port)
+    expect(await doctor()).toEqual({ code: 0, findings: [] })
+  })
+
+  it('is no leak while the program still sends', async () => {
+    const { peer, port } = await connect(probed)
+    peer.resume().end()
+    await until(async () => (await ask('state', port)) === TcpState.CLOSE_WAIT)
+    await ask('keepWriting', port)
+    const run = await deadpeer(['doctor', '--pid', String(holder.pid), '--over', '500ms'])
+    expect(run).toMatchObject({ code: 0, out: ['1 connection examined', 'nothing is wrong'] })
+  })
+})
+
+describe('a peer that is alive and does not read', () => {
+  it('is named with what is queued, and the command of the finding sets a userTimeout', async () => {
+    const { peer, port } = await connect(profiles.patient)
+    peer.pause()
+    await ask('write', port, 20e6)
+    await until(async () =>
+      (await deadpeer(['ls', '--pid', String(holder.pid)])).out[1]!.includes('window-probe'),
+    )
+    const { code, findings } = await doctor()
+    const found = findings.find((each) => each.code === 'peer-not-reading')!
+    expect(code).toBe(1)
+    expect(found).toMatchObject({ severity: 'warning', fault: 'peer', connections: 1 })
+    expect(found.message).toMatch(
+      /^The peer is alive but not reading: [\d.]+ [kM]B queued behind its closed window for at least 2(\.\d)?s\.$/,
+    )
+    expect(found.command).toBe(`deadpeer tune --pid ${holder.pid} --profile cloud`)
+    expect(paste(found.command)).toMatchObject({ status: 0 })
+    expect(await ask('profile', port)).toMatchObject(profiles.cloud)
+    expect(await doctor()).toEqual({ code: 0, findings: [] })
+  })
+
+  it('is no finding where it reads between the two samples', async () => {
+    const { peer, port } = await connect(profiles.patient)
+    peer.pause()
+    await ask('write', port, 20e6)
+    await until(async () =>
+      (await deadpeer(['ls', '--pid', String(holder.pid)])).out[1]!.includes('window-probe'),
+    )
+    const reading = setInterval(() => peer.read(), 20)
+    const { findings } = await doctor('--over', '500ms')
+    clearInterval(reading)
+    expect(findings.filter(({ code }) => code === 'peer-not-reading')).toEqual([])
+  })
+})
+
+describe('two samples', () => {
+  const record = (fields: Partial<SocketRecord>, info: Record<string, number> = {}) =>
+    ({
+      cookie: 7n,
+      state: 'established',
+      timer: 'off',
+      sendQueue: 0,
+      local: { address: '10.0.0.1', port: 80 },
+      remote: { address: '10.0.0.2', port: 4_000 },
+      ...fields,
+      readInfo: (field: string) => info[field],
+    }) as unknown as SocketRecord
+  const connection = (seen: SocketRecord) =>
+    ({
+      record: seen,
+      owners: [{ pid: 7, command: 'app', fd: 3 }],
+      verdict: 'closing',
+    }) as unknown as Connection
+  const found = (before: SocketRecord, after: SocketRecord | undefined, profile?: Profile) => {
+    const one = connection(before)
+    const later = new Map(after ? [[after.cookie, after]] : [])
+    const options = new Map(profile ? [[one, profile]] : [])
+    return examineStuck({ connections: [one], later, elapsed: 2_000 }, options, remediesFor([one], {}, []))
+  }
+  const wait = { state: 'close-wait' } as const
+  const shut = { timer: 'window-probe', sendQueue: 34e6 } as const
+  const before = record(wait, { lastAckRecv: 3_100 })
+
+  it('are taken only where they can tell something', () => {
+    expect(mayBeStuck(connection(record({})))).toBe(false)
+    expect(mayBeStuck(connection(record(wait)))).toBe(true)
+    expect(mayBeStuck(connection(record(shut)))).toBe(true)
+  })
+
+  it('add up to the time since the FIN at least: it acknowledged something as well', () => {
+    expect(found(before, record(wait, { lastDataSent: 9_000 }))).toEqual([
+      expect.objectContaining({
+        code: 'closed-by-peer',
+        message: 'The peer closed, your program did not, for at least 5.1s: a descriptor leaks.',
+      }),
+    ])
+  })
+
+  it.each([
+    { what: 'closed meanwhile', after: undefined },
+    { what: 'in another state', after: record({ state: 'last-ack' }) },
+    { what: 'still sending', after: record(wait, { lastDataSent: 1_999 }) },
+    { what: 'with data that waits', after: record({ ...wait, sendQueue: 1 }, { lastDataSent: 9_000 }) },
+  ])('find nothing in CLOSE_WAIT: $what', ({ after }) => {
+    expect(found(before, after)).toEqual([])
+  })
+
+  it('say how much is queued, and name the peer', () => {
+    expect(found(record(shut, { bytesAcked: 5 }), record(shut, { bytesAcked: 5 }))).toEqual([
+      expect.objectContaining({
+        code: 'peer-not-reading',
+        severity: 'warning',
+        fault: 'peer',
+        message: 'The peer is alive but not reading: 34 MB queued behind its closed window for at least 2s.',
+        command: 'deadpeer tune --pid 7 --profile cloud',
+      }),
+    ])
+  })
+
+  it.each([
+    { what: 'it took something', after: record(shut, { bytesAcked: 6 }), profile: undefined },
+    { what: 'its window has opened', after: record({ sendQueue: 9 }), profile: undefined },
+    { what: 'a userTimeout will end it', after: record(shut, { bytesAcked: 5 }), profile: profiles.cloud },
+  ])('find no peer that does not read: $what', ({ after, profile }) => {
+    expect(found(record(shut, { bytesAcked: 5 }), after, profile)).toEqual([])
+  })
+})

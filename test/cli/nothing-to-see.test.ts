@@ -1,0 +1,86 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { until } from '../loopback/until.js'
+import { hasNamespaces } from '../netns/namespace.js'
+import { deadpeer } from './deadpeer.js'
+import { type Program, startProgram } from './program.js'
+
+// "Nothing matched", "nothing is suspect" and "could not look" are three answers.
+
+describe('nothing matches', () => {
+  const none = 'there is no TCP connection with port 1 with an end in 192.0.2.0/24 in this network namespace'
+  const nowhere = ['192.0.2.0/24', '--port', '1']
+
+  it('ls says so, and not that none is suspect', async () => {
+    expect(await deadpeer(['ls', ...nowhere])).toMatchObject({ code: 0, out: [none], err: [] })
+    expect(await deadpeer(['ls', ...nowhere, '--suspect'])).toMatchObject({ code: 0, out: [none], err: [] })
+    expect(await deadpeer(['ls', ...nowhere, '--json'])).toMatchObject({ code: 0, out: ['[', ']'], err: [] })
+  })
+
+  it('doctor examined nothing, and says so', async () => {
+    expect(await deadpeer(['doctor', ...nowhere])).toMatchObject({
+      code: 2,
+      out: [],
+      err: [`deadpeer: nothing was examined: ${none}`],
+    })
+  })
+
+  it('watch says so before it waits', async () => {
+    const run = await deadpeer(['watch', ...nowhere], {
+      interruptWhen: (_, err) => until(() => err().length > 0),
+    })
+    expect(run).toMatchObject({ code: 130, out: [], err: [`deadpeer: ${none} now; waiting for one`] })
+  })
+})
+
+describe('a program without trouble', () => {
+  let program: Program
+  beforeAll(async () => {
+    program = await startProgram()
+    await program.connect(8)
+  })
+  afterAll(() => program.end())
+
+  it('ls --suspect says how many were looked at', async () => {
+    const run = await deadpeer(['ls', '--pid', String(program.pid), '--suspect'])
+    expect(run).toMatchObject({ code: 0, out: ['none of 8 connections is suspect'], err: [] })
+  })
+})
+
+describe.runIf(hasNamespaces)('a process in another network namespace', () => {
+  let child: ChildProcess
+  let pid: number
+  let fd: number
+  beforeAll(async () => {
+    const script = fileURLToPath(new URL('fixtures/connected-to-itself.mjs', import.meta.url))
+    const inside = ['-n', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', process.execPath, script]
+    child = spawn('unshare', inside, { stdio: ['pipe', 'pipe', 'inherit'] })
+    const [line] = await once(child.stdout!.setEncoding('utf8'), 'data')
+    ;({ pid, fd } = JSON.parse(line))
+  })
+  afterAll(() => child.kill())
+
+  it('doctor and ls look there', async () => {
+    const doctor = await deadpeer(['doctor', '--pid', String(pid), '--json'])
+    expect(JSON.parse(doctor.out.join('\n'))).toMatchObject({ connections: 2, read: 2, unread: 0, why: [] })
+    const ls = await deadpeer(['ls', '--pid', String(pid), '--json'])
+    expect(JSON.parse(ls.out.join('\n'))).toHaveLength(2)
+  })
+
+  it('doctor examines nothing where the process has no such connection, and says so: exit code 2', async () => {
+    expect(await deadpeer(['doctor', '--pid', String(pid), '--port', '1'])).toMatchObject({
+      code: 2,
+      out: [],
+      err: [`deadpeer: nothing was examined: there is no TCP connection of process ${pid} with port 1`],
+    })
+  })
+
+  it('inspect of its descriptor has the state that the connection is in', async () => {
+    const run = await deadpeer(['inspect', `${pid}:${fd}`, '--json'])
+    expect(run.code).toBe(0)
+    expect(JSON.parse(run.out.join('\n'))).toMatchObject({ state: 'established', verdict: 'alive' })
+    expect((await deadpeer(['inspect', `${pid}:${fd}`])).out[0]).toMatch(/^ESTAB {2}/)
+  })
+})
