@@ -2,7 +2,7 @@ import type http from 'node:http'
 import net from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DeadpeerError, InvalidTypeError } from './errors.js'
-import { type OptionName, refusalError } from './kernel/options.js'
+import { canSetNow, type OptionName, refusalError } from './kernel/options.js'
 import { isAgent, tuneAgent } from './socket/agent.js'
 import { BorrowedSocket } from './socket/borrowed.js'
 import { tellChosen } from './socket/chosen.js'
@@ -33,7 +33,11 @@ import { tuneByNode } from './socket/with-node.js'
 
 /** How {@link tune} and {@link tuneAll} go about it. */
 export interface TuneOptions {
-  /** Do without options that this kernel, socket or platform does not have. Default: `false`, an error. */
+  /**
+   * Leave out options that this kernel, socket or platform does not have, and those that a sandbox forbids this process to set: what
+   * {@link capabilities} says cannot be set, and what an MPTCP socket lacks. Default: `false`, an error. An option that this process can
+   * set, and that is refused on one connection only, is an error either way.
+   */
   bestEffort?: boolean
 }
 
@@ -227,8 +231,8 @@ function tuneDescriptor(
       ...(skipped.length > 0 && { skipped }),
     }
   } catch (error) {
-    const field = lackedOption(error)
-    if (!compiled.bestEffort || field === undefined) throw error
+    const field = optionToLeaveOut(compiled, error)
+    if (field === undefined) throw error
     return tuneDescriptor(fd, without(compiled, field), handle, hasTurn, settle)
   }
 }
@@ -249,10 +253,13 @@ function forgetClock({ profile }: Compiled, handle: Handle | undefined): void {
   if (initialDelay === undefined && (enable !== undefined || interval !== undefined)) noteClock(handle, false)
 }
 
-/** The option that this socket does not have, though the kernel has it for others (MPTCP). */
-function lackedOption(error: unknown): OptionName | undefined {
-  if (!(error instanceof DeadpeerError) || error.code !== 'ERR_UNSUPPORTED_OPTION') return undefined
-  return error.field as OptionName | undefined
+/** The refused option, where `bestEffort` does without it. */
+function optionToLeaveOut({ optional, profile }: Compiled, error: unknown): OptionName | undefined {
+  if (!(error instanceof DeadpeerError)) return undefined
+  const field = error.field as OptionName | undefined
+  if (field === undefined || !optional.has(field) || !(field in profile)) return undefined
+  // MPTCP sockets do not have all that this process can set on others. What is forbidden on this connection only stays an error.
+  return error.code === 'ERR_UNSUPPORTED_OPTION' || !canSetNow(field) ? field : undefined
 }
 
 function tuneListening(server: net.Server, compiled: Compiled): void {

@@ -1,5 +1,6 @@
 import { DeadpeerError, describeErrno } from '../errors.js'
 import { type NativeCore, type NativeProfile, nativeCore } from './binding.js'
+import { isShortage } from './shortage.js'
 
 /** One socket option of a profile. */
 export interface OptionRow {
@@ -113,9 +114,8 @@ export function refusedOption(refusal: number): OptionName | undefined {
 }
 
 /** Whether a refusal says that the option does not exist there, rather than that it is forbidden. */
-export function isUnsupported(refusal: number): boolean {
-  if (refusal === 0) return false
-  const { name } = describeErrno(-(-refusal % 4096))
+function isUnsupported(refusal: number): boolean {
+  const name = errnoName(refusal)
   return (
     refusedOption(refusal) !== undefined &&
     (name === 'ENOPROTOOPT' || name === 'EOPNOTSUPP' || name === 'ENOTSUP')
@@ -188,17 +188,31 @@ export function descriptorError(errno: number, fd?: number): Error {
   }
 }
 
+/** What the kernel said when each option was last tried on a TCP socket of our own: 0, or a refusal. */
 const tried = new Map<OptionName, number>()
 
-/** What this kernel says to an option on a TCP socket of our own, tried once: 0, or a refusal. */
-export function tryOption(name: OptionName): number {
-  const known = tried.get(name)
-  if (known !== undefined) return known
+/** Whether this process can set an option on a plain TCP socket: not where the kernel lacks it, or a sandbox forbids it. */
+export function canSet(name: OptionName): boolean {
+  return (tried.get(name) ?? tryOption(name)) === 0
+}
+
+/** The same, tried anew: a sandbox may have been put in place since. */
+export function canSetNow(name: OptionName): boolean {
+  return tryOption(name) === 0
+}
+
+function tryOption(name: OptionName): number {
   const core = nativeCore()!
   const { kind, max } = optionTable[name]
   const refusal = core.rehearse(compileOptions(core, { [name]: kind === 'boolean' ? true : max }))
-  // No socket to try it on (EMFILE) says nothing of the option: the sockets themselves will.
-  if (refusal !== 0 && refusedOption(refusal) === undefined) return 0
+  // A shortage says nothing about the option: connections will show whether it can be set.
+  if (refusal !== 0 && (refusedOption(refusal) === undefined || isShortage({ code: errnoName(refusal) }))) {
+    return tried.get(name) ?? 0
+  }
   tried.set(name, refusal)
   return refusal
+}
+
+function errnoName(refusal: number): string {
+  return describeErrno(-(-refusal % 4096)).name
 }

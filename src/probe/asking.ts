@@ -8,6 +8,7 @@ import {
   writeKeepalive,
 } from '../kernel/liveness.js'
 import { descriptorError, refusalError } from '../kernel/options.js'
+import { isShortage } from '../kernel/shortage.js'
 import type { ProbeResult } from '../probe.js'
 import type { BorrowedSocket } from '../socket/borrowed.js'
 import { ByCookie } from '../socket/by-cookie.js'
@@ -321,11 +322,4 @@ function unseen(question: Question, errno: number): void {
 /** ESTALE is the native core's word for a number that is another socket's by now. */
 function isClosed(error: Error): boolean {
   return 'code' in error && (error.code === 'ERR_SOCKET_CLOSED' || error.code === 'ESTALE')
-}
-
-const shortages = ['EINTR', 'EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']
-
-/** This process or the system is short of something just now: it does not stay so. */
-function isShortage(error: Error): boolean {
-  return 'code' in error && shortages.includes(error.code as string)
 }
