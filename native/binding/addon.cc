@@ -29,6 +29,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   bind_sock_diag(env, exports);
   bind_borrow(env, exports);
   bind_liveness(env, exports);
+  bind_network(env, exports);
   bind_sock_destroy(env, exports);
   bind_deathwatch(env, exports);
   return exports;

@@ -14,6 +14,7 @@ void bind_filter(Napi::Env env, Napi::Object exports);
 void bind_sock_diag(Napi::Env env, Napi::Object exports);
 void bind_borrow(Napi::Env env, Napi::Object exports);
 void bind_liveness(Napi::Env env, Napi::Object exports);
+void bind_network(Napi::Env env, Napi::Object exports);
 void bind_sock_destroy(Napi::Env env, Napi::Object exports);
 void bind_deathwatch(Napi::Env env, Napi::Object exports);
 

@@ -4,7 +4,6 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -14,6 +13,7 @@
 
 #include "core/socket.h"
 #include "core/tcp_info.h"
+#include "core/thread.h"
 
 namespace deadpeer {
 
@@ -27,9 +27,6 @@ constexpr uint64_t kNone = 0;
 constexpr uint64_t kStop = kNone;
 
 constexpr int kEventsAtOnce = 64;
-
-// It calls no deeper than a system call and `wake`. A sanitizer's frames are larger.
-constexpr size_t kStackSize = 512 * 1024;
 
 // The kernel is short of something just now, or somebody in between says so. Linux itself never
 // does, to these calls; but what is sighted once is not sighted again, so it is worth another try.
@@ -62,21 +59,6 @@ int control(int epoll, int operation, int fd, uint32_t events, uint64_t id) {
   event.events = events;
   event.data.u64 = id;
   return epoll_ctl(epoll, operation, fd, &event) == 0 ? 0 : -errno;
-}
-
-// A signal is the program's: none is to be handled on a thread of ours.
-int start_thread(pthread_t* thread, void* (*run)(void*), void* argument) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_attr_t attributes;
-  if (int error = pthread_attr_init(&attributes)) return -error;
-  pthread_attr_setstacksize(&attributes, kStackSize);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  const int error = pthread_create(thread, &attributes, run, argument);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (error == 0) pthread_setname_np(*thread, "deadpeer");
-  pthread_attr_destroy(&attributes);
-  return -error;
 }
 
 }  // namespace

@@ -96,11 +96,7 @@ function read(connection: Connection): Inspection | undefined {
 
 function leftOf({ connection, read }: Known, info: TcpInfo | undefined): TimeLeft | undefined {
   if (!read || !info) return undefined
-  return timeLeft(
-    info,
-    read.profile,
-    connection?.record.timer === 'keepalive' ? connection.record.expires : undefined,
-  )
+  return timeLeft(info, read.profile, connection?.record, read.defaults)
 }
 
 function toJson({ connection, read }: Known, info: TcpInfo | undefined, left: TimeLeft | undefined) {
@@ -123,7 +119,9 @@ function title({ connection }: Known): string {
 
 function showOptions(read: Inspection | undefined): void {
   if (!read) return
-  const { profile, equalsDefault } = read
+  const { profile, equalsDefault, defaults } = read
+  // Of another network namespace it may not be known what the defaults are.
+  const unequal = defaults ? 'set' : ''
   const rows = optionNames.flatMap((name) => {
     const value = profile[name]
     if (value === undefined) return []
@@ -131,7 +129,7 @@ function showOptions(read: Inspection | undefined): void {
     const text =
       typeof value === 'boolean' ? (value ? 'on' : 'off') : isTime ? timeOrOff(name, value) : String(value)
     return [
-      [name, text, optionTable[name].constant, equalsDefault.includes(name) ? "as the system's" : 'set'],
+      [name, text, optionTable[name].constant, equalsDefault.includes(name) ? "as the system's" : unequal],
     ]
   })
   group('options', rows)
@@ -177,9 +175,15 @@ function showCounters({ connection }: Known, info: TcpInfo, left: TimeLeft | und
   ])
 }
 
-function leftWords({ ms, isExact }: TimeLeft): string {
+function leftWords({ ms, isExact, assumed }: TimeLeft): string {
   if (ms === Number.POSITIVE_INFINITY) return 'nobody will ever notice: keepalive is off'
-  return `it is noticed ${isExact ? 'in' : 'within'} ${shortTime(ms)}`
+  return `it is noticed ${isExact ? 'in' : 'within'} ${shortTime(ms)}${assumed ? assumedWords(assumed) : ''}`
+}
+
+function assumedWords({ retries2, synLinearTimeouts }: NonNullable<TimeLeft['assumed']>): string {
+  const sysctl =
+    retries2 === undefined ? `tcp_syn_linear_timeouts is ${synLinearTimeouts}` : `tcp_retries2 is ${retries2}`
+  return `, if ${sysctl} in its network namespace, which this user cannot read`
 }
 
 function group(name: string, rows: readonly (readonly string[])[]): void {

@@ -38,6 +38,12 @@ export interface NativeCore {
   readTcpInfo(fd: number, bytes: Uint8Array): number
   sampleTcpInfo(fds: Int32Array, count: number, places: Uint32Array, out: Float64Array): void
   readCookie(fd: number): bigint | number
+  /** Which network namespace a socket is in; or -errno. */
+  readNetworkCookie(fd: number): bigint | number
+  /** That of the calling thread. */
+  readOwnNetworkCookie(): bigint | number
+  /** Of the namespace that a socket is in, by their paths under /proc/sys/net: a text each, empty where it cannot be read; or -errno. */
+  readSysctlsOf(fd: number, names: readonly string[]): string[] | number
   /** A state each, or -errno. */
   identify(count: number, fds: Int32Array, cookies: BigUint64Array, states: Float64Array): void
   /** A row a socket, as kernel/liveness.ts decodes them. Without cookies it is not asked which sockets these are. */

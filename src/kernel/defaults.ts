@@ -48,7 +48,8 @@ export interface SystemDefaults extends OptionDefaults {
  * Reads the sysctls that decide where no option was set, of the network namespace of the calling thread. It needs no privileges and
  * no native core, and is synchronous: it takes 0.2 ms.
  *
- * There is no `pid`: /proc/sys shows each reader its own namespace, by whatever path.
+ * There is no `pid`: /proc/sys shows each reader its own namespace, by whatever path. `inspect(socket).defaults` reads those of a
+ * connection's namespace.
  *
  * @throws {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM` where there is no Linux; `EACCES` where a sandbox forbids it.
  * @example
@@ -58,29 +59,44 @@ export interface SystemDefaults extends OptionDefaults {
  */
 export function readDefaults(): SystemDefaults {
   requireLinux('readDefaults')
+  return defaultsFrom(readHere)
+}
+
+/** All files under /proc/sys/net that {@link defaultsFrom} asks for. */
+export const sysctlNames: readonly string[] = namesAskedFor()
+
+/** @param read the text of a file under /proc/sys/net, or `undefined` where there is none. */
+export function defaultsFrom(read: (name: string) => string | undefined): SystemDefaults {
+  const number = (name: string) => parseSysctl(read(name) ?? '')
   return {
-    ...readOptionDefaults(),
-    rtoMin: microseconds(read('ipv4/tcp_rto_min_us')),
-    retries1: read('ipv4/tcp_retries1'),
-    retries2: read('ipv4/tcp_retries2'),
-    synackRetries: read('ipv4/tcp_synack_retries'),
-    synLinearTimeouts: read('ipv4/tcp_syn_linear_timeouts'),
-    orphanRetries: read('ipv4/tcp_orphan_retries'),
-    finTimeout: seconds(read('ipv4/tcp_fin_timeout')),
-    invalidRatelimit: read('ipv4/tcp_invalid_ratelimit'),
-    netdevMaxBacklog: read('core/netdev_max_backlog'),
+    initialDelay: seconds(number('ipv4/tcp_keepalive_time')),
+    interval: seconds(number('ipv4/tcp_keepalive_intvl')),
+    count: number('ipv4/tcp_keepalive_probes'),
+    synCount: number('ipv4/tcp_syn_retries'),
+    rtoMax: number('ipv4/tcp_rto_max_ms'),
+    rtoMin: microseconds(number('ipv4/tcp_rto_min_us')),
+    retries1: number('ipv4/tcp_retries1'),
+    retries2: number('ipv4/tcp_retries2'),
+    synackRetries: number('ipv4/tcp_synack_retries'),
+    synLinearTimeouts: number('ipv4/tcp_syn_linear_timeouts'),
+    orphanRetries: number('ipv4/tcp_orphan_retries'),
+    finTimeout: seconds(number('ipv4/tcp_fin_timeout')),
+    invalidRatelimit: number('ipv4/tcp_invalid_ratelimit'),
+    netdevMaxBacklog: number('core/netdev_max_backlog'),
   }
 }
 
-/** Those of them that a socket has an option for. */
-export function readOptionDefaults(): OptionDefaults {
-  return {
-    initialDelay: seconds(read('ipv4/tcp_keepalive_time')),
-    interval: seconds(read('ipv4/tcp_keepalive_intvl')),
-    count: read('ipv4/tcp_keepalive_probes'),
-    synCount: read('ipv4/tcp_syn_retries'),
-    rtoMax: read('ipv4/tcp_rto_max_ms'),
-  }
+function namesAskedFor(): string[] {
+  const names: string[] = []
+  defaultsFrom((name) => {
+    names.push(name)
+    return undefined
+  })
+  return names
+}
+
+function readHere(name: string): string | undefined {
+  return readProcFile(`/proc/sys/net/${name}`)
 }
 
 /** Of the options that no sysctl governs. */
@@ -98,7 +114,7 @@ const fixedDefaults = { enable: false, userTimeout: 0, failOnIcmp: false }
  * for (const socket of sockets) console.log(equalsDefault(inspect(socket).profile, defaults)) // ['interval', 'count']
  * ```
  */
-export function equalsDefault(values: OptionValues, defaults: OptionDefaults): OptionName[] {
+export function equalsDefault(values: OptionValues, defaults: Partial<OptionDefaults>): OptionName[] {
   for (const [field, value] of Object.entries({ values, defaults })) {
     if (typeof value === 'object' && value !== null) continue
     throw new InvalidTypeError(`${field} must be an object of options, in ms.`, { field })
@@ -107,7 +123,7 @@ export function equalsDefault(values: OptionValues, defaults: OptionDefaults): O
   return optionNames.filter((name) => values[name] !== undefined && values[name] === all[name])
 }
 
-function withoutUndefined(defaults: OptionDefaults): OptionValues {
+function withoutUndefined(defaults: Partial<OptionDefaults>): OptionValues {
   return Object.fromEntries(Object.entries(defaults).filter(([, value]) => value !== undefined))
 }
 
@@ -117,10 +133,6 @@ function seconds(n: number | undefined): number | undefined {
 
 function microseconds(n: number | undefined): number | undefined {
   return n === undefined ? undefined : n / 1000
-}
-
-function read(name: string): number | undefined {
-  return parseSysctl(readProcFile(`/proc/sys/net/${name}`) ?? '')
 }
 
 /** One whole number and the end of the line; `undefined` for anything else. Pure. */

@@ -56,7 +56,7 @@ export function endingOf(suspect: Suspect, now: number): Ending | undefined {
 function isDue({ record, profile, seenAt }: Suspect, now: number): boolean {
   const { info, timer, expires = 0 } = record
   const latest = (now - seenAt) * LATE + SLACK
-  const left = info && profile && timer === 'keepalive' ? timeLeft(info, profile, expires) : undefined
+  const left = info && profile && timer === 'keepalive' ? timeLeft(info, profile, record) : undefined
   return (left?.isExact ? left.ms : expires) <= latest
 }
 
