@@ -54,8 +54,9 @@ class Dump : public Napi::AsyncWorker {
 
   void OnOK() override {
     if (outcome_.error != 0) {
-      const int step = static_cast<int>(outcome_.step);
-      Callback().Call({Napi::Number::New(Env(), -(-outcome_.error + 4096 * step))});
+      Result refusal(Env());
+      refusal.number("errno", outcome_.error).number("step", static_cast<int>(outcome_.step));
+      Callback().Call({refusal.object()});
       return;
     }
     // A Buffer is not filled with zeros first, as an ArrayBuffer would be.
@@ -94,8 +95,9 @@ bool read_condition(const Napi::CallbackInfo& info, size_t index, EndpointCondit
 // dumpSockets(ipv4, ipv6, states, withInfo, localPort, localAddress, localPrefixLength, remotePort,
 //   remoteAddress, remotePrefixLength, callback): what cancels it, an external
 //
-// A port of -1 and an address of no bytes stand for any. The callback gets a refusal, or the
-// records, their number, and whether the dump was interrupted.
+// A port of -1 and an address of no bytes stand for any. The callback gets a refusal, {
+// errno, step } with the place of the step in DumpStep; or the records, their number, and whether
+// the dump was interrupted.
 Napi::Value dump_sockets_for(const Napi::CallbackInfo& info) {
   SocketQuery query;
   if (napi_get_value_bool(info.Env(), info[0], &query.ipv4) != napi_ok ||

@@ -22,20 +22,65 @@ export interface NativeOptionRow {
   max: number
 }
 
-/** What native/binding offers. A negative number is a refusal; see kernel/options.ts. */
+/** A call that failed; -errno. */
+export interface NativeFailure {
+  readonly errno: number
+}
+
+/** An option that was refused, or, without one, the descriptor. */
+export interface NativeRefusal extends NativeFailure {
+  readonly option?: string
+  /** Fields of the profile that were written before it and could not be taken back. */
+  readonly written: readonly string[]
+}
+
+/** A connection to which not all was written. */
+export interface NotTuned {
+  /** Nothing was written: it might end the connection as it is. */
+  readonly held: boolean
+  readonly refusal: NativeRefusal | undefined
+}
+
+/** A borrowing that failed, and in which of its system calls. */
+export interface FailedCall extends NativeFailure {
+  readonly call: number
+}
+
+/** A list of sockets that failed, and in which of its steps. */
+export interface FailedStep extends NativeFailure {
+  readonly step: number
+}
+
+/** Of one socket among many. */
+type Of<Result> = Result & { readonly index: number }
+
+/**
+ * What native/binding offers. No number means two things: a call that returns a number on success returns an object where it failed, and
+ * -errno alone comes only from calls that return nothing else, or something that is no number.
+ */
 export interface NativeCore {
   options: NativeOptionRow[]
-  HELD: number
-  compile(mask: number, values: Float64Array): NativeProfile | number
-  rehearse(profile: NativeProfile): number
-  tune(fd: number, profile: NativeProfile, heardAt: number): number
-  tuneMany(fds: Int32Array, profile: NativeProfile, heardAtThenResults: Float64Array): void
-  apply(fd: number, profile: NativeProfile): number
+  compile(
+    mask: number,
+    values: Float64Array,
+  ): { readonly profile: NativeProfile; refusal?: undefined } | { readonly refusal: NativeRefusal }
+  rehearse(profile: NativeProfile): NativeRefusal | undefined
+  /**
+   * @param heardAt when the peer is known to have been heard, in ms of the kernel's monotonic clock; -Infinity where it is not.
+   * @returns when it was last heard, NaN where the kernel was not asked; or why not all was written.
+   */
+  tune(fd: number, profile: NativeProfile, heardAt: number): number | NotTuned
+  /** Those to which not all was written. The elements of `heardAt` become what `tune` returns. */
+  tuneMany(fds: Int32Array, profile: NativeProfile, heardAt: Float64Array): Of<NotTuned>[] | undefined
+  apply(fd: number, profile: NativeProfile): NativeRefusal | undefined
+  /** 0 or -errno. NaN is a value that the socket does not have. */
   readOptions(fd: number, values: Float64Array): number
   /** In the kernel's own units; the option by its place in the table. */
-  getOption(fd: number, option: number): number
+  getOption(fd: number, option: number): number | NativeFailure
+  /** 0 or -errno. */
   setOption(fd: number, option: number, value: number): number
-  readTcpInfo(fd: number, bytes: Uint8Array): number
+  /** How many bytes were filled in. */
+  readTcpInfo(fd: number, bytes: Uint8Array): number | NativeFailure
   sampleTcpInfo(fds: Int32Array, count: number, places: Uint32Array, out: Float64Array): void
   readCookie(fd: number): bigint | number
   /** Which network namespace a socket is in; or -errno. */
@@ -44,8 +89,14 @@ export interface NativeCore {
   readOwnNetworkCookie(): bigint | number
   /** Of the namespace that a socket is in, by their paths under /proc/sys/net: a text each, empty where it cannot be read; or -errno. */
   readSysctlsOf(fd: number, names: readonly string[]): string[] | number
-  /** A state each, or -errno. */
-  identify(count: number, fds: Int32Array, cookies: BigUint64Array, states: Float64Array): void
+  /** An error each, 0 or -errno. */
+  identify(
+    count: number,
+    fds: Int32Array,
+    cookies: BigUint64Array,
+    states: Float64Array,
+    errors: Float64Array,
+  ): void
   /** A row a socket, as kernel/liveness.ts decodes them. Without cookies it is not asked which sockets these are. */
   look(
     count: number,
@@ -54,17 +105,17 @@ export interface NativeCore {
     looks: Float64Array,
     options?: Float64Array,
   ): void
+  /** Those that were refused. */
   writeKeepalive(
     count: number,
     fds: Int32Array,
     before: Float64Array,
     wanted: Float64Array,
     asks: boolean,
-    results: Float64Array,
-  ): void
-  /** In how many ms they are due, or -errno. */
-  readKeepaliveTimers(count: number, fds: Int32Array, cookies: BigUint64Array, results: Float64Array): void
-  /** A port of -1 and an address of no bytes stand for any. The callback gets a refusal, or the records. */
+  ): Of<{ readonly refusal: NativeRefusal }>[] | undefined
+  /** In how many ms they are due; NaN where that is not told. */
+  readKeepaliveTimers(count: number, fds: Int32Array, cookies: BigUint64Array, due: Float64Array): void
+  /** A port of -1 and an address of no bytes stand for any. The callback gets the records, or which step failed. */
   dumpSockets(
     ipv4: boolean,
     ipv6: boolean,
@@ -76,30 +127,35 @@ export interface NativeCore {
     remotePort: number,
     remoteAddress: Uint8Array,
     remotePrefixLength: number,
-    callback: (result: ArrayBuffer | number, length: number, interrupted: boolean) => void,
+    callback: (result: ArrayBuffer | FailedStep, length: number, interrupted: boolean) => void,
   ): NativeDump
   cancelDump(dump: NativeDump): void
+  /** 0 or -errno. */
   lose(fd: number, share: number): number
+  /** 0 or -errno. */
   undeafen(fd: number): number
-  readDrops(fd: number): number
-  borrow(pid: number, fd: number): NativeDescriptor | number
+  readDrops(fd: number): number | NativeFailure
+  borrow(pid: number, fd: number): { readonly borrowed: NativeDescriptor } | FailedCall
   borrowedNumber(borrowed: NativeDescriptor): number
   giveBack(borrowed: NativeDescriptor): void
-  /** Of sockets of one process; a row of values each, and a refusal as `borrow` has it, or 0. */
+  /** Of sockets of one process; a row of values each, an error, 0 or -errno, and the call that failed, as `borrow` has it. */
   readOptionsOf(
     pid: number,
     fds: Int32Array,
     cookies: BigUint64Array,
     values: Float64Array,
-    results: Float64Array,
+    errors: Int32Array,
+    calls: Int32Array,
   ): void
   /** What the callback throws is lost: it must throw nothing. */
   openDeathwatch(
     callback: (id: number, peerClosed: boolean, failed: boolean, unread: number, info: Uint8Array) => void,
   ): NativeDeathwatch | number
-  watchDescriptor(deathwatch: NativeDeathwatch, fd: number): number
+  watchDescriptor(deathwatch: NativeDeathwatch, fd: number): number | NativeFailure
   unwatch(deathwatch: NativeDeathwatch, id: number): void
+  /** -errno of the connection, 0 where there is none to be had. */
   takeError(deathwatch: NativeDeathwatch, id: number): number
+  /** 0 or -errno. */
   destroySocket(
     localAddress: string,
     localPort: number,

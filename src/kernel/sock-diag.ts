@@ -2,7 +2,7 @@ import { endianness } from 'node:os'
 import { inspect } from 'node:util'
 import { DeadpeerError, describeErrno } from '../errors.js'
 import { addressText } from './address.js'
-import type { NativeCore, NativeDump } from './binding.js'
+import type { FailedStep, NativeCore, NativeDump } from './binding.js'
 import { decodeTcpInfo, pickTcpInfo, type TcpInfo, type TcpInfoField } from './tcp-info.js'
 
 /** A connection's state by the number that the kernel gives it, and by name. */
@@ -291,7 +291,7 @@ export function dumpSockets(core: NativeCore, query: SocketQuery): SocketDump {
       ...conditionArguments(query.local),
       ...conditionArguments(query.remote),
       (result, length, interrupted) => {
-        if (typeof result === 'number') reject(refusalError(result))
+        if ('errno' in result) reject(listError(result))
         else resolve(new SocketList(result, length, interrupted))
       },
     )
@@ -309,10 +309,8 @@ function conditionArguments({ port, prefix }: EndCondition): [number, Uint8Array
 /** In the order of the native core's steps. */
 const systemCalls = ['socket', 'sendto', 'recvfrom', undefined]
 
-/** The typed error for a refusal of the native core: -(errno + 4096 × step). */
-function refusalError(refusal: number): DeadpeerError {
-  const errno = -(-refusal % 4096)
-  const syscall = systemCalls[Math.floor(-refusal / 4096)]
+function listError({ errno, step }: FailedStep): DeadpeerError {
+  const syscall = systemCalls[step]
   const { name, words } = describeErrno(errno)
   const details = { constant: 'NETLINK_SOCK_DIAG', errno, ...(syscall && { syscall }) }
   if (isMissing(name)) {

@@ -293,11 +293,11 @@ function readTimers(
 
 function write(core: NativeCore, changes: readonly Change[], asks: boolean): void {
   if (changes.length === 0) return
-  const results = writeKeepalive(core, changes, asks)
+  const refusals = writeKeepalive(core, changes, asks)
   for (const [i, { socket, wanted }] of changes.entries()) {
-    const result = results[i]!
-    if (result === 0) socket.written(wanted)
-    else refused(socket, refusalError(result, socket.fd), asks)
+    const refusal = refusals[i]
+    if (refusal) refused(socket, refusalError(refusal, socket.fd), asks)
+    else socket.written(wanted)
   }
 }
 

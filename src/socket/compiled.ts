@@ -1,5 +1,5 @@
 import { type NativeCore, type NativeProfile, nativeCore } from '../kernel/binding.js'
-import { canSet, compileOptions, type OptionName, refusalError, refusedOption } from '../kernel/options.js'
+import { canSet, compileOptions, type OptionName, refusalError } from '../kernel/options.js'
 import { isDefined, type PresetName, profileOf } from './presets.js'
 import { checkProfile, type Profile } from './profile.js'
 
@@ -87,7 +87,7 @@ export function rehearse(compiled: Compiled): void {
   if (rehearsed.has(compiled)) return
   const refusal = compiled.core.rehearse(compiled.native)
   // Without a socket to try it on (EMFILE) each is saved and rolled back; another time it may be had.
-  if (refusal < 0 && refusedOption(refusal) === undefined) return
-  if (refusal < 0) throw refusalError(refusal)
+  if (refusal && refusal.option === undefined) return
+  if (refusal) throw refusalError(refusal)
   rehearsed.add(compiled)
 }

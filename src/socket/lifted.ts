@@ -1,6 +1,12 @@
 import type { NativeCore } from '../kernel/binding.js'
 import { examine, type Keepalive, type Look, writeKeepalive } from '../kernel/liveness.js'
-import { compileOptions, type OptionValues, readOptions, refusalError } from '../kernel/options.js'
+import {
+  compileOptions,
+  descriptorError,
+  type OptionValues,
+  readOptions,
+  refusalError,
+} from '../kernel/options.js'
 import type { TcpInfo } from '../kernel/tcp-info.js'
 import { ByCookie, type Kept } from './by-cookie.js'
 import { clockFrom, type OwnClock, whileAsking, whileUnanswered, wholeSeconds } from './guard.js'
@@ -106,7 +112,7 @@ export function endLoan(core: NativeCore, entry: Lifted, fd: number): void {
   adopt(entry, seen.options)
   const [refusal] = writeKeepalive(core, [{ socket, before: seen.options, wanted: entry.own }], false)
   // It was taken when it was first written: only a sandbox since refuses.
-  if (refusal! < 0) process.emitWarning(refusalError(refusal!, fd))
+  if (refusal) process.emitWarning(refusalError(refusal, fd))
 }
 
 function find(core: NativeCore, fd: number): Lifted | undefined {
@@ -154,7 +160,7 @@ export function writeOwnOptions(core: NativeCore, fd: number, values: OptionValu
     return
   }
   const seen = examine(core, [{ fd, cookie: entry.cookie }])[0]!
-  if (typeof seen === 'number') throw refusalError(seen, fd)
+  if (typeof seen === 'number') throw descriptorError(seen, fd)
   adopt(entry, seen.options)
   const changed: Lifted = { ...entry, own: { ...entry.own, ...keepaliveOf(values) } }
   if (entry.clock) changed.clock = clockWritten(entry, changed.own, values, seen.look) ?? entry.clock
@@ -193,5 +199,5 @@ function definedOnly<T extends object>(values: T): T {
 
 function apply(core: NativeCore, fd: number, values: OptionValues): void {
   const refusal = core.apply(fd, compileOptions(core, values))
-  if (refusal < 0) throw refusalError(refusal, fd)
+  if (refusal) throw refusalError(refusal, fd)
 }
