@@ -1,6 +1,6 @@
 import { DeadpeerError, describeErrno } from '../errors.js'
 import { type NativeCore, type NativeProfile, type NativeRefusal, nativeCore } from './binding.js'
-import { isShortage } from './shortage.js'
+import { isShortErrno } from './shortage.js'
 
 /** One socket option of a profile. */
 export interface OptionRow {
@@ -178,7 +178,7 @@ export function canSetNow(name: OptionName): boolean {
   const { kind, max } = optionTable[name]
   const refusal = core.rehearse(compileOptions(core, { [name]: kind === 'boolean' ? true : max }))
   // No socket to try it on, or a shortage, says nothing about the option: connections will show whether it can be set.
-  if (refusal && (refusal.option === undefined || isShortage({ code: describeErrno(refusal.errno).name }))) {
+  if (refusal && (refusal.option === undefined || isShortErrno(refusal.errno))) {
     return tried.get(name) === undefined
   }
   tried.set(name, refusal)

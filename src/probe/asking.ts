@@ -222,8 +222,7 @@ function withBorrowed(core: NativeCore, question: Question, borrowed: BorrowedSo
     })
   } catch (error) {
     if (isClosed(error as Error)) question.gone()
-    else if (question.lifted && isShortage(error as Error))
-      question.unreached(error as Error, performance.now())
+    else if (mayTryAgain(question, error as Error)) question.unreached(error as Error, performance.now())
     else question.fail(error as Error)
   }
 }
@@ -301,10 +300,17 @@ function write(core: NativeCore, changes: readonly Change[], asks: boolean): voi
   }
 }
 
+/** How often putting options back is tried where it is forbidden. A shortage passes, so there it is tried until it succeeds. */
+const MOST_REFUSALS = 5
+
+function mayTryAgain(question: Question, error: Error): boolean {
+  return question.lifted !== undefined && (isShortage(error) || ++question.refusals < MOST_REFUSALS)
+}
+
 function refused(question: Question, error: Error, asks: boolean): void {
   if (isClosed(error)) question.gone()
   else if (asks) question.refused(error)
-  else if (isShortage(error)) question.unreached(error, performance.now())
+  else if (mayTryAgain(question, error)) question.unreached(error, performance.now())
   else {
     // It was taken when it was first written: only a sandbox since, or another thread, refuses.
     process.emitWarning(error)
@@ -315,7 +321,7 @@ function refused(question: Question, error: Error, asks: boolean): void {
 function unseen(question: Question, errno: number): void {
   const error = descriptorError(errno, question.fd)
   if (isClosed(error)) question.gone()
-  else if (question.lifted && isShortage(error)) question.unreached(error, performance.now())
+  else if (mayTryAgain(question, error)) question.unreached(error, performance.now())
   else question.fail(error)
 }
 

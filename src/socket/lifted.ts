@@ -7,6 +7,7 @@ import {
   readOptions,
   refusalError,
 } from '../kernel/options.js'
+import { isShortErrno, persist } from '../kernel/shortage.js'
 import type { TcpInfo } from '../kernel/tcp-info.js'
 import { ByCookie, type Kept } from './by-cookie.js'
 import { clockFrom, type OwnClock, whileAsking, whileUnanswered, wholeSeconds } from './guard.js'
@@ -107,10 +108,12 @@ function findQuestion(core: NativeCore, fd: number): Lifted | undefined {
 export function endLoan(core: NativeCore, entry: Lifted, fd: number): void {
   forgetLifted(entry)
   const socket = { fd, cookie: entry.cookie }
-  const [seen] = examine(core, [socket])
-  if (typeof seen !== 'object') return
+  const seen = persist(() => examine(core, [socket])[0]!)
+  if (typeof seen === 'number') return
   adopt(entry, seen.options)
-  const [refusal] = writeKeepalive(core, [{ socket, before: seen.options, wanted: entry.own }], false)
+  const write = () => writeKeepalive(core, [{ socket, before: seen.options, wanted: entry.own }], false)[0]
+  let refusal = write()
+  if (refusal && isShortErrno(refusal.errno)) refusal = write()
   // It was taken when it was first written: only a sandbox since refuses.
   if (refusal) process.emitWarning(refusalError(refusal, fd))
 }

@@ -6,6 +6,7 @@ import { seconds, times } from '../detect/words.js'
 import { DeadPeerError, describeErrno } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
 import { type Sighting, takeError, unwatchDescriptor, watchDescriptor } from '../kernel/deathwatch.js'
+import { persist } from '../kernel/shortage.js'
 import { isGivenUp, type TcpInfo } from '../kernel/tcp-info.js'
 import type { ProbeResult } from '../probe.js'
 import { type FinalState, lastLook, lookBeforeClosing, readFinalState } from '../socket/last-look.js'
@@ -107,7 +108,7 @@ export class Watched implements Concerned {
     if (this.#attention) return
     const handle = handleOf(this.socket)
     if (!this.#core || !handle || this.#id === 0 || !(this.#heartbeat || this.#owner.isWary)) return
-    const cookie = this.#core.readCookie(handle.fd ?? -1)
+    const cookie = persist(() => this.#core!.readCookie(handle.fd ?? -1))
     if (typeof cookie === 'bigint') {
       this.#attention = new Attention(this.#core, handle, cookie, this.#heartbeat, this)
     }
