@@ -2,10 +2,18 @@ import { execFileSync } from 'node:child_process'
 import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { type Capabilities, type Profile, profiles, type TuneResult } from '../../src/index.js'
+import {
+  type Capabilities,
+  capabilities,
+  type Profile,
+  profiles,
+  type TuneResult,
+  tune,
+} from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
 import { canSet, type OptionName, optionNames } from '../../src/kernel/options.js'
 import { type Compiled, compile, merge, without } from '../../src/socket/compiled.js'
+import { connectPair } from './connections.js'
 
 interface Refused {
   readonly code: string
@@ -103,6 +111,23 @@ describe('what two tunes of one server or agent add up to', () => {
     expect(merge(skipped, strict)).toMatchObject({ skipped: ['interval'] })
     expect(merge(strict, skipped)).toMatchObject({ skipped: ['interval'] })
     expect(merge(skipped, strictAgain)).toMatchObject({ skipped: [], profile: { interval: 6_000 } })
+  })
+})
+
+describe('where one connection refuses an option that this process can set on others', () => {
+  it('it is an error with bestEffort too, for capabilities() says that the option can be set', async () => {
+    const { socket } = await connectPair()
+    const core = nativeCore()!
+    const own = core.tune
+    const refusal = { errno: -constants.errno.EPERM, option: 'userTimeout', written: [] }
+    core.tune = () => ({ held: false, refusal })
+    try {
+      const tuneIt = () => tune(socket, { userTimeout: 20_000 }, { bestEffort: true })
+      expect(tuneIt).toThrow(expect.objectContaining({ code: 'EPERM', field: 'userTimeout' }))
+    } finally {
+      core.tune = own
+    }
+    expect(capabilities().options.userTimeout).toBe(true)
   })
 })
 
