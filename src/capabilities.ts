@@ -1,5 +1,5 @@
 import { missingReason, nativeCore } from './kernel/binding.js'
-import { type OptionName, optionNames, tryOption } from './kernel/options.js'
+import { canSetNow, type OptionName, optionNames } from './kernel/options.js'
 import { nodeCan } from './socket/with-node.js'
 
 /** What {@link capabilities} found. */
@@ -8,7 +8,10 @@ export interface Capabilities {
   readonly native: boolean
   /** Why it is not. */
   readonly reason?: string
-  /** Which fields of a profile can be set on a TCP socket here. */
+  /**
+   * Which fields of a profile this process can set on a TCP socket, tried on a socket of its own when this is called. `false` where the
+   * kernel lacks the option or a sandbox (seccomp) forbids it. `tune` with `bestEffort` leaves out just these.
+   */
   readonly options: Readonly<Record<OptionName, boolean>>
 }
 
@@ -22,7 +25,7 @@ export interface Capabilities {
  */
 export function capabilities(): Capabilities {
   const native = nativeCore() !== undefined
-  const can = native ? (name: OptionName) => tryOption(name) === 0 : nodeCan
+  const can = native ? canSetNow : nodeCan
   const options = Object.fromEntries(optionNames.map((name) => [name, can(name)])) as Record<
     OptionName,
     boolean

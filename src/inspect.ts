@@ -1,10 +1,12 @@
 import { type Judgement, judge, type Verdict } from './detect/verdict.js'
 import { type NativeCore, nativeCore } from './kernel/binding.js'
-import { equalsDefault, readOptionDefaults } from './kernel/defaults.js'
+import { equalsDefault, readDefaultsOf, type SystemDefaults } from './kernel/defaults.js'
+import { networkOf } from './kernel/network-namespace.js'
 import { type OptionName, readOptions } from './kernel/options.js'
 import { readTcpInfo, type TcpInfo } from './kernel/tcp-info.js'
 import { toPutBack } from './socket/lifted.js'
 import type { Profile } from './socket/profile.js'
+import { noteSource } from './socket/read-profile.js'
 import { pendingOf } from './socket/settle.js'
 import { checkTarget, type Target, withDescriptor } from './socket/target.js'
 
@@ -24,29 +26,56 @@ export class Inspection {
    */
   declare readonly pending?: Profile
 
+  readonly #readDefaults: () => SystemDefaults | undefined
+
   /** @internal */
-  constructor(read: Omit<Inspection, 'equalsDefault'>) {
+  constructor(
+    read: Omit<Inspection, 'equalsDefault' | 'defaults'>,
+    readDefaults: () => SystemDefaults | undefined,
+  ) {
     Object.assign(this, read)
+    this.#readDefaults = readDefaults
+  }
+
+  /**
+   * The sysctls that decide beside the options, such as `retries2` (`tcp_retries2`), of the network namespace that the connection is
+   * in: as `readDefaults()` of `deadpeer/host` has them, read when this is read.
+   *
+   * `undefined` where they cannot be read: the connection is in another namespace than the calling thread (a borrowed socket of a
+   * container, an inherited descriptor), and this process lacks CAP_SYS_ADMIN or CAP_NET_ADMIN over it, or the connection is closed by
+   * now; where a sandbox hides /proc; and where there is no native core. Before Linux 5.14 a socket's namespace cannot be told: the
+   * calling thread's is taken.
+   *
+   * @example
+   * ```ts
+   * const { profile, defaults, info } = inspect(socket)
+   * detectionTime({ ...profile, userTimeout: 0 }, { defaults, rtt: info.rtt / 1_000 }).inFlight
+   * ```
+   */
+  get defaults(): SystemDefaults | undefined {
+    return this.#readDefaults()
   }
 
   /**
    * The options of `profile` that have the value which the system has as its default. Whether one follows the default, or was set
-   * to the same, the kernel does not tell. The defaults are read when this is: those of the calling thread's network
-   * namespace, as they are then.
+   * to the same, the kernel does not tell. The defaults are read when this is: those of `defaults`. Where these cannot be read, only
+   * options that no sysctl governs are listed: `enable`, `userTimeout`, `failOnIcmp`.
    */
   get equalsDefault(): readonly OptionName[] {
-    return this.info === undefined ? [] : equalsDefault(this.profile, readOptionDefaults())
+    return this.info === undefined ? [] : equalsDefault(this.profile, this.defaults ?? {})
   }
 }
 
-const unread = Object.freeze(
-  new Inspection({
+const unread = new Inspection(
+  {
     profile: Object.freeze({}),
     info: undefined,
     verdict: undefined,
     evidence: 'not read: there is no native core here',
-  }),
+  },
+  () => undefined,
 )
+Object.freeze(unread)
 
 /**
  * Reads a connection's options and counters back from the kernel. Changes nothing: also not the socket's
@@ -65,18 +94,24 @@ export function inspect(target: Target): Inspection {
     checkTarget(target)
     return unread
   }
-  return withDescriptor(target, (fd) => inspectDescriptor(core, fd))
+  return withDescriptor(target, (fd) => inspectDescriptor(core, target, fd))
 }
 
-function inspectDescriptor(core: NativeCore, fd: number): Inspection {
+function inspectDescriptor(core: NativeCore, target: Target, fd: number): Inspection {
   const profile = readOptions(core, fd)
   const info = readTcpInfo(core, fd)
+  const network = networkOf(core, fd)
   const judgement: Judgement = judge(info)
   const pending = { ...toPutBack(core, fd), ...pendingOf(core, fd) }
-  return new Inspection({
-    profile,
-    info,
-    ...judgement,
-    ...(Object.keys(pending).length > 0 && { pending }),
-  })
+  const readDefaults = () => readDefaultsOf(core, network, (read) => withDescriptor(target, read))
+  noteSource(profile, readDefaults)
+  return new Inspection(
+    {
+      profile,
+      info,
+      ...judgement,
+      ...(Object.keys(pending).length > 0 && { pending }),
+    },
+    readDefaults,
+  )
 }

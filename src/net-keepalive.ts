@@ -88,7 +88,8 @@ function setter(name: string, option: OptionName, argument: string, unit: number
     const fd = descriptor(socket)
     const core = coreOrNone()
     if (!core) return false
-    check(core.setOption(fd, number, ~~(value / unit)), 'setsockopt')
+    const errno = core.setOption(fd, number, ~~(value / unit))
+    if (errno !== 0) throw refusal(errno, 'setsockopt')
     return true
   }
   return Object.defineProperty(call, 'name', { value: name })
@@ -102,7 +103,10 @@ function getter(name: string, option: OptionName, unit: number) {
     assertSocket(socket, name)
     const fd = descriptor(socket)
     const core = coreOrNone()
-    return core ? check(core.getOption(fd, number), 'getsockopt') * unit : 0
+    if (!core) return 0
+    const value = core.getOption(fd, number)
+    if (typeof value === 'object') throw refusal(value.errno, 'getsockopt')
+    return value * unit
   }
   return Object.defineProperty(call, 'name', { value: name })
 }
@@ -124,8 +128,7 @@ function coreOrNone(): NativeCore | undefined {
   throw new DeadpeerError('ERR_UNSUPPORTED_PLATFORM', `This needs the native core: ${missingReason()}.`)
 }
 
-function check(result: number, syscall: string): number {
-  if (result >= 0) return result
-  const { name: code } = describeErrno(result)
-  throw Object.assign(new Error(`${syscall} ${code}`), { errno: result, code, syscall })
+function refusal(errno: number, syscall: string): Error {
+  const { name: code } = describeErrno(errno)
+  return Object.assign(new Error(`${syscall} ${code}`), { errno, code, syscall })
 }

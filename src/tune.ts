@@ -2,7 +2,8 @@ import type http from 'node:http'
 import net from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DeadpeerError, InvalidTypeError } from './errors.js'
-import { type OptionName, refusalError } from './kernel/options.js'
+import type { NotTuned } from './kernel/binding.js'
+import { canSetNow, type OptionName, refusalError } from './kernel/options.js'
 import { isAgent, tuneAgent } from './socket/agent.js'
 import { BorrowedSocket } from './socket/borrowed.js'
 import { tellChosen } from './socket/chosen.js'
@@ -33,7 +34,11 @@ import { tuneByNode } from './socket/with-node.js'
 
 /** How {@link tune} and {@link tuneAll} go about it. */
 export interface TuneOptions {
-  /** Do without options that this kernel, socket or platform does not have. Default: `false`, an error. */
+  /**
+   * Leave out options that this kernel, socket or platform does not have, and those that a sandbox forbids this process to set: what
+   * {@link capabilities} says cannot be set, and what an MPTCP socket lacks. Default: `false`, an error. An option that this process can
+   * set, and that is refused on one connection only, is an error either way.
+   */
   bestEffort?: boolean
 }
 
@@ -150,7 +155,7 @@ function tuneSlice(list: Target[], start: number, compiled: Compiled, results: T
   const count = Math.min(SLICE, list.length - start)
   const handles = new Array<Handle | undefined>(count)
   const fds = new Int32Array(count)
-  const codes = new Float64Array(count)
+  const heardAt = new Float64Array(count)
   for (let i = 0; i < count; i++) {
     const target = list[start + i]!
     const handle = connectedHandle(target)
@@ -158,17 +163,25 @@ function tuneSlice(list: Target[], start: number, compiled: Compiled, results: T
     // What has no descriptor here is refused below, and then looked at one by one.
     const fd = handle ? (handle.fd ?? -1) : typeof target === 'number' && isDescriptor(target) ? target : -1
     fds[i] = isLifted(core, fd) ? -1 : fd
-    codes[i] = lastHeard(handle)
+    heardAt[i] = lastHeard(handle)
   }
-  core.tuneMany(fds, native, codes)
   const held: number[] = []
-  for (let i = 0; i < count; i++) {
-    const code = codes[i]!
-    if (code >= 0) results[start + i] = succeeded(compiled, fds[i]!, handles[i], code)
-    else if (code === core.HELD || list[start + i] instanceof BorrowedSocket) held.push(start + i)
-    else results[start + i] = resultOf(() => tuneTarget(list[start + i]!, compiled))
+  let done = 0
+  for (const notTuned of core.tuneMany(fds, native, heardAt) ?? []) {
+    noteSuccesses(notTuned.index)
+    done = notTuned.index + 1
+    const at = start + notTuned.index
+    if (notTuned.held || list[at] instanceof BorrowedSocket) held.push(at)
+    else results[at] = resultOf(() => tuneTarget(list[at]!, compiled))
   }
+  noteSuccesses(count)
   return held
+
+  function noteSuccesses(until: number): void {
+    for (let i = done; i < until; i++) {
+      results[start + i] = succeeded(compiled, fds[i]!, handles[i], heardAt[i]!)
+    }
+  }
 }
 
 /** The handle of a target that is connected, without complaint about others. */
@@ -209,6 +222,8 @@ async function tuneInSteps(
   results[i] = await inSteps(compiled.profile, attempt).catch((error: Error) => ({ error }))
 }
 
+const held: NotTuned = { held: true, refusal: undefined }
+
 function tuneDescriptor(
   fd: number,
   compiled: Compiled,
@@ -218,10 +233,10 @@ function tuneDescriptor(
 ): TuneResult {
   const { core, native, profile, skipped } = compiled
   // While a question is open its options are not the connection's own.
-  const code = isLifted(core, fd) ? core.HELD : core.tune(fd, native, lastHeard(handle))
-  if (code >= 0) return succeeded(compiled, fd, handle, code)
+  const tuned = isLifted(core, fd) ? held : core.tune(fd, native, lastHeard(handle))
+  if (typeof tuned === 'number') return succeeded(compiled, fd, handle, tuned)
   try {
-    if (code !== core.HELD) throw refusalError(code, fd)
+    if (tuned.refusal) throw refusalError(tuned.refusal, fd)
     const pending = settle(core, fd, profile, hasTurn)
     forgetClock(compiled, handle)
     return {
@@ -229,8 +244,8 @@ function tuneDescriptor(
       ...(skipped.length > 0 && { skipped }),
     }
   } catch (error) {
-    const field = lackedOption(error)
-    if (!compiled.bestEffort || field === undefined) throw error
+    const field = optionToLeaveOut(compiled, error)
+    if (field === undefined) throw error
     return tuneDescriptor(fd, without(compiled, field), handle, hasTurn, settle)
   }
 }
@@ -251,10 +266,13 @@ function forgetClock({ profile }: Compiled, handle: Handle | undefined): void {
   if (initialDelay === undefined && (enable !== undefined || interval !== undefined)) noteClock(handle, false)
 }
 
-/** The option that this socket does not have, though the kernel has it for others (MPTCP). */
-function lackedOption(error: unknown): OptionName | undefined {
-  if (!(error instanceof DeadpeerError) || error.code !== 'ERR_UNSUPPORTED_OPTION') return undefined
-  return error.field as OptionName | undefined
+/** The refused option, where `bestEffort` does without it. */
+function optionToLeaveOut({ optional, profile }: Compiled, error: unknown): OptionName | undefined {
+  if (!(error instanceof DeadpeerError)) return undefined
+  const field = error.field as OptionName | undefined
+  if (field === undefined || !optional.has(field) || !(field in profile)) return undefined
+  // MPTCP sockets do not have all that this process can set on others. What is forbidden on this connection only stays an error.
+  return error.code === 'ERR_UNSUPPORTED_OPTION' || !canSetNow(field) ? field : undefined
 }
 
 function tuneListening(server: net.Server, compiled: Compiled): void {

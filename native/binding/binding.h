@@ -6,8 +6,9 @@
 
 namespace deadpeer {
 
-// Each file of this folder adds what it binds. Errors come back as numbers, -errno among them:
-// the facade knows what was asked and makes the typed error.
+// Each file of this folder adds what it binds. No number means two things: a call that returns a
+// number on success returns an object where it failed, and -errno alone is only returned by calls
+// that return nothing else. The facade knows what was asked and makes the typed error.
 void bind_options(Napi::Env env, Napi::Object exports);
 void bind_tcp_info(Napi::Env env, Napi::Object exports);
 void bind_exec(Napi::Env env, Napi::Object exports);
@@ -28,21 +29,31 @@ void bind(Napi::Env env, Napi::Object exports, const char* name) {
 Napi::Value bad_call(Napi::Env env);
 bool read_descriptor(const Napi::CallbackInfo& info, size_t index, int* fd);
 
-// { errno, syscall } of a call that the kernel refused. Without `syscall`: the kernel carried the
-// call out, and answered with the error.
-inline Napi::Object refused_call(Napi::Env env, int error, const char* syscall) {
-  Napi::Object refusal = Napi::Object::New(env);
-  refusal["errno"] = error;
-  if (syscall != nullptr) refusal["syscall"] = syscall;
-  return refusal;
-}
+// A result with named fields. A worker that is being terminated lets no property be set, and runs
+// nothing that could miss it.
+class Result {
+ public:
+  explicit Result(napi_env env);
+  Result& number(const char* name, double value);
+  Result& boolean(const char* name, bool value);
+  Result& value(const char* name, napi_value value);
+  Napi::Value object() const { return Napi::Value(env_, object_); }
 
-// A refusal is one number: -(errno + 4096 * option + 65536 * mask of those written), or 0 where
-// there is none.
-inline int encode(const Refusal& refusal) {
-  if (refusal.error == 0) return 0;
-  return -(-refusal.error + 4096 * refusal.option + 65536 * refusal.written);
-}
+ private:
+  napi_env env_;
+  napi_value object_ = nullptr;
+};
+
+// { errno, syscall } of a call that failed. Without `syscall` the call is known, or the kernel
+// carried it out and answered with the error.
+Napi::Value failure(Napi::Env env, int error, const char* syscall = nullptr);
+
+// { errno, option, written }: options by the names of a profile's fields. Without an option the
+// descriptor itself is the fault. undefined where nothing was refused.
+Napi::Value refusal_or_undefined(Napi::Env env, const Refusal& refusal);
+
+// The first `count` options of a profile, in its order; NaN for those that are not there.
+void put_values(const Settings& settings, size_t count, double* row);
 
 // The elements of a typed array of just this type.
 template <typename Array>

@@ -1,4 +1,3 @@
-#include <limits>
 #include <memory>
 #include <vector>
 
@@ -17,7 +16,8 @@ Descriptor* borrowed(const Napi::CallbackInfo& info) {
   return status == napi_ok ? static_cast<Descriptor*>(data) : nullptr;
 }
 
-// borrow(pid, fd): external, or -(errno + 4096 * call)
+// borrow(pid, fd): { borrowed: external }, or { errno, call } with the place of the call in
+// BorrowCall
 Napi::Value borrow_from(const Napi::CallbackInfo& info) {
   int pid, fd;
   if (!read_descriptor(info, 0, &pid) || !read_descriptor(info, 1, &fd)) {
@@ -26,13 +26,17 @@ Napi::Value borrow_from(const Napi::CallbackInfo& info) {
   auto owned = std::make_unique<Descriptor>(-1);
   BorrowCall refused;
   if (int error = borrow(pid, fd, owned.get(), &refused)) {
-    return Napi::Number::New(info.Env(), error - 4096 * static_cast<int>(refused));
+    return Result(info.Env())
+        .number("errno", error)
+        .number("call", static_cast<int>(refused))
+        .object();
   }
   const auto external = Napi::External<Descriptor>::New(
       info.Env(), owned.get(), [](Napi::Env, Descriptor* data) { delete data; });
   // Not made where the environment is being torn down (worker.terminate()).
-  if (!external.IsEmpty()) owned.release();
-  return external;
+  if (external.IsEmpty()) return external;
+  owned.release();
+  return Result(info.Env()).value("borrowed", external).object();
 }
 
 // borrowedNumber(external): the descriptor's number here, -1 once given back
@@ -50,21 +54,23 @@ Napi::Value give_back(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// readOptionsOf(pid, fds: Int32Array, cookies: BigUint64Array, values: Float64Array, results:
-// Float64Array): a row of values a socket, NaN for what it does not have; and 0, or -(errno + 4096
-// * call)
+// readOptionsOf(pid, fds: Int32Array, cookies: BigUint64Array, values: Float64Array, errors:
+// Int32Array, calls: Int32Array): a row of values a socket, NaN for what it does not have; an
+// error, 0 or -errno; and the call that failed, as borrow() has it
 Napi::Value read_options_of_process(const Napi::CallbackInfo& info) {
   int pid;
   int* fds;
   uint64_t* cookies;
   double* values;
-  double* results;
-  size_t count, cookie_count, value_count, result_count;
+  int* errors;
+  int* calls;
+  size_t count, cookie_count, value_count, error_count, call_count;
   if (!read_descriptor(info, 0, &pid) || !read_array(info, 1, napi_int32_array, &fds, &count) ||
       !read_array(info, 2, napi_biguint64_array, &cookies, &cookie_count) ||
       !read_array(info, 3, napi_float64_array, &values, &value_count) ||
-      !read_array(info, 4, napi_float64_array, &results, &result_count) || cookie_count != count ||
-      value_count != count * kOptionCount || result_count != count) {
+      !read_array(info, 4, napi_int32_array, &errors, &error_count) ||
+      !read_array(info, 5, napi_int32_array, &calls, &call_count) || cookie_count != count ||
+      value_count != count * kOptionCount || error_count != count || call_count != count) {
     return bad_call(info.Env());
   }
   std::vector<OwnersOptions> sockets(count);
@@ -75,13 +81,9 @@ Napi::Value read_options_of_process(const Napi::CallbackInfo& info) {
   read_options_of(pid, sockets.data(), count);
   for (size_t i = 0; i < count; i++) {
     const auto& [fd, cookie, settings, error, refused] = sockets[i];
-    results[i] = error == 0 ? 0 : error - 4096 * static_cast<int>(refused);
-    for (int at = 0; at < kOptionCount; at++) {
-      values[i * kOptionCount + static_cast<size_t>(at)] =
-          settings.has(static_cast<Option>(at))
-              ? static_cast<double>(settings.value[static_cast<size_t>(at)])
-              : std::numeric_limits<double>::quiet_NaN();
-    }
+    errors[i] = error;
+    calls[i] = static_cast<int>(refused);
+    put_values(settings, kOptionCount, values + i * kOptionCount);
   }
   return info.Env().Undefined();
 }

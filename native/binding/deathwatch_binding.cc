@@ -122,14 +122,15 @@ Napi::Value open_deathwatch(const Napi::CallbackInfo& info) {
   return external.IsEmpty() ? Napi::Number::New(info.Env(), -ENOMEM) : external;
 }
 
-// watchDescriptor(external, fd): id, or -errno
+// watchDescriptor(external, fd): id, or { errno }
 Napi::Value watch_descriptor(const Napi::CallbackInfo& info) {
   Watch* watch = watch_of(info);
   int fd;
   if (watch == nullptr || !read_descriptor(info, 1, &fd)) return bad_call(info.Env());
   uint64_t id;
   const int error = watch->deathwatch().add(fd, &id);
-  return Napi::Number::New(info.Env(), error != 0 ? error : static_cast<double>(id));
+  return error != 0 ? failure(info.Env(), error)
+                    : Napi::Number::New(info.Env(), static_cast<double>(id));
 }
 
 // unwatch(external, id)

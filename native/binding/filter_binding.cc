@@ -23,12 +23,12 @@ Napi::Value undeafen_at(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), undeafen(fd));
 }
 
-// readDrops(fd): a count that wraps around at 2^32, or -errno
+// readDrops(fd): a count that wraps around at 2^32, or { errno }
 Napi::Value read_drops_at(const Napi::CallbackInfo& info) {
   int fd;
   if (!read_descriptor(info, 0, &fd)) return bad_call(info.Env());
   uint32_t drops;
-  if (int error = read_drops(fd, &drops)) return Napi::Number::New(info.Env(), error);
+  if (int error = read_drops(fd, &drops)) return failure(info.Env(), error);
   return Napi::Number::New(info.Env(), drops);
 }
 

@@ -30,13 +30,6 @@ void put_look(int error, const Look& seen, double* row) {
   for (size_t i = 0; i < kLookColumns; i++) row[i] = values[i];
 }
 
-void put_options(const Settings& settings, double* row) {
-  for (size_t i = 0; i < kOptionColumns; i++) {
-    row[i] = settings.has(static_cast<Option>(i)) ? static_cast<double>(settings.value[i])
-                                                  : std::numeric_limits<double>::quiet_NaN();
-  }
-}
-
 Settings take_options(const double* row) {
   Settings settings;
   for (size_t i = 0; i < kOptionColumns; i++) {
@@ -54,23 +47,25 @@ bool read_count(const Napi::CallbackInfo& info, size_t index, size_t room, size_
   return true;
 }
 
-// identify(count, fds: Int32Array, cookies: BigUint64Array, states: Float64Array), -errno for a
-// state where there is none
+// identify(count, fds: Int32Array, cookies: BigUint64Array, states: Float64Array, errors:
+// Float64Array): an error is 0 or -errno
 Napi::Value identify_all(const Napi::CallbackInfo& info) {
   int* fds;
   uint64_t* cookies;
   double* states;
-  size_t fd_room, cookie_room, state_room, count;
+  double* errors;
+  size_t fd_room, cookie_room, state_room, error_room, count;
   if (!read_array(info, 1, napi_int32_array, &fds, &fd_room) ||
       !read_array(info, 2, napi_biguint64_array, &cookies, &cookie_room) ||
       !read_array(info, 3, napi_float64_array, &states, &state_room) ||
-      !read_count(info, 0, std::min({fd_room, cookie_room, state_room}), &count)) {
+      !read_array(info, 4, napi_float64_array, &errors, &error_room) ||
+      !read_count(info, 0, std::min({fd_room, cookie_room, state_room, error_room}), &count)) {
     return bad_call(info.Env());
   }
   for (size_t i = 0; i < count; i++) {
     uint8_t state = 0;
-    const int error = identify(fds[i], &cookies[i], &state);
-    states[i] = error < 0 ? error : state;
+    errors[i] = identify(fds[i], &cookies[i], &state);
+    states[i] = state;
   }
   return info.Env().Undefined();
 }
@@ -102,62 +97,70 @@ Napi::Value look_at(const Napi::CallbackInfo& info) {
     Settings settings;
     if (error == 0 && options != nullptr) error = read_keepalive(fds[i], &settings);
     put_look(error, seen, looks + i * kLookColumns);
-    if (options != nullptr) put_options(settings, options + i * kOptionColumns);
+    if (options != nullptr) put_values(settings, kOptionColumns, options + i * kOptionColumns);
   }
   return info.Env().Undefined();
 }
 
-// writeKeepalive(count, fds: Int32Array, before: Float64Array, wanted: Float64Array, asks: boolean,
-// results: Float64Array)
+// writeKeepalive(count, fds: Int32Array, before: Float64Array, wanted: Float64Array, asks:
+// boolean): { index, refusal } of each that was refused, or undefined
 Napi::Value write_keepalive_of(const Napi::CallbackInfo& info) {
   int* fds;
   double* before;
   double* wanted;
-  double* results;
   bool asks;
-  size_t fd_room, before_room, wanted_room, result_room, count;
+  size_t fd_room, before_room, wanted_room, count;
   if (!read_array(info, 1, napi_int32_array, &fds, &fd_room) ||
       !read_array(info, 2, napi_float64_array, &before, &before_room) ||
       !read_array(info, 3, napi_float64_array, &wanted, &wanted_room) ||
       napi_get_value_bool(info.Env(), info[4], &asks) != napi_ok ||
-      !read_array(info, 5, napi_float64_array, &results, &result_room) ||
       !read_count(info, 0,
-                  std::min({fd_room, before_room / kOptionColumns, wanted_room / kOptionColumns,
-                            result_room}),
+                  std::min({fd_room, before_room / kOptionColumns, wanted_room / kOptionColumns}),
                   &count)) {
     return bad_call(info.Env());
   }
+  napi_value refusals = nullptr;
+  uint32_t refusal_count = 0;
   for (size_t i = 0; i < count; i++) {
-    results[i] = encode(write_keepalive(fds[i], take_options(before + i * kOptionColumns),
-                                        take_options(wanted + i * kOptionColumns),
-                                        asks ? Order::kAsk : Order::kStop));
+    const Refusal refusal = write_keepalive(fds[i], take_options(before + i * kOptionColumns),
+                                            take_options(wanted + i * kOptionColumns),
+                                            asks ? Order::kAsk : Order::kStop);
+    if (refusal.error == 0) continue;
+    if (refusals == nullptr && napi_create_array(info.Env(), &refusals) != napi_ok) break;
+    Result result(info.Env());
+    result.number("index", static_cast<double>(i));
+    result.value("refusal", refusal_or_undefined(info.Env(), refusal));
+    napi_set_element(info.Env(), refusals, refusal_count++, result.object());
   }
-  return info.Env().Undefined();
+  if (refusals == nullptr) return info.Env().Undefined();
+  return Napi::Value(info.Env(), refusals);
 }
 
-// readKeepaliveTimers(pid, count, fds: Int32Array, cookies: BigUint64Array, results: Float64Array):
-// in how many ms they are due, or -errno
+// readKeepaliveTimers(pid, count, fds: Int32Array, cookies: BigUint64Array, due: Float64Array): in
+// how many ms they are due; NaN where that is not told
 //
 // Of sockets in the network namespace of process `pid`; 0 is the caller's.
 Napi::Value read_keepalive_timers(const Napi::CallbackInfo& info) {
   int pid;
   int* fds;
   uint64_t* cookies;
-  double* results;
-  size_t fd_room, cookie_room, result_room, count;
+  double* due;
+  size_t fd_room, cookie_room, due_room, count;
   if (!read_descriptor(info, 0, &pid) || !read_array(info, 2, napi_int32_array, &fds, &fd_room) ||
       !read_array(info, 3, napi_biguint64_array, &cookies, &cookie_room) ||
-      !read_array(info, 4, napi_float64_array, &results, &result_room) ||
-      !read_count(info, 1, std::min({fd_room, cookie_room, result_room}), &count)) {
+      !read_array(info, 4, napi_float64_array, &due, &due_room) ||
+      !read_count(info, 1, std::min({fd_room, cookie_room, due_room}), &count)) {
     return bad_call(info.Env());
   }
-  const EntryRefusal entry = in_network_namespace_of(pid, [&] {
+  constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+  std::fill_n(due, count, kUnknown);
+  in_network_namespace_of(pid, [&] {
     KeepaliveTimers timers;
     for (size_t i = 0; i < count; i++) {
-      results[i] = static_cast<double>(timers.read(fds[i], cookies[i]));
+      uint32_t ms;
+      if (timers.read(fds[i], cookies[i], &ms) == 0) due[i] = ms;
     }
   });
-  if (entry.error != 0) std::fill_n(results, count, static_cast<double>(entry.error));
   return info.Env().Undefined();
 }
 

@@ -1,4 +1,4 @@
-#include <algorithm>
+#include <limits>
 #include <memory>
 
 #include "binding/binding.h"
@@ -10,13 +10,16 @@ namespace deadpeer {
 
 namespace {
 
-// A result is one number. 0: done. Above 0: done, and the peer was last heard at that time.
-// Below 0: a refusal, or kHeld.
-constexpr int kHeld = -(1 << 20);
+bool is_done(const Tuned& tuned) {
+  return !tuned.held && tuned.refusal.error == 0;
+}
 
-double encode(const Tuned& tuned) {
-  if (tuned.held) return kHeld;
-  return tuned.refusal.error != 0 ? encode(tuned.refusal) : tuned.heard_at;
+// { held, refusal } of a connection to which not all was written.
+Result not_done(Napi::Env env, const Tuned& tuned) {
+  Result result(env);
+  result.boolean("held", tuned.held);
+  result.value("refusal", refusal_or_undefined(env, tuned.refusal));
+  return result;
 }
 
 // Settings live on our side behind an external, so that a call per connection converts nothing.
@@ -26,7 +29,8 @@ Prepared* compiled(const Napi::CallbackInfo& info, size_t index) {
   return status == napi_ok ? static_cast<Prepared*>(data) : nullptr;
 }
 
-// compile(mask, values: Float64Array): external, or a refusal where no kernel could take a value
+// compile(mask, values: Float64Array): { profile: external }, or { refusal } where no kernel could
+// take a value
 Napi::Value compile(const Napi::CallbackInfo& info) {
   uint32_t mask;
   double* values;
@@ -41,25 +45,30 @@ Napi::Value compile(const Napi::CallbackInfo& info) {
     if (mask & bit(option)) settings.set(option, static_cast<int64_t>(values[i]));
   }
   const Refusal refusal = check(settings);
-  if (refusal.error != 0) return Napi::Number::New(info.Env(), encode(refusal));
+  Result result(info.Env());
+  if (refusal.error != 0) {
+    return result.value("refusal", refusal_or_undefined(info.Env(), refusal)).object();
+  }
   auto owned = std::make_unique<Prepared>(settings, false);
   const auto external = Napi::External<Prepared>::New(
       info.Env(), owned.get(), [](Napi::Env, Prepared* data) { delete data; });
   // Not made where the environment is being torn down (worker.terminate()).
-  if (!external.IsEmpty()) owned.release();
-  return external;
+  if (external.IsEmpty()) return external;
+  owned.release();
+  return result.value("profile", external).object();
 }
 
-// rehearse(compiled): 0, or a refusal. From then on the settings are known to be good.
+// rehearse(compiled): a refusal or undefined. From then on the settings are known to be good.
 Napi::Value rehearse_compiled(const Napi::CallbackInfo& info) {
   Prepared* profile = compiled(info, 0);
   if (profile == nullptr) return bad_call(info.Env());
   const Refusal refusal = rehearse(profile->settings);
   profile->known_good = refusal.error == 0 && refused_first_or_never(profile->settings);
-  return Napi::Number::New(info.Env(), encode(refusal));
+  return refusal_or_undefined(info.Env(), refusal);
 }
 
-// tune(fd, compiled, heardAt): result
+// tune(fd, compiled, heardAt): when the peer was last heard, NaN where the kernel was not asked; or
+// { held, refusal } where not all was written
 Napi::Value tune_one(const Napi::CallbackInfo& info) {
   int fd;
   double heard_at;
@@ -68,24 +77,36 @@ Napi::Value tune_one(const Napi::CallbackInfo& info) {
       napi_get_value_double(info.Env(), info[2], &heard_at) != napi_ok) {
     return bad_call(info.Env());
   }
-  return Napi::Number::New(info.Env(), encode(tune(fd, *profile, heard_at, coarse_clock())));
+  const Tuned tuned = tune(fd, *profile, heard_at, coarse_clock());
+  return is_done(tuned) ? Napi::Number::New(info.Env(), tuned.heard_at)
+                        : not_done(info.Env(), tuned).object();
 }
 
-// tuneMany(fds: Int32Array, compiled, heardAt: Float64Array), whose elements become the results
+// tuneMany(fds: Int32Array, compiled, heardAt: Float64Array): { index, held, refusal } of each to
+// which not all was written, or undefined. The elements of heardAt become what tune() returns.
 Napi::Value tune_many(const Napi::CallbackInfo& info) {
   const Prepared* profile = compiled(info, 1);
   int* fd;
-  double* result;
-  size_t count, results;
+  double* heard_at;
+  size_t count, places;
   if (!read_array(info, 0, napi_int32_array, &fd, &count) || profile == nullptr ||
-      !read_array(info, 2, napi_float64_array, &result, &results) || results != count) {
+      !read_array(info, 2, napi_float64_array, &heard_at, &places) || places != count) {
     return bad_call(info.Env());
   }
   const double now = coarse_clock();
+  napi_value exceptions = nullptr;
+  uint32_t exception_count = 0;
   for (size_t i = 0; i < count; i++) {
-    result[i] = encode(tune(fd[i], *profile, result[i], now));
+    const Tuned tuned = tune(fd[i], *profile, heard_at[i], now);
+    heard_at[i] = tuned.heard_at;
+    if (is_done(tuned)) continue;
+    if (exceptions == nullptr && napi_create_array(info.Env(), &exceptions) != napi_ok) break;
+    Result result = not_done(info.Env(), tuned);
+    result.number("index", static_cast<double>(i));
+    napi_set_element(info.Env(), exceptions, exception_count++, result.object());
   }
-  return info.Env().Undefined();
+  if (exceptions == nullptr) return info.Env().Undefined();
+  return Napi::Value(info.Env(), exceptions);
 }
 
 // wouldHold(fd, compiled): whether tune() would hold it now
@@ -96,15 +117,15 @@ Napi::Value would_hold_one(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), would_hold(fd, profile->settings));
 }
 
-// apply(fd, compiled): 0, or a refusal. Whatever the state of the connection.
+// apply(fd, compiled): a refusal or undefined. Whatever the state of the connection.
 Napi::Value apply_one(const Napi::CallbackInfo& info) {
   int fd;
   const Prepared* profile = compiled(info, 1);
   if (!read_descriptor(info, 0, &fd) || profile == nullptr) return bad_call(info.Env());
-  return Napi::Number::New(info.Env(), encode(apply(fd, *profile)));
+  return refusal_or_undefined(info.Env(), apply(fd, *profile));
 }
 
-// readOptions(fd, values: Float64Array): mask of the values filled in, or -errno
+// readOptions(fd, values: Float64Array): 0 or -errno. NaN is a value that the socket does not have.
 Napi::Value read_options(const Napi::CallbackInfo& info) {
   int fd;
   double* values;
@@ -114,9 +135,9 @@ Napi::Value read_options(const Napi::CallbackInfo& info) {
     return bad_call(info.Env());
   }
   Settings settings;
-  if (int error = read(fd, &settings)) return Napi::Number::New(info.Env(), error);
-  std::copy(settings.value.begin(), settings.value.end(), values);
-  return Napi::Number::New(info.Env(), settings.mask);
+  const int error = read(fd, &settings);
+  if (error == 0) put_values(settings, kOptionCount, values);
+  return Napi::Number::New(info.Env(), error);
 }
 
 bool read_option_number(const Napi::CallbackInfo& info, size_t index, Option* option) {
@@ -129,7 +150,7 @@ bool read_option_number(const Napi::CallbackInfo& info, size_t index, Option* op
   return true;
 }
 
-// getOption(fd, option): value, or -errno. Not for options that can be below 0; there are none.
+// getOption(fd, option): value, or { errno }
 Napi::Value get_one_option(const Napi::CallbackInfo& info) {
   int fd, value;
   Option option;
@@ -137,7 +158,7 @@ Napi::Value get_one_option(const Napi::CallbackInfo& info) {
     return bad_call(info.Env());
   }
   const int error = get_option(fd, option, &value);
-  return Napi::Number::New(info.Env(), error != 0 ? error : value);
+  return error != 0 ? failure(info.Env(), error) : Napi::Number::New(info.Env(), value);
 }
 
 // setOption(fd, option, value): 0, or -errno
@@ -168,9 +189,33 @@ Napi::Array option_table(Napi::Env env) {
 
 }  // namespace
 
+Napi::Value refusal_or_undefined(Napi::Env env, const Refusal& refusal) {
+  if (refusal.error == 0) return env.Undefined();
+  Result result(env);
+  result.number("errno", refusal.error);
+  napi_value name, written;
+  uint32_t written_count = 0;
+  if (napi_create_array(env, &written) != napi_ok) return result.object();
+  for (int i = 0; i < kOptionCount; i++) {
+    const Option option = static_cast<Option>(i);
+    if (napi_create_string_utf8(env, kOptions[i].name, NAPI_AUTO_LENGTH, &name) != napi_ok) break;
+    if (option == refusal.option) result.value("option", name);
+    if ((refusal.written & bit(option)) != 0) {
+      napi_set_element(env, written, written_count++, name);
+    }
+  }
+  return result.value("written", written).object();
+}
+
+void put_values(const Settings& settings, size_t count, double* row) {
+  for (size_t i = 0; i < count; i++) {
+    row[i] = settings.has(static_cast<Option>(i)) ? static_cast<double>(settings.value[i])
+                                                  : std::numeric_limits<double>::quiet_NaN();
+  }
+}
+
 void bind_options(Napi::Env env, Napi::Object exports) {
   exports.Set("options", option_table(env));
-  exports.Set("HELD", kHeld);
   bind<compile>(env, exports, "compile");
   bind<rehearse_compiled>(env, exports, "rehearse");
   bind<tune_one>(env, exports, "tune");

@@ -51,8 +51,8 @@ Napi::Value destroy(const Napi::CallbackInfo& info) {
   int error = 0;
   const EntryRefusal entry =
       in_network_namespace_of(pid, [&id, &error] { error = destroy_socket(id); });
-  if (entry.error != 0) return refused_call(info.Env(), entry.error, entry.syscall);
-  if (error != 0) return refused_call(info.Env(), error, "sendto");
+  if (entry.error != 0) return failure(info.Env(), entry.error, entry.syscall);
+  if (error != 0) return failure(info.Env(), error, "sendto");
   return info.Env().Undefined();
 }
 

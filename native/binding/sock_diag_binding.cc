@@ -73,11 +73,11 @@ class Dump : public Napi::AsyncWorker {
 
   void OnOK() override {
     if (entry_.error != 0) {
-      Callback().Call({refused_call(Env(), entry_.error, entry_.syscall)});
+      Callback().Call({failure(Env(), entry_.error, entry_.syscall)});
       return;
     }
     if (outcome_.error != 0) {
-      Callback().Call({refused_call(Env(), outcome_.error, syscall_of(outcome_.step))});
+      Callback().Call({failure(Env(), outcome_.error, syscall_of(outcome_.step))});
       return;
     }
     // A Buffer is not filled with zeros first, as an ArrayBuffer would be.
@@ -119,7 +119,7 @@ bool read_condition(const Napi::CallbackInfo& info, size_t index, EndpointCondit
 //   remotePort, remoteAddress, remotePrefixLength, callback): what cancels it, an external
 //
 // In the network namespace of process `pid`; 0 is the caller's. A port of -1 and an address of no
-// bytes stand for any. The callback gets a refusal, or the records, their number, and whether the
+// bytes stand for any. The callback gets a failure, or the records, their number, and whether the
 // dump was interrupted.
 Napi::Value dump_sockets_for(const Napi::CallbackInfo& info) {
   int pid;

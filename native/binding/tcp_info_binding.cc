@@ -11,7 +11,7 @@ namespace {
 constexpr size_t kMostFields = 128;
 constexpr size_t kMostBytes = 512;
 
-// readTcpInfo(fd, bytes: Uint8Array): number of bytes filled in, or -errno
+// readTcpInfo(fd, bytes: Uint8Array): number of bytes filled in, or { errno }
 Napi::Value read_tcp_info_into(const Napi::CallbackInfo& info) {
   int fd;
   uint8_t* bytes;
@@ -19,7 +19,8 @@ Napi::Value read_tcp_info_into(const Napi::CallbackInfo& info) {
   if (!read_descriptor(info, 0, &fd) || !read_array(info, 1, napi_uint8_array, &bytes, &length)) {
     return bad_call(info.Env());
   }
-  return Napi::Number::New(info.Env(), read_tcp_info(fd, bytes, length));
+  const int filled = read_tcp_info(fd, bytes, length);
+  return filled < 0 ? failure(info.Env(), filled) : Napi::Number::New(info.Env(), filled);
 }
 
 // sampleTcpInfo(fds: Int32Array, count, places: Uint32Array, out: Float64Array), a row of out a

@@ -59,7 +59,7 @@ int identify(int fd, uint64_t cookie, inet_diag_msg* socket) {
 
 }  // namespace
 
-int64_t KeepaliveTimers::read(int fd, uint64_t cookie) {
+int KeepaliveTimers::read(int fd, uint64_t cookie, uint32_t* due) {
   inet_diag_msg wanted;
   if (int error = identify(fd, cookie, &wanted)) return error;
   if (netlink_.get() < 0) {
@@ -88,7 +88,9 @@ int64_t KeepaliveTimers::read(int fd, uint64_t cookie) {
       return -ENOENT;
     }
     memcpy(&found, bytes + NLMSG_HDRLEN, sizeof(found));
-    return found.idiag_timer == kKeepaliveTimer ? int64_t{found.idiag_expires} : -ENOENT;
+    if (found.idiag_timer != kKeepaliveTimer) return -ENOENT;
+    *due = found.idiag_expires;
+    return 0;
   }
 }
 

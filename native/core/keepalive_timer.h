@@ -10,9 +10,9 @@ namespace deadpeer {
 // sock_diag(7) does. One netlink socket serves for as many connections as are asked about.
 class KeepaliveTimers {
  public:
-  // That, or -errno: -ENOENT where no such timer is set, or for a socket that is not in the network
-  // namespace of the thread that makes the first call.
-  int64_t read(int fd, uint64_t cookie);
+  // `due` is in ms. Returns 0 or -errno: -ENOENT where no such timer is set, or for a socket that
+  // is not in the network namespace of the thread that makes the first call.
+  int read(int fd, uint64_t cookie, uint32_t* due);
 
  private:
   Descriptor netlink_{-1};

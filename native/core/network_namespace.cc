@@ -2,7 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
 #include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <array>
@@ -10,6 +14,10 @@
 
 #include "core/descriptor.h"
 #include "core/thread.h"
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71  // Linux 5.14
+#endif
 
 namespace deadpeer {
 
@@ -45,7 +53,32 @@ void* visit(void* data) {
   return nullptr;
 }
 
+EntryRefusal enter_and_run(const Descriptor& network, void (*work)(void*), void* argument) {
+  Visit there = {network.get(), work, argument, 0};
+  pthread_t thread;
+  if (int error = start_thread(&thread, visit, &there)) return {error, "pthread_create"};
+  pthread_join(thread, nullptr);
+  return {there.error, there.error == 0 ? nullptr : "setns"};
+}
+
 }  // namespace
+
+int read_network_cookie(int fd, uint64_t* cookie) {
+  socklen_t length = sizeof(*cookie);
+  return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, cookie, &length) == 0 ? 0 : -errno;
+}
+
+int read_own_network_cookie(uint64_t* cookie) {
+  const Descriptor here(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP));
+  return here.get() < 0 ? -errno : read_network_cookie(here.get(), cookie);
+}
+
+EntryRefusal run_in_network_namespace_of_socket(int fd, void (*work)(void*), void* argument) {
+  // The kernel sets close-on-exec by itself.
+  const Descriptor network(ioctl(fd, SIOCGSKNS));
+  if (network.get() < 0) return {-errno, "ioctl"};
+  return enter_and_run(network, work, argument);
+}
 
 EntryRefusal run_in_network_namespace_of(pid_t pid, void (*work)(void*), void* argument) {
   if (pid == 0) {
@@ -63,11 +96,7 @@ EntryRefusal run_in_network_namespace_of(pid_t pid, void (*work)(void*), void* a
     work(argument);
     return {};
   }
-  Visit there = {theirs.get(), work, argument, 0};
-  pthread_t thread;
-  if (int error = start_thread(&thread, visit, &there)) return {error, "pthread_create"};
-  pthread_join(thread, nullptr);
-  return {there.error, there.error == 0 ? nullptr : "setns"};
+  return enter_and_run(theirs, work, argument);
 }
 
 }  // namespace deadpeer

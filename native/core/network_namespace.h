@@ -2,7 +2,16 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+
 namespace deadpeer {
+
+// Which network namespace a socket is in: SO_NETNS_COOKIE, unique for as long as the system runs.
+// Returns 0 or -errno; -ENOPROTOOPT before Linux 5.14.
+int read_network_cookie(int fd, uint64_t* cookie);
+
+// The namespace of the calling thread, which is where a socket that it opens is.
+int read_own_network_cookie(uint64_t* cookie);
 
 // The first call that was refused on the way into a network namespace.
 struct EntryRefusal {
@@ -20,10 +29,20 @@ struct EntryRefusal {
 // namespace that owns the network namespace, and in the caller's. pthread_create: -EAGAIN.
 EntryRefusal run_in_network_namespace_of(pid_t pid, void (*work)(void*), void* argument);
 
+// The same for the network namespace that a socket is in, always on a thread of its own.
+// ioctl: -EPERM, SIOCGSKNS takes CAP_NET_ADMIN over that namespace.
+EntryRefusal run_in_network_namespace_of_socket(int fd, void (*work)(void*), void* argument);
+
 template <typename Work>
 EntryRefusal in_network_namespace_of(pid_t pid, Work work) {
   return run_in_network_namespace_of(
       pid, [](void* argument) { (*static_cast<Work*>(argument))(); }, &work);
+}
+
+template <typename Work>
+EntryRefusal in_network_namespace_of_socket(int fd, Work work) {
+  return run_in_network_namespace_of_socket(
+      fd, [](void* argument) { (*static_cast<Work*>(argument))(); }, &work);
 }
 
 }  // namespace deadpeer

@@ -1,8 +1,8 @@
 import { type TimeLeft, timeLeft } from '../detect/time-left.js'
-import { borrowSocket, equalsDefault, readDefaults, type SocketEnd } from '../host.js'
+import { borrowSocket, type SocketEnd } from '../host.js'
 import { DeadpeerError, type Inspection, inspect, type TcpInfo, TcpState } from '../index.js'
 import { addressBytes } from '../kernel/address.js'
-import { type OptionName, optionNames, optionTable } from '../kernel/options.js'
+import { optionNames, optionTable } from '../kernel/options.js'
 import { socketStates } from '../kernel/sock-diag.js'
 import { silentFor } from '../kernel/tcp-info.js'
 import type { ConnectionName } from './connection-argument.js'
@@ -25,11 +25,6 @@ import { Misuse } from './usage.js'
 type Known =
   | { readonly connection: Connection; readonly read: Inspection | undefined }
   | { readonly connection: undefined; readonly read: Inspection }
-
-/** A process in whose network namespace the connection is; `undefined`: in this one. */
-interface Placed {
-  readonly pid?: number
-}
 
 /** One connection, everything. Returns the exit code: 1 where the peer does not answer, or is gone. */
 export async function inspectCommand(
@@ -54,20 +49,17 @@ export async function inspectCommand(
   return verdict === 'suspect' || verdict === 'dead' ? 1 : 0
 }
 
-async function find(name: ConnectionName, signal: AbortSignal): Promise<Known & Placed> {
+async function find(name: ConnectionName, signal: AbortSignal): Promise<Known> {
   if ('pid' in name) return byDescriptor(name, signal)
   const connection = 'port' in name ? await byPort(name.port, signal) : await byEnds(name, signal)
   return { connection, read: read(connection) }
 }
 
-async function byDescriptor(
-  { pid, fd }: { pid: number; fd: number },
-  signal: AbortSignal,
-): Promise<Known & Placed> {
+async function byDescriptor({ pid, fd }: { pid: number; fd: number }, signal: AbortSignal): Promise<Known> {
   const socket = borrowSocket(pid, fd)
   const listed = await selectConnections({ pid }, socketStates, signal)
   const connection = listed.find(({ record }) => record.cookie === socket.cookie)
-  return { connection, read: inspect(socket), pid }
+  return { connection, read: inspect(socket) }
 }
 
 async function byEnds(
@@ -112,14 +104,10 @@ function read(connection: Connection): Inspection | undefined {
 
 function leftOf({ connection, read }: Known, info: TcpInfo | undefined): TimeLeft | undefined {
   if (!read || !info) return undefined
-  return timeLeft(
-    info,
-    read.profile,
-    connection?.record.timer === 'keepalive' ? connection.record.expires : undefined,
-  )
+  return timeLeft(info, read.profile, connection?.record, read.defaults)
 }
 
-function toJson(known: Known & Placed, info: TcpInfo | undefined, left: TimeLeft | undefined) {
+function toJson(known: Known, info: TcpInfo | undefined, left: TimeLeft | undefined) {
   const { connection, read } = known
   return {
     ...(connection
@@ -130,7 +118,7 @@ function toJson(known: Known & Placed, info: TcpInfo | undefined, left: TimeLeft
           evidence: read.evidence,
           options: read.profile,
         }),
-    equalsDefault: read && equalsDefaultThere(read, known),
+    equalsDefault: read?.equalsDefault,
     pending: read?.pending,
     timeLeft: left,
     info,
@@ -152,23 +140,21 @@ function title({ connection, read }: Known): string {
   return `${stateWords[record.state]}  ${endWords(record.local)} → ${endWords(record.remote)}  ${ownerWords(owners)}`
 }
 
-/** The options that have the value which the system has as its default, in the network namespace of the connection. */
-function equalsDefaultThere({ profile }: Inspection, { pid }: Placed): readonly OptionName[] {
-  return equalsDefault(profile, readDefaults({ pid }))
-}
-
-function showOptions(known: Known & Placed): void {
+function showOptions(known: Known): void {
   const { read } = known
   if (!read) return
-  const { profile } = read
-  const asSystems = equalsDefaultThere(read, known)
+  const { profile, equalsDefault, defaults } = read
+  // Of another network namespace it may not be known what the defaults are.
+  const unequal = defaults ? 'set' : ''
   const rows = optionNames.flatMap((name) => {
     const value = profile[name]
     if (value === undefined) return []
     const isTime = optionTable[name].kind === 'ms'
     const text =
       typeof value === 'boolean' ? (value ? 'on' : 'off') : isTime ? timeOrOff(name, value) : String(value)
-    return [[name, text, optionTable[name].constant, asSystems.includes(name) ? "as the system's" : 'set']]
+    return [
+      [name, text, optionTable[name].constant, equalsDefault.includes(name) ? "as the system's" : unequal],
+    ]
   })
   group('options', rows)
 }
@@ -213,9 +199,15 @@ function showCounters({ connection }: Known, info: TcpInfo, left: TimeLeft | und
   ])
 }
 
-function leftWords({ ms, isExact }: TimeLeft): string {
+function leftWords({ ms, isExact, assumed }: TimeLeft): string {
   if (ms === Number.POSITIVE_INFINITY) return 'nobody will ever notice: keepalive is off'
-  return `it is noticed ${isExact ? 'in' : 'within'} ${shortTime(ms)}`
+  return `it is noticed ${isExact ? 'in' : 'within'} ${shortTime(ms)}${assumed ? assumedWords(assumed) : ''}`
+}
+
+function assumedWords({ retries2, synLinearTimeouts }: NonNullable<TimeLeft['assumed']>): string {
+  const sysctl =
+    retries2 === undefined ? `tcp_syn_linear_timeouts is ${synLinearTimeouts}` : `tcp_retries2 is ${retries2}`
+  return `, if ${sysctl} in its network namespace, which this user cannot read`
 }
 
 function group(name: string, rows: readonly (readonly string[])[]): void {

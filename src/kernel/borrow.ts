@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { DeadpeerError, describeErrno } from '../errors.js'
-import type { NativeCore, NativeDescriptor } from './binding.js'
+import type { FailedCall, NativeCore, NativeDescriptor } from './binding.js'
 import { decodeOptions, type OptionValues, optionNames } from './options.js'
 
 /**
@@ -10,8 +10,8 @@ import { decodeOptions, type OptionValues, optionNames } from './options.js'
  */
 export function borrowDescriptor(core: NativeCore, pid: number, fd: number): NativeDescriptor {
   const borrowed = core.borrow(pid, fd)
-  if (typeof borrowed === 'number') throw borrowError(borrowed, pid, fd)
-  return borrowed
+  if ('errno' in borrowed) throw borrowError(borrowed, pid, fd)
+  return borrowed.borrowed
 }
 
 /** A socket of another process: the descriptor's number there, and the cookie of the one that is meant. */
@@ -30,22 +30,25 @@ export function readOptionsOf(
   sockets: readonly OwnedSocket[],
 ): (OptionValues | DeadpeerError)[] {
   const values = new Float64Array(sockets.length * optionNames.length)
-  const results = new Float64Array(sockets.length)
+  const failures = new Int32Array(sockets.length)
+  const calls = new Int32Array(sockets.length)
   const fds = Int32Array.from(sockets, ({ fd }) => fd)
   core.readOptionsOf(
     pid,
     fds,
     BigUint64Array.from(sockets, ({ cookie }) => cookie),
     values,
-    results,
+    failures,
+    calls,
   )
   // What is refused of one is mostly refused of all, and to say why takes longer than to be refused.
-  const errors = new Map<number, DeadpeerError>()
+  const errors = new Map<string, DeadpeerError>()
   return sockets.map(({ fd }, i) => {
-    const refusal = results[i]!
-    if (refusal === 0) return decodeOptions(values, i * optionNames.length)
-    const error = errors.get(refusal) ?? borrowError(refusal, pid, fd)
-    errors.set(refusal, error)
+    const failed: FailedCall = { errno: failures[i]!, call: calls[i]! }
+    if (failed.errno === 0) return decodeOptions(values, i * optionNames.length)
+    const kind = `${failed.errno} ${failed.call}`
+    const error = errors.get(kind) ?? borrowError(failed, pid, fd)
+    errors.set(kind, error)
     return error
   })
 }
@@ -58,10 +61,8 @@ export function showsOwnerGone(error: unknown): boolean {
 /** In the order of the native core's calls. */
 const systemCalls = ['pidfd_open', 'pidfd_getfd', 'getsockopt']
 
-/** The typed error for a refusal of the native core: -(errno + 4096 × call). */
-function borrowError(refusal: number, pid: number, fd: number): DeadpeerError {
-  const errno = -(-refusal % 4096)
-  const syscall = systemCalls[Math.floor(-refusal / 4096)]!
+function borrowError({ errno, call }: FailedCall, pid: number, fd: number): DeadpeerError {
+  const syscall = systemCalls[call]!
   const { name, words } = describeErrno(errno)
   if (syscall === 'pidfd_open' && (name === 'EINVAL' || name === 'ENOENT')) {
     return refused('ESRCH', `${pid} is a thread, no process; pass the id of its process`)

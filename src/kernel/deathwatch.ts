@@ -36,7 +36,7 @@ const listeners = new Map<number, SightingListener | SightingListener[]>()
 export function watchDescriptor(core: NativeCore, fd: number, listener: SightingListener): number {
   deathwatch ??= open(core)
   const id = core.watchDescriptor(deathwatch, fd)
-  if (id < 0) throw refusal(id, fd)
+  if (typeof id === 'object') throw refusal(id.errno, fd)
   const others = listeners.get(id)
   if (others === undefined) listeners.set(id, listener)
   else listeners.set(id, [others, listener].flat())

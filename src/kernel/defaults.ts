@@ -1,6 +1,6 @@
 import { DeadpeerError, InvalidTypeError } from '../errors.js'
-import { missingReason, nativeCore } from './binding.js'
-import { checkPid, entryError } from './network-namespace.js'
+import { missingReason, type NativeCore, type NativeFailure, nativeCore } from './binding.js'
+import { checkPid, entryError, networkOf } from './network-namespace.js'
 import { type OptionName, type OptionValues, optionNames } from './options.js'
 import { readError, readProcFile, requireLinux } from './proc-file.js'
 
@@ -140,12 +140,46 @@ function readThoseOf(pid: number, names: readonly string[]): (string | undefined
   }
   const texts = core.readFilesFor(pid, names.map(pathOf))
   if (!Array.isArray(texts)) throw entryError(texts, pid)
-  return texts.map((text, i) => {
+  return textsOf(names, texts)
+}
+
+/** `undefined` for a file that this kernel or namespace does not have. */
+function textsOf(
+  names: readonly string[],
+  read: readonly (string | NativeFailure)[],
+): (string | undefined)[] {
+  return read.map((text, i) => {
     if (typeof text === 'string') return text
     const error = readError(pathOf(names[i]!), text.errno, text.syscall)
     if (error.code === 'ENOENT') return undefined
     throw error
   })
+}
+
+/**
+ * The sysctls of the network namespace that a socket was found in; `undefined` where they cannot be read.
+ *
+ * @param withSocket calls what it is given with the socket's descriptor, and throws where there is none any more. Only a namespace other
+ * than this thread's needs it.
+ */
+export function readDefaultsOf(
+  core: NativeCore,
+  network: bigint | number | undefined,
+  withSocket: <T>(read: (fd: number) => T) => T,
+): SystemDefaults | undefined {
+  try {
+    if (network === undefined || network === core.readOwnNetworkCookie()) return readDefaults()
+    return withSocket((fd) => (networkOf(core, fd) === network ? readForSocket(core, fd) : undefined))
+  } catch (error) {
+    if (error instanceof DeadpeerError) return undefined
+    throw error
+  }
+}
+
+function readForSocket(core: NativeCore, fd: number): SystemDefaults | undefined {
+  const names = Object.values(sysctls).map(({ name }) => name)
+  const texts = core.readFilesForSocket(fd, names.map(pathOf))
+  return Array.isArray(texts) ? toDefaults(sysctls, textsOf(names, texts)) : undefined
 }
 
 function pathOf(name: string): string {
@@ -178,7 +212,7 @@ const fixedDefaults = { enable: false, userTimeout: 0, failOnIcmp: false }
  * for (const socket of sockets) console.log(equalsDefault(inspect(socket).profile, defaults)) // ['interval', 'count']
  * ```
  */
-export function equalsDefault(values: OptionValues, defaults: OptionDefaults): OptionName[] {
+export function equalsDefault(values: OptionValues, defaults: Partial<OptionDefaults>): OptionName[] {
   for (const [field, value] of Object.entries({ values, defaults })) {
     if (typeof value === 'object' && value !== null) continue
     throw new InvalidTypeError(`${field} must be an object of options, in ms.`, { field })
@@ -187,7 +221,7 @@ export function equalsDefault(values: OptionValues, defaults: OptionDefaults): O
   return optionNames.filter((name) => values[name] !== undefined && values[name] === all[name])
 }
 
-function withoutUndefined(defaults: OptionDefaults): OptionValues {
+function withoutUndefined(defaults: Partial<OptionDefaults>): OptionValues {
   return Object.fromEntries(Object.entries(defaults).filter(([, value]) => value !== undefined))
 }
 

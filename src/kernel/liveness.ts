@@ -1,4 +1,4 @@
-import type { NativeCore } from './binding.js'
+import type { NativeCore, NativeRefusal } from './binding.js'
 import { OWN_NAMESPACE } from './network-namespace.js'
 
 /** What shows whether a peer answers. Times in ms, on the kernel's coarse clock. */
@@ -53,6 +53,8 @@ export interface KeepaliveWrite {
   readonly wanted: Keepalive
 }
 
+const noRefusals: readonly undefined[] = []
+
 const LOOK_COLUMNS = 9
 const OPTION_COLUMNS = 5
 const INITIAL_DELAY = 1
@@ -62,6 +64,7 @@ let room = 0
 let fds: Int32Array
 let cookies: BigUint64Array
 let results: Float64Array
+let errors: Float64Array
 let looks: Float64Array
 let options: Float64Array
 let wanted: Float64Array
@@ -72,6 +75,7 @@ function makeRoom(count: number): void {
   fds = new Int32Array(room)
   cookies = new BigUint64Array(room)
   results = new Float64Array(room)
+  errors = new Float64Array(room)
   looks = new Float64Array(room * LOOK_COLUMNS)
   options = new Float64Array(room * OPTION_COLUMNS)
   wanted = new Float64Array(room * OPTION_COLUMNS)
@@ -87,8 +91,8 @@ export interface Identity {
 export function identify(core: NativeCore, numbers: readonly number[]): (Identity | number)[] {
   makeRoom(numbers.length)
   fds.set(numbers)
-  core.identify(numbers.length, fds, cookies, results)
-  return numbers.map((_, i) => (results[i]! < 0 ? results[i]! : { cookie: cookies[i]!, state: results[i]! }))
+  core.identify(numbers.length, fds, cookies, results, errors)
+  return numbers.map((_, i) => errors[i]! || { cookie: cookies[i]!, state: results[i]! })
 }
 
 /** Looks at many sockets, one result each: a look or -errno; ESTALE for a number that is another socket's by now. */
@@ -120,11 +124,11 @@ export function readKeepaliveTimers(
 ): (number | undefined)[] {
   name(sockets)
   core.readKeepaliveTimers(pid ?? OWN_NAMESPACE, sockets.length, fds, cookies, results)
-  return sockets.map((_, i) => (results[i]! < 0 ? undefined : results[i]!))
+  return sockets.map((_, i) => (Number.isNaN(results[i]!) ? undefined : results[i]!))
 }
 
 /**
- * Writes options of many sockets that have just been looked at, all or none of each; a refusal each, or 0. `asks`: initialDelay goes
+ * Writes options of many sockets that have just been looked at, all or none of each. Returns refusals by index; most often none. `asks`: initialDelay goes
  * last, so that all that a probe's fate depends on is in place before it, and is written also where it is the same, since writing it is
  * the question. Else it goes first.
  */
@@ -132,14 +136,17 @@ export function writeKeepalive(
   core: NativeCore,
   writes: readonly KeepaliveWrite[],
   asks: boolean,
-): readonly number[] {
+): readonly (NativeRefusal | undefined)[] {
   makeRoom(writes.length)
   writes.forEach((write, i) => {
     fds[i] = write.socket.fd
     encodeChange(write, asks, options, wanted, i * OPTION_COLUMNS)
   })
-  core.writeKeepalive(writes.length, fds, options, wanted, asks, results)
-  return writes.map((_, i) => results[i]!)
+  const refused = core.writeKeepalive(writes.length, fds, options, wanted, asks)
+  if (!refused) return noRefusals
+  const refusals = new Array<NativeRefusal | undefined>(writes.length)
+  for (const { index, refusal } of refused) refusals[index] = refusal
+  return refusals
 }
 
 function name(sockets: readonly SocketName[]): void {

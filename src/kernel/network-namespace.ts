@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { constants } from 'node:os'
 import { DeadpeerError, describeErrno, InvalidTypeError, OutOfRangeError } from '../errors.js'
-import type { NativeRefusal } from './binding.js'
+import type { NativeCore, NativeFailure } from './binding.js'
 
 const HIGHEST_PID = 2 ** 31 - 1
 
@@ -27,12 +27,12 @@ export function checkPid(pid: unknown): number | undefined {
 export const OWN_NAMESPACE = 0
 
 /** Whether the kernel refused a call on the way into another process's network namespace. */
-export function isEntryRefusal({ syscall }: NativeRefusal): boolean {
+export function isEntryRefusal({ syscall }: NativeFailure): boolean {
   return syscall !== undefined && ['open', 'fstat', 'pthread_create', 'setns'].includes(syscall)
 }
 
 /** The typed error where the network namespace of process `pid` could not be entered. */
-export function entryError({ errno, syscall }: NativeRefusal, pid: number): DeadpeerError {
+export function entryError({ errno, syscall }: NativeFailure, pid: number): DeadpeerError {
   const { name, words } = describeErrno(errno)
   const details = { field: 'pid', errno, ...(syscall !== undefined && { syscall }) }
   const which = `the network namespace of process ${pid}`
@@ -77,4 +77,13 @@ export function isInOtherNamespace(pid: number): boolean {
   } catch {
     return false
   }
+}
+
+/**
+ * Which network namespace a socket is in, by its cookie. `undefined` where the kernel does not tell, before Linux 5.14: the namespace of
+ * this process is taken then. -errno for what is no socket.
+ */
+export function networkOf(core: NativeCore, fd: number): bigint | number | undefined {
+  const cookie = core.readNetworkCookie(fd)
+  return cookie === -constants.errno.ENOPROTOOPT ? undefined : cookie
 }

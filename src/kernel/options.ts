@@ -1,5 +1,6 @@
 import { DeadpeerError, describeErrno } from '../errors.js'
-import { type NativeCore, type NativeProfile, nativeCore } from './binding.js'
+import { type NativeCore, type NativeProfile, type NativeRefusal, nativeCore } from './binding.js'
+import { isShortErrno } from './shortage.js'
 
 /** One socket option of a profile. */
 export interface OptionRow {
@@ -81,18 +82,15 @@ export function compileOptions(core: NativeCore, values: OptionValues): NativePr
     numbers[i] = Number(values[name])
   })
   const compiled = core.compile(mask, numbers)
-  if (typeof compiled === 'number') throw refusalError(compiled)
-  return compiled
+  if (compiled.refusal) throw refusalError(compiled.refusal)
+  return compiled.profile
 }
 
 /** Values in force, read back from the kernel. */
 export function readOptions(core: NativeCore, fd: number): OptionValues {
   const numbers = new Float64Array(optionNames.length)
-  const mask = core.readOptions(fd, numbers)
-  if (mask < 0) throw descriptorError(mask, fd)
-  optionNames.forEach((_, i) => {
-    if ((mask & (1 << i)) === 0) numbers[i] = Number.NaN
-  })
+  const errno = core.readOptions(fd, numbers)
+  if (errno !== 0) throw descriptorError(errno, fd)
   return decodeOptions(numbers, 0)
 }
 
@@ -107,39 +105,17 @@ export function decodeOptions(numbers: Float64Array, at: number): OptionValues {
   return values
 }
 
-/** Which option a refusal of the native core names; none where the descriptor is at fault. */
-export function refusedOption(refusal: number): OptionName | undefined {
-  return optionNames[optionOf(refusal)]
-}
-
 /** Whether a refusal says that the option does not exist there, rather than that it is forbidden. */
-export function isUnsupported(refusal: number): boolean {
-  if (refusal === 0) return false
-  const { name } = describeErrno(-(-refusal % 4096))
-  return (
-    refusedOption(refusal) !== undefined &&
-    (name === 'ENOPROTOOPT' || name === 'EOPNOTSUPP' || name === 'ENOTSUP')
-  )
+function isUnsupported(errno: number): boolean {
+  return ['ENOPROTOOPT', 'EOPNOTSUPP', 'ENOTSUP'].includes(describeErrno(errno).name)
 }
 
-function optionOf(refusal: number): number {
-  return Math.floor(-refusal / 4096) % 16
-}
-
-/** Those that were written before the refused one and stay. */
-function writtenBefore(refusal: number): OptionName[] {
-  const mask = Math.floor(-refusal / 65_536)
-  return optionNames.filter((_, i) => (mask & (1 << i)) !== 0)
-}
-
-/** The typed error for a refusal of the native core: -(errno + 4096 × option + 65536 × mask of those written). */
-export function refusalError(refusal: number, fd?: number): Error {
-  const errno = -(-refusal % 4096)
-  const field = refusedOption(refusal)
-  if (field === undefined) return descriptorError(errno, fd)
+/** The typed error for a refusal of the native core. */
+export function refusalError({ errno, option, written = [] }: NativeRefusal, fd?: number): Error {
+  if (option === undefined) return descriptorError(errno, fd)
+  const field = option as OptionName
   const row: OptionRow = optionTable[field]
   const { name, words } = describeErrno(errno)
-  const written = writtenBefore(refusal)
   const changed =
     written.length === 0
       ? 'Nothing was changed.'
@@ -152,7 +128,7 @@ export function refusalError(refusal: number, fd?: number): Error {
     ...(written.length > 0 && { written }),
   }
   const what = `${field} (${row.constant})`
-  if (isUnsupported(refusal)) {
+  if (isUnsupported(errno)) {
     const needs = row.needs
       ? `it needs ${row.needs}, and a socket that is not MPTCP`
       : 'MPTCP sockets do not have it'
@@ -188,17 +164,23 @@ export function descriptorError(errno: number, fd?: number): Error {
   }
 }
 
-const tried = new Map<OptionName, number>()
+/** What the kernel said when each option was last tried on a TCP socket of our own: nothing, or a refusal. */
+const tried = new Map<OptionName, NativeRefusal | undefined>()
 
-/** What this kernel says to an option on a TCP socket of our own, tried once: 0, or a refusal. */
-export function tryOption(name: OptionName): number {
-  const known = tried.get(name)
-  if (known !== undefined) return known
+/** Whether this process can set an option on a plain TCP socket: not where the kernel lacks it, or a sandbox forbids it. */
+export function canSet(name: OptionName): boolean {
+  return tried.has(name) ? tried.get(name) === undefined : canSetNow(name)
+}
+
+/** The same, tried anew: a sandbox may have been put in place since. */
+export function canSetNow(name: OptionName): boolean {
   const core = nativeCore()!
   const { kind, max } = optionTable[name]
   const refusal = core.rehearse(compileOptions(core, { [name]: kind === 'boolean' ? true : max }))
-  // No socket to try it on (EMFILE) says nothing of the option: the sockets themselves will.
-  if (refusal !== 0 && refusedOption(refusal) === undefined) return 0
+  // No socket to try it on, or a shortage, says nothing about the option: connections will show whether it can be set.
+  if (refusal && (refusal.option === undefined || isShortErrno(refusal.errno))) {
+    return tried.get(name) === undefined
+  }
   tried.set(name, refusal)
-  return refusal
+  return refusal === undefined
 }

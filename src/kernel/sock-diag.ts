@@ -2,7 +2,7 @@ import { endianness } from 'node:os'
 import { inspect } from 'node:util'
 import { DeadpeerError, describeErrno } from '../errors.js'
 import { addressText } from './address.js'
-import type { NativeCore, NativeDump, NativeRefusal } from './binding.js'
+import type { NativeCore, NativeDump, NativeFailure } from './binding.js'
 import { entryError, isEntryRefusal, OWN_NAMESPACE } from './network-namespace.js'
 import { decodeTcpInfo, pickTcpInfo, readTcpInfoField, type TcpInfo, type TcpInfoField } from './tcp-info.js'
 
@@ -321,8 +321,8 @@ function conditionArguments({ port, prefix }: EndCondition): [number, Uint8Array
   return [port ?? ANY_PORT, prefix?.bytes ?? noBytes, prefix?.length ?? 0]
 }
 
-/** The typed error for a refusal of the native core. */
-function refusalError({ errno, syscall }: NativeRefusal): DeadpeerError {
+/** The typed error for a failure of the native core. */
+function refusalError({ errno, syscall }: NativeFailure): DeadpeerError {
   const { name, words } = describeErrno(errno)
   const details = { constant: 'NETLINK_SOCK_DIAG', errno, ...(syscall && { syscall }) }
   if (isMissing(name)) {

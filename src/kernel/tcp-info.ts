@@ -301,7 +301,7 @@ const CAPACITY = 512
 export function readTcpInfo(core: NativeCore, fd: number): TcpInfo {
   const bytes = new Uint8Array(CAPACITY)
   const length = core.readTcpInfo(fd, bytes)
-  if (length < 0) throw descriptorError(length, fd)
+  if (typeof length === 'object') throw descriptorError(length.errno, fd)
   return decodeTcpInfo(bytes.subarray(0, length))
 }
 

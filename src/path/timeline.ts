@@ -1,7 +1,9 @@
 import { InvalidTypeError } from '../errors.js'
-import { detectionTime, systemDefaults } from '../socket/detection-time.js'
+import type { SystemDefaults } from '../kernel/defaults.js'
+import { detectionTime, type Settings, settingsOf, systemDefaults } from '../socket/detection-time.js'
 import { type PresetName, profileOf } from '../socket/presets.js'
 import { checkProfile, describe, type Profile } from '../socket/profile.js'
+import { defaultsBehind } from '../socket/read-profile.js'
 import { Drawing, type Mark } from './drawing.js'
 import type { Hop } from './hop.js'
 import { inWords } from './in-words.js'
@@ -31,9 +33,9 @@ const ON_SCALE = 4
  * ```
  */
 export function timeline(what: Plan | Profile | PresetName, options: TimelineOptions = {}): string {
-  const { profile, path } = settingsOf(what)
-  const settings = { ...systemDefaults, ...profile }
-  const { idle, inFlight } = detectionTime(profile)
+  const { profile, path, defaults } = partsOf(what)
+  const settings = settingsOf(profile, defaults)
+  const { idle, inFlight } = detectionTime(profile, { defaults })
   const drawing = new Drawing(options.title ?? wordsOf(settings))
 
   const memories = path
@@ -74,10 +76,17 @@ export function timeline(what: Plan | Profile | PresetName, options: TimelineOpt
   return drawing.toString()
 }
 
-function settingsOf(what: Plan | Profile | PresetName): { profile: Profile; path: readonly Hop[] } {
+interface Parts {
+  readonly profile: Profile
+  readonly path: readonly Hop[]
+  /** Of the system that the profile was read from, where it was read. */
+  readonly defaults: SystemDefaults | undefined
+}
+
+function partsOf(what: Plan | Profile | PresetName): Parts {
   if (typeof what === 'object' && what !== null && 'profile' in what) {
     const { profile, path } = what
-    if (Array.isArray(path)) return { profile: checkProfile(profile), path }
+    if (Array.isArray(path)) return { profile: checkProfile(profile), path, defaults: undefined }
   }
   if (what === undefined || what === null) {
     throw new InvalidTypeError(
@@ -87,17 +96,18 @@ function settingsOf(what: Plan | Profile | PresetName): { profile: Profile; path
       },
     )
   }
-  return { profile: checkProfile(profileOf(what as Profile | PresetName)), path: [] }
+  const given = profileOf(what as Profile | PresetName)
+  return { profile: checkProfile(given), path: [], defaults: defaultsBehind(given) }
 }
 
-function wordsOf({ enable, initialDelay, interval, count, userTimeout }: typeof systemDefaults): string {
+function wordsOf({ enable, initialDelay, interval, count, userTimeout }: Settings): string {
   const limit = userTimeout > 0 ? `user timeout ${inWords(userTimeout)}` : 'no user timeout'
   if (!enable) return `no keepalive, ${limit}`
   return `keepalive ${inWords(initialDelay)} + ${count} × ${inWords(interval)}, ${limit}`
 }
 
 /** Where nothing ends an idle connection, what is drawn is the time that data in flight takes, or the kernel's first probe. */
-function finite(idle: number, { initialDelay, userTimeout }: typeof systemDefaults): number {
+function finite(idle: number, { initialDelay, userTimeout }: Settings): number {
   return idle < Number.POSITIVE_INFINITY ? idle : userTimeout || initialDelay
 }
 
@@ -114,7 +124,7 @@ function aliveProbes(initialDelay: number, end: number): Mark[] {
 }
 
 /** Those that nobody answers; at the last firing the connection is given up. */
-function probes({ initialDelay, interval }: typeof systemDefaults, idle: number): Mark[] {
+function probes({ initialDelay, interval }: Settings, idle: number): Mark[] {
   const marks: Mark[] = []
   if (idle === Number.POSITIVE_INFINITY) return marks
   for (let at = initialDelay; at < idle && marks.length < MOST_MARKS; at += interval)

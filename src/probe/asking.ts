@@ -8,6 +8,7 @@ import {
   writeKeepalive,
 } from '../kernel/liveness.js'
 import { descriptorError, refusalError } from '../kernel/options.js'
+import { isShortage } from '../kernel/shortage.js'
 import type { ProbeResult } from '../probe.js'
 import type { BorrowedSocket } from '../socket/borrowed.js'
 import { ByCookie } from '../socket/by-cookie.js'
@@ -221,8 +222,7 @@ function withBorrowed(core: NativeCore, question: Question, borrowed: BorrowedSo
     })
   } catch (error) {
     if (isClosed(error as Error)) question.gone()
-    else if (question.lifted && isShortage(error as Error))
-      question.unreached(error as Error, performance.now())
+    else if (mayTryAgain(question, error as Error)) question.unreached(error as Error, performance.now())
     else question.fail(error as Error)
   }
 }
@@ -296,18 +296,25 @@ function readTimers(
 
 function write(core: NativeCore, changes: readonly Change[], asks: boolean): void {
   if (changes.length === 0) return
-  const results = writeKeepalive(core, changes, asks)
+  const refusals = writeKeepalive(core, changes, asks)
   for (const [i, { socket, wanted }] of changes.entries()) {
-    const result = results[i]!
-    if (result === 0) socket.written(wanted)
-    else refused(socket, refusalError(result, socket.fd), asks)
+    const refusal = refusals[i]
+    if (refusal) refused(socket, refusalError(refusal, socket.fd), asks)
+    else socket.written(wanted)
   }
+}
+
+/** How often putting options back is tried where it is forbidden. A shortage passes, so there it is tried until it succeeds. */
+const MOST_REFUSALS = 5
+
+function mayTryAgain(question: Question, error: Error): boolean {
+  return question.lifted !== undefined && (isShortage(error) || ++question.refusals < MOST_REFUSALS)
 }
 
 function refused(question: Question, error: Error, asks: boolean): void {
   if (isClosed(error)) question.gone()
   else if (asks) question.refused(error)
-  else if (isShortage(error)) question.unreached(error, performance.now())
+  else if (mayTryAgain(question, error)) question.unreached(error, performance.now())
   else {
     // It was taken when it was first written: only a sandbox since, or another thread, refuses.
     process.emitWarning(error)
@@ -318,18 +325,11 @@ function refused(question: Question, error: Error, asks: boolean): void {
 function unseen(question: Question, errno: number): void {
   const error = descriptorError(errno, question.fd)
   if (isClosed(error)) question.gone()
-  else if (question.lifted && isShortage(error)) question.unreached(error, performance.now())
+  else if (mayTryAgain(question, error)) question.unreached(error, performance.now())
   else question.fail(error)
 }
 
 /** ESTALE is the native core's word for a number that is another socket's by now. */
 function isClosed(error: Error): boolean {
   return 'code' in error && (error.code === 'ERR_SOCKET_CLOSED' || error.code === 'ESTALE')
-}
-
-const shortages = ['EINTR', 'EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']
-
-/** This process or the system is short of something just now: it does not stay so. */
-function isShortage(error: Error): boolean {
-  return 'code' in error && shortages.includes(error.code as string)
 }

@@ -1,12 +1,5 @@
 import { type NativeCore, type NativeProfile, nativeCore } from '../kernel/binding.js'
-import {
-  compileOptions,
-  isUnsupported,
-  type OptionName,
-  refusalError,
-  refusedOption,
-  tryOption,
-} from '../kernel/options.js'
+import { canSet, compileOptions, type OptionName, refusalError } from '../kernel/options.js'
 import { isDefined, type PresetName, profileOf } from './presets.js'
 import { checkProfile, type Profile } from './profile.js'
 
@@ -15,9 +8,9 @@ export interface Compiled {
   readonly profile: Profile
   readonly core: NativeCore
   readonly native: NativeProfile
-  /** Whether to do without options that the kernel or the socket does not have. */
-  readonly bestEffort: boolean
-  /** Fields left out for that. */
+  /** Fields to do without where the socket does not have the option, or this process cannot set it: those tuned with `bestEffort`. */
+  readonly optional: ReadonlySet<OptionName>
+  /** Fields already left out for that. */
   readonly skipped: readonly OptionName[]
 }
 
@@ -40,8 +33,9 @@ function compileAnew(
   const profile = checkProfile(given)
   const core = nativeCore()
   if (!core) return undefined
-  const skipped = bestEffort ? dropUnsupported(profile) : []
-  const compiled: Compiled = { profile, core, native: compileOptions(core, profile), bestEffort, skipped }
+  const skipped = bestEffort ? dropImpossible(profile) : []
+  const optional = new Set(bestEffort ? namesOf(profile) : [])
+  const compiled: Compiled = { profile, core, native: compileOptions(core, profile), optional, skipped }
   if (isDefined(given)) {
     rehearse(compiled)
     cache.set(given, compiled)
@@ -49,10 +43,14 @@ function compileAnew(
   return compiled
 }
 
-function dropUnsupported(profile: Profile): OptionName[] {
-  const skipped = (Object.keys(profile) as OptionName[]).filter((name) => isUnsupported(tryOption(name)))
+function dropImpossible(profile: Profile): OptionName[] {
+  const skipped = namesOf(profile).filter((name) => !canSet(name))
   for (const name of skipped) delete profile[name]
   return skipped
+}
+
+function namesOf(profile: Profile): OptionName[] {
+  return Object.keys(profile) as OptionName[]
 }
 
 /** The same without one option: what is left to try where a socket lacks it. */
@@ -67,12 +65,16 @@ export function leavingOut(compiled: Compiled, names: readonly OptionName[]): Co
   return { ...compiled, profile, native: compileOptions(compiled.core, profile) }
 }
 
-/** Both, the later over the earlier. */
+/** Both, the later over the earlier. Each field stays as optional as the tune that brought it in. */
 export function merge(earlier: Compiled, later: Compiled): Compiled {
   if (earlier === later) return later
+  const { core } = later
   const profile = { ...earlier.profile, ...later.profile }
-  const { core, bestEffort } = later
-  return { profile, core, native: compileOptions(core, profile), bestEffort, skipped: later.skipped }
+  const optional = new Set(
+    namesOf(profile).filter((name) => (name in later.profile ? later : earlier).optional.has(name)),
+  )
+  const skipped = [...new Set([...earlier.skipped, ...later.skipped])].filter((name) => !(name in profile))
+  return { profile, core, native: compileOptions(core, profile), optional, skipped }
 }
 
 const rehearsed = new WeakSet<Compiled>()
@@ -85,7 +87,7 @@ export function rehearse(compiled: Compiled): void {
   if (rehearsed.has(compiled)) return
   const refusal = compiled.core.rehearse(compiled.native)
   // Without a socket to try it on (EMFILE) each is saved and rolled back; another time it may be had.
-  if (refusal < 0 && refusedOption(refusal) === undefined) return
-  if (refusal < 0) throw refusalError(refusal)
+  if (refusal && refusal.option === undefined) return
+  if (refusal) throw refusalError(refusal)
   rehearsed.add(compiled)
 }

@@ -1,6 +1,7 @@
-import { detectionTime, probesUntil, systemDefaults } from './detection-time.js'
+import { detectionTime, probesUntil, settingsOf } from './detection-time.js'
 import { type PresetName, profileOf } from './presets.js'
 import { checkProfile, type Profile } from './profile.js'
+import { defaultsBehind } from './read-profile.js'
 
 /** Something about a profile that its author may not expect. Match `code`: it is stable. */
 export interface Warning {
@@ -30,11 +31,13 @@ const COMMON_IDLE_TIMEOUT = 240_000
  * ```
  */
 export function explain(profile: Profile | PresetName): Warning[] {
-  const checked = checkProfile(profileOf(profile))
+  const given = profileOf(profile)
+  const checked = checkProfile(given)
+  const defaults = defaultsBehind(given)
   const warnings: Warning[] = []
   const warn = (code: Warning['code'], message: string) => warnings.push({ code, message })
-  const { enable, initialDelay, interval, count, userTimeout } = { ...systemDefaults, ...checked }
-  const { idle, inFlight } = detectionTime(checked)
+  const { enable, initialDelay, interval, count, userTimeout } = settingsOf(checked, defaults)
+  const { idle, inFlight } = detectionTime(checked, { defaults })
 
   if (!enable) {
     warn(

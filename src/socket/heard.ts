@@ -9,10 +9,12 @@ const heardAt = Symbol('deadpeer.heardAt')
 
 type Heard = Handle & { [heardAt]?: number }
 
+/** -Infinity where that is not known. In a time namespace the clock may have begun after a connection was last heard: below 0. */
 export function lastHeard(handle: Handle | undefined): number {
-  return (handle as Heard | undefined)?.[heardAt] ?? 0
+  return (handle as Heard | undefined)?.[heardAt] ?? Number.NEGATIVE_INFINITY
 }
 
+/** @param at NaN where the kernel was not asked. */
 export function noteHeard(handle: Handle | undefined, at: number): void {
-  if (handle && at > 0) (handle as Heard)[heardAt] = at
+  if (handle && !Number.isNaN(at)) (handle as Heard)[heardAt] = at
 }

@@ -1,6 +1,13 @@
 import type { NativeCore } from '../kernel/binding.js'
 import { examine, type Keepalive, type Look, writeKeepalive } from '../kernel/liveness.js'
-import { compileOptions, type OptionValues, readOptions, refusalError } from '../kernel/options.js'
+import {
+  compileOptions,
+  descriptorError,
+  type OptionValues,
+  readOptions,
+  refusalError,
+} from '../kernel/options.js'
+import { isShortErrno, persist } from '../kernel/shortage.js'
 import type { TcpInfo } from '../kernel/tcp-info.js'
 import { ByCookie, type Kept } from './by-cookie.js'
 import { clockFrom, type OwnClock, whileAsking, whileUnanswered, wholeSeconds } from './guard.js'
@@ -101,12 +108,14 @@ function findQuestion(core: NativeCore, fd: number): Lifted | undefined {
 export function endLoan(core: NativeCore, entry: Lifted, fd: number): void {
   forgetLifted(entry)
   const socket = { fd, cookie: entry.cookie }
-  const [seen] = examine(core, [socket])
-  if (typeof seen !== 'object') return
+  const seen = persist(() => examine(core, [socket])[0]!)
+  if (typeof seen === 'number') return
   adopt(entry, seen.options)
-  const [refusal] = writeKeepalive(core, [{ socket, before: seen.options, wanted: entry.own }], false)
+  const write = () => writeKeepalive(core, [{ socket, before: seen.options, wanted: entry.own }], false)[0]
+  let refusal = write()
+  if (refusal && isShortErrno(refusal.errno)) refusal = write()
   // It was taken when it was first written: only a sandbox since refuses.
-  if (refusal! < 0) process.emitWarning(refusalError(refusal!, fd))
+  if (refusal) process.emitWarning(refusalError(refusal, fd))
 }
 
 function find(core: NativeCore, fd: number): Lifted | undefined {
@@ -154,7 +163,7 @@ export function writeOwnOptions(core: NativeCore, fd: number, values: OptionValu
     return
   }
   const seen = examine(core, [{ fd, cookie: entry.cookie }])[0]!
-  if (typeof seen === 'number') throw refusalError(seen, fd)
+  if (typeof seen === 'number') throw descriptorError(seen, fd)
   adopt(entry, seen.options)
   const changed: Lifted = { ...entry, own: { ...entry.own, ...keepaliveOf(values) } }
   if (entry.clock) changed.clock = clockWritten(entry, changed.own, values, seen.look) ?? entry.clock
@@ -193,5 +202,5 @@ function definedOnly<T extends object>(values: T): T {
 
 function apply(core: NativeCore, fd: number, values: OptionValues): void {
   const refusal = core.apply(fd, compileOptions(core, values))
-  if (refusal < 0) throw refusalError(refusal, fd)
+  if (refusal) throw refusalError(refusal, fd)
 }

@@ -17,7 +17,7 @@ export function lend(core: NativeCore, socket: SocketName, clock: number): boole
   const own = seen.options
   if (own.enable || own.userTimeout !== 0) return false
   const written = { enable: true, initialDelay: clock, interval: clock, count: COUNT_MAX, userTimeout: 0 }
-  if (writeKeepalive(core, [{ socket, before: own, wanted: written }], false)[0] !== 0) return false
+  if (writeKeepalive(core, [{ socket, before: own, wanted: written }], false)[0]) return false
   keepLifted({
     cookie: socket.cookie,
     nextKept: undefined,

@@ -29,8 +29,11 @@ export function defineProfile(profile: Profile): Readonly<Profile> {
 }
 
 /**
- * Profiles for common paths. Each `userTimeout` equals `initialDelay + interval × count`, so that a death is noticed
- * as fast with data in flight as without, and every probe gets its chance; `patient` has none.
+ * Profiles for common paths. Every preset sets the same five fields: `enable`, `initialDelay`, `interval`, `count` and
+ * `userTimeout`. So a preset replaces another completely, and a connection keeps nothing of the first.
+ *
+ * Each `userTimeout` equals `initialDelay + interval × count`, so that a death is noticed as fast with data in flight as
+ * without, and every probe gets its chance. `patient` switches it off: `userTimeout: 0`.
  *
  * | preset | idle peer gone after | with data in flight | for |
  * |---|---|---|---|
@@ -74,10 +77,16 @@ export const profiles = Object.freeze({
     userTimeout: 240_000,
   }),
   /**
-   * Idle death in 3 minutes. No `userTimeout`, since that also ends a peer that is alive and slow to read; so
-   * a death with data in flight is noticed by the kernel's retransmissions alone, after 15 minutes or more.
+   * Idle death in 3 minutes. `userTimeout` is 0, since any other value also ends a peer that is alive and slow to read.
+   * So a death with data in flight is noticed by the kernel's retransmissions alone, after 15 minutes or more.
    */
-  patient: defineProfile({ enable: true, initialDelay: 60_000, interval: 15_000, count: 8 }),
+  patient: defineProfile({
+    enable: true,
+    initialDelay: 60_000,
+    interval: 15_000,
+    count: 8,
+    userTimeout: 0,
+  }),
 })
 
 /** The name of one of the {@link profiles}: `lan`, `datacenter`, `cloud`, `mobile`, `patient`. */

@@ -42,7 +42,8 @@ export interface Profile {
   userTimeout?: number
   /**
    * SYNs sent again until a connection attempt is given up: 1 … 127. `TCP_SYNCNT`, tcp(7). With n of them it takes
-   * 2^(n+1) − 1 seconds. The system's default is 6.
+   * 2^(n+1) − 1 seconds: 3 s, 7 s, 15 s and so on; from n = 3 on 4 s more since Linux 6.5, which sends the first 5 SYNs a second
+   * apart (`tcp_syn_linear_timeouts`). The system's default is 6.
    */
   synCount?: number
   /**

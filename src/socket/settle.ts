@@ -1,6 +1,7 @@
 import { DeadpeerError } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
 import { descriptorError } from '../kernel/options.js'
+import { isShortage, isShortErrno, persist } from '../kernel/shortage.js'
 import { readTcpInfo, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 import { fires, holdBack } from './hold-back.js'
 import { readOwnOptions, withoutOurProbes, writeOwnOptions } from './lifted.js'
@@ -106,9 +107,15 @@ export function pendingOf(core: NativeCore, fd: number): Profile {
   if (unsettled.size === 0) return {}
   const entry = unsettled.get(fd)
   if (!entry) return {}
-  if (core.readCookie(fd) === entry.cookie) return entry.values
+  if (isStill(core, fd, entry)) return entry.values
   unsettled.delete(fd)
   return {}
+}
+
+/** Whether a descriptor is still the socket whose values wait. What cannot be read just now is taken for the same. */
+function isStill(core: NativeCore, fd: number, { cookie }: Unsettled): boolean {
+  const now = persist(() => core.readCookie(fd))
+  return now === cookie || (typeof now === 'number' && isShortErrno(now))
 }
 
 /** Values just written by hand replace those that waited. */
@@ -164,7 +171,7 @@ function lookAgain(core: NativeCore): void {
     if (entry.due > now || ++looks > LOOKS_AT_A_TIME) continue
     // Put back at the end where it has to wait on, so that everybody has a turn.
     unsettled.delete(fd)
-    if (core.readCookie(fd) === entry.cookie) settle(core, fd, entry, now)
+    if (isStill(core, fd, entry)) settle(core, fd, entry, now)
   }
   let next = Number.POSITIVE_INFINITY
   for (const { due } of unsettled.values()) next = Math.min(next, due)
@@ -173,11 +180,11 @@ function lookAgain(core: NativeCore): void {
 
 function settle(core: NativeCore, fd: number, entry: Unsettled, now: number): void {
   if (entry.values.initialDelay !== undefined) {
-    if (mayFire()) attempt(() => void applyAndSettle(core, fd, entry.values, true))
+    if (mayFire()) attempt(fd, entry, now, () => void applyAndSettle(core, fd, entry.values, true))
     else unsettled.set(fd, { ...entry, due: now + paceWindow })
     return
   }
-  attempt(() => {
+  attempt(fd, entry, now, () => {
     // All of them or none: a peer that stays silent must not be given more probes at every look.
     const info = readUnprobed(core, fd)
     const { later } = divide(entry.values, readOwnOptions(core, fd), info)
@@ -187,11 +194,15 @@ function settle(core: NativeCore, fd: number, entry: Unsettled, now: number): vo
   })
 }
 
-/** All of it was taken when it was first tried: only a socket that another thread closes, or a sandbox since, refuses. */
-function attempt(run: () => void): void {
+/**
+ * All of it was taken when it was first tried. So a refusal is a shortage, after which it is tried again; or a sandbox has been put in place
+ * since, or another thread has closed the socket.
+ */
+function attempt(fd: number, entry: Unsettled, now: number, run: () => void): void {
   try {
     run()
   } catch (error) {
-    process.emitWarning(error as Error)
+    if (isShortage(error as Error)) unsettled.set(fd, { ...entry, due: now + LONGEST_WAIT })
+    else process.emitWarning(error as Error)
   }
 }

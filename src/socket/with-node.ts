@@ -24,6 +24,11 @@ export function nodeCan(name: OptionName): boolean {
   return always.includes(name) || (newer.includes(name) && nodeSetsAllThree())
 }
 
+/** Off is how every socket begins, and without the native core nothing here switches it on. */
+function isAlreadySo(name: OptionName, profile: Profile): boolean {
+  return name === 'userTimeout' && profile.userTimeout === 0
+}
+
 let warned = false
 
 /**
@@ -31,7 +36,9 @@ let warned = false
  * for by hand; for a preset, or with `bestEffort`, it is left out, with one warning in the life of the process.
  */
 function checkForNode(profile: Profile, bestEffort: boolean): void {
-  const missing = (Object.keys(profile) as OptionName[]).filter((name) => !nodeCan(name))
+  const missing = (Object.keys(profile) as OptionName[]).filter(
+    (name) => !nodeCan(name) && !isAlreadySo(name, profile),
+  )
   const [field] = missing
   if (field === undefined) return
   if (!bestEffort) {

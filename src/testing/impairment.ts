@@ -79,7 +79,7 @@ export function hold(peer: OwnTarget, kind: Filter['kind'], share: number): Hold
     isOpen,
     readDrops() {
       const drops = core.readDrops(fd)
-      if (drops < 0) throw countError(drops)
+      if (typeof drops === 'object') throw countError(drops.errno)
       return drops
     },
   }
@@ -96,7 +96,7 @@ function cookieOf(core: NativeCore, fd: number): bigint {
   if (typeof cookie === 'number') throw descriptorError(cookie, fd)
   // Says ERR_NOT_TCP for the rest.
   const length = core.readTcpInfo(fd, new Uint8Array(1))
-  if (length < 0) throw descriptorError(length, fd)
+  if (typeof length === 'object') throw descriptorError(length.errno, fd)
   return cookie
 }
 

@@ -17,6 +17,7 @@ import {
 } from '../detect/pulse.js'
 import type { NativeCore } from '../kernel/binding.js'
 import { examine, type Keepalive, type Look, lookAt, type SocketName } from '../kernel/liveness.js'
+import { descriptorError } from '../kernel/options.js'
 import { askOne, withdraw } from '../probe/asking.js'
 import type { Asker } from '../probe/audience.js'
 import type { Subject } from '../probe/subject.js'
@@ -143,10 +144,21 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
     queueMicrotask(() => this.#answered(result))
   }
 
-  /** What is refused to a question is refused to the next as well: a sandbox. The kernel's own clock remains. */
+  /** The kernel refused a question. It may take the next one: only a closed descriptor ends a heartbeat. */
   reject(error: Error): void {
+    if (!this.#isAsking) return
     this.#isAsking = false
-    process.emitWarning(error)
+    if (isGone(error)) return
+    warnOnce(error)
+    this.#askAgainAt(performance.now() + this.#offset + this.#heartbeat!.every)
+  }
+
+  /** The connection could not be read this time. */
+  unseen(errno: number): void {
+    const error = descriptorError(errno, this.fd)
+    if (this.#isOver || isGone(error)) return
+    warnOnce(error)
+    schedule.at(this, performance.now() + (this.#heartbeat?.every ?? UNSEEN_WAIT))
   }
 
   /** What the peer said to the heartbeat. */
@@ -214,19 +226,38 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
   }
 }
 
+/** A connection that cannot be read and has no heartbeat is looked at again after so long, ms. */
+const UNSEEN_WAIT = 1_000
+
+/** The descriptor is closed, or another socket's by now: Node tells of that by itself. */
+function isGone(error: Error): boolean {
+  return 'code' in error && ['ERR_SOCKET_CLOSED', 'ERR_NOT_TCP', 'ESTALE'].includes(error.code as string)
+}
+
+const warned = new Set<unknown>()
+
+/** Once for each cause: the same may befall thousands of connections, at each beat. */
+function warnOnce(error: Error): void {
+  const { code } = error as { code?: unknown }
+  if (warned.has(code)) return
+  warned.add(code)
+  process.emitWarning(error)
+}
+
 /** Options are read for those who want to know more than when to ask. */
 function lookAtAll(all: readonly Attention[]): void {
   const wary = all.filter(({ isWary }) => isWary)
   const others = wary.length === 0 ? all : all.filter(({ isWary }) => !isWary)
-  // What is closed says so by itself.
   if (wary.length > 0) {
     examine(wary[0]!.core, wary).forEach((found, i) => {
-      if (typeof found !== 'number') wary[i]!.see(found.look, found.options)
+      if (typeof found === 'number') wary[i]!.unseen(found)
+      else wary[i]!.see(found.look, found.options)
     })
   }
   if (others.length > 0) {
     lookAt(others[0]!.core, others).forEach((look, i) => {
-      if (typeof look !== 'number') others[i]!.see(look)
+      if (typeof look === 'number') others[i]!.unseen(look)
+      else others[i]!.see(look)
     })
   }
 }

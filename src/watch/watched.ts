@@ -15,6 +15,7 @@ import { seconds, times } from '../detect/words.js'
 import { DeadPeerError, describeErrno } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
 import { type Sighting, unwatchDescriptor, watchDescriptor } from '../kernel/deathwatch.js'
+import { persist } from '../kernel/shortage.js'
 import { isGivenUp, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 import type { ProbeResult } from '../probe.js'
 import {
@@ -133,7 +134,7 @@ export class Watched implements Concerned {
     if (this.#attention) return
     const handle = handleOf(this.socket)
     if (!this.#core || !handle || this.#id === 0 || !(this.#heartbeat || this.#owner.isWary)) return
-    const cookie = this.#core.readCookie(handle.fd ?? -1)
+    const cookie = persist(() => this.#core!.readCookie(handle.fd ?? -1))
     if (typeof cookie === 'bigint') {
       this.#attention = new Attention(this.#core, handle, cookie, this.#heartbeat, this)
     }

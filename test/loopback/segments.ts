@@ -14,7 +14,7 @@ export function segmentsOf({ socket, peer }: Pair): { sent: number; heard: numbe
 
 /** How many the kernel has dropped at the peer's socket: by a filter, or heard and of no use to TCP, such as duplicates. */
 function dropsAt({ peer }: Pair): number {
-  return nativeCore()!.readDrops(descriptorOf(peer))
+  return nativeCore()!.readDrops(descriptorOf(peer)) as number
 }
 
 /**

@@ -98,7 +98,7 @@ describe('sampleTcpInfo', () => {
   it('is NaN for a field that a shorter tcp_info lacks, as decoding is undefined', async () => {
     const { socket } = await connectPair()
     const bytes = new Uint8Array(512)
-    const length = nativeCore()!.readTcpInfo(descriptorOf(socket), bytes)
+    const length = nativeCore()!.readTcpInfo(descriptorOf(socket), bytes) as number
     const own = decodeTcpInfo(bytes.subarray(0, length))
     const row = sampleTcpInfo([socket], everyField)
     everyField.forEach((field, i) => void expect(Number.isNaN(row[i])).toBe(own[field] === undefined))

@@ -27,9 +27,10 @@ describe('without a native core', () => {
     ])
   })
 
-  it('an option asked for by hand is an error; with bestEffort it is left out', () => {
+  it('an option asked for by hand is an error, unless it asks for off; with bestEffort it is left out', () => {
     expect(outcome).toMatchObject({ byHand: 'ERR_UNSUPPORTED_OPTION', defined: 'ERR_UNSUPPORTED_OPTION' })
     expect(outcome).not.toHaveProperty('possible')
+    expect(outcome).not.toHaveProperty('withoutUserTimeout')
     expect(outcome).not.toHaveProperty('bestEffort')
   })
 

@@ -4,6 +4,9 @@
 #include <linux/tcp.h>
 #include <sys/socket.h>
 
+#include <cmath>
+#include <limits>
+
 #include "check.h"
 #include "core/clock.h"
 #include "core/socket.h"
@@ -15,7 +18,7 @@ namespace deadpeer {
 
 namespace {
 
-constexpr double kNeverHeard = 0;
+constexpr double kNeverHeard = -std::numeric_limits<double>::infinity();
 
 Settings with_initial_delay(int ms) {
   return profile({{kEnable, 1}, {kInitialDelay, ms}, {kInterval, 7000}, {kCount, 5}});
@@ -117,7 +120,7 @@ TEST(tune_believes_that_the_peer_was_just_heard) {
   const Tuned tuned = tune(connection.client.get(), {with_initial_delay(1000), false},
                            coarse_clock(), coarse_clock());
   CHECK(!tuned.held);
-  CHECK_EQ(tuned.heard_at, 0);
+  CHECK(std::isnan(tuned.heard_at));
   check_reads_back(connection.client, with_initial_delay(1000));
 }
 
@@ -127,6 +130,21 @@ TEST(tune_looks_again_a_second_after_the_peer_was_heard) {
   const Tuned tuned = tune(connection.client.get(), {with_initial_delay(1000), false},
                            coarse_clock() - 1000, coarse_clock());
   CHECK(tuned.held);
+}
+
+// As in a time namespace, whose clock may have begun after the peer was last heard.
+TEST(tune_under_a_clock_that_has_just_begun) {
+  const Connection connection;
+  await_silence(connection.client);
+  const Tuned held =
+      tune(connection.client.get(), {with_initial_delay(1000), false}, kNeverHeard, 1);
+  CHECK(held.held);
+  const Settings settings = with_initial_delay(3600000);
+  const Tuned tuned = tune(connection.client.get(), {settings, false}, kNeverHeard, 1);
+  CHECK(!tuned.held);
+  check_taken(tuned.refusal);
+  CHECK(tuned.heard_at < 0);
+  check_reads_back(connection.client, settings);
 }
 
 TEST(tune_known_good_holds_and_goes_on_alike) {

@@ -65,6 +65,41 @@ describe('detection with data in flight', () => {
   })
 })
 
+describe('the sysctls of a system', () => {
+  it.each([
+    { defaults: { retries2: 5 }, idle: Number.POSITIVE_INFINITY, inFlight: 12_600 + 400 },
+    { defaults: { retries2: 3 }, idle: Number.POSITIVE_INFINITY, inFlight: 3_000 + 400 },
+    { defaults: { retries2: 0 }, idle: Number.POSITIVE_INFINITY, inFlight: 200 + 400 },
+    { defaults: { retries2: 15, rtoMax: 1_000 }, idle: Number.POSITIVE_INFINITY, inFlight: 14_400 + 400 },
+    {
+      defaults: { retries2: undefined, rtoMin: 50 },
+      idle: Number.POSITIVE_INFINITY,
+      inFlight: 924_600 + 100,
+    },
+  ])('with data in flight: $defaults', ({ defaults, idle, inFlight }) => {
+    expect(detectionTime({}, { defaults })).toEqual({ idle, inFlight })
+  })
+
+  it('decide where the profile leaves a field out, and not where it does not', () => {
+    const defaults = { initialDelay: 3_000, interval: 2_000, count: 3 }
+    expect(detectionTime({ enable: true }, { defaults }).idle).toBe(9_000)
+    expect(detectionTime({ initialDelay: 5_000, count: 1 }, { defaults }).idle).toBe(7_000)
+    expect(detectionTime({ initialDelay: undefined } as never, { defaults }).idle).toBe(Infinity)
+  })
+
+  it.each([
+    { defaults: null, code: 'ERR_INVALID_ARG_TYPE' },
+    { defaults: 15, code: 'ERR_INVALID_ARG_TYPE' },
+    { defaults: { retries2: -1 }, code: 'ERR_OUT_OF_RANGE' },
+    { defaults: { retries2: '5' }, code: 'ERR_OUT_OF_RANGE' },
+    { defaults: { rtoMax: Number.NaN }, code: 'ERR_OUT_OF_RANGE' },
+  ])('$defaults are none: $code', ({ defaults, code }) => {
+    expect(() => detectionTime('lan', { defaults: defaults as never })).toThrow(
+      expect.objectContaining({ code, field: expect.stringContaining('defaults') }),
+    )
+  })
+})
+
 it('takes presets by name, and refuses unknown ones', () => {
   expect(detectionTime('cloud')).toEqual(detectionTime(profiles.cloud))
   expect(() => detectionTime('clown' as never)).toThrow(/no preset 'clown'/)

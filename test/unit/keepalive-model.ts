@@ -165,7 +165,6 @@ export class ModelConnection {
 const asking = ['userTimeout', 'count', 'interval', 'enable', 'initialDelay'] as const
 const columns = ['enable', 'initialDelay', 'interval', 'count', 'userTimeout'] as const
 const EBADF = -9
-const ENOENT = -2
 
 /** Where system calls come from, and what goes by between them. */
 export interface Calling {
@@ -177,10 +176,11 @@ export interface Calling {
 export function modelCore(connections: ReadonlyMap<number, ModelConnection>, calling: Calling): NativeCore {
   const core: Partial<NativeCore> = {
     readCookie: (fd) => (connections.has(fd) ? BigInt(fd) : EBADF),
-    identify(count, fds, cookies, states) {
+    identify(count, fds, cookies, states, errors) {
       for (let i = 0; i < count; i++) {
         cookies[i] = BigInt(fds[i]!)
-        states[i] = connections.get(fds[i]!)?.state ?? EBADF
+        states[i] = connections.get(fds[i]!)?.state ?? 0
+        errors[i] = connections.has(fds[i]!) ? 0 : EBADF
       }
     },
     look(count, fds, _cookies, looks, options) {
@@ -198,36 +198,35 @@ export function modelCore(connections: ReadonlyMap<number, ModelConnection>, cal
         })
       }
     },
-    writeKeepalive(count, fds, _before, wanted, asks, results) {
+    writeKeepalive(count, fds, _before, wanted, asks) {
+      const refused = []
       for (let i = 0; i < count; i++) {
         const found = connections.get(fds[i]!)
-        results[i] = found ? 0 : EBADF
+        if (!found) refused.push({ index: i, refusal: { errno: EBADF, written: [] } })
         for (const name of asks ? asking : asking.toReversed()) {
           const value = wanted[i * 5 + columns.indexOf(name)]!
           if (Number.isNaN(value)) continue
           found?.set(name, name === 'enable' ? value !== 0 : value, calling.enter(asks))
         }
       }
+      return refused.length > 0 ? refused : undefined
     },
-    readKeepaliveTimers(_pid, count, fds, _cookies, results) {
+    readKeepaliveTimers(_pid, count, fds, _cookies, due) {
       for (let i = 0; i < count; i++) {
         const now = calling.enter(false)
         const { timerAt, next, unacked } = connections.get(fds[i]!)!
         const isSet = next < Number.POSITIVE_INFINITY && unacked === 0
-        results[i] = isSet ? Math.max(0, timerAt - now) : ENOENT
+        due[i] = isSet ? Math.max(0, timerAt - now) : Number.NaN
       }
     },
     readOptions(fd, values) {
       calling.enter()
       const { options } = connections.get(fd)!
-      let mask = 0
-      for (const name of columns) {
-        values[optionNames.indexOf(name)] = Number(options[name])
-        mask |= 1 << optionNames.indexOf(name)
-      }
-      return mask
+      values.fill(Number.NaN)
+      for (const name of columns) values[optionNames.indexOf(name)] = Number(options[name])
+      return 0
     },
-    compile: (mask, numbers) => ({ mask, numbers: [...numbers] }) as never,
+    compile: (mask, numbers) => ({ profile: { mask, numbers: [...numbers] } as never }),
     apply(fd, profile) {
       const { mask, numbers } = profile as unknown as { mask: number; numbers: number[] }
       for (const name of ['enable', 'interval', 'count', 'userTimeout', 'initialDelay'] as OptionName[]) {
@@ -236,7 +235,7 @@ export function modelCore(connections: ReadonlyMap<number, ModelConnection>, cal
         const value = name === 'enable' ? numbers[at] !== 0 : numbers[at]!
         connections.get(fd)!.set(name as keyof Keepalive, value, calling.enter())
       }
-      return 0
+      return undefined
     },
   }
   return core as NativeCore

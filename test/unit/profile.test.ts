@@ -129,8 +129,15 @@ describe('profiles', () => {
     },
   )
 
-  it('patient has no userTimeout', () => {
-    expect(profiles.patient).not.toHaveProperty('userTimeout')
+  it('patient switches userTimeout off', () => {
+    expect(profiles.patient.userTimeout).toBe(0)
+  })
+
+  it('every preset sets the same fields, so that each replaces any other completely', () => {
+    const fields = ['count', 'enable', 'initialDelay', 'interval', 'userTimeout']
+    for (const [name, profile] of Object.entries<Profile>(profiles)) {
+      expect(Object.keys(profile).sort(), name).toEqual(fields)
+    }
   })
 
   it('cloud probes twice before a path that forgets after 60 s does', () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { timeLeft } from '../../src/detect/time-left.js'
+import { type RunningTimer, timeLeft } from '../../src/detect/time-left.js'
 import { detectionTime } from '../../src/index.js'
 import type { TcpInfo } from '../../src/kernel/tcp-info.js'
 
@@ -10,11 +10,15 @@ const established = {
   unacked: 0,
   notsentBytes: 0,
   rtt: 0,
+  rto: 200_000,
+  backoff: 0,
+  retransmits: 0,
   lastAckRecv: 0,
   lastDataRecv: 0,
 }
 const info = (fields: Partial<TcpInfo>) => ({ ...established, ...fields }) as TcpInfo
 const silent = (ms: number) => ({ lastAckRecv: ms, lastDataRecv: ms })
+const keepalive = (expires: number): RunningTimer => ({ timer: 'keepalive', expires })
 const profile = { enable: true, initialDelay: 30_000, interval: 10_000, count: 3 }
 
 describe('how long a connection has left if its peer is never heard again', () => {
@@ -28,7 +32,10 @@ describe('how long a connection has left if its peer is never heard again', () =
         fc.nat(3_000_000),
         (a, b, n, u) => {
           const settings = { enable: true, initialDelay: a, interval: b, count: n, userTimeout: u }
-          expect(timeLeft(info({}), settings, a)).toEqual({ ms: detectionTime(settings).idle, isExact: true })
+          expect(timeLeft(info({}), settings, keepalive(a))).toEqual({
+            ms: detectionTime(settings).idle,
+            isExact: true,
+          })
         },
       ),
     )
@@ -41,7 +48,7 @@ describe('how long a connection has left if its peer is never heard again', () =
     ['a timer that will be set anew: heard since it was set', silent(2_000), 5_000, 58_000],
     ['a timer that was set late: keepalive was switched on just now', silent(100_000), 30_000, 60_000],
   ])('%s', (_, fields, dueIn, ms) => {
-    expect(timeLeft(info(fields), profile, dueIn)).toEqual({ ms, isExact: true })
+    expect(timeLeft(info(fields), profile, keepalive(dueIn))).toEqual({ ms, isExact: true })
   })
 
   it.each([
@@ -49,21 +56,91 @@ describe('how long a connection has left if its peer is never heard again', () =
     ['exceeded already: the next probe is the last', silent(100_000), 5_000, 15_000],
     ['exceeded, and a probe unanswered', { ...silent(36_000), probes: 1 }, 4_000, 4_000],
   ])('with a user timeout: %s', (_, fields, dueIn, ms) => {
-    expect(timeLeft(info(fields), { ...profile, userTimeout: 35_000 }, dueIn)).toEqual({ ms, isExact: true })
+    expect(timeLeft(info(fields), { ...profile, userTimeout: 35_000 }, keepalive(dueIn))).toEqual({
+      ms,
+      isExact: true,
+    })
   })
 
   it('data in flight: at the most, by the other clock', () => {
-    expect(timeLeft(info({ unacked: 1 }), { ...profile, userTimeout: 35_000 }, undefined)).toEqual({
+    expect(timeLeft(info({ unacked: 1 }), { ...profile, userTimeout: 35_000 })).toEqual({
       ms: 35_400,
       isExact: false,
     })
   })
 
   it('without keepalive for ever; and one that is closing has no such time', () => {
-    expect(timeLeft(info({}), { enable: false }, undefined)).toEqual({
+    expect(timeLeft(info({}), { enable: false })).toEqual({
       ms: Number.POSITIVE_INFINITY,
       isExact: true,
     })
-    expect(timeLeft(info({ state: 5 }), profile, undefined)).toBeUndefined()
+    expect(timeLeft(info({ state: 5 }), profile)).toBeUndefined()
+  })
+})
+
+describe('data in flight, without a user timeout', () => {
+  const inFlight = (fields: Partial<TcpInfo>, defaults?: object) =>
+    timeLeft(info({ unacked: 1, ...fields }), profile, undefined, defaults)
+
+  it.each([
+    // With a timeout of 204 ms the retransmissions leave 408, 816, 1632 … ms after one another.
+    { retries2: 3, rto: 204, ms: 400 + 6_120 },
+    { retries2: 5, rto: 204, ms: 400 + 13_056 },
+    { retries2: 5, rto: 1_000, ms: 400 + 63_000 },
+  ])('tcp_retries2 $retries2, a timeout of $rto ms: $ms ms at the most', ({ retries2, rto, ms }) => {
+    const left = inFlight({ rto: rto * 1_000 }, { retries2 })!
+    expect(left.isExact).toBe(false)
+    expect(left).not.toHaveProperty('assumed')
+    expect(left.ms).toBeLessThanOrEqual(ms)
+    expect(left.ms).toBeGreaterThanOrEqual(detectionTime(profile, { defaults: { retries2 } }).inFlight)
+  })
+
+  it('what has passed between the retransmissions so far is no longer left', () => {
+    const three = { rto: 1_632_000, backoff: 3, retransmits: 3 }
+    expect(inFlight(three, { retries2: 5 })!.ms).toBe(12_648 - 408 - 816)
+    expect(inFlight({ ...three, backoff: 2 }, { retries2: 5 })!.ms).toBeGreaterThan(12_600)
+  })
+
+  it('names what it takes for granted where the sysctls cannot be read', () => {
+    expect(inFlight({}, undefined)).toMatchObject({ isExact: false, assumed: { retries2: 15 } })
+    expect(inFlight({}, undefined)!.ms).toBeGreaterThan(924_600)
+    const withUserTimeout = { ...profile, userTimeout: 35_000 }
+    expect(timeLeft(info({ unacked: 1 }), withUserTimeout)).not.toHaveProperty('assumed')
+  })
+})
+
+describe('a connection attempt', () => {
+  const syn = (retransmits: number, wanted: object, defaults: object | undefined, expires?: number) =>
+    timeLeft(
+      info({ state: 2, retransmits }),
+      wanted,
+      { timer: expires === undefined ? 'off' : 'retransmit', expires },
+      defaults,
+    )
+
+  it.each([
+    { synCount: 1, synLinearTimeouts: 4, seconds: 3 },
+    { synCount: 2, synLinearTimeouts: 4, seconds: 7 },
+    { synCount: 3, synLinearTimeouts: 4, seconds: 19 },
+    { synCount: 4, synLinearTimeouts: 4, seconds: 35 },
+    { synCount: 6, synLinearTimeouts: 4, seconds: 131 },
+    { synCount: 6, synLinearTimeouts: undefined, seconds: 127 },
+    { synCount: 1, synLinearTimeouts: 1, seconds: 4 },
+  ])('synCount $synCount, tcp_syn_linear_timeouts $synLinearTimeouts: $seconds s', (row) => {
+    const { synCount, synLinearTimeouts, seconds } = row
+    expect(syn(0, { synCount }, { synLinearTimeouts }, 1_000)).toEqual({ ms: seconds * 1_000, isExact: true })
+    expect(syn(0, { synCount }, { synLinearTimeouts })).toEqual({ ms: seconds * 1_000, isExact: false })
+    // One SYN sent again a second later, half a second ago.
+    expect(syn(1, { synCount }, { synLinearTimeouts })!.ms).toBe((seconds - 1) * 1_000)
+  })
+
+  it('a user timeout ends it, after a second at the least', () => {
+    const defaults = { synLinearTimeouts: 4 }
+    expect(syn(0, { userTimeout: 2_500 }, defaults, 1_000)!.ms).toBe(2_500)
+    expect(syn(0, { userTimeout: 500 }, defaults, 1_000)!.ms).toBe(1_000)
+  })
+
+  it('names what it takes for granted where the sysctls cannot be read', () => {
+    expect(syn(0, {}, undefined)).toEqual({ ms: 131_000, isExact: false, assumed: { synLinearTimeouts: 4 } })
   })
 })

@@ -114,9 +114,8 @@ const price =
 /** By its own options, as it was before the question. */
 function leftAtFirst({ connection: { record }, socket }: Reached): number | undefined {
   try {
-    const { profile, pending } = inspect(socket)
-    const dueIn = record.timer === 'keepalive' ? record.expires : undefined
-    return record.info && timeLeft(record.info, { ...profile, ...pending }, dueIn)?.ms
+    const { profile, pending, defaults } = inspect(socket)
+    return record.info && timeLeft(record.info, { ...profile, ...pending }, record, defaults)?.ms
   } catch (error) {
     if (error instanceof DeadpeerError) return 0
     throw error

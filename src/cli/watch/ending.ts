@@ -57,7 +57,7 @@ function isDue({ record, profile, seenAt }: Suspect, now: number): boolean {
   const { info, timer, expires = 0, retries } = record
   if (timer === 'off' || (timer !== 'keepalive' && retries === 0)) return false
   const latest = (now - seenAt) * LATE + SLACK
-  const left = info && profile && timer === 'keepalive' ? timeLeft(info, profile, expires) : undefined
+  const left = info && profile && timer === 'keepalive' ? timeLeft(info, profile, record) : undefined
   return (left?.isExact ? left.ms : expires) <= latest
 }
 
