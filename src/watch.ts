@@ -380,6 +380,10 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
  * closes its side is announced as `closing` and is not destroyed: what it sent stays readable. Where it dies after that, the socket
  * is destroyed if all of it has been read.
  *
+ * An orderly close is no death. A connection that both sides have finished with counts as closed, also where the peer resets it afterwards, as TLS
+ * peers do that do not wait for a close_notify. Where Node reads or writes a socket, Node decides whether a reset is an error: the death then
+ * carries Node's error as its `cause`, and the socket emits that.
+ *
  * `reason` comes from the kernel's counters, and `unreachable` from the socket's error in addition. Reading that takes it away
  * from Node, so it is read only where the socket is being destroyed: with `'report'`, and when a function decides, such
  * a death is a `user-timeout` or `retransmission`.

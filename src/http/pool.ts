@@ -1,8 +1,8 @@
 import diagnostics from 'node:diagnostics_channel'
-import { type EventEmitter, errorMonitor } from 'node:events'
+import { EventEmitter, errorMonitor } from 'node:events'
 import type http from 'node:http'
 import type net from 'node:net'
-import { type ConnectionOptions, onOpened } from '../socket/agent.js'
+import { type ConnectionOptions, lateBound, onOpened } from '../socket/agent.js'
 import type { Watcher } from '../watch.js'
 import { Connection, lookAtAll, type Owner, type Sent, type Sight, socketUnder } from './connection.js'
 import { parseKeepAlive } from './keep-alive.js'
@@ -55,7 +55,12 @@ export class Pool {
     const agent = given as Internals
     this.#agent = agent
     this.#settings = settings
-    onOpened(agent, (socket, options) => this.#open(socket, options))
+    onOpened(agent, {
+      opened: (socket, options) => this.#open(socket, options),
+      openedToProxy: (socket) => {
+        if (settings.watcher) watchOrDestroy(settings.watcher, socket)
+      },
+    })
     this.#chooseBeforeRequests()
     this.#keepOnlyWhatLasts()
     this.#resetBeforeReuse()
@@ -90,7 +95,11 @@ export class Pool {
     const { maxRequestsPerSocket, watcher } = this.#settings
     const limit = maxRequestsPerSocket || Number.POSITIVE_INFINITY
     const under = socketUnder(socket)
-    if (under) this.#connections.get(under)?.replace()
+    if (under) {
+      this.#connections.get(under)?.replace()
+      // One connection is watched once: by what the program has of it.
+      watcher?.delete(under)
+    }
     const mayBeTheWay = this.#agent.protocol === 'https:'
     const connection = new Connection(socket, this.#originOf(options), limit, this.#owner, mayBeTheWay)
     this.#connections.set(socket, connection)
@@ -114,10 +123,11 @@ export class Pool {
   /** `addRequest` asks for the name of the connections that would do, and then takes a free one of them. */
   #chooseBeforeRequests(): void {
     const agent = this.#agent
-    const { addRequest, getName } = agent
+    const [addRequest, getName] = [lateBound(agent, 'addRequest'), lateBound(agent, 'getName')]
     let asked: http.ClientRequest | undefined
     agent.addRequest = (request, ...rest) => {
-      asked = request
+      // Node's own tests pass objects that only look like one.
+      asked = request instanceof EventEmitter ? request : undefined
       try {
         addRequest.call(agent, request, ...rest)
       } finally {
@@ -176,7 +186,7 @@ export class Pool {
 
   #keepOnlyWhatLasts(): void {
     const agent = this.#agent
-    const { keepSocketAlive } = agent
+    const keepSocketAlive = lateBound(agent, 'keepSocketAlive')
     agent.keepSocketAlive = (socket) => {
       const connection = this.#connections.get(socket)
       if (!keepSocketAlive.call(agent, socket)) return false
@@ -215,7 +225,7 @@ export class Pool {
   /** The idle timeout is none of a request's. */
   #resetBeforeReuse(): void {
     const agent = this.#agent
-    const { reuseSocket } = agent
+    const reuseSocket = lateBound(agent, 'reuseSocket')
     agent.reuseSocket = (socket, request) => {
       reuseSocket.call(agent, socket, request)
       const timeout = agent.options.timeout ?? 0

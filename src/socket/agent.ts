@@ -1,3 +1,4 @@
+import diagnostics from 'node:diagnostics_channel'
 import type http from 'node:http'
 import net from 'node:net'
 import type { DeadpeerError } from '../errors.js'
@@ -5,6 +6,7 @@ import type { DeadpeerError } from '../errors.js'
 /** What an `http.Agent` has beyond its types, as far as it concerns its connections. */
 interface Internals {
   createConnection(options: ConnectionOptions, callback?: Opened): net.Socket | undefined
+  connect?(...args: unknown[]): unknown
 }
 
 export interface ConnectionOptions extends Readonly<Record<string, unknown>> {
@@ -33,24 +35,26 @@ export function socketsOf(agent: http.Agent): net.Socket[] {
   return lists.flatMap((sockets) => sockets ?? []).filter(isConnection)
 }
 
+/** Hears of an agent's connections. */
+export interface OpeningListener {
+  /** A connection the agent has opened, before anybody else has it; it may still be connecting. */
+  opened(socket: net.Socket, options: ConnectionOptions): void
+  /** A connection the agent opens on the way to one of these: to a proxy, which is asked for a tunnel by CONNECT. */
+  openedToProxy(socket: net.Socket): void
+}
+
 /**
- * Calls `hear` with each connection that an agent opens from now on, before anybody else has it; it may still be connecting. An agent
- * returns it at once or hands it to a callback, and some do both.
+ * Tells of each connection that an agent opens from now on. An agent returns it at once or hands it to a callback, and some do both.
  */
-export function onOpened(
-  given: http.Agent,
-  hear: (socket: net.Socket, options: ConnectionOptions) => void,
-): void {
+export function onOpened(given: http.Agent, listener: OpeningListener): void {
   const agent = given as unknown as Internals
-  const own = Object.hasOwn(agent, 'createConnection') ? agent.createConnection : undefined
-  // Instrumentation may replace the inherited method later, on Agent.prototype.
-  const current = () => own ?? (Object.getPrototypeOf(agent) as Internals).createConnection
+  const createConnection = lateBound(agent, 'createConnection')
   agent.createConnection = function (this: Internals, options, callback) {
     let heard: unknown
     const hearOnce = (socket: unknown) => {
       if (!isConnection(socket) || socket === heard) return
       heard = socket
-      hear(socket, options)
+      listener.opened(socket, options)
     }
     const opened: Opened | undefined =
       callback &&
@@ -58,9 +62,50 @@ export function onOpened(
         if (!error) hearOnce(socket)
         callback(error, socket, ...rest)
       })
-    const socket = current().call(this, options, opened)
-    hearOnce(socket)
-    return socket
+    const { result, connecting } = listConnecting(() => createConnection.call(this, options, opened))
+    for (const socket of connecting) {
+      if (socket !== result && socket !== heard) listener.openedToProxy(socket)
+    }
+    hearOnce(result)
+    return result
+  }
+  // Agents made on the package agent-base open the tunnel here, and only then call createConnection.
+  if (typeof agent.connect !== 'function') return
+  const connect = lateBound(agent, 'connect') as NonNullable<Internals['connect']>
+  agent.connect = function (this: Internals, ...args) {
+    const { result, connecting } = listConnecting(() => Reflect.apply(connect, this, args))
+    for (const socket of connecting) listener.openedToProxy(socket)
+    return result
+  }
+}
+
+/** The method of this name that the agent has at the time of each call: instrumentation may replace an inherited one later. */
+export function lateBound<Owner extends object, Name extends keyof Owner>(
+  owner: Owner,
+  name: Name,
+): Owner[Name] {
+  if (Object.hasOwn(owner, name)) return owner[name]
+  const call = function (this: Owner, ...args: unknown[]): unknown {
+    const inherited = (Object.getPrototypeOf(owner) as Owner)[name] as (...all: unknown[]) => unknown
+    return Reflect.apply(inherited, this, args)
+  }
+  return call as Owner[Name]
+}
+
+const connectingChannel = diagnostics.channel('net.client.socket')
+
+/** Runs something, and lists the sockets that Node begins to connect meanwhile. Node 20 tells of those of `net.connect` alone. */
+function listConnecting<Result>(run: () => Result): { result: Result; connecting: net.Socket[] } {
+  const connecting: net.Socket[] = []
+  const note = (message: unknown) => {
+    const { socket } = message as { socket?: unknown }
+    if (isConnection(socket)) connecting.push(socket)
+  }
+  connectingChannel.subscribe(note)
+  try {
+    return { result: run(), connecting }
+  } finally {
+    connectingChannel.unsubscribe(note)
   }
 }
 
@@ -88,10 +133,11 @@ export function tuneAgent<Tuning>(agent: http.Agent, tuning: Tuning, ways: Ways<
   const state = { tuning }
   tuned.set(agent, state)
   for (const socket of sockets) afterSetKeepAlive(socket, tuneOrDestroy)
-  onOpened(agent, (socket) => {
+  const tuneFromNowOn = (socket: net.Socket) => {
     tuneOrDestroy(socket)
     afterSetKeepAlive(socket, tuneOrDestroy)
-  })
+  }
+  onOpened(agent, { opened: tuneFromNowOn, openedToProxy: tuneFromNowOn })
 
   /** As on a server: the error tells who uses the connection. */
   function tuneOrDestroy(socket: net.Socket): void {
@@ -124,7 +170,7 @@ type Heard = net.Socket & {
   }
 }
 
-/** Calls `hear` after each `setKeepAlive` of a connection. One function for all sockets, as in last-look.ts. */
+/** Calls `hear` after each `setKeepAlive` of a connection. One function for all sockets, as in close-snapshot.ts. */
 function afterSetKeepAlive(socket: Heard, hear: (socket: net.Socket) => void): void {
   if (socket[hearer]) return
   socket[hearer] = { setKeepAlive: socket.setKeepAlive, hear, calling: false }

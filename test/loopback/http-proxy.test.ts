@@ -160,13 +160,15 @@ describe.each(tunnels.filter(([, is]) => is))('%s', (_, __, make) => {
     expect(agent.snapshot().total).toMatchObject({ opened: 2, open: 1, requests: 3, reusedRequests: 1 })
   })
 
-  it('is watched once', async () => {
+  it('is watched once at any time', async () => {
     const watcher = watch()
     closing.push(() => watcher.close())
     const agent = agentOf({ watch: watcher })
     const { socket } = await get(agent, `https://127.0.0.1:${ports.secure}/`)
     expect(watcher.has(socket)).toBe(true)
-    expect(watcher.stats()).toMatchObject({ added: 1, watching: 1 })
+    // The connection to the proxy may have been watched until there was TLS over it.
+    const { added, removed, watching } = watcher.stats()
+    expect([watching, added - removed]).toEqual([1, 1])
   })
 
   it('a tunnel that the proxy refuses was never open', async () => {

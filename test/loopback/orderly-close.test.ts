@@ -2,9 +2,9 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
-import { watch } from '../../dist/index.js'
+import { watch } from '../../src/index.js'
 import { certificate } from './certificate.js'
-import { play, ways } from './fixtures/orderly-closes.mjs'
+import { play, type Servers, ways } from './orderly-closes.js'
 
 // Connections that both sides close in order, against servers in another process: whether a TLS close ends with a reset depends on timing,
 // so each way is played many times. DEADPEER_TEST_FULL=1: 2,000 each.
@@ -12,7 +12,7 @@ import { play, ways } from './fixtures/orderly-closes.mjs'
 const count = process.env.DEADPEER_TEST_FULL ? 2_000 : 150
 
 interface Server {
-  readonly at: { host: string; ports: Record<string, number>; rejectUnauthorized: false }
+  readonly at: Servers
   readonly child: ChildProcess
 }
 
