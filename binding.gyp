@@ -7,6 +7,7 @@
           "sources": [
             "native/core/borrow.cc",
             "native/core/deathwatch.cc",
+            "native/core/exec.cc",
             "native/core/filter.cc",
             "native/core/keepalive_timer.cc",
             "native/core/liveness.cc",
@@ -22,6 +23,7 @@
             "native/binding/addon.cc",
             "native/binding/borrow_binding.cc",
             "native/binding/deathwatch_binding.cc",
+            "native/binding/exec_binding.cc",
             "native/binding/filter_binding.cc",
             "native/binding/liveness_binding.cc",
             "native/binding/options_binding.cc",

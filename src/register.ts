@@ -1,6 +1,6 @@
 /**
- * `node --import deadpeer/register app.js`: every TCP socket of a program, by environment variables and without a change to it. It
- * exports nothing; the variables are in the guide.
+ * `deadpeer run -- node app.js`, or `node --require <path of this file> app.js`: tunes every TCP socket of a program, without a change to it.
+ * It exports nothing; environment variables set it up, which the guide explains.
  *
  * @module deadpeer/register
  */
@@ -10,20 +10,19 @@ import { writeSync } from 'node:fs'
 import net from 'node:net'
 import { capabilities } from './capabilities.js'
 import { DeadpeerError } from './errors.js'
-import { firstMatch, type Way } from './register/rules.js'
+import { onPassed } from './register/passed.js'
+import { firstMatch, ruleForAll, type Way } from './register/rules.js'
 import { readSettings, type Settings } from './register/settings.js'
 import { hearChosen } from './socket/chosen.js'
 import { compile } from './socket/compiled.js'
 import { whenConnecting } from './socket/connecting.js'
 import { defineProfile } from './socket/presets.js'
 import type { Profile } from './socket/profile.js'
+import { isShared, onListen } from './socket/server.js'
 import { type Handle, handleOf } from './socket/target.js'
 import { tune } from './tune.js'
 import { acceptedEvent } from './watch/server.js'
 import { type Death, type Watcher, watch } from './watch.js'
-
-// node --import deadpeer/register app.js: every TCP socket that a program opens or accepts, without a change to it. docs/guide.md has the
-// environment variables.
 
 const settings = settingsOrExit()
 if (settings) register(settings)
@@ -64,6 +63,16 @@ function register({ profile, rules, watch: action }: Settings): void {
     const { remoteAddress: address, localPort: port } = rules.length > 0 ? socket : {}
     protect(socket, profileFor({ address, port }), () => watchAccepted(socket))
   })
+  // Its connections inherit the options, also those that are sent to another process before they are tuned here.
+  if (native) onListen(tuneListener)
+  onPassed({
+    received(socket, isAccepted) {
+      const { remoteAddress: address, localPort, remotePort } = socket
+      const port = isAccepted ? localPort : remotePort
+      protect(socket, profileFor({ address, port }), () => watchOne(socket))
+    },
+    sent: (socket) => void watcher?.delete(socket),
+  })
   // An undici of the program's own, with a connector of the program's own, may have opened it in some other way.
   onMessage('undici:client:connected', (socket) => {
     const handle = innermostHandle(socket)
@@ -79,6 +88,26 @@ function register({ profile, rules, watch: action }: Settings): void {
   function profileFor(way: Way): Profile | undefined {
     const rule = rules.length > 0 ? firstMatch(rules, way) : undefined
     return rule ? rule.value : profile
+  }
+
+  function tuneListener(server: net.Server): void {
+    const fd = handleOf(server)?.fd
+    const address = server.address()
+    if (fd === undefined || isShared(server) || address === null || typeof address === 'string') return
+    const wanted = rules.length > 0 ? profileForAll(address.port) : profile
+    if (!wanted) return
+    try {
+      const own = chosen.get(server)
+      tune(fd, own ? onTop(own, wanted) : wanted, { bestEffort: true })
+    } catch (error) {
+      warn(error as Error)
+    }
+  }
+
+  /** For every connection that comes in at a port; `undefined` where that depends on its address, or where it is `off`. */
+  function profileForAll(port: number): Profile | undefined {
+    const rule = ruleForAll(rules, { port })
+    return rule === 'depends' ? undefined : rule ? rule.value : profile
   }
 
   function onOpening(socket: net.Socket): void {

@@ -57,9 +57,11 @@ const DONE: TuneResult = Object.freeze({})
  *
  * - **A connection** is set at once; one that is still connecting as soon as it has a descriptor, at each attempt
  *   (Happy Eyeballs opens several) and when it is connected; a refusal destroys it then with that error.
- * - **A server**: set is what it listens on, at once and at every later `'listening'`. Accepted connections
- *   inherit it in the kernel, at no cost. Connections that are waiting to be accepted keep what they had. In a
- *   `cluster` worker, and with Node's `keepAlive: true`, each connection is set as it is accepted.
+ * - **A server**: every connection that it accepts from now on has the options. They are written to the descriptor that it listens on, at once
+ *   and at every later `listen()`, and the kernel copies them to each connection at no cost. Connections that were queued before that are
+ *   tuned when they are accepted. In a `cluster` worker this holds at no cost where the primary runs `deadpeer/register` with the same
+ *   profile; otherwise each connection is tuned, and so it is with Node's `keepAlive: true`, which overwrites what was inherited. Streams that
+ *   the program passes to `server.emit('connection')` are left alone.
  * - **An agent** (`http.Agent`, `https.Agent`, `http.globalAgent`, a subclass): what it has open, and all that it opens later, as
  *   soon as that has a descriptor. A `setKeepAlive` by Node, when a connection is kept for the next request, or by a library (axios)
  *   does not undo it. UNIX sockets stay as they are.

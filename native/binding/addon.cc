@@ -25,6 +25,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("sources", kSources);
   bind_options(env, exports);
   bind_tcp_info(env, exports);
+  bind_exec(env, exports);
   bind_filter(env, exports);
   bind_sock_diag(env, exports);
   bind_borrow(env, exports);

@@ -10,6 +10,7 @@ namespace deadpeer {
 // the facade knows what was asked and makes the typed error.
 void bind_options(Napi::Env env, Napi::Object exports);
 void bind_tcp_info(Napi::Env env, Napi::Object exports);
+void bind_exec(Napi::Env env, Napi::Object exports);
 void bind_filter(Napi::Env env, Napi::Object exports);
 void bind_sock_diag(Napi::Env env, Napi::Object exports);
 void bind_borrow(Napi::Env env, Napi::Object exports);

@@ -14,3 +14,9 @@ export function profileArgument(text: string): Profile {
   const [initialDelay, interval] = parts.map((part, i) => (i < 2 ? duration(part) : 0))
   return { initialDelay: initialDelay!, interval: interval!, count: Number(parts[2]) }
 }
+
+/** The same for DEADPEER_PROFILE: the name of a preset, or JSON. */
+export function profileTextArgument(text: string): string {
+  const isText = text.startsWith('{') || Object.hasOwn(profiles, text)
+  return isText ? text : JSON.stringify(profileArgument(text))
+}

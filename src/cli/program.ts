@@ -6,7 +6,7 @@ import { duration } from './duration.js'
 import { hopArgument } from './hop-argument.js'
 import { interruptible } from './interrupt.js'
 import { DEFAULT_LISTEN, listenArgument } from './listen-argument.js'
-import { profileArgument } from './profile-argument.js'
+import { profileArgument, profileTextArgument } from './profile-argument.js'
 import {
   attemptsArgument,
   attemptTimeoutArgument,
@@ -285,6 +285,39 @@ also other users' processes.
 Exit code: 2 for bad input, or where it cannot listen there; 130 after Ctrl-C.`,
   )
   .action((options) => run(async (signal) => (await import('./export.js')).exportCommand(options, signal)))
+
+program
+  .command('run')
+  .description('start a program with every TCP connection tuned: its children, workers and threads included')
+  .argument('<command...>', 'the program and its arguments, after --')
+  .option(
+    '--profile <profile>',
+    'a preset: lan, datacenter, cloud, …; idle/interval/count as 60s/5s/3; or JSON; default: cloud',
+    profileTextArgument,
+  )
+  .option('--rules <rules>', 'other profiles by port or host: 5432=datacenter,*.internal=lan,22=off')
+  .addOption(
+    new Option(
+      '--watch [report]',
+      'destroy connections whose peer is dead; report: write a warning instead',
+    ).choices(['report']),
+  )
+  .addHelpText(
+    'after',
+    `
+Adds deadpeer/register to NODE_OPTIONS and sets DEADPEER_PROFILE, DEADPEER_RULES and DEADPEER_WATCH, which docs/guide.md explains.
+What is not given here is taken from the environment. Programs that do not run on Node are not affected.
+
+  deadpeer run -- node app.js
+  deadpeer run --profile datacenter --watch=report -- npm start
+  deadpeer run --rules 5432=datacenter,10.0.0.0/8=lan -- node --enable-source-maps app.js
+
+Exit code: the program's own; 2 for a bad option; 126 where the program cannot be started, 127 where it is not found.`,
+  )
+  .action(async (command: string[], options) => {
+    const { runCommand } = await import('./run.js')
+    process.exitCode = await orUsageError(() => runCommand(command, options))
+  })
 
 program
   .command('plan')

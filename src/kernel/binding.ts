@@ -73,6 +73,8 @@ export interface NativeCore {
     callback: (result: ArrayBuffer | number, length: number, interrupted: boolean) => void,
   ): NativeDump
   cancelDump(dump: NativeDump): void
+  /** Strings that each end with NUL. Returns only where it failed. */
+  exec(args: Uint8Array, lastDescriptor: number): number
   lose(fd: number, share: number): number
   undeafen(fd: number): number
   readDrops(fd: number): number

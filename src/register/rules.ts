@@ -10,7 +10,8 @@ export interface Way {
 }
 
 export interface Rule<Value> {
-  readonly matches: (way: Way) => boolean
+  /** `undefined`: that depends on the address, which is not known. */
+  readonly matches: (way: Way) => boolean | undefined
   readonly value: Value
 }
 
@@ -42,6 +43,19 @@ export function parseRules<Value>(text: string, make: (what: string) => Value): 
 /** The first rule that matches. */
 export function firstMatch<Value>(rules: readonly Rule<Value>[], way: Way): Rule<Value> | undefined {
   return rules.find(({ matches }) => matches(way))
+}
+
+/** The first rule that matches whatever the address is; `'depends'` where one before it matches some addresses. */
+export function ruleForAll<Value>(
+  rules: readonly Rule<Value>[],
+  way: Omit<Way, 'address'>,
+): Rule<Value> | 'depends' | undefined {
+  for (const rule of rules) {
+    const matches = rule.matches(way)
+    if (matches === undefined) return 'depends'
+    if (matches) return rule
+  }
+  return undefined
 }
 
 function parseWhere(where: string): Rule<unknown>['matches'] {
@@ -85,7 +99,7 @@ function parseHost(host: string, where: string): Rule<unknown>['matches'] {
     } catch {
       throw new InvalidTypeError(`'${where}' is no address prefix; that is 10.0.0.0/8 or fd00::/8.`)
     }
-    return ({ address }) => address !== undefined && contains(list, address)
+    return ({ address }) => (address === undefined ? undefined : contains(list, address))
   }
   const name = host.toLowerCase()
   if (!/^(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$/.test(name)) {

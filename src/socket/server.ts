@@ -1,65 +1,165 @@
+import diagnostics from 'node:diagnostics_channel'
 import type net from 'node:net'
-import { handleOf } from './target.js'
+import { setImmediate } from 'node:timers'
+import { nativeCore } from '../kernel/binding.js'
+import { optionNames } from '../kernel/options.js'
+import { pendingOf } from './settle.js'
+import { type Handle, handleOf } from './target.js'
 
-/** How a tuning is put where it belongs. */
+/** How a tuning is written. */
 interface Ways<Tuning> {
-  /** On a descriptor that listens: what it accepts inherits. */
+  /** To a listening descriptor: the connections it accepts inherit the options. */
   listener(fd: number, tuning: Tuning): void
-  /** On a connection that does not simply inherit. */
+  /** To one accepted connection. */
   connection(socket: net.Socket, tuning: Tuning): void
-  /** Both, the later over the earlier. */
+  /** Both tunings, the later over the earlier. */
   merge(earlier: Tuning, later: Tuning): Tuning
 }
 
-const tuned = new WeakMap<net.Server, { tuning: unknown; perConnection: boolean }>()
+/** A server with a tuning that applies whenever it listens. */
+interface Tuned {
+  /** Tunes what the server listens on, unless that was done already. */
+  onListening(): void
+  tune(tuning: unknown): void
+}
+
+const tunedServers = new WeakMap<net.Server, Tuned>()
 
 /**
- * Applies a tuning to what a server listens on, now and at every later `'listening'`: what it accepts
- * inherits that in the kernel, at no cost. Where that does not hold, to each connection it accepts.
+ * Writes a tuning to the descriptor that a server listens on, now and at every later `listen()`: the kernel copies the options to each
+ * connection. Connections that did not inherit all of them are tuned one by one.
  */
 export function tuneServer<Tuning>(server: net.Server, tuning: Tuning, ways: Ways<Tuning>): void {
-  const known = tuned.get(server)
-  const state = known ?? { tuning, perConnection: false }
-  if (server.listening) apply(tuning)
-  if (known) known.tuning = ways.merge(known.tuning as Tuning, tuning)
-  if (known) return
-  tuned.set(server, state)
-  server.prependListener('listening', () => {
-    try {
-      apply(state.tuning as Tuning)
-    } catch (error) {
-      server.emit('error', error)
-    }
-  })
+  const known = tunedServers.get(server)
+  if (known) {
+    known.tune(tuning)
+    return
+  }
+  const tuned = new TunedServer(server, tuning, ways)
+  if (server.listening) tuned.tune(tuning)
+  tunedServers.set(server, tuned)
+  tuneOnListen()
+  // For Bun. On Node the listener has its options by then.
+  server.prependListener('listening', () => tuned.onListening())
+}
 
-  function apply(now: Tuning): void {
-    if (!isShared(server)) ways.listener(handleOf(server)?.fd ?? -1, now)
-    if (state.perConnection || !(isShared(server) || resetsKeepAlive(server))) return
-    state.perConnection = true
-    onAccepted(server, (socket) => ways.connection(socket, state.tuning as Tuning))
+class TunedServer<Tuning> implements Tuned {
+  readonly #server: net.Server
+  readonly #ways: Ways<Tuning>
+  #tuning: Tuning
+  /** The listening handle that has the tuning. */
+  #handle: Handle | undefined
+  /** Set until the turn of the event loop that tuned the listener has ended. */
+  #turn: object | undefined
+  #stopChecking: (() => void) | undefined
+
+  constructor(server: net.Server, tuning: Tuning, ways: Ways<Tuning>) {
+    this.#server = server
+    this.#tuning = tuning
+    this.#ways = ways
+  }
+
+  tune(tuning: Tuning): void {
+    if (this.#server.listening) this.#apply(tuning)
+    this.#tuning = tuning === this.#tuning ? tuning : this.#ways.merge(this.#tuning, tuning)
+  }
+
+  onListening(): void {
+    const handle = handleOf(this.#server)
+    if (handle === undefined || handle === this.#handle) return
+    // Not tried again at 'listening'.
+    this.#handle = handle
+    try {
+      this.#apply(this.#tuning)
+    } catch (error) {
+      // listen() has not returned yet, and its caller may add the 'error' listener after it.
+      process.nextTick(() => this.#server.emit('error', error))
+    }
+  }
+
+  #apply(tuning: Tuning): void {
+    const handle = handleOf(this.#server)
+    if (!isShared(this.#server)) this.#ways.listener(handle?.fd ?? -1, tuning)
+    this.#handle = handle
+    this.#checkAccepted()
+  }
+
+  /**
+   * The kernel copies the listener's options when a handshake completes. Connections that were queued before the listener was tuned lack
+   * them, and one whose handshake completed between two writes has some of them. In a cluster worker all connections lack them unless
+   * the primary tuned its listener, and Node's own `keepAlive: true` overwrites them. So each connection is tuned until one arrives that has
+   * every option already, in a later turn of the event loop: the queue is first in, first out, so all that follow inherit too.
+   */
+  #checkAccepted(): void {
+    const turn = {}
+    this.#turn = turn
+    setImmediate(() => {
+      if (this.#turn === turn) this.#turn = undefined
+    }).unref()
+    this.#stopChecking ??= onAccepted(this.#server, (socket) => {
+      const fd = handleOf(socket)?.fd ?? -1
+      const before = readOptionValues(fd)
+      this.#ways.connection(socket, this.#tuning)
+      if (this.#turn !== undefined || !isUnchanged(fd, before)) return
+      this.#stopChecking?.()
+      this.#stopChecking = undefined
+    })
   }
 }
 
-/** Before the program's own listeners, so that they find the connection tuned. A refusal destroys it. */
-export function onAccepted(server: net.Server, tune: (socket: net.Socket) => void): void {
-  server.prependListener('connection', (socket: net.Socket) => {
-    if (socket.destroyed) return
+let isSubscribed = false
+
+function tuneOnListen(): void {
+  if (isSubscribed) return
+  isSubscribed = true
+  onListen((server) => tunedServers.get(server)?.onListening())
+}
+
+/**
+ * Calls back with each server right after its listen(2). The `'listening'` event comes later, after all synchronous work of that turn.
+ * Bun does not publish it.
+ */
+export function onListen(hear: (server: net.Server) => void): void {
+  diagnostics.subscribe('tracing:net.server.listen:asyncEnd', (message) => {
+    hear((message as { server: net.Server }).server)
+  })
+}
+
+function readOptionValues(fd: number): Float64Array {
+  const values = new Float64Array(optionNames.length)
+  nativeCore()?.readOptions(fd, values)
+  return values
+}
+
+/** Whether tuning a connection wrote nothing new to it, and nothing waits to be written. */
+function isUnchanged(fd: number, before: Float64Array): boolean {
+  const core = nativeCore()
+  if (!core || Object.keys(pendingOf(core, fd)).length > 0) return false
+  return readOptionValues(fd).every((value, i) => value === before[i])
+}
+
+/**
+ * Calls `tune` with each connection that the server accepts, before the program's own listeners, so that they find it tuned. A refusal
+ * destroys the connection. Streams that the program passes to `server.emit('connection')` are its own: they are left alone.
+ *
+ * @returns a function that stops it.
+ */
+export function onAccepted(server: net.Server, tune: (socket: net.Socket) => void): () => void {
+  const listener = (socket: net.Socket & { server?: net.Server | null }) => {
+    if (socket.server !== server || socket.destroyed) return
     try {
       tune(socket)
     } catch (error) {
       socket.destroy(error as Error)
     }
-  })
+  }
+  server.prependListener('connection', listener)
+  return () => void server.off('connection', listener)
 }
 
-/** In a cluster's worker the listening descriptor is the primary's, shared or not even present here. */
-function isShared(server: net.Server): boolean {
-  // Not imported: a program that has no cluster need not load it.
+/** In a cluster worker the listening descriptor belongs to the primary: all workers share it, or it exists only in the primary. */
+export function isShared(server: net.Server): boolean {
+  // Not imported: a program without a cluster need not load it.
   const cluster = process.getBuiltinModule('node:cluster') as unknown as { isWorker: boolean }
   return cluster.isWorker || handleOf(server)?.fd === undefined
-}
-
-/** Node's `keepAlive: true` writes TCP_KEEPIDLE and 1/10 over what each accepted connection inherited. */
-function resetsKeepAlive(server: net.Server): boolean {
-  return (server as net.Server & { keepAlive?: boolean }).keepAlive === true
 }

@@ -205,9 +205,23 @@ export class Watched implements Concerned {
     this.#final = { info: sighting.info, profile }
     this.#sighting = sighting
     if (judgement === 'closing') this.#closing(sighting)
-    else if (judgement === 'left-to-node') this.#isLeftToNode = true
+    else if (judgement === 'left-to-node') this.#leaveToNode(sighting)
     else if (judgement === 'dead') this.#owner.died(this, this.#found('kernel'))
     else if (judgement === 'unclear') this.#diedAfterFin(sighting)
+  }
+
+  /**
+   * Node finds the error in this turn of the event loop, unless the reset came together with data: libuv then reports the end of the stream
+   * (`UV_EOF` at EPOLLHUP), which a paused stream keeps to itself. EPIPE says that the peer's FIN had come before.
+   */
+  #leaveToNode(sighting: Sighting): void {
+    this.#isLeftToNode = true
+    setImmediate(() => {
+      const { socket } = this
+      if (this.#isStopped || socket.destroyed || socket.readableFlowing || this.#hasPeerEnded) return
+      const errno = sighting.takeError(this.#core!, descriptorOf(socket))
+      if (errno !== undefined && errno !== 'EPIPE') this.#owner.died(this, this.#found('kernel', errno))
+    })
   }
 
   /** After the peer's FIN Node needs no SO_ERROR: it reads the end of the stream, whether there is an error or not. */

@@ -2,6 +2,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
+import { PassThrough } from 'node:stream'
 import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -103,7 +104,7 @@ describe('a server', () => {
     expect(() => tune(net.createServer(), { interval: 1 })).toThrow(RangeError)
   })
 
-  it('a connection that waits to be accepted keeps what the handshake gave it', async () => {
+  it('tunes connections that wait to be accepted when it is tuned, and stops once the options are inherited', async () => {
     const server = net.createServer()
     const port = await listen(server)
     onTestFinished(() => void server.close())
@@ -118,10 +119,59 @@ describe('a server', () => {
     tune(server, 'lan')
     const [queued] = (await once(server, 'connection')) as [net.Socket]
     queued.on('error', () => {})
-    expect(inspect(queued).profile).not.toMatchObject(profiles.lan)
+    expect(inspect(queued).profile).toMatchObject(profiles.lan)
+    expect(server.listenerCount('connection')).toBe(1)
     expect(await acceptedProfile(server, port)).toMatchObject(profiles.lan)
+    expect(server.listenerCount('connection')).toBe(0)
     queued.destroy()
     client.kill()
+  })
+})
+
+/** Clients try to connect while the server starts, which stays busy in that turn of the event loop. */
+describe('a server that restarts while its clients try to connect', () => {
+  it.each([
+    'any',
+    'exclusive',
+    'address',
+    'localhost',
+    'queued',
+    'cluster rr',
+    'cluster none',
+    'cluster exclusive',
+  ])('tunes every connection that it accepts (%s)', (way) => {
+    const script = fileURLToPath(new URL('fixtures/restarting-server.mjs', import.meta.url))
+    const output = execFileSync(process.execPath, [script, way, '100', '1', '0', '100'], { encoding: 'utf8' })
+    expect(JSON.parse(output)).toEqual([
+      { busy: 0, accepted: 100, missed: 0 },
+      { busy: 100, accepted: 100, missed: 0 },
+    ])
+  })
+})
+
+describe('a stream that the program passes to a tuned server', () => {
+  const pass = (server: net.Server) => {
+    const stream = new PassThrough()
+    server.emit('connection', stream)
+    expect(stream.destroyed).toBe(false)
+    stream.destroy()
+  }
+
+  it('is left alone', async () => {
+    const server = net.createServer()
+    tune(server, 'lan')
+    await listen(server)
+    onTestFinished(() => void server.close())
+    pass(server)
+  })
+
+  it('is left alone by a server that is tuned per connection', async () => {
+    const server = net.createServer({ keepAlive: true })
+    tune(server, 'lan')
+    const port = await listen(server)
+    onTestFinished(() => void server.close())
+    await acceptedProfile(server, port)
+    pass(server)
   })
 })
 

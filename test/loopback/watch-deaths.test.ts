@@ -223,6 +223,23 @@ describe.concurrent('a watched connection', () => {
     })
   })
 
+  it('a peer that resets right after it has sent something, while we are paused: dead, once', async () => {
+    const { socket, peer } = await connectPair()
+    const errors: NodeJS.ErrnoException[] = []
+    socket.on('error', (error) => errors.push(error))
+    socket.on('data', () => {}).pause()
+    const watcher = watch()
+    const deaths = listenTo(watcher)
+    watcher.add(socket)
+    // Both are there when Node reads next, and it reads the data and then an end.
+    peer.write(Buffer.alloc(100))
+    peer.resetAndDestroy()
+    await once(watcher, 'dead')
+    await until(() => socket.closed)
+    expect(deaths).toMatchObject([{ socket, reason: 'reset', error: { code: 'ECONNRESET' } }])
+    expect(errors).toMatchObject([{ code: 'ECONNRESET' }])
+  })
+
   describe('a peer that does not read while data waits for it', () => {
     it('row 7: a user timeout, behind a closed window', async () => {
       const { socket } = await connectPair()

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { profiles } from '../../src/index.js'
-import { firstMatch, parseRules, type Way } from '../../src/register/rules.js'
+import { firstMatch, parseRules, ruleForAll, type Way } from '../../src/register/rules.js'
 import { readSettings } from '../../src/register/settings.js'
 
 const valueFor = (rules: string, way: Way) => firstMatch(parseRules(rules, String), way)?.value
@@ -40,6 +40,20 @@ describe('rules', () => {
     ['1=a,', { port: 1 }, 'a'],
   ] as [string, Way, string | undefined][])('%s for %j: %s', (rules, way, value) => {
     expect(valueFor(rules, way)).toBe(value)
+  })
+
+  it.each([
+    { rules: '', port: 80, decides: undefined },
+    { rules: '80=a,81=b', port: 81, decides: 'b' },
+    { rules: '10.0.0.0/8=a,80=b', port: 80, decides: 'depends' },
+    { rules: '80=b,10.0.0.0/8=a', port: 80, decides: 'b' },
+    { rules: '10.0.0.0/8:81=a,80=b', port: 80, decides: 'b' },
+    { rules: '10.0.0.0/8:80=a', port: 80, decides: 'depends' },
+    // What is accepted has no host name.
+    { rules: 'db=a,*.internal:80=a,80=b', port: 80, decides: 'b' },
+  ])('$rules for every connection at port $port: $decides', ({ rules, port, decides }) => {
+    const rule = ruleForAll(parseRules(rules, String), { port })
+    expect(rule === 'depends' ? rule : rule?.value).toBe(decides)
   })
 
   it.each([
