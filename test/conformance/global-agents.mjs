@@ -3,6 +3,6 @@ import http from 'node:http'
 import https from 'node:https'
 import { HttpAgent, HttpsAgent } from '../../dist/http.js'
 
-const options = { keepAlive: true, scheduling: 'lifo', timeout: 5000, watch: true }
+const options = { keepAlive: true, scheduling: 'lifo', timeout: 5000 }
 http.globalAgent = new HttpAgent(options)
 https.globalAgent = new HttpsAgent(options)

@@ -1,15 +1,15 @@
 import { spawn } from 'node:child_process'
 
-/** Node's own runner gives a test file 120 s, on machines that do nothing else. */
-const timeLimit = 120_000
+/** undici's own runner gives a test file 180 s, Node's 120 s. */
+const timeLimit = 180_000
+/** How much of what a failing file printed is kept. */
+const tailLength = 3_000
+
 /** The process groups of the files that run now. */
 const running = new Set()
 process.on('exit', () => {
   for (const group of running) endGroup(group)
 })
-
-/** How much of what a failing file printed is kept. */
-const tailLength = 3_000
 
 /**
  * Runs one test file in a network namespace of its own, so that no two runs share a port and nothing leaves the machine.

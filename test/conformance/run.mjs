@@ -18,8 +18,9 @@ import { nodeSuites, nodeTests, undiciTests, wsTests } from './suites.mjs'
 
 /** How often a file is tried until it counts as failing without deadpeer. */
 const TRIES = 3
-/** How often what differed runs again, each way. */
+/** How often what differed runs again, each way; and what did not end in time, which takes minutes. */
 const RERUNS = 10
+const LATE_RERUNS = 2
 
 const { values: options, positionals: parts } = parseArgs({
   options: {
@@ -70,8 +71,9 @@ const differing = []
 const unsteady = []
 for (const suspect of suspects) {
   const { file, mode, first } = suspect
-  const plain = await repeat(file, {})
-  const changed = await repeat(file, modes[mode])
+  const reruns = first.late ? LATE_RERUNS : RERUNS
+  const plain = await repeat(file, {}, reruns)
+  const changed = await repeat(file, modes[mode], reruns)
   // The first run of each counts, too: it passed plain, and did not pass otherwise.
   const result = {
     suite: file.suite,
@@ -79,7 +81,7 @@ for (const suspect of suspects) {
     mode,
     failed: changed.failed + 1,
     failedPlain: plain.failed,
-    runs: RERUNS + 1,
+    runs: reruns + 1,
     outcome: first.outcome,
     output: first.output,
   }
@@ -148,8 +150,8 @@ async function compare(file, job) {
   }
 }
 
-async function repeat(file, settings) {
+async function repeat(file, settings, times) {
   let failed = 0
-  for (let i = 0; i < RERUNS; i++) if (!(await runFile(file, options.node, settings, 0)).passed) failed++
+  for (let i = 0; i < times; i++) if (!(await runFile(file, options.node, settings, 0)).passed) failed++
   return { failed }
 }
