@@ -93,7 +93,7 @@ export class Watched implements Concerned {
     if (socket.destroyed) throw noDescriptor(socket)
     const connecting = mayConnect(socket)
     if (!connecting) this.#watchDescriptor()
-    else socket.prependListener('connect', this.#onConnect)
+    else socket.prependOnceListener('connect', this.#onConnect)
     const emitter: EventEmitter = socket
     emitter.on(errorMonitor, this.#onError)
     // The kernel reports the peer's FIN.
