@@ -314,6 +314,8 @@ export class Watched implements Concerned {
 
   /** Whether a connection that Node closed without an error of its own was dead. */
   #hasDied(): boolean {
+    // An attempt that never connected is no connection that died.
+    if (this.#id === 0) return false
     const { state, errno, final } = closeSnapshotOf(this.socket) ?? {}
     if (errno !== undefined) return isTimeout(errno)
     if (this.#haveBothEnded) return false
