@@ -292,10 +292,10 @@ export class Watched implements Concerned {
     }
     const errno = deadlyErrno(error)
     if (errno === undefined || (victim && victim !== this.socket)) return
-    if (isReset(errno) && this.#haveBothEnded) return
     this.#final = closeSnapshotOf(this.socket)?.final
     if (this.#final && !isOver(this.#final, errno)) return
     victims.set(error, this.socket)
+    if (isReset(errno) && this.#haveBothEnded) return
     this.#owner.died(this, this.#found('node', errno, error))
   }
 

@@ -695,6 +695,18 @@ describe.concurrent('watch', () => {
       expect(code).toBe(0)
     })
 
+    it.each(['', 'off'])(
+      'that destroys a socket with the error of another, which both sides had ended: neither is dead (DEADPEER_NATIVE=%s)',
+      async (native) => {
+        const { out, err, code } = await run('piped-after-both-ended', { DEADPEER_NATIVE: native })
+        expect(err).toBe('')
+        const { code: errno, stats } = JSON.parse(out)
+        expect(['EPIPE', 'ECONNRESET']).toContain(errno)
+        expect(stats).toEqual({ added: 2, watching: 0, dead: 0, closed: 2, removed: 0 })
+        expect(code).toBe(0)
+      },
+    )
+
     it('that runs out of descriptors gets a typed error, and nothing is left behind', async () => {
       const { out, err, code } = await run('without-descriptors')
       expect(err).toBe('')
