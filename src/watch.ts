@@ -323,8 +323,8 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
     },
     died: (watched: Watched, found: Found) => {
       const final = this.#act(watched, found)
-      // Taken out by the function that decided.
-      if (watched.isStopped) return
+      // Taken out by the function that decided; or closed in order, and not read to its end yet.
+      if (!final || watched.isStopped) return
       const death = deathOf(watched.socket, final)
       this.#forget(watched)
       this.#died++
@@ -344,8 +344,8 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
     },
   }
 
-  /** Does what is to be done about a death. Returns it as it is known after that. */
-  #act(watched: Watched, found: Found): Found {
+  /** Does what is to be done about a death. Returns it as it is known after that; `undefined` where it turned out to be none. */
+  #act(watched: Watched, found: Found): Found | undefined {
     // Node has seen to it; or the peer had said all it had to say, and it is all there.
     if (watched.socket.destroyed || watched.isToBeRead) return found
     const action = this.#decide(deathOf(watched.socket, found))

@@ -49,7 +49,7 @@ export function judgeSighting(sighting: Sighting, profile: Profile, progress: Pr
     return weEnded ? 'closing' : undefined
   }
   // After a FIN Node reads the end of the stream, and no error.
-  if (peerEnded) return weEnded || isWriting ? undefined : 'unclear'
+  if (peerEnded) return isWriting ? undefined : 'unclear'
   if (givenUp) return 'dead'
   return isReading || isWriting ? 'left-to-node' : 'dead'
 }

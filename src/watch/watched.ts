@@ -148,11 +148,16 @@ export class Watched implements Concerned {
 
   /**
    * Ends the socket. The one moment at which its error may be taken from Node; with that the cause may turn out to be
-   * another, so what was found is returned anew.
+   * another, so what was found is returned anew. `undefined` where the peer had closed its side before: then the program reads to the
+   * end first, and the socket stays watched.
    */
-  destroy(found: Found): Found {
+  destroy(found: Found): Found | undefined {
     const isKernels = found.detectedBy !== 'heartbeat'
     const errno = isKernels ? this.#sighting?.takeError(this.#core!, descriptorOf(this.socket)) : undefined
+    if (errno === 'EPIPE' && !this.socket.readableEnded) {
+      this.#closedBeforeReset()
+      return undefined
+    }
     const final = errno === undefined ? found : this.#found('kernel', errno)
     victims.set(final.error, this.socket)
     // This is what it is destroyed with, and no news.
@@ -219,14 +224,30 @@ export class Watched implements Concerned {
     this.#isLeftToNode = true
     setImmediate(() => {
       const { socket } = this
-      if (this.#isStopped || socket.destroyed || socket.readableFlowing || this.#hasPeerEnded) return
+      if (this.#isStopped || socket.destroyed) return
+      if (this.#hasPeerEnded) {
+        if (!isWriting(socket)) this.#diedAfterFin(sighting)
+        return
+      }
+      if (socket.readableFlowing) return
       const errno = sighting.takeError(this.#core!, descriptorOf(socket))
-      if (errno !== undefined && errno !== 'EPIPE') this.#owner.died(this, this.#found('kernel', errno))
+      if (errno === 'EPIPE') this.#closedBeforeReset()
+      else if (errno !== undefined) this.#owner.died(this, this.#found('kernel', errno))
     })
+  }
+
+  /**
+   * `EPIPE`: the peer's FIN had come before the reset, and the kernel reported both at once. Node reads what was sent, and the end, with
+   * no error.
+   */
+  #closedBeforeReset(): void {
+    this.#closing(this.#sighting)
+    this.socket.on('end', this.#onEnd)
   }
 
   /** After the peer's FIN Node needs no SO_ERROR: it reads the end of the stream, whether there is an error or not. */
   #diedAfterFin(sighting: Sighting): void {
+    this.#closing(sighting)
     const errno = sighting.takeError(this.#core!, descriptorOf(this.socket))
     if (errno === undefined) return
     if (isTimeout(errno)) this.#owner.died(this, this.#found('kernel', errno))
@@ -271,10 +292,10 @@ export class Watched implements Concerned {
     }
     const errno = deadlyErrno(error)
     if (errno === undefined || (victim && victim !== this.socket)) return
-    if (isReset(errno) && this.#haveBothEnded) return
     this.#final = closeSnapshotOf(this.socket)?.final
     if (this.#final && !isOver(this.#final, errno)) return
     victims.set(error, this.socket)
+    if (isReset(errno) && this.#haveBothEnded) return
     this.#owner.died(this, this.#found('node', errno, error))
   }
 

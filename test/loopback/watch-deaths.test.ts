@@ -214,6 +214,32 @@ describe.concurrent('a watched connection', () => {
     })
   })
 
+  it.runIf(hasNetAdmin)(
+    'whose both sides have ended, with something unread, and whose peer vanishes before it has all: dead, and what it sent can be read',
+    async () => {
+      const { socket, peer } = await connectPair({ allowHalfOpen: true })
+      const errors: Error[] = []
+      socket.on('error', (error) => errors.push(error))
+      const watcher = watch()
+      const deaths = listenTo(watcher)
+      watcher.add(socket)
+      tune(socket, { userTimeout: 1_000 })
+      peer.end(Buffer.alloc(100_000))
+      await once(watcher, 'closing')
+      blackHole(peer)
+      socket.end('the answer')
+      await once(watcher, 'dead')
+      expect(deaths).toMatchObject([{ socket, reason: 'user-timeout', detectedBy: 'kernel' }])
+      let length = 0
+      socket.on('data', (part) => {
+        length += part.length
+      })
+      await once(socket, 'end')
+      expect(length).toBe(100_000)
+      expect(errors).toEqual([])
+    },
+  )
+
   describe('a peer that resets', () => {
     it.for<Situation>(['reading', 'paused', 'writing', 'half-closed'])('%s', async (situation) => {
       const { socket, peer } = await pairIn(situation)

@@ -325,6 +325,54 @@ describe.concurrent('watch', () => {
       expect(watcher.stats()).toMatchObject({ watching: 0, dead: 1, closed: 0 })
     })
 
+    /** What a busy program finds: the kernel reports the FIN and the reset at once. */
+    async function closedAndReset(sent: Buffer, allowHalfOpen: boolean) {
+      const { socket, peer } = await connectPair({ allowHalfOpen })
+      const errors: Error[] = []
+      socket.on('error', (error) => errors.push(error))
+      peer.end(sent)
+      await until(() => [5, 8].includes(inspect(peer).info!.state))
+      peer.resetAndDestroy()
+      await until(() => inspect(socket).info!.state === 7)
+      return { socket, errors }
+    }
+
+    it.each([
+      { title: 'a full buffer', bytes: SENT },
+      { title: 'little to read', bytes: 100 },
+    ])('and resets the connection before the watcher sees either: closed, once all is read: $title', async ({
+      bytes,
+    }) => {
+      const { watcher, deaths, closings } = watching()
+      const sent = Buffer.alloc(bytes, 'deadpeer')
+      const { socket, errors } = await closedAndReset(sent, false)
+      watcher.add(socket)
+      await until(() => closings.length > 0)
+      await delay(20)
+      expect(socket.destroyed).toBe(false)
+      expect((await readAll(socket)).equals(sent)).toBe(true)
+      await until(() => watcher.size === 0)
+      expect([deaths, errors]).toEqual([[], []])
+      expect(watcher.stats()).toMatchObject({ dead: 0, closed: 1 })
+    })
+
+    it.each([
+      { title: 'a full buffer', bytes: SENT },
+      { title: 'little to read', bytes: 100 },
+    ])('and resets a half-open connection before the watcher sees either: dead, once all is read: $title', async ({
+      bytes,
+    }) => {
+      const { watcher, deaths, closings } = watching()
+      const sent = Buffer.alloc(bytes, 'deadpeer')
+      const { socket } = await closedAndReset(sent, true)
+      watcher.add(socket)
+      await until(() => closings.length > 0)
+      expect(deaths).toEqual([])
+      expect((await readAll(socket)).equals(sent)).toBe(true)
+      await until(() => watcher.size === 0)
+      expect(deaths).toMatchObject([{ socket, reason: 'reset', error: { code: 'ECONNRESET' } }])
+    })
+
     it('and resets a connection that we have not read to its end: closed, once we have', async () => {
       const { watcher, deaths } = watching()
       const { socket, peer } = await connectPair()
@@ -646,6 +694,18 @@ describe.concurrent('watch', () => {
       })
       expect(code).toBe(0)
     })
+
+    it.each(['', 'off'])(
+      'that destroys a socket with the error of another, which both sides had ended: neither is dead (DEADPEER_NATIVE=%s)',
+      async (native) => {
+        const { out, err, code } = await run('piped-after-both-ended', { DEADPEER_NATIVE: native })
+        expect(err).toBe('')
+        const { code: errno, stats } = JSON.parse(out)
+        expect(['EPIPE', 'ECONNRESET']).toContain(errno)
+        expect(stats).toEqual({ added: 2, watching: 0, dead: 0, closed: 2, removed: 0 })
+        expect(code).toBe(0)
+      },
+    )
 
     it('that runs out of descriptors gets a typed error, and nothing is left behind', async () => {
       const { out, err, code } = await run('without-descriptors')

@@ -129,17 +129,17 @@ describe('what the kernel reports of a connection', () => {
     { title: 'a reset of a paused connection is a death', failed: true, progress: unread, judgement: 'dead' },
     { title: 'a reset that Node is about to read is left to Node', failed: true, judgement: 'left-to-node' },
     {
-      title: 'a reset after both sides have finished is nothing',
+      title: 'an end after both sides have finished needs SO_ERROR: a reset is nothing then, and a timeout a death',
       failed: true,
       progress: { peerEnded: true, weEnded: true, isReading: false },
-      judgement: undefined,
+      judgement: 'unclear',
     },
     {
-      title: 'a reset after retransmissions is nothing once both sides have finished',
+      title: 'so does an end after retransmissions',
       failed: true,
       counters: { retransmits: 2 },
       progress: { peerEnded: true, weEnded: true, isReading: false },
-      judgement: undefined,
+      judgement: 'unclear',
     },
     {
       title: "an end after the peer's FIN needs SO_ERROR",
