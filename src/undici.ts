@@ -16,6 +16,7 @@ import { connector, onConnection } from './undici/connector.js'
 import { mustBeUndici } from './undici/genuine.js'
 import { isRepeatable } from './undici/repeatable.js'
 import { noteOpened } from './undici/used.js'
+import type { Death } from './watch.js'
 
 export type { ConnectionStatistics, Snapshot } from './http/statistics.js'
 export type { Watching } from './http/watching.js'
@@ -27,7 +28,8 @@ export interface AgentOptions extends Agent.Options {
   profile?: Profile | PresetName
   /**
    * Watches its connections: a watcher of yours, options for one of its own, or `true` for one with the defaults; `false` does not. Default:
-   * `true` where the native core is there. Without a watcher a response whose body nobody reads stays on a dead connection forever.
+   * `true` where the native core is there. Without a watcher a response whose body nobody reads stays on a dead connection forever. By default
+   * a connection that the peer resets is left to undici, which reports the reset once the body is read.
    */
   watch?: Watching
   /**
@@ -63,7 +65,10 @@ export interface CountingAgent extends Dispatcher {
 export function createAgent(options: AgentOptions = {}): CountingAgent {
   mustBeUndici()
   const { profile = 'cloud', watch, retryStale = false, ...rest } = checkOptions(options)
-  const watcher = watcherOf(watch)
+  // undici throws an uncaught AssertionError where a connection whose body waits to be read is destroyed with ECONNRESET and the
+  // response has `Connection: close`. It finds a reset itself, once the body is read.
+  const onDead = ({ reason }: Death) => (reason === 'reset' ? 'report' : 'destroy')
+  const watcher = watcherOf(watch, { onDead })
   const tuned = connector(profile, typeof rest.connect === 'function' ? rest.connect : connectOptions(rest))
   const accounts = new Accounts(socketPathOf(rest))
   const connect = onConnection(tuned, (socket, where) => {

@@ -10,10 +10,10 @@ import { Watcher, type WatchOptions, watch } from '../watch.js'
 export type Watching = Watcher | WatchOptions | boolean
 
 /** The default is to watch where the native core is there. Without it Node alone notices deaths, and a watcher would add nothing. */
-export function watcherOf(watching: Watching | undefined): Watcher | undefined {
+export function watcherOf(watching: Watching | undefined, defaults: WatchOptions = {}): Watcher | undefined {
   if (watching instanceof Watcher) return watching
-  if (typeof watching === 'object') return watch(watching)
-  return (watching ?? nativeCore() !== undefined) ? watch() : undefined
+  if (typeof watching === 'object') return watch({ ...defaults, ...watching })
+  return (watching ?? nativeCore() !== undefined) ? watch(defaults) : undefined
 }
 
 /**

@@ -340,38 +340,40 @@ describe.concurrent('watch', () => {
     it.each([
       { title: 'a full buffer', bytes: SENT },
       { title: 'little to read', bytes: 100 },
-    ])('and resets the connection before the watcher sees either: closed, once all is read: $title', async ({
-      bytes,
-    }) => {
-      const { watcher, deaths, closings } = watching()
-      const sent = Buffer.alloc(bytes, 'deadpeer')
-      const { socket, errors } = await closedAndReset(sent, false)
-      watcher.add(socket)
-      await until(() => closings.length > 0)
-      await delay(20)
-      expect(socket.destroyed).toBe(false)
-      expect((await readAll(socket)).equals(sent)).toBe(true)
-      await until(() => watcher.size === 0)
-      expect([deaths, errors]).toEqual([[], []])
-      expect(watcher.stats()).toMatchObject({ dead: 0, closed: 1 })
-    })
+    ])(
+      'and resets the connection before the watcher sees either: closed, once all is read: $title',
+      async ({ bytes }) => {
+        const { watcher, deaths, closings } = watching()
+        const sent = Buffer.alloc(bytes, 'deadpeer')
+        const { socket, errors } = await closedAndReset(sent, false)
+        watcher.add(socket)
+        await until(() => closings.length > 0)
+        await delay(20)
+        expect(socket.destroyed).toBe(false)
+        expect((await readAll(socket)).equals(sent)).toBe(true)
+        await until(() => watcher.size === 0)
+        expect([deaths, errors]).toEqual([[], []])
+        expect(watcher.stats()).toMatchObject({ dead: 0, closed: 1 })
+      },
+    )
 
     it.each([
       { title: 'a full buffer', bytes: SENT },
       { title: 'little to read', bytes: 100 },
-    ])('and resets a half-open connection before the watcher sees either: dead, once all is read: $title', async ({
-      bytes,
-    }) => {
-      const { watcher, deaths, closings } = watching()
-      const sent = Buffer.alloc(bytes, 'deadpeer')
-      const { socket } = await closedAndReset(sent, true)
-      watcher.add(socket)
-      await until(() => closings.length > 0)
-      expect(deaths).toEqual([])
-      expect((await readAll(socket)).equals(sent)).toBe(true)
-      await until(() => watcher.size === 0)
-      expect(deaths).toMatchObject([{ socket, reason: 'reset', error: { code: 'ECONNRESET' } }])
-    })
+    ])(
+      'and resets a half-open connection before the watcher sees either: dead, once all is read: $title',
+      async ({ bytes }) => {
+        const { watcher, deaths, closings } = watching()
+        const sent = Buffer.alloc(bytes, 'deadpeer')
+        const { socket } = await closedAndReset(sent, true)
+        watcher.add(socket)
+        await until(() => closings.length > 0)
+        expect(deaths).toEqual([])
+        expect((await readAll(socket)).equals(sent)).toBe(true)
+        await until(() => watcher.size === 0)
+        expect(deaths).toMatchObject([{ socket, reason: 'reset', error: { code: 'ECONNRESET' } }])
+      },
+    )
 
     it('and resets a connection that we have not read to its end: closed, once we have', async () => {
       const { watcher, deaths } = watching()

@@ -129,7 +129,8 @@ describe('what the kernel reports of a connection', () => {
     { title: 'a reset of a paused connection is a death', failed: true, progress: unread, judgement: 'dead' },
     { title: 'a reset that Node is about to read is left to Node', failed: true, judgement: 'left-to-node' },
     {
-      title: 'an end after both sides have finished needs SO_ERROR: a reset is nothing then, and a timeout a death',
+      title:
+        'an end after both sides have finished needs SO_ERROR: a reset is nothing then, and a timeout a death',
       failed: true,
       progress: { peerEnded: true, weEnded: true, isReading: false },
       judgement: 'unclear',
