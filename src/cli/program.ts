@@ -31,6 +31,7 @@ export const program = new Command('deadpeer')
   .description(description)
   .version(version)
   .configureOutput({ outputError: (text, write) => write(`deadpeer: ${firstLine(text)}\n`) })
+  .enablePositionalOptions()
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : USAGE_ERROR))
 
 // Each command's code is loaded when it is asked for, so that none pays for the others.
@@ -298,7 +299,8 @@ Exit code: 2 for bad input, or where it cannot listen there; 130 after Ctrl-C.`,
 program
   .command('run')
   .description('start a program with every TCP connection tuned: its children, workers and threads included')
-  .argument('<command...>', 'the program and its arguments, after --')
+  .argument('<command...>', 'the program and its arguments')
+  .passThroughOptions()
   .option(
     '--profile <profile>',
     'a preset: lan, datacenter, cloud, …; idle/interval/count as 60s/5s/3; or JSON; default: cloud',
@@ -309,7 +311,7 @@ program
     new Option(
       '--watch [report]',
       'destroy connections whose peer is dead; report: write a warning instead',
-    ).choices(['report']),
+    ).argParser(reportArgument),
   )
   .addHelpText(
     'after',
@@ -444,6 +446,12 @@ function onlyOnce(command: Command, option: Option): void {
 /** One that looks at sockets: Ctrl-C ends it cleanly. */
 async function run(command: (signal: AbortSignal) => Promise<number>): Promise<void> {
   process.exitCode = await orUsageError(() => interruptible(command))
+}
+
+/** `--watch node app.js` would take the program for its value. */
+function reportArgument(text: string): 'report' {
+  if (text === 'report') return text
+  throw new InvalidArgumentError('It is --watch or --watch=report, and -- comes before the program.')
 }
 
 function whole(text: string): number {
