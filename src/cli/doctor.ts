@@ -176,7 +176,7 @@ function countVerdicts(connections: readonly Connection[]): Partial<Record<Verdi
 
 const faultWords: Readonly<Record<Fault, string>> = {
   program: 'your program',
-  peer: 'the peer, or the path to it',
+  peer: 'the peer',
   path: 'the path',
   system: "this system's settings",
   node: "Node's defaults",
@@ -188,7 +188,7 @@ function show(connections: number, read: number, findings: readonly Diagnosis[])
     findings.map((each) => ({
       ...each,
       message: `${subject(each)}${each.message}`,
-      fault: faultWords[each.fault],
+      fault: each.code === 'unanswered' ? 'the peer, or the path to it' : faultWords[each.fault],
     })),
   )
   if (findings.length > 0) return

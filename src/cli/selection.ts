@@ -14,6 +14,7 @@ import { DeadpeerError } from '../index.js'
 import { Slice } from '../kernel/slice.js'
 import { type Judged, judgeRecord } from './judge-record.js'
 import { mustEnterAsRoot, orNsenter } from './network-namespace.js'
+import { nothingMatched } from './nothing-matched.js'
 import type { Progress } from './progress.js'
 import { Misuse } from './usage.js'
 
@@ -206,16 +207,13 @@ async function reach(
  */
 export async function mustReach(
   connections: readonly Connection[],
-  { pid }: Selection,
+  selection: Selection,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<Reach> {
   const found = await reach(connections, progress, signal)
   if (found.reached.length > 0) return found
-  throw new Misuse(
-    found.refused[0]?.error.message ??
-      `there is no such connection in ${pid === undefined ? 'this network namespace' : `the network namespace of process ${pid}`}`,
-  )
+  throw new Misuse(found.refused[0]?.error.message ?? nothingMatched(selection, 'established TCP connection'))
 }
 
 /** Whether its process, or that process's descriptor, is no more. */

@@ -43,7 +43,7 @@ describe('deadpeer doctor', () => {
         /^error: 8 connections of node\(\d+, Node [\d.]+\), such as .* → .*: Keepalive is off: a peer that vanishes /,
       ),
       '  at fault: your program',
-      '  Set the profile that plan({ path }) gives.',
+      '  For connections opened later: start the program with deadpeer run, or call tune() in it.',
       `  deadpeer tune --pid ${program.pid} --profile cloud`,
     ])
     expect(json((await deadpeer([...ours(), '--json'])).out)).toMatchObject({

@@ -140,7 +140,8 @@ function notReading(connection: Connection, queued: number, lasting: number, rem
     fault: 'peer',
     message: (alike) =>
       `The peer is alive but not reading: ${byteWords(sum(alike.map((each) => each.queued!)))} queued behind its closed window for at least ${shortTime(least(alike))}.`,
-    change: 'A userTimeout ends such a connection; none is set.',
+    change:
+      'No userTimeout is set. The command sets one, which ends the connection if the peer goes on not reading.',
     command: remedies.tune,
     lasting,
     queued,
@@ -164,8 +165,8 @@ function leaked(connection: Connection, elapsed: number, remedies: Remedies): Si
     code: 'closed-by-peer',
     fault: 'program',
     message: (alike) =>
-      `The peer closed, your program did not, for at least ${shortTime(least(alike))}: a descriptor leaks.`,
-    change: "In the program: close the socket on 'end', or leave allowHalfOpen off.",
+      `The peer closed, your program did not, for at least ${shortTime(least(alike))}: ${alike.length === 1 ? 'a descriptor leaks' : `${alike.length} descriptors leak`}.`,
+    change: "In the program: end or destroy the socket on 'end', or do not set allowHalfOpen.",
     command: remedies.list,
     // The FIN was an acknowledgement as well, so it came before the last one, or with it.
     lasting: elapsed + connection.record.readInfo('lastAckRecv')!,
@@ -206,6 +207,14 @@ export function examineOptions(
 /** What a hop does whatever the connection's options are. */
 const ofPath: readonly Finding['code'][] = ['hop-uncertain', 'probes-not-counted', 'proxy-behind']
 
+/** For the reader of a terminal, where `audit` names a function of the library. The command sets open connections only. */
+function changeOf({ code }: Finding): Partial<Pick<Finding, 'change'>> {
+  if (code !== 'keepalive-off') return {}
+  return {
+    change: 'For connections opened later: start the program with deadpeer run, or call tune() in it.',
+  }
+}
+
 function signOf(
   finding: Finding,
   connection: Connection,
@@ -215,5 +224,5 @@ function signOf(
   const { code, hop } = finding
   const fault: Fault = ofPath.includes(code) ? 'path' : 'program'
   const command = fault === 'path' && hop !== undefined ? () => remedies.hop(hop) : remedies.tune
-  return { ...finding, connection, node, fault, command }
+  return { ...finding, ...changeOf(finding), connection, node, fault, command }
 }
