@@ -51,9 +51,7 @@ export async function lsCommand(options: LsCommandOptions, signal: AbortSignal):
   else show(connections, withOptions === true)
   const unseen = connections.filter(isUnseen).length
   if (unseen > 0) {
-    complain(
-      `${unseen} of these belong to processes that are not yours to see: that takes CAP_SYS_PTRACE, as by sudo`,
-    )
+    complain(`not permitted to see the owning process of ${unseen} of these: run with CAP_SYS_PTRACE (sudo)`)
   }
   return 0
 }

@@ -1,7 +1,7 @@
 import type { Selection } from './selection.js'
 
 /**
- * That nothing was there to look at, which is something else than that all is well.
+ * Says that no connection matched, so that an empty result is not taken for "nothing is wrong".
  *
  * @param what the command is about.
  */

@@ -85,8 +85,8 @@ program
     'after',
     `
 TIMER is what the kernel waits for, in how long, and ×n what it has done in vain. PROBES are unanswered. RETRANS are
-those unanswered now / ever. HEARD is how long ago the peer was. VERDICT is suspect where something is unanswered, unknown where the peer was not
-heard for 60 s and has acknowledged no probe for 5 minutes.
+those unanswered now / ever. HEARD is the time since the peer was last heard. VERDICT is suspect if something is unanswered, unknown if the peer was not
+heard for 60 s and acknowledged no probe for 5 minutes.
 
   deadpeer ls --suspect                      who does not answer
   deadpeer ls --pid 4711 --options           what a program has set, which ss does not show
@@ -212,27 +212,27 @@ program
   .option('--hop <hop>', 'what stands between, as for plan: once for each', hopArgument)
   .option(
     '--over <time>',
-    'how far apart the two samples are that tell what stays as it is: CLOSE-WAIT, a closed window',
+    'time between the two samples that show which connections stay in CLOSE-WAIT or behind a closed window',
     everyArgument,
     2_000,
   )
   .option(
     '--json',
-    'one JSON object: how many connections, of how many the options were read and not, why, their verdicts, findings',
+    'one JSON object: counts of connections, of those read and not read, the reasons, verdicts and findings',
   )
   .addHelpText(
     'after',
     `
 An error: connections hang, or will. A warning: they may. A note: good to know, such as what the Node that a process runs does to
-connections without saying so; its version is read from its binary. Each finding says who is at fault, and ends with the command that
-fixes it, or shows what has to be changed. Zombies, which the kernel has given up and their program keeps, are looked for where neither a
-port nor a prefix is given.
+connections without saying so; its version is read from its binary. Each finding says who is at fault, and ends with a command that
+fixes it, or shows what must be changed. Without a port or a prefix, doctor also searches for zombies: connections that the kernel has given up
+and the program keeps open.
 
   deadpeer doctor --pid 4711 --hop aws-nlb
   sudo deadpeer doctor --hop home-router --hop edge=30s@7
 
-Exit code: 0 where there are notes at most; 1 where there is more; 2 for bad input, or where nothing could be examined; 130 after Ctrl-C.
-"Nothing is wrong" holds for what could be read: where that is not all, it says of how many connections.`,
+Exit code: 0 if nothing is wrong, or there are only notes; 1 if there is an error or a warning; 2 for bad input, or if nothing could be examined;
+130 after Ctrl-C. If some connections could not be read, "nothing is wrong" says how many it covers.`,
   )
   .action((prefix: string | undefined, options) =>
     run(async (signal) => (await import('./doctor.js')).doctorCommand({ ...options, prefix }, signal)),
@@ -317,13 +317,13 @@ program
     'after',
     `
 Adds deadpeer/register to NODE_OPTIONS and sets DEADPEER_PROFILE, DEADPEER_RULES and DEADPEER_WATCH, which docs/guide.md explains.
-What is not given here is taken from the environment. Programs that do not run on Node are not affected.
+Options that are not given are taken from the environment. Programs that do not run on Node are not affected.
 
   deadpeer run -- node app.js
   deadpeer run --profile datacenter --watch=report -- npm start
   deadpeer run --rules 5432=datacenter,10.0.0.0/8=lan -- node --enable-source-maps app.js
 
-Exit code: the program's own; 2 for a bad option; 126 where the program cannot be started, 127 where it is not found.`,
+Exit code: the program's own; 2 for a bad option; 126 if the program cannot be started, 127 if it is not found.`,
   )
   .action(async (command: string[], options) => {
     const { runCommand } = await import('./run.js')
@@ -389,7 +389,7 @@ program
   .option('--json', 'one JSON object; times in ms')
   .addHelpText(
     'after',
-    '\nExit code: 0 where it does, or has closed when it had said that it would (Keep-Alive: timeout=); 1 where it does not, or does not answer; 2 for bad input.',
+    '\nExit code: 0 if the connection was kept, or was closed as announced (Keep-Alive: timeout=); 1 if it was not kept, or the origin does not answer; 2 for bad input.',
   )
   .action(async (url: string, options) => {
     const { httpCommand } = await import('./http.js')

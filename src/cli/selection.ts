@@ -118,7 +118,7 @@ export function checkProcess(pid: number): void {
     throw (
       mustEnterAsRoot(pid) ??
       new Misuse(
-        `the descriptors of process ${pid}${userOf(pid)} are not yours to see (${code}): it takes its user or CAP_SYS_PTRACE, as by sudo`,
+        `not permitted to see the descriptors of process ${pid} (${userOf(pid)}${code}): run as that user or with CAP_SYS_PTRACE (sudo)`,
       )
     )
   }
@@ -136,7 +136,7 @@ function firstEntry(folder: string): string | undefined {
 function userOf(pid: number): string {
   try {
     const [, uid] = /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
-    return uid === undefined ? '' : `, which runs as uid ${uid},`
+    return uid === undefined ? '' : `uid ${uid}, `
   } catch {
     return ''
   }
@@ -157,7 +157,7 @@ export function notYours({ record: { inode, uid } }: Pick<Connection, 'record'>)
     'EPERM',
     inode === undefined
       ? 'No process has it open any more.'
-      : `Its process${uid === undefined ? '' : `, of uid ${uid},`} is not yours to see: it takes its user or CAP_SYS_PTRACE, as by sudo.`,
+      : `Not permitted to see the owning process${uid === undefined ? '' : ` (uid ${uid})`}: run as that user or with CAP_SYS_PTRACE (sudo).`,
   )
 }
 
