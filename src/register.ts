@@ -21,6 +21,7 @@ import type { Profile } from './socket/profile.js'
 import { isShared, onListen } from './socket/server.js'
 import { type Handle, handleOf } from './socket/target.js'
 import { tune } from './tune.js'
+import { leaveResets } from './watch/leave-resets.js'
 import { acceptedEvent } from './watch/server.js'
 import { type Death, type Watcher, watch } from './watch.js'
 
@@ -241,7 +242,7 @@ function wayOf(socket: net.Socket): Way {
 }
 
 function watchFor(onDead: 'destroy' | 'report'): Watcher {
-  const watcher = watch({ onDead })
+  const watcher = watch({ onDead: onDead === 'destroy' ? leaveResets : onDead })
   watcher.on('error', warn)
   // Where it is destroyed, the program is told by its own socket.
   if (onDead === 'report') watcher.on('dead', report)

@@ -16,7 +16,6 @@ import { connector, onConnection } from './undici/connector.js'
 import { mustBeUndici } from './undici/genuine.js'
 import { isRepeatable } from './undici/repeatable.js'
 import { noteOpened } from './undici/used.js'
-import type { Death } from './watch.js'
 
 export type { ConnectionStatistics, Snapshot } from './http/statistics.js'
 export type { Watching } from './http/watching.js'
@@ -65,10 +64,7 @@ export interface CountingAgent extends Dispatcher {
 export function createAgent(options: AgentOptions = {}): CountingAgent {
   mustBeUndici()
   const { profile = 'cloud', watch, retryStale = false, ...rest } = checkOptions(options)
-  // undici throws an uncaught AssertionError where a connection whose body waits to be read is destroyed with ECONNRESET and the
-  // response has `Connection: close`. It finds a reset itself, once the body is read.
-  const onDead = ({ reason }: Death) => (reason === 'reset' ? 'report' : 'destroy')
-  const watcher = watcherOf(watch, { onDead })
+  const watcher = watcherOf(watch)
   const tuned = connector(profile, typeof rest.connect === 'function' ? rest.connect : connectOptions(rest))
   const accounts = new Accounts(socketPathOf(rest))
   const connect = onConnection(tuned, (socket, where) => {

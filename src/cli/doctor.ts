@@ -27,7 +27,7 @@ import { Misuse } from './usage.js'
 
 export interface DoctorCommandOptions extends Selection {
   readonly hop?: TypedPath
-  /** Between two samples of what one cannot tell, ms. */
+  /** Time between the two samples, ms. */
   readonly over: number
   readonly json?: boolean
 }
@@ -41,15 +41,15 @@ interface Examination {
 }
 
 interface Unread {
-  /** How many connections; 0 where it is about something else. */
+  /** How many connections; 0 for a reason that is not about connections. */
   readonly connections: number
   readonly reason: string
 }
 
 /**
- * What is wrong here, and what fixes it. Returns the exit code: 1 where there is more than notes.
+ * Reports what is wrong, and the commands that fix it. Returns the exit code: 1 if anything is worse than a note.
  *
- * @throws {@link Misuse} where nothing could be examined, and so nothing was found.
+ * @throws {@link Misuse} if nothing could be examined.
  */
 export async function doctorCommand(options: DoctorCommandOptions, signal: AbortSignal): Promise<number> {
   const { connections, unread, findings } = await withProgress('listing connections', (progress) =>
@@ -96,7 +96,9 @@ async function examine(
   return {
     connections,
     unread: [
-      ...(connections.length === 0 ? [{ connections: 0, reason: nothingMatched(options) }] : unread),
+      ...(connections.length + zombies.length === 0
+        ? [{ connections: 0, reason: nothingMatched(options) }]
+        : unread),
       ...(isWhole && pid === undefined && !hasSysPtrace() ? [zombiesOfOthers] : []),
     ],
     findings: [
@@ -112,7 +114,7 @@ async function examine(
 const zombiesOfOthers: Unread = {
   connections: 0,
   reason:
-    'zombies were looked for in the processes that are yours to see: those of others take CAP_SYS_PTRACE, as by sudo',
+    'zombies were searched for only in your own processes; those of other users require CAP_SYS_PTRACE (sudo)',
 }
 
 interface Later {
@@ -142,7 +144,7 @@ interface Profiles {
   readonly unread: readonly Unread[]
 }
 
-/** Those that were closed meanwhile are in neither. */
+/** Connections that were closed meanwhile are in neither. */
 async function readProfiles(
   connections: readonly Connection[],
   progress: Progress,
@@ -176,19 +178,21 @@ function countVerdicts(connections: readonly Connection[]): Partial<Record<Verdi
 
 const faultWords: Readonly<Record<Fault, string>> = {
   program: 'your program',
-  peer: 'the peer, or the path to it',
+  peer: 'the peer',
   path: 'the path',
   system: "this system's settings",
   node: "Node's defaults",
 }
 
 function show(connections: number, read: number, findings: readonly Diagnosis[]): void {
-  write(read === connections ? `${ofAll(connections)} examined` : `${ofAll(read, connections)} examined`)
+  const isListed = connections > 0 || !findings.some(({ code }) => code === 'zombie')
+  const examined = read === connections ? ofAll(connections) : ofAll(read, connections)
+  write(isListed ? `${examined} examined` : 'the kernel lists no connection any more')
   writeFindings(
     findings.map((each) => ({
       ...each,
       message: `${subject(each)}${each.message}`,
-      fault: faultWords[each.fault],
+      fault: each.code === 'unanswered' ? 'the peer, or the path to it' : faultWords[each.fault],
     })),
   )
   if (findings.length > 0) return

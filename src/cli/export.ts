@@ -49,6 +49,6 @@ function sayWhatIsHidden({ connections }: HostSample): void {
   // Who may see everybody's has met one that is just being closed, or handed over.
   if (hidden === 0 || hasSysPtrace()) return
   complain(
-    `of ${sum(connections)} connections ${hidden} are of processes that are not yours to see, and are told as ${UNKNOWN}: it takes CAP_SYS_PTRACE, as by sudo`,
+    `not permitted to see the owning process of ${hidden} of ${sum(connections)} connections, exported as ${UNKNOWN}: run with CAP_SYS_PTRACE (sudo)`,
   )
 }

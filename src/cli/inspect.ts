@@ -7,7 +7,7 @@ import { socketStates } from '../kernel/sock-diag.js'
 import { silentFor } from '../kernel/tcp-info.js'
 import type { ConnectionName } from './connection-argument.js'
 import { asJson } from './ls.js'
-import { borrow, type Connection, selectConnections } from './selection.js'
+import { borrow, type Connection, checkProcess, selectConnections } from './selection.js'
 import {
   byteWords,
   endWords,
@@ -56,6 +56,7 @@ async function find(name: ConnectionName, signal: AbortSignal): Promise<Known> {
 }
 
 async function byDescriptor({ pid, fd }: { pid: number; fd: number }, signal: AbortSignal): Promise<Known> {
+  checkProcess(pid)
   const socket = borrowSocket(pid, fd)
   const listed = await selectConnections({ pid }, socketStates, signal)
   const connection = listed.find(({ record }) => record.cookie === socket.cookie)

@@ -74,7 +74,7 @@ function evidenceFor(record: SocketRecord, info: Telling | undefined): string {
 
 const closedHere: ReadonlySet<SocketState> = new Set(['fin-wait-1', 'fin-wait-2', 'closing', 'last-ack'])
 
-/** Whether its program has closed it, and nobody has it open: the kernel finishes alone, and ends it within a minute or two. */
+/** Whether the program has closed the socket: the kernel finishes the close alone, within a minute or two. */
 export function isAbandoned({ state, inode }: Pick<SocketRecord, 'state' | 'inode'>): boolean {
   return inode === undefined && closedHere.has(state)
 }

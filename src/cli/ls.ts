@@ -1,5 +1,6 @@
 import type { SocketOwner, SocketState } from '../host.js'
 import { DeadpeerError, type Profile } from '../index.js'
+import { socketStates } from '../kernel/sock-diag.js'
 import { byTrouble } from './judge-record.js'
 import { nothingMatched } from './nothing-matched.js'
 import { withProgress } from './progress.js'
@@ -45,15 +46,19 @@ export async function lsCommand(options: LsCommandOptions, signal: AbortSignal):
   })
   if (jsonl) for (const each of connections) write(JSON.stringify(asJson(each)))
   else if (json) writeArray(connections)
-  else if (connections.length === 0) write(matched === 0 ? nothingMatched(options) : noSuspect(matched))
+  else if (connections.length === 0)
+    write(matched === 0 ? nothingMatched(options, whatOf(options)) : noSuspect(matched))
   else show(connections, withOptions === true)
   const unseen = connections.filter(isUnseen).length
   if (unseen > 0) {
-    complain(
-      `${unseen} of these belong to processes that are not yours to see: that takes CAP_SYS_PTRACE, as by sudo`,
-    )
+    complain(`not permitted to see the owning process of ${unseen} of these: run with CAP_SYS_PTRACE (sudo)`)
   }
   return 0
+}
+
+function whatOf({ state }: LsCommandOptions): string | undefined {
+  if (!state) return undefined
+  return state === socketStates ? 'TCP socket' : `TCP socket in state ${state.join(' or ')}`
 }
 
 function noSuspect(matched: number): string {

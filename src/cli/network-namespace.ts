@@ -16,7 +16,7 @@ export async function orNsenter<T>(pid: number | undefined, run: () => Promise<T
   }
 }
 
-/** Why a command cannot look at a process in another network namespace, and how to run it there. */
+/** Says that a process is in another network namespace, with the command to run there. */
 export function mustEnter(pid: number): Misuse {
   return new Misuse(
     `process ${pid} is in another network namespace, and entering that takes CAP_SYS_ADMIN: ${nsenterCommand(pid)}`,

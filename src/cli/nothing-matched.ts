@@ -1,7 +1,11 @@
 import type { Selection } from './selection.js'
 
-/** That nothing was there to look at, which is something else than that all is well. */
-export function nothingMatched({ pid, port, prefix }: Selection): string {
+/**
+ * Says that no connection matched, so that an empty result is not taken for "nothing is wrong".
+ *
+ * @param what the command is about.
+ */
+export function nothingMatched({ pid, port, prefix }: Selection, what = 'TCP connection'): string {
   const which = [
     ...(pid === undefined ? [] : [`of process ${pid}`]),
     ...(port === undefined ? [] : [`with port ${port}`]),
@@ -9,5 +13,5 @@ export function nothingMatched({ pid, port, prefix }: Selection): string {
   ]
   // With a pid it is the process's own network namespace.
   const where = pid === undefined ? ['in this network namespace'] : []
-  return `there is no TCP connection ${[...which, ...where].join(' ')}`
+  return `there is no ${what} ${[...which, ...where].join(' ')}`
 }

@@ -31,6 +31,7 @@ export const program = new Command('deadpeer')
   .description(description)
   .version(version)
   .configureOutput({ outputError: (text, write) => write(`deadpeer: ${firstLine(text)}\n`) })
+  .enablePositionalOptions()
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : USAGE_ERROR))
 
 // Each command's code is loaded when it is asked for, so that none pays for the others.
@@ -84,8 +85,8 @@ program
     'after',
     `
 TIMER is what the kernel waits for, in how long, and ×n what it has done in vain. PROBES are unanswered. RETRANS are
-those unanswered now / ever. HEARD is how long ago the peer was. VERDICT is suspect where something is unanswered, unknown where the peer was not
-heard for 60 s and has acknowledged no probe for 5 minutes.
+those unanswered now / ever. HEARD is the time since the peer was last heard. VERDICT is suspect if something is unanswered, unknown if the peer was not
+heard for 60 s and acknowledged no probe for 5 minutes.
 
   deadpeer ls --suspect                      who does not answer
   deadpeer ls --pid 4711 --options           what a program has set, which ss does not show
@@ -211,27 +212,27 @@ program
   .option('--hop <hop>', 'what stands between, as for plan: once for each', hopArgument)
   .option(
     '--over <time>',
-    'how far apart the two samples are that tell what stays as it is: CLOSE-WAIT, a closed window',
+    'time between the two samples that show which connections stay in CLOSE-WAIT or behind a closed window',
     everyArgument,
     2_000,
   )
   .option(
     '--json',
-    'one JSON object: how many connections, of how many the options were read and not, why, their verdicts, findings',
+    'one JSON object: counts of connections, of those read and not read, the reasons, verdicts and findings',
   )
   .addHelpText(
     'after',
     `
 An error: connections hang, or will. A warning: they may. A note: good to know, such as what the Node that a process runs does to
-connections without saying so; its version is read from its binary. Each finding says who is at fault, and ends with the command that
-fixes it, or shows what has to be changed. Zombies, which the kernel has given up and their program keeps, are looked for where neither a
-port nor a prefix is given.
+connections without saying so; its version is read from its binary. Each finding says who is at fault, and ends with a command that
+fixes it, or shows what must be changed. Without a port or a prefix, doctor also searches for zombies: connections that the kernel has given up
+and the program keeps open.
 
   deadpeer doctor --pid 4711 --hop aws-nlb
   sudo deadpeer doctor --hop home-router --hop edge=30s@7
 
-Exit code: 0 where there are notes at most; 1 where there is more; 2 for bad input, or where nothing could be examined; 130 after Ctrl-C.
-"Nothing is wrong" holds for what could be read: where that is not all, it says of how many connections.`,
+Exit code: 0 if nothing is wrong, or there are only notes; 1 if there is an error or a warning; 2 for bad input, or if nothing could be examined;
+130 after Ctrl-C. If some connections could not be read, "nothing is wrong" says how many it covers.`,
   )
   .action((prefix: string | undefined, options) =>
     run(async (signal) => (await import('./doctor.js')).doctorCommand({ ...options, prefix }, signal)),
@@ -298,7 +299,8 @@ Exit code: 2 for bad input, or where it cannot listen there; 130 after Ctrl-C.`,
 program
   .command('run')
   .description('start a program with every TCP connection tuned: its children, workers and threads included')
-  .argument('<command...>', 'the program and its arguments, after --')
+  .argument('<command...>', 'the program and its arguments')
+  .passThroughOptions()
   .option(
     '--profile <profile>',
     'a preset: lan, datacenter, cloud, …; idle/interval/count as 60s/5s/3; or JSON; default: cloud',
@@ -309,19 +311,19 @@ program
     new Option(
       '--watch [report]',
       'destroy connections whose peer is dead; report: write a warning instead',
-    ).choices(['report']),
+    ).argParser(reportArgument),
   )
   .addHelpText(
     'after',
     `
 Adds deadpeer/register to NODE_OPTIONS and sets DEADPEER_PROFILE, DEADPEER_RULES and DEADPEER_WATCH, which docs/guide.md explains.
-What is not given here is taken from the environment. Programs that do not run on Node are not affected.
+Options that are not given are taken from the environment. Programs that do not run on Node are not affected.
 
   deadpeer run -- node app.js
   deadpeer run --profile datacenter --watch=report -- npm start
   deadpeer run --rules 5432=datacenter,10.0.0.0/8=lan -- node --enable-source-maps app.js
 
-Exit code: the program's own; 2 for a bad option; 126 where the program cannot be started, 127 where it is not found.`,
+Exit code: the program's own; 2 for a bad option; 126 if the program cannot be started, 127 if it is not found.`,
   )
   .action(async (command: string[], options) => {
     const { runCommand } = await import('./run.js')
@@ -387,7 +389,7 @@ program
   .option('--json', 'one JSON object; times in ms')
   .addHelpText(
     'after',
-    '\nExit code: 0 where it does, or has closed when it had said that it would (Keep-Alive: timeout=); 1 where it does not, or does not answer; 2 for bad input.',
+    '\nExit code: 0 if the connection was kept, or was closed as announced (Keep-Alive: timeout=); 1 if it was not kept, or the origin does not answer; 2 for bad input.',
   )
   .action(async (url: string, options) => {
     const { httpCommand } = await import('./http.js')
@@ -444,6 +446,12 @@ function onlyOnce(command: Command, option: Option): void {
 /** One that looks at sockets: Ctrl-C ends it cleanly. */
 async function run(command: (signal: AbortSignal) => Promise<number>): Promise<void> {
   process.exitCode = await orUsageError(() => interruptible(command))
+}
+
+/** `--watch node app.js` would take the program for its value. */
+function reportArgument(text: string): 'report' {
+  if (text === 'report') return text
+  throw new InvalidArgumentError('It is --watch or --watch=report, and -- comes before the program.')
 }
 
 function whole(text: string): number {

@@ -37,7 +37,7 @@ export async function runCommand(command: readonly string[], options: RunOptions
   return failed(file, core.exec(args, lastDescriptor()))
 }
 
-/** What register reads, checked now so that a mistake is told before anything starts. */
+/** The variables that register reads, checked here so that a mistake is reported before the program starts. */
 function environmentFor({ profile, rules, watch }: RunOptions): Record<string, string> {
   const chosen = {
     ...(profile !== undefined && { DEADPEER_PROFILE: profile }),
@@ -86,7 +86,7 @@ const forwarded = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2
 /** A terminal sends these to the whole process group, the child included. */
 const typed = new Set<string>(['SIGINT', 'SIGQUIT'])
 
-/** Without the native core: as a child, whose end is passed on. */
+/** Without the native core the command runs as a child, and its exit code or signal is passed on. */
 async function spawnAndWait([file = '', ...args]: readonly string[]): Promise<number> {
   const child = spawn(file, args, { stdio: 'inherit' })
   const forward = (signal: NodeJS.Signals) => {

@@ -14,6 +14,7 @@ import { DeadpeerError } from '../index.js'
 import { Slice } from '../kernel/slice.js'
 import { type Judged, judgeRecord } from './judge-record.js'
 import { mustEnterAsRoot, orNsenter } from './network-namespace.js'
+import { nothingMatched } from './nothing-matched.js'
 import type { Progress } from './progress.js'
 import { Misuse } from './usage.js'
 
@@ -117,7 +118,7 @@ export function checkProcess(pid: number): void {
     throw (
       mustEnterAsRoot(pid) ??
       new Misuse(
-        `the descriptors of process ${pid}${userOf(pid)} are not yours to see (${code}): it takes its user or CAP_SYS_PTRACE, as by sudo`,
+        `not permitted to see the descriptors of process ${pid} (${userOf(pid)}${code}): run as that user or with CAP_SYS_PTRACE (sudo)`,
       )
     )
   }
@@ -135,7 +136,7 @@ function firstEntry(folder: string): string | undefined {
 function userOf(pid: number): string {
   try {
     const [, uid] = /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
-    return uid === undefined ? '' : `, which runs as uid ${uid},`
+    return uid === undefined ? '' : `uid ${uid}, `
   } catch {
     return ''
   }
@@ -156,7 +157,7 @@ export function notYours({ record: { inode, uid } }: Pick<Connection, 'record'>)
     'EPERM',
     inode === undefined
       ? 'No process has it open any more.'
-      : `Its process${uid === undefined ? '' : `, of uid ${uid},`} is not yours to see: it takes its user or CAP_SYS_PTRACE, as by sudo.`,
+      : `Not permitted to see the owning process${uid === undefined ? '' : ` (uid ${uid})`}: run as that user or with CAP_SYS_PTRACE (sudo).`,
   )
 }
 
@@ -206,16 +207,13 @@ async function reach(
  */
 export async function mustReach(
   connections: readonly Connection[],
-  { pid }: Selection,
+  selection: Selection,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<Reach> {
   const found = await reach(connections, progress, signal)
   if (found.reached.length > 0) return found
-  throw new Misuse(
-    found.refused[0]?.error.message ??
-      `there is no such connection in ${pid === undefined ? 'this network namespace' : `the network namespace of process ${pid}`}`,
-  )
+  throw new Misuse(found.refused[0]?.error.message ?? nothingMatched(selection, 'established TCP connection'))
 }
 
 /** Whether its process, or that process's descriptor, is no more. */

@@ -76,6 +76,6 @@ export function shortTime(ms: number): string {
 /** 512 B, 14.5 kB, 34 MB. */
 export function byteWords(n: number): string {
   const [size, unit] =
-    n < 10_000 ? [n, 'B'] : n < 1e7 ? [n / 1e3, 'kB'] : n < 1e10 ? [n / 1e6, 'MB'] : [n / 1e9, 'GB']
+    n < 10_000 ? [n, 'B'] : n < 1e6 ? [n / 1e3, 'kB'] : n < 1e9 ? [n / 1e6, 'MB'] : [n / 1e9, 'GB']
   return `${size.toLocaleString('en', { maximumFractionDigits: 1, useGrouping: false })} ${unit}`
 }

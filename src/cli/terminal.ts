@@ -32,11 +32,18 @@ export function complain(message: string): void {
   process.stderr.write(`deadpeer: ${message}\n`)
 }
 
-/** The first line of a message without what commander puts before it, and its suggestion, which it puts below. */
+/** The first line of a message, in our words where commander has its own, with its suggestion, which it puts below. */
 export function firstLine(text: string): string {
   const [first = '', second = ''] = text.trim().split('\n')
   const suggestion = second.startsWith('(Did you mean') ? ` ${second}` : ''
-  return first.replace(/^error: /, '') + suggestion
+  return plainer(first.replace(/^error: /, '')) + suggestion
+}
+
+function plainer(message: string): string {
+  return message
+    .replace(/^option '(?:-\w, )?(\S+)(?: [^']*)?' argument '(.*?)' is invalid\. /, "$1 '$2' is invalid. ")
+    .replace(/^command-argument value '(.*?)' is invalid for argument '(\S+)'\. /, "<$2> '$1' is invalid. ")
+    .replace(/^missing required argument '(\S+)'$/, 'missing <$1>; --help shows what this command takes')
 }
 
 /** A part of the screen that is drawn again and again in the same place, with the cursor hidden. */

@@ -47,7 +47,8 @@ export async function tuneCommand(options: TuneCommandOptions, signal: AbortSign
     tuneAllOrNone(found, profile, signal, progress),
   )
   if (error) {
-    complain(`${error.message.replace(/\.$/, '')}. ${putBackWords(notPutBack)}`)
+    const at = results.findIndex((result) => result.error === error)
+    complain(`${refusalWords(error, found[at])} ${putBackWords(notPutBack)}`)
     return 1
   }
   const changes = found.map((each, i) => ({ ...each, ...outcome(each, results[i]!) }))
@@ -67,9 +68,9 @@ function foretell(found: readonly Found[], profile: Profile, options: TuneComman
     found.map(({ socket }) => socket),
     profile,
   )
-  const error = forecasts.find((each) => each.error && !isClosed(each.error))?.error
-  if (error) {
-    complain(`this would be refused, and nothing be changed. ${error.message}`)
+  const at = forecasts.findIndex((each) => each.error && !isClosed(each.error))
+  if (at >= 0) {
+    complain(`nothing would be changed: ${refusalWords(forecasts[at]!.error!, found[at])}`)
     return 1
   }
   const changes = found.map((each, i) => ({ ...each, ...wouldBe(each, profile, forecasts[i]!) }))
@@ -87,6 +88,16 @@ function foretell(found: readonly Found[], profile: Profile, options: TuneComman
     )
   }
   return incomplete > 0 ? 1 : 0
+}
+
+/** Which connection was refused, and what to do about it. */
+function refusalWords(error: Error, refused: Found | undefined): string {
+  if (!refused) return `${error.message}.`
+  const { local, remote } = refused.connection.record
+  const which = `${endWords(local)} → ${endWords(remote)}`
+  if (!(error instanceof DeadpeerError && error.code === 'ERR_MUST_WAIT')) return `${which}: ${error.message}`
+  const fields = Object.keys(error.pending ?? {}).join(' and ')
+  return `${fields} could end ${which} as it is, because its peer was not heard. Set ${fields} as well, or leave this connection out (--port).`
 }
 
 function wouldBe({ before }: Found, profile: Profile, forecast: Forecast): Omit<Change, keyof Found> {
@@ -181,7 +192,12 @@ function show(changes: readonly Change[], isDryRun: boolean): void {
     write(changes[i]!.leftOut ? paint(line, 'warning') : line)
   })
   write()
-  write(isDryRun ? `${changes.length} would be tuned; nothing was changed` : `${changes.length} tuned`)
+  const tuned = changes.filter(({ after }) => after).length
+  const closed = changes.length - tuned
+  const closedWords = closed > 0 ? `, ${closed} closed meanwhile` : ''
+  write(
+    `${tuned} ${isDryRun ? 'would be tuned' : 'tuned'}${closedWords}${isDryRun ? '; nothing was changed' : ''}`,
+  )
 }
 
 function leftOutWords({

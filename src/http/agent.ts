@@ -16,7 +16,8 @@ export interface ConnectionPoolOptions {
   /**
    * Watches its connections: a watcher of yours, options for one of its own, or `true` for one with the defaults; `false` does not. Default:
    * `true` where the native core is there. Without a watcher a response that nobody reads stays on a dead connection forever, and so
-   * holds one of `maxSockets`: Node does not notice the death of a connection that it does not read.
+   * holds one of `maxSockets`: Node does not notice the death of a connection that it does not read. A connection that the peer resets is left
+   * to Node by default, which reports the reset once what came before it has been read.
    */
   watch?: Watching
   /**

@@ -1,6 +1,7 @@
 import type net from 'node:net'
 import type { DeadpeerError } from '../errors.js'
 import { nativeCore } from '../kernel/binding.js'
+import { leaveResets } from '../watch/leave-resets.js'
 import { Watcher, type WatchOptions, watch } from '../watch.js'
 
 /**
@@ -9,11 +10,14 @@ import { Watcher, type WatchOptions, watch } from '../watch.js'
  */
 export type Watching = Watcher | WatchOptions | boolean
 
-/** The default is to watch where the native core is there. Without it Node alone notices deaths, and a watcher would add nothing. */
-export function watcherOf(watching: Watching | undefined, defaults: WatchOptions = {}): Watcher | undefined {
+/**
+ * The default is to watch where the native core is there. Without it Node alone notices deaths, and a watcher would add nothing. A watcher
+ * of the agent's own leaves resets to Node, unless its options say what to do.
+ */
+export function watcherOf(watching: Watching | undefined): Watcher | undefined {
   if (watching instanceof Watcher) return watching
-  if (typeof watching === 'object') return watch({ ...defaults, ...watching })
-  return (watching ?? nativeCore() !== undefined) ? watch(defaults) : undefined
+  if (typeof watching === 'object') return watch({ onDead: leaveResets, ...watching })
+  return (watching ?? nativeCore() !== undefined) ? watch({ onDead: leaveResets }) : undefined
 }
 
 /**

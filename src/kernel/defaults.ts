@@ -46,7 +46,7 @@ export interface SystemDefaults extends OptionDefaults {
   readonly netdevMaxBacklog: number | undefined
 }
 
-/** Whose defaults. */
+/** Which network namespace to read. */
 export interface DefaultsOptions {
   /** A process in the network namespace that is meant. Default: the namespace of the calling thread. */
   readonly pid?: number | undefined

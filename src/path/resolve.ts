@@ -48,7 +48,7 @@ function setOtherwise(row: Hop, { name, idleTimeout, upstreamTimeout, layer = ro
     throw new OutOfRangeError(`${name} is at layer ${row.layer}, not ${layer}.`, { field: 'layer' })
   }
   checkSetting(name, 'idleTimeout', idleTimeout, row.range, row.idleTimeout)
-  // A time that somebody gives is no guess of the catalogue's.
+  // A time that the caller gives is not the catalogue's guess.
   const { certainty, ...withoutGuess } = row
   const isGuess = certainty === 'uncertain' && idleTimeout === row.idleTimeout
   const ends = row.onExpiry === 'nothing' ? 'close' : row.onExpiry

@@ -67,7 +67,7 @@ export class Question implements SocketName, Kept<Question> {
   /** Whether it is counted as one whose probe has not been seen to leave. */
   isLeaving = false
   lifted: Lifted | undefined
-  /** How often it was forbidden to look at the connection, or to put its options back. */
+  /** How often reading the connection, or restoring its options, was not permitted. */
   refusals = 0
   /** Undoes what was prepared for the end of the process. */
   release?: () => void

@@ -94,7 +94,7 @@ export function lateBound<Owner extends object, Name extends keyof Owner>(
 
 const connectingChannel = diagnostics.channel('net.client.socket')
 
-/** Runs something, and lists the sockets that Node begins to connect meanwhile. Node 20 tells of those of `net.connect` alone. */
+/** Runs something, and lists the sockets that Node begins to connect meanwhile. Node 20 reports only those of `net.connect`. */
 function listConnecting<Result>(run: () => Result): { result: Result; connecting: net.Socket[] } {
   const connecting: net.Socket[] = []
   const note = (message: unknown) => {

@@ -77,7 +77,7 @@ export function requestCloseSnapshot(
   if (listener) own.listeners.push(listener)
 }
 
-/** The last user takes the hook away, unless somebody has put another `_destroy` over it, which then goes on calling it. */
+/** The last user removes the hook, unless other code has wrapped it in another `_destroy`, which then still calls it. */
 export function releaseCloseSnapshot(socket: net.Socket, listener?: ClosedListener): void {
   const hooked = socket as Hooked
   const own = hooked[hook]

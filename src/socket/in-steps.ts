@@ -26,11 +26,8 @@ export async function inSteps<T>(
     } catch (error) {
       const refused = pendingOf(error)
       if (!refused) throw error
-      // What is refused later is no more than that: all others have been written.
-      if (!pending) {
-        pending = refused
-        attemptOthers(wanted, refused, attempt)
-      }
+      // Later attempts refuse no more than that: all other values have been written.
+      pending ??= attemptOthers(wanted, refused, attempt)
     }
     await delay(LOOK_AGAIN)
   } while (performance.now() < deadline)
@@ -52,18 +49,30 @@ export function stepsAhead(
   } catch (error) {
     const refused = pendingOf(error)
     if (!refused) throw error
-    attemptOthers(wanted, refused, attempt)
-    return refused
+    return attemptOthers(wanted, refused, attempt)
   }
 }
 
+/**
+ * Attempts all fields but the refused ones, and returns what was left out in the end. That can be more than `refused`: where a `userTimeout`
+ * is left out, the kernel goes by `count`, which can end the connection as well.
+ */
 function attemptOthers(
   wanted: Profile,
   refused: Profile,
   attempt: (leaveOut: readonly OptionName[]) => unknown,
-): void {
-  const fields = Object.keys(refused) as OptionName[]
-  if (Object.keys(wanted).some((field) => !fields.includes(field as OptionName))) attempt(fields)
+): Profile {
+  const others = Object.entries(wanted).filter(([field]) => !Object.hasOwn(refused, field))
+  if (others.length === 0) return refused
+  try {
+    attempt(Object.keys(refused) as OptionName[])
+    return refused
+  } catch (error) {
+    const alsoRefused = pendingOf(error) ?? {}
+    const more = others.filter(([field]) => Object.hasOwn(alsoRefused, field))
+    if (more.length === 0) throw error
+    return attemptOthers(wanted, { ...refused, ...Object.fromEntries(more) }, attempt)
+  }
 }
 
 function pendingOf(error: unknown): Profile | undefined {

@@ -112,7 +112,7 @@ export function pendingOf(core: NativeCore, fd: number): Profile {
   return {}
 }
 
-/** Whether a descriptor is still the socket whose values wait. What cannot be read just now is taken for the same. */
+/** Whether a descriptor is still the socket whose values wait. If that cannot be read just now, it is assumed. */
 function isStill(core: NativeCore, fd: number, { cookie }: Unsettled): boolean {
   const now = persist(() => core.readCookie(fd))
   return now === cookie || (typeof now === 'number' && isShortErrno(now))

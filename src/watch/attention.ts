@@ -226,10 +226,10 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
   }
 }
 
-/** A connection that cannot be read and has no heartbeat is looked at again after so long, ms. */
+/** When a connection that could not be read, and has no heartbeat, is sampled again, ms. */
 const UNSEEN_WAIT = 1_000
 
-/** The descriptor is closed, or another socket's by now: Node tells of that by itself. */
+/** The descriptor is closed, or belongs to another socket by now: Node reports that. */
 function isGone(error: Error): boolean {
   return 'code' in error && ['ERR_SOCKET_CLOSED', 'ERR_NOT_TCP', 'ESTALE'].includes(error.code as string)
 }

@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { deadpeer } from './deadpeer.js'
+import { deadpeer, program } from './deadpeer.js'
 
 // Whatever is wrong in a command line: one line, exit code 2, and nothing else happens. What is right in it is harmless: no connection
 // has the port 1.
@@ -82,6 +84,33 @@ const commandLine = fc.constantFrom(...Object.keys(commands)).chain((command) =>
 )
 
 describe('bad input', () => {
+  it.each([
+    ['ls --pid abc', "--pid 'abc' is invalid. A process id is a whole number from 1."],
+    ['http -k', 'missing <url>; --help shows what this command takes'],
+    ['inspect 1:x', "<connection> '1:x' is invalid. A connection is <pid>:<fd> as ls shows it"],
+  ])('%s: names the option or argument, the value and what is accepted', async (args, message) => {
+    const { code, err } = await deadpeer(args.split(' '))
+    expect({ code, err }).toEqual({ code: 2, err: [expect.stringContaining(`deadpeer: ${message}`)] })
+  })
+
+  it.runIf(existsSync('/dev/full')).each(['ls', 'hops --json', 'export --listen 127.0.0.1:0'])(
+    '%s: where standard output cannot be written, says so in one line: exit code 2',
+    (args) => {
+      const full = openSync('/dev/full', 'w')
+      const { status, stderr } = spawnSync(process.execPath, [program, ...args.split(' ')], {
+        stdio: ['ignore', full, 'pipe'],
+        encoding: 'utf8',
+        timeout: 30_000,
+      })
+      closeSync(full)
+      expect(status).toBe(2)
+      expect(stderr).toContain(
+        'deadpeer: cannot write to standard output: no space left on device (ENOSPC)\n',
+      )
+      expect(stderr).not.toMatch(/^ {4}at /m)
+    },
+  )
+
   it('one line, exit code 2', { timeout: 120_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(commandLine, { minLength: 5, maxLength: 5 }), async (lines) => {

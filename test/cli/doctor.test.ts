@@ -43,7 +43,7 @@ describe('deadpeer doctor', () => {
         /^error: 8 connections of node\(\d+, Node [\d.]+\), such as .* → .*: Keepalive is off: a peer that vanishes /,
       ),
       '  at fault: your program',
-      '  Set the profile that plan({ path }) gives.',
+      '  For connections opened later: start the program with deadpeer run, or call tune() in it.',
       `  deadpeer tune --pid ${program.pid} --profile cloud`,
     ])
     expect(json((await deadpeer([...ours(), '--json'])).out)).toMatchObject({
@@ -133,6 +133,26 @@ describe('deadpeer doctor', () => {
     expect(out.join('\n')).toContain(`(${program.pid}, Node ${process.versions.node})`)
   })
 
+  it.runIf(hasNetAdmin)('does not say that there is no connection where all are zombies', async () => {
+    const alone = await startProgram()
+    try {
+      const [client] = (await alone.connect(1)) as [Client]
+      await alone.ask('stall', client.port)
+      await alone.ask('tune', client.port, { initialDelay: 1_000, interval: 1_000, count: 1, userTimeout: 0 })
+      using _gone = blackHole(client.socket)
+      const args = ['doctor', '--pid', String(alone.pid)]
+      let run = await deadpeer(args)
+      while (!run.out.join().includes('given the connection up')) run = await deadpeer(args)
+      expect(run).toMatchObject({ code: 1, err: [] })
+      expect(run.out[0]).toBe('the kernel lists no connection any more')
+      expect(run.out).toContainEqual(
+        expect.stringMatching(/^error: A connection of node\(\d+\), descriptor \d+: The kernel has given/),
+      )
+    } finally {
+      await alone.end()
+    }
+  })
+
   it.runIf(hasNetAdmin)('finds a zombie, which no list has, and a peer that does not answer', async () => {
     const [zombie, mute] = clients as [Client, Client]
     const fd = await program.ask('fd', zombie.port)
@@ -187,7 +207,7 @@ describe('what takes long to come about', () => {
     },
     {
       state: 'syn-sent',
-      message: 'Nobody answers the attempt to connect.',
+      message: 'The peer does not answer the attempt to connect.',
       command: 'deadpeer ls --pid 7 --state syn-sent',
     },
     {
@@ -256,7 +276,7 @@ describe('what Node does without saying so', () => {
     const change = (version: string) =>
       nodeTraps(version, { enable: true, initialDelay: 5_000, interval: 1_000, count: 10 }, 1, defaults)[0]!
         .change
-    const taking = versions.filter((version) => change(version)!.startsWith('setKeepAlive({ enable'))
+    const taking = versions.filter((version) => change(version)!.startsWith('Call setKeepAlive({ enable'))
     expect(taking).toEqual(['24.21.0', '26.10.0'])
     expect(change('22.23.3')).toContain('setKeepAlive of Node 22.23.3 takes neither interval nor count')
     expect(change('unknown')).toContain('From Node 24.19 and 26.4 on')

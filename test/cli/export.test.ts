@@ -340,7 +340,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
       expect(run.code).toBe(130)
       expect(run.err).toEqual([
         expect.stringMatching(
-          /^deadpeer: of \d+ connections \d+ are of processes that are not yours to see, and are told as \(unknown process\): it takes CAP_SYS_PTRACE/,
+          /^deadpeer: not permitted to see the owning process of \d+ of \d+ connections, exported as \(unknown process\): run with CAP_SYS_PTRACE/,
         ),
       ])
     },

@@ -143,14 +143,14 @@ describe.runIf(canDropCapabilities)('without privileges', () => {
     expect(one).toMatchObject({ code: 2, out: [] })
     expect(one.err).toEqual([
       expect.stringMatching(
-        /^deadpeer: the descriptors of process \d+, which runs as uid 0, are not yours to see \(EACCES\): it takes /,
+        /^deadpeer: not permitted to see the descriptors of process \d+ \(uid 0, EACCES\): run as /,
       ),
     ])
     const all = await deadpeer(['ls', '--port', String(clients[0]!.port)], { before: withoutCapabilities })
     expect(all.code).toBe(0)
     expect(all.out.length).toBeGreaterThanOrEqual(3)
     expect(all.err).toEqual([
-      expect.stringMatching(/^deadpeer: \d+ of these belong to processes that are not yours to see: /),
+      expect.stringMatching(/^deadpeer: not permitted to see the owning process of \d+ of these: /),
     ])
   })
 })

@@ -77,6 +77,13 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
     })
   })
 
+  it('ls names the state where the process has connections in others', async () => {
+    expect(await deadpeer(['ls', '--pid', String(pid), '--state', 'close-wait'])).toMatchObject({
+      code: 0,
+      out: [`there is no TCP socket in state close-wait of process ${pid}`],
+    })
+  })
+
   it('inspect of its descriptor has the state that the connection is in', async () => {
     const run = await deadpeer(['inspect', `${pid}:${fd}`, '--json'])
     expect(run.code).toBe(0)

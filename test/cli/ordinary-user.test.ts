@@ -70,7 +70,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
         out: [],
         err: [
           expect.stringMatching(
-            /^deadpeer: the descriptors of process \d+, which runs as uid 0, are not yours to see \(EACCES\): it takes its user or CAP_SYS_PTRACE, as by sudo$/,
+            /^deadpeer: not permitted to see the descriptors of process \d+ \(uid 0, EACCES\): run as that user or with CAP_SYS_PTRACE \(sudo\)$/,
           ),
         ],
       })
@@ -86,7 +86,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
       out: [],
       err: [
         expect.stringMatching(
-          /^deadpeer: Not permitted to borrow from process \d+ \(EPERM\)\. .*CAP_SYS_PTRACE/,
+          /^deadpeer: not permitted to see the descriptors of process \d+ .*CAP_SYS_PTRACE/,
         ),
       ],
     })
@@ -96,7 +96,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
         out: [],
         err: [
           expect.stringMatching(
-            /^deadpeer: .*uid 0, is not yours to see: it takes its user or CAP_SYS_PTRACE/,
+            /^deadpeer: .*the owning process \(uid 0\): run as that user or with CAP_SYS_PTRACE/,
           ),
         ],
       })
@@ -104,7 +104,11 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
     const listed = await shell(['ls', '--port', String(port), '--options'])
     expect(listed).toMatchObject({
       code: 0,
-      err: [expect.stringMatching(/not yours to see: that takes CAP_SYS_PTRACE/)],
+      err: [
+        expect.stringMatching(
+          /not permitted to see the owning process of \d+ of these: run with CAP_SYS_PTRACE/,
+        ),
+      ],
     })
     expect(listed.out.filter((line) => / \? +\? +-$/.test(line)).length).toBeGreaterThan(0)
     expect(await others.profiles()).toEqual(before)
@@ -113,7 +117,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
   it('is not told that nothing is wrong with what he may not read', async () => {
     const [{ port }] = othersClients as [Client]
     const reason =
-      'Its process, of uid 0, is not yours to see: it takes its user or CAP_SYS_PTRACE, as by sudo.'
+      'Not permitted to see the owning process (uid 0): run as that user or with CAP_SYS_PTRACE (sudo).'
     const refusal = { code: 2, err: [`deadpeer: nothing was examined: ${reason}`] }
     expect(await shell(['doctor', '--port', String(port)])).toMatchObject({ ...refusal, out: [] })
     const examined = await shell(['doctor', '--port', String(port), '--json'])
@@ -133,7 +137,9 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
       code: 0,
       out: ['1 of 2 connections examined', 'nothing is wrong with the 1 of 2 connections that could be read'],
       err: [
-        expect.stringMatching(/^deadpeer: 1 of 2 connections could not be read\. Its process, of uid 0, /),
+        expect.stringMatching(
+          /^deadpeer: 1 of 2 connections could not be read\. Not permitted to see the owning process \(uid 0\): /,
+        ),
       ],
     })
   })

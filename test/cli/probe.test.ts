@@ -128,7 +128,7 @@ describe.concurrent('bad input: one line, exit code 2', () => {
     ['probe --pid 4194305', 'there is no process 4194305'],
     [
       `probe --pid ${process.pid} 192.0.2.7`,
-      `there is no such connection in the network namespace of process ${process.pid}`,
+      `there is no established TCP connection of process ${process.pid} with an end in 192.0.2.7`,
     ],
     ['probe --port 1 --attempts 0', 'It is a whole number from 1 to 100.'],
     ['probe --port 1 --timeout 300', 'A time is a number and its unit'],

@@ -97,6 +97,20 @@ describe('deadpeer run', () => {
     expect(stdout).toBe("[ '--watch', '-x' ]\n")
   })
 
+  it('leaves them to the program without -- too', () => {
+    const command = [process.execPath, '-p', 'process.argv.slice(1)', 'x', '--watch', '--profile', 'y']
+    expect(run(['--profile', 'lan', ...command]).stdout).toBe("[ 'x', '--watch', '--profile', 'y' ]\n")
+  })
+
+  it('says where -- comes, where --watch would take the program for its value', () => {
+    const { status, stderr } = run(['--watch', 'echo', 'started'])
+    expect({ status, stderr }).toEqual({
+      status: 2,
+      stderr:
+        "deadpeer: --watch 'echo' is invalid. It is --watch or --watch=report, and -- comes before the program.\n",
+    })
+  })
+
   it.each([
     [['--profile', 'cluod'], /^deadpeer: .*--profile .*'cluod'.*lan, datacenter, cloud/],
     [['--profile', '1500ms/5s/3'], /^deadpeer: --profile: initialDelay .*whole seconds/],

@@ -277,6 +277,23 @@ describe.concurrent('nothing is kept for later', () => {
     expect(await ask('errors')).toEqual([])
   })
 
+  it.runIf(hasNetAdmin)(
+    'tuneAll leaves out count beside userTimeout where as many probes are unanswered',
+    async () => {
+      const { pid, fd, peer, ask } = await startOwner()
+      const borrowed = borrowSocket(pid, fd)
+      tune(borrowed, { initialDelay: 1_000, interval: 1_000, count: 20 })
+      const gone = blackHole(peer)
+      await until(() => inspect(borrowed).info!.probes === 3)
+      const deadly = { count: 2, userTimeout: 3_000 }
+      expect(await tuneAll([borrowed], { initialDelay: 2_000, ...deadly })).toEqual([{ pending: deadly }])
+      expect(inspect(borrowed).profile).toMatchObject({ initialDelay: 2_000, count: 20, userTimeout: 0 })
+      gone.restore()
+      await until(() => inspect(borrowed).info!.probes === 0)
+      expect(await ask('errors')).toEqual([])
+    },
+  )
+
   it.runIf(hasNetAdmin)('tuneAll where the first step would not be safe either: writes nothing', async () => {
     const { pid, fd, peer, ask } = await startOwner()
     const borrowed = borrowSocket(pid, fd)

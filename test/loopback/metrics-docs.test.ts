@@ -128,7 +128,12 @@ ${[
   [12, 'PeersSilent', 'instance: h, process: node', '20 peers of node do not answer'],
   [20, 'PeersSilent'],
   [16, 'PeersUnknown'],
-  [20, 'PeersUnknown', 'instance: h, process: pooled', 'nobody knows whether 6 peers of pooled are there'],
+  [
+    20,
+    'PeersUnknown',
+    'instance: h, process: pooled',
+    '6 connections of pooled are idle and not probed: their peers may be gone',
+  ],
   [30, 'PeersUnknown'],
   [9, 'PeersDead'],
   [16, 'ConnectionsLeaked', 'instance: h, process: node', 'node keeps connections that are dead'],

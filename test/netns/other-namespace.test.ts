@@ -336,6 +336,19 @@ describe.runIf(hasNamespaces && canBeNobody)('an ordinary user', () => {
     )
   })
 
+  it("inspect of root's process as well, before its descriptor is borrowed", async () => {
+    const words = `inspect ${roots.pid}:3`
+    const { code, err } = await deadpeer(words.split(' '), { before: asNobody })
+    expect({ code, err }).toEqual({
+      code: 2,
+      err: [
+        expect.stringMatching(
+          new RegExp(`CAP_SYS_ADMIN: sudo nsenter --net --target ${roots.pid} deadpeer ${words}$`),
+        ),
+      ],
+    })
+  })
+
   it('inspect as well', async () => {
     const [port] = await own.ask('connect', 0)
     const words = ['inspect', `${own.pid}:${await own.ask('fd', port)}`]

@@ -21,7 +21,7 @@ export interface WithOptions {
 
 const unansweredIn: { readonly [state in SocketState]?: string } = {
   established: 'The peer does not answer.',
-  'syn-sent': 'Nobody answers the attempt to connect.',
+  'syn-sent': 'The peer does not answer the attempt to connect.',
   'close-wait': 'The peer closed, your program did not, and the peer does not answer any more.',
 }
 
@@ -68,8 +68,7 @@ export function examineCounters(
           severity: 'note',
           code: 'unheard',
           fault: 'program',
-          message:
-            'Nobody knows whether the peer is there: it was not heard for 60 s, and has acknowledged no probe for 5 min.',
+          message: 'The peer may be gone: it was not heard for 60 s, and acknowledged no probe for 5 min.',
           command: remedies.probe,
         },
       ]
@@ -86,13 +85,13 @@ export interface Twice {
   readonly elapsed: number
 }
 
-/** Whether a second sample can tell more of it: no counter says for how long this has been so. */
+/** Whether a second sample is needed: no counter says how long the connection has been in this state. */
 export function mayBeStuck({ record }: Connection): boolean {
   return record.state === 'close-wait' || isWindowShut(record)
 }
 
 /**
- * What two samples show, and one does not: connections that the peer has closed and the program has not, and peers that read nothing. Pure.
+ * What takes two samples to find: connections that the peer has closed and the program has not, and peers that read nothing. Pure.
  *
  * @param options those that could be read. A user timeout ends the second kind.
  */
@@ -129,7 +128,7 @@ function isStillShut(before: SocketRecord, after: SocketRecord): boolean {
   )
 }
 
-/** Below that it is what flow control comes to every day, bytes. */
+/** Below this, ordinary flow control, bytes. */
 const MUCH = 1e6
 
 function notReading(connection: Connection, queued: number, lasting: number, remedies: Remedies): Sign {
@@ -140,7 +139,8 @@ function notReading(connection: Connection, queued: number, lasting: number, rem
     fault: 'peer',
     message: (alike) =>
       `The peer is alive but not reading: ${byteWords(sum(alike.map((each) => each.queued!)))} queued behind its closed window for at least ${shortTime(least(alike))}.`,
-    change: 'A userTimeout ends such a connection; none is set.',
+    change:
+      'No userTimeout is set. The command sets one, which ends the connection if the peer goes on not reading.',
     command: remedies.tune,
     lasting,
     queued,
@@ -164,8 +164,8 @@ function leaked(connection: Connection, elapsed: number, remedies: Remedies): Si
     code: 'closed-by-peer',
     fault: 'program',
     message: (alike) =>
-      `The peer closed, your program did not, for at least ${shortTime(least(alike))}: a descriptor leaks.`,
-    change: "In the program: close the socket on 'end', or leave allowHalfOpen off.",
+      `The peer closed, your program did not, for at least ${shortTime(least(alike))}: ${alike.length === 1 ? 'a descriptor leaks' : `${alike.length} descriptors leak`}.`,
+    change: "In the program: end or destroy the socket on 'end', or do not set allowHalfOpen.",
     command: remedies.list,
     // The FIN was an acknowledgement as well, so it came before the last one, or with it.
     lasting: elapsed + connection.record.readInfo('lastAckRecv')!,
@@ -203,8 +203,16 @@ export function examineOptions(
   )
 }
 
-/** What a hop does whatever the connection's options are. */
+/** Behaviour of a hop that no socket option changes. */
 const ofPath: readonly Finding['code'][] = ['hop-uncertain', 'probes-not-counted', 'proxy-behind']
+
+/** For the reader of a terminal, where `audit` names a function of the library. The command sets open connections only. */
+function changeOf({ code }: Finding): Partial<Pick<Finding, 'change'>> {
+  if (code !== 'keepalive-off') return {}
+  return {
+    change: 'For connections opened later: start the program with deadpeer run, or call tune() in it.',
+  }
+}
 
 function signOf(
   finding: Finding,
@@ -215,5 +223,5 @@ function signOf(
   const { code, hop } = finding
   const fault: Fault = ofPath.includes(code) ? 'path' : 'program'
   const command = fault === 'path' && hop !== undefined ? () => remedies.hop(hop) : remedies.tune
-  return { ...finding, connection, node, fault, command }
+  return { ...finding, ...changeOf(finding), connection, node, fault, command }
 }

@@ -25,7 +25,7 @@ export interface Diagnosis {
     | 'zombie'
   readonly hop?: string
   readonly fault: Fault
-  /** What is wrong, and what comes of it. */
+  /** What is wrong, and the consequence. */
   readonly message: string
   /** What to change in the program, or on the path, for good. */
   readonly change?: string

@@ -32,7 +32,7 @@ function oneByTen(version: NodeVersion): Trap {
     code: 'node-set-keep-alive',
     message:
       "The interval is 1 s and the count 10, as Node's setKeepAlive sets them whatever the system has: a path that is down for 10 s ends the connection.",
-    change: `${setKeepAliveWords(version)}deadpeer tune, or tune() in the program.`,
+    change: `${setKeepAliveWords(version)}tune() in the program sets them on every version.`,
   }
 }
 
@@ -40,14 +40,14 @@ const everySecond: Trap = {
   severity: 'note',
   code: 'node-agent-keep-alive',
   message:
-    "A probe leaves after each second of silence, and the count is 10: what Node's default http.Agent sets, and one with keepAlive and no keepAliveMsecs.",
-  change: 'keepAliveMsecs for the time; for interval and count deadpeer tune, or tune() with the agent.',
+    "The first probe leaves after 1 s of silence, and the count is 10. Node's default http.Agent sets that, and so does an agent with keepAlive and no keepAliveMsecs.",
+  change: 'Set keepAliveMsecs for the delay. For interval and count call tune() with the agent.',
 }
 
 function setKeepAliveWords(version: NodeVersion): string {
   if (version === 'unknown') return 'From Node 24.19 and 26.4 on setKeepAlive takes interval and count. '
   return takesInterval(version)
-    ? 'setKeepAlive({ enable, initialDelay, interval, count }); '
+    ? 'Call setKeepAlive({ enable, initialDelay, interval, count }). '
     : `setKeepAlive of Node ${version} takes neither interval nor count. `
 }
 
@@ -55,8 +55,8 @@ const withoutDelay: Trap = {
   severity: 'note',
   code: 'node-keep-alive-delay',
   message:
-    "Keepalive is on with the system's times, which is what Node's keepAlive comes to without a delay, or with one of less than a second.",
-  change: 'keepAliveInitialDelay with keepAlive; deadpeer tune, or tune() in the program.',
+    "Keepalive is on with the system's times: Node's keepAlive leaves them as they are without a delay, or with a delay below 1 s.",
+  change: 'Set keepAliveInitialDelay beside keepAlive, or call tune() in the program.',
 }
 
 function keepAliveDropped(version: NodeVersion): Trap {
@@ -64,7 +64,7 @@ function keepAliveDropped(version: NodeVersion): Trap {
     severity: 'note',
     code: 'node-tls-keep-alive',
     message: `tls.connect of Node ${version} drops keepAlive, and a connection of https.Agent has none during its first request.`,
-    change: "socket.setKeepAlive() on 'secureConnect'; deadpeer tune, or tune() with the agent.",
+    change: "Call socket.setKeepAlive() on 'secureConnect', or tune() with the agent.",
   }
 }
 

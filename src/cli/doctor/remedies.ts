@@ -7,7 +7,7 @@ import type { Connection, Selection } from '../selection.js'
 /** A path as it was typed. */
 export type TypedPath = readonly (HopName | OwnHop)[]
 
-/** The commands that end what `doctor` finds, as one pastes them. Pure. */
+/** The commands that `doctor` prints for the user to paste. Pure. */
 export interface Remedies {
   /** Sets a profile that fits the path. */
   tune(connections: readonly Connection[]): string
@@ -50,12 +50,12 @@ export function remediesFor(
   }
 }
 
-/** As it was called, so that the same call works again: by npx, and by sudo. */
+/** How this program was called, with npx or sudo, so that the printed command works the same way. */
 function callOf({ SUDO_UID, npm_command }: NodeJS.ProcessEnv): string {
   return `${SUDO_UID === undefined ? '' : 'sudo '}${npm_command === 'exec' ? 'npx ' : ''}deadpeer`
 }
 
-/** The preset `cloud`, or what the path needs where that comes too late for it. */
+/** The preset `cloud`, or a planned profile if `cloud` probes too late for the path. */
 function profileWords(path: TypedPath): string {
   const found = judgeConnection(profiles.cloud, resolvePath(path))
   if (!found.some(({ code }) => code.startsWith('forgets-'))) return '--profile cloud'

@@ -17,7 +17,8 @@ export function examineSystem({ initialDelay, retries2 }: SystemDefaults, path: 
       code: 'system-keepalive',
       message: `The system's tcp_keepalive_time is ${inWords(initialDelay)}, and the path forgets after ${inWords(memory)}: keepalive that a program switches on without a time of its own comes too late.`,
       fault: 'system',
-      change: 'Or have each program set its own.',
+      change:
+        'The command changes this network namespace until the next boot. Each program can also set its own times.',
       command: `sysctl -w net.ipv4.tcp_keepalive_time=${Math.max(1, Math.floor(memory / 2_000))}`,
     })
   }
@@ -25,9 +26,9 @@ export function examineSystem({ initialDelay, retries2 }: SystemDefaults, path: 
     found.push({
       severity: 'warning',
       code: 'system-retries',
-      message: `The system's tcp_retries2 is ${retries2}: a connection with data in flight ends in less than the 100 s of RFC 1122, also one that would have lived.`,
+      message: `The system's tcp_retries2 is ${retries2}: a connection with data in flight ends in less than the 100 s of RFC 1122, even if its peer is alive.`,
       fault: 'system',
-      change: 'Set a user timeout where it has to be faster.',
+      change: 'If a program must notice deaths sooner, have it set a userTimeout.',
       command: 'sysctl -w net.ipv4.tcp_retries2=15',
     })
   }

@@ -5,7 +5,7 @@ import type { Remedies } from './remedies.js'
 
 /**
  * Connections that the kernel has given up, and that their program keeps open since nobody has told it. No list has them: they are
- * sockets that a process holds and the kernel does not list. Only of processes that one may see.
+ * sockets that a process holds and the kernel does not list. Only processes that this user may inspect are searched.
  */
 export async function findZombies(
   pid: number | undefined,
@@ -27,7 +27,7 @@ export async function findZombies(
       code: 'zombie',
       fault: 'program',
       message:
-        'The kernel has given the connection up, and your program has not noticed: it neither reads nor writes it.',
+        'The kernel has given the connection up, and your program has not noticed, because it neither reads nor writes the socket.',
       change: 'Restart the program. In Node, watch() closes such connections at once.',
       command: remedies.inspect(pid, fd),
       process: { pid, command },

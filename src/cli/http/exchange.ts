@@ -69,5 +69,5 @@ export function says({ connection = '' }: Headers, token: string): boolean {
     .includes(token)
 }
 
-/** The other side has begun to answer, and not finished. That is no matter of a connection between two requests. */
+/** The server began an answer and did not finish it. This is not about an idle connection. */
 export class CutOff extends Error {}

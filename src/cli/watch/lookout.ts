@@ -25,7 +25,7 @@ export interface Change {
   readonly isNoticed?: boolean
 }
 
-/** Looks at the host's connections time and again. Whose they are, and what they have set, is asked only of suspects. */
+/** Samples the host's connections periodically. Reads the owner and the options of suspects only. */
 export class Lookout {
   readonly #selection: Selection
   readonly #signal: AbortSignal
@@ -66,7 +66,7 @@ export class Lookout {
     const wereAny = this.#suspects.size > 0
     const slice = new Slice()
     for (const [i, record] of this.#connections.entries()) {
-      // To look at the clock takes as long as to look at a record.
+      // Reading the clock takes as long as judging a record.
       if (i % 64 === 0 && slice.isOver) await slice.next()
       const found = { record, isSuspect: isSuspect(record) }
       if (found.isSuspect || (wereAny && this.#suspects.has(record.cookie))) known.set(record.cookie, found)
