@@ -91,10 +91,10 @@ describe('deadpeer inspect', () => {
 
 describe.concurrent('bad input: one line, exit code 2', () => {
   it.for<[string, string]>([
-    ['inspect', "missing required argument 'connection'"],
+    ['inspect', 'missing <connection>; --help shows what this command takes'],
     ['inspect here', 'A connection is <pid>:<fd> as ls shows it, <local>-<remote>'],
-    ['inspect 4194305:3', 'There is no process 4194305'],
-    ['inspect 0:3', 'pid is 0; a process id is a whole number from 1.'],
+    ['inspect 4194305:3', 'there is no process 4194305'],
+    ['inspect 0:3', 'there is no process 0'],
     [`inspect ${process.pid}:999999`, 'has no descriptor 999999'],
     ['inspect 0', 'A port is a whole number from 1 to 65535.'],
     ['inspect 127.0.0.1:1-127.0.0.1:2', 'there is no connection 127.0.0.1:1 → 127.0.0.1:2'],

@@ -171,7 +171,7 @@ describe.concurrent('bad input: one line, exit code 2', () => {
     ['plan --hop aws-nlb --connections many', 'It is a whole number.'],
     ['plan --hop aws-nlb --connections 0', 'connections is 0; it must be a whole number from 1.'],
     ['plan --hop aws-nlb --svg /nowhere/a.svg', 'the drawing could not be written: ENOENT'],
-    ['explain', "missing required argument 'profile'"],
+    ['explain', 'missing <profile>; --help shows what this command takes'],
     ['explain 60s/5s', 'A profile is initialDelay/interval/count, such as 60s/5s/3'],
     ['explain 60s/5s/x', 'A profile is initialDelay/interval/count'],
     ['explain 60s/5/3', 'A time is a number and its unit'],

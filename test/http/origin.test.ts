@@ -451,7 +451,7 @@ describe.concurrent('an URL that cannot be asked: one line', () => {
   it.for<[string, string[], number, RegExp]>([
     ['no URL', ['example.org'], 2, /^deadpeer: 'example\.org' is no URL of http or https/],
     ['another protocol', ['ftp://example.org/'], 2, /^deadpeer: 'ftp:\/\/example\.org\/' is no URL/],
-    ['none', [], 2, /missing required argument 'url'/],
+    ['none', [], 2, /missing <url>; --help shows what this command takes$/],
     [
       'nobody listens',
       ['http://127.0.0.1:1/'],
