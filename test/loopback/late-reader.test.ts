@@ -65,5 +65,6 @@ it('gets it under register with DEADPEER_WATCH=1 as well', async () => {
     ['--require', register, '--input-type=module', '--eval', program],
     { env: { ...process.env, DEADPEER_WATCH: '1' } },
   )
-  expect(stdout).toBe(`${SIZE}\n`)
+  // Newer Nodes report the reset as well, of a request that has its answer.
+  expect(stdout.trimEnd().split('\n').at(-1)).toBe(String(SIZE))
 })

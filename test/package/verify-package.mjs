@@ -12,7 +12,7 @@ import { Project } from './project.mjs'
 
 process.chdir(fileURLToPath(new URL('../..', import.meta.url)))
 
-const largest = 600_000
+const largest = 650_000
 /** Beside the declarations and modules in dist, of which tests import what there is. */
 const expected = [
   'CHANGELOG.md',
