@@ -1,11 +1,16 @@
-import type { Selection } from './selection.js'
+/** What connections were asked for. */
+interface Criteria {
+  readonly pid?: number | undefined
+  readonly port?: number | undefined
+  readonly prefix?: { toString(): string } | undefined
+}
 
 /**
  * Says that no connection matched, so that an empty result is not taken for "nothing is wrong".
  *
  * @param what the command is about.
  */
-export function nothingMatched({ pid, port, prefix }: Selection, what = 'TCP connection'): string {
+export function nothingMatched({ pid, port, prefix }: Criteria, what = 'TCP connection'): string {
   const which = [
     ...(pid === undefined ? [] : [`of process ${pid}`]),
     ...(port === undefined ? [] : [`with port ${port}`]),

@@ -45,13 +45,13 @@ function fetchSource() {
   execFileSync('mv', [partial, source])
 }
 
-/** The system's apt may have neither this suite nor any sources: its own lists and cache, with Debian's address and keys. */
+/** The system's apt may have neither this suite nor any sources: its own lists and cache, with the mirror that the system uses. */
 function aptSettings() {
   for (const folder of ['lists/partial', 'cache/archives/partial'])
     mkdirSync(join(cache, folder), { recursive: true })
   const sources = join(cache, 'sources.list')
   const keys = '/usr/share/keyrings/debian-archive-keyring.gpg'
-  writeFileSync(sources, `deb-src [signed-by=${keys}] http://deb.debian.org/debian ${suite} main\n`)
+  writeFileSync(sources, `deb-src [signed-by=${keys}] ${debianMirror()} ${suite} main\n`)
   const settings = join(cache, 'apt.conf')
   writeFileSync(
     settings,
@@ -67,4 +67,12 @@ function aptSettings() {
       .join(''),
   )
   return settings
+}
+
+/** The mirror of Debian in the system's own apt sources. */
+function debianMirror() {
+  const known = execFileSync('apt-get', ['indextargets', '--format', '$(REPO_URI)'], { encoding: 'utf8' })
+  const mirror = known.split('\n').find((uri) => /\/debian\/?$/.test(uri))
+  if (!mirror) throw new Error('The apt sources of this system name no mirror of Debian.')
+  return mirror
 }
