@@ -222,7 +222,7 @@ function checkTls({ tls, tlsFarSide }, { connections, fates, faults, told }) {
   ]
 }
 
-function reportTls({ connections, fates, told, faults, errors }, raisedByNode) {
+function reportTls({ connections, fates, told, faults, errors, excused }, raisedByNode) {
   console.log(
     `\n${connections} TLS, HTTPS and HTTP/2 connections came; how they ended: ${JSON.stringify(fates)}`,
   )
@@ -231,6 +231,7 @@ function reportTls({ connections, fates, told, faults, errors }, raisedByNode) {
   console.log(
     `errors of orderly closed ones: ${JSON.stringify(errors)}, unwatched ${JSON.stringify(raisedByNode)}`,
   )
+  console.log(`not judged, as their SYNs met the end of an older connection that was silent: ${excused}`)
   for (const [fault, count] of Object.entries(countsOf(faults))) console.log(`${count} × ${fault}`)
   for (const fault of faults.slice(0, 20)) console.log('fault', JSON.stringify(fault))
 }

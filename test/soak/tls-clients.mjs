@@ -188,11 +188,17 @@ class Connection {
   follow(socket) {
     this.socket = socket
     this.ends.descriptors++
+    // Node connects in the next tick, and a socket that failed to connect has no ports any more.
+    setImmediate(() => {
+      const { localPort, remotePort } = this.raw ?? socket
+      if (localPort) this.ends.note(this.key, 'ports', `${localPort} ${remotePort ?? this.plan.port}`)
+    })
     this.closed = new Promise((resolve) => {
-      this.ends.follow(socket, () => {
+      const onClosed = () => {
         this.ends.descriptors--
         resolve()
-      })
+      }
+      this.ends.follow(socket, { key: this.key, onClosed })
     })
   }
 
@@ -201,7 +207,7 @@ class Connection {
   }
 
   open() {
-    this.ends.open(this.socket, this.key, this.plan)
+    this.ends.open(this.socket, this.plan)
   }
 
   noteError(error) {
@@ -286,10 +292,12 @@ class HttpsConnection extends Connection {
     request.once('socket', (socket) => {
       if (this.socket) return
       this.follow(socket)
-      if (this.isOurs) {
-        if (this.isWatched) this.ends.countWatched(socket, this.plan.group)
-      } else this.watch(this.random() < 0.5 ? socket : request)
-      this.open()
+      if (!this.isOurs) this.watch(this.random() < 0.5 ? socket : request)
+      // The agent adds it to the watcher once it has connected.
+      socket.once('connect', () => {
+        if (this.isOurs && this.isWatched) this.ends.countWatched(socket, this.plan.group)
+        this.open()
+      })
     })
     const [response] = await once(request, 'response')
     response.on('error', (error) => this.noteError(error))

@@ -1,11 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { inspect, tune } from '../../dist/index.js'
 import { blackHole } from '../../dist/testing/index.js'
+import { SILENT_FOR } from './tls-fates.mjs'
 
 // The TLS connections of one process of the soak, each by its end in this process: what happens to it is noted, what is watched is counted.
-
-/** After this a connection that hears nothing has been found, or was lost. In ms. */
-const SILENT_FOR = 45_000
 
 export class TlsEnds {
   /** Connected TLS sockets. */
@@ -57,9 +55,8 @@ export class TlsEnds {
     }).length
   }
 
-  /** From now on the socket's events are noted under `key`: `<connection>/client` or `<connection>/server`. */
-  open(socket, key, { group, kind, address }) {
-    this.#keys.set(socket, key)
+  /** Once the socket is connected and has a key. */
+  open(socket, { group, kind, address }) {
     this.note(socket, 'opened', `${group} ${kind} ${address} ${this.#watched.has(socket)}`)
   }
 
@@ -74,9 +71,15 @@ export class TlsEnds {
     this.note(what, 'error', `${error.code} ${error.name}`)
   }
 
+  /** The socket's events are noted under `key`: `<connection>/client` or `<connection>/server`. */
+  name(socket, key) {
+    this.#keys.set(socket, key)
+  }
+
   /** As soon as there is a socket, before anything else happens to it. */
-  follow(socket, onClosed) {
+  follow(socket, { key, onClosed } = {}) {
     this.sockets.add(socket)
+    if (key) this.name(socket, key)
     socket.once('close', () => {
       this.sockets.delete(socket)
       onClosed?.()

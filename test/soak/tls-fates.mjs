@@ -13,6 +13,9 @@ export const UNREAD = 64 * 1_024
 /** How long a paused client takes at most until it reads that, in ms. */
 export const UNREAD_FOR = 1_000
 
+/** How long an end that hears nothing is kept: by then the other end was found dead, or was lost. In ms. */
+export const SILENT_FOR = 45_000
+
 const all = ['tls', 'https', 'http2']
 
 /**

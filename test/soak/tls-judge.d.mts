@@ -12,6 +12,7 @@ export interface TlsJudgement {
     readonly error?: string
   }[]
   readonly errors: Record<string, number>
+  readonly excused: number
 }
 export function judgeTls(entries: readonly Entry[], raisedByNode?: Record<string, number>): TlsJudgement
 export function errorsOf(entries: readonly Entry[]): Record<string, number>

@@ -1,5 +1,5 @@
 import { isLate, NOTED_WITHIN } from './judge.mjs'
-import { tlsFates } from './tls-fates.mjs'
+import { SILENT_FOR, tlsFates } from './tls-fates.mjs'
 
 // How the TLS, HTTPS and HTTP/2 connections were ended beside what was reported of each end. Pure: the entries of all journals go in.
 
@@ -20,7 +20,13 @@ export function judgeTls(entries, raisedByNode = {}, rules = tlsFates) {
   const told = {}
   const counts = {}
   const errors = {}
+  let excused = 0
+  const silent = silentServers(connections)
   for (const connection of connections.values()) {
+    if (hasMetSilentServer(connection, silent)) {
+      excused++
+      continue
+    }
     settle(connection)
     const { id, fate, ends } = connection
     const [some = {}] = [...ends.values()]
@@ -53,7 +59,28 @@ export function judgeTls(entries, raisedByNode = {}, rules = tlsFates) {
       told[name].times.push(at - fate.at)
     }
   }
-  return { connections: connections.size, fates: counts, told, faults, errors }
+  return { connections: connections.size, fates: counts, told, faults, errors, excused }
+}
+
+/** When each server end fell silent, by the ports of its connection: `<client> <server>`. */
+function silentServers(connections) {
+  const silent = new Map()
+  for (const { fate, ends } of connections.values()) {
+    const ports = ends.get('client')?.ports
+    if (ports && fate?.name.startsWith('server silent'))
+      silent.set(ports, [...(silent.get(ports) ?? []), fate.at])
+  }
+  return silent
+}
+
+/**
+ * A client that has given a silent server up may get the same port for its next connection. The server's end of the old connection, which
+ * still exists, then drops the SYNs of the new one.
+ */
+function hasMetSilentServer({ ends }, silent) {
+  const { ports, portsAt, errors = [] } = ends.get('client') ?? {}
+  if (ends.has('server') || !errors.every(({ detail }) => detail.startsWith('ETIMEDOUT'))) return false
+  return (silent.get(ports) ?? []).some((at) => at < portsAt && portsAt < at + SILENT_FOR)
 }
 
 /** The errors of orderly closed connections, each with how often it came: `<kind>, <fate>: <code> <name>`. */
@@ -76,9 +103,10 @@ function ruleFor(fate, side, end, rules) {
   if (!isOrderly) {
     if (by === side) return { isOver: true }
     const rule = groups[end.group]
-    // Data and a reset that are read in one turn of the event loop are data and an end to libuv: Node closes without an error then.
-    const isUnread = side === 'client' && !(end.answeredAt < fate.at) && !fate.name.endsWith('unread')
-    return { ...rule, orClosing: isUnread && rule.dead.includes('reset') }
+    // Data and a reset that are read in one turn of the event loop are data and an end to libuv: Node closes without an error then. A
+    // client's last data may be unread, too, where it sends an HTTP/2 WINDOW_UPDATE after the answer.
+    const isUnread = side === 'client' ? !(end.answeredAt < fate.at) : end.kind === 'http2'
+    return { ...rule, orClosing: isUnread && !fate.name.endsWith('unread') && rule.dead.includes('reset') }
   }
   // The end that read the FIN first is told of it. HTTP may be done with the connection before that.
   return { isOrderly, within, closing: by !== side && end.kind === 'tls' }
@@ -156,6 +184,7 @@ function note(end, at, event, detail) {
   else if (event === 'error') end.errors.push({ at, detail })
   else if (event === 'closed') end.closedAt = at
   else if (event === 'counted') end.counted = detail
+  else if (event === 'ports') Object.assign(end, { ports: detail, portsAt: at })
   else if (event === 'served') end.served = Number(detail)
   else if (event === 'answered') Object.assign(end, { answered: Number(detail), answeredAt: at })
 }

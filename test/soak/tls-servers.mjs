@@ -160,7 +160,10 @@ export class TlsServers {
     const { id, fate, isLast, size, wait, closing } = order
     // What comes after the last request is not answered.
     if (end.isOver) return
-    if (end.served++ === 0) this.#ends.open(socket, `${id}/server`, end)
+    if (end.served++ === 0) {
+      this.#ends.name(socket, `${id}/server`)
+      this.#ends.open(socket, end)
+    }
     const body = closing ? String(await this.#listenToClose(closing)) : 'b'.repeat(size)
     if (!isLast) {
       answer(body, () => {})

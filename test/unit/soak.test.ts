@@ -247,6 +247,11 @@ describe('the judge of TLS, HTTPS and HTTP/2 connections', () => {
         [9_100, 'C', 'dead', 'keepalive kernel'],
       ],
     },
+    {
+      what: 'a reset that an HTTP/2 server reads as an end, as it came with a WINDOW_UPDATE',
+      kind: 'http2',
+      lines: [[1_000, '', 'fate', 'client resets'], [1_002, 'S', 'closing'], ...closed],
+    },
     { what: 'a connection that is still open', lines: [] },
     {
       what: 'what happens after the end',
@@ -411,6 +416,33 @@ describe('the judge of TLS, HTTPS and HTTP/2 connections', () => {
     },
   ])('finds $what', ({ kind, lines, faults }) => {
     expect(faultsOf(entriesOf(lines, kind))).toEqual(faults)
+  })
+
+  describe('a client that cannot connect', () => {
+    const silentServer = [
+      entry(1, nameOf.C, 'ports', '40000 443'),
+      ...entriesOf([
+        [1_000, '', 'fate', 'server silent'],
+        [9_100, 'C', 'dead', 'keepalive kernel'],
+      ]),
+    ]
+    const cannotConnect = (ports: string, code: string) => [
+      entry(20_000, 'out.1/client', 'ports', ports),
+      entry(28_000, 'out.1/client', 'error', `${code} Error`),
+      entry(28_000, 'out.1/client', 'closed'),
+    ]
+
+    it('is excused where it got the ports of a connection whose server is silent', () => {
+      const { faults, excused } = judgeTls([...silentServer, ...cannotConnect('40000 443', 'ETIMEDOUT')])
+      expect({ faults, excused }).toEqual({ faults: [], excused: 1 })
+    })
+
+    it.each([
+      { what: 'other ports', entries: cannotConnect('40001 443', 'ETIMEDOUT') },
+      { what: 'another error', entries: cannotConnect('40000 443', 'ECONNRESET') },
+    ])('is a fault with $what', ({ entries }) => {
+      expect(faultsOf([...silentServer, ...entries])).toEqual(['unknown'])
+    })
   })
 
   it('finds what was reported of a connection that nobody knows', () => {
