@@ -117,7 +117,8 @@ export class TlsEnds {
 
   /** Until the peer has acknowledged everything. */
   async acknowledged(socket) {
-    while (!socket.destroyed && inspect(socket).info.unacked > 0) await delay(20)
+    const isOutstanding = ({ unacked, notsentBytes = 0 }) => unacked > 0 || notsentBytes > 0
+    while (!socket.destroyed && isOutstanding(inspect(socket).info)) await delay(20)
   }
 
   /** This end hears nothing any more. What is not acknowledged would be sent again, and the peer would hear that. */
