@@ -165,11 +165,11 @@ const codes = {
  * @example
  * ```ts
  * socket.on('error', (error) => {
- *   if (error instanceof DeadPeerError) log(error.reason, error.evidence)
+ *   if (error instanceof PeerDeathError) log(error.reason, error.evidence)
  * })
  * ```
  */
-export class DeadPeerError<Info extends object = object> extends Error {
+export class PeerDeathError<Info extends object = object> extends Error {
   /** `ETIMEDOUT`, `ECONNRESET` or `EHOSTUNREACH`, by the reason. */
   readonly code: (typeof codes)[DeathReason]
   /** As Node counts it: negative. */
@@ -191,7 +191,7 @@ export class DeadPeerError<Info extends object = object> extends Error {
   }
 
   static {
-    DeadPeerError.prototype.name = 'DeadPeerError'
+    PeerDeathError.prototype.name = 'PeerDeathError'
   }
 }
 

@@ -7,13 +7,13 @@
 export { type Capabilities, capabilities } from './capabilities.js'
 export type { Verdict } from './detect/verdict.js'
 export {
-  DeadPeerError,
   DeadpeerError,
   type DeadpeerErrorCode,
   type DeathReason,
   type ErrorDetails,
   InvalidTypeError,
   OutOfRangeError,
+  PeerDeathError,
 } from './errors.js'
 export { type Inspection, inspect } from './inspect.js'
 export type { OptionName } from './kernel/options.js'

@@ -2,7 +2,7 @@ import diagnostics from 'node:diagnostics_channel'
 import { EventEmitter, on } from 'node:events'
 import net from 'node:net'
 import type { Heartbeat } from './detect/pulse.js'
-import { type DeadPeerError, DeadpeerError, type DeathReason, InvalidTypeError } from './errors.js'
+import { DeadpeerError, type DeathReason, InvalidTypeError, type PeerDeathError } from './errors.js'
 import { missingReason, nativeCore } from './kernel/binding.js'
 import type { Sighting } from './kernel/deathwatch.js'
 import { silentFor, type TcpInfo } from './kernel/tcp-info.js'
@@ -26,7 +26,7 @@ export interface Death {
   /** Who was first to see it. `node`: the socket was being read or written, so Node had the error at once. */
   readonly detectedBy: 'kernel' | 'heartbeat' | 'node'
   /** What the socket is destroyed with. */
-  readonly error: DeadPeerError<TcpInfo>
+  readonly error: PeerDeathError<TcpInfo>
   /** The kernel's counters at the end. Absent without the native core. */
   readonly info?: TcpInfo
   /** How long the peer had not been heard, in ms. Absent where `info` is. */
@@ -44,7 +44,7 @@ export interface Closing {
 /** What a watcher does, for {@link watch}. */
 export interface WatchOptions {
   /**
-   * What becomes of a socket whose peer is dead. `'destroy'`, the default: it is destroyed with a {@link DeadPeerError}. `'report'`: it
+   * What becomes of a socket whose peer is dead. `'destroy'`, the default: it is destroyed with a {@link PeerDeathError}. `'report'`: it
    * is left as it is, its error to Node. A function decides for each; one that throws, or returns neither, leaves it.
    */
   onDead?: OnDead

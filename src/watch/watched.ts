@@ -12,7 +12,7 @@ import {
 } from '../detect/death.js'
 import type { Heartbeat } from '../detect/pulse.js'
 import { seconds, times } from '../detect/words.js'
-import { DeadPeerError, describeErrno } from '../errors.js'
+import { describeErrno, PeerDeathError } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
 import { type Sighting, unwatchDescriptor, watchDescriptor } from '../kernel/deathwatch.js'
 import { persist } from '../kernel/shortage.js'
@@ -32,7 +32,7 @@ import { Attention, type Concerned } from './attention.js'
 /** A death as it was found, before anybody has decided what to do about it. */
 export interface Found {
   readonly detectedBy: 'kernel' | 'heartbeat' | 'node'
-  readonly error: DeadPeerError<TcpInfo>
+  readonly error: PeerDeathError<TcpInfo>
 }
 
 /** Who watches. At most one of `died` and `closed` is called, and once; nothing is called after {@link Watched.stop}. */
@@ -181,7 +181,7 @@ export class Watched implements Concerned {
   silent(result: ProbeResult): void {
     if (this.#isStopped || this.socket.destroyed) return
     const info = readFinalState(this.#core!, descriptorOf(this.socket))?.info
-    const error = new DeadPeerError('heartbeat', heartbeatWords(result), info)
+    const error = new PeerDeathError('heartbeat', heartbeatWords(result), info)
     this.#owner.died(this, { detectedBy: 'heartbeat', error })
   }
 
@@ -284,7 +284,7 @@ export class Watched implements Concerned {
     // A program may emit anything.
     if (this.#isStopped || !(error instanceof Error)) return
     const victim = victims.get(error)
-    if (error instanceof DeadPeerError) {
+    if (error instanceof PeerDeathError) {
       // Another watcher's.
       const detectedBy = error.reason === 'heartbeat' ? 'heartbeat' : 'kernel'
       if (victim === this.socket) this.#owner.died(this, { detectedBy, error })
@@ -353,7 +353,7 @@ export class Watched implements Concerned {
 
   #found(detectedBy: Found['detectedBy'], errno?: string, cause?: Error): Found {
     const { reason, evidence } = causeOf(this.#final, errno)
-    const error = new DeadPeerError(reason, evidence, this.#final?.info, cause && { cause })
+    const error = new PeerDeathError(reason, evidence, this.#final?.info, cause && { cause })
     return { detectedBy, error }
   }
 }

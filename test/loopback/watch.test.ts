@@ -8,7 +8,7 @@ import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { borrowSocket } from '../../src/host.js'
-import { type Closing, DeadPeerError, type Death, inspect, type Watcher, watch } from '../../src/index.js'
+import { type Closing, type Death, inspect, PeerDeathError, type Watcher, watch } from '../../src/index.js'
 import { descriptorOf } from '../../src/socket/target.js'
 import { certificate } from './certificate.js'
 import { connectPair, listen } from './connections.js'
@@ -469,7 +469,7 @@ describe.concurrent('watch', () => {
       socket.write('anything')
       const [error] = await heard
       expect(error).toMatchObject({ code: 'ECONNRESET', syscall: 'write' })
-      expect(error).not.toBeInstanceOf(DeadPeerError)
+      expect(error).not.toBeInstanceOf(PeerDeathError)
       expect(deaths).toHaveLength(1)
       expect(watcher.stats()).toMatchObject({ watching: 0, dead: 1, closed: 0 })
     })
@@ -651,7 +651,7 @@ describe.concurrent('watch', () => {
         expect(err).toMatch(/Unhandled 'error' event/)
         expect(err).toContain('ECONNRESET')
         // Of the one that is read, Node or the watcher may be first.
-        if (situation === 'paused') expect(err).toContain('DeadPeerError')
+        if (situation === 'paused') expect(err).toContain('PeerDeathError')
         // Told before that, all the same.
         expect(out).toBe('dead reset\n')
       },
