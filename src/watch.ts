@@ -96,12 +96,14 @@ type Given = Heartbeat | false | undefined
 
 /** @inline */
 type Action = 'destroy' | 'report'
+/** @inline */
+// biome-ignore lint/suspicious/noConfusingVoidType: `undefined` would refuse (death) => console.log(death)
+type Decision = Action | void
 /**
  * What becomes of a socket whose peer is dead: always the same, or as a function decides for each death. A function that returns nothing
  * means `'report'`. It must not be async.
  */
-// biome-ignore lint/suspicious/noConfusingVoidType: `undefined` would refuse (death) => console.log(death)
-export type OnDead = Action | ((death: Death) => Action | void)
+export type OnDead = Action | ((death: Death) => Decision)
 
 /** Every socket ever added is in one of the other four. */
 export interface WatchStats {
@@ -363,7 +365,8 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
   #act(watched: Watched, found: Found): Found | undefined {
     // Node has seen to it; or the peer had said all it had to say, and it is all there.
     if (watched.socket.destroyed || watched.isToBeRead) return found
-    const action = typeof this.#onDead === 'string' ? this.#onDead : decide(this.#onDead, deathOf(watched, found))
+    const action =
+      typeof this.#onDead === 'string' ? this.#onDead : decide(this.#onDead, deathOf(watched, found))
     return action === 'destroy' && !watched.isStopped ? watched.destroy(found) : found
   }
 
