@@ -160,7 +160,8 @@ const codes = {
 
 /**
  * What a socket is destroyed with when its peer is dead. Its `code` is what programs handle already: `ETIMEDOUT`,
- * `ECONNRESET` for a `reset`, `EHOSTUNREACH` for `unreachable`. Where Node saw the death first, `cause` is Node's own error.
+ * `ECONNRESET` for a `reset`, `EHOSTUNREACH` for `unreachable`. Where Node saw the death first, the socket emits Node's own error, and
+ * the `error` of the death is a PeerDeathError whose `cause` is that.
  *
  * @example
  * ```ts

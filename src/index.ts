@@ -23,6 +23,7 @@ export { type ProbeOptions, type ProbeResult, probe, probeAll } from './probe.js
 export { sampleTcpInfo } from './sample-tcp-info.js'
 export type { BorrowedSocket } from './socket/borrowed.js'
 export { type DetectionTime, type DetectionTimeOptions, detectionTime } from './socket/detection-time.js'
+export type { Endpoint } from './socket/endpoints.js'
 export { explain, type Warning } from './socket/explain.js'
 export { defineProfile, type PresetName, profiles } from './socket/presets.js'
 export type { Profile } from './socket/profile.js'
@@ -36,6 +37,7 @@ export {
   type OnDead,
   type Recovery,
   type Suspicion,
+  type WatchedConnection,
   type Watcher,
   type WatcherEvents,
   type WatchOptions,

@@ -389,8 +389,10 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
  * is destroyed if all of it has been read.
  *
  * An orderly close is no death. A connection that both sides have finished with counts as closed, also where the peer resets it afterwards, as TLS
- * peers do that do not wait for a close_notify. Where Node reads or writes a socket, Node decides whether a reset is an error: the death then
- * carries Node's error as its `cause`, and the socket emits that.
+ * peers do that do not wait for a close_notify. Where Node reads or writes a socket, Node decides whether a reset is an error.
+ *
+ * `death.error` always is a {@link PeerDeathError}, with which the socket is destroyed. Where Node found the death first (`detectedBy` is
+ * `node`), the socket emits Node's own error instead, which is the `cause` of `death.error`.
  *
  * `reason` comes from the kernel's counters, and `unreachable` from the socket's error in addition. Reading that takes it away
  * from Node, so it is read only where the socket is being destroyed: with `'report'`, and when a function decides, such
@@ -413,7 +415,8 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
  * Without the native core there is neither suspicion nor heartbeat (`ERR_UNSUPPORTED_PLATFORM`), and it tells only what Node notices, as `detectedBy: 'node'`, with no counters: an `ETIMEDOUT` is
  * then always called `keepalive`.
  *
- * A listener that throws has its error thrown as an uncaught exception, as in Node; the other sockets stay watched.
+ * A listener or `onDead` that throws has its error thrown as an uncaught exception, as in Node, once the other deaths of the same turn of the
+ * event loop have been told. The other sockets stay watched.
  *
  * Every death is published once on the `node:diagnostics_channel` `deadpeer:death`, too.
  *
@@ -424,7 +427,8 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
  * const watcher = watch()
  * watcher.add(server) // what it accepts from now on
  * watcher.add(socket)
- * watcher.on('dead', ({ socket, reason, evidence }) => console.log(socket.remoteAddress, reason, evidence))
+ * watcher.on('dead', ({ remote, reason, evidence }) => console.log(remote.address, reason, evidence))
+ * server.on('connection', (socket) => socket.on('error', () => {})) // a socket that is destroyed emits 'error'
  * ```
  * @example
  * ```ts
@@ -432,6 +436,7 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
  * watcher.on('suspect', ({ socket, evidence }) => pool.setAside(socket, evidence))
  * watcher.on('recover', ({ socket }) => pool.takeBack(socket))
  * watcher.add(server).add(control, { heartbeat: { every: 1_000, attempts: 5 } })
+ * server.on('connection', (socket) => socket.on('error', () => {}))
  * ```
  * @example
  * ```ts
