@@ -5,6 +5,7 @@
       "conditions": [
         ["OS=='linux'", {
           "sources": [
+            "native/core/addresses.cc",
             "native/core/borrow.cc",
             "native/core/deathwatch.cc",
             "native/core/exec.cc",
@@ -23,6 +24,7 @@
             "native/core/thread.cc",
             "native/core/tune.cc",
             "native/binding/addon.cc",
+            "native/binding/addresses_binding.cc",
             "native/binding/borrow_binding.cc",
             "native/binding/deathwatch_binding.cc",
             "native/binding/exec_binding.cc",

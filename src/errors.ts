@@ -160,16 +160,17 @@ const codes = {
 
 /**
  * What a socket is destroyed with when its peer is dead. Its `code` is what programs handle already: `ETIMEDOUT`,
- * `ECONNRESET` for a `reset`, `EHOSTUNREACH` for `unreachable`. Where Node saw the death first, `cause` is Node's own error.
+ * `ECONNRESET` for a `reset`, `EHOSTUNREACH` for `unreachable`. Where Node saw the death first, the socket emits Node's own error, and
+ * the `error` of the death is a PeerDeathError whose `cause` is that.
  *
  * @example
  * ```ts
  * socket.on('error', (error) => {
- *   if (error instanceof DeadPeerError) log(error.reason, error.evidence)
+ *   if (error instanceof PeerDeathError) log(error.reason, error.evidence)
  * })
  * ```
  */
-export class DeadPeerError<Info extends object = object> extends Error {
+export class PeerDeathError<Info extends object = object> extends Error {
   /** `ETIMEDOUT`, `ECONNRESET` or `EHOSTUNREACH`, by the reason. */
   readonly code: (typeof codes)[DeathReason]
   /** As Node counts it: negative. */
@@ -191,7 +192,7 @@ export class DeadPeerError<Info extends object = object> extends Error {
   }
 
   static {
-    DeadPeerError.prototype.name = 'DeadPeerError'
+    PeerDeathError.prototype.name = 'PeerDeathError'
   }
 }
 

@@ -7,13 +7,13 @@
 export { type Capabilities, capabilities } from './capabilities.js'
 export type { Verdict } from './detect/verdict.js'
 export {
-  DeadPeerError,
   DeadpeerError,
   type DeadpeerErrorCode,
   type DeathReason,
   type ErrorDetails,
   InvalidTypeError,
   OutOfRangeError,
+  PeerDeathError,
 } from './errors.js'
 export { type Inspection, inspect } from './inspect.js'
 export type { OptionName } from './kernel/options.js'
@@ -23,6 +23,7 @@ export { type ProbeOptions, type ProbeResult, probe, probeAll } from './probe.js
 export { sampleTcpInfo } from './sample-tcp-info.js'
 export type { BorrowedSocket } from './socket/borrowed.js'
 export { type DetectionTime, type DetectionTimeOptions, detectionTime } from './socket/detection-time.js'
+export type { Endpoint } from './socket/endpoints.js'
 export { explain, type Warning } from './socket/explain.js'
 export { defineProfile, type PresetName, profiles } from './socket/presets.js'
 export type { Profile } from './socket/profile.js'
@@ -36,6 +37,7 @@ export {
   type OnDead,
   type Recovery,
   type Suspicion,
+  type WatchedConnection,
   type Watcher,
   type WatcherEvents,
   type WatchOptions,

@@ -10,7 +10,7 @@ import { noteSource } from './socket/read-profile.js'
 import { pendingOf } from './socket/settle.js'
 import { checkTarget, type Target, withDescriptor } from './socket/target.js'
 
-/** What the kernel has for one connection. */
+/** What the kernel has for one connection. `console.log` shows the verdict first, and {@link TcpInfo} on one line. */
 export class Inspection {
   /** The options in force, read back. What this kernel or socket does not have is left out. */
   declare readonly profile: Profile
@@ -106,11 +106,12 @@ function inspectDescriptor(core: NativeCore, target: Target, fd: number): Inspec
   const readDefaults = () => readDefaultsOf(core, network, (read) => withDescriptor(target, read))
   noteSource(profile, readDefaults)
   return new Inspection(
+    // In the order in which console.log shows them.
     {
-      profile,
-      info,
       ...judgement,
+      profile,
       ...(Object.keys(pending).length > 0 && { pending }),
+      info,
     },
     readDefaults,
   )

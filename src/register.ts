@@ -143,7 +143,6 @@ function register({ profile, rules, watch: action }: Settings): void {
 
   function watchOne(socket: net.Socket): void {
     watcher?.add(socket)
-    if (action === 'report') peers.set(socket, peerOf(socket))
   }
 
   /** What a TLS server accepts is the TLSSocket that the program gets, not what is under it. */
@@ -249,16 +248,9 @@ function watchFor(onDead: 'destroy' | 'report'): Watcher {
   return watcher
 }
 
-/** A socket that Node has closed tells no more whose it was. */
-const peers = new WeakMap<net.Socket, string>()
-
-function peerOf({ remoteAddress, remotePort }: net.Socket): string {
-  return `${remoteAddress}:${remotePort}`
-}
-
-function report({ socket, error }: Death): void {
-  const peer = peers.get(socket) ?? peerOf(socket)
-  process.emitWarning(`${peer}: ${error.message}`, { type: 'DeadPeer', code: 'DEADPEER_DEATH' })
+function report({ remote: { address, port, family }, error }: Death): void {
+  const host = family === 'IPv6' ? `[${address}]` : address
+  process.emitWarning(`${host}:${port}: ${error.message}`, { type: 'DeadPeer', code: 'DEADPEER_DEATH' })
 }
 
 const warned = new Set<string>()

@@ -1,13 +1,17 @@
 import diagnostics from 'node:diagnostics_channel'
 import { EventEmitter, on } from 'node:events'
 import net from 'node:net'
+import { types } from 'node:util'
 import type { Heartbeat } from './detect/pulse.js'
-import { type DeadPeerError, DeadpeerError, type DeathReason, InvalidTypeError } from './errors.js'
+import { DeadpeerError, type DeathReason, InvalidTypeError, type PeerDeathError } from './errors.js'
 import { missingReason, nativeCore } from './kernel/binding.js'
 import type { Sighting } from './kernel/deathwatch.js'
 import { silentFor, type TcpInfo } from './kernel/tcp-info.js'
 import { BorrowedSocket } from './socket/borrowed.js'
+import type { Endpoint } from './socket/endpoints.js'
+import { describe } from './socket/profile.js'
 import { type OwnTarget, socketOf, unwrap } from './socket/target.js'
+import { createEvent } from './watch/event.js'
 import { checkHeartbeat, type HeartbeatOptions } from './watch/heartbeat.js'
 import { acceptedEvent } from './watch/server.js'
 import { type Found, type Owner, Watched } from './watch/watched.js'
@@ -15,18 +19,29 @@ import { type Found, type Owner, Watched } from './watch/watched.js'
 /** What can be watched: a connection of this process, however one holds it, but for a bare descriptor. */
 export type WatchTarget = Exclude<OwnTarget, number>
 
-/** A connection whose peer is gone. */
-export interface Death {
+/** Which connection an event of a watcher is about. */
+export interface WatchedConnection {
   /** The `net.Socket` or `tls.TLSSocket`, also where it was added by way of a request or session. */
   readonly socket: net.Socket
+  /** The peer's address. `socket.remoteAddress` is `undefined` once the connection has ended. */
+  readonly remote: Endpoint
+  /** The address of this side. */
+  readonly local: Endpoint
+}
+
+/** A connection whose peer is gone. `console.log` shows it without the socket's own fields. */
+export interface Death extends WatchedConnection {
   /** What it died of. */
   readonly reason: DeathReason
   /** Why, in words. */
   readonly evidence: string
   /** Who was first to see it. `node`: the socket was being read or written, so Node had the error at once. */
   readonly detectedBy: 'kernel' | 'heartbeat' | 'node'
-  /** What the socket is destroyed with. */
-  readonly error: DeadPeerError<TcpInfo>
+  /**
+   * Always a {@link PeerDeathError}, with which the socket is destroyed. Where Node found the death first (`detectedBy` is `node`), the
+   * socket emits Node's own error instead, which is the `cause` of this one.
+   */
+  readonly error: PeerDeathError<TcpInfo>
   /** The kernel's counters at the end. Absent without the native core. */
   readonly info?: TcpInfo
   /** How long the peer had not been heard, in ms. Absent where `info` is. */
@@ -34,9 +49,7 @@ export interface Death {
 }
 
 /** A connection whose peer has closed its side (FIN). What it sent before is still there to be read. */
-export interface Closing {
-  /** Whose peer it was, as in {@link Death}. */
-  readonly socket: net.Socket
+export interface Closing extends WatchedConnection {
   /** The kernel's counters then. Absent where Node was first to see it. */
   readonly info?: TcpInfo
 }
@@ -44,8 +57,10 @@ export interface Closing {
 /** What a watcher does, for {@link watch}. */
 export interface WatchOptions {
   /**
-   * What becomes of a socket whose peer is dead. `'destroy'`, the default: it is destroyed with a {@link DeadPeerError}. `'report'`: it
-   * is left as it is, its error to Node. A function decides for each; one that throws, or returns neither, leaves it.
+   * What becomes of a socket whose peer is dead. `'destroy'`, the default: it is destroyed with a {@link PeerDeathError}. `'report'`: it
+   * is left as it is, its error to Node. A function decides for each death; if it returns nothing, that means `'report'`. If it throws or
+   * returns anything else, the socket is left as it is too, and the error becomes an uncaught exception, as that of a listener does. An
+   * async function is refused: the decision cannot wait.
    */
   onDead?: OnDead
   /**
@@ -66,9 +81,7 @@ export interface AddOptions {
  * Something the peer should have answered is unanswered: a probe, or data that is being sent again. For a quarter of a second at least,
  * and longer where the path takes longer (`tcpi_rto`).
  */
-export interface Suspicion {
-  /** The connection, as in {@link Death}. */
-  readonly socket: net.Socket
+export interface Suspicion extends WatchedConnection {
   /** Why, in words. */
   readonly evidence: string
   /** How long the peer has not been heard, in ms. */
@@ -76,18 +89,21 @@ export interface Suspicion {
 }
 
 /** A peer that was suspect has been heard. */
-export interface Recovery {
-  /** The connection, as in {@link Death}. */
-  readonly socket: net.Socket
-}
+export interface Recovery extends WatchedConnection {}
 
 /** A heartbeat for some; `undefined`: the watcher's, `false`: none. */
 type Given = Heartbeat | false | undefined
 
 /** @inline */
 type Action = 'destroy' | 'report'
-/** What becomes of a socket whose peer is dead: always the same, or as a function decides for each death. */
-export type OnDead = Action | ((death: Death) => Action)
+/** @inline */
+// biome-ignore lint/suspicious/noConfusingVoidType: `undefined` would refuse (death) => console.log(death)
+type Decision = Action | void
+/**
+ * What becomes of a socket whose peer is dead: always the same, or as a function decides for each death. A function that returns nothing
+ * means `'report'`. It must not be async.
+ */
+export type OnDead = Action | ((death: Death) => Decision)
 
 /** Every socket ever added is in one of the other four. */
 export interface WatchStats {
@@ -312,20 +328,21 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
 
   readonly #owner: Owner & { isWary: boolean } = {
     isWary: false,
-    suspected: ({ socket }, evidence, silentFor) =>
-      this.#announce('suspect', Object.freeze({ socket, evidence, silentFor })),
-    recovered: ({ socket }) => this.#announce('recover', Object.freeze({ socket })),
-    closing: ({ socket }: Watched, sighting: Sighting | undefined) => {
+    hearsClosing: () => this.listenerCount('closing') > 0,
+    suspected: (watched, evidence, silentFor) =>
+      this.#announce('suspect', createEvent({ ...connectionIn(watched), evidence, silentFor })),
+    recovered: (watched) => this.#announce('recover', createEvent(connectionIn(watched))),
+    closing: (watched: Watched, sighting: Sighting | undefined) => {
       // Every connection ends, and hardly anybody listens.
       if (this.listenerCount('closing') === 0) return
       const info = sighting?.info
-      this.#announce('closing', Object.freeze({ socket, ...(info && { info }) }))
+      this.#announce('closing', createEvent({ ...connectionIn(watched), ...(info && { info }) }))
     },
     died: (watched: Watched, found: Found) => {
       const final = this.#act(watched, found)
       // Taken out by the function that decided; or closed in order, and not read to its end yet.
       if (!final || watched.isStopped) return
-      const death = deathOf(watched.socket, final)
+      const death = deathOf(watched, final)
       this.#forget(watched)
       this.#died++
       if (deaths.hasSubscribers && !published.has(watched.connection)) {
@@ -348,21 +365,12 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
   #act(watched: Watched, found: Found): Found | undefined {
     // Node has seen to it; or the peer had said all it had to say, and it is all there.
     if (watched.socket.destroyed || watched.isToBeRead) return found
-    const action = this.#decide(deathOf(watched.socket, found))
+    const action =
+      typeof this.#onDead === 'string' ? this.#onDead : decide(this.#onDead, deathOf(watched, found))
     return action === 'destroy' && !watched.isStopped ? watched.destroy(found) : found
   }
 
-  #decide(death: Death): Action | undefined {
-    if (typeof this.#onDead === 'string') return this.#onDead
-    try {
-      return checkAction(this.#onDead(death))
-    } catch (error) {
-      throwLater(error)
-      return undefined
-    }
-  }
-
-  /** A listener that throws ends the program as it would elsewhere, but neither what Node is at nor the other deaths. */
+  /** A listener that throws ends the program as it would elsewhere, once the other deaths of the turn have been told. */
   #announce<Name extends keyof WatcherEvents>(name: Name, ...args: WatcherEvents[Name]): void {
     try {
       ;(this as EventEmitter).emit(name, ...args)
@@ -381,8 +389,10 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
  * is destroyed if all of it has been read.
  *
  * An orderly close is no death. A connection that both sides have finished with counts as closed, also where the peer resets it afterwards, as TLS
- * peers do that do not wait for a close_notify. Where Node reads or writes a socket, Node decides whether a reset is an error: the death then
- * carries Node's error as its `cause`, and the socket emits that.
+ * peers do that do not wait for a close_notify. Where Node reads or writes a socket, Node decides whether a reset is an error.
+ *
+ * `death.error` always is a {@link PeerDeathError}, with which the socket is destroyed. Where Node found the death first (`detectedBy` is
+ * `node`), the socket emits Node's own error instead, which is the `cause` of `death.error`.
  *
  * `reason` comes from the kernel's counters, and `unreachable` from the socket's error in addition. Reading that takes it away
  * from Node, so it is read only where the socket is being destroyed: with `'report'`, and when a function decides, such
@@ -405,7 +415,8 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
  * Without the native core there is neither suspicion nor heartbeat (`ERR_UNSUPPORTED_PLATFORM`), and it tells only what Node notices, as `detectedBy: 'node'`, with no counters: an `ETIMEDOUT` is
  * then always called `keepalive`.
  *
- * A listener that throws has its error thrown as an uncaught exception, as in Node; the other sockets stay watched.
+ * A listener or `onDead` that throws has its error thrown as an uncaught exception, as in Node, once the other deaths of the same turn of the
+ * event loop have been told. The other sockets stay watched.
  *
  * Every death is published once on the `node:diagnostics_channel` `deadpeer:death`, too.
  *
@@ -416,7 +427,8 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
  * const watcher = watch()
  * watcher.add(server) // what it accepts from now on
  * watcher.add(socket)
- * watcher.on('dead', ({ socket, reason, evidence }) => console.log(socket.remoteAddress, reason, evidence))
+ * watcher.on('dead', ({ remote, reason, evidence }) => console.log(remote.address, reason, evidence))
+ * server.on('connection', (socket) => socket.on('error', () => {})) // a socket that is destroyed emits 'error'
  * ```
  * @example
  * ```ts
@@ -424,6 +436,7 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
  * watcher.on('suspect', ({ socket, evidence }) => pool.setAside(socket, evidence))
  * watcher.on('recover', ({ socket }) => pool.takeBack(socket))
  * watcher.add(server).add(control, { heartbeat: { every: 1_000, attempts: 5 } })
+ * server.on('connection', (socket) => socket.on('error', () => {}))
  * ```
  * @example
  * ```ts
@@ -436,10 +449,25 @@ export function watch(options: WatchOptions = {}): Watcher {
   return new Watcher(onDead, heartbeat === undefined ? undefined : heartbeatFor(heartbeat), signal)
 }
 
-function deathOf(socket: net.Socket, { detectedBy, error }: Found): Death {
+function connectionIn({ socket, endpoints: { remote, local } }: Watched): WatchedConnection {
+  return { socket, remote, local }
+}
+
+function deathOf(watched: Watched, { detectedBy, error }: Found): Death {
   const { reason, evidence, info } = error
   const known = info && { info, silentFor: silentFor(info) }
-  return Object.freeze({ socket, reason, evidence, detectedBy, error, ...known })
+  return createEvent({ ...connectionIn(watched), reason, evidence, detectedBy, error, ...known })
+}
+
+/** What `onDead` says of a death. A function that fails leaves the socket as it is. */
+function decide(onDead: (death: Death) => unknown, death: Death): Action {
+  try {
+    const action = onDead(death)
+    return action === undefined ? 'report' : checkAction(action)
+  } catch (error) {
+    throwLater(error)
+    return 'report'
+  }
 }
 
 function connectionOf(target: WatchTarget): net.Socket {
@@ -462,6 +490,7 @@ function isIterable(target: unknown): target is Iterable<WatchTarget | net.Serve
 function checkOptions(options: WatchOptions): WatchOptions {
   checkNames(options, 'watch', ['onDead', 'heartbeat', 'signal'], "{ onDead: 'report' }")
   const { onDead, signal } = options
+  if (types.isAsyncFunction(onDead)) throw notSynchronous('an async function')
   if (onDead !== undefined && typeof onDead !== 'function') checkAction(onDead)
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new InvalidTypeError('signal must be an AbortSignal.', { field: 'signal' })
@@ -498,14 +527,23 @@ function heartbeatFor(options: HeartbeatOptions): Heartbeat {
 
 function checkAction(action: unknown): Action {
   if (action === 'destroy' || action === 'report') return action
+  if (types.isPromise(action)) throw notSynchronous('a function that returns a Promise')
   throw new InvalidTypeError(
-    `onDead is ${JSON.stringify(action)}; it must be 'destroy', 'report', or a function that returns one of them.`,
+    `onDead is ${describe(action)}; it must be 'destroy', 'report', or a function that returns one of them or nothing.`,
     { field: 'onDead' },
   )
 }
 
+function notSynchronous(what: string): InvalidTypeError {
+  return new InvalidTypeError(
+    `onDead is ${what}; it must return 'destroy', 'report' or nothing at once. For async work listen to 'dead', and use onDead: 'report'.`,
+    { field: 'onDead' },
+  )
+}
+
+/** In the check phase of the event loop: by then all deaths that this turn's poll phase brought have been told. */
 function throwLater(error: unknown): void {
-  process.nextTick(() => {
+  setImmediate(() => {
     throw error
   })
 }

@@ -49,6 +49,7 @@ constexpr char kSources[] = "deadpeer sources, built here";
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("sources", kSources);
+  bind_addresses(env, exports);
   bind_options(env, exports);
   bind_tcp_info(env, exports);
   bind_exec(env, exports);

@@ -9,6 +9,7 @@ namespace deadpeer {
 // Each file of this folder adds what it binds. No number means two things: a call that returns a
 // number on success returns an object where it failed, and -errno alone is only returned by calls
 // that return nothing else. The facade knows what was asked and makes the typed error.
+void bind_addresses(Napi::Env env, Napi::Object exports);
 void bind_options(Napi::Env env, Napi::Object exports);
 void bind_tcp_info(Napi::Env env, Napi::Object exports);
 void bind_exec(Napi::Env env, Napi::Object exports);

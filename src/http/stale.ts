@@ -1,6 +1,6 @@
 import type http from 'node:http'
 import type net from 'node:net'
-import { DeadPeerError } from '../errors.js'
+import { PeerDeathError } from '../errors.js'
 
 /** What is known of a request's connection when the request has failed. */
 export interface Evidence {
@@ -63,7 +63,7 @@ function failureWith(error: unknown, { peerClosed }: Evidence): Failure {
 /** What Node makes of a FIN in place of an answer; also where the program has destroyed the request. */
 function isHangUp(error: unknown): boolean {
   const { code, errno } = (error ?? {}) as NodeJS.ErrnoException
-  return code === 'ECONNRESET' && errno === undefined && !(error instanceof DeadPeerError)
+  return code === 'ECONNRESET' && errno === undefined && !(error instanceof PeerDeathError)
 }
 
 /**

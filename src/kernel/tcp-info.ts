@@ -1,4 +1,5 @@
 import { release } from 'node:os'
+import { inspect } from 'node:util'
 import type { NativeCore } from './binding.js'
 import { descriptorError } from './options.js'
 
@@ -27,6 +28,8 @@ export const TcpState = Object.freeze({
 /**
  * What the kernel counts for one connection: `struct tcp_info`, tcp(7), through Linux 6.18. Named after the kernel's
  * fields. A field that this kernel does not have is `undefined`, never 0. The 64-bit ones are exact up to 2^53.
+ *
+ * `console.log` shows the eight fields that tell whether the peer is there, with the state as a word; `console.log({ ...info })` shows all.
  */
 export interface TcpInfo {
   /** Connection state, as {@link TcpState} names them: 1 is ESTABLISHED. */
@@ -308,12 +311,35 @@ export function readTcpInfo(core: NativeCore, fd: number): TcpInfo {
 /** Decodes by length: what the kernel did not fill in is `undefined`, and a tail that is not known here is ignored. */
 export function decodeTcpInfo(bytes: Uint8Array, layout = ownLayout()): TcpInfo {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const info: Partial<Record<TcpInfoField, number | undefined>> = {}
+  const info = Object.create(prototype) as Partial<Record<TcpInfoField, number | undefined>>
   for (const field of Object.keys(layout) as TcpInfoField[]) {
     info[field] = read(view, 0, bytes.byteLength, layout[field])
   }
   return info as TcpInfo
 }
+
+/** What `console.log` shows of the seventy fields: whether the peer is there, and how far away. */
+const shown = [
+  'probes',
+  'retransmits',
+  'unacked',
+  'notsentBytes',
+  'lastDataRecv',
+  'lastAckRecv',
+  'rtt',
+] as const satisfies TcpInfoField[]
+
+const stateNames = Object.fromEntries(Object.entries(TcpState).map(([name, state]) => [state, name]))
+
+const prototype = Object.freeze({
+  [inspect.custom](this: TcpInfo, _depth: number, options: object): string {
+    const known = shown.filter((field) => this[field] !== undefined).map((field) => [field, this[field]])
+    const fields = { state: stateNames[this.state] ?? this.state, ...Object.fromEntries(known) }
+    const text = inspect(fields, { ...options, compact: true, breakLength: Number.POSITIVE_INFINITY })
+    const left = Object.keys(this).length - Object.keys(fields).length
+    return `TcpInfo ${text.replace(/ }$/, '')}, ... ${left} more }`
+  },
+})
 
 /** The state alone, which is the first byte in every kernel. */
 export function stateOf(bytes: Uint8Array): number {

@@ -39,15 +39,20 @@ export function readFinalState(core: NativeCore, fd: number): FinalState | undef
 
 type Destroy = (this: net.Socket, error: Error | null, callback: (error?: Error | null) => void) => void
 
-/** Called once Node has closed the descriptor, after `'error'` was emitted, if it was; with what the socket was destroyed with. */
-export type ClosedListener = (error: Error | null) => void
+/** What is told when Node closes a socket. */
+export interface CloseListener {
+  /** Right before: the descriptor can still be read. */
+  beforeClose(snapshot: CloseSnapshot | undefined): void
+  /** Once it is closed, after `'error'` was emitted, if it was; with what the socket was destroyed with. */
+  afterClose(error: Error | null): void
+}
 
 interface Hook {
   readonly core: NativeCore | undefined
   /** `_destroy` as it was before. */
   readonly destroy: Destroy
   users: number
-  readonly listeners: ClosedListener[]
+  readonly listeners: CloseListener[]
   snapshot?: CloseSnapshot
 }
 
@@ -68,7 +73,7 @@ type Hooked = net.Socket & { _destroy: Destroy; [hook]?: Hook | undefined }
 export function requestCloseSnapshot(
   core: NativeCore | undefined,
   socket: net.Socket,
-  listener?: ClosedListener,
+  listener?: CloseListener,
 ): void {
   const hooked = socket as Hooked
   hooked[hook] ??= { core, destroy: hooked._destroy, users: 0, listeners: [] }
@@ -78,7 +83,7 @@ export function requestCloseSnapshot(
 }
 
 /** The last user removes the hook, unless other code has wrapped it in another `_destroy`, which then still calls it. */
-export function releaseCloseSnapshot(socket: net.Socket, listener?: ClosedListener): void {
+export function releaseCloseSnapshot(socket: net.Socket, listener?: CloseListener): void {
   const hooked = socket as Hooked
   const own = hooked[hook]
   if (!own) return
@@ -103,10 +108,15 @@ function snapshotAndDestroy(
 ): void {
   const own = this[hook]!
   if (own.users > 0 && own.core) own.snapshot = takeSnapshot(own.core, descriptorOf(this), error !== null)
+  for (const listener of own.listeners) listener.beforeClose(own.snapshot)
   own.destroy.call(this, error, (result) => {
     callback(result)
-    for (const listener of own.listeners) process.nextTick(listener, error)
+    for (const listener of own.listeners) process.nextTick(tellClosed, listener, error)
   })
+}
+
+function tellClosed(listener: CloseListener, error: Error | null): void {
+  listener.afterClose(error)
 }
 
 function takeSnapshot(core: NativeCore, fd: number, hasError: boolean): CloseSnapshot {

@@ -12,19 +12,22 @@ import {
 } from '../detect/death.js'
 import type { Heartbeat } from '../detect/pulse.js'
 import { seconds, times } from '../detect/words.js'
-import { DeadPeerError, describeErrno } from '../errors.js'
+import { describeErrno, PeerDeathError } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
 import { type Sighting, unwatchDescriptor, watchDescriptor } from '../kernel/deathwatch.js'
 import { persist } from '../kernel/shortage.js'
 import { isGivenUp, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 import type { ProbeResult } from '../probe.js'
 import {
+  type CloseListener,
+  type CloseSnapshot,
   closeSnapshotOf,
   type FinalState,
   readFinalState,
   releaseCloseSnapshot,
   requestCloseSnapshot,
 } from '../socket/close-snapshot.js'
+import { type Endpoints, readEndpoints } from '../socket/endpoints.js'
 import type { Profile } from '../socket/profile.js'
 import { descriptorOf, handleOf, isReading, isWriting, mayConnect, noDescriptor } from '../socket/target.js'
 import { Attention, type Concerned } from './attention.js'
@@ -32,13 +35,15 @@ import { Attention, type Concerned } from './attention.js'
 /** A death as it was found, before anybody has decided what to do about it. */
 export interface Found {
   readonly detectedBy: 'kernel' | 'heartbeat' | 'node'
-  readonly error: DeadPeerError<TcpInfo>
+  readonly error: PeerDeathError<TcpInfo>
 }
 
 /** Who watches. At most one of `died` and `closed` is called, and once; nothing is called after {@link Watched.stop}. */
 export interface Owner {
   /** Whether anybody wants to hear of suspicion. */
   readonly isWary: boolean
+  /** Whether anybody wants to hear of peers that close their side. */
+  hearsClosing(): boolean
   suspected(watched: Watched, evidence: string, silentFor: number): void
   recovered(watched: Watched): void
   closing(watched: Watched, sighting: Sighting | undefined): void
@@ -52,7 +57,7 @@ export interface Owner {
 const victims = new WeakMap<Error, net.Socket>()
 
 /** One socket in the eyes of one watcher: what the kernel says of it, and what Node says. */
-export class Watched implements Concerned {
+export class Watched implements Concerned, CloseListener {
   readonly socket: net.Socket
   readonly #core: NativeCore | undefined
   readonly #owner: Owner
@@ -67,6 +72,7 @@ export class Watched implements Concerned {
   #sighting: Sighting | undefined
   #isLeftToNode = false
   #final: FinalState | undefined
+  #endpoints: Endpoints | undefined
   #heartbeat: Heartbeat | undefined
   #attention: Attention | undefined
 
@@ -92,13 +98,19 @@ export class Watched implements Concerned {
     const { socket } = this
     if (socket.destroyed) throw noDescriptor(socket)
     const connecting = mayConnect(socket)
-    if (!connecting) this.#watchDescriptor()
+    if (!connecting) this.#watchConnected()
     else socket.prependOnceListener('connect', this.#onConnect)
     const emitter: EventEmitter = socket
     emitter.on(errorMonitor, this.#onError)
     // The kernel reports the peer's FIN.
     if (!this.#core) socket.on('end', this.#onEnd)
-    requestCloseSnapshot(this.#core, socket, this.#onClosed)
+    requestCloseSnapshot(this.#core, socket, this)
+  }
+
+  /** Read at the first event: to read it when the socket is added would take a tenth of the time that adding does. */
+  get endpoints(): Endpoints {
+    this.#endpoints ??= readEndpoints(this.#core, this.socket)
+    return this.#endpoints
   }
 
   get isStopped(): boolean {
@@ -117,7 +129,7 @@ export class Watched implements Concerned {
     socket.off('connect', this.#onConnect)
     if (this.#id > 0) unwatchDescriptor(this.#core!, this.#id, this.#onSighting)
     this.#id = 0
-    releaseCloseSnapshot(socket, this.#onClosed)
+    releaseCloseSnapshot(socket, this)
   }
 
   /** Another heartbeat, or none. */
@@ -181,12 +193,16 @@ export class Watched implements Concerned {
   silent(result: ProbeResult): void {
     if (this.#isStopped || this.socket.destroyed) return
     const info = readFinalState(this.#core!, descriptorOf(this.socket))?.info
-    const error = new DeadPeerError('heartbeat', heartbeatWords(result), info)
+    const error = new PeerDeathError('heartbeat', heartbeatWords(result), info)
     this.#owner.died(this, { detectedBy: 'heartbeat', error })
   }
 
-  #watchDescriptor(): void {
-    if (!this.#core) return
+  #watchConnected(): void {
+    if (!this.#core) {
+      // Once Node has closed the socket it does not tell the local address.
+      this.#endpoints = readEndpoints(undefined, this.socket)
+      return
+    }
     const fd = descriptorOf(this.socket)
     if (fd < 0) throw noDescriptor(this.socket)
     this.#id = watchDescriptor(this.#core, fd, this.#onSighting)
@@ -197,7 +213,7 @@ export class Watched implements Concerned {
     if (this.#isStopped) return
     this.#connection = handleOf(this.socket) ?? this.socket
     try {
-      this.#watchDescriptor()
+      this.#watchConnected()
     } catch (error) {
       this.#owner.failed(this, error as Error)
     }
@@ -284,7 +300,7 @@ export class Watched implements Concerned {
     // A program may emit anything.
     if (this.#isStopped || !(error instanceof Error)) return
     const victim = victims.get(error)
-    if (error instanceof DeadPeerError) {
+    if (error instanceof PeerDeathError) {
       // Another watcher's.
       const detectedBy = error.reason === 'heartbeat' ? 'heartbeat' : 'kernel'
       if (victim === this.socket) this.#owner.died(this, { detectedBy, error })
@@ -305,7 +321,15 @@ export class Watched implements Concerned {
     if (this.#core) setImmediate(() => this.#resetWhileHalfOpen())
   }
 
-  readonly #onClosed = (error: Error | null) => {
+  /** What `'error'` or the close is about to tell needs the addresses, and those cannot be read afterwards. */
+  beforeClose(snapshot: CloseSnapshot | undefined): void {
+    if (this.#isStopped) return
+    const mayBeDeath = snapshot?.final !== undefined || this.#isLeftToNode
+    const mayBeClosing = this.#owner.hearsClosing() && !this.#isClosing
+    if (mayBeDeath || mayBeClosing) this.#endpoints ??= readEndpoints(this.#core, this.socket)
+  }
+
+  afterClose(error: Error | null): void {
     if (this.#isStopped || this.#isDestroying) return
     // Node may have read the FIN and closed before the kernel's report came.
     if (this.socket.readableEnded) this.#closing(undefined)
@@ -353,7 +377,7 @@ export class Watched implements Concerned {
 
   #found(detectedBy: Found['detectedBy'], errno?: string, cause?: Error): Found {
     const { reason, evidence } = causeOf(this.#final, errno)
-    const error = new DeadPeerError(reason, evidence, this.#final?.info, cause && { cause })
+    const error = new PeerDeathError(reason, evidence, this.#final?.info, cause && { cause })
     return { detectedBy, error }
   }
 }

@@ -8,9 +8,9 @@ import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import {
-  DeadPeerError,
   type Death,
   inspect,
+  PeerDeathError,
   type Suspicion,
   TcpState,
   tune,
@@ -99,7 +99,7 @@ describe.concurrent('with peers that vanish', () => {
       if (timed) expect(quantile(took, 0.99)).toBeLessThanOrEqual(latest(most))
       for (const { reason, detectedBy, error, evidence, silentFor, socket } of deaths) {
         expect({ reason, detectedBy }).toEqual({ reason: 'heartbeat', detectedBy: 'heartbeat' })
-        expect(error).toBeInstanceOf(DeadPeerError)
+        expect(error).toBeInstanceOf(PeerDeathError)
         expect(error).toMatchObject({ code: 'ETIMEDOUT', reason: 'heartbeat' })
         expect(evidence).toMatch(attempts === 1 ? /^1 probe unanswered/ : /^3 probes unanswered/)
         expect(silentFor).toBeGreaterThanOrEqual(least - TICK)

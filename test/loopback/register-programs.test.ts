@@ -133,7 +133,7 @@ describe.skipIf(!hasNetAdmin)('DEADPEER_WATCH, and what servers have accepted', 
     }
     // Of these Node does not hear by itself.
     for (const name of ['TCP', 'TLS']) {
-      expect(told().find(({ error }) => error === name)!.kind, name).toBe('DeadPeerError')
+      expect(told().find(({ error }) => error === name)!.kind, name).toBe('PeerDeathError')
     }
     expect(stderr()).toBe('')
     expect(child.exitCode).toBeNull()

@@ -96,7 +96,7 @@ describe('a connection that one process accepts and sends to another', () => {
       const errors = told.filter(({ error }) => error === name)
       expect(errors, name).toEqual([{ error: name, code: 'ETIMEDOUT', kind: expect.any(String) }])
       // Node reads this one, and hears of its death by itself.
-      if (name !== 'sent once it has spoken') expect(errors[0]!.kind, name).toBe('DeadPeerError')
+      if (name !== 'sent once it has spoken') expect(errors[0]!.kind, name).toBe('PeerDeathError')
     }
     expect(told.filter(({ error }) => error === 'sent to a process without it')).toEqual([])
   })

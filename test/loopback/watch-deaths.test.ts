@@ -6,11 +6,11 @@ import tls from 'node:tls'
 import { Worker } from 'node:worker_threads'
 import { afterAll, describe, expect, it } from 'vitest'
 import {
-  DeadPeerError,
   type Death,
   type DeathReason,
   detectionTime,
   inspect,
+  PeerDeathError,
   type Profile,
   tune,
   type Watcher,
@@ -80,7 +80,7 @@ const codes: Partial<Record<DeathReason, string>> = { reset: 'ECONNRESET' }
 function expectDeath({ death, error }: Ending, reason: DeathReason, evidence: RegExp) {
   const code = codes[reason] ?? 'ETIMEDOUT'
   expect(death).toMatchObject({ reason, evidence: expect.stringMatching(evidence) })
-  expect(death.error).toBeInstanceOf(DeadPeerError)
+  expect(death.error).toBeInstanceOf(PeerDeathError)
   expect(death.error).toMatchObject({ code, reason, info: death.info })
   expect(death.info!.state).toBe(7)
   expect(death.silentFor).toBe(Math.min(death.info!.lastAckRecv, death.info!.lastDataRecv))

@@ -8,7 +8,7 @@ import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { borrowSocket } from '../../src/host.js'
-import { type Closing, DeadPeerError, type Death, inspect, type Watcher, watch } from '../../src/index.js'
+import { type Closing, type Death, inspect, PeerDeathError, type Watcher, watch } from '../../src/index.js'
 import { descriptorOf } from '../../src/socket/target.js'
 import { certificate } from './certificate.js'
 import { connectPair, listen } from './connections.js'
@@ -469,7 +469,7 @@ describe.concurrent('watch', () => {
       socket.write('anything')
       const [error] = await heard
       expect(error).toMatchObject({ code: 'ECONNRESET', syscall: 'write' })
-      expect(error).not.toBeInstanceOf(DeadPeerError)
+      expect(error).not.toBeInstanceOf(PeerDeathError)
       expect(deaths).toHaveLength(1)
       expect(watcher.stats()).toMatchObject({ watching: 0, dead: 1, closed: 0 })
     })
@@ -490,6 +490,17 @@ describe.concurrent('watch', () => {
       expect(asked.map(({ socket }) => socket)).toEqual(deaths.map(({ socket }) => socket))
       expect(asked).toMatchObject([{ reason: 'reset' }, { reason: 'reset' }])
       expect([kept.socket.destroyed, destroyed.socket.destroyed]).toEqual([false, true])
+    })
+
+    it("a function that returns nothing means 'report'", async () => {
+      const { socket, peer } = await pairIn('paused')
+      const asked: Death[] = []
+      const { watcher, deaths } = watching({ onDead: (death) => void asked.push(death) })
+      watcher.add(socket)
+      peer.resetAndDestroy()
+      await until(() => deaths.length === 1)
+      expect(asked).toEqual(deaths)
+      expect(socket.destroyed).toBe(false)
     })
   })
 
@@ -617,6 +628,7 @@ describe.concurrent('watch', () => {
       [null, /options/],
       [{ onDead: 'kill' }, /'destroy', 'report'/],
       [{ onDead: null }, /'destroy', 'report'/],
+      [{ onDead: async () => 'destroy' }, /onDead is an async function.*at once/],
       [{ ondead: 'report' }, /ondead is no option of watch.*onDead/],
       [{ signal: {} }, /AbortSignal/],
     ])('options %o', (options, message) => {
@@ -651,7 +663,7 @@ describe.concurrent('watch', () => {
         expect(err).toMatch(/Unhandled 'error' event/)
         expect(err).toContain('ECONNRESET')
         // Of the one that is read, Node or the watcher may be first.
-        if (situation === 'paused') expect(err).toContain('DeadPeerError')
+        if (situation === 'paused') expect(err).toContain('PeerDeathError')
         // Told before that, all the same.
         expect(out).toBe('dead reset\n')
       },
@@ -672,15 +684,29 @@ describe.concurrent('watch', () => {
       },
     )
 
-    it('whose onDead throws, or answers nonsense, has an uncaught exception; the socket is left', async () => {
+    it('whose onDead throws, returns nonsense or a Promise has an uncaught exception; the socket is left', async () => {
       const { out, code } = await run('deciding-badly')
       expect(JSON.parse(out)).toEqual({
-        uncaught: ['no idea', expect.stringContaining("'destroy', 'report'")],
-        dead: 2,
-        destroyed: [false, false],
+        uncaught: [
+          'no idea',
+          expect.stringMatching(/onDead is 'perhaps'.*'destroy', 'report'/),
+          expect.stringMatching(/onDead is a function that returns a Promise.*at once/),
+        ],
+        dead: 3,
+        destroyed: [false, false, false],
       })
       expect(code).toBe(0)
     })
+
+    it.each(['onDead', 'listener'])(
+      'whose %s throws at the first of 20 deaths of one turn is told of all 20 before it crashes',
+      async (who) => {
+        const { out, err, code } = await run(`${who}-throws-at-the-first`)
+        expect(err).toContain(`Error: thrown by ${who}`)
+        expect(code).toBe(1)
+        expect(out).toBe('dead\n'.repeat(20))
+      },
+    )
 
     it('is not held open by a watcher, nor by waiting for a death', async () => {
       expect(await run('idle')).toEqual({ out: '', err: '', code: 0 })
@@ -689,8 +715,9 @@ describe.concurrent('watch', () => {
     it('is told what Node sees where there is no native core', async () => {
       const { out, err, code } = await run('reset-while-reading', { DEADPEER_NATIVE: 'off' })
       expect(err).toBe('')
-      expect(JSON.parse(out)).toEqual({
-        dead: [{ reason: 'reset', detectedBy: 'node', code: 'ECONNRESET' }],
+      const { local, remote, ...told } = JSON.parse(out)
+      expect(told).toEqual({
+        dead: [{ reason: 'reset', detectedBy: 'node', code: 'ECONNRESET', local, remote }],
         closing: 1,
         stats: { added: 2, watching: 0, dead: 1, closed: 1, removed: 0 },
       })

@@ -8,7 +8,7 @@ import {
   judgeSighting,
   type Progress,
 } from '../../src/detect/death.js'
-import { DeadPeerError, type DeathReason } from '../../src/errors.js'
+import { type DeathReason, PeerDeathError } from '../../src/errors.js'
 import type { Sighting } from '../../src/kernel/deathwatch.js'
 import { decodeTcpInfo, type TcpInfo, TcpState } from '../../src/kernel/tcp-info.js'
 import type { Profile } from '../../src/socket/profile.js'
@@ -234,7 +234,7 @@ describe('what the kernel reports of a connection', () => {
   })
 })
 
-describe('DeadPeerError', () => {
+describe('PeerDeathError', () => {
   it.each<[DeathReason, string, number]>([
     ['keepalive', 'ETIMEDOUT', -110],
     ['user-timeout', 'ETIMEDOUT', -110],
@@ -243,9 +243,9 @@ describe('DeadPeerError', () => {
     ['reset', 'ECONNRESET', -104],
     ['unreachable', 'EHOSTUNREACH', -113],
   ])('%s: %s', (reason, code, errno) => {
-    const error = new DeadPeerError(reason, '2 probes unanswered')
+    const error = new PeerDeathError(reason, '2 probes unanswered')
     expect(error).toMatchObject({
-      name: 'DeadPeerError',
+      name: 'PeerDeathError',
       code,
       errno,
       reason,

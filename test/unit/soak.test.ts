@@ -210,7 +210,7 @@ describe('the judge of TLS, HTTPS and HTTP/2 connections', () => {
       lines: [
         [1_000, '', 'fate', 'client resets'],
         [1_001, 'S', 'dead', 'reset kernel'],
-        [1_001, 'S', 'error', 'ECONNRESET DeadPeerError'],
+        [1_001, 'S', 'error', 'ECONNRESET PeerDeathError'],
         ...closed,
       ],
     },
@@ -282,7 +282,7 @@ describe('the judge of TLS, HTTPS and HTTP/2 connections', () => {
       lines: [
         [1_000, '', 'fate', 'client destroys'],
         [1_001, 'S', 'closing'],
-        [1_005, 'S', 'error', 'ECONNRESET DeadPeerError'],
+        [1_005, 'S', 'error', 'ECONNRESET PeerDeathError'],
         ...closed,
       ],
       faults: ['false error, server'],
@@ -290,7 +290,7 @@ describe('the judge of TLS, HTTPS and HTTP/2 connections', () => {
     {
       what: 'an error of the end that closed',
       kind: 'https',
-      lines: [[1_000, '', 'fate', 'one request'], [1_005, 'S', 'error', 'EPIPE DeadPeerError'], ...closed],
+      lines: [[1_000, '', 'fate', 'one request'], [1_005, 'S', 'error', 'EPIPE PeerDeathError'], ...closed],
       faults: ['false error, server'],
     },
     {
@@ -300,7 +300,7 @@ describe('the judge of TLS, HTTPS and HTTP/2 connections', () => {
     },
     {
       what: 'an error of a living connection',
-      lines: [[1_000, 'C', 'error', 'ETIMEDOUT DeadPeerError']],
+      lines: [[1_000, 'C', 'error', 'ETIMEDOUT PeerDeathError']],
       faults: ['false error, client'],
     },
     {

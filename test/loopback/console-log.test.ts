@@ -1,0 +1,70 @@
+import { once } from 'node:events'
+import util from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { type Death, inspect, TcpState, watch } from '../../src/index.js'
+import { connectPair } from './connections.js'
+import { pairIn } from './situations.js'
+
+/** As `console.log` prints it. */
+const printed = (value: unknown) => util.format(value)
+const linesOf = (text: string) => text.split('\n')
+
+async function die(): Promise<Death> {
+  const { socket, peer } = await pairIn('paused')
+  const watcher = watch().add(socket)
+  const died = once(watcher, 'dead') as Promise<[Death]>
+  peer.resetAndDestroy()
+  const [death] = await died
+  return death
+}
+
+describe('console.log', () => {
+  it('of an inspection begins with the verdict, names the state, and has no more than 16 lines', async () => {
+    const { socket } = await connectPair()
+    const text = printed(inspect(socket))
+    expect(linesOf(text).length).toBeLessThanOrEqual(16)
+    expect(text).toMatch(/^Inspection \{\n {2}verdict: 'alive',\n {2}evidence: 'silent for /)
+    expect(text).toMatch(
+      /\n {2}info: TcpInfo \{ state: 'ESTABLISHED', probes: 0, .*, \.\.\. \d+ more \}\n\}$/,
+    )
+  })
+
+  it('of the counters is one line with the state as a word, whatever the state', async () => {
+    const { socket } = await connectPair()
+    const { info } = inspect(socket)
+    for (const [name, state] of Object.entries(TcpState)) {
+      const text = printed(Object.assign(Object.create(Object.getPrototypeOf(info)), info, { state }))
+      expect(linesOf(text)).toHaveLength(1)
+      expect(text).toMatch(new RegExp(`^TcpInfo \\{ state: '${name}', `))
+    }
+  })
+
+  it('of the counters says how many it leaves out, and a copy prints all of them', async () => {
+    const { socket } = await connectPair()
+    const info = inspect(socket).info!
+    const left = Number(/\.\.\. (\d+) more/.exec(printed(info))![1])
+    expect(left).toBe(Object.keys(info).length - 8)
+    for (const field of Object.keys(info)) expect(printed({ ...info })).toContain(`${field}: `)
+  })
+
+  it('of counters leaves out what the kernel does not have', async () => {
+    const { socket } = await connectPair()
+    const info = inspect(socket).info!
+    const older = Object.assign(Object.create(Object.getPrototypeOf(info)), info, { notsentBytes: undefined })
+    expect(printed(older)).not.toContain('notsentBytes')
+  })
+
+  it('of a death, and of its error, has the counters on one line and nothing of the socket', async () => {
+    const death = await die()
+    const text = printed(death)
+    expect(linesOf(text).length).toBeLessThanOrEqual(12)
+    expect(text).toContain('socket: [Socket]')
+    expect(text).toContain(`port: ${death.remote.port}`)
+    expect(text).toContain('error: [PeerDeathError: The peer is gone (reset): ')
+    const ofError = linesOf(printed(death.error))
+    expect(ofError[0]).toMatch(/^PeerDeathError: The peer is gone \(reset\): /)
+    expect(ofError.filter((line) => line.startsWith('  info: TcpInfo {'))).toHaveLength(1)
+    const stack = linesOf(death.error.stack!).length
+    expect(ofError.length).toBeLessThanOrEqual(stack + 6)
+  })
+})
