@@ -57,6 +57,7 @@ const port = whole({ min: 1, max: 65_535 })
 const filterFields: Options<SocketFilter> = {
   of: 'a filter',
   noun: 'field',
+  called: 'A filter',
   example: "{ states: ['established'] }",
   field: 'filter',
   checks: {

@@ -190,6 +190,7 @@ const comparedValues: Options<OptionValues> = {
   of: 'a profile',
   noun: 'field',
   example: '{ interval: 75_000 }',
+  called: 'values',
   field: 'values',
   checks: anyOf(optionNames),
 }
@@ -198,6 +199,7 @@ const comparedDefaults: Options<SystemDefaults> = {
   of: 'a system, as readDefaults() returns them',
   noun: 'default',
   example: '{ interval: 75_000 }',
+  called: 'defaults',
   field: 'defaults',
   checks: anyOf(defaultNames),
 }

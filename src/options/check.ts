@@ -16,7 +16,9 @@ export interface Options<T extends object> {
   readonly of: string
   /** What an entry is called. Default: `option`. */
   readonly noun?: string
-  /** For an error about the object as a whole: `{ attempts: 3 }`. */
+  /** What errors about the object as a whole call it: `A profile`. Default: `The options of …`. */
+  readonly called?: string
+  /** For such an error: `{ attempts: 3 }`. */
   readonly example: string
   /** `field` of that error. Default: `options`. */
   readonly field?: string
@@ -37,11 +39,10 @@ export interface Options<T extends object> {
  */
 export function checkOptions<T extends object>(given: unknown, options: Options<T>, prefix = ''): T {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
-    const { of, example, field = 'options', noun = 'option' } = options
-    throw new InvalidTypeError(
-      `The ${noun}s of ${of} must be an object such as ${example}, not ${describe(given)}.`,
-      { field },
-    )
+    const { of, example, field = 'options', called = `The options of ${of}` } = options
+    throw new InvalidTypeError(`${called} must be an object such as ${example}, not ${describe(given)}.`, {
+      field,
+    })
   }
   const checks: Readonly<Record<string, Check>> = options.checks
   for (const name of Object.keys(given)) {
@@ -132,16 +133,17 @@ export function typed(wanted: string, is: (value: unknown) => boolean, constant?
 }
 
 /** An object within the object, such as `traffic` of `plan()`. */
-export function object<T extends object>(options: Omit<Options<T>, 'field'>): Check {
+export function object<T extends object>(options: Omit<Options<T>, 'field' | 'called'>): Check {
   return (value, field) => {
-    checkOptions(value, { ...options, field }, `${field}.`)
+    checkOptions(value, { ...options, field, called: field }, `${field}.`)
   }
 }
 
 /** Which numbers an option takes. */
 export interface Range {
   readonly min: number
-  readonly max: number
+  /** Default: none, as long as the number is finite; of whole numbers, as long as it is exact. */
+  readonly max?: number
   /** What is counted: `requests`. */
   readonly unit?: string
   /** Why it cannot be less or more. */
@@ -153,16 +155,21 @@ export interface Range {
 /** A whole number within a range. */
 export function whole(range: Range): Check {
   const unit = range.unit === undefined ? '' : ` of ${range.unit}`
-  return inRange(range, `a whole number${unit} from ${range.min} to ${range.max}`, Number.isInteger)
+  return inRange(range, `a whole number${unit} ${fromTo(range)}`, Number.isSafeInteger)
 }
 
 /** A number within a range, fractions included. */
 export function number(range: Range): Check {
-  return inRange(range, `a number from ${range.min} to ${range.max}`, () => true)
+  return inRange(range, `a number ${fromTo(range)}`, Number.isFinite)
+}
+
+function fromTo({ min, max }: Range): string {
+  return max === undefined ? `from ${min}` : `from ${min} to ${max}`
 }
 
 /** Which times an option takes, in ms. */
 export interface TimeRange extends Omit<Range, 'unit'> {
+  readonly max: number
   /** The kernel's unit in ms: 1000 if it counts whole seconds. Default: 1. */
   readonly step?: number
 }
@@ -176,19 +183,14 @@ export function milliseconds(range: TimeRange): Check {
 
 /** A finite time in ms, above 0, fractions included. */
 export const finiteTime = inRange(
-  { min: Number.MIN_VALUE, max: Number.MAX_VALUE },
+  { min: Number.MIN_VALUE },
   'more than 0, and finite',
-  () => true,
+  Number.isFinite,
   ' ms',
 )
 
 /** A time in ms, above 0, fractions and `Infinity` included. */
-export const timeOrNever = inRange(
-  { min: Number.MIN_VALUE, max: Number.POSITIVE_INFINITY },
-  'more than 0',
-  () => true,
-  ' ms',
-)
+export const timeOrNever = inRange({ min: Number.MIN_VALUE }, 'more than 0', () => true, ' ms')
 
 /** A time below this, in ms, is usually meant in seconds. */
 export const MEANS_SECONDS = 100
@@ -216,7 +218,7 @@ function inRange(
   fits: (value: number) => boolean,
   unit: '' | ' ms' = '',
 ): Check {
-  const { min, max, why, constant } = range
+  const { min, max = Number.POSITIVE_INFINITY, why, constant } = range
   const isTaken = (value: number) => value >= min && value <= max && fits(value)
   const must = `it must be ${wanted}${why === undefined ? '' : `: ${why}`}.`
   return (value, field, name = field) => {
@@ -248,7 +250,7 @@ function timesMeantBy(value: unknown): number[] {
 }
 
 /** As it is written in a program: 30_000. */
-function literal(value: number): string {
+export function literal(value: number): string {
   return String(value).replace(/\B(?=(\d{3})+$)/g, '_')
 }
 
@@ -265,7 +267,7 @@ interface Naming {
 
 /** A value in words, for messages. */
 export function describe(value: unknown): string {
-  if (value === null) return 'null'
+  if (value === null || value === undefined) return String(value)
   if (Array.isArray(value)) return 'an array'
   return typeof value === 'string' ? `'${value}', a string` : `of type ${typeof value}`
 }

@@ -190,7 +190,7 @@ function loadOf(connections: number, probesPerHour: number): ProbeLoad {
   return { connections, probesPerSecond, bitsPerSecond: probesPerSecond * BITS_PER_PROBE }
 }
 
-const traffic: Omit<Options<Traffic>, 'field'> = {
+const traffic: Omit<Options<Traffic>, 'field' | 'called'> = {
   of: '`traffic`',
   example: '{ every: 10_000 }',
   checks: { every: finiteTime, stall: finiteTime },
@@ -206,7 +206,7 @@ const planOptions: Options<PlanOptions> = {
       refuseSeconds(value, field, 'The kernel needs 2 s, a heartbeat 1.4 s.', { field })
     },
     traffic: object(traffic),
-    connections: whole({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+    connections: whole({ min: 1 }),
   },
 }
 

@@ -126,6 +126,7 @@ function checkTime(name: string, field: string, value: unknown): void {
 const ownHop: Options<OwnHop> = {
   of: 'a hop',
   noun: 'field',
+  called: 'A hop',
   example: "{ name: 'nat', idleTimeout: 350_000 }",
   field: 'path',
   checks: { name: anything, idleTimeout: anything, upstreamTimeout: anything, layer: anything },

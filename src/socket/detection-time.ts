@@ -98,7 +98,7 @@ export function settingsOf(profile: Profile, defaults: Partial<SystemDefaults> =
   return { ...systemDefaults, ...definedOnly(defaults), ...definedOnly(profile) }
 }
 
-const fromZero = number({ min: 0, max: Number.MAX_VALUE })
+const fromZero = number({ min: 0 })
 
 const detectionOptions: Options<DetectionTimeOptions> = {
   of: 'detectionTime()',

@@ -76,6 +76,7 @@ export interface Profile {
 const profileFields: Options<Profile> = {
   of: 'a profile',
   noun: 'field',
+  called: 'A profile',
   example: '{ initialDelay: 30_000 }',
   field: 'profile',
   checks: Object.fromEntries(

@@ -26,6 +26,7 @@ export interface HeartbeatOptions {
 const heartbeatOptions: Options<HeartbeatOptions> = {
   of: 'a heartbeat',
   example: '{ every: 5_000 }',
+  called: 'heartbeat',
   field: 'heartbeat',
   checks: {
     every: milliseconds({

@@ -617,7 +617,7 @@ describe.concurrent('watch', () => {
       [null, /options/],
       [{ onDead: 'kill' }, /'destroy', 'report'/],
       [{ onDead: null }, /'destroy', 'report'/],
-      [{ ondead: 'report' }, /ondead is no option of watch.*onDead/],
+      [{ ondead: 'report' }, /Unknown option `ondead` of watch\(\)\. Did you mean `onDead`\?/],
       [{ signal: {} }, /AbortSignal/],
     ])('options %o', (options, message) => {
       expect(() => watch(options as never)).toThrow(
