@@ -470,12 +470,14 @@ const watchOptions: Options<WatchOptions> = {
     heartbeat: anything,
     signal: abortSignal,
   },
+  otherNames: { every: 'heartbeat', attempts: 'heartbeat', ondeath: 'onDead', action: 'onDead' },
 }
 
 const addOptions: Options<AddOptions> = {
   of: 'add()',
   example: '{ heartbeat: false }',
   checks: { heartbeat: anything },
+  otherNames: { every: 'heartbeat', attempts: 'heartbeat' },
 }
 
 function checkAddOptions(options: AddOptions): Given {

@@ -208,6 +208,7 @@ const planOptions: Options<PlanOptions> = {
     traffic: object(traffic),
     connections: whole({ min: 1 }),
   },
+  otherNames: { hop: 'path', hops: 'path', every: 'traffic', stall: 'traffic' },
 }
 
 function check(options: PlanOptions): {

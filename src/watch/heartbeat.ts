@@ -38,6 +38,7 @@ const heartbeatOptions: Options<HeartbeatOptions> = {
     attempts: whole({ min: 1, max: 100, why: 'they are at least 510 ms apart' }),
   },
   required: ['every'],
+  otherNames: { interval: 'every', count: 'attempts', probes: 'attempts', retries: 'attempts' },
 }
 
 /** @throws {@link InvalidTypeError}, {@link OutOfRangeError} */

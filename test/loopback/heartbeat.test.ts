@@ -458,7 +458,7 @@ describe('heartbeat options', () => {
     [{ every: 1_000, attempts: 1.5 }, 'ERR_OUT_OF_RANGE', 'attempts', /whole number/],
     [{ every: 1_000, attempts: 101 }, 'ERR_OUT_OF_RANGE', 'attempts', /to 100/],
     [{ every: 1_000, attempts: '3' }, 'ERR_INVALID_ARG_TYPE', 'attempts', /'3', a string/],
-    [{ every: 1_000, interval: 1 }, 'ERR_INVALID_ARG_TYPE', 'interval', /Its options are `every`, `timeout`, `attempts`/],
+    [{ every: 1_000, interval: 1 }, 'ERR_INVALID_ARG_TYPE', 'interval', /Did you mean `every`\?$/],
     [5_000, 'ERR_INVALID_ARG_TYPE', 'heartbeat', /\{ every: 5_000 \}/],
     [null, 'ERR_INVALID_ARG_TYPE', 'heartbeat', /object/],
     [true, 'ERR_INVALID_ARG_TYPE', 'heartbeat', /object/],
