@@ -175,7 +175,7 @@ describe.concurrent('bad input: one line, exit code 2', () => {
     ['explain 60s/5s', 'A profile is initialDelay/interval/count, such as 60s/5s/3'],
     ['explain 60s/5s/x', 'A profile is initialDelay/interval/count'],
     ['explain 60s/5/3', 'A time is a number and its unit'],
-    ['explain 1500ms/5s/3', 'initialDelay (TCP_KEEPIDLE) is 1500; it must be whole seconds'],
+    ['explain 1500ms/5s/3', 'initialDelay (TCP_KEEPIDLE) is 1500 ms; it must be whole seconds'],
     ['explain 100h/5s/3', 'initialDelay (TCP_KEEPIDLE) is 360000000'],
     ['explain 60s/5s/0', 'count (TCP_KEEPCNT) is 0'],
   ])('%s', async ([args, message]) => {
