@@ -19,3 +19,9 @@ export function profileArgument(text: string): Profile {
 function presetOf(text: string): Profile | undefined {
   return Object.hasOwn(profiles, text) ? profiles[text as PresetName] : undefined
 }
+
+/** The same for DEADPEER_PROFILE, which may also be JSON. */
+export function profileTextArgument(text: string): string {
+  if (!text.startsWith('{')) profileArgument(text)
+  return text
+}

@@ -6,7 +6,7 @@ import { duration } from './duration.js'
 import { hopArgument } from './hop-argument.js'
 import { interruptible } from './interrupt.js'
 import { DEFAULT_LISTEN, listenArgument } from './listen-argument.js'
-import { profileArgument } from './profile-argument.js'
+import { profileArgument, profileTextArgument } from './profile-argument.js'
 import {
   attemptsArgument,
   attemptTimeoutArgument,
@@ -318,6 +318,7 @@ program
   .option(
     '--profile <profile>',
     'a preset: lan, datacenter, cloud, …; idle/interval/count as 60s/5s/3; or JSON; default: cloud',
+    profileTextArgument,
   )
   .option('--rules <rules>', 'other profiles by port or host: 5432=datacenter,*.internal=lan,22=off')
   .addOption(
