@@ -2,7 +2,7 @@ import { type Judgement, judge, type Verdict } from './detect/verdict.js'
 import { type NativeCore, nativeCore } from './kernel/binding.js'
 import { equalsDefault, readDefaultsOf, type SystemDefaults } from './kernel/defaults.js'
 import { networkOf } from './kernel/network-namespace.js'
-import { type OptionName, readOptions } from './kernel/options.js'
+import { allowShortTimeout, type OptionName, readOptions } from './kernel/options.js'
 import { readTcpInfo, type TcpInfo } from './kernel/tcp-info.js'
 import { toPutBack } from './socket/lifted.js'
 import type { Profile } from './socket/profile.js'
@@ -103,6 +103,7 @@ function inspectDescriptor(core: NativeCore, target: Target, fd: number): Inspec
   const network = networkOf(core, fd)
   const judgement: Judgement = judge(info)
   const pending = { ...toPutBack(core, fd), ...pendingOf(core, fd) }
+  allowShortTimeout(pending)
   const readDefaults = () => readDefaultsOf(core, network, (read) => withDescriptor(target, read))
   noteSource(profile, readDefaults)
   return new Inspection(

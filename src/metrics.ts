@@ -12,7 +12,7 @@ import { hostCounters } from './metrics/host-counters.js'
 import { checkRegistry, type MetricsRegistry, putMetrics } from './metrics/prometheus.js'
 import { Sources } from './metrics/sources.js'
 import { WatcherTally, watcherMetrics } from './metrics/watcher.js'
-import { describe } from './socket/profile.js'
+import { checkOptions, describe, type Options, text, trueOrFalse } from './options/check.js'
 import { Watcher } from './watch.js'
 
 export type { MetricsRegistry } from './metrics/prometheus.js'
@@ -69,12 +69,7 @@ export function collectWatcher(
       field: 'watcher',
     })
   }
-  const { name = 'default', suspicions = false } = checkOptions(options, ['name', 'suspicions'])
-  if (typeof suspicions !== 'boolean') {
-    throw new InvalidTypeError(`suspicions is ${describe(suspicions)}; it must be true or false.`, {
-      field: 'suspicions',
-    })
-  }
+  const { name = 'default', suspicions = false } = checkOptions(options, watcherOptions)
   let tally: WatcherTally | undefined
   const forget = watchers.add(registry, name, () => {
     tally = new WatcherTally(watcher, suspicions)
@@ -112,7 +107,7 @@ export function collectAgent(
       { field: 'agent' },
     )
   }
-  const { name = 'default' } = checkOptions(options, ['name'])
+  const { name = 'default' } = checkOptions(options, agentOptions)
   return agents.add(registry, name, () => agent)
 }
 
@@ -136,14 +131,14 @@ export function collectCounters(registry: MetricsRegistry): void {
   putMetrics(registry, hostCounters, [], read)
 }
 
-function checkOptions<Options extends object>(options: Options, known: readonly string[]): Options {
-  if (typeof options !== 'object' || options === null) {
-    const message = `options is ${describe(options)}; it must be an object such as { name: 'database' }.`
-    throw new InvalidTypeError(message, { field: 'options' })
-  }
-  for (const field of Object.keys(options)) {
-    if (known.includes(field)) continue
-    throw new InvalidTypeError(`${field} is no option here. There is: ${known.join(', ')}.`, { field })
-  }
-  return options
+const agentOptions: Options<CollectOptions> = {
+  of: 'collectAgent()',
+  example: "{ name: 'payments' }",
+  checks: { name: text },
+}
+
+const watcherOptions: Options<CollectWatcherOptions> = {
+  of: 'collectWatcher()',
+  example: "{ name: 'devices' }",
+  checks: { ...agentOptions.checks, suspicions: trueOrFalse },
 }

@@ -1,6 +1,7 @@
 import type { Evidence } from './detect/answer.js'
-import { DeadpeerError, InvalidTypeError, OutOfRangeError } from './errors.js'
+import { DeadpeerError } from './errors.js'
 import { missingReason, type NativeCore, nativeCore } from './kernel/binding.js'
+import { abortSignal, callback, checkOptions, milliseconds, type Options, whole } from './options/check.js'
 import { ask, type Wish } from './probe/asking.js'
 import { type Target, targetsOf } from './socket/target.js'
 
@@ -87,7 +88,7 @@ export interface ProbeResult {
  * ```
  */
 export async function probe(target: Target, options: ProbeOptions = {}): Promise<ProbeResult> {
-  const wish = checkOptions(options)
+  const wish = wishFor(options)
   return await ask(requireCore(), [target], wish)[0]!
 }
 
@@ -106,7 +107,7 @@ export async function probeAll(
   targets: Iterable<Target>,
   options: ProbeOptions = {},
 ): Promise<ProbeResult[]> {
-  const wish = checkOptions(options)
+  const wish = wishFor(options)
   const list = targetsOf(targets)
   const settled = await Promise.allSettled(ask(requireCore(), list, wish))
   const results: ProbeResult[] = []
@@ -123,40 +124,18 @@ function requireCore(): NativeCore {
   throw new DeadpeerError('ERR_UNSUPPORTED_PLATFORM', `A probe needs the native core: ${missingReason()}.`)
 }
 
-function checkOptions(options: ProbeOptions): Wish {
-  if (typeof options !== 'object' || options === null) {
-    throw new InvalidTypeError('options must be an object such as { attempts: 3 }.', { field: 'options' })
-  }
-  for (const name of Object.keys(options)) {
-    if (optionNames.includes(name)) continue
-    const message = `${name} is no option of probe. There are: ${optionNames.join(', ')}.`
-    throw new InvalidTypeError(message, { field: name })
-  }
-  const { attempts = 3, timeout = 300, signal, onAnswer } = options
-  checkWhole(attempts, 100, 'attempts', 'a whole number')
-  checkWhole(timeout, 60_000, 'timeout', 'a whole number of ms')
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new InvalidTypeError('signal must be an AbortSignal.', { field: 'signal' })
-  }
-  if (onAnswer !== undefined && typeof onAnswer !== 'function') {
-    throw new InvalidTypeError('onAnswer must be a function.', { field: 'onAnswer' })
-  }
+function wishFor(options: ProbeOptions): Wish {
+  const { attempts = 3, timeout = 300, signal, onAnswer } = checkOptions(options, probeOptions)
   return { attempts, timeout, ...(signal && { signal }), ...(onAnswer && { onAnswer }) }
 }
 
-const optionNames: readonly string[] = [
-  'attempts',
-  'timeout',
-  'signal',
-  'onAnswer',
-] satisfies (keyof ProbeOptions)[]
-
-function checkWhole(value: unknown, max: number, field: string, what: string): void {
-  if (typeof value !== 'number') {
-    throw new InvalidTypeError(`${field} must be ${what}; it is ${value === null ? 'null' : typeof value}.`, {
-      field,
-    })
-  }
-  if (Number.isInteger(value) && value >= 1 && value <= max) return
-  throw new OutOfRangeError(`${field} is ${value}; it must be ${what} from 1 to ${max}.`, { field })
+const probeOptions: Options<ProbeOptions> = {
+  of: 'probe()',
+  example: '{ attempts: 3 }',
+  checks: {
+    attempts: whole({ min: 1, max: 100 }),
+    timeout: milliseconds({ min: 1, max: 60_000 }),
+    signal: abortSignal,
+    onAnswer: callback,
+  },
 }

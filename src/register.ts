@@ -10,6 +10,7 @@ import { writeSync } from 'node:fs'
 import net from 'node:net'
 import { capabilities } from './capabilities.js'
 import { DeadpeerError } from './errors.js'
+import { allowShortTimeout } from './kernel/options.js'
 import { onPassed } from './register/passed.js'
 import { firstMatch, ruleForAll, type Way } from './register/rules.js'
 import { readSettings, type Settings } from './register/settings.js'
@@ -164,13 +165,20 @@ function register({ profile, rules, watch: action }: Settings): void {
   }
 }
 
+/** Both were checked when they were given; the second may have been read from a socket. */
+function merge(first: Profile, second: Profile): Profile {
+  const both = { ...first, ...second }
+  allowShortTimeout(both)
+  return both
+}
+
 const merged = new WeakMap<Profile, WeakMap<Profile, Profile>>()
 
 /** Both, the first over the second: defined once, since a server may accept thousands. */
 function onTop(own: Profile, wanted: Profile): Profile {
   const known = merged.get(own) ?? new WeakMap<Profile, Profile>()
   merged.set(own, known)
-  const both = known.get(wanted) ?? defineProfile({ ...wanted, ...own })
+  const both = known.get(wanted) ?? defineProfile(merge(wanted, own))
   known.set(wanted, both)
   return both
 }

@@ -1,9 +1,10 @@
 import type http from 'node:http'
 import net from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { DeadpeerError, InvalidTypeError } from './errors.js'
+import { DeadpeerError } from './errors.js'
 import type { NotTuned } from './kernel/binding.js'
 import { canSetNow, type OptionName, refusalError } from './kernel/options.js'
+import { checkOptions, type Options, trueOrFalse } from './options/check.js'
 import { isAgent, tuneAgent } from './socket/agent.js'
 import { BorrowedSocket } from './socket/borrowed.js'
 import { tellChosen } from './socket/chosen.js'
@@ -294,9 +295,14 @@ function tuneOpening(agent: http.Agent, compiled: Compiled): void {
   tuneAgent(agent, compiled, { connection, merge })
 }
 
+const tuneOptions: Options<TuneOptions> = {
+  of: 'tune()',
+  example: '{ bestEffort: true }',
+  checks: { bestEffort: trueOrFalse },
+}
+
 function isBestEffort(options: TuneOptions): boolean {
-  if (typeof options === 'object' && options !== null) return options.bestEffort === true
-  throw new InvalidTypeError('options must be an object such as { bestEffort: true }.', { field: 'options' })
+  return checkOptions(options, tuneOptions).bestEffort ?? false
 }
 
 function resultOf(run: () => TuneResult | undefined): TuneResult {

@@ -8,12 +8,14 @@ import { Agent, type buildConnector, Client, type Dispatcher } from 'undici'
 import { InvalidTypeError } from './errors.js'
 import type { Snapshot } from './http/statistics.js'
 import { type Watching, watcherOf, watchOrDestroy } from './http/watching.js'
+import { checkMixedOptions, describe } from './options/check.js'
 import type { PresetName } from './socket/presets.js'
-import { describe, type Profile } from './socket/profile.js'
+import type { Profile } from './socket/profile.js'
 import { Accounts } from './undici/accounts.js'
 import { attending } from './undici/attending.js'
 import { connector, onConnection } from './undici/connector.js'
 import { mustBeUndici } from './undici/genuine.js'
+import { agentOptions } from './undici/option-names.js'
 import { isRepeatable } from './undici/repeatable.js'
 import { noteOpened } from './undici/used.js'
 
@@ -84,6 +86,7 @@ function checkOptions(options: AgentOptions): AgentOptions {
     const message = `options is ${describe(options)}; it must be an object such as { profile: 'cloud' }.`
     throw new InvalidTypeError(message, { field: 'options' })
   }
+  checkMixedOptions(options, agentOptions)
   const { retryStale } = options
   // 'false' in a configuration would mean that requests are sent twice.
   if (retryStale === undefined || typeof retryStale === 'boolean') return options

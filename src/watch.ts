@@ -7,9 +7,9 @@ import { DeadpeerError, type DeathReason, InvalidTypeError, type PeerDeathError 
 import { missingReason, nativeCore } from './kernel/binding.js'
 import type { Sighting } from './kernel/deathwatch.js'
 import { silentFor, type TcpInfo } from './kernel/tcp-info.js'
+import { abortSignal, anything, checkOptions, describe, type Options } from './options/check.js'
 import { BorrowedSocket } from './socket/borrowed.js'
 import type { Endpoint } from './socket/endpoints.js'
-import { describe } from './socket/profile.js'
 import { type OwnTarget, socketOf, unwrap } from './socket/target.js'
 import { createEvent } from './watch/event.js'
 import { checkHeartbeat, type HeartbeatOptions } from './watch/heartbeat.js'
@@ -444,7 +444,7 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
  * ```
  */
 export function watch(options: WatchOptions = {}): Watcher {
-  const { onDead = 'destroy', heartbeat, signal } = checkOptions(options)
+  const { onDead = 'destroy', heartbeat, signal } = checkOptions(options, watchOptions)
   signal?.throwIfAborted()
   return new Watcher(onDead, heartbeat === undefined ? undefined : heartbeatFor(heartbeat), signal)
 }
@@ -487,32 +487,30 @@ function isIterable(target: unknown): target is Iterable<WatchTarget | net.Serve
   return typeof target === 'object' && target !== null && Symbol.iterator in target
 }
 
-function checkOptions(options: WatchOptions): WatchOptions {
-  checkNames(options, 'watch', ['onDead', 'heartbeat', 'signal'], "{ onDead: 'report' }")
-  const { onDead, signal } = options
-  if (types.isAsyncFunction(onDead)) throw notSynchronous('an async function')
-  if (onDead !== undefined && typeof onDead !== 'function') checkAction(onDead)
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new InvalidTypeError('signal must be an AbortSignal.', { field: 'signal' })
-  }
-  return options
+const watchOptions: Options<WatchOptions> = {
+  of: 'watch()',
+  example: "{ onDead: 'report' }",
+  checks: {
+    onDead: (value) => {
+      if (types.isAsyncFunction(value)) throw notSynchronous('an async function')
+      if (typeof value !== 'function') checkAction(value)
+    },
+    heartbeat: anything,
+    signal: abortSignal,
+  },
+  otherNames: { every: 'heartbeat', attempts: 'heartbeat', ondeath: 'onDead', action: 'onDead' },
+}
+
+const addOptions: Options<AddOptions> = {
+  of: 'add()',
+  example: '{ heartbeat: false }',
+  checks: { heartbeat: anything },
+  otherNames: { every: 'heartbeat', attempts: 'heartbeat' },
 }
 
 function checkAddOptions(options: AddOptions): Given {
-  checkNames(options, 'add', ['heartbeat'], '{ heartbeat: false }')
-  const { heartbeat } = options
+  const { heartbeat } = checkOptions(options, addOptions)
   return heartbeat === undefined || heartbeat === false ? heartbeat : heartbeatFor(heartbeat)
-}
-
-function checkNames(options: object, verb: string, known: readonly string[], example: string): void {
-  if (typeof options !== 'object' || options === null) {
-    throw new InvalidTypeError(`options must be an object such as ${example}.`, { field: 'options' })
-  }
-  for (const name of Object.keys(options)) {
-    if (known.includes(name)) continue
-    const message = `${name} is no option of ${verb}. There is: ${known.join(', ')}.`
-    throw new InvalidTypeError(message, { field: name })
-  }
 }
 
 /** @throws where nobody could ask. */

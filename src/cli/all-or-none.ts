@@ -1,4 +1,5 @@
 import { DeadpeerError, type Profile, type Target, type TuneResult, tuneAll } from '../index.js'
+import { allowShortTimeout } from '../kernel/options.js'
 import type { Progress } from './progress.js'
 
 /** A connection, and the options that it has. */
@@ -62,7 +63,11 @@ async function putBack(
 
 /** Of `before` what `profile` has changed. */
 function fieldsOf(profile: Profile, before: Profile): Profile {
-  return Object.fromEntries(Object.entries(before).filter(([field]) => Object.hasOwn(profile, field)))
+  const fields: Profile = Object.fromEntries(
+    Object.entries(before).filter(([field]) => Object.hasOwn(profile, field)),
+  )
+  allowShortTimeout(fields)
+  return fields
 }
 
 export function isClosed(error: Error): boolean {

@@ -22,7 +22,7 @@ import {
   selectConnections,
 } from './selection.js'
 import { endWords, printable } from './socket-words.js'
-import { complain, write } from './terminal.js'
+import { footnote, write } from './terminal.js'
 import { Misuse } from './usage.js'
 
 export interface DoctorCommandOptions extends Selection {
@@ -68,7 +68,7 @@ export async function doctorCommand(options: DoctorCommandOptions, signal: Abort
   if (read === 0 && !isSerious) throw new Misuse(`nothing was examined: ${unread[0]!.reason}`)
   if (!options.json) show(counts.connections, read, findings)
   for (const { connections: count, reason } of unread) {
-    complain(count === 0 ? reason : `${ofAll(count, counts.connections)} could not be read. ${reason}`)
+    footnote(count === 0 ? reason : `${ofAll(count, counts.connections)} could not be read. ${reason}`)
   }
   return isSerious ? 1 : 0
 }

@@ -9,6 +9,7 @@ const severities: Record<Warning['code'], Severity> = {
   'keepalive-off': 'error',
   'count-never-reached': 'warning',
   'user-timeout-outlasts-count': 'warning',
+  'user-timeout-under-a-second': 'warning',
   'initial-delay-past-middleboxes': 'warning',
   'ends-slow-reader': 'note',
   'in-flight-unbounded': 'note',

@@ -4,7 +4,7 @@ import { serve } from './export/endpoint.js'
 import { type HostSample, HostView } from './export/host-view.js'
 import { ProcessGroups, UNKNOWN } from './export/process-groups.js'
 import { hasSysPtrace } from './privileges.js'
-import { complain, write } from './terminal.js'
+import { footnote, write } from './terminal.js'
 import { Misuse } from './usage.js'
 
 export interface ExportCommandOptions {
@@ -22,8 +22,8 @@ export async function exportCommand(
   const view = new HostView(new ProcessGroups(names), signal)
   const first = await view.sample()
   const url = await serve(listen, scraper(view, first), signal)
-  sayWhatIsHidden(first)
   write(`listening on ${url}`)
+  sayWhatIsHidden(first)
   while (!signal.aborted) {
     // Ends the wait, and the loop with it.
     await delay(every, undefined, { signal }).catch(() => {})
@@ -48,7 +48,7 @@ function sayWhatIsHidden({ connections }: HostSample): void {
   const hidden = sum(connections.filter(({ process }) => process === UNKNOWN))
   // Who may see everybody's has met one that is just being closed, or handed over.
   if (hidden === 0 || hasSysPtrace()) return
-  complain(
+  footnote(
     `not permitted to see the owning process of ${hidden} of ${sum(connections)} connections, exported as ${UNKNOWN}: run with CAP_SYS_PTRACE (sudo)`,
   )
 }

@@ -1,5 +1,5 @@
+import { nearest } from '../options/nearest.js'
 import { inWords } from '../path/in-words.js'
-import { nearest } from '../path/nearest.js'
 import { type CatalogueHop, type Hop, hops, type IdleTimeout } from '../plan.js'
 import { columns } from './table.js'
 import { complain, paint, write } from './terminal.js'

@@ -17,7 +17,7 @@ import {
   verdictStyles,
 } from './socket-words.js'
 import { columns } from './table.js'
-import { complain, paint, write } from './terminal.js'
+import { footnote, paint, write } from './terminal.js'
 
 export interface LsCommandOptions extends Selection {
   readonly state?: readonly SocketState[]
@@ -51,7 +51,7 @@ export async function lsCommand(options: LsCommandOptions, signal: AbortSignal):
   else show(connections, withOptions === true)
   const unseen = connections.filter(isUnseen).length
   if (unseen > 0) {
-    complain(`not permitted to see the owning process of ${unseen} of these: run with CAP_SYS_PTRACE (sudo)`)
+    footnote(`not permitted to see the owning process of ${unseen} of these: run with CAP_SYS_PTRACE (sudo)`)
   }
   return 0
 }

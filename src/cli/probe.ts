@@ -6,7 +6,7 @@ import { withProgress } from './progress.js'
 import { type Connection, mustReach, mustSelect, type Selection, selectConnections } from './selection.js'
 import { endWords, ownerWords, shortTime } from './socket-words.js'
 import { columns } from './table.js'
-import { complain, paint, type Style, write } from './terminal.js'
+import { complain, footnote, paint, type Style, write } from './terminal.js'
 
 export interface ProbeCommandOptions extends Selection {
   readonly attempts: number
@@ -51,7 +51,7 @@ export async function probeCommand(options: ProbeCommandOptions, signal: AbortSi
   if (options.jsonl) for (const each of answers) write(JSON.stringify(asJson(each)))
   else if (options.json) write(JSON.stringify(answers.map(asJson), undefined, 2))
   else show(answers)
-  if (refused.length > 0) complain(`${refused.length} could not be asked. ${refused[0]!.error.message}`)
+  if (refused.length > 0) footnote(`${refused.length} could not be asked. ${refused[0]!.error.message}`)
   const silent = answers.filter(({ result }) => result?.alive === false && result.evidence !== 'closed')
   if (options.kill && silent.length > 0) await kill(silent, options, signal)
   await asking.giveBack(options.wait)

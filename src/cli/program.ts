@@ -11,15 +11,17 @@ import {
   attemptsArgument,
   attemptTimeoutArgument,
   everyArgument,
+  numberArgument,
   pauseArgument,
   pidArgument,
   portArgument,
   processArgument,
   stateArgument,
+  timeWithin,
 } from './selection-argument.js'
 import type { SimulateOptions } from './simulate.js'
-import { endWords } from './socket-words.js'
-import { firstLine } from './terminal.js'
+import { endWords, shortTime } from './socket-words.js'
+import { complainOfOutput, firstLine, isUnwritten } from './terminal.js'
 import { orUsageError, USAGE_ERROR } from './usage.js'
 
 const { version, description } = JSON.parse(
@@ -32,7 +34,13 @@ export const program = new Command('deadpeer')
   .version(version)
   .configureOutput({ outputError: (text, write) => write(`deadpeer: ${firstLine(text)}\n`) })
   .enablePositionalOptions()
-  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : USAGE_ERROR))
+  .exitOverride(({ exitCode }) => {
+    if (exitCode !== 0) process.exit(USAGE_ERROR)
+    // --help and --version: the process ends before stdout can say so.
+    if (!isUnwritten()) process.exit(0)
+    complainOfOutput(process.stdout.errored!)
+    process.exit(USAGE_ERROR)
+  })
 
 // Each command's code is loaded when it is asked for, so that none pays for the others.
 
@@ -131,12 +139,14 @@ program
   .option('--pid <pid>', 'of this process', pidArgument)
   .option('--port <port>', 'of either end', portArgument)
   .option('--attempts <n>', 'how often each is asked until it is called silent', attemptsArgument, 3)
-  .option('--timeout <time>', 'how long each attempt waits', attemptTimeoutArgument, 300)
-  .option(
-    '--wait <time>',
-    'how long to stay, once the answers are told, until silent ones may have their options back; 0s: not at all',
-    pauseArgument,
-    60_000,
+  .addOption(timeOption('--timeout <time>', 'how long each attempt waits', attemptTimeoutArgument, 300))
+  .addOption(
+    timeOption(
+      '--wait <time>',
+      'how long to stay, once the answers are told, until silent ones may have their options back; 0s: not at all',
+      pauseArgument,
+      60_000,
+    ),
   )
   .option('--kill', 'closes the silent ones (SOCK_DESTROY); takes CAP_NET_ADMIN')
   .option('--yes', 'does not ask before that')
@@ -210,11 +220,13 @@ program
   .option('--pid <pid>', 'of this process', pidArgument)
   .option('--port <port>', 'of either end', portArgument)
   .option('--hop <hop>', 'what stands between, as for plan: once for each', hopArgument)
-  .option(
-    '--over <time>',
-    'time between the two samples that show which connections stay in CLOSE-WAIT or behind a closed window',
-    everyArgument,
-    2_000,
+  .addOption(
+    timeOption(
+      '--over <time>',
+      'time between the two samples that show which connections stay in CLOSE-WAIT or behind a closed window',
+      everyArgument,
+      2_000,
+    ),
   )
   .option(
     '--json',
@@ -244,7 +256,7 @@ program
   .argument('[prefix]', 'of either end: an address, or 10.0.0.0/8, 2001:db8::/32')
   .option('--pid <pid>', 'of this process; ends with it', pidArgument)
   .option('--port <port>', 'of either end', portArgument)
-  .option('--every <time>', 'how often to look', everyArgument, 1_000)
+  .addOption(timeOption('--every <time>', 'how often to look', everyArgument, 1_000))
   .option('--jsonl', 'one JSON object a line')
   .addHelpText(
     'after',
@@ -275,7 +287,9 @@ program
       .argParser(listenArgument)
       .default(DEFAULT_LISTEN, endWords(DEFAULT_LISTEN)),
   )
-  .option('--every <time>', 'how often to look for deaths between two scrapes', everyArgument, 1_000)
+  .addOption(
+    timeOption('--every <time>', 'how often to look for deaths between two scrapes', everyArgument, 1_000),
+  )
   .option(
     '--process <name>',
     'counted by itself, once for each; default: the 20 that are met first, those with most connections before others',
@@ -383,8 +397,8 @@ program
   .argument('<url>')
   .option('--http1.0', 'asks twice by HTTP/1.0: without and with Connection: keep-alive')
   .option('--http1.1', 'does not offer HTTP/2')
-  .option('--idle <time>', 'between the two requests', pauseArgument, 0)
-  .option('--timeout <time>', 'for each handshake and each answer', pauseArgument, 10_000)
+  .addOption(timeOption('--idle <time>', 'between the two requests', pauseArgument, 0))
+  .addOption(timeOption('--timeout <time>', 'for each handshake and each answer', pauseArgument, 10_000))
   .option('-k, --insecure', 'takes any certificate')
   .option('--json', 'one JSON object; times in ms')
   .addHelpText(
@@ -399,19 +413,28 @@ program
 program
   .command('simulate')
   .description('what a heartbeat costs and finds, for connections that are not there yet')
-  .option('--connections <number>', 'how many', '10000')
-  .option('--busy <share>', 'of them are heard more often than every', '0.5')
-  .option('--every <ms>', 'of the heartbeat', '5000')
-  .option('--timeout <ms>', 'of the heartbeat', '300')
-  .option('--attempts <number>', 'of the heartbeat', '3')
-  .option('--profile <name>', "the kernel's own keepalive: a preset, 30/10/3 (seconds), or none", 'none')
-  .option('--loss <share>', 'of questions whose probe or answer is lost', '0.001')
-  .option('--rtt <ms>', 'round trip', '20')
-  .option('--hours <number>', 'for how long', '24')
-  .option('--deaths <number>', 'peers that vanish in an hour', '100')
-  .option('--seed <number>', 'of chance', '1')
-  .option('--probe-cost <µs>', 'of processor time; measured here where it is not given')
-  .option('--look-cost <µs>', 'the same')
+  .option('--connections <number>', 'how many', numberArgument(0, 1e7), 10_000)
+  .option('--busy <share>', 'of them are heard more often than every', numberArgument(0, 1), 0.5)
+  .addOption(timeOption('--every <time>', 'of the heartbeat', timeWithin(1_000, 2 ** 31 - 1), 5_000))
+  .addOption(timeOption('--timeout <time>', 'of the heartbeat', attemptTimeoutArgument, 300))
+  .option('--attempts <number>', 'of the heartbeat', attemptsArgument, 3)
+  .addOption(
+    new Option(
+      '--profile <profile>',
+      "the kernel's own keepalive: a preset, 30s/10s/3, or none; default: none",
+    ).argParser((text) => (text === 'none' ? undefined : profileArgument(text))),
+  )
+  .option('--loss <share>', 'of questions whose probe or answer is lost', numberArgument(0, 1), 0.001)
+  .addOption(timeOption('--rtt <time>', 'round trip', timeWithin(0, 60_000), 20))
+  .option('--hours <number>', 'for how long', numberArgument(0, 1e6), 24)
+  .option('--deaths <number>', 'peers that vanish in an hour', numberArgument(0, 1e6), 100)
+  .option('--seed <number>', 'of chance', numberArgument(0, 2 ** 32 - 1), 1)
+  .option(
+    '--probe-cost <time>',
+    'of processor time, such as 20us; measured here if it is not given',
+    timeWithin(0, 1_000),
+  )
+  .option('--look-cost <time>', 'the same', timeWithin(0, 1_000))
   .option('--json', 'one JSON object, in ms and µs; cpu is the share of a core')
   .addHelpText(
     'after',
@@ -422,7 +445,7 @@ Exit code: 0; 2 for a bad option.`,
   )
   .action(async (options: SimulateOptions) => {
     const { simulate } = await import('./simulate.js')
-    process.exitCode = await simulate(options)
+    process.exitCode = await orUsageError(() => simulate(options))
   })
 
 for (const command of program.commands) {
@@ -452,6 +475,11 @@ async function run(command: (signal: AbortSignal) => Promise<number>): Promise<v
 function reportArgument(text: string): 'report' {
   if (text === 'report') return text
   throw new InvalidArgumentError('It is --watch or --watch=report, and -- comes before the program.')
+}
+
+/** A time whose default `--help` shows with its unit, as it is typed. */
+function timeOption(flags: string, description: string, parse: (text: string) => number, ms: number): Option {
+  return new Option(flags, description).argParser(parse).default(ms, ms === 0 ? '0s' : shortTime(ms))
 }
 
 function whole(text: string): number {

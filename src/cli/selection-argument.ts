@@ -3,7 +3,7 @@ import type { SocketState } from '../host.js'
 import { socketStates } from '../kernel/sock-diag.js'
 import { duration } from './duration.js'
 import { connectionStates } from './selection.js'
-import { stateWords } from './socket-words.js'
+import { shortTime, stateWords } from './socket-words.js'
 
 export function pidArgument(text: string): number {
   return wholeWithin(text, 1, 0x7fffffff, 'A process id is a whole number from 1.')
@@ -36,6 +36,24 @@ export function pauseArgument(text: string): number {
   const ms = duration(text)
   if (ms <= 86_400_000) return ms
   throw new InvalidArgumentError('It is a time up to 1d.')
+}
+
+/** A time within limits, in ms. */
+export function timeWithin(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const ms = duration(text)
+    if (ms >= least && ms <= most) return ms
+    throw new InvalidArgumentError(`It is a time from ${shortTime(least)} to ${shortTime(most)}.`)
+  }
+}
+
+/** A number within limits, with or without a fraction. */
+export function numberArgument(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const number = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN
+    if (number >= least && number <= most) return number
+    throw new InvalidArgumentError(`It is a number from ${least} to ${most}.`)
+  }
 }
 
 /** The kernel keeps 15 bytes of a process's name: a longer one would never be met. */

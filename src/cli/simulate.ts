@@ -3,30 +3,33 @@ import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { attend, firstPulse } from '../detect/pulse.js'
 import { type Fleet, type Forecast, quantile, simulate as run } from '../detect/simulation.js'
-import { OutOfRangeError, type PresetName, type Profile, profiles, sampleTcpInfo, watch } from '../index.js'
+import { type Profile, sampleTcpInfo, watch } from '../index.js'
 import { nativeCore } from '../kernel/binding.js'
-import { type Keepalive, lookAt } from '../kernel/liveness.js'
+import { lookAt } from '../kernel/liveness.js'
 import { systemDefaults } from '../socket/detection-time.js'
 import { checkProfile } from '../socket/profile.js'
 import { handleOf } from '../socket/target.js'
 import { checkHeartbeat } from '../watch/heartbeat.js'
-import { complain, write } from './terminal.js'
+import { keepaliveWords, shortTime } from './socket-words.js'
+import { write } from './terminal.js'
+import { Misuse } from './usage.js'
 
 export interface SimulateOptions {
-  connections: string
-  busy: string
-  every: string
-  timeout: string
-  attempts: string
-  profile: string
-  loss: string
-  rtt: string
-  hours: string
-  deaths: string
-  seed: string
-  probeCost?: string
-  lookCost?: string
-  json?: boolean
+  readonly connections: number
+  readonly busy: number
+  readonly every: number
+  readonly timeout: number
+  readonly attempts: number
+  /** `undefined`: the kernel's own keepalive is off. */
+  readonly profile: Profile | undefined
+  readonly loss: number
+  readonly rtt: number
+  readonly hours: number
+  readonly deaths: number
+  readonly seed: number
+  readonly probeCost?: number
+  readonly lookCost?: number
+  readonly json?: boolean
 }
 
 /** What the processor has to do, µs. */
@@ -39,69 +42,27 @@ const HOUR = 3_600_000
 
 /** What a heartbeat costs and finds, before anybody uses it. Returns the exit code. */
 export async function simulate(options: SimulateOptions): Promise<number> {
-  try {
-    const fleet = fleetOf(options)
-    const costs = await costsOf(options)
-    const forecast = run(fleet)
-    if (options.json) write(JSON.stringify(summaryOf(fleet, forecast, costs)))
-    else for (const line of words(options, fleet, forecast, costs)) write(line)
-    return 0
-  } catch (error) {
-    if (!(error instanceof RangeError || error instanceof TypeError)) throw error
-    complain(error.message)
-    return 2
-  }
+  const fleet = fleetOf(options)
+  const costs = await costsOf(options)
+  const forecast = run(fleet)
+  if (options.json) write(JSON.stringify(summaryOf(fleet, forecast, costs)))
+  else for (const line of words(options, fleet, forecast, costs)) write(line)
+  return 0
 }
 
-function fleetOf(options: SimulateOptions): Fleet {
-  const hours = numberOf(options, 'hours', 0, 1e6)
+function fleetOf({ profile = {}, hours, every, timeout, attempts, ...options }: SimulateOptions): Fleet {
   return {
-    connections: numberOf(options, 'connections', 0, 1e7),
-    busy: numberOf(options, 'busy', 0, 1),
-    heartbeat: checkHeartbeat({
-      every: Number(options.every),
-      timeout: Number(options.timeout),
-      attempts: Number(options.attempts),
-    }),
-    own: keepaliveOf(options.profile),
-    loss: numberOf(options, 'loss', 0, 1),
-    rtt: numberOf(options, 'rtt', 0, 60_000),
+    ...options,
+    heartbeat: checkHeartbeat({ every, timeout, attempts }),
+    own: { ...systemDefaults, ...checkProfile(profile) },
     duration: hours * HOUR,
-    deaths: Math.round(numberOf(options, 'deaths', 0, 1e6) * hours),
-    seed: numberOf(options, 'seed', 0, 2 ** 32 - 1),
+    deaths: Math.round(options.deaths * hours),
   }
 }
 
-function numberOf(options: SimulateOptions, name: keyof SimulateOptions, min: number, max: number): number {
-  const value = Number(options[name])
-  if (value >= min && value <= max) return value
-  const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
-  throw new OutOfRangeError(`--${flag} is ${options[name]}; it must be a number from ${min} to ${max}.`)
-}
-
-/** `none`, a preset, or `30/10/3`: seconds, and how many. */
-function keepaliveOf(profile: string): Keepalive {
-  const given = profile === 'none' ? {} : (presetOf(profile) ?? inSeconds(profile))
-  return { ...systemDefaults, ...checkProfile(given) }
-}
-
-function presetOf(name: string): Profile | undefined {
-  return name in profiles ? profiles[name as PresetName] : undefined
-}
-
-function inSeconds(text: string): Profile {
-  const [initialDelay, interval, count] = text.split('/').map(Number)
-  if (/^\d+\/\d+\/\d+$/.test(text)) {
-    return { initialDelay: initialDelay! * 1_000, interval: interval! * 1_000, count: count! }
-  }
-  const known = ['none', ...Object.keys(profiles)].join(', ')
-  throw new OutOfRangeError(`--profile is ${text}; it must be one of ${known}, or such as 30/10/3.`)
-}
-
-async function costsOf(options: SimulateOptions): Promise<Costs> {
-  const given = (name: 'probeCost' | 'lookCost') =>
-    options[name] === undefined ? undefined : numberOf(options, name, 0, 1e6)
-  const [probe, look] = [given('probeCost'), given('lookCost')]
+/** @returns µs; given in ms. */
+async function costsOf({ probeCost, lookCost }: SimulateOptions): Promise<Costs> {
+  const [probe, look] = [probeCost, lookCost].map((ms) => ms && ms * 1_000)
   if (probe !== undefined && look !== undefined) return { probe, look }
   const measured = await measure()
   return { probe: probe ?? measured.probe, look: look ?? measured.look }
@@ -115,8 +76,8 @@ const MEASURING = 4_000
 async function measure(): Promise<Costs> {
   const core = nativeCore()
   if (!core)
-    throw new OutOfRangeError(
-      'There is no native core to measure with: give --probe-cost and --look-cost, in µs.',
+    throw new Misuse(
+      'there is no native core to measure with: give --probe-cost and --look-cost, such as 20us',
     )
   const server = net.createServer()
   server.listen({ port: 0, host: '127.0.0.1', backlog: MEASURED })
@@ -173,6 +134,7 @@ function summaryOf({ duration }: Fleet, forecast: Forecast, costs: Costs) {
 function words(options: SimulateOptions, fleet: Fleet, forecast: Forecast, costs: Costs): string[] {
   const { connections, busy, heartbeat, loss, rtt } = fleet
   const { every, timeout, attempts } = heartbeat
+  const { profile } = options
   const summary = summaryOf(fleet, forecast, costs)
   const { detection, deaths } = summary
   const seconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`
@@ -197,8 +159,8 @@ function words(options: SimulateOptions, fleet: Fleet, forecast: Forecast, costs
     ['false deaths', `${summary.falseDeaths.toLocaleString('en')} in ${options.hours} h`],
   ]
   return [
-    `${connections.toLocaleString('en')} connections for ${options.hours} h, ${percent(busy)} of them busy; keepalive: ${options.profile}`,
-    `heartbeat every ${every} ms, ${attempts} × ${timeout} ms; ${percent(loss)} of questions lost, round trip ${rtt} ms`,
+    `${connections.toLocaleString('en')} connections for ${options.hours} h, ${percent(busy)} of them busy; keepalive: ${profile ? keepaliveWords(checkProfile(profile)) : 'off'}`,
+    `heartbeat every ${shortTime(every)}, ${attempts} × ${shortTime(timeout)}; ${percent(loss)} of questions lost, round trip ${shortTime(rtt)}`,
     '',
     ...rows.map(([name, text]) => `${name!.padEnd(14)}${text}`),
   ]

@@ -1,3 +1,5 @@
+import { describeErrno } from '../errors.js'
+
 /** What a command writes with. Text goes to stdout, complaints go to stderr in one line. */
 
 /** ANSI colours, by what they stand for. */
@@ -30,6 +32,24 @@ export function write(line = ''): void {
 
 export function complain(message: string): void {
   process.stderr.write(`deadpeer: ${message}\n`)
+}
+
+/** Adds something to what was written to stdout. If that could not be written, main.ts says so, and there is nothing to add to. */
+export function footnote(message: string): void {
+  if (isUnwritten()) return
+  complain(message)
+}
+
+/** Whether the output is lost. A reader that has gone (`| head`) has read what it wanted. */
+export function isUnwritten(): boolean {
+  const error: NodeJS.ErrnoException | null = process.stdout.errored
+  return error !== null && error.code !== 'EPIPE'
+}
+
+/** Says why the output is lost. */
+export function complainOfOutput({ code, errno }: NodeJS.ErrnoException): void {
+  const words = errno === undefined ? '' : `: ${describeErrno(errno).words}`
+  complain(`cannot write to standard output${words} (${code})`)
 }
 
 /** The first line of a message, in our words where commander has its own, with its suggestion, which it puts below. */

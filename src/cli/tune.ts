@@ -6,7 +6,7 @@ import { readOptions } from './read-options.js'
 import { mustReach, mustSelect, type Reached, type Selection, selectConnections } from './selection.js'
 import { endWords, keepaliveWords, ownerWords, userTimeoutWords } from './socket-words.js'
 import { columns } from './table.js'
-import { complain, paint, write } from './terminal.js'
+import { complain, footnote, paint, write } from './terminal.js'
 import { type Forecast, forecastAll } from './tune/forecast.js'
 import { Misuse } from './usage.js'
 
@@ -78,12 +78,12 @@ function foretell(found: readonly Found[], profile: Profile, options: TuneComman
   const incomplete = changes.filter(({ leftOut }) => leftOut).length
   const uncertain = changes.filter(({ leftOutUnlessHeard }) => leftOutUnlessHeard).length
   if (incomplete > 0) {
-    complain(
+    footnote(
       `of ${incomplete} the peer does not answer just now, and what could end the connection would be left out`,
     )
   }
   if (uncertain > 0) {
-    complain(
+    footnote(
       `of ${uncertain} the peer would be asked first, and what could end the connection be left out where it does not answer within 2 s`,
     )
   }

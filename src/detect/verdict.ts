@@ -68,6 +68,18 @@ function hasAnsweredProbe({ lastAckRecv, lastDataRecv, lastDataSent }: Telling):
   return lastAckRecv <= PROBED_WITHIN && lastAckRecv + PROBE_AFTER <= Math.min(lastDataRecv, lastDataSent)
 }
 
+function closedBy(state: number): string {
+  switch (state) {
+    case TcpState.CLOSE_WAIT:
+      return 'closed by the peer'
+    case TcpState.FIN_WAIT1:
+    case TcpState.FIN_WAIT2:
+      return 'closed by this side'
+    default:
+      return 'closed by both sides'
+  }
+}
+
 function evidenceFor(verdict: Verdict, info: Telling): string {
   const { state, probes, retransmits, lastAckRecv } = info
   const silence = `silent for ${seconds(silentFor(info))}`
@@ -89,7 +101,7 @@ function evidenceFor(verdict: Verdict, info: Telling): string {
         ? `${times(retransmits, 'retransmission')} unanswered, ${silence}`
         : `${times(probes, 'probe')} unanswered, ${silence}`
     case 'closing':
-      return `closing, ${silence}`
+      return `${closedBy(state)}, ${silence}`
     case 'unknown':
       return `${silence}, and no probe acknowledged within ${PROBED_WITHIN / 60_000} min`
     default:

@@ -1,6 +1,6 @@
 import { InvalidTypeError, OutOfRangeError } from '../errors.js'
 import { addressBytes } from '../kernel/address.js'
-import { checkPid } from '../kernel/network-namespace.js'
+import { processId } from '../kernel/network-namespace.js'
 import {
   type EndCondition,
   type SocketFamily,
@@ -8,7 +8,16 @@ import {
   type SocketState,
   socketStates,
 } from '../kernel/sock-diag.js'
-import { describe } from '../socket/profile.js'
+import {
+  abortSignal,
+  anything,
+  checkOptions,
+  describe,
+  type Options,
+  trueOrFalse,
+  whole,
+} from '../options/check.js'
+import { nearestOnly } from '../options/nearest.js'
 
 /**
  * An address with the number of its bits that count, such as `'10.0.0.0/8'` or `'2001:db8::/32'`; an address alone counts
@@ -43,32 +52,38 @@ export interface SocketFilter {
 
 const families: readonly SocketFamily[] = ['ipv4', 'ipv6']
 
-const fields: readonly (keyof SocketFilter)[] = [
-  'family',
-  'states',
-  'localPort',
-  'remotePort',
-  'local',
-  'remote',
-  'info',
-  'pid',
-  'signal',
-]
+const port = whole({ min: 1, max: 65_535 })
 
-// What people call these elsewhere: ss, the kernel, Node.
-const otherNames = new Map<string, keyof SocketFilter>([
-  ['state', 'states'],
-  ['sport', 'localPort'],
-  ['dport', 'remotePort'],
-  ['port', 'localPort'],
-  ['src', 'local'],
-  ['localaddress', 'local'],
-  ['dst', 'remote'],
-  ['remoteaddress', 'remote'],
-  ['peer', 'remote'],
-  ['tcpinfo', 'info'],
-  ['abortsignal', 'signal'],
-])
+const filterFields: Options<SocketFilter> = {
+  of: 'a filter',
+  noun: 'field',
+  called: 'A filter',
+  example: "{ states: ['established'] }",
+  field: 'filter',
+  checks: {
+    family: checkFamily,
+    states: checkStates,
+    localPort: port,
+    remotePort: port,
+    local: anything,
+    remote: anything,
+    info: trueOrFalse,
+    pid: processId,
+    signal: abortSignal,
+  },
+  // ss, the kernel, Node.
+  otherNames: {
+    sport: 'localPort',
+    dport: 'remotePort',
+    src: 'local',
+    localaddress: 'local',
+    dst: 'remote',
+    remoteaddress: 'remote',
+    peer: 'remote',
+    tcpinfo: 'info',
+    abortsignal: 'signal',
+  },
+}
 
 /**
  * Checks a filter and turns it into what the kernel is asked.
@@ -77,16 +92,6 @@ const otherNames = new Map<string, keyof SocketFilter>([
  * @throws {@link OutOfRangeError} for a value that no socket could have, or values that contradict each other.
  */
 export function checkFilter(filter: unknown): SocketQuery & { signal: AbortSignal | undefined } {
-  if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
-    throw new InvalidTypeError(
-      `A filter is an object such as { states: ['established'] }, not ${describe(filter)}.`,
-      { field: 'filter' },
-    )
-  }
-  for (const key of Object.keys(filter)) {
-    if (fields.includes(key as keyof SocketFilter)) continue
-    throw new InvalidTypeError(`${key} is no field of a filter.${suggestField(key)}`, { field: key })
-  }
   const {
     pid,
     family,
@@ -97,35 +102,19 @@ export function checkFilter(filter: unknown): SocketQuery & { signal: AbortSigna
     remote,
     info = false,
     signal,
-  } = filter as SocketFilter
-  if (family !== undefined) checkFamily(family)
-  if (states !== undefined) checkStates(states)
-  if (typeof info !== 'boolean') throw wrongType('info', info, 'true or false')
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw wrongType('signal', signal, 'an AbortSignal')
-  }
+  } = checkOptions(filter, filterFields)
   const ends = {
-    local: { port: checkPort('localPort', localPort), prefix: checkPrefix('local', local) },
-    remote: { port: checkPort('remotePort', remotePort), prefix: checkPrefix('remote', remote) },
+    local: { port: localPort, prefix: checkPrefix('local', local) },
+    remote: { port: remotePort, prefix: checkPrefix('remote', remote) },
   }
   return {
-    pid: checkPid(pid),
+    pid,
     families: familiesOf(family, ends),
     states: states ?? socketStates,
     info,
     signal,
     ...ends,
   }
-}
-
-function suggestField(key: string): string {
-  const plain = plainName(key)
-  const name = otherNames.get(plain) ?? fields.find((known) => known.toLowerCase() === plain)
-  return name ? ` Did you mean ${name}?` : ` A filter has: ${fields.join(', ')}.`
-}
-
-function plainName(name: string): string {
-  return name.toLowerCase().replaceAll(/[_-]/g, '')
 }
 
 function wrongType(field: keyof SocketFilter, value: unknown, wanted: string): InvalidTypeError {
@@ -150,22 +139,11 @@ function checkStates(states: unknown): void {
   for (const state of states) {
     if (typeof state !== 'string') throw wrongType('states', state, 'an array of states')
     if (socketStates.includes(state as SocketState)) continue
-    const meant = socketStates.find((known) => plainName(known) === plainName(state))
-    const hint = meant ? `Did you mean '${meant}'?` : `There are: ${socketStates.join(', ')}.`
+    const meant = nearestOnly(state, socketStates)
+    const hint =
+      meant.length > 0 ? `Did you mean '${meant.join("' or '")}'?` : `There are: ${socketStates.join(', ')}.`
     throw outOfRange('states', `'${state}' is no state of a socket. ${hint}`)
   }
-}
-
-const HIGHEST_PORT = 65_535
-
-function checkPort(field: 'localPort' | 'remotePort', port: unknown): number | undefined {
-  if (port === undefined) return undefined
-  const wanted = `a whole number from 1 to ${HIGHEST_PORT}`
-  if (typeof port !== 'number') throw wrongType(field, port, wanted)
-  if (!Number.isInteger(port) || port < 1 || port > HIGHEST_PORT) {
-    throw outOfRange(field, `${field} is ${port}; it must be ${wanted}.`)
-  }
-  return port
 }
 
 function checkPrefix(field: 'local' | 'remote', prefix: unknown): EndCondition['prefix'] {

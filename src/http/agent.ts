@@ -1,10 +1,12 @@
 import http from 'node:http'
 import https from 'node:https'
 import { InvalidTypeError, OutOfRangeError } from '../errors.js'
+import { checkMixedOptions, describe } from '../options/check.js'
 import type { PresetName } from '../socket/presets.js'
-import { describe, type Profile } from '../socket/profile.js'
+import type { Profile } from '../socket/profile.js'
 import { tune } from '../tune.js'
 import type { Watcher } from '../watch.js'
+import { agentOptions } from './option-names.js'
 import { Pool, type PoolSettings } from './pool.js'
 import type { Snapshot } from './statistics.js'
 import { type Watching, watcherOf } from './watching.js'
@@ -117,6 +119,7 @@ function split<Options extends HttpAgentOptions>(options: Options): Split<Option
     const message = `options is ${describe(options)}; it must be an object such as { profile: 'cloud' }.`
     throw new InvalidTypeError(message, { field: 'options' })
   }
+  checkMixedOptions(options, agentOptions)
   const {
     profile,
     watch: watching,

@@ -1,5 +1,5 @@
-import { DeadpeerError, describeErrno, InvalidTypeError } from '../errors.js'
-import { checkPid } from './network-namespace.js'
+import { DeadpeerError, describeErrno } from '../errors.js'
+import { pidOf } from './network-namespace.js'
 import { readProcFile, requireLinux } from './proc-file.js'
 import { parseSnmp, parseSnmp6, parseSockstat, type Table } from './proc-net.js'
 
@@ -94,7 +94,7 @@ const files = { netstat: parseSnmp, snmp6: parseSnmp6, sockstat: parseSockstat, 
  * ```
  */
 export function readCounters(options: CountersOptions = {}): Counters {
-  const pid = pidOf(options)
+  const pid = pidOf(options, 'readCounters()')
   requireLinux('readCounters')
   const folder = `/proc/${pid ?? 'thread-self'}/net`
   const counters = collectCounters((file) => readProcFile(`${folder}/${file}`), monotonicTime())
@@ -127,21 +127,6 @@ function toGroups(table: Table): [string, CounterGroup][] {
 /** CLOCK_MONOTONIC, and not performance.now(), which begins anew in each thread. */
 function monotonicTime(): number {
   return Number(process.hrtime.bigint()) / 1e6
-}
-
-function pidOf(options: unknown): number | undefined {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new InvalidTypeError(
-      `readCounters takes an object such as { pid: 4711 }, not ${options === null ? 'null' : `a ${typeof options}`}.`,
-      { field: 'options' },
-    )
-  }
-  for (const key of Object.keys(options)) {
-    // A mistyped pid would answer for the wrong namespace.
-    if (key !== 'pid')
-      throw new InvalidTypeError(`${key} is no option of readCounters; pid is.`, { field: key })
-  }
-  return checkPid((options as CountersOptions).pid)
 }
 
 const ENOENT = -2

@@ -1,6 +1,7 @@
-import { DeadpeerError, InvalidTypeError } from '../errors.js'
+import { DeadpeerError } from '../errors.js'
+import { anything, type Check, checkOptions, type Options } from '../options/check.js'
 import { missingReason, type NativeCore, type NativeFailure, nativeCore } from './binding.js'
-import { checkPid, entryError, networkOf } from './network-namespace.js'
+import { entryError, networkOf, pidOf } from './network-namespace.js'
 import { type OptionName, type OptionValues, optionNames } from './options.js'
 import { readError, readProcFile, requireLinux } from './proc-file.js'
 
@@ -69,7 +70,7 @@ export interface DefaultsOptions {
  * ```
  */
 export function readDefaults(options: DefaultsOptions = {}): SystemDefaults {
-  const pid = pidOf(options)
+  const pid = pidOf(options, 'readDefaults()')
   requireLinux('readDefaults')
   const names = Object.values(sysctls).map(({ name }) => name)
   const texts = pid === undefined ? names.map(readOwn) : readThoseOf(pid, names)
@@ -112,19 +113,7 @@ const sysctls: Readonly<Record<keyof SystemDefaults, Sysctl>> = {
   netdevMaxBacklog: { name: 'core/netdev_max_backlog' },
 }
 
-function pidOf(options: unknown): number | undefined {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new InvalidTypeError('The options of readDefaults must be an object such as { pid: 4711 }.', {
-      field: 'options',
-    })
-  }
-  for (const key of Object.keys(options)) {
-    // A mistyped pid would answer for the wrong namespace.
-    if (key === 'pid') continue
-    throw new InvalidTypeError(`${key} is no option of readDefaults; pid is.`, { field: key })
-  }
-  return checkPid((options as DefaultsOptions).pid)
-}
+export const defaultNames = Object.keys(sysctls) as (keyof SystemDefaults)[]
 
 function readOwn(name: string): string | undefined {
   return readProcFile(pathOf(name))
@@ -197,6 +186,28 @@ function toDefaults<Name extends string>(
   return Object.fromEntries(rows)
 }
 
+const comparedValues: Options<OptionValues> = {
+  of: 'a profile',
+  noun: 'field',
+  example: '{ interval: 75_000 }',
+  called: 'values',
+  field: 'values',
+  checks: anyOf(optionNames),
+}
+
+const comparedDefaults: Options<SystemDefaults> = {
+  of: 'a system, as readDefaults() returns them',
+  noun: 'default',
+  example: '{ interval: 75_000 }',
+  called: 'defaults',
+  field: 'defaults',
+  checks: anyOf(defaultNames),
+}
+
+function anyOf<Name extends string>(names: readonly Name[]): Record<Name, Check> {
+  return Object.fromEntries(names.map((name) => [name, anything])) as Record<Name, Check>
+}
+
 /** Of the options that no sysctl governs. */
 const fixedDefaults = { enable: false, userTimeout: 0, failOnIcmp: false }
 
@@ -213,10 +224,8 @@ const fixedDefaults = { enable: false, userTimeout: 0, failOnIcmp: false }
  * ```
  */
 export function equalsDefault(values: OptionValues, defaults: Partial<OptionDefaults>): OptionName[] {
-  for (const [field, value] of Object.entries({ values, defaults })) {
-    if (typeof value === 'object' && value !== null) continue
-    throw new InvalidTypeError(`${field} must be an object of options, in ms.`, { field })
-  }
+  checkOptions(values, comparedValues)
+  checkOptions(defaults, comparedDefaults)
   const all: OptionValues = { ...fixedDefaults, ...withoutUndefined(defaults) }
   return optionNames.filter((name) => values[name] !== undefined && values[name] === all[name])
 }

@@ -1,26 +1,26 @@
 import { statSync } from 'node:fs'
 import { constants } from 'node:os'
-import { DeadpeerError, describeErrno, InvalidTypeError, OutOfRangeError } from '../errors.js'
+import { DeadpeerError, describeErrno } from '../errors.js'
+import { checkOptions, type Options, whole } from '../options/check.js'
 import type { NativeCore, NativeFailure } from './binding.js'
 
-const HIGHEST_PID = 2 ** 31 - 1
+/** Which network namespace is meant. */
+export interface NamespaceOptions {
+  readonly pid?: number | undefined
+}
+
+/** A process id. */
+export const processId = whole({ min: 1, max: 2 ** 31 - 1 })
 
 /**
- * A process id as a caller gave it; `undefined` where he gave none.
+ * The process whose network namespace is meant; `undefined` if it is the caller's.
  *
+ * @param of the function that takes the options, such as `readDefaults()`.
  * @throws {@link InvalidTypeError}, {@link OutOfRangeError}.
  */
-export function checkPid(pid: unknown): number | undefined {
-  if (pid === undefined) return undefined
-  if (typeof pid !== 'number') {
-    throw new InvalidTypeError(`pid is of type ${typeof pid}; it must be a number.`, { field: 'pid' })
-  }
-  if (!Number.isInteger(pid) || pid < 1 || pid > HIGHEST_PID) {
-    throw new OutOfRangeError(`pid is ${pid}; it must be a whole number from 1 to 2 147 483 647.`, {
-      field: 'pid',
-    })
-  }
-  return pid
+export function pidOf(options: unknown, of: string): number | undefined {
+  const known: Options<NamespaceOptions> = { of, example: '{ pid: 4711 }', checks: { pid: processId } }
+  return checkOptions(options, known).pid
 }
 
 /** What the native core takes for the caller's own network namespace. */

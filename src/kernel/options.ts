@@ -1,4 +1,5 @@
 import { DeadpeerError, describeErrno } from '../errors.js'
+import { MEANS_SECONDS } from '../options/check.js'
 import { type NativeCore, type NativeProfile, type NativeRefusal, nativeCore } from './binding.js'
 import { isShortErrno } from './shortage.js'
 
@@ -94,6 +95,19 @@ export function readOptions(core: NativeCore, fd: number): OptionValues {
   return decodeOptions(numbers, 0)
 }
 
+const withShortTimeout = new WeakSet<OptionValues>()
+
+/** Lets a profile have a user timeout below 100 ms, which is refused elsewhere: a socket has it already. */
+export function allowShortTimeout(values: OptionValues): void {
+  const { userTimeout = 0 } = values
+  if (userTimeout > 0 && userTimeout < MEANS_SECONDS) withShortTimeout.add(values)
+}
+
+/** Whether a profile with a user timeout below 100 ms was read from a socket. */
+export function allowsShortTimeout(values: OptionValues): boolean {
+  return withShortTimeout.has(values)
+}
+
 /** A row of the native core's, from `at` on; NaN is what the socket does not have. */
 export function decodeOptions(numbers: Float64Array, at: number): OptionValues {
   const values: OptionValues = {}
@@ -102,6 +116,7 @@ export function decodeOptions(numbers: Float64Array, at: number): OptionValues {
     if (Number.isNaN(value)) return
     Object.assign(values, { [name]: optionTable[name].kind === 'boolean' ? value !== 0 : value })
   })
+  allowShortTimeout(values)
   return values
 }
 

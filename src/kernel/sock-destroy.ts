@@ -1,7 +1,8 @@
 import net from 'node:net'
 import { DeadpeerError, describeErrno, InvalidTypeError, OutOfRangeError } from '../errors.js'
+import { whole } from '../options/check.js'
 import { missingReason, nativeCore } from './binding.js'
-import { checkPid, entryError, isEntryRefusal, OWN_NAMESPACE } from './network-namespace.js'
+import { entryError, isEntryRefusal, OWN_NAMESPACE, pidOf } from './network-namespace.js'
 
 /** One end of a connection. */
 export interface SocketAddress {
@@ -70,9 +71,9 @@ export function destroySocket(record: SocketIdentity, options: DestroyOptions = 
       field: 'remote.address',
     })
   }
-  checkInteger(index, 2 ** 31 - 1, 'interface')
+  interfaceIndex(index, 'interface')
   checkCookie(cookie)
-  const pid = pidOf(options)
+  const pid = pidOf(options, 'destroySocket()')
   const core = nativeCore()
   if (!core) {
     throw new DeadpeerError(
@@ -94,19 +95,6 @@ export function destroySocket(record: SocketIdentity, options: DestroyOptions = 
   throw destroyError(refusal.errno, record)
 }
 
-function pidOf(options: unknown): number | undefined {
-  if (typeof options !== 'object' || options === null) {
-    throw new InvalidTypeError('The options of destroySocket must be an object such as { pid: 4711 }.', {
-      field: 'options',
-    })
-  }
-  for (const key of Object.keys(options)) {
-    if (key === 'pid') continue
-    throw new InvalidTypeError(`${key} is no option of destroySocket; pid is.`, { field: key })
-  }
-  return checkPid((options as DestroyOptions).pid)
-}
-
 function checkEnd(end: unknown, field: string): number {
   if (typeof end !== 'object' || end === null) {
     throw new InvalidTypeError(`${field} must be an object with address and port.`, { field })
@@ -119,15 +107,14 @@ function checkEnd(end: unknown, field: string): number {
       field: `${field}.address`,
     })
   }
-  checkInteger(port, 65_535, `${field}.port`)
+  portOrNone(port, `${field}.port`)
   return family
 }
 
-function checkInteger(value: unknown, max: number, field: string): void {
-  if (typeof value !== 'number') throw new InvalidTypeError(`${field} must be a number.`, { field })
-  if (Number.isInteger(value) && value >= 0 && value <= max) return
-  throw new OutOfRangeError(`${field} is ${value}; it must be a whole number, 0 … ${max}.`, { field })
-}
+const interfaceIndex = whole({ min: 0, max: 2 ** 31 - 1 })
+
+/** A listener's far end has the port 0. */
+const portOrNone = whole({ min: 0, max: 65_535 })
 
 function checkCookie(cookie: unknown): void {
   const field = 'cookie'

@@ -7,7 +7,7 @@ import {
   type Registry,
 } from 'prom-client'
 import { DeadpeerError, InvalidTypeError } from '../errors.js'
-import { describe } from '../socket/profile.js'
+import { describe } from '../options/check.js'
 
 /** A registry of prom-client's, whichever format it speaks. */
 export type MetricsRegistry = Registry<PrometheusContentType> | Registry<OpenMetricsContentType>

@@ -1,5 +1,4 @@
-import { DeadpeerError, InvalidTypeError } from '../errors.js'
-import { describe } from '../socket/profile.js'
+import { DeadpeerError } from '../errors.js'
 import { checkRegistry, type Metric, type MetricsRegistry, putMetrics } from './prometheus.js'
 
 /** What one registry tells of. */
@@ -29,13 +28,8 @@ export class Sources<Source, Sample> {
    * @param begin makes it, once it is sure that it will be told of.
    * @returns what ends that.
    */
-  add(registry: MetricsRegistry, name: unknown, begin: () => Source): () => void {
+  add(registry: MetricsRegistry, name: string, begin: () => Source): () => void {
     checkRegistry(registry)
-    if (typeof name !== 'string' || name === '') {
-      throw new InvalidTypeError(`name is ${describe(name)}; it must be a text such as 'database'.`, {
-        field: 'name',
-      })
-    }
     const known = this.#find(registry)
     if (known?.byName.has(name)) {
       throw new DeadpeerError(

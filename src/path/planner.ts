@@ -1,6 +1,13 @@
-import { InvalidTypeError, OutOfRangeError } from '../errors.js'
+import {
+  anything,
+  checkOptions,
+  finiteTime,
+  type Options,
+  object,
+  refuseSeconds,
+  whole,
+} from '../options/check.js'
 import { type DetectionTime, detectionTime } from '../socket/detection-time.js'
-import { describe } from '../socket/profile.js'
 import type { Finding } from './finding.js'
 import type { Hop } from './hop.js'
 import { judgeHops, shortestMemory } from './hop-findings.js'
@@ -183,40 +190,33 @@ function loadOf(connections: number, probesPerHour: number): ProbeLoad {
   return { connections, probesPerSecond, bitsPerSecond: probesPerSecond * BITS_PER_PROBE }
 }
 
+const traffic: Omit<Options<Traffic>, 'field' | 'called'> = {
+  of: '`traffic`',
+  example: '{ every: 10_000 }',
+  checks: { every: finiteTime, stall: finiteTime },
+}
+
+const planOptions: Options<PlanOptions> = {
+  of: 'plan()',
+  example: "{ path: ['aws-nlb'] }",
+  checks: {
+    path: anything,
+    detectWithin: (value, field) => {
+      finiteTime(value, field)
+      refuseSeconds(value, field, 'The kernel needs 2 s, a heartbeat 1.4 s.', { field })
+    },
+    traffic: object(traffic),
+    connections: whole({ min: 1 }),
+  },
+  otherNames: { hop: 'path', hops: 'path', every: 'traffic', stall: 'traffic' },
+}
+
 function check(options: PlanOptions): {
   path: Hop[]
   detectWithin: number | undefined
   traffic: Traffic
   connections: number | undefined
 } {
-  if (typeof options !== 'object' || options === null) {
-    throw new InvalidTypeError(
-      `plan takes an object such as { path: ['aws-nlb'] }, not ${describe(options)}.`,
-      {
-        field: 'options',
-      },
-    )
-  }
-  const { path, detectWithin, traffic = {}, connections } = options
-  if (typeof traffic !== 'object' || traffic === null) {
-    throw new InvalidTypeError('traffic must be an object such as { every: 10_000 }.', { field: 'traffic' })
-  }
-  checkTime('detectWithin', detectWithin)
-  checkTime('traffic.every', traffic.every)
-  checkTime('traffic.stall', traffic.stall)
-  if (connections !== undefined && !(Number.isSafeInteger(connections) && connections > 0)) {
-    throw new OutOfRangeError(`connections is ${String(connections)}; it must be a whole number from 1.`, {
-      field: 'connections',
-    })
-  }
+  const { path, detectWithin, traffic = {}, connections } = checkOptions(options, planOptions)
   return { path: resolvePath(path), detectWithin, traffic, connections }
-}
-
-function checkTime(field: string, value: number | undefined): void {
-  if (value === undefined) return
-  if (typeof value !== 'number') {
-    throw new InvalidTypeError(`${field} is ${describe(value)}; it must be a number of ms.`, { field })
-  }
-  if (Number.isFinite(value) && value > 0) return
-  throw new OutOfRangeError(`${field} is ${value} ms; it must be more than 0, and finite.`, { field })
 }

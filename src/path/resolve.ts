@@ -1,9 +1,17 @@
 import { InvalidTypeError, OutOfRangeError } from '../errors.js'
-import { describe } from '../socket/profile.js'
+import {
+  anything,
+  checkOptions,
+  describe,
+  type Options,
+  refuseSeconds,
+  suggestTime,
+  timeOrNever,
+} from '../options/check.js'
+import { nearest } from '../options/nearest.js'
 import { catalogue, type HopName } from './catalogue.js'
 import type { Hop, OwnHop } from './hop.js'
 import { inWords } from './in-words.js'
-import { nearest } from './nearest.js'
 
 /** A path as people give it: from the client to the server. */
 export type Path = readonly (HopName | OwnHop)[]
@@ -28,6 +36,7 @@ function resolveHop(hop: HopName | OwnHop): Hop {
       { field: 'path' },
     )
   }
+  if (!isComplete(hop)) checkOptions(hop, ownHop)
   const row = known(hop.name)
   return row ? setOtherwise(row, hop) : own(hop)
 }
@@ -68,8 +77,8 @@ function own({ name, idleTimeout, upstreamTimeout, layer = 4 }: OwnHop): Hop {
     throw new OutOfRangeError(`layer of ${name} is ${String(layer)}; it must be 4 or 7.`, { field: 'layer' })
   }
   const range = [1, Number.POSITIVE_INFINITY] as const
-  checkTime(name, 'idleTimeout', idleTimeout)
-  if (upstreamTimeout !== undefined) checkTime(name, 'upstreamTimeout', upstreamTimeout)
+  checkOwnTime(name, 'idleTimeout', idleTimeout)
+  if (upstreamTimeout !== undefined) checkOwnTime(name, 'upstreamTimeout', upstreamTimeout)
   const never = idleTimeout === Number.POSITIVE_INFINITY
   return {
     name,
@@ -98,18 +107,32 @@ function checkSetting(name: string, field: string, value: number, range: Hop['ra
   }
   const [least, most] = range
   if (value >= least && value <= most) return
+  const hint = suggestTime(value, (ms) => ms >= least && ms <= most)
   throw new OutOfRangeError(
-    `${field} of ${name} is ${inWords(value)}; it can be ${inWords(least)} to ${inWords(most)}.`,
+    `${field} of ${name} is ${inWords(value)}; it can be ${inWords(least)} to ${inWords(most)}.${hint}`,
     { field },
   )
 }
 
+function checkOwnTime(name: string, field: string, value: unknown): void {
+  checkTime(name, field, value)
+  refuseSeconds(value, `${field} of ${name}`, 'No device forgets a connection so soon.', { field })
+}
+
 function checkTime(name: string, field: string, value: unknown): void {
-  if (typeof value !== 'number') {
-    throw new InvalidTypeError(`${field} of ${name} is ${describe(value)}; it must be a number of ms.`, {
-      field,
-    })
-  }
-  if (value > 0) return
-  throw new OutOfRangeError(`${field} of ${name} is ${value} ms; it must be more than 0.`, { field })
+  timeOrNever(value, field, `${field} of ${name}`)
+}
+
+const ownHop: Options<OwnHop> = {
+  of: 'a hop',
+  noun: 'field',
+  called: 'A hop',
+  example: "{ name: 'nat', idleTimeout: 350_000 }",
+  field: 'path',
+  checks: { name: anything, idleTimeout: anything, upstreamTimeout: anything, layer: anything },
+}
+
+/** One of the catalogue or of `plan().path`, which has more fields than one may give. */
+function isComplete(hop: object): boolean {
+  return 'onExpiry' in hop && 'endsTcp' in hop
 }

@@ -1,8 +1,9 @@
 import { InvalidTypeError } from '../errors.js'
 import type { SystemDefaults } from '../kernel/defaults.js'
+import { checkOptions, describe, type Options, typed } from '../options/check.js'
 import { detectionTime, type Settings, settingsOf, systemDefaults } from '../socket/detection-time.js'
 import { type PresetName, profileOf } from '../socket/presets.js'
-import { checkProfile, describe, type Profile } from '../socket/profile.js'
+import { checkProfile, type Profile } from '../socket/profile.js'
 import { defaultsBehind } from '../socket/read-profile.js'
 import { Drawing, type Mark } from './drawing.js'
 import type { Hop } from './hop.js'
@@ -33,10 +34,11 @@ const ON_SCALE = 4
  * ```
  */
 export function timeline(what: Plan | Profile | PresetName, options: TimelineOptions = {}): string {
+  const { title } = checkOptions(options, timelineOptions)
   const { profile, path, defaults } = partsOf(what)
   const settings = settingsOf(profile, defaults)
   const { idle, inFlight } = detectionTime(profile, { defaults })
-  const drawing = new Drawing(options.title ?? wordsOf(settings))
+  const drawing = new Drawing(title ?? wordsOf(settings))
 
   const memories = path
     .map(({ idleTimeout }) => idleTimeout)
@@ -74,6 +76,12 @@ export function timeline(what: Plan | Profile | PresetName, options: TimelineOpt
   })
   drawing.axis()
   return drawing.toString()
+}
+
+const timelineOptions: Options<TimelineOptions> = {
+  of: 'timeline()',
+  example: "{ title: 'cloud' }",
+  checks: { title: typed('a text', (value) => typeof value === 'string') },
 }
 
 interface Parts {

@@ -12,7 +12,7 @@ export interface Timing {
 }
 
 /** What the kernel takes after a write before it starts the clock of a user timeout, on a path without a round trip. */
-export const FIRST_RETRANSMISSION = detectionTime({ userTimeout: 1 }).inFlight - 1
+export const FIRST_RETRANSMISSION = detectionTime({ userTimeout: 1_000 }).inFlight - 1_000
 
 /** The least that the kernel can do: one probe after a second, and a second for its answer. */
 export const fastest = detectionTime({ initialDelay: 1_000, interval: 1_000, count: 1 }).idle

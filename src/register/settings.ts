@@ -1,6 +1,7 @@
 import { InvalidTypeError } from '../errors.js'
 import { defineProfile, type PresetName, profileOf } from '../socket/presets.js'
 import type { Profile } from '../socket/profile.js'
+import { parseTimings } from '../socket/timings.js'
 import { parseRules, type Rule } from './rules.js'
 
 /** What the environment asks for. */
@@ -59,7 +60,9 @@ function parseProfileOrOff(text: string): Profile | undefined {
   return text === 'off' ? undefined : parseProfile(text)
 }
 
-/** The name of a preset, or a profile as JSON. */
+/** The name of a preset; initialDelay/interval/count as 60s/5s/3; or a profile as JSON. */
 function parseProfile(text: string): Profile {
-  return text.startsWith('{') ? defineProfile(JSON.parse(text) as Profile) : profileOf(text as PresetName)
+  if (text.startsWith('{')) return defineProfile(JSON.parse(text) as Profile)
+  const timings = parseTimings(text)
+  return timings ? defineProfile(timings) : profileOf(text as PresetName)
 }

@@ -1,5 +1,5 @@
-import { InvalidTypeError, OutOfRangeError } from '../errors.js'
-import type { SystemDefaults } from '../kernel/defaults.js'
+import { defaultNames, type SystemDefaults } from '../kernel/defaults.js'
+import { type Check, checkOptions, number, type Options, object } from '../options/check.js'
 import { type PresetName, profileOf } from './presets.js'
 import { checkProfile, type Profile } from './profile.js'
 import { defaultsBehind } from './read-profile.js'
@@ -87,12 +87,9 @@ export function detectionTime(
   profile: Profile | PresetName,
   options: DetectionTimeOptions = {},
 ): DetectionTime {
-  const { rtt = 0, defaults } = options
-  if (!Number.isFinite(rtt) || rtt < 0) {
-    throw new OutOfRangeError(`rtt is ${rtt}; it must be a number of ms from 0.`, { field: 'rtt' })
-  }
+  const { rtt = 0, defaults } = checkOptions(options, detectionOptions)
   const given = profileOf(profile)
-  const settings = settingsOf(checkProfile(given), checkDefaults(defaults) ?? defaultsBehind(given))
+  const settings = settingsOf(checkProfile(given), defaults ?? defaultsBehind(given))
   return { idle: idleDetection(settings), inFlight: inFlightDetection(settings, rtt) }
 }
 
@@ -101,19 +98,23 @@ export function settingsOf(profile: Profile, defaults: Partial<SystemDefaults> =
   return { ...systemDefaults, ...definedOnly(defaults), ...definedOnly(profile) }
 }
 
-function checkDefaults(defaults: unknown): Partial<SystemDefaults> | undefined {
-  if (defaults === undefined) return undefined
-  if (typeof defaults !== 'object' || defaults === null) {
-    throw new InvalidTypeError('defaults must be an object, as readDefaults() returns it.', {
-      field: 'defaults',
-    })
-  }
-  for (const [name, value] of Object.entries(defaults)) {
-    if (value === undefined || (Number.isFinite(value) && value >= 0)) continue
-    const message = `defaults.${name} is ${String(value)}; it must be a number from 0.`
-    throw new OutOfRangeError(message, { field: `defaults.${name}` })
-  }
-  return defaults
+const fromZero = number({ min: 0 })
+
+const detectionOptions: Options<DetectionTimeOptions> = {
+  of: 'detectionTime()',
+  example: '{ rtt: 50 }',
+  checks: {
+    rtt: fromZero,
+    defaults: object<SystemDefaults>({
+      of: 'a system, as readDefaults() returns them',
+      noun: 'default',
+      example: '{ retries2: 5 }',
+      checks: Object.fromEntries(defaultNames.map((name) => [name, fromZero])) as Record<
+        keyof SystemDefaults,
+        Check
+      >,
+    }),
+  },
 }
 
 function definedOnly<T extends object>(values: T): { [Name in keyof T]?: NonNullable<T[Name]> } {

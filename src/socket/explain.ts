@@ -1,3 +1,4 @@
+import { literal } from '../options/check.js'
 import { detectionTime, probesUntil, settingsOf } from './detection-time.js'
 import { type PresetName, profileOf } from './presets.js'
 import { checkProfile, type Profile } from './profile.js'
@@ -10,6 +11,7 @@ export interface Warning {
     | 'keepalive-off'
     | 'count-never-reached'
     | 'user-timeout-outlasts-count'
+    | 'user-timeout-under-a-second'
     | 'ends-slow-reader'
     | 'in-flight-unbounded'
     | 'initial-delay-past-middleboxes'
@@ -19,6 +21,9 @@ export interface Warning {
 
 /** Azure's load balancer and NAT gateway, among the shortest defaults that people meet. */
 const COMMON_IDLE_TIMEOUT = 240_000
+
+/** A retransmission takes 200 ms at least: a userTimeout below this leaves room for one or two, ms. */
+const SHORTEST_USUAL = 1_000
 
 /**
  * What a profile will do that one may not expect, in words.
@@ -58,6 +63,13 @@ export function explain(profile: Profile | PresetName): Warning[] {
           '(Azure 4 min, AWS 350 s): it is gone there before the first probe leaves.',
       )
     }
+  }
+  if (userTimeout > 0 && userTimeout < SHORTEST_USUAL) {
+    warn(
+      'user-timeout-under-a-second',
+      `userTimeout ${time(userTimeout)} ends a connection whose peer is alive as soon as its packets are lost for about that long. ` +
+        `If you mean ${userTimeout} s, write ${literal(userTimeout * 1_000)}.`,
+    )
   }
   if (userTimeout > 0) {
     warn(

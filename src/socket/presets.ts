@@ -1,4 +1,5 @@
 import { InvalidTypeError } from '../errors.js'
+import { nearestOnly } from '../options/nearest.js'
 import { checkProfile, type Profile } from './profile.js'
 
 const defined = new WeakSet<object>()
@@ -96,12 +97,12 @@ export type PresetName = keyof typeof profiles
 export function profileOf(profile: Profile | PresetName): Profile {
   if (typeof profile !== 'string') return profile
   if (Object.hasOwn(profiles, profile)) return profiles[profile]
-  throw new InvalidTypeError(
-    `There is no preset '${profile}'. There are: ${Object.keys(profiles).join(', ')}.`,
-    {
-      field: 'profile',
-    },
-  )
+  const names = Object.keys(profiles)
+  const [near] = nearestOnly(profile, names)
+  const hint = near === undefined ? '' : ` Did you mean '${near}'?`
+  throw new InvalidTypeError(`There is no preset '${profile}'.${hint} The presets are ${names.join(', ')}.`, {
+    field: 'profile',
+  })
 }
 
 export function isPreset(profile: Profile | PresetName): boolean {

@@ -1,5 +1,19 @@
-import { InvalidTypeError, OutOfRangeError } from '../errors.js'
-import { type OptionName, type OptionRow, optionNames, optionTable } from '../kernel/options.js'
+import {
+  allowShortTimeout,
+  allowsShortTimeout,
+  type OptionName,
+  type OptionRow,
+  optionTable,
+} from '../kernel/options.js'
+import {
+  type Check,
+  checkOptions,
+  milliseconds,
+  type Options,
+  refuseSeconds,
+  typed,
+  whole,
+} from '../options/check.js'
 
 /**
  * Keepalive settings of one connection. All times are in milliseconds, under the names and in the units of
@@ -36,7 +50,8 @@ export interface Profile {
   count?: number
   /**
    * How long sent data, or a probe, may go unacknowledged until the connection is given up, in ms:
-   * 0 … 2 147 483 647; 0 is off, the default. `TCP_USER_TIMEOUT`, tcp(7). Also ends a peer that is alive but
+   * 100 … 2 147 483 647, or 0: off, the default. `TCP_USER_TIMEOUT`, tcp(7). 1 to 99 is refused, because it is usually meant in
+   * seconds, unless the profile was read from a socket. Also ends a peer that is alive but
    * reads nothing for that long while data waits for it, and a connection attempt that takes as long.
    */
   userTimeout?: number
@@ -58,62 +73,39 @@ export interface Profile {
   failOnIcmp?: boolean
 }
 
-// What people call these fields elsewhere: the kernel, Go, Rust, nginx, ss.
-const otherNames: Record<string, OptionName> = {
-  keepalive: 'enable',
-  enabled: 'enable',
-  keepidle: 'initialDelay',
-  idle: 'initialDelay',
-  delay: 'initialDelay',
-  time: 'initialDelay',
-  keepintvl: 'interval',
-  intvl: 'interval',
-  keepcnt: 'count',
-  cnt: 'count',
-  probes: 'count',
-  retries: 'count',
-  timeout: 'userTimeout',
-  syncnt: 'synCount',
-  syncount: 'synCount',
-  recverr: 'failOnIcmp',
+const profileFields: Options<Profile> = {
+  of: 'a profile',
+  noun: 'field',
+  called: 'A profile',
+  example: '{ initialDelay: 30_000 }',
+  field: 'profile',
+  checks: Object.fromEntries(
+    Object.entries(optionTable).map(([name, row]) => [name, checkFor(row)]),
+  ) as unknown as Record<OptionName, Check>,
+  // The kernel, Go, Rust, nginx, ss.
+  otherNames: {
+    keepalive: 'enable',
+    enabled: 'enable',
+    keepidle: 'initialDelay',
+    idle: 'initialDelay',
+    delay: 'initialDelay',
+    time: 'initialDelay',
+    keepintvl: 'interval',
+    intvl: 'interval',
+    keepcnt: 'count',
+    cnt: 'count',
+    probes: 'count',
+    retries: 'count',
+    timeout: 'userTimeout',
+    syncnt: 'synCount',
+    rtomaxms: 'rtoMax',
+    recverr: 'failOnIcmp',
+  },
 }
 
-function suggest(key: string): string {
-  const plain = key
-    .toLowerCase()
-    .replace(/^(so|tcp|ip|ipv6)_/, '')
-    .replaceAll(/[_-]/g, '')
-  const name =
-    (Object.hasOwn(otherNames, plain) ? otherNames[plain] : undefined) ??
-    optionNames.find((known) => known.toLowerCase() === plain)
-  return name ? ` Did you mean ${name}?` : ` A profile has: ${optionNames.join(', ')}.`
-}
-
-function describeRange({ kind, unit, min, max }: OptionRow): string {
-  if (kind === 'count') return `a whole number from ${min} to ${max}`
-  return `${unit === 1000 ? 'whole seconds' : 'whole milliseconds'}, from ${min} to ${max} ms`
-}
-
-function checkValue(name: OptionName, value: unknown): void {
-  const row: OptionRow = optionTable[name]
-  const details = { field: name, constant: row.constant }
-  const wanted = row.kind === 'boolean' ? 'true or false' : describeRange(row)
-  if (typeof value !== (row.kind === 'boolean' ? 'boolean' : 'number')) {
-    throw new InvalidTypeError(
-      `${name} (${row.constant}) is ${describe(value)}; it must be ${wanted}.`,
-      details,
-    )
-  }
-  if (typeof value !== 'number') return
-  if (!Number.isInteger(value) || value < row.min || value > row.max || value % row.unit !== 0) {
-    throw new OutOfRangeError(`${name} (${row.constant}) is ${value}; it must be ${wanted}.`, details)
-  }
-}
-
-/** A value in words, for messages. */
-export function describe(value: unknown): string {
-  if (value === null) return 'null'
-  return typeof value === 'string' ? `'${value}', a string` : `of type ${typeof value}`
+function checkFor({ kind, constant, min, max, unit }: OptionRow): Check {
+  if (kind === 'boolean') return typed('true or false', (value) => typeof value === 'boolean', constant)
+  return kind === 'ms' ? milliseconds({ min, max, step: unit, constant }) : whole({ min, max, constant })
 }
 
 /**
@@ -124,24 +116,17 @@ export function describe(value: unknown): string {
  * @throws {@link OutOfRangeError} for a value outside its range, or one the kernel cannot hold exactly.
  */
 export function checkProfile(profile: unknown): Profile {
-  if (typeof profile !== 'object' || profile === null || Array.isArray(profile)) {
-    throw new InvalidTypeError(
-      `A profile is an object such as { initialDelay: 30_000 }, not ${describe(profile)}.`,
-      {
-        field: 'profile',
-      },
-    )
-  }
+  const given = checkOptions(profile, profileFields)
   const checked: Profile = {}
-  for (const [key, value] of Object.entries(profile)) {
-    if (value === undefined) continue
-    if (!Object.hasOwn(optionTable, key)) {
-      throw new InvalidTypeError(`${key} is no field of a profile.${suggest(key)}`, { field: key })
-    }
-    checkValue(key as OptionName, value)
-    Object.assign(checked, { [key]: value })
+  for (const [name, value] of Object.entries(given)) {
+    if (value !== undefined) Object.assign(checked, { [name]: value })
   }
+  if (allowsShortTimeout(given)) allowShortTimeout(checked)
+  else refuseSeconds(checked.userTimeout, 'userTimeout (TCP_USER_TIMEOUT)', OTHER_WAY, userTimeoutField)
   const asksForProbes = checked.initialDelay ?? checked.interval ?? checked.count
   if (checked.enable === undefined && asksForProbes !== undefined) checked.enable = true
   return checked
 }
+
+const OTHER_WAY = 'setUserTimeout of deadpeer/net-keepalive takes any time.'
+const userTimeoutField = { field: 'userTimeout', constant: optionTable.userTimeout.constant }

@@ -1,5 +1,4 @@
-import { InvalidTypeError, OutOfRangeError } from '../errors.js'
-import { describe } from '../socket/profile.js'
+import { checkOptions, type Options, whole } from '../options/check.js'
 import type { OwnTarget } from '../socket/target.js'
 import { type BriefBlackHole, endAfter } from './brief-black-hole.js'
 import { hold, type Impairment } from './impairment.js'
@@ -39,34 +38,14 @@ export function blackHole(
   peer: OwnTarget,
   options: { readonly segments?: number | undefined } = {},
 ): Impairment | BriefBlackHole {
-  const segments = checkOptions(options)
+  const { segments } = checkOptions(options, blackHoleOptions)
   const held = hold(peer, 'black hole', 1)
   if (segments !== undefined) return endAfter(segments, held)
   return { restore: held.release, [Symbol.dispose]: held.release }
 }
 
-/** The number of segments to swallow, if any is given. */
-function checkOptions(options: unknown): number | undefined {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new InvalidTypeError(
-      `Options are an object such as { segments: 3 }, not ${Array.isArray(options) ? 'an array' : describe(options)}.`,
-      { field: 'options' },
-    )
-  }
-  for (const key of Object.keys(options)) {
-    if (key !== 'segments')
-      throw new InvalidTypeError(`${key} is no option of a black hole; there is: segments.`, { field: key })
-  }
-  const { segments } = options as { segments?: unknown }
-  if (segments === undefined) return undefined
-  const wanted = 'a whole number from 1 to 2 147 483 647'
-  if (typeof segments !== 'number') {
-    throw new InvalidTypeError(`segments is ${describe(segments)}; it must be ${wanted}.`, {
-      field: 'segments',
-    })
-  }
-  if (!Number.isInteger(segments) || segments < 1 || segments > 0x7fffffff) {
-    throw new OutOfRangeError(`segments is ${segments}; it must be ${wanted}.`, { field: 'segments' })
-  }
-  return segments
+const blackHoleOptions: Options<{ segments?: number | undefined }> = {
+  of: 'blackHole()',
+  example: '{ segments: 3 }',
+  checks: { segments: whole({ min: 1, max: 2 ** 31 - 1 }) },
 }

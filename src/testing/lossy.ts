@@ -1,7 +1,8 @@
-import { InvalidTypeError, OutOfRangeError } from '../errors.js'
-import { describe } from '../socket/profile.js'
+import { number } from '../options/check.js'
 import type { OwnTarget } from '../socket/target.js'
 import { hold, type Impairment } from './impairment.js'
+
+const shareOfSegments = number({ min: 0, max: 1 })
 
 /**
  * Makes a peer hard to reach, for tests: of the segments that arrive at its socket, a share is lost at random, each by
@@ -32,13 +33,7 @@ import { hold, type Impairment } from './impairment.js'
  * ```
  */
 export function lossy(peer: OwnTarget, share: number): Impairment {
-  const wanted = 'a number from 0 to 1'
-  if (typeof share !== 'number') {
-    throw new InvalidTypeError(`share is ${describe(share)}; it must be ${wanted}.`, { field: 'share' })
-  }
-  if (!(share >= 0 && share <= 1)) {
-    throw new OutOfRangeError(`share is ${share}; it must be ${wanted}.`, { field: 'share' })
-  }
+  shareOfSegments(share, 'share')
   const { release } = hold(peer, 'loss', share)
   return { restore: release, [Symbol.dispose]: release }
 }

@@ -1,11 +1,13 @@
 import net from 'node:net'
 import { buildConnector } from 'undici'
 import type { DeadpeerError } from '../errors.js'
+import { checkMixedOptions } from '../options/check.js'
 import { compile } from '../socket/compiled.js'
 import type { PresetName } from '../socket/presets.js'
 import type { Profile } from '../socket/profile.js'
 import { tune } from '../tune.js'
 import { mustBeUndici } from './genuine.js'
+import { connectorOptions } from './option-names.js'
 
 /**
  * Makes a connector for undici whose connections are tuned, from the moment that they have a descriptor. UNIX sockets stay as they are.
@@ -24,6 +26,7 @@ export function connector(
   wrapped: buildConnector.connector | buildConnector.BuildOptions = {},
 ): buildConnector.connector {
   mustBeUndici()
+  if (typeof wrapped === 'object' && wrapped !== null) checkMixedOptions(wrapped, connectorOptions)
   compile(profile, false)
   return onConnection(wrapped, (socket) => tuneIfTcp(socket, profile))
 }

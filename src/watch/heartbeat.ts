@@ -1,6 +1,7 @@
 import { RECENT } from '../detect/answer.js'
 import type { Heartbeat } from '../detect/pulse.js'
-import { InvalidTypeError, OutOfRangeError } from '../errors.js'
+import { OutOfRangeError } from '../errors.js'
+import { checkOptions, milliseconds, type Options, whole } from '../options/check.js'
 
 /**
  * A question on a schedule, for {@link watch} or one connection.
@@ -22,55 +23,32 @@ export interface HeartbeatOptions {
   attempts?: number
 }
 
-const LONGEST = 2 ** 31 - 1
-const LONGEST_TIMEOUT = 60_000
-const MOST_ATTEMPTS = 100
+const heartbeatOptions: Options<HeartbeatOptions> = {
+  of: 'a heartbeat',
+  example: '{ every: 5_000 }',
+  called: 'heartbeat',
+  field: 'heartbeat',
+  checks: {
+    every: milliseconds({
+      min: RECENT,
+      max: 2 ** 31 - 1,
+      why: 'Linux asks no sooner than after a second of silence',
+    }),
+    timeout: milliseconds({ min: 1, max: 60_000 }),
+    attempts: whole({ min: 1, max: 100, why: 'they are at least 510 ms apart' }),
+  },
+  required: ['every'],
+  otherNames: { interval: 'every', count: 'attempts', probes: 'attempts', retries: 'attempts' },
+}
 
 /** @throws {@link InvalidTypeError}, {@link OutOfRangeError} */
 export function checkHeartbeat(options: HeartbeatOptions): Heartbeat {
-  if (typeof options !== 'object' || options === null) {
-    throw new InvalidTypeError('heartbeat must be an object such as { every: 5_000 }.', {
-      field: 'heartbeat',
-    })
-  }
-  for (const name of Object.keys(options)) {
-    if (name === 'every' || name === 'timeout' || name === 'attempts') continue
-    const message = `${name} is no option of a heartbeat. There are: every, timeout, attempts.`
-    throw new InvalidTypeError(message, { field: name })
-  }
-  const { every, timeout = 300, attempts = 3 } = options
-  checkWhole(every, RECENT, LONGEST, 'every', 'ms', 'Linux asks no sooner than after a second of silence')
-  checkWhole(
-    timeout,
-    1,
-    Math.min(every, LONGEST_TIMEOUT),
-    'timeout',
-    'ms',
-    'an attempt must be over before the next beat',
-  )
-  checkWhole(attempts, 1, MOST_ATTEMPTS, 'attempts', 'attempts', 'they are at least 510 ms apart')
-  return { every, timeout, attempts }
-}
-
-function checkWhole(
-  value: unknown,
-  min: number,
-  max: number,
-  field: string,
-  unit: string,
-  why: string,
-): void {
-  if (typeof value !== 'number') {
-    throw new InvalidTypeError(
-      `${field} must be a number of ${unit}; it is ${value === null ? 'null' : typeof value}.`,
-      {
-        field,
-      },
+  const { every, timeout = 300, attempts = 3 } = checkOptions(options, heartbeatOptions)
+  if (timeout > every) {
+    throw new OutOfRangeError(
+      `timeout is ${timeout} ms; it must be \`every\` (${every} ms) at most: an attempt must be over before the next heartbeat.`,
+      { field: 'timeout' },
     )
   }
-  if (Number.isInteger(value) && value >= min && value <= max) return
-  throw new OutOfRangeError(
-    `${field} is ${value}; it must be a whole number of ${unit} from ${min} to ${max}: ${why}.`,
-    { field },
-  )
+  return { every, timeout, attempts }
 }

@@ -21,7 +21,10 @@ const bad = {
   time: notTime,
   attempts: fc.oneof(notWhole, fc.constant('101')),
   count: fc.constantFrom('-1', '0', '128', '1.5', 'x', ''),
-  profile: fc.oneof(word, fc.constantFrom('60s/5s', '60s/5s/x', '60/5/3', '1500ms/5s/3', '60s/5s/0')),
+  profile: fc.oneof(
+    word,
+    fc.constantFrom('60s/5s', '60s/5s/x', '60/5', '60/5/3s', '1500ms/5s/3', '60s/5s/0'),
+  ),
   listen: fc.oneof(
     word,
     notTime.filter((text) => text !== '5'),
@@ -93,7 +96,9 @@ describe('bad input', () => {
     expect({ code, err }).toEqual({ code: 2, err: [expect.stringContaining(`deadpeer: ${message}`)] })
   })
 
-  it.runIf(existsSync('/dev/full')).each(['ls', 'hops --json', 'export --listen 127.0.0.1:0'])(
+  it
+    .runIf(existsSync('/dev/full'))
+    .each(['ls', 'hops --json', 'export --listen 127.0.0.1:0', '--help', 'ls --help', '--version'])(
     '%s: where standard output cannot be written, says so in one line: exit code 2',
     (args) => {
       const full = openSync('/dev/full', 'w')
@@ -104,10 +109,7 @@ describe('bad input', () => {
       })
       closeSync(full)
       expect(status).toBe(2)
-      expect(stderr).toContain(
-        'deadpeer: cannot write to standard output: no space left on device (ENOSPC)\n',
-      )
-      expect(stderr).not.toMatch(/^ {4}at /m)
+      expect(stderr).toBe('deadpeer: cannot write to standard output: no space left on device (ENOSPC)\n')
     },
   )
 

@@ -35,7 +35,12 @@ const timeWithin = (min: number, max: number) => time.filter(({ means }) => mean
 const preset = fc
   .constantFrom(...(Object.keys(profiles) as PresetName[]))
   .map((name) => ({ text: name, means: profiles[name] }))
-const slashed = fc.tuple(time, time, fc.integer({ min: 0, max: 200 })).map(([idle, interval, count]) => ({
+/** A time without a unit is in seconds there. */
+const timing = fc.oneof(
+  time,
+  fc.integer({ min: 0, max: 500 }).map((n) => ({ text: String(n), means: n * 1_000 })),
+)
+const slashed = fc.tuple(timing, timing, fc.integer({ min: 0, max: 200 })).map(([idle, interval, count]) => ({
   text: `${idle.text}/${interval.text}/${count}`,
   means: { initialDelay: idle.means, interval: interval.means, count },
 }))

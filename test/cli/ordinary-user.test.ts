@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { profiles } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { deadpeer } from './deadpeer.js'
+import { deadpeer, program } from './deadpeer.js'
 import { type Client, type Program, startProgram } from './program.js'
 
 // As somebody who is not root: one's own programs as root does any, and of others' one line that says what is missing.
@@ -32,6 +33,24 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
   })
 
   const pid = () => ['--pid', String(own.pid)]
+
+  it.runIf(existsSync('/dev/full')).each(['ls', 'doctor', 'export --listen 127.0.0.1:0'])(
+    '%s: says in one line that standard output cannot be written, and nothing about what it would have listed',
+    (args) => {
+      const full = openSync('/dev/full', 'w')
+      const [file, ...rest] = [...asNobody, process.execPath, program, ...args.split(' ')]
+      const { status, stderr } = spawnSync(file!, rest, {
+        stdio: ['ignore', full, 'pipe'],
+        encoding: 'utf8',
+        timeout: 30_000,
+      })
+      closeSync(full)
+      expect({ status, stderr }).toEqual({
+        status: 2,
+        stderr: 'deadpeer: cannot write to standard output: no space left on device (ENOSPC)\n',
+      })
+    },
+  )
 
   it('lists, inspects, tunes and examines his own', async () => {
     const listed = await shell(['ls', ...pid(), '--options', '--jsonl'])

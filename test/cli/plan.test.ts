@@ -174,8 +174,16 @@ describe.concurrent('bad input: one line, exit code 2', () => {
     ['explain', 'missing <profile>; --help shows what this command takes'],
     ['explain 60s/5s', 'A profile is initialDelay/interval/count, such as 60s/5s/3'],
     ['explain 60s/5s/x', 'A profile is initialDelay/interval/count'],
-    ['explain 60s/5/3', 'A time is a number and its unit'],
-    ['explain 1500ms/5s/3', 'initialDelay (TCP_KEEPIDLE) is 1500; it must be whole seconds'],
+    ['explain 60s/5x/3', 'A profile is initialDelay/interval/count'],
+    [
+      'explain lan --user-timeout 30',
+      'A time is a number and its unit: 1500ms, 30s, 5m, 1h, 5d. Did you mean 30s or 30ms?',
+    ],
+    [
+      'explain lan --user-timeout 30ms',
+      'userTimeout (TCP_USER_TIMEOUT) is 30 ms; less than 100 ms is refused',
+    ],
+    ['explain 1500ms/5s/3', 'initialDelay (TCP_KEEPIDLE) is 1500 ms; it must be whole seconds'],
     ['explain 100h/5s/3', 'initialDelay (TCP_KEEPIDLE) is 360000000'],
     ['explain 60s/5s/0', 'count (TCP_KEEPCNT) is 0'],
   ])('%s', async ([args, message]) => {

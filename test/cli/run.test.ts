@@ -37,7 +37,7 @@ const printEnvironment = node(
 )
 
 describe('deadpeer run', () => {
-  it.each(['datacenter', '15s/5s/3', JSON.stringify(profiles.datacenter)])(
+  it.each(['datacenter', '15s/5s/3', '15/5/3', JSON.stringify(profiles.datacenter)])(
     'tunes the connections of children and cluster workers, from any folder (--profile %s)',
     (profile) => {
       const { stdout, stderr } = run(

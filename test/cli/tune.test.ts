@@ -330,7 +330,7 @@ describe.concurrent('bad input: one line, exit code 2', () => {
       'tune --port 1 --profile clod',
       'A profile is initialDelay/interval/count, such as 60s/5s/3, or one of lan',
     ],
-    ['tune --port 1 --idle 1500ms', 'initialDelay (TCP_KEEPIDLE) is 1500; it must be whole seconds'],
+    ['tune --port 1 --idle 1500ms', 'initialDelay (TCP_KEEPIDLE) is 1500 ms; it must be whole seconds'],
     ['tune --port 1 --count 128', 'count (TCP_KEEPCNT) is 128'],
     ['tune --port 1 --count x', 'It is a whole number.'],
     ['tune --port 1 --user-timeout 30d', 'userTimeout (TCP_USER_TIMEOUT) is 2592000000'],

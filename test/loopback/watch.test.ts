@@ -629,7 +629,7 @@ describe.concurrent('watch', () => {
       [{ onDead: 'kill' }, /'destroy', 'report'/],
       [{ onDead: null }, /'destroy', 'report'/],
       [{ onDead: async () => 'destroy' }, /onDead is an async function.*at once/],
-      [{ ondead: 'report' }, /ondead is no option of watch.*onDead/],
+      [{ ondead: 'report' }, /Unknown option `ondead` of watch\(\)\. Did you mean `onDead`\?/],
       [{ signal: {} }, /AbortSignal/],
     ])('options %o', (options, message) => {
       expect(() => watch(options as never)).toThrow(

@@ -14,6 +14,8 @@ describe('a time as one types it', () => {
     ['1500ms', 1_500],
     ['1.5s', 1_500],
     ['0.1s', 100],
+    ['20us', 0.02],
+    ['2.4µs', 0.0024],
     [' 30s ', 30_000],
   ])('%s is %d ms', (text, ms) => {
     expect(duration(text)).toBe(ms)
@@ -21,6 +23,13 @@ describe('a time as one types it', () => {
 
   it.each(['30', '', 's', '-5s', '5 s', '1e3s', '5m30s', 'Infinity', '0x5s', '5S'])('%j is none', (text) => {
     expect(() => duration(text)).toThrow('A time is a number and its unit: 1500ms, 30s, 5m, 1h, 5d.')
+  })
+
+  it.each([
+    ['30', 'Did you mean 30s or 30ms?'],
+    ['5000', 'Did you mean 5000ms or 5000s?'],
+  ])('%s lacks a unit: %s', (text, hint) => {
+    expect(() => duration(text)).toThrow(hint)
   })
 
   it('is read as it is written', () => {

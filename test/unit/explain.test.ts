@@ -41,7 +41,17 @@ describe('explain', () => {
     expect(warning?.code).toBe('initial-delay-past-middleboxes')
     expect(warning?.message).toMatch(/initialDelay 5 min/)
     expect(codes({ enable: true })).toContain('initial-delay-past-middleboxes')
-    expect(codes({ initialDelay: 239_000, userTimeout: 1 })).not.toContain('initial-delay-past-middleboxes')
+    expect(codes({ initialDelay: 239_000, userTimeout: 5_000 })).not.toContain(
+      'initial-delay-past-middleboxes',
+    )
+  })
+
+  it('warns of a userTimeout below a second, which may have been meant in seconds', () => {
+    const warning = explain({ userTimeout: 300 }).find(({ code }) => code === 'user-timeout-under-a-second')
+    expect(warning?.message).toMatch(/^userTimeout 300 ms ends .* If you mean 300 s, write 300_000\.$/)
+    expect(codes({ userTimeout: 999 })).toContain('user-timeout-under-a-second')
+    expect(codes({ userTimeout: 1_000 })).not.toContain('user-timeout-under-a-second')
+    expect(codes({ userTimeout: 0 })).not.toContain('user-timeout-under-a-second')
   })
 
   it('warns of keepalive that is off', () => {

@@ -13,14 +13,15 @@ const ms = fc.oneof(
   seconds(100_000),
   fc.constant(Number.POSITIVE_INFINITY),
 )
+const hopTime = ms.filter((time) => time >= 100)
 /** What a program may have left behind in its settings. */
 const anything = fc.oneof(ms, fc.constantFrom(undefined, null, 0, -1, Number.NaN, '60s', {}, []))
 
 const ownHop: fc.Arbitrary<OwnHop> = fc
   .record({
     name: fc.constantFrom('edge', 'nat', 'mesh'),
-    idleTimeout: ms,
-    upstreamTimeout: fc.option(ms, { nil: undefined }),
+    idleTimeout: hopTime,
+    upstreamTimeout: fc.option(hopTime, { nil: undefined }),
     layer: fc.constantFrom(4 as const, 7 as const),
   })
   .map(({ upstreamTimeout, ...hop }) => ({
@@ -39,7 +40,7 @@ const profile: fc.Arbitrary<Profile> = fc
     initialDelay: optional(seconds(32_767)),
     interval: optional(seconds(32_767)),
     count: optional(fc.integer({ min: 1, max: 127 })),
-    userTimeout: optional(fc.integer({ min: 0, max: 2 ** 31 - 1 })),
+    userTimeout: optional(fc.oneof(fc.constant(0), fc.integer({ min: 100, max: 2 ** 31 - 1 }))),
     rtoMax: optional(fc.integer({ min: 1_000, max: 120_000 })),
   })
   .map(defined)
@@ -137,7 +138,7 @@ describe('whatever is found is said in words, and so is what to do', () => {
   it('of a plan, its drawing, and a profile', () => {
     const wanted = fc.record({
       path,
-      detectWithin: optional(fc.integer({ min: 1, max: 10_000_000 })),
+      detectWithin: optional(fc.integer({ min: 100, max: 10_000_000 })),
       stall: optional(fc.integer({ min: 1, max: 10_000_000 })),
     })
     fc.assert(

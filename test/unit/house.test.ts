@@ -18,6 +18,7 @@ const floors = [
   ['detect', 'path'],
   ['socket'],
   ['kernel'],
+  ['options'],
   ['errors'],
 ]
 const verbs = ['tune', 'inspect', 'probe', 'watch', 'plan', 'sample-tcp-info', 'capabilities']

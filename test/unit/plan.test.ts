@@ -314,6 +314,9 @@ describe('bad input', () => {
     [{ path: [], detectWithin: Number.POSITIVE_INFINITY }, 'detectWithin is Infinity ms', RangeError],
     [{ path: [], detectWithin: Number.NaN }, 'detectWithin is NaN', RangeError],
     [{ path: [], detectWithin: '30s' }, "detectWithin is '30s', a string", TypeError],
+    [{ path: [], detectWithin: '30s' }, 'Did you mean 30_000?', TypeError],
+    [{ path: [], detectWithin: 30 }, 'detectWithin is 30 ms; less than 100 ms is refused', RangeError],
+    [{ path: [], detectWithin: 30 }, 'Did you mean 30_000?', RangeError],
     [{ path: [], traffic: { every: 0 } }, 'traffic.every is 0 ms', RangeError],
     [{ path: [], traffic: { stall: -5 } }, 'traffic.stall is -5 ms', RangeError],
     [{ path: [], traffic: 5 }, 'traffic must be an object', TypeError],
@@ -325,7 +328,7 @@ describe('bad input', () => {
       TypeError,
     ],
     [{}, 'path must be an array of hops', TypeError],
-    [null, "plan takes an object such as { path: ['aws-nlb'] }", TypeError],
+    [null, "The options of plan() must be an object such as { path: ['aws-nlb'] }, not null.", TypeError],
   ])('%j: %s', (options, message, error) => {
     expect(() => plan(options as never)).toThrow(error)
     expect(() => plan(options as never)).toThrow(message)

@@ -28,7 +28,7 @@ describe('defineProfile', () => {
   )
 
   it('takes undefined for left out', () => {
-    expect(define({ initialDelay: undefined, userTimeout: 5 })).toEqual({ userTimeout: 5 })
+    expect(define({ initialDelay: undefined, userTimeout: 5_000 })).toEqual({ userTimeout: 5_000 })
   })
 
   const numeric = optionNames.filter((name) => optionTable[name].kind !== 'boolean')
@@ -82,7 +82,7 @@ describe('defineProfile', () => {
   })
 
   it('says that 1500 ms are no whole seconds, rounding nothing', () => {
-    expect(() => define({ interval: 1_500 })).toThrow(/1500; it must be whole seconds/)
+    expect(() => define({ interval: 1_500 })).toThrow(/1500 ms; it must be whole seconds/)
   })
 
   it.each([
@@ -94,11 +94,13 @@ describe('defineProfile', () => {
     ['probes', 'count'],
     ['SO_KEEPALIVE', 'enable'],
   ])('knows what is meant by %s: %s', (wrong, right) => {
-    expect(() => define({ [wrong]: 1 })).toThrow(`Did you mean ${right}?`)
+    expect(() => define({ [wrong]: 1 })).toThrow(
+      `Unknown field \`${wrong}\` of a profile. Did you mean \`${right}\`?`,
+    )
   })
 
   it('lists the fields where it does not know', () => {
-    expect(() => define({ colour: 1 })).toThrow(/A profile has: enable, initialDelay/)
+    expect(() => define({ colour: 1 })).toThrow(/Its fields are `enable`, `initialDelay`/)
   })
 
   it.each([null, undefined, 5, 'cloud', [], true])('refuses %s for a profile', (value) => {
@@ -108,7 +110,7 @@ describe('defineProfile', () => {
   it('is not fooled by inherited names', () => {
     const refusal = catching(() => define({ constructor: 1 }))
     expect(refusal).toMatchObject({ field: 'constructor' })
-    expect(refusal.message).toMatch(/A profile has:/)
+    expect(refusal.message).toMatch(/Its fields are/)
   })
 })
 

@@ -155,7 +155,10 @@ describe('simulate', () => {
 describe('deadpeer simulate', () => {
   const program = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
   const run = (...args: string[]) => {
-    const costs = [...(args.includes('--probe-cost') ? [] : ['--probe-cost', '20']), ...['--look-cost', '2']]
+    const costs = [
+      ...(args.includes('--probe-cost') ? [] : ['--probe-cost', '20us']),
+      ...['--look-cost', '2us'],
+    ]
     return spawnSync(process.execPath, [program, 'simulate', ...costs, ...args], { encoding: 'utf8' })
   }
 
@@ -194,18 +197,32 @@ describe('deadpeer simulate', () => {
   it('says the same in words', () => {
     const { stdout, status } = run('--profile', 'lan', '--deaths', '0')
     expect(status).toBe(0)
-    expect(stdout).toMatch(/^10,000 connections for 24 h, 50 % of them busy; keepalive: lan\n/)
+    expect(stdout).toMatch(/^10,000 connections for 24 h, 50 % of them busy; keepalive: 3s\/1s\/3\n/)
     expect(stdout).toMatch(/^CPU .* at 20\.0 µs a probe and 2\.0 µs a look$/m)
     expect(stdout).toMatch(/^deaths +none$/m)
   })
 
   it.each([
-    [['--every', '10'], /every is 10; .*from 1000/],
-    [['--attempts', 'x'], /attempts is NaN/],
-    [['--loss', '2'], /--loss is 2; it must be a number from 0 to 1/],
-    [['--profile', 'lann'], /--profile is lann; .*none, lan, .*30\/10\/3/],
+    ['a preset', 'datacenter'],
+    ['times with units', '15s/5s/3'],
+    ['seconds', '15/5/3'],
+    ['units that differ', '15000ms/5/3'],
+  ])('takes for a profile %s: %s', (_, profile) => {
+    const { stdout, status } = run('--profile', profile, '--deaths', '0', '--every', '5s', '--rtt', '20ms')
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/; keepalive: 15s\/5s\/3\nheartbeat every 5s, 3 × 300ms; .* round trip 20ms\n/)
+  })
+
+  it.each([
+    [['--every', '5000'], /--every '5000' is invalid\. .* Did you mean 5000ms or 5000s\?/],
+    [['--every', '10ms'], /--every '10ms' is invalid\. It is a time from 1s to/],
+    [['--every', '1s', '--timeout', '2s'], /timeout is 2000 ms; it must be `every` \(1000 ms\) at most/],
+    [['--attempts', 'x'], /--attempts 'x' is invalid/],
+    [['--loss', '2'], /--loss '2' is invalid\. It is a number from 0 to 1\./],
+    [['--profile', 'lann'], /--profile 'lann' is invalid\. Did you mean 'lan'\?/],
+    [['--profile', '30/10'], /--profile '30\/10' is invalid\. A profile is .*60s\/5s\/3/],
     [['--profile', '0/10/3'], /initialDelay/],
-    [['--probe-cost', 'much'], /--probe-cost is much/],
+    [['--probe-cost', 'much'], /--probe-cost 'much' is invalid/],
     [['--bogus'], /unknown option/],
   ])('%j is a usage error in one line', (args, message) => {
     const { stdout, stderr, status } = run(...args)

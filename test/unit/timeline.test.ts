@@ -50,7 +50,7 @@ const path = fc.array(
     fc.constantFrom(...(Object.keys(hops) as HopName[])),
     fc.record({
       name: fc.string({ minLength: 1, maxLength: 200 }).map((name) => `<&"${name}`),
-      idleTimeout: fc.integer({ min: 1, max: 1e9 }),
+      idleTimeout: fc.integer({ min: 100, max: 1e9 }),
     }),
   ),
   { maxLength: 8 },
@@ -73,7 +73,7 @@ describe('a timeline', () => {
         initialDelay: seconds,
         interval: seconds,
         count: fc.integer({ min: 1, max: 127 }),
-        userTimeout: fc.integer({ min: 0, max: 2 ** 31 - 1 }),
+        userTimeout: fc.oneof(fc.constant(0), fc.integer({ min: 100, max: 2 ** 31 - 1 })),
         rtoMax: fc.integer({ min: 1_000, max: 120_000 }),
       },
       { requiredKeys: [] },

@@ -1,0 +1,482 @@
+import net from 'node:net'
+import { Registry } from 'prom-client'
+import { afterAll, describe, expect, it } from 'vitest'
+import * as host from '../../src/host.js'
+import * as http from '../../src/http.js'
+import * as deadpeer from '../../src/index.js'
+import * as metrics from '../../src/metrics.js'
+import * as netKeepalive from '../../src/net-keepalive.js'
+import * as planning from '../../src/plan.js'
+import * as testing from '../../src/testing/index.js'
+import * as undici from '../../src/undici.js'
+
+// Every options object of the public API refuses names that it does not know.
+
+const watcher = deadpeer.watch()
+afterAll(() => watcher.close())
+const unconnected = new net.Socket()
+const record = {
+  local: { address: '127.0.0.1', port: 1 },
+  remote: { address: '127.0.0.1', port: 2 },
+  cookie: 1n,
+}
+
+interface Row {
+  /** As it is exported, and what of it takes the options where that is not said by its name. */
+  readonly of: string
+  readonly call: (options: never) => unknown
+  /** A misspelled or otherwise wrong option. */
+  readonly wrong: object
+  readonly field: string
+  /** What is suggested. */
+  readonly meant: string
+}
+
+const rows: readonly Row[] = [
+  {
+    of: 'tune',
+    call: (options) => deadpeer.tune(unconnected, 'lan', options),
+    wrong: { bestEfort: true },
+    field: 'bestEfort',
+    meant: 'bestEffort',
+  },
+  {
+    of: 'tune: profile',
+    call: (profile) => deadpeer.tune(unconnected, profile),
+    wrong: { keepIdle: 10_000 },
+    field: 'keepIdle',
+    meant: 'initialDelay',
+  },
+  {
+    of: 'tuneAll',
+    call: (options) => deadpeer.tuneAll([], 'lan', options),
+    wrong: { besteffort: true },
+    field: 'besteffort',
+    meant: 'bestEffort',
+  },
+  {
+    of: 'probe',
+    call: (options) => deadpeer.probe(unconnected, options),
+    wrong: { atempts: 1 },
+    field: 'atempts',
+    meant: 'attempts',
+  },
+  {
+    of: 'probeAll',
+    call: (options) => deadpeer.probeAll([], options),
+    wrong: { onanswer: () => {} },
+    field: 'onanswer',
+    meant: 'onAnswer',
+  },
+  {
+    of: 'watch',
+    call: (options) => deadpeer.watch(options),
+    wrong: { onDeath: 'report' },
+    field: 'onDeath',
+    meant: 'onDead',
+  },
+  {
+    of: 'watch: heartbeat',
+    call: (heartbeat) => deadpeer.watch({ heartbeat }),
+    wrong: { every: 5_000, retries: 3 },
+    field: 'retries',
+    meant: 'attempts',
+  },
+  {
+    of: 'Watcher.add',
+    call: (options) => watcher.add(unconnected, options),
+    wrong: { heartBeat: false },
+    field: 'heartBeat',
+    meant: 'heartbeat',
+  },
+  {
+    of: 'plan',
+    call: (options) => deadpeer.plan(options),
+    wrong: { within: 30_000, path: ['aws-nlb'] },
+    field: 'within',
+    meant: 'detectWithin',
+  },
+  {
+    of: 'plan: traffic',
+    call: (traffic) => deadpeer.plan({ path: [], traffic }),
+    wrong: { stalls: 1_000 },
+    field: 'traffic.stalls',
+    meant: 'stall',
+  },
+  {
+    of: 'plan: path',
+    call: (hop) => deadpeer.plan({ path: [hop] }),
+    wrong: { name: 'nat', idleTimeout: 350_000, upstreamtimeout: 1_000 },
+    field: 'upstreamtimeout',
+    meant: 'upstreamTimeout',
+  },
+  {
+    of: 'audit: path',
+    call: (hop) => planning.audit(unconnected, [hop]),
+    wrong: { name: 'nat', idletimeout: 350_000 },
+    field: 'idletimeout',
+    meant: 'idleTimeout',
+  },
+  {
+    of: 'timeline',
+    call: (options) => planning.timeline('lan', options),
+    wrong: { titel: 'lan' },
+    field: 'titel',
+    meant: 'title',
+  },
+  {
+    of: 'detectionTime',
+    call: (options) => deadpeer.detectionTime('lan', options),
+    wrong: { RTT: 5 },
+    field: 'RTT',
+    meant: 'rtt',
+  },
+  {
+    of: 'detectionTime: defaults',
+    call: (defaults) => deadpeer.detectionTime('lan', { defaults }),
+    wrong: { tcp_retries2: 5 },
+    field: 'defaults.tcp_retries2',
+    meant: 'retries2',
+  },
+  {
+    of: 'defineProfile',
+    call: (profile) => deadpeer.defineProfile(profile),
+    wrong: { interval_: 1_000 },
+    field: 'interval_',
+    meant: 'interval',
+  },
+  {
+    of: 'explain',
+    call: (profile) => deadpeer.explain(profile),
+    wrong: { usertimeout: 1_000 },
+    field: 'usertimeout',
+    meant: 'userTimeout',
+  },
+  {
+    of: 'listSockets',
+    call: (filter) => host.listSockets(filter),
+    wrong: { localport: 80 },
+    field: 'localport',
+    meant: 'localPort',
+  },
+  {
+    of: 'readCounters',
+    call: (options) => host.readCounters(options),
+    wrong: { PID: 1 },
+    field: 'PID',
+    meant: 'pid',
+  },
+  {
+    of: 'readDefaults',
+    call: (options) => host.readDefaults(options),
+    wrong: { pids: 1 },
+    field: 'pids',
+    meant: 'pid',
+  },
+  {
+    of: 'destroySocket',
+    call: (options) => host.destroySocket(record, options),
+    wrong: { piid: 1 },
+    field: 'piid',
+    meant: 'pid',
+  },
+  {
+    of: 'equalsDefault',
+    call: (defaults) => host.equalsDefault({ interval: 75_000 }, defaults),
+    wrong: { intervall: 75_000 },
+    field: 'intervall',
+    meant: 'interval',
+  },
+  {
+    of: 'HttpAgent',
+    call: (options) => new http.HttpAgent(options),
+    wrong: { freeSocketTimout: 4_000 },
+    field: 'freeSocketTimout',
+    meant: 'freeSocketTimeout',
+  },
+  {
+    of: 'HttpAgent: Node’s options',
+    call: (options) => new http.HttpAgent(options),
+    wrong: { maxSocket: 4 },
+    field: 'maxSocket',
+    meant: 'maxSockets',
+  },
+  {
+    of: 'HttpAgent: agentkeepalive’s old names',
+    call: (options) => new http.HttpAgent(options),
+    wrong: { freeSocketKeepAliveTimeout: 4_000 },
+    field: 'freeSocketKeepAliveTimeout',
+    meant: 'freeSocketTimeout',
+  },
+  {
+    of: 'HttpsAgent',
+    call: (options) => new http.HttpsAgent(options),
+    wrong: { watcher },
+    field: 'watcher',
+    meant: 'watch',
+  },
+  {
+    of: 'HttpsAgent: watch',
+    call: (watch) => new http.HttpsAgent({ watch }),
+    wrong: { ondead: 'report' },
+    field: 'ondead',
+    meant: 'onDead',
+  },
+  {
+    of: 'createAgent',
+    call: (options) => undici.createAgent(options),
+    wrong: { retrystale: true },
+    field: 'retrystale',
+    meant: 'retryStale',
+  },
+  {
+    of: 'createAgent: undici’s options',
+    call: (options) => undici.createAgent(options),
+    wrong: { keepAliveTimeot: 4_000 },
+    field: 'keepAliveTimeot',
+    meant: 'keepAliveTimeout',
+  },
+  {
+    of: 'connector',
+    call: (options) => undici.connector('lan', options),
+    wrong: { timeOut: 1_000 },
+    field: 'timeOut',
+    meant: 'timeout',
+  },
+  {
+    of: 'collectWatcher',
+    call: (options) => metrics.collectWatcher(new Registry(), watcher, options),
+    wrong: { suspicion: true },
+    field: 'suspicion',
+    meant: 'suspicions',
+  },
+  {
+    of: 'collectAgent',
+    call: (options) => metrics.collectAgent(new Registry(), new http.HttpAgent({ watch: false }), options),
+    wrong: { names: 'a' },
+    field: 'names',
+    meant: 'name',
+  },
+  {
+    of: 'blackHole',
+    call: (options) => testing.blackHole(unconnected, options),
+    wrong: { segment: 1 },
+    field: 'segment',
+    meant: 'segments',
+  },
+]
+
+/** Their options are Node's or undici's as well, whose names are not all known. */
+const mixed = new Set(['HttpAgent', 'HttpsAgent', 'createAgent', 'connector'])
+
+/** Exported functions and classes that take no object of options. */
+const without = [
+  ...['capabilities', 'inspect', 'sampleTcpInfo'],
+  ...['borrowSocket', 'diffCounters', 'livenessCounters', 'readSocketOwners'],
+  ...['isStaleReuse', 'parseKeepAlive', 'collectCounters', 'lossy'],
+  ...['DeadPeerError', 'DeadpeerError', 'InvalidTypeError', 'OutOfRangeError'],
+  ...Object.keys(netKeepalive),
+]
+
+const errorOf = async (call: () => unknown) => {
+  try {
+    await call()
+  } catch (error) {
+    return error as Error & { code: string; field: string }
+  }
+  throw new Error('it was taken')
+}
+
+describe('an unknown name in an options object is refused, with the nearest known one', () => {
+  it.each(rows)('$of: $field', async ({ call, wrong, field, meant }) => {
+    const error = await errorOf(() => call(wrong as never))
+    expect(error).toBeInstanceOf(deadpeer.InvalidTypeError)
+    expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE', field })
+    expect(error.message).toMatch(
+      new RegExp(`^Unknown (option|field|default) \`\\w+\` of .*Did you mean \`${meant}\`\\?$`),
+    )
+  })
+
+  const ours = rows.filter(({ of }) => !mixed.has(of.split(':')[0]!) || of.endsWith(': watch'))
+
+  it.each(ours)(
+    '$of: a name that is near none is answered with all there are',
+    async ({ call, wrong, meant }) => {
+      const known = Object.entries(wrong).filter(([name]) =>
+        ['name', 'idleTimeout', 'every', 'path'].includes(name),
+      )
+      const error = await errorOf(() => call({ ...Object.fromEntries(known), wjqx: 1 } as never))
+      expect(error).toMatchObject({
+        code: 'ERR_INVALID_ARG_TYPE',
+        field: expect.stringMatching(/(^|\.)wjqx$/),
+      })
+      expect(error.message).toMatch(/ Its (only )?(option|field|default)s? (is|are) /)
+      expect(error.message).toContain(`\`${meant}\``)
+    },
+  )
+
+  it.each(ours)(
+    '$of: an unknown name whose value is undefined counts as left out',
+    async ({ call, wrong }) => {
+      const nothing = Object.fromEntries(Object.keys(wrong).map((name) => [name, undefined]))
+      const error = await errorOf(() => call(nothing as never)).catch(() => undefined)
+      expect(error?.message ?? '').not.toMatch(/^Unknown/)
+    },
+  )
+
+  const notObjects = [null, 5, ['x'], () => {}]
+  it.each(ours.filter(({ of }) => !of.endsWith(': watch') && !of.endsWith(': path')))(
+    '$of: what is no object is refused',
+    async ({ call }) => {
+      for (const value of notObjects) {
+        const error = await errorOf(() => call(value as never))
+        expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+        expect(error.message).toMatch(/ must be an object such as \{ .* \}, not /)
+      }
+    },
+  )
+
+  it('lets options of Node and undici pass that are not known here', () => {
+    const later = { wjqx: 1, createSocket: () => {} } as object
+    expect(() => new http.HttpAgent({ ...later, watch: false })).not.toThrow()
+    expect(() => new http.HttpsAgent({ ...later, watch: false })).not.toThrow()
+    expect(() => undici.createAgent({ ...later, watch: false })).not.toThrow()
+    expect(() => undici.connector('lan', later)).not.toThrow()
+  })
+
+  it('covers every function that is exported', () => {
+    const entries = [deadpeer, host, http, metrics, netKeepalive, planning, testing, undici]
+    const functions = entries.flatMap((entry) =>
+      Object.entries(entry).flatMap(([name, value]) => (typeof value === 'function' ? [name] : [])),
+    )
+    const covered = rows.map(({ of }) => of.split(':')[0]!)
+    expect(functions.filter((name) => !covered.includes(name) && !without.includes(name))).toEqual([])
+    expect(without.filter((name) => !functions.includes(name))).toEqual([])
+  })
+})
+
+describe('a value of the wrong type or out of range is refused', () => {
+  it.each<{ of: string; call: () => unknown; error: object; message: RegExp }>([
+    {
+      of: 'tune',
+      call: () => deadpeer.tune(unconnected, 'lan', { bestEffort: 'yes' as never }),
+      error: { code: 'ERR_INVALID_ARG_TYPE', field: 'bestEffort' },
+      message: /^bestEffort is 'yes', a string; it must be true or false\.$/,
+    },
+    {
+      of: 'timeline',
+      call: () => planning.timeline('lan', { title: 5 as never }),
+      error: { code: 'ERR_INVALID_ARG_TYPE', field: 'title' },
+      message: /^title is of type number; it must be a text\.$/,
+    },
+    {
+      of: 'detectionTime',
+      call: () => deadpeer.detectionTime('lan', { rtt: Number.POSITIVE_INFINITY }),
+      error: { code: 'ERR_OUT_OF_RANGE', field: 'rtt' },
+      message: /^rtt is Infinity; it must be a number from 0\.$/,
+    },
+    {
+      of: 'plan',
+      call: () => deadpeer.plan({ path: [], connections: 2 ** 53 }),
+      error: { code: 'ERR_OUT_OF_RANGE', field: 'connections' },
+      message: /^connections is 9007199254740992; it must be a whole number from 1\.$/,
+    },
+  ])('$of: $message', async ({ call, error, message }) => {
+    expect(await errorOf(call)).toMatchObject({ ...error, message: expect.stringMatching(message) })
+  })
+})
+
+describe('seconds for milliseconds', () => {
+  it.each<{ call: () => unknown; field: string; message: RegExp }>([
+    {
+      call: () => deadpeer.defineProfile({ initialDelay: 30 }),
+      field: 'initialDelay',
+      message: /^initialDelay \(TCP_KEEPIDLE\) is 30 ms; .* Did you mean 30_000\?$/,
+    },
+    {
+      call: () => deadpeer.defineProfile({ interval: 5 }),
+      field: 'interval',
+      message: /^interval \(TCP_KEEPINTVL\) is 5 ms; .* Did you mean 5_000\?$/,
+    },
+    {
+      call: () => deadpeer.defineProfile({ rtoMax: 2 }),
+      field: 'rtoMax',
+      message: /^rtoMax \(TCP_RTO_MAX_MS\) is 2 ms; .* Did you mean 2_000\?$/,
+    },
+    {
+      call: () => deadpeer.tune(unconnected, { userTimeout: 30 }),
+      field: 'userTimeout',
+      message:
+        /^userTimeout \(TCP_USER_TIMEOUT\) is 30 ms; less than 100 ms is refused.* Did you mean 30_000\?/,
+    },
+    {
+      call: () => deadpeer.watch({ heartbeat: { every: 5 } }),
+      field: 'every',
+      message: /^every is 5 ms; .* Did you mean 5_000\?$/,
+    },
+    {
+      call: () => deadpeer.plan({ path: [], detectWithin: 60 }),
+      field: 'detectWithin',
+      message: /^detectWithin is 60 ms; less than 100 ms is refused.* Did you mean 60_000\?/,
+    },
+    {
+      call: () => deadpeer.plan({ path: [{ name: 'nat', idleTimeout: 60 }] }),
+      field: 'idleTimeout',
+      message: /^idleTimeout of nat is 60 ms; less than 100 ms is refused.* Did you mean 60_000\?/,
+    },
+    {
+      call: () => planning.audit(unconnected, [{ name: 'aws-nlb', idleTimeout: 350 }]),
+      field: 'idleTimeout',
+      message: /^idleTimeout of aws-nlb is 350 ms; .* Did you mean 350_000\?$/,
+    },
+  ])('$field: $message', async ({ call, field, message }) => {
+    const error = await errorOf(call)
+    expect(error).toBeInstanceOf(deadpeer.OutOfRangeError)
+    expect(error).toMatchObject({ field, message: expect.stringMatching(message) })
+  })
+
+  it.each<{ value: string; meant: string }>([
+    { value: '30s', meant: '30_000' },
+    { value: '30', meant: '30_000' },
+    { value: '30000', meant: '30_000' },
+    { value: '1500ms', meant: '1_500' },
+    { value: '0.5h', meant: '1_800_000' },
+  ])('suggests $meant for the text $value', async ({ value, meant }) => {
+    const { message, code } = await errorOf(() => deadpeer.defineProfile({ userTimeout: value as never }))
+    expect(code).toBe('ERR_INVALID_ARG_TYPE')
+    expect(message).toMatch(new RegExp(` Did you mean ${meant}\\?$`))
+  })
+
+  it('suggests nothing where seconds would not fit either', async () => {
+    for (const profile of [
+      { initialDelay: 0 },
+      { initialDelay: -5 },
+      { initialDelay: 1_500 },
+      { rtoMax: 500 },
+    ]) {
+      const { message } = await errorOf(() => deadpeer.defineProfile(profile))
+      expect(message).not.toContain('Did you mean')
+    }
+  })
+
+  it.each([1, 30, 99])('refuses a userTimeout of %d ms, and takes 0 and 100', async (userTimeout) => {
+    const refusals = [
+      () => deadpeer.defineProfile({ userTimeout }),
+      () => deadpeer.explain({ userTimeout }),
+      () => deadpeer.detectionTime({ userTimeout }),
+      () => planning.timeline({ userTimeout }),
+      () => deadpeer.tuneAll([], { userTimeout }),
+      () => new http.HttpAgent({ profile: { userTimeout }, watch: false }),
+      () => undici.connector({ userTimeout }),
+    ]
+    for (const call of refusals) {
+      expect(await errorOf(call)).toMatchObject({
+        code: 'ERR_OUT_OF_RANGE',
+        field: 'userTimeout',
+        constant: 'TCP_USER_TIMEOUT',
+      })
+    }
+    expect(deadpeer.defineProfile({ userTimeout: 0 })).toEqual({ userTimeout: 0 })
+    expect(deadpeer.defineProfile({ userTimeout: 100 })).toEqual({ userTimeout: 100 })
+  })
+})
