@@ -1,9 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { certificate } from './certificate.js'
-import { countOf, names, play, type Servers } from './orderly-closes.mjs'
+import { countOf, messageFrom, names, play, type Servers } from './orderly-closes.mjs'
 
 // Connections that both sides close in order, to servers in another process. Whether a TLS close ends with a reset depends on timing,
 // so each way of closing is played many times, with 1 to 100 connections at once. DEADPEER_TEST_FULL=1 plays 2,000 each.
@@ -22,7 +21,7 @@ async function serve(host: string, options: object = {}, env: NodeJS.ProcessEnv 
   const script = fileURLToPath(new URL('fixtures/tls-server.mjs', import.meta.url))
   const server = fork(script, [settings], { execArgv: [], env: { ...process.env, ...env } })
   children.push(server)
-  const [ports] = (await once(server, 'message')) as [Record<string, number>]
+  const ports = (await messageFrom(server)) as Record<string, number>
   return { host, ports, server, rejectUnauthorized: false }
 }
 

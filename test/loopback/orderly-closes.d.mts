@@ -34,4 +34,5 @@ export function play(
   at: Servers,
   options: { watched: boolean; count: number; atOnce: number },
 ): Promise<Played>
+export function messageFrom(server: ChildProcess): Promise<unknown>
 export function countOf(at: Servers): Promise<ServerCounts>

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import http2 from 'node:http2'
 import https from 'node:https'
 import tls from 'node:tls'
@@ -25,7 +24,7 @@ const ways = {
     const agent = agentFor(watcher, { keepAlive: true })
     const playTogether = async (count) => {
       at.server.send('serve')
-      const [{ port }] = await once(at.server, 'message')
+      const { port } = await messageFrom(at.server)
       const gets = Array.from({ length: count }, () => get({ ...at, port, agent }, true))
       await Promise.all(gets.map(({ answered }) => answered))
       at.server.send('close')
@@ -106,10 +105,21 @@ export async function play(way, at, { watched, count, atOnce }) {
 }
 
 /** How many connections the server accepted since it was last asked, how many errors it saw, and what its watcher says of all. */
-export async function countOf({ server }) {
+export function countOf({ server }) {
   server.send('count')
-  const [counts] = await once(server, 'message')
-  return counts
+  return messageFrom(server)
+}
+
+/** The next message of a server process. Rejects if the process ends before. */
+export function messageFrom(server) {
+  return new Promise((resolve, reject) => {
+    const onDisconnect = () => reject(new Error('the server process ended without a message'))
+    server.once('disconnect', onDisconnect)
+    server.once('message', (message) => {
+      server.off('disconnect', onDisconnect)
+      resolve(message)
+    })
+  })
 }
 
 function agentFor(watcher, options) {
