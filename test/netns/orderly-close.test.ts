@@ -29,7 +29,7 @@ it.runIf(hasNamespaces).each([1, 2, 4])(
     const { key, cert } = certificate()
     const settings = { rtt, ...played, key: String(key), cert: String(cert) }
     const output = await runInside('orderly-close.mjs', JSON.stringify(settings))
-    const { measured, outcomes } = JSON.parse(output) as { measured: number; outcomes: Outcome[] }
+    const { rtt: measured, outcomes } = JSON.parse(output) as { rtt: number; outcomes: Outcome[] }
     expect(measured).toBeGreaterThanOrEqual(rtt)
     expect(outcomes).toHaveLength(names.length * played.atOnce.length)
     let accepted = 0
