@@ -28,9 +28,9 @@ export interface AgentOptions extends Agent.Options {
   /** What its connections are tuned to. Default: `'cloud'`. */
   profile?: Profile | PresetName
   /**
-   * Watches its connections: a watcher of yours, options for one of its own, or `true` for one with the defaults; `false` does not. Default:
-   * `true` where the native core is there. Without a watcher a response whose body nobody reads stays on a dead connection forever. By default
-   * a connection that the peer resets is left to undici, which reports the reset once the body is read.
+   * Watches the agent's connections: with your watcher, with options for a new one, or with the defaults (`true`). `false` turns this off. Default:
+   * `true` if the native core is available. Without a watcher, a response whose body the program does not read keeps a dead connection open forever. By
+   * default, the watcher leaves resets to undici, which reports the reset after the body has been read.
    */
   watch?: Watching
   /**

@@ -4,13 +4,13 @@ import { paint, type Style, write } from './terminal.js'
 const styles = { error: 'bad', warning: 'warning', note: 'faint' } as const satisfies Record<string, Style>
 
 export interface Told extends Pick<Finding, 'severity' | 'message'>, Partial<Pick<Finding, 'change'>> {
-  /** Who has to change something. */
+  /** The party that has to change something. */
   readonly fault?: string
-  /** What to paste. */
+  /** The command to paste. */
   readonly command?: string
 }
 
-/** What was found, who is at fault, what to change, and last the command that fixes it. */
+/** Prints each finding, the party at fault, the change and, last, the command. */
 export function writeFindings(findings: readonly Told[]): void {
   for (const { severity, message, fault, change, command } of findings) {
     write()

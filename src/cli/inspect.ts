@@ -201,8 +201,8 @@ function showCounters({ connection }: Known, info: TcpInfo, left: TimeLeft | und
 }
 
 function leftWords({ ms, isExact, assumed }: TimeLeft): string {
-  if (ms === Number.POSITIVE_INFINITY) return 'nobody will ever notice: keepalive is off'
-  return `it is noticed ${isExact ? 'in' : 'within'} ${shortTime(ms)}${assumed ? assumedWords(assumed) : ''}`
+  if (ms === Number.POSITIVE_INFINITY) return 'the death is never noticed: keepalive is off'
+  return `the death is noticed ${isExact ? 'in' : 'within'} ${shortTime(ms)}${assumed ? assumedWords(assumed) : ''}`
 }
 
 function assumedWords({ retries2, synLinearTimeouts }: NonNullable<TimeLeft['assumed']>): string {

@@ -5,7 +5,7 @@ import { Misuse } from './usage.js'
 /**
  * Runs something that enters the network namespace of a process.
  *
- * @throws {@link Misuse} with the command that can, where this process may not.
+ * @throws {@link Misuse} with the `nsenter` command to run, if this process lacks the permission.
  */
 export async function orNsenter<T>(pid: number | undefined, run: () => Promise<T>): Promise<T> {
   try {
@@ -16,14 +16,14 @@ export async function orNsenter<T>(pid: number | undefined, run: () => Promise<T
   }
 }
 
-/** Says that a process is in another network namespace, with the command to run there. */
+/** An error that says that a process is in another network namespace, with the `nsenter` command to run. */
 export function mustEnter(pid: number): Misuse {
   return new Misuse(
     `process ${pid} is in another network namespace, and entering that takes CAP_SYS_ADMIN: ${nsenterCommand(pid)}`,
   )
 }
 
-/** As {@link mustEnter}, for a process whose descriptors may not be seen either; `undefined` where it is in this network namespace. */
+/** As {@link mustEnter}, for a process whose descriptors this user may not read; `undefined` if it is in this network namespace. */
 export function mustEnterAsRoot(pid: number): Misuse | undefined {
   return isInOtherNamespace(pid) ? mustEnter(pid) : undefined
 }
@@ -34,7 +34,7 @@ function nsenterCommand(pid: number): string {
   return [...(isOwnUserNamespace(pid) ? [] : ['sudo']), ...command, ...again].join(' ')
 }
 
-/** In a user namespace that this user has made he may do what root may: as of a container without root. */
+/** In a user namespace that this user created, such as a rootless container's, nsenter needs no sudo. */
 function namespaceOptions(pid: number): string[] {
   return isOwnUserNamespace(pid) ? ['--user', '--preserve-credentials', '--net'] : ['--net']
 }
@@ -50,7 +50,7 @@ function isOwnUserNamespace(pid: number): boolean {
   }
 }
 
-/** A word as a shell takes it for itself. */
+/** Quotes a word for a shell if necessary. */
 function quoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 }

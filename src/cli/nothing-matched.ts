@@ -1,4 +1,4 @@
-/** What connections were asked for. */
+/** The selection that the user gave. */
 interface Criteria {
   readonly pid?: number | undefined
   readonly port?: number | undefined
@@ -6,9 +6,9 @@ interface Criteria {
 }
 
 /**
- * Says that no connection matched, so that an empty result is not taken for "nothing is wrong".
+ * The message that no connection matched, so that the user does not read an empty result as "nothing is wrong".
  *
- * @param what the command is about.
+ * @param what the kind of connection that the command selects.
  */
 export function nothingMatched({ pid, port, prefix }: Criteria, what = 'TCP connection'): string {
   const which = [
@@ -16,7 +16,7 @@ export function nothingMatched({ pid, port, prefix }: Criteria, what = 'TCP conn
     ...(port === undefined ? [] : [`with port ${port}`]),
     ...(prefix === undefined ? [] : [`with an end in ${prefix}`]),
   ]
-  // With a pid it is the process's own network namespace.
+  // With a pid, the command looks in the network namespace of that process.
   const where = pid === undefined ? ['in this network namespace'] : []
   return `there is no ${what} ${[...which, ...where].join(' ')}`
 }

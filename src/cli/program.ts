@@ -214,7 +214,7 @@ Exit code: 0; 1 where not all could be set; 2 for bad input, or where it is not 
 program
   .command('doctor')
   .description(
-    'what is wrong here, and what to do: connections that cannot notice, that nobody answers, that leak',
+    'find connections that cannot notice a death, that their peer does not answer, or that leak; print commands that fix them',
   )
   .argument('[prefix]', 'of either end: an address, or 10.0.0.0/8, 2001:db8::/32')
   .option('--pid <pid>', 'of this process', pidArgument)
@@ -235,10 +235,10 @@ program
   .addHelpText(
     'after',
     `
-An error: connections hang, or will. A warning: they may. A note: good to know, such as what the Node that a process runs does to
-connections without saying so; its version is read from its binary. Each finding says who is at fault, and ends with a command that
-fixes it, or shows what must be changed. Without a port or a prefix, doctor also searches for zombies: connections that the kernel has given up
-and the program keeps open.
+An error: connections hang, or will. A warning: they may. A note: good to know, such as an option that the process's version of Node sets by
+default (doctor reads the version from the binary). Each finding names the party at fault (your program, the peer, the path, the system or Node) and
+ends with a command that fixes the problem, or lists the affected connections. Without a port or a prefix, doctor also searches for zombies: connections
+that the kernel has given up and the program keeps open.
 
   deadpeer doctor --pid 4711 --hop aws-nlb
   sudo deadpeer doctor --hop home-router --hop edge=30s@7

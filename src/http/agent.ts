@@ -16,10 +16,10 @@ export interface ConnectionPoolOptions {
   /** What its connections are tuned to. Default: `'cloud'`. `false`: they are left as Node has them. */
   profile?: Profile | PresetName | false
   /**
-   * Watches its connections: a watcher of yours, options for one of its own, or `true` for one with the defaults; `false` does not. Default:
-   * `true` where the native core is there. Without a watcher a response that nobody reads stays on a dead connection forever, and so
-   * holds one of `maxSockets`: Node does not notice the death of a connection that it does not read. A connection that the peer resets is left
-   * to Node by default, which reports the reset once what came before it has been read.
+   * Watches the agent's connections: with your watcher, with options for a new one, or with the defaults (`true`). `false` turns this off. Default:
+   * `true` if the native core is available. Node does not notice the death of a connection that it does not read. Without a watcher, a
+   * response that the program does not read therefore keeps a dead connection open forever, and counts towards `maxSockets`. By default, the watcher leaves
+   * resets to Node, which first delivers the data before the reset.
    */
   watch?: Watching
   /**

@@ -5,14 +5,14 @@ import { leaveResets } from '../watch/leave-resets.js'
 import { Watcher, type WatchOptions, watch } from '../watch.js'
 
 /**
- * Who watches the connections of an agent: a watcher of the program's, one of its own with these options, or with the defaults (`true`).
- * `false`: they are not watched.
+ * The watcher of an agent's connections: a watcher of the program, or a new one with these options or with the defaults (`true`).
+ * `false`: the connections are not watched.
  */
 export type Watching = Watcher | WatchOptions | boolean
 
 /**
- * The default is to watch where the native core is there. Without it Node alone notices deaths, and a watcher would add nothing. A watcher
- * of the agent's own leaves resets to Node, unless its options say what to do.
+ * By default, connections are watched if the native core is available. Without it a watcher would only report what Node notices anyway. The agent's
+ * own watcher leaves resets to Node, unless its options have an `onDead`.
  */
 export function watcherOf(watching: Watching | undefined): Watcher | undefined {
   if (watching instanceof Watcher) return watching
@@ -21,7 +21,7 @@ export function watcherOf(watching: Watching | undefined): Watcher | undefined {
 }
 
 /**
- * Watches what an agent has opened, once it is connected: only then it is known whether it is TCP. A UNIX socket is left alone. A connection
+ * Watches a socket of an agent once it is connected, since a connecting socket may be a UNIX socket, which is not watched. A connection
  * that cannot be watched is destroyed with the reason.
  */
 export function watchOrDestroy(watcher: Watcher, socket: net.Socket): void {

@@ -2,18 +2,18 @@
 export type Severity = 'error' | 'warning' | 'note'
 
 /**
- * Something about a path, or about what is set for it, that one may not expect. Match `code`: it is stable.
+ * A problem, or an unexpected behaviour, of a path or of the settings for it. Match `code`: it is stable.
  *
- * - `keepalive-off`, `forgets-before-probe`, `forgets-after-lost-probe`: a hop drops idle connections before a probe is through.
- * - `detection-too-fast`, `detection-too-slow`, `few-probes`, `in-flight-unbounded`, `slow-reader`, `profile`: when deaths are noticed, and at what price.
- * - `probes-not-counted`, `proxy-behind`, `hop-uncertain`: what a hop is like.
+ * - `keepalive-off`, `forgets-before-probe`, `forgets-after-lost-probe`: a hop drops idle connections before a probe passes it.
+ * - `detection-too-fast`, `detection-too-slow`, `few-probes`, `in-flight-unbounded`, `slow-reader`, `profile`: how long it takes to notice a death, and the disadvantages.
+ * - `probes-not-counted`, `proxy-behind`, `hop-uncertain`: properties of a hop.
  * - `sender-outlasts-receiver`, `raise-hop`, `server-refuses-opened-early`, `no-reuse`: HTTP connections between two requests.
- * - `not-read`: nothing could be read, and so nothing was judged.
+ * - `not-read`: nothing could be read, so nothing was checked.
  */
 export interface Finding {
   /** How bad it is. */
   readonly severity: Severity
-  /** What kind it is. Stable. */
+  /** The kind of finding. Stable. */
   readonly code:
     | 'detection-too-fast'
     | 'detection-too-slow'
@@ -32,10 +32,10 @@ export interface Finding {
     | 'sender-outlasts-receiver'
     | 'server-refuses-opened-early'
     | 'slow-reader'
-  /** The hop that it is about. */
+  /** The hop that the finding is about. */
   readonly hop?: string
-  /** What is, and what comes of it. */
+  /** The problem and its consequence. */
   readonly message: string
-  /** What fixes it, or what to do about what cannot be fixed. */
+  /** The fix, or a workaround. */
   readonly change: string
 }

@@ -11,15 +11,18 @@ export function shortestMemory(path: readonly Hop[]): number {
   )
 }
 
-/** What a hop does to an idle connection. */
-const after = {
-  silent: 'forgets a connection without a word',
-  reset: 'forgets a connection, and answers with a reset what is sent on it,',
-  close: 'closes a connection',
-  nothing: 'keeps a connection',
-} as const
+/** What a hop does to a connection without traffic or without data. */
+function expiryOf({ name, onExpiry, idleTimeout }: Hop, without: 'traffic' | 'data'): string {
+  const time = `after ${inWords(idleTimeout)} without ${without}`
+  return {
+    silent: `${name} drops a connection silently ${time}`,
+    reset: `${name} drops a connection ${time} and answers later segments with a reset`,
+    close: `${name} closes a connection ${time}`,
+    nothing: `${name} keeps a connection`,
+  }[onExpiry]
+}
 
-/** What a path does to connections that are probed so. */
+/** Findings about the hops of a path, for connections that the kernel probes with this timing. */
 export function judgeHops(path: readonly Hop[], timing: Timing): Finding[] {
   return path.flatMap((hop) => [
     ...(hop.layer === 4 && hop.probesCount ? judgeMemory(hop, timing) : []),
@@ -30,7 +33,7 @@ export function judgeHops(path: readonly Hop[], timing: Timing): Finding[] {
 
 function judgeMemory(hop: Hop, { initialDelay, interval }: Timing): Finding[] {
   const { name, idleTimeout } = hop
-  const gone = `${name} ${after[hop.onExpiry]} after ${inWords(idleTimeout)}`
+  const expiry = expiryOf(hop, 'traffic')
   const change = settable(hop) ?? changeOf(idleTimeout)
   if (initialDelay * LATEST >= idleTimeout) {
     return [
@@ -38,7 +41,7 @@ function judgeMemory(hop: Hop, { initialDelay, interval }: Timing): Finding[] {
         severity: 'error',
         code: 'forgets-before-probe',
         hop: name,
-        message: `${gone}: before the first probe of an idle connection, at ${inWords(initialDelay)}.`,
+        message: `${expiry}. The first probe, after ${inWords(initialDelay)}, is too late.`,
         change,
       },
     ]
@@ -49,18 +52,18 @@ function judgeMemory(hop: Hop, { initialDelay, interval }: Timing): Finding[] {
       severity: 'warning',
       code: 'forgets-after-lost-probe',
       hop: name,
-      message: `${gone}: where the first probe, at ${inWords(initialDelay)}, is lost, the next, at ${inWords(initialDelay + interval)}, may be too late.`,
+      message: `${expiry}. If the first probe, after ${inWords(initialDelay)}, is lost, the second, after ${inWords(initialDelay + interval)}, may be too late.`,
       change,
     },
   ]
 }
 
-/** Under two seconds or so no probe of the kernel's is in time. */
+/** The advice for a hop whose timeout is too short for the kernel's probes: under about two seconds. */
 function settable({ idleTimeout, setting, name }: Hop): string | undefined {
   if (latestProbe(idleTimeout) * LATEST < idleTimeout) return undefined
   return setting
     ? `Raise ${setting} of ${name}.`
-    : `Have ${name} keep connections for longer, or send data more often.`
+    : `Configure ${name} to keep connections longer, or send data more often.`
 }
 
 function changeOf(idleTimeout: number): string {
@@ -69,15 +72,16 @@ function changeOf(idleTimeout: number): string {
   return `Set initialDelay to ${inWords(initialDelay)} or less, and interval to ${inWords(Math.min(initialDelay, interval))} or less.`
 }
 
-function judgeProxy({ name, layer, endsTcp, probesCount, idleTimeout, onExpiry }: Hop): Finding[] {
+function judgeProxy(hop: Hop): Finding[] {
+  const { name, layer, endsTcp, probesCount, idleTimeout } = hop
   const findings: Finding[] = []
   if (!probesCount && idleTimeout < Number.POSITIVE_INFINITY) {
     findings.push({
       severity: layer === 4 ? 'warning' : 'note',
       code: 'probes-not-counted',
       hop: name,
-      message: `${name} ${after[onExpiry]} after ${inWords(idleTimeout)} without data, whatever keepalive sends.`,
-      change: `To hold one open (WebSocket, server-sent events) send data at least every ${inWords(Math.ceil(idleTimeout / 2))}.`,
+      message: `${expiryOf(hop, 'data')}. Keepalive probes do not count as data.`,
+      change: `To keep a connection open (WebSocket, server-sent events), send data at least every ${inWords(Math.ceil(idleTimeout / 2))}.`,
     })
   }
   if (endsTcp) {
@@ -85,8 +89,8 @@ function judgeProxy({ name, layer, endsTcp, probesCount, idleTimeout, onExpiry }
       severity: 'note',
       code: 'proxy-behind',
       hop: name,
-      message: `${name} has a connection of its own on either side: keepalive asks ${name}, not what is behind it.`,
-      change: `To notice that what is behind ${name} is gone, use the protocol's own ping (HTTP/2, WebSocket) or a timeout for each answer.`,
+      message: `${name} terminates TCP and opens a second connection. Keepalive probes ${name}, not the host behind it.`,
+      change: `To notice that the host behind ${name} is gone, use a ping of the protocol (HTTP/2, WebSocket) or a timeout for each response.`,
     })
   }
   return findings
@@ -99,8 +103,8 @@ function judgeCertainty({ name, certainty, note, idleTimeout }: Hop): Finding[] 
       severity: 'note',
       code: 'hop-uncertain',
       hop: name,
-      message: `${inWords(idleTimeout)} of ${name} is a cautious guess: ${note}.`,
-      change: `Pass the time that yours has, once you know it: { name: '${name}', idleTimeout: ms }.`,
+      message: `The idle timeout of ${name}, ${inWords(idleTimeout)}, is a cautious guess: ${note}.`,
+      change: `If you know the idle timeout of yours, pass it: { name: '${name}', idleTimeout: ms }.`,
     },
   ]
 }

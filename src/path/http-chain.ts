@@ -176,15 +176,15 @@ function changes({ hop, down, up }: Settled, before: Settled | undefined): Findi
       severity: 'error',
       code: 'sender-outlasts-receiver',
       hop: hop.name,
-      message: `${before.hop.name} keeps connections to ${hop.name} idle ${forInWords(before.up)}, ${hop.name} closes them after ${inWords(down)}, and neither can be set: some requests meet a connection that is being closed.`,
-      change: `Have ${before.hop.name} repeat requests that fail so, or let it open a connection for each.`,
+      message: `${before.hop.name} keeps connections to ${hop.name} idle ${forInWords(before.up)}, but ${hop.name} closes them after ${inWords(down)}, and neither can be set. Some requests arrive on a connection that is being closed.`,
+      change: `Configure ${before.hop.name} to retry requests that fail this way, or to open a connection for each request.`,
     })
   } else if (before && down > hop.idleTimeout) {
     findings.push({
       severity: 'warning',
       code: 'raise-hop',
       hop: hop.name,
-      message: `${before.hop.name} keeps connections to ${hop.name} idle ${forInWords(before.up)}, ${hop.name} closes them after ${inWords(hop.idleTimeout)}: some requests meet a connection that is being closed.`,
+      message: `${before.hop.name} keeps connections to ${hop.name} idle ${forInWords(before.up)}, but ${hop.name} closes them after ${inWords(hop.idleTimeout)}. Some requests arrive on a connection that is being closed.`,
       change: `Set ${settingOf(hop, hop)} to ${inWords(down)}.`,
     })
   }
@@ -193,7 +193,7 @@ function changes({ hop, down, up }: Settled, before: Settled | undefined): Findi
       severity: 'warning',
       code: 'sender-outlasts-receiver',
       hop: hop.name,
-      message: `${hop.name} keeps connections to the next idle ${forInWords(upstream.idleTimeout)}, longer than that can be set to.`,
+      message: `${hop.name} keeps connections to the next hop idle ${forInWords(upstream.idleTimeout)}, and the next hop cannot be set to keep them longer.`,
       change: `Set ${settingOf(hop, upstream)} to ${inWords(up)}.`,
     })
   }

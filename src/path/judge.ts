@@ -7,28 +7,28 @@ import { judgeHops, shortestMemory } from './hop-findings.js'
 import { chain, httpHops, settingOf, under, upstreamOf } from './http-chain.js'
 import { forInWords, inWords } from './in-words.js'
 
-// What settings that somebody has come to on a path. Pure functions of what was read.
+// Findings about settings on a path. Pure functions of the settings.
 
-/** What a client keeps free connections for. */
+/** How long a client keeps free connections. */
 export interface ClientSettings {
-  /** How the setting is called there. */
+  /** The client's name for the setting. */
   readonly setting: string
   /** ms; `Infinity`: until the other side closes. 0: connections are not kept. */
   readonly freeSocketTimeout: number
-  /** How far a server's `Keep-Alive: timeout=` is believed, ms; where it is. */
+  /** The longest `Keep-Alive: timeout=` of a server that the client obeys, ms; left out if it obeys none. */
   readonly believes?: { readonly setting: string; readonly most: number }
 }
 
-/** What an HTTP server keeps idle connections for, ms. 0 is without limit, as Node has it. */
+/** How long an HTTP server keeps idle connections, ms. 0 is without limit, as in Node. */
 export interface ServerSettings {
   readonly keepAliveTimeout: number
-  /** How much longer it really waits. Newer versions of Node. */
+  /** Newer versions of Node wait longer by this time. */
   readonly keepAliveTimeoutBuffer: number
   readonly headersTimeout: number
   readonly requestTimeout: number
 }
 
-/** Options that were read back from a connection, or from what listens. */
+/** Findings about options that were read back from a connection or a listener. */
 export function judgeConnection(profile: Profile, path: readonly Hop[]): Finding[] {
   const { enable, initialDelay, interval, count, userTimeout = 0 } = profile
   const memory = shortestMemory(path)
@@ -43,7 +43,7 @@ export function judgeConnection(profile: Profile, path: readonly Hop[]): Finding
     findings.push({
       severity: 'warning',
       code: 'detection-too-slow',
-      message: `Keepalive is on, and takes ${inWords(idle)} to notice a peer that vanishes while nothing is in flight.`,
+      message: `Keepalive is on, but takes ${inWords(idle)} to notice that the peer of an idle connection is gone.`,
       change: `Set initialDelay + interval × count to ${inWords(SLOW)} or less.`,
     })
   }
@@ -51,7 +51,7 @@ export function judgeConnection(profile: Profile, path: readonly Hop[]): Finding
     findings.push({
       severity: 'warning',
       code: 'in-flight-unbounded',
-      message: `There is no userTimeout: a peer that vanishes with data in flight is noticed after ${inWords(detectionTime(profile).inFlight)}.`,
+      message: `No userTimeout is set. With data in flight, the kernel takes ${inWords(detectionTime(profile).inFlight)} to notice that the peer is gone.`,
       change: 'Set userTimeout to initialDelay + interval × count.',
     })
   }
@@ -68,10 +68,10 @@ function matchUserTimeout(profile: Profile): string {
   return `Set userTimeout to initialDelay + interval × count, which is ${inWords(initialDelay + interval * count)}.`
 }
 
-/** What the kernel takes with data in flight, by default: an idle connection need not take longer, ms. */
+/** By default, the kernel takes about this long with data in flight. An idle connection should not take longer, ms. */
 const SLOW = 900_000
 
-/** For hops that no timing of probes makes a difference to. */
+/** For hops that probes do not affect. */
 const idleTiming = { initialDelay: 1_000, interval: 1_000, count: 1 }
 
 function defined<T extends object>(values: T): { [K in keyof T]?: NonNullable<T[K]> } {
@@ -82,19 +82,19 @@ function defined<T extends object>(values: T): { [K in keyof T]?: NonNullable<T[
 
 function keepaliveOff(path: readonly Hop[], memory: number): Finding {
   const hop = path.find(({ layer, idleTimeout }) => layer === 4 && idleTimeout === memory)
-  const message = 'Keepalive is off: a peer that vanishes while nothing is in flight is never noticed'
+  const message = 'Keepalive is off, so the kernel never notices that the peer of an idle connection is gone'
   return {
     severity: 'error',
     code: 'keepalive-off',
     ...(hop && { hop: hop.name }),
     message: hop
-      ? `${message}, and ${hop.name} drops the connection after ${inWords(memory)} of silence.`
+      ? `${message}, and ${hop.name} drops the connection after ${inWords(memory)} without traffic.`
       : `${message}.`,
     change: 'Set the profile that plan({ path }) gives.',
   }
 }
 
-/** The side that sends requests: it must give a connection up before the first hop does. */
+/** The client must close an idle connection before the first hop does. */
 export function judgeClient(settings: ClientSettings, path: readonly Hop[]): Finding[] {
   const { setting, freeSocketTimeout: free, believes } = settings
   const [hop] = httpHops(path)
@@ -103,7 +103,7 @@ export function judgeClient(settings: ClientSettings, path: readonly Hop[]): Fin
     findings.push({
       severity: 'note',
       code: 'no-reuse',
-      message: 'Connections are not kept: each request opens one of its own.',
+      message: 'Connections are not kept: each request opens a new connection.',
       change: 'Set keepAlive: true.',
     })
   }
@@ -120,7 +120,7 @@ export function judgeClient(settings: ClientSettings, path: readonly Hop[]): Fin
       severity,
       code: 'sender-outlasts-receiver',
       hop: hop.name,
-      message: `${keeps}, ${closes}: a request that leaves as it does fails with ECONNRESET.`,
+      message: `${keeps}, but ${closes}. A request that is sent at that moment fails with ECONNRESET.`,
       change,
     })
   } else if (believes && tooLong(believes.most, hop.idleTimeout)) {
@@ -128,7 +128,7 @@ export function judgeClient(settings: ClientSettings, path: readonly Hop[]): Fin
       severity: 'note',
       code: 'sender-outlasts-receiver',
       hop: hop.name,
-      message: `A Keep-Alive header is believed ${upTo(believes.most)}, ${closes}: one that is passed on from behind ${hop.name} promises too much.`,
+      message: `The client obeys a Keep-Alive header ${upTo(believes.most)}, but ${closes}. A header that ${hop.name} forwards from the server may promise too much.`,
       change: `Set ${believes.setting} to ${inWords(http.freeSocketTimeout)}.`,
     })
   }
@@ -136,10 +136,10 @@ export function judgeClient(settings: ClientSettings, path: readonly Hop[]): Fin
 }
 
 function upTo(most: number): string {
-  return most === Number.POSITIVE_INFINITY ? 'whatever it says' : `up to ${inWords(most)}`
+  return most === Number.POSITIVE_INFINITY ? 'of any length' : `up to ${inWords(most)}`
 }
 
-/** The side that answers: the last hop must give a connection up before it does. */
+/** The last hop must close an idle connection before the server does. */
 export function judgeServer(settings: ServerSettings, path: readonly Hop[]): Finding[] {
   const { http, findings } = chain(path)
   const hop = httpHops(path).at(-1)
@@ -156,7 +156,7 @@ export function judgeServer(settings: ServerSettings, path: readonly Hop[]): Fin
       severity,
       code: 'sender-outlasts-receiver',
       hop: hop.name,
-      message: `${sends}, the server closes them after ${inWords(kept)}: a request that ${hop.name} sends as it does is answered with 502.`,
+      message: `${sends}, but the server closes them after ${inWords(kept)}. If ${hop.name} sends a request at that moment, its client gets a 502.`,
       change: endless ? limitHop(kept) : `Set server.keepAliveTimeout to ${inWords(keepAliveTimeout)}.`,
     })
   }
@@ -166,7 +166,7 @@ export function judgeServer(settings: ServerSettings, path: readonly Hop[]): Fin
       severity: 'warning',
       code: 'server-refuses-opened-early',
       hop: hop.name,
-      message: `${sends}; one that is opened ahead, before there is a request for it, the server answers with 408 after ${inWords(patience)}.`,
+      message: `${sends}. If it opens a connection before it has a request, the server answers with 408 after ${inWords(patience)}.`,
       change: endless
         ? limitHop(patience)
         : `Set server.requestTimeout to ${inWords(requestTimeout)}, and server.headersTimeout to ${inWords(headersTimeout)}.`,
@@ -175,7 +175,7 @@ export function judgeServer(settings: ServerSettings, path: readonly Hop[]): Fin
   return findings
 }
 
-/** How bad it is that a side that sends keeps connections for so long, and the side that answers for so long. */
+/** The severity if the sender of requests keeps connections longer than the receiver; `undefined` if it does not. */
 function tooLong(sender: number, receiver: number): Severity | undefined {
   if (receiver === Number.POSITIVE_INFINITY || sender === 0) return undefined
   if (sender > receiver) return 'error'
@@ -188,7 +188,7 @@ function unlimited(timeout: number): number {
 
 const order: readonly Severity[] = ['error', 'warning', 'note']
 
-/** The worst first, nothing twice. */
+/** Sorts by severity, and removes duplicates. */
 export function inOrder(findings: readonly Finding[]): Finding[] {
   const seen = new Map(findings.map((finding) => [finding.message, finding]))
   return [...seen.values()].sort((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity))

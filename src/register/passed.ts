@@ -2,7 +2,7 @@ import diagnostics from 'node:diagnostics_channel'
 import type { EventEmitter } from 'node:events'
 import net from 'node:net'
 
-/** What Node sends along with a handle. `key` names the server that accepted the connection, where a server did. */
+/** The message that Node sends with a handle. `key` names the server that accepted the connection, if a server did. */
 interface Internal {
   readonly cmd?: string
   readonly type?: string
@@ -15,7 +15,7 @@ interface Handle {
 
 /** `process`, or a child process: the end of a channel. */
 interface Channel extends EventEmitter {
-  /** What was sent and is not acknowledged yet. */
+  /** The message that the other process has not acknowledged yet. */
   readonly _pendingMessage?: { readonly handle: Handle } | null
 }
 
@@ -27,14 +27,14 @@ interface Hearers {
 }
 
 /**
- * Tells of sockets that are passed between processes by `process.send` or `subprocess.send`.
+ * Reports sockets that `process.send` or `subprocess.send` passes between processes.
  *
- * `'internalMessage'` is the event from which Node makes them. A listener for it, unlike one for `'message'`, neither holds the channel open
- * nor takes messages that wait for the program to listen.
+ * Node creates the socket in its listener for `'internalMessage'`. A listener for that event, unlike one for `'message'`, neither keeps the channel open
+ * nor consumes messages that the program has not read yet.
  */
 export function onPassed({ received, sent }: Hearers): void {
   const listen = (channel: Channel) => {
-    // Before Node's own listener, which makes the socket, or closes it.
+    // This runs before Node's own listener, which creates or closes the socket.
     channel.prependListener('internalMessage', ({ cmd, type, key }: Internal, handle?: Handle) => {
       if (cmd === 'NODE_HANDLE_ACK') {
         const owner = channel._pendingMessage?.handle.owner

@@ -1,9 +1,9 @@
 import net from 'node:net'
 import { InvalidTypeError } from '../errors.js'
 
-/** Where a connection goes; of an accepted one, where it comes from and the port it came in at. */
+/** The destination of a connection. For an accepted one: the address of the peer and the local port. */
 export interface Way {
-  /** The name that the program gave, where it gave one. */
+  /** The name that the program connects to, if it gave a name. */
   readonly host?: string | undefined
   readonly address?: string | undefined
   readonly port?: number | undefined
@@ -21,8 +21,8 @@ const oneRule = /\s*([^=,\s]+)\s*=\s*(\{[^}]*\}|[^,\s]+)\s*(?:,|$)/y
 /**
  * Reads rules such as `5432=datacenter, *.internal=lan, 10.0.0.0/8:6379=off`.
  *
- * @param make makes something of what stands behind the `=`; what it throws is passed on.
- * @throws {@link InvalidTypeError} for what is no rule.
+ * @param make parses the text after the `=`. Its errors are passed on.
+ * @throws {@link InvalidTypeError} if the text is not a rule.
  */
 export function parseRules<Value>(text: string, make: (what: string) => Value): Rule<Value>[] {
   const rules: Rule<Value>[] = []
@@ -45,7 +45,7 @@ export function firstMatch<Value>(rules: readonly Rule<Value>[], way: Way): Rule
   return rules.find(({ matches }) => matches(way))
 }
 
-/** The first rule that matches whatever the address is; `'depends'` where one before it matches some addresses. */
+/** The first rule that matches all addresses; `'depends'` if an earlier rule matches only some. */
 export function ruleForAll<Value>(
   rules: readonly Rule<Value>[],
   way: Omit<Way, 'address'>,

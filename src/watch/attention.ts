@@ -27,9 +27,9 @@ import { giveBack, lend } from '../socket/loan.js'
 import type { Handle } from '../socket/target.js'
 import { Schedule, type Scheduled } from './schedule.js'
 
-/** Who is told what attention finds. */
+/** Receives what an {@link Attention} finds. */
 export interface Concerned {
-  /** Whether suspicion is of interest; else only the heartbeat's questions are asked. */
+  /** Whether to report suspicion. If not, only the heartbeat's probes are sent. */
   readonly isWary: boolean
   suspected(evidence: string, silentFor: number): void
   recovered(): void
@@ -39,7 +39,7 @@ export interface Concerned {
 
 const schedule = new Schedule<Attention>(lookAtAll)
 
-/** One connection that is looked at now and then, and asked, for one watcher. */
+/** Samples one connection from time to time, and probes it, for one watcher. */
 export class Attention implements Asker, Scheduled<Attention>, SocketName {
   readonly isPatient = true
   readonly isCertain = true
@@ -97,7 +97,7 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
     return this.#concerned.isWary
   }
 
-  /** Looks anew, as what is of interest has changed. */
+  /** Samples again, after {@link Concerned.isWary} or the heartbeat has changed. */
   renew(): void {
     schedule.at(this, performance.now())
   }
@@ -128,7 +128,7 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
     this.#own = options && (liftedBy(this.cookie)?.own ?? options)
     this.#pulse ??= firstPulse(look, this.#heartbeat, Math.random())
     const pulse = this.#pulse
-    // Suspicion wants to know sooner than when an answer is overdue.
+    // A suspicion must be noticed before the answer is overdue.
     if (options) this.#giveBack()
     const wasLent = isLent(pulse)
     const event = attend(pulse, look, this.#own, this.#heartbeat, Math.random())
@@ -139,12 +139,12 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
     else if (event === 'recover') this.#concerned.recovered()
   }
 
-  /** Listeners hear of it once the question is done with: they may ask, tune and close what is being asked. */
+  /** Calls listeners only after the probe has ended, since they may probe, tune or close the same connection. */
   resolve(result: ProbeResult): void {
     queueMicrotask(() => this.#answered(result))
   }
 
-  /** The kernel refused a question. It may take the next one: only a closed descriptor ends a heartbeat. */
+  /** The kernel refused a probe. The next one may succeed, so only a closed descriptor ends the heartbeat. */
   reject(error: Error): void {
     if (!this.#isAsking) return
     this.#isAsking = false
@@ -161,7 +161,7 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
     schedule.at(this, performance.now() + (this.#heartbeat?.every ?? UNSEEN_WAIT))
   }
 
-  /** What the peer said to the heartbeat. */
+  /** Handles the result of a heartbeat's probe. */
   #answered(result: ProbeResult): void {
     if (!this.#isAsking) return
     this.#isAsking = false
@@ -172,7 +172,7 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
     }
     const now = performance.now() + this.#offset
     if (result.alive) this.#heard(now - result.idleFor, now, result.rtt)
-    // The kernel is asking, and has not done so often enough; or a closed window lets it ask but seldom.
+    // The kernel probes by itself, but not often enough yet. With a closed window it rarely does.
     else this.#askAgainAt(now + (result.evidence === 'window-probe' ? this.#heartbeat!.every : 0))
   }
 
@@ -196,7 +196,7 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
     schedule.at(this, lookAt - this.#offset, isForBeat ? slotOf(this.#heartbeat!) : SLOT)
   }
 
-  /** @param rtt where it has answered the first attempt. */
+  /** @param rtt if the peer acknowledged the first attempt. */
   #heard(heardAt: number, now: number, rtt: number | undefined): void {
     const pulse = this.#pulse!
     const wasSuspect = pulse.isSuspect
@@ -236,7 +236,7 @@ function isGone(error: Error): boolean {
 
 const warned = new Set<unknown>()
 
-/** Once for each cause: the same may befall thousands of connections, at each beat. */
+/** Warns once for each cause, since thousands of connections may fail at every heartbeat. */
 function warnOnce(error: Error): void {
   const { code } = error as { code?: unknown }
   if (warned.has(code)) return
@@ -244,7 +244,7 @@ function warnOnce(error: Error): void {
   process.emitWarning(error)
 }
 
-/** Options are read for those who want to know more than when to ask. */
+/** Reads options only for connections whose suspicion is reported. */
 function lookAtAll(all: readonly Attention[]): void {
   const wary = all.filter(({ isWary }) => isWary)
   const others = wary.length === 0 ? all : all.filter(({ isWary }) => !isWary)

@@ -1,9 +1,9 @@
 import type { Death } from '../watch.js'
 
 /**
- * `onDead` of watchers that watch by default, under agents and `register`: a peer that is silent is destroyed, a reset is left to Node. Node
- * finds a reset by itself once what came before it has been read, and delivers that first: a response that was complete stays
- * one. undici asserts where it is destroyed with ECONNRESET while a body waits to be read.
+ * `onDead` of the watchers of agents and `register`. It destroys the connection of an unresponsive peer, and leaves a reset to Node. Node first
+ * delivers the data before the reset, so a complete response stays complete. undici throws an AssertionError if its socket is destroyed with ECONNRESET while a body
+ * is unread.
  */
 export function leaveResets({ reason }: Death): 'destroy' | 'report' {
   return reason === 'reset' ? 'report' : 'destroy'

@@ -49,7 +49,7 @@ describe('deadpeer inspect', () => {
     )
     const lines = run.out.map((line) => line.trim().replaceAll(/ {2,}/g, ' | '))
     expect(lines).toContain("enable | off | SO_KEEPALIVE | as the system's")
-    expect(lines).toContain('if it is gone | nobody will ever notice: keepalive is off')
+    expect(lines).toContain('if it is gone | the death is never noticed: keepalive is off')
     expect(lines.filter((line) => /^(options|peer|path|traffic)$/.test(line))).toHaveLength(4)
   })
 

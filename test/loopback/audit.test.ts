@@ -43,8 +43,7 @@ describe('audit reads back what is in force', () => {
       {
         severity: 'warning',
         code: 'detection-too-slow',
-        message:
-          'Keepalive is on, and takes 7205 s to notice a peer that vanishes while nothing is in flight.',
+        message: 'Keepalive is on, but takes 7205 s to notice that the peer of an idle connection is gone.',
         change: 'Set initialDelay + interval × count to 15 min or less.',
       },
     ])

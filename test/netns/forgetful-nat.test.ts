@@ -44,7 +44,7 @@ describe.runIf(hasNamespaces && hasNat)('a silent NAT that forgets idle connecti
       code: 'forgets-before-probe',
       hop: 'nat',
       message:
-        'nat forgets a connection without a word after 3 s: before the first probe of an idle connection, at 2 h.',
+        'nat drops a connection silently after 3 s without traffic. The first probe, after 2 h, is too late.',
       change: 'Set initialDelay to 1 s or less, and interval to 1 s or less.',
     })
     expect(outcomes.planned.findings).toEqual([])

@@ -25,7 +25,7 @@ describe('an agent', () => {
         code: 'sender-outlasts-receiver',
         hop: 'balancer',
         message:
-          'Free connections are kept for 60 s, balancer closes them after 30 s: a request that leaves as it does fails with ECONNRESET.',
+          'Free connections are kept for 60 s, but balancer closes them after 30 s. A request that is sent at that moment fails with ECONNRESET.',
         change: 'Set timeout of the agent to 25 s.',
       },
     ])
@@ -81,7 +81,7 @@ describe('an agent', () => {
         code: 'sender-outlasts-receiver',
         hop: 'aws-alb',
         message:
-          'Free connections are kept until the other side closes them, aws-alb closes them after 60 s: a request that leaves as it does fails with ECONNRESET.',
+          'Free connections are kept until the other side closes them, but aws-alb closes them after 60 s. A request that is sent at that moment fails with ECONNRESET.',
         change: 'Set freeSocketTimeout of the agent to 55 s.',
       },
     ])
@@ -150,7 +150,7 @@ describe('an HTTP server', () => {
       code: 'sender-outlasts-receiver',
       hop: 'aws-alb',
       message: expect.stringMatching(
-        /^aws-alb keeps connections to the server idle for 60 s, the server closes them after [56] s: a request that aws-alb sends as it does is answered with 502\.$/,
+        /^aws-alb keeps connections to the server idle for 60 s, but the server closes them after [56] s\. If aws-alb sends a request at that moment, its client gets a 502\.$/,
       ),
       change: 'Set server.keepAliveTimeout to 65 s.',
     })
@@ -196,10 +196,10 @@ describe('a hop that keeps connections for ever', () => {
     const found = withoutUnread(audit(http.createServer({ keepAliveTimeout: 5_000 }), [endless]))
     expect(found.map(({ message }) => message)).toEqual([
       expect.stringMatching(
-        /^balancer keeps connections to the server idle for ever, the server closes them/,
+        /^balancer keeps connections to the server idle for ever, but the server closes them/,
       ),
       expect.stringMatching(
-        /^balancer keeps connections to the server idle for ever; one that is opened ahead/,
+        /^balancer keeps connections to the server idle for ever\. If it opens a connection before it has a request/,
       ),
     ])
     for (const { change } of found) {
@@ -246,7 +246,7 @@ describe('the options of a connection', () => {
       code: 'forgets-before-probe',
       hop: 'nat',
       message:
-        'nat forgets a connection without a word after 350 s: before the first probe of an idle connection, at 2 h.',
+        'nat drops a connection silently after 350 s without traffic. The first probe, after 2 h, is too late.',
       change: 'Set initialDelay to 120 s or less, and interval to 87 s or less.',
     })
   })

@@ -179,7 +179,7 @@ describe('a plan for paths that people have', () => {
       code: 'raise-hop',
       hop: 'nginx',
       message:
-        'cloudflare keeps connections to nginx idle for 15 min, nginx closes them after 75 s: some requests meet a connection that is being closed.',
+        'cloudflare keeps connections to nginx idle for 15 min, but nginx closes them after 75 s. Some requests arrive on a connection that is being closed.',
       change: 'Set keepalive_timeout of nginx to 905 s.',
     })
   })
@@ -208,8 +208,8 @@ describe('a plan for paths that people have', () => {
   it('says of a proxy that keepalive ends there, and does not hold it open', () => {
     const messages = plan({ path: ['aws-alb'] }).warnings.map(({ message }) => message)
     expect(messages).toEqual([
-      'aws-alb closes a connection after 60 s without data, whatever keepalive sends.',
-      'aws-alb has a connection of its own on either side: keepalive asks aws-alb, not what is behind it.',
+      'aws-alb closes a connection after 60 s without data. Keepalive probes do not count as data.',
+      'aws-alb terminates TCP and opens a second connection. Keepalive probes aws-alb, not the host behind it.',
     ])
   })
 

@@ -11,11 +11,11 @@ import { nodeTraps } from './node-traps.js'
 import type { NodeVersion } from './node-version.js'
 import type { Remedies } from './remedies.js'
 
-/** A connection, and what was read of it. */
+/** A connection and its options. */
 export interface WithOptions {
   readonly connection: Connection
   readonly profile: Profile
-  /** What its process runs, where that is a Node. */
+  /** The version of Node that its process runs, if it runs Node. */
   readonly node: NodeVersion | undefined
 }
 
@@ -25,7 +25,7 @@ const unansweredIn: { readonly [state in SocketState]?: string } = {
   'close-wait': 'The peer closed, your program did not, and the peer does not answer any more.',
 }
 
-/** What the counters of connections say; needs no permission. Pure. */
+/** Findings from the counters of connections, which need no permission. Pure. */
 export function examineCounters(
   connections: readonly Connection[],
   path: readonly Hop[],
@@ -76,7 +76,7 @@ export function examineCounters(
   )
 }
 
-/** The same connections, seen twice. */
+/** Two samples of the same connections. */
 export interface Twice {
   readonly connections: readonly Connection[]
   /** The second sample, by cookie. */
@@ -91,9 +91,9 @@ export function mayBeStuck({ record }: Connection): boolean {
 }
 
 /**
- * What takes two samples to find: connections that the peer has closed and the program has not, and peers that read nothing. Pure.
+ * Findings that take two samples: connections that the peer has closed and the program has not, and peers that do not read. Pure.
  *
- * @param options those that could be read. A user timeout ends the second kind.
+ * @param options of the connections that could be read. With a `userTimeout` the kernel ends connections of the second kind.
  */
 export function examineStuck(
   { connections, later, elapsed }: Twice,
@@ -114,7 +114,7 @@ export function examineStuck(
   )
 }
 
-/** Data waits, and the window that the peer announced does not admit it. */
+/** Data is queued, and the peer's window is too small for it. */
 function isWindowShut({ timer, sendQueue }: SocketRecord): boolean {
   return timer === 'window-probe' && sendQueue > 0
 }
@@ -123,12 +123,12 @@ function isStillShut(before: SocketRecord, after: SocketRecord): boolean {
   return (
     isWindowShut(before) &&
     isWindowShut(after) &&
-    // An old kernel has no such count (Linux 4.1).
+    // Kernels before Linux 4.1 do not have this counter.
     before.readInfo('bytesAcked') === after.readInfo('bytesAcked')
   )
 }
 
-/** Below this, ordinary flow control, bytes. */
+/** Less than this is ordinary flow control, bytes. */
 const MUCH = 1e6
 
 function notReading(connection: Connection, queued: number, lasting: number, remedies: Remedies): Sign {
@@ -140,14 +140,14 @@ function notReading(connection: Connection, queued: number, lasting: number, rem
     message: (alike) =>
       `The peer is alive but not reading: ${byteWords(sum(alike.map((each) => each.queued!)))} queued behind its closed window for at least ${shortTime(least(alike))}.`,
     change:
-      'No userTimeout is set. The command sets one, which ends the connection if the peer goes on not reading.',
+      'No userTimeout is set. The command sets one, which ends the connection if the peer still does not read.',
     command: remedies.tune,
     lasting,
     queued,
   }
 }
 
-/** Whether this side neither closes nor sends any more, though the peer has closed. */
+/** Whether the peer has closed, and this side neither closes nor sends. */
 function isLeaked(before: SocketRecord, after: SocketRecord, elapsed: number): boolean {
   return (
     before.state === 'close-wait' &&
@@ -167,7 +167,7 @@ function leaked(connection: Connection, elapsed: number, remedies: Remedies): Si
       `The peer closed, your program did not, for at least ${shortTime(least(alike))}: ${alike.length === 1 ? 'a descriptor leaks' : `${alike.length} descriptors leak`}.`,
     change: "In the program: end or destroy the socket on 'end', or do not set allowHalfOpen.",
     command: remedies.list,
-    // The FIN was an acknowledgement as well, so it came before the last one, or with it.
+    // The FIN has the ACK flag, so it arrived with the last acknowledgement or before it.
     lasting: elapsed + connection.record.readInfo('lastAckRecv')!,
   }
 }
@@ -180,7 +180,7 @@ function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, each) => total + each, 0)
 }
 
-/** What the options of connections come to on the path, and by which of Node's own doings they came. */
+/** Findings about the options of connections on this path, and about options that Node sets by default. */
 export function examineOptions(
   read: readonly WithOptions[],
   path: readonly Hop[],
@@ -206,7 +206,7 @@ export function examineOptions(
 /** Behaviour of a hop that no socket option changes. */
 const ofPath: readonly Finding['code'][] = ['hop-uncertain', 'probes-not-counted', 'proxy-behind']
 
-/** For the reader of a terminal, where `audit` names a function of the library. The command sets open connections only. */
+/** Replaces the advice of `audit`, which names a function of the library. The command changes open connections only. */
 function changeOf({ code }: Finding): Partial<Pick<Finding, 'change'>> {
   if (code !== 'keepalive-off') return {}
   return {

@@ -3,10 +3,10 @@ import type { Finding, Severity } from '../../plan.js'
 import type { Connection } from '../selection.js'
 import type { NodeVersion } from './node-version.js'
 
-/** Who has to change something. */
+/** The party that has to change something. */
 export type Fault = 'program' | 'peer' | 'path' | 'system' | 'node'
 
-/** Something that is wrong here. Match `code`: it is stable. */
+/** One finding of `doctor`. Match `code`: it is stable. */
 export interface Diagnosis {
   readonly severity: Severity
   readonly code:
@@ -25,37 +25,37 @@ export interface Diagnosis {
     | 'zombie'
   readonly hop?: string
   readonly fault: Fault
-  /** What is wrong, and the consequence. */
+  /** The problem and its consequence. */
   readonly message: string
-  /** What to change in the program, or on the path, for good. */
+  /** The permanent fix, in the program or on the path. */
   readonly change?: string
-  /** The command that fixes it here and now; where nothing here can, the one that shows what has to be changed. */
+  /** Fixes the open connections. If no command can, it lists them, or shows the setting to change. */
   readonly command: string
-  /** Whose connections; left out for what concerns the system. */
+  /** The process that has the connections; left out for settings of the system. */
   readonly process?: Pick<SocketOwner, 'pid' | 'command'> & {
-    /** Where it is a Node, and the finding is one of options. */
+    /** The version of Node that it runs, for findings about options. */
     readonly node?: NodeVersion
   }
-  /** How many of them. */
+  /** The number of affected connections. */
   readonly connections?: number
-  /** One of them. */
+  /** One affected connection. */
   readonly example?: { readonly local: SocketEnd; readonly remote: SocketEnd } | { readonly fd: number }
 }
 
-/** The same of one connection. Those that are alike become one {@link Diagnosis}. */
+/** A finding about one connection. {@link summed} joins equal ones of a process to one {@link Diagnosis}. */
 export interface Sign extends Pick<Diagnosis, 'severity' | 'code' | 'hop' | 'fault' | 'change'> {
   readonly connection: Connection
   readonly node?: NodeVersion | undefined
-  /** Of all that are alike; what is the same for each, or what they come to together. */
+  /** The same for each connection, or computed from all of the group. */
   readonly message: string | ((alike: readonly Sign[]) => string)
   readonly command: (alike: readonly Connection[]) => string
-  /** For how long it has been so at least, ms. */
+  /** The least time that it has lasted, ms. */
   readonly lasting?: number
-  /** Bytes that wait. */
+  /** Bytes in the send queue. */
   readonly queued?: number
 }
 
-/** The same of many connections of one process becomes one. */
+/** Joins equal findings about connections of one process. */
 export function summed(signs: readonly Sign[]): Diagnosis[] {
   const groups = new Map<string, Sign[]>()
   for (const each of signs) {
@@ -91,7 +91,7 @@ function diagnosisOf(alike: readonly Sign[]): Diagnosis {
 
 const order: readonly Severity[] = ['error', 'warning', 'note']
 
-/** The worst first, and of the same the most frequent. */
+/** Sorts by severity, then by the number of connections. */
 export function bySeverity(a: Diagnosis, b: Diagnosis): number {
   return order.indexOf(a.severity) - order.indexOf(b.severity) || (b.connections ?? 0) - (a.connections ?? 0)
 }

@@ -5,10 +5,10 @@ import type { NodeVersion } from './node-version.js'
 
 type Trap = Pick<Diagnosis, 'severity' | 'code' | 'message' | 'change'>
 
-/** Where HTTPS is spoken: of other ports nobody can tell from outside that it is TLS. */
+/** Ports of HTTPS. On other ports `doctor` cannot tell whether a connection uses TLS. */
 const httpsPorts: readonly number[] = [443, 8443]
 
-/** What Node does to a connection without saying so, where its options show it and its version does it. Pure. */
+/** Options of a connection that this version of Node sets by default. Pure. */
 export function nodeTraps(
   version: NodeVersion,
   profile: Profile,
@@ -25,14 +25,14 @@ export function nodeTraps(
   return isDefault ? [withoutDelay] : []
 }
 
-/** What libuv writes beside the delay that it is given. */
+/** libuv sets both beside the delay. */
 function oneByTen(version: NodeVersion): Trap {
   return {
     severity: 'note',
     code: 'node-set-keep-alive',
     message:
-      "The interval is 1 s and the count 10, as Node's setKeepAlive sets them whatever the system has: a path that is down for 10 s ends the connection.",
-    change: `${setKeepAliveWords(version)}tune() in the program sets them on every version.`,
+      "Node's setKeepAlive has set the interval to 1 s and the count to 10, whatever the system's defaults are: a path that is down for 10 s ends the connection.",
+    change: `${setKeepAliveWords(version)}tune() in the program sets both on every version.`,
   }
 }
 
@@ -40,8 +40,8 @@ const everySecond: Trap = {
   severity: 'note',
   code: 'node-agent-keep-alive',
   message:
-    "The first probe leaves after 1 s of silence, and the count is 10. Node's default http.Agent sets that, and so does an agent with keepAlive and no keepAliveMsecs.",
-  change: 'Set keepAliveMsecs for the delay. For interval and count call tune() with the agent.',
+    "The kernel sends the first probe after 1 s without data, and the count is 10. Node's default http.Agent sets this, and so does an agent with keepAlive and no keepAliveMsecs.",
+  change: 'Set keepAliveMsecs for the delay. Call tune() with the agent for interval and count.',
 }
 
 function setKeepAliveWords(version: NodeVersion): string {
@@ -55,7 +55,7 @@ const withoutDelay: Trap = {
   severity: 'note',
   code: 'node-keep-alive-delay',
   message:
-    "Keepalive is on with the system's times: Node's keepAlive leaves them as they are without a delay, or with a delay below 1 s.",
+    "Keepalive is on with the system's times, because Node's keepAlive changes them only if the delay is 1 s or more.",
   change: 'Set keepAliveInitialDelay beside keepAlive, or call tune() in the program.',
 }
 
@@ -68,7 +68,7 @@ function keepAliveDropped(version: NodeVersion): Trap {
   }
 }
 
-/** Seen with 20.20 and 22.23, and not any more with 24.21. */
+/** Measured: 20.20 and 22.23 do, 24.21 does not. */
 function dropsKeepAlive(version: NodeVersion): boolean {
   const [major] = parts(version)
   return major !== undefined && major < 24

@@ -1,15 +1,15 @@
 import { closeSync, openSync, readlinkSync, readSync, statSync } from 'node:fs'
 import { basename } from 'node:path'
 
-/** Which Node a process runs: 22.23.3; `unknown` where it is one, and the binary does not say which. */
+/** A version such as 22.23.3; `unknown` for a Node whose binary does not contain its version. */
 export type NodeVersion = string
 
-/** By the file itself: many processes run the same. */
+/** By device and inode, since many processes run the same file. */
 const known = new Map<string, NodeVersion>()
 
 /**
- * Which Node a process runs; `undefined` for none, as far as the name of its binary tells. Reads what is built into the binary, and runs
- * nothing: who looks may be root, and the binary anybody's.
+ * The version of Node that a process runs; `undefined` if its binary is not called like one. Reads the version from the binary and does not
+ * execute it: this process may be root, and the binary may belong to another user.
  */
 export function readNodeVersion(pid: number, command: string): NodeVersion | undefined {
   const file = `/proc/${pid}/exe`
@@ -22,25 +22,25 @@ export function readNodeVersion(pid: number, command: string): NodeVersion | und
     known.set(key, version)
     return version
   } catch {
-    // By its name then, which a newer one gives to its thread. It has ended, or is not ours to see.
+    // The process has ended, or may not be read. Newer versions of Node name their main thread.
     return isNode(command) || /^(node-)?MainThread$/.test(command) ? 'unknown' : undefined
   }
 }
 
-/** node, nodejs, node-22: as the project, Debian and others call it. */
+/** Names of the binary: node, nodejs, node-22. */
 function isNode(name: string): boolean {
   return /^node(js)?(-?\d+(\.\d+)*)?$/.test(name)
 }
 
 const CHUNK = 2 ** 20
-/** Where its headers are: process.release.headersUrl of an official build, and of most others. */
+/** Part of process.release.headersUrl in official builds and most others. */
 const RELEASE = Buffer.from('/download/release/v')
 const LONGEST = 64
 
 function versionIn(file: string): NodeVersion | undefined {
   const fd = openSync(file, 'r')
   try {
-    // What is found at the end of a chunk goes on in the next.
+    // A match at the end of a chunk may continue in the next one.
     const bytes = Buffer.alloc(CHUNK + LONGEST)
     let kept = 0
     for (;;) {
@@ -61,7 +61,7 @@ function versionIn(file: string): NodeVersion | undefined {
   }
 }
 
-/** Version managers have a folder for each: …/v22.23.3/bin/node. */
+/** Version managers have a folder for each version: …/v22.23.3/bin/node. */
 function versionOf(path: string): NodeVersion | undefined {
   return /\/v?(\d+\.\d+\.\d+)\/bin\/[^/]+$/.exec(path)?.[1]
 }

@@ -4,29 +4,29 @@ import { resolvePath } from '../../path/resolve.js'
 import { type HopName, hops, type OwnHop, plan } from '../../plan.js'
 import type { Connection, Selection } from '../selection.js'
 
-/** A path as it was typed. */
+/** A path as the user typed it. */
 export type TypedPath = readonly (HopName | OwnHop)[]
 
 /** The commands that `doctor` prints for the user to paste. Pure. */
 export interface Remedies {
   /** Sets a profile that fits the path. */
   tune(connections: readonly Connection[]): string
-  /** Asks the peers. */
+  /** Probes the peers. */
   probe(connections: readonly Connection[]): string
-  /** Asks the peers, and closes what is silent. */
+  /** Probes the peers, and ends the connections whose peer does not respond. */
   probeAndKill(connections: readonly Connection[]): string
-  /** Shows them, by their state: nothing outside of the program closes its descriptors. */
+  /** Lists the connections by their state: only the program can close its descriptors. */
   list(connections: readonly Connection[]): string
   /** Shows everything about one descriptor. */
   inspect(pid: number, fd: number): string
-  /** Shows what can be set on a hop, and what to set for it. */
+  /** Shows the settings of a hop, and the profile for it. */
   hop(name: string): string
 }
 
 /**
- * @param all the connections that were examined: a command names a port where others of the process are to be left alone.
- * @param asked how they were selected.
- * @param deadpeer how this program was called.
+ * @param all the connections that were examined. A command includes a port if it must leave other connections of the process alone.
+ * @param asked the selection that the user gave.
+ * @param deadpeer the command that started this program.
  */
 export function remediesFor(
   all: readonly Connection[],
@@ -50,7 +50,7 @@ export function remediesFor(
   }
 }
 
-/** How this program was called, with npx or sudo, so that the printed command works the same way. */
+/** The command that started this program, with npx or sudo, so that the printed command works as well. */
 function callOf({ SUDO_UID, npm_command }: NodeJS.ProcessEnv): string {
   return `${SUDO_UID === undefined ? '' : 'sudo '}${npm_command === 'exec' ? 'npx ' : ''}deadpeer`
 }
@@ -66,7 +66,7 @@ function profileWords(path: TypedPath): string {
   ].join(' ')
 }
 
-/** As the command line takes it. */
+/** In the syntax of the command line. */
 function timeWords(ms: number): string {
   if (ms === Number.POSITIVE_INFINITY) return 'never'
   return ms % 1_000 === 0 ? `${ms / 1_000}s` : `${ms}ms`
@@ -87,7 +87,7 @@ function quoted(word: string): string {
   return /^[\w.-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 }
 
-/** `--pid` and `--port`, for these and, where a port tells them apart, no others of their process. */
+/** `--pid` and `--port` for these connections and, if a port distinguishes them, for no other connection of their process. */
 function selectionWords(
   connections: readonly Connection[],
   all: readonly Connection[],
@@ -105,7 +105,7 @@ function selectionWords(
   ].join(' ')
 }
 
-/** A port of either end that all of these have, and none of the others. */
+/** A port of either end that all of these connections have, and no other connection has. */
 function portOf(connections: readonly Connection[], others: readonly Connection[]): number | undefined {
   const [first, ...rest] = connections.map(portsOf)
   const taken = new Set(others.flatMap(portsOf))

@@ -7,7 +7,7 @@ import type { Diagnosis } from './diagnosis.js'
 /** RFC 1122, 4.2.3.5: at least 100 s, which is 8 retransmissions. */
 const LEAST_RETRIES = 8
 
-/** What the system's own settings come to, where a program sets nothing. Pure. */
+/** Findings about the system's settings, which apply to programs that set none. Pure. */
 export function examineSystem({ initialDelay, retries2 }: SystemDefaults, path: readonly Hop[]): Diagnosis[] {
   const found: Diagnosis[] = []
   const memory = shortestMemory(path)
@@ -15,7 +15,7 @@ export function examineSystem({ initialDelay, retries2 }: SystemDefaults, path: 
     found.push({
       severity: 'warning',
       code: 'system-keepalive',
-      message: `The system's tcp_keepalive_time is ${inWords(initialDelay)}, and the path forgets after ${inWords(memory)}: keepalive that a program switches on without a time of its own comes too late.`,
+      message: `The system's tcp_keepalive_time is ${inWords(initialDelay)}, and the path drops idle connections after ${inWords(memory)}. If a program enables keepalive without setting its times, the first probe comes too late.`,
       fault: 'system',
       change:
         'The command changes this network namespace until the next boot. Each program can also set its own times.',

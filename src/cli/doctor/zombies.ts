@@ -4,8 +4,8 @@ import type { Diagnosis } from './diagnosis.js'
 import type { Remedies } from './remedies.js'
 
 /**
- * Connections that the kernel has given up, and that their program keeps open since nobody has told it. No list has them: they are
- * sockets that a process holds and the kernel does not list. Only processes that this user may inspect are searched.
+ * Finds connections that the kernel has given up and that their program, which has not noticed, keeps open. The kernel no longer lists them, so this
+ * searches the descriptors of all processes that this user may inspect.
  */
 export async function findZombies(
   pid: number | undefined,
@@ -27,7 +27,7 @@ export async function findZombies(
       code: 'zombie',
       fault: 'program',
       message:
-        'The kernel has given the connection up, and your program has not noticed, because it neither reads nor writes the socket.',
+        'The kernel has given up the connection. Your program has not noticed, because it neither reads nor writes the socket.',
       change: 'Restart the program. In Node, watch() closes such connections at once.',
       command: remedies.inspect(pid, fd),
       process: { pid, command },
@@ -41,7 +41,7 @@ function isZombie(pid: number, fd: number): boolean {
   try {
     return inspect(borrowSocket(pid, fd)).verdict === 'dead'
   } catch (error) {
-    // Most are of another kind; and one that may not be looked at is not known to be one.
+    // Most sockets are not TCP. A socket that may not be read is not reported.
     if (error instanceof DeadpeerError) return false
     throw error
   }
