@@ -21,8 +21,8 @@ export interface ConnectionPoolOptions {
    */
   watch?: Watching
   /**
-   * How long a connection may be idle before it is closed: 0 … 2 147 483 647; 0: as long as the server keeps it. Default: 4 000. Where the server
-   * says less (`Keep-Alive: timeout=`), a second less than that.
+   * How long a connection may be idle before it is closed: 0 … 2 147 483 647; 0: as long as the server keeps it. Default: 4 000. The agent's
+   * `timeout` counts where it is shorter. Where the server says less (`Keep-Alive: timeout=`), a second less than that.
    */
   freeSocketTimeout?: number
   /** How old a connection may become; it ends with the request that it has then. 0 … 2 147 483 647; 0, the default: any age. */
@@ -45,9 +45,12 @@ export interface HttpsAgentOptions extends https.AgentOptions, ConnectionPoolOpt
  *   reset, dead or has unanswered probes is discarded. What the server closes while the request is on its way cannot be
  *   seen before: {@link isStaleReuse}.
  * - Connections are tuned to `profile`, also while they connect, and watched: {@link watch}.
+ * - Where a request meets a connection that was gone, the connections to the same server that were idle then are closed as well: they may
+ *   be gone for the same reason.
  * - The server's `Keep-Alive: timeout=, max=` counts, where it is less than what was set here.
  * - `diagnostics_channel`: `deadpeer:http:opened` (`{ agent, origin, socket }`), `deadpeer:http:closed` (and `how`: a way to end of
- *   {@link ConnectionStatistics}, or `failedToOpen`), `deadpeer:http:stale-reuse` (and `avoided`, and where it was not, `request`).
+ *   {@link ConnectionStatistics}, or `failedToOpen`), `deadpeer:http:stale-reuse` (and `avoided`, and where it was not, `request`),
+ *   `deadpeer:http:retried` (and `request`: {@link retryStale}).
  *
  * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE` for bad options; what {@link tune}
  * throws for a profile.
@@ -117,6 +120,7 @@ function split<Options extends HttpAgentOptions>(options: Options): Split<Option
     const message = `options is ${describe(options)}; it must be an object such as { profile: 'cloud' }.`
     throw new InvalidTypeError(message, { field: 'options' })
   }
+  refuseAgentKeepAlives(options)
   const {
     profile,
     watch: watching,
@@ -139,12 +143,38 @@ function split<Options extends HttpAgentOptions>(options: Options): Split<Option
   return { settings, profile: profile ?? 'cloud', nodes: { keepAlive: true, ...rest, ...readable } }
 }
 
+/** agentkeepalive takes these beside their new name. Node would ignore them in silence. */
+const oldNames = ['keepAliveTimeout', 'freeSocketKeepAliveTimeout']
+
+/** What agentkeepalive takes, and neither Node nor this does. */
+function refuseAgentKeepAlives(options: object): void {
+  const given = options as Readonly<Record<string, unknown>>
+  for (const field of oldNames) {
+    if (given[field] === undefined) continue
+    const message = `${field} is an old name of agentkeepalive. Set freeSocketTimeout, in milliseconds.`
+    throw new InvalidTypeError(message, { field })
+  }
+  const { timeout } = given
+  if (typeof timeout !== 'string') return
+  const message = `timeout is ${describe(timeout)}; it must be a number of milliseconds.${inMilliseconds(timeout)}`
+  throw new InvalidTypeError(message, { field: 'timeout' })
+}
+
 function checkNumber(field: string, value: unknown, otherwise: number, unit: string): number {
   if (value === undefined) return otherwise
   const wanted = `a whole number of ${unit} from 0 (none set) to 2147483647`
   if (typeof value !== 'number') {
-    throw new InvalidTypeError(`${field} is ${describe(value)}; it must be ${wanted}.`, { field })
+    const hint = unit === 'milliseconds' ? inMilliseconds(value) : ''
+    throw new InvalidTypeError(`${field} is ${describe(value)}; it must be ${wanted}.${hint}`, { field })
   }
   if (Number.isInteger(value) && value >= 0 && value <= 0x7fffffff) return value
   throw new OutOfRangeError(`${field} is ${value}; it must be ${wanted}.`, { field })
+}
+
+const unitsOfTime: Readonly<Record<string, number>> = { '': 1, ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+
+/** agentkeepalive takes '30s' as well. */
+function inMilliseconds(value: unknown): string {
+  const [, digits = '', unit = ''] = /^(\d+) ?(ms|s|m|h|)$/.exec(String(value)) ?? []
+  return digits === '' ? '' : ` Did you mean ${Number(digits) * unitsOfTime[unit]!}?`
 }
