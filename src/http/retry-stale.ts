@@ -1,6 +1,6 @@
 import { InvalidTypeError } from '../errors.js'
 import { describe } from '../socket/profile.js'
-import { isIdempotent } from './idempotent.js'
+import { idempotentMethods } from './idempotent.js'
 import { verdictOf } from './stale.js'
 
 /** What says that a request may happen twice, for {@link retryStale}. At least one of the two must be given. */
@@ -62,7 +62,8 @@ function checkRepeatable(send: unknown, options: RetryStaleOptions): boolean {
       "options has neither method nor idempotencyKey; give the request's method, such as { method: 'GET' }."
     throw new InvalidTypeError(message, { field: 'method' })
   }
-  return idempotencyKey !== undefined || isIdempotent(method ?? '')
+  // Client libraries take methods in lower case as well.
+  return idempotencyKey !== undefined || idempotentMethods.has((method ?? '').toUpperCase())
 }
 
 function checkText(field: string, value: unknown, wanted: string): void {

@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici'
-import { isIdempotent } from '../http/idempotent.js'
+import { idempotentMethods } from '../http/idempotent.js'
 
 type Options = Dispatcher.DispatchOptions
 
@@ -7,7 +7,7 @@ type Options = Dispatcher.DispatchOptions
 export function isRepeatable(options: Options): boolean {
   const { method, body, upgrade, idempotent: said } = options
   if (upgrade || said === false || !isAtHand(body)) return false
-  return isIdempotent(method) || hasIdempotencyKey(options.headers)
+  return idempotentMethods.has(method) || hasIdempotencyKey(options.headers)
 }
 
 function isAtHand(body: unknown): boolean {
