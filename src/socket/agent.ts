@@ -15,8 +15,6 @@ export interface ConnectionOptions extends Readonly<Record<string, unknown>> {
   readonly socketPath?: string
 }
 
-type Opened = (error: Error | null, socket?: net.Socket, ...rest: unknown[]) => void
-
 /** Told by its methods: a program that makes no requests need not load `node:http`. */
 export function isAgent(target: unknown): target is http.Agent {
   if (typeof target !== 'object' || target === null) return false
@@ -57,9 +55,10 @@ export function onOpened(given: http.Agent, listener: OpeningListener): void {
       listener.opened(socket, optionsIn(args))
     }
     const callback = args.at(-1)
-    const opened: Opened = (error, socket, ...rest) => {
+    const opened = function (this: unknown, ...given: [error?: unknown, socket?: unknown]) {
+      const [error, socket] = given
       if (!error) hearOnce(socket)
-      ;(callback as Opened)(error, socket, ...rest)
+      return Reflect.apply(callback as (...all: unknown[]) => unknown, this, given)
     }
     const passed = typeof callback === 'function' ? args.with(-1, opened) : args
     const { result, connecting } = listConnecting(() => Reflect.apply(createConnection, this, passed))
