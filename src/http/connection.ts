@@ -91,20 +91,20 @@ export class Connection {
     this.#owner = owner
     this.#isOnTheWay = mayBeTheWay
     if (!mayBeTheWay) this.#openWhenConnected()
-    socket.once('end', () => {
-      this.#peerClosed = true
-    })
     const emitter: EventEmitter = socket
     emitter.once(errorMonitor, (error) => {
       const failure = failureOf(error)
       this.#failure ??= failure && (failure === 'reset' ? 'reset' : 'timedOut')
     })
-    socket.once('close', () => {
-      if (this.#isReplaced) return
-      // An error or an end that Node reported is more exact.
-      if (!this.#failure && !this.#peerClosed) this.#heedClose()
-      owner.closed(this)
-    })
+    // A listener of 'close' is only added when the socket is being destroyed: programs, and Node's own tests, count listeners.
+    requestCloseSnapshot(nativeCore(), socket, () => socket.prependOnceListener('close', this.#onClosed))
+  }
+
+  readonly #onClosed = () => {
+    if (this.#isReplaced) return
+    // An error or an end that Node reported is more exact.
+    if (!this.#failure && !this.peerClosed) this.#heedClose()
+    this.#owner.closed(this)
   }
 
   /** Whether it is yet to be seen what it is for. Nothing of it is counted until then, but that it could not be opened. */
@@ -133,19 +133,18 @@ export class Connection {
 
   readonly #open = () => {
     this.isOpen = true
-    const core = nativeCore()
-    if (core) requestCloseSnapshot(core, this.socket)
     this.#owner.opened(this)
   }
 
+  /** Whether the peer's FIN was read, or the kernel has it. */
   get peerClosed(): boolean {
-    return this.#peerClosed
+    return this.#peerClosed || this.socket.readableEnded
   }
 
   get ending(): Ending {
     if (this.#failure) return this.#failure
     const isCalledLast = this.isCalledLast || (this.request && hasBeenCalledLast(this.request))
-    return this.#peerClosed || isCalledLast ? 'closedByPeer' : 'closedByUs'
+    return this.peerClosed || isCalledLast ? 'closedByPeer' : 'closedByUs'
   }
 
   /** Takes note of how many requests the server says it takes. Some count down, others always say how many in all. */

@@ -230,6 +230,21 @@ describe('an agent of ours goes where one of Node goes', () => {
     expect(total(here).opened).toBe(1)
   })
 
+  it('leaves as many listeners on a connected socket as an agent of Node does', async () => {
+    const here = await site({ watch: true })
+    const plain = new http.Agent({ keepAlive: true })
+    closing.push(() => plain.destroy())
+    const names = ['connect', 'data', 'end', 'close', 'error', 'timeout', 'drain']
+    const listenersOf = async (agent: http.Agent) => {
+      const request = http.get({ host: '127.0.0.1', port: here.port, agent })
+      const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+      const counts = names.map((name) => [name, response.socket.listenerCount(name)])
+      response.resume()
+      return Object.fromEntries(counts) as Record<string, number>
+    }
+    expect(await listenersOf(here.agent)).toEqual(await listenersOf(plain))
+  })
+
   it('profile: false leaves connections as Node has them', async () => {
     const here = await site({ profile: false })
     expect(inspect((await here.get()).socket).profile).toMatchObject({ interval: 1_000, count: 10 })
