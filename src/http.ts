@@ -12,5 +12,6 @@ export {
   type HttpsAgentOptions,
 } from './http/agent.js'
 export { type KeepAlive, parseKeepAlive } from './http/keep-alive.js'
+export { type RetryStaleOptions, retryStale } from './http/retry-stale.js'
 export { isStaleReuse } from './http/stale.js'
 export type { ConnectionStatistics, Snapshot } from './http/statistics.js'

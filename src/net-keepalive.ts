@@ -14,6 +14,9 @@ import { handleOf } from './socket/target.js'
 // The interface of the net-keepalive package: its order of arguments, units, return values, truncation, and its errors,
 // an AssertionError for a bad call and an errno for what the kernel refuses. For new code there is tune().
 
+/** What the types of that package take. Its functions, and these, throw an AssertionError for what is no `net.Socket`. */
+export type NodeJSSocketWithFileDescriptor = net.Socket | { _handle: { _fd: number } }
+
 /**
  * The time between two unanswered probes, `TCP_KEEPINTVL`, in ms; a fraction of a second is dropped.
  *
@@ -78,9 +81,28 @@ export const setUserTimeout = setter('setUserTimeout', 'userTimeout', 'msec', 1)
  */
 export const getUserTimeout = getter('getUserTimeout', 'userTimeout', 1)
 
+/**
+ * The six functions as one object, for `import NetKeepAlive from 'deadpeer/net-keepalive'`.
+ *
+ * @example
+ * ```ts
+ * import NetKeepAlive from 'deadpeer/net-keepalive'
+ *
+ * NetKeepAlive.setKeepAliveProbes(socket, 3)
+ * ```
+ */
+export default {
+  setKeepAliveInterval,
+  getKeepAliveInterval,
+  setKeepAliveProbes,
+  getKeepAliveProbes,
+  setUserTimeout,
+  getUserTimeout,
+}
+
 function setter(name: string, option: OptionName, argument: string, unit: number) {
   const number = optionNames.indexOf(option)
-  const call = (...args: [socket: net.Socket, value: number]): boolean => {
+  const call = (...args: [socket: NodeJSSocketWithFileDescriptor, value: number]): boolean => {
     assert.strictEqual(args.length, 2, `${name} requires two arguments`)
     const [socket, value] = args
     assertSocket(socket, name)
@@ -97,7 +119,7 @@ function setter(name: string, option: OptionName, argument: string, unit: number
 
 function getter(name: string, option: OptionName, unit: number) {
   const number = optionNames.indexOf(option)
-  const call = (...args: [socket: net.Socket]): number => {
+  const call = (...args: [socket: NodeJSSocketWithFileDescriptor]): number => {
     assert.strictEqual(args.length, 1, `${name} requires one arguments`)
     const [socket] = args
     assertSocket(socket, name)
@@ -111,7 +133,7 @@ function getter(name: string, option: OptionName, unit: number) {
   return Object.defineProperty(call, 'name', { value: name })
 }
 
-function assertSocket(socket: unknown, name: string): void {
+function assertSocket(socket: unknown, name: string): asserts socket is net.Socket {
   assert(socket instanceof net.Socket, `${name} expects an instance of socket as its first argument`)
 }
 

@@ -37,7 +37,8 @@ export interface AgentOptions extends Agent.Options {
    * Repeats a request, once and on a fresh connection, where it met one that was used before and was gone: reset, or closed or found dead by
    * keepalive (`ETIMEDOUT`) without having acknowledged the request; and has not answered. Only where it is
    * idempotent by its method (GET, HEAD, OPTIONS, PUT, DELETE, TRACE) or has an `Idempotency-Key`, and its body is a string
-   * or bytes, or none: never a POST without a key, never a stream. Default: `false`.
+   * or bytes, or none: never a POST without a key, never a stream. Counted as `retried`, and published on the channel
+   * `deadpeer:http:retried`. Default: `false`.
    */
   retryStale?: boolean
 }
@@ -49,7 +50,13 @@ export interface CountingAgent extends Dispatcher {
    * With undici 6 it is not known of HTTP/2 whether a request reuses a connection.
    */
   snapshot(): Snapshot
+  /** As undici's own. What it returns has a {@link CountingAgent.snapshot} as well. */
+  compose(interceptors: readonly Dispatcher.DispatcherComposeInterceptor[]): CountingDispatcher
+  compose(...interceptors: Dispatcher.DispatcherComposeInterceptor[]): CountingDispatcher
 }
+
+/** What `compose` of a {@link CountingAgent} returns. */
+export type CountingDispatcher = Dispatcher.ComposedDispatcher & Pick<CountingAgent, 'snapshot'>
 
 /**
  * An `Agent` of undici whose connections are tuned, and that tells what becomes of them. Goes wherever a dispatcher goes: `request(url, { dispatcher })`, `setGlobalDispatcher`,
@@ -66,6 +73,8 @@ export interface CountingAgent extends Dispatcher {
 export function createAgent(options: AgentOptions = {}): CountingAgent {
   mustBeUndici()
   const { profile = 'cloud', watch, retryStale = false, ...rest } = checkOptions(options)
+  // Refuses what undici refuses, also what it is not given below.
+  Reflect.construct(Agent, [rest])
   const watcher = watcherOf(watch)
   const tuned = connector(profile, typeof rest.connect === 'function' ? rest.connect : connectOptions(rest))
   const accounts = new Accounts(socketPathOf(rest))
@@ -113,18 +122,27 @@ function connectOptions(options: Agent.Options): buildConnector.BuildOptions {
   return { ...Object.fromEntries(taken), ...timeout, ...(connect as object | undefined) }
 }
 
-class OurAgent extends Agent implements CountingAgent {
-  readonly #accounts: Accounts
-  readonly #retryStale: boolean
-  readonly #options: Client.Options
+/**
+ * Its state, under symbols as undici keeps its own: `compose` of undici 7 and 8 makes a Proxy, and private members cannot be read through one.
+ */
+const accountsOf = Symbol('deadpeer.accounts')
+const state = Symbol('deadpeer.state')
+
+interface State {
+  readonly retryStale: boolean
+  /** For a client that repeats a request. */
+  readonly clientOptions: Client.Options
   /** One for each request that is being repeated. */
-  readonly #repeating = new Map<Client, Promise<void>>()
-  #isClosing = false
+  readonly repeating: Map<Client, Promise<void>>
+  isClosing: boolean
+}
+
+class OurAgent extends Agent {
+  readonly [accountsOf]: Accounts
+  readonly [state]: State
 
   constructor(options: Agent.Options, accounts: Accounts, retryStale: boolean) {
     super(options)
-    this.#accounts = accounts
-    this.#retryStale = retryStale
     const {
       factory: _,
       connections: __,
@@ -134,43 +152,71 @@ class OurAgent extends Agent implements CountingAgent {
       connections?: unknown
       interceptors?: unknown
     }
-    this.#options = forClients as Client.Options
+    accounts.agent = this
+    this[accountsOf] = accounts
+    this[state] = {
+      retryStale,
+      clientOptions: forClients as Client.Options,
+      repeating: new Map(),
+      isClosing: false,
+    }
   }
 
   snapshot(): Snapshot {
-    return this.#accounts.snapshot()
+    return this[accountsOf].snapshot()
   }
 
   override dispatch(options: Agent.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    const repeat = (again: Dispatcher.DispatchHandler) => this.#repeat(options, again)
-    const mayRepeat = this.#retryStale && isRepeatable(options)
-    const attendant = this.#accounts.begin(options)
+    // undici says what is wrong.
+    if (!isObject(options) || !isObject(handler)) return super.dispatch(options, handler)
+    const repeat = (again: Dispatcher.DispatchHandler) => repeatOn(this, options, again)
+    const mayRepeat = this[state].retryStale && isRepeatable(options)
+    const attendant = this[accountsOf].begin(options)
     return super.dispatch(options, attending(handler, attendant, mayRepeat ? repeat : undefined))
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: with a callback or a promise
   override close(...args: unknown[]): any {
-    this.#isClosing = true
+    this[state].isClosing = true
     return Reflect.apply(super.close, this, args)
   }
 
   /** Comes after `close` as well, by itself: then what is being repeated is to end in its own time. */
   // biome-ignore lint/suspicious/noExplicitAny: with a callback or a promise
   override destroy(...args: unknown[]): any {
-    if (this.#isClosing && args.length === 0) return this.#settled().then(() => super.destroy())
-    for (const client of this.#repeating.keys()) void client.destroy()
+    const { isClosing, repeating } = this[state]
+    if (isClosing && args.length === 0) return settled(repeating).then(() => super.destroy())
+    for (const client of repeating.keys()) void client.destroy()
     return Reflect.apply(super.destroy, this, args)
   }
 
-  async #settled(): Promise<void> {
-    while (this.#repeating.size > 0) await Promise.all(this.#repeating.values())
+  // biome-ignore lint/suspicious/noExplicitAny: undici's own types differ between its versions
+  override compose(...interceptors: any[]): any {
+    const composed = super.compose(...interceptors)
+    // undici 6 makes another dispatcher, which passes on its own methods only.
+    if (!('snapshot' in composed)) Object.assign(composed, { snapshot: () => this.snapshot() })
+    return composed
   }
+}
 
-  /** On a client of its own, so that the connection is no other that may be gone as well. */
-  #repeat(options: Agent.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
-    const client = new Client(options.origin as string | URL, this.#options)
-    client.dispatch(options as Dispatcher.DispatchOptions, attending(handler, this.#accounts.attend(options)))
-    const done = () => void this.#repeating.delete(client)
-    this.#repeating.set(client, client.close().then(done, done))
-  }
+async function settled(repeating: ReadonlyMap<Client, Promise<void>>): Promise<void> {
+  while (repeating.size > 0) await Promise.all(repeating.values())
+}
+
+/** On a client of its own, so that the connection is no other that may be gone as well. */
+function repeatOn(
+  agent: OurAgent,
+  options: Agent.DispatchOptions,
+  handler: Dispatcher.DispatchHandler,
+): void {
+  const { clientOptions, repeating } = agent[state]
+  const client = new Client(options.origin as string | URL, clientOptions)
+  const attendant = agent[accountsOf].attend(options)
+  client.dispatch(options as Dispatcher.DispatchOptions, attending(handler, attendant))
+  const done = () => void repeating.delete(client)
+  repeating.set(client, client.close().then(done, done))
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
 }

@@ -1,7 +1,7 @@
 import http from 'node:http'
 import https from 'node:https'
-import { InvalidTypeError, OutOfRangeError } from '../errors.js'
-import { checkMixedOptions, describe } from '../options/check.js'
+import { InvalidTypeError } from '../errors.js'
+import { checkMixedOptions, describe, milliseconds, whole } from '../options/check.js'
 import type { PresetName } from '../socket/presets.js'
 import type { Profile } from '../socket/profile.js'
 import { tune } from '../tune.js'
@@ -23,8 +23,8 @@ export interface ConnectionPoolOptions {
    */
   watch?: Watching
   /**
-   * How long a connection may be idle before it is closed: 0 … 2 147 483 647; 0: as long as the server keeps it. Default: 4 000. Where the server
-   * says less (`Keep-Alive: timeout=`), a second less than that.
+   * How long a connection may be idle before it is closed: 0 … 2 147 483 647; 0: as long as the server keeps it. Default: 4 000. The agent's
+   * `timeout` counts where it is shorter. Where the server says less (`Keep-Alive: timeout=`), a second less than that.
    */
   freeSocketTimeout?: number
   /** How old a connection may become; it ends with the request that it has then. 0 … 2 147 483 647; 0, the default: any age. */
@@ -47,9 +47,12 @@ export interface HttpsAgentOptions extends https.AgentOptions, ConnectionPoolOpt
  *   reset, dead or has unanswered probes is discarded. What the server closes while the request is on its way cannot be
  *   seen before: {@link isStaleReuse}.
  * - Connections are tuned to `profile`, also while they connect, and watched: {@link watch}.
+ * - Where a request meets a connection that was gone, the connections to the same server that were idle then are closed as well: they may
+ *   be gone for the same reason.
  * - The server's `Keep-Alive: timeout=, max=` counts, where it is less than what was set here.
  * - `diagnostics_channel`: `deadpeer:http:opened` (`{ agent, origin, socket }`), `deadpeer:http:closed` (and `how`: a way to end of
- *   {@link ConnectionStatistics}, or `failedToOpen`), `deadpeer:http:stale-reuse` (and `avoided`, and where it was not, `request`).
+ *   {@link ConnectionStatistics}, or `failedToOpen`), `deadpeer:http:stale-reuse` (and `avoided`, and where it was not, `request`),
+ *   `deadpeer:http:retried` (and `request`: {@link retryStale}).
  *
  * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE` for bad options; what {@link tune}
  * throws for a profile.
@@ -120,6 +123,8 @@ function split<Options extends HttpAgentOptions>(options: Options): Split<Option
     throw new InvalidTypeError(message, { field: 'options' })
   }
   checkMixedOptions(options, agentOptions)
+  // Node ignores a `timeout` that is a text; agentkeepalive takes one.
+  if (typeof options.timeout === 'string') atMostMax(options.timeout, 'timeout')
   const {
     profile,
     watch: watching,
@@ -129,9 +134,9 @@ function split<Options extends HttpAgentOptions>(options: Options): Split<Option
     ...rest
   } = options
   const settings: PoolSettings = {
-    freeSocketTimeout: checkNumber('freeSocketTimeout', freeSocketTimeout, 4_000, 'milliseconds'),
-    socketActiveTTL: checkNumber('socketActiveTTL', socketActiveTTL, 0, 'milliseconds'),
-    maxRequestsPerSocket: checkNumber('maxRequestsPerSocket', maxRequestsPerSocket, 0, 'requests'),
+    freeSocketTimeout: checked(freeSocketTimeout, 'freeSocketTimeout', 4_000),
+    socketActiveTTL: checked(socketActiveTTL, 'socketActiveTTL', 0),
+    maxRequestsPerSocket: checked(maxRequestsPerSocket, 'maxRequestsPerSocket', 0, requests),
     watcher: watcherOf(watching),
   }
   // Node keeps these among the agent's options, where audit() reads them, as those of agentkeepalive.
@@ -142,12 +147,11 @@ function split<Options extends HttpAgentOptions>(options: Options): Split<Option
   return { settings, profile: profile ?? 'cloud', nodes: { keepAlive: true, ...rest, ...readable } }
 }
 
-function checkNumber(field: string, value: unknown, otherwise: number, unit: string): number {
+const atMostMax = milliseconds({ min: 0, max: 0x7fffffff, why: '0 sets no limit' })
+const requests = whole({ min: 0, max: 0x7fffffff, unit: 'requests', why: '0 sets no limit' })
+
+function checked(value: number | undefined, field: string, otherwise: number, check = atMostMax): number {
   if (value === undefined) return otherwise
-  const wanted = `a whole number of ${unit} from 0 (none set) to 2147483647`
-  if (typeof value !== 'number') {
-    throw new InvalidTypeError(`${field} is ${describe(value)}; it must be ${wanted}.`, { field })
-  }
-  if (Number.isInteger(value) && value >= 0 && value <= 0x7fffffff) return value
-  throw new OutOfRangeError(`${field} is ${value}; it must be ${wanted}.`, { field })
+  check(value, field)
+  return value
 }

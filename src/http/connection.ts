@@ -5,7 +5,7 @@ import { isTimeout } from '../detect/death.js'
 import { nativeCore } from '../kernel/binding.js'
 import { TcpState } from '../kernel/tcp-info.js'
 import { sampleTcpInfo } from '../sample-tcp-info.js'
-import { closeSnapshotOf, requestCloseSnapshot } from '../socket/close-snapshot.js'
+import { type CloseListener, closeSnapshotOf, requestCloseSnapshot } from '../socket/close-snapshot.js'
 import { descriptorOf } from '../socket/target.js'
 import { failureOf } from './stale.js'
 import type { Ending } from './statistics.js'
@@ -58,7 +58,7 @@ export function socketUnder(socket: net.Socket): net.Socket | undefined {
 }
 
 /** One connection of an agent, from its opening to its end. */
-export class Connection {
+export class Connection implements CloseListener {
   readonly socket: net.Socket
   readonly origin: string
   /** When it was made, and when it was last kept for another request; by `performance.now()`. */
@@ -91,20 +91,28 @@ export class Connection {
     this.#owner = owner
     this.#isOnTheWay = mayBeTheWay
     if (!mayBeTheWay) this.#openWhenConnected()
-    socket.once('end', () => {
-      this.#peerClosed = true
-    })
     const emitter: EventEmitter = socket
     emitter.once(errorMonitor, (error) => {
       const failure = failureOf(error)
       this.#failure ??= failure && (failure === 'reset' ? 'reset' : 'timedOut')
     })
-    socket.once('close', () => {
-      if (this.#isReplaced) return
-      // An error or an end that Node reported is more exact.
-      if (!this.#failure && !this.#peerClosed) this.#heedClose()
-      owner.closed(this)
-    })
+    // A listener of 'close' is only added when the socket is being destroyed: programs, and Node's own tests, count listeners.
+    requestCloseSnapshot(nativeCore(), socket, this)
+  }
+
+  /** Of {@link CloseListener}. */
+  beforeClose(): void {}
+
+  /** Of {@link CloseListener}. */
+  afterClose(): void {
+    this.socket.prependOnceListener('close', this.#onClosed)
+  }
+
+  readonly #onClosed = () => {
+    if (this.#isReplaced) return
+    // An error or an end that Node reported is more exact.
+    if (!this.#failure && !this.peerClosed) this.#heedClose()
+    this.#owner.closed(this)
   }
 
   /** Whether it is yet to be seen what it is for. Nothing of it is counted until then, but that it could not be opened. */
@@ -133,19 +141,18 @@ export class Connection {
 
   readonly #open = () => {
     this.isOpen = true
-    const core = nativeCore()
-    if (core) requestCloseSnapshot(core, this.socket)
     this.#owner.opened(this)
   }
 
+  /** Whether the peer's FIN was read, or the kernel has it. */
   get peerClosed(): boolean {
-    return this.#peerClosed
+    return this.#peerClosed || this.socket.readableEnded
   }
 
   get ending(): Ending {
     if (this.#failure) return this.#failure
     const isCalledLast = this.isCalledLast || (this.request && hasBeenCalledLast(this.request))
-    return this.#peerClosed || isCalledLast ? 'closedByPeer' : 'closedByUs'
+    return this.peerClosed || isCalledLast ? 'closedByPeer' : 'closedByUs'
   }
 
   /** Takes note of how many requests the server says it takes. Some count down, others always say how many in all. */

@@ -1,9 +1,9 @@
-import diagnostics from 'node:diagnostics_channel'
 import { EventEmitter, errorMonitor } from 'node:events'
 import type http from 'node:http'
 import type net from 'node:net'
 import { type ConnectionOptions, lateBound, onOpened } from '../socket/agent.js'
 import type { Watcher } from '../watch.js'
+import { tell } from './channels.js'
 import { Connection, lookAtAll, type Owner, type Sent, type Sight, socketUnder } from './connection.js'
 import { parseKeepAlive } from './keep-alive.js'
 import { judgeRequest } from './stale.js'
@@ -27,12 +27,6 @@ interface Internals extends http.Agent {
   addRequest(request: http.ClientRequest, ...rest: unknown[]): void
   keepSocketAlive(socket: net.Socket): boolean
   reuseSocket(socket: net.Socket, request: http.ClientRequest): void
-}
-
-const channels = {
-  opened: diagnostics.channel('deadpeer:http:opened'),
-  closed: diagnostics.channel('deadpeer:http:closed'),
-  staleReuse: diagnostics.channel('deadpeer:http:stale-reuse'),
 }
 
 /** Node's own, where the agent has none: how much sooner than the server says one stops using its connection. */
@@ -76,13 +70,13 @@ export class Pool {
   readonly #owner: Owner = {
     opened: (connection) => {
       this.#statistics.count(connection.origin, 'opened')
-      if (channels.opened.hasSubscribers) channels.opened.publish(this.#message(connection))
+      tell('opened', () => this.#message(connection))
     },
     closed: (connection) => {
       const { origin, isOpen, ending } = connection
       const how = isOpen ? ending : 'failedToOpen'
       this.#statistics.count(origin, how)
-      if (channels.closed.hasSubscribers) channels.closed.publish({ ...this.#message(connection), how })
+      tell('closed', () => ({ ...this.#message(connection), how }))
     },
   }
 
@@ -139,23 +133,43 @@ export class Pool {
       const request = asked
       if (request === undefined) return name
       asked = undefined
-      this.#begin(request, this.#originOf(options ?? {}))
+      this.#begin(request, name, this.#originOf(options ?? {}))
       this.#discardGone(name)
       return name
     }
   }
 
   #discardGone(name: string): void {
-    // Node's own list: what is taken out of it here is not there to be chosen.
-    const free = this.#agent.freeSockets[name] as net.Socket[] | undefined
-    if (!free || free.length === 0) return
+    const free = this.#idle(name)
+    if (!free) return
     const sights = lookAtAll(free)
     const now = performance.now()
+    this.#keepIdle(name, (socket, i) => {
+      const connection = this.#connections.get(socket)
+      return !socket.destroyed && socket.writable && !this.#discards(connection, sights?.[i], now)
+    })
+  }
+
+  /**
+   * Where one connection was gone, those that have been idle since before may be gone for the same reason, and the kernel cannot know of a
+   * host that was restarted until something is sent.
+   */
+  #discardIdleSince(name: string, time: number): void {
+    this.#keepIdle(name, (socket) => (this.#connections.get(socket)?.freeAt ?? time) >= time)
+  }
+
+  #idle(name: string): net.Socket[] | undefined {
+    const free = this.#agent.freeSockets[name] as net.Socket[] | undefined
+    return free && free.length > 0 ? free : undefined
+  }
+
+  /** Destroys the others, and takes them out of Node's own list, so that they cannot be chosen. */
+  #keepIdle(name: string, isKept: (socket: net.Socket, i: number) => boolean): void {
+    const free = this.#idle(name)
+    if (!free) return
     let kept = 0
     free.forEach((socket, i) => {
-      const connection = this.#connections.get(socket)
-      if (!socket.destroyed && socket.writable && !this.#discards(connection, sights?.[i], now))
-        free[kept++] = socket
+      if (isKept(socket, i)) free[kept++] = socket
       else socket.destroy()
     })
     free.length = kept
@@ -167,7 +181,7 @@ export class Pool {
     if (!connection || connection.requests === 0) return false
     if (connection.isGone(sight)) {
       this.#statistics.count(connection.origin, 'staleReusesAvoided')
-      this.#tellStale(connection, true)
+      tell('staleReuse', () => ({ ...this.#message(connection), avoided: true }))
       return true
     }
     // Timers are late where the event loop is busy, which is when idle connections are asked for.
@@ -195,7 +209,11 @@ export class Pool {
       const now = performance.now()
       const hint = this.#heed(connection)
       if (connection.isSpent(this.#settings.socketActiveTTL, now)) return false
-      const left = this.#mayBeIdle(connection, hint, now)
+      // Node's method has set the agent's `timeout` on the socket, and a subclass may have set a time of its own.
+      const left = Math.min(
+        this.#mayBeIdle(connection, hint, now),
+        socket.timeout || Number.POSITIVE_INFINITY,
+      )
       if (left <= 0) return false
       connection.freeAt = now
       connection.freeFor = left === Number.POSITIVE_INFINITY ? 0 : left
@@ -227,45 +245,50 @@ export class Pool {
     const agent = this.#agent
     const reuseSocket = lateBound(agent, 'reuseSocket')
     agent.reuseSocket = (socket, request) => {
-      reuseSocket.call(agent, socket, request)
       const timeout = agent.options.timeout ?? 0
       if (socket.timeout !== timeout) socket.setTimeout(timeout)
+      // Last, because a subclass may set another.
+      reuseSocket.call(agent, socket, request)
     }
   }
 
-  #begin(request: http.ClientRequest, origin: string): void {
+  #begin(request: http.ClientRequest, name: string, origin: string): void {
     this.#statistics.count(origin, 'requests')
     let connection: Connection | undefined
     let isReused = false
-    let stale = false
+    let sentAt = 0
+    let isStale = false
     request.once('socket', (socket) => {
       connection = this.#connections.get(socket)
       if (!connection) return
       this.#arrive(connection)
+      sentAt = performance.now()
       isReused = connection.requests++ > 0
       connection.request = request
       if (isReused) this.#statistics.count(origin, 'reusedRequests')
     })
     const emitter: EventEmitter = request
     emitter.once(errorMonitor, (error) => {
-      if (!connection) return
-      stale = judgeRequest(request, error, {
+      const used = connection
+      if (!used) return
+      const evidence = {
         reused: isReused,
         answered: Boolean((request as Sent).res),
-        peerClosed: connection.peerClosed,
-        acknowledged: isReused ? connection.hasAcknowledged() : undefined,
+        peerClosed: used.peerClosed,
+        acknowledged: isReused ? used.hasAcknowledged() : undefined,
+      }
+      const verdict = judgeRequest(request, error, evidence, () => {
+        this.#statistics.count(origin, 'retried')
+        tell('retried', () => ({ ...this.#message(used), request }))
       })
-      if (stale) this.#tellStale(connection, false, request)
+      isStale = verdict.isStale
+      if (isStale) tell('staleReuse', () => ({ ...this.#message(used), avoided: false, request }))
+      if (verdict.isStaleIfIdempotent) this.#discardIdleSince(name, sentAt)
     })
     request.once('close', () => {
       const { res, upgradeOrConnect } = request as Sent
       if (upgradeOrConnect || res?.complete) return
-      this.#statistics.count(origin, stale ? 'staleReuses' : 'failedRequests')
+      this.#statistics.count(origin, isStale ? 'staleReuses' : 'failedRequests')
     })
-  }
-
-  #tellStale(connection: Connection, avoided: boolean, request?: http.ClientRequest): void {
-    if (!channels.staleReuse.hasSubscribers) return
-    channels.staleReuse.publish({ ...this.#message(connection), avoided, ...(request && { request }) })
   }
 }

@@ -28,9 +28,8 @@ const resets: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTE
 
 /** What the kernel said of a connection by an error: not one of those that programs and Node make under the same names. */
 export function failureOf(error: unknown): 'reset' | 'timed-out' | undefined {
-  if (typeof error !== 'object' || error === null) return undefined
-  const { code = '', errno, cause } = error as NodeJS.ErrnoException & { cause?: unknown }
-  if (typeof errno !== 'number') return failureOf(cause)
+  const systems = withCauses(error).find(({ errno }) => typeof errno === 'number')
+  const code = String(systems?.code)
   if (timeouts.has(code)) return 'timed-out'
   return resets.has(code) ? 'reset' : undefined
 }
@@ -46,14 +45,54 @@ export function judgeStale(failure: Failure, { reused, answered, acknowledged }:
   return reused && !answered && failure !== undefined && acknowledged !== true
 }
 
-/** What a failed request of our agents left behind, taken down when it failed. */
-const judged = new WeakMap<http.ClientRequest, { readonly error: unknown; readonly stale: boolean }>()
+/** What is known of a request that has failed. */
+export interface Verdict {
+  /** Whether its connection was already gone. */
+  readonly isStale: boolean
+  /**
+   * The same, for a request that may happen twice: a reset counts whether the request was acknowledged or not. A server that closes an idle
+   * connection just as a request arrives resets it, after its kernel has acknowledged the request.
+   */
+  readonly isStaleIfIdempotent: boolean
+  /** Counts that it is sent again. Absent where no agent of ours sent it. */
+  readonly retried?: () => void
+}
 
-/** Judges a request that is failing, and keeps that for {@link isStaleReuse}. */
-export function judgeRequest(request: http.ClientRequest, error: unknown, evidence: Evidence): boolean {
-  const stale = judgeStale(failureWith(error, evidence), evidence)
-  judged.set(request, { error, stale })
-  return stale
+export function judge(failure: Failure, evidence: Evidence, retried?: () => void): Verdict {
+  const isStale = judgeStale(failure, evidence)
+  const isStaleIfIdempotent =
+    isStale || (failure === 'reset' && judgeStale(failure, { ...evidence, acknowledged: undefined }))
+  return { isStale, isStaleIfIdempotent, ...(retried && { retried }) }
+}
+
+/** The failed requests of our agents, by the request. */
+const judgedRequests = new WeakMap<object, { readonly error: unknown; readonly verdict: Verdict }>()
+
+/** The same by their errors, because an SDK passes on the error alone. */
+const judgedErrors = new WeakMap<object, Verdict>()
+
+/** Judges a request that is failing, and keeps that for {@link isStaleReuse} and {@link retryStale}. */
+export function judgeRequest(
+  request: http.ClientRequest,
+  error: unknown,
+  evidence: Evidence,
+  retried: () => void,
+): Verdict {
+  const verdict = judge(failureWith(error, evidence), evidence, retried)
+  judgedRequests.set(request, { error, verdict })
+  keepVerdict(error, verdict)
+  return verdict
+}
+
+/** Several requests may fail with one error: those of an HTTP/2 session. It is stale if it was for each of them. */
+export function keepVerdict(error: unknown, verdict: Verdict): void {
+  if (!isObject(error)) return
+  const before = judgedErrors.get(error)
+  judgedErrors.set(error, {
+    ...verdict,
+    isStale: verdict.isStale && (before?.isStale ?? true),
+    isStaleIfIdempotent: verdict.isStaleIfIdempotent && (before?.isStaleIfIdempotent ?? true),
+  })
 }
 
 function failureWith(error: unknown, { peerClosed }: Evidence): Failure {
@@ -67,36 +106,83 @@ function isHangUp(error: unknown): boolean {
 }
 
 /**
- * Whether a request failed because the connection that it was to use again was already gone: closed, reset or dead. Such a failure
- * says nothing of the request; whoever may repeat it can do so at once. It is no proof that the server has seen nothing of it: one that
- * reads a request and breaks off within 40 ms looks the same. What must not happen twice must not be repeated for this.
+ * Whether a request failed because its connection had been used before and was already gone: closed, reset or dead. Such a failure says
+ * nothing about the request, and a request that may be repeated can be repeated at once: {@link retryStale}.
  *
- * @param error what the request's `'error'` event told, or what a client library made of it (its `cause` is looked at).
- * @param request of any agent. Of {@link HttpAgent} and {@link HttpsAgent} it is known whether the server had acknowledged the request,
- * and so a server that read it and died is told apart; of others it is not.
+ * `true` does not prove that the server has seen nothing of the request: a server that reads it and breaks off within 40 ms looks the same.
+ * Do not repeat for this what must not happen twice. Never throws.
+ *
+ * @param error what the request's `'error'` event reported, or what a client library made of it: its `cause` is looked at.
+ * @param request the request, of any agent; also the wrapped one of axios and got. Default: the `request` of the error or of its cause. Without
+ * any (AWS SDK, superagent) the error alone tells, if {@link HttpAgent}, {@link HttpsAgent} or `createAgent` of `deadpeer/undici` sent the
+ * request. These know whether the server had acknowledged the request, and so tell a server that read it and died; of other agents that is
+ * not known.
  * @example
  * ```ts
  * request.on('error', (error) => (isStaleReuse(error, request) ? again() : fail(error)))
+ * axios.get(url, { httpAgent }).catch((error) => (isStaleReuse(error) ? again() : fail(error)))
  * ```
  */
-export function isStaleReuse(error: unknown, request: http.ClientRequest): boolean {
-  const known = judged.get(request)
-  if (known) return known.stale && sameError(error, known.error)
-  const socket = request.socket as net.Socket | null
-  const { res } = request as http.ClientRequest & { res?: http.IncomingMessage | null }
+export function isStaleReuse(error: unknown, request?: object | null): boolean {
+  return verdictOf(error, request)?.isStale ?? false
+}
+
+/** `undefined` where nothing is known. */
+export function verdictOf(error: unknown, request?: object | null): Verdict | undefined {
+  const errors = withCauses(error)
+  const requests = (isObject(request) ? [request] : errors.map(requestIn)).map(unwrap)
+  for (const each of requests) {
+    const known = each && judgedRequests.get(each)
+    if (known) return sameError(errors, known.error) ? known.verdict : undefined
+  }
+  for (const each of errors) {
+    const verdict = judgedErrors.get(each)
+    if (verdict) return verdict
+  }
+  const sent = requests.find((each) => each !== undefined)
+  return sent && judgeByLooks(error, sent)
+}
+
+type Bag = Record<string, unknown>
+
+/** Client libraries nest fewer, and a cycle must end. */
+const MOST_CAUSES = 8
+
+function withCauses(error: unknown): Bag[] {
+  const errors: Bag[] = []
+  for (let each = error; isObject(each) && errors.length < MOST_CAUSES; each = each.cause) errors.push(each)
+  return errors
+}
+
+function requestIn({ request }: Bag): object | undefined {
+  return isObject(request) ? request : undefined
+}
+
+/** axios hands out the request of follow-redirects, got its own. Both keep Node's in a property. */
+function unwrap(request: object | undefined): object | undefined {
+  if (!request) return undefined
+  const { _currentRequest, _request } = request as { _currentRequest?: unknown; _request?: unknown }
+  return [_currentRequest, _request].find(isObject) ?? request
+}
+
+/** A request of another agent. */
+function judgeByLooks(error: unknown, request: object): Verdict {
+  const { reusedSocket, res, socket } = request as Partial<http.ClientRequest> & { res?: unknown }
   const evidence: Evidence = {
-    reused: request.reusedSocket === true,
+    reused: reusedSocket === true,
     answered: res !== undefined && res !== null,
-    peerClosed: socket?.readableEnded === true,
+    peerClosed: (socket as net.Socket | null | undefined)?.readableEnded === true,
     acknowledged: undefined,
   }
-  return judgeStale(failureWith(error, evidence), evidence)
+  return judge(failureWith(error, evidence), evidence)
 }
 
 /** Libraries wrap the error, and say so by `cause`; or copy its code. */
-function sameError(error: unknown, known: unknown): boolean {
-  if (error === known) return true
-  if (typeof error !== 'object' || error === null) return false
-  const { cause, code } = error as NodeJS.ErrnoException & { cause?: unknown }
-  return (cause !== undefined && sameError(cause, known)) || code === (known as NodeJS.ErrnoException).code
+function sameError(errors: readonly object[], known: unknown): boolean {
+  const { code } = (known ?? {}) as NodeJS.ErrnoException
+  return errors.some((each) => each === known || (each as NodeJS.ErrnoException).code === code)
+}
+
+function isObject(value: unknown): value is Bag {
+  return typeof value === 'object' && value !== null
 }

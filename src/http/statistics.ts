@@ -29,6 +29,11 @@ export interface ConnectionStatistics {
   readonly staleReusesAvoided: number
   /** Requests that failed because their connection was already gone. See {@link isStaleReuse}. */
   readonly staleReuses: number
+  /**
+   * Requests that were sent again because their connection was already gone: by {@link retryStale}, or by `createAgent({ retryStale: true })`
+   * of `deadpeer/undici`.
+   */
+  readonly retried: number
   /** Other requests that ended without a whole answer, for whatever reason, also where the program called them off. */
   readonly failedRequests: number
 }
@@ -55,6 +60,7 @@ const counted = [
   'reusedRequests',
   'staleReusesAvoided',
   'staleReuses',
+  'retried',
   'failedRequests',
 ] as const
 

@@ -75,6 +75,12 @@ export const agentMetrics: readonly Metric<ConnectionStatistics>[] = [
     read: ({ staleReuses }) => staleReuses,
   },
   {
+    name: 'deadpeer_agent_retried_requests_total',
+    type: 'counter',
+    help: 'Requests that were sent again because their connection was already gone.',
+    read: ({ retried }) => retried,
+  },
+  {
     name: 'deadpeer_agent_failed_requests_total',
     type: 'counter',
     help: 'Other requests that ended without a whole answer, for whatever reason.',

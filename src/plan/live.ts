@@ -53,8 +53,8 @@ export function isAgent(live: unknown): live is AgentLike {
  * How long an agent keeps free connections.
  *
  * - Node's own: `timeout`, which is for connections in use and free ones alike.
- * - agentkeepalive, and `HttpAgent` and `HttpsAgent`: `freeSocketTimeout` where it is more than 0, else `timeout`; and no longer than
- *   `socketActiveTTL` (in agentkeepalive only beside a `freeSocketTimeout`).
+ * - `HttpAgent` and `HttpsAgent`: the shortest of `freeSocketTimeout`, `timeout` and `socketActiveTTL`.
+ * - agentkeepalive: `freeSocketTimeout` where it is more than 0, and no longer than `socketActiveTTL`; else `timeout`.
  */
 export function readAgent(agent: AgentLike): ClientSettings {
   const { options } = agent as AgentLike & { options: Record<string, unknown> }
@@ -63,15 +63,13 @@ export function readAgent(agent: AgentLike): ClientSettings {
   // Node's own agents do not know the others, and take them in silence.
   if (isNodesOwn(agent)) return settingOf('timeout', timeout, isKept)
   const free = limitOf(options.freeSocketTimeout)
-  const isFree = free < Number.POSITIVE_INFINITY
-  const age =
-    isFree || !('calcSocketTimeout' in agent) ? limitOf(options.socketActiveTTL) : Number.POSITIVE_INFINITY
-  const isOfItsOwn = isFree || 'freeSocketTimeout' in options
-  return settingOf(
-    isOfItsOwn ? 'freeSocketTimeout' : 'timeout',
-    Math.min(isFree ? free : timeout, age),
-    isKept,
-  )
+  const age = limitOf(options.socketActiveTTL)
+  if ('calcSocketTimeout' in agent) {
+    const isFree = free < Number.POSITIVE_INFINITY
+    return settingOf('freeSocketTimeout', isFree ? Math.min(free, age) : timeout, isKept)
+  }
+  const isOfItsOwn = free <= timeout && 'freeSocketTimeout' in options
+  return settingOf(isOfItsOwn ? 'freeSocketTimeout' : 'timeout', Math.min(free, timeout, age), isKept)
 }
 
 function settingOf(name: string, freeSocketTimeout: number, isKept: boolean): ClientSettings {

@@ -5,7 +5,7 @@ import type { DeadpeerError } from '../errors.js'
 
 /** What an `http.Agent` has beyond its types, as far as it concerns its connections. */
 interface Internals {
-  createConnection(options: ConnectionOptions, callback?: Opened): net.Socket | undefined
+  createConnection(...args: unknown[]): net.Socket | undefined
   connect?(...args: unknown[]): unknown
 }
 
@@ -14,8 +14,6 @@ export interface ConnectionOptions extends Readonly<Record<string, unknown>> {
   readonly port?: number | string
   readonly socketPath?: string
 }
-
-type Opened = (error: Error | null, socket?: net.Socket, ...rest: unknown[]) => void
 
 /** Told by its methods: a program that makes no requests need not load `node:http`. */
 export function isAgent(target: unknown): target is http.Agent {
@@ -49,20 +47,21 @@ export interface OpeningListener {
 export function onOpened(given: http.Agent, listener: OpeningListener): void {
   const agent = given as unknown as Internals
   const createConnection = lateBound(agent, 'createConnection')
-  agent.createConnection = function (this: Internals, options, callback) {
+  agent.createConnection = function (this: Internals, ...args) {
     let heard: unknown
     const hearOnce = (socket: unknown) => {
       if (!isConnection(socket) || socket === heard) return
       heard = socket
-      listener.opened(socket, options)
+      listener.opened(socket, optionsIn(args))
     }
-    const opened: Opened | undefined =
-      callback &&
-      ((error, socket, ...rest) => {
-        if (!error) hearOnce(socket)
-        callback(error, socket, ...rest)
-      })
-    const { result, connecting } = listConnecting(() => createConnection.call(this, options, opened))
+    const callback = args.at(-1)
+    const opened = function (this: unknown, ...given: [error?: unknown, socket?: unknown]) {
+      const [error, socket] = given
+      if (!error) hearOnce(socket)
+      return Reflect.apply(callback as (...all: unknown[]) => unknown, this, given)
+    }
+    const passed = typeof callback === 'function' ? args.with(-1, opened) : args
+    const { result, connecting } = listConnecting(() => Reflect.apply(createConnection, this, passed))
     for (const socket of connecting) {
       if (socket !== result && socket !== heard) listener.openedToProxy(socket)
     }
@@ -77,6 +76,22 @@ export function onOpened(given: http.Agent, listener: OpeningListener): void {
     for (const socket of connecting) listener.openedToProxy(socket)
     return result
   }
+}
+
+/**
+ * What the arguments of `createConnection` say of the connection. Node takes `(options)`, `(port, host)`, `(path)`, and for HTTPS also
+ * `(port, options)` and `(port, host, options)`; each with a callback as the last argument.
+ */
+function optionsIn(args: readonly unknown[]): ConnectionOptions {
+  const options = args.find((each) => typeof each === 'object' && each !== null) as
+    | ConnectionOptions
+    | undefined
+  const [first, second] = args
+  if (first === options) return options ?? {}
+  // A string that is no number is the path of a UNIX socket, as in net.connect().
+  const isPort = typeof first === 'number' || (typeof first === 'string' && Number(first) >= 0)
+  if (!isPort) return { ...options, socketPath: String(first) }
+  return { ...options, port: first, ...(typeof second === 'string' && { host: second }) }
 }
 
 /** The method of this name that the agent has at the time of each call: instrumentation may replace an inherited one later. */

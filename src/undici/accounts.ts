@@ -1,5 +1,6 @@
 import type net from 'node:net'
 import type { buildConnector, Dispatcher } from 'undici'
+import { tell } from '../http/channels.js'
 import { Connection } from '../http/connection.js'
 import { type Snapshot, Statistics } from '../http/statistics.js'
 import type { Attendant } from './attending.js'
@@ -9,6 +10,8 @@ export class Accounts {
   readonly #statistics = new Statistics()
   readonly #connections = new WeakMap<net.Socket, Connection>()
   readonly #socketPath: unknown
+  /** Whose they are, for messages. */
+  agent: object | undefined
 
   /** @param socketPath of an agent that knows one end only, whatever the origin. */
   constructor(socketPath: unknown) {
@@ -21,10 +24,17 @@ export class Accounts {
 
   open(socket: net.Socket, { protocol, hostname, port }: buildConnector.Options): void {
     const origin = this.#originOf(protocol, hostname, port)
+    const message = { agent: this.agent, origin, socket }
     const owner = {
-      opened: () => this.#statistics.count(origin, 'opened'),
-      closed: ({ isOpen, ending }: Connection) =>
-        this.#statistics.count(origin, isOpen ? ending : 'failedToOpen'),
+      opened: () => {
+        this.#statistics.count(origin, 'opened')
+        tell('opened', () => message)
+      },
+      closed: ({ isOpen, ending }: Connection) => {
+        const how = isOpen ? ending : 'failedToOpen'
+        this.#statistics.count(origin, how)
+        tell('closed', () => ({ ...message, how }))
+      },
     }
     const connection = new Connection(socket, origin, Number.POSITIVE_INFINITY, owner, false)
     this.#connections.set(socket, connection)
@@ -47,6 +57,12 @@ export class Accounts {
         const connection = this.#connections.get(socket)
         // To a request that asks for it, it is the answer.
         if (connection && !options.reset) connection.isCalledLast = true
+      },
+      metStale: ({ socket }) =>
+        tell('staleReuse', () => ({ agent: this.agent, origin, socket, avoided: false })),
+      repeated: ({ socket }) => {
+        this.#statistics.count(origin, 'retried')
+        tell('retried', () => ({ agent: this.agent, origin, socket }))
       },
       failed: (isStale) => this.#statistics.count(origin, isStale ? 'staleReuses' : 'failedRequests'),
     }

@@ -1,7 +1,7 @@
 import diagnostics from 'node:diagnostics_channel'
 import type net from 'node:net'
 import type { Dispatcher } from 'undici'
-import { failureOf, judgeStale } from '../http/stale.js'
+import { failureOf, judge, keepVerdict } from '../http/stale.js'
 import { hasAcknowledged, noteUse, type Use } from './used.js'
 
 type Handler = Dispatcher.DispatchHandler
@@ -26,10 +26,14 @@ export interface Attendant {
   sent(use: Use): void
   /** The server says that this is the connection's last. */
   calledLast(use: Use): void
+  /** It met a connection that was gone: see {@link judgeStale}. */
+  metStale(use: Use): void
+  /** It is sent again for that. */
+  repeated(use: Use): void
   /**
    * It has failed, for good.
    *
-   * @param isStale it met a connection that was gone: see {@link judgeStale}.
+   * @param isStale whether it met a connection that was gone.
    */
   failed(isStale: boolean): void
 }
@@ -64,15 +68,29 @@ class Attempt {
     if (writing === this) writing = undefined
   }
 
-  /** @param mayRepeat whether it may happen twice. */
-  metStale(error: unknown, mayRepeat: boolean): boolean {
+  /**
+   * Reports its failure.
+   *
+   * @param mayRepeat whether it may happen twice.
+   * @returns whether it is to be repeated.
+   */
+  fail(error: unknown, mayRepeat: boolean): boolean {
     const { use, answered } = this
-    if (!use) return false
+    const evidence = use && {
+      reused: use.isReuse,
+      answered,
+      peerClosed: true,
+      acknowledged: hasAcknowledged(use),
+    }
     const failure = failureOf(error) ?? (isClosed(error) ? 'closed' : undefined)
-    // A server that closes an idle connection in the moment that a request arrives resets it: its kernel has acknowledged what nobody will read.
-    // What may happen twice is repeated then as well.
-    const acknowledged = mayRepeat && failure === 'reset' ? undefined : hasAcknowledged(use)
-    return judgeStale(failure, { reused: use.isReuse, answered, peerClosed: true, acknowledged })
+    const verdict = evidence && judge(failure, evidence)
+    if (verdict) keepVerdict(error, verdict)
+    const isRepeated = mayRepeat && verdict?.isStaleIfIdempotent === true
+    const isStale = isRepeated || verdict?.isStale === true
+    if (use && isStale) this.#attendant.metStale(use)
+    if (use && isRepeated) this.#attendant.repeated(use)
+    else this.#attendant.failed(isStale)
+    return isRepeated
   }
 }
 
@@ -132,26 +150,27 @@ export function attending(
     (name: string) =>
     (...args: never[]) =>
       inner[name]?.(...args)
-  const handler: Callbacks = Object.fromEntries(
-    others.filter((name) => inner[name]).map((name) => [name, pass(name)]),
-  )
-  handler[begin] = (...args: never[]) => {
+  const heard: Callbacks = {}
+  heard[begin] = (...args: never[]) => {
     attempt.begin()
-    const result = inner[begin]?.(...withAbortSeen(args, () => attempt.callOff()))
-    return result
+    return inner[begin]?.(...withAbortSeen(args, () => attempt.callOff()))
   }
   for (const name of answers) {
-    handler[name] = (...args: never[]) => {
+    heard[name] = (...args: never[]) => {
       attempt.answer(args[headersAt])
       return inner[name]?.(...args)
     }
   }
-  handler[error] = (...args: never[]) => {
+  heard[error] = (...args: never[]) => {
     attempt.callOff()
-    const isStale = attempt.metStale(args.at(-1), repeat !== undefined)
-    if (isStale && repeat) return repeat(given)
-    attendant.failed(isStale)
-    return inner[error]?.(...args)
+    const isRepeated = attempt.fail(args.at(-1), repeat !== undefined)
+    return isRepeated ? repeat?.(given) : inner[error]?.(...args)
+  }
+  const handler: Callbacks = {}
+  for (const name of [begin, ...answers, error, ...others]) {
+    // What is missing or no function is left as it is: undici says so.
+    const own = inner[name]
+    if (own !== undefined) handler[name] = typeof own === 'function' ? (heard[name] ?? pass(name)) : own
   }
   return handler as unknown as Handler
 }

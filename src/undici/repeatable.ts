@@ -1,15 +1,13 @@
 import type { Dispatcher } from 'undici'
+import { idempotentMethods } from '../http/idempotent.js'
 
 type Options = Dispatcher.DispatchOptions
-
-/** RFC 9110, 9.2.2: what may happen twice. */
-const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
 
 /** Whether a request may be repeated at all, and can be: its body is still there. */
 export function isRepeatable(options: Options): boolean {
   const { method, body, upgrade, idempotent: said } = options
   if (upgrade || said === false || !isAtHand(body)) return false
-  return idempotent.has(method) || hasIdempotencyKey(options.headers)
+  return idempotentMethods.has(method) || hasIdempotencyKey(options.headers)
 }
 
 function isAtHand(body: unknown): boolean {

@@ -172,6 +172,71 @@ describe('an agent', () => {
     }
   })
 
+  type Create = (...args: unknown[]) => net.Socket
+  const noServer = { rejectUnauthorized: false }
+
+  it.each<{ form: string; agent: () => http.Agent; args: (host: string, port: number) => unknown[] }>([
+    { form: 'http (options)', agent: () => new http.Agent(), args: (host, port) => [{ host, port }] },
+    { form: 'http (port, host)', agent: () => new http.Agent(), args: (host, port) => [port, host] },
+    {
+      form: 'http (port as text, host)',
+      agent: () => new http.Agent(),
+      args: (host, port) => [`${port}`, host],
+    },
+    {
+      form: 'https (options)',
+      agent: () => new https.Agent(),
+      args: (host, port) => [{ host, port, ...noServer }],
+    },
+    {
+      form: 'https (port, options)',
+      agent: () => new https.Agent(),
+      args: (host, port) => [port, { host, ...noServer }],
+    },
+    {
+      form: 'https (port, host, options)',
+      agent: () => new https.Agent(),
+      args: (host, port) => [port, host, noServer],
+    },
+  ])('passes on all arguments of createConnection: $form', async ({ agent: make, args }) => {
+    // Only this address has a server, so that a host that is lost is noticed.
+    const host = '127.0.0.2'
+    const [plain, tuned] = [make(), make()]
+    const isSecure = plain instanceof https.Agent
+    const server = isSecure ? https.createServer(certificate()) : http.createServer()
+    const port = await listen(server, host)
+    tune(tuned, 'lan')
+    /** Opens a connection, and returns what its callback was given. */
+    const open = async (agent: http.Agent) => {
+      const called: unknown[][] = []
+      const create = agent.createConnection as unknown as Create
+      const socket = create.call(agent, ...args(host, port), (...given: unknown[]) => called.push(given))
+      await once(socket, isSecure ? 'secureConnect' : 'connect')
+      return { socket, called: called.map((given) => given.map((each) => each === socket)) }
+    }
+    const [usual, ours] = [await open(plain), await open(tuned)]
+    expect(ours.socket.remoteAddress).toBe(host)
+    expect(ours.called).toEqual(usual.called)
+    expect(inspect(ours.socket).profile).toMatchObject(profiles.lan)
+    const withoutCallback = (tuned.createConnection as unknown as Create)(...args(host, port))
+    await once(withoutCallback, isSecure ? 'secureConnect' : 'connect')
+    expect(withoutCallback.remoteAddress).toBe(host)
+    for (const socket of [usual.socket, ours.socket, withoutCallback]) socket.destroy()
+    server.close()
+  })
+
+  it('passes on the path of a UNIX socket to createConnection', async () => {
+    const path = `\0deadpeer-agent-${process.pid}`
+    const server = http.createServer().listen(path)
+    await once(server, 'listening')
+    const agent = new http.Agent()
+    tune(agent, 'lan')
+    const socket = (agent.createConnection as unknown as Create)(path)
+    await once(socket, 'connect')
+    socket.destroy()
+    server.close()
+  })
+
   it('a bad profile is thrown, and nothing is changed', async () => {
     const agent = new http.Agent(keepAlive)
     expect(() => tune(agent, { count: 500 })).toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }))

@@ -95,6 +95,7 @@ it.each([
       reusedRequests: REQUESTS - counts.opened,
       staleReusesAvoided: 0,
       staleReuses: 0,
+      retried: 0,
       failedRequests: requests.reset + requests.never,
     })
     const { opened, closedByPeer, closedByUs, reset, timedOut } = numbers

@@ -107,6 +107,7 @@ describe('an agent of ours goes where one of Node goes', () => {
       reuseRatio: 0.5,
       staleReusesAvoided: 0,
       staleReuses: 0,
+      retried: 0,
       failedRequests: 0,
     })
   })
@@ -229,6 +230,21 @@ describe('an agent of ours goes where one of Node goes', () => {
     expect(total(here).opened).toBe(1)
   })
 
+  it('leaves as many listeners on a connected socket as an agent of Node does', async () => {
+    const here = await site({ watch: true })
+    const plain = new http.Agent({ keepAlive: true })
+    closing.push(() => plain.destroy())
+    const names = ['connect', 'data', 'end', 'close', 'error', 'timeout', 'drain']
+    const listenersOf = async (agent: http.Agent) => {
+      const request = http.get({ host: '127.0.0.1', port: here.port, agent })
+      const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+      const counts = names.map((name) => [name, response.socket.listenerCount(name)])
+      response.resume()
+      return Object.fromEntries(counts) as Record<string, number>
+    }
+    expect(await listenersOf(here.agent)).toEqual(await listenersOf(plain))
+  })
+
   it('profile: false leaves connections as Node has them', async () => {
     const here = await site({ profile: false })
     expect(inspect((await here.get()).socket).profile).toMatchObject({ interval: 1_000, count: 10 })
@@ -332,6 +348,80 @@ describe('how long a connection is kept', () => {
     const next = here.get()
     expect((await next).socket).not.toBe(socket)
     expect(total(here)).toMatchObject({ opened: 2, closedByUs: 1, staleReusesAvoided: 0 })
+  })
+
+  it.each<{ options: HttpAgentOptions; wanted: number }>([
+    { options: { timeout: 300 }, wanted: 300 },
+    { options: { timeout: 300, freeSocketTimeout: 0 }, wanted: 300 },
+    { options: { timeout: 300, freeSocketTimeout: 200 }, wanted: 200 },
+    { options: { timeout: 9_000 }, wanted: 4_000 },
+    { options: { timeout: 0 }, wanted: 4_000 },
+  ])('keeps an idle connection for the shorter of timeout and freeSocketTimeout: %j', async (row) => {
+    const here = await site(row.options)
+    const { socket } = await here.get()
+    expect(socket.timeout).toBe(row.wanted)
+  })
+
+  it('closes an idle connection after the timeout of the agent', async () => {
+    const here = await site({ timeout: 100 })
+    const { socket } = await here.get()
+    await once(socket, 'close')
+    expect(total(here)).toMatchObject({ open: 0, closedByUs: 1 })
+  })
+
+  interface Hooks {
+    keepSocketAlive(socket: net.Socket): boolean
+    reuseSocket(socket: net.Socket, request: http.ClientRequest): void
+  }
+  const Base = HttpAgent as unknown as new (options?: HttpAgentOptions) => HttpAgent & Hooks
+
+  it('keeps the time that a keepSocketAlive of a subclass sets', async () => {
+    class Own extends Base {
+      override keepSocketAlive(socket: net.Socket): boolean {
+        if (!super.keepSocketAlive(socket)) return false
+        socket.setTimeout(60)
+        return true
+      }
+    }
+    const here = await siteOf(
+      http.createServer((_, response) => response.end('ok')),
+      new Own(),
+    )
+    const { socket } = await here.get()
+    expect(socket.timeout).toBe(60)
+    await once(socket, 'close')
+    expect(total(here)).toMatchObject({ open: 0, closedByUs: 1 })
+  })
+
+  it('closes a connection that a keepSocketAlive of a subclass does not keep', async () => {
+    class Own extends Base {
+      override keepSocketAlive(): boolean {
+        return false
+      }
+    }
+    const here = await siteOf(
+      http.createServer((_, response) => response.end('ok')),
+      new Own(),
+    )
+    const { socket } = await here.get()
+    expect(socket.destroyed).toBe(true)
+  })
+
+  it('keeps the time that a reuseSocket of a subclass sets', async () => {
+    class Own extends Base {
+      override reuseSocket(socket: net.Socket, request: http.ClientRequest): void {
+        super.reuseSocket(socket, request)
+        socket.setTimeout(5_000)
+      }
+    }
+    const here = await siteOf(
+      http.createServer((_, response) => response.end('ok')),
+      new Own(),
+    )
+    await here.get()
+    const next = here.get()
+    expect(Object.values(here.agent.sockets)[0]![0]!.timeout).toBe(5_000)
+    await next
   })
 
   it('is no timeout of a request', async () => {
@@ -481,6 +571,31 @@ describe('isStaleReuse tells a connection that was gone from a request that fail
     expect(agent.snapshot().total).toMatchObject({ failedRequests: 0, staleReusesAvoided: 0 })
   })
 
+  it('closes the connections that were idle when another of the same server turned out to be gone', async () => {
+    const held: http.ServerResponse[] = []
+    const here = await site({ freeSocketTimeout: 0 }, (request, response) => {
+      if (request.url === '/hold') held.push(response)
+      else response.end('ok')
+    })
+    const [a, b, c] = await Promise.all([here.get('/a'), here.get('/b'), here.get('/c')])
+    const sockets = new Set([a.socket, b.socket, c.socket])
+    expect(sockets.size).toBe(3)
+    const busy = here.get('/hold')
+    await until(() => held.length === 1)
+    const request = http.request({ host: '127.0.0.1', port: here.port, agent: here.agent })
+    const [gone] = (await once(request, 'socket')) as [net.Socket]
+    // Idle after that request was sent: the server was heard from since.
+    held[0]!.end('ok')
+    const later = (await busy).socket
+    here.peers.find((peer) => peer.remotePort === gone.localPort)!.destroy()
+    request.end()
+    expect(isStaleReuse(await failure(request), request)).toBe(true)
+    const others = [...sockets].filter((socket) => socket !== gone && socket !== later)
+    expect(others).toHaveLength(1)
+    expect(others[0]!.destroyed).toBe(true)
+    expect((await here.get()).socket).toBe(later)
+  })
+
   it('a server that reads the request and dies', async () => {
     const { agent, again } = await rawSite({}, (peer) => peer.destroy())
     const request = again().end()
@@ -601,6 +716,7 @@ describe('bad options', () => {
     [{ freeSocketTimeout: '4s' }, 'ERR_INVALID_ARG_TYPE', 'freeSocketTimeout'],
     [{ socketActiveTTL: -1 }, 'ERR_OUT_OF_RANGE', 'socketActiveTTL'],
     [{ maxRequestsPerSocket: null }, 'ERR_INVALID_ARG_TYPE', 'maxRequestsPerSocket'],
+    [{ timeout: '30s' }, 'ERR_INVALID_ARG_TYPE', 'timeout'],
     [{ profile: 'cluod' }, 'ERR_INVALID_ARG_TYPE', 'profile'],
     [{ profile: { count: 0 } }, 'ERR_OUT_OF_RANGE', 'count'],
     [{ watch: { onDead: 'ignore' } }, 'ERR_INVALID_ARG_TYPE', 'onDead'],
@@ -608,6 +724,31 @@ describe('bad options', () => {
   ])('%j', (options, code, field) => {
     for (const Agent of [HttpAgent, HttpsAgent]) {
       expect(() => new Agent(options as never)).toThrow(expect.objectContaining({ code, field }))
+    }
+  })
+
+  it.each<{ options: object; says: RegExp }>([
+    {
+      options: { keepAliveTimeout: 30_000 },
+      says: /^Unknown option `keepAliveTimeout` .+ Did you mean `freeSocketTimeout`/,
+    },
+    {
+      options: { freeSocketKeepAliveTimeout: 30_000 },
+      says: /^Unknown option `freeSocketKeepAliveTimeout` .+ Did you mean `freeSocketTimeout`/,
+    },
+    { options: { freeSocketTimeout: '30s' }, says: /^freeSocketTimeout is '30s'.+ Did you mean 30_000\?$/ },
+    { options: { freeSocketTimeout: '500ms' }, says: /Did you mean 500\?$/ },
+    { options: { socketActiveTTL: '10m' }, says: /^socketActiveTTL is '10m'.+ Did you mean 600_000\?$/ },
+    { options: { timeout: '30s' }, says: /^timeout is '30s'.+ Did you mean 30_000\?$/ },
+    {
+      options: { timeout: 'soon' },
+      says: /^timeout is 'soon', a string; it must be whole milliseconds, from 0 to 2147483647 ms: 0 sets no limit\.$/,
+    },
+  ])('what agentkeepalive takes is refused with what to write: $options', ({ options, says }) => {
+    for (const Agent of [HttpAgent, HttpsAgent]) {
+      expect(() => new Agent(options)).toThrow(
+        expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', message: expect.stringMatching(says) }),
+      )
     }
   })
 })

@@ -153,6 +153,7 @@ describe('an agent', () => {
       reuseRatio: value('reuse_ratio'),
       staleReusesAvoided: value('stale_reuses_avoided_total'),
       staleReuses: value('stale_reuses_total'),
+      retried: value('retried_requests_total'),
       failedRequests: value('failed_requests_total'),
     }).toEqual(total)
     expect(total).toMatchObject({ requests: 7, opened: 3, open: 1, reset: 1, failedToOpen: 1 })

@@ -8,14 +8,14 @@ import tls from 'node:tls'
 import theirs from 'net-keepalive'
 import { afterAll, describe, expect, it } from 'vitest'
 import { inspect } from '../../src/index.js'
-import * as ours from '../../src/net-keepalive.js'
+import byDefault, * as ours from '../../src/net-keepalive.js'
 import { descriptorOf } from '../../src/socket/target.js'
 import { certificate } from './certificate.js'
 import { connectPair, listen } from './connections.js'
 
 // Each call is made of that package first and then of ours, on the same socket: both must return, or throw, the same.
 
-type Name = keyof typeof ours
+type Name = Exclude<keyof typeof ours, 'default'>
 const setters = ['setKeepAliveInterval', 'setKeepAliveProbes', 'setUserTimeout'] as const
 const getters = ['getKeepAliveInterval', 'getKeepAliveProbes', 'getUserTimeout'] as const
 const names: readonly Name[] = [...setters, ...getters]
@@ -58,9 +58,25 @@ const { socket, peer } = await connectPair()
 
 describe('as the net-keepalive package', () => {
   it('has its six functions, by their names', () => {
-    expect(Object.keys(ours).sort()).toEqual(Object.keys(theirs).sort())
+    const { default: _, ...named } = ours
+    expect(Object.keys(named).sort()).toEqual(Object.keys(theirs).sort())
     for (const name of names)
-      expect(Object.entries(ours).find(([, call]) => call.name === name)?.[0]).toBe(name)
+      expect(Object.entries(named).find(([, call]) => call.name === name)?.[0]).toBe(name)
+  })
+
+  it('has them as its default export as well, for import NetKeepAlive from', () => {
+    const { default: _, ...named } = ours
+    expect(byDefault).toEqual(named)
+  })
+
+  it('takes and returns what its types say', () => {
+    // Checked by tsc: each takes the place of the other.
+    const asTheirs: typeof theirs = byDefault
+    const asOurs: typeof byDefault = theirs
+    const handle: ours.NodeJSSocketWithFileDescriptor = { _handle: { _fd: 1 } }
+    for (const functions of [asTheirs, asOurs]) {
+      expect(() => functions.getUserTimeout(handle)).toThrow(/expects an instance of socket/)
+    }
   })
 
   it.each(setters)('%s: units, truncation, and what the kernel refuses', (name) => {

@@ -223,6 +223,7 @@ export function undiciSuite(
       reuseRatio: 0,
       staleReusesAvoided: 0,
       staleReuses: 0,
+      retried: 0,
       failedRequests: 0,
     }
 
@@ -344,12 +345,144 @@ export function undiciSuite(
         reusedRequests: 1,
         opened: 2,
         staleReuses: 0,
+        retried: 1,
         failedRequests: 0,
       })
       await ask(own, url)
       closeBeforeNextRequest(peers.at(-1)!)
       await expect(ask(own, `${url}/die`)).rejects.toThrow()
-      expect(own.snapshot().total).toMatchObject({ requests: 4, staleReuses: 0, failedRequests: 1 })
+      expect(own.snapshot().total).toMatchObject({
+        requests: 4,
+        staleReuses: 0,
+        retried: 2,
+        failedRequests: 1,
+      })
+    })
+  })
+
+  describe('what it tells on diagnostics_channel', () => {
+    const names = ['opened', 'closed', 'stale-reuse', 'retried']
+    type Told = Record<string, unknown>
+
+    /** What is told of an agent while something runs. */
+    async function toldOf(own: Agent, run: () => Promise<unknown>): Promise<Told[]> {
+      const told: Told[] = []
+      const hear = (message: unknown, name: string | symbol) => {
+        const { agent, ...rest } = message as Told
+        if (agent === own) told.push({ name: String(name).replace('deadpeer:http:', ''), ...rest })
+      }
+      for (const name of names) diagnostics.subscribe(`deadpeer:http:${name}`, hear)
+      await run()
+      for (const name of names) diagnostics.unsubscribe(`deadpeer:http:${name}`, hear)
+      return told
+    }
+
+    it.each([
+      { retryStale: true, names: ['opened', 'stale-reuse', 'retried', 'opened'] },
+      { retryStale: false, names: ['opened', 'stale-reuse'] },
+    ])(
+      'a request that met a connection that was gone, retryStale: $retryStale',
+      async ({ retryStale, names }) => {
+        const { url, peers } = await site()
+        const own = agent({ retryStale })
+        const told = await toldOf(own, async () => {
+          await ask(own, url)
+          closeBeforeNextRequest(peers[0]!)
+          await ask(own, url).catch(() => {})
+        })
+        const opens = told.filter(({ name }) => name !== 'closed')
+        expect(opens.map(({ name }) => name)).toEqual(names)
+        const { socket } = opens[0]!
+        expect(opens[1]).toEqual({ name: 'stale-reuse', origin: url, socket, avoided: false })
+        if (retryStale) expect(opens[2]).toEqual({ name: 'retried', origin: url, socket })
+        await until(() => (socket as net.Socket).closed)
+      },
+    )
+
+    it('how a connection was closed', async () => {
+      const { url, peers } = await site()
+      const own = agent()
+      const told = await toldOf(own, async () => {
+        await ask(own, url)
+        peers[0]!.destroy()
+        await until(() => own.snapshot().total.closedByPeer === 1)
+      })
+      expect(told.at(-1)).toMatchObject({ name: 'closed', origin: url, how: 'closedByPeer' })
+    })
+  })
+
+  describe('behind compose()', () => {
+    const passOn = (dispatch: Dispatcher['dispatch']) => (options: never, handler: never) =>
+      dispatch(options, handler)
+
+    it('requests are sent, counted and repeated', async () => {
+      const { url, peers } = await site()
+      const composed = agent({ retryStale: true }).compose(passOn)
+      expect(await ask(composed, url)).toBe('ok')
+      closeBeforeNextRequest(peers[0]!)
+      expect(await ask(composed, url)).toBe('ok')
+      expect(composed.snapshot().total).toMatchObject({ requests: 2, opened: 2, retried: 1 })
+    })
+
+    it.each([
+      { verb: 'close', how: 'by a promise', end: (composed: Dispatcher) => composed.close() },
+      { verb: 'destroy', how: 'by a promise', end: (composed: Dispatcher) => composed.destroy() },
+      {
+        verb: 'close',
+        how: 'by a callback',
+        end: (composed: Dispatcher) => new Promise<void>((done) => composed.close(done)),
+      },
+      {
+        verb: 'destroy',
+        how: 'by a callback',
+        end: (composed: Dispatcher) => new Promise<void>((done) => composed.destroy(done)),
+      },
+    ])('$verb ends the agent, $how', async ({ end }) => {
+      const { url } = await site()
+      const own = agent()
+      const composed = own.compose([passOn])
+      expect(await ask(composed, url)).toBe('ok')
+      await end(composed)
+      await until(() => own.snapshot().total.open === 0)
+      await expect(ask(own, url)).rejects.toMatchObject({ code: /^UND_ERR_(CLOSED|DESTROYED)$/ })
+    })
+  })
+
+  describe("what undici's own Agent refuses is refused alike", () => {
+    type Make = (options?: AgentOptions) => Dispatcher
+    const refused: { what: string; call: (make: Make) => unknown }[] = [
+      { what: 'connect: false', call: (make) => make({ connect: false } as never) },
+      { what: "connect: 'x'", call: (make) => make({ connect: 'x' } as never) },
+      { what: 'factory: 1', call: (make) => make({ factory: 1 } as never) },
+      { what: 'dispatch()', call: (make) => make().dispatch(undefined as never, undefined as never) },
+      {
+        what: 'dispatch without a handler',
+        call: (make) => make().dispatch({ origin: 'http://x', path: '/', method: 'GET' }, undefined as never),
+      },
+      {
+        what: 'dispatch with a handler that has no methods',
+        call: (make) => make().dispatch({ origin: 'http://x', path: '/', method: 'GET' }, {} as never),
+      },
+      { what: 'dispatch without options', call: (make) => make().dispatch(undefined as never, {} as never) },
+      {
+        what: 'dispatch without an origin',
+        call: (make) => make().dispatch({ path: '/', method: 'GET' } as never, {} as never),
+      },
+    ]
+
+    const outcome = (make: Make, call: (make: Make) => unknown) => {
+      try {
+        return { returns: call(make) }
+      } catch (error) {
+        const { name, code, message } = error as Error & { code?: string }
+        return { name, code, message }
+      }
+    }
+
+    it.each(refused)('$what', ({ call }) => {
+      const theirs = outcome((options) => new undici.Agent(options), call)
+      expect(theirs).toMatchObject({ name: 'InvalidArgumentError' })
+      expect(outcome((options) => createAgent(options), call)).toEqual(theirs)
     })
   })
 

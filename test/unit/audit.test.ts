@@ -65,13 +65,27 @@ describe('an agent', () => {
       [{ freeSocketTimeout: 4_000 }, []],
       [{ freeSocketTimeout: 4_000, timeout: 60_000 }, []],
       [{ freeSocketTimeout: 60_000 }, tooLong],
-      [{ freeSocketTimeout: 60_000, timeout: 20_000 }, tooLong],
       [{ freeSocketTimeout: 60_000, socketActiveTTL: 20_000 }, []],
       [{ freeSocketTimeout: 0, timeout: 20_000 }, []],
       [{ freeSocketTimeout: 0, timeout: 60_000 }, tooLong],
     ])('%j: %j', (options, expected) => {
       expect(words(audit(make(options), [balancer]))).toEqual(expected)
     })
+  })
+
+  it.each<[string, (options: FreeOptions) => http.Agent, string[]]>([
+    ['HttpAgent', (options) => new HttpAgent(options), []],
+    ['HttpsAgent', (options) => new HttpsAgent(options), []],
+    // Where it has a freeSocketTimeout, its timeout is for connections in use.
+    ['agentkeepalive', (options) => new KeepAliveAgent(options), tooLong],
+    ['agentkeepalive for HTTPS', (options) => new KeepAliveAgent.HttpsAgent(options), tooLong],
+  ])('%s with a timeout shorter than its freeSocketTimeout', (_, make, expected) => {
+    expect(words(audit(make({ freeSocketTimeout: 60_000, timeout: 20_000 }), [balancer]))).toEqual(expected)
+  })
+
+  it('of ours names its timeout where that is the shorter', () => {
+    const [finding] = audit(new HttpAgent({ freeSocketTimeout: 60_000, timeout: 40_000 }), [balancer])
+    expect(finding?.change).toBe('Set timeout of the agent to 25 s.')
   })
 
   it('that keeps connections for as long as the server does: the setting that limits it is named', () => {
