@@ -138,7 +138,12 @@ describe('what a black hole refuses, having changed nothing', () => {
     ],
     [null, 'options', 'ERR_INVALID_ARG_TYPE', /not null/],
     [[3], 'options', 'ERR_INVALID_ARG_TYPE', /not an array/],
-    [{ segment: 3 }, 'segment', 'ERR_INVALID_ARG_TYPE', /^Unknown option `segment` of .* Did you mean `segments`\?$/],
+    [
+      { segment: 3 },
+      'segment',
+      'ERR_INVALID_ARG_TYPE',
+      /^Unknown option `segment` of .* Did you mean `segments`\?$/,
+    ],
     [{ segments: '3' }, 'segments', 'ERR_INVALID_ARG_TYPE', /^segments is '3', a string; it must be/],
     [{ segments: null }, 'segments', 'ERR_INVALID_ARG_TYPE', /^segments is null/],
     [{ segments: 0 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is 0; it must be a whole number from 1/],

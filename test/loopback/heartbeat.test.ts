@@ -451,7 +451,12 @@ describe('heartbeat options', () => {
     [{ every: 5 }, 'ERR_OUT_OF_RANGE', 'every', /^every is 5 ms; .* Did you mean 5_000\?$/],
     [{ every: null }, 'ERR_INVALID_ARG_TYPE', 'every', /every is null/],
     [{}, 'ERR_INVALID_ARG_TYPE', 'every', /every is undefined/],
-    [{ every: 1_000, timeout: 1_001 }, 'ERR_OUT_OF_RANGE', 'timeout', /^timeout is 1001 ms; it must be `every` \(1000 ms\) at most/],
+    [
+      { every: 1_000, timeout: 1_001 },
+      'ERR_OUT_OF_RANGE',
+      'timeout',
+      /^timeout is 1001 ms; it must be `every` \(1000 ms\) at most/,
+    ],
     [{ every: 90_000, timeout: 60_001 }, 'ERR_OUT_OF_RANGE', 'timeout', /from 1 to 60000/],
     [{ every: 1_000, timeout: 0 }, 'ERR_OUT_OF_RANGE', 'timeout', /from 1/],
     [{ every: 1_000, attempts: 0 }, 'ERR_OUT_OF_RANGE', 'attempts', /from 1 to 100: .*510 ms apart/],
