@@ -275,7 +275,7 @@ describe('the command line', () => {
     '--every': fc.oneof(notTime, tooLong, fc.constantFrom('99ms', '0s')),
     '--profile': fc.oneof(
       word,
-      fc.constantFrom('', '60s/5s', '60s/5s/x', '60/5/3', '60s/5s/3/4', '//', 'Lan'),
+      fc.constantFrom('', '60s/5s', '60s/5s/x', '60/5/3s', '60s/5s/3/4', '//', 'Lan'),
     ),
     '--idle': notTime,
     '--interval': notTime,

@@ -328,7 +328,7 @@ describe.concurrent('bad input: one line, exit code 2', () => {
     ['tune --port 1', 'say what to set: --profile, --idle, --interval, --count or --user-timeout'],
     [
       'tune --port 1 --profile clod',
-      'A profile is initialDelay/interval/count, such as 60s/5s/3, or one of lan',
+      "--profile 'clod' is invalid. Did you mean 'cloud'? The presets are lan, datacenter, cloud, mobile, patient.",
     ],
     ['tune --port 1 --idle 1500ms', 'initialDelay (TCP_KEEPIDLE) is 1500 ms; it must be whole seconds'],
     ['tune --port 1 --count 128', 'count (TCP_KEEPCNT) is 128'],

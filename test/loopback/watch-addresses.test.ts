@@ -169,11 +169,13 @@ describe.concurrent('other events tell both addresses', () => {
   it.runIf(hasNetAdmin)('suspect and recover', async () => {
     const { socket, peer } = await connectPair()
     const expected = addressesOf(socket)
-    const watcher = watching({ heartbeat: { every: 1_000 } }).add(socket)
-    const suspected = once(watcher, 'suspect') as Promise<[Suspicion]>
+    const watcher = watching().add(socket)
+    tune(socket, { initialDelay: 1_000, interval: 1_000, count: 127 })
+    const hole = blackHole(peer)
+    const [suspicion] = (await once(watcher, 'suspect')) as [Suspicion]
     const recovered = once(watcher, 'recover') as Promise<[Recovery]>
-    await blackHole(peer, { segments: 2 }).done
-    const [[suspicion], [recovery]] = await Promise.all([suspected, recovered])
+    hole.restore()
+    const [recovery] = await recovered
     expect(suspicion).toMatchObject(expected)
     expect(recovery).toMatchObject(expected)
   })

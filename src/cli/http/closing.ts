@@ -5,14 +5,14 @@ import type { Exchange } from './exchange.js'
 
 export type Closing = Pick<Exchange, 'closedAfter' | 'closedAtOnce' | 'goaway'>
 
-/** What has closed by then has not been kept at all, ms. */
+/** A connection that is closed within this time was not kept at all, ms. */
 const AT_ONCE = 100
 
 /**
- * How the other side closes an idle connection from now on, as far as it has when that is asked. `events` of `emitter` tell of it.
+ * Observes how the server closes an idle connection from now on; the returned function tells the result so far. `events` of `emitter` report the close.
  *
  * On a busy machine this process sees both the answer and the close late. So the idle time is counted from when the kernel has received the
- * answer: a server is not blamed for a wait of ours.
+ * answer, so that a delay of this process does not count against the server.
  */
 export function watchClosing(
   socket: net.Socket,
@@ -40,7 +40,7 @@ export function watchClosing(
   }
 }
 
-/** ms since the kernel has received data; 0 where that cannot be read. The first call takes longer. */
+/** ms since the kernel received data; 0 if that cannot be read. The first call takes longer. */
 export function sinceData(socket: net.Socket): number {
   try {
     return inspect(socket).info?.lastDataRecv ?? 0

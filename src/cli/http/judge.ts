@@ -13,7 +13,7 @@ export interface HttpFinding {
   readonly message: string
 }
 
-/** What two requests over one pool show of how the other side keeps connections. */
+/** Findings from two requests over one pool about how the server keeps connections. */
 export function judgeExchanges(
   exchanges: readonly Exchange[],
   wording: Wording | '2',
@@ -24,29 +24,29 @@ export function judgeExchanges(
   if (second.repeatedAfter !== undefined) findings.push(judgeDied(first, second.repeatedAfter, idle))
   else if (!second.reused) findings.push(judgeNotKept(first, wording))
   for (const exchange of exchanges) findings.push(...judgeHeaders(exchange))
-  // What both answers say is said once.
+  // A message that applies to both answers appears once.
   return findings.filter(({ message }, i) => findings.findIndex((each) => each.message === message) === i)
 }
 
-/** The second request left while the other side closed. */
+/** The second request was sent while the server closed the connection. */
 function judgeDied({ headers }: Exchange, error: string, idle: number): HttpFinding {
-  const died = `The second request met a connection that was being closed${afterWords(idle)} (${error}), and was sent again on another.`
+  const died = `The server was closing the connection${afterWords(idle)} when the second request arrived (${error}). It was retried on a new connection.`
   const { timeout } = promiseOf(headers)
   if (timeout !== undefined && isAsSaid(timeout, idle)) {
     return {
       severity: 'note',
       code: 'not-kept',
-      message: `${died} It had been announced: Keep-Alive: timeout=${timeout / 1_000}. A client has to give a connection up sooner.`,
+      message: `${died} The server had announced this: Keep-Alive: timeout=${timeout / 1_000}. A client must close an idle connection earlier.`,
     }
   }
   return { severity: 'error', code: 'connection-died', message: died }
 }
 
-/** The second request found no connection. */
+/** The second request found no kept connection. */
 function judgeNotKept(first: Exchange, wording: Wording | '2'): HttpFinding {
   const { headers, httpVersion, goaway, closedAfter = 0, closedAtOnce = true } = first
   const { timeout, max } = promiseOf(headers)
-  // What was not asked for is no fault.
+  // An HTTP/1.0 request did not ask the server to keep the connection.
   const severity = wording === '1.0' ? 'note' : 'warning'
   const notKept = (why: string): HttpFinding => ({
     severity,
@@ -54,7 +54,7 @@ function judgeNotKept(first: Exchange, wording: Wording | '2'): HttpFinding {
     message: `The connection was not kept${why}.`,
   })
   const after = closedAtOnce ? '' : afterWords(closedAfter)
-  // It counts before all else that is said: RFC 9112, 9.3.
+  // It overrides the other headers: RFC 9112, 9.3.
   if (says(headers, 'close')) return notKept(', as the answer said (Connection: close)')
   if (max !== undefined && max <= 1) return notKept(`, as the answer said (Keep-Alive: max=${max})`)
   if (timeout === 0) return notKept(', as the answer said (Keep-Alive: timeout=0)')
@@ -76,12 +76,12 @@ function judgeNotKept(first: Exchange, wording: Wording | '2'): HttpFinding {
   }
   if (goaway !== undefined) return notKept(`${after}: the server ended it by GOAWAY, ${goawayWords(goaway)}`)
   if (httpVersion === '1.0' && !says(headers, 'keep-alive')) {
-    return notKept(', as HTTP/1.0 has it where the answer does not say otherwise')
+    return notKept(', which is the default of HTTP/1.0')
   }
   return notKept(`${after}, and no time was promised`)
 }
 
-/** Servers count in whole seconds, up or down: a client has to reckon with one less. */
+/** Servers round to whole seconds, so a client must expect one second less. */
 function isAsSaid(timeout: number, closedAfter: number): boolean {
   return closedAfter >= timeout - Math.min(1_000, timeout / 2)
 }
@@ -98,7 +98,7 @@ function judgeHeaders({ httpVersion, headers }: Exchange): HttpFinding[] {
   const findings: HttpFinding[] = headers.repeated.map((name) => ({
     severity: 'warning',
     code: 'repeated-header',
-    message: `${name} came in more than one line: a proxy in between has passed on the one behind it, and added its own.`,
+    message: `The answer has more than one ${name} line: a proxy has forwarded the server's line and added its own.`,
   }))
   if (headers.keepAlive === undefined) return findings
   const promise = `Keep-Alive: ${headers.keepAlive}`
@@ -106,13 +106,13 @@ function judgeHeaders({ httpVersion, headers }: Exchange): HttpFinding[] {
     findings.push({
       severity: 'warning',
       code: 'contradiction',
-      message: `The answer has both Connection: close and ${promise}: a proxy in between has passed on the one or the other.`,
+      message: `The answer has both Connection: close and ${promise}: a proxy has forwarded one of the two.`,
     })
   } else if (!says(headers, 'keep-alive') && !says(headers, 'upgrade') && httpVersion !== '2') {
     findings.push({
       severity: 'warning',
       code: 'hop-by-hop-passed-on',
-      message: `The answer has ${promise} without Connection: keep-alive: a proxy in between has passed it on from behind, and what it promises is not what that proxy does.`,
+      message: `The answer has ${promise} without Connection: keep-alive: a proxy has forwarded the server's header, and may close the connection earlier.`,
     })
   }
   return findings
