@@ -214,6 +214,11 @@ export function standingOf(target: object): Standing | undefined {
   return undefined
 }
 
+/** Whether a holder has no connection, and gets none. `false` for what is no holder. */
+export function isClosedHolder(target: unknown): boolean {
+  return isObject(target) && standingOf(target)?.isClosed === true
+}
+
 /** The socket that a holder has now; `null` where it has none, `undefined` for what is no holder. */
 export function heldSocket(target: object): net.Socket | null | undefined {
   let inner: unknown = target

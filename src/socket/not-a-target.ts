@@ -23,6 +23,17 @@ export function isTargetLike(value: unknown): boolean {
   return isServer(value) || isAgent(value) || heldSocket(value) !== undefined
 }
 
+/** @throws for `watch(server)`. */
+export function checkNoTarget(options: unknown): void {
+  if (!Array.isArray(options) && !isTargetLike(options)) return
+  const isAgents = typeof options === 'object' && isAgent(options)
+  const name = isServer(options) ? 'server' : Array.isArray(options) ? 'sockets' : 'socket'
+  const message = isAgents
+    ? "watch takes options, not an agent. new HttpAgent() of 'deadpeer/http' watches its connections."
+    : `watch takes options. Did you mean watch().add(${name})?`
+  throw new InvalidTypeError(message, { field: 'options' })
+}
+
 /** @throws for `tune('lan', socket)`. */
 export function checkOrder(target: unknown, profile: unknown, call: string): void {
   if (typeof target !== 'string' && !(profile instanceof net.Socket)) return
