@@ -365,7 +365,9 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
   #deleteServers(target: ServerTarget): boolean {
     this.#opening.get(target)?.()
     this.#opening.delete(target)
-    return acceptorsNow(target).map((server) => this.#deleteServer(server)).includes(true)
+    return acceptorsNow(target)
+      .map((server) => this.#deleteServer(server))
+      .includes(true)
   }
 
   #deleteServer(server: AcceptingServer): boolean {

@@ -71,7 +71,12 @@ export function ask(core: NativeCore, targets: readonly Target[], wish: Wish): P
   return answers
 }
 
-export const aborted: ProbeResult = { alive: undefined, evidence: 'aborted', attempts: 0, idleFor: Number.NaN }
+export const aborted: ProbeResult = {
+  alive: undefined,
+  evidence: 'aborted',
+  attempts: 0,
+  idleFor: Number.NaN,
+}
 const closed: ProbeResult = { alive: false, evidence: 'closed', attempts: 0, idleFor: Number.NaN }
 
 /** In a microtask: what it throws, or asks, does not get into the middle of a step. Queued before a promise is resolved, it comes first. */

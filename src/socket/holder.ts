@@ -124,7 +124,7 @@ const socketIoManager: Kind = {
 
 /** Long polling goes by XMLHttpRequest, which shows no connection: that comes with the upgrade. */
 const engineClient: Kind = {
-  is: (it) => 'transport' in it && 'upgrades' in it && 'writeBuffer' in it,
+  is: (it) => 'writeBuffer' in it && typeof it.createTransport === 'function',
   inner: (it) => it.transport?.ws,
   isClosed: (it) => it.readyState === 'closed',
   changes: (it) =>

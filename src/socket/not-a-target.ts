@@ -47,13 +47,19 @@ type Members = Record<string, any>
 /** An object that is often taken for a connection. */
 interface Mistake {
   is(it: Members): boolean
-  readonly remedy: string | ((it: Members) => string)
+  readonly remedy: string
 }
 
 const useCreateAgent =
   "undici and fetch do not show their connections. Tune them with createAgent({ profile }) of 'deadpeer/undici' as the dispatcher."
 
 const mistakes: readonly Mistake[] = [
+  // A fastify instance has a `then`.
+  {
+    is: isServer,
+    remedy:
+      'A server has no peer. tune and watch().add take it; for the rest pass a connection that it accepted.',
+  },
   { is: (it) => typeof it.then === 'function', remedy: 'Await it, and pass what it resolves to.' },
   {
     is: (it) => typeof it[Symbol.iterator as never] === 'function',
@@ -67,11 +73,6 @@ const mistakes: readonly Mistake[] = [
   {
     is: (it) => it.constructor?.name === 'WebSocket' && typeof it.addEventListener === 'function',
     remedy: useCreateAgent,
-  },
-  {
-    is: isServer,
-    remedy:
-      'A server has no peer. tune and watch().add take it; for the rest pass a connection that it accepted.',
   },
   {
     is: isAgent,
@@ -92,7 +93,7 @@ function remedyFor(value: unknown): string | undefined {
   if (typeof value === 'function') return 'Pass the server that its listen() returns, or a connection.'
   if (typeof value !== 'object' || value === null) return undefined
   const mistake = mistakes.find(({ is }) => is(value as Members))
-  if (mistake) return typeof mistake.remedy === 'string' ? mistake.remedy : mistake.remedy(value as Members)
+  if (mistake) return mistake.remedy
   const name = nameOfConnection(value as Members)
   return name && `Did you mean its ${name}?`
 }

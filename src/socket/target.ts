@@ -64,8 +64,10 @@ export function targetsOf(targets: Iterable<Target>): Target[] {
 export function socketOf(target: Exclude<OwnTarget, number>): net.Socket {
   if (target instanceof net.Socket) return target
   const socket = typeof target === 'object' && target !== null ? heldSocket(target) : undefined
-  if (socket) return socket
-  throw socket === null ? noSocket(target) : notATarget(target)
+  if (socket === undefined) throw notATarget(target)
+  // Long polling goes on without a connection between two polls.
+  if (!socket || (socket.destroyed && !standingOf(target)?.socket)) throw noSocket(target)
+  return socket
 }
 
 /** The socket that a target has now, if it has one. */
