@@ -33,7 +33,7 @@ export type OwnTarget =
   | { readonly readyState: number; ping(): void; terminate(): void }
   | { readonly raw: { readonly socket: object | null | undefined } }
   | { readonly nsp: object; readonly conn: object }
-  | { readonly nsp: string; readonly io: object }
+  | { readonly io: object; readonly connected: boolean; readonly disconnected: boolean }
   | Duplex
   | number
 

@@ -2,11 +2,12 @@ import { type EventEmitter, once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import tls from 'node:tls'
-import { fastify } from 'fastify'
+import { type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import { Server } from 'socket.io'
 import { io, type ManagerOptions } from 'socket.io-client'
 import WebSocket, { createWebSocketStream, WebSocketServer } from 'ws'
 import { borrowSocket } from '../../../src/host.js'
+import type { ServerTarget, Target } from '../../../src/index.js'
 import { descriptorOf } from '../../../src/socket/target.js'
 import { certificate } from '../certificate.js'
 import { connectPair, listen } from '../connections.js'
@@ -28,7 +29,7 @@ import {
 export interface Row {
   readonly what: string
   /** In an array where it has a `then`, which `await` would call. */
-  readonly make: () => unknown
+  readonly make: () => Promise<Target | readonly [Target]>
   /** Not taken by watch. */
   readonly isUnwatchable?: boolean
 }
@@ -57,7 +58,7 @@ export async function socketIo(...transports: ('polling' | 'websocket')[]) {
 
 export async function fastifyExchange() {
   const app = closedAfterwards(fastify({ forceCloseConnections: true }), (it) => it.close())
-  const got = new Promise<{ request: object; reply: object }>((resolve) => {
+  const got = new Promise<{ request: FastifyRequest; reply: FastifyReply }>((resolve) => {
     app.get('/', (request, reply) => resolve({ request, reply }))
   })
   await app.listen({ port: 0, host })
@@ -120,7 +121,7 @@ export const connectionRows: Row[] = [
 
 /** The target, and what lets it connect where it waits for that, and tells when it is connected. */
 export interface Connecting {
-  readonly target: unknown
+  readonly target: Target
   readonly connected: () => Promise<unknown>
 }
 
@@ -297,7 +298,7 @@ export interface ServerRow {
   readonly what: string
   /** The server, and how to open a connection to it. */
   readonly make: () => Promise<{
-    target: unknown
+    target: ServerTarget
     listen: () => Promise<() => Promise<net.Socket | WebSocket>>
   }>
 }

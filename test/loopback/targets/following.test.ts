@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { type EventEmitter, once } from 'node:events'
 import http from 'node:http'
 import type net from 'node:net'
 import mqtt from 'mqtt'
@@ -54,7 +54,8 @@ describe('a socket.io Socket', () => {
 
   it('leaves no listener behind that a watcher of it had', async () => {
     const { peer } = await socketIo('websocket')
-    const count = () => peer.conn.eventNames().map((name) => [name, peer.conn.listenerCount(name)])
+    const count = () =>
+      (peer.conn as EventEmitter).eventNames().map((name) => [name, peer.conn.listenerCount(name)])
     const before = count()
     const watcher = watch().add(peer)
     watcher.delete(peer)
@@ -94,7 +95,7 @@ describe('a WebSocket of ws', () => {
     tune(target, profile)
     watcher.add(target)
     const probing = probe(target)
-    await once(target, 'close')
+    await new Promise((resolve) => target.once('close', resolve))
     await probing
     await until(() => watcher.size === 0)
     expect(watcher.has(target)).toBe(false)
