@@ -67,12 +67,14 @@ const DONE: TuneResult = Object.freeze({})
  * Sets keepalive options, all or none.
  *
  * - **A connection** is set at once; one that is still connecting as soon as it has a descriptor, at each attempt
- *   (Happy Eyeballs opens several) and when it is connected; a refusal destroys it then with that error.
+ *   (Happy Eyeballs opens several) and when it is connected; a refusal destroys it then with that error. The same holds for a request,
+ *   WebSocket or HTTP/2 session that has no connection yet. A socket.io Socket that gets another connection, by an upgrade, is tuned again.
  * - **A server**: every connection that it accepts from now on has the options. They are written to the descriptor that it listens on, at once
  *   and at every later `listen()`, and the kernel copies them to each connection at no cost. Connections that were queued before that are
  *   tuned when they are accepted. In a `cluster` worker this holds at no cost where the primary runs `deadpeer/register` with the same
  *   profile; otherwise each connection is tuned, and so it is with Node's `keepAlive: true`, which overwrites what was inherited. Streams that
- *   the program passes to `server.emit('connection')` are left alone.
+ *   the program passes to `server.emit('connection')` are left alone. A fastify instance, a `WebSocketServer` of ws and a Server of
+ *   socket.io stand for the HTTP server under them.
  * - **An agent** (`http.Agent`, `https.Agent`, `http.globalAgent`, a subclass): what it has open, and all that it opens later, as
  *   soon as that has a descriptor. A `setKeepAlive` by Node, when a connection is kept for the next request, or by a library (axios)
  *   does not undo it. UNIX sockets stay as they are.

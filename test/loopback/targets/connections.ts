@@ -1,3 +1,4 @@
+import dns from 'node:dns'
 import { type EventEmitter, once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
@@ -5,6 +6,7 @@ import tls from 'node:tls'
 import { type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import { Server } from 'socket.io'
 import { io, type ManagerOptions } from 'socket.io-client'
+import { expect, vi } from 'vitest'
 import WebSocket, { createWebSocketStream, WebSocketServer } from 'ws'
 import { borrowSocket } from '../../../src/host.js'
 import type { ServerTarget, Target } from '../../../src/index.js'
@@ -309,6 +311,16 @@ async function listener(server: net.Server) {
   return () => connectTo(port)
 }
 
+/** In place of `dns.lookup`: not every machine has two addresses for localhost. */
+function findTwoAddresses(...args: unknown[]): void {
+  const callback = args.at(-1) as (error: null, ...found: unknown[]) => void
+  const { all } = args[1] as { all?: boolean }
+  const found = [host, '127.0.0.2'].map((address) => ({ address, family: 4 }))
+  // Never before the caller is ready for it.
+  if (all) setImmediate(callback, null, found)
+  else setImmediate(callback, null, host, 4)
+}
+
 export const serverRows: ServerRow[] = [
   {
     what: '`net.Server`',
@@ -364,10 +376,10 @@ export const serverRows: ServerRow[] = [
     make: async () => {
       const app = closedAfterwards(fastify({ forceCloseConnections: true }), (it) => it.close())
       const listen = async () => {
-        await app.listen({ port: 0, host: 'localhost' })
-        const addresses = (app.addresses() as net.AddressInfo[]).map(({ address }) => address)
-        // The last is the one that the further server has.
-        return () => connectTo(portOf(app.server), addresses.at(-1))
+        const lookup = vi.spyOn(dns, 'lookup').mockImplementation(findTwoAddresses as never)
+        await app.listen({ port: 0, host: 'localhost' }).finally(() => lookup.mockRestore())
+        expect(app.addresses()).toHaveLength(2)
+        return () => connectTo(portOf(app.server), '127.0.0.2')
       }
       return { target: app, listen }
     },
