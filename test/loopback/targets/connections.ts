@@ -314,11 +314,11 @@ async function listener(server: net.Server) {
 /** In place of `dns.lookup`: not every machine has two addresses for localhost. */
 function findTwoAddresses(...args: unknown[]): void {
   const callback = args.at(-1) as (error: null, ...found: unknown[]) => void
-  const { all } = args[1] as { all?: boolean }
+  const [name, { all }] = args as [string, { all?: boolean }]
   const found = [host, '127.0.0.2'].map((address) => ({ address, family: 4 }))
   // Never before the caller is ready for it.
   if (all) setImmediate(callback, null, found)
-  else setImmediate(callback, null, host, 4)
+  else setImmediate(callback, null, name === 'localhost' ? host : name, 4)
 }
 
 export const serverRows: ServerRow[] = [
