@@ -75,7 +75,7 @@ export class OutOfRangeError extends RangeError {
  * - `ERR_MUST_WAIT`: a borrowed socket's peer must be heard first, or these values could end the connection.
  * - `ERR_NAME_TAKEN`: a registry of metrics has something of that name already.
  * - `ERR_NOT_TCP`: a socket of another kind, or no socket.
- * - `ERR_SOCKET_CLOSED`: the socket has no descriptor any more.
+ * - `ERR_SOCKET_CLOSED`: the socket has no descriptor: it is closed, or not connected yet. The message says which.
  * - `ERR_UNSUPPORTED_OPTION`: this kernel, this kind of socket or this platform does not have the option.
  * - `ERR_UNSUPPORTED_PLATFORM`: needs the native core, or Linux, and there is none here; or a part of the kernel that is not there.
  * - `ERR_WATCHER_CLOSED`: the watcher was closed, and watches nothing any more.

@@ -17,12 +17,12 @@ import {
   type Dispatcher,
   isAgent,
   isDispatcher,
-  isServer,
   readAgent,
   readDispatcher,
   readServer,
 } from './plan/live.js'
 import { BorrowedSocket } from './socket/borrowed.js'
+import { type ServerTarget, serversOf } from './socket/listening.js'
 import { handleOf, type Target } from './socket/target.js'
 
 export type { Catalogue, CatalogueHop, HopName } from './path/catalogue.js'
@@ -50,7 +50,7 @@ export const hops: Catalogue = catalogue()
  * dispatchers.
  *
  * - **A connection**: the options in force, against the hops at layer 4.
- * - **A server** that listens: what accepted connections inherit; of an HTTP server its timeouts too, against the last HTTP hop.
+ * - **A server** that listens, or a fastify instance, `WebSocketServer` or socket.io Server: what accepted connections inherit; of an HTTP server its timeouts too, against the last HTTP hop.
  * - **An `http.Agent`**, or one like it: how long it keeps free connections, against the first HTTP hop; and the options of one
  *   of its connections, if there is any.
  * - **A dispatcher of undici**: the same, where it can be read (`Agent`, `Pool`, `Client`).
@@ -65,9 +65,12 @@ export const hops: Catalogue = catalogue()
  * // error aws-alb keeps connections to the server idle for 60 s, the server closes them after 5 s: …
  * ```
  */
-export function audit(live: Target | net.Server | AgentLike | Dispatcher, path: Path): Finding[] {
+export function audit(live: Target | ServerTarget | AgentLike | Dispatcher, path: Path): Finding[] {
   const hops = resolvePath(path)
-  return inOrder(isServer(live) ? auditServer(live, hops) : auditClient(live, hops))
+  const [server] = serversOf(live) ?? []
+  return inOrder(
+    server ? auditServer(server, hops) : auditClient(live as Target | AgentLike | Dispatcher, hops),
+  )
 }
 
 function auditServer(server: net.Server, path: readonly Hop[]): Finding[] {

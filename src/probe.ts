@@ -2,7 +2,8 @@ import type { Evidence } from './detect/answer.js'
 import { DeadpeerError } from './errors.js'
 import { missingReason, type NativeCore, nativeCore } from './kernel/binding.js'
 import { abortSignal, callback, checkOptions, milliseconds, type Options, whole } from './options/check.js'
-import { ask, type Wish } from './probe/asking.js'
+import { aborted, ask, type Wish } from './probe/asking.js'
+import { isConnecting, untilConnected } from './probe/until-connected.js'
 import { type Target, targetsOf } from './socket/target.js'
 
 /** How {@link probe} and {@link probeAll} ask. */
@@ -17,12 +18,15 @@ export interface ProbeOptions {
    * (`tcpi_rto`). Default: 300.
    */
   timeout?: number
-  /** Ends the wait: the results are `aborted` then. What the question changed goes back all the same. */
+  /**
+   * Ends the wait: the results are `aborted` then. What the question changed goes back all the same. It also ends the wait of
+   * {@link probe} for a connection that is still connecting.
+   */
   signal?: AbortSignal
   /**
    * Called with each answer as soon as it is known, and its target's place among the targets: 0 for {@link probe}. Of a borrowed socket
    * that is sooner than its options are back. It is called once more for one that was silent, and is heard before that. By then
-   * the promise is not resolved. Not called for what the kernel refuses. What it throws is an uncaught exception. Default: none.
+   * the promise is not resolved. Not called for an `error`. What it throws is an uncaught exception. Default: none.
    *
    * @example
    * ```ts
@@ -37,7 +41,7 @@ export interface ProbeOptions {
 export interface ProbeResult {
   /**
    * `undefined`: not known. Nothing was asked (data is queued behind a closed window; the connection is being closed; the wait was
-   * aborted), or the kernel was asking already, and fewer times than `attempts`.
+   * aborted; it could not be asked), or the kernel was asking already, and fewer times than `attempts`.
    */
   readonly alive: boolean | undefined
   /**
@@ -48,8 +52,11 @@ export interface ProbeResult {
    * - `silence`: asked, and no answer.
    * - `closed`: the connection is closed, or being closed.
    * - `aborted`: by `signal`.
+   * - `error`: not asked; `error` says why. From {@link probeAll} alone.
    */
   readonly evidence: Evidence
+  /** Why it could not be asked, where `evidence` is `error`. */
+  readonly error?: Error
   /** From the question to the answer, in ms; in ticks of the kernel (1 to 10 ms), of which one may pass until the probe leaves. */
   readonly rtt?: number
   /** How often the peer was asked: by this question, or by the kernel where that was asking. */
@@ -75,11 +82,14 @@ export interface ProbeResult {
  * Two that begin within the same few ms do not see each other: each takes what the other has written for the connection's own, and
  * that may stay.
  *
+ * A connection that is still connecting is waited for, until it is connected, closed, or `signal` is aborted. That wait alone does not
+ * hold the process open.
+ *
  * A borrowed socket gets its options back before this resolves, which for a silent peer may take until the connection ends. `onAnswer`
  * tells sooner. `signal` cuts it short, at a price: unanswered probes stay counted, and the connection may end sooner by as many.
  *
  * @throws (rejects) {@link InvalidTypeError}, {@link OutOfRangeError} for bad arguments; {@link DeadpeerError} `ERR_NOT_TCP`,
- * `ERR_SOCKET_CLOSED` for one that is not connected yet, `ERR_UNSUPPORTED_PLATFORM`, or the errno where a sandbox forbids it.
+ * `ERR_SOCKET_CLOSED` for a descriptor that is not connected yet, `ERR_UNSUPPORTED_PLATFORM`, or the errno where a sandbox forbids it.
  * Nothing has changed then. A connection that is closed is no error.
  * @example
  * ```ts
@@ -89,14 +99,22 @@ export interface ProbeResult {
  */
 export async function probe(target: Target, options: ProbeOptions = {}): Promise<ProbeResult> {
   const wish = wishFor(options)
-  return await ask(requireCore(), [target], wish)[0]!
+  const core = requireCore()
+  if (isConnecting(target) && (await untilConnected(target, wish.signal))) {
+    if (wish.onAnswer) queueMicrotask(() => wish.onAnswer!({ ...aborted }, 0))
+    return { ...aborted }
+  }
+  return await ask(core, [target], wish)[0]!
 }
 
 /**
  * Asks many peers at once; results in order. See {@link probe}. Four thousand take 100 ms if they answer.
  *
- * @throws (rejects) as {@link probe} does; for what is no connection before anything is sent, and for what the kernel refuses when all
- * others have been asked.
+ * A target that cannot be asked does not hold up the others: what is no connection, what the kernel refuses, and what is not connected
+ * yet, which is not waited for. Its result has `evidence: 'error'` and the `error`.
+ *
+ * @throws (rejects) {@link InvalidTypeError}, {@link OutOfRangeError} for bad options, and for targets that are no list;
+ * {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM`. Never for a bad target.
  * @example
  * ```ts
  * const results = await probeAll(pool, { attempts: 1 })
@@ -110,12 +128,11 @@ export async function probeAll(
   const wish = wishFor(options)
   const list = targetsOf(targets)
   const settled = await Promise.allSettled(ask(requireCore(), list, wish))
-  const results: ProbeResult[] = []
-  for (const each of settled) {
-    if (each.status === 'rejected') throw each.reason
-    results.push(each.value)
-  }
-  return results
+  return settled.map((each) => (each.status === 'fulfilled' ? each.value : failed(each.reason)))
+}
+
+function failed(error: Error): ProbeResult {
+  return { alive: undefined, evidence: 'error', error, attempts: 0, idleFor: Number.NaN }
 }
 
 function requireCore(): NativeCore {

@@ -3,7 +3,7 @@ import { DeadpeerError, InvalidTypeError, OutOfRangeError } from './errors.js'
 import { missingReason, type NativeCore, nativeCore } from './kernel/binding.js'
 import { encodePlace, ownLayout, type TcpInfoField } from './kernel/tcp-info.js'
 import { BorrowedSocket } from './socket/borrowed.js'
-import { checkDescriptor, descriptorOf, socketOf, type Target } from './socket/target.js'
+import { descriptorOf, isDescriptor, socketNow, type Target } from './socket/target.js'
 
 const none = new Int32Array(0)
 
@@ -21,15 +21,14 @@ function takeRoom(count: number): Int32Array {
 
 /**
  * Reads chosen counters of many connections in one native call. Row-major: `out[i * fields.length + j]` is field
- * `j` of target `i`. NaN where there is no value: the socket is closed, is no TCP socket, or this kernel does not have
- * the field.
+ * `j` of target `i`. NaN where there is no value: the target is closed, is not connected yet, is no TCP socket or no connection at all,
+ * may not be borrowed, or this kernel does not have the field.
  *
  * @param out where to put them; at least `targets.length * fields.length` long. Made anew where it is left out. Pass
  * the same one each time, and nothing is allocated a socket.
  * @returns `out`
- * @throws {@link InvalidTypeError} for what is no target, or no field of {@link TcpInfo}; {@link OutOfRangeError} where
- * `out` is too short, or `fields` longer than 128; {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM` without the native core,
- * or what forbids borrowing another process's socket (`EPERM`).
+ * @throws {@link InvalidTypeError} for what is no field of {@link TcpInfo}; {@link OutOfRangeError} where `out` is too short, or `fields`
+ * longer than 128; {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM` without the native core. Never for a bad target.
  * @example
  * ```ts
  * const [probes, lastAckRecv] = sampleTcpInfo([socket], ['probes', 'lastAckRecv'])
@@ -75,7 +74,7 @@ export function sampleTcpInfo(
   return rows
 }
 
-/** One at a time, as each is held for one call. One that its owner has closed keeps the NaN that it has. */
+/** One at a time, as each is held for one call. One that cannot be borrowed (any more) keeps the NaN that it has. */
 function sampleBorrowed(
   core: NativeCore,
   target: BorrowedSocket,
@@ -85,15 +84,22 @@ function sampleBorrowed(
   try {
     target.use((fd) => core.sampleTcpInfo(Int32Array.of(fd), 1, places, row))
   } catch (error) {
-    if (!(error instanceof DeadpeerError) || error.code !== 'ERR_SOCKET_CLOSED') throw error
+    if (!(error instanceof DeadpeerError)) throw error
   }
 }
 
 /** -1 where there is none, which the kernel answers like any closed descriptor. */
 function descriptorNow(target: Target): number {
   if (target instanceof net.Socket) return descriptorOf(target)
+  if (typeof target === 'number') return isDescriptor(target) ? target : -1
   if (target instanceof BorrowedSocket) return -1
-  return typeof target === 'number' ? checkDescriptor(target) : descriptorOf(socketOf(target))
+  try {
+    const socket = socketNow(target)
+    return socket ? descriptorOf(socket) : -1
+  } catch {
+    // A getter of the target threw.
+    return -1
+  }
 }
 
 /** Twice as many as there are. */

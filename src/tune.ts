@@ -5,15 +5,20 @@ import { DeadpeerError } from './errors.js'
 import type { NotTuned } from './kernel/binding.js'
 import { canSetNow, type OptionName, refusalError } from './kernel/options.js'
 import { checkOptions, type Options, trueOrFalse } from './options/check.js'
+import { tuneWebSockets } from './socket/accepted-websockets.js'
 import { isAgent, tuneAgent } from './socket/agent.js'
 import { BorrowedSocket } from './socket/borrowed.js'
 import { tellChosen } from './socket/chosen.js'
 import { type Compiled, compile, leavingOut, merge, rehearse, without } from './socket/compiled.js'
 import { whenConnecting } from './socket/connecting.js'
+import { onFurtherServer } from './socket/further-servers.js'
 import { lastHeard, noteHeard } from './socket/heard.js'
+import { settledSocket } from './socket/holder.js'
 import { inSteps } from './socket/in-steps.js'
 import { noteClock } from './socket/known-clock.js'
 import { isLifted } from './socket/lifted.js'
+import { isServer, isWithoutServer, type ServerTarget, serversOf } from './socket/listening.js'
+import { checkOrder, notATarget } from './socket/not-a-target.js'
 import { turnToFire } from './socket/pace.js'
 import type { PresetName } from './socket/presets.js'
 import type { Profile } from './socket/profile.js'
@@ -27,10 +32,11 @@ import {
   isDescriptor,
   mayConnect,
   noDescriptor,
-  socketOf,
+  type OwnTarget,
   type Target,
   targetsOf,
 } from './socket/target.js'
+import { tuneHolder } from './socket/tune-holder.js'
 import { tuneByNode } from './socket/with-node.js'
 
 /** How {@link tune} and {@link tuneAll} go about it. */
@@ -62,12 +68,14 @@ const DONE: TuneResult = Object.freeze({})
  * Sets keepalive options, all or none.
  *
  * - **A connection** is set at once; one that is still connecting as soon as it has a descriptor, at each attempt
- *   (Happy Eyeballs opens several) and when it is connected; a refusal destroys it then with that error.
+ *   (Happy Eyeballs opens several) and when it is connected; a refusal destroys it then with that error. The same holds for a request,
+ *   WebSocket or HTTP/2 session that has no connection yet. A socket.io Socket that gets another connection, by an upgrade, is tuned again.
  * - **A server**: every connection that it accepts from now on has the options. They are written to the descriptor that it listens on, at once
  *   and at every later `listen()`, and the kernel copies them to each connection at no cost. Connections that were queued before that are
  *   tuned when they are accepted. In a `cluster` worker this holds at no cost where the primary runs `deadpeer/register` with the same
  *   profile; otherwise each connection is tuned, and so it is with Node's `keepAlive: true`, which overwrites what was inherited. Streams that
- *   the program passes to `server.emit('connection')` are left alone.
+ *   the program passes to `server.emit('connection')` are left alone. A fastify instance, a `WebSocketServer` of ws and a Server of
+ *   socket.io stand for the HTTP server under them.
  * - **An agent** (`http.Agent`, `https.Agent`, `http.globalAgent`, a subclass): what it has open, and all that it opens later, as
  *   soon as that has a descriptor. A `setKeepAlive` by Node, when a connection is kept for the next request, or by a library (axios)
  *   does not undo it. UNIX sockets stay as they are.
@@ -88,19 +96,21 @@ const DONE: TuneResult = Object.freeze({})
  * ```
  */
 export function tune(
-  target: Target | net.Server | http.Agent,
+  target: Target | ServerTarget | http.Agent,
   profile: Profile | PresetName,
   options: TuneOptions = {},
 ): void {
+  checkOrder(target, profile, 'tune(target, profile)')
   const bestEffort = isBestEffort(options)
   const compiled = compile(profile, bestEffort)
   if (!compiled) {
     tuneByNode(target, profile, bestEffort)
   } else if (isAgent(target)) {
     tuneOpening(target, compiled)
+  } else if (!(target instanceof net.Socket) && isServer(target)) {
+    tuneServers(target, compiled)
   } else {
-    if (target instanceof net.Server) tuneListening(target, compiled)
-    else tuneTarget(target, compiled)
+    tuneTarget(target, compiled)
     tellChosen(target, compiled.profile)
   }
 }
@@ -125,6 +135,7 @@ export async function tuneAll(
   profile: Profile | PresetName,
   options: TuneOptions = {},
 ): Promise<TuneResult[]> {
+  checkOrder(targets, profile, 'tuneAll(targets, profile)')
   const list = targetsOf(targets)
   const bestEffort = isBestEffort(options)
   const compiled = compile(profile, bestEffort)
@@ -188,14 +199,32 @@ function tuneSlice(list: Target[], start: number, compiled: Compiled, results: T
 /** The handle of a target that is connected, without complaint about others. */
 function connectedHandle(target: Target): Handle | undefined {
   if (typeof target === 'number' || target instanceof BorrowedSocket) return undefined
-  const socket = target instanceof net.Socket ? target : tryOr(() => socketOf(target), undefined)
+  const socket = target instanceof net.Socket ? target : tryOr(() => settledSocket(target), undefined)
   return socket === undefined || socket.connecting ? undefined : handleOf(socket)
 }
 
 function tuneTarget(target: Target, compiled: Compiled, hasTurn = false): TuneResult {
   if (target instanceof BorrowedSocket) return tuneBorrowed(target, compiled, hasTurn)
   if (typeof target === 'number') return tuneDescriptor(checkDescriptor(target), compiled, undefined, hasTurn)
-  const socket = socketOf(target)
+  if (!(target instanceof net.Socket)) return tuneHeld(target, compiled, hasTurn)
+  return tuneSocket(target, compiled, hasTurn)
+}
+
+/** A request, a WebSocket, and whatever else has a connection, or will have. */
+function tuneHeld(target: Exclude<OwnTarget, number>, compiled: Compiled, hasTurn: boolean): TuneResult {
+  if (typeof target !== 'object' || target === null) throw notATarget(target)
+  let result: TuneResult = { pending: compiled.profile }
+  tuneHolder(target, compiled, {
+    connection: (socket, tuning) => {
+      result = tuneSocket(socket, tuning, hasTurn)
+      tellChosen(socket, tuning.profile)
+    },
+    merge,
+  })
+  return result
+}
+
+function tuneSocket(socket: net.Socket, compiled: Compiled, hasTurn: boolean): TuneResult {
   if (mayConnect(socket)) {
     whenConnecting(socket, (fd) => tuneDescriptor(fd, compiled))
     return { pending: compiled.profile }
@@ -276,6 +305,15 @@ function optionToLeaveOut({ optional, profile }: Compiled, error: unknown): Opti
   return error.code === 'ERR_UNSUPPORTED_OPTION' || !canSetNow(field) ? field : undefined
 }
 
+/** All that a target listens with, now and later. */
+function tuneServers(target: ServerTarget, compiled: Compiled): void {
+  for (const server of serversOf(target)!) tuneListening(server, compiled)
+  onFurtherServer(target, (server) => tuneListening(server, compiled))
+  if (!isWithoutServer(target)) return
+  rehearse(compiled)
+  tuneWebSockets(target, compiled, { connection: tuneAndTell, merge })
+}
+
 function tuneListening(server: net.Server, compiled: Compiled): void {
   // Also where no descriptor will ever be set: a refusal is thrown here and now.
   rehearse(compiled)
@@ -284,15 +322,17 @@ function tuneListening(server: net.Server, compiled: Compiled): void {
     connection: (socket, tuning) => void tuneTarget(socket, tuning),
     merge,
   })
+  tellChosen(server, compiled.profile)
 }
 
 function tuneOpening(agent: http.Agent, compiled: Compiled): void {
   rehearse(compiled)
-  const connection = (socket: net.Socket, tuning: Compiled) => {
-    tuneTarget(socket, tuning)
-    tellChosen(socket, tuning.profile)
-  }
-  tuneAgent(agent, compiled, { connection, merge })
+  tuneAgent(agent, compiled, { connection: tuneAndTell, merge })
+}
+
+function tuneAndTell(socket: net.Socket, compiled: Compiled): void {
+  tuneTarget(socket, compiled)
+  tellChosen(socket, compiled.profile)
 }
 
 const tuneOptions: Options<TuneOptions> = {

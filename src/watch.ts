@@ -10,10 +10,14 @@ import { silentFor, type TcpInfo } from './kernel/tcp-info.js'
 import { abortSignal, anything, checkOptions, describe, type Options } from './options/check.js'
 import { BorrowedSocket } from './socket/borrowed.js'
 import type { Endpoint } from './socket/endpoints.js'
-import { type OwnTarget, socketOf, unwrap } from './socket/target.js'
+import { onFurtherServer } from './socket/further-servers.js'
+import { follow, type Standing, standingOf } from './socket/holder.js'
+import { isServer, isWithoutServer, type ServerTarget, serversOf } from './socket/listening.js'
+import { checkNoTarget, notATarget } from './socket/not-a-target.js'
+import { noSocket, type OwnTarget, socketNow, unwrap } from './socket/target.js'
 import { createEvent } from './watch/event.js'
 import { checkHeartbeat, type HeartbeatOptions } from './watch/heartbeat.js'
-import { acceptedEvent } from './watch/server.js'
+import { type AcceptingServer, acceptedEvent } from './watch/server.js'
 import { type Found, type Owner, Watched } from './watch/watched.js'
 
 /** What can be watched: a connection of this process, however one holds it, but for a bare descriptor. */
@@ -91,6 +95,12 @@ export interface Suspicion extends WatchedConnection {
 /** A peer that was suspect has been heard. */
 export interface Recovery extends WatchedConnection {}
 
+/** What has a connection, or gets one: a request, a WebSocket. */
+interface Holder {
+  heartbeat: Given
+  stop(): void
+}
+
 /** A heartbeat for some; `undefined`: the watcher's, `false`: none. */
 type Given = Heartbeat | false | undefined
 
@@ -147,7 +157,12 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
   readonly #heartbeat: Heartbeat | undefined
   readonly #signal: AbortSignal | undefined
   readonly #sockets = new Map<net.Socket, Watched>()
-  readonly #servers = new Map<net.Server, (socket: net.Socket) => void>()
+  readonly #holders = new Map<object, Holder>()
+  readonly #servers = new Map<AcceptingServer, (accepted: WatchTarget) => void>()
+  /** By target, what stops listening for the further servers that it opens. */
+  readonly #opening = new Map<object, () => void>()
+  /** What the `add` of a list that is under way has added so far. */
+  #justAdded: Watched[] | undefined
   #closed = false
   #added = 0
   #died = 0
@@ -172,37 +187,43 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
 
   /**
    * Watches a connection; or what a server accepts from now on (of a TLS server what has shaken hands); or all of an iterable of
-   * these. One that is still connecting is watched once it is connected. What is watched already stays so, once.
+   * these. One that is still connecting, and a request or WebSocket that has no connection yet, is watched once it is connected. A
+   * socket.io Socket stays watched when its transport is upgraded. What is watched already stays so, once.
    *
-   * @throws {@link InvalidTypeError}, {@link OutOfRangeError} for bad options, for what is no connection, a bare descriptor, or a
-   * borrowed socket;
-   * {@link DeadpeerError} `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`, `ERR_WATCHER_CLOSED`, or the errno where there are no
-   * descriptors or threads left to watch with (`EMFILE`, `EAGAIN`, `ENOSPC`). Nothing of it is watched then.
+   * Of an iterable, one bad item does not keep the others from being watched. One that is closed already counts as `closed` in
+   * {@link stats}. What is no TCP connection is announced as `error`, after `add` has returned.
+   *
+   * @throws {@link InvalidTypeError}, {@link OutOfRangeError} for bad options. For a single target {@link InvalidTypeError} for what is no
+   * connection, a bare descriptor, or a borrowed socket; {@link DeadpeerError} `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`. In any case
+   * `ERR_WATCHER_CLOSED`, or the errno where there are no descriptors or threads left to watch with (`EMFILE`, `EAGAIN`, `ENOSPC`). Nothing
+   * of it is watched then.
    */
-  add(target: WatchTarget | net.Server | Iterable<WatchTarget | net.Server>, options: AddOptions = {}): this {
+  add(
+    target: WatchTarget | ServerTarget | Iterable<WatchTarget | ServerTarget>,
+    options: AddOptions = {},
+  ): this {
     const heartbeat = checkAddOptions(options)
     if (this.#closed) {
       throw new DeadpeerError('ERR_WATCHER_CLOSED', 'The watcher was closed; watch() makes another.')
     }
-    if (target instanceof net.Socket) this.#addOne(unwrap(target), heartbeat)
-    else if (target instanceof net.Server) this.#addServer(target, heartbeat)
-    else if (isIterable(target)) this.#addAll(target, heartbeat)
-    else this.#addOne(connectionOf(target), heartbeat)
+    if (isIterable(target)) this.#addAll(target, heartbeat)
+    else this.#addOne(target, heartbeat)
     return this
   }
 
   /** Stops watching. Returns whether it was watched. What a server has accepted so far stays. */
-  delete(target: WatchTarget | net.Server): boolean {
-    if (target instanceof net.Server) return this.#deleteServer(target)
+  delete(target: WatchTarget | ServerTarget): boolean {
+    if (isServer(target)) return this.#deleteServers(target)
+    const isHeld = this.#deleteHolder(target)
     const watched = this.#find(target)
-    if (!watched) return false
-    this.#forget(watched)
-    return true
+    if (watched) this.#forget(watched)
+    return isHeld || watched !== undefined
   }
 
-  /** Whether it is watched: of a server, whether what it accepts will be. */
-  has(target: WatchTarget | net.Server): boolean {
-    return target instanceof net.Server ? this.#servers.has(target) : this.#find(target) !== undefined
+  /** Whether it is watched: of a server, whether what it accepts will be; of what is not connected yet, whether it will be then. */
+  has(target: WatchTarget | ServerTarget): boolean {
+    if (isServer(target)) return acceptorsNow(target).some((server) => this.#servers.has(server))
+    return this.#holders.has(target) || this.#find(target) !== undefined
   }
 
   /** What has become of all that were added. */
@@ -216,7 +237,9 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
     if (this.#closed) return
     this.#closed = true
     this.#signal?.removeEventListener('abort', this.#onAbort)
+    for (const stop of this.#opening.values()) stop()
     for (const server of this.#servers.keys()) this.#deleteServer(server)
+    for (const holder of this.#holders.keys()) this.#deleteHolder(holder)
     for (const watched of this.#sockets.values()) this.#forget(watched)
     this.emit('close')
   }
@@ -234,60 +257,136 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
 
   readonly #onAbort = () => this.close()
 
-  #addOne(socket: net.Socket, heartbeat: Given): void {
-    if (this.#addSocket(socket, heartbeat) || heartbeat === undefined) return
-    this.#sockets.get(socket)!.beat(this.#chosen(heartbeat))
+  #addOne(target: WatchTarget | ServerTarget, heartbeat: Given): void {
+    if (target instanceof net.Socket) this.#addSocket(unwrap(target), heartbeat)
+    else if (isServer(target)) this.#addServers(target, heartbeat)
+    else this.#addHolder(target, heartbeat)
   }
 
-  #addSocket(socket: net.Socket, heartbeat: Given): Watched | undefined {
-    if (this.#sockets.has(socket)) return undefined
+  #addSocket(socket: net.Socket, heartbeat: Given): void {
+    const known = this.#sockets.get(socket)
+    if (known) {
+      if (heartbeat !== undefined) known.beat(this.#chosen(heartbeat))
+      return
+    }
     const watched = new Watched(this.#core, socket, this.#owner, this.#chosen(heartbeat))
     watched.start()
     this.#sockets.set(socket, watched)
     this.#added++
-    return watched
+    this.#justAdded?.push(watched)
   }
 
-  #addAll(targets: Iterable<WatchTarget | net.Server>, heartbeat: Given): void {
-    // What is none of them is to be found before any of them is added.
-    const all = [...targets].map((each) => (each instanceof net.Server ? each : connectionOf(each)))
+  /** What has a connection, or gets one. */
+  #addHolder(target: Exclude<WatchTarget, net.Socket>, heartbeat: Given): void {
+    const { isClosed } = standingFor(target)
+    const known = this.#holders.get(target)
+    if (known) {
+      if (heartbeat !== undefined) known.heartbeat = heartbeat
+      const socket = socketNow(target)
+      if (socket) this.#addSocket(unwrap(socket), heartbeat)
+      return
+    }
+    if (isClosed) throw noSocket(target)
+    const holder: Holder = { heartbeat, stop: () => {} }
+    const addNow = (socket: net.Socket) => this.#addSocket(unwrap(socket), holder.heartbeat)
+    let connection = addNow
+    const stop = follow(target, {
+      connection: (socket) => connection(socket),
+      ended: () => this.#holders.delete(target),
+    })
+    connection = (socket) => this.#addLater(() => socket.destroyed || addNow(socket))
+    if (!stop) return
+    holder.stop = stop
+    this.#holders.set(target, holder)
+  }
+
+  #deleteHolder(target: object): boolean {
+    this.#holders.get(target)?.stop()
+    return this.#holders.delete(target)
+  }
+
+  /** All of them that can be watched. Where the system runs out of something, none. */
+  #addAll(targets: Iterable<WatchTarget | ServerTarget>, heartbeat: Given): void {
+    const all = [...targets]
     const added: Watched[] = []
+    const heldBefore = new Set(this.#holders.keys())
+    this.#justAdded = added
     try {
-      for (const each of all) {
-        if (each instanceof net.Server) continue
-        const watched = this.#addSocket(each, heartbeat)
-        if (watched) added.push(watched)
-      }
+      for (const each of all) if (!isServer(each)) this.#addOrRefuse(each, heartbeat)
     } catch (error) {
+      for (const each of all) if (!heldBefore.has(each as object)) this.#deleteHolder(each as object)
       for (const watched of added) this.#forget(watched)
       this.#added -= added.length
       throw error
+    } finally {
+      this.#justAdded = undefined
     }
-    for (const each of all) {
-      if (each instanceof net.Server) this.#addServer(each, heartbeat)
-      else if (heartbeat !== undefined) this.#sockets.get(each)!.beat(this.#chosen(heartbeat))
+    for (const each of all) if (isServer(each)) this.#addOrRefuse(each, heartbeat)
+  }
+
+  #addOrRefuse(target: WatchTarget | ServerTarget, heartbeat: Given): void {
+    try {
+      this.#addOne(target, heartbeat)
+    } catch (error) {
+      if (!isOfTarget(error)) throw error
+      this.#refused(error)
     }
   }
 
-  #addServer(server: net.Server, heartbeat: Given): void {
+  /** One of many that cannot be watched. A connection that has ended is no error. */
+  #refused(error: Error): void {
+    if ((error as DeadpeerError).code === 'ERR_SOCKET_CLOSED') {
+      this.#added++
+      this.#ended++
+    } else {
+      // The program may add its listener after `add`.
+      process.nextTick(() => {
+        if (!this.#closed) this.#announce('error', error)
+      })
+    }
+  }
+
+  #addLater(add: () => unknown): void {
+    try {
+      add()
+    } catch (error) {
+      this.#announce('error', error as Error)
+    }
+  }
+
+  #addServers(target: ServerTarget, heartbeat: Given): void {
+    for (const server of acceptorsOf(target)) this.#addServer(server, heartbeat)
+    if (target instanceof net.Server) return
+    this.#opening.get(target)?.()
+    this.#opening.set(
+      target,
+      onFurtherServer(target, (server) => this.#addServer(server, heartbeat)),
+    )
+  }
+
+  #addServer(server: AcceptingServer, heartbeat: Given): void {
     if (this.#servers.has(server)) {
       if (heartbeat === undefined) return
       this.#deleteServer(server)
     }
-    const onAccepted = (socket: net.Socket) => {
-      if (socket.destroyed) return
-      try {
-        this.#addSocket(unwrap(socket), heartbeat)
-      } catch (error) {
-        this.#announce('error', error as Error)
-      }
+    const onAccepted = (accepted: WatchTarget) => {
+      const socket = socketNow(accepted)
+      if (socket && !socket.destroyed) this.#addLater(() => this.#addSocket(unwrap(socket), heartbeat))
     }
     this.#servers.set(server, onAccepted)
     // Before the program's own listeners, which may destroy it or add it themselves.
     server.prependListener(acceptedEvent(server), onAccepted)
   }
 
-  #deleteServer(server: net.Server): boolean {
+  #deleteServers(target: ServerTarget): boolean {
+    this.#opening.get(target)?.()
+    this.#opening.delete(target)
+    return acceptorsNow(target)
+      .map((server) => this.#deleteServer(server))
+      .includes(true)
+  }
+
+  #deleteServer(server: AcceptingServer): boolean {
     const onAccepted = this.#servers.get(server)
     if (!onAccepted) return false
     server.off(acceptedEvent(server), onAccepted)
@@ -298,7 +397,8 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
     const watched = this.#sockets.get(target as net.Socket)
     if (watched) return watched
     try {
-      return this.#sockets.get(connectionOf(target))
+      const socket = socketNow(target)
+      return socket && this.#sockets.get(unwrap(socket))
     } catch {
       // What is no connection, or one no more, is not watched.
       return undefined
@@ -444,6 +544,7 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
  * ```
  */
 export function watch(options: WatchOptions = {}): Watcher {
+  checkNoTarget(options)
   const { onDead = 'destroy', heartbeat, signal } = checkOptions(options, watchOptions)
   signal?.throwIfAborted()
   return new Watcher(onDead, heartbeat === undefined ? undefined : heartbeatFor(heartbeat), signal)
@@ -470,7 +571,8 @@ function decide(onDead: (death: Death) => unknown, death: Death): Action {
   }
 }
 
-function connectionOf(target: WatchTarget): net.Socket {
+/** @throws for what cannot be watched. */
+function standingFor(target: WatchTarget): Standing {
   if (typeof target === 'number') {
     const message = 'A bare descriptor cannot be watched: there is no socket to listen to. Pass the socket.'
     throw new InvalidTypeError(message, { field: 'target' })
@@ -480,10 +582,32 @@ function connectionOf(target: WatchTarget): net.Socket {
       "Another process's socket cannot be watched: it is held for one call. inspect it now and then."
     throw new InvalidTypeError(message, { field: 'target' })
   }
-  return unwrap(socketOf(target))
+  const standing = typeof target === 'object' && target !== null ? standingOf(target) : undefined
+  if (standing) return standing
+  throw notATarget(target)
 }
 
-function isIterable(target: unknown): target is Iterable<WatchTarget | net.Server> {
+/** What emits the connections that a server accepts. */
+function acceptorsOf(target: ServerTarget): readonly AcceptingServer[] {
+  return isWithoutServer(target) ? [target] : serversOf(target)!
+}
+
+/** The same, without complaint where there is none any more. */
+function acceptorsNow(target: ServerTarget): readonly AcceptingServer[] {
+  try {
+    return acceptorsOf(target)
+  } catch {
+    return []
+  }
+}
+
+/** Whether an error is about one target, not about what this process or the system has run out of. */
+function isOfTarget(error: unknown): error is Error {
+  const { code } = error as NodeJS.ErrnoException
+  return code === 'ERR_INVALID_ARG_TYPE' || code === 'ERR_NOT_TCP' || code === 'ERR_SOCKET_CLOSED'
+}
+
+function isIterable(target: unknown): target is Iterable<WatchTarget | ServerTarget> {
   return typeof target === 'object' && target !== null && Symbol.iterator in target
 }
 

@@ -7,7 +7,15 @@ import type { OwnClock } from '../socket/guard.js'
  *
  * @inline
  */
-export type Evidence = 'recent' | 'ack' | 'retransmitting' | 'window-probe' | 'silence' | 'closed' | 'aborted'
+export type Evidence =
+  | 'recent'
+  | 'ack'
+  | 'retransmitting'
+  | 'window-probe'
+  | 'silence'
+  | 'closed'
+  | 'aborted'
+  | 'error'
 
 /** Who asks the peer. `us`: nobody yet, and we can. The others are the kernel's own, and nothing is added to them. */
 export type Asks = 'closed' | 'retransmission' | 'window-probe' | 'keepalive' | 'us'

@@ -1,7 +1,7 @@
 import type http from 'node:http'
 import type https from 'node:https'
 import { createRequire } from 'node:module'
-import net from 'node:net'
+import type net from 'node:net'
 import type { ClientSettings, ServerSettings } from '../path/judge.js'
 
 // What servers, agents and dispatchers have. Told by their looks: to know their classes one would have to load them.
@@ -25,10 +25,6 @@ export interface AgentLike {
 export interface Dispatcher {
   /** What undici calls to send a request. */
   dispatch(...args: never[]): boolean
-}
-
-export function isServer(live: unknown): live is net.Server {
-  return live instanceof net.Server
 }
 
 export function readServer(server: net.Server): ServerSettings | undefined {

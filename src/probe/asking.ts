@@ -47,16 +47,13 @@ const BUDGET = 1
 /** How long to wait for turns where there are none, ms. */
 const PACE = 2
 
-/**
- * Asks the peers of many connections; a promise each.
- *
- * @throws for what is no connection; then nothing is asked.
- */
+/** Asks the peers of many connections; a promise each, which is rejected for what is no connection, or not connected yet. */
 export function ask(core: NativeCore, targets: readonly Target[], wish: Wish): Promise<ProbeResult>[] {
   const subjects = subjectsOf(core, targets)
   const asked: { question: Question; asker: Asker }[] = []
   const answers = subjects.map((subject, i) => {
     const learn = learner(wish, i)
+    if (subject instanceof Error) return Promise.reject(subject)
     return new Promise<ProbeResult>((resolve, reject) => {
       if (subject && !wish.signal?.aborted) {
         const { attempts, timeout } = wish
@@ -74,7 +71,12 @@ export function ask(core: NativeCore, targets: readonly Target[], wish: Wish): P
   return answers
 }
 
-const aborted: ProbeResult = { alive: undefined, evidence: 'aborted', attempts: 0, idleFor: Number.NaN }
+export const aborted: ProbeResult = {
+  alive: undefined,
+  evidence: 'aborted',
+  attempts: 0,
+  idleFor: Number.NaN,
+}
 const closed: ProbeResult = { alive: false, evidence: 'closed', attempts: 0, idleFor: Number.NaN }
 
 /** In a microtask: what it throws, or asks, does not get into the middle of a step. Queued before a promise is resolved, it comes first. */

@@ -1,9 +1,11 @@
+import net from 'node:net'
 import { DeadpeerError, InvalidTypeError } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
-import { identify } from '../kernel/liveness.js'
+import { type Identity, identify } from '../kernel/liveness.js'
 import { descriptorError } from '../kernel/options.js'
 import { TcpState } from '../kernel/tcp-info.js'
 import { BorrowedSocket } from '../socket/borrowed.js'
+import { isClosedHolder } from '../socket/holder.js'
 import {
   checkDescriptor,
   descriptorOf,
@@ -30,13 +32,12 @@ const known = Symbol('deadpeer.subject')
 
 type Known = Handle & { [known]?: Subject }
 
-/**
- * What targets stand for; `undefined` for one that is closed.
- *
- * @throws for what is no connection, or not yet.
- */
-export function subjectsOf(core: NativeCore, targets: readonly Target[]): (Subject | undefined)[] {
-  const found = targets.map((target) => subjectOf(core, target))
+/** What a target stands for: `undefined` for a connection that is closed, an error for what cannot be probed. */
+export type Found = Subject | Error | undefined
+
+/** What targets stand for, in order. */
+export function subjectsOf(core: NativeCore, targets: readonly Target[]): Found[] {
+  const found = targets.map((target) => orError(() => subjectOf(core, target)))
   const unnamed = found.filter(isUnnamed)
   const named = nameAll(core, unnamed)
   return found.map((subject) => (isUnnamed(subject) ? named.get(subject) : subject))
@@ -44,31 +45,48 @@ export function subjectsOf(core: NativeCore, targets: readonly Target[]): (Subje
 
 type Unnamed = Omit<Subject, 'cookie'>
 
-function isUnnamed(subject: Subject | Unnamed | undefined): subject is Unnamed {
-  return subject !== undefined && !('cookie' in subject)
+function isUnnamed(subject: Found | Unnamed): subject is Unnamed {
+  return subject !== undefined && !(subject instanceof Error) && !('cookie' in subject)
 }
 
-function nameAll(core: NativeCore, subjects: readonly Unnamed[]): Map<Unnamed, Subject> {
-  const named = new Map<Unnamed, Subject>()
+function nameAll(core: NativeCore, subjects: readonly Unnamed[]): Map<Unnamed, Found> {
+  const named = new Map<Unnamed, Found>()
+  if (subjects.length === 0) return named
   const identities = identify(core, subjects.map(descriptorNow))
   for (const [i, identity] of identities.entries()) {
-    const { handle, fd } = subjects[i]!
-    if (typeof identity === 'number') {
-      const error = descriptorError(identity, fd)
-      if ('code' in error && error.code === 'ERR_SOCKET_CLOSED') continue
-      throw error
-    }
-    requireConnected(identity.state)
-    const subject = { handle, fd, cookie: identity.cookie }
-    if (handle) (handle as Known)[known] = subject
-    named.set(subjects[i]!, subject)
+    const unnamed = subjects[i]!
+    named.set(
+      unnamed,
+      orError(() => nameOne(unnamed, identity)),
+    )
   }
   return named
+}
+
+function nameOne({ handle, fd }: Unnamed, identity: Identity | number): Subject | undefined {
+  if (typeof identity === 'number') {
+    const error = descriptorError(identity, fd)
+    if ('code' in error && error.code === 'ERR_SOCKET_CLOSED') return undefined
+    throw error
+  }
+  requireConnected(identity.state)
+  const subject = { handle, fd, cookie: identity.cookie }
+  if (handle) (handle as Known)[known] = subject
+  return subject
+}
+
+function orError<T>(run: () => T): T | Error {
+  try {
+    return run()
+  } catch (error) {
+    return error as Error
+  }
 }
 
 function subjectOf(core: NativeCore, target: Target): Subject | Unnamed | undefined {
   if (target instanceof BorrowedSocket) return borrowAgain(core, target)
   if (typeof target === 'number') return { fd: checkDescriptor(target) }
+  if (!(target instanceof net.Socket) && isClosedHolder(target)) return undefined
   const socket = socketOf(target)
   const handle = handleOf(socket)
   if (handle && descriptorOf(socket) >= 0) return (handle as Known)[known] ?? { handle }

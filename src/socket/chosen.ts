@@ -1,7 +1,7 @@
 import net from 'node:net'
 import { BorrowedSocket } from './borrowed.js'
 import type { Profile } from './profile.js'
-import { socketOf, type Target, unwrap } from './target.js'
+import { socketNow, type Target, unwrap } from './target.js'
 
 /** What the program has chosen for a connection, or for what a server accepts. */
 export type Chosen = (target: net.Socket | net.Server, profile: Profile) => void
@@ -13,8 +13,9 @@ export function hearChosen(hear: Chosen): void {
   hearer = hear
 }
 
-/** To be called once it is tuned, or is sure to be. */
+/** To be called once it is tuned, or is sure to be. A target that has no connection yet is reported once it has. */
 export function tellChosen(target: Target | net.Server, profile: Profile): void {
   if (!hearer || typeof target === 'number' || target instanceof BorrowedSocket) return
-  hearer(target instanceof net.Server ? target : unwrap(socketOf(target)), profile)
+  const owner = target instanceof net.Server ? target : socketNow(target)
+  if (owner) hearer(owner instanceof net.Server ? owner : unwrap(owner), profile)
 }

@@ -1,12 +1,23 @@
 import net from 'node:net'
+import type { Duplex } from 'node:stream'
 import { DeadpeerError, InvalidTypeError } from '../errors.js'
 import { BorrowedSocket } from './borrowed.js'
+import { heldSocket, standingOf } from './holder.js'
+import { notATarget } from './not-a-target.js'
 
 /**
- * One connection, however one holds it: a `net.Socket` or `tls.TLSSocket`; whatever has one as `socket`
- * (`ClientRequest`, `IncomingMessage`, `ServerResponse`, `Http2Session`) or as `_socket` (a `ws` WebSocket, which does not
- * show it in its types); the number of a file descriptor that the caller owns; or one of another process, by
- * `borrowSocket` of `deadpeer/host`.
+ * One connection, whatever object the program has for it:
+ *
+ * - a `net.Socket` or `tls.TLSSocket`;
+ * - an HTTP request or response of Node, fastify or axios (`ClientRequest`, `IncomingMessage`, `ServerResponse`), or any object that has
+ *   the connection as `socket`;
+ * - an HTTP/2 session, stream, request or response;
+ * - a WebSocket of `ws`, or a stream made from one (`client.stream` of mqtt over `ws://`);
+ * - a Socket of `socket.io` or `socket.io-client`;
+ * - the number of a file descriptor that the caller owns;
+ * - a connection of another process, by `borrowSocket` of `deadpeer/host`.
+ *
+ * docs/targets.md lists what each function does with each of them.
  */
 export type Target = OwnTarget | BorrowedSocket
 
@@ -20,6 +31,10 @@ export type OwnTarget =
   | { readonly socket: net.Socket | null | undefined }
   | { readonly _socket: net.Socket | null | undefined }
   | { readonly readyState: number; ping(): void; terminate(): void }
+  | { readonly raw: { readonly socket: object | null | undefined } }
+  | { readonly nsp: object; readonly conn: object }
+  | { readonly io: object; readonly connected: boolean; readonly disconnected: boolean }
+  | Duplex
   | number
 
 /** What Node keeps under a socket or server. Node has no public way to a descriptor. */
@@ -45,27 +60,28 @@ export function targetsOf(targets: Iterable<Target>): Target[] {
   })
 }
 
-/** The socket that a target holds. */
+/** The socket that a target has now, which may still be connecting. */
 export function socketOf(target: Exclude<OwnTarget, number>): net.Socket {
   if (target instanceof net.Socket) return target
-  if (typeof target === 'object' && target !== null) {
-    for (const key of ['socket', '_socket'] as const) {
-      if (!(key in target)) continue
-      const socket: unknown = (target as Record<string, unknown>)[key]
-      if (socket instanceof net.Socket) return socket
-      if (socket === null || socket === undefined) {
-        throw new DeadpeerError(
-          'ERR_SOCKET_CLOSED',
-          `This ${nameOf(target)} has no socket: not yet (wait for its 'socket' or 'open' event), or no more.`,
-        )
-      }
-    }
-  }
-  throw new InvalidTypeError(
-    `The target is ${nameOf(target)}; it must be a net.Socket, an object that has one as socket or _socket, ` +
-      'or a file descriptor.',
-    { field: 'target' },
-  )
+  const socket = typeof target === 'object' && target !== null ? heldSocket(target) : undefined
+  if (socket === undefined) throw notATarget(target)
+  // Long polling goes on without a connection between two polls.
+  if (!socket || (socket.destroyed && !standingOf(target)?.socket)) throw noSocket(target)
+  return socket
+}
+
+/** The socket that a target has now, if it has one. */
+export function socketNow(target: Exclude<OwnTarget, number>): net.Socket | undefined {
+  if (target instanceof net.Socket) return target
+  return (typeof target === 'object' && target !== null && heldSocket(target)) || undefined
+}
+
+/** Why a holder has no socket. */
+export function noSocket(target: object): DeadpeerError {
+  const { isClosed, waitFor } = standingOf(target) ?? { isClosed: true, waitFor: '' }
+  const why = isClosed ? 'its connection is closed' : `it is not connected yet; ${waitFor}`
+  const name = target.constructor?.name ?? 'object'
+  return new DeadpeerError('ERR_SOCKET_CLOSED', `This ${name} has no socket: ${why}.`)
 }
 
 /**
@@ -165,10 +181,4 @@ export function notConnected(): DeadpeerError {
     'ERR_SOCKET_CLOSED',
     "The socket is not connected yet; wait for its 'connect' event.",
   )
-}
-
-function nameOf(value: unknown): string {
-  if (value === null) return 'null'
-  if (typeof value !== 'object') return typeof value
-  return value.constructor?.name ?? 'object'
 }

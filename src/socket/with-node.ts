@@ -3,12 +3,17 @@ import net from 'node:net'
 import { DeadpeerError } from '../errors.js'
 import { missingReason } from '../kernel/binding.js'
 import { type OptionName, optionTable } from '../kernel/options.js'
+import { tuneWebSockets } from './accepted-websockets.js'
 import { isAgent, tuneAgent } from './agent.js'
 import { BorrowedSocket } from './borrowed.js'
+import { onFurtherServer } from './further-servers.js'
+import { isServer, isWithoutServer, type ServerTarget, serversOf } from './listening.js'
+import { notATarget } from './not-a-target.js'
 import { isPreset, type PresetName, profileOf } from './presets.js'
 import { checkProfile, type Profile } from './profile.js'
 import { onAccepted } from './server.js'
-import { checkTarget, noDescriptor, socketOf, type Target, unwrap } from './target.js'
+import { checkTarget, noDescriptor, type Target, unwrap } from './target.js'
+import { tuneHolder } from './tune-holder.js'
 
 /** `setKeepAlive({ … })` with interval and count: Node 24.19 and 26.4 brought it. */
 function nodeSetsAllThree(): boolean {
@@ -64,7 +69,7 @@ const tunedServers = new WeakMap<net.Server, Profile>()
  * server is tuned per connection.
  */
 export function tuneByNode(
-  target: Target | net.Server | http.Agent,
+  target: Target | ServerTarget | http.Agent,
   wanted: Profile | PresetName,
   bestEffort: boolean,
 ): undefined {
@@ -74,24 +79,42 @@ export function tuneByNode(
     const message = `A bare descriptor needs the native core: ${missingReason()}. Pass the socket.`
     throw new DeadpeerError('ERR_UNSUPPORTED_PLATFORM', message)
   }
+  const isLenient = bestEffort || isPreset(wanted)
   if (isAgent(target)) {
-    checkForNode(profile, bestEffort || isPreset(wanted))
-    tuneAgent(target, profile, {
-      connection: setKeepAlive,
-      merge: (earlier, later) => ({ ...earlier, ...later }),
-    })
-    return
+    checkForNode(profile, isLenient)
+    tuneAgent(target, profile, { connection: setKeepAlive, merge: over })
+  } else if (target instanceof net.Socket) {
+    if (target.destroyed) throw noDescriptor(target)
+    checkForNode(profile, isLenient)
+    setKeepAlive(unwrap(target), profile)
+  } else if (isServer(target)) {
+    checkForNode(profile, isLenient)
+    tuneServers(target, profile)
+  } else {
+    if (typeof target !== 'object' || target === null) throw notATarget(target)
+    checkForNode(profile, isLenient)
+    const connection = (socket: net.Socket, tuning: Profile) => {
+      if (socket.destroyed) throw noDescriptor(socket)
+      setKeepAlive(unwrap(socket), tuning)
+    }
+    tuneHolder(target, profile, { connection, merge: over })
   }
-  const owner = target instanceof net.Server ? target : unwrap(socketOf(target))
-  if (owner instanceof net.Socket && owner.destroyed) throw noDescriptor(owner)
-  checkForNode(profile, bestEffort || isPreset(wanted))
-  if (owner instanceof net.Socket) {
-    setKeepAlive(owner, profile)
-    return
-  }
-  const earlier = tunedServers.get(owner)
-  tunedServers.set(owner, { ...earlier, ...profile })
-  if (!earlier) onAccepted(owner, (socket) => setKeepAlive(socket, tunedServers.get(owner)!))
+}
+
+function over(earlier: Profile, later: Profile): Profile {
+  return { ...earlier, ...later }
+}
+
+function tuneServers(target: ServerTarget, profile: Profile): void {
+  for (const server of serversOf(target)!) tuneServer(server, profile)
+  onFurtherServer(target, (server) => tuneServer(server, profile))
+  if (isWithoutServer(target)) tuneWebSockets(target, profile, { connection: setKeepAlive, merge: over })
+}
+
+function tuneServer(server: net.Server, profile: Profile): void {
+  const earlier = tunedServers.get(server)
+  tunedServers.set(server, over(earlier ?? {}, profile))
+  if (!earlier) onAccepted(server, (socket) => setKeepAlive(socket, tunedServers.get(server)!))
 }
 
 /** Node keeps it for later where the socket is not connected yet. */

@@ -83,41 +83,90 @@ const notATarget = { code: 'ERR_INVALID_ARG_TYPE', field: 'target' }
 const notTcp = { code: 'ERR_NOT_TCP' }
 const notConnected = { code: 'ERR_SOCKET_CLOSED', message: expect.stringMatching(/not connected yet/) }
 
-describe.concurrent('what is no connection: refused, and none of the others was asked', () => {
-  const cases: [string, unknown, object][] = [
-    ['nothing', undefined, notATarget],
-    ['null', null, notATarget],
-    ['a string', 'socket', notATarget],
-    ['an object', {}, notATarget],
-    ['a server', server, notATarget],
-    ['an http.Server', http.createServer(), notATarget],
-    ['a listening descriptor', handleOf(server)!.fd, notATarget],
-    ['a listening socket, borrowed', borrowSocket(process.pid, handleOf(server)!.fd!), notATarget],
-    ['a negative number', -1, notATarget],
-    ['a fraction', 3.5, notATarget],
-    ['a number of 33 bits', 2 ** 32, notATarget],
-    ['a Unix socket', unix, notTcp],
-    ["a Unix socket's descriptor", descriptorOf(unix), notTcp],
-    ['a UDP descriptor', udp, notTcp],
-    ['a file', openSync('/dev/null', 'r'), notTcp],
-    ['a socket that never connected', new net.Socket(), notConnected],
-    ['a socket that is connecting', connecting, notConnected],
-    ["a connecting socket's descriptor", descriptorOf(connecting), notConnected],
+describe.concurrent('what cannot be probed', () => {
+  interface Row {
+    readonly what: string
+    readonly target: unknown
+    readonly refusal: object
+    /** probe waits for it, so only probeAll refuses it. */
+    readonly isWaitedFor?: boolean
+  }
+  const rows: Row[] = [
+    { what: 'nothing', target: undefined, refusal: notATarget },
+    { what: 'null', target: null, refusal: notATarget },
+    { what: 'a string', target: 'socket', refusal: notATarget },
+    { what: 'an object', target: {}, refusal: notATarget },
+    { what: 'a server', target: server, refusal: notATarget },
+    { what: 'an http.Server', target: http.createServer(), refusal: notATarget },
+    { what: 'a listening descriptor', target: handleOf(server)!.fd, refusal: notATarget },
+    {
+      what: 'a listening socket, borrowed',
+      target: borrowSocket(process.pid, handleOf(server)!.fd!),
+      refusal: notATarget,
+    },
+    { what: 'a negative number', target: -1, refusal: notATarget },
+    { what: 'a fraction', target: 3.5, refusal: notATarget },
+    { what: 'a number of 33 bits', target: 2 ** 32, refusal: notATarget },
+    { what: 'a Unix socket', target: unix, refusal: notTcp },
+    { what: "a Unix socket's descriptor", target: descriptorOf(unix), refusal: notTcp },
+    { what: 'a UDP descriptor', target: udp, refusal: notTcp },
+    { what: 'a file', target: openSync('/dev/null', 'r'), refusal: notTcp },
+    {
+      what: 'a socket that never connected',
+      target: new net.Socket(),
+      refusal: notConnected,
+      isWaitedFor: true,
+    },
+    { what: 'a socket that is connecting', target: connecting, refusal: notConnected, isWaitedFor: true },
+    {
+      what: "a connecting socket's descriptor",
+      target: descriptorOf(connecting),
+      refusal: notConnected,
+    },
   ]
-  it.each(cases)('%s', async (_, target, refusal) => {
-    await expectRefused(({ socket, peer }) => probeAll([socket, target as Target, peer]), refusal)
-    await expect(probe(target as Target)).rejects.toMatchObject(refusal)
-  })
+  it.each(rows)(
+    '$what: probeAll gives an error for it, and probes the others',
+    async ({ target, refusal }) => {
+      const { socket, peer } = await idlePair()
+      const results = await probeAll([socket, target as Target, peer])
+      expect(results).toEqual([
+        expect.objectContaining({ alive: true }),
+        {
+          alive: undefined,
+          evidence: 'error',
+          error: expect.objectContaining(refusal),
+          attempts: 0,
+          idleFor: Number.NaN,
+        },
+        expect.objectContaining({ alive: true }),
+      ])
+    },
+  )
 
-  it('a request without a socket yet', async () => {
-    const request = http.get({ port: (server.address() as net.AddressInfo).port, host: '127.0.0.1' })
-    request.on('error', () => {})
-    await expect(probe(request)).rejects.toMatchObject({
-      code: 'ERR_SOCKET_CLOSED',
-      message: expect.stringMatching(/'socket'/),
-    })
-    request.destroy()
-  })
+  it.each(rows.filter(({ isWaitedFor }) => !isWaitedFor))(
+    '$what: probe rejects',
+    async ({ target, refusal }) => {
+      await expect(probe(target as Target)).rejects.toMatchObject(refusal)
+    },
+  )
+
+  it.each(rows.filter(({ isWaitedFor }) => isWaitedFor))(
+    '$what: probe waits until it is aborted',
+    async ({ target }) => {
+      const answers: unknown[] = []
+      const abort = new AbortController()
+      const result = probe(target as Target, {
+        signal: abort.signal,
+        onAnswer: (answer) => answers.push(answer),
+      })
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      abort.abort()
+      const aborted = { alive: undefined, evidence: 'aborted', attempts: 0, idleFor: Number.NaN }
+      expect(await result).toEqual(aborted)
+      expect(answers).toEqual([aborted])
+      expect((target as net.Socket).listenerCount('connect')).toBe(0)
+    },
+  )
 
   it.each([undefined, null, 5, {}])('targets that are no list: %s', async (targets) => {
     await expect(probeAll(targets as never)).rejects.toMatchObject({

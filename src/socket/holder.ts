@@ -1,0 +1,298 @@
+import net from 'node:net'
+import { webSocketUnder } from './websocket-stream.js'
+
+// Objects that have a connection without being a net.Socket. They are recognised by their members, because to know their classes this
+// package would have to load the libraries that make them.
+
+// biome-ignore lint/suspicious/noExplicitAny: each kind reads members of its own, which `is` has checked
+type Members = Record<string, any>
+
+/** What a holder emits when it gets its connection, gets another one, or closes. */
+interface Changes {
+  readonly emitter: Emitter
+  readonly events: readonly string[]
+}
+
+/** Node's EventEmitter, or the smaller one of socket.io-client. */
+interface Emitter {
+  on(event: string, listener: () => void): unknown
+  off(event: string, listener: () => void): unknown
+  prependListener?(event: string, listener: () => void): unknown
+}
+
+/** One kind of object that holds a connection. */
+interface Kind {
+  is(holder: Members): boolean
+  /** The socket that it has now, or the next holder on the way to it; nothing where it has none. */
+  inner(holder: Members): unknown
+  /** Whether it gets no connection any more, where it has none. */
+  isClosed(holder: Members): boolean
+  /** Empty where `inner` stays as it is from now on. */
+  changes(holder: Members): readonly Changes[]
+  /** Whether it connects again by itself once its connection has ended. */
+  readonly reconnects?: boolean
+  /** What to wait for, in words. */
+  readonly waitFor: string
+}
+
+const nothing: readonly Changes[] = []
+
+const webSocket: Kind = {
+  is: (it) =>
+    typeof it.readyState === 'number' && typeof it.ping === 'function' && typeof it.terminate === 'function',
+  inner: (it) => it._socket ?? (it.readyState === 0 ? it._req : undefined),
+  isClosed: (it) => it.readyState > 1,
+  // A redirect ends one connection and opens another.
+  changes: (it) =>
+    it.readyState === 0 ? [{ emitter: it as never, events: ['redirect', 'open', 'close'] }] : nothing,
+  waitFor: "wait for its 'open' event",
+}
+
+const http2Session: Kind = {
+  is: (it) => typeof it.goaway === 'function' && 'socket' in it,
+  // The proxy in `socket` throws once the session is destroyed.
+  inner: (it) => (it.destroyed ? undefined : it.socket),
+  isClosed: (it) => it.destroyed,
+  changes: () => nothing,
+  waitFor: "wait for its 'connect' event",
+}
+
+const http2Stream: Kind = {
+  is: (it) => 'session' in it && 'rstCode' in it,
+  inner: (it) => it.session,
+  isClosed: () => true,
+  changes: () => nothing,
+  waitFor: "wait for its session's 'connect' event",
+}
+
+/** Http2ServerRequest and Http2ServerResponse. Their `socket` turns into a stream once the stream is closed. */
+const http2Message: Kind = {
+  is: (it) => isObject(it.stream) && http2Stream.is(it.stream),
+  inner: (it) => it.stream,
+  isClosed: () => true,
+  changes: () => nothing,
+  waitFor: http2Stream.waitFor,
+}
+
+const fastifyMessage: Kind = {
+  is: (it) => isObject(it.raw) && 'socket' in it.raw,
+  inner: (it) => it.raw,
+  isClosed: () => true,
+  changes: () => nothing,
+  waitFor: "wait for the 'socket' event of its raw",
+}
+
+/** The server's side. */
+const socketIoSocket: Kind = {
+  is: (it) => 'nsp' in it && isObject(it.conn),
+  inner: (it) => it.conn,
+  isClosed: () => true,
+  changes: () => nothing,
+  waitFor: 'wait for the next poll of its client',
+}
+
+/** What socket.io calls `conn`. Long polling uses whatever connection a poll comes by, and an upgrade is another connection. */
+const engineSocket: Kind = {
+  is: (it) => isObject(it.transport) && isObject(it.request) && 'upgraded' in it,
+  inner: (it) => it.transport.socket ?? it.transport.req ?? it.request,
+  isClosed: (it) => it.readyState === 'closed',
+  changes: (it) => {
+    if (it.readyState === 'closed') return nothing
+    const ended = { emitter: it as never, events: ['upgrade', 'close'] }
+    if (it.transport.name !== 'polling') return [ended]
+    return [ended, { emitter: it.transport, events: ['ready'] }]
+  },
+  waitFor: socketIoSocket.waitFor,
+}
+
+const socketIoClient: Kind = {
+  is: (it) => 'nsp' in it && isObject(it.io) && 'engine' in it.io,
+  inner: (it) => it.io,
+  isClosed: () => true,
+  changes: () => nothing,
+  waitFor: "wait for its 'connect' event",
+}
+
+const socketIoManager: Kind = {
+  is: (it) => 'engine' in it && typeof it.reconnection === 'function',
+  inner: (it) => it.engine,
+  isClosed: (it) => it._readyState === 'closed' && it.reconnection() !== true,
+  changes: (it) => [{ emitter: it as never, events: ['open'] }],
+  reconnects: true,
+  waitFor: "wait for its 'open' event",
+}
+
+/** Long polling goes by XMLHttpRequest, which shows no connection: that comes with the upgrade. */
+const engineClient: Kind = {
+  is: (it) => 'writeBuffer' in it && typeof it.createTransport === 'function',
+  inner: (it) => it.transport?.ws,
+  isClosed: (it) => it.readyState === 'closed',
+  changes: (it) =>
+    it.readyState === 'closed' ? nothing : [{ emitter: it as never, events: ['open', 'upgrade', 'close'] }],
+  waitFor: "wait for its 'upgrade' event: long polling shows no connection",
+}
+
+/** What createWebSocketStream of ws makes: the `stream` of an mqtt client over ws://. */
+const webSocketStream: Kind = {
+  is: (it) => webSocketUnder(it) !== undefined,
+  inner: (it) => webSocketUnder(it),
+  isClosed: () => true,
+  changes: () => nothing,
+  waitFor: "wait for its 'open' event",
+}
+
+/** ClientRequest, IncomingMessage, ServerResponse, and whatever else has a connection as `socket` or `_socket`. */
+const message: Kind = {
+  is: (it) => 'socket' in it || '_socket' in it,
+  inner: (it) => it.socket ?? it._socket,
+  isClosed: (it) => it.destroyed === true || it.writableFinished === true || !isEmitter(it),
+  // A request gets its socket when the agent has one for it, a response when those before it on the connection are done.
+  changes: (it) =>
+    isObject(it.socket ?? it._socket) || !isEmitter(it)
+      ? nothing
+      : [{ emitter: it as never, events: ['socket', 'close'] }],
+  waitFor: "wait for its 'socket' event",
+}
+
+const kinds: readonly Kind[] = [
+  webSocket,
+  http2Session,
+  http2Stream,
+  http2Message,
+  fastifyMessage,
+  socketIoSocket,
+  engineSocket,
+  socketIoClient,
+  socketIoManager,
+  engineClient,
+  message,
+  webSocketStream,
+]
+
+function kindOf(holder: unknown): Kind | undefined {
+  return isObject(holder) ? kinds.find((kind) => kind.is(holder)) : undefined
+}
+
+/** The most holders that can lie between a target and its socket; more is a circle. */
+const DEEPEST = 8
+
+/** Where a holder stands. */
+export interface Standing {
+  /** The connection that it has, which may not be connected yet. */
+  readonly socket: net.Socket | undefined
+  /** Whether there is none, and will be none. */
+  readonly isClosed: boolean
+  /** What to wait for where there is none yet. */
+  readonly waitFor: string
+  readonly changes: readonly Changes[]
+}
+
+/** Where a holder stands now; `undefined` for what is none. */
+export function standingOf(target: object): Standing | undefined {
+  const changes: Changes[] = []
+  let inner: unknown = target
+  let reconnects = false
+  let waitFor = ''
+  for (let depth = 0; depth < DEEPEST; depth++) {
+    if (inner instanceof net.Socket) {
+      // A holder that gets another connection is not closed with this one.
+      const isOver = inner.destroyed && changes.length > 0
+      return { socket: isOver ? undefined : inner, isClosed: false, waitFor, changes }
+    }
+    const kind = kindOf(inner)
+    if (!kind) return undefined
+    const holder = inner as Members
+    changes.push(...kind.changes(holder))
+    waitFor = kind.waitFor
+    reconnects ||= kind.reconnects === true && !kind.isClosed(holder)
+    inner = kind.inner(holder)
+    if (inner === undefined || inner === null) {
+      const isClosed = kind.isClosed(holder) && !reconnects
+      return { socket: undefined, isClosed, waitFor, changes }
+    }
+  }
+  return undefined
+}
+
+/** Whether a holder has no connection, and gets none. `false` for what is no holder. */
+export function isClosedHolder(target: unknown): boolean {
+  return isObject(target) && standingOf(target)?.isClosed === true
+}
+
+/** The socket that a holder has now; `null` where it has none, `undefined` for what is no holder. */
+export function heldSocket(target: object): net.Socket | null | undefined {
+  let inner: unknown = target
+  for (let depth = 0; depth < DEEPEST; depth++) {
+    if (inner instanceof net.Socket) return inner
+    const kind = kindOf(inner)
+    if (!kind) return undefined
+    inner = kind.inner(inner as Members)
+    if (inner === undefined || inner === null) return null
+  }
+  return undefined
+}
+
+/** The socket of a holder that keeps it from now on; `undefined` for any other. */
+export function settledSocket(target: object): net.Socket | undefined {
+  const standing = standingOf(target)
+  return standing?.changes.length === 0 ? standing.socket : undefined
+}
+
+/** What to call with the connections of a holder. */
+export interface HolderListener {
+  /** It has this connection now, which may still be connecting. The first may be reported before {@link follow} returns. */
+  connection(socket: net.Socket): void
+  /** There will be no other. */
+  ended(): void
+}
+
+/**
+ * Reports the connection that a holder has, and each that it gets later: a request that waits for one, a socket.io Socket that is upgraded.
+ *
+ * @returns a function that stops it, or `undefined` where the connection that it has is the last.
+ */
+export function follow(target: object, listener: HolderListener): (() => void) | undefined {
+  let current: net.Socket | undefined
+  let heard: readonly Changes[] = nothing
+  let isStopped = false
+
+  const stop = () => {
+    isStopped = true
+    for (const { emitter, events } of heard) for (const event of events) emitter.off(event, update)
+    heard = nothing
+  }
+  const update = () => {
+    if (isStopped) return
+    const standing = standingOf(target)
+    const socket = standing?.socket
+    if (socket && socket !== current) {
+      current = socket
+      listener.connection(socket)
+    }
+    if (isStopped) return
+    stop()
+    if (!standing || standing.isClosed || standing.changes.length === 0) {
+      listener.ended()
+      return
+    }
+    isStopped = false
+    heard = standing.changes
+    // Before the program's own listeners, so that they find the connection tuned.
+    for (const { emitter, events } of heard) {
+      for (const event of events) {
+        if (emitter.prependListener) emitter.prependListener(event, update)
+        else emitter.on(event, update)
+      }
+    }
+  }
+  update()
+  return isStopped ? undefined : stop
+}
+
+function isObject(value: unknown): value is Members {
+  return typeof value === 'object' && value !== null
+}
+
+function isEmitter(value: Members): boolean {
+  return typeof value.on === 'function' && typeof value.off === 'function'
+}

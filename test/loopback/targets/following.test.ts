@@ -1,0 +1,156 @@
+import { type EventEmitter, once } from 'node:events'
+import http from 'node:http'
+import type net from 'node:net'
+import mqtt from 'mqtt'
+import { describe, expect, it } from 'vitest'
+import WebSocket, { createWebSocketStream, WebSocketServer } from 'ws'
+import { inspect, type Profile, probe, sampleTcpInfo, tune, watch } from '../../../src/index.js'
+import { socketOf } from '../../../src/socket/target.js'
+import { connectPair } from '../connections.js'
+import { until } from '../until.js'
+import { socketIo } from './connections.js'
+import { closedAfterwards, httpPort, listening } from './made.js'
+
+// Targets whose connection is another one after a while.
+
+const profile: Profile = { enable: true, initialDelay: 7_000, interval: 3_000, count: 4, userTimeout: 17_000 }
+
+describe('a socket.io Socket', () => {
+  it('of a server is tuned and watched again when its transport is upgraded', async () => {
+    const { peer } = await socketIo('polling', 'websocket')
+    expect(peer.conn.transport.name).toBe('polling')
+    const watcher = closedAfterwards(watch(), (it) => it.close())
+    tune(peer, profile)
+    watcher.add(peer)
+    await once(peer.conn, 'upgrade')
+    const { _socket: socket } = peer.conn.transport.socket
+    expect(inspect(socket).profile).toMatchObject(profile)
+    expect(socketOf(peer)).toBe(socket)
+    expect(watcher.has(socket)).toBe(true)
+    // A later tune adds to the earlier, and holds for the present connection.
+    tune(peer, { count: 6 })
+    expect(inspect(peer).profile).toMatchObject({ ...profile, count: 6 })
+    const listeners = peer.conn.listenerCount('close')
+    peer.disconnect(true)
+    await until(() => !watcher.has(peer))
+    expect(peer.conn.listenerCount('close')).toBeLessThan(listeners)
+  })
+
+  it('of a client is tuned and watched again when it reconnects', async () => {
+    const { client, peer } = await socketIo('websocket')
+    const watcher = closedAfterwards(watch(), (it) => it.close())
+    tune(client, profile)
+    watcher.add(client)
+    const first = socketOf(client)
+    const reconnected = new Promise<void>((resolve) => client.once('connect', resolve))
+    peer.conn.close(true)
+    await reconnected
+    const second = socketOf(client)
+    expect(second).not.toBe(first)
+    expect(inspect(second).profile).toMatchObject(profile)
+    await until(() => watcher.size === 1)
+    expect([watcher.has(first), watcher.has(second)]).toEqual([false, true])
+  })
+
+  it('leaves no listener behind that a watcher of it had', async () => {
+    const { peer } = await socketIo('websocket')
+    const count = () =>
+      (peer.conn as EventEmitter).eventNames().map((name) => [name, peer.conn.listenerCount(name)])
+    const before = count()
+    const watcher = watch().add(peer)
+    watcher.delete(peer)
+    watcher.add(peer)
+    watcher.close()
+    expect(count()).toEqual(before)
+  })
+})
+
+describe('a WebSocket of ws', () => {
+  it('is tuned and watched on the connection that it is redirected to', async () => {
+    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+    const location = `ws://127.0.0.1:${await listening(server)}`
+    const web = http.createServer()
+    web.on('upgrade', (_, socket) => socket.end(`HTTP/1.1 302 Found\r\nLocation: ${location}\r\n\r\n`))
+    web.listen(0, '127.0.0.1')
+    await once(
+      closedAfterwards(web, (it) => it.close()),
+      'listening',
+    )
+    const { port } = web.address() as net.AddressInfo
+    const target = new WebSocket(`ws://127.0.0.1:${port}`, { followRedirects: true })
+    closedAfterwards(target, (it) => it.terminate()).on('error', () => {})
+    const watcher = closedAfterwards(watch(), (it) => it.close())
+    tune(target, profile)
+    watcher.add(target)
+    await once(target, 'open')
+    expect(socketOf(target as never).remotePort).toBe((server.address() as net.AddressInfo).port)
+    expect(inspect(target).profile).toMatchObject(profile)
+    expect(watcher.has(target)).toBe(true)
+  })
+
+  it('that is refused ends the wait of probe, and leaves nothing watched', async () => {
+    const target = new WebSocket(`ws://127.0.0.1:${await httpPort()}`)
+    target.on('error', () => {})
+    const watcher = closedAfterwards(watch(), (it) => it.close())
+    tune(target, profile)
+    watcher.add(target)
+    const probing = probe(target)
+    await new Promise((resolve) => target.once('close', resolve))
+    await probing
+    await until(() => watcher.size === 0)
+    expect(watcher.has(target)).toBe(false)
+    expect(['open', 'redirect', 'close'].map((event) => target.listenerCount(event))).toEqual([0, 0, 0])
+  })
+
+  it('whose server cannot be reached is closed for probe', async () => {
+    const gone = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+    await once(gone, 'listening')
+    const { port } = gone.address() as net.AddressInfo
+    await new Promise((resolve) => gone.close(resolve))
+    const target = new WebSocket(`ws://127.0.0.1:${port}`).on('error', () => {})
+    expect(await probe(target)).toMatchObject({ alive: false, evidence: 'closed' })
+  })
+})
+
+describe('a stream made from a WebSocket', () => {
+  it('is the stream of an mqtt client over ws://, at each connection', async () => {
+    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+    const port = await listening(server)
+    const connack = Buffer.from([0x20, 2, 0, 0])
+    server.on('connection', (peer) => peer.once('message', () => peer.send(connack)))
+    const client = mqtt.connect(`ws://127.0.0.1:${port}`, { keepalive: 0, reconnectPeriod: 10 })
+    closedAfterwards(client, (it) => it.endAsync(true))
+    client.on('error', () => {})
+    for (let times = 0; times < 2; times++) {
+      await new Promise<void>((resolve) => client.once('connect', () => resolve()))
+      tune(client.stream, profile)
+      expect(inspect(client.stream).profile).toMatchObject(profile)
+      for (const peer of server.clients) peer.terminate()
+    }
+  })
+
+  it('each of many is told from the others', async () => {
+    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+    const port = await listening(server)
+    const sockets = Array.from({ length: 5 }, () => new WebSocket(`ws://127.0.0.1:${port}`))
+    await Promise.all(sockets.map((socket) => once(socket, 'open')))
+    const streams = sockets.map((socket) => createWebSocketStream(socket).on('error', () => {}))
+    expect(streams.map((stream) => socketOf(stream))).toEqual(
+      sockets.map((socket) => socketOf(socket as never)),
+    )
+    expect(sockets.map(({ isPaused }) => isPaused)).toEqual([false, false, false, false, false])
+    for (const socket of sockets) socket.terminate()
+  })
+})
+
+describe('a target that throws when it is read', () => {
+  it('is NaN for sampleTcpInfo, and the others are sampled', async () => {
+    const { socket } = await connectPair()
+    const broken = {
+      get socket(): never {
+        throw new Error('broken')
+      },
+    }
+    expect(Array.from(sampleTcpInfo([broken, socket], ['state']))).toEqual([Number.NaN, 1])
+  })
+})
