@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { watch } from '../../src/index.js'
+import { nextMessage } from '../next-message.js'
 import { certificate } from './certificate.js'
 import { play, type Servers, ways } from './orderly-closes.js'
 
@@ -27,13 +27,13 @@ async function serve(host: string, options: object = {}): Promise<Server> {
   const script = fileURLToPath(new URL('fixtures/tls-server.mjs', import.meta.url))
   const child = fork(script, [settings], { execArgv: [], env: { ...process.env, ...options } })
   children.push(child)
-  const [ports] = (await once(child, 'message')) as [Record<string, number>]
+  const ports: Record<string, number> = await nextMessage(child)
   return { at: { host, ports, rejectUnauthorized: false }, child }
 }
 
 async function countOf({ child }: Server) {
   child.send('count')
-  const [counts] = await once(child, 'message')
+  const counts = await nextMessage(child)
   return counts as Record<'connections' | 'clientErrors' | 'sessionErrors' | 'socketErrors', number> & {
     watcher: { dead: number; added: number; watching: number }
   }
