@@ -19,47 +19,31 @@ const patient: Profile = {
   count: 5,
   userTimeout: 0,
 }
-interface Subject {
-  readonly program: Program
-  readonly clients: readonly Client[]
-  /** Selects its connections. */
-  readonly ours: readonly string[]
-}
-
-/** One for each kind of command: these are tested at the same time, and one changes what another must not. */
-let [looked, tuned, probed]: Subject[] = []
-const programs: Program[] = []
-
-async function start(): Promise<Subject> {
-  const program = await startProgram()
-  programs.push(program)
-  const clients = await program.connect(COUNT)
-  for (const { port } of clients) await program.ask('tune', port, patient)
-  return { program, clients, ours: ['--pid', String(program.pid)] }
-}
+let program: Program
+let clients: Client[]
+const ours = () => ['--pid', String(program.pid)]
 
 beforeAll(async () => {
-  ;[looked, tuned, probed] = await Promise.all([start(), start(), start()])
+  program = await startProgram()
+  clients = await program.connect(COUNT)
+  for (const { port } of clients) await program.ask('tune', port, patient)
 }, 80_000)
-afterAll(() => {
-  for (const program of programs) program.end()
-})
+afterAll(() => program.end())
 
 /** Of a process that starts, works for a second or two and would end. */
 const moment = fc.integer({ min: 0, max: 3_000 })
 /** 130; killed before it listened; or it was over before. */
 const codes = [130, null, 0, 1]
 
-describe.concurrent('Ctrl-C at any moment', () => {
+describe('Ctrl-C at any moment', () => {
   it('of what only looks: nothing is changed', { timeout: 160_000 }, async () => {
-    const { program, clients, ours } = looked!
     const before = await program.profiles()
     const fd = await program.ask('fd', clients[0]!.port)
     const command = fc.constantFrom(
-      ['ls', ...ours, '--options'],
+      ['ls', ...ours(), '--options'],
       ['inspect', `${program.pid}:${fd}`],
-      ['doctor', ...ours],
-      ['watch', ...ours, '--every', '100ms'],
+      ['doctor', ...ours()],
+      ['watch', ...ours(), '--every', '100ms'],
     )
     await fc.assert(
       fc.asyncProperty(command, moment, async (args, ms) => {
@@ -73,11 +57,10 @@ describe.concurrent('Ctrl-C at any moment', () => {
   })
 
   it('of tune: all have what they had, or all have what was wanted', { timeout: 160_000 }, async () => {
-    const { program, clients, ours } = tuned!
     await fc.assert(
       fc.asyncProperty(moment, async (ms) => {
         const before = await program.profiles()
-        const run = await deadpeer(['tune', ...ours, '--profile', 'lan'], {
+        const run = await deadpeer(['tune', ...ours(), '--profile', 'lan'], {
           interruptWhen: () => delay(ms),
         })
         expect(codes).toContain(run.code)
@@ -95,14 +78,13 @@ describe.concurrent('Ctrl-C at any moment', () => {
     'of probe, also while it waits: all options are back',
     { timeout: 160_000 },
     async () => {
-      const { program, clients, ours } = probed!
       const silent = clients.filter((_, i) => i % 20 === 0)
       const holes = silent.map(({ socket }) => blackHole(socket))
       await program.idle()
       const before = await program.profiles()
       await fc.assert(
         fc.asyncProperty(moment, async (ms) => {
-          const { code } = await deadpeer(['probe', ...ours, '--jsonl'], {
+          const { code } = await deadpeer(['probe', ...ours(), '--jsonl'], {
             interruptWhen: () => delay(ms),
           })
           expect(codes).toContain(code)
@@ -115,13 +97,11 @@ describe.concurrent('Ctrl-C at any moment', () => {
       expect(await program.ask('errors')).toEqual([])
     },
   )
-})
 
-it('nothing is held: a connection that its program closes ends at once', async () => {
-  for (const { program, clients } of [looked!, tuned!, probed!]) {
+  it('nothing is held: a connection that its program closes ends at once', async () => {
     const [, { socket, port }] = clients as [Client, Client]
     const closed = once(socket.resume(), 'end')
     await program.ask('close', port)
     await closed
-  }
+  })
 })

@@ -26,7 +26,7 @@ interface Options {
   readonly lends?: boolean
 }
 
-const usual: Options = { connections: 400, each: 40, peers: 2 }
+const usual: Options = { connections: 300, each: 30, peers: 2 }
 
 async function churn(options: Options, ...flags: string[]) {
   const args = [...flags, fixture, JSON.stringify(options)]
@@ -36,7 +36,7 @@ async function churn(options: Options, ...flags: string[]) {
 
 describe.runIf(hasNetAdmin)('every connection that was watched is accounted for once', () => {
   it.concurrent.for<[string, Partial<Options>, ...string[]]>([
-    ['at rest', full ? { connections: 5_000, each: 15_000 } : { connections: 2_000, each: 300 }],
+    ['at rest', full ? { connections: 5_000, each: 15_000 } : { connections: 1_000, each: 150 }],
     ['under garbage collection pressure', { gc: true }, '--expose-gc'],
     ['with the event loop blocked for 1.5 s of every 3', { blocked: true }],
     ['in a worker thread', { worker: true }],
