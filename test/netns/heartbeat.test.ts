@@ -52,7 +52,7 @@ describe.concurrent('a heartbeat', { timeout: 150_000 }, () => {
     })
 
     it('calls dead of those that lose a tenth of their segments as many as probability predicts', async () => {
-      const [connections, seconds] = [200, 30]
+      const [connections, seconds] = [100, 60]
       const results = await run('loss', connections, seconds)
       for (const attempts of [2, 3]) {
         const { falseDeaths } = predicted(100 * connections, 1_000, attempts, seconds, 0.1)
@@ -69,8 +69,8 @@ describe.concurrent('a heartbeat', { timeout: 150_000 }, () => {
       expect(results[20].dead).toBe(0)
     })
 
-    it('leaves peers that read nothing for half a minute', async () => {
-      const { watching, dead, told, longestSilence } = await run('unread', 30)
+    it('leaves peers that read nothing for a minute', async () => {
+      const { watching, dead, told, longestSilence } = await run('unread', 60)
       expect({ watching, dead, told }).toEqual({ watching: 30, dead: 0, told: [] })
       // That they had been silent for longer than a beat: the kernel's window probes are far apart by then.
       expect(longestSilence).toBeGreaterThan(1_000)
