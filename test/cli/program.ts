@@ -6,6 +6,7 @@ import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import type { Profile } from '../../src/index.js'
 import { certificate } from '../loopback/certificate.js'
+import { nextMessage } from '../next-message.js'
 
 /** A connection of ours to the program. */
 export interface Client {
@@ -56,7 +57,7 @@ export async function startProgram(before: readonly string[] = []): Promise<Prog
   const ports = new Set<number>()
   const ask = async (...message: unknown[]) => {
     child.send(message)
-    return (await once(child, 'message'))[0].value
+    return (await nextMessage(child)).value
   }
   const { key, cert } = certificate()
   const listening = await ask('listen', { key: String(key), cert: String(cert) })

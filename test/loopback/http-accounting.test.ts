@@ -1,12 +1,12 @@
 import { fork } from 'node:child_process'
 import diagnostics from 'node:diagnostics_channel'
-import { once } from 'node:events'
 import http from 'node:http'
 import https from 'node:https'
 import type net from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { expect, it, onTestFinished } from 'vitest'
 import { HttpAgent, HttpsAgent } from '../../src/http.js'
+import { nextMessage } from '../next-message.js'
 import { certificate } from './certificate.js'
 import { hasNetAdmin } from './need-net-admin.js'
 import { until } from './until.js'
@@ -30,7 +30,7 @@ it.each([
     const script = fileURLToPath(new URL('fixtures/counting-server.mjs', import.meta.url))
     const child = fork(script, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
     onTestFinished(() => void child.kill('SIGKILL'))
-    const [{ port }] = await once(child, 'message')
+    const { port } = await nextMessage(child)
     const agent = make()
 
     /** The connection of a request, once it is done with it. */
@@ -71,8 +71,7 @@ it.each([
     await until(() => total().open === 0)
     const counted = async () => {
       child.send('how many')
-      const [answer] = await once(child, 'message')
-      return answer
+      return nextMessage(child)
     }
     // It hears nothing more from those it has vanished from.
     let seen = await counted()

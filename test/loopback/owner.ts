@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
+import { nextMessage } from '../next-message.js'
 import { listen } from './connections.js'
 
 /** Another process that owns a connection to this one. */
@@ -39,7 +40,7 @@ export async function startOwner(host = '127.0.0.1'): Promise<Owner> {
     child.kill('SIGKILL')
     server.close()
   })
-  const answer = async () => (await once(child, 'message'))[0].value
+  const answer = async () => (await nextMessage(child)).value
   const [fd, peer] = await Promise.all([answer(), connection])
   const ask = (...message: unknown[]) => {
     child.send(message)

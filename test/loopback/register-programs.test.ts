@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { inspect, profiles } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
+import { nextMessage } from '../next-message.js'
 import { certificate } from './certificate.js'
 import { hasNetAdmin } from './need-net-admin.js'
 import { until } from './until.js'
@@ -80,7 +81,7 @@ async function serving(env: Record<string, string>): Promise<Program> {
   ending.push(() => child.kill('SIGKILL'))
   let stderr = ''
   child.stderr!.on('data', (data) => (stderr += data))
-  const [{ ports }] = (await once(child, 'message')) as [{ ports: Record<string, number> }]
+  const { ports }: { ports: Record<string, number> } = await nextMessage(child)
   const messages: Program['messages'] = []
   child.on('message', (message) => messages.push(message as never))
   const ends = new Map<string, net.Socket>()

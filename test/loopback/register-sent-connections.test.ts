@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { inspect, type Profile, profiles } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
+import { nextMessage } from '../next-message.js'
 import { certificate } from './certificate.js'
 import { hasNetAdmin } from './need-net-admin.js'
 import { until } from './until.js'
@@ -46,7 +47,7 @@ async function start(env: Record<string, string>): Promise<Program> {
     { cwd: root, execArgv: flags, env: { ...process.env, ...env } },
   )
   ending.push(() => child.connected && child.disconnect())
-  const [{ ports }] = (await once(child, 'message')) as [{ ports: Record<string, number> }]
+  const { ports }: { ports: Record<string, number> } = await nextMessage(child)
   const told: Told[] = []
   child.on('message', (message) => told.push(message as Told))
   const ends = new Map<string, net.Socket>()

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { inspect, type Profile, profiles } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
+import { nextMessage } from '../next-message.js'
 import { certificate } from './certificate.js'
 import { listen } from './connections.js'
 import { hasNetAdmin } from './need-net-admin.js'
@@ -54,7 +55,7 @@ async function start(env: Record<string, string>): Promise<Program> {
   ending.push(() => child.kill('SIGKILL'))
   let stderr = ''
   child.stderr!.on('data', (data) => (stderr += data))
-  const [{ ports: theirs }] = await once(child, 'message')
+  const { ports: theirs } = await nextMessage(child)
   const messages: Program['messages'] = []
   child.on('message', (message) => messages.push(message as never))
   return { child, ports: theirs, messages, stderr: () => stderr }

@@ -1,8 +1,8 @@
 import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
 import type { ProbeResult, Profile } from '../../src/index.js'
+import { nextMessage } from '../next-message.js'
 
 /** What happens to a connection and to its twin, `at` ms after their peers were last heard; only the first of them is asked. */
 export type Event = { readonly at: number } & (
@@ -65,9 +65,5 @@ export async function play(schedules: readonly Schedule[]): Promise<Played[]> {
   const child = fork(script, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   ending.push(() => child.kill('SIGKILL'))
   child.send(schedules)
-  const [played] = (await Promise.race([
-    once(child, 'message'),
-    once(child, 'exit').then(([code]) => Promise.reject(new Error(`exited with ${code}`))),
-  ])) as [Played[]]
-  return played
+  return nextMessage(child)
 }

@@ -1,9 +1,9 @@
 import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { request } from 'undici'
 import { expect, it, onTestFinished } from 'vitest'
 import { createAgent } from '../../src/undici.js'
+import { nextMessage } from '../next-message.js'
 
 const TRIES = 10_000
 const AT_ONCE = 16
@@ -12,7 +12,7 @@ it('a POST without a key is never sent twice, however its connection dies', asyn
   const script = fileURLToPath(new URL('fixtures/dying-server.mjs', import.meta.url))
   const child = fork(script, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   onTestFinished(() => void child.kill('SIGKILL'))
-  const [{ port }] = await once(child, 'message')
+  const { port } = await nextMessage(child)
   let failed = 0
 
   /** With an agent, and so with a connection, of its own. */
@@ -41,7 +41,7 @@ it('a POST without a key is never sent twice, however its connection dies', asyn
 
   await Promise.all(Array.from({ length: AT_ONCE }, (_, i) => work(i)))
   child.send('how many')
-  const [seen] = await once(child, 'message')
+  const seen = await nextMessage(child)
   expect(failed).toBe(TRIES)
   expect(seen.most).toBe(1)
   expect(seen.different).toBe(TRIES)

@@ -1,6 +1,14 @@
 import { type ChildProcess, fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -12,6 +20,7 @@ import { readKeepaliveTimers } from '../../src/kernel/liveness.js'
 import { deadpeer, program } from '../cli/deadpeer.js'
 import { connectPair } from '../loopback/connections.js'
 import { until } from '../loopback/until.js'
+import { nextMessage } from '../next-message.js'
 import { hasNamespaces } from './namespace.js'
 
 /** A program in a network namespace that was made for it. */
@@ -27,11 +36,14 @@ const canBeNobody = spawnSync(asNobody[0], [...asNobody.slice(1), 'true']).statu
 const canBeRootless =
   canBeNobody && spawnSync(asNobody[0], [...asNobody.slice(1), 'unshare', '-Urn', 'true']).status === 0
 
+/** For what is run by its name. */
+const bin = publicFolder()
+
 const upAndThen = ['sh', '-c', 'ip link set lo up && exec "$@"', 'sh'] as const
 
-async function settle(command: readonly string[]): Promise<Inhabitant> {
+async function settle(command: readonly string[], node = process.execPath): Promise<Inhabitant> {
   const script = fileURLToPath(new URL('fixtures/inhabitant.mjs', import.meta.url))
-  const [execPath = '', ...execArgv] = [...command, process.execPath]
+  const [execPath = '', ...execArgv] = [...command, node]
   const child: ChildProcess = fork(script, {
     execPath,
     execArgv,
@@ -39,7 +51,7 @@ async function settle(command: readonly string[]): Promise<Inhabitant> {
   })
   const ask = async (...message: unknown[]) => {
     child.send(message)
-    return (await once(child, 'message'))[0].value
+    return (await nextMessage(child)).value
   }
   // setpriv, unshare and sh each become the next: the id stays.
   await ask('connect', 0)
@@ -268,21 +280,27 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
   })
 })
 
-/** Runs the command that an error line ends with, `deadpeer` being this one. */
-function runPrinted(line: string, before: readonly string[] = []) {
-  const [, command = ''] = /CAP_SYS_ADMIN: (?:sudo )?(nsenter .*)$/.exec(line) ?? []
+/** A folder that every user may search. It goes when the file is done. */
+function publicFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'deadpeer-bin-'))
-  try {
-    writeFileSync(join(folder, 'deadpeer'), `#!/bin/sh\nexec "${process.execPath}" "${program}" "$@"\n`)
-    for (const each of [folder, join(folder, 'deadpeer')]) chmodSync(each, 0o755)
-    const [file = '', ...args] = [...before, 'sh', '-c', command]
-    return spawnSync(file, args, {
-      encoding: 'utf8',
-      env: { ...process.env, PATH: `${folder}:${process.env.PATH}` },
-    })
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
+  chmodSync(folder, 0o755)
+  afterAll(() => rmSync(folder, { recursive: true }))
+  return folder
+}
+
+/** Runs the command that an error line ends with, `deadpeer` being this one. */
+function runPrinted(
+  line: string,
+  { before = [], node = process.execPath }: { before?: readonly string[]; node?: string } = {},
+) {
+  const [, command = ''] = /CAP_SYS_ADMIN: (?:sudo )?(nsenter .*)$/.exec(line) ?? []
+  writeFileSync(join(bin, 'deadpeer'), `#!/bin/sh\nexec "${node}" "${program}" "$@"\n`)
+  chmodSync(join(bin, 'deadpeer'), 0o755)
+  const [file = '', ...args] = [...before, 'sh', '-c', command]
+  return spawnSync(file, args, {
+    encoding: 'utf8',
+    env: { ...process.env, PATH: `${bin}:${process.env.PATH}` },
+  })
 }
 
 describe.runIf(hasNamespaces && canBeNobody)('an ordinary user', () => {
@@ -370,7 +388,11 @@ describe.runIf(hasNamespaces && canBeNobody)('an ordinary user', () => {
   it.runIf(canBeRootless)(
     'is given the user namespace to enter as well where it is his own, and needs no sudo',
     async () => {
-      const rootless = await settle([...asNobody, 'unshare', '-Urn', ...upAndThen])
+      // In a user namespace of his own he has no rights over root's folders, and Node may be in one of them: it was fetched into
+      // root's home. setpriv alone keeps the rights that it takes to execute it there.
+      const node = join(bin, 'node')
+      copyFileSync(process.execPath, node)
+      const rootless = await settle([...asNobody, 'unshare', '-Urn', ...upAndThen], node)
       try {
         await rootless.ask('connect', 3)
         const { err, code } = await deadpeer(['ls', '--pid', String(rootless.pid), '--jsonl'], {
@@ -382,7 +404,7 @@ describe.runIf(hasNamespaces && canBeNobody)('an ordinary user', () => {
             `: nsenter --user --preserve-credentials --net --target ${rootless.pid} deadpeer ls --pid ${rootless.pid} --jsonl$`,
           ),
         ])
-        const { stdout, status } = runPrinted(err[0]!, asNobody)
+        const { stdout, status } = runPrinted(err[0]!, { before: asNobody, node })
         expect(status).toBe(0)
         expect(jsonl(stdout.trim().split('\n')).length).toBe(6)
       } finally {

@@ -37,7 +37,7 @@ function build(sanitizer) {
   // Through npm, which knows where Node's headers are.
   run(
     'npm',
-    ['exec', '--', 'node-gyp', 'rebuild', '--loglevel=error', '-C', folder],
+    ['exec', '--', 'node-gyp', 'rebuild', '--loglevel=error', '--jobs=max', '-C', folder],
     {
       CXXFLAGS: sanitize,
       LDFLAGS: sanitize,
@@ -72,8 +72,8 @@ const ways = {
     // Node is not instrumented: of its threads only the calls to the C library would be seen, and not how it orders them.
     const options = { ...env, TSAN_OPTIONS: 'halt_on_error=1 ignore_noninstrumented_modules=1' }
     const fixtures = 'test/loopback/fixtures'
-    const churn = JSON.stringify({ connections: 200, seconds: 6, peers: 1 })
-    const blocked = JSON.stringify({ connections: 200, seconds: 6, peers: 1, blocked: true })
+    const churn = JSON.stringify({ connections: 200, each: 50, peers: 1 })
+    const blocked = JSON.stringify({ connections: 200, each: 50, peers: 1, blocked: true })
     run(process.execPath, [`${fixtures}/churning.mjs`, churn], options)
     run(process.execPath, [`${fixtures}/churning.mjs`, blocked], options)
     run(process.execPath, ['--expose-gc', `${fixtures}/watching-for-long.mjs`], options)

@@ -479,25 +479,38 @@ describe('the judge of TLS, HTTPS and HTTP/2 connections', () => {
 })
 
 describe('what may grow', () => {
-  const samples = (heap: (at: number) => number) =>
-    Array.from({ length: 61 }, (_, i) => ({
-      at: 10 * i,
-      heap: heap(10 * i),
+  const samples = (heap: (at: number) => number, { seconds = 600, every = 10 } = {}) =>
+    Array.from({ length: seconds / every + 1 }, (_, i) => ({
+      at: every * i,
+      heap: heap(every * i),
       external: 2 ** 24,
       rss: 2 ** 28,
       others: 25,
     }))
-  const heapOf = (heap: (at: number) => number) => growth(samples(heap)).find(({ key }) => key === 'heap')!
+  const heapOf = (...run: Parameters<typeof samples>) =>
+    growth(samples(...run)).find(({ key }) => key === 'heap')!
 
   it('swings', () => {
     const { grownBy, allowed } = heapOf((at) => 100e6 + 2e6 * Math.sin(at))
     expect(grownBy).toBeLessThan(allowed)
   })
 
+  it('swings up when most of the last samples are taken, of which a short run has few', () => {
+    const lifted = [40, 50, 55]
+    const run = { seconds: 60, every: 5 }
+    const swings = heapOf((at) => 10e6 + (lifted.includes(at) ? 8e6 : 0), run)
+    expect(swings.grownBy).toBeLessThan(swings.allowed)
+    // The same with something that is still there at the end.
+    const grows = heapOf((at) => 10e6 + (at >= 40 ? 8e6 : 0), run)
+    expect(grows.grownBy).toBeGreaterThan(grows.allowed)
+  })
+
   it('does not add up', () => {
-    // 150 connections a second, 100 bytes each.
-    const { grownBy, allowed } = heapOf((at) => 100e6 + 15_000 * at)
-    expect(grownBy).toBeGreaterThan(allowed)
+    // 150 connections a second: 100 bytes each, and 50 while the heap swings.
+    const steady = heapOf((at) => 100e6 + 15_000 * at)
+    expect(steady.grownBy).toBeGreaterThan(steady.allowed)
+    const least = heapOf((at) => 100e6 + 1e6 * Math.sin(at) + 7_500 * at, { seconds: 1_800 })
+    expect(least.grownBy).toBeGreaterThan(least.allowed)
   })
 
   it('grows while it warms up', () => {
