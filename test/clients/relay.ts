@@ -1,0 +1,77 @@
+import net from 'node:net'
+import { listSockets } from '../../src/host.js'
+import { blackHole } from '../../src/testing/index.js'
+import { listen } from '../loopback/connections.js'
+import { until } from '../loopback/until.js'
+import { silence } from './silence.js'
+
+/** Stands between a client and its server, so that each test has a port of its own whose end of a connection can go silent. */
+export interface Relay {
+  readonly port: number
+  /** The client's ports, of all connections so far, in order. */
+  readonly clients: readonly number[]
+  /** When the first connection went silent, before the server sent anything. Of `silentFirst` only. */
+  silentSince(): Promise<number>
+  /** Makes the latest connection's end silent, once all is acknowledged. Returns when. */
+  silence(): Promise<number>
+  /** When the client's socket of this connection had ended, as the kernel lists it. */
+  endOf(client: number): Promise<number>
+  stop(): void
+}
+
+interface RelayOptions {
+  /** Whether the first connection is accepted and then silent. The next ones reach the server. */
+  readonly silentFirst?: boolean
+}
+
+export async function startRelay(
+  serverPort: number,
+  { silentFirst = false }: RelayOptions = {},
+): Promise<Relay> {
+  const clients: number[] = []
+  const sockets = new Set<net.Socket>()
+  let silentSince: number | undefined
+
+  const keep = (socket: net.Socket, other?: net.Socket) => {
+    sockets.add(socket)
+    socket.on('error', () => {}).on('close', () => other?.destroy())
+  }
+  const server = net.createServer((client) => {
+    clients.push(client.remotePort!)
+    if (silentFirst && clients.length === 1) {
+      blackHole(client)
+      silentSince = performance.now()
+      keep(client)
+      return
+    }
+    const upstream = net.connect(serverPort, '127.0.0.1')
+    keep(client, upstream)
+    keep(upstream, client)
+    client.pipe(upstream).pipe(client)
+  })
+  const port = await listen(server)
+
+  async function endOf(client: number): Promise<number> {
+    const filter = { localPort: client, remotePort: port }
+    await until(async () => ![...(await listSockets(filter))].some(({ state }) => state === 'established'))
+    return performance.now()
+  }
+
+  return {
+    port,
+    clients,
+    endOf,
+    async silentSince() {
+      await until(() => silentSince !== undefined)
+      return silentSince!
+    },
+    async silence() {
+      await silence(port, clients.at(-1)!)
+      return performance.now()
+    },
+    stop() {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    },
+  }
+}
