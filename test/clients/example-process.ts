@@ -14,6 +14,8 @@ interface Start {
   /** The server's port in the guide's command, and the one to put in its place. */
   readonly ports?: readonly [number, number]
   readonly env: Record<string, string>
+  /** What makes another program of the example. */
+  readonly edit?: (text: string) => string
   /** What is added below the example. `say(text)` sends text to the test; `answer(line)` is called with each line from it. */
   readonly added: string
 }
@@ -34,10 +36,10 @@ process.stdin.setEncoding('utf8').on('data', (lines) => {
 })
 `
 
-export function startExample({ heading, ports, env, added }: Start): ExampleProcess {
+export function startExample({ heading, ports, env, edit = (text) => text, added }: Start): ExampleProcess {
   mkdirSync(folder, { recursive: true })
   const file = `${folder}/${started++}.mjs`
-  writeFileSync(file, `${examplesOf(heading)[0]}${SAY}${added}\n`)
+  writeFileSync(file, `${edit(examplesOf(heading)[0]!)}${SAY}${added}\n`)
   let [command] = commandsOf(heading)
   if (ports) command = command!.replace(`'${ports[0]}=`, `'${ports[1]}=`)
   // As npx would find it, and without quotes that only a shell takes away: these arguments do not go through one.
@@ -47,7 +49,11 @@ export function startExample({ heading, ports, env, added }: Start): ExampleProc
   const child: ChildProcess = spawn(process.execPath, [`${root}/dist/cli/main.js`, ...args], {
     cwd: root,
     env: { ...process.env, ...env },
-    stdio: ['pipe', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  let complaints = ''
+  child.stderr!.setEncoding('utf8').on('data', (chunk: string) => {
+    complaints += chunk
   })
   const heard: { text: string; at: number }[] = []
   let rest = ''
@@ -63,7 +69,8 @@ export function startExample({ heading, ports, env, added }: Start): ExampleProc
     async said(text, times = 1) {
       const all = () => heard.filter((each) => each.text === text)
       await until(() => {
-        if (child.exitCode !== null) throw new Error(`the example ended with ${child.exitCode}`)
+        if (child.exitCode !== null)
+          throw new Error(`the example ended with ${child.exitCode}: ${complaints}`)
         return all().length >= times
       }, 20_000)
       return all()[times - 1]!.at

@@ -20,8 +20,7 @@ const int32 = (value: number) => {
 }
 const string = (value: string) => Buffer.concat([int16(value.length), Buffer.from(value)])
 const array = (...items: Buffer[]) => Buffer.concat([int32(items.length), ...items])
-const range = (key: number, from: number, to: number) =>
-  Buffer.concat([int16(key), int16(from), int16(to)])
+const range = (key: number, from: number, to: number) => Buffer.concat([int16(key), int16(from), int16(to)])
 const NO_ERROR = int16(0)
 const NO_RACK = int16(-1)
 

@@ -1,33 +1,22 @@
-import type { EventEmitter } from 'node:events'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { MqttClient } from 'mqtt'
 import type { Client } from 'ssh2'
-import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
-import { detectionTime, inspect } from '../../src/index.js'
+import { afterAll, describe, expect, it } from 'vitest'
+import { detectionTime } from '../../src/index.js'
 import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { connectionsOf } from '../loopback/outside.js'
 import { until } from '../loopback/until.js'
 import { latest, timed } from '../tolerance.js'
 import { type ExampleProcess, startExample } from './example-process.js'
-import { examplesOf, QUICK } from './guide.js'
+import { QUICK } from './guide.js'
+import { importExample, removeImported } from './import-example.js'
 import { startKafkaBroker } from './kafka-broker.js'
 import { type Relay, startRelay } from './relay.js'
-import {
-  type RealServer,
-  startMosquitto,
-  startNats,
-  startRabbit,
-  startSshd,
-} from './servers.js'
+import { type RealServer, startMosquitto, startNats, startRabbit, startSshd } from './servers.js'
 
 // The guide's examples for brokers and SSH, each in three situations: the server goes silent before it has sent anything, while the connection is
 // idle, and with a request in flight. The profile is QUICK instead of the guide's.
 
 /** What a test does with a client, whichever it is. */
 interface Running {
-  /** Whose connections have the profile. */
-  readonly pid: number
   /** Until a request is answered. */
   works(): Promise<void>
   /** Sends a request; what becomes of it is the client's business. */
@@ -43,27 +32,17 @@ interface Library {
   start(port: number): Running | Promise<Running>
 }
 
-const folder = fileURLToPath(new URL('.examples/messaging', import.meta.url)) + process.pid
-mkdirSync(folder, { recursive: true })
-let files = 0
-
-/** The nth example under a heading, in this process. The environment is set within it: tests of one file run at once. */
-async function importExample(heading: string, env: Record<string, string>, names: string[], n = 0) {
-  const setting = Object.entries(env).map(([name, value]) => `process.env.${name} = ${JSON.stringify(value)}\n`)
-  const file = `${folder}/${files++}.mjs`
-  writeFileSync(file, `${setting.join('')}${examplesOf(heading)[n]}\nexport { ${names.join(', ')} }\n`)
-  return import(/* @vite-ignore */ pathToFileURL(file).href)
-}
+/** Clients first, then what they are connected to. */
+const closing: (() => unknown)[] = []
 
 /** When a client emits this next. What `events.once` makes of an 'error' is not wanted here. */
-const next = (client: EventEmitter, event: string) =>
+const next = (client: { once(event: 'close', listener: () => void): unknown }, event: 'close') =>
   new Promise<number>((resolve) => client.once(event, () => resolve(performance.now())))
 
 function mqttIn(client: MqttClient): Running {
-  onTestFinished(() => void client.end(true))
+  closing.unshift(() => client.end(true))
   const publish = () => client.publishAsync('topic', 'hello', { qos: 1 })
   return {
-    pid: process.pid,
     works: async () => void (await publish()),
     request: () => void publish().catch(() => {}),
     lost: () => next(client, 'close'),
@@ -72,11 +51,10 @@ function mqttIn(client: MqttClient): Running {
 
 /** A program that answers `work` with `answered` or `failed`, and may say `lost`. */
 function processIn(example: ExampleProcess, saysLost: boolean): Running {
-  onTestFinished(() => example.stop())
+  closing.unshift(example.stop)
   let losses = 0
   let answers = 0
   return {
-    pid: example.pid,
     works: async () => {
       await example.said('ready')
       example.send('work')
@@ -95,8 +73,9 @@ const [mosquitto, rabbit, nats, sshd] = await Promise.all([
   startSshd(),
 ])
 afterAll(async () => {
+  for (const close of closing) await close()
   await Promise.all([mosquitto, rabbit, nats, sshd].map((server) => server?.stop()))
-  rmSync(folder, { recursive: true, force: true })
+  removeImported()
 })
 
 const libraries: Library[] = [
@@ -105,7 +84,7 @@ const libraries: Library[] = [
     server: mosquitto,
     async start(port) {
       const env = { MQTT_URL: `mqtt://127.0.0.1:${port}` }
-      return mqttIn((await importExample('MQTT: mqtt', env, ['client'])).client)
+      return mqttIn((await importExample({ heading: 'MQTT: mqtt', env }, 'client')).client)
     },
   },
   {
@@ -113,7 +92,7 @@ const libraries: Library[] = [
     server: mosquitto && { ...mosquitto, port: mosquitto.webSocketPort },
     async start(port) {
       const env = { MQTT_URL: `ws://127.0.0.1:${port}` }
-      return mqttIn((await importExample('MQTT: mqtt', env, ['client'], 1)).client)
+      return mqttIn((await importExample({ heading: 'MQTT: mqtt', index: 1, env }, 'client')).client)
     },
   },
   {
@@ -163,12 +142,12 @@ const libraries: Library[] = [
     name: 'kafkajs',
     server: startKafkaBroker,
     async start(port) {
-      const { kafka } = await importExample('Kafka: kafkajs', { KAFKA_BROKER: `127.0.0.1:${port}` }, ['kafka'])
+      const env = { KAFKA_BROKER: `127.0.0.1:${port}` }
+      const { kafka } = await importExample({ heading: 'Kafka: kafkajs', env }, 'kafka')
       const admin = kafka.admin()
       const connected: Promise<void> = admin.connect()
-      onTestFinished(() => admin.disconnect())
+      closing.unshift(() => admin.disconnect())
       return {
-        pid: process.pid,
         async works() {
           await connected
           expect(await admin.listTopics()).toEqual(['topic'])
@@ -183,7 +162,7 @@ const libraries: Library[] = [
     async start(port) {
       const { user, key } = sshd!
       const env = { SSH_HOST: '127.0.0.1', SSH_PORT: `${port}`, SSH_USER: user, SSH_KEY: key }
-      const example = await importExample('SSH and SFTP: ssh2', env, ['client'])
+      const example = await importExample({ heading: 'SSH and SFTP: ssh2', env }, 'client')
       let current: Client | undefined
       let isReady = false
       // The example makes a client for each connection. A login takes many milliseconds.
@@ -193,7 +172,7 @@ const libraries: Library[] = [
         isReady = false
         current.on('ready', () => (isReady = true)).on('close', () => (isReady = false))
       }, 1)
-      onTestFinished(() => {
+      closing.unshift(() => {
         clearInterval(looking)
         current?.removeAllListeners('close').destroy()
       })
@@ -205,7 +184,6 @@ const libraries: Library[] = [
           })
         })
       return {
-        pid: process.pid,
         async works() {
           await until(() => isReady)
           expect(await run()).toBe('hello\n')
@@ -227,15 +205,15 @@ function expectInTime(after: number): void {
 async function relayTo(server: NonNullable<Library['server']>, silentFirst = false): Promise<Relay> {
   if (typeof server !== 'function') {
     const relay = await startRelay(server.port, { silentFirst })
-    onTestFinished(relay.stop)
+    closing.push(relay.stop)
     return relay
   }
   let port = 0
   const stub = await server(() => port)
   const relay = await startRelay(stub.port, { silentFirst })
   port = relay.port
-  onTestFinished(relay.stop)
-  onTestFinished(stub.stop)
+  closing.push(relay.stop)
+  closing.push(stub.stop)
   return relay
 }
 
@@ -243,8 +221,7 @@ async function relayTo(server: NonNullable<Library['server']>, silentFirst = fal
 async function loses(relay: Relay, running: Running, meanwhile = () => {}): Promise<void> {
   await running.works()
   const client = relay.clients.at(-1)!
-  const { socket } = (await connectionsOf(running.pid)).get(client)!
-  expect(inspect(socket).profile).toMatchObject(QUICK)
+  expect(await relay.profileOf(client)).toMatchObject(QUICK)
   const silent = await relay.silence()
   const lost = running.lost?.()
   meanwhile()
@@ -254,8 +231,8 @@ async function loses(relay: Relay, running: Running, meanwhile = () => {}): Prom
   expect(relay.clients.at(-1)).not.toBe(client)
 }
 
-describe.each(libraries)('$name', ({ server, start }) => {
-  const itIf = hasNetAdmin && server !== undefined ? it.concurrent : it.skip
+describe.concurrent.each(libraries)('$name', ({ server, start }) => {
+  const itIf = hasNetAdmin && server !== undefined ? it : it.skip
 
   itIf('gives up a server that goes silent before login, and connects again', async () => {
     const relay = await relayTo(server!, true)
@@ -266,10 +243,13 @@ describe.each(libraries)('$name', ({ server, start }) => {
     expect(relay.clients.length).toBeGreaterThan(1)
   })
 
-  itIf('notices in time that the server is gone while the connection is idle, and connects again', async () => {
-    const relay = await relayTo(server!)
-    await loses(relay, await start(relay.port))
-  })
+  itIf(
+    'notices in time that the server is gone while the connection is idle, and connects again',
+    async () => {
+      const relay = await relayTo(server!)
+      await loses(relay, await start(relay.port))
+    },
+  )
 
   itIf('notices in time that the server is gone with a request in flight, and connects again', async () => {
     const relay = await relayTo(server!)

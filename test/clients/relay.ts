@@ -1,9 +1,10 @@
 import net from 'node:net'
 import { listSockets } from '../../src/host.js'
+import { inspect, type Profile } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
 import { listen } from '../loopback/connections.js'
 import { until } from '../loopback/until.js'
-import { silence } from './silence.js'
+import { borrowEnd, silence } from './silence.js'
 
 /** Stands between a client and its server, so that each test has a port of its own whose end of a connection can go silent. */
 export interface Relay {
@@ -14,6 +15,8 @@ export interface Relay {
   silentSince(): Promise<number>
   /** Makes the latest connection's end silent, once all is acknowledged. Returns when. */
   silence(): Promise<number>
+  /** What the client's socket of this connection has. */
+  profileOf(client: number): Promise<Profile>
   /** When the client's socket of this connection had ended, as the kernel lists it. */
   endOf(client: number): Promise<number>
   stop(): void
@@ -31,6 +34,7 @@ export async function startRelay(
   const clients: number[] = []
   const sockets = new Set<net.Socket>()
   let silentSince: number | undefined
+  let stopSending = () => {}
 
   const keep = (socket: net.Socket, other?: net.Socket) => {
     sockets.add(socket)
@@ -48,6 +52,7 @@ export async function startRelay(
     keep(client, upstream)
     keep(upstream, client)
     client.pipe(upstream).pipe(client)
+    stopSending = () => upstream.unpipe(client)
   })
   const port = await listen(server)
 
@@ -61,11 +66,16 @@ export async function startRelay(
     port,
     clients,
     endOf,
+    async profileOf(client) {
+      return inspect(await borrowEnd(client, port)).profile
+    },
     async silentSince() {
       await until(() => silentSince !== undefined)
       return silentSince!
     },
     async silence() {
+      // What the server has to say meanwhile would be a sign of life.
+      stopSending()
       await silence(port, clients.at(-1)!)
       return performance.now()
     },
