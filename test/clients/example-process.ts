@@ -1,86 +1,116 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { until } from '../loopback/until.js'
 import { commandsOf, examplesOf } from './guide.js'
+import { withEnvironment, writeImported } from './import-example.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const folder = `${root}/test/clients/.examples/${process.pid}-process`
-
-let started = 0
 
 interface Start {
   readonly heading: string
-  /** The server's port in the guide's command, and the one to put in its place. */
-  readonly ports?: readonly [number, number]
-  readonly env: Record<string, string>
+  /** The server's port in the guide's command; each of `ports` takes its place. */
+  readonly port?: number
+  /** The program runs the example so many times, each with a server's port of its own. */
+  readonly ports: readonly number[]
+  readonly env: (port: number) => Record<string, string>
   /** What makes another program of the example. */
   readonly edit?: (text: string) => string
   /** What is added below the example. `say(text)` sends text to the test; `answer(line)` is called with each line from it. */
   readonly added: string
 }
 
-/** A program of its own: an example of the guide, started with the command of the guide. */
-export interface ExampleProcess {
-  readonly pid: number
-  /** When the program said this, for the nth time. */
+/** One run of an example in a program of its own. */
+export interface ExampleRun {
+  /** When it said this, for the nth time. */
   said(text: string, times?: number): Promise<number>
   send(line: string): void
+}
+
+export interface ExampleProcess {
+  readonly runs: readonly ExampleRun[]
   stop(): void
 }
 
-const SAY = `
-const say = (text) => console.log('# ' + text)
+interface Said {
+  readonly run: number
+  readonly text: string
+  /** In ms since 1970, so that the test's clock and the program's are the same. */
+  readonly at: number
+}
+
+const sayFrom = (run: number) => `
+const say = (text) => console.log('# ' + JSON.stringify({ run: ${run}, text, at: performance.timeOrigin + performance.now() }))
 process.stdin.setEncoding('utf8').on('data', (lines) => {
-  for (const line of lines.split('\\n')) if (line) answer(line)
+  for (const line of lines.split('\\n')) if (line.startsWith('${run} ')) answer(line.slice(2))
 })
 `
 
-export function startExample({ heading, ports, env, edit = (text) => text, added }: Start): ExampleProcess {
-  mkdirSync(folder, { recursive: true })
-  const file = `${folder}/${started++}.mjs`
-  writeFileSync(file, `${edit(examplesOf(heading)[0]!)}${SAY}${added}\n`)
-  let [command] = commandsOf(heading)
-  if (ports) command = command!.replace(`'${ports[0]}=`, `'${ports[1]}=`)
-  // As npx would find it, and without quotes that only a shell takes away: these arguments do not go through one.
-  const [npx, name, ...words] = command!.split(' ').map((word) => word.replaceAll("'", ''))
-  if (npx !== 'npx' || name !== 'deadpeer') throw new Error(`this is not how deadpeer is started: ${command}`)
-  const args = words.map((word) => (word === 'app.js' ? file : word))
-  const child: ChildProcess = spawn(process.execPath, [`${root}/dist/cli/main.js`, ...args], {
-    cwd: root,
-    env: { ...process.env, ...env },
-    stdio: ['pipe', 'pipe', 'pipe'],
+/** Starts an example of the guide with the guide's command. */
+export function startExample({
+  heading,
+  port,
+  ports,
+  env,
+  edit = (text) => text,
+  added,
+}: Start): ExampleProcess {
+  const files = ports.map((each, run) => {
+    const text = withEnvironment(edit(examplesOf(heading)[0]!), env(each))
+    return writeImported(`${text}${sayFrom(run)}${added}\n`)
   })
-  let complaints = ''
-  child.stderr!.setEncoding('utf8').on('data', (chunk: string) => {
-    complaints += chunk
-  })
-  const heard: { text: string; at: number }[] = []
+  const main = writeImported(files.map((file) => `import(${JSON.stringify(file)})\n`).join(''))
+  const child = spawn(
+    process.execPath,
+    [`${root}/dist/cli/main.js`, ...wordsOf(heading, main, port, ports)],
+    {
+      cwd: root,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    },
+  )
+  const heard: Said[] = []
   let rest = ''
-  child.stdout!.setEncoding('utf8').on('data', (chunk: string) => {
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     const lines = `${rest}${chunk}`.split('\n')
     rest = lines.pop()!
-    for (const line of lines)
-      if (line.startsWith('# ')) heard.push({ text: line.slice(2), at: performance.now() })
+    for (const line of lines) if (line.startsWith('# ')) heard.push(JSON.parse(line.slice(2)))
+  })
+  let complaints = ''
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    complaints += chunk
   })
 
-  return {
-    pid: child.pid!,
-    async said(text, times = 1) {
-      const all = () => heard.filter((each) => each.text === text)
-      await until(() => {
-        if (child.exitCode !== null)
-          throw new Error(`the example ended with ${child.exitCode}: ${complaints}`)
-        return all().length >= times
-      }, 20_000)
-      return all()[times - 1]!.at
-    },
-    send(line) {
-      child.stdin!.write(`${line}\n`)
-    },
-    stop() {
-      child.kill('SIGKILL')
-      rmSync(file, { force: true })
-    },
+  async function said(run: number, text: string, times: number): Promise<number> {
+    const all = () => heard.filter((each) => each.run === run && each.text === text)
+    const isSaid = () => {
+      if (child.exitCode !== null) throw new Error(`The example ended with ${child.exitCode}: ${complaints}`)
+      return all().length >= times
+    }
+    await until(isSaid, 30_000)
+    return all()[times - 1]!.at - performance.timeOrigin
   }
+
+  return {
+    runs: ports.map((_, run) => ({
+      said: (text, times = 1) => said(run, text, times),
+      send: (line) => void child.stdin.write(`${run} ${line}\n`),
+    })),
+    stop: () => void child.kill('SIGKILL'),
+  }
+}
+
+/** The command's words as a shell would pass them on. */
+function wordsOf(
+  heading: string,
+  file: string,
+  port: number | undefined,
+  ports: readonly number[],
+): string[] {
+  const [command] = commandsOf(heading)
+  const [npx, name, ...words] = command!.split(' ').map((word) => word.replaceAll("'", ''))
+  if (npx !== 'npx' || name !== 'deadpeer') throw new Error(`This does not start deadpeer: ${command}`)
+  return words.map((word) => {
+    if (word === 'app.js') return file
+    if (port === undefined || !word.startsWith(`${port}=`)) return word
+    return ports.map((each) => word.replace(String(port), String(each))).join(',')
+  })
 }

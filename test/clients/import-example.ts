@@ -2,14 +2,33 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { examplesOf } from './guide.js'
 
+/** Inside the package, so that the examples can import it by its name. */
 const folder = fileURLToPath(new URL(`.examples/${process.pid}-imported`, import.meta.url))
 let files = 0
+
+/** Writes a module of its own. Returns its path. */
+export function writeImported(text: string): string {
+  mkdirSync(folder, { recursive: true })
+  const file = `${folder}/${files++}.mjs`
+  writeFileSync(file, text)
+  return file
+}
+
+export function removeImported(): void {
+  rmSync(folder, { recursive: true, force: true })
+}
+
+/** Puts values into the text, so that examples with different values run at the same time. */
+export function withEnvironment(text: string, env: Record<string, string>): string {
+  return text.replaceAll(/process\.env\.(\w+)/g, (read, name) =>
+    name in env ? JSON.stringify(env[name]) : read,
+  )
+}
 
 interface Import {
   readonly heading: string
   /** Which example under the heading, from 0. */
   readonly index?: number
-  /** Put into the text, so that examples with different values run at the same time. */
   readonly env?: Record<string, string>
 }
 
@@ -19,15 +38,7 @@ export async function importExample<Name extends string>(
   ...names: Name[]
   // biome-ignore lint/suspicious/noExplicitAny: each library has other types
 ): Promise<Record<Name, any>> {
-  mkdirSync(folder, { recursive: true })
-  const text = examplesOf(heading)[index]!.replaceAll(/process\.env\.(\w+)/g, (read, name) =>
-    name in env ? JSON.stringify(env[name]) : read,
-  )
-  const file = `${folder}/${files++}.mjs`
-  writeFileSync(file, `${text}\nexport { ${names.join(', ')} }\n`)
+  const text = withEnvironment(examplesOf(heading)[index]!, env)
+  const file = writeImported(`${text}\nexport { ${names.join(', ')} }\n`)
   return import(/* @vite-ignore */ pathToFileURL(file).href)
-}
-
-export function removeImported(): void {
-  rmSync(folder, { recursive: true, force: true })
 }

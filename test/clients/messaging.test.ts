@@ -1,11 +1,11 @@
 import type { MqttClient } from 'mqtt'
 import type { Client } from 'ssh2'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { detectionTime } from '../../src/index.js'
 import { hasNetAdmin } from '../loopback/need-net-admin.js'
 import { until } from '../loopback/until.js'
 import { latest, timed } from '../tolerance.js'
-import { type ExampleProcess, startExample } from './example-process.js'
+import { startExample } from './example-process.js'
 import { QUICK } from './guide.js'
 import { importExample, removeImported } from './import-example.js'
 import { startKafkaBroker } from './kafka-broker.js'
@@ -27,10 +27,15 @@ interface Running {
 
 interface Library {
   readonly name: string
-  /** Absent where it is not installed; of Kafka a stub for each test, since brokers tell clients their own port. */
+  /** Absent where it is not installed; of Kafka a stub for each relay, since brokers tell clients their own port. */
   readonly server: RealServer | ((relayPort: () => number) => Promise<RealServer>) | undefined
-  start(port: number): Running | Promise<Running>
+  /** A client for each of these ports. */
+  start(ports: readonly number[]): readonly Running[] | Promise<readonly Running[]>
 }
+
+/** Each client in this process. */
+const inProcess = (start: (port: number) => Promise<Running>) => (ports: readonly number[]) =>
+  Promise.all(ports.map(start))
 
 /** Clients first, then what they are connected to. */
 const closing: (() => unknown)[] = []
@@ -49,23 +54,32 @@ function mqttIn(client: MqttClient): Running {
   }
 }
 
-/** A program that answers `work` with `answered` or `failed`, and may say `lost`. */
-function processIn(example: ExampleProcess, saysLost: boolean): Running {
-  closing.unshift(example.stop)
-  let losses = 0
-  let answers = 0
-  return {
-    works: async () => {
-      await example.said('ready')
-      example.send('work')
-      await example.said('answered', ++answers)
-    },
-    request: () => example.send('lose'),
-    ...(saysLost && { lost: () => example.said('lost', ++losses) }),
+/**
+ * All clients in one program, started as the guide says. It answers `work` with `answered`, tries to for `lose`, and says `lost` when it has lost
+ * a connection.
+ */
+const inProgram =
+  (example: Omit<Parameters<typeof startExample>[0], 'ports'>) => (ports: readonly number[]) => {
+    const { runs, stop } = startExample({ ...example, ports })
+    closing.unshift(stop)
+    return runs.map((run): Running => {
+      let answers = 0
+      return {
+        async works() {
+          await run.said('ready')
+          run.send('work')
+          await run.said('answered', ++answers)
+        },
+        request: () => run.send('lose'),
+        lost: () => run.said('lost'),
+      }
+    })
   }
-}
 
 process.env.KAFKAJS_LOG_LEVEL = 'nothing'
+// Before anything is timed: while a library is loaded, nothing else runs here.
+await Promise.all([import('mqtt'), import('kafkajs'), import('ssh2'), import('deadpeer/http')])
+
 const [mosquitto, rabbit, nats, sshd] = await Promise.all([
   startMosquitto(),
   startRabbit(),
@@ -82,66 +96,58 @@ const libraries: Library[] = [
   {
     name: 'mqtt over TCP',
     server: mosquitto,
-    async start(port) {
+    start: inProcess(async (port) => {
       const env = { MQTT_URL: `mqtt://127.0.0.1:${port}` }
       return mqttIn((await importExample({ heading: 'MQTT: mqtt', env }, 'client')).client)
-    },
+    }),
   },
   {
     name: 'mqtt over WebSocket',
     server: mosquitto && { ...mosquitto, port: mosquitto.webSocketPort },
-    async start(port) {
+    start: inProcess(async (port) => {
       const env = { MQTT_URL: `ws://127.0.0.1:${port}` }
       return mqttIn((await importExample({ heading: 'MQTT: mqtt', index: 1, env }, 'client')).client)
-    },
+    }),
   },
   {
     name: 'amqplib',
     server: rabbit,
-    start: (port) =>
-      processIn(
-        startExample({
-          heading: 'RabbitMQ: amqplib',
-          ports: [5672, port],
-          env: { AMQP_URL: `amqp://127.0.0.1:${port}` },
-          added: `
-            connection.on('disconnect', () => say('lost'))
-            function answer(line) {
-              const declared = connection.createChannel().then((channel) => channel.assertQueue('', { exclusive: true }))
-              declared.then(() => line === 'work' && say('answered'), () => {})
-            }
-            say('ready')`,
-        }),
-        true,
-      ),
+    start: inProgram({
+      heading: 'RabbitMQ: amqplib',
+      port: 5672,
+      env: (port) => ({ AMQP_URL: `amqp://127.0.0.1:${port}` }),
+      added: `
+        connection.on('disconnect', () => say('lost'))
+        function answer(line) {
+          const declared = connection.createChannel().then((channel) => channel.assertQueue('', { exclusive: true }))
+          declared.then(() => line === 'work' && say('answered'), () => {})
+        }
+        say('ready')`,
+    }),
   },
   {
     name: 'nats',
     server: nats,
-    start: (port) =>
-      processIn(
-        startExample({
-          heading: 'NATS: nats',
-          ports: [4222, port],
-          env: { NATS_URL: `127.0.0.1:${port}` },
-          added: `
-            const told = async () => {
-              for await (const { type } of connection.status()) if (type === 'disconnect') say('lost')
-            }
-            told()
-            function answer(line) {
-              connection.publish('subject')
-              connection.flush().then(() => line === 'work' && say('answered'), () => {})
-            }
-            say('ready')`,
-        }),
-        true,
-      ),
+    start: inProgram({
+      heading: 'NATS: nats',
+      port: 4222,
+      env: (port) => ({ NATS_URL: `127.0.0.1:${port}` }),
+      added: `
+        const told = async () => {
+          for await (const { type } of connection.status()) if (type === 'disconnect') say('lost')
+        }
+        told()
+        function answer(line) {
+          connection.publish('subject')
+          connection.flush().then(() => line === 'work' && say('answered'), () => {})
+        }
+        say('ready')`,
+    }),
   },
   {
     name: 'kafkajs',
     server: startKafkaBroker,
-    async start(port) {
+    start: inProcess(async (port) => {
       const env = { KAFKA_BROKER: `127.0.0.1:${port}` }
       const { kafka } = await importExample({ heading: 'Kafka: kafkajs', env }, 'kafka')
       const admin = kafka.admin()
@@ -154,12 +160,12 @@ const libraries: Library[] = [
         },
         request: () => void admin.listTopics().catch(() => {}),
       }
-    },
+    }),
   },
   {
     name: 'ssh2',
     server: sshd,
-    async start(port) {
+    start: inProcess(async (port) => {
       const { user, key } = sshd!
       const env = { SSH_HOST: '127.0.0.1', SSH_PORT: `${port}`, SSH_USER: user, SSH_KEY: key }
       const example = await importExample({ heading: 'SSH and SFTP: ssh2', env }, 'client')
@@ -191,7 +197,7 @@ const libraries: Library[] = [
         request: () => void run().catch(() => {}),
         lost: () => next(current!, 'close'),
       }
-    },
+    }),
   },
 ]
 
@@ -232,28 +238,27 @@ async function loses(relay: Relay, running: Running, meanwhile = () => {}): Prom
 }
 
 describe.concurrent.each(libraries)('$name', ({ server, start }) => {
-  const itIf = hasNetAdmin && server !== undefined ? it : it.skip
+  const isPossible = hasNetAdmin && server !== undefined
+  const itIf = isPossible ? it : it.skip
+  let relays: Relay[]
+  let clients: readonly Running[]
+  beforeAll(async () => {
+    if (!isPossible) return
+    relays = await Promise.all([relayTo(server, true), relayTo(server), relayTo(server)])
+    clients = await start(relays.map(({ port }) => port))
+  })
 
   itIf('gives up a server that goes silent before login, and connects again', async () => {
-    const relay = await relayTo(server!, true)
-    const running = await start(relay.port)
-    const silent = await relay.silentSince()
-    expectInTime((await relay.endOf(relay.clients[0]!)) - silent)
-    await running.works()
-    expect(relay.clients.length).toBeGreaterThan(1)
+    expectInTime(await relays[0]!.firstLasted)
+    await clients[0]!.works()
+    expect(relays[0]!.clients.length).toBeGreaterThan(1)
   })
 
-  itIf(
-    'notices in time that the server is gone while the connection is idle, and connects again',
-    async () => {
-      const relay = await relayTo(server!)
-      await loses(relay, await start(relay.port))
-    },
+  itIf('notices in time that the server is gone while the connection is idle, and connects again', () =>
+    loses(relays[1]!, clients[1]!),
   )
 
-  itIf('notices in time that the server is gone with a request in flight, and connects again', async () => {
-    const relay = await relayTo(server!)
-    const running = await start(relay.port)
-    await loses(relay, running, running.request)
-  })
+  itIf('notices in time that the server is gone with a request in flight, and connects again', () =>
+    loses(relays[2]!, clients[2]!, clients[2]!.request),
+  )
 })

@@ -11,8 +11,8 @@ export interface Relay {
   readonly port: number
   /** The client's ports, of all connections so far, in order. */
   readonly clients: readonly number[]
-  /** When the first connection went silent, before the server sent anything. Of `silentFirst` only. */
-  silentSince(): Promise<number>
+  /** How long the client's socket of the first connection lasted after the server went silent, in ms. Of `silentFirst` only. */
+  readonly firstLasted: Promise<number>
   /** Makes the latest connection's end silent, once all is acknowledged. Returns when. */
   silence(): Promise<number>
   /** What the client's socket of this connection has. */
@@ -33,7 +33,13 @@ export async function startRelay(
 ): Promise<Relay> {
   const clients: number[] = []
   const sockets = new Set<net.Socket>()
-  let silentSince: number | undefined
+  let firstSilent!: (client: number) => void
+  const firstLasted = new Promise<number>((resolve, reject) => {
+    firstSilent = (client) => {
+      const since = performance.now()
+      endOf(client).then((end) => resolve(end - since), reject)
+    }
+  })
   let stopSending = () => {}
 
   const keep = (socket: net.Socket, other?: net.Socket) => {
@@ -44,7 +50,7 @@ export async function startRelay(
     clients.push(client.remotePort!)
     if (silentFirst && clients.length === 1) {
       blackHole(client)
-      silentSince = performance.now()
+      firstSilent(clients[0]!)
       keep(client)
       return
     }
@@ -65,13 +71,10 @@ export async function startRelay(
   return {
     port,
     clients,
+    firstLasted,
     endOf,
     async profileOf(client) {
       return inspect(await borrowEnd(client, port)).profile
-    },
-    async silentSince() {
-      await until(() => silentSince !== undefined)
-      return silentSince!
     },
     async silence() {
       // What the server has to say meanwhile would be a sign of life.
