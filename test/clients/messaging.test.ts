@@ -231,7 +231,7 @@ async function loses(relay: Relay, running: Running, meanwhile = () => {}): Prom
   const silent = await relay.silence()
   const lost = running.lost?.()
   meanwhile()
-  expectInTime((await relay.endOf(client)) - silent)
+  expectInTime((await relay.lastSeen(client)) - silent)
   if (lost) expectInTime((await lost) - silent)
   await running.works()
   expect(relay.clients.at(-1)).not.toBe(client)

@@ -21,6 +21,7 @@ function linesIn(language: string): string {
 
 /** Both in ms. */
 interface Noticed {
+  /** When the proxy's socket was last seen open, after the silence began. */
   readonly after: number
   /** How much later the other side was closed. */
   readonly passedOn?: number

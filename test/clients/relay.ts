@@ -4,7 +4,7 @@ import { inspect, type Profile } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
 import { listen } from '../loopback/connections.js'
 import { until } from '../loopback/until.js'
-import { borrowEnd, silence } from './silence.js'
+import { borrowEnd } from './silence.js'
 
 /** Stands between a client and its server, so that each test has a port of its own whose end of a connection can go silent. */
 export interface Relay {
@@ -17,8 +17,11 @@ export interface Relay {
   silence(): Promise<number>
   /** What the client's socket of this connection has. */
   profileOf(client: number): Promise<Profile>
-  /** When the client's socket of this connection had ended, as the kernel lists it. */
-  endOf(client: number): Promise<number>
+  /**
+   * Waits until the kernel no longer lists the client's socket of this connection. Returns when it was last seen, a few milliseconds before its
+   * end. On a machine that is too busy to look, the end may be seen long after it.
+   */
+  lastSeen(client: number): Promise<number>
   stop(): void
 }
 
@@ -37,9 +40,10 @@ export async function startRelay(
   const firstLasted = new Promise<number>((resolve, reject) => {
     firstSilent = (client) => {
       const since = performance.now()
-      endOf(client).then((end) => resolve(end - since), reject)
+      lastSeen(client).then((seen) => resolve(seen - since), reject)
     }
   })
+  let latest: net.Socket
   let stopSending = () => {}
 
   const keep = (socket: net.Socket, other?: net.Socket) => {
@@ -58,28 +62,49 @@ export async function startRelay(
     keep(client, upstream)
     keep(upstream, client)
     client.pipe(upstream).pipe(client)
+    latest = client
     stopSending = () => upstream.unpipe(client)
   })
   const port = await listen(server)
 
-  async function endOf(client: number): Promise<number> {
+  async function lastSeen(client: number): Promise<number> {
     const filter = { localPort: client, remotePort: port }
-    await until(async () => ![...(await listSockets(filter))].some(({ state }) => state === 'established'))
-    return performance.now()
+    let seen = performance.now()
+    await until(async () => {
+      const looked = performance.now()
+      const isOpen = [...(await listSockets(filter))].some(({ state }) => state === 'established')
+      if (isOpen) seen = looked
+      return !isOpen
+    }, 30_000)
+    return seen
   }
 
   return {
     port,
     clients,
     firstLasted,
-    endOf,
+    lastSeen,
     async profileOf(client) {
       return inspect(await borrowEnd(client, port)).profile
     },
     async silence() {
       // What the server has to say meanwhile would be a sign of life.
       stopSending()
-      await silence(port, clients.at(-1)!)
+      const filter = { localPort: latest.remotePort!, remotePort: port, info: true }
+      const isQuiet = async () => {
+        const [client] = [...(await listSockets(filter))]
+        return [client?.info, inspect(latest).info].every(
+          (info) => info?.unacked === 0 && info.notsentBytes === 0,
+        )
+      }
+      await until(async () => {
+        if (!(await isQuiet())) return false
+        const hole = blackHole(latest)
+        // Something may have been sent just before, and its acknowledgement have been lost.
+        if (await isQuiet()) return true
+        hole.restore()
+        return false
+      }, 30_000)
       return performance.now()
     },
     stop() {
