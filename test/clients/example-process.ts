@@ -13,7 +13,7 @@ interface Start {
   /** The program runs the example so many times, each with a server's port of its own. */
   readonly ports: readonly number[]
   readonly env: (port: number) => Record<string, string>
-  /** What makes another program of the example. */
+  /** What makes another program of the example. It can use `say` as well. */
   readonly edit?: (text: string) => string
   /** What is added below the example. `say(text)` sends text to the test; `answer(line)` is called with each line from it. */
   readonly added: string
@@ -56,7 +56,7 @@ export function startExample({
 }: Start): ExampleProcess {
   const files = ports.map((each, run) => {
     const text = withEnvironment(edit(examplesOf(heading)[0]!), env(each))
-    return writeImported(`${text}${sayFrom(run)}${added}\n`)
+    return writeImported(`${sayFrom(run)}${text}${added}\n`)
   })
   const main = writeImported(files.map((file) => `import(${JSON.stringify(file)})\n`).join(''))
   const child = spawn(

@@ -10,7 +10,7 @@ import { QUICK } from './guide.js'
 import { importExample, removeImported } from './import-example.js'
 import { startKafkaBroker } from './kafka-broker.js'
 import { type Relay, startRelay } from './relay.js'
-import { type RealServer, startMosquitto, startNats, startRabbit, startSshd } from './servers.js'
+import { freePort, type RealServer, startMosquitto, startNats, startRabbit, startSshd } from './servers.js'
 
 // The guide's examples for brokers and SSH, each in three situations: the server goes silent before it has sent anything, while the connection is
 // idle, and with a request in flight. The profile is QUICK instead of the guide's.
@@ -92,6 +92,19 @@ afterAll(async () => {
   removeImported()
 })
 
+const amqplib = {
+  heading: 'RabbitMQ: amqplib',
+  port: 5672,
+  env: (port: number) => ({ AMQP_URL: `amqp://127.0.0.1:${port}` }),
+  added: `
+    connection.on('disconnect', () => say('lost'))
+    function answer(line) {
+      const declared = connection.createChannel().then((channel) => channel.assertQueue('', { exclusive: true }))
+      declared.then(() => line === 'work' && say('answered'), () => {})
+    }
+    say('ready')`,
+}
+
 const libraries: Library[] = [
   {
     name: 'mqtt over TCP',
@@ -112,18 +125,7 @@ const libraries: Library[] = [
   {
     name: 'amqplib',
     server: rabbit,
-    start: inProgram({
-      heading: 'RabbitMQ: amqplib',
-      port: 5672,
-      env: (port) => ({ AMQP_URL: `amqp://127.0.0.1:${port}` }),
-      added: `
-        connection.on('disconnect', () => say('lost'))
-        function answer(line) {
-          const declared = connection.createChannel().then((channel) => channel.assertQueue('', { exclusive: true }))
-          declared.then(() => line === 'work' && say('answered'), () => {})
-        }
-        say('ready')`,
-    }),
+    start: inProgram(amqplib),
   },
   {
     name: 'nats',
@@ -261,4 +263,23 @@ describe.concurrent.each(libraries)('$name', ({ server, start }) => {
   itIf('notices in time that the server is gone with a request in flight, and connects again', () =>
     loses(relays[2]!, clients[2]!, clients[2]!.request),
   )
+})
+
+it.skipIf(rabbit === undefined)('amqplib connects again when the first attempt is refused', async () => {
+  const port = await freePort()
+  const { runs, stop } = startExample({
+    ...amqplib,
+    ports: [port],
+    edit: (text) => `
+      import diagnostics from 'node:diagnostics_channel'
+      diagnostics.subscribe('net.client.socket', ({ socket }) => socket.on('error', ({ code }) => say(code)))
+      ${text}`,
+  })
+  closing.unshift(stop)
+  await runs[0]!.said('ECONNREFUSED')
+  const relay = await startRelay(rabbit!.port, { port })
+  closing.push(relay.stop)
+  await runs[0]!.said('ready')
+  runs[0]!.send('work')
+  await runs[0]!.said('answered')
 })

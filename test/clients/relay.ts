@@ -28,11 +28,13 @@ export interface Relay {
 interface RelayOptions {
   /** Whether the first connection is accepted and then silent. The next ones reach the server. */
   readonly silentFirst?: boolean
+  /** Default: any that is free. */
+  readonly port?: number
 }
 
 export async function startRelay(
   serverPort: number,
-  { silentFirst = false }: RelayOptions = {},
+  { silentFirst = false, port: wanted = 0 }: RelayOptions = {},
 ): Promise<Relay> {
   const clients: number[] = []
   const sockets = new Set<net.Socket>()
@@ -65,7 +67,7 @@ export async function startRelay(
     latest = client
     stopSending = () => upstream.unpipe(client)
   })
-  const port = await listen(server)
+  const port = await listen(server, '127.0.0.1', wanted)
 
   async function lastSeen(client: number): Promise<number> {
     const filter = { localPort: client, remotePort: port }
