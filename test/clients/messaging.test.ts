@@ -10,7 +10,16 @@ import { QUICK } from './guide.js'
 import { importExample, removeImported } from './import-example.js'
 import { startKafkaBroker } from './kafka-broker.js'
 import { type Relay, startRelay } from './relay.js'
-import { freePort, type RealServer, startMosquitto, startNats, startRabbit, startSshd } from './servers.js'
+import {
+  freePort,
+  type MqttBroker,
+  type RealServer,
+  type SshServer,
+  startMosquitto,
+  startNats,
+  startRabbit,
+  startSshd,
+} from './servers.js'
 
 // The guide's examples for brokers and SSH, each in three situations: the server goes silent before it has sent anything, while the connection is
 // idle, and with a request in flight. The profile is QUICK instead of the guide's.
@@ -80,12 +89,16 @@ process.env.KAFKAJS_LOG_LEVEL = 'nothing'
 // Before anything is timed: while a library is loaded, nothing else runs here.
 await Promise.all([import('mqtt'), import('kafkajs'), import('ssh2'), import('deadpeer/http')])
 
-const [mosquitto, rabbit, nats, sshd] = await Promise.all([
-  startMosquitto(),
-  startRabbit(),
-  startNats(),
-  startSshd(),
-])
+const starting = await Promise.allSettled([startMosquitto(), startRabbit(), startNats(), startSshd()])
+const failure = starting.find((each) => each.status === 'rejected')
+if (failure) {
+  // No afterAll runs then.
+  for (const each of starting) if (each.status === 'fulfilled') await each.value?.stop()
+  throw failure.reason
+}
+const [mosquitto, rabbit, nats, sshd] = starting.map(
+  (each) => (each as PromiseFulfilledResult<unknown>).value,
+) as [MqttBroker | undefined, RealServer | undefined, RealServer | undefined, SshServer | undefined]
 afterAll(async () => {
   for (const close of closing) await close()
   await Promise.all([mosquitto, rabbit, nats, sshd].map((server) => server?.stop()))
