@@ -1,11 +1,15 @@
 import http from 'node:http'
 import type net from 'node:net'
-import { afterAll, expect, it } from 'vitest'
+import { RetryAgent } from 'undici'
+import { afterAll, expect, it, onTestFinished } from 'vitest'
 import { inspect } from '../../src/index.js'
+import { createAgent } from '../../src/undici.js'
 import { listen } from '../loopback/connections.js'
 import { hasNetAdmin } from '../loopback/need-net-admin.js'
+import { until } from '../loopback/until.js'
 import { latest, timed } from '../tolerance.js'
 import { QUICK, removeExamples, runExample } from './guide.js'
+import { importExample, removeImported } from './import-example.js'
 import { silence } from './silence.js'
 
 // The guide's HTTP clients. Their server vanishes while they wait for an answer: told in time, and the next request works.
@@ -22,6 +26,7 @@ afterAll(() => {
   for (const peer of peers) peer.destroy()
   server.close()
   removeExamples()
+  removeImported()
 })
 
 /** The connection that asks for what never comes. */
@@ -69,3 +74,40 @@ it.skipIf(!hasNetAdmin)('the fetch built into Node, with an agent of undici', as
   expect(await (await fetch(url)).text()).toBe('ok')
   await agent.destroy()
 })
+
+it.skipIf(!hasNetAdmin)(
+  "undici's RetryAgent repeats a request whose connection is gone, given the codes of the guide",
+  async () => {
+    const { retrying } = await importExample({ heading: 'undici and fetch', index: 1 }, 'retrying')
+    expect(await outcome(retrying)).toMatchObject({ answer: 'again' })
+    expect(await outcome(new RetryAgent(createAgent({ profile: QUICK })))).toMatchObject({
+      error: { code: 'ETIMEDOUT' },
+    })
+  },
+)
+
+/** The first request is on a connection that goes silent, the second is answered. */
+async function outcome(agent: RetryAgent): Promise<{ answer?: string; error?: unknown; after: number }> {
+  const requested: http.IncomingMessage[] = []
+  const twice = http.createServer((request, response) => {
+    requested.push(request)
+    if (requested.length === 2) response.end('again')
+  })
+  const port = await listen(twice)
+  onTestFinished(async () => {
+    twice.closeAllConnections()
+    twice.close()
+    await agent.destroy()
+  })
+  const asked = agent.request({ origin: `http://127.0.0.1:${port}`, path: '/', method: 'GET' })
+  const answered = asked
+    .then(({ body }) => body.text())
+    .then(
+      (answer) => ({ answer }),
+      (error: unknown) => ({ error }),
+    )
+  await until(() => requested.length === 1)
+  await silence(port, requested[0]!.socket.remotePort!)
+  const start = performance.now()
+  return { ...(await answered), after: performance.now() - start }
+}

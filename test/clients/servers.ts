@@ -1,8 +1,17 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import net from 'node:net'
-import { tmpdir } from 'node:os'
+import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { leaveOut } from '../leave-out.js'
@@ -153,13 +162,68 @@ export async function startRedis(): Promise<RealServer | undefined> {
   return launch({ command: 'redis-server', args, folder, port })
 }
 
-export async function startMosquitto(): Promise<RealServer | undefined> {
+export interface MqttBroker extends RealServer {
+  readonly webSocketPort: number
+}
+
+export async function startMosquitto(): Promise<MqttBroker | undefined> {
   if (lacks('mosquitto', 'mosquitto')) return undefined
   const folder = newFolder('mosquitto')
-  const port = await freePort()
-  const settings = [`listener ${port} 127.0.0.1`, 'allow_anonymous true', 'persistence false', 'user root']
+  const [port, webSocketPort] = [await freePort(), await freePort()]
+  const settings = [
+    'allow_anonymous true',
+    'persistence false',
+    'user root',
+    `listener ${port} 127.0.0.1`,
+    `listener ${webSocketPort} 127.0.0.1`,
+    'protocol websockets',
+  ]
   writeFileSync(join(folder, 'mosquitto.conf'), `${settings.join('\n')}\n`)
-  return launch({ command: 'mosquitto', args: ['-c', join(folder, 'mosquitto.conf')], folder, port })
+  const args = ['-c', join(folder, 'mosquitto.conf')]
+  return { ...(await launch({ command: 'mosquitto', args, folder, port })), webSocketPort }
+}
+
+export async function startNats(): Promise<RealServer | undefined> {
+  if (lacks('nats-server', 'nats-server')) return undefined
+  const folder = newFolder('nats')
+  const port = await freePort()
+  return launch({ command: 'nats-server', args: ['-a', '127.0.0.1', '-p', String(port)], folder, port })
+}
+
+export interface SshServer extends RealServer {
+  readonly user: string
+  /** The file with the private key that logs in. */
+  readonly key: string
+}
+
+/** Logs in whoever runs the tests, by a key that is made for it. */
+export async function startSshd(): Promise<SshServer | undefined> {
+  const command = '/usr/sbin/sshd'
+  if (lacks(command, 'openssh-server')) return undefined
+  const folder = newFolder('sshd')
+  const port = await freePort()
+  for (const name of ['host', 'user']) {
+    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(folder, name)])
+  }
+  const settings = [
+    `Port ${port}`,
+    'ListenAddress 127.0.0.1',
+    `HostKey ${folder}/host`,
+    `AuthorizedKeysFile ${folder}/user.pub`,
+    'PidFile none',
+    'StrictModes no',
+    'UsePAM no',
+    'PermitRootLogin yes',
+    'MaxStartups 100',
+    // sshd's own keepalive stays out of the way.
+    'ClientAliveInterval 0',
+  ]
+  writeFileSync(join(folder, 'config'), `${settings.join('\n')}\n`)
+  // Where the package has just been installed, this folder for sshd's unprivileged part is not there before its service is started.
+  if (process.getuid!() === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 })
+  const args = ['-D', '-e', '-f', join(folder, 'config')]
+  const server = await launch({ command, args, folder, port })
+  return { ...server, user: userInfo().username, key: join(folder, 'user') }
 }
 
 /** Starts a port mapper (epmd), which stays when it ends: so it is given one of its own, which is ended as well. */

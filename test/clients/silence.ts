@@ -22,6 +22,11 @@ export async function silence(serverPort: number, clientPort: number): Promise<v
   await until(() => server!.use((fd) => client!.use((other) => deafenIfQuiet(fd, other))))
 }
 
+/** One end of an established connection, whichever process has it. */
+export async function borrowEnd(localPort: number, remotePort: number): Promise<BorrowedSocket> {
+  return (await borrow([await findEnd(localPort, remotePort)]))[0]!
+}
+
 async function findEnd(localPort: number, remotePort: number): Promise<SocketRecord> {
   const [record] = [...(await listSockets({ states: ['established'], localPort, remotePort }))]
   if (!record) throw new Error(`nobody has the end at ${localPort} of a connection with ${remotePort}`)
