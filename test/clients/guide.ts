@@ -61,12 +61,21 @@ export function removeExamples(): void {
 let run = 0
 
 /** Runs the first example of a section. Returns the variables of it that are asked for. */
-export async function runExample<Name extends string>(
+export function runExample<Name extends string>(heading: string, ...names: Name[]) {
+  return runExampleWith({}, heading, ...names)
+}
+
+/** Like {@link runExample}, with environment variables for this example alone: several can run at the same time. */
+export async function runExampleWith<Name extends string>(
+  env: Record<string, string>,
   heading: string,
   ...names: Name[]
   // biome-ignore lint/suspicious/noExplicitAny: each library has other types
 ): Promise<Record<Name, any>> {
-  const [example] = examplesOf(heading)
+  const [first] = examplesOf(heading)
+  const example = first!.replaceAll(/process\.env\.(\w+)/g, (read, name) =>
+    name in env ? JSON.stringify(env[name]) : read,
+  )
   // A new file each time, because a module runs only once.
   const file = writeExample(`${run++}.mjs`, `${example}\nexport { ${names.join(', ')} }\n`)
   return import(/* @vite-ignore */ pathToFileURL(file).href)
