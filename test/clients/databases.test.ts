@@ -1,30 +1,32 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { afterAll, describe, expect, it, vi } from 'vitest'
-import { listSockets, type SocketRecord } from '../../src/host.js'
-import { detectionTime, inspect } from '../../src/index.js'
+import type { SocketRecord } from '../../src/host.js'
+import { detectionTime, inspect, type Profile } from '../../src/index.js'
 import { hasNetAdmin } from '../loopback/need-net-admin.js'
 import { until } from '../loopback/until.js'
 import { latest, timed } from '../tolerance.js'
-import { Forwarder } from './forwarder.js'
+import { Forwarder, listConnections, type Silent } from './forwarder.js'
 import { commandsOf, QUICK, removeExamples, runExampleWith } from './guide.js'
 import { startMongoStub } from './mongodb-stub.js'
 import { Program } from './program.js'
 import { freePort, type RealServer, startMariaDB, startPostgres, startRedis } from './servers.js'
 import { borrowEnds } from './silence.js'
 
-// The guide's clients of databases and caches, with real servers, in all situations in which a server can go silent.
+// The guide's clients of databases and caches, with real servers that go silent. All trials go through their steps together: connect, the
+// server goes silent, the client closes its connections, it recovers. So nothing else runs while the closing is timed.
 
-const [postgres, redis, cluster, mariadb, mongodb] = await Promise.all([
+const DEADPEER_RUN = 'node-redis, BullMQ, ioredis Cluster, postgres.js, mongodb'
+const [program, postgres, redis, cluster, mariadb, mongodb] = await Promise.all([
+  Program.start(commandsOf(DEADPEER_RUN)[0]!),
   startPostgres(),
   startRedis(),
   startRedisCluster(),
   startMariaDB(),
   startMongoStub(),
 ])
-const DEADPEER_RUN = 'node-redis, BullMQ, ioredis Cluster, postgres.js, mongodb'
-const program = new Program(commandsOf(DEADPEER_RUN)[0]!)
-// The examples print the errors that the tests provoke.
-vi.spyOn(console, 'error').mockImplementation(() => {})
+// The examples and knex print the errors that the tests provoke.
+for (const method of ['error', 'warn'] as const) vi.spyOn(console, method).mockImplementation(() => {})
 
 const closing: (() => unknown)[] = [() => program.stop()]
 afterAll(async () => {
@@ -33,18 +35,34 @@ afterAll(async () => {
   removeExamples()
 })
 
+const situations = [
+  'before login',
+  'while the connections are idle',
+  'while a request waits for its answer',
+  'just before a request is sent',
+] as const
+type Situation = (typeof situations)[number]
+
 interface Client {
   /** Sends a request that the server answers at once. */
   request(): Promise<unknown>
-  /** Sends a request that the server answers after 3 s at the earliest, or never. */
-  wait?(): Promise<unknown>
+  /** Sends a request that the server does not answer for a minute. */
+  wait(): Promise<unknown>
+  /** Makes the server answer it. */
+  answer?(): Promise<unknown>
 }
 
 interface Library {
   readonly name: string
-  readonly server: { readonly port: number } | undefined
-  /** Whether `wait` works: the blocking request of a BullMQ worker is its own. */
-  readonly waits: boolean
+  readonly server: RealServer | undefined
+  /** Default: the client. */
+  readonly speaksFirst?: 'server'
+  /** What becomes of a request whose connection is closed. Default: the client sends it again. */
+  readonly fails?: RegExp
+  /** How many connections it opens. Default: 1. */
+  readonly connections?: number
+  /** Default: all. */
+  readonly situations?: readonly Situation[]
   open(port: number): Promise<Client>
 }
 
@@ -52,7 +70,8 @@ const byExample: Library[] = [
   {
     name: 'PostgreSQL: pg',
     server: postgres,
-    async open(port: number): Promise<Client> {
+    fails: /ETIMEDOUT/,
+    async open(port) {
       const env = { DATABASE_URL: `postgres://postgres@127.0.0.1:${port}/postgres` }
       const { pool } = await runExampleWith(env, this.name, 'pool')
       closing.push(() => pool.end())
@@ -62,17 +81,22 @@ const byExample: Library[] = [
   {
     name: 'PostgreSQL: knex',
     server: postgres,
-    async open(port: number): Promise<Client> {
+    fails: /ETIMEDOUT/,
+    async open(port) {
       const env = { DATABASE_URL: `postgres://postgres@127.0.0.1:${port}/postgres` }
       const { database } = await runExampleWith(env, this.name, 'database')
       closing.push(() => database.destroy())
-      return { request: () => database.raw('select 1'), wait: () => database.raw('select pg_sleep(60)') }
+      // knex starts a query when then() is called.
+      const query = (sql: string) => database.raw(sql).then((result: unknown) => result)
+      return { request: () => query('select 1'), wait: () => query('select pg_sleep(60)') }
     },
   },
   {
     name: 'MySQL and MariaDB: mysql2',
     server: mariadb,
-    async open(port: number): Promise<Client> {
+    speaksFirst: 'server',
+    fails: /ETIMEDOUT/,
+    async open(port) {
       const env = { MYSQL_URL: `mysql://root@127.0.0.1:${port}/mysql` }
       const { pool } = await runExampleWith(env, this.name, 'pool')
       closing.push(() => pool.end())
@@ -82,36 +106,52 @@ const byExample: Library[] = [
   {
     name: 'Redis: ioredis',
     server: redis,
-    async open(port: number): Promise<Client> {
+    connections: 2,
+    async open(port) {
       const env = { REDIS_URL: `redis://127.0.0.1:${port}` }
       const example = await runExampleWith(env, this.name, 'redis', 'subscriber')
       closing.push(() => example.redis.disconnect())
       closing.push(() => example.subscriber.disconnect())
       await example.subscriber.subscribe(`channel-${port}`)
-      return { request: () => example.redis.ping(), wait: () => example.redis.blpop('empty', 3) }
+      return {
+        request: () => example.redis.ping(),
+        wait: () => example.redis.blpop(`list-${port}`, 60),
+        answer: () => askRedis(redis!, (node) => node.rpush(`list-${port}`, 'element')),
+      }
     },
   },
-].map((library) => ({ ...library, waits: true }))
+]
 
 const byCommand: Library[] = [
-  { name: 'node-redis 5', server: redis },
-  { name: 'node-redis 4', server: redis },
-  { name: 'BullMQ', server: redis },
-  { name: 'postgres.js', server: postgres },
-  { name: 'mongodb', server: mongodb },
-].map((library) => ({
-  ...library,
-  waits: library.name !== 'BullMQ',
-  async open(port: number): Promise<Client> {
-    return openInProgram(this.name, port)
+  { name: 'node-redis 5', server: redis, fails: /ETIMEDOUT/, open: inProgram },
+  { name: 'node-redis 4', server: redis, fails: /ETIMEDOUT/, open: inProgram },
+  { name: 'postgres.js', server: postgres, fails: /ETIMEDOUT/, open: inProgram },
+  { name: 'mongodb', server: mongodb, fails: /ETIMEDOUT/, connections: 2, open: inProgram },
+  {
+    name: 'BullMQ',
+    server: redis,
+    connections: 2,
+    // An idle worker is what waits for an answer.
+    situations: situations.filter((each) => each !== 'while a request waits for its answer'),
+    open: inProgram,
   },
-}))
+  {
+    name: 'ioredis Cluster',
+    server: cluster,
+    connections: 2,
+    // A node tells its clients one port, so one trial at a time.
+    situations: ['just before a request is sent'],
+    async open(port) {
+      await askRedis(cluster!, (node) => node.config('SET', 'cluster-announce-port', port))
+      return inProgram.call(this, port)
+    },
+  },
+]
 
-async function openInProgram(library: string, port: number): Promise<Client> {
-  await program.call({ library, port, method: 'open' })
+async function inProgram(this: Library, port: number): Promise<Client> {
   return {
-    request: () => program.call({ library, port, method: 'request' }),
-    wait: () => program.call({ library, port, method: 'wait' }),
+    request: () => program.call({ library: this.name, port, method: 'request' }),
+    wait: () => program.call({ library: this.name, port, method: 'wait' }),
   }
 }
 
@@ -120,135 +160,146 @@ async function startRedisCluster(): Promise<RealServer | undefined> {
   const ports = ['--cluster-port', String(await freePort()), '--cluster-announce-ip', '127.0.0.1']
   const server = await startRedis('--cluster-enabled', 'yes', ...ports)
   if (!server) return undefined
-  const node = new Redis(server.port)
-  await node.cluster('ADDSLOTSRANGE', 0, 16_383)
-  await until(async () => /^cluster_state:ok/.test(String(await node.cluster('INFO'))))
-  node.disconnect()
+  await askRedis(server, (node) => node.cluster('ADDSLOTSRANGE', 0, 16_383))
+  const isUp = async () =>
+    /^cluster_state:ok/.test(String(await askRedis(server, (node) => node.cluster('INFO'))))
+  await until(isUp, 20_000, 100)
   return server
 }
 
-const { idle, inFlight } = detectionTime(QUICK)
-
-/** The client's ends of the connections to a port. */
-async function openTo(serverPort: number): Promise<SocketRecord[]> {
-  return [...(await listSockets({ states: ['established'], remotePort: serverPort }))]
-}
-
-/** Resolves when the client has closed all connections of these ports. Checks how long that took. */
-async function expectClosedInTime(
-  serverPort: number,
-  ports: readonly number[],
-  limit: number,
-): Promise<void> {
-  const start = performance.now()
-  await until(async () => !(await openTo(serverPort)).some(({ local }) => ports.includes(local.port)))
-  const after = performance.now() - start
-  expect(after).toBeGreaterThan(500)
-  if (timed) expect(after).toBeLessThan(latest(limit))
-}
-
-/** The client's own means: the next request works, on connections that all have the profile. */
-async function expectRecovery(client: Client, forwarder: Forwarder): Promise<void> {
-  await client.request()
-  const connections = await borrowEnds(await openTo(forwarder.port))
-  expect(connections.length).toBeGreaterThan(0)
-  for (const each of connections) expect(inspect(each).profile).toMatchObject({ enable: true, ...QUICK })
-}
-
-/** That a promise is settled, whichever way. */
-function settledOf(promise: Promise<unknown>): { settled: boolean } {
-  const state = { settled: false }
-  const settle = () => {
-    state.settled = true
-  }
-  promise.then(settle, settle)
-  return state
-}
-
-async function forward({ server }: Library, silentFirst = false): Promise<Forwarder> {
-  const forwarder = await Forwarder.start(server!.port, silentFirst)
-  closing.push(() => forwarder.stop())
-  return forwarder
-}
-
-const libraries = [...byExample, ...byCommand]
-const canRun = ({ server }: Library) => hasNetAdmin && server !== undefined
-
-describe.concurrent.each(libraries.filter(canRun))(
-  '$name: closes the connection in time and recovers when the server goes silent',
-  (library) => {
-    it('before login', async () => {
-      const forwarder = await forward(library, true)
-      const client = await library.open(forwarder.port)
-      const first = client.request().catch((error: Error) => error)
-      await until(() => forwarder.accepted.length > 0)
-      await expectClosedInTime(forwarder.port, [forwarder.accepted[0]!], Math.max(idle, inFlight))
-      await first
-      await expectRecovery(client, forwarder)
-    })
-
-    it('while the connection is idle', async () => {
-      const forwarder = await forward(library)
-      const client = await library.open(forwarder.port)
-      await client.request()
-      const ports = await forwarder.silence()
-      await expectClosedInTime(forwarder.port, ports, idle)
-      await expectRecovery(client, forwarder)
-    })
-
-    it.skipIf(!library.waits)('while a request waits for its answer', async () => {
-      const forwarder = await forward(library)
-      const client = await library.open(forwarder.port)
-      await client.request()
-      const { received } = forwarder
-      const state = settledOf(client.wait!())
-      await until(() => forwarder.received > received)
-      const ports = await forwarder.silence()
-      const connections = forwarder.accepted.length
-      await expectClosedInTime(forwarder.port, ports, idle)
-      // It fails, or the client sends it again on a new connection.
-      await until(() => state.settled || forwarder.accepted.length > connections)
-      await expectRecovery(client, forwarder)
-    })
-
-    it('just before a request is sent', async () => {
-      const forwarder = await forward(library)
-      const client = await library.open(forwarder.port)
-      await client.request()
-      const ports = await forwarder.silence()
-      const request = client.request().catch((error: Error) => error)
-      await expectClosedInTime(forwarder.port, ports, Math.max(idle, inFlight))
-      await request
-      await expectRecovery(client, forwarder)
-    })
-  },
-)
-
-it.skipIf(!hasNetAdmin || !cluster)(
-  'ioredis Cluster: closes the connections to the node and for pub/sub in time, and recovers',
-  async () => {
-    const forwarder = await Forwarder.start(cluster!.port)
-    closing.push(() => forwarder.stop())
-    // The node tells the client where to connect to.
-    const node = new Redis(cluster!.port)
-    await node.config('SET', 'cluster-announce-port', forwarder.port)
-    node.disconnect()
-    const client = await openInProgram('ioredis Cluster', forwarder.port)
-    await client.request()
-    await until(async () => (await subscribersOf(cluster!.port)) > 0)
-    const ports = await forwarder.silence()
-    const request = client.request().catch((error: Error) => error)
-    await expectClosedInTime(forwarder.port, ports, Math.max(idle, inFlight))
-    await request
-    await until(async () => (await subscribersOf(cluster!.port)) > 0)
-    await expectRecovery(client, forwarder)
-  },
-)
-
-/** How many connections for pub/sub a node has: ioredis gives them a name. */
-async function subscribersOf(port: number): Promise<number> {
+/** Asks a server on a connection of the test's own. */
+async function askRedis<Answer>(
+  { port }: RealServer,
+  ask: (node: Redis) => Promise<Answer>,
+): Promise<Answer> {
   const node = new Redis(port)
-  const list = String(await node.client('LIST'))
-  node.disconnect()
-  return list.split('\n').filter((line) => line.includes('ioredis-cluster(subscriber)')).length
+  try {
+    return await ask(node)
+  } finally {
+    node.disconnect()
+  }
 }
+
+/** One client, and one situation in which its server goes silent. */
+class Trial {
+  /** What went wrong in a step; later steps are left out. */
+  error: unknown
+  /** When the client had closed all its silent connections. */
+  closedAt: number | undefined
+  silent: Silent | undefined
+  outcome: PromiseSettledResult<unknown> | undefined
+  /** Of all connections after the recovery. */
+  profiles: Profile[] = []
+  #forwarder!: Forwarder
+  #client!: Client
+  /** The request that was not answered before the server went silent. */
+  #request: Promise<PromiseSettledResult<unknown>> | undefined
+
+  constructor(
+    readonly library: Library,
+    readonly situation: Situation,
+  ) {}
+
+  async connect(): Promise<void> {
+    const { library, situation } = this
+    const holdFirst = situation === 'before login'
+    this.#forwarder = await Forwarder.start(library.server!.port, { holdFirst })
+    closing.push(() => this.#forwarder.stop())
+    const opening = library.open(this.#forwarder.port).then((client) => {
+      this.#client = client
+      return client.request()
+    })
+    if (holdFirst) {
+      this.#request = settled(opening)
+      await this.#forwarder.untilHeld(library.speaksFirst ?? 'client')
+      return
+    }
+    await opening
+    await this.#untilConnected()
+    if (situation !== 'while a request waits for its answer') return
+    const { received } = this.#forwarder
+    this.#request = settled(this.#client.wait())
+    await until(() => this.#forwarder.received > received, 30_000)
+  }
+
+  async silence(): Promise<void> {
+    const { situation } = this
+    this.silent = await (situation === 'before login'
+      ? this.#forwarder.silenceHeld()
+      : this.#forwarder.silence())
+    if (situation === 'just before a request is sent') this.#request = settled(this.#client.request())
+  }
+
+  async recover(): Promise<void> {
+    if (this.situation === 'while a request waits for its answer') await this.#client.answer?.()
+    this.outcome = await this.#request
+    await this.#client.request()
+    await this.#untilConnected()
+    const ends = await borrowEnds(await this.#connections())
+    this.profiles = ends.map((end) => inspect(end).profile)
+  }
+
+  /** The client's ends. */
+  async #connections(): Promise<SocketRecord[]> {
+    return [...(await listConnections()).values()].filter(
+      ({ remote }) => remote.port === this.#forwarder.port,
+    )
+  }
+
+  async #untilConnected(): Promise<void> {
+    const { connections = 1 } = this.library
+    await until(async () => (await this.#connections()).length >= connections, 30_000)
+  }
+
+  async attempt(step: () => Promise<void>): Promise<void> {
+    if (this.error) return
+    try {
+      await step()
+    } catch (error) {
+      this.error = error
+    }
+  }
+}
+
+async function settled(promise: Promise<unknown>): Promise<PromiseSettledResult<unknown>> {
+  const [result] = await Promise.allSettled([promise])
+  return result
+}
+
+/** Notes when each trial's silent connections are closed. */
+async function timeClosings(trials: readonly Trial[]): Promise<void> {
+  const deadline = performance.now() + 15_000
+  const isPending = ({ error, closedAt }: Trial) => !error && closedAt === undefined
+  while (trials.some(isPending) && performance.now() < deadline) {
+    const open = await listConnections()
+    const now = performance.now()
+    for (const trial of trials.filter(isPending)) {
+      if (trial.silent && !trial.silent.ends.some((end) => open.has(end))) trial.closedAt = now
+    }
+    await delay(10)
+  }
+}
+
+const libraries = [...byExample, ...byCommand].filter(({ server }) => hasNetAdmin && server !== undefined)
+const trials = libraries.flatMap((library) =>
+  (library.situations ?? situations).map((situation) => new Trial(library, situation)),
+)
+await Promise.all(trials.map((trial) => trial.attempt(() => trial.connect())))
+const silencing = trials.map((trial) => trial.attempt(() => trial.silence()))
+await Promise.all([...silencing, timeClosings(trials)])
+await Promise.all(trials.map((trial) => trial.attempt(() => trial.recover())))
+
+describe('the client closes its connections in time and recovers when the server goes silent', () => {
+  it.skipIf(trials.length === 0).each(trials)('$library.name: $situation', (trial) => {
+    const { library, situation, error, closedAt, silent, outcome, profiles } = trial
+    if (error) throw error
+    const { idle, inFlight } = detectionTime(QUICK)
+    const limit = situation === 'just before a request is sent' ? Math.max(idle, inFlight) : idle
+    const after = closedAt! - silent!.since
+    expect(after).toBeGreaterThan(500)
+    if (timed) expect(after).toBeLessThan(latest(limit))
+    if (outcome?.status === 'rejected') expect(String(outcome.reason)).toMatch(library.fails ?? 'no failure')
+    expect(profiles.length).toBeGreaterThanOrEqual(library.connections ?? 1)
+    for (const profile of profiles) expect(profile).toMatchObject({ enable: true, ...QUICK })
+  })
+})

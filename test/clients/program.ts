@@ -7,7 +7,7 @@ import { root } from './guide.js'
 export interface Call {
   readonly library: string
   readonly port: number
-  readonly method: 'open' | 'request' | 'wait'
+  readonly method: 'request' | 'wait'
 }
 
 interface Answer {
@@ -24,7 +24,13 @@ export class Program {
   #errors = ''
 
   /** @param command `npx deadpeer run … -- node app.js` */
-  constructor(command: string) {
+  static async start(command: string): Promise<Program> {
+    const program = new Program(command)
+    await program.call({ method: 'start' })
+    return program
+  }
+
+  private constructor(command: string) {
     const [, options] = /^npx deadpeer (run .+) -- node app\.js$/.exec(command) ?? []
     const file = fileURLToPath(new URL('fixtures/databases.mjs', import.meta.url))
     const args = [`${root}/dist/cli/main.js`, ...options!.split(' '), '--', process.execPath, file]
@@ -43,7 +49,7 @@ export class Program {
     })
   }
 
-  async call(call: Call): Promise<unknown> {
+  async call(call: Call | { method: 'start' }): Promise<unknown> {
     const id = this.#calls++
     const answered = new Promise<Answer>((resolve) => this.#waiting.set(id, resolve))
     this.#child.stdin!.write(`${JSON.stringify({ ...call, id })}\n`)
