@@ -49,6 +49,10 @@ export class Program {
     })
   }
 
+  get pid(): number {
+    return this.#child.pid!
+  }
+
   async call(call: Call | { method: 'start' }): Promise<unknown> {
     const id = this.#calls++
     const answered = new Promise<Answer>((resolve) => this.#waiting.set(id, resolve))

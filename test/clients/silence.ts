@@ -18,7 +18,7 @@ import { until } from '../loopback/until.js'
  */
 export async function silence(serverPort: number, clientPort: number): Promise<void> {
   const records = [await findEnd(serverPort, clientPort), await findEnd(clientPort, serverPort)]
-  const [server, client] = await borrowEnds(records)
+  const [server, client] = await borrow(records)
   await until(() => server!.use((fd) => client!.use((other) => deafenIfQuiet(fd, other))))
 }
 
@@ -28,12 +28,11 @@ async function findEnd(localPort: number, remotePort: number): Promise<SocketRec
   return record
 }
 
-/** The ends of connections, whichever processes have them. */
-export async function borrowEnds(records: readonly SocketRecord[]): Promise<BorrowedSocket[]> {
+async function borrow(records: readonly SocketRecord[]): Promise<BorrowedSocket[]> {
   const owners = await readSocketOwners(records.map(({ inode }) => inode))
   return records.map(({ inode }) => {
     const [owner] = owners.get(inode!) ?? []
-    if (!owner) throw new Error(`the owner of inode ${inode} cannot be found`)
+    if (!owner) throw new Error(`the owner of inode ${inode} is not to be seen`)
     return borrowSocket(owner.pid, owner.fd)
   })
 }
