@@ -30,8 +30,12 @@ for (const method of ['error', 'warn'] as const) vi.spyOn(console, method).mockI
 
 const closing: (() => unknown)[] = [() => program.stop()]
 afterAll(async () => {
-  for (const close of closing) await close()
-  for (const server of [postgres, redis, cluster, mariadb, mongodb]) await server?.stop()
+  const servers = [postgres, redis, cluster, mariadb, mongodb]
+  // Together, so that a client that does not close leaves no server behind.
+  await Promise.allSettled([
+    ...closing.map(async (close) => close()),
+    ...servers.map((server) => server?.stop()),
+  ])
   removeExamples()
 })
 
