@@ -304,6 +304,9 @@ async function timeClosings(trials: readonly Trial[]): Promise<void> {
     }
     await delay(10)
   }
+  // A client that waits on a silent connection would not come to an end.
+  for (const trial of trials.filter(isPending))
+    trial.error = new Error('A silent connection is still open after 15 s.')
 }
 
 const libraries = [...byExample, ...byCommand].filter(({ server }) => hasNetAdmin && server !== undefined)
