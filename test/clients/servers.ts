@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, execFile, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
   chownSync,
@@ -14,7 +14,10 @@ import net from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { leaveOut } from '../leave-out.js'
+
+const run = promisify(execFile)
 
 /** A server of Debian's packages, on a port and in a folder of its own. */
 export interface RealServer {
@@ -138,10 +141,8 @@ export async function startPostgres(): Promise<RealServer | undefined> {
     folder,
   ]
   const [init, ...initArgs] = [...as.command, bin.replace(/postgres$/, 'initdb')]
-  execFileSync(init!, [...initArgs, '-D', join(folder, 'data'), '-A', 'trust', '-U', 'postgres', '-N'], {
-    cwd: folder,
-    stdio: 'pipe',
-  })
+  const settings = ['-A', 'trust', '-U', 'postgres', '-N']
+  await run(init!, [...initArgs, '-D', join(folder, 'data'), ...settings], { cwd: folder })
   return launch({ command: command!, args: [...args, '-h', '127.0.0.1', '-F'], folder, port })
 }
 
@@ -154,12 +155,27 @@ async function otherUser(): Promise<{ command: string[]; uid?: number } | undefi
   return undefined
 }
 
-export async function startRedis(): Promise<RealServer | undefined> {
+export async function startRedis(...more: string[]): Promise<RealServer | undefined> {
   if (lacks('redis-server', 'redis-server')) return undefined
   const folder = newFolder('redis')
   const port = await freePort()
-  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', folder]
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', folder, ...more]
   return launch({ command: 'redis-server', args, folder, port })
+}
+
+/** MariaDB, whose root has no password. */
+export async function startMariaDB(): Promise<RealServer | undefined> {
+  if (lacks('mariadbd', 'mariadb-server')) return undefined
+  const folder = newFolder('mariadb')
+  const port = await freePort()
+  const shared = ['--no-defaults', `--datadir=${join(folder, 'data')}`]
+  // As root it demands to be told so.
+  if (process.getuid!() === 0) shared.push('--user=root')
+  const settings = ['--auth-root-authentication-method=normal', '--skip-test-db']
+  await run('mariadb-install-db', [...shared, ...settings], { cwd: folder })
+  const address = ['--bind-address=127.0.0.1', `--port=${port}`, `--socket=${join(folder, 'socket')}`]
+  const args = [...shared, ...address, '--skip-networking=0', '--innodb-buffer-pool-size=16M']
+  return launch({ command: 'mariadbd', args, folder, port })
 }
 
 export interface MqttBroker extends RealServer {

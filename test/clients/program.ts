@@ -1,0 +1,69 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { root } from './guide.js'
+
+/** A method of a client in the program, and the port that tells the program's clients apart. */
+export interface Call {
+  readonly library: string
+  readonly port: number
+  readonly method: 'request' | 'wait'
+}
+
+interface Answer {
+  readonly id: number
+  readonly result?: unknown
+  readonly error?: string
+}
+
+/** fixtures/databases.mjs, started with the guide's command. */
+export class Program {
+  readonly #child: ChildProcess
+  readonly #waiting = new Map<number, (answer: Answer) => void>()
+  #calls = 0
+  #errors = ''
+
+  /** @param command `npx deadpeer run … -- node app.js` */
+  static async start(command: string): Promise<Program> {
+    const program = new Program(command)
+    await program.call({ method: 'start' })
+    return program
+  }
+
+  private constructor(command: string) {
+    const [, options] = /^npx deadpeer (run .+) -- node app\.js$/.exec(command) ?? []
+    const file = fileURLToPath(new URL('fixtures/databases.mjs', import.meta.url))
+    const args = [`${root}/dist/cli/main.js`, ...options!.split(' '), '--', process.execPath, file]
+    this.#child = spawn(process.execPath, args, { cwd: root, stdio: ['pipe', 'pipe', 'pipe'] })
+    this.#child.stderr!.on('data', (data) => {
+      this.#errors += data
+    })
+    createInterface(this.#child.stdout!).on('line', (line) => {
+      const answer: Answer = JSON.parse(line)
+      this.#waiting.get(answer.id)!(answer)
+    })
+    this.#child.on('exit', (code) => {
+      for (const [id, answer] of this.#waiting) {
+        answer({ id, error: `the program ended with ${code}: ${this.#errors}` })
+      }
+    })
+  }
+
+  get pid(): number {
+    return this.#child.pid!
+  }
+
+  async call(call: Call | { method: 'start' }): Promise<unknown> {
+    const id = this.#calls++
+    const answered = new Promise<Answer>((resolve) => this.#waiting.set(id, resolve))
+    this.#child.stdin!.write(`${JSON.stringify({ ...call, id })}\n`)
+    const { result, error } = await answered
+    this.#waiting.delete(id)
+    if (error !== undefined) throw new Error(error)
+    return result
+  }
+
+  stop(): void {
+    this.#child.kill('SIGKILL')
+  }
+}
