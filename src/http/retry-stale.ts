@@ -1,5 +1,5 @@
 import { InvalidTypeError } from '../errors.js'
-import { describe } from '../options/check.js'
+import { checkOptions, describe, type Options, text } from '../options/check.js'
 import { idempotentMethods } from './idempotent.js'
 import { verdictOf } from './stale.js'
 
@@ -45,18 +45,18 @@ export async function retryStale<Result>(
   return await send()
 }
 
+const retryOptions: Options<RetryStaleOptions> = {
+  of: 'retryStale()',
+  example: "{ method: 'GET' }",
+  checks: { method: text, idempotencyKey: text },
+}
+
 function checkRepeatable(send: unknown, options: RetryStaleOptions): boolean {
   if (typeof send !== 'function') {
     const message = `send is ${describe(send)}; it must be a function that makes the request, such as () => axios.get(url).`
     throw new InvalidTypeError(message, { field: 'send' })
   }
-  if (typeof options !== 'object' || options === null) {
-    const message = `options is ${describe(options)}; it must be an object such as { method: 'GET' }.`
-    throw new InvalidTypeError(message, { field: 'options' })
-  }
-  const { method, idempotencyKey } = options
-  checkText('method', method, "a method such as 'GET'")
-  checkText('idempotencyKey', idempotencyKey, 'the key that the request carries, and cannot be empty')
+  const { method, idempotencyKey } = checkOptions(options, retryOptions)
   if (method === undefined && idempotencyKey === undefined) {
     const message =
       "options has neither method nor idempotencyKey; give the request's method, such as { method: 'GET' }."
@@ -64,9 +64,4 @@ function checkRepeatable(send: unknown, options: RetryStaleOptions): boolean {
   }
   // Client libraries take methods in lower case as well.
   return idempotencyKey !== undefined || idempotentMethods.has((method ?? '').toUpperCase())
-}
-
-function checkText(field: string, value: unknown, wanted: string): void {
-  if (value === undefined || (typeof value === 'string' && value !== '')) return
-  throw new InvalidTypeError(`${field} is ${describe(value)}; it must be ${wanted}.`, { field })
 }

@@ -14,6 +14,6 @@ export function parseTime(text: string): number | undefined {
   const [, number, unit] = /^(\d+(?:\.\d+)?)(us|µs|ms|s|m|min|h|d)$/.exec(text.trim()) ?? []
   if (number === undefined) return undefined
   const ms = Number(number) * units[unit as keyof typeof units]
-  // 0.1 s is not a whole number of ms in binary.
-  return Math.round(ms * 1e6) / 1e6
+  // A decimal fraction has no exact binary form: 0.1 s would not be a whole number of ms.
+  return Number(ms.toPrecision(15))
 }

@@ -56,7 +56,8 @@ const rows: readonly Row[] = [
   },
   {
     of: 'probe',
-    call: (options) => deadpeer.probe(unconnected, options),
+    // It would wait for a socket that may still connect.
+    call: (options) => deadpeer.probe(new net.Socket().destroy(), options),
     wrong: { atempts: 1 },
     field: 'atempts',
     meant: 'attempts',
@@ -67,6 +68,13 @@ const rows: readonly Row[] = [
     wrong: { onanswer: () => {} },
     field: 'onanswer',
     meant: 'onAnswer',
+  },
+  {
+    of: 'retryStale',
+    call: (options) => http.retryStale(() => {}, options),
+    wrong: { method: 'GET', idempotencykey: 'a' },
+    field: 'idempotencykey',
+    meant: 'idempotencyKey',
   },
   {
     of: 'watch',
@@ -274,8 +282,8 @@ const without = [
   ...['capabilities', 'inspect', 'sampleTcpInfo'],
   ...['borrowSocket', 'diffCounters', 'livenessCounters', 'readSocketOwners'],
   ...['isStaleReuse', 'parseKeepAlive', 'collectCounters', 'lossy'],
-  ...['DeadPeerError', 'DeadpeerError', 'InvalidTypeError', 'OutOfRangeError'],
-  ...Object.keys(netKeepalive),
+  ...['PeerDeathError', 'DeadpeerError', 'InvalidTypeError', 'OutOfRangeError'],
+  ...Object.keys(netKeepalive).filter((name) => name !== 'default'),
 ]
 
 const errorOf = async (call: () => unknown) => {
@@ -331,7 +339,9 @@ describe('an unknown name in an options object is refused, with the nearest know
       for (const value of notObjects) {
         const error = await errorOf(() => call(value as never))
         expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
-        expect(error.message).toMatch(/ must be an object such as \{ .* \}, not /)
+        expect(error.message).toMatch(
+          / must be an object such as \{ .* \}, not |^watch takes options\. Did you mean watch\(\)\.add\(/,
+        )
       }
     },
   )
