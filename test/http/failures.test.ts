@@ -68,7 +68,7 @@ describe.runIf(hasNginx).concurrent('client 60 s, load balancer 30 s, server 120
       expect.objectContaining({
         code: 'sender-outlasts-receiver',
         hop: 'nginx',
-        message: expect.stringContaining('kept for 4 s, nginx closes them after 2 s'),
+        message: expect.stringContaining('kept for 4 s, but nginx closes them after 2 s'),
       }),
     ])
     await throughBalancer(agent, async (path) => {
@@ -122,7 +122,7 @@ describe.runIf(hasNginx).concurrent('server shorter than load balancer', () => {
           code: 'sender-outlasts-receiver',
           hop: 'nginx',
           message: expect.stringMatching(
-            /^nginx keeps connections to the server idle for 4 s, .* is answered with 502\.$/,
+            /^nginx keeps connections to the server idle for 4 s, .* its client gets a 502\.$/,
           ),
         }),
       ])

@@ -83,7 +83,7 @@ describe('an inspection', () => {
     for (const name of ['enable', 'initialDelay', 'userTimeout']) {
       expect(inspection.equalsDefault).not.toContain(name)
     }
-    expect(show(inspection)).toMatch(/^Inspection \{\n {2}profile: \{/)
+    expect(show(inspection)).toMatch(/^Inspection \{\n {2}verdict: 'alive',\n.*\n {2}profile: \{/)
     expect(show(inspection)).not.toMatch(/Getter|equalsDefault/)
     expect(Object.keys(inspection)).toEqual(['profile', 'info', 'verdict', 'evidence'])
   })

@@ -129,7 +129,7 @@ describe('what lossy refuses, having changed nothing', () => {
   })
 
   it.for<[unknown, string, RegExp]>([
-    [{}, 'ERR_INVALID_ARG_TYPE', /target is Object/],
+    [{}, 'ERR_INVALID_ARG_TYPE', /target is an object without a connection/],
     [-1, 'ERR_INVALID_ARG_TYPE', /-1 is no file descriptor/],
     [2 ** 30, 'ERR_SOCKET_CLOSED', /not open/],
     [openSync('/dev/null', 'r'), 'ERR_NOT_TCP', /not a socket/],
