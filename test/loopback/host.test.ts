@@ -85,6 +85,6 @@ describe('an inspection', () => {
     }
     expect(show(inspection)).toMatch(/^Inspection \{\n {2}verdict: 'alive',\n.*\n {2}profile: \{/)
     expect(show(inspection)).not.toMatch(/Getter|equalsDefault/)
-    expect(Object.keys(inspection)).toEqual(['profile', 'info', 'verdict', 'evidence'])
+    expect(Object.keys(inspection)).toEqual(['verdict', 'evidence', 'profile', 'info'])
   })
 })
