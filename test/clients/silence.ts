@@ -28,9 +28,13 @@ export async function borrowEnd(localPort: number, remotePort: number): Promise<
 }
 
 async function findEnd(localPort: number, remotePort: number): Promise<SocketRecord> {
-  const [record] = [...(await listSockets({ states: ['established'], localPort, remotePort }))]
-  if (!record) throw new Error(`nobody has the end at ${localPort} of a connection with ${remotePort}`)
-  return record
+  let record: SocketRecord | undefined
+  // The kernel establishes a connection before its server accepts it, and only then it has an inode.
+  await until(async () => {
+    record = [...(await listSockets({ states: ['established'], localPort, remotePort }))][0]
+    return record?.inode !== undefined
+  })
+  return record!
 }
 
 async function borrow(records: readonly SocketRecord[]): Promise<BorrowedSocket[]> {
