@@ -4,7 +4,7 @@ import { basename } from 'node:path'
 /** A version such as 22.23.3; `unknown` for a Node whose binary does not contain its version. */
 export type NodeVersion = string
 
-/** By device and inode, since many processes run the same file. */
+/** By device, inode and time of change: many processes run the same file, and a new file may get the inode of a deleted one. */
 const known = new Map<string, NodeVersion>()
 
 /**
@@ -16,8 +16,8 @@ export function readNodeVersion(pid: number, command: string): NodeVersion | und
   try {
     const link = readlinkSync(file)
     if (!isNode(basename(link.replace(/ \(deleted\)$/, '')))) return undefined
-    const { dev, ino } = statSync(file, { bigint: true })
-    const key = `${dev}:${ino}`
+    const { dev, ino, ctimeNs } = statSync(file, { bigint: true })
+    const key = `${dev}:${ino}:${ctimeNs}`
     const version = known.get(key) ?? versionIn(file) ?? versionOf(link) ?? 'unknown'
     known.set(key, version)
     return version

@@ -315,10 +315,15 @@ async function listener(server: net.Server) {
 function findTwoAddresses(...args: unknown[]): void {
   const callback = args.at(-1) as (error: null, ...found: unknown[]) => void
   const [name, { all }] = args as [string, { all?: boolean }]
-  const found = [host, '127.0.0.2'].map((address) => ({ address, family: 4 }))
+  const addresses = name === 'localhost' ? [host, '127.0.0.2'] : [name]
   // Never before the caller is ready for it.
-  if (all) setImmediate(callback, null, found)
-  else setImmediate(callback, null, name === 'localhost' ? host : name, 4)
+  if (all)
+    setImmediate(
+      callback,
+      null,
+      addresses.map((address) => ({ address, family: 4 })),
+    )
+  else setImmediate(callback, null, addresses[0], 4)
 }
 
 export const serverRows: ServerRow[] = [
