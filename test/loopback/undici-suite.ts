@@ -546,6 +546,14 @@ export function undiciSuite(
       expect(seen).toEqual(['GET /first'])
     })
 
+    it('is repeated under a RetryAgent as well', async () => {
+      const { own, url, seen } = await stale()
+      const retry = new undici.RetryAgent(own as never, { maxRetries: 0 })
+      expect(await ask(retry, `${url}/it`)).toBe('ok')
+      expect(seen).toEqual(['GET /first', 'GET /it'])
+      expect(own.snapshot().total.retried).toBe(1)
+    })
+
     it('is repeated once: a failure on the fresh connection is told', async () => {
       const { own, url, seen } = await stale()
       await expect(ask(own, `${url}/die`)).rejects.toThrow()
