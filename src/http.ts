@@ -5,13 +5,13 @@
  */
 
 export {
-  type ConnectionPoolOptions,
   HttpAgent,
   type HttpAgentOptions,
   HttpsAgent,
   type HttpsAgentOptions,
 } from './http/agent.js'
 export { type KeepAlive, parseKeepAlive } from './http/keep-alive.js'
+export type { ConnectionPoolOptions } from './http/pool-options.js'
 export { type RetryStaleOptions, retryStale } from './http/retry-stale.js'
 export { isStaleReuse } from './http/stale.js'
 export type { ConnectionStatistics, Snapshot } from './http/statistics.js'

@@ -81,7 +81,7 @@ Object.freeze(unread)
  * Reads a connection's options and counters back from the kernel. Changes nothing: also not the socket's
  * error, which reading `SO_ERROR` would take away from Node.
  *
- * @throws {@link InvalidTypeError} for what is no connection; {@link DeadpeerError} `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`.
+ * @throws {@link InvalidTypeError} if the target is not a connection; {@link DeadpeerError} `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`.
  * @example
  * ```ts
  * const { profile, verdict, evidence } = inspect(socket)

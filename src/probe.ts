@@ -108,12 +108,12 @@ export async function probe(target: Target, options: ProbeOptions = {}): Promise
 }
 
 /**
- * Asks many peers at once; results in order. See {@link probe}. Four thousand take 100 ms if they answer.
+ * Probes many peers at once and returns the results in order. See {@link probe}. Four thousand take 100 ms if they answer.
  *
- * A target that cannot be asked does not hold up the others: what is no connection, what the kernel refuses, and what is not connected
- * yet, which is not waited for. Its result has `evidence: 'error'` and the `error`.
+ * A bad target does not fail the others. If a target is not a connection, is not connected yet, or the kernel refuses the probe, its
+ * result has `evidence: 'error'` and the `error`. Unlike `probe`, this does not wait for a connection.
  *
- * @throws (rejects) {@link InvalidTypeError}, {@link OutOfRangeError} for bad options, and for targets that are no list;
+ * @throws (rejects) {@link InvalidTypeError}, {@link OutOfRangeError} for bad options, and if `targets` is not iterable;
  * {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM`. Never for a bad target.
  * @example
  * ```ts

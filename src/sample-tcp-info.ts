@@ -27,7 +27,7 @@ function takeRoom(count: number): Int32Array {
  * @param out where to put them; at least `targets.length * fields.length` long. Made anew where it is left out. Pass
  * the same one each time, and nothing is allocated a socket.
  * @returns `out`
- * @throws {@link InvalidTypeError} for what is no field of {@link TcpInfo}; {@link OutOfRangeError} where `out` is too short, or `fields`
+ * @throws {@link InvalidTypeError} for an unknown field of {@link TcpInfo}; {@link OutOfRangeError} if `out` is too short, or `fields`
  * longer than 128; {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM` without the native core. Never for a bad target.
  * @example
  * ```ts

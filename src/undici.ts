@@ -8,7 +8,7 @@ import { Agent, type buildConnector, Client, type Dispatcher } from 'undici'
 import { InvalidTypeError } from './errors.js'
 import type { Snapshot } from './http/statistics.js'
 import { type Watching, watcherOf, watchOrDestroy } from './http/watching.js'
-import { checkMixedOptions, describe } from './options/check.js'
+import { checkMixedOptions, describe, trueOrFalse } from './options/check.js'
 import type { PresetName } from './socket/presets.js'
 import type { Profile } from './socket/profile.js'
 import { Accounts } from './undici/accounts.js'
@@ -96,11 +96,9 @@ function checkOptions(options: AgentOptions): AgentOptions {
     throw new InvalidTypeError(message, { field: 'options' })
   }
   checkMixedOptions(options, agentOptions)
-  const { retryStale } = options
-  // 'false' in a configuration would mean that requests are sent twice.
-  if (retryStale === undefined || typeof retryStale === 'boolean') return options
-  const message = `retryStale is ${describe(retryStale)}; it must be true or false.`
-  throw new InvalidTypeError(message, { field: 'retryStale' })
+  // The text 'false' from a configuration must not turn retries on.
+  if (options.retryStale !== undefined) trueOrFalse(options.retryStale, 'retryStale')
+  return options
 }
 
 /** What a `Client` gives to the connector that it builds where it is not given one. */

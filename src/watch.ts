@@ -484,7 +484,7 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
  * Tells when a connection's peer is dead: once the kernel has given it up, by the settings of {@link tune}. Also where Node
  * would not notice, as nobody reads the socket. The socket is then destroyed, with a code that programs handle already.
  *
- * Costs nothing while nobody dies: one thread that sleeps. Neither it nor waiting for a death holds the process open. A peer that
+ * Costs nothing until a peer dies: its one thread sleeps. Neither it nor waiting for a death holds the process open. A peer that
  * closes its side is announced as `closing` and is not destroyed: what it sent stays readable. Where it dies after that, the socket
  * is destroyed if all of it has been read.
  *

@@ -1,5 +1,5 @@
 import type { MixedOptions } from '../options/check.js'
-import type { ConnectionPoolOptions } from './agent.js'
+import type { ConnectionPoolOptions } from './pool-options.js'
 
 const own = {
   profile: true,
@@ -9,7 +9,7 @@ const own = {
   maxRequestsPerSocket: true,
 } satisfies Record<keyof ConnectionPoolOptions, true>
 
-/** What is meant by options of ours that stand in the wrong place: fields of a profile, and options of `watch()`. */
+/** Options that belong inside another one: fields of a profile, and options of `watch()`. */
 export const misplaced = {
   initialdelay: 'profile',
   usertimeout: 'profile',

@@ -47,7 +47,7 @@ const BUDGET = 1
 /** How long to wait for turns where there are none, ms. */
 const PACE = 2
 
-/** Asks the peers of many connections; a promise each, which is rejected for what is no connection, or not connected yet. */
+/** Probes many connections. Returns a promise for each, which is rejected if the target is not a connection or is not connected yet. */
 export function ask(core: NativeCore, targets: readonly Target[], wish: Wish): Promise<ProbeResult>[] {
   const subjects = subjectsOf(core, targets)
   const asked: { question: Question; asker: Asker }[] = []

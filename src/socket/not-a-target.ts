@@ -9,7 +9,7 @@ import { isWebSocketStream } from './websocket-stream.js'
 const accepted =
   'It must be a net.Socket, an object that has one (a request, a response, a WebSocket, an HTTP/2 session), or a file descriptor.'
 
-/** The error for what is no connection: what it is, and what to do instead. */
+/** The error for a value that is not a connection. It says what the value is and what to do instead. */
 export function notATarget(value: unknown): InvalidTypeError {
   const message = `The target is ${describeTarget(value)}. ${remedyFor(value) ?? accepted}`
   return new InvalidTypeError(message, { field: 'target' })

@@ -6,7 +6,7 @@ import { tune, tuneAll, watch } from '../../../src/index.js'
 import { connectPair } from '../connections.js'
 import { closedAfterwards, httpPort } from './made.js'
 
-/** A row of docs/targets.md: what is no connection, and what the error says to do. */
+/** A row of docs/targets.md: a value that is not a connection, and what the error says to do. */
 export interface MistakeRow {
   readonly what: string
   /** In an array, because a promise would be awaited. */
