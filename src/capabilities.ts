@@ -1,6 +1,6 @@
 import { missingReason, nativeCore } from './kernel/binding.js'
 import { canSetNow, type OptionName, optionNames } from './kernel/options.js'
-import { nodeCan } from './socket/with-node.js'
+import { nodeCan } from './tune/node-fallback.js'
 
 /** What {@link capabilities} found. */
 export interface Capabilities {

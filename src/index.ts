@@ -5,7 +5,10 @@
  */
 
 export { type Capabilities, capabilities } from './capabilities.js'
-export type { Verdict } from './detect/verdict.js'
+export type { BorrowedSocket } from './connection/borrowed.js'
+export type { Endpoint } from './connection/endpoints.js'
+export type { ServerTarget } from './connection/listening.js'
+export type { Target } from './connection/target.js'
 export {
   DeadpeerError,
   type DeadpeerErrorCode,
@@ -15,22 +18,20 @@ export {
   OutOfRangeError,
   PeerDeathError,
 } from './errors.js'
-export { type Inspection, inspect } from './inspect.js'
+export { type Inspection, inspect } from './inspect/inspect.js'
+export { sampleTcpInfo } from './inspect/sample-tcp-info.js'
+export type { Verdict } from './inspect/verdict.js'
 export type { OptionName } from './kernel/options.js'
 export { type TcpInfo, type TcpInfoField, TcpState } from './kernel/tcp-info.js'
 export { type Plan, type PlanOptions, plan } from './path/planner.js'
-export { type ProbeOptions, type ProbeResult, probe, probeAll } from './probe.js'
-export { sampleTcpInfo } from './sample-tcp-info.js'
-export type { BorrowedSocket } from './socket/borrowed.js'
-export { type DetectionTime, type DetectionTimeOptions, detectionTime } from './socket/detection-time.js'
-export type { Endpoint } from './socket/endpoints.js'
-export { explain, type Warning } from './socket/explain.js'
-export type { ServerTarget } from './socket/listening.js'
-export { defineProfile, type PresetName, profiles } from './socket/presets.js'
-export type { Profile } from './socket/profile.js'
-export type { Target } from './socket/target.js'
-export { type TuneOptions, type TuneResult, tune, tuneAll } from './tune.js'
-export type { HeartbeatOptions } from './watch/heartbeat.js'
+export { type ProbeOptions, probe, probeAll } from './probe/probe.js'
+export type { ProbeResult } from './probe/result.js'
+export { type DetectionTime, type DetectionTimeOptions, detectionTime } from './profile/detection-time.js'
+export { explain, type Warning } from './profile/explain.js'
+export { defineProfile, type PresetName, profiles } from './profile/presets.js'
+export type { Profile } from './profile/profile.js'
+export { type TuneOptions, type TuneResult, tune, tuneAll } from './tune/tune.js'
+export type { HeartbeatOptions } from './watch/heartbeat-options.js'
 export {
   type AddOptions,
   type Closing,
@@ -45,4 +46,4 @@ export {
   type WatchStats,
   type WatchTarget,
   watch,
-} from './watch.js'
+} from './watch/watch.js'

@@ -6,10 +6,10 @@
 
 import assert from 'node:assert'
 import net from 'node:net'
+import { handleOf } from './connection/target.js'
 import { DeadpeerError, describeErrno } from './errors.js'
 import { missingReason, type NativeCore, nativeCore } from './kernel/binding.js'
 import { type OptionName, optionNames } from './kernel/options.js'
-import { handleOf } from './socket/target.js'
 
 // The interface of the net-keepalive package: its order of arguments, units, return values, truncation, and its errors,
 // an AssertionError for a bad call and an errno for what the kernel refuses. For new code there is tune().

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
+import { complainOfOutput } from './lib/terminal.js'
+import { USAGE_ERROR } from './lib/usage.js'
 import { program } from './program.js'
-import { complainOfOutput } from './terminal.js'
-import { USAGE_ERROR } from './usage.js'
 
 // A reader that closed the pipe (`| head`) is no error. Commands that keep running handle it themselves.
 let isBroken = false

@@ -1,12 +1,13 @@
 import type { EventEmitter } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { type ConnectionName, connectionArgument } from './connection-argument.js'
-import { duration } from './duration.js'
-import { hopArgument } from './hop-argument.js'
-import { interruptible } from './interrupt.js'
-import { DEFAULT_LISTEN, listenArgument } from './listen-argument.js'
-import { profileArgument, profileTextArgument } from './profile-argument.js'
+import type { SimulateOptions } from './commands/simulate.js'
+import { type ConnectionName, connectionArgument } from './lib/connection-argument.js'
+import { duration } from './lib/duration.js'
+import { hopArgument } from './lib/hop-argument.js'
+import { interruptible } from './lib/interrupt.js'
+import { DEFAULT_LISTEN, listenArgument } from './lib/listen-argument.js'
+import { profileArgument, profileTextArgument } from './lib/profile-argument.js'
 import {
   attemptsArgument,
   attemptTimeoutArgument,
@@ -18,11 +19,10 @@ import {
   processArgument,
   stateArgument,
   timeWithin,
-} from './selection-argument.js'
-import type { SimulateOptions } from './simulate.js'
-import { endWords, shortTime } from './socket-words.js'
-import { complainOfOutput, firstLine, isUnwritten } from './terminal.js'
-import { orUsageError, USAGE_ERROR } from './usage.js'
+} from './lib/selection-argument.js'
+import { endWords, shortTime } from './lib/socket-words.js'
+import { complainOfOutput, firstLine, isUnwritten } from './lib/terminal.js'
+import { orUsageError, USAGE_ERROR } from './lib/usage.js'
 
 const { version, description } = JSON.parse(
   readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
@@ -67,7 +67,7 @@ setKeepAlive, backpressured, watched, lan, kernel or heartbeat. Times are in ms;
 Exit code: 0 when every connection that is looked after died as predicted and the pool was told apart, else 1; 2 for a bad option; 130 after Ctrl-C.`,
   )
   .action(async (options: { json?: boolean }) => {
-    const { demo } = await import('./demo.js')
+    const { demo } = await import('./commands/demo.js')
     process.exitCode = await demo({ json: options.json === true })
   })
 
@@ -103,7 +103,7 @@ heard for 60 s and acknowledged no probe for 5 minutes.
 Exit code: 0; 2 for bad input; 130 after Ctrl-C.`,
   )
   .action((prefix: string | undefined, options) =>
-    run(async (signal) => (await import('./ls.js')).lsCommand({ ...options, prefix }, signal)),
+    run(async (signal) => (await import('./commands/ls.js')).lsCommand({ ...options, prefix }, signal)),
   )
 
 program
@@ -129,7 +129,9 @@ A connection that the kernel has given up, and its program keeps open all the sa
 Exit code: 0; 1 where the peer does not answer, or is gone; 2 for bad input; 130 after Ctrl-C.`,
   )
   .action((connection: ConnectionName, options) =>
-    run(async (signal) => (await import('./inspect.js')).inspectCommand(connection, options, signal)),
+    run(async (signal) =>
+      (await import('./commands/inspect.js')).inspectCommand(connection, options, signal),
+    ),
   )
 
 program
@@ -168,7 +170,7 @@ options back: the connection may end sooner then, by an interval for each attemp
 Exit code: 0 where all have answered; 1 where some have not; 2 for bad input, or where none may be asked; 130 after Ctrl-C.`,
   )
   .action((prefix: string | undefined, options) =>
-    run(async (signal) => (await import('./probe.js')).probeCommand({ ...options, prefix }, signal)),
+    run(async (signal) => (await import('./commands/probe.js')).probeCommand({ ...options, prefix }, signal)),
   )
 
 program
@@ -208,7 +210,7 @@ are opened later are not affected.
 Exit code: 0; 1 where not all could be set; 2 for bad input, or where it is not permitted; 130 after Ctrl-C.`,
   )
   .action((prefix: string | undefined, options) =>
-    run(async (signal) => (await import('./tune.js')).tuneCommand({ ...options, prefix }, signal)),
+    run(async (signal) => (await import('./commands/tune.js')).tuneCommand({ ...options, prefix }, signal)),
   )
 
 program
@@ -247,7 +249,9 @@ Exit code: 0 if nothing is wrong, or there are only notes; 1 if there is an erro
 130 after Ctrl-C. If some connections could not be read, "nothing is wrong" says how many it covers.`,
   )
   .action((prefix: string | undefined, options) =>
-    run(async (signal) => (await import('./doctor.js')).doctorCommand({ ...options, prefix }, signal)),
+    run(async (signal) =>
+      (await import('./commands/doctor.js')).doctorCommand({ ...options, prefix }, signal),
+    ),
   )
 
 program
@@ -276,7 +280,7 @@ It looks at the kernel's list, so what comes and goes between two looks is not s
 Exit code: 0 where the process has ended; 2 for bad input; 130 after Ctrl-C.`,
   )
   .action((prefix: string | undefined, options) =>
-    run(async (signal) => (await import('./watch.js')).watchCommand({ ...options, prefix }, signal)),
+    run(async (signal) => (await import('./commands/watch.js')).watchCommand({ ...options, prefix }, signal)),
   )
 
 program
@@ -308,7 +312,9 @@ also other users' processes.
 
 Exit code: 2 for bad input, or where it cannot listen there; 130 after Ctrl-C.`,
   )
-  .action((options) => run(async (signal) => (await import('./export.js')).exportCommand(options, signal)))
+  .action((options) =>
+    run(async (signal) => (await import('./commands/export.js')).exportCommand(options, signal)),
+  )
 
 program
   .command('run')
@@ -340,7 +346,7 @@ Options that are not given are taken from the environment. Programs that do not 
 Exit code: the program's own; 2 for a bad option; 126 if the program cannot be started, 127 if it is not found.`,
   )
   .action(async (command: string[], options) => {
-    const { runCommand } = await import('./run.js')
+    const { runCommand } = await import('./commands/run.js')
     process.exitCode = await orUsageError(() => runCommand(command, options))
   })
 
@@ -360,7 +366,7 @@ program
   .option('--json', 'one JSON object; times in ms, null is never')
   .addHelpText('after', '\nExit code: 0; 1 where something cannot be had; 2 for bad input.')
   .action(async (options) => {
-    const { planCommand } = await import('./plan.js')
+    const { planCommand } = await import('./commands/plan.js')
     process.exitCode = await orUsageError(() => planCommand(options))
   })
 
@@ -376,7 +382,7 @@ program
   .option('--json', 'one JSON object; times in ms, null is never')
   .addHelpText('after', '\nExit code: 0; 1 where something speaks against it; 2 for bad input.')
   .action(async (profile, { userTimeout, json }) => {
-    const { explainCommand } = await import('./explain.js')
+    const { explainCommand } = await import('./commands/explain.js')
     const whole = userTimeout === undefined ? profile : { ...profile, userTimeout }
     process.exitCode = await orUsageError(() => explainCommand(whole, json === true))
   })
@@ -387,7 +393,7 @@ program
   .argument('[word]', 'of a name or title')
   .option('--json', 'one JSON array; times in ms, null is never')
   .action(async (word: string | undefined, { json }) => {
-    const { hopsCommand } = await import('./hops.js')
+    const { hopsCommand } = await import('./commands/hops.js')
     process.exitCode = hopsCommand(word, json === true)
   })
 
@@ -406,7 +412,7 @@ program
     '\nExit code: 0 if the connection was kept, or was closed as announced (Keep-Alive: timeout=); 1 if it was not kept, or the origin does not answer; 2 for bad input.',
   )
   .action(async (url: string, options) => {
-    const { httpCommand } = await import('./http.js')
+    const { httpCommand } = await import('./commands/http.js')
     process.exitCode = await httpCommand(url, options)
   })
 
@@ -444,7 +450,7 @@ docs/heartbeat.md explains the model, and what it leaves out.
 Exit code: 0; 2 for a bad option.`,
   )
   .action(async (options: SimulateOptions) => {
-    const { simulate } = await import('./simulate.js')
+    const { simulate } = await import('./commands/simulate.js')
     process.exitCode = await orUsageError(() => simulate(options))
   })
 

@@ -1,7 +1,7 @@
 import { DeadpeerError } from '../errors.js'
 import { missingReason, nativeCore } from '../kernel/binding.js'
 import { dumpSockets, type SocketList } from '../kernel/sock-diag.js'
-import { untilAborted } from '../socket/until-aborted.js'
+import { untilAborted } from '../options/abort-signal.js'
 import { checkFilter, type SocketFilter } from './filter.js'
 
 /**

@@ -1,5 +1,5 @@
-import type { PresetName } from '../socket/presets.js'
-import type { Profile } from '../socket/profile.js'
+import type { PresetName } from '../profile/presets.js'
+import type { Profile } from '../profile/profile.js'
 import type { Watching } from './watching.js'
 
 /** The options that {@link HttpAgent} and {@link HttpsAgent} add to those of Node's agents. All times are in ms. */

@@ -2,7 +2,7 @@ import type net from 'node:net'
 import type { DeadpeerError } from '../errors.js'
 import { nativeCore } from '../kernel/binding.js'
 import { leaveResets } from '../watch/leave-resets.js'
-import { Watcher, type WatchOptions, watch } from '../watch.js'
+import { Watcher, type WatchOptions, watch } from '../watch/watch.js'
 
 /**
  * The watcher of an agent's connections: a watcher of the program, or a new one with these options or with the defaults (`true`).

@@ -81,7 +81,7 @@ export interface NativeCore {
   /** How many bytes were filled in. */
   readTcpInfo(fd: number, bytes: Uint8Array): number | NativeFailure
   sampleTcpInfo(fds: Int32Array, count: number, places: Uint32Array, out: Float64Array): void
-  /** 0 or -errno. The bytes become the addresses that socket/endpoints.ts decodes. */
+  /** 0 or -errno. The bytes become the addresses that connection/endpoints.ts decodes. */
   readAddresses(fd: number, bytes: Uint8Array): number
   readCookie(fd: number): bigint | number
   /** Which network namespace a socket is in; or -errno. */

@@ -1,4 +1,4 @@
-import type { ConnectionStatistics } from '../http.js'
+import type { ConnectionStatistics } from '../http/index.js'
 import type { Metric } from './prometheus.js'
 
 /** What has become of the connections and requests of an agent. */

@@ -1,4 +1,4 @@
-import type { LivenessCounters } from '../host.js'
+import type { LivenessCounters } from '../host/index.js'
 import type { Metric } from './prometheus.js'
 
 type Counter = keyof LivenessCounters

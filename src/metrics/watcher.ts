@@ -1,5 +1,5 @@
 import type { DeathReason } from '../errors.js'
-import type { Death, Watcher, WatchStats } from '../watch.js'
+import type { Death, Watcher, WatchStats } from '../watch/watch.js'
 import type { Metric } from './prometheus.js'
 
 /** All there are: a counter that appears with its first death is one that Prometheus does not see rise. */

@@ -7,7 +7,7 @@ import {
   refuseSeconds,
   whole,
 } from '../options/check.js'
-import { type DetectionTime, detectionTime } from '../socket/detection-time.js'
+import { type DetectionTime, detectionTime } from '../profile/detection-time.js'
 import type { Finding } from './finding.js'
 import type { Hop } from './hop.js'
 import { judgeHops, shortestMemory } from './hop-findings.js'

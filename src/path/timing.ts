@@ -1,4 +1,4 @@
-import { detectionTime } from '../socket/detection-time.js'
+import { detectionTime } from '../profile/detection-time.js'
 
 /**
  * When to ask, and how often. ms.

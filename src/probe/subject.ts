@@ -1,11 +1,6 @@
 import net from 'node:net'
-import { DeadpeerError, InvalidTypeError } from '../errors.js'
-import type { NativeCore } from '../kernel/binding.js'
-import { type Identity, identify } from '../kernel/liveness.js'
-import { descriptorError } from '../kernel/options.js'
-import { TcpState } from '../kernel/tcp-info.js'
-import { BorrowedSocket } from '../socket/borrowed.js'
-import { isClosedHolder } from '../socket/holder.js'
+import { BorrowedSocket } from '../connection/borrowed.js'
+import { isClosedHolder } from '../connection/holder.js'
 import {
   checkDescriptor,
   descriptorOf,
@@ -16,7 +11,12 @@ import {
   notConnected,
   socketOf,
   type Target,
-} from '../socket/target.js'
+} from '../connection/target.js'
+import { DeadpeerError, InvalidTypeError } from '../errors.js'
+import type { NativeCore } from '../kernel/binding.js'
+import { type Identity, identify } from '../kernel/liveness.js'
+import { descriptorError } from '../kernel/options.js'
+import { TcpState } from '../kernel/tcp-info.js'
 
 /** A connection to be asked: where its descriptor is found each time that it is needed. */
 export interface Subject {

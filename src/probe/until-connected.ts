@@ -1,8 +1,8 @@
 import net from 'node:net'
-import { BorrowedSocket } from '../socket/borrowed.js'
-import { follow, standingOf } from '../socket/holder.js'
-import { mayConnect, type Target, unwrap } from '../socket/target.js'
-import { onAbort } from '../socket/until-aborted.js'
+import { BorrowedSocket } from '../connection/borrowed.js'
+import { follow, standingOf } from '../connection/holder.js'
+import { mayConnect, type Target, unwrap } from '../connection/target.js'
+import { onAbort } from '../options/abort-signal.js'
 
 /** A target that has a `net.Socket`, or gets one. */
 type Waitable = Exclude<Target, number | BorrowedSocket>

@@ -1,7 +1,7 @@
 import { InvalidTypeError } from '../errors.js'
-import { defineProfile, type PresetName, profileOf } from '../socket/presets.js'
-import type { Profile } from '../socket/profile.js'
-import { parseTimings } from '../socket/timings.js'
+import { defineProfile, type PresetName, profileOf } from '../profile/presets.js'
+import type { Profile } from '../profile/profile.js'
+import { parseTimings } from '../profile/timings.js'
 import { parseRules, type Rule } from './rules.js'
 
 /** What the environment asks for. */

@@ -1,5 +1,5 @@
+import type { OwnTarget } from '../connection/target.js'
 import { checkOptions, type Options, whole } from '../options/check.js'
-import type { OwnTarget } from '../socket/target.js'
 import { type BriefBlackHole, endAfter } from './brief-black-hole.js'
 import { hold, type Impairment } from './impairment.js'
 

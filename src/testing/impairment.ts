@@ -1,8 +1,8 @@
 import { constants } from 'node:os'
+import { type OwnTarget, requireDescriptor } from '../connection/target.js'
 import { DeadpeerError, describeErrno } from '../errors.js'
 import { missingReason, type NativeCore, nativeCore } from '../kernel/binding.js'
 import { descriptorError } from '../kernel/options.js'
-import { type OwnTarget, requireDescriptor } from '../socket/target.js'
 
 const EBADF = -constants.errno.EBADF
 const ENOENT = -constants.errno.ENOENT

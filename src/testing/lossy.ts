@@ -1,5 +1,5 @@
+import type { OwnTarget } from '../connection/target.js'
 import { number } from '../options/check.js'
-import type { OwnTarget } from '../socket/target.js'
 import { hold, type Impairment } from './impairment.js'
 
 const shareOfSegments = number({ min: 0, max: 1 })

@@ -2,12 +2,12 @@ import net from 'node:net'
 import { buildConnector } from 'undici'
 import type { DeadpeerError } from '../errors.js'
 import { checkMixedOptions } from '../options/check.js'
-import { compile } from '../socket/compiled.js'
-import type { PresetName } from '../socket/presets.js'
-import type { Profile } from '../socket/profile.js'
-import { tune } from '../tune.js'
+import { compile } from '../profile/compile.js'
+import type { PresetName } from '../profile/presets.js'
+import type { Profile } from '../profile/profile.js'
+import { tune } from '../tune/tune.js'
 import { mustBeUndici } from './genuine.js'
-import { connectorOptions } from './option-names.js'
+import { connectorOptions } from './options.js'
 
 /**
  * Makes a connector for undici whose connections are tuned, from the moment that they have a descriptor. UNIX sockets stay as they are.

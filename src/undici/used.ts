@@ -1,8 +1,8 @@
 import type net from 'node:net'
+import { closeSnapshotOf, requestCloseSnapshot } from '../connection/close-snapshot.js'
+import { descriptorOf } from '../connection/target.js'
 import { lookAtAll } from '../http/connection.js'
 import { nativeCore } from '../kernel/binding.js'
-import { closeSnapshotOf, requestCloseSnapshot } from '../socket/close-snapshot.js'
-import { descriptorOf } from '../socket/target.js'
 
 /** What a connection of an agent of ours has been used for. */
 interface Used {

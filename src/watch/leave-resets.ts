@@ -1,4 +1,4 @@
-import type { Death } from '../watch.js'
+import type { Death } from './watch.js'
 
 /**
  * `onDead` of the watchers of agents and `register`. It destroys the connection of an unresponsive peer, and leaves a reset to Node. Node first

@@ -1,4 +1,4 @@
-import { SLOT } from '../detect/pulse.js'
+import { SLOT } from './heartbeat-state.js'
 
 /** How many at a time, and for how long at a turn of the event loop, ms. */
 const PORTION = 64

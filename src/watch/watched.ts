@@ -1,6 +1,32 @@
 import { type EventEmitter, errorMonitor } from 'node:events'
 import type net from 'node:net'
 import {
+  type CloseListener,
+  type CloseSnapshot,
+  closeSnapshotOf,
+  type FinalState,
+  readFinalState,
+  releaseCloseSnapshot,
+  requestCloseSnapshot,
+} from '../connection/close-snapshot.js'
+import { type Endpoints, readEndpoints } from '../connection/endpoints.js'
+import {
+  descriptorOf,
+  handleOf,
+  isReading,
+  isWriting,
+  mayConnect,
+  noDescriptor,
+} from '../connection/target.js'
+import { describeErrno, PeerDeathError } from '../errors.js'
+import { seconds, times } from '../format.js'
+import type { NativeCore } from '../kernel/binding.js'
+import { type Sighting, unwatchDescriptor, watchDescriptor } from '../kernel/deathwatch.js'
+import { persist } from '../kernel/shortage.js'
+import { isGivenUp, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
+import type { ProbeResult } from '../probe/result.js'
+import type { Profile } from '../profile/profile.js'
+import {
   causeOf,
   isDeadly,
   isOver,
@@ -9,28 +35,9 @@ import {
   judgeSighting,
   needsOptions,
   type Progress,
-} from '../detect/death.js'
-import type { Heartbeat } from '../detect/pulse.js'
-import { seconds, times } from '../detect/words.js'
-import { describeErrno, PeerDeathError } from '../errors.js'
-import type { NativeCore } from '../kernel/binding.js'
-import { type Sighting, unwatchDescriptor, watchDescriptor } from '../kernel/deathwatch.js'
-import { persist } from '../kernel/shortage.js'
-import { isGivenUp, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
-import type { ProbeResult } from '../probe.js'
-import {
-  type CloseListener,
-  type CloseSnapshot,
-  closeSnapshotOf,
-  type FinalState,
-  readFinalState,
-  releaseCloseSnapshot,
-  requestCloseSnapshot,
-} from '../socket/close-snapshot.js'
-import { type Endpoints, readEndpoints } from '../socket/endpoints.js'
-import type { Profile } from '../socket/profile.js'
-import { descriptorOf, handleOf, isReading, isWriting, mayConnect, noDescriptor } from '../socket/target.js'
-import { Attention, type Concerned } from './attention.js'
+} from './cause.js'
+import type { Heartbeat } from './heartbeat-state.js'
+import { Attention, type Concerned } from './monitor.js'
 
 /** A death as it was found, before anybody has decided what to do about it. */
 export interface Found {

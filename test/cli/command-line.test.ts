@@ -1,10 +1,10 @@
 import type { Command } from 'commander'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { connectionStates } from '../../src/cli/lib/selection.js'
+import { stateWords } from '../../src/cli/lib/socket-words.js'
 import { program } from '../../src/cli/program.js'
-import { connectionStates } from '../../src/cli/selection.js'
-import { stateWords } from '../../src/cli/socket-words.js'
-import type { SocketState } from '../../src/host.js'
+import type { SocketState } from '../../src/host/index.js'
 import { type PresetName, profiles } from '../../src/index.js'
 
 // What is right on the command line has one meaning, however it is put; and all else is refused in one line, before anything is done. The

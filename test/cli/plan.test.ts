@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { hops, plan, timeline } from '../../src/plan.js'
+import { hops, plan, timeline } from '../../src/path/index.js'
 import { deadpeer } from './deadpeer.js'
 
 const words = (line: string) => line.split(' ')

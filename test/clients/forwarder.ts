@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { listSockets, type SocketRecord } from '../../src/host.js'
+import { listSockets, type SocketRecord } from '../../src/host/index.js'
 import { blackHole } from '../../src/testing/index.js'
 import { until } from '../loopback/until.js'
 

@@ -1,5 +1,5 @@
 import net from 'node:net'
-import { listSockets } from '../../src/host.js'
+import { listSockets } from '../../src/host/index.js'
 import { inspect, type Profile } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
 import { listen } from '../loopback/connections.js'

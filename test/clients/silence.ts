@@ -4,7 +4,7 @@ import {
   listSockets,
   readSocketOwners,
   type SocketRecord,
-} from '../../src/host.js'
+} from '../../src/host/index.js'
 import { inspect } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
 import { until } from '../loopback/until.js'

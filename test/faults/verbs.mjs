@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { borrowSocket, destroySocket, listSockets } from '../../dist/host.js'
+import { borrowSocket, destroySocket, listSockets } from '../../dist/host/index.js'
 import { defineProfile, inspect, probe, sampleTcpInfo, tune, tuneAll, watch } from '../../dist/index.js'
 import { blackHole, lossy } from '../../dist/testing/index.js'
 import { until } from './connections.mjs'

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import type net from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { audit, type Finding, type OwnHop, plan } from '../../src/plan.js'
+import { audit, type Finding, type OwnHop, plan } from '../../src/path/index.js'
 import { LatePath } from './late-path.js'
 import { hasNginx, startNginx } from './processes.js'
 

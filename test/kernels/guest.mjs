@@ -7,7 +7,7 @@ import { createRequire } from 'node:module'
 import net from 'node:net'
 import { release } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { listSockets } from '../../dist/host.js'
+import { listSockets } from '../../dist/host/index.js'
 import { capabilities, inspect } from '../../dist/index.js'
 import { runVitest } from '../vitest.mjs'
 

@@ -5,7 +5,7 @@ import net from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { tune } from '../../src/index.js'
-import { audit, type Finding, type OwnHop, plan } from '../../src/plan.js'
+import { audit, type Finding, type OwnHop, plan } from '../../src/path/index.js'
 import { connectPair, listen } from './connections.js'
 
 const nat: OwnHop = { name: 'nat', idleTimeout: 60_000 }

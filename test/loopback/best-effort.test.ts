@@ -12,7 +12,7 @@ import {
 } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
 import { canSet, type OptionName, optionNames } from '../../src/kernel/options.js'
-import { type Compiled, compile, merge, without } from '../../src/socket/compiled.js'
+import { type Compiled, compile, merge, without } from '../../src/profile/compile.js'
 import { connectPair } from './connections.js'
 
 interface Refused {

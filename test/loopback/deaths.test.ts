@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { handleOf } from '../../src/connection/target.js'
 import {
   type DeathReason,
   detectionTime,
@@ -11,7 +12,6 @@ import {
   tune,
   watch,
 } from '../../src/index.js'
-import { handleOf } from '../../src/socket/target.js'
 import { blackHole } from '../../src/testing/index.js'
 import { latest, TICK, timed } from '../tolerance.js'
 import { connectPair, listen, type Pair } from './connections.js'

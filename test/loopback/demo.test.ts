@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
-import type { Asked, Death, DemoEvent, Name, Opened, Summary } from '../../src/cli/demo/events.js'
+import type { Asked, Death, DemoEvent, Name, Opened, Summary } from '../../src/cli/commands/demo/events.js'
 import { deadpeer, type Run } from '../cli/deadpeer.js'
 import { hasNetAdmin } from './need-net-admin.js'
 

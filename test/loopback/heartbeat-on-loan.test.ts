@@ -1,7 +1,7 @@
 import type net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from 'vitest'
-import { MOST_LENT } from '../../src/detect/pulse.js'
+import { descriptorOf } from '../../src/connection/target.js'
 import {
   type Death,
   inspect,
@@ -13,9 +13,9 @@ import {
 } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
 import { readOptions } from '../../src/kernel/options.js'
-import { forgetLifted, keepLifted, liftedBy } from '../../src/socket/lifted.js'
-import { descriptorOf } from '../../src/socket/target.js'
+import { forgetLifted, keepLifted, liftedBy } from '../../src/overlay/lifted.js'
 import { blackHole } from '../../src/testing/index.js'
+import { MOST_LENT } from '../../src/watch/heartbeat-state.js'
 import { latest, timed } from '../tolerance.js'
 import { connect, type Pair } from './connections.js'
 import { hasNetAdmin } from './need-net-admin.js'

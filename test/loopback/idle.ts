@@ -1,8 +1,8 @@
 import type net from 'node:net'
+import { descriptorOf } from '../../src/connection/target.js'
 import { inspect } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
 import { type OptionValues, readOptions } from '../../src/kernel/options.js'
-import { descriptorOf } from '../../src/socket/target.js'
 import { type ConnectOptions, connect, connectPair, type Pair } from './connections.js'
 import { until } from './until.js'
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { descriptorOf } from '../../src/socket/target.js'
+import { descriptorOf } from '../../src/connection/target.js'
 import { blackHole, lossy } from '../../src/testing/index.js'
 import { connectPair, listen } from './connections.js'
 import { hasNetAdmin } from './need-net-admin.js'

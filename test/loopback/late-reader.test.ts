@@ -5,7 +5,7 @@ import net from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, it, onTestFinished } from 'vitest'
-import { HttpAgent } from '../../src/http.js'
+import { HttpAgent } from '../../src/http/index.js'
 import { listen } from './connections.js'
 import { until } from './until.js'
 

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { listSockets, type SocketFilter } from '../../src/host.js'
+import { listSockets, type SocketFilter } from '../../src/host/index.js'
 import { inspect, tune } from '../../src/index.js'
 import { connect, connectPair } from './connections.js'
 

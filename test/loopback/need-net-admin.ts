@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import net from 'node:net'
-import { handleOf } from '../../src/socket/target.js'
+import { handleOf } from '../../src/connection/target.js'
 import { blackHole } from '../../src/testing/index.js'
 import { leaveOut } from '../leave-out.js'
 

@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
-import type { Snapshot } from '../../src/http.js'
+import type { Snapshot } from '../../src/http/index.js'
 import type { WatchStats } from '../../src/index.js'
 
 /** Where the servers of fixtures/tls-server.mjs listen, and their process. */

@@ -1,7 +1,7 @@
 import http2 from 'node:http2'
 import https from 'node:https'
 import tls from 'node:tls'
-import { HttpsAgent } from '../../dist/http.js'
+import { HttpsAgent } from '../../dist/http/index.js'
 import { watch } from '../../dist/index.js'
 
 // Requests and TLS connections that both sides close in order, some at a time, unwatched or watched. The servers run in another process

@@ -4,7 +4,7 @@ import {
   listSockets,
   readSocketOwners,
   type SocketRecord,
-} from '../../src/host.js'
+} from '../../src/host/index.js'
 
 export interface Outside {
   readonly record: SocketRecord

@@ -1,10 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { expect, it, vi } from 'vitest'
-import { borrowSocket } from '../../src/host.js'
+import { BorrowedSocket } from '../../src/connection/borrowed.js'
+import { descriptorOf } from '../../src/connection/target.js'
+import { borrowSocket } from '../../src/host/index.js'
 import { probe, tune, watch } from '../../src/index.js'
-import { BorrowedSocket } from '../../src/socket/borrowed.js'
-import { descriptorOf } from '../../src/socket/target.js'
 import { blackHole } from '../../src/testing/index.js'
 import { connectPair } from './connections.js'
 import { awaitIdle, idlePair, kernelOptions, silenceOf } from './idle.js'
@@ -13,8 +13,8 @@ import { until } from './until.js'
 
 const turns = vi.hoisted(() => ({ areThere: true }))
 
-vi.mock('../../src/socket/pace.js', async (original) => {
-  const pace = await original<typeof import('../../src/socket/pace.js')>()
+vi.mock('../../src/overlay/probe-rate.js', async (original) => {
+  const pace = await original<typeof import('../../src/overlay/probe-rate.js')>()
   return { ...pace, takeTurns: (wanted: number) => (turns.areThere ? pace.takeTurns(wanted) : 0) }
 })
 

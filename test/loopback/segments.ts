@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
+import { descriptorOf } from '../../src/connection/target.js'
 import { inspect } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
-import { descriptorOf } from '../../src/socket/target.js'
 import type { Pair } from './connections.js'
 import { until } from './until.js'
 

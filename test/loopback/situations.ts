@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type net from 'node:net'
+import { handleOf } from '../../src/connection/target.js'
 import { inspect } from '../../src/index.js'
-import { handleOf } from '../../src/socket/target.js'
 import { connectPair, type Pair } from './connections.js'
 import { until } from './until.js'
 

@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads'
 import { expect, it } from 'vitest'
 
 it('readSocketOwners in workers that are terminated in mid-scan leaves nothing of /proc open', async () => {
-  const host = new URL('../../dist/host.js', import.meta.url).href
+  const host = new URL('../../dist/host/index.js', import.meta.url).href
   const scan = `
     const { parentPort } = require('node:worker_threads')
     import('${host}').then(async ({ readSocketOwners }) => {

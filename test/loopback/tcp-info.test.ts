@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
+import { descriptorOf } from '../../src/connection/target.js'
 import { inspect, sampleTcpInfo, type TcpInfo, type TcpInfoField, TcpState } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
 import { decodeTcpInfo, ownLayout } from '../../src/kernel/tcp-info.js'
-import { descriptorOf } from '../../src/socket/target.js'
 import { connect, connectPair } from './connections.js'
 import { until } from './until.js'
 

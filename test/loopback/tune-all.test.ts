@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { describe, expect, it } from 'vitest'
+import { descriptorOf } from '../../src/connection/target.js'
 import { inspect, profiles, type Target, tuneAll } from '../../src/index.js'
-import { descriptorOf } from '../../src/socket/target.js'
 import { connect, connectPair } from './connections.js'
 
 describe('tuneAll', () => {

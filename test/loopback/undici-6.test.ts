@@ -1,6 +1,6 @@
 import * as undici from 'undici6'
 import { describe, vi } from 'vitest'
-import * as ours from '../../src/undici.js'
+import * as ours from '../../src/undici/index.js'
 import { undiciSuite } from './undici-suite.js'
 
 /** Node 26 has a global dispatcher of its own, of a kind that undici 6 does not know. */

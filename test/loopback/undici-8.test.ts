@@ -10,6 +10,6 @@ if (!isNewEnough) console.log(`# skipped: undici 8 needs Node 22.19; this is ${p
 
 if (isNewEnough) {
   const undici = (await import('undici8')) as unknown as typeof import('undici')
-  const ours = await import('../../src/undici.js')
+  const ours = await import('../../src/undici/index.js')
   describe('undici 8', () => undiciSuite(undici, ours))
 } else it.skip('undici 8', () => {})

@@ -2,7 +2,7 @@ import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { request } from 'undici'
 import { expect, it, onTestFinished } from 'vitest'
-import { createAgent } from '../../src/undici.js'
+import { createAgent } from '../../src/undici/index.js'
 import { nextMessage } from '../next-message.js'
 
 const TRIES = 10_000

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { request } from 'undici'
 import { expect, it, onTestFinished } from 'vitest'
-import { createAgent } from '../../src/undici.js'
+import { createAgent } from '../../src/undici/index.js'
 import { listen } from './connections.js'
 
 it('leaves a reset connection to undici while a body waits to be read: the request fails, and nothing is thrown', async () => {

@@ -8,7 +8,7 @@ import { Readable } from 'node:stream'
 import { afterAll, describe, expect, it } from 'vitest'
 import { inspect, profiles, watch } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import type { AgentOptions } from '../../src/undici.js'
+import type { AgentOptions } from '../../src/undici/index.js'
 import { certificate } from './certificate.js'
 import { listen } from './connections.js'
 import { hasNetAdmin } from './need-net-admin.js'
@@ -16,7 +16,7 @@ import { until } from './until.js'
 
 type Undici = typeof import('undici')
 type Dispatcher = import('undici').Dispatcher
-type Ours = typeof import('../../src/undici.js')
+type Ours = typeof import('../../src/undici/index.js')
 type Agent = ReturnType<Ours['createAgent']>
 
 interface Abilities {

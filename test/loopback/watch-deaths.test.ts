@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import tls from 'node:tls'
 import { Worker } from 'node:worker_threads'
 import { afterAll, describe, expect, it } from 'vitest'
+import { descriptorOf, unwrap } from '../../src/connection/target.js'
 import {
   type Death,
   type DeathReason,
@@ -16,7 +17,6 @@ import {
   type Watcher,
   watch,
 } from '../../src/index.js'
-import { descriptorOf, unwrap } from '../../src/socket/target.js'
 import { blackHole } from '../../src/testing/index.js'
 import { latest, TICK, timed } from '../tolerance.js'
 import { certificate } from './certificate.js'

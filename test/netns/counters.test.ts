@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Counters, type LivenessCounters, livenessCounters, readCounters } from '../../src/host.js'
+import { type Counters, type LivenessCounters, livenessCounters, readCounters } from '../../src/host/index.js'
 import { connectPair } from '../loopback/connections.js'
 import { until } from '../loopback/until.js'
 import { hasNamespaces, runInNamespace } from './namespace.js'

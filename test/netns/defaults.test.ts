@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { readDefaults, type SystemDefaults } from '../../src/host.js'
+import { readDefaults, type SystemDefaults } from '../../src/host/index.js'
 import { optionNames } from '../../src/kernel/options.js'
 import { hasNamespaces, runInNamespace } from './namespace.js'
 

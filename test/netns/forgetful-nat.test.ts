@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { Finding } from '../../src/plan.js'
+import type { Finding } from '../../src/path/index.js'
 import { leaveOut } from '../leave-out.js'
 import { hasNamespaces, runInNamespace } from './namespace.js'
 

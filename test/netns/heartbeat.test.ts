@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { quantile, simulate } from '../../src/detect/simulation.js'
+import { quantile, simulate } from '../../src/cli/commands/simulate/simulation.js'
 import { timed } from '../tolerance.js'
 import { hasNamespaces, runInside } from './namespace.js'
 

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { SocketRecord } from '../../src/host.js'
+import type { SocketRecord } from '../../src/host/index.js'
 import { hasNamespaces, runInside } from './namespace.js'
 import { parseSs, type SsSocket } from './ss.js'
 import { newerSsWords, ssWords } from './ss-words.js'

@@ -13,7 +13,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { borrowSocket, destroySocket, listSockets, readDefaults, readSocketOwners } from '../../src/host.js'
+import {
+  borrowSocket,
+  destroySocket,
+  listSockets,
+  readDefaults,
+  readSocketOwners,
+} from '../../src/host/index.js'
 import { inspect, probe, profiles, tune } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
 import { readKeepaliveTimers } from '../../src/kernel/liveness.js'
@@ -318,7 +324,7 @@ describe.runIf(hasNamespaces && canBeNobody)('an ordinary user', () => {
 
   it('may not list the namespace of a process of his own, and is told what it takes', async () => {
     const script = `
-      import { listSockets, readDefaults } from '${new URL('../../dist/host.js', import.meta.url)}'
+      import { listSockets, readDefaults } from '${new URL('../../dist/host/index.js', import.meta.url)}'
       const told = ({ code, syscall, message }) => console.log(JSON.stringify({ code, syscall, message }))
       await listSockets({ pid: ${own.pid} }).catch(told)
       try { readDefaults({ pid: ${own.pid} }) } catch (error) { told(error) }`

@@ -1,4 +1,4 @@
-import type { SocketState, SocketTimer } from '../../src/host.js'
+import type { SocketState, SocketTimer } from '../../src/host/index.js'
 
 /** A socket as `ss -tanoeimO` prints it. */
 export interface SsSocket {

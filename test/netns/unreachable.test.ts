@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { LivenessCounters } from '../../src/host.js'
+import type { LivenessCounters } from '../../src/host/index.js'
 import { latest, TICK } from '../tolerance.js'
 import { hasNamespaces, runInNamespace } from './namespace.js'
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { Registry } from 'prom-client'
-import { listSockets, readCounters } from '../../dist/host.js'
+import { listSockets, readCounters } from '../../dist/host/index.js'
 import { sampleTcpInfo } from '../../dist/index.js'
-import { collectCounters, collectWatcher } from '../../dist/metrics.js'
+import { collectCounters, collectWatcher } from '../../dist/metrics/index.js'
 
 // What a program's monitoring does beside: each so often, over all connections. `every` in ms. What else collects figures gets an entry here.
 

@@ -1,4 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import type { Keepalive, Look } from '../../src/kernel/liveness.js'
+import { TcpState } from '../../src/kernel/tcp-info.js'
+import { clockFrom } from '../../src/overlay/guard.js'
 import {
   answerTo,
   isImminent,
@@ -7,10 +10,7 @@ import {
   silenceTo,
   timesAsked,
   whoAsks,
-} from '../../src/detect/answer.js'
-import type { Keepalive, Look } from '../../src/kernel/liveness.js'
-import { TcpState } from '../../src/kernel/tcp-info.js'
-import { clockFrom } from '../../src/socket/guard.js'
+} from '../../src/probe/evidence.js'
 
 const own: Keepalive = { enable: true, initialDelay: 5_000, interval: 2_000, count: 3, userTimeout: 0 }
 

@@ -2,11 +2,19 @@ import http from 'node:http'
 import https from 'node:https'
 import KeepAliveAgent from 'agentkeepalive'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { HttpAgent, HttpsAgent } from '../../src/http.js'
+import { HttpAgent, HttpsAgent } from '../../src/http/index.js'
 import type { Profile } from '../../src/index.js'
 import type { Hop } from '../../src/path/hop.js'
+import {
+  audit,
+  type Finding,
+  type HopName,
+  hops,
+  type OwnHop,
+  type Path,
+  plan,
+} from '../../src/path/index.js'
 import { judgeConnection } from '../../src/path/judge.js'
-import { audit, type Finding, type HopName, hops, type OwnHop, type Path, plan } from '../../src/plan.js'
 
 const words = (findings: readonly Finding[]) =>
   findings.map(({ severity, code, hop }) => [severity, code, ...(hop ? [hop] : [])].join(' '))

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ByCookie, type Kept } from '../../src/socket/by-cookie.js'
+import { ByCookie, type Kept } from '../../src/overlay/by-cookie.js'
 
 interface Item extends Kept<Item> {
   readonly name: number

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { connectionArgument } from '../../src/cli/connection-argument.js'
-import { duration } from '../../src/cli/duration.js'
-import { pidArgument, portArgument, stateArgument } from '../../src/cli/selection-argument.js'
-import { endWords, shortTime, stateWords } from '../../src/cli/socket-words.js'
+import { connectionArgument } from '../../src/cli/lib/connection-argument.js'
+import { duration } from '../../src/cli/lib/duration.js'
+import { pidArgument, portArgument, stateArgument } from '../../src/cli/lib/selection-argument.js'
+import { endWords, shortTime, stateWords } from '../../src/cli/lib/socket-words.js'
 import { socketStates } from '../../src/kernel/sock-diag.js'
 
 const port = fc.integer({ min: 1, max: 65_535 })

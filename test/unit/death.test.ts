@@ -1,5 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { type DeathReason, PeerDeathError } from '../../src/errors.js'
+import type { Sighting } from '../../src/kernel/deathwatch.js'
+import { decodeTcpInfo, type TcpInfo, TcpState } from '../../src/kernel/tcp-info.js'
+import type { Profile } from '../../src/profile/profile.js'
 import {
   causeOf,
   isDeadly,
@@ -7,11 +11,7 @@ import {
   type Judgement,
   judgeSighting,
   type Progress,
-} from '../../src/detect/death.js'
-import { type DeathReason, PeerDeathError } from '../../src/errors.js'
-import type { Sighting } from '../../src/kernel/deathwatch.js'
-import { decodeTcpInfo, type TcpInfo, TcpState } from '../../src/kernel/tcp-info.js'
-import type { Profile } from '../../src/socket/profile.js'
+} from '../../src/watch/cause.js'
 
 const nothing = decodeTcpInfo(new Uint8Array(280))
 

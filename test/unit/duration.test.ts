@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { duration } from '../../src/cli/duration.js'
+import { duration } from '../../src/cli/lib/duration.js'
 import { inWords } from '../../src/path/in-words.js'
 
 describe('a time as one types it', () => {

@@ -2,8 +2,8 @@ import http from 'node:http'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { explain, type Profile } from '../../src/index.js'
+import { audit, type Finding, hops, type OwnHop, type Path, plan, timeline } from '../../src/path/index.js'
 import { type ClientSettings, judgeClient, judgeConnection, judgeServer } from '../../src/path/judge.js'
-import { audit, type Finding, hops, type OwnHop, type Path, plan, timeline } from '../../src/plan.js'
 
 // Whatever is judged, what is said of it is words and numbers: nothing that JavaScript has put in their place.
 

@@ -6,7 +6,7 @@ import {
   type OwnClock,
   whileAsking,
   whileUnanswered,
-} from '../../src/socket/guard.js'
+} from '../../src/overlay/guard.js'
 
 const own: Keepalive = { enable: true, initialDelay: 5_000, interval: 2_000, count: 3, userTimeout: 0 }
 const under = (userTimeout: number): Keepalive => ({ ...own, count: 9, userTimeout })

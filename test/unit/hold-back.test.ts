@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { TcpInfo } from '../../src/kernel/tcp-info.js'
-import { fires, holdBack } from '../../src/socket/hold-back.js'
+import { fires, holdBack } from '../../src/overlay/hold-back.js'
 
 /** An established connection whose peer was heard `silence` ms ago. */
 function state(silence: number, more: Partial<TcpInfo> = {}): TcpInfo {

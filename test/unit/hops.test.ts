@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type Hop, hops, plan } from '../../src/plan.js'
+import { type Hop, hops, plan } from '../../src/path/index.js'
 
 const rows = Object.values(hops)
 

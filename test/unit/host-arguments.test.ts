@@ -8,7 +8,7 @@ import {
   readCounters,
   readDefaults,
   readSocketOwners,
-} from '../../src/host.js'
+} from '../../src/host/index.js'
 
 type Loose = (...values: unknown[]) => unknown
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type KeepAlive, parseKeepAlive } from '../../src/http.js'
+import { type KeepAlive, parseKeepAlive } from '../../src/http/index.js'
 
 describe('parseKeepAlive', () => {
   it.each([

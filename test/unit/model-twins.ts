@@ -1,8 +1,8 @@
 import type { Keepalive } from '../../src/kernel/liveness.js'
 import type { OptionValues } from '../../src/kernel/options.js'
-import { ask } from '../../src/probe/asking.js'
-import type { ProbeResult } from '../../src/probe.js'
-import { liftedBy, writeOwnOptions } from '../../src/socket/lifted.js'
+import { liftedBy, writeOwnOptions } from '../../src/overlay/lifted.js'
+import type { ProbeResult } from '../../src/probe/result.js'
+import { ask } from '../../src/probe/sessions.js'
 import { JIFFY, ModelConnection, modelCore, type Outage } from './keepalive-model.js'
 import { onVirtualTime, VirtualTime } from './virtual-time.js'
 

@@ -1,14 +1,14 @@
 import net from 'node:net'
 import { Registry } from 'prom-client'
 import { afterAll, describe, expect, it } from 'vitest'
-import * as host from '../../src/host.js'
-import * as http from '../../src/http.js'
+import * as host from '../../src/host/index.js'
+import * as http from '../../src/http/index.js'
 import * as deadpeer from '../../src/index.js'
-import * as metrics from '../../src/metrics.js'
+import * as metrics from '../../src/metrics/index.js'
 import * as netKeepalive from '../../src/net-keepalive.js'
-import * as planning from '../../src/plan.js'
+import * as planning from '../../src/path/index.js'
 import * as testing from '../../src/testing/index.js'
-import * as undici from '../../src/undici.js'
+import * as undici from '../../src/undici/index.js'
 
 // Every options object of the public API refuses names that it does not know.
 

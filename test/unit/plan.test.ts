@@ -2,7 +2,7 @@ import http from 'node:http'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { detectionTime, explain, watch } from '../../src/index.js'
-import { type HopName, hops, type OwnHop, plan } from '../../src/plan.js'
+import { type HopName, hops, type OwnHop, plan } from '../../src/path/index.js'
 
 const names = fc.constantFrom(...(Object.keys(hops) as HopName[]))
 const ownHop = fc.record({

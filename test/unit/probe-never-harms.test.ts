@@ -50,7 +50,7 @@ const blocking = fc.array(
   { minLength: 1, maxLength: 3 },
 )
 
-/** Its own clock is set up to so many ms early: two readings of the kernel's clocks may differ by ticks (socket/own-clock.ts). */
+/** Its own clock is set up to so many ms early: two readings of the kernel's clocks may differ by ticks (overlay/own-clock.ts). */
 const CLOCK_DIFFERENCE = 20
 
 /** fast-check prints the seed with what it finds. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { NOBODY, OTHERS, ProcessGroups, UNKNOWN } from '../../src/cli/export/process-groups.js'
+import { NOBODY, OTHERS, ProcessGroups, UNKNOWN } from '../../src/cli/commands/export/process-groups.js'
 
 describe('process groups', () => {
   it('are 20 by name, whoever comes first, and keep their places among thousands of names', () => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { Keepalive, Look } from '../../src/kernel/liveness.js'
 import {
   answeredPulse,
   attend,
@@ -10,8 +11,7 @@ import {
   isLent,
   lendPulse,
   nextBeat,
-} from '../../src/detect/pulse.js'
-import type { Keepalive, Look } from '../../src/kernel/liveness.js'
+} from '../../src/watch/heartbeat-state.js'
 import { KernelModel } from './kernel-model.js'
 import { seeded } from './random.js'
 

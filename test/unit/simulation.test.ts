@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { slotOf } from '../../src/detect/pulse.js'
-import { type Fleet, quantile, simulate } from '../../src/detect/simulation.js'
+import { type Fleet, quantile, simulate } from '../../src/cli/commands/simulate/simulation.js'
+import { slotOf } from '../../src/watch/heartbeat-state.js'
 
 const off = { enable: false, initialDelay: 0, interval: 0, count: 0, userTimeout: 0 }
 const HOUR = 3_600_000

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { judge } from '../../src/detect/verdict.js'
+import { judge } from '../../src/inspect/verdict.js'
 import { decodeTcpInfo, layoutOf, pickTcpInfo, type TcpInfo } from '../../src/kernel/tcp-info.js'
 import { anyBytes, CASES } from './random-bytes.js'
 

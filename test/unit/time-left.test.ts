@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type RunningTimer, timeLeft } from '../../src/detect/time-left.js'
 import { detectionTime } from '../../src/index.js'
 import type { TcpInfo } from '../../src/kernel/tcp-info.js'
+import { type RunningTimer, timeLeft } from '../../src/profile/time-left.js'
 
 const established = {
   state: 1,

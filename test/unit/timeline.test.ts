@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { profiles } from '../../src/index.js'
-import { type HopName, hops, plan, timeline } from '../../src/plan.js'
+import { type HopName, hops, plan, timeline } from '../../src/path/index.js'
 
 interface Box {
   readonly words: string

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
-import { untilAborted } from '../../src/socket/until-aborted.js'
+import { untilAborted } from '../../src/options/abort-signal.js'
 
 const never = new Promise<never>(() => {})
 const listeners = (signal: AbortSignal) => getEventListeners(signal, 'abort').length

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
-import { readCounters } from '../../../dist/host.js'
+import { readCounters } from '../../../dist/host/index.js'
 import { sampleTcpInfo, watch } from '../../../dist/index.js'
 
 // To be run in a network namespace of its own. Accepts so many connections, every second of which is heard all the time, and for so many

@@ -3,7 +3,7 @@ import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { listSockets } from '../../../dist/host.js'
+import { listSockets } from '../../../dist/host/index.js'
 import { alternate } from '../harness/alternate.mjs'
 import { reference } from '../harness/reference.mjs'
 

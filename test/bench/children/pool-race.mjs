@@ -5,8 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { HttpAgent as KeepaliveAgent } from 'agentkeepalive'
 import { Agent, request } from 'undici'
-import { HttpAgent } from '../../../dist/http.js'
-import { createAgent } from '../../../dist/undici.js'
+import { HttpAgent } from '../../../dist/http/index.js'
+import { createAgent } from '../../../dist/undici/index.js'
 
 // node pool-race.mjs <age> <rounds>: requests that use a connection again when it has been idle for `age` ms, give or take 3, by all contenders
 // at the same time. Prints, for each contender and round, how many there were, how many used a connection again, and how many failed.

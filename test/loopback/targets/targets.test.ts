@@ -2,6 +2,7 @@ import diagnostics from 'node:diagnostics_channel'
 import { readFileSync } from 'node:fs'
 import type net from 'node:net'
 import { describe, expect, it } from 'vitest'
+import { socketOf, unwrap } from '../../../src/connection/target.js'
 import {
   inspect,
   type Profile,
@@ -14,7 +15,6 @@ import {
   type WatchTarget,
   watch,
 } from '../../../src/index.js'
-import { socketOf, unwrap } from '../../../src/socket/target.js'
 import { connectPair } from '../connections.js'
 import { until } from '../until.js'
 import { closedRows, connectingRows, connectionRows, serverRows } from './connections.js'

@@ -1,0 +1,49 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { exitCodeOf, onInterrupt } from '../../lib/interrupt.js'
+import { complain, firstLine } from '../../lib/terminal.js'
+
+/** Set for the demo that runs inside: where that is forbidden as well, trying once more would not help. */
+const INSIDE = 'DEADPEER_DEMO_NAMESPACE'
+
+const unshare = ['-Urn', 'sh', '-c'] as const
+
+/** `sh` ends with this where there is no such command. */
+const NOT_FOUND = 127
+
+/**
+ * Runs this program once more with the same arguments, as the administrator of a network of its own, which
+ * Linux grants to anybody. Returns its exit code.
+ */
+export async function rerunInNamespace(): Promise<number> {
+  const obstacle = process.env[INSIDE] ? 'there it is not granted either' : findObstacle()
+  if (obstacle) {
+    complain(
+      'the demo needs CAP_NET_ADMIN to silence its peers. Without it a user namespace would do, ' +
+        `but ${obstacle}. Run it as root, or a container with --cap-add=NET_ADMIN.`,
+    )
+    return 1
+  }
+  const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)]
+  const child = spawn('unshare', [...unshare, 'ip link set lo up && exec "$@"', 'sh', ...command], {
+    stdio: 'inherit',
+    env: { ...process.env, [INSIDE]: '1' },
+  })
+  // A Ctrl-C goes to both of us: the child ends, and we pass on how.
+  const stopForwarding = onInterrupt((signal) => child.kill(signal))
+  const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
+  stopForwarding()
+  return code ?? exitCodeOf(signal!)
+}
+
+/** Tried beforehand, since the exit code of the demo itself would not tell it apart. */
+function findObstacle(): string | undefined {
+  const { error, status, stderr } = spawnSync('unshare', [...unshare, 'ip link set lo up'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    encoding: 'utf8',
+  })
+  if (error) return `unshare (util-linux) is not installed (${error.message})`
+  if (status === NOT_FOUND) return 'ip (iproute2) is not installed'
+  if (status !== 0) return `that is forbidden here (${firstLine(stderr)})`
+  return undefined
+}

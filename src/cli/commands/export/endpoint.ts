@@ -1,0 +1,85 @@
+import { once } from 'node:events'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { SocketEnd } from '../../../host/index.js'
+import { DeadpeerError } from '../../../index.js'
+import { endWords } from '../../lib/socket-words.js'
+import { firstLine } from '../../lib/terminal.js'
+import { Misuse } from '../../lib/usage.js'
+import type { Scrape } from './registry.js'
+
+/** Scrapers are few. What else comes is turned away before it costs anything. */
+const MOST_CLIENTS = 64
+
+const PLAIN = 'text/plain; charset=utf-8'
+
+/**
+ * Serves what is scraped, at `/metrics`, until `signal`; who is being served then is cut off.
+ *
+ * @returns its URL.
+ * @throws {@link Misuse} where it cannot listen there.
+ */
+export async function serve(
+  where: SocketEnd,
+  scrape: () => Promise<Scrape>,
+  signal: AbortSignal,
+): Promise<string> {
+  const server = http.createServer((request, response) => void answer(request, response, scrape, signal))
+  server.maxConnections = MOST_CLIENTS
+  server.listen(where.port, where.address)
+  try {
+    await once(server, 'listening')
+  } catch (error) {
+    throw new Misuse(refusalWords(error as NodeJS.ErrnoException, where))
+  }
+  const { address, port } = server.address() as AddressInfo
+  const close = () => {
+    server.close()
+    server.closeAllConnections()
+  }
+  if (signal.aborted) close()
+  signal.addEventListener('abort', close)
+  return `http://${endWords({ address, port })}/metrics`
+}
+
+function refusalWords({ code = '', message }: NodeJS.ErrnoException, where: SocketEnd): string {
+  const at = endWords(where)
+  switch (code) {
+    case 'EADDRINUSE':
+      return `${at} is in use by another program; --listen takes another port`
+    case 'EADDRNOTAVAIL':
+      return `${at} is no address of this host (${code})`
+    case 'EACCES':
+      return `${at} is not yours to listen on (${code}): ports below 1024 take CAP_NET_BIND_SERVICE`
+    default:
+      return `cannot listen on ${at}: ${message}`
+  }
+}
+
+async function answer(
+  { method, url = '' }: http.IncomingMessage,
+  response: http.ServerResponse,
+  scrape: () => Promise<Scrape>,
+  signal: AbortSignal,
+): Promise<void> {
+  const [path] = url.split('?')
+  if (path !== '/metrics') return end(response, path === '/' ? 200 : 404, 'deadpeer: see /metrics\n')
+  if (method !== 'GET' && method !== 'HEAD') {
+    response.setHeader('Allow', 'GET, HEAD')
+    return end(response, 405, 'deadpeer: /metrics is to be read\n')
+  }
+  try {
+    const { text, contentType } = await scrape()
+    end(response, 200, text, contentType)
+  } catch (error) {
+    if (signal.aborted) return
+    if (!(error instanceof DeadpeerError)) throw error
+    end(response, 503, `deadpeer: ${firstLine(error.message)}\n`)
+  }
+}
+
+function end(response: http.ServerResponse, status: number, text: string, type = PLAIN): void {
+  response.statusCode = status
+  response.setHeader('Content-Type', type)
+  response.end(text)
+}

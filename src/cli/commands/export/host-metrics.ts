@@ -1,0 +1,108 @@
+import type { Metric, Value } from '../../../metrics/prometheus.js'
+import type { Alike, HostSample, Tally } from './host-view.js'
+
+/** How many connections there are, by what they are, and of what their processes' connections have died. */
+export const hostMetrics: readonly Metric<HostSample>[] = [
+  {
+    name: 'deadpeer_connections',
+    type: 'gauge',
+    help: 'TCP connections of the host. suspect: a probe or data is unanswered. unknown: idle for over 60 s, with no probe acknowledged for 5 minutes.',
+    labels: ['state', 'verdict', 'process'],
+    read: ({ connections, tallies }) => [
+      // What most ask for is told also where there is none of it.
+      ...[...tallies.keys()].flatMap((process) =>
+        (['alive', 'unknown', 'suspect'] as const)
+          .filter((verdict) => !connections.some((each) => isOf(each, process, verdict)))
+          .map((verdict) => ({ labels: { state: 'established', verdict, process }, value: 0 })),
+      ),
+      ...connections.map(({ state, verdict, process, count }) => ({
+        labels: { state, verdict, process },
+        value: count,
+      })),
+    ],
+  },
+  {
+    name: 'deadpeer_unanswered_probes',
+    type: 'gauge',
+    help: 'Probes, of keepalive or a closed window, that suspect connections have unanswered now.',
+    labels: ['process'],
+    read: (sample) => sumBy(sample, ({ probes }) => probes),
+  },
+  {
+    name: 'deadpeer_unanswered_retransmissions',
+    type: 'gauge',
+    help: 'Retransmissions that suspect connections have unanswered now.',
+    labels: ['process'],
+    read: (sample) => sumBy(sample, ({ retransmissions }) => retransmissions),
+  },
+  {
+    name: 'deadpeer_suspicions_total',
+    type: 'counter',
+    help: 'Connections that became suspect.',
+    labels: ['process'],
+    read: (sample) => tell(sample, ({ suspicions }) => suspicions),
+  },
+  {
+    name: 'deadpeer_recoveries_total',
+    type: 'counter',
+    help: 'Suspect connections whose peer was heard again.',
+    labels: ['process'],
+    read: (sample) => tell(sample, ({ recoveries }) => recoveries),
+  },
+  {
+    name: 'deadpeer_deaths_total',
+    type: 'counter',
+    help: 'Suspect connections that the kernel gave up, by what they died of.',
+    labels: ['process', 'reason'],
+    read: ({ tallies }) =>
+      [...tallies].flatMap(([process, { deaths }]) =>
+        Object.entries(deaths).map(([reason, value]) => ({ labels: { process, reason }, value })),
+      ),
+  },
+  {
+    name: 'deadpeer_unnoticed_deaths_total',
+    type: 'counter',
+    help: 'Of these deaths, those whose program still had the connection open when it was seen.',
+    labels: ['process'],
+    read: (sample) => tell(sample, ({ unnoticed }) => unnoticed),
+  },
+  {
+    name: 'deadpeer_suspects_ended_total',
+    type: 'counter',
+    help: 'Suspect connections that ended before the kernel would have: reset by the peer, or closed by their program.',
+    labels: ['process'],
+    read: (sample) => tell(sample, ({ ended }) => ended),
+  },
+  {
+    name: 'deadpeer_export_looks_total',
+    type: 'counter',
+    help: 'How often the exporter has looked at the connections.',
+    read: ({ looks }) => looks,
+  },
+  {
+    name: 'deadpeer_export_failed_looks_total',
+    type: 'counter',
+    help: 'Of these looks, those that were refused.',
+    read: ({ failedLooks }) => failedLooks,
+  },
+  {
+    name: 'deadpeer_export_look_duration_seconds',
+    type: 'gauge',
+    help: 'How long the look took that this scrape shows.',
+    read: ({ took }) => took / 1_000,
+  },
+]
+
+function isOf(each: Alike, process: string, verdict: Alike['verdict']): boolean {
+  return each.process === process && each.verdict === verdict && each.state === 'established'
+}
+
+function tell({ tallies }: HostSample, count: (tally: Tally) => number): Value[] {
+  return [...tallies].map(([process, tally]) => ({ labels: { process }, value: count(tally) }))
+}
+
+function sumBy({ connections, tallies }: HostSample, count: (alike: Alike) => number): Value[] {
+  const sums = new Map([...tallies.keys()].map((process) => [process, 0]))
+  for (const each of connections) sums.set(each.process, sums.get(each.process)! + count(each))
+  return [...sums].map(([process, value]) => ({ labels: { process }, value }))
+}

@@ -1,0 +1,323 @@
+import type { Keepalive } from '../../../kernel/liveness.js'
+import { IMMINENT, LEAST_GAP, RECENT } from '../../../probe/evidence.js'
+import { probesUntil } from '../../../profile/detection-time.js'
+import {
+  answeredPulse,
+  clockToLend,
+  firstPulse,
+  type Heartbeat,
+  isLent,
+  lendPulse,
+  MOST_LENT,
+  nextBeat,
+  slotOf,
+  takeBack,
+} from '../../../watch/heartbeat-state.js'
+
+// What a heartbeat does to many connections over a long time, by its own rules and chance. Pure. docs/heartbeat.md has the model.
+
+/** Connections, what becomes of them, and who looks after them. Times in ms. */
+export interface Fleet {
+  readonly connections: number
+  /** The share of them that are heard more often than the heartbeat asks: 0 … 1. */
+  readonly busy: number
+  readonly heartbeat: Heartbeat
+  /** The kernel's own keepalive. */
+  readonly own: Keepalive
+  /** The share of questions that are not answered although the peer is there, each by itself: 0 … 1. */
+  readonly loss: number
+  readonly rtt: number
+  readonly duration: number
+  /** How many peers vanish in that time. */
+  readonly deaths: number
+  readonly seed: number
+}
+
+export interface Forecast {
+  /** Probes sent on behalf of the heartbeat. */
+  readonly probes: number
+  /** Those of them that took a question; the others the kernel sent on a clock that it had been lent. */
+  readonly questions: number
+  /** Probes that the kernel sent by its own clock. */
+  readonly kernelProbes: number
+  /** At busy connections, which are not asked, and at those that the kernel asks. */
+  readonly looks: number
+  /** Peers that were called dead and were not. */
+  readonly falseDeaths: number
+  /** How long each peer that vanished was not known to be gone, sorted. */
+  readonly detection: Float64Array
+}
+
+/** From when a peer was heard: how it is asked until it answers or is called dead. */
+interface Cycle {
+  /** Whether the heartbeat asks; else the kernel is asking by then, and is watched. */
+  readonly isOurs: boolean
+  /** How many questions go unanswered until the peer is called dead. */
+  readonly attempts: number
+  readonly gap: number
+  /** After the last. */
+  readonly wait: number
+  /** The least and the greatest silence at which the first is asked. */
+  readonly first: readonly [number, number]
+  /** The clock that the kernel is lent, and how much later than after `gap` the second is asked then. */
+  readonly clock?: number
+  readonly lag: number
+}
+
+/** What beats come to that are not followed one by one. */
+interface Beats {
+  readonly mean: number
+  readonly variance: number
+  /** How many probes a beat takes that is answered. */
+  readonly probes: number
+  /** The share of beats that the kernel begins, on a clock that it has been lent. */
+  readonly onLoan: number
+}
+
+/** A tick of the kernel's, ms: most have 250 in a second. */
+const TICK = 4
+
+/** The kernel's least retransmission timeout, on top of the path's time (TCP_RTO_MIN). */
+const RTO_MIN = 200
+
+/** So few beats of a connection are followed one by one; of more only the number matters, by the law of large numbers. */
+const FEW = 200
+
+export function simulate(fleet: Fleet): Forecast {
+  const random = seeded(fleet.seed)
+  const { connections, busy, heartbeat, duration } = fleet
+  const asked = cycleOf(fleet)
+  const lent = lentCycle(asked, fleet)
+  const idle = Math.round(connections * (1 - busy))
+  const cycleOfIdle = (i: number) => (lent && i < MOST_LENT ? lent : asked)
+  let [probes, onLoan, falseDeaths] = [0, 0, 0]
+  for (const [count, cycle] of [
+    [Math.min(idle, MOST_LENT), cycleOfIdle(0)],
+    [Math.max(0, idle - MOST_LENT), asked],
+  ] as const) {
+    const beats = beatsOf(cycle, fleet)
+    for (let i = 0; i < count; i++) {
+      const life =
+        cycle.isOurs && duration < FEW * beats.mean
+          ? liveBeatByBeat(cycle, fleet, random)
+          : liveAtOnce(cycle, beats, fleet, random)
+      probes += life.probes
+      onLoan += life.onLoan
+      falseDeaths += life.falseDeaths
+    }
+  }
+  const detection = Float64Array.from({ length: fleet.deaths }, () =>
+    random() < busy
+      ? undetected(asked, fleet, true, random)
+      : undetected(cycleOfIdle(random() * idle), fleet, false, random),
+  ).sort()
+  // Those who vanished were asked as well.
+  const inVain = asked.attempts * fleet.deaths
+  return {
+    probes: asked.isOurs ? probes + inVain : 0,
+    kernelProbes: asked.isOurs ? 0 : probes + inVain,
+    questions: asked.isOurs ? probes - onLoan + inVain : 0,
+    looks: onLoan + ((connections - idle) * duration) / (nextBeat(0, heartbeat, 0.5) + slotOf(heartbeat) / 2),
+    falseDeaths,
+    detection,
+  }
+}
+
+/** The value below which a part (0 … 1) of sorted values lies. */
+export function quantile(sorted: Float64Array, part: number): number {
+  const position = (sorted.length - 1) * part
+  const below = sorted[Math.floor(position)]!
+  return below + (sorted[Math.ceil(position)]! - below) * (position % 1)
+}
+
+function cycleOf({ heartbeat, own, rtt }: Fleet): Cycle {
+  const { attempts, timeout } = heartbeat
+  const wait = Math.max(timeout, rtt + RTO_MIN)
+  const gap = Math.max(LEAST_GAP, timeout)
+  const first = [nextBeat(0, heartbeat, 0), nextBeat(0, heartbeat, 1) + slotOf(heartbeat)] as const
+  const isOurs = !own.enable || own.initialDelay - (first[0] + first[1]) / 2 >= IMMINENT
+  if (isOurs) return { isOurs, attempts, gap, wait, first, lag: 0 }
+  const { initialDelay, interval, count, userTimeout = 0 } = own
+  const allowed = userTimeout > 0 ? probesUntil(userTimeout, initialDelay, interval) : count
+  // Where the kernel gives up sooner, it does so at the firing after its last probe.
+  return attempts <= allowed
+    ? { isOurs, attempts, gap: interval, wait, first: [initialDelay, initialDelay], lag: 0 }
+    : {
+        isOurs,
+        attempts: allowed,
+        gap: interval,
+        wait: interval,
+        first: [initialDelay, initialDelay],
+        lag: 0,
+      }
+}
+
+/** Where the kernel is lent a clock once a connection has been asked. That its question is unanswered is seen after `timeout`. */
+function lentCycle(asked: Cycle, { heartbeat, own, rtt }: Fleet): Cycle | undefined {
+  const clock = clockToLend(heartbeat)
+  if (!asked.isOurs || own.enable || own.userTimeout || clock === undefined) return undefined
+  const silence = Math.max(clock + TICK, timerFiresAt(clock) - rtt)
+  const seen = heartbeat.timeout + slotOf(heartbeat) / 2
+  const { attempts, gap, wait } = asked
+  const inTime = attempts > 1 ? wait : Math.max(wait, seen)
+  return { ...asked, wait: inTime, first: [silence, silence], clock, lag: Math.max(0, seen - gap) }
+}
+
+/** The kernel makes heaps of its timers, each eight times as wide from 63, 504 … ticks on (kernel/time/timer.c). */
+function timerFiresAt(ms: number): number {
+  const ticks = ms / TICK
+  let width = 1
+  while (ticks >= 63 * width) width *= 8
+  return (Math.floor(ticks / width) + 1) * width * TICK
+}
+
+/** Mean and variance of a beat that is answered, at an attempt that is distributed geometrically. */
+function beatsOf(cycle: Cycle, fleet: Fleet): Beats {
+  const { attempts, gap, lag } = cycle
+  const { loss, rtt } = fleet
+  let lost = 0
+  let squares = 0
+  let total = 0
+  for (let j = 0; j < attempts; j++) {
+    const likelihood = loss ** j
+    total += likelihood
+    lost += likelihood * j
+    squares += likelihood * j * j
+  }
+  const mean = lost / total
+  const waits = waitsOf(cycle, fleet)
+  const wait = waits.reduce((sum, { share, from, to }) => sum + (share * (from + to)) / 2, 0)
+  const spread = waits.reduce(
+    (sum, { share, from, to }) => sum + share * ((to - from) ** 2 / 12 + ((from + to) / 2 - wait) ** 2),
+    0,
+  )
+  const onLoan = cycle.clock === undefined ? 0 : waits[0]!.share
+  return {
+    mean: wait + mean * gap + onLoan * loss * lag + rtt,
+    variance: spread + (squares / total - mean ** 2) * gap ** 2,
+    probes: 1 + mean,
+    onLoan,
+  }
+}
+
+interface Wait {
+  readonly share: number
+  readonly from: number
+  readonly to: number
+}
+
+/**
+ * How long the waits before beats are, and which share of them. A beat that is not answered at once ends a loan; the next wait is anything
+ * from a second on, and if that one is answered at once the kernel is lent its clock again.
+ */
+function waitsOf({ clock, first: [from, to] }: Cycle, { heartbeat, loss }: Fleet): Wait[] {
+  if (clock === undefined) return [{ share: 1, from, to }]
+  const slot = slotOf(heartbeat)
+  const { every } = heartbeat
+  return [
+    { share: 1 - loss, from, to },
+    { share: loss * (1 - loss), from: RECENT, to: Math.max(RECENT, every) + slot },
+    { share: loss ** 2, from: nextBeat(0, heartbeat, 0), to: nextBeat(0, heartbeat, 1) + slot },
+  ]
+}
+
+interface Life {
+  probes: number
+  onLoan: number
+  falseDeaths: number
+}
+
+/** By the rules of the schedule, from when it is added, just heard. One that is called dead is replaced by another. */
+function liveBeatByBeat(cycle: Cycle, fleet: Fleet, random: Random): Life {
+  const { heartbeat, loss, rtt, duration } = fleet
+  const life = { probes: 0, onLoan: 0, falseDeaths: 0 }
+  const opened = (at: number) => firstPulse({ seenAt: at, heardAt: at }, heartbeat, random())
+  let pulse = opened(0)
+  for (;;) {
+    const wasLent = isLent(pulse)
+    const asked = wasLent ? pulse.heardAt + cycle.first[0] : pulse.beatAt + slotOf(heartbeat) * random()
+    if (asked > duration) return life
+    let unanswered = 0
+    while (unanswered < cycle.attempts && random() < loss) unanswered++
+    const isCalledDead = unanswered === cycle.attempts
+    const attempts = isCalledDead ? unanswered : unanswered + 1
+    const lag = wasLent && attempts > 1 ? cycle.lag : 0
+    const askedLast = asked + (attempts - 1) * cycle.gap + lag
+    life.probes += attempts
+    if (wasLent) life.onLoan++
+    if (isCalledDead) {
+      life.falseDeaths++
+      pulse = opened(askedLast + cycle.wait)
+    } else {
+      if (wasLent && unanswered > 0) takeBack(pulse)
+      const mayLend = pulse.isSpread && unanswered === 0
+      answeredPulse(pulse, askedLast + rtt, heartbeat, random())
+      if (cycle.clock !== undefined && mayLend) lendPulse(pulse, cycle.clock)
+    }
+  }
+}
+
+/** From one false death to the next. */
+function liveAtOnce(
+  { attempts, wait, gap, lag }: Cycle,
+  beats: Beats,
+  { loss, duration }: Fleet,
+  random: Random,
+): Life {
+  const deadly = loss ** attempts
+  const life = { probes: 0, onLoan: 0, falseDeaths: 0 }
+  let left = duration
+  for (;;) {
+    const answered =
+      deadly > 0 ? Math.floor(Math.log(1 - random()) / Math.log1p(-deadly)) : Number.POSITIVE_INFINITY
+    const took = Math.max(0, answered * beats.mean + Math.sqrt(answered * beats.variance) * normal(random))
+    const death = took + beats.mean + (attempts - 1) * gap + lag + wait
+    if (!(death < left)) {
+      const lived = left / beats.mean
+      life.probes += Math.floor(lived * beats.probes + random())
+      life.onLoan += lived * beats.onLoan
+      return life
+    }
+    life.probes += answered * beats.probes + attempts
+    life.onLoan += (answered + 1) * beats.onLoan
+    life.falseDeaths++
+    left -= death
+  }
+}
+
+/** How long a peer that vanishes at any moment is not known to be gone. */
+function undetected(
+  { attempts, gap, wait, first, lag }: Cycle,
+  { rtt }: Fleet,
+  isBusy: boolean,
+  random: Random,
+): number {
+  const [from, to] = first
+  const verdict = (attempts - 1) * gap + (attempts > 1 ? lag : 0) + wait
+  for (;;) {
+    const silence = from + (to - from) * random()
+    // One who talks had just been heard.
+    if (isBusy) return silence + verdict
+    // The longer a wait, the likelier that it is the one in which the peer vanished.
+    const cycle = silence + rtt
+    if (random() * (to + rtt) <= cycle) return cycle * random() + verdict
+  }
+}
+
+type Random = () => number
+
+/** Numbers from 0 to 1 that are the same for a seed (mulberry32). */
+function seeded(seed: number): Random {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let word = Math.imul(state ^ (state >>> 15), state | 1)
+    word ^= word + Math.imul(word ^ (word >>> 7), word | 61)
+    return ((word ^ (word >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+/** Box and Muller. */
+function normal(random: Random): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
+}

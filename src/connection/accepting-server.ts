@@ -1,0 +1,51 @@
+import diagnostics from 'node:diagnostics_channel'
+import type net from 'node:net'
+import type { WebSocketSource } from './listening.js'
+import { handleOf } from './target.js'
+
+/** What emits the connections that it accepts. */
+export type AcceptingServer = net.Server | WebSocketSource
+
+/**
+ * The event by which a server hands over what it has accepted. A TLS server's `'connection'` has the raw socket, which nobody is
+ * to destroy under the TLSSocket that the program has. Told by a method: a program without TLS need not load that.
+ */
+export function acceptedEvent(server: AcceptingServer): 'connection' | 'secureConnection' {
+  return 'setSecureContext' in server ? 'secureConnection' : 'connection'
+}
+
+/**
+ * Calls back with each server right after its listen(2). The `'listening'` event comes later, after all synchronous work of that turn.
+ * Bun does not publish it.
+ */
+export function onListen(hear: (server: net.Server) => void): void {
+  diagnostics.subscribe('tracing:net.server.listen:asyncEnd', (message) => {
+    hear((message as { server: net.Server }).server)
+  })
+}
+
+/**
+ * Calls `tune` with each connection that the server accepts, before the program's own listeners, so that they find it tuned. A refusal
+ * destroys the connection. Streams that the program passes to `server.emit('connection')` are its own: they are left alone.
+ *
+ * @returns a function that stops it.
+ */
+export function onAccepted(server: net.Server, tune: (socket: net.Socket) => void): () => void {
+  const listener = (socket: net.Socket & { server?: net.Server | null }) => {
+    if (socket.server !== server || socket.destroyed) return
+    try {
+      tune(socket)
+    } catch (error) {
+      socket.destroy(error as Error)
+    }
+  }
+  server.prependListener('connection', listener)
+  return () => void server.off('connection', listener)
+}
+
+/** In a cluster worker the listening descriptor belongs to the primary: all workers share it, or it exists only in the primary. */
+export function isShared(server: net.Server): boolean {
+  // Not imported: a program without a cluster need not load it.
+  const cluster = process.getBuiltinModule('node:cluster') as unknown as { isWorker: boolean }
+  return cluster.isWorker || handleOf(server)?.fd === undefined
+}

@@ -1,0 +1,119 @@
+import { checkTarget, type Target, withDescriptor } from '../connection/target.js'
+import { type NativeCore, nativeCore } from '../kernel/binding.js'
+import { equalsDefault, readDefaultsOf, type SystemDefaults } from '../kernel/defaults.js'
+import { networkOf } from '../kernel/network-namespace.js'
+import { allowShortTimeout, type OptionName, readOptions } from '../kernel/options.js'
+import { readTcpInfo, type TcpInfo } from '../kernel/tcp-info.js'
+import { pendingOf } from '../overlay/deferred.js'
+import { toPutBack } from '../overlay/lifted.js'
+import type { Profile } from '../profile/profile.js'
+import { noteSource } from '../profile/read-profile.js'
+import { type Judgement, judge, type Verdict } from './verdict.js'
+
+/** What the kernel has for one connection. `console.log` shows the verdict first, and {@link TcpInfo} on one line. */
+export class Inspection {
+  /** The options in force, read back. What this kernel or socket does not have is left out. */
+  declare readonly profile: Profile
+  /** The kernel's counters; `undefined` where there is no native core. */
+  declare readonly info: TcpInfo | undefined
+  /** What they say; `undefined` where there is no native core. */
+  declare readonly verdict: Verdict | undefined
+  /** Why, in words. */
+  declare readonly evidence: string
+  /**
+   * What {@link tune} will write, or {@link probe} put back, once the peer has been heard; and what goes back where a heartbeat has lent
+   * the connection a clock.
+   */
+  declare readonly pending?: Profile
+
+  readonly #readDefaults: () => SystemDefaults | undefined
+
+  /** @internal */
+  constructor(
+    read: Omit<Inspection, 'equalsDefault' | 'defaults'>,
+    readDefaults: () => SystemDefaults | undefined,
+  ) {
+    Object.assign(this, read)
+    this.#readDefaults = readDefaults
+  }
+
+  /**
+   * The sysctls that decide beside the options, such as `retries2` (`tcp_retries2`), of the network namespace that the connection is
+   * in: as `readDefaults()` of `deadpeer/host` has them, read when this is read.
+   *
+   * `undefined` where they cannot be read: the connection is in another namespace than the calling thread (a borrowed socket of a
+   * container, an inherited descriptor), and this process lacks CAP_SYS_ADMIN or CAP_NET_ADMIN over it, or the connection is closed by
+   * now; where a sandbox hides /proc; and where there is no native core. Before Linux 5.14 a socket's namespace cannot be told: the
+   * calling thread's is taken.
+   *
+   * @example
+   * ```ts
+   * const { profile, defaults, info } = inspect(socket)
+   * detectionTime({ ...profile, userTimeout: 0 }, { defaults, rtt: info.rtt / 1_000 }).inFlight
+   * ```
+   */
+  get defaults(): SystemDefaults | undefined {
+    return this.#readDefaults()
+  }
+
+  /**
+   * The options of `profile` that have the value which the system has as its default. Whether one follows the default, or was set
+   * to the same, the kernel does not tell. The defaults are read when this is: those of `defaults`. Where these cannot be read, only
+   * options that no sysctl governs are listed: `enable`, `userTimeout`, `failOnIcmp`.
+   */
+  get equalsDefault(): readonly OptionName[] {
+    return this.info === undefined ? [] : equalsDefault(this.profile, this.defaults ?? {})
+  }
+}
+
+const unread = new Inspection(
+  {
+    profile: Object.freeze({}),
+    info: undefined,
+    verdict: undefined,
+    evidence: 'not read: there is no native core here',
+  },
+  () => undefined,
+)
+Object.freeze(unread)
+
+/**
+ * Reads a connection's options and counters back from the kernel. Changes nothing: also not the socket's
+ * error, which reading `SO_ERROR` would take away from Node.
+ *
+ * @throws {@link InvalidTypeError} if the target is not a connection; {@link DeadpeerError} `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`.
+ * @example
+ * ```ts
+ * const { profile, verdict, evidence } = inspect(socket)
+ * console.log(profile.userTimeout, verdict, evidence) // 60000 'alive' 'silent for 1.2 s'
+ * ```
+ */
+export function inspect(target: Target): Inspection {
+  const core = nativeCore()
+  if (!core) {
+    checkTarget(target)
+    return unread
+  }
+  return withDescriptor(target, (fd) => inspectDescriptor(core, target, fd))
+}
+
+function inspectDescriptor(core: NativeCore, target: Target, fd: number): Inspection {
+  const profile = readOptions(core, fd)
+  const info = readTcpInfo(core, fd)
+  const network = networkOf(core, fd)
+  const judgement: Judgement = judge(info)
+  const pending = { ...toPutBack(core, fd), ...pendingOf(core, fd) }
+  allowShortTimeout(pending)
+  const readDefaults = () => readDefaultsOf(core, network, (read) => withDescriptor(target, read))
+  noteSource(profile, readDefaults)
+  return new Inspection(
+    // In the order in which console.log shows them.
+    {
+      ...judgement,
+      profile,
+      ...(Object.keys(pending).length > 0 && { pending }),
+      info,
+    },
+    readDefaults,
+  )
+}

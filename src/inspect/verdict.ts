@@ -1,0 +1,110 @@
+import { seconds, times } from '../format.js'
+import { silentFor, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
+
+/**
+ * What the kernel's counters say of the peer of a connection, at one moment:
+ *
+ * - `alive`: the peer was heard within the last 60 s, or acknowledged a probe within the last 5 minutes, and nothing is unanswered.
+ * - `unknown`: neither, and nothing is unanswered: the connection is idle, and no probe has been acknowledged for 5 minutes. The peer may
+ *   be there or gone; {@link probe} tells.
+ * - `suspect`: a probe, a SYN or data is unanswered.
+ * - `dead`: the kernel has given the connection up, after unanswered probes or retransmissions.
+ * - `closing`: one side or both have closed, or one has reset it, and nothing is unanswered.
+ *
+ * A listener is `alive`, and so is a connection attempt until its SYN is sent again.
+ *
+ * An acknowledged probe shows in the counters as `lastAckRecv` at least 1 s below `lastDataSent` and `lastDataRecv`: an acknowledgement of data comes
+ * sooner, or the data is sent again. A window update that the peer sends by itself looks the same, and is as good a sign of life. A probe
+ * that the *peer* sends does not show.
+ */
+export type Verdict = 'alive' | 'unknown' | 'suspect' | 'dead' | 'closing'
+
+export interface Judgement {
+  readonly verdict: Verdict
+  /** Why, in words. */
+  readonly evidence: string
+}
+
+/** The counters that decide. */
+export type Telling = Pick<
+  TcpInfo,
+  'state' | 'retransmits' | 'probes' | 'lastDataSent' | 'lastDataRecv' | 'lastAckRecv'
+>
+
+/** How long ago the peer may have been heard, whatever it sent, ms. */
+export const HEARD_WITHIN = 60_000
+
+/** How long ago the peer may have acknowledged a probe, ms. */
+export const PROBED_WITHIN = 300_000
+
+/** The least time between the last data and a probe, which is the least `TCP_KEEPIDLE`, ms. */
+const PROBE_AFTER = 1_000
+
+/** What the counters of one moment decide. Every verdict of this package is made here. Pure. */
+export function verdictOf(info: Telling): Verdict {
+  const isUnanswered = info.retransmits > 0 || info.probes > 0
+  switch (info.state) {
+    case TcpState.LISTEN:
+      return 'alive'
+    case TcpState.CLOSE:
+      // The counters stay as they were when the kernel gave up. A reset leaves none, like a close by both sides.
+      return isUnanswered ? 'dead' : 'closing'
+    case TcpState.SYN_SENT:
+    case TcpState.SYN_RECV:
+      return info.retransmits > 0 ? 'suspect' : 'alive'
+  }
+  if (isUnanswered) return 'suspect'
+  if (info.state !== TcpState.ESTABLISHED) return 'closing'
+  return silentFor(info) <= HEARD_WITHIN || hasAnsweredProbe(info) ? 'alive' : 'unknown'
+}
+
+/** The same with its evidence. Pure. */
+export function judge(info: Telling): Judgement {
+  const verdict = verdictOf(info)
+  return { verdict, evidence: evidenceFor(verdict, info) }
+}
+
+function hasAnsweredProbe({ lastAckRecv, lastDataRecv, lastDataSent }: Telling): boolean {
+  return lastAckRecv <= PROBED_WITHIN && lastAckRecv + PROBE_AFTER <= Math.min(lastDataRecv, lastDataSent)
+}
+
+function closedBy(state: number): string {
+  switch (state) {
+    case TcpState.CLOSE_WAIT:
+      return 'closed by the peer'
+    case TcpState.FIN_WAIT1:
+    case TcpState.FIN_WAIT2:
+      return 'closed by this side'
+    default:
+      return 'closed by both sides'
+  }
+}
+
+function evidenceFor(verdict: Verdict, info: Telling): string {
+  const { state, probes, retransmits, lastAckRecv } = info
+  const silence = `silent for ${seconds(silentFor(info))}`
+  switch (state) {
+    case TcpState.LISTEN:
+      return 'listening'
+    case TcpState.CLOSE:
+      if (probes > 0) return `closed by the kernel with ${times(probes, 'probe')} unanswered`
+      return retransmits > 0
+        ? `closed by the kernel after ${times(retransmits, 'retransmission')}`
+        : 'closed by both sides, or reset'
+    case TcpState.SYN_SENT:
+    case TcpState.SYN_RECV:
+      return retransmits > 0 ? `connecting, ${times(retransmits, 'SYN')} sent again` : 'connecting'
+  }
+  switch (verdict) {
+    case 'suspect':
+      return retransmits > 0
+        ? `${times(retransmits, 'retransmission')} unanswered, ${silence}`
+        : `${times(probes, 'probe')} unanswered, ${silence}`
+    case 'closing':
+      return `${closedBy(state)}, ${silence}`
+    case 'unknown':
+      return `${silence}, and no probe acknowledged within ${PROBED_WITHIN / 60_000} min`
+    default:
+      return silentFor(info) <= HEARD_WITHIN ? silence : `acknowledged a probe ${seconds(lastAckRecv)} ago`
+  }
+}

@@ -1,0 +1,91 @@
+import { silentFor, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
+import { probesUntil } from '../profile/detection-time.js'
+import type { Profile } from '../profile/profile.js'
+
+/** What to write now, and what only once the peer has been heard. */
+export interface HoldBack {
+  /** Safe at once, some of it for the time being only. */
+  readonly now: Profile
+  /** To be written later: these values could end the connection as it is. */
+  readonly later: Profile
+}
+
+/** TCP_RTO_MAX: the longest wait between retransmissions where the kernel has no option for it. */
+const RTO_MAX = 120_000
+
+/** TCP_KEEPCNT's highest. */
+const COUNT_MAX = 127
+
+/**
+ * Divides settings into those that cannot end a connection in the state that `info` shows and those that
+ * might. Pure, and the whole of "tuning never kills":
+ *
+ * - Keepalive kills at a firing where `userTimeout` has passed since the peer was last heard and one probe is
+ *   unanswered. Where the silence so far leaves fewer probes until then than the settings would give from the start, the
+ *   `userTimeout` waits, and is off meanwhile: then `count` decides.
+ * - Without a `userTimeout` it kills at a firing with `count` probes unanswered. Where as many are already, the
+ *   connection gets `count` more.
+ * - Retransmissions, and probes of a closed window, are measured by `userTimeout` as well. One that has passed
+ *   already waits until they are answered, and what the socket had stays in force.
+ */
+export function holdBack(wanted: Profile, current: Profile, info: TcpInfo): HoldBack {
+  const after = { ...current, ...wanted }
+  const now = { ...wanted }
+  const later: Profile = {}
+  const { initialDelay = 0, interval = 0, count = COUNT_MAX, userTimeout = 0 } = after
+  const silence = silentFor(info)
+
+  if (info.retransmits > 0 || info.backoff > 0) {
+    if (wanted.userTimeout && stalledFor(info, current.rtoMax ?? RTO_MAX) >= wanted.userTimeout) {
+      later.userTimeout = wanted.userTimeout
+      // Written as it is, which still finds out whether the socket takes the option. Any other would end the connection
+      // at the retransmission that is due then, without asking the peer once more.
+      now.userTimeout = current.userTimeout ?? 0
+    }
+    return { now, later }
+  }
+  if (!after.enable || info.state === TcpState.SYN_SENT) return { now, later }
+
+  const userTimeoutPassed =
+    userTimeout > 0 && probesToCome() < probesUntil(userTimeout, initialDelay, interval)
+  if (userTimeoutPassed) {
+    later.userTimeout = userTimeout
+    now.userTimeout = 0
+  }
+  if ((userTimeout === 0 || userTimeoutPassed) && info.probes >= count) {
+    later.count = count
+    now.count = Math.min(COUNT_MAX, info.probes + count)
+  }
+  return { now, later }
+
+  /** Probes that the peer would still get before `userTimeout` ends the connection. */
+  function probesToCome(): number {
+    // Being probed, it ends at the first firing that is late enough, with no probe more.
+    if (info.probes > 0) return Math.max(0, Math.ceil((userTimeout - (silence + interval)) / interval))
+    // Switching keepalive on without TCP_KEEPIDLE starts a whole initialDelay on top of the silence so far.
+    const switchedOn = !current.enable && wanted.initialDelay === undefined
+    const firstProbe = switchedOn ? silence + initialDelay : Math.max(silence, initialDelay)
+    return probesUntil(userTimeout, firstProbe, interval)
+  }
+}
+
+/**
+ * How long a retransmission, or the probing of a closed window, can have gone on, in ms. The kernel does not tell,
+ * so this is a bound from above. The waits so far double, and so add up to less than the present one; where they
+ * did not all double (once at rtoMax; SYNs, of which the first are sent at even intervals) each was at most the present one.
+ */
+function stalledFor(info: TcpInfo, rtoMax: number): number {
+  // Into a closed window no data is sent: the last that was came before.
+  if (info.retransmits === 0) return info.lastDataSent
+  const rto = info.rto / 1000
+  const doubled = info.backoff >= info.retransmits && rto < rtoMax
+  const waits = doubled ? rto : info.retransmits * rto
+  // SYNs do not count as data sent.
+  return waits + (info.state === TcpState.SYN_SENT ? rto : info.lastDataSent)
+}
+
+/** Whether writing the profile's `initialDelay` makes the kernel send a probe at once. */
+export function fires(wanted: Profile, current: Profile, info: TcpInfo): boolean {
+  const enabled = wanted.enable ?? current.enable
+  return enabled === true && wanted.initialDelay !== undefined && silentFor(info) >= wanted.initialDelay
+}

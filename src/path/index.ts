@@ -1,0 +1,121 @@
+/**
+ * What stands between two ends and what follows from it: the catalogue of hops, `audit` and `timeline`.
+ *
+ * @module deadpeer/plan
+ */
+
+import type net from 'node:net'
+import { BorrowedSocket } from '../connection/borrowed.js'
+import { type ServerTarget, serversOf } from '../connection/listening.js'
+import { handleOf, type Target } from '../connection/target.js'
+import { inspect } from '../inspect/inspect.js'
+import { type Catalogue, catalogue } from './catalogue.js'
+import type { Finding } from './finding.js'
+import type { Hop } from './hop.js'
+import { inOrder, judgeClient, judgeConnection, judgeServer } from './judge.js'
+import {
+  type AgentLike,
+  anySocketOf,
+  type Dispatcher,
+  isAgent,
+  isDispatcher,
+  readAgent,
+  readDispatcher,
+  readServer,
+} from './live.js'
+import { type Path, resolvePath } from './resolve.js'
+
+export type { Catalogue, CatalogueHop, HopName } from './catalogue.js'
+export type { Finding, Severity } from './finding.js'
+export type { Certainty, Hop, IdleTimeout, OnExpiry, OwnHop, Source } from './hop.js'
+export type { HttpTimeouts, Leg } from './http-chain.js'
+export type { AgentLike, Dispatcher } from './live.js'
+export { type Plan, type PlanOptions, type ProbeLoad, plan, type Traffic } from './planner.js'
+export type { Path } from './resolve.js'
+export { type TimelineOptions, timeline } from './timeline.js'
+
+/**
+ * The idle timeouts of what stands between: load balancers, NAT gateways, firewalls, proxies, by name. Times are in ms, as each
+ * is set by default.
+ *
+ * @example
+ * ```ts
+ * hops['azure-lb'].idleTimeout // 240_000
+ * ```
+ */
+export const hops: Catalogue = catalogue()
+
+/**
+ * Judges what a live object really has on a path: options read back from the kernel, timeouts read from servers, agents and undici's
+ * dispatchers.
+ *
+ * - **A connection**: the options in force, against the hops at layer 4.
+ * - **A server** that listens, or a fastify instance, `WebSocketServer` or socket.io Server: what accepted connections inherit; of an HTTP server its timeouts too, against the last HTTP hop.
+ * - **An `http.Agent`**, or one like it: how long it keeps free connections, against the first HTTP hop; and the options of one
+ *   of its connections, if there is any.
+ * - **A dispatcher of undici**: the same, where it can be read (`Agent`, `Pool`, `Client`).
+ *
+ * @param path from the client to the server, as {@link plan} takes it.
+ * @returns findings, the worst first; none where all is well.
+ * @throws {@link InvalidTypeError} for a hop that is not known, or what is none of these; {@link DeadpeerError}
+ * `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`.
+ * @example
+ * ```ts
+ * for (const { severity, message, change } of audit(server, ['aws-alb'])) console.log(severity, message, change)
+ * // error aws-alb keeps connections to the server idle for 60 s, the server closes them after 5 s: …
+ * ```
+ */
+export function audit(live: Target | ServerTarget | AgentLike | Dispatcher, path: Path): Finding[] {
+  const hops = resolvePath(path)
+  const [server] = serversOf(live) ?? []
+  return inOrder(
+    server ? auditServer(server, hops) : auditClient(live as Target | AgentLike | Dispatcher, hops),
+  )
+}
+
+function auditServer(server: net.Server, path: readonly Hop[]): Finding[] {
+  const settings = readServer(server)
+  const fd = handleOf(server)?.fd
+  return [
+    ...(settings ? judgeServer(settings, path) : []),
+    ...(fd === undefined
+      ? [notRead('The server does not listen (here)', 'Audit it once it listens.')]
+      : auditConnection(fd, path)),
+  ]
+}
+
+function auditClient(live: Target | AgentLike | Dispatcher, path: readonly Hop[]): Finding[] {
+  if (isAgent(live)) {
+    const socket = anySocketOf(live)
+    return [...judgeClient(readAgent(live), path), ...(socket ? auditConnection(socket, path) : [])]
+  }
+  if (!(live instanceof BorrowedSocket) && isDispatcher(live)) {
+    const settings = readDispatcher(live)
+    return settings
+      ? judgeClient(settings, path)
+      : [
+          notRead(
+            'This dispatcher does not show its timeouts',
+            'Compare them with plan({ path }).http.undici.',
+          ),
+        ]
+  }
+  return auditConnection(live as Target, path)
+}
+
+function auditConnection(target: Target, path: readonly Hop[]): Finding[] {
+  const { profile, info } = inspect(target)
+  if (info === undefined) {
+    return [
+      notRead(
+        'There is no native core here',
+        'Audit it where there is one: capabilities() says why not here.',
+      ),
+    ]
+  }
+  return judgeConnection(profile, path)
+}
+
+function notRead(why: string, change: string): Finding {
+  return { severity: 'note', code: 'not-read', message: `${why}: its options were not read.`, change }
+}

@@ -1,0 +1,146 @@
+import type http from 'node:http'
+import type https from 'node:https'
+import { createRequire } from 'node:module'
+import type net from 'node:net'
+import type { ClientSettings, ServerSettings } from './judge.js'
+
+// What servers, agents and dispatchers have. Told by their looks: to know their classes one would have to load them.
+
+/** An `http.Server` or `https.Server`, as far as it concerns idle connections. */
+export interface HttpServer extends net.Server {
+  readonly keepAliveTimeout: number
+  readonly headersTimeout: number
+  readonly requestTimeout: number
+}
+
+/** An `http.Agent` or `https.Agent`, or one that is made like it (agentkeepalive). */
+export interface AgentLike {
+  /** Its connections in use, by host and port. */
+  readonly sockets: NodeJS.ReadOnlyDict<net.Socket[]>
+  /** Its idle connections, by host and port. */
+  readonly freeSockets: NodeJS.ReadOnlyDict<net.Socket[]>
+}
+
+/** A dispatcher of undici: `Agent`, `Pool`, `Client`. */
+export interface Dispatcher {
+  /** What undici calls to send a request. */
+  dispatch(...args: never[]): boolean
+}
+
+export function readServer(server: net.Server): ServerSettings | undefined {
+  const { keepAliveTimeout, keepAliveTimeoutBuffer, headersTimeout, requestTimeout, timeout } =
+    server as Partial<HttpServer & { keepAliveTimeoutBuffer: number; timeout: number }>
+  if (typeof keepAliveTimeout !== 'number') return undefined
+  // Without a keepAliveTimeout, the time that any socket may be idle holds between two requests as well.
+  const isOff = keepAliveTimeout === 0
+  return {
+    keepAliveTimeout: isOff ? (timeout ?? 0) : keepAliveTimeout,
+    keepAliveTimeoutBuffer: isOff ? 0 : (keepAliveTimeoutBuffer ?? 0),
+    headersTimeout: headersTimeout ?? 0,
+    requestTimeout: requestTimeout ?? 0,
+  }
+}
+
+export function isAgent(live: unknown): live is AgentLike {
+  return isObject(live) && isObject(live.options) && isObject(live.freeSockets) && isObject(live.sockets)
+}
+
+/**
+ * How long an agent keeps free connections.
+ *
+ * - Node's own: `timeout`, which is for connections in use and free ones alike.
+ * - `HttpAgent` and `HttpsAgent`: the shortest of `freeSocketTimeout`, `timeout` and `socketActiveTTL`.
+ * - agentkeepalive: `freeSocketTimeout` where it is more than 0, and no longer than `socketActiveTTL`; else `timeout`.
+ */
+export function readAgent(agent: AgentLike): ClientSettings {
+  const { options } = agent as AgentLike & { options: Record<string, unknown> }
+  const isKept = options.keepAlive === true || (agent as { keepAlive?: unknown }).keepAlive === true
+  const timeout = limitOf(options.timeout)
+  // Node's own agents do not know the others, and take them in silence.
+  if (isNodesOwn(agent)) return settingOf('timeout', timeout, isKept)
+  const free = limitOf(options.freeSocketTimeout)
+  const age = limitOf(options.socketActiveTTL)
+  if ('calcSocketTimeout' in agent) {
+    const isFree = free < Number.POSITIVE_INFINITY
+    return settingOf('freeSocketTimeout', isFree ? Math.min(free, age) : timeout, isKept)
+  }
+  const isOfItsOwn = free <= timeout && 'freeSocketTimeout' in options
+  return settingOf(isOfItsOwn ? 'freeSocketTimeout' : 'timeout', Math.min(free, timeout, age), isKept)
+}
+
+function settingOf(name: string, freeSocketTimeout: number, isKept: boolean): ClientSettings {
+  return { setting: `${name} of the agent`, freeSocketTimeout: isKept ? freeSocketTimeout : 0 }
+}
+
+/** A time in ms; none, or 0, is no limit. */
+function limitOf(option: unknown): number {
+  return typeof option === 'number' && option > 0 ? option : Number.POSITIVE_INFINITY
+}
+
+const require = createRequire(import.meta.url)
+
+/** Whoever has an agent has loaded these modules. */
+function isNodesOwn(agent: AgentLike): boolean {
+  const { Agent } = require('node:http') as typeof http
+  const prototype: unknown = Object.getPrototypeOf(agent)
+  // To load TLS for an agent that is none of its takes 10 ms.
+  return (
+    prototype === Agent.prototype ||
+    (agent instanceof Agent &&
+      (agent as { protocol?: unknown }).protocol === 'https:' &&
+      prototype === (require('node:https') as typeof https).Agent.prototype)
+  )
+}
+
+/** One of its connections, if it has any: they are all set alike. */
+export function anySocketOf({ freeSockets, sockets }: AgentLike): net.Socket | undefined {
+  return [freeSockets, sockets]
+    .flatMap((byName) => Object.values(byName).flat())
+    .find((socket) => socket !== undefined && !socket.destroyed && !socket.connecting)
+}
+
+export function isDispatcher(live: unknown): live is Dispatcher {
+  return isObject(live) && typeof live.dispatch === 'function'
+}
+
+/** undici's own, docs/docs/api/Client.md. */
+const undiciDefaults = { keepAliveTimeout: 4_000, keepAliveMaxTimeout: 600_000 }
+
+/**
+ * undici shows its options to nobody. An `Agent` or a `Pool` keeps them under a symbol called options, a `Client` each under one
+ * of its own. `undefined` where neither is found.
+ */
+export function readDispatcher(dispatcher: Dispatcher): ClientSettings | undefined {
+  const options = hidden(dispatcher, 'options')
+  const given = isObject(options)
+    ? options
+    : {
+        keepAliveTimeout: hidden(dispatcher, 'default keep alive timeout'),
+        keepAliveMaxTimeout: hidden(dispatcher, 'max keep alive timeout'),
+      }
+  if (!isObject(options) && typeof given.keepAliveTimeout !== 'number') return undefined
+  const numbers = withoutEmpty(given)
+  const { keepAliveTimeout, keepAliveMaxTimeout } = { ...undiciDefaults, ...numbers }
+  return {
+    setting: 'keepAliveTimeout of the dispatcher',
+    freeSocketTimeout: numbers.pipelining === 0 ? 0 : keepAliveTimeout,
+    believes: { setting: 'keepAliveMaxTimeout of the dispatcher', most: keepAliveMaxTimeout },
+  }
+}
+
+function hidden(owner: object, description: string): unknown {
+  const symbol = Object.getOwnPropertySymbols(owner).find((each) => each.description === description)
+  return symbol && (owner as Record<symbol, unknown>)[symbol]
+}
+
+/** Of what it was given, the numbers: anything else is a default. */
+function withoutEmpty(given: Record<string, unknown>): Record<string, number> {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => typeof value === 'number')) as Record<
+    string,
+    number
+  >
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}

@@ -1,0 +1,129 @@
+import type net from 'node:net'
+import { setImmediate } from 'node:timers'
+import { isShared, onAccepted, onListen } from '../connection/accepting-server.js'
+import { type Handle, handleOf } from '../connection/target.js'
+import { nativeCore } from '../kernel/binding.js'
+import { optionNames } from '../kernel/options.js'
+import { pendingOf } from '../overlay/deferred.js'
+
+/** How a tuning is written. */
+interface Ways<Tuning> {
+  /** To a listening descriptor: the connections it accepts inherit the options. */
+  listener(fd: number, tuning: Tuning): void
+  /** To one accepted connection. */
+  connection(socket: net.Socket, tuning: Tuning): void
+  /** Both tunings, the later over the earlier. */
+  merge(earlier: Tuning, later: Tuning): Tuning
+}
+
+/** A server with a tuning that applies whenever it listens. */
+interface Tuned {
+  /** Tunes what the server listens on, unless that was done already. */
+  onListening(): void
+  tune(tuning: unknown): void
+}
+
+const tunedServers = new WeakMap<net.Server, Tuned>()
+
+/**
+ * Writes a tuning to the descriptor that a server listens on, now and at every later `listen()`: the kernel copies the options to each
+ * connection. Connections that did not inherit all of them are tuned one by one.
+ */
+export function tuneServer<Tuning>(server: net.Server, tuning: Tuning, ways: Ways<Tuning>): void {
+  const known = tunedServers.get(server)
+  if (known) {
+    known.tune(tuning)
+    return
+  }
+  const tuned = new TunedServer(server, tuning, ways)
+  if (server.listening) tuned.tune(tuning)
+  tunedServers.set(server, tuned)
+  tuneOnListen()
+  // For Bun. On Node the listener has its options by then.
+  server.prependListener('listening', () => tuned.onListening())
+}
+
+class TunedServer<Tuning> implements Tuned {
+  readonly #server: net.Server
+  readonly #ways: Ways<Tuning>
+  #tuning: Tuning
+  /** The listening handle that has the tuning. */
+  #handle: Handle | undefined
+  /** Set until the turn of the event loop that tuned the listener has ended. */
+  #turn: object | undefined
+  #stopChecking: (() => void) | undefined
+
+  constructor(server: net.Server, tuning: Tuning, ways: Ways<Tuning>) {
+    this.#server = server
+    this.#tuning = tuning
+    this.#ways = ways
+  }
+
+  tune(tuning: Tuning): void {
+    if (this.#server.listening) this.#apply(tuning)
+    this.#tuning = tuning === this.#tuning ? tuning : this.#ways.merge(this.#tuning, tuning)
+  }
+
+  onListening(): void {
+    const handle = handleOf(this.#server)
+    if (handle === undefined || handle === this.#handle) return
+    // Not tried again at 'listening'.
+    this.#handle = handle
+    try {
+      this.#apply(this.#tuning)
+    } catch (error) {
+      // listen() has not returned yet, and its caller may add the 'error' listener after it.
+      process.nextTick(() => this.#server.emit('error', error))
+    }
+  }
+
+  #apply(tuning: Tuning): void {
+    const handle = handleOf(this.#server)
+    if (!isShared(this.#server)) this.#ways.listener(handle?.fd ?? -1, tuning)
+    this.#handle = handle
+    this.#checkAccepted()
+  }
+
+  /**
+   * The kernel copies the listener's options when a handshake completes. Connections that were queued before the listener was tuned lack
+   * them, and one whose handshake completed between two writes has some of them. In a cluster worker all connections lack them unless
+   * the primary tuned its listener, and Node's own `keepAlive: true` overwrites them. So each connection is tuned until one arrives that has
+   * every option already, in a later turn of the event loop: the queue is first in, first out, so all that follow inherit too.
+   */
+  #checkAccepted(): void {
+    const turn = {}
+    this.#turn = turn
+    setImmediate(() => {
+      if (this.#turn === turn) this.#turn = undefined
+    }).unref()
+    this.#stopChecking ??= onAccepted(this.#server, (socket) => {
+      const fd = handleOf(socket)?.fd ?? -1
+      const before = readOptionValues(fd)
+      this.#ways.connection(socket, this.#tuning)
+      if (this.#turn !== undefined || !isUnchanged(fd, before)) return
+      this.#stopChecking?.()
+      this.#stopChecking = undefined
+    })
+  }
+}
+
+let isSubscribed = false
+
+function tuneOnListen(): void {
+  if (isSubscribed) return
+  isSubscribed = true
+  onListen((server) => tunedServers.get(server)?.onListening())
+}
+
+function readOptionValues(fd: number): Float64Array {
+  const values = new Float64Array(optionNames.length)
+  nativeCore()?.readOptions(fd, values)
+  return values
+}
+
+/** Whether tuning a connection wrote nothing new to it, and nothing waits to be written. */
+function isUnchanged(fd: number, before: Float64Array): boolean {
+  const core = nativeCore()
+  if (!core || Object.keys(pendingOf(core, fd)).length > 0) return false
+  return readOptionValues(fd).every((value, i) => value === before[i])
+}

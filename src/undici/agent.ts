@@ -1,0 +1,188 @@
+import { Agent, type buildConnector, Client, type Dispatcher } from 'undici'
+import { InvalidTypeError } from '../errors.js'
+import type { Snapshot } from '../http/statistics.js'
+import { watcherOf, watchOrDestroy } from '../http/watching.js'
+import { checkMixedOptions, describe, trueOrFalse } from '../options/check.js'
+import { Accounts } from './accounts.js'
+import { attending } from './attending.js'
+import { connector, onConnection } from './connector.js'
+import { mustBeUndici } from './genuine.js'
+import { type AgentOptions, agentOptions } from './options.js'
+import { isRepeatable } from './repeatable.js'
+import { noteOpened } from './used.js'
+
+/** What {@link createAgent} makes: an `Agent` of undici that counts. */
+export interface CountingAgent extends Dispatcher {
+  /**
+   * What has become of its connections and requests so far. A request that `retryStale` repeats is counted once, and by how the repetition ends.
+   * With undici 6 it is not known of HTTP/2 whether a request reuses a connection.
+   */
+  snapshot(): Snapshot
+  /** As undici's own. What it returns has a {@link CountingAgent.snapshot} as well. */
+  compose(interceptors: readonly Dispatcher.DispatcherComposeInterceptor[]): CountingDispatcher
+  compose(...interceptors: Dispatcher.DispatcherComposeInterceptor[]): CountingDispatcher
+}
+
+/** What `compose` of a {@link CountingAgent} returns. */
+export type CountingDispatcher = Dispatcher.ComposedDispatcher & Pick<CountingAgent, 'snapshot'>
+
+/**
+ * An `Agent` of undici whose connections are tuned, and that tells what becomes of them. Goes wherever a dispatcher goes: `request(url, { dispatcher })`, `setGlobalDispatcher`,
+ * and with that also the `fetch` built into Node. Takes undici 6, 7 and 8, as the program has it.
+ *
+ * @throws {@link InvalidTypeError} for bad options, also those of {@link watch}; what undici throws for its own; what {@link tune} throws for a
+ * profile; `ERR_UNSUPPORTED_PLATFORM` in Bun, which has an undici of its own.
+ * @example
+ * ```ts
+ * setGlobalDispatcher(createAgent({ profile: 'datacenter', retryStale: true }))
+ * await fetch('http://backend.internal/')
+ * ```
+ */
+export function createAgent(options: AgentOptions = {}): CountingAgent {
+  mustBeUndici()
+  const { profile = 'cloud', watch, retryStale = false, ...rest } = checkOptions(options)
+  // Refuses what undici refuses, also what it is not given below.
+  Reflect.construct(Agent, [rest])
+  const watcher = watcherOf(watch)
+  const tuned = connector(profile, typeof rest.connect === 'function' ? rest.connect : connectOptions(rest))
+  const accounts = new Accounts(socketPathOf(rest))
+  const connect = onConnection(tuned, (socket, where) => {
+    if (watcher) watchOrDestroy(watcher, socket)
+    noteOpened(socket)
+    accounts.open(socket, where)
+  })
+  return new OurAgent({ ...rest, connect }, accounts, retryStale)
+}
+
+function socketPathOf({ socketPath, connect }: Agent.Options): unknown {
+  return socketPath ?? (connect as { socketPath?: unknown } | null | undefined)?.socketPath
+}
+
+function checkOptions(options: AgentOptions): AgentOptions {
+  if (typeof options !== 'object' || options === null) {
+    const message = `options is ${describe(options)}; it must be an object such as { profile: 'cloud' }.`
+    throw new InvalidTypeError(message, { field: 'options' })
+  }
+  checkMixedOptions(options, agentOptions)
+  // The text 'false' from a configuration must not turn retries on.
+  if (options.retryStale !== undefined) trueOrFalse(options.retryStale, 'retryStale')
+  return options
+}
+
+/** What a `Client` gives to the connector that it builds where it is not given one. */
+const connecting = [
+  'allowH2',
+  'preferH2',
+  'useH2c',
+  'maxCachedSessions',
+  'socketPath',
+  'autoSelectFamily',
+  'autoSelectFamilyAttemptTimeout',
+] as const
+
+function connectOptions(options: Agent.Options): buildConnector.BuildOptions {
+  const { connectTimeout, connect } = options
+  const given: Record<string, unknown> = { ...options }
+  const taken = connecting.filter((name) => given[name] !== undefined).map((name) => [name, given[name]])
+  const timeout = connectTimeout === undefined ? {} : { timeout: connectTimeout }
+  return { ...Object.fromEntries(taken), ...timeout, ...(connect as object | undefined) }
+}
+
+/**
+ * Its state, under symbols as undici keeps its own: `compose` of undici 7 and 8 makes a Proxy, and private members cannot be read through one.
+ */
+const accountsOf = Symbol('deadpeer.accounts')
+const state = Symbol('deadpeer.state')
+
+interface State {
+  readonly retryStale: boolean
+  /** For a client that repeats a request. */
+  readonly clientOptions: Client.Options
+  /** One for each request that is being repeated. */
+  readonly repeating: Map<Client, Promise<void>>
+  isClosing: boolean
+}
+
+class OurAgent extends Agent {
+  readonly [accountsOf]: Accounts
+  readonly [state]: State
+
+  constructor(options: Agent.Options, accounts: Accounts, retryStale: boolean) {
+    super(options)
+    const {
+      factory: _,
+      connections: __,
+      interceptors: ___,
+      ...forClients
+    } = options as Agent.Options & {
+      connections?: unknown
+      interceptors?: unknown
+    }
+    accounts.agent = this
+    this[accountsOf] = accounts
+    this[state] = {
+      retryStale,
+      clientOptions: forClients as Client.Options,
+      repeating: new Map(),
+      isClosing: false,
+    }
+  }
+
+  snapshot(): Snapshot {
+    return this[accountsOf].snapshot()
+  }
+
+  override dispatch(options: Agent.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    // undici says what is wrong.
+    if (!isObject(options) || !isObject(handler)) return super.dispatch(options, handler)
+    const repeat = (again: Dispatcher.DispatchHandler) => repeatOn(this, options, again)
+    const mayRepeat = this[state].retryStale && isRepeatable(options)
+    const attendant = this[accountsOf].begin(options)
+    return super.dispatch(options, attending(handler, attendant, mayRepeat ? repeat : undefined))
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: with a callback or a promise
+  override close(...args: unknown[]): any {
+    this[state].isClosing = true
+    return Reflect.apply(super.close, this, args)
+  }
+
+  /** Comes after `close` as well, by itself: then what is being repeated is to end in its own time. */
+  // biome-ignore lint/suspicious/noExplicitAny: with a callback or a promise
+  override destroy(...args: unknown[]): any {
+    const { isClosing, repeating } = this[state]
+    if (isClosing && args.length === 0) return settled(repeating).then(() => super.destroy())
+    for (const client of repeating.keys()) void client.destroy()
+    return Reflect.apply(super.destroy, this, args)
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: undici's own types differ between its versions
+  override compose(...interceptors: any[]): any {
+    const composed = super.compose(...interceptors)
+    // undici 6 makes another dispatcher, which passes on its own methods only.
+    if (!('snapshot' in composed)) Object.assign(composed, { snapshot: () => this.snapshot() })
+    return composed
+  }
+}
+
+async function settled(repeating: ReadonlyMap<Client, Promise<void>>): Promise<void> {
+  while (repeating.size > 0) await Promise.all(repeating.values())
+}
+
+/** On a client of its own, so that the connection is no other that may be gone as well. */
+function repeatOn(
+  agent: OurAgent,
+  options: Agent.DispatchOptions,
+  handler: Dispatcher.DispatchHandler,
+): void {
+  const { clientOptions, repeating } = agent[state]
+  const client = new Client(options.origin as string | URL, clientOptions)
+  const attendant = agent[accountsOf].attend(options)
+  client.dispatch(options as Dispatcher.DispatchOptions, attending(handler, attendant))
+  const done = () => void repeating.delete(client)
+  repeating.set(client, client.close().then(done, done))
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}

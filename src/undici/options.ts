@@ -1,0 +1,73 @@
+import type { Agent } from 'undici'
+import { connectOptions, misplaced } from '../http/option-names.js'
+import type { Watching } from '../http/watching.js'
+import type { MixedOptions } from '../options/check.js'
+import type { PresetName } from '../profile/presets.js'
+import type { Profile } from '../profile/profile.js'
+
+/** What `createAgent` takes beside what undici's `Agent` takes. */
+export interface AgentOptions extends Agent.Options {
+  /** What its connections are tuned to. Default: `'cloud'`. */
+  profile?: Profile | PresetName
+  /**
+   * Watches the agent's connections: with your watcher, with options for a new one, or with the defaults (`true`). `false` turns this off. Default:
+   * `true` if the native core is available. Without a watcher, a response whose body the program does not read keeps a dead connection open forever. By
+   * default, the watcher leaves resets to undici, which reports the reset after the body has been read.
+   */
+  watch?: Watching
+  /**
+   * Repeats a request, once and on a fresh connection, where it met one that was used before and was gone: reset, or closed or found dead by
+   * keepalive (`ETIMEDOUT`) without having acknowledged the request; and has not answered. Only where it is
+   * idempotent by its method (GET, HEAD, OPTIONS, PUT, DELETE, TRACE) or has an `Idempotency-Key`, and its body is a string
+   * or bytes, or none: never a POST without a key, never a stream. Counted as `retried`, and published on the channel
+   * `deadpeer:http:retried`. Default: `false`.
+   */
+  retryStale?: boolean
+}
+
+const own = {
+  profile: true,
+  watch: true,
+  retryStale: true,
+} satisfies Record<Exclude<keyof AgentOptions, keyof Agent.Options>, true>
+
+/** Options of `createAgent()`. undici itself refuses the names that it has given up, such as `socketTimeout`. */
+export const agentOptions: MixedOptions = {
+  of: 'createAgent()',
+  own: Object.keys(own),
+  others: [
+    ...['factory', 'connections', 'clientTtl', 'maxOrigins', 'interceptors', 'maxRedirections', 'connect'],
+    ...[
+      'maxHeaderSize',
+      'maxResponseSize',
+      'headersTimeout',
+      'bodyTimeout',
+      'connectTimeout',
+      'socketTimeout',
+    ],
+    ...['requestTimeout', 'idleTimeout', 'keepAlive', 'keepAliveTimeout', 'keepAliveMaxTimeout', 'tls'],
+    ...[
+      'maxKeepAliveTimeout',
+      'keepAliveTimeoutThreshold',
+      'pipelining',
+      'strictContentLength',
+      'socketPath',
+    ],
+    ...['maxCachedSessions', 'maxRequestsPerClient', 'localAddress', 'autoSelectFamily', 'allowH2', 'useH2c'],
+    ...[
+      'autoSelectFamilyAttemptTimeout',
+      'maxConcurrentStreams',
+      'initialWindowSize',
+      'connectionWindowSize',
+    ],
+    ...['pingInterval', 'webSocket', 'eventSource', 'h2Options', 'useMilo', 'preferH2'],
+  ],
+  otherNames: misplaced,
+}
+
+/** Options of undici's own connector, which `connector()` passes on: those of `tls.connect`, and a few more. */
+export const connectorOptions: MixedOptions = {
+  of: 'connector()',
+  own: [],
+  others: [...connectOptions, 'allowH2', 'preferH2', 'useH2c', 'maxCachedSessions', 'httpSocket'],
+}
