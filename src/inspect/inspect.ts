@@ -2,18 +2,22 @@ import { checkTarget, type Target, withDescriptor } from '../connection/target.j
 import { type NativeCore, nativeCore } from '../kernel/binding.js'
 import { equalsDefault, readDefaultsOf, type SystemDefaults } from '../kernel/defaults.js'
 import { networkOf } from '../kernel/network-namespace.js'
-import { allowShortTimeout, type OptionName, readOptions } from '../kernel/options.js'
+import { allowShortTimeout, type OptionName } from '../kernel/options.js'
 import { readTcpInfo, type TcpInfo } from '../kernel/tcp-info.js'
-import { pendingOf } from '../overlay/deferred.js'
-import { toPutBack } from '../overlay/lifted.js'
+import { readProfiles } from '../overlay/overlay.js'
 import type { Profile } from '../profile/profile.js'
 import { noteSource } from '../profile/read-profile.js'
 import { type Judgement, judge, type Verdict } from './verdict.js'
 
 /** What the kernel has for one connection. `console.log` shows the verdict first, and {@link TcpInfo} on one line. */
 export class Inspection {
-  /** The options in force, read back. What this kernel or socket does not have is left out. */
+  /**
+   * The options that the connection's owner wants. They differ from {@link Inspection.inForce} while {@link tune} waits for the peer, while
+   * {@link probe} asks it, and while a heartbeat has the kernel probe. What this kernel or socket does not have is left out.
+   */
   declare readonly profile: Profile
+  /** The options that the socket has, read back from the kernel. */
+  declare readonly inForce: Profile
   /** The kernel's counters; `undefined` where there is no native core. */
   declare readonly info: TcpInfo | undefined
   /** What they say; `undefined` where there is no native core. */
@@ -21,8 +25,7 @@ export class Inspection {
   /** Why, in words. */
   declare readonly evidence: string
   /**
-   * What {@link tune} will write, or {@link probe} put back, once the peer has been heard; and what goes back where a heartbeat has lent
-   * the connection a clock.
+   * The fields of `profile` that are not in force, and will be once the peer has been heard, the probe is over, or the heartbeat has ended.
    */
   declare readonly pending?: Profile
 
@@ -69,6 +72,7 @@ export class Inspection {
 const unread = new Inspection(
   {
     profile: Object.freeze({}),
+    inForce: Object.freeze({}),
     info: undefined,
     verdict: undefined,
     evidence: 'not read: there is no native core here',
@@ -98,12 +102,12 @@ export function inspect(target: Target): Inspection {
 }
 
 function inspectDescriptor(core: NativeCore, target: Target, fd: number): Inspection {
-  const profile = readOptions(core, fd)
+  const { own: profile, inForce, pending } = readProfiles(core, fd)
   const info = readTcpInfo(core, fd)
   const network = networkOf(core, fd)
   const judgement: Judgement = judge(info)
-  const pending = { ...toPutBack(core, fd), ...pendingOf(core, fd) }
-  allowShortTimeout(pending)
+  allowShortTimeout(profile)
+  if (pending) allowShortTimeout(pending)
   const readDefaults = () => readDefaultsOf(core, network, (read) => withDescriptor(target, read))
   noteSource(profile, readDefaults)
   return new Inspection(
@@ -111,7 +115,8 @@ function inspectDescriptor(core: NativeCore, target: Target, fd: number): Inspec
     {
       ...judgement,
       profile,
-      ...(Object.keys(pending).length > 0 && { pending }),
+      inForce,
+      ...(pending && { pending }),
       info,
     },
     readDefaults,

@@ -2,7 +2,7 @@ import type { NativeCore, NativeRefusal } from './binding.js'
 import { OWN_NAMESPACE } from './network-namespace.js'
 
 /** What shows whether a peer answers. Times in ms, on the kernel's coarse clock. */
-export interface Look {
+export interface Sample {
   /** As {@link TcpState} names them. */
   readonly state: number
   /** Unanswered probes, of keepalive or of a closed window. */
@@ -14,7 +14,7 @@ export interface Look {
   /** Bytes queued and not sent yet. */
   readonly notSent: number
   /** When this was read. */
-  readonly seenAt: number
+  readonly sampledAt: number
   /** When the peer was last heard. */
   readonly heardAt: number
   /** Retransmission timeout. */
@@ -31,9 +31,9 @@ export interface Keepalive {
   readonly userTimeout: number | undefined
 }
 
-/** A look, and the options that the socket has. */
-export interface Seen {
-  readonly look: Look
+/** A sample, and the options that the socket has. */
+export interface SampleWithOptions {
+  readonly sample: Sample
   readonly options: Keepalive
 }
 
@@ -55,11 +55,11 @@ export interface KeepaliveWrite {
 
 const noRefusals: readonly undefined[] = []
 
-const LOOK_COLUMNS = 9
+const SAMPLE_COLUMNS = 9
 const OPTION_COLUMNS = 5
 const INITIAL_DELAY = 1
 
-/** What goes to the native core and comes back from it, kept from call to call: a look is shorter than making these takes. */
+/** What goes to the native core and comes back from it, kept from call to call: making these takes longer than a sample. */
 let room = 0
 let fds: Int32Array
 let cookies: BigUint64Array
@@ -76,7 +76,7 @@ function makeRoom(count: number): void {
   cookies = new BigUint64Array(room)
   results = new Float64Array(room)
   errors = new Float64Array(room)
-  looks = new Float64Array(room * LOOK_COLUMNS)
+  looks = new Float64Array(room * SAMPLE_COLUMNS)
   options = new Float64Array(room * OPTION_COLUMNS)
   wanted = new Float64Array(room * OPTION_COLUMNS)
 }
@@ -95,20 +95,23 @@ export function identify(core: NativeCore, numbers: readonly number[]): (Identit
   return numbers.map((_, i) => errors[i]! || { cookie: cookies[i]!, state: results[i]! })
 }
 
-/** Looks at many sockets, one result each: a look or -errno; ESTALE for a number that is another socket's by now. */
-export function lookAt(core: NativeCore, sockets: readonly SocketName[]): (Look | number)[] {
+/** Samples many sockets, one result each: a sample or -errno; ESTALE for a number that is another socket's by now. */
+export function sampleAll(core: NativeCore, sockets: readonly SocketName[]): (Sample | number)[] {
   const uncertain = nameUncertain(sockets)
   core.look(sockets.length, fds, uncertain, looks)
-  return sockets.map((_, i) => decodeLook(looks, i))
+  return sockets.map((_, i) => decodeSample(looks, i))
 }
 
 /** The same, with the options that the socket has. */
-export function examine(core: NativeCore, sockets: readonly SocketName[]): (Seen | number)[] {
+export function sampleWithOptions(
+  core: NativeCore,
+  sockets: readonly SocketName[],
+): (SampleWithOptions | number)[] {
   const uncertain = nameUncertain(sockets)
   core.look(sockets.length, fds, uncertain, looks, options)
   return sockets.map((_, i) => {
-    const look = decodeLook(looks, i)
-    return typeof look === 'number' ? look : { look, options: decodeOptions(options, i) }
+    const sample = decodeSample(looks, i)
+    return typeof sample === 'number' ? sample : { sample, options: decodeOptions(options, i) }
   })
 }
 
@@ -157,7 +160,7 @@ function name(sockets: readonly SocketName[]): void {
   }
 }
 
-/** To read the cookie costs as much as to look. */
+/** Reading the cookie costs as much as a sample. */
 function nameUncertain(sockets: readonly SocketName[]): BigUint64Array | undefined {
   if (!sockets.every(({ isCertain }) => isCertain)) {
     name(sockets)
@@ -168,8 +171,8 @@ function nameUncertain(sockets: readonly SocketName[]): BigUint64Array | undefin
   return undefined
 }
 
-function decodeLook(looks: Float64Array, i: number): Look | number {
-  const at = i * LOOK_COLUMNS
+function decodeSample(looks: Float64Array, i: number): Sample | number {
+  const at = i * SAMPLE_COLUMNS
   if (looks[at]! < 0) return looks[at]!
   return {
     state: looks[at + 1]!,
@@ -177,7 +180,7 @@ function decodeLook(looks: Float64Array, i: number): Look | number {
     retransmits: looks[at + 3]!,
     unacked: looks[at + 4]!,
     notSent: looks[at + 5]!,
-    seenAt: looks[at + 6]!,
+    sampledAt: looks[at + 6]!,
     heardAt: looks[at + 7]!,
     rto: looks[at + 8]!,
   }

@@ -1,53 +1,75 @@
 import { DeadpeerError } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
-import { descriptorError } from '../kernel/options.js'
+import type { Keepalive } from '../kernel/liveness.js'
+import { descriptorError, type OptionValues } from '../kernel/options.js'
 import { isShortage, isShortErrno, persist } from '../kernel/shortage.js'
 import { readTcpInfo, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 import type { Profile } from '../profile/profile.js'
-import { fires, holdBack } from './hold-back.js'
-import { readOwnOptions, withoutOurProbes, writeOwnOptions } from './lifted.js'
+import { type Deferral, deferral, fires } from './deferral.js'
+import {
+  findOverlay,
+  type Overlay,
+  overlayFor,
+  overlayOf,
+  readOwnOptions,
+  releaseOverlay,
+  withoutOurProbes,
+  writeOwnOptions,
+} from './overlay.js'
 import { mayFire, paceWindow } from './probe-rate.js'
 
-/** A connection with values still to be written, once they cannot end it. */
-interface Unsettled {
+/** A connection with values that wait until its peer is heard, and when it is sampled again. */
+interface Retry {
   readonly cookie: bigint
-  readonly values: Profile
-  /** When to look again, and the wait that led there; ms. */
-  readonly due: number
-  readonly wait: number
+  readonly fd: number
+  /** When, on performance.now(), and the wait that led there; ms. */
+  due: number
+  wait: number
 }
 
-/** By descriptor; the cookie tells whether it is still the same socket. */
-const unsettled = new Map<number, Unsettled>()
+/** By cookie. */
+const retries = new Map<bigint, Retry>()
 let timer: NodeJS.Timeout | undefined
-let nextLook = Number.POSITIVE_INFINITY
+let timerDue = Number.POSITIVE_INFINITY
 
 const FIRST_WAIT = 20
 const LONGEST_WAIT = 1_000
 
 /**
- * Applies what is safe now and keeps the rest until it is. Returns what is kept. All of `wanted` is tried
- * against the socket before this returns, so a refusal is thrown here and later there is none.
+ * Writes what is safe now and defers the rest until the peer is heard. Returns what is deferred. All of `wanted` is tried against the socket
+ * before this returns, so a refusal is thrown here and later there is none.
  *
  * @param hasTurn the caller has waited for its turn to let a probe leave.
  */
-export function applyAndSettle(core: NativeCore, fd: number, wanted: Profile, hasTurn = false): Profile {
-  const pending = pendingOf(core, fd)
-  const current = readOwnOptions(core, fd)
-  // Said again, it must not give a silent peer another set of probes each time.
-  if (isWithin(wanted, { ...current, ...pending })) return pending
-  const info = readUnprobed(core, fd)
+export function applyOrDefer(core: NativeCore, fd: number, wanted: Profile, hasTurn = false): Profile {
+  const own = readOwnOptions(core, fd)
+  // Repeating a tune must not give an unresponsive peer another set of probes each time.
+  if (isWithin(wanted, own)) return deferredOf(findOverlay(core, fd))
+  return divideAndWrite(core, fd, wanted, own, hasTurn)
+}
+
+function divideAndWrite(
+  core: NativeCore,
+  fd: number,
+  wanted: Profile,
+  own: OptionValues,
+  hasTurn: boolean,
+): Profile {
+  const overlay = findOverlay(core, fd)
+  const pending = deferredOf(overlay)
+  const current: OptionValues = { ...own, ...overlay?.deferred }
+  const info = withoutOurProbes(overlay, readTcpInfo(core, fd))
   const { now, later } = divide({ ...pending, ...wanted }, current, info)
-  // Likewise where the settings change: the probes granted first are all there are.
+  // Likewise if the settings change: the probes granted first are all there are.
   if (pending.count !== undefined && later.count !== undefined) now.count = current.count!
   if (fires(now, current, info) && !hasTurn && !mayFire()) {
     later.initialDelay = now.initialDelay!
     delete now.initialDelay
   }
-  // Before anything is written: without it nothing can be kept.
+  // Before anything is written: without a cookie nothing can be deferred.
   const cookie = cookieFor(core, fd, later)
   writeOwnOptions(core, fd, now)
-  keep(core, fd, cookie, later)
+  defer(core, fd, cookie, { ...current, ...now }, later)
   return later
 }
 
@@ -56,18 +78,17 @@ function isWithin(wanted: Profile, known: Profile): boolean {
 }
 
 /** A connection that has ended can take no harm. */
-function divide(wanted: Profile, current: Profile, info: TcpInfo): { now: Profile; later: Profile } {
-  return info.state === TcpState.CLOSE ? { now: wanted, later: {} } : holdBack(wanted, current, info)
+function divide(wanted: Profile, current: Profile, info: TcpInfo): Deferral {
+  return info.state === TcpState.CLOSE ? { now: { ...wanted }, later: {} } : deferral(wanted, current, info)
 }
 
 /**
- * The same for a connection that is somebody else's, where nothing can be kept for later: applies all of it, or throws
- * `ERR_MUST_WAIT` with what would have to wait, having written nothing.
+ * The same for a connection of another process, for which nothing can be deferred: writes all of it, or throws `ERR_MUST_WAIT` with what would
+ * have to wait, having written nothing.
  */
 export function applyOrRefuse(core: NativeCore, fd: number, wanted: Profile, hasTurn = false): Profile {
-  const current = readOwnOptions(core, fd)
+  const { current, info } = stateOf(core, fd)
   if (isWithin(wanted, current)) return {}
-  const info = readUnprobed(core, fd)
   refuseWhatMustWait(wanted, current, info)
   if (fires(wanted, current, info) && !hasTurn && !mayFire()) {
     throw mustWait({ initialDelay: wanted.initialDelay! }, 'would send a probe, and too many leave just now')
@@ -82,8 +103,17 @@ export function applyOrRefuse(core: NativeCore, fd: number, wanted: Profile, has
  * @throws what it would throw before it writes.
  */
 export function rehearseOrRefuse(core: NativeCore, fd: number, wanted: Profile): void {
-  const current = readOwnOptions(core, fd)
-  if (!isWithin(wanted, current)) refuseWhatMustWait(wanted, current, readUnprobed(core, fd))
+  const { current, info } = stateOf(core, fd)
+  if (!isWithin(wanted, current)) refuseWhatMustWait(wanted, current, info)
+}
+
+function stateOf(core: NativeCore, fd: number): { current: OptionValues; info: TcpInfo } {
+  const own = readOwnOptions(core, fd)
+  const overlay = findOverlay(core, fd)
+  return {
+    current: { ...own, ...overlay?.deferred },
+    info: withoutOurProbes(overlay, readTcpInfo(core, fd)),
+  }
 }
 
 function refuseWhatMustWait(wanted: Profile, current: Profile, info: TcpInfo): void {
@@ -102,37 +132,24 @@ function mustWait(pending: Profile, why: string): DeadpeerError {
   )
 }
 
-/** Values that wait to be written to this socket. */
-export function pendingOf(core: NativeCore, fd: number): Profile {
-  if (unsettled.size === 0) return {}
-  const entry = unsettled.get(fd)
-  if (!entry) return {}
-  if (isStill(core, fd, entry)) return entry.values
-  unsettled.delete(fd)
-  return {}
+/** The owner's values that wait until the peer is heard. */
+export function deferredOf(overlay: Overlay | undefined): Profile {
+  const values: Profile = {}
+  if (!overlay?.deferred) return values
+  for (const name of Object.keys(overlay.deferred) as (keyof Keepalive)[]) {
+    Object.assign(values, { [name]: overlay.own[name] })
+  }
+  return values
 }
 
-/** Whether a descriptor is still the socket whose values wait. If that cannot be read just now, it is assumed. */
-function isStill(core: NativeCore, fd: number, { cookie }: Unsettled): boolean {
-  const now = persist(() => core.readCookie(fd))
-  return now === cookie || (typeof now === 'number' && isShortErrno(now))
+/** Nothing is deferred any more. */
+function finish(overlay: Overlay): void {
+  if (overlay.deferred) return
+  retries.delete(overlay.cookie)
+  if (!overlay.clock && overlay.beating === undefined) releaseOverlay(overlay)
 }
 
-/** Values just written by hand replace those that waited. */
-export function supersede(core: NativeCore, fd: number, written: Profile): void {
-  if (unsettled.size === 0) return
-  const left = { ...pendingOf(core, fd) }
-  for (const name of Object.keys(written) as (keyof Profile)[]) delete left[name]
-  const entry = unsettled.get(fd)
-  if (entry) keep(core, fd, entry.cookie, left)
-}
-
-/** The counters, but for the probes of a question that is open: those are no trouble of the connection's own. */
-function readUnprobed(core: NativeCore, fd: number): TcpInfo {
-  return withoutOurProbes(core, fd, readTcpInfo(core, fd))
-}
-
-/** Whose values are to be kept: 0 where there are none. */
+/** Whose values are to be deferred: 0 if there are none. */
 function cookieFor(core: NativeCore, fd: number, values: Profile): bigint {
   if (Object.keys(values).length === 0) return 0n
   const cookie = core.readCookie(fd)
@@ -140,69 +157,111 @@ function cookieFor(core: NativeCore, fd: number, values: Profile): bigint {
   return cookie
 }
 
-function keep(core: NativeCore, fd: number, cookie: bigint, values: Profile): void {
-  if (Object.keys(values).length === 0) {
-    unsettled.delete(fd)
+/** @param inForce what the socket would have without probes. */
+function defer(core: NativeCore, fd: number, cookie: bigint, inForce: OptionValues, later: Profile): void {
+  const names = Object.keys(later) as (keyof Keepalive)[]
+  const overlay = names.length > 0 ? overlayFor(cookie, keepaliveOf(inForce)) : findOverlay(core, fd)
+  if (!overlay) return
+  if (names.length === 0) {
+    overlay.deferred = undefined
+    finish(overlay)
     return
   }
-  const wait = values.initialDelay === undefined ? FIRST_WAIT : paceWindow
+  const own = { ...overlay.own, ...later } as Keepalive
+  const deferred = Object.fromEntries(names.map((name) => [name, inForce[name]]))
+  Object.assign(overlay, { own, deferred })
+  const wait = later.initialDelay === undefined ? FIRST_WAIT : paceWindow
   const due = performance.now() + wait
-  unsettled.set(fd, { cookie, values, due, wait })
+  retries.set(cookie, { cookie, fd, due, wait })
   schedule(core, due)
 }
 
-/** One timer for all. It does not hold the process: where that ends, so do its connections. */
+function keepaliveOf({ enable, initialDelay, interval, count, userTimeout }: OptionValues): Keepalive {
+  return {
+    enable: enable!,
+    initialDelay: initialDelay!,
+    interval: interval!,
+    count: count!,
+    userTimeout,
+  }
+}
+
+/** One timer for all. It does not hold the process: when that ends, so do its connections. */
 function schedule(core: NativeCore, due: number): void {
-  if (due >= nextLook) return
+  if (due >= timerDue) return
   clearTimeout(timer)
-  nextLook = due
-  timer = setTimeout(() => lookAgain(core), Math.max(1, due - performance.now()))
+  timerDue = due
+  timer = setTimeout(() => retryDue(core), Math.max(1, due - performance.now()))
   timer.unref()
 }
 
-/** A look takes about 5 µs: so many leave the event loop free again after a millisecond. */
-const LOOKS_AT_A_TIME = 200
+/** A retry takes about 5 µs: so many leave the event loop free again after a millisecond. */
+const RETRIES_AT_A_TIME = 200
 
-function lookAgain(core: NativeCore): void {
-  nextLook = Number.POSITIVE_INFINITY
+function retryDue(core: NativeCore): void {
+  timerDue = Number.POSITIVE_INFINITY
   const now = performance.now()
-  let looks = 0
-  for (const [fd, entry] of unsettled) {
-    if (entry.due > now || ++looks > LOOKS_AT_A_TIME) continue
-    // Put back at the end where it has to wait on, so that everybody has a turn.
-    unsettled.delete(fd)
-    if (isStill(core, fd, entry)) settle(core, fd, entry, now)
+  let count = 0
+  for (const each of retries.values()) {
+    if (each.due > now || ++count > RETRIES_AT_A_TIME) continue
+    // Back at the end if it has to wait on, so that each has a turn.
+    retries.delete(each.cookie)
+    const overlay = overlayOf(each.cookie)
+    if (overlay?.deferred) retryOne(core, each, overlay, now)
+    else if (overlay) finish(overlay)
   }
   let next = Number.POSITIVE_INFINITY
-  for (const { due } of unsettled.values()) next = Math.min(next, due)
+  for (const { due } of retries.values()) next = Math.min(next, due)
   if (next < Number.POSITIVE_INFINITY) schedule(core, next)
 }
 
-function settle(core: NativeCore, fd: number, entry: Unsettled, now: number): void {
-  if (entry.values.initialDelay !== undefined) {
-    if (mayFire()) attempt(fd, entry, now, () => void applyAndSettle(core, fd, entry.values, true))
-    else unsettled.set(fd, { ...entry, due: now + paceWindow })
+function retryOne(core: NativeCore, each: Retry, overlay: Overlay, now: number): void {
+  if (!isStill(core, each)) {
+    overlay.deferred = undefined
+    finish(overlay)
     return
   }
-  attempt(fd, entry, now, () => {
-    // All of them or none: a peer that stays silent must not be given more probes at every look.
-    const info = readUnprobed(core, fd)
-    const { later } = divide(entry.values, readOwnOptions(core, fd), info)
-    if (Object.keys(later).length === 0) return writeOwnOptions(core, fd, entry.values)
-    const wait = Math.min(LONGEST_WAIT, entry.wait * 2)
-    unsettled.set(fd, { ...entry, wait, due: now + wait })
-  })
+  const pending = deferredOf(overlay)
+  if (pending.initialDelay !== undefined && !mayFire()) {
+    retryAt(each, now + paceWindow)
+    return
+  }
+  try {
+    if (pending.initialDelay !== undefined) {
+      divideAndWrite(core, each.fd, pending, readOwnOptions(core, each.fd), true)
+    } else retryAll(core, each, overlay, pending, now)
+  } catch (error) {
+    // All of it was taken when it was first tried. So a refusal is a shortage, after which it is tried again; or a sandbox has been put in
+    // place since, or another thread has closed the socket.
+    if (isShortage(error as Error)) retryAt(each, now + LONGEST_WAIT)
+    else {
+      overlay.deferred = undefined
+      finish(overlay)
+      process.emitWarning(error as Error)
+    }
+  }
 }
 
-/**
- * All of it was taken when it was first tried. So a refusal is a shortage, after which it is tried again; or a sandbox has been put in place
- * since, or another thread has closed the socket.
- */
-function attempt(fd: number, entry: Unsettled, now: number, run: () => void): void {
-  try {
-    run()
-  } catch (error) {
-    if (isShortage(error as Error)) unsettled.set(fd, { ...entry, due: now + LONGEST_WAIT })
-    else process.emitWarning(error as Error)
+/** All of them or none: an unresponsive peer must not be given more probes at every retry. */
+function retryAll(core: NativeCore, each: Retry, overlay: Overlay, pending: Profile, now: number): void {
+  const info = withoutOurProbes(overlay, readTcpInfo(core, each.fd))
+  const { later } = divide(pending, { ...readOwnOptions(core, each.fd), ...overlay.deferred }, info)
+  if (Object.keys(later).length > 0) {
+    each.wait = Math.min(LONGEST_WAIT, each.wait * 2)
+    retryAt(each, now + each.wait)
+    return
   }
+  writeOwnOptions(core, each.fd, pending)
+  finish(overlay)
+}
+
+function retryAt(each: Retry, due: number): void {
+  each.due = due
+  retries.set(each.cookie, each)
+}
+
+/** Whether a descriptor is still the socket whose values wait. If that cannot be read just now, it is assumed. */
+function isStill(core: NativeCore, { fd, cookie }: Retry): boolean {
+  const now = persist(() => core.readCookie(fd))
+  return now === cookie || (typeof now === 'number' && isShortErrno(now))
 }

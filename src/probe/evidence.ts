@@ -1,6 +1,6 @@
-import type { Keepalive, Look } from '../kernel/liveness.js'
+import type { Keepalive, Sample } from '../kernel/liveness.js'
 import { TcpState } from '../kernel/tcp-info.js'
-import type { OwnClock } from '../overlay/guard.js'
+import type { KeepaliveClock } from '../overlay/clock.js'
 
 /**
  * Why a {@link ProbeResult} says what it says.
@@ -17,19 +17,19 @@ export type Evidence =
   | 'aborted'
   | 'error'
 
-/** Who asks the peer. `us`: nobody yet, and we can. The others are the kernel's own, and nothing is added to them. */
-export type Asks = 'closed' | 'retransmission' | 'window-probe' | 'keepalive' | 'us'
+/** Who probes the peer. `us`: nobody yet, and we can. The others are the kernel's own, and nothing is added to them. */
+export type Prober = 'closed' | 'retransmission' | 'window-probe' | 'keepalive' | 'us'
 
-/** Under so much silence there is nothing to ask; it is TCP_KEEPIDLE's least value, in ms. */
+/** A peer that was heard so recently is not probed: TCP_KEEPIDLE's least value, in ms. */
 export const RECENT = 1_000
 
 /**
- * The least time between two attempts, in ms. A Linux peer answers a segment such as a probe once in tcp_invalid_ratelimit (500 ms)
- * for each connection: asked sooner, a healthy one whose answer was lost says nothing.
+ * The least time between two attempts, in ms. A Linux peer answers such segments once in tcp_invalid_ratelimit (500 ms) for each connection:
+ * probed sooner, a healthy peer whose first answer was lost does not answer.
  */
 export const LEAST_GAP = 510
 
-/** The kernel's own probe is let pass if it is due within this, in ms: it too would go unanswered. A busy socket's timer is 50 ms late. */
+/** If the kernel's own probe is due within this, in ms, we wait for it: sent shortly after ours, it would go unanswered. */
 export const IMMINENT = LEAST_GAP + 90
 
 /**
@@ -44,49 +44,50 @@ export function isOpen(state: number): boolean {
 }
 
 /** The path's own retransmission timeout: the kernel doubles it with each retransmission, which is taken back here. */
-export function timeoutOfPath({ rto, retransmits }: Look): number {
+export function timeoutOfPath({ rto, retransmits }: Sample): number {
   return rto / 2 ** retransmits
 }
 
-export function silenceOf(look: Look): number {
-  return look.seenAt - look.heardAt
+export function silenceOf(sample: Sample): number {
+  return sample.sampledAt - sample.heardAt
 }
 
 /**
- * Who asks a peer that has been silent for long enough.
+ * Who probes an idle connection.
  *
+ * @param isKeepaliveOn by the owner's options.
  * @param unanswered how many of the unanswered probes are ours.
  */
-export function whoAsks(look: Look, own: Keepalive, unanswered: number): Asks {
-  if (!isOpen(look.state)) return 'closed'
-  if (look.unacked > 0) return 'retransmission'
-  if (look.notSent > 0) return 'window-probe'
-  // Or somebody else does: another process's question is let pass as well.
-  return own.enable && look.probes > unanswered ? 'keepalive' : 'us'
+export function proberOf(sample: Sample, isKeepaliveOn: boolean, unanswered: number): Prober {
+  if (!isOpen(sample.state)) return 'closed'
+  if (sample.unacked > 0) return 'retransmission'
+  if (sample.notSent > 0) return 'window-probe'
+  // Or another process probes it: its probe is only observed as well.
+  return isKeepaliveOn && sample.probes > unanswered ? 'keepalive' : 'us'
 }
 
-/** Whether the kernel is about to ask by its own clock. */
-export function isImminent(look: Look, own: Keepalive, clock: OwnClock): boolean {
-  return own.enable && clock.due - silenceOf(look) < IMMINENT
+/** Whether the kernel's own probe is due at any moment. */
+export function isImminent(sample: Sample, own: Keepalive, clock: KeepaliveClock): boolean {
+  return own.enable && clock.due - silenceOf(sample) < IMMINENT
 }
 
-/** How often the peer has been asked in vain. What was sent first counts, and each time that it was sent again. */
-export function timesAsked(look: Look, asks: Asks): number {
-  return asks === 'retransmission' ? 1 + look.retransmits : look.probes
+/** How often something was sent without an answer: the first transmission counts, and each retransmission. */
+export function timesProbed(sample: Sample, prober: Prober): number {
+  return prober === 'retransmission' ? 1 + sample.retransmits : sample.probes
 }
 
 /** Whether what is unanswered are probes of a closed window. */
-export function isWindowShut(look: Look): boolean {
-  return look.unacked === 0 && look.notSent > 0
+export function isWindowShut(sample: Sample): boolean {
+  return sample.unacked === 0 && sample.notSent > 0
 }
 
-/** What it is called when the peer has been heard. */
-export function answerTo(asks: Asks): Evidence {
-  return asks === 'window-probe' ? 'window-probe' : 'ack'
+/** What a result says if the peer was heard. */
+export function evidenceOfAnswer(prober: Prober): Evidence {
+  return prober === 'window-probe' ? 'window-probe' : 'ack'
 }
 
-/** What it is called when it has not. */
-export function silenceTo(asks: Asks): Evidence {
-  if (asks === 'retransmission') return 'retransmitting'
-  return asks === 'window-probe' ? 'window-probe' : 'silence'
+/** What a result says if it was not. */
+export function evidenceOfSilence(prober: Prober): Evidence {
+  if (prober === 'retransmission') return 'retransmitting'
+  return prober === 'window-probe' ? 'window-probe' : 'silence'
 }

@@ -3,7 +3,7 @@ import { DeadpeerError } from '../errors.js'
 import { missingReason, type NativeCore, nativeCore } from '../kernel/binding.js'
 import { abortSignal, callback, checkOptions, milliseconds, type Options, whole } from '../options/check.js'
 import type { ProbeResult } from './result.js'
-import { aborted, ask, type Wish } from './sessions.js'
+import { aborted, type ProbeParameters, startProbes } from './sessions.js'
 import { isConnecting, untilConnected } from './until-connected.js'
 
 /** How {@link probe} and {@link probeAll} ask. */
@@ -70,13 +70,13 @@ export interface ProbeOptions {
  * ```
  */
 export async function probe(target: Target, options: ProbeOptions = {}): Promise<ProbeResult> {
-  const wish = wishFor(options)
+  const parameters = parametersFrom(options)
   const core = requireCore()
-  if (isConnecting(target) && (await untilConnected(target, wish.signal))) {
-    if (wish.onAnswer) queueMicrotask(() => wish.onAnswer!({ ...aborted }, 0))
+  if (isConnecting(target) && (await untilConnected(target, parameters.signal))) {
+    if (parameters.onAnswer) queueMicrotask(() => parameters.onAnswer!({ ...aborted }, 0))
     return { ...aborted }
   }
-  return await ask(core, [target], wish)[0]!
+  return await startProbes(core, [target], parameters)[0]!
 }
 
 /**
@@ -97,9 +97,9 @@ export async function probeAll(
   targets: Iterable<Target>,
   options: ProbeOptions = {},
 ): Promise<ProbeResult[]> {
-  const wish = wishFor(options)
+  const parameters = parametersFrom(options)
   const list = targetsOf(targets)
-  const settled = await Promise.allSettled(ask(requireCore(), list, wish))
+  const settled = await Promise.allSettled(startProbes(requireCore(), list, parameters))
   return settled.map((each) => (each.status === 'fulfilled' ? each.value : failed(each.reason)))
 }
 
@@ -113,7 +113,7 @@ function requireCore(): NativeCore {
   throw new DeadpeerError('ERR_UNSUPPORTED_PLATFORM', `A probe needs the native core: ${missingReason()}.`)
 }
 
-function wishFor(options: ProbeOptions): Wish {
+function parametersFrom(options: ProbeOptions): ProbeParameters {
   const { attempts = 3, timeout = 300, signal, onAnswer } = checkOptions(options, probeOptions)
   return { attempts, timeout, ...(signal && { signal }), ...(onAnswer && { onAnswer }) }
 }

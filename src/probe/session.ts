@@ -1,105 +1,117 @@
 import { isClockKnown, noteClock } from '../connection/known-clock.js'
 import { noteHeard } from '../connection/last-heard.js'
-import type { Keepalive, Look, SocketName } from '../kernel/liveness.js'
+import type { Keepalive, Sample, SampleWithOptions } from '../kernel/liveness.js'
+import { descriptorError } from '../kernel/options.js'
+import { isShortage } from '../kernel/shortage.js'
 import { TcpState } from '../kernel/tcp-info.js'
-import type { Kept } from '../overlay/by-cookie.js'
-import { clockAfterStop, clockFrom, type OwnClock } from '../overlay/guard.js'
 import {
-  forgetLifted,
-  isUnderWay,
-  keepLifted,
-  type Lifted,
-  liftedBy,
-  liftedNow,
+  clockAfter,
+  clockAfterStop,
+  clockFrom,
+  clockFromTimer,
+  type KeepaliveClock,
+} from '../overlay/clock.js'
+import type { Keyed } from '../overlay/cookie-map.js'
+import {
+  baseOf,
+  type Overlay,
+  overlayFor,
+  overlayOf,
+  type Reconciled,
+  releaseOverlay,
   sameKeepalive,
-} from '../overlay/lifted.js'
-import { ownClock } from '../overlay/own-clock.js'
+} from '../overlay/overlay.js'
+import { isUnderWay, plan } from '../overlay/plan.js'
 import {
-  type Asks,
-  answerTo,
+  evidenceOfAnswer,
+  evidenceOfSilence,
   isImminent,
   isOpen,
   LEAST_GAP,
+  type Prober,
+  proberOf,
   RECENT,
   silenceOf,
-  silenceTo,
-  timesAsked,
+  timesProbed,
   WINDOW_GRACE,
-  whoAsks,
 } from './evidence.js'
 import type { ProbeResult } from './result.js'
 import type { Subject } from './subject.js'
-import { type Asker, Audience, durationFor, timeoutOf } from './waiters.js'
+import { timeoutOf, type Waiter, Waiters } from './waiters.js'
 
 /**
- * - `waiting`: for its turn.
- * - `asked`: the kernel will send the probe at its next tick.
- * - `listening`: the probe has left.
- * - `watching`: the kernel asks by itself.
- * - `settling`: nobody waits; what the unanswered probes need stays lifted until the peer is heard, or the connection ends.
+ * - `queued`: waits for its turn to probe.
+ * - `firing`: the kernel will send the probe at its next tick.
+ * - `awaiting`: the probe has left, and its answer is awaited.
+ * - `observing`: the kernel probes or retransmits by itself.
+ * - `restoring`: nobody waits; what unanswered probes need stays in force until the peer is heard, or the connection ends.
  * - `over`
  */
-type Phase = 'waiting' | 'asked' | 'listening' | 'watching' | 'settling' | 'over'
+type Phase = 'queued' | 'firing' | 'awaiting' | 'observing' | 'restoring' | 'over'
 
-/** Between looks, ms: a tick until the probe has left, twice as long each time then. */
-const FIRST_LOOK = 5
-const LONGEST_LOOK = 64
-const LONGEST_SETTLING_LOOK = 1_000
+/** Between samples, ms: a tick until the probe has left, then twice as long each time. */
+const FIRST_WAIT = 5
+const LONGEST_WAIT = 64
+const LONGEST_RESTORING_WAIT = 1_000
 /** A raised userTimeout holds for data as well, and goes back when there is some. */
-const LONGEST_USER_TIMEOUT_LOOK = 200
+const LONGEST_USER_TIMEOUT_WAIT = 200
 
 /** A timer that has not fired after so long, in ms, will not: a busy socket's is 50 ms late. */
 const MUST_HAVE_LEFT = 250
 
-/** What is heard after the question differs from the silence before it, of a second at least, by more than this, in ms. */
+/** What is heard after the probe differs from the silence before it, of a second at least, by more than this, in ms. */
 const LEAST_DIFFERENCE = 500
 
-/** One connection that is asked, whoever wants to know: questions to one connection are joined. */
-export class Question implements SocketName, Kept<Question> {
-  nextKept: Question | undefined
-  phase: Phase = 'waiting'
+/** How often putting options back is tried if it is forbidden. A shortage passes, so then it is tried until it succeeds. */
+const MOST_REFUSALS = 5
+
+/** The probing of one connection. All who probe it at the same time share it. */
+export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
+  nextInBucket: ProbeSession | undefined
+  phase: Phase = 'queued'
   /** The descriptor, for as long as a step takes. */
   fd = -1
-  /** In how many ms the kernel's keepalive timer is due, where that was read for this step, and told. */
+  /** In how many ms the kernel's keepalive timer is due, if it was read for this step. */
   timer: number | undefined
-  /** When to look next, on performance.now(). */
+  /** When to sample next, on performance.now(). */
   due = 0
   /** Whether it is counted as one whose probe has not been seen to leave. */
   isLeaving = false
-  lifted: Lifted | undefined
-  /** How often reading the connection, or restoring its options, was not permitted. */
-  refusals = 0
   /** Undoes what was prepared for the end of the process. */
   release?: () => void
+  readonly cookie: bigint
 
-  readonly #audience = new Audience()
-  #asks: Asks = 'us'
+  readonly #waiters = new Waiters()
+  #prober: Prober = 'us'
   #attempts = 0
-  #askedAt = Number.NEGATIVE_INFINITY
-  #wait = FIRST_LOOK
-  /** How often the kernel has asked. */
+  #probedAt = Number.NEGATIVE_INFINITY
+  #wait = FIRST_WAIT
+  /** How often the kernel has probed by itself. */
   #count = 0
   /** When the kernel's own probe, which is waited for, has left at the latest. */
-  #kernelAsksBy = Number.NEGATIVE_INFINITY
+  #kernelProbesBy = Number.NEGATIVE_INFINITY
   /** On the kernel's clock. */
   #heardAt: number | undefined
-  #askedAtTick = 0
+  #probedAtTick = 0
   /** Whether the last attempt was ours. */
   #isRttKnown = true
   #probesBefore = 0
   /** Attempts that the kernel did not send. */
   #notSent = 0
   #isEnding = false
-  /** Whether the kernel has been asking on a loan, which this question has yet to take over. */
-  #isOnLoan: boolean
-
-  readonly cookie: bigint
+  /** Whether options in force are, or may be, other than the owner's because of this session. */
+  #isOverlaid = false
+  /** How often reading the connection, or restoring its options, was not permitted. */
+  #refusals = 0
 
   constructor(readonly subject: Subject) {
     this.cookie = subject.cookie
-    this.lifted = liftedBy(subject.cookie)
-    this.#isOnLoan = this.lifted?.isLent ?? false
-    if (this.lifted) this.lifted.isLent = false
+    // A heartbeat's options are this session's to put back.
+    this.#isOverlaid = this.overlay?.beating !== undefined
+  }
+
+  get overlay(): Overlay | undefined {
+    return overlayOf(this.cookie)
   }
 
   get isCertain(): boolean {
@@ -107,84 +119,128 @@ export class Question implements SocketName, Kept<Question> {
   }
 
   get isAwaited(): boolean {
-    return !this.#audience.isEmpty
+    return !this.#waiters.isEmpty
   }
 
   get holdsProcess(): boolean {
-    return this.#audience.holdsProcess
+    return this.#waiters.holdsProcess
   }
 
-  join(asker: Asker): void {
-    this.#audience.join(asker)
-    if (this.phase !== 'settling') return
-    // As after an attempt: the next has to be as far from the last of the question before.
-    this.phase = 'listening'
+  join(waiter: Waiter): void {
+    this.#waiters.join(waiter)
+    if (this.phase !== 'restoring') return
+    // As after an attempt: the next has to be as far from the last of the probe before.
+    this.phase = 'awaiting'
     this.due = 0
-    this.#asks = 'us'
+    this.#prober = 'us'
     this.#count = 0
     this.#attempts = 0
     this.#notSent = 0
     this.#isEnding = false
   }
 
-  /** Whether it takes the kernel's keepalive timer to understand a look. */
-  needsTimer(look: Look, options: Keepalive): boolean {
-    if (this.#isOnLoan) return look.probes > 0
-    if (!(this.lifted?.own.enable ?? options.enable) || !isOpen(look.state)) return false
-    // Before the question; and where the kernel has fired more than once for it, as this process was stopped.
-    if (this.phase === 'asked') return look.probes > (this.#isHeard(look) ? 1 : this.#probesBefore + 1)
-    if (this.phase !== 'waiting') return false
-    return !this.lifted?.clock && !isClockKnown(this.subject.handle, options, silenceOf(look))
+  /** Whether it takes the kernel's keepalive timer to understand a sample. */
+  needsTimer({ sample, options }: SampleWithOptions): boolean {
+    const { overlay } = this
+    if (overlay?.beating !== undefined) return sample.probes > 0
+    const own = overlay ? baseOf(overlay) : options
+    if (!own.enable || !isOpen(sample.state)) return false
+    // Before the probe; and if the kernel has fired more than once for it, since this process was stopped.
+    if (this.phase === 'firing') return sample.probes > (this.#isHeard(sample) ? 1 : this.#probesBefore + 1)
+    if (this.phase !== 'queued') return false
+    return !overlay?.clock && !isClockKnown(this.subject.handle, options, silenceOf(sample))
   }
 
-  /** When it may ask next: attempts have to be apart. */
-  get mayAskAt(): number {
-    return this.#askedAt + LEAST_GAP
+  /** When it may probe next: attempts have to be apart. */
+  get mayProbeAt(): number {
+    return this.#probedAt + LEAST_GAP
   }
 
   /**
-   * A look without the options. Returns whether they have to be looked at as well, as something is to be written, or it
-   * is this question's turn to ask.
+   * Takes a sample without the options. Returns `reconcile` if something is to be written, which takes the options as well, and `fire` if it is
+   * this session's turn to probe.
    */
-  glance(look: Look, now: number): 'examine' | 'ask' | undefined {
-    if (!isOpen(look.state) || this.#isHeard(look) || this.#isAnswered(look)) return 'examine'
-    if (this.lifted && !sameKeepalive(this.lifted.written, liftedNow(this.lifted, look))) return 'examine'
-    if (this.phase === 'listening' && isUnderWay(look)) this.#watch(whoAsks(look, NO_KEEPALIVE, 0), look, now)
-    this.#setDeadlines(look, now)
-    if (this.phase === 'watching') this.#judgeWatched(look, now)
-    else if (this.phase === 'listening') this.#judgeListening(look, now)
-    if (this.#audience.asking.length === 0) {
-      if (this.phase !== 'settling') this.#settle()
+  observeSample(sample: Sample, now: number): 'reconcile' | 'fire' | undefined {
+    if (!isOpen(sample.state) || this.#isHeard(sample) || this.#isAnswered(sample)) return 'reconcile'
+    const { overlay } = this
+    if (overlay && !sameKeepalive(overlay.inForce, plan(overlay.own, overlay, sample))) return 'reconcile'
+    if (this.phase === 'awaiting' && isUnderWay(sample)) {
+      this.#observeProber(proberOf(sample, false, 0), sample, now)
+    }
+    this.#waiters.setDeadlines(sample, now, this.#kernelProbesBy)
+    if (this.phase === 'observing') this.#judgeObserved(sample, now)
+    else if (this.phase === 'awaiting') this.#judgeAwaited(sample, now)
+    if (this.#waiters.waiting.length === 0) {
+      if (this.phase !== 'restoring') this.#restore()
       // Its own options were enough all along.
-      if (this.subject.borrowed && this.lifted) this.written(this.lifted.written)
+      if (this.subject.borrowed && overlay) this.written(overlay.inForce)
     }
-    const nextAttempt = this.phase === 'listening' ? this.#nextAttempt(look) : Number.POSITIVE_INFINITY
+    const nextAttempt = this.phase === 'awaiting' ? this.#nextAttempt(sample) : Number.POSITIVE_INFINITY
     if (now >= nextAttempt) {
-      this.phase = 'waiting'
-      return 'ask'
+      this.phase = 'queued'
+      return 'fire'
     }
-    this.#lookAgain(look, now, nextAttempt)
-    if (this.phase === 'settling' && !this.lifted && now >= this.mayAskAt) this.phase = 'over'
+    this.#sampleAgain(sample, now, nextAttempt)
+    if (this.phase === 'restoring' && !this.#isOverlaid && now >= this.mayProbeAt) this.phase = 'over'
     return undefined
   }
 
-  /** A look with the options; `options` are the connection's own. What has to be written then is `lifted`'s to say. */
-  see(look: Look, options: Keepalive, now: number): void {
-    if (!isOpen(look.state)) this.#end(closed(this.#attempts, look), look)
-    else if (this.#isHeard(look)) this.#answered(look)
-    else if (silenceOf(look) < RECENT) {
-      this.#end({ alive: true, evidence: 'recent', attempts: 0, idleFor: silenceOf(look) }, look)
-    } else if (this.#isAnswered(look)) {
-      this.#release()
-      this.#settle()
+  observe({ sample, options }: SampleWithOptions): boolean {
+    const now = performance.now()
+    const wasQueued = this.phase === 'queued'
+    if (!isOpen(sample.state)) this.#end(closed(this.#attempts, sample), sample)
+    else if (this.#isHeard(sample)) this.#answered(sample)
+    else if (silenceOf(sample) < RECENT) {
+      this.#end({ alive: true, evidence: 'recent', attempts: 0, idleFor: silenceOf(sample) }, sample)
+    } else if (this.#isAnswered(sample)) {
+      this.#endReasons()
+      this.#restore()
     } else {
-      this.#heardAt ??= look.heardAt
-      this.#setDeadlines(look, now)
-      if (this.phase === 'waiting') this.#decide(look, options, now)
-      else if (this.phase === 'asked') this.#hasItLeft(look, now)
-      this.#lookAgain(look, now)
+      this.#heardAt ??= sample.heardAt
+      this.#waiters.setDeadlines(sample, now, this.#kernelProbesBy)
+      if (wasQueued) this.#decide(sample, options, now)
+      else if (this.phase === 'firing') this.#hasItLeft(sample, now)
+      this.#sampleAgain(sample, now)
     }
-    if (isOpen(look.state)) noteHeard(this.subject.handle, look.heardAt)
+    if (isOpen(sample.state)) noteHeard(this.subject.handle, sample.heardAt)
+    return wasQueued && this.phase === 'firing'
+  }
+
+  written(options: Keepalive): void {
+    const { overlay } = this
+    if (!overlay || !this.#isOverlaid) return
+    const { isFiring, clock, unanswered } = overlay
+    if (isFiring || !sameKeepalive(options, baseOf(overlay))) return
+    // Its own may do while a probe is unanswered, and others that are written meanwhile not.
+    const isNeeded = !this.subject.borrowed || this.#waiters.waiting.length > 0
+    if (clock && unanswered > 0 && options.enable && isNeeded) return
+    // TCP_KEEPIDLE has just been written.
+    noteClock(this.subject.handle, options.enable)
+    this.#drop()
+    this.#waiters.release()
+    if (this.#isEnding && !this.isAwaited) this.phase = 'over'
+  }
+
+  refused(error: Error, wasFiring: boolean): void {
+    if (isClosed(error)) this.gone()
+    else if (wasFiring) this.#refusedToFire(error)
+    else if (this.#mayTryAgain(error)) this.#unreached(error)
+    else {
+      // These options were taken before: only a sandbox that was put in place since, or another thread, refuses.
+      process.emitWarning(error)
+      this.fail(error)
+    }
+  }
+
+  unread(errno: number): void {
+    this.unreachable(descriptorError(errno, this.fd))
+  }
+
+  /** It cannot be got at, for now or at all. */
+  unreachable(error: Error): void {
+    if (isClosed(error)) this.gone()
+    else if (this.#mayTryAgain(error)) this.#unreached(error)
+    else this.fail(error)
   }
 
   /** The connection is gone, or was never one. */
@@ -195,329 +251,295 @@ export class Question implements SocketName, Kept<Question> {
 
   fail(error: Error): void {
     this.#drop()
-    this.#audience.fail(error)
+    this.#waiters.fail(error)
     this.phase = 'over'
   }
 
-  /** The kernel refused what the question needs, and has what it had. */
-  refused(error: Error): void {
-    if (this.lifted?.asking) {
-      this.lifted.asking = false
-      this.lifted.unanswered--
-    }
-    if (this.lifted && this.lifted.unanswered > 0) {
-      this.#audience.fail(error)
-      this.#settle()
-    } else this.fail(error)
-  }
-
-  /** It cannot be got at just now. Nobody waits for an answer any more; the options go back once it can be. */
-  unreached(error: Error, now: number): void {
-    this.#audience.fail(error)
-    this.surrender()
-    this.due = now + LONGEST_LOOK
-  }
-
-  /** Written, and the socket has it. */
-  written(options: Keepalive): void {
-    if (!this.lifted) return
-    this.lifted.written = options
-    if (this.lifted.asking || !sameKeepalive(options, this.lifted.own)) return
-    // Its own may do while a probe is unanswered, and others that are written meanwhile not.
-    const isNeeded = !this.subject.borrowed || this.#audience.asking.length > 0
-    if (this.lifted.clock && this.lifted.unanswered > 0 && options.enable && isNeeded) return
-    // TCP_KEEPIDLE has just been written.
-    noteClock(this.subject.handle, options.enable)
-    this.#drop()
-    this.#audience.release()
-    if (this.#isEnding && !this.isAwaited) this.phase = 'over'
-  }
-
   /** Tells one who waits that it was aborted. Returns whether the options are to go back at once. */
-  abort(asker: Asker): boolean {
+  abort(waiter: Waiter): boolean {
     const aborted = {
       alive: undefined,
       evidence: 'aborted',
       attempts: this.#attempts,
       idleFor: Number.NaN,
     } as const
-    if (!this.#audience.dismiss(asker, aborted)) return false
+    if (!this.#waiters.dismiss(waiter, aborted)) return false
     return this.subject.borrowed !== undefined && !this.isAwaited
   }
 
-  /** All options back, whatever it may do to the connection: whoever owns it is left with its own. */
+  /** All options back, whatever it may do to the connection: it is left with its owner's. */
   surrender(): void {
-    this.#release()
-    this.#settle()
+    this.#endReasons()
+    this.#restore()
   }
 
-  #decide(look: Look, options: Keepalive, now: number): void {
-    const own = this.lifted?.own ?? options
-    const asks = whoAsks(look, own, this.lifted?.unanswered ?? 0)
-    if (this.#isOnLoan && asks === 'us') this.#takeOver(look, now)
-    this.#isOnLoan = false
-    if (this.#audience.asking.length === 0) this.#settle()
-    else if (asks !== 'us') this.#watch(asks, look, now)
-    else if (now < this.mayAskAt || now < this.#nextAttempt(look)) this.phase = 'listening'
+  #decide(sample: Sample, options: Keepalive, now: number): void {
+    const { overlay } = this
+    const own = overlay ? baseOf(overlay) : options
+    if (overlay?.beating !== undefined) this.#takeOver(overlay, own, sample, now)
+    const prober = proberOf(sample, own.enable, overlay?.unanswered ?? 0)
+    if (this.#waiters.waiting.length === 0) this.#restore()
+    else if (prober !== 'us') this.#observeProber(prober, sample, now)
+    else if (now < this.mayProbeAt || now < this.#nextAttempt(sample)) this.phase = 'awaiting'
     else {
-      const clock = this.lifted?.clock ?? this.#clockOf(look, own)
-      if (isImminent(look, own, clock)) this.#awaitKernel(look, clock, now)
-      else {
-        this.lifted ??= {
-          cookie: this.cookie,
-          nextKept: undefined,
-          own,
-          written: options,
-          clock,
-          unanswered: 0,
-          asking: false,
-          isLent: false,
-        }
-        this.lifted.clock = clock
-        this.#ask(this.lifted, look, now)
-      }
+      const clock = overlay?.clock ?? this.#clockOf(sample, own)
+      if (isImminent(sample, own, clock)) this.#awaitKernel(sample, clock, now)
+      else this.#fire(overlayFor(this.cookie, options), clock, sample, now)
     }
   }
 
-  /** What the kernel has asked in vain on a loan counts as asked. Where its timer is not told, the last time was just now. */
-  #takeOver({ probes }: Look, now: number): void {
+  /**
+   * What the kernel has sent for a heartbeat, unanswered, counts as attempts. If its timer is not told, the last one was just now. Those that the
+   * connection's own clock would have sent by now are its own.
+   */
+  #takeOver(overlay: Overlay, own: Keepalive, sample: Sample, now: number): void {
+    const { probes } = sample
+    overlay.beating = undefined
     if (probes === 0) return
-    const { interval } = this.lifted!.written
+    if (own.enable) {
+      overlay.clock = clockAfter(own, silenceOf(sample))
+      overlay.unanswered = probes - overlay.clock.sent
+    }
+    const { interval } = overlay.inForce
     this.#attempts = probes
-    this.#askedAt = now - Math.max(0, interval - (this.timer ?? interval))
+    this.#probedAt = now - Math.max(0, interval - (this.timer ?? interval))
     this.#isRttKnown = false
   }
 
-  #clockOf(look: Look, own: Keepalive): OwnClock {
-    const isKnown = isClockKnown(this.subject.handle, own, silenceOf(look))
-    return isKnown ? clockFrom(own) : ownClock(look, own, this.timer)
+  #clockOf(sample: Sample, own: Keepalive): KeepaliveClock {
+    const isKnown = isClockKnown(this.subject.handle, own, silenceOf(sample))
+    return isKnown ? clockFrom(own) : clockFromTimer(sample, own, this.timer)
   }
 
-  #ask(lifted: Lifted, look: Look, now: number): void {
-    keepLifted(lifted)
-    lifted.asking = true
-    lifted.unanswered++
-    this.phase = 'asked'
-    this.#asks = 'us'
+  #fire(overlay: Overlay, clock: KeepaliveClock, sample: Sample, now: number): void {
+    overlay.clock = clock
+    overlay.isFiring = true
+    overlay.unanswered++
+    this.#isOverlaid = true
+    this.phase = 'firing'
+    this.#prober = 'us'
     this.#attempts++
-    this.#askedAt = now
-    this.#askedAtTick = look.seenAt
+    this.#probedAt = now
+    this.#probedAtTick = sample.sampledAt
     this.#isRttKnown = true
-    this.#probesBefore = look.probes
-    this.#wait = FIRST_LOOK
+    this.#probesBefore = sample.probes
+    this.#wait = FIRST_WAIT
   }
 
-  #awaitKernel(look: Look, clock: OwnClock, now: number): void {
-    this.#watch('keepalive', look, now)
+  #awaitKernel(sample: Sample, clock: KeepaliveClock, now: number): void {
+    this.#observeProber('keepalive', sample, now)
     // As late as the kernel's timer may be.
-    this.#kernelAsksBy = now + (clock.due - silenceOf(look)) * 1.15 + 100
-    for (const asker of this.#audience.asking) delete asker.deadline
-    this.#setDeadlines(look, now)
+    this.#kernelProbesBy = now + (clock.due - silenceOf(sample)) * 1.15 + 100
+    this.#waiters.forgetDeadlines()
+    this.#waiters.setDeadlines(sample, now, this.#kernelProbesBy)
   }
 
-  /** For those who have joined since the last look too. */
-  #setDeadlines(look: Look, now: number): void {
-    for (const asker of this.#audience.asking) {
-      asker.deadline ??= Math.max(now + durationFor(asker, look), this.#kernelAsksBy + timeoutOf(asker, look))
-    }
-  }
-
-  /** Once it has, the kernel's clock goes back to what it was; before, that would take the question back. */
-  #hasItLeft(look: Look, now: number): void {
-    const lifted = this.lifted!
-    const hasLeft = look.probes > this.#probesBefore
-    if (hasLeft) {
-      lifted.asking = false
-      const times = look.probes - this.#probesBefore - 1
-      if (times > 0 && lifted.clock && lifted.own.enable) {
-        lifted.clock = this.#clockAfterStop(lifted, lifted.clock, times, look)
+  /** Once the probe has left, the kernel's clock goes back to what it was; sooner, that would take the probe back. */
+  #hasItLeft(sample: Sample, now: number): void {
+    const overlay = this.overlay!
+    if (sample.probes > this.#probesBefore) {
+      overlay.isFiring = false
+      const times = sample.probes - this.#probesBefore - 1
+      if (times > 0 && overlay.clock && baseOf(overlay).enable) {
+        overlay.clock = this.#clockAfterStop(overlay, overlay.clock, times, sample)
       }
-      this.phase = 'listening'
-      if (this.#audience.asking.length === 0) this.#settle()
-    } else if (isUnderWay(look) || now - this.#askedAt > MUST_HAVE_LEFT) {
-      lifted.asking = false
-      lifted.unanswered--
+      this.phase = 'awaiting'
+      if (this.#waiters.waiting.length === 0) this.#restore()
+    } else if (isUnderWay(sample) || now - this.#probedAt > MUST_HAVE_LEFT) {
+      overlay.isFiring = false
+      overlay.unanswered--
       this.#attempts--
       this.#notSent++
-      if (isUnderWay(look)) this.#watch(whoAsks(look, NO_KEEPALIVE, 0), look, now)
-      else this.phase = 'listening'
-    } else this.#wait = FIRST_LOOK
+      if (isUnderWay(sample)) this.#observeProber(proberOf(sample, false, 0), sample, now)
+      else this.phase = 'awaiting'
+    } else this.#wait = FIRST_WAIT
   }
 
-  #watch(asks: Asks, look: Look, now: number): void {
-    this.phase = 'watching'
-    this.#asks = asks
-    this.#count = timesAsked(look, asks)
-    for (const asker of this.#audience.asking) {
-      asker.enoughAt = this.#count >= asker.attempts ? now : undefined
+  #observeProber(prober: Prober, sample: Sample, now: number): void {
+    this.phase = 'observing'
+    this.#prober = prober
+    this.#count = timesProbed(sample, prober)
+    for (const waiter of this.#waiters.waiting) {
+      waiter.enoughAt = this.#count >= waiter.attempts ? now : undefined
     }
-    this.#wait = FIRST_LOOK
+    this.#wait = FIRST_WAIT
   }
 
-  #judgeListening(look: Look, now: number): void {
-    for (const asker of this.#audience.asking) {
-      const isOver = now >= this.#askedAt + timeoutOf(asker, look)
-      if (isOver && (this.#attempts >= asker.attempts || this.#notSent > asker.attempts)) {
-        this.#silent(asker, look, this.#attempts)
+  #judgeAwaited(sample: Sample, now: number): void {
+    for (const waiter of this.#waiters.waiting) {
+      const isOver = now >= this.#probedAt + timeoutOf(waiter, sample)
+      if (isOver && (this.#attempts >= waiter.attempts || this.#notSent > waiter.attempts)) {
+        this.#silent(waiter, sample, this.#attempts)
       }
     }
   }
 
-  #judgeWatched(look: Look, now: number): void {
-    this.#count = timesAsked(look, this.#asks)
-    for (const asker of this.#audience.asking) {
-      if (this.#count >= asker.attempts) asker.enoughAt ??= now
+  #judgeObserved(sample: Sample, now: number): void {
+    this.#count = timesProbed(sample, this.#prober)
+    const grace = this.#prober === 'window-probe' ? WINDOW_GRACE : 0
+    for (const waiter of this.#waiters.waiting) {
+      if (this.#count >= waiter.attempts) waiter.enoughAt ??= now
       // The last one has its time, too.
       const over =
-        asker.enoughAt === undefined ? asker.deadline! : asker.enoughAt + this.#waitFor(asker, look)
-      if (now >= over) this.#silent(asker, look, this.#count)
+        waiter.enoughAt === undefined
+          ? waiter.deadline!
+          : waiter.enoughAt + Math.max(grace, timeoutOf(waiter, sample))
+      if (now >= over) this.#silent(waiter, sample, this.#count)
     }
   }
 
-  #waitFor(asker: Asker, look: Look): number {
-    const timeout = timeoutOf(asker, look)
-    return this.#asks === 'window-probe' ? Math.max(WINDOW_GRACE, timeout) : timeout
+  #silent(waiter: Waiter, sample: Sample, attempts: number): void {
+    const alive = attempts >= waiter.attempts ? false : undefined
+    const evidence = evidenceOfSilence(this.#prober)
+    this.#tell(waiter, { alive, evidence, attempts, idleFor: silenceOf(sample) })
   }
 
-  #silent(asker: Asker, look: Look, attempts: number): void {
-    const alive = attempts >= asker.attempts ? false : undefined
-    this.#tell(asker, { alive, evidence: silenceTo(this.#asks), attempts, idleFor: silenceOf(look) })
-  }
-
-  #answered(look: Look): void {
-    // A probe of the kernel's own that is answered between two looks is not seen.
-    const byKernel = this.#asks === 'us' ? 0 : Math.max(1, this.#count)
+  #answered(sample: Sample): void {
+    // A probe of the kernel's own that is answered between two samples is not seen.
+    const byKernel = this.#prober === 'us' ? 0 : Math.max(1, this.#count)
     const result: ProbeResult = {
       alive: true,
-      evidence: answerTo(this.#asks),
+      evidence: evidenceOfAnswer(this.#prober),
       // With more than one attempt it is not known which was answered.
       ...(this.#attempts === 1 &&
-        this.#asks === 'us' &&
-        this.#isRttKnown && { rtt: Math.max(0, Math.round(look.heardAt - this.#askedAtTick)) }),
+        this.#prober === 'us' &&
+        this.#isRttKnown && { rtt: Math.max(0, Math.round(sample.heardAt - this.#probedAtTick)) }),
       attempts: Math.max(this.#attempts, byKernel),
-      idleFor: silenceOf(look),
+      idleFor: silenceOf(sample),
     }
-    this.#audience.recall()
-    this.#end(result, look)
+    this.#waiters.recall()
+    this.#end(result, sample)
   }
 
-  /** The timer has fired for the question, and so many times more while this process was stopped. */
-  #clockAfterStop(lifted: Lifted, clock: OwnClock, times: number, look: Look): OwnClock {
-    const { own, written } = lifted
-    return clockAfterStop(clock, own, written, times, silenceOf(look), this.timer)
+  /** The timer has fired for the probe, and so many times more while this process was stopped. */
+  #clockAfterStop(overlay: Overlay, clock: KeepaliveClock, times: number, sample: Sample): KeepaliveClock {
+    return clockAfterStop(clock, baseOf(overlay), overlay.inForce, times, silenceOf(sample), this.timer)
   }
 
   /**
    * The peer was heard, and yet probes are counted. Either it said something that took the kernel's short way, which does not look for
    * what is acknowledged (tcp_rcv_established): then those from before still count. Or this process was stopped, and the timer, still set
-   * to ask, has fired since.
+   * to fire, has fired since.
    */
-  #startAnew(lifted: Lifted, look: Look): void {
-    this.#heardAt = look.heardAt
-    // Set to ask, the timer fires once before the connection's own is due.
-    lifted.unanswered = Math.min(lifted.unanswered + Number(lifted.asking), look.probes)
-    const others = look.probes - lifted.unanswered
-    const hasFired = lifted.asking && others > 0 && silenceOf(look) >= lifted.own.initialDelay
-    const clock = clockFrom(lifted.own)
-    lifted.clock = hasFired ? this.#clockAfterStop(lifted, clock, others, look) : { ...clock, sent: others }
-    lifted.asking = false
+  #startAnew(overlay: Overlay, sample: Sample): void {
+    const own = baseOf(overlay)
+    this.#heardAt = sample.heardAt
+    // Set to fire, the timer fires once before the connection's own is due.
+    overlay.unanswered = Math.min(overlay.unanswered + Number(overlay.isFiring), sample.probes)
+    const others = sample.probes - overlay.unanswered
+    const hasFired = overlay.isFiring && others > 0 && silenceOf(sample) >= own.initialDelay
+    const clock = clockFrom(own)
+    overlay.clock = hasFired
+      ? this.#clockAfterStop(overlay, clock, others, sample)
+      : { ...clock, sent: others }
+    overlay.isFiring = false
   }
 
   /** Nothing is counted any more of what was left when the peer was heard. */
-  #isAnswered(look: Look): boolean {
-    return this.#isEnding && this.lifted?.clock !== undefined && look.probes === 0
+  #isAnswered(sample: Sample): boolean {
+    return this.#isEnding && this.#isOverlaid && this.overlay?.clock !== undefined && sample.probes === 0
   }
 
-  #isHeard(look: Look): boolean {
-    return this.#heardAt !== undefined && look.heardAt - this.#heardAt > LEAST_DIFFERENCE
+  #isHeard(sample: Sample): boolean {
+    return this.#heardAt !== undefined && sample.heardAt - this.#heardAt > LEAST_DIFFERENCE
   }
 
-  /** Who borrowed a socket is told when its options are back. */
-  #tell(asker: Asker, result: ProbeResult): void {
-    if (this.subject.borrowed && this.lifted) this.#audience.withhold(asker, result)
-    else this.#audience.tell(asker, result)
+  /** Whoever borrowed a socket is told when its options are back. */
+  #tell(waiter: Waiter, result: ProbeResult): void {
+    if (this.subject.borrowed && this.#isOverlaid) this.#waiters.withhold(waiter, result)
+    else this.#waiters.tell(waiter, result)
   }
 
-  #end(result: ProbeResult, look: Look): void {
-    if (this.lifted?.own.enable && this.lifted.unanswered > 0 && look.probes > 0 && isOpen(look.state)) {
-      this.#startAnew(this.lifted, look)
-    } else this.#release()
+  #end(result: ProbeResult, sample: Sample): void {
+    const { overlay } = this
+    const isCounted = overlay?.clock !== undefined && overlay.unanswered > 0 && sample.probes > 0
+    if (isCounted && baseOf(overlay).enable && isOpen(sample.state)) this.#startAnew(overlay, sample)
+    else this.#endReasons()
     this.#tellAll(result)
   }
 
   /** The last word: nothing is left to do but to put options back. */
   #tellAll(result: ProbeResult): void {
-    for (const asker of this.#audience.asking) this.#tell(asker, result)
-    this.#settle()
+    for (const waiter of this.#waiters.waiting) this.#tell(waiter, result)
+    this.#restore()
     this.#isEnding = true
-    if (this.lifted) return
-    this.#audience.release()
+    if (this.#isOverlaid) return
+    this.#waiters.release()
     this.phase = 'over'
   }
 
   /** All options are to go back at the next opportunity. */
-  #release(): void {
-    if (!this.lifted) return
-    this.lifted.asking = false
-    this.lifted.unanswered = 0
-    this.lifted.clock = undefined
+  #endReasons(): void {
+    const { overlay } = this
+    if (!overlay || !this.#isOverlaid) return
+    Object.assign(overlay, { clock: undefined, unanswered: 0, isFiring: false, beating: undefined })
   }
 
   #drop(): void {
-    if (this.lifted) forgetLifted(this.lifted)
-    this.lifted = undefined
+    const { overlay } = this
+    if (overlay && this.#isOverlaid) releaseOverlay(overlay)
+    this.#isOverlaid = false
   }
 
-  #settle(): void {
-    this.phase = 'settling'
-    this.#wait = FIRST_LOOK
+  #restore(): void {
+    this.phase = 'restoring'
+    this.#wait = FIRST_WAIT
   }
 
-  #nextAttempt(look: Look): number {
-    let longest = LEAST_GAP
-    let isWanted = false
-    for (const asker of this.#audience.asking) {
-      if (asker.attempts <= this.#attempts) continue
-      isWanted = true
-      longest = Math.max(longest, timeoutOf(asker, look))
+  #nextAttempt(sample: Sample): number {
+    return this.#waiters.nextAttempt(this.#attempts, this.#probedAt, sample)
+  }
+
+  #sampleAgain(sample: Sample, now: number, nextAttempt = Number.POSITIVE_INFINITY): void {
+    const nextTimeout = this.#waiters.nextTimeout(this.#probedAt, sample, now)
+    this.due = Math.min(now + this.#wait, nextAttempt, nextTimeout)
+    this.#wait = Math.min(this.#longestWait, this.#wait * 2)
+  }
+
+  get #longestWait(): number {
+    if (this.phase !== 'restoring') return LONGEST_WAIT
+    const { overlay } = this
+    const isUserTimeoutRaised = overlay && overlay.inForce.userTimeout !== baseOf(overlay).userTimeout
+    return isUserTimeoutRaised ? LONGEST_USER_TIMEOUT_WAIT : LONGEST_RESTORING_WAIT
+  }
+
+  /** The kernel refused to send the probe, and the connection has what it had. */
+  #refusedToFire(error: Error): void {
+    const { overlay } = this
+    if (overlay?.isFiring) {
+      overlay.isFiring = false
+      overlay.unanswered--
     }
-    return isWanted ? this.#askedAt + longest : Number.POSITIVE_INFINITY
+    if (overlay && overlay.unanswered > 0) {
+      this.#waiters.fail(error)
+      this.#restore()
+    } else this.fail(error)
   }
 
-  #lookAgain(look: Look, now: number, nextAttempt = Number.POSITIVE_INFINITY): void {
-    let due = Math.min(now + this.#wait, nextAttempt)
-    for (const asker of this.#audience.asking) {
-      const over = this.#askedAt + timeoutOf(asker, look)
-      if (over > now) due = Math.min(due, over)
-    }
-    this.due = due
-    const isUserTimeoutRaised = this.lifted && this.lifted.written.userTimeout !== this.lifted.own.userTimeout
-    const longest =
-      this.phase !== 'settling'
-        ? LONGEST_LOOK
-        : isUserTimeoutRaised
-          ? LONGEST_USER_TIMEOUT_LOOK
-          : LONGEST_SETTLING_LOOK
-    this.#wait = Math.min(longest, this.#wait * 2)
+  /** It cannot be got at just now. Nobody waits for an answer any more; the options go back once it can be. */
+  #unreached(error: Error): void {
+    this.#waiters.fail(error)
+    this.surrender()
+    this.due = performance.now() + LONGEST_WAIT
+  }
+
+  #mayTryAgain(error: Error): boolean {
+    return this.#isOverlaid && (isShortage(error) || ++this.#refusals < MOST_REFUSALS)
   }
 }
 
-/** Where keepalive does not matter for who asks: something is under way. */
-const NO_KEEPALIVE: Keepalive = {
-  enable: false,
-  initialDelay: 0,
-  interval: 0,
-  count: 0,
-  userTimeout: undefined,
-}
-
-function closed(attempts: number, look?: Look): ProbeResult {
-  // Where only one side has closed, the peer may be there.
-  const isHalf = look && look.state !== TcpState.CLOSE
+function closed(attempts: number, sample?: Sample): ProbeResult {
+  // If only one side has closed, the peer may be there.
+  const isHalf = sample && sample.state !== TcpState.CLOSE
   return {
     alive: isHalf ? undefined : false,
     evidence: 'closed',
     attempts,
-    idleFor: isHalf ? silenceOf(look) : Number.NaN,
+    idleFor: isHalf ? silenceOf(sample) : Number.NaN,
   }
+}
+
+/** ESTALE is the native core's word for a number that is another socket's by now. */
+function isClosed(error: Error): boolean {
+  return 'code' in error && (error.code === 'ERR_SOCKET_CLOSED' || error.code === 'ESTALE')
 }

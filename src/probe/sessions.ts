@@ -1,28 +1,19 @@
 import type { BorrowedSocket } from '../connection/borrowed.js'
 import type { Target } from '../connection/target.js'
 import type { NativeCore } from '../kernel/binding.js'
-import {
-  examine,
-  type KeepaliveWrite,
-  lookAt,
-  readKeepaliveTimers,
-  type Seen,
-  writeKeepalive,
-} from '../kernel/liveness.js'
-import { descriptorError, refusalError } from '../kernel/options.js'
-import { isShortage } from '../kernel/shortage.js'
+import { readKeepaliveTimers, type SampleWithOptions, sampleAll } from '../kernel/liveness.js'
 import { onAbort } from '../options/abort-signal.js'
-import { ByCookie } from '../overlay/by-cookie.js'
-import { adopt, liftedNow, sameKeepalive } from '../overlay/lifted.js'
+import { CookieMap } from '../overlay/cookie-map.js'
+import { reconcile } from '../overlay/overlay.js'
 import { giveBackTurns, takeTurns } from '../overlay/probe-rate.js'
 import { beforeExit } from './before-exit.js'
 import type { ProbeResult } from './result.js'
-import { Question } from './session.js'
+import { ProbeSession } from './session.js'
 import { descriptorNow, type Subject, subjectsOf } from './subject.js'
-import type { Asker } from './waiters.js'
+import type { Waiter } from './waiters.js'
 
 /** What is asked of each connection. */
-export interface Wish {
+export interface ProbeParameters {
   readonly attempts: number
   readonly timeout: number
   readonly signal?: AbortSignal
@@ -30,8 +21,8 @@ export interface Wish {
 }
 
 /** Questions under way, by cookie, and those of them that wait for their turn to ask. */
-const open = new ByCookie<Question>()
-let queue: Question[] = []
+const open = new CookieMap<ProbeSession>()
+let queue: ProbeSession[] = []
 
 /**
  * Those whose probe has not been seen to leave. Their timers fire together where the machine is too busy for timers in time, and more than
@@ -48,17 +39,21 @@ const BUDGET = 1
 const PACE = 2
 
 /** Probes many connections. Returns a promise for each, which is rejected if the target is not a connection or is not connected yet. */
-export function ask(core: NativeCore, targets: readonly Target[], wish: Wish): Promise<ProbeResult>[] {
+export function startProbes(
+  core: NativeCore,
+  targets: readonly Target[],
+  parameters: ProbeParameters,
+): Promise<ProbeResult>[] {
   const subjects = subjectsOf(core, targets)
-  const asked: { question: Question; asker: Asker }[] = []
+  const asked: { session: ProbeSession; waiter: Waiter }[] = []
   const answers = subjects.map((subject, i) => {
-    const learn = learner(wish, i)
+    const learn = learner(parameters, i)
     if (subject instanceof Error) return Promise.reject(subject)
     return new Promise<ProbeResult>((resolve, reject) => {
-      if (subject && !wish.signal?.aborted) {
-        const { attempts, timeout } = wish
-        const asker: Asker = { attempts, timeout, resolve, reject, ...(learn && { learn }) }
-        asked.push({ question: join(core, subject, asker), asker })
+      if (subject && !parameters.signal?.aborted) {
+        const { attempts, timeout } = parameters
+        const waiter: Waiter = { attempts, timeout, resolve, reject, ...(learn && { learn }) }
+        asked.push({ session: join(core, subject, waiter), waiter })
       } else {
         const unasked = { ...(subject ? aborted : closed) }
         learn?.(unasked)
@@ -67,7 +62,7 @@ export function ask(core: NativeCore, targets: readonly Target[], wish: Wish): P
     })
   })
   if (asked.length > 0) wake(core)
-  if (wish.signal && asked.length > 0) abortWith(core, wish.signal, asked, answers)
+  if (parameters.signal && asked.length > 0) abortWith(core, parameters.signal, asked, answers)
   return answers
 }
 
@@ -80,53 +75,53 @@ export const aborted: ProbeResult = {
 const closed: ProbeResult = { alive: false, evidence: 'closed', attempts: 0, idleFor: Number.NaN }
 
 /** In a microtask: what it throws, or asks, does not get into the middle of a step. Queued before a promise is resolved, it comes first. */
-function learner({ onAnswer }: Wish, i: number): Asker['learn'] {
+function learner({ onAnswer }: ProbeParameters, i: number): Waiter['learn'] {
   return onAnswer && ((result) => queueMicrotask(() => onAnswer(result, i)))
 }
 
 /** Asks one peer, for somebody who wants to be called back. */
-export function askOne(core: NativeCore, subject: Subject, asker: Asker): void {
-  join(core, subject, asker)
+export function startProbe(core: NativeCore, subject: Subject, waiter: Waiter): void {
+  join(core, subject, waiter)
   wake(core)
 }
 
 /** One who was to be called back wants no answer any more, and gets none but `aborted`. */
-export function withdraw(cookie: bigint, asker: Asker): void {
-  open.get(cookie)?.abort(asker)
+export function withdraw(cookie: bigint, waiter: Waiter): void {
+  open.get(cookie)?.abort(waiter)
 }
 
-function join(core: NativeCore, subject: Subject, asker: Asker): Question {
-  let question = open.get(subject.cookie)
-  if (!question) {
-    question = new Question(subject)
-    open.add(question)
-    queue.push(question)
-    if (subject.borrowed) question.release = beforeExit(() => giveUp(core, question!))
+function join(core: NativeCore, subject: Subject, waiter: Waiter): ProbeSession {
+  let session = open.get(subject.cookie)
+  if (!session) {
+    session = new ProbeSession(subject)
+    open.add(session)
+    queue.push(session)
+    if (subject.borrowed) session.release = beforeExit(() => giveUp(core, session!))
   }
-  question.join(asker)
-  return question
+  session.join(waiter)
+  return session
 }
 
 /** All back at once, whatever that may do: this process is about to end. */
-function giveUp(core: NativeCore, question: Question): void {
-  question.surrender()
-  step(core, [question], examineAll)
+function giveUp(core: NativeCore, session: ProbeSession): void {
+  session.surrender()
+  step(core, [session], reconcileSessions)
 }
 
 function abortWith(
   core: NativeCore,
   signal: AbortSignal,
-  asked: readonly { question: Question; asker: Asker }[],
+  asked: readonly { session: ProbeSession; waiter: Waiter }[],
   answers: readonly Promise<unknown>[],
 ): void {
   const release = onAbort(signal, () => {
     const surrendered = asked
-      .filter(({ question, asker }) => question.abort(asker))
-      .map(({ question }) => question)
-    for (const question of surrendered) question.surrender()
+      .filter(({ session, waiter }) => session.abort(waiter))
+      .map(({ session }) => session)
+    for (const session of surrendered) session.surrender()
     // Who asks this connection from now on has a question, and a turn, of its own.
-    queue = queue.filter(({ phase }) => phase === 'waiting')
-    step(core, surrendered, examineAll)
+    queue = queue.filter(({ phase }) => phase === 'queued')
+    step(core, surrendered, reconcileSessions)
     wake(core)
   })
   void Promise.allSettled(answers).then(release)
@@ -146,16 +141,16 @@ function turn(core: NativeCore): void {
   isAwake = false
   clearTimeout(timer)
   const start = performance.now()
-  const due: Question[] = []
-  open.forEach((question) => {
-    if (question.phase !== 'waiting' && question.due <= start) due.push(question)
+  const due: ProbeSession[] = []
+  open.forEach((session) => {
+    if (session.phase !== 'queued' && session.due <= start) due.push(session)
   })
   let at = 0
   let isPaced = false
   do {
     if (at < due.length) lookAgain(core, due.slice(at, at + SLICE))
     at += SLICE
-    isPaced = !askNext(core)
+    isPaced = !fireNext(core)
   } while ((at < due.length || !isPaced) && performance.now() - start < BUDGET)
   sleep(core, isPaced)
 }
@@ -165,9 +160,9 @@ function sleep(core: NativeCore, isPaced: boolean): void {
   const now = performance.now()
   let next = queue.length === 0 ? Number.POSITIVE_INFINITY : isPaced ? now + PACE : now
   let holdsProcess = false
-  open.forEach((question) => {
-    holdsProcess ||= question.holdsProcess
-    if (question.phase !== 'waiting') next = Math.min(next, question.due)
+  open.forEach((session) => {
+    holdsProcess ||= session.holdsProcess
+    if (session.phase !== 'queued') next = Math.min(next, session.due)
   })
   if (next <= now) wake(core)
   else if (next < Number.POSITIVE_INFINITY) {
@@ -177,161 +172,92 @@ function sleep(core: NativeCore, isPaced: boolean): void {
 }
 
 /** Those whose turn it is to ask, as many as may. Returns whether there may be more. */
-function askNext(core: NativeCore): boolean {
+function fireNext(core: NativeCore): boolean {
   if (queue.length === 0) return false
   const turns = takeTurns(Math.min(SLICE, queue.length, MOST_LEAVING - leaving))
   const next = queue.slice(0, turns)
   queue = queue.slice(turns)
-  step(core, next, examineAll)
-  giveBackTurns(turns - next.filter(({ phase }) => phase === 'asked').length)
+  step(core, next, reconcileSessions)
+  giveBackTurns(turns - next.filter(({ phase }) => phase === 'firing').length)
   return turns > 0 && queue.length > 0
 }
 
-function lookAgain(core: NativeCore, questions: readonly Question[]): void {
-  const asked = questions.filter(({ phase }) => phase === 'asked')
-  const others = questions.filter(({ phase }) => phase !== 'asked')
-  step(core, asked, examineAll)
-  step(core, others, glanceAtAll)
+function lookAgain(core: NativeCore, sessions: readonly ProbeSession[]): void {
+  const asked = sessions.filter(({ phase }) => phase === 'firing')
+  const others = sessions.filter(({ phase }) => phase !== 'firing')
+  step(core, asked, reconcileSessions)
+  step(core, others, sampleSessions)
 }
 
-type Step = (core: NativeCore, questions: readonly Question[]) => void
+type Step = (core: NativeCore, sessions: readonly ProbeSession[]) => void
 
 /** Does something with the descriptors of connections; those of other processes are borrowed for it, one by one. */
-function step(core: NativeCore, questions: readonly Question[], run: Step): void {
-  const own = questions.every(({ subject }) => !subject.borrowed)
-    ? questions
-    : questions.filter(({ subject }) => !subject.borrowed)
-  for (const question of own) question.fd = descriptorNow(question.subject)
+function step(core: NativeCore, sessions: readonly ProbeSession[], run: Step): void {
+  const own = sessions.every(({ subject }) => !subject.borrowed)
+    ? sessions
+    : sessions.filter(({ subject }) => !subject.borrowed)
+  for (const session of own) session.fd = descriptorNow(session.subject)
   if (own.length > 0) run(core, own)
-  for (const question of questions) {
-    if (question.subject.borrowed) withBorrowed(core, question, question.subject.borrowed, run)
-    const isLeaving = question.phase === 'asked'
-    if (isLeaving !== question.isLeaving) {
-      question.isLeaving = isLeaving
+  for (const session of sessions) {
+    if (session.subject.borrowed) withBorrowed(core, session, session.subject.borrowed, run)
+    const isLeaving = session.phase === 'firing'
+    if (isLeaving !== session.isLeaving) {
+      session.isLeaving = isLeaving
       leaving += isLeaving ? 1 : -1
     }
-    if (question.phase !== 'over') continue
-    open.delete(question)
-    question.release?.()
+    if (session.phase !== 'over') continue
+    open.delete(session)
+    session.release?.()
   }
 }
 
-function withBorrowed(core: NativeCore, question: Question, borrowed: BorrowedSocket, run: Step): void {
+function withBorrowed(core: NativeCore, session: ProbeSession, borrowed: BorrowedSocket, run: Step): void {
   try {
     borrowed.use((fd) => {
-      question.fd = fd
-      run(core, [question])
+      session.fd = fd
+      run(core, [session])
     })
   } catch (error) {
-    if (isClosed(error as Error)) question.gone()
-    else if (mayTryAgain(question, error as Error)) question.unreached(error as Error, performance.now())
-    else question.fail(error as Error)
+    session.unreachable(error as Error)
   }
 }
 
-function glanceAtAll(core: NativeCore, questions: readonly Question[]): void {
-  const looks = lookAt(core, questions)
+function sampleSessions(core: NativeCore, sessions: readonly ProbeSession[]): void {
+  const samples = sampleAll(core, sessions)
   const now = performance.now()
-  const closer: Question[] = []
-  for (const [i, look] of looks.entries()) {
-    const question = questions[i]!
-    if (typeof look === 'number') {
-      unseen(question, look)
+  const changing: ProbeSession[] = []
+  for (const [i, sample] of samples.entries()) {
+    const session = sessions[i]!
+    if (typeof sample === 'number') {
+      session.unread(sample)
       continue
     }
-    const next = question.glance(look, now)
-    if (next === 'examine') closer.push(question)
-    else if (next === 'ask') queue.push(question)
+    const next = session.observeSample(sample, now)
+    if (next === 'reconcile') changing.push(session)
+    else if (next === 'fire') queue.push(session)
   }
-  if (closer.length > 0) examineAll(core, closer)
+  if (changing.length > 0) reconcileSessions(core, changing)
 }
 
-interface Change extends KeepaliveWrite {
-  readonly socket: Question
-}
-
-function examineAll(core: NativeCore, questions: readonly Question[]): void {
-  const seen = examine(core, questions)
-  readTimers(core, questions, seen)
-  const now = performance.now()
-  const asks: Change[] = []
-  const stops: Change[] = []
-  for (const [i, found] of seen.entries()) {
-    const question = questions[i]!
-    if (typeof found === 'number') {
-      unseen(question, found)
-      continue
-    }
-    const { look, options } = found
-    if (question.lifted) adopt(question.lifted, options)
-    const isTurn = question.phase === 'waiting'
-    question.see(look, options, now)
-    if (!question.lifted) continue
-    const wanted = liftedNow(question.lifted, look)
-    const change = { socket: question, before: options, wanted }
-    if (isTurn && question.phase === 'asked') asks.push(change)
-    else if (sameKeepalive(wanted, options)) question.written(wanted)
-    else stops.push(change)
-  }
-  write(core, asks, true)
-  write(core, stops, false)
+function reconcileSessions(core: NativeCore, sessions: readonly ProbeSession[]): void {
+  reconcile(core, sessions, (seen) => readTimers(core, sessions, seen))
 }
 
 function readTimers(
   core: NativeCore,
-  questions: readonly Question[],
-  seen: readonly (Seen | number)[],
+  sessions: readonly ProbeSession[],
+  seen: readonly (SampleWithOptions | number)[],
 ): void {
-  const needing = questions.filter((question, i) => {
+  const needing = sessions.filter((session, i) => {
     const found = seen[i]!
-    return typeof found !== 'number' && question.needsTimer(found.look, found.options)
+    return typeof found !== 'number' && session.needsTimer(found)
   })
-  for (const question of questions) question.timer = undefined
+  for (const session of sessions) session.timer = undefined
   // A borrowed connection may be in the network namespace of its owner, and no other shows its timer.
-  const pidOf = ({ subject }: Question) => subject.borrowed?.pid
+  const pidOf = ({ subject }: ProbeSession) => subject.borrowed?.pid
   for (const pid of new Set(needing.map(pidOf))) {
-    const ofOne = needing.filter((question) => pidOf(question) === pid)
+    const ofOne = needing.filter((session) => pidOf(session) === pid)
     const timers = readKeepaliveTimers(core, ofOne, pid)
-    for (const [i, question] of ofOne.entries()) question.timer = timers[i]
+    for (const [i, session] of ofOne.entries()) session.timer = timers[i]
   }
-}
-
-function write(core: NativeCore, changes: readonly Change[], asks: boolean): void {
-  if (changes.length === 0) return
-  const refusals = writeKeepalive(core, changes, asks)
-  for (const [i, { socket, wanted }] of changes.entries()) {
-    const refusal = refusals[i]
-    if (refusal) refused(socket, refusalError(refusal, socket.fd), asks)
-    else socket.written(wanted)
-  }
-}
-
-/** How often putting options back is tried where it is forbidden. A shortage passes, so there it is tried until it succeeds. */
-const MOST_REFUSALS = 5
-
-function mayTryAgain(question: Question, error: Error): boolean {
-  return question.lifted !== undefined && (isShortage(error) || ++question.refusals < MOST_REFUSALS)
-}
-
-function refused(question: Question, error: Error, asks: boolean): void {
-  if (isClosed(error)) question.gone()
-  else if (asks) question.refused(error)
-  else if (mayTryAgain(question, error)) question.unreached(error, performance.now())
-  else {
-    // It was taken when it was first written: only a sandbox since, or another thread, refuses.
-    process.emitWarning(error)
-    question.fail(error)
-  }
-}
-
-function unseen(question: Question, errno: number): void {
-  const error = descriptorError(errno, question.fd)
-  if (isClosed(error)) question.gone()
-  else if (mayTryAgain(question, error)) question.unreached(error, performance.now())
-  else question.fail(error)
-}
-
-/** ESTALE is the native core's word for a number that is another socket's by now. */
-function isClosed(error: Error): boolean {
-  return 'code' in error && (error.code === 'ERR_SOCKET_CLOSED' || error.code === 'ESTALE')
 }

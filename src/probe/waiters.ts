@@ -1,102 +1,138 @@
-import type { Look } from '../kernel/liveness.js'
+import type { Sample } from '../kernel/liveness.js'
 import { LEAST_GAP, timeoutOfPath } from './evidence.js'
 import type { ProbeResult } from './result.js'
 
-/** Somebody who waits for an answer. Times in ms. */
-export interface Asker {
+/** Somebody who waits for the result of a probe. Times in ms. */
+export interface Waiter {
   readonly attempts: number
   readonly timeout: number
   /** Whether the process may end meanwhile. */
-  readonly isPatient?: boolean
+  readonly unref?: boolean
   /** When all attempts have had their time, on performance.now(), once that has begun. */
   deadline?: number | undefined
-  /** When the kernel was seen to have asked often enough, where it asks. */
+  /** When the kernel was first seen to have probed often enough by itself. */
   enoughAt?: number | undefined
-  /** Told what is known, whatever may have to wait; anew where that is not so any more. */
+  /** Called with what is known, before anything that delays `resolve`; again if that turns out differently. */
   learn?(result: ProbeResult): void
   resolve(result: ProbeResult): void
   reject(error: Error): void
 }
 
 /** For one attempt, and not under the time that the connection itself gives an answer. */
-export function timeoutOf(asker: Asker, look: Look): number {
-  return Math.max(asker.timeout, timeoutOfPath(look))
+export function timeoutOf(waiter: Waiter, sample: Sample): number {
+  return Math.max(waiter.timeout, timeoutOfPath(sample))
 }
 
-/** How long it takes to ask as often as somebody wants. */
-export function durationFor(asker: Asker, look: Look): number {
-  const timeout = timeoutOf(asker, look)
-  return (asker.attempts - 1) * Math.max(LEAST_GAP, timeout) + timeout
+/** How long it takes to probe as often as a waiter wants. */
+function durationFor(waiter: Waiter, sample: Sample): number {
+  const timeout = timeoutOf(waiter, sample)
+  return (waiter.attempts - 1) * Math.max(LEAST_GAP, timeout) + timeout
 }
 
-/** Those who wait for what one peer says, each told once. Mostly that is one, who is told at once. */
-export class Audience {
-  #asking: Asker[] = []
-  #withheld: Map<Asker, ProbeResult> | undefined
+/** Those who wait for the result of one session, each told once. */
+export class Waiters {
+  #waiting: Waiter[] = []
+  #withheld: Map<Waiter, ProbeResult> | undefined
 
-  /** Those who have not been answered. */
-  get asking(): readonly Asker[] {
-    return this.#asking
+  /** Those who have not been told. */
+  get waiting(): readonly Waiter[] {
+    return this.#waiting
   }
 
   get isEmpty(): boolean {
-    return this.#asking.length === 0 && this.#withheld === undefined
+    return this.#waiting.length === 0 && this.#withheld === undefined
   }
 
   /** Whether somebody waits for whom the process is to go on. */
   get holdsProcess(): boolean {
-    return this.#withheld !== undefined || this.#asking.some(({ isPatient }) => !isPatient)
+    return this.#withheld !== undefined || this.#waiting.some(({ unref }) => !unref)
   }
 
-  join(asker: Asker): void {
-    this.#asking.push(asker)
+  join(waiter: Waiter): void {
+    this.#waiting.push(waiter)
+  }
+
+  /** Until when each waits; also for those who have joined since the last sample. */
+  setDeadlines(sample: Sample, now: number, kernelProbesBy: number): void {
+    for (const waiter of this.#waiting) {
+      waiter.deadline ??= Math.max(
+        now + durationFor(waiter, sample),
+        kernelProbesBy + timeoutOf(waiter, sample),
+      )
+    }
+  }
+
+  forgetDeadlines(): void {
+    for (const waiter of this.#waiting) waiter.deadline = undefined
+  }
+
+  /** When the next attempt is due for those who want more than `attempts`; Infinity if nobody does. */
+  nextAttempt(attempts: number, probedAt: number, sample: Sample): number {
+    let longest = LEAST_GAP
+    let isWanted = false
+    for (const waiter of this.#waiting) {
+      if (waiter.attempts <= attempts) continue
+      isWanted = true
+      longest = Math.max(longest, timeoutOf(waiter, sample))
+    }
+    return isWanted ? probedAt + longest : Number.POSITIVE_INFINITY
+  }
+
+  /** When the first timeout of the present attempt ends, after `now`; Infinity if none does. */
+  nextTimeout(probedAt: number, sample: Sample, now: number): number {
+    let next = Number.POSITIVE_INFINITY
+    for (const waiter of this.#waiting) {
+      const over = probedAt + timeoutOf(waiter, sample)
+      if (over > now) next = Math.min(next, over)
+    }
+    return next
   }
 
   /** Told later what is known now; see {@link release}. */
-  withhold(asker: Asker, result: ProbeResult): void {
-    this.#leave(asker)
+  withhold(waiter: Waiter, result: ProbeResult): void {
+    this.#leave(waiter)
     this.#withheld ??= new Map()
-    this.#withheld.set(asker, result)
-    asker.learn?.(result)
+    this.#withheld.set(waiter, result)
+    waiter.learn?.(result)
   }
 
-  tell(asker: Asker, result: ProbeResult): void {
-    this.#leave(asker)
-    asker.learn?.(result)
-    asker.resolve(result)
+  tell(waiter: Waiter, result: ProbeResult): void {
+    this.#leave(waiter)
+    waiter.learn?.(result)
+    waiter.resolve(result)
   }
 
   /** Told what is known, or else this. Returns false for one who has been told already. */
-  dismiss(asker: Asker, otherwise: ProbeResult): boolean {
-    const known = this.#withheld?.get(asker)
-    if (!this.#asking.includes(asker) && !known) return false
-    this.#withheld?.delete(asker)
+  dismiss(waiter: Waiter, otherwise: ProbeResult): boolean {
+    const known = this.#withheld?.get(waiter)
+    if (!this.#waiting.includes(waiter) && !known) return false
+    this.#withheld?.delete(waiter)
     if (this.#withheld?.size === 0) this.#withheld = undefined
-    if (known) asker.resolve(known)
-    else this.tell(asker, otherwise)
+    if (known) waiter.resolve(known)
+    else this.tell(waiter, otherwise)
     return true
   }
 
   /** Tells everybody what was withheld. */
   release(): void {
-    for (const [asker, result] of this.#withheld ?? []) asker.resolve(result)
+    for (const [waiter, result] of this.#withheld ?? []) waiter.resolve(result)
     this.#withheld = undefined
   }
 
-  /** What was withheld is not so any more: the peer has been heard after all. */
+  /** What was withheld is no longer so: the peer has been heard after all. */
   recall(): void {
-    if (this.#withheld) this.#asking = [...this.#asking, ...this.#withheld.keys()]
+    if (this.#withheld) this.#waiting = [...this.#waiting, ...this.#withheld.keys()]
     this.#withheld = undefined
   }
 
   fail(error: Error): void {
-    for (const asker of [...this.#asking, ...(this.#withheld?.keys() ?? [])]) asker.reject(error)
-    this.#asking = []
+    for (const waiter of [...this.#waiting, ...(this.#withheld?.keys() ?? [])]) waiter.reject(error)
+    this.#waiting = []
     this.#withheld = undefined
   }
 
-  /** A new list, so that whoever goes through it may tell some of them. */
-  #leave(asker: Asker): void {
-    this.#asking = this.#asking.filter((other) => other !== asker)
+  /** A new list, so that whoever goes through the old one may tell some of them. */
+  #leave(waiter: Waiter): void {
+    this.#waiting = this.#waiting.filter((other) => other !== waiter)
   }
 }

@@ -4,7 +4,7 @@ import { isShared, onAccepted, onListen } from '../connection/accepting-server.j
 import { type Handle, handleOf } from '../connection/target.js'
 import { nativeCore } from '../kernel/binding.js'
 import { optionNames } from '../kernel/options.js'
-import { pendingOf } from '../overlay/deferred.js'
+import { findOverlay } from '../overlay/overlay.js'
 
 /** How a tuning is written. */
 interface Ways<Tuning> {
@@ -124,6 +124,6 @@ function readOptionValues(fd: number): Float64Array {
 /** Whether tuning a connection wrote nothing new to it, and nothing waits to be written. */
 function isUnchanged(fd: number, before: Float64Array): boolean {
   const core = nativeCore()
-  if (!core || Object.keys(pendingOf(core, fd)).length > 0) return false
+  if (!core || findOverlay(core, fd)?.deferred) return false
   return readOptionValues(fd).every((value, i) => value === before[i])
 }

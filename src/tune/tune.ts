@@ -28,8 +28,8 @@ import { DeadpeerError } from '../errors.js'
 import type { NotTuned } from '../kernel/binding.js'
 import { canSetNow, type OptionName, refusalError } from '../kernel/options.js'
 import { checkOptions, type Options, trueOrFalse } from '../options/check.js'
-import { applyAndSettle, applyOrRefuse, supersede } from '../overlay/deferred.js'
-import { isLifted } from '../overlay/lifted.js'
+import { applyOrDefer, applyOrRefuse } from '../overlay/deferred.js'
+import { findOverlay } from '../overlay/overlay.js'
 import { turnToFire } from '../overlay/probe-rate.js'
 import { type Compiled, compile, leavingOut, merge, rehearse, without } from '../profile/compile.js'
 import type { PresetName } from '../profile/presets.js'
@@ -174,7 +174,7 @@ function tuneSlice(list: Target[], start: number, compiled: Compiled, results: T
     handles[i] = handle
     // What has no descriptor here is refused below, and then looked at one by one.
     const fd = handle ? (handle.fd ?? -1) : typeof target === 'number' && isDescriptor(target) ? target : -1
-    fds[i] = isLifted(core, fd) ? -1 : fd
+    fds[i] = findOverlay(core, fd) ? -1 : fd
     heardAt[i] = lastHeard(handle)
   }
   const held: number[] = []
@@ -191,7 +191,7 @@ function tuneSlice(list: Target[], start: number, compiled: Compiled, results: T
 
   function noteSuccesses(until: number): void {
     for (let i = done; i < until; i++) {
-      results[start + i] = succeeded(compiled, fds[i]!, handles[i], heardAt[i]!)
+      results[start + i] = succeeded(compiled, handles[i], heardAt[i]!)
     }
   }
 }
@@ -236,9 +236,7 @@ function tuneSocket(socket: net.Socket, compiled: Compiled, hasTurn: boolean): T
 
 /** Nothing can wait for another process's socket, which is given back at once. */
 function tuneBorrowed(target: BorrowedSocket, compiled: Compiled, hasTurn: boolean): TuneResult {
-  const result = target.use((fd) => tuneDescriptor(fd, compiled, undefined, hasTurn, applyOrRefuse))
-  if (target.pid === process.pid) supersede(compiled.core, target.fd, compiled.profile)
-  return result
+  return target.use((fd) => tuneDescriptor(fd, compiled, undefined, hasTurn, applyOrRefuse))
 }
 
 async function tuneInSteps(
@@ -259,15 +257,15 @@ function tuneDescriptor(
   compiled: Compiled,
   handle?: Handle,
   hasTurn = false,
-  settle = applyAndSettle,
+  write = applyOrDefer,
 ): TuneResult {
   const { core, native, profile, skipped } = compiled
-  // While a question is open its options are not the connection's own.
-  const tuned = isLifted(core, fd) ? held : core.tune(fd, native, lastHeard(handle))
-  if (typeof tuned === 'number') return succeeded(compiled, fd, handle, tuned)
+  // The options in force are not the owner's: overlay/ writes.
+  const tuned = findOverlay(core, fd) ? held : core.tune(fd, native, lastHeard(handle))
+  if (typeof tuned === 'number') return succeeded(compiled, handle, tuned)
   try {
     if (tuned.refusal) throw refusalError(tuned.refusal, fd)
-    const pending = settle(core, fd, profile, hasTurn)
+    const pending = write(core, fd, profile, hasTurn)
     forgetClock(compiled, handle)
     return {
       ...(Object.keys(pending).length > 0 && { pending }),
@@ -276,14 +274,13 @@ function tuneDescriptor(
   } catch (error) {
     const field = optionToLeaveOut(compiled, error)
     if (field === undefined) throw error
-    return tuneDescriptor(fd, without(compiled, field), handle, hasTurn, settle)
+    return tuneDescriptor(fd, without(compiled, field), handle, hasTurn, write)
   }
 }
 
-function succeeded(compiled: Compiled, fd: number, handle: Handle | undefined, heardAt: number): TuneResult {
+function succeeded(compiled: Compiled, handle: Handle | undefined, heardAt: number): TuneResult {
   noteHeard(handle, heardAt)
   forgetClock(compiled, handle)
-  supersede(compiled.core, fd, compiled.profile)
   return compiled.skipped.length > 0 ? { skipped: compiled.skipped } : DONE
 }
 

@@ -1,5 +1,5 @@
 import { seconds, times } from '../format.js'
-import type { Keepalive, Look } from '../kernel/liveness.js'
+import type { Keepalive, Sample } from '../kernel/liveness.js'
 import { isOpen, isWindowShut, RECENT, silenceOf, timeoutOfPath, WINDOW_GRACE } from '../probe/evidence.js'
 
 // When to look at a connection, and what to make of what is seen. Readings and a clock go in, decisions come out, and nothing else is
@@ -19,7 +19,7 @@ export interface Heartbeat {
  * What is remembered of a connection from one look to the next, and what follows from the last. Changed in place: thousands are looked at
  * each second, and to collect what has lived for seconds costs more than the looks.
  */
-export interface Pulse {
+export interface HeartbeatState {
   /** When the peer was last heard. */
   heardAt: number
   /** Since when something is known to be unanswered; NaN: nothing is. */
@@ -35,9 +35,9 @@ export interface Pulse {
   /** When the peer is to be asked; Infinity without a heartbeat, and while a question is under way. */
   beatAt: number
   /** Whether that is now. */
-  isToBeAsked: boolean
+  isToBeProbed: boolean
   /** When to look again. */
-  lookAt: number
+  sampleAt: number
 }
 
 /** What is due within so many ms is seen to together: waking up costs more than a look. */
@@ -56,7 +56,7 @@ export function slotOf({ every }: Heartbeat): number {
 const LEAST_GRACE = 250
 
 /** How soon after a question it shows whether it has been answered: a tick or two of the kernel's. */
-const AFTER_ASKING = 50
+const AFTER_PROBE = 50
 
 /** How often a connection in trouble is looked at: less so the longer it has been silent. */
 const IN_TROUBLE = 250
@@ -86,7 +86,7 @@ export function nextBeat(heardAt: number, { every }: Heartbeat, random: number):
   return heardAt + Math.max(RECENT, every * (1 - SPREAD)) + random * every * SPREAD
 }
 
-type Silence = Pick<Look, 'seenAt' | 'heardAt'>
+type Silence = Pick<Sample, 'sampledAt' | 'heardAt'>
 
 /** By how much of their time the kernel's timers are late at most. */
 const LATENESS = 1 / 8
@@ -95,72 +95,72 @@ const LATENESS = 1 / 8
  * To so many connections at once. The kernel makes heaps of its timers, an eighth of their time wide at most: spread evenly, none of these is as
  * large as the 1,000 (net.core.netdev_max_backlog) beyond which a machine loses what it sends to itself.
  */
-export const MOST_LENT = 6_000
+export const MOST_BEATING = 6_000
 
 /** Of a longer time the kernel's timers make heaps of seconds. */
-const LONGEST_CLOCK = 16_000
+const LONGEST_PERIOD = 16_000
 
 /**
  * After how much silence, in ms, the kernel is to ask by itself, where it can do so as the heartbeat would: it counts in whole seconds, and
  * a heartbeat of one is too exact for it.
  */
-export function clockToLend({ every }: Heartbeat): number | undefined {
+export function kernelPeriod({ every }: Heartbeat): number | undefined {
   const clock = Math.floor(every / 1000) * 1000
-  return clock > RECENT && clock <= LONGEST_CLOCK && clock >= every * (1 - SPREAD) ? clock : undefined
+  return clock > RECENT && clock <= LONGEST_PERIOD && clock >= every * (1 - SPREAD) ? clock : undefined
 }
 
 /** The kernel has been lent a clock; before its first question it is not known how late its timer is. */
-export function lendPulse(pulse: Pulse, clock: number): void {
-  pulse.period = clock * (1 + LATENESS)
+export function beginKernelBeats(state: HeartbeatState, clock: number): void {
+  state.period = clock * (1 + LATENESS)
 }
 
 /** Those from whom it is taken back together are to be spread before they are lent it again: the kernel keeps them together for ever. */
-export function takeBack(pulse: Pulse): void {
-  pulse.period = Number.NaN
-  pulse.isSpread = false
+export function endKernelBeats(state: HeartbeatState): void {
+  state.period = Number.NaN
+  state.isSpread = false
 }
 
 /** Whether the kernel asks by itself. */
-export function isLent(pulse: Pulse): boolean {
-  return !Number.isNaN(pulse.period)
+export function kernelBeats(state: HeartbeatState): boolean {
+  return !Number.isNaN(state.period)
 }
 
 /**
  * Of a connection that is not known yet. Thousands may be added at once that have all been silent for longer than `every`: they are asked
  * one after the other, for as long as that.
  */
-export function firstPulse(
-  { seenAt, heardAt }: Silence,
+export function firstState(
+  { sampledAt, heardAt }: Silence,
   heartbeat: Heartbeat | undefined,
   random: number,
-): Pulse {
+): HeartbeatState {
   const beatAt = beatAfter(heardAt, heartbeat, random)
-  const isOverdue = heartbeat !== undefined && beatAt < seenAt
+  const isOverdue = heartbeat !== undefined && beatAt < sampledAt
   return {
     heardAt,
     doubtedAt: Number.NaN,
     isSuspect: false,
     isSpread: isOverdue,
     period: Number.NaN,
-    beatAt: isOverdue ? seenAt + random * heartbeat.every : beatAt,
-    isToBeAsked: false,
-    lookAt: seenAt,
+    beatAt: isOverdue ? sampledAt + random * heartbeat.every : beatAt,
+    isToBeProbed: false,
+    sampleAt: sampledAt,
   }
 }
 
 /** The peer has been heard; or there is another heartbeat. */
-export function renewPulse(
-  pulse: Pulse,
+export function renewState(
+  state: HeartbeatState,
   heardAt: number,
   heartbeat: Heartbeat | undefined,
   random: number,
 ): void {
-  pulse.heardAt = heardAt
-  pulse.doubtedAt = Number.NaN
-  pulse.isSuspect = false
-  pulse.beatAt =
-    heartbeat && isLent(pulse)
-      ? heardAt + pulse.period + heartbeat.timeout
+  state.heardAt = heardAt
+  state.doubtedAt = Number.NaN
+  state.isSuspect = false
+  state.beatAt =
+    heartbeat && kernelBeats(state)
+      ? heardAt + state.period + heartbeat.timeout
       : beatAfter(heardAt, heartbeat, random)
 }
 
@@ -168,24 +168,29 @@ export function renewPulse(
  * The next answer comes as long after this one as this after the last. What is heard at another time is no answer: many may be told
  * something at once, whom the kernel would ask at once then, so the clock is taken back from who has more to say than answers.
  */
-function followClock(pulse: Pulse, { state, heardAt }: Look, heartbeat: Heartbeat): void {
-  const clock = clockToLend(heartbeat)!
-  const since = heardAt - pulse.heardAt
+function followAnswers(state: HeartbeatState, sample: Sample, heartbeat: Heartbeat): void {
+  const clock = kernelPeriod(heartbeat)!
+  const since = sample.heardAt - state.heardAt
   const isAnswer = since >= clock - SAME && since <= clock * (1 + LATENESS) + heartbeat.timeout
-  if (isAnswer && isOpen(state)) pulse.period = since
-  else takeBack(pulse)
+  if (isAnswer && isOpen(sample.state)) state.period = since
+  else endKernelBeats(state)
 }
 
 /**
  * The peer has answered. After its first answer it is asked at any moment within `every`, so that those who were silent together
  * are asked together but once.
  */
-export function answeredPulse(pulse: Pulse, heardAt: number, heartbeat: Heartbeat, random: number): void {
-  renewPulse(pulse, heardAt, heartbeat, random)
-  if (pulse.isSpread) return
+export function afterAnswer(
+  state: HeartbeatState,
+  heardAt: number,
+  heartbeat: Heartbeat,
+  random: number,
+): void {
+  renewState(state, heardAt, heartbeat, random)
+  if (state.isSpread) return
   const { every } = heartbeat
-  pulse.beatAt = heardAt + RECENT + random * Math.max(every * SPREAD, every - RECENT)
-  pulse.isSpread = true
+  state.beatAt = heardAt + RECENT + random * Math.max(every * SPREAD, every - RECENT)
+  state.isSpread = true
 }
 
 function beatAfter(heardAt: number, heartbeat: Heartbeat | undefined, random: number): number {
@@ -193,80 +198,83 @@ function beatAfter(heardAt: number, heartbeat: Heartbeat | undefined, random: nu
 }
 
 /**
- * What a look says: it is in the pulse then, and what is to be told is returned.
+ * What a look says: it is in the state then, and what is to be told is returned.
  *
  * @param own the options that the connection has; `undefined` where suspicion is of no interest.
  */
-export function attend(
-  pulse: Pulse,
-  look: Look,
+export function observe(
+  state: HeartbeatState,
+  sample: Sample,
   own: Keepalive | undefined,
   heartbeat: Heartbeat | undefined,
   random: number,
 ): 'suspect' | 'recover' | undefined {
-  const wasSuspect = pulse.isSuspect
-  const isHeard = look.heardAt > pulse.heardAt + SAME
+  const wasSuspect = state.isSuspect
+  const isHeard = sample.heardAt > state.heardAt + SAME
   if (isHeard) {
-    if (heartbeat && isLent(pulse)) followClock(pulse, look, heartbeat)
-    renewPulse(pulse, look.heardAt, heartbeat, random)
+    if (heartbeat && kernelBeats(state)) followAnswers(state, sample, heartbeat)
+    renewState(state, sample.heardAt, heartbeat, random)
   }
-  pulse.isToBeAsked = look.seenAt >= pulse.beatAt
-  if (pulse.isToBeAsked) pulse.beatAt = Number.POSITIVE_INFINITY
+  state.isToBeProbed = sample.sampledAt >= state.beatAt
+  if (state.isToBeProbed) state.beatAt = Number.POSITIVE_INFINITY
   if (!own) {
-    pulse.doubtedAt = Number.NaN
-    pulse.isSuspect = false
-    pulse.lookAt = pulse.beatAt
+    state.doubtedAt = Number.NaN
+    state.isSuspect = false
+    state.sampleAt = state.beatAt
     return undefined
   }
-  pulse.lookAt = Math.min(pulse.beatAt, isDoubtful(look) ? doubt(pulse, look) : beCalm(pulse, look, own))
-  if (pulse.isSuspect && !wasSuspect) return 'suspect'
+  state.sampleAt = Math.min(
+    state.beatAt,
+    isDoubtful(sample) ? doubt(state, sample) : calm(state, sample, own),
+  )
+  if (state.isSuspect && !wasSuspect) return 'suspect'
   return isHeard && wasSuspect ? 'recover' : undefined
 }
 
 /** Something is unanswered. Returns when to look again. */
-function doubt(pulse: Pulse, look: Look): number {
-  if (Number.isNaN(pulse.doubtedAt)) pulse.doubtedAt = look.seenAt
-  const certainAt = pulse.doubtedAt + graceOf(look)
-  pulse.isSuspect ||= look.seenAt >= certainAt
-  return pulse.isSuspect ? look.seenAt + whileInTrouble(look) : certainAt
+function doubt(state: HeartbeatState, sample: Sample): number {
+  if (Number.isNaN(state.doubtedAt)) state.doubtedAt = sample.sampledAt
+  const certainAt = state.doubtedAt + graceOf(sample)
+  state.isSuspect ||= sample.sampledAt >= certainAt
+  return state.isSuspect ? sample.sampledAt + whileInTrouble(sample) : certainAt
 }
 
-function beCalm(pulse: Pulse, look: Look, own: Keepalive): number {
-  pulse.doubtedAt = Number.NaN
-  return pulse.isToBeAsked ? look.seenAt + AFTER_ASKING : lookAgainAt(look, own)
+function calm(state: HeartbeatState, sample: Sample, own: Keepalive): number {
+  state.doubtedAt = Number.NaN
+  return state.isToBeProbed ? sample.sampledAt + AFTER_PROBE : sampleAgainAt(sample, own)
 }
 
 /** The kernel doubles its timeout with each retransmission. */
-function graceOf(look: Look): number {
-  const least = isWindowShut(look) ? WINDOW_GRACE : LEAST_GRACE
-  return Math.max(least, timeoutOfPath(look))
+function graceOf(sample: Sample): number {
+  const least = isWindowShut(sample) ? WINDOW_GRACE : LEAST_GRACE
+  return Math.max(least, timeoutOfPath(sample))
 }
 
-function isDoubtful(look: Look): boolean {
-  return look.probes > 0 || look.retransmits > 0
+function isDoubtful(sample: Sample): boolean {
+  return sample.probes > 0 || sample.retransmits > 0
 }
 
-function whileInTrouble(look: Look): number {
-  return Math.min(LONG_IN_TROUBLE, Math.max(IN_TROUBLE, silenceOf(look) / SHARE_OF_SILENCE))
+function whileInTrouble(sample: Sample): number {
+  return Math.min(LONG_IN_TROUBLE, Math.max(IN_TROUBLE, silenceOf(sample) / SHARE_OF_SILENCE))
 }
 
 /** Data on the way may be sent again soon. */
-function lookAgainAt(look: Look, own: Keepalive): number {
-  const isAwaited = look.unacked > 0 && silenceOf(look) > look.rto
-  return isAwaited ? look.seenAt + look.rto : calmUntil(look, own)
+function sampleAgainAt(sample: Sample, own: Keepalive): number {
+  const isAwaited = sample.unacked > 0 && silenceOf(sample) > sample.rto
+  return isAwaited ? sample.sampledAt + sample.rto : calmUntil(sample, own)
 }
 
 /**
  * Until when a connection that is not in trouble cannot have been in it for long: it is looked at then, so that suspicion precedes its
  * death by an interval.
  */
-export function calmUntil({ seenAt, heardAt }: Silence, own: Keepalive): number {
+export function calmUntil({ sampledAt, heardAt }: Silence, own: Keepalive): number {
   const { enable, initialDelay, interval, userTimeout = 0 } = own
   // Data may be sent at any time from now on.
   const data = userTimeout > 0 ? Math.max(RECENT, userTimeout - interval - RECENT) : LONGEST_CALM
-  if (!enable) return seenAt + data
+  if (!enable) return sampledAt + data
   const due = heardAt + initialDelay
-  return Math.min(seenAt + data, due > seenAt ? due : seenAt + waitForTimer(seenAt - due, own))
+  return Math.min(sampledAt + data, due > sampledAt ? due : sampledAt + waitForTimer(sampledAt - due, own))
 }
 
 /** The kernel's timer is late, or stands at an `interval` that is longer than `initialDelay`. */
@@ -276,8 +284,8 @@ function waitForTimer(overdue: number, { initialDelay, interval }: Keepalive): n
 }
 
 /** Why a connection is suspect, in words. */
-export function suspicionOf(look: Look): string {
-  const { retransmits, probes } = look
+export function suspicionOf(sample: Sample): string {
+  const { retransmits, probes } = sample
   const what = retransmits > 0 ? times(retransmits, 'retransmission') : times(probes, 'probe')
-  return `${what} unanswered, silent for ${seconds(silenceOf(look))}`
+  return `${what} unanswered, silent for ${seconds(silenceOf(sample))}`
 }

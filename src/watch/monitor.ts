@@ -1,62 +1,67 @@
 import type { Handle } from '../connection/target.js'
 import type { NativeCore } from '../kernel/binding.js'
-import { examine, type Keepalive, type Look, lookAt, type SocketName } from '../kernel/liveness.js'
-import { descriptorError } from '../kernel/options.js'
-import { liftedBy, liftedCount } from '../overlay/lifted.js'
-import { giveBack, lend } from '../overlay/loan.js'
-import type { ProbeResult } from '../probe/result.js'
-import { askOne, withdraw } from '../probe/sessions.js'
-import type { Subject } from '../probe/subject.js'
-import type { Asker } from '../probe/waiters.js'
 import {
-  answeredPulse,
-  attend,
+  type Keepalive,
+  type Sample,
+  type SocketName,
+  sampleAll,
+  sampleWithOptions,
+} from '../kernel/liveness.js'
+import { descriptorError } from '../kernel/options.js'
+import { baseOf, overlayCount, overlayOf, startBeating, stopBeating } from '../overlay/overlay.js'
+import type { ProbeResult } from '../probe/result.js'
+import { startProbe, withdraw } from '../probe/sessions.js'
+import type { Subject } from '../probe/subject.js'
+import type { Waiter } from '../probe/waiters.js'
+import {
+  afterAnswer,
+  beginKernelBeats,
   calmUntil,
-  clockToLend,
-  firstPulse,
+  endKernelBeats,
+  firstState,
   type Heartbeat,
-  isLent,
-  lendPulse,
-  MOST_LENT,
-  type Pulse,
-  renewPulse,
+  type HeartbeatState,
+  kernelBeats,
+  kernelPeriod,
+  MOST_BEATING,
+  observe,
+  renewState,
   SLOT,
   slotOf,
   suspicionOf,
-  takeBack,
 } from './heartbeat-state.js'
 import { Schedule, type Scheduled } from './schedule.js'
 
-/** Receives what an {@link Attention} finds. */
-export interface Concerned {
+/** Receives what a {@link ConnectionMonitor} finds. */
+export interface MonitorListener {
   /** Whether to report suspicion. If not, only the heartbeat's probes are sent. */
-  readonly isWary: boolean
+  readonly wantsSuspicion: boolean
   suspected(evidence: string, silentFor: number): void
   recovered(): void
   /** The heartbeat went unanswered. */
   silent(result: ProbeResult): void
 }
 
-const schedule = new Schedule<Attention>(lookAtAll)
+const schedule = new Schedule<ConnectionMonitor>(sampleMonitors)
 
 /** Samples one connection from time to time, and probes it, for one watcher. */
-export class Attention implements Asker, Scheduled<Attention>, SocketName {
-  readonly isPatient = true
+export class ConnectionMonitor implements Waiter, Scheduled<ConnectionMonitor>, SocketName {
+  readonly unref = true
   readonly isCertain = true
   deadline: number | undefined
   enoughAt: number | undefined
   slot = 0
-  before: Attention | undefined
-  after: Attention | undefined
+  before: ConnectionMonitor | undefined
+  after: ConnectionMonitor | undefined
   readonly #core: NativeCore
   readonly #subject: Subject
   #heartbeat: Heartbeat | undefined
-  readonly #concerned: Concerned
-  #pulse: Pulse | undefined
+  readonly #listener: MonitorListener
+  #state: HeartbeatState | undefined
   #own: Keepalive | undefined
   /** The kernel's clock less performance.now(), ms. */
   #offset = 0
-  #isAsking = false
+  #isProbing = false
   #isOver = false
 
   constructor(
@@ -64,12 +69,12 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
     handle: Handle,
     cookie: bigint,
     heartbeat: Heartbeat | undefined,
-    concerned: Concerned,
+    listener: MonitorListener,
   ) {
     this.#core = core
     this.#subject = { cookie, handle }
     this.#heartbeat = heartbeat
-    this.#concerned = concerned
+    this.#listener = listener
     this.renew()
   }
 
@@ -93,11 +98,11 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
     return this.#heartbeat!.timeout
   }
 
-  get isWary(): boolean {
-    return this.#concerned.isWary
+  get wantsSuspicion(): boolean {
+    return this.#listener.wantsSuspicion
   }
 
-  /** Samples again, after {@link Concerned.isWary} or the heartbeat has changed. */
+  /** Samples again, after {@link MonitorListener.wantsSuspicion} or the heartbeat has changed. */
   renew(): void {
     schedule.at(this, performance.now())
   }
@@ -105,11 +110,11 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
   /** Another heartbeat, or none. */
   beat(heartbeat: Heartbeat | undefined): void {
     this.#withdraw()
-    this.#giveBack()
+    this.#endKernelBeats()
     this.#heartbeat = heartbeat
-    if (this.#pulse) {
-      renewPulse(this.#pulse, this.#pulse.heardAt, heartbeat, Math.random())
-      this.#pulse.isSpread = false
+    if (this.#state) {
+      renewState(this.#state, this.#state.heardAt, heartbeat, Math.random())
+      this.#state.isSpread = false
     }
     this.renew()
   }
@@ -117,26 +122,26 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
   stop(): void {
     this.#isOver = true
     this.#withdraw()
-    this.#giveBack()
+    this.#endKernelBeats()
     schedule.cancel(this)
   }
 
-  /** `options` where it is wary. */
-  see(look: Look, options?: Keepalive): void {
+  /** @param options given if suspicion is wanted. */
+  observe(sample: Sample, options?: Keepalive): void {
     if (this.#isOver) return
-    this.#offset = look.seenAt - performance.now()
-    this.#own = options && (liftedBy(this.cookie)?.own ?? options)
-    this.#pulse ??= firstPulse(look, this.#heartbeat, Math.random())
-    const pulse = this.#pulse
+    this.#offset = sample.sampledAt - performance.now()
+    this.#own = options && this.#ownOptions(options)
+    this.#state ??= firstState(sample, this.#heartbeat, Math.random())
+    const state = this.#state
     // A suspicion must be noticed before the answer is overdue.
-    if (options) this.#giveBack()
-    const wasLent = isLent(pulse)
-    const event = attend(pulse, look, this.#own, this.#heartbeat, Math.random())
-    if (wasLent && !isLent(pulse)) giveBack(this.#core, this)
-    if (pulse.isToBeAsked) this.#ask()
-    this.#lookAgain(pulse.lookAt)
-    if (event === 'suspect') this.#concerned.suspected(suspicionOf(look), look.seenAt - look.heardAt)
-    else if (event === 'recover') this.#concerned.recovered()
+    if (options) this.#endKernelBeats()
+    const didKernelBeat = kernelBeats(state)
+    const event = observe(state, sample, this.#own, this.#heartbeat, Math.random())
+    if (didKernelBeat && !kernelBeats(state)) stopBeating(this.#core, this)
+    if (state.isToBeProbed) this.#probe()
+    this.#sampleAgain(state.sampleAt)
+    if (event === 'suspect') this.#listener.suspected(suspicionOf(sample), sample.sampledAt - sample.heardAt)
+    else if (event === 'recover') this.#listener.recovered()
   }
 
   /** Calls listeners only after the probe has ended, since they may probe, tune or close the same connection. */
@@ -146,88 +151,95 @@ export class Attention implements Asker, Scheduled<Attention>, SocketName {
 
   /** The kernel refused a probe. The next one may succeed, so only a closed descriptor ends the heartbeat. */
   reject(error: Error): void {
-    if (!this.#isAsking) return
-    this.#isAsking = false
+    if (!this.#isProbing) return
+    this.#isProbing = false
     if (isGone(error)) return
     warnOnce(error)
-    this.#askAgainAt(performance.now() + this.#offset + this.#heartbeat!.every)
+    this.#probeAgainAt(performance.now() + this.#offset + this.#heartbeat!.every)
+  }
+
+  #ownOptions(options: Keepalive): Keepalive {
+    const overlay = overlayOf(this.cookie)
+    return overlay ? baseOf(overlay) : options
   }
 
   /** The connection could not be read this time. */
-  unseen(errno: number): void {
+  unread(errno: number): void {
     const error = descriptorError(errno, this.fd)
     if (this.#isOver || isGone(error)) return
     warnOnce(error)
-    schedule.at(this, performance.now() + (this.#heartbeat?.every ?? UNSEEN_WAIT))
+    schedule.at(this, performance.now() + (this.#heartbeat?.every ?? UNREAD_WAIT))
   }
 
   /** Handles the result of a heartbeat's probe. */
   #answered(result: ProbeResult): void {
-    if (!this.#isAsking) return
-    this.#isAsking = false
+    if (!this.#isProbing) return
+    this.#isProbing = false
     if (result.evidence === 'closed') return
     if (result.alive === false) {
-      this.#concerned.silent(result)
+      this.#listener.silent(result)
       return
     }
     const now = performance.now() + this.#offset
     if (result.alive) this.#heard(now - result.idleFor, now, result.rtt)
     // The kernel probes by itself, but not often enough yet. With a closed window it rarely does.
-    else this.#askAgainAt(now + (result.evidence === 'window-probe' ? this.#heartbeat!.every : 0))
+    else this.#probeAgainAt(now + (result.evidence === 'window-probe' ? this.#heartbeat!.every : 0))
   }
 
-  #ask(): void {
-    const pulse = this.#pulse!
-    if (isLent(pulse)) takeBack(pulse)
-    this.#isAsking = true
+  #probe(): void {
+    const state = this.#state!
+    if (kernelBeats(state)) endKernelBeats(state)
+    this.#isProbing = true
     this.deadline = undefined
     this.enoughAt = undefined
-    askOne(this.#core, this.#subject, this)
+    startProbe(this.#core, this.#subject, this)
   }
 
   #withdraw(): void {
-    if (!this.#isAsking) return
-    this.#isAsking = false
+    if (!this.#isProbing) return
+    this.#isProbing = false
     withdraw(this.cookie, this)
   }
 
-  #lookAgain(lookAt: number): void {
-    const isForBeat = this.#heartbeat !== undefined && lookAt === this.#pulse!.beatAt
-    schedule.at(this, lookAt - this.#offset, isForBeat ? slotOf(this.#heartbeat!) : SLOT)
+  #sampleAgain(sampleAt: number): void {
+    const isForBeat = this.#heartbeat !== undefined && sampleAt === this.#state!.beatAt
+    schedule.at(this, sampleAt - this.#offset, isForBeat ? slotOf(this.#heartbeat!) : SLOT)
   }
 
   /** @param rtt if the peer acknowledged the first attempt. */
   #heard(heardAt: number, now: number, rtt: number | undefined): void {
-    const pulse = this.#pulse!
-    const wasSuspect = pulse.isSuspect
-    if (rtt !== undefined && rtt <= this.#heartbeat!.timeout && pulse.isSpread) this.#lend(pulse)
-    answeredPulse(pulse, heardAt, this.#heartbeat!, Math.random())
-    const { beatAt } = pulse
-    this.#lookAgain(this.#own ? Math.min(beatAt, calmUntil({ seenAt: now, heardAt }, this.#own)) : beatAt)
-    if (wasSuspect) this.#concerned.recovered()
+    const state = this.#state!
+    const wasSuspect = state.isSuspect
+    if (rtt !== undefined && rtt <= this.#heartbeat!.timeout && state.isSpread) this.#beginKernelBeats(state)
+    afterAnswer(state, heardAt, this.#heartbeat!, Math.random())
+    const { beatAt } = state
+    this.#sampleAgain(
+      this.#own ? Math.min(beatAt, calmUntil({ sampledAt: now, heardAt }, this.#own)) : beatAt,
+    )
+    if (wasSuspect) this.#listener.recovered()
   }
 
-  #lend(pulse: Pulse): void {
-    if (this.isWary) return
-    const clock = clockToLend(this.#heartbeat!)
-    if (clock !== undefined && liftedCount() < MOST_LENT && lend(this.#core, this, clock))
-      lendPulse(pulse, clock)
+  #beginKernelBeats(state: HeartbeatState): void {
+    if (this.wantsSuspicion) return
+    const every = kernelPeriod(this.#heartbeat!)
+    if (every === undefined || overlayCount() >= MOST_BEATING) return
+    if (startBeating(this.#core, this, every)) beginKernelBeats(state, every)
   }
 
-  #giveBack(): void {
-    if (!this.#pulse || !isLent(this.#pulse)) return
-    takeBack(this.#pulse)
-    giveBack(this.#core, this)
+  #endKernelBeats(): void {
+    if (!this.#state || !kernelBeats(this.#state)) return
+    endKernelBeats(this.#state)
+    stopBeating(this.#core, this)
   }
 
-  #askAgainAt(beatAt: number): void {
-    this.#pulse!.beatAt = beatAt
-    this.#lookAgain(beatAt)
+  #probeAgainAt(beatAt: number): void {
+    this.#state!.beatAt = beatAt
+    this.#sampleAgain(beatAt)
   }
 }
 
 /** When a connection that could not be read, and has no heartbeat, is sampled again, ms. */
-const UNSEEN_WAIT = 1_000
+const UNREAD_WAIT = 1_000
 
 /** The descriptor is closed, or belongs to another socket by now: Node reports that. */
 function isGone(error: Error): boolean {
@@ -245,19 +257,19 @@ function warnOnce(error: Error): void {
 }
 
 /** Reads options only for connections whose suspicion is reported. */
-function lookAtAll(all: readonly Attention[]): void {
-  const wary = all.filter(({ isWary }) => isWary)
-  const others = wary.length === 0 ? all : all.filter(({ isWary }) => !isWary)
-  if (wary.length > 0) {
-    examine(wary[0]!.core, wary).forEach((found, i) => {
-      if (typeof found === 'number') wary[i]!.unseen(found)
-      else wary[i]!.see(found.look, found.options)
+function sampleMonitors(all: readonly ConnectionMonitor[]): void {
+  const wanting = all.filter(({ wantsSuspicion }) => wantsSuspicion)
+  const others = wanting.length === 0 ? all : all.filter(({ wantsSuspicion }) => !wantsSuspicion)
+  if (wanting.length > 0) {
+    sampleWithOptions(wanting[0]!.core, wanting).forEach((found, i) => {
+      if (typeof found === 'number') wanting[i]!.unread(found)
+      else wanting[i]!.observe(found.sample, found.options)
     })
   }
   if (others.length > 0) {
-    lookAt(others[0]!.core, others).forEach((look, i) => {
-      if (typeof look === 'number') others[i]!.unseen(look)
-      else others[i]!.see(look)
+    sampleAll(others[0]!.core, others).forEach((sample, i) => {
+      if (typeof sample === 'number') others[i]!.unread(sample)
+      else others[i]!.observe(sample)
     })
   }
 }

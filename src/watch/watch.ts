@@ -415,10 +415,10 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
     if (name !== 'suspect' && name !== 'recover') return
     // Once the listener is there, or gone.
     queueMicrotask(() => {
-      const isWary = this.listenerCount('suspect') + this.listenerCount('recover') > 0
-      if (isWary === this.#owner.isWary) return
-      this.#owner.isWary = isWary
-      for (const watched of this.#sockets.values()) watched.beAttentive()
+      const wantsSuspicion = this.listenerCount('suspect') + this.listenerCount('recover') > 0
+      if (wantsSuspicion === this.#owner.wantsSuspicion) return
+      this.#owner.wantsSuspicion = wantsSuspicion
+      for (const watched of this.#sockets.values()) watched.startMonitor()
     })
   }
 
@@ -426,8 +426,8 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
     return heartbeat === undefined ? this.#heartbeat : heartbeat || undefined
   }
 
-  readonly #owner: Owner & { isWary: boolean } = {
-    isWary: false,
+  readonly #owner: Owner & { wantsSuspicion: boolean } = {
+    wantsSuspicion: false,
     hearsClosing: () => this.listenerCount('closing') > 0,
     suspected: (watched, evidence, silentFor) =>
       this.#announce('suspect', createEvent({ ...connectionIn(watched), evidence, silentFor })),

@@ -37,7 +37,7 @@ import {
   type Progress,
 } from './cause.js'
 import type { Heartbeat } from './heartbeat-state.js'
-import { Attention, type Concerned } from './monitor.js'
+import { ConnectionMonitor, type MonitorListener } from './monitor.js'
 
 /** A death as it was found, before anybody has decided what to do about it. */
 export interface Found {
@@ -48,7 +48,7 @@ export interface Found {
 /** Who watches. At most one of `died` and `closed` is called, and once; nothing is called after {@link Watched.stop}. */
 export interface Owner {
   /** Whether anybody wants to hear of suspicion. */
-  readonly isWary: boolean
+  readonly wantsSuspicion: boolean
   /** Whether anybody wants to hear of peers that close their side. */
   hearsClosing(): boolean
   suspected(watched: Watched, evidence: string, silentFor: number): void
@@ -64,7 +64,7 @@ export interface Owner {
 const victims = new WeakMap<Error, net.Socket>()
 
 /** One socket in the eyes of one watcher: what the kernel says of it, and what Node says. */
-export class Watched implements Concerned, CloseListener {
+export class Watched implements MonitorListener, CloseListener {
   readonly socket: net.Socket
   readonly #core: NativeCore | undefined
   readonly #owner: Owner
@@ -81,7 +81,7 @@ export class Watched implements Concerned, CloseListener {
   #final: FinalState | undefined
   #endpoints: Endpoints | undefined
   #heartbeat: Heartbeat | undefined
-  #attention: Attention | undefined
+  #monitor: ConnectionMonitor | undefined
 
   constructor(
     core: NativeCore | undefined,
@@ -128,8 +128,8 @@ export class Watched implements Concerned, CloseListener {
     const { socket } = this
     // An emitter calls the listeners that it had when it began, also those that were removed since.
     this.#isStopped = true
-    this.#attention?.stop()
-    this.#attention = undefined
+    this.#monitor?.stop()
+    this.#monitor = undefined
     const emitter: EventEmitter = socket
     emitter.off(errorMonitor, this.#onError)
     socket.off('end', this.#onEnd)
@@ -143,19 +143,19 @@ export class Watched implements Concerned, CloseListener {
   beat(heartbeat: Heartbeat | undefined): void {
     if (heartbeat === this.#heartbeat) return
     this.#heartbeat = heartbeat
-    if (this.#attention) this.#attention.beat(heartbeat)
-    else this.beAttentive()
+    if (this.#monitor) this.#monitor.beat(heartbeat)
+    else this.startMonitor()
   }
 
   /** Looks at the connection now and then, where somebody wants to know sooner than the kernel. */
-  beAttentive(): void {
-    this.#attention?.renew()
-    if (this.#attention) return
+  startMonitor(): void {
+    this.#monitor?.renew()
+    if (this.#monitor) return
     const handle = handleOf(this.socket)
-    if (!this.#core || !handle || this.#id === 0 || !(this.#heartbeat || this.#owner.isWary)) return
+    if (!this.#core || !handle || this.#id === 0 || !(this.#heartbeat || this.#owner.wantsSuspicion)) return
     const cookie = persist(() => this.#core!.readCookie(handle.fd ?? -1))
     if (typeof cookie === 'bigint') {
-      this.#attention = new Attention(this.#core, handle, cookie, this.#heartbeat, this)
+      this.#monitor = new ConnectionMonitor(this.#core, handle, cookie, this.#heartbeat, this)
     }
   }
 
@@ -185,8 +185,8 @@ export class Watched implements Concerned, CloseListener {
     return final
   }
 
-  get isWary(): boolean {
-    return this.#owner.isWary
+  get wantsSuspicion(): boolean {
+    return this.#owner.wantsSuspicion
   }
 
   suspected(evidence: string, silentFor: number): void {
@@ -213,7 +213,7 @@ export class Watched implements Concerned, CloseListener {
     const fd = descriptorOf(this.socket)
     if (fd < 0) throw noDescriptor(this.socket)
     this.#id = watchDescriptor(this.#core, fd, this.#onSighting)
-    this.beAttentive()
+    this.startMonitor()
   }
 
   readonly #onConnect = () => {

@@ -1,4 +1,4 @@
-import type { Keepalive, Look } from '../../src/kernel/liveness.js'
+import type { Keepalive, Sample } from '../../src/kernel/liveness.js'
 
 /** The kernel's timers are never early, and late by an eighth at most. */
 const LATE = 1 / 8
@@ -63,14 +63,14 @@ export class KernelModel {
     return this.#answerAt
   }
 
-  look(): Look {
+  look(): Sample {
     return {
       state: 1,
       probes: this.probes,
       retransmits: this.retransmits,
       unacked: this.#unacked,
       notSent: 0,
-      seenAt: this.#now,
+      sampledAt: this.#now,
       heardAt: this.heardAt,
       rto: this.#rto,
     }

@@ -1,8 +1,8 @@
 import type { Keepalive } from '../../src/kernel/liveness.js'
 import type { OptionValues } from '../../src/kernel/options.js'
-import { liftedBy, writeOwnOptions } from '../../src/overlay/lifted.js'
+import { overlayOf, writeOwnOptions } from '../../src/overlay/overlay.js'
 import type { ProbeResult } from '../../src/probe/result.js'
-import { ask } from '../../src/probe/sessions.js'
+import { startProbes } from '../../src/probe/sessions.js'
 import { JIFFY, ModelConnection, modelCore, type Outage } from './keepalive-model.js'
 import { onVirtualTime, VirtualTime } from './virtual-time.js'
 
@@ -128,7 +128,7 @@ export async function play(schedule: Schedule): Promise<Outcome> {
     for (const { at: when, attempts, timeout, abortAfter, blockAfter, blockFor } of schedule.questions) {
       at(when, () => {
         const abort = new AbortController()
-        results.push(...ask(core, [fd], { attempts, timeout, signal: abort.signal }))
+        results.push(...startProbes(core, [fd], { attempts, timeout, signal: abort.signal }))
         if (blockAfter !== undefined && blockFor !== undefined)
           at(time.now - epoch + blockAfter, () => pass(blockFor))
         if (abortAfter !== undefined) at(time.now - epoch + abortAfter, () => abort.abort())
@@ -158,7 +158,7 @@ export async function play(schedule: Schedule): Promise<Outcome> {
     results: await Promise.all(results),
     heardAfter,
     isClose,
-    isLeftOver: liftedBy(BigInt(fd)) !== undefined,
+    isLeftOver: overlayOf(BigInt(fd)) !== undefined,
     idle,
   }
 }

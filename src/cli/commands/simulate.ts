@@ -4,11 +4,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { handleOf } from '../../connection/target.js'
 import { type Profile, sampleTcpInfo, watch } from '../../index.js'
 import { nativeCore } from '../../kernel/binding.js'
-import { lookAt } from '../../kernel/liveness.js'
+import { sampleAll } from '../../kernel/liveness.js'
 import { systemDefaults } from '../../profile/detection-time.js'
 import { checkProfile } from '../../profile/profile.js'
 import { checkHeartbeat } from '../../watch/heartbeat-options.js'
-import { attend, firstPulse } from '../../watch/heartbeat-state.js'
+import { firstState, observe } from '../../watch/heartbeat-state.js'
 import { keepaliveWords, shortTime } from '../lib/socket-words.js'
 import { write } from '../lib/terminal.js'
 import { Misuse } from '../lib/usage.js'
@@ -103,8 +103,8 @@ async function measure(): Promise<Costs> {
   const start = performance.now()
   const turns = 50
   for (let turn = 0; turn < turns; turn++) {
-    for (const look of lookAt(core, names)) {
-      if (typeof look !== 'number') attend(firstPulse(look, heartbeat, 0), look, undefined, heartbeat, 0)
+    for (const look of sampleAll(core, names)) {
+      if (typeof look !== 'number') observe(firstState(look, heartbeat, 0), look, undefined, heartbeat, 0)
     }
   }
   const look = ((performance.now() - start) * 1_000) / (turns * MEASURED)

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DeadpeerError, inspect, type ProbeResult, probe } from '../../../index.js'
-import { wholeSeconds } from '../../../overlay/guard.js'
+import { wholeSeconds } from '../../../overlay/clock.js'
 import { inWords } from '../../../path/in-words.js'
 import { timeLeft } from '../../../profile/time-left.js'
 import { type Progress, withProgress } from '../../lib/progress.js'

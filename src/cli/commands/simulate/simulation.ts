@@ -2,16 +2,16 @@ import type { Keepalive } from '../../../kernel/liveness.js'
 import { IMMINENT, LEAST_GAP, RECENT } from '../../../probe/evidence.js'
 import { probesUntil } from '../../../profile/detection-time.js'
 import {
-  answeredPulse,
-  clockToLend,
-  firstPulse,
+  afterAnswer,
+  beginKernelBeats,
+  endKernelBeats,
+  firstState,
   type Heartbeat,
-  isLent,
-  lendPulse,
-  MOST_LENT,
+  kernelBeats,
+  kernelPeriod,
+  MOST_BEATING,
   nextBeat,
   slotOf,
-  takeBack,
 } from '../../../watch/heartbeat-state.js'
 
 // What a heartbeat does to many connections over a long time, by its own rules and chance. Pure. docs/heartbeat.md has the model.
@@ -89,11 +89,11 @@ export function simulate(fleet: Fleet): Forecast {
   const asked = cycleOf(fleet)
   const lent = lentCycle(asked, fleet)
   const idle = Math.round(connections * (1 - busy))
-  const cycleOfIdle = (i: number) => (lent && i < MOST_LENT ? lent : asked)
+  const cycleOfIdle = (i: number) => (lent && i < MOST_BEATING ? lent : asked)
   let [probes, onLoan, falseDeaths] = [0, 0, 0]
   for (const [count, cycle] of [
-    [Math.min(idle, MOST_LENT), cycleOfIdle(0)],
-    [Math.max(0, idle - MOST_LENT), asked],
+    [Math.min(idle, MOST_BEATING), cycleOfIdle(0)],
+    [Math.max(0, idle - MOST_BEATING), asked],
   ] as const) {
     const beats = beatsOf(cycle, fleet)
     for (let i = 0; i < count; i++) {
@@ -154,7 +154,7 @@ function cycleOf({ heartbeat, own, rtt }: Fleet): Cycle {
 
 /** Where the kernel is lent a clock once a connection has been asked. That its question is unanswered is seen after `timeout`. */
 function lentCycle(asked: Cycle, { heartbeat, own, rtt }: Fleet): Cycle | undefined {
-  const clock = clockToLend(heartbeat)
+  const clock = kernelPeriod(heartbeat)
   if (!asked.isOurs || own.enable || own.userTimeout || clock === undefined) return undefined
   const silence = Math.max(clock + TICK, timerFiresAt(clock) - rtt)
   const seen = heartbeat.timeout + slotOf(heartbeat) / 2
@@ -231,11 +231,11 @@ interface Life {
 function liveBeatByBeat(cycle: Cycle, fleet: Fleet, random: Random): Life {
   const { heartbeat, loss, rtt, duration } = fleet
   const life = { probes: 0, onLoan: 0, falseDeaths: 0 }
-  const opened = (at: number) => firstPulse({ seenAt: at, heardAt: at }, heartbeat, random())
-  let pulse = opened(0)
+  const opened = (at: number) => firstState({ sampledAt: at, heardAt: at }, heartbeat, random())
+  let state = opened(0)
   for (;;) {
-    const wasLent = isLent(pulse)
-    const asked = wasLent ? pulse.heardAt + cycle.first[0] : pulse.beatAt + slotOf(heartbeat) * random()
+    const wasLent = kernelBeats(state)
+    const asked = wasLent ? state.heardAt + cycle.first[0] : state.beatAt + slotOf(heartbeat) * random()
     if (asked > duration) return life
     let unanswered = 0
     while (unanswered < cycle.attempts && random() < loss) unanswered++
@@ -247,12 +247,12 @@ function liveBeatByBeat(cycle: Cycle, fleet: Fleet, random: Random): Life {
     if (wasLent) life.onLoan++
     if (isCalledDead) {
       life.falseDeaths++
-      pulse = opened(askedLast + cycle.wait)
+      state = opened(askedLast + cycle.wait)
     } else {
-      if (wasLent && unanswered > 0) takeBack(pulse)
-      const mayLend = pulse.isSpread && unanswered === 0
-      answeredPulse(pulse, askedLast + rtt, heartbeat, random())
-      if (cycle.clock !== undefined && mayLend) lendPulse(pulse, cycle.clock)
+      if (wasLent && unanswered > 0) endKernelBeats(state)
+      const mayLend = state.isSpread && unanswered === 0
+      afterAnswer(state, askedLast + rtt, heartbeat, random())
+      if (cycle.clock !== undefined && mayLend) beginKernelBeats(state, cycle.clock)
     }
   }
 }

@@ -13,9 +13,9 @@ import {
 } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
 import { readOptions } from '../../src/kernel/options.js'
-import { forgetLifted, keepLifted, liftedBy } from '../../src/overlay/lifted.js'
+import { overlayFor, overlayOf, releaseOverlay } from '../../src/overlay/overlay.js'
 import { blackHole } from '../../src/testing/index.js'
-import { MOST_LENT } from '../../src/watch/heartbeat-state.js'
+import { MOST_BEATING } from '../../src/watch/heartbeat-state.js'
 import { latest, timed } from '../tolerance.js'
 import { connect, type Pair } from './connections.js'
 import { hasNetAdmin } from './need-net-admin.js'
@@ -75,7 +75,8 @@ describe.concurrent('a connection that is lent a clock', () => {
       expect(found(pair)).toEqual(clock)
       const { enable, initialDelay, interval, count } = before
       expect(inspect(pair.socket)).toMatchObject({
-        profile: clock,
+        profile: before,
+        inForce: clock,
         pending: { enable, initialDelay, interval, count },
         verdict: 'alive',
       })
@@ -94,16 +95,35 @@ describe.concurrent('a connection that is lent a clock', () => {
     expect(found(closed)).toEqual(before)
   })
 
-  it('is not lent one where it has a keepalive or a user timeout of its own', async () => {
+  it('keeps the life that its own keepalive gives it, and has that again in the end', async () => {
     const pairs = (await connect(3)) as [Pair, Pair, Pair]
-    tune(pairs[0].socket, { enable: true, initialDelay: 60_000 })
-    tune(pairs[1].socket, { userTimeout: 30_000 })
+    const [cloud, patient, slow] = pairs
+    tune(cloud.socket, 'cloud')
+    tune(patient.socket, 'patient')
+    tune(slow.socket, { enable: true, initialDelay: 20_000, interval: 5_000, count: 4 })
     const before = pairs.map(found)
     const { watcher } = watching()
     watcher.add(pairs.map(({ socket }) => socket))
-    await until(() => found(pairs[2]).interval === every, 4 * every)
-    await delay(every)
-    expect(pairs.slice(0, 2).map(found)).toEqual(before.slice(0, 2))
+    await until(() => pairs.every((pair) => found(pair).initialDelay === every), 6 * every)
+    expect(pairs.map(found)).toEqual([
+      { ...clock, count: 3, userTimeout: 60_000 },
+      { ...clock, count: 89 },
+      { ...clock, count: 19 },
+    ])
+    expect(pairs.map(({ socket }) => inspect(socket).profile)).toMatchObject(before)
+    watcher.close()
+    expect(pairs.map(found)).toEqual(before)
+  })
+
+  it('is probed directly if it has a user timeout and no keepalive', async () => {
+    const [pair] = (await connect(1)) as [Pair]
+    tune(pair.socket, { userTimeout: 30_000 })
+    const before = found(pair)
+    const { watcher } = watching()
+    const asked = segmentsIn(pair)
+    watcher.add(pair.socket)
+    await until(() => segmentsIn(pair) >= asked + 3, 8 * every)
+    expect(found(pair)).toEqual(before)
   })
 
   it('has what the program writes meanwhile: by tune at once, and by other means in the end', async () => {
@@ -118,9 +138,8 @@ describe.concurrent('a connection that is lent a clock', () => {
     expect(inspect(off.socket).profile).toMatchObject({ enable: false, initialDelay: 30_000 })
     await delay(3 * every)
     expect(watcher.size).toBe(4)
-    // Those that have their own are asked, and lent nothing.
-    expect(found(tuned)).toMatchObject({ enable: true, initialDelay: 20_000, interval: 5_000, count: 4 })
-    expect(found(byNode)).toMatchObject({ enable: true, initialDelay: 30_000 })
+    expect(inspect(tuned.socket).profile).toMatchObject({ initialDelay: 20_000, interval: 5_000, count: 4 })
+    expect(inspect(byNode.socket).profile).toMatchObject({ enable: true, initialDelay: 30_000 })
     watcher.close()
     expect(found(tuned)).toMatchObject({ enable: true, initialDelay: 20_000, interval: 5_000, count: 4 })
     expect(found(byNode)).toMatchObject({ enable: true, initialDelay: 30_000 })
@@ -170,14 +189,14 @@ describe.concurrent('a connection that is lent a clock', () => {
   it('leaves nothing behind when it is closed, or reset', async () => {
     const { pairs, watcher, deaths } = await lent(10)
     const cookies = pairs.map(({ socket }) => nativeCore()!.readCookie(descriptorOf(socket)) as bigint)
-    expect(cookies.map((cookie) => liftedBy(cookie)?.isLent)).toEqual(Array(10).fill(true))
+    expect(cookies.map((cookie) => overlayOf(cookie)?.beating)).toEqual(Array(10).fill(every))
     for (const { socket } of pairs.slice(0, 5)) socket.destroy()
     await until(() => watcher.size === 5)
     for (const { peer } of pairs.slice(5)) peer.resetAndDestroy()
     await until(() => watcher.size === 0)
     expect(deaths.map(({ reason }) => reason)).toEqual(Array(5).fill('reset'))
     expect(watcher.stats()).toMatchObject({ closed: 5, dead: 5 })
-    expect(cookies.map(liftedBy)).toEqual(Array(10).fill(undefined))
+    expect(cookies.map(overlayOf)).toEqual(Array(10).fill(undefined))
   })
 
   describe.runIf(hasNetAdmin)('whose peer vanishes', () => {
@@ -242,11 +261,7 @@ describe.concurrent('a connection that is lent a clock', () => {
 
 it('of 6,000 loans there is none left', async () => {
   const before = { enable: false, initialDelay: 1_000, interval: 1_000, count: 1, userTimeout: 0 }
-  const others = Array.from({ length: MOST_LENT }, (_, i) => ({
-    ...{ cookie: BigInt(i - MOST_LENT), nextKept: undefined, own: before, written: clock },
-    ...{ clock: undefined, unanswered: 0, asking: false, isLent: true },
-  }))
-  for (const other of others) keepLifted(other)
+  const others = Array.from({ length: MOST_BEATING }, (_, i) => overlayFor(BigInt(i - MOST_BEATING), before))
   const [pair] = (await connect(1)) as [Pair]
   const { watcher } = watching()
   const asked = segmentsIn(pair)
@@ -254,6 +269,6 @@ it('of 6,000 loans there is none left', async () => {
   await until(() => segmentsIn(pair) >= asked + 3)
   expect(found(pair).interval).not.toBe(every)
   // The tests before have some as well.
-  for (const other of others) forgetLifted(other)
+  for (const other of others) releaseOverlay(other)
   await until(() => found(pair).interval === every)
 })

@@ -1,21 +1,21 @@
 import { describe, expect, it } from 'vitest'
-import type { Keepalive, Look } from '../../src/kernel/liveness.js'
+import type { Keepalive, Sample } from '../../src/kernel/liveness.js'
 import { TcpState } from '../../src/kernel/tcp-info.js'
-import { clockFrom } from '../../src/overlay/guard.js'
+import { clockFrom } from '../../src/overlay/clock.js'
 import {
-  answerTo,
+  evidenceOfAnswer,
+  evidenceOfSilence,
   isImminent,
   isOpen,
+  proberOf,
   silenceOf,
-  silenceTo,
-  timesAsked,
-  whoAsks,
+  timesProbed,
 } from '../../src/probe/evidence.js'
 
 const own: Keepalive = { enable: true, initialDelay: 5_000, interval: 2_000, count: 3, userTimeout: 0 }
 
 /** An established connection, silent for so long. */
-function look(silence: number, more: Partial<Look> = {}): Look {
+function look(silence: number, more: Partial<Sample> = {}): Sample {
   const heardAt = 1_000_000
   return {
     state: TcpState.ESTABLISHED,
@@ -23,15 +23,15 @@ function look(silence: number, more: Partial<Look> = {}): Look {
     retransmits: 0,
     unacked: 0,
     notSent: 0,
-    seenAt: heardAt + silence,
+    sampledAt: heardAt + silence,
     heardAt,
     rto: 200,
     ...more,
   }
 }
 
-describe('whoAsks', () => {
-  it.each<[string, Look, number, string]>([
+describe('proberOf', () => {
+  it.each<[string, Sample, number, string]>([
     ['a connection at rest', look(2_000), 0, 'us'],
     ['past its initialDelay, not probed yet', look(6_000), 0, 'us'],
     ['that the kernel is probing', look(6_000, { probes: 1 }), 0, 'keepalive'],
@@ -45,11 +45,11 @@ describe('whoAsks', () => {
     ['that the peer has closed', look(2_000, { state: TcpState.CLOSE_WAIT }), 0, 'closed'],
     ['that is dead', look(2_000, { state: TcpState.CLOSE, unacked: 1 }), 0, 'closed'],
   ])('%s', (_, seen, unanswered, asks) => {
-    expect(whoAsks(seen, own, unanswered)).toBe(asks)
+    expect(proberOf(seen, own.enable, unanswered)).toBe(asks)
   })
 
   it('is us where keepalive is off, whatever is counted', () => {
-    expect(whoAsks(look(6_000, { probes: 3 }), { ...own, enable: false }, 0)).toBe('us')
+    expect(proberOf(look(6_000, { probes: 3 }), false, 0)).toBe('us')
   })
 })
 
@@ -63,20 +63,20 @@ describe('isImminent', () => {
   })
 })
 
-it('timesAsked: the data itself counts, and each time that it is sent again', () => {
-  expect(timesAsked(look(0, { retransmits: 2, probes: 7 }), 'retransmission')).toBe(3)
-  expect(timesAsked(look(0, { retransmits: 2, probes: 7 }), 'window-probe')).toBe(7)
-  expect(timesAsked(look(0, { probes: 4 }), 'keepalive')).toBe(4)
+it('timesProbed: the data itself counts, and each time that it is sent again', () => {
+  expect(timesProbed(look(0, { retransmits: 2, probes: 7 }), 'retransmission')).toBe(3)
+  expect(timesProbed(look(0, { retransmits: 2, probes: 7 }), 'window-probe')).toBe(7)
+  expect(timesProbed(look(0, { probes: 4 }), 'keepalive')).toBe(4)
 })
 
 it('evidence is named by who asked', () => {
-  expect((['us', 'keepalive', 'retransmission', 'window-probe'] as const).map(answerTo)).toEqual([
+  expect((['us', 'keepalive', 'retransmission', 'window-probe'] as const).map(evidenceOfAnswer)).toEqual([
     'ack',
     'ack',
     'ack',
     'window-probe',
   ])
-  expect((['us', 'keepalive', 'retransmission', 'window-probe'] as const).map(silenceTo)).toEqual([
+  expect((['us', 'keepalive', 'retransmission', 'window-probe'] as const).map(evidenceOfSilence)).toEqual([
     'silence',
     'silence',
     'retransmitting',

@@ -1,17 +1,18 @@
-/** What is kept by the cookie of its connection. */
-export interface Kept<Item> {
+/** What a {@link CookieMap} keeps. */
+export interface Keyed<Item> {
   readonly cookie: bigint
-  /** Another one of the same bucket. The map's own. */
-  nextKept: Item | undefined
+  /** The next one in the same bucket. The map's own. */
+  nextInBucket: Item | undefined
 }
 
 const LEAST = 64
 
 /**
- * A map of what comes and goes a thousand times a second. V8's Map makes itself a new table now and then, and the one before keeps all that was
- * ever in it until the next full collection: then what lives for milliseconds costs as much as what lives for long.
+ * A map by SO_COOKIE, for items that come and go thousands of times a second. V8's Map moves to a new table now and then, and the old table
+ * keeps everything that was ever in it until the next full collection. Then an item that lives for milliseconds costs as much as one that
+ * lives for long.
  */
-export class ByCookie<Item extends Kept<Item>> {
+export class CookieMap<Item extends Keyed<Item>> {
   #buckets = new Array<Item | undefined>(LEAST).fill(undefined)
   #size = 0
 
@@ -22,49 +23,49 @@ export class ByCookie<Item extends Kept<Item>> {
   get(cookie: bigint): Item | undefined {
     if (this.#size === 0) return undefined
     let item = this.#buckets[this.#bucketOf(cookie)]
-    while (item && item.cookie !== cookie) item = item.nextKept
+    while (item && item.cookie !== cookie) item = item.nextInBucket
     return item
   }
 
-  /** One that is not there yet. */
+  /** Adds an item whose cookie is not there yet. */
   add(item: Item): void {
     if (this.#size >= this.#buckets.length) this.#resize(2 * this.#buckets.length)
     this.#put(item)
     this.#size++
   }
 
-  /** Nothing, where it is not there. */
+  /** Does nothing if the item is not there. */
   delete(item: Item): void {
     const bucket = this.#bucketOf(item.cookie)
-    const next = item.nextKept
+    const next = item.nextInBucket
     let other = this.#buckets[bucket]
     if (other === item) this.#buckets[bucket] = next
     else {
-      while (other && other.nextKept !== item) other = other.nextKept
+      while (other && other.nextInBucket !== item) other = other.nextInBucket
       if (!other) return
-      other.nextKept = next
+      other.nextInBucket = next
     }
-    // Else it would keep what comes after it from being collected.
-    item.nextKept = undefined
+    // Else it would keep the rest of its bucket from being collected.
+    item.nextInBucket = undefined
     this.#size--
     if (this.#size === 0 && this.#buckets.length > LEAST) this.#resize(LEAST)
   }
 
-  /** Of each. None may come or go meanwhile. */
-  forEach(see: (item: Item) => void): void {
+  /** Calls back with each item. The callback must neither add nor delete items. */
+  forEach(callback: (item: Item) => void): void {
     for (let item of this.#buckets) {
-      for (; item; item = item.nextKept) see(item)
+      for (; item; item = item.nextInBucket) callback(item)
     }
   }
 
   #bucketOf(cookie: bigint): number {
-    // The kernel counts them, so far from where a number would not do.
+    // The kernel counts cookies from 1, so they are far below 2^53.
     return Number(cookie) % this.#buckets.length
   }
 
   #put(item: Item): void {
     const bucket = this.#bucketOf(item.cookie)
-    item.nextKept = this.#buckets[bucket]
+    item.nextInBucket = this.#buckets[bucket]
     this.#buckets[bucket] = item
   }
 
@@ -73,7 +74,7 @@ export class ByCookie<Item extends Kept<Item>> {
     this.#buckets = new Array<Item | undefined>(length).fill(undefined)
     for (let item of before) {
       while (item) {
-        const next: Item | undefined = item.nextKept
+        const next: Item | undefined = item.nextInBucket
         this.#put(item)
         item = next
       }

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ByCookie, type Kept } from '../../src/overlay/by-cookie.js'
+import { CookieMap, type Keyed } from '../../src/overlay/cookie-map.js'
 
-interface Item extends Kept<Item> {
+interface Item extends Keyed<Item> {
   readonly name: number
 }
 
@@ -12,22 +12,22 @@ const cookie = fc.oneof(
   fc.constantFrom(64n, 128n, 4_096n, 2n ** 53n + 1n, 2n ** 64n - 1n, 2n ** 64n - 2n),
 )
 
-describe('ByCookie', () => {
+describe('CookieMap', () => {
   it('has what a Map would have, whatever comes and goes', () => {
     fc.assert(
       fc.property(fc.array(fc.record({ cookie, isAdded: fc.boolean() }), { maxLength: 600 }), (steps) => {
         const expected = new Map<bigint, Item>()
-        const kept = new ByCookie<Item>()
+        const kept = new CookieMap<Item>()
         for (const [name, { cookie, isAdded }] of steps.entries()) {
           const known = expected.get(cookie)
           if (known && !isAdded) {
             kept.delete(known)
             expected.delete(cookie)
-            expect(known.nextKept).toBeUndefined()
+            expect(known.nextInBucket).toBeUndefined()
             // Twice does nothing.
             kept.delete(known)
           } else if (!known && isAdded) {
-            const item = { cookie, name, nextKept: undefined }
+            const item = { cookie, name, nextInBucket: undefined }
             kept.add(item)
             expected.set(cookie, item)
           }

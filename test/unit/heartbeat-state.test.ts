@@ -1,16 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Keepalive, Look } from '../../src/kernel/liveness.js'
+import type { Keepalive, Sample } from '../../src/kernel/liveness.js'
 import {
-  answeredPulse,
-  attend,
+  afterAnswer,
+  beginKernelBeats,
   calmUntil,
-  clockToLend,
-  firstPulse,
+  firstState,
   type Heartbeat,
-  isLent,
-  lendPulse,
+  kernelBeats,
+  kernelPeriod,
   nextBeat,
+  observe,
 } from '../../src/watch/heartbeat-state.js'
 import { KernelModel } from './kernel-model.js'
 import { seeded } from './random.js'
@@ -48,7 +48,7 @@ interface Run {
 }
 
 /** Attends to a connection until it dies or the end comes. `ask` is told when it is to be asked. */
-function observe(
+function run(
   kernel: KernelModel,
   end: number,
   random: () => number,
@@ -56,17 +56,17 @@ function observe(
 ): Run {
   const told: Told[] = []
   let looks = 0
-  const pulse = firstPulse(kernel.look(), undefined, random())
+  const state = firstState(kernel.look(), undefined, random())
   let now = 0
   let writeAt = writesAt
   while (now < end) {
-    const event = attend(pulse, kernel.look(), kernel.own, undefined, random())
-    const { lookAt, isToBeAsked } = pulse
+    const event = observe(state, kernel.look(), kernel.own, undefined, random())
+    const { sampleAt, isToBeProbed } = state
     looks++
     const unanswered = kernel.unansweredSince === undefined ? 0 : now - kernel.unansweredSince
     if (event) told.push({ event, at: now, unanswered })
-    if (isToBeAsked || lookAt <= now) throw new Error(`at ${now}: again at ${lookAt}`)
-    const next = lookAt + SLOT * random()
+    if (isToBeProbed || sampleAt <= now) throw new Error(`at ${now}: again at ${sampleAt}`)
+    const next = sampleAt + SLOT * random()
     if (writeAt < next) {
       kernel.goOn(writeAt)
       kernel.write()
@@ -91,7 +91,7 @@ describe('suspicion, beside a model of the kernel', () => {
         const random = seeded(seed)
         const gone = 5 * own.initialDelay * random()
         const kernel = new KernelModel(own, rtt, (time) => time < gone, random)
-        const { told, diedAt } = observe(kernel, 1e8, random)
+        const { told, diedAt } = run(kernel, 1e8, random)
         // A user timeout may leave room for one only, where the kernel's first probe is late.
         fc.pre(kernel.probes >= 2)
         expect(told.map(({ event }) => event)).toEqual(['suspect'])
@@ -110,7 +110,7 @@ describe('suspicion, beside a model of the kernel', () => {
         const random = seeded(seed)
         const gone = 3 * own.initialDelay * random()
         const kernel = new KernelModel(own, rtt, (time) => time < gone, random)
-        const { told, diedAt } = observe(kernel, 1e8, random, gone)
+        const { told, diedAt } = run(kernel, 1e8, random, gone)
         // The model's answer to a probe that was on the way acknowledges what is written meanwhile as well: then nothing was in flight.
         fc.pre(kernel.retransmits > 0)
         expect(told.map(({ event }) => event)).toEqual(['suspect'])
@@ -126,7 +126,7 @@ describe('suspicion, beside a model of the kernel', () => {
       fc.property(profile, fc.integer(), fc.nat(900), (own, seed, rtt) => {
         const random = seeded(seed)
         const kernel = new KernelModel(own, rtt, () => true, random)
-        const { told, diedAt } = observe(kernel, 40 * own.initialDelay, random, 10 * own.initialDelay)
+        const { told, diedAt } = run(kernel, 40 * own.initialDelay, random, 10 * own.initialDelay)
         expect(told).toEqual([])
         expect(diedAt).toBeUndefined()
       }),
@@ -145,7 +145,7 @@ describe('suspicion, beside a model of the kernel', () => {
         const hears = (time: number) =>
           !outages.some(({ from, for: length }) => time >= from && time < from + length)
         const kernel = new KernelModel({ ...own, userTimeout: 0 }, 20, hears, random)
-        const { told, diedAt } = observe(kernel, (outages.length + 2) * hour, random)
+        const { told, diedAt } = run(kernel, (outages.length + 2) * hour, random)
         expect(diedAt).toBeUndefined()
         expect(told.length).toBeLessThanOrEqual(2 * outages.length)
         for (const [i, { event, unanswered }] of told.entries()) {
@@ -164,7 +164,7 @@ describe('suspicion, beside a model of the kernel', () => {
       fc.property(fc.integer(), fc.integer({ min: 11_000, max: 40_000 }), (seed, backAt) => {
         const random = seeded(seed)
         const kernel = new KernelModel(own, 20, (time) => time >= backAt, random)
-        const { told } = observe(kernel, 70_000, random)
+        const { told } = run(kernel, 70_000, random)
         const recovery = told.find(({ event }) => event === 'recover')!
         if (!told.some(({ event }) => event === 'suspect')) return
         // The next probe finds it; and a sixteenth of the silence, which lasts until then, until somebody looks.
@@ -186,38 +186,38 @@ describe('suspicion, beside a model of the kernel', () => {
     }
     const random = seeded(1)
     const day = 24 * 3_600_000
-    const { looks } = observe(new KernelModel(own, 20, () => true, random), day, random)
+    const { looks } = run(new KernelModel(own, 20, () => true, random), day, random)
     // Twice in each idle period, which the kernel's own lateness (0 to 12.5 %, so 3.75 s) may make four.
     expect(looks).toBeLessThan((4 * day) / own.initialDelay)
     // Node's own: probed every second, or after a system's default of 2 h with an interval of 75 s.
     const calm = { enable: true, initialDelay: 7_200_000, interval: 75_000, count: 9, userTimeout: 0 }
-    const idle = observe(new KernelModel(calm, 20, () => true, random), day, random)
+    const idle = run(new KernelModel(calm, 20, () => true, random), day, random)
     expect(idle.looks).toBeLessThan(2 * 24 * 60)
     // An interval longer than initialDelay: the timer stands at it after each answer.
     const odd = { enable: true, initialDelay: 10_000, interval: 75_000, count: 9, userTimeout: 0 }
-    const waiting = observe(new KernelModel(odd, 20, () => true, random), day, random)
+    const waiting = run(new KernelModel(odd, 20, () => true, random), day, random)
     expect(waiting.looks).toBeLessThan((16 * day) / odd.interval)
   })
 })
 
 describe('a closed window', () => {
   const own: Keepalive = { enable: false, initialDelay: 0, interval: 0, count: 0, userTimeout: 0 }
-  const shut = (seenAt: number, probes: number): Look => ({
-    ...quiet({ seenAt, heardAt: 0 }),
+  const shut = (sampledAt: number, probes: number): Sample => ({
+    ...quiet({ sampledAt, heardAt: 0 }),
     probes,
     notSent: 5_000,
   })
 
   it("has a probe unanswered now and then, which is the peer's rate limit; longer is suspect", () => {
     // Sent after 200 ms (answered), 400 ms (not), 800 ms (answered).
-    const pulse = heard(0, undefined, 0)
-    attend(pulse, shut(410, 1), own, undefined, 0)
+    const state = heard(0, undefined, 0)
+    observe(state, shut(410, 1), own, undefined, 0)
     const until = 400 + 800 * 1.125
-    while (pulse.lookAt < until) {
-      expect(attend(pulse, shut(pulse.lookAt, 1), own, undefined, 0)).toBeUndefined()
+    while (state.sampleAt < until) {
+      expect(observe(state, shut(state.sampleAt, 1), own, undefined, 0)).toBeUndefined()
     }
-    expect(pulse.lookAt).toBeLessThan(410 + 1_300)
-    expect(attend(pulse, shut(pulse.lookAt, 2), own, undefined, 0)).toBe('suspect')
+    expect(state.sampleAt).toBeLessThan(410 + 1_300)
+    expect(observe(state, shut(state.sampleAt, 2), own, undefined, 0)).toBe('suspect')
   })
 })
 
@@ -228,15 +228,17 @@ describe('calmUntil', () => {
     fc.assert(
       fc.property(profile, fc.nat(400_000), look, (settings, userTimeout, { heardAt, silence }) => {
         const own = { ...settings, userTimeout }
-        const seenAt = heardAt + silence
-        const calm = calmUntil({ seenAt, heardAt }, own)
-        expect(calm).toBeGreaterThanOrEqual(seenAt + Math.min(SLOT, own.initialDelay - silence || SLOT))
+        const sampledAt = heardAt + silence
+        const calm = calmUntil({ sampledAt, heardAt }, own)
+        expect(calm).toBeGreaterThanOrEqual(sampledAt + Math.min(SLOT, own.initialDelay - silence || SLOT))
         const due = heardAt + own.initialDelay
         // An interval between suspicion and death takes that nobody is away for more than half of one.
-        expect(calm).toBeLessThanOrEqual(Math.max(due, seenAt + own.interval / 2))
+        expect(calm).toBeLessThanOrEqual(Math.max(due, sampledAt + own.interval / 2))
         // Data that is sent right now is fatal after userTimeout.
         if (own.userTimeout) {
-          expect(calm).toBeLessThanOrEqual(seenAt + Math.max(1_000, own.userTimeout - own.interval - 1_000))
+          expect(calm).toBeLessThanOrEqual(
+            sampledAt + Math.max(1_000, own.userTimeout - own.interval - 1_000),
+          )
         }
       }),
     )
@@ -250,7 +252,7 @@ describe('calmUntil', () => {
       count: 1,
       userTimeout: undefined,
     }
-    expect(calmUntil({ seenAt: 5_000, heardAt: 0 }, off)).toBe(65_000)
+    expect(calmUntil({ sampledAt: 5_000, heardAt: 0 }, off)).toBe(65_000)
   })
 })
 
@@ -277,16 +279,16 @@ describe('a beat', () => {
     fc.assert(
       fc.property(heartbeat, share, fc.nat(1_000_000), (beat, random, silence) => {
         const heardAt = 1_000_000
-        const look = quiet({ heardAt, seenAt: heardAt + silence })
-        const pulse = heard(heardAt, beat, random)
-        const { beatAt } = pulse
-        attend(pulse, look, undefined, beat, random)
-        const { isToBeAsked, lookAt } = pulse
-        expect(isToBeAsked).toBe(silence >= beatAt - heardAt)
-        expect(lookAt).toBe(isToBeAsked ? Number.POSITIVE_INFINITY : beatAt)
-        if (!isToBeAsked) return
-        attend(pulse, quiet({ heardAt, seenAt: look.seenAt + 1_000_000 }), undefined, beat, random)
-        expect(pulse.isToBeAsked).toBe(false)
+        const look = quiet({ heardAt, sampledAt: heardAt + silence })
+        const state = heard(heardAt, beat, random)
+        const { beatAt } = state
+        observe(state, look, undefined, beat, random)
+        const { isToBeProbed, sampleAt } = state
+        expect(isToBeProbed).toBe(silence >= beatAt - heardAt)
+        expect(sampleAt).toBe(isToBeProbed ? Number.POSITIVE_INFINITY : beatAt)
+        if (!isToBeProbed) return
+        observe(state, quiet({ heardAt, sampledAt: look.sampledAt + 1_000_000 }), undefined, beat, random)
+        expect(state.isToBeProbed).toBe(false)
       }),
     )
   })
@@ -294,10 +296,10 @@ describe('a beat', () => {
   it('starts anew when the peer has been heard in between', () => {
     fc.assert(
       fc.property(heartbeat, share, fc.integer({ min: 26, max: 100_000 }), (beat, random, later) => {
-        const pulse = heard(0, beat, random)
-        attend(pulse, quiet({ heardAt: later, seenAt: later + 10 }), undefined, beat, random)
-        expect(pulse.isToBeAsked).toBe(false)
-        expect(pulse.lookAt).toBe(nextBeat(later, beat, random))
+        const state = heard(0, beat, random)
+        observe(state, quiet({ heardAt: later, sampledAt: later + 10 }), undefined, beat, random)
+        expect(state.isToBeProbed).toBe(false)
+        expect(state.sampleAt).toBe(nextBeat(later, beat, random))
       }),
     )
   })
@@ -339,19 +341,19 @@ const fiveSeconds: Heartbeat = { every: 5_000, timeout: 300, attempts: 3 }
 /** When a peer that always answers at once is asked. */
 function beatsOf(beat: Heartbeat, heardAt: number, end: number, random: () => number): number[] {
   const beats: number[] = []
-  const pulse = firstPulse({ seenAt: 0, heardAt }, beat, random())
-  for (let now = pulse.beatAt; now < end; now = pulse.beatAt) {
-    attend(pulse, quiet({ seenAt: now, heardAt: pulse.heardAt }), undefined, beat, 0)
-    if (!pulse.isToBeAsked) throw new Error('not asked')
+  const state = firstState({ sampledAt: 0, heardAt }, beat, random())
+  for (let now = state.beatAt; now < end; now = state.beatAt) {
+    observe(state, quiet({ sampledAt: now, heardAt: state.heardAt }), undefined, beat, 0)
+    if (!state.isToBeProbed) throw new Error('not asked')
     beats.push(now)
-    answeredPulse(pulse, now, beat, random())
+    afterAnswer(state, now, beat, random())
   }
   return beats
 }
 
 /** Of a connection that is new. */
 function heard(heardAt: number, beat: Heartbeat | undefined, random: number) {
-  return firstPulse({ seenAt: heardAt, heardAt }, beat, random)
+  return firstState({ sampledAt: heardAt, heardAt }, beat, random)
 }
 
 function binned(values: readonly number[], width: number, bins: number): number[] {
@@ -360,7 +362,7 @@ function binned(values: readonly number[], width: number, bins: number): number[
   return counts
 }
 
-function quiet(part: Pick<Look, 'seenAt' | 'heardAt'>): Look {
+function quiet(part: Pick<Sample, 'sampledAt' | 'heardAt'>): Sample {
   return { state: 1, probes: 0, retransmits: 0, unacked: 0, notSent: 0, rto: 200, ...part }
 }
 
@@ -373,16 +375,16 @@ describe('a year of a thousand connections', () => {
     const perMinute = new Array<number>(60).fill(0)
     let beats = 0
     for (let i = 0; i < 1_000; i++) {
-      const pulse = heard(0, beat, random())
+      const state = heard(0, beat, random())
       // What the kernel may be asked between two beats is nothing: it is looked at when a beat is due.
-      for (let now = pulse.beatAt; now < year; now = pulse.beatAt) {
-        const look = quiet({ seenAt: now, heardAt: pulse.heardAt })
-        const event = attend(pulse, look, own, beat, random())
-        if (!pulse.isToBeAsked || event) throw new Error('not so')
+      for (let now = state.beatAt; now < year; now = state.beatAt) {
+        const look = quiet({ sampledAt: now, heardAt: state.heardAt })
+        const event = observe(state, look, own, beat, random())
+        if (!state.isToBeProbed || event) throw new Error('not so')
         beats++
         perMinute[Math.floor(now / 60_000) % 60]!++
         // Answered after 20 ms.
-        answeredPulse(pulse, now + 20, beat, random())
+        afterAnswer(state, now + 20, beat, random())
       }
     }
     // Between 0.9 and 1 hour each.
@@ -405,42 +407,42 @@ describe('a clock that the kernel is lent', () => {
     [16_000, 16_000],
     [17_000, undefined],
   ])('every %d: %d', (every, clock) => {
-    expect(clockToLend({ every, timeout: 300, attempts: 3 })).toBe(clock)
+    expect(kernelPeriod({ every, timeout: 300, attempts: 3 })).toBe(clock)
   })
 
   /** Heard at 0, and the kernel asks after 5 s. */
   const lent = () => {
-    const pulse = { ...heard(0, fiveSeconds, 0), isSpread: true }
-    lendPulse(pulse, 5_000)
-    answeredPulse(pulse, 0, fiveSeconds, 0)
-    attend(pulse, quiet({ heardAt: 0, seenAt: 10 }), undefined, fiveSeconds, 0)
-    return pulse
+    const state = { ...heard(0, fiveSeconds, 0), isSpread: true }
+    beginKernelBeats(state, 5_000)
+    afterAnswer(state, 0, fiveSeconds, 0)
+    observe(state, quiet({ heardAt: 0, sampledAt: 10 }), undefined, fiveSeconds, 0)
+    return state
   }
-  const look = (heardAt: number, seenAt: number) => quiet({ heardAt, seenAt })
+  const look = (heardAt: number, sampledAt: number) => quiet({ heardAt, sampledAt })
 
   it('is looked at when it must have answered, as late as the kernel may be; then as late as it was', () => {
-    const pulse = lent()
-    expect(pulse.lookAt).toBe(5_000 * 1.125 + 300)
-    attend(pulse, look(5_120, pulse.lookAt), undefined, fiveSeconds, 0)
-    expect({ ...pulse }).toMatchObject({ isToBeAsked: false, lookAt: 5_120 + 5_120 + 300 })
-    attend(pulse, look(10_240, pulse.lookAt), undefined, fiveSeconds, 0)
-    expect({ ...pulse }).toMatchObject({ isToBeAsked: false, lookAt: 10_240 + 5_120 + 300 })
-    expect(isLent(pulse)).toBe(true)
+    const state = lent()
+    expect(state.sampleAt).toBe(5_000 * 1.125 + 300)
+    observe(state, look(5_120, state.sampleAt), undefined, fiveSeconds, 0)
+    expect({ ...state }).toMatchObject({ isToBeProbed: false, sampleAt: 5_120 + 5_120 + 300 })
+    observe(state, look(10_240, state.sampleAt), undefined, fiveSeconds, 0)
+    expect({ ...state }).toMatchObject({ isToBeProbed: false, sampleAt: 10_240 + 5_120 + 300 })
+    expect(kernelBeats(state)).toBe(true)
   })
 
   it('is taken back from a peer that is heard at another time', () => {
     for (const heardAt of [3_000, 4_900, 5_950]) {
-      const pulse = lent()
-      attend(pulse, look(heardAt, 5_960), undefined, fiveSeconds, 0.5)
-      expect(pulse.lookAt).toBe(nextBeat(heardAt, fiveSeconds, 0.5))
+      const state = lent()
+      observe(state, look(heardAt, 5_960), undefined, fiveSeconds, 0.5)
+      expect(state.sampleAt).toBe(nextBeat(heardAt, fiveSeconds, 0.5))
       // Who heard the same thing at the same time is spread before it is lent a clock again.
-      expect([isLent(pulse), pulse.isSpread]).toEqual([false, false])
+      expect([kernelBeats(state), state.isSpread]).toEqual([false, false])
     }
   })
 
   it('is over where there was no answer: then it is asked', () => {
-    const pulse = lent()
-    attend(pulse, look(0, pulse.lookAt), undefined, fiveSeconds, 0)
-    expect({ ...pulse }).toMatchObject({ isToBeAsked: true, lookAt: Number.POSITIVE_INFINITY })
+    const state = lent()
+    observe(state, look(0, state.sampleAt), undefined, fiveSeconds, 0)
+    expect({ ...state }).toMatchObject({ isToBeProbed: true, sampleAt: Number.POSITIVE_INFINITY })
   })
 })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { TcpInfo } from '../../src/kernel/tcp-info.js'
-import { fires, holdBack } from '../../src/overlay/hold-back.js'
+import { deferral, fires } from '../../src/overlay/deferral.js'
 
 /** An established connection whose peer was heard `silence` ms ago. */
 function state(silence: number, more: Partial<TcpInfo> = {}): TcpInfo {
@@ -19,24 +19,24 @@ function state(silence: number, more: Partial<TcpInfo> = {}): TcpInfo {
 const system = { enable: false, initialDelay: 7_200_000, interval: 75_000, count: 9, userTimeout: 0 }
 const wanted = { enable: true, initialDelay: 2_000, interval: 1_000, count: 3, userTimeout: 5_000 }
 
-describe('holdBack', () => {
+describe('deferral', () => {
   it('holds nothing back from a connection that was just heard', () => {
-    expect(holdBack(wanted, system, state(100))).toEqual({ now: wanted, later: {} })
+    expect(deferral(wanted, system, state(100))).toEqual({ now: wanted, later: {} })
   })
 
   it('holds a userTimeout that has passed already', () => {
-    const { now, later } = holdBack(wanted, system, state(7_000))
+    const { now, later } = deferral(wanted, system, state(7_000))
     expect(now).toEqual({ ...wanted, userTimeout: 0 })
     expect(later).toEqual({ userTimeout: 5_000 })
   })
 
   it('holds one that would leave fewer probes than the settings promise', () => {
-    expect(holdBack(wanted, system, state(3_500)).later).toEqual({ userTimeout: 5_000 })
-    expect(holdBack(wanted, system, state(2_000)).later).toEqual({})
+    expect(deferral(wanted, system, state(3_500)).later).toEqual({ userTimeout: 5_000 })
+    expect(deferral(wanted, system, state(2_000)).later).toEqual({})
   })
 
   it('lifts the userTimeout that the socket has, where a probe fires under it', () => {
-    const { now, later } = holdBack(
+    const { now, later } = deferral(
       { initialDelay: 2_000 },
       { ...system, enable: true, interval: 1_000, userTimeout: 5_000 },
       state(7_000),
@@ -47,12 +47,12 @@ describe('holdBack', () => {
 
   it('counts a whole initialDelay on top where keepalive is switched on alone', () => {
     const off = { ...system, initialDelay: 2_000, interval: 1_000, userTimeout: 5_000 }
-    expect(holdBack({ enable: true }, off, state(1_500)).later).toEqual({ userTimeout: 5_000 })
-    expect(holdBack({ enable: true }, off, state(0)).later).toEqual({})
+    expect(deferral({ enable: true }, off, state(1_500)).later).toEqual({ userTimeout: 5_000 })
+    expect(deferral({ enable: true }, off, state(0)).later).toEqual({})
   })
 
   it('gives a connection that has as many probes unanswered as count is as many again', () => {
-    const { now, later } = holdBack(
+    const { now, later } = deferral(
       { count: 3 },
       { ...system, enable: true },
       state(9_000_000, { probes: 5 }),
@@ -63,13 +63,13 @@ describe('holdBack', () => {
 
   it('raises the count that the socket has, where the userTimeout that made it moot is lifted', () => {
     const current = { enable: true, initialDelay: 2_000, interval: 1_000, count: 3, userTimeout: 60_000 }
-    const { now, later } = holdBack({ userTimeout: 5_000 }, current, state(12_000, { probes: 10 }))
+    const { now, later } = deferral({ userTimeout: 5_000 }, current, state(12_000, { probes: 10 }))
     expect(now).toEqual({ userTimeout: 0, count: 13 })
     expect(later).toEqual({ userTimeout: 5_000, count: 3 })
   })
 
   it('never asks for a count that the kernel does not have', () => {
-    expect(holdBack({ count: 100 }, { ...system, enable: true }, state(1, { probes: 120 })).now.count).toBe(
+    expect(deferral({ count: 100 }, { ...system, enable: true }, state(1, { probes: 120 })).now.count).toBe(
       127,
     )
   })
@@ -82,28 +82,28 @@ describe('holdBack', () => {
       ['silent', 8_000],
       ['still heard, since only one way is cut', 500],
     ])('that may have lasted longer holds the userTimeout: peer %s', (_, silence) => {
-      const { now, later } = holdBack({ userTimeout: 5_000 }, system, state(silence, doubling))
+      const { now, later } = deferral({ userTimeout: 5_000 }, system, state(silence, doubling))
       expect(now).toEqual({ userTimeout: 0 })
       expect(later).toEqual({ userTimeout: 5_000 })
     })
 
     it("leaves the socket's own in force", () => {
       const own = { ...system, userTimeout: 10_000 }
-      expect(holdBack({ userTimeout: 5_000 }, own, state(1, doubling)).now).toEqual({ userTimeout: 10_000 })
+      expect(deferral({ userTimeout: 5_000 }, own, state(1, doubling)).now).toEqual({ userTimeout: 10_000 })
     })
 
     it('that cannot have lasted as long does not', () => {
-      expect(holdBack({ userTimeout: 7_900 }, system, state(8_000, doubling)).later).toEqual({
+      expect(deferral({ userTimeout: 7_900 }, system, state(8_000, doubling)).later).toEqual({
         userTimeout: 7_900,
       })
-      expect(holdBack({ userTimeout: 7_901 }, system, state(8_000, doubling)).later).toEqual({})
+      expect(deferral({ userTimeout: 7_901 }, system, state(8_000, doubling)).later).toEqual({})
     })
 
     it('whose waits no longer double counts each of them', () => {
       const atMost = { ...doubling, rto: 1_000_000 }
       const capped = { ...system, rtoMax: 1_000 }
-      expect(holdBack({ userTimeout: 6_000 }, capped, state(1, atMost)).later).toEqual({ userTimeout: 6_000 })
-      expect(holdBack({ userTimeout: 7_000 }, capped, state(1, atMost)).later).toEqual({})
+      expect(deferral({ userTimeout: 6_000 }, capped, state(1, atMost)).later).toEqual({ userTimeout: 6_000 })
+      expect(deferral({ userTimeout: 7_000 }, capped, state(1, atMost)).later).toEqual({})
     })
 
     it('of a SYN holds it as well', () => {
@@ -114,19 +114,19 @@ describe('holdBack', () => {
         rto: 1_000_000,
         lastDataSent: 9_000_000,
       })
-      expect(holdBack({ userTimeout: 4_000 }, system, connecting).later).toEqual({ userTimeout: 4_000 })
-      expect(holdBack({ userTimeout: 4_001 }, system, connecting).later).toEqual({})
+      expect(deferral({ userTimeout: 4_000 }, system, connecting).later).toEqual({ userTimeout: 4_000 })
+      expect(deferral({ userTimeout: 4_001 }, system, connecting).later).toEqual({})
     })
   })
 
   it('holds a userTimeout from a window that has been closed for longer, though the peer answers', () => {
     const stalled = state(200, { backoff: 4, lastDataSent: 10_000 })
-    expect(holdBack({ userTimeout: 5_000 }, system, stalled).later).toEqual({ userTimeout: 5_000 })
+    expect(deferral({ userTimeout: 5_000 }, system, stalled).later).toEqual({ userTimeout: 5_000 })
   })
 
   it('has nothing to fear where keepalive is off or is switched off', () => {
-    expect(holdBack({ enable: false, userTimeout: 5_000 }, system, state(9_000)).later).toEqual({})
-    expect(holdBack({ userTimeout: 5_000 }, system, state(9_000)).later).toEqual({})
+    expect(deferral({ enable: false, userTimeout: 5_000 }, system, state(9_000)).later).toEqual({})
+    expect(deferral({ userTimeout: 5_000 }, system, state(9_000)).later).toEqual({})
   })
 })
 

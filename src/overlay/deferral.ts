@@ -1,20 +1,18 @@
 import { silentFor, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 import { probesUntil } from '../profile/detection-time.js'
 import type { Profile } from '../profile/profile.js'
+import { COUNT_MAX } from './plan.js'
 
 /** What to write now, and what only once the peer has been heard. */
-export interface HoldBack {
-  /** Safe at once, some of it for the time being only. */
+export interface Deferral {
+  /** Safe at once. For a field of `later`, a value that stands in for it until then. */
   readonly now: Profile
-  /** To be written later: these values could end the connection as it is. */
+  /** Values that could end the connection as it is. */
   readonly later: Profile
 }
 
 /** TCP_RTO_MAX: the longest wait between retransmissions where the kernel has no option for it. */
 const RTO_MAX = 120_000
-
-/** TCP_KEEPCNT's highest. */
-const COUNT_MAX = 127
 
 /**
  * Divides settings into those that cannot end a connection in the state that `info` shows and those that
@@ -28,7 +26,7 @@ const COUNT_MAX = 127
  * - Retransmissions, and probes of a closed window, are measured by `userTimeout` as well. One that has passed
  *   already waits until they are answered, and what the socket had stays in force.
  */
-export function holdBack(wanted: Profile, current: Profile, info: TcpInfo): HoldBack {
+export function deferral(wanted: Profile, current: Profile, info: TcpInfo): Deferral {
   const after = { ...current, ...wanted }
   const now = { ...wanted }
   const later: Profile = {}
