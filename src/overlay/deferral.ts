@@ -44,26 +44,35 @@ export function deferral(wanted: Profile, current: Profile, info: TcpInfo): Defe
   }
   if (!after.enable || info.state === TcpState.SYN_SENT) return { now, later }
 
-  const userTimeoutPassed =
-    userTimeout > 0 && probesToCome() < probesUntil(userTimeout, initialDelay, interval)
+  const promised = userTimeout > 0 ? probesUntil(userTimeout, initialDelay, interval) : count
+  const userTimeoutPassed = userTimeout > 0 && probesToCome() < promised
   if (userTimeoutPassed) {
     later.userTimeout = userTimeout
     now.userTimeout = 0
   }
-  if ((userTimeout === 0 || userTimeoutPassed) && info.probes >= count) {
+  if (userTimeout > 0 && !userTimeoutPassed) return { now, later }
+  const granted = Math.max(count, promised)
+  if (info.probes >= count || granted > count) {
     later.count = count
-    now.count = Math.min(COUNT_MAX, info.probes + count)
+    now.count = Math.min(COUNT_MAX, info.probes >= count ? info.probes + granted : granted)
   }
   return { now, later }
 
   /** Probes that the peer would still get before `userTimeout` ends the connection. */
   function probesToCome(): number {
     // Being probed, it ends at the first firing that is late enough, with no probe more.
-    if (info.probes > 0) return Math.max(0, Math.ceil((userTimeout - (silence + interval)) / interval))
+    return info.probes > 0
+      ? Math.max(0, Math.ceil((userTimeout - nextFiring()) / interval))
+      : probesUntil(userTimeout, nextFiring(), interval)
+  }
+
+  /** When the timer fires next, counted from when the peer was last heard; not before, if it is not known. */
+  function nextFiring(): number {
     // Switching keepalive on without TCP_KEEPIDLE starts a whole initialDelay on top of the silence so far.
-    const switchedOn = !current.enable && wanted.initialDelay === undefined
-    const firstProbe = switchedOn ? silence + initialDelay : Math.max(silence, initialDelay)
-    return probesUntil(userTimeout, firstProbe, interval)
+    if (!current.enable && wanted.initialDelay === undefined) return silence + initialDelay
+    // The timer stands at the interval, and only TCP_KEEPIDLE sets it anew.
+    if (info.probes > 0 && wanted.initialDelay === undefined) return silence + interval
+    return Math.max(silence, initialDelay)
   }
 }
 

@@ -221,11 +221,11 @@ export function stopBeating(core: NativeCore, { cookie, fd }: SocketName): void 
 }
 
 function putBack(core: NativeCore, overlay: Overlay, fd: number): void {
-  releaseOverlay(overlay)
   const socket = { fd, cookie: overlay.cookie }
   const seen = persist(() => sampleWithOptions(core, [socket])[0]!)
+  if (typeof seen !== 'number') adopt(overlay, seen.options)
+  releaseOverlay(overlay)
   if (typeof seen === 'number') return
-  adopt(overlay, seen.options)
   const write = () =>
     writeKeepalive(core, [{ socket, before: seen.options, wanted: baseOf(overlay) }], false)[0]
   let refusal = write()

@@ -138,7 +138,8 @@ function heartbeatFor({ count }: Timing, detectWithin: number | undefined): Plan
   const room = allowed - FIRST_QUESTION - ANSWER
   if (room < 0) return undefined
   const attempts = Math.min(3, 1 + Math.floor(room / BETWEEN_ATTEMPTS))
-  return { every: allowed - ANSWER - (attempts - 1) * BETWEEN_ATTEMPTS, timeout: ANSWER, attempts }
+  const every = allowed - ANSWER - (attempts - 1) * BETWEEN_ATTEMPTS
+  return { every: Math.floor(every / 1_000) * 1_000, timeout: ANSWER, attempts }
 }
 
 function judgeDetection(

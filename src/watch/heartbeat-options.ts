@@ -4,22 +4,24 @@ import { RECENT } from '../probe/evidence.js'
 import type { Heartbeat } from './heartbeat-state.js'
 
 /**
- * A question on a schedule, for {@link watch} or one connection.
+ * A probe on a schedule, for {@link watch} or one connection.
  *
- * Where `every` is from 2 to 16 s a connection with neither keepalive nor `userTimeout` of its own is lent a clock meanwhile
- * (`TCP_KEEPIDLE` and `TCP_KEEPINTVL`, see tcp(7)), so that the kernel asks by itself: {@link inspect} shows that, with what goes back as
- * `pending`.
+ * If `every` is from 2 to 16 s, the kernel sends the probes of most idle connections itself. For that, a lower `TCP_KEEPIDLE` and
+ * `TCP_KEEPINTVL` (tcp(7)) are in force while the peer answers: {@link inspect} shows them as `inForce`, and the connection's own options as
+ * `profile`. They are chosen so that the connection ends no sooner than by its own options, and at most `every` later, also while this process
+ * is stopped for less than 127 × `every`. If no values promise that (a `userTimeout` without keepalive, or one well below
+ * `initialDelay + interval × count`), the watcher sends the probes.
  */
 export interface HeartbeatOptions {
   /**
-   * A peer that has not been heard for so long is asked, in ms: 1 000 … 2 147 483 647. The kernel needs a second of silence to
-   * ask. Sooner by up to a tenth (above 1 000), at random, so that not all are asked at once; and
-   * the second time at any moment from a second on.
+   * A peer that has not been heard for so long is probed, in ms: 1 000 … 2 147 483 000, whole seconds, as the kernel counts. Up to a tenth
+   * sooner (above 1 000), at random, and the second time at any moment from a second on, so that connections that went idle together are
+   * not probed together.
    */
   every: number
   /** How long each attempt waits for an answer, in ms: 1 … 60 000, `every` at most; see {@link ProbeOptions}. Default: 300. */
   timeout?: number
-  /** How many go unanswered until the peer is called dead: 1 … 100, at least 510 ms apart. Default: 3. */
+  /** How many attempts go unanswered before the peer is called dead: 1 … 100, at least 510 ms apart. Default: 3. */
   attempts?: number
 }
 
@@ -31,8 +33,9 @@ const heartbeatOptions: Options<HeartbeatOptions> = {
   checks: {
     every: milliseconds({
       min: RECENT,
-      max: 2 ** 31 - 1,
-      why: 'Linux asks no sooner than after a second of silence',
+      max: 2_147_483_000,
+      step: 1_000,
+      why: 'Linux probes after whole seconds of silence',
     }),
     timeout: milliseconds({ min: 1, max: 60_000 }),
     attempts: whole({ min: 1, max: 100, why: 'they are at least 510 ms apart' }),

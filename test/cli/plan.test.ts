@@ -67,7 +67,7 @@ describe.concurrent('deadpeer plan', () => {
       'error: The kernel cannot notice a dead peer within 1.5 s: it counts in whole seconds, and takes 2 s at least.',
     )
     expect(run.out.at(-1)).toBe(
-      '  A heartbeat can: watch({ heartbeat: { every: 1100, timeout: 300, attempts: 1 } }).',
+      '  A heartbeat can: watch({ heartbeat: { every: 1000, timeout: 300, attempts: 1 } }).',
     )
   })
 })

@@ -123,6 +123,7 @@ describe.concurrent('a connection that is lent a clock', () => {
     const asked = segmentsIn(pair)
     watcher.add(pair.socket)
     await until(() => segmentsIn(pair) >= asked + 3, 8 * every)
+    await until(() => inspect(pair.socket).pending === undefined)
     expect(found(pair)).toEqual(before)
   })
 

@@ -38,7 +38,7 @@ describe.concurrent('tuning never kills', () => {
       await delay(DETECTION)
       expect(errors).toEqual([])
       for (const { socket } of pairs) {
-        expect(inspect(socket).profile).toMatchObject(wanted)
+        expect(inspect(socket).inForce).toMatchObject(wanted)
         // A probe of the kernel's own may be on its way at any moment.
         await until(() => inspect(socket).verdict === 'alive')
       }
@@ -54,14 +54,15 @@ describe.concurrent('tuning never kills', () => {
     tune(socket, wanted)
     expect(inspect(socket)).toMatchObject({
       pending: { userTimeout: 5_000 },
-      profile: { userTimeout: 0, count: 3 },
+      profile: wanted,
+      inForce: { userTimeout: 0, count: 3 },
     })
     await until(() => inspect(socket).info!.probes === 1)
     gone.restore()
     await until(() => inspect(socket).pending === undefined)
     await delay(DETECTION)
     expect(errors).toEqual([])
-    expect(inspect(socket)).toMatchObject({ verdict: 'alive', profile: wanted })
+    expect(inspect(socket)).toMatchObject({ verdict: 'alive', inForce: wanted })
   })
 
   it.runIf(hasNetAdmin)('one whose peer is gone dies all the same, after count probes', async () => {
@@ -108,7 +109,7 @@ describe.concurrent('tuning never kills', () => {
     gone.restore()
     await until(() => inspect(socket).pending === undefined)
     expect(errors).toEqual([])
-    expect(inspect(socket)).toMatchObject({ verdict: 'alive', profile: { ...before, ...then } })
+    expect(inspect(socket)).toMatchObject({ verdict: 'alive', inForce: { ...before, ...then } })
   })
 
   it.runIf(hasNetAdmin)('a retransmission that has lasted longer than the new userTimeout', async () => {
@@ -125,7 +126,7 @@ describe.concurrent('tuning never kills', () => {
     gone.restore()
     await until(() => inspect(socket).pending === undefined)
     expect(errors).toEqual([])
-    expect(inspect(socket)).toMatchObject({ verdict: 'alive', profile: { userTimeout: 1_000 } })
+    expect(inspect(socket)).toMatchObject({ verdict: 'alive', inForce: { userTimeout: 1_000 } })
   })
 
   it('a window that has been closed for longer than the new userTimeout', async () => {
@@ -140,7 +141,7 @@ describe.concurrent('tuning never kills', () => {
     peer.resume()
     await until(() => inspect(socket).pending === undefined)
     expect(errors).toEqual([])
-    expect(inspect(socket)).toMatchObject({ verdict: 'alive', profile: { userTimeout: 2_000 } })
+    expect(inspect(socket)).toMatchObject({ verdict: 'alive', inForce: { userTimeout: 2_000 } })
   })
 
   it('what is pending gives way to what is set by hand', async () => {
@@ -150,7 +151,7 @@ describe.concurrent('tuning never kills', () => {
     expect(inspect(socket).pending).toEqual({ userTimeout: 2_500 })
     tune(socket, { userTimeout: 9_000 })
     await until(() => inspect(socket).pending === undefined)
-    expect(inspect(socket).profile.userTimeout).toBe(9_000)
+    expect(inspect(socket).inForce.userTimeout).toBe(9_000)
   })
 
   it.runIf(hasNetAdmin)(
@@ -202,7 +203,7 @@ describe.concurrent('tuning never kills', () => {
       await until(() => inspect(socket).pending === undefined)
       clearInterval(talking)
       expect(errors).toEqual([])
-      expect(inspect(socket)).toMatchObject({ profile: { userTimeout: 3_000 } })
+      expect(inspect(socket)).toMatchObject({ inForce: { userTimeout: 3_000 } })
     },
   )
 
@@ -216,7 +217,8 @@ describe.concurrent('tuning never kills', () => {
     await delay(4_000)
     tune(socket, { userTimeout: 2_000 })
     expect(inspect(socket)).toMatchObject({
-      profile: { userTimeout: 6_000 },
+      profile: { userTimeout: 2_000 },
+      inForce: { userTimeout: 6_000 },
       pending: { userTimeout: 2_000 },
     })
     const [error] = await once(socket, 'error')
@@ -237,7 +239,7 @@ describe.concurrent('tuning never kills', () => {
     deaf.restore()
     expect(await ended).toEqual([])
     expect(socket.connecting).toBe(false)
-    await until(() => inspect(socket).profile.userTimeout === 2_000)
+    await until(() => inspect(socket).inForce.userTimeout === 2_000)
     socket.destroy()
     server.close()
   })

@@ -114,8 +114,8 @@ const price =
 /** By its own options, as it was before the question. */
 function leftAtFirst({ connection: { record }, socket }: Reached): number | undefined {
   try {
-    const { profile, pending, defaults } = inspect(socket)
-    return record.info && timeLeft(record.info, { ...profile, ...pending }, record, defaults)?.ms
+    const { profile, defaults } = inspect(socket)
+    return record.info && timeLeft(record.info, profile, record, defaults)?.ms
   } catch (error) {
     if (error instanceof DeadpeerError) return 0
     throw error
