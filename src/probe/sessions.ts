@@ -252,12 +252,12 @@ function readTimers(
     const found = seen[i]!
     return typeof found !== 'number' && session.needsTimer(found)
   })
-  for (const session of sessions) session.timer = undefined
+  for (const session of sessions) session.firing.timer = undefined
   // A borrowed connection may be in the network namespace of its owner, and no other shows its timer.
   const pidOf = ({ subject }: ProbeSession) => subject.borrowed?.pid
   for (const pid of new Set(needing.map(pidOf))) {
     const ofOne = needing.filter((session) => pidOf(session) === pid)
     const timers = readKeepaliveTimers(core, ofOne, pid)
-    for (const [i, session] of ofOne.entries()) session.timer = timers[i]
+    for (const [i, session] of ofOne.entries()) session.firing.timer = timers[i]
   }
 }

@@ -121,3 +121,8 @@ function borrowAgain(core: NativeCore, target: BorrowedSocket): Subject | undefi
 export function descriptorNow({ fd, handle }: Unnamed): number {
   return fd ?? handle?.fd ?? -1
 }
+
+/** ESTALE is the native core's word for a number that is another socket's by now. */
+export function isClosed(error: Error): boolean {
+  return 'code' in error && (error.code === 'ERR_SOCKET_CLOSED' || error.code === 'ESTALE')
+}
