@@ -2,22 +2,22 @@ import { seconds, times } from '../format.js'
 import type { Keepalive, Sample } from '../kernel/liveness.js'
 import { isOpen, isWindowShut, RECENT, silenceOf, timeoutOfPath, WINDOW_GRACE } from '../probe/evidence.js'
 
-// When to look at a connection, and what to make of what is seen. Readings and a clock go in, decisions come out, and nothing else is
-// touched, so that years of many connections can be simulated. Times in ms, on the clock of the readings.
+// When to sample a connection, when to probe it, and what to report. Pure: samples and a clock go in, decisions come out, so that years of many
+// connections can be simulated. Times in ms, on the clock of the samples.
 
-/** A question on a schedule. */
+/** A probe on a schedule. */
 export interface Heartbeat {
-  /** So long after it was last heard a peer is asked. */
+  /** A peer is probed so long after it was last heard. */
   readonly every: number
   /** How long an attempt waits for the answer. */
   readonly timeout: number
-  /** How many go unanswered until the peer is called dead. */
+  /** How many go unanswered before the peer is called dead. */
   readonly attempts: number
 }
 
 /**
- * What is remembered of a connection from one look to the next, and what follows from the last. Changed in place: thousands are looked at
- * each second, and to collect what has lived for seconds costs more than the looks.
+ * What is remembered of a connection from one sample to the next, and what follows from the last. Changed in place: with thousands of samples
+ * a second, collecting objects that have lived for seconds would cost more than the samples.
  */
 export interface HeartbeatState {
   /** When the peer was last heard. */
@@ -25,40 +25,39 @@ export interface HeartbeatState {
   /** Since when something is known to be unanswered; NaN: nothing is. */
   doubtedAt: number
   isSuspect: boolean
-  /** Whether it has been asked, and not together with all others. */
+  /** Whether it has been probed at a moment of its own, not together with others that went idle at the same time. */
   isSpread: boolean
   /**
-   * How long after the peer was last heard it will be heard again, where that is the answer to the kernel's next question, on a clock that
-   * it has been lent; NaN: it has none.
+   * How long after it was last heard the peer is heard again, if the kernel sends the probes and the next one is answered; NaN: we send them.
    */
   period: number
-  /** When the peer is to be asked; Infinity without a heartbeat, and while a question is under way. */
+  /** When the peer is to be probed; Infinity without a heartbeat, and while it is being probed. */
   beatAt: number
   /** Whether that is now. */
   isToBeProbed: boolean
-  /** When to look again. */
+  /** When to sample next. */
   sampleAt: number
 }
 
-/** What is due within so many ms is seen to together: waking up costs more than a look. */
+/** What is due within so many ms is sampled together: waking up costs more than a sample. */
 export const SLOT = 50
 
-/** Of `every`, where that is more. */
+/** As a share of `every`, if that is more. */
 const SLOT_SHARE = 0.02
 const LONGEST_SLOT = 1_000
 
-/** Within how many ms beats are seen to together, a multiple of {@link SLOT}. */
+/** Within how many ms heartbeats are sampled together, a multiple of {@link SLOT}. */
 export function slotOf({ every }: Heartbeat): number {
   return SLOT * Math.max(1, Math.floor(Math.min(LONGEST_SLOT, every * SLOT_SHARE) / SLOT))
 }
 
-/** A question that has been unanswered for less may yet be answered; more where the path takes longer. */
+/** A probe that has been unanswered for less may yet be answered; for more if the path takes longer. */
 const LEAST_GRACE = 250
 
-/** How soon after a question it shows whether it has been answered: a tick or two of the kernel's. */
+/** How soon after a probe a sample shows whether it was answered: a tick or two of the kernel's. */
 const AFTER_PROBE = 50
 
-/** How often a connection in trouble is looked at: less so the longer it has been silent. */
+/** How often a connection in trouble is sampled: the less often, the longer it has been idle. */
 const IN_TROUBLE = 250
 const SHARE_OF_SILENCE = 16
 const LONG_IN_TROUBLE = 5_000
@@ -77,8 +76,8 @@ const SPREAD = 0.1
 const SAME = 25
 
 /**
- * When a peer that was heard at `heardAt` is to be asked. Spread over a tenth of `every`, so that those who were heard together do not
- * beat together for ever; and not before there is a second of silence, which it takes to ask.
+ * When a peer that was heard at `heardAt` is to be probed. Jittered over a tenth of `every`, so that connections that were heard together do not
+ * probe in lockstep; and not within the first second, since TCP_KEEPIDLE is a second at least.
  *
  * @param random 0 ≤ random < 1
  */
@@ -88,46 +87,45 @@ export function nextBeat(heardAt: number, { every }: Heartbeat, random: number):
 
 type Silence = Pick<Sample, 'sampledAt' | 'heardAt'>
 
-/** By how much of their time the kernel's timers are late at most. */
+/** The kernel's timers are late by this share of their time at most. */
 const LATENESS = 1 / 8
 
 /**
- * To so many connections at once. The kernel makes heaps of its timers, an eighth of their time wide at most: spread evenly, none of these is as
- * large as the 1,000 (net.core.netdev_max_backlog) beyond which a machine loses what it sends to itself.
+ * The kernel sends the probes of so many connections at most. Its timers fire in heaps that are up to an eighth of their time wide. Spread
+ * evenly, no heap is as large as the 1,000 (net.core.netdev_max_backlog) beyond which a machine loses what it sends to itself.
  */
 export const MOST_BEATING = 6_000
 
-/** Of a longer time the kernel's timers make heaps of seconds. */
+/** The longest period that the kernel keeps well enough. */
 const LONGEST_PERIOD = 16_000
 
 /**
- * After how much silence, in ms, the kernel is to ask by itself, where it can do so as the heartbeat would: it counts in whole seconds, and
- * a heartbeat of one is too exact for it.
+ * After how much silence, in ms, the kernel is to send a probe; `undefined` if we send them: a heartbeat of one second is too exact for the
+ * kernel's timers, and beyond 16 s they fire in heaps of seconds.
  */
 export function kernelPeriod({ every }: Heartbeat): number | undefined {
-  const clock = Math.floor(every / 1000) * 1000
-  return clock > RECENT && clock <= LONGEST_PERIOD && clock >= every * (1 - SPREAD) ? clock : undefined
+  return every > RECENT && every <= LONGEST_PERIOD ? every : undefined
 }
 
-/** The kernel has been lent a clock; before its first question it is not known how late its timer is. */
-export function beginKernelBeats(state: HeartbeatState, clock: number): void {
-  state.period = clock * (1 + LATENESS)
+/** The kernel sends the probes from now on. Until the first one it is not known how late its timer is. */
+export function beginKernelBeats(state: HeartbeatState, every: number): void {
+  state.period = every * (1 + LATENESS)
 }
 
-/** Those from whom it is taken back together are to be spread before they are lent it again: the kernel keeps them together for ever. */
+/** We send the probes again. Connections that this happens to at the same time are spread again before the kernel takes over: it would probe them together for ever. */
 export function endKernelBeats(state: HeartbeatState): void {
   state.period = Number.NaN
   state.isSpread = false
 }
 
-/** Whether the kernel asks by itself. */
+/** Whether the kernel sends the probes. */
 export function kernelBeats(state: HeartbeatState): boolean {
   return !Number.isNaN(state.period)
 }
 
 /**
- * Of a connection that is not known yet. Thousands may be added at once that have all been silent for longer than `every`: they are asked
- * one after the other, for as long as that.
+ * The state of a connection that was just added. Thousands may be added at once that have all been idle for longer than `every`: their probes
+ * are spread over `every`.
  */
 export function firstState(
   { sampledAt, heardAt }: Silence,
@@ -165,20 +163,21 @@ export function renewState(
 }
 
 /**
- * The next answer comes as long after this one as this after the last. What is heard at another time is no answer: many may be told
- * something at once, whom the kernel would ask at once then, so the clock is taken back from who has more to say than answers.
+ * The next answer comes as long after this one as this one after the last. What is heard at another time is no answer. Data moves the kernel's
+ * timers: after a broadcast it would probe all who heard it in one tick. So we send the probes of a connection that receives more than
+ * answers.
  */
 function followAnswers(state: HeartbeatState, sample: Sample, heartbeat: Heartbeat): void {
-  const clock = kernelPeriod(heartbeat)!
   const since = sample.heardAt - state.heardAt
-  const isAnswer = since >= clock - SAME && since <= clock * (1 + LATENESS) + heartbeat.timeout
+  const isAnswer =
+    since >= heartbeat.every - SAME && since <= heartbeat.every * (1 + LATENESS) + heartbeat.timeout
   if (isAnswer && isOpen(sample.state)) state.period = since
   else endKernelBeats(state)
 }
 
 /**
- * The peer has answered. After its first answer it is asked at any moment within `every`, so that those who were silent together
- * are asked together but once.
+ * The peer has answered. After its first answer it is probed at any moment within `every`, so that connections that went idle together are
+ * probed together only once.
  */
 export function afterAnswer(
   state: HeartbeatState,
@@ -200,7 +199,7 @@ function beatAfter(heardAt: number, heartbeat: Heartbeat | undefined, random: nu
 /**
  * What a look says: it is in the state then, and what is to be told is returned.
  *
- * @param own the options that the connection has; `undefined` where suspicion is of no interest.
+ * @param own the options that the connection has; `undefined` if suspicion is not wanted.
  */
 export function observe(
   state: HeartbeatState,
@@ -231,7 +230,7 @@ export function observe(
   return isHeard && wasSuspect ? 'recover' : undefined
 }
 
-/** Something is unanswered. Returns when to look again. */
+/** Something is unanswered. Returns when to sample next. */
 function doubt(state: HeartbeatState, sample: Sample): number {
   if (Number.isNaN(state.doubtedAt)) state.doubtedAt = sample.sampledAt
   const certainAt = state.doubtedAt + graceOf(sample)
@@ -265,8 +264,7 @@ function sampleAgainAt(sample: Sample, own: Keepalive): number {
 }
 
 /**
- * Until when a connection that is not in trouble cannot have been in it for long: it is looked at then, so that suspicion precedes its
- * death by an interval.
+ * When to sample a connection that is not in trouble, so that suspicion precedes its death by an interval at least.
  */
 export function calmUntil({ sampledAt, heardAt }: Silence, own: Keepalive): number {
   const { enable, initialDelay, interval, userTimeout = 0 } = own

@@ -1,4 +1,5 @@
 import type { Keepalive } from '../../../kernel/liveness.js'
+import { whileBeating } from '../../../overlay/plan.js'
 import { IMMINENT, LEAST_GAP, RECENT } from '../../../probe/evidence.js'
 import { probesUntil } from '../../../profile/detection-time.js'
 import {
@@ -36,7 +37,7 @@ export interface Fleet {
 export interface Forecast {
   /** Probes sent on behalf of the heartbeat. */
   readonly probes: number
-  /** Those of them that took a question; the others the kernel sent on a clock that it had been lent. */
+  /** Those of them that took a question; the others the kernel sent on the heartbeat's schedule. */
   readonly questions: number
   /** Probes that the kernel sent by its own clock. */
   readonly kernelProbes: number
@@ -59,7 +60,7 @@ interface Cycle {
   readonly wait: number
   /** The least and the greatest silence at which the first is asked. */
   readonly first: readonly [number, number]
-  /** The clock that the kernel is lent, and how much later than after `gap` the second is asked then. */
+  /** The schedule that the kernel keeps, and how much later than after `gap` the second is asked then. */
   readonly clock?: number
   readonly lag: number
 }
@@ -70,8 +71,8 @@ interface Beats {
   readonly variance: number
   /** How many probes a beat takes that is answered. */
   readonly probes: number
-  /** The share of beats that the kernel begins, on a clock that it has been lent. */
-  readonly onLoan: number
+  /** The share of beats that the kernel begins, on the heartbeat's schedule. */
+  readonly byKernel: number
 }
 
 /** A tick of the kernel's, ms: most have 250 in a second. */
@@ -87,10 +88,10 @@ export function simulate(fleet: Fleet): Forecast {
   const random = seeded(fleet.seed)
   const { connections, busy, heartbeat, duration } = fleet
   const asked = cycleOf(fleet)
-  const lent = lentCycle(asked, fleet)
+  const beating = kernelCycle(asked, fleet)
   const idle = Math.round(connections * (1 - busy))
-  const cycleOfIdle = (i: number) => (lent && i < MOST_BEATING ? lent : asked)
-  let [probes, onLoan, falseDeaths] = [0, 0, 0]
+  const cycleOfIdle = (i: number) => (beating && i < MOST_BEATING ? beating : asked)
+  let [probes, byKernel, falseDeaths] = [0, 0, 0]
   for (const [count, cycle] of [
     [Math.min(idle, MOST_BEATING), cycleOfIdle(0)],
     [Math.max(0, idle - MOST_BEATING), asked],
@@ -102,7 +103,7 @@ export function simulate(fleet: Fleet): Forecast {
           ? liveBeatByBeat(cycle, fleet, random)
           : liveAtOnce(cycle, beats, fleet, random)
       probes += life.probes
-      onLoan += life.onLoan
+      byKernel += life.byKernel
       falseDeaths += life.falseDeaths
     }
   }
@@ -116,8 +117,10 @@ export function simulate(fleet: Fleet): Forecast {
   return {
     probes: asked.isOurs ? probes + inVain : 0,
     kernelProbes: asked.isOurs ? 0 : probes + inVain,
-    questions: asked.isOurs ? probes - onLoan + inVain : 0,
-    looks: onLoan + ((connections - idle) * duration) / (nextBeat(0, heartbeat, 0.5) + slotOf(heartbeat) / 2),
+    // Both are drawn from a normal distribution.
+    questions: asked.isOurs ? Math.max(0, probes - byKernel) + inVain : 0,
+    looks:
+      byKernel + ((connections - idle) * duration) / (nextBeat(0, heartbeat, 0.5) + slotOf(heartbeat) / 2),
     falseDeaths,
     detection,
   }
@@ -152,10 +155,10 @@ function cycleOf({ heartbeat, own, rtt }: Fleet): Cycle {
       }
 }
 
-/** Where the kernel is lent a clock once a connection has been asked. That its question is unanswered is seen after `timeout`. */
-function lentCycle(asked: Cycle, { heartbeat, own, rtt }: Fleet): Cycle | undefined {
+/** If the kernel sends the probes once a connection has answered. That one is unanswered is seen after `timeout`. */
+function kernelCycle(asked: Cycle, { heartbeat, own, rtt }: Fleet): Cycle | undefined {
   const clock = kernelPeriod(heartbeat)
-  if (!asked.isOurs || own.enable || own.userTimeout || clock === undefined) return undefined
+  if (!asked.isOurs || clock === undefined || !whileBeating(own, clock)) return undefined
   const silence = Math.max(clock + TICK, timerFiresAt(clock) - rtt)
   const seen = heartbeat.timeout + slotOf(heartbeat) / 2
   const { attempts, gap, wait } = asked
@@ -191,12 +194,12 @@ function beatsOf(cycle: Cycle, fleet: Fleet): Beats {
     (sum, { share, from, to }) => sum + share * ((to - from) ** 2 / 12 + ((from + to) / 2 - wait) ** 2),
     0,
   )
-  const onLoan = cycle.clock === undefined ? 0 : waits[0]!.share
+  const byKernel = cycle.clock === undefined ? 0 : waits[0]!.share
   return {
-    mean: wait + mean * gap + onLoan * loss * lag + rtt,
+    mean: wait + mean * gap + byKernel * loss * lag + rtt,
     variance: spread + (squares / total - mean ** 2) * gap ** 2,
     probes: 1 + mean,
-    onLoan,
+    byKernel,
   }
 }
 
@@ -208,7 +211,7 @@ interface Wait {
 
 /**
  * How long the waits before beats are, and which share of them. A beat that is not answered at once ends a loan; the next wait is anything
- * from a second on, and if that one is answered at once the kernel is lent its clock again.
+ * from a second on, and if that one is answered at once the kernel sends them again.
  */
 function waitsOf({ clock, first: [from, to] }: Cycle, { heartbeat, loss }: Fleet): Wait[] {
   if (clock === undefined) return [{ share: 1, from, to }]
@@ -223,33 +226,33 @@ function waitsOf({ clock, first: [from, to] }: Cycle, { heartbeat, loss }: Fleet
 
 interface Life {
   probes: number
-  onLoan: number
+  byKernel: number
   falseDeaths: number
 }
 
 /** By the rules of the schedule, from when it is added, just heard. One that is called dead is replaced by another. */
 function liveBeatByBeat(cycle: Cycle, fleet: Fleet, random: Random): Life {
   const { heartbeat, loss, rtt, duration } = fleet
-  const life = { probes: 0, onLoan: 0, falseDeaths: 0 }
+  const life = { probes: 0, byKernel: 0, falseDeaths: 0 }
   const opened = (at: number) => firstState({ sampledAt: at, heardAt: at }, heartbeat, random())
   let state = opened(0)
   for (;;) {
-    const wasLent = kernelBeats(state)
-    const asked = wasLent ? state.heardAt + cycle.first[0] : state.beatAt + slotOf(heartbeat) * random()
+    const didKernelBeat = kernelBeats(state)
+    const asked = didKernelBeat ? state.heardAt + cycle.first[0] : state.beatAt + slotOf(heartbeat) * random()
     if (asked > duration) return life
     let unanswered = 0
     while (unanswered < cycle.attempts && random() < loss) unanswered++
     const isCalledDead = unanswered === cycle.attempts
     const attempts = isCalledDead ? unanswered : unanswered + 1
-    const lag = wasLent && attempts > 1 ? cycle.lag : 0
+    const lag = didKernelBeat && attempts > 1 ? cycle.lag : 0
     const askedLast = asked + (attempts - 1) * cycle.gap + lag
     life.probes += attempts
-    if (wasLent) life.onLoan++
+    if (didKernelBeat) life.byKernel++
     if (isCalledDead) {
       life.falseDeaths++
       state = opened(askedLast + cycle.wait)
     } else {
-      if (wasLent && unanswered > 0) endKernelBeats(state)
+      if (didKernelBeat && unanswered > 0) endKernelBeats(state)
       const mayLend = state.isSpread && unanswered === 0
       afterAnswer(state, askedLast + rtt, heartbeat, random())
       if (cycle.clock !== undefined && mayLend) beginKernelBeats(state, cycle.clock)
@@ -265,7 +268,7 @@ function liveAtOnce(
   random: Random,
 ): Life {
   const deadly = loss ** attempts
-  const life = { probes: 0, onLoan: 0, falseDeaths: 0 }
+  const life = { probes: 0, byKernel: 0, falseDeaths: 0 }
   let left = duration
   for (;;) {
     const answered =
@@ -275,11 +278,11 @@ function liveAtOnce(
     if (!(death < left)) {
       const lived = left / beats.mean
       life.probes += Math.floor(lived * beats.probes + random())
-      life.onLoan += lived * beats.onLoan
+      life.byKernel += lived * beats.byKernel
       return life
     }
     life.probes += answered * beats.probes + attempts
-    life.onLoan += (answered + 1) * beats.onLoan
+    life.byKernel += (answered + 1) * beats.byKernel
     life.falseDeaths++
     left -= death
   }
