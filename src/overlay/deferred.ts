@@ -1,6 +1,6 @@
 import { DeadpeerError } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
-import type { Keepalive } from '../kernel/liveness.js'
+import type { Keepalive, SocketName } from '../kernel/liveness.js'
 import { descriptorError, type OptionValues } from '../kernel/options.js'
 import { isShortage, isShortErrno, persist } from '../kernel/shortage.js'
 import { readTcpInfo, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
@@ -42,20 +42,20 @@ const LONGEST_WAIT = 1_000
  * @param hasTurn the caller has waited for its turn to let a probe leave.
  */
 export function applyOrDefer(core: NativeCore, fd: number, wanted: Profile, hasTurn = false): Profile {
-  const own = readOwnOptions(core, fd)
+  const overlay = findOverlay(core, fd)
+  const own = readOwnOptions(core, fd, overlay)
   // Repeating a tune must not give an unresponsive peer another set of probes each time.
-  if (isWithin(wanted, own)) return deferredOf(findOverlay(core, fd))
-  return divideAndWrite(core, fd, wanted, own, hasTurn)
+  if (isWithin(wanted, own)) return deferredOf(overlay)
+  return divideAndWrite(core, fd, wanted, { own, overlay }, hasTurn)
 }
 
 function divideAndWrite(
   core: NativeCore,
   fd: number,
   wanted: Profile,
-  own: OptionValues,
+  { own, overlay }: { own: OptionValues; overlay: Overlay | undefined },
   hasTurn: boolean,
 ): Profile {
-  const overlay = findOverlay(core, fd)
   const pending = deferredOf(overlay)
   const current: OptionValues = { ...own, ...overlay?.deferred }
   const info = withoutOurProbes(overlay, readTcpInfo(core, fd))
@@ -68,8 +68,8 @@ function divideAndWrite(
   }
   // Before anything is written: without a cookie nothing can be deferred.
   const cookie = cookieFor(core, fd, later)
-  writeOwnOptions(core, fd, now)
-  defer(core, fd, cookie, { ...current, ...now }, later)
+  writeOwnOptions(core, fd, now, overlay)
+  defer(core, { fd, cookie }, { ...current, ...now }, later)
   return later
 }
 
@@ -108,8 +108,8 @@ export function rehearseOrRefuse(core: NativeCore, fd: number, wanted: Profile):
 }
 
 function stateOf(core: NativeCore, fd: number): { current: OptionValues; info: TcpInfo } {
-  const own = readOwnOptions(core, fd)
   const overlay = findOverlay(core, fd)
+  const own = readOwnOptions(core, fd, overlay)
   return {
     current: { ...own, ...overlay?.deferred },
     info: withoutOurProbes(overlay, readTcpInfo(core, fd)),
@@ -158,15 +158,14 @@ function cookieFor(core: NativeCore, fd: number, values: Profile): bigint {
 }
 
 /** @param inForce what the socket would have without probes. */
-function defer(core: NativeCore, fd: number, cookie: bigint, inForce: OptionValues, later: Profile): void {
+function defer(core: NativeCore, { fd, cookie }: SocketName, inForce: OptionValues, later: Profile): void {
   const names = Object.keys(later) as (keyof Keepalive)[]
-  const overlay = names.length > 0 ? overlayFor(cookie, keepaliveOf(inForce)) : findOverlay(core, fd)
-  if (!overlay) return
   if (names.length === 0) {
-    overlay.deferred = undefined
-    finish(overlay)
+    const overlay = findOverlay(core, fd)
+    if (overlay) finish(overlay)
     return
   }
+  const overlay = overlayFor(cookie, keepaliveOf(inForce))
   const own = { ...overlay.own, ...later } as Keepalive
   const deferred = Object.fromEntries(names.map((name) => [name, inForce[name]]))
   Object.assign(overlay, { own, deferred })
@@ -228,7 +227,8 @@ function retryOne(core: NativeCore, each: Retry, overlay: Overlay, now: number):
   }
   try {
     if (pending.initialDelay !== undefined) {
-      divideAndWrite(core, each.fd, pending, readOwnOptions(core, each.fd), true)
+      const own = readOwnOptions(core, each.fd, overlay)
+      divideAndWrite(core, each.fd, pending, { own, overlay }, true)
     } else retryAll(core, each, overlay, pending, now)
   } catch (error) {
     // All of it was taken when it was first tried. So a refusal is a shortage, after which it is tried again; or a sandbox has been put in
@@ -245,13 +245,14 @@ function retryOne(core: NativeCore, each: Retry, overlay: Overlay, now: number):
 /** All of them or none: an unresponsive peer must not be given more probes at every retry. */
 function retryAll(core: NativeCore, each: Retry, overlay: Overlay, pending: Profile, now: number): void {
   const info = withoutOurProbes(overlay, readTcpInfo(core, each.fd))
-  const { later } = divide(pending, { ...readOwnOptions(core, each.fd), ...overlay.deferred }, info)
+  const own = readOwnOptions(core, each.fd, overlay)
+  const { later } = divide(pending, { ...own, ...overlay.deferred }, info)
   if (Object.keys(later).length > 0) {
     each.wait = Math.min(LONGEST_WAIT, each.wait * 2)
     retryAt(each, now + each.wait)
     return
   }
-  writeOwnOptions(core, each.fd, pending)
+  writeOwnOptions(core, each.fd, pending, overlay)
   finish(overlay)
 }
 

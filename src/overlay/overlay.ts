@@ -235,8 +235,15 @@ function putBack(core: NativeCore, overlay: Overlay, fd: number): void {
 }
 
 /** What the owner wants of a socket: what it has, and has again once nothing differs any more. */
-export function readOwnOptions(core: NativeCore, fd: number): OptionValues {
-  return readProfiles(core, fd).own
+export function readOwnOptions(
+  core: NativeCore,
+  fd: number,
+  overlay: Overlay | undefined = findOverlay(core, fd),
+): OptionValues {
+  const values = readOptions(core, fd)
+  if (!overlay) return values
+  adopt(overlay, values as Keepalive)
+  return { ...values, ...(definedOnly(overlay.own) as OptionValues) }
 }
 
 /** What the owner wants, what the socket has, and those of the former that are not in force; `undefined` if all are. */
@@ -256,7 +263,7 @@ export function readProfiles(
 
 /** The counters as they would be without our probes. */
 export function withoutOurProbes(overlay: Overlay | undefined, info: TcpInfo): TcpInfo {
-  return overlay ? { ...info, probes: Math.max(0, info.probes - overlay.unanswered) } : info
+  return overlay?.unanswered ? { ...info, probes: Math.max(0, info.probes - overlay.unanswered) } : info
 }
 
 /**
@@ -265,25 +272,31 @@ export function withoutOurProbes(overlay: Overlay | undefined, info: TcpInfo): T
  *
  * @throws what the kernel refuses.
  */
-export function writeOwnOptions(core: NativeCore, fd: number, values: OptionValues): void {
-  let overlay = findOverlay(core, fd)
+export function writeOwnOptions(
+  core: NativeCore,
+  fd: number,
+  values: OptionValues,
+  overlay: Overlay | undefined = findOverlay(core, fd),
+): void {
   if (overlay?.beating !== undefined) {
     putBack(core, overlay, fd)
     overlay = overlays.get(overlay.cookie)
   }
-  if (!overlay) {
+  const written = keepaliveOf(values)
+  if (!overlay?.clock) {
     apply(core, fd, values)
+    if (!overlay) return
+    overlay.own = { ...overlay.own, ...written }
+    overlay.inForce = { ...overlay.inForce, ...written }
+    forgetDeferred(overlay, written)
     return
   }
   const seen = sampleWithOptions(core, [{ fd, cookie: overlay.cookie }])[0]!
   if (typeof seen === 'number') throw descriptorError(seen, fd)
   adopt(overlay, seen.options)
-  const written = keepaliveOf(values)
   const changed: Overlay = { ...overlay, own: { ...overlay.own, ...written } }
   forgetDeferred(changed, written)
-  if (overlay.clock) {
-    changed.clock = clockWritten(overlay, baseOf(changed), values, seen.sample) ?? overlay.clock
-  }
+  changed.clock = clockWritten(overlay, baseOf(changed), values, seen.sample) ?? overlay.clock
   const wanted = plan(changed.own, changed, seen.sample)
   const writes: OptionValues = { ...values }
   for (const name of names) {
