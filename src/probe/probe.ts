@@ -6,10 +6,10 @@ import type { ProbeResult } from './result.js'
 import { aborted, type ProbeParameters, startProbes } from './sessions.js'
 import { isConnecting, untilConnected } from './until-connected.js'
 
-/** How {@link probe} and {@link probeAll} ask. */
+/** How {@link probe} and {@link probeAll} probe. */
 export interface ProbeOptions {
   /**
-   * How often the peer is asked until it is called silent: 1 … 100, at least 510 ms apart, also from those of a question before.
+   * How many attempts go unanswered before the peer is called silent: 1 … 100, at least 510 ms apart, also from those of a probe before.
    * Default: 3.
    */
   attempts?: number
@@ -19,18 +19,18 @@ export interface ProbeOptions {
    */
   timeout?: number
   /**
-   * Ends the wait: the results are `aborted` then. What the question changed goes back all the same. It also ends the wait of
-   * {@link probe} for a connection that is still connecting.
+   * Ends the wait: the results are then `aborted`. The connection's own options go back all the same. It also ends the wait of {@link probe}
+   * for a connection that is still connecting.
    */
   signal?: AbortSignal
   /**
-   * Called with each answer as soon as it is known, and its target's place among the targets: 0 for {@link probe}. Of a borrowed socket
-   * that is sooner than its options are back. It is called once more for one that was silent, and is heard before that. By then
-   * the promise is not resolved. Not called for an `error`. What it throws is an uncaught exception. Default: none.
+   * Called with each result as soon as it is known, and with its target's index: 0 for {@link probe}. For a borrowed socket that is before its
+   * options are back. If a silent peer is heard before that, it is called again. Called before the promise resolves, and not for an `error`. What
+   * it throws is an uncaught exception. Default: none.
    *
    * @example
    * ```ts
-   * // Silent ones are known within two seconds, and waited for until their own clock has ended them.
+   * // Silent peers are known within two seconds. The promise waits until their own options have ended these connections.
    * await probeAll(borrowed, { onAnswer: ({ alive }, i) => console.log(borrowed[i].fd, alive) })
    * ```
    */
@@ -38,31 +38,28 @@ export interface ProbeOptions {
 }
 
 /**
- * Asks a peer whether it is there, now: in one round trip, below the application, without privileges and without a byte of payload.
+ * Finds out whether a peer is there, now: in one round trip, below the application protocol, without privileges and without a byte of payload.
  *
- * How: `TCP_KEEPIDLE` (tcp(7)) set to no more than the silence so far makes the kernel send a keepalive probe at its next tick, and
- * any segment of the peer shows in `tcp_info`. Then the option goes back.
+ * `TCP_KEEPIDLE` (tcp(7)) set to no more than the idle time makes the kernel send a keepalive probe at its next tick. Any segment from the peer
+ * shows in `tcp_info`. Then the option goes back.
  *
- * It never harms: a connection that would have lived without the question lives with it, and none ends sooner. Where
- * the kernel is asking already (probing, retransmitting, probing a closed window) it only watches. The kernel counts unanswered probes,
- * ours too. So of a peer that stays silent `count` (or `userTimeout`) stays raised by just as much, until it is
- * heard or the connection ends when it would have; {@link inspect} shows what goes back as `pending`. {@link tune} meanwhile
- * changes what that is.
+ * Probing never shortens a connection's life. If the kernel is probing or retransmitting already, this only observes. The kernel counts our
+ * unanswered probes with its own, so while a peer is silent, `count` (or `userTimeout`) stays raised by as much, until the peer is heard or the
+ * connection ends when it would have anyway. {@link inspect} shows what is `inForce` meanwhile. {@link tune} changes what goes back.
  *
- * Questions to one connection are joined. Those to many are paced, since a burst of probes would be dropped on the way.
- * Joined within one thread, that is. Another thread or process that asks is known by its probe, as long as that is unanswered, and only watched.
- * Two that begin within the same few ms do not see each other: each takes what the other has written for the connection's own, and
- * that may stay.
+ * Probes of one connection are shared within a thread. Another thread or process that probes it is recognised by its unanswered probe, and only
+ * observed. Two that begin within the same few ms do not see each other: each takes what the other has written for the owner's options, and
+ * that may stay. Probes of many connections are rate-limited, since a burst would be dropped on the way.
  *
- * A connection that is still connecting is waited for, until it is connected, closed, or `signal` is aborted. That wait alone does not
- * hold the process open.
+ * A connection that is still connecting is waited for, until it is connected or closed, or `signal` is aborted. That wait alone does not hold
+ * the process open.
  *
- * A borrowed socket gets its options back before this resolves, which for a silent peer may take until the connection ends. `onAnswer`
- * tells sooner. `signal` cuts it short, at a price: unanswered probes stay counted, and the connection may end sooner by as many.
+ * A borrowed socket gets its options back before this resolves. For a silent peer that may take until the connection ends; `onAnswer` tells
+ * sooner. `signal` cuts it short, at a price: unanswered probes stay counted, and the connection may end sooner by as many intervals.
  *
  * @throws (rejects) {@link InvalidTypeError}, {@link OutOfRangeError} for bad arguments; {@link DeadpeerError} `ERR_NOT_TCP`,
- * `ERR_SOCKET_CLOSED` for a descriptor that is not connected yet, `ERR_UNSUPPORTED_PLATFORM`, or the errno where a sandbox forbids it.
- * Nothing has changed then. A connection that is closed is no error.
+ * `ERR_SOCKET_CLOSED` for a descriptor that is not connected yet, `ERR_UNSUPPORTED_PLATFORM`, or the errno if a sandbox forbids it. Nothing has
+ * changed then. A closed connection is not an error.
  * @example
  * ```ts
  * const { alive, evidence } = await probe(socket)
@@ -80,7 +77,7 @@ export async function probe(target: Target, options: ProbeOptions = {}): Promise
 }
 
 /**
- * Probes many peers at once and returns the results in order. See {@link probe}. Four thousand take 100 ms if they answer.
+ * Probes many peers at once, and returns the results in order. See {@link probe}. Four thousand that answer take 100 ms.
  *
  * A bad target does not fail the others. If a target is not a connection, is not connected yet, or the kernel refuses the probe, its
  * result has `evidence: 'error'` and the `error`. Unlike `probe`, this does not wait for a connection.

@@ -1,29 +1,29 @@
 import type { Evidence } from './evidence.js'
 
-/** What a peer said, or that it said nothing. */
+/** The result of a probe. */
 export interface ProbeResult {
   /**
-   * `undefined`: not known. Nothing was asked (data is queued behind a closed window; the connection is being closed; the wait was
-   * aborted; it could not be asked), or the kernel was asking already, and fewer times than `attempts`.
+   * `undefined`: not known. Nothing could be sent (data is queued behind a closed window, the connection is being closed, the wait was
+   * aborted), or the kernel was probing already, and fewer times than `attempts`.
    */
   readonly alive: boolean | undefined
   /**
-   * - `recent`: heard within the last second; nothing was asked.
+   * - `recent`: the peer was heard within the last second; nothing was sent.
    * - `ack`: the peer answered.
-   * - `retransmitting`: data is in flight, so retransmissions ask, and have not been answered.
-   * - `window-probe`: data is queued behind a closed window, so the kernel's window probes ask. With `alive`: answered.
-   * - `silence`: asked, and no answer.
+   * - `retransmitting`: data is in flight, and its retransmissions are unanswered.
+   * - `window-probe`: data is queued behind a closed window, which the kernel probes. With `alive`: the peer answered.
+   * - `silence`: no probe was answered.
    * - `closed`: the connection is closed, or being closed.
    * - `aborted`: by `signal`.
-   * - `error`: not asked; `error` says why. From {@link probeAll} alone.
+   * - `error`: it could not be probed; `error` says why. From {@link probeAll} only.
    */
   readonly evidence: Evidence
-  /** Why it could not be asked, where `evidence` is `error`. */
+  /** Why it could not be probed, if `evidence` is `error`. */
   readonly error?: Error
-  /** From the question to the answer, in ms; in ticks of the kernel (1 to 10 ms), of which one may pass until the probe leaves. */
+  /** From the probe to the answer, in ms; in ticks of the kernel (1 to 10 ms), one of which may pass before the probe leaves. */
   readonly rtt?: number
-  /** How often the peer was asked: by this question, or by the kernel where that was asking. */
+  /** How many probes were sent: by this call, or by the kernel if that was probing. */
   readonly attempts: number
-  /** How long since the peer was last heard, in ms; NaN where there is no connection any more. */
+  /** How long since the peer was last heard, in ms; NaN if there is no connection any more. */
   readonly idleFor: number
 }

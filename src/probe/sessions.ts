@@ -12,7 +12,7 @@ import { ProbeSession } from './session.js'
 import { descriptorNow, type Subject, subjectsOf } from './subject.js'
 import type { Waiter } from './waiters.js'
 
-/** What is asked of each connection. */
+/** How each connection is probed. */
 export interface ProbeParameters {
   readonly attempts: number
   readonly timeout: number
@@ -20,13 +20,13 @@ export interface ProbeParameters {
   readonly onAnswer?: (result: ProbeResult, index: number) => void
 }
 
-/** Questions under way, by cookie, and those of them that wait for their turn to ask. */
+/** Sessions under way, by cookie, and those of them that wait for their turn to probe. */
 const open = new CookieMap<ProbeSession>()
 let queue: ProbeSession[] = []
 
 /**
- * Those whose probe has not been seen to leave. Their timers fire together where the machine is too busy for timers in time, and more than
- * net.core.netdev_max_backlog (1,000) would not arrive: so no more at a time, however long it takes.
+ * Sessions whose probe has not been seen to leave. On a machine too busy for timers in time, these fire together, and more than
+ * net.core.netdev_max_backlog (1,000) would not arrive. So there are no more at a time, however long it takes.
  */
 let leaving = 0
 const MOST_LEAVING = 480
@@ -35,7 +35,7 @@ const MOST_LEAVING = 480
 const SLICE = 64
 const BUDGET = 1
 
-/** How long to wait for turns where there are none, ms. */
+/** How long to wait if no probe may leave now, ms. */
 const PACE = 2
 
 /** Probes many connections. Returns a promise for each, which is rejected if the target is not a connection or is not connected yet. */
@@ -45,7 +45,7 @@ export function startProbes(
   parameters: ProbeParameters,
 ): Promise<ProbeResult>[] {
   const subjects = subjectsOf(core, targets)
-  const asked: { session: ProbeSession; waiter: Waiter }[] = []
+  const started: { session: ProbeSession; waiter: Waiter }[] = []
   const answers = subjects.map((subject, i) => {
     const learn = learner(parameters, i)
     if (subject instanceof Error) return Promise.reject(subject)
@@ -53,16 +53,16 @@ export function startProbes(
       if (subject && !parameters.signal?.aborted) {
         const { attempts, timeout } = parameters
         const waiter: Waiter = { attempts, timeout, resolve, reject, ...(learn && { learn }) }
-        asked.push({ session: join(core, subject, waiter), waiter })
+        started.push({ session: join(core, subject, waiter), waiter })
       } else {
-        const unasked = { ...(subject ? aborted : closed) }
-        learn?.(unasked)
-        resolve(unasked)
+        const result = { ...(subject ? aborted : closed) }
+        learn?.(result)
+        resolve(result)
       }
     })
   })
-  if (asked.length > 0) wake(core)
-  if (parameters.signal && asked.length > 0) abortWith(core, parameters.signal, asked, answers)
+  if (started.length > 0) wake(core)
+  if (parameters.signal && started.length > 0) abortWith(core, parameters.signal, started, answers)
   return answers
 }
 
@@ -74,18 +74,18 @@ export const aborted: ProbeResult = {
 }
 const closed: ProbeResult = { alive: false, evidence: 'closed', attempts: 0, idleFor: Number.NaN }
 
-/** In a microtask: what it throws, or asks, does not get into the middle of a step. Queued before a promise is resolved, it comes first. */
+/** Called in a microtask, so that what it throws or probes does not interrupt a step. Queued before a promise is resolved, it comes first. */
 function learner({ onAnswer }: ProbeParameters, i: number): Waiter['learn'] {
   return onAnswer && ((result) => queueMicrotask(() => onAnswer(result, i)))
 }
 
-/** Asks one peer, for somebody who wants to be called back. */
+/** Probes one connection for a waiter of the caller's own. */
 export function startProbe(core: NativeCore, subject: Subject, waiter: Waiter): void {
   join(core, subject, waiter)
   wake(core)
 }
 
-/** One who was to be called back wants no answer any more, and gets none but `aborted`. */
+/** The waiter no longer wants a result, and gets `aborted`. */
 export function withdraw(cookie: bigint, waiter: Waiter): void {
   open.get(cookie)?.abort(waiter)
 }
@@ -102,7 +102,7 @@ function join(core: NativeCore, subject: Subject, waiter: Waiter): ProbeSession 
   return session
 }
 
-/** All back at once, whatever that may do: this process is about to end. */
+/** Puts all options back at once, whatever that may do: this process is about to end. */
 function giveUp(core: NativeCore, session: ProbeSession): void {
   session.surrender()
   step(core, [session], reconcileSessions)
@@ -111,15 +111,15 @@ function giveUp(core: NativeCore, session: ProbeSession): void {
 function abortWith(
   core: NativeCore,
   signal: AbortSignal,
-  asked: readonly { session: ProbeSession; waiter: Waiter }[],
+  started: readonly { session: ProbeSession; waiter: Waiter }[],
   answers: readonly Promise<unknown>[],
 ): void {
   const release = onAbort(signal, () => {
-    const surrendered = asked
+    const surrendered = started
       .filter(({ session, waiter }) => session.abort(waiter))
       .map(({ session }) => session)
     for (const session of surrendered) session.surrender()
-    // Who asks this connection from now on has a question, and a turn, of its own.
+    // Whoever probes this connection from now on has a session, and a turn, of its own.
     queue = queue.filter(({ phase }) => phase === 'queued')
     step(core, surrendered, reconcileSessions)
     wake(core)
@@ -130,7 +130,7 @@ function abortWith(
 let timer: NodeJS.Timeout | undefined
 let isAwake = false
 
-/** As soon as the present turn of the event loop is over: those who ask in the same turn are served together. */
+/** As soon as the present turn of the event loop is over, so that probes of the same turn are served together. */
 function wake(core: NativeCore): void {
   if (isAwake) return
   isAwake = true
@@ -155,7 +155,7 @@ function turn(core: NativeCore): void {
   sleep(core, isPaced)
 }
 
-/** One timer for all. It holds the process only while somebody who is not patient waits for an answer. */
+/** One timer for all sessions. It holds the process only while a waiter does. */
 function sleep(core: NativeCore, isPaced: boolean): void {
   const now = performance.now()
   let next = queue.length === 0 ? Number.POSITIVE_INFINITY : isPaced ? now + PACE : now
@@ -171,7 +171,7 @@ function sleep(core: NativeCore, isPaced: boolean): void {
   }
 }
 
-/** Those whose turn it is to ask, as many as may. Returns whether there may be more. */
+/** Has as many probes sent as may leave now. Returns whether more may. */
 function fireNext(core: NativeCore): boolean {
   if (queue.length === 0) return false
   const turns = takeTurns(Math.min(SLICE, queue.length, MOST_LEAVING - leaving))
@@ -183,15 +183,15 @@ function fireNext(core: NativeCore): boolean {
 }
 
 function lookAgain(core: NativeCore, sessions: readonly ProbeSession[]): void {
-  const asked = sessions.filter(({ phase }) => phase === 'firing')
+  const firing = sessions.filter(({ phase }) => phase === 'firing')
   const others = sessions.filter(({ phase }) => phase !== 'firing')
-  step(core, asked, reconcileSessions)
+  step(core, firing, reconcileSessions)
   step(core, others, sampleSessions)
 }
 
 type Step = (core: NativeCore, sessions: readonly ProbeSession[]) => void
 
-/** Does something with the descriptors of connections; those of other processes are borrowed for it, one by one. */
+/** Runs a step with the descriptors of connections. Those of other processes are borrowed for it, one by one. */
 function step(core: NativeCore, sessions: readonly ProbeSession[], run: Step): void {
   const own = sessions.every(({ subject }) => !subject.borrowed)
     ? sessions

@@ -18,7 +18,7 @@ import { type Identity, identify } from '../kernel/liveness.js'
 import { descriptorError } from '../kernel/options.js'
 import { TcpState } from '../kernel/tcp-info.js'
 
-/** A connection to be asked: where its descriptor is found each time that it is needed. */
+/** A connection to be probed, and where its descriptor is found each time that it is needed. */
 export interface Subject {
   readonly cookie: bigint
   /** A handle stands for one connection for as long as it is open. */
@@ -27,7 +27,7 @@ export interface Subject {
   readonly borrowed?: BorrowedSocket
 }
 
-/** What a handle stands for is known once it has been asked about, and does not change. */
+/** A handle stands for one connection, so what was found once stays true. */
 const known = Symbol('deadpeer.subject')
 
 type Known = Handle & { [known]?: Subject }
@@ -97,7 +97,7 @@ function subjectOf(core: NativeCore, target: Target): Subject | Unnamed | undefi
 /** A connection that has ended is one that is answered for. */
 function requireConnected(state: number): void {
   if (state === TcpState.LISTEN) {
-    throw new InvalidTypeError('The target is listening: there is no peer to be asked.', { field: 'target' })
+    throw new InvalidTypeError('The target is listening: there is no peer to probe.', { field: 'target' })
   }
   if (state === TcpState.SYN_SENT || state === TcpState.SYN_RECV) throw notConnected()
 }
