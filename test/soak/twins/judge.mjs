@@ -6,6 +6,9 @@
 /** The kernel's timers fire late by up to an eighth of the wait, and never early. What else is on the machine adds. */
 export const SLACK = { share: 1 / 8, fixed: 250 }
 
+/** By the kernel, which Node reads as an end if there was unread data. No peer ends a connection in an orderly way. */
+const TIMED_OUT = ['ETIMEDOUT', 'EOF']
+
 /** Two readings of the kernel's clocks differ by up to some ticks. */
 const CLOCK_DIFFERENCE = 50
 
@@ -66,7 +69,7 @@ export function judgePair({ profile, every, wroteAt, tested, twin, survived, was
   const isInFlight = wroteAt !== undefined
   const waited = ({ at, silence }) => (isInFlight ? at - wroteAt : silence)
   for (const one of [tested, twin]) {
-    if (one && one.code !== 'ETIMEDOUT') return { isCompared: false, fault: `ended with ${one.code}` }
+    if (one && !TIMED_OUT.includes(one.code)) return { isCompared: false, fault: `ended with ${one.code}` }
   }
   if (!tested && !twin) return { isCompared: false }
   if (!twin) {

@@ -6,6 +6,9 @@ import { now } from '../journal.mjs'
 
 const SAMPLE_EVERY = 250
 
+/** Of a connection that has ended with unread data, libuv reads the data and an end in one turn, and no error. */
+const END = 'EOF'
+
 const sockets = new Map()
 const ids = new WeakMap()
 const watcher = watch({ onDead: 'report' })
@@ -29,6 +32,7 @@ const commands = {
     socket
       .once('connect', () => say('connected', id, { port: socket.localPort, fd: socket._handle.fd }))
       .on('error', ({ code }) => say('error', id, { code }))
+      .once('end', () => say('error', id, { code: END }))
       .once('close', () => sockets.delete(id))
       .resume()
   },
