@@ -48,6 +48,7 @@ export function isTossUp({ enable, initialDelay, interval, userTimeout }) {
  * @typedef {object} Ending
  * @property {number} at
  * @property {number} silence since the peer was last heard
+ * @property {number} noticedWithin by how much `at` and `silence` may be too large, as the observer was busy or had no processor
  * @property {string} code
  *
  * @typedef {object} Pair
@@ -78,10 +79,10 @@ export function judgePair({ profile, every, wroteAt, tested, twin, survived, was
     return { isCompared: false, ...(isEarly && { fault: 'ended although its twin lives' }) }
   }
   const slack = waited(twin) * SLACK.share + SLACK.fixed + uncertainty(profile, isInFlight)
-  const latest = waited(twin) + every + slack
+  const latest = waited(twin) + every + slack + (tested?.noticedWithin ?? 0)
   if (!tested) return lateness(survived > latest, 'outlived its twin', wasPending, false)
   const lead = waited(twin) - waited(tested)
-  if (lead > slack) return { isCompared: true, lead, fault: 'ended before its twin' }
+  if (lead > slack + twin.noticedWithin) return { isCompared: true, lead, fault: 'ended before its twin' }
   return { lead, ...lateness(waited(tested) > latest, 'ended after its twin', wasPending, true) }
 }
 
