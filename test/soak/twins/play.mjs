@@ -22,6 +22,9 @@ const VERDICT_AFTER = 5 * 510 + 600 + UNSURE
 /** In which a deferred value is written, and a probe's options are back. */
 const SETTLED_AFTER = 3_000
 
+/** The observer has sampled a pair, ms. */
+const SAMPLED_AFTER = 600
+
 const random = seeded(seed)
 const end = now() + minutes * 60_000
 const isOver = () => now() >= end
@@ -124,12 +127,16 @@ async function open() {
     /** Until when something was in the way. */
     cutUntil: 0,
     isCut: false,
+    /** Both have been heard on their final options. */
+    isSettled: false,
     hasEnded: false,
     endings: {},
     silences: [0, 0],
     survived: 0,
     isHeardAgain: false,
-    wasPending: false,
+    pendingAt: Number.NEGATIVE_INFINITY,
+    /** When the one under test was last heard, while its twin has ended. */
+    silentSince: Number.POSITIVE_INFINITY,
     ports: [],
     waiting: new Map(),
   }
@@ -169,8 +176,13 @@ async function settle(pair) {
   await expected(pair, 'tuned')
   // A tune may wait for the peer to be heard, and a stopped process tunes later.
   await whenSubjectListens(pair)
-  tellPeers('speak', pair.ports)
   await delay(SETTLED_AFTER)
+  // Both must be heard on their final options: a whole cut may have come in between.
+  do {
+    exchange(pair)
+    await delay(SAMPLED_AFTER)
+  } while (!pair.hasEnded && !isOver() && pair.silences.some((silence) => !(silence < SAMPLED_AFTER)))
+  pair.isSettled = !pair.hasEnded
 }
 
 /** Once the subject has done what it was told so far. Returns what it has of the connection, if that is open. */
@@ -184,9 +196,14 @@ async function calm(pair) {
     if (pair.random() < 0.2) act(pair)
     await delay(Math.min(1_000, left))
   }
-  // Often both are heard just before, so that they fall silent together; else each when its own timer has it.
-  if (pair.random() < 0.6) tellPeers('speak', pair.ports)
-  await delay(50 + 3_000 * pair.random())
+  // Often both are heard just before, so that they become silent together; else each when its own timer has it.
+  if (pair.random() < 0.6) {
+    exchange(pair)
+    await delay(100)
+    // What the peer says does not reset the kernel's count of unanswered probes as an acknowledgement does: there are none by now.
+    if (pair.random() < 0.5) tellPeers('speak', pair.ports)
+  }
+  await delay(100 + 3_000 * pair.random())
 }
 
 async function failPath(pair) {
@@ -207,7 +224,12 @@ async function failPath(pair) {
   await path.letThrough(pair.ports)
   pair.isCut = false
   pair.cutUntil = now()
-  if (pair.random() < 0.5) tellPeers('speak', pair.ports)
+  if (pair.random() < 0.5) exchange(pair)
+}
+
+/** Both write something that is acknowledged at once. */
+function exchange(pair) {
+  if (!pair.isCut && !path.isCut) tellObserver(pair.id, 'write', { during: 'calm' })
 }
 
 /** Anything that must not shorten its life. */
@@ -240,15 +262,20 @@ function watchWith(pair, heartbeat) {
 /** Waits until the other one has ended too, or was heard again. */
 async function decide(pair) {
   while (pair.hasEnded && !pair.isDecided && !isOver()) {
-    if (!path.isCut && now() > pair.cutUntil + UNSURE) tellPeers('speak', pair.ports)
+    if (now() > pair.cutUntil + UNSURE) exchange(pair)
     await delay(250)
   }
   // It has told of the end by then: Node reads events of sockets and of the channel in the same turn.
   for (let turn = 0; turn < 3; turn++) await whenSubjectListens(pair)
-  const { id, profile, every, heartbeat, wroteAt, endings, survived, wasPending, isDecided } = pair
+  const { id, profile, every, heartbeat, wroteAt, endings, survived, isDecided } = pair
   const { tested, twin } = endings
+  const wasPending = pair.pendingAt > (tested ? tested.at - tested.silence : pair.silentSince)
   if (!tested && !twin) {
     outcome.survived++
+    return
+  }
+  if (!pair.isSettled) {
+    outcome.unsettled++
     return
   }
   outcome.died++
@@ -276,7 +303,7 @@ async function retire(pair) {
   const { id, ports, endings, wroteAt, profile } = pair
   if (!endings.tested && wroteAt === undefined && !isOver()) {
     while (path.isCut) await delay(100)
-    tellPeers('speak', ports)
+    exchange(pair)
     tell(id, 'unwatch')
     await delay(SETTLED_AFTER)
     const checked = await whenSubjectListens(pair)
@@ -317,8 +344,9 @@ function hearObserver(event) {
     pair.endings[event.side] = event
     pair.hasEnded = true
     pair.isDecided = pair.endings.tested !== undefined && pair.endings.twin !== undefined
-  } else if (event.did === 'wrote') pair.wroteAt = event.at
-  else arrive(pair, event.did === 'connected' ? 'connected by observer' : event.did, event)
+  } else if (event.did === 'wrote') {
+    if (event.during === 'outage') pair.wroteAt = event.at
+  } else arrive(pair, event.did === 'connected' ? 'connected by observer' : event.did, event)
 }
 
 /** Of a pair of which one has ended: for how long the other has waited, until it is heard. */
@@ -326,13 +354,14 @@ function follow(pair, silences, at) {
   if (!pair) return
   const side = pair.endings.twin ? 0 : 1
   const [before, silence] = [pair.silences[side], silences[side]]
-  if (pair.silences[0] > silences[0] && silences[0] !== null) pair.wasPending = false
   pair.silences = silences
   if (!pair.hasEnded || pair.isDecided || silence === null) return
   // In flight, what is heard does not end the wait.
   const isHeard = silence < before
   if (isHeard && pair.wroteAt === undefined) pair.isDecided = true
-  else pair.survived = Math.max(pair.survived, pair.wroteAt === undefined ? silence : at - pair.wroteAt)
+  else if (side === 0) pair.silentSince = at - silence
+  if (!pair.isDecided)
+    pair.survived = Math.max(pair.survived, pair.wroteAt === undefined ? silence : at - pair.wroteAt)
   // The path is open: what was in flight may have arrived.
   if (pair.wroteAt !== undefined && !pair.isCut && !path.isCut) pair.isDecided = true
 }
@@ -341,7 +370,7 @@ function hearSubject(event) {
   if (event.did === 'pending') {
     for (const id of event.ids) {
       const pair = pairs.get(id)
-      if (pair) pair.wasPending = true
+      if (pair) pair.pendingAt = event.at
     }
     return
   }
@@ -368,7 +397,8 @@ async function cutWholePath() {
     await delay(Math.min(Math.max(0, end - now()), 15_000 + 45_000 * random()))
     if (isOver()) return
     path.isCut = true
-    // Those that are just being opened.
+    // What was just written is acknowledged by then, and what is being opened is open.
+    await delay(100)
     while (opening > 0) await delay(20)
     counts.cuts++
     path.cut()
@@ -384,9 +414,9 @@ async function stopSubject() {
     await delay(Math.min(Math.max(0, end - now()), 10_000 + 30_000 * random()))
     if (isOver()) return
     const length = 300 + 15_000 * random() ** 2
-    stoppedUntil = now() + length
     counts.stops++
-    subject.kill('SIGSTOP')
+    tell(undefined, 'stop')
+    stoppedUntil = now() + length
     await delay(length)
     subject.kill('SIGCONT')
     stoppedUntil = now()
@@ -394,14 +424,14 @@ async function stopSubject() {
 }
 
 function report() {
-  const { died, compared, excused, survived, undecided, longestLead, longestLag } = outcome
+  const { died, compared, excused, survived, unsettled, undecided, longestLead, longestLag } = outcome
   console.log(
     `done: ${Object.entries(counts)
       .map(([what, times]) => `${times} ${what}`)
       .join(', ')}`,
   )
   console.log(
-    `${survived} pairs lived; ${undecided} still waited at the end; ${excused} were late while inspect showed values as pending`,
+    `${survived} pairs lived; ${unsettled} ended before the twin had its options; ${undecided} still waited at the end; ${excused} were late while inspect showed values as pending`,
   )
   console.log(`longest lead ${longestLead.toFixed(0)} ms, longest lag ${longestLag.toFixed(0)} ms`)
   console.log(`${died} pairs died, ${compared} compared, ${faults.length} faults`)

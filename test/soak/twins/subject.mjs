@@ -57,10 +57,17 @@ const commands = {
 process.on('message', ({ do: name, ...command }) => {
   const socket = sockets.get(command.id)
   if (name === 'connect') commands.connect(command)
+  else if (name === 'stop') stop()
   else if (name === 'check') run(name, { ...command, socket })
   // It may have ended since.
   else if (socket && !socket.destroyed) run(name, { ...command, socket })
 })
+
+/** Until it is continued. What is pending then stays so, and nobody can be asked. */
+function stop() {
+  samplePending()
+  process.kill(process.pid, 'SIGSTOP')
+}
 
 function run(name, command) {
   try {
@@ -70,7 +77,7 @@ function run(name, command) {
   }
 }
 
-setInterval(() => {
+function samplePending() {
   const pending = []
   for (const [id, socket] of sockets) {
     if (socket.connecting || socket.destroyed) continue
@@ -81,7 +88,9 @@ setInterval(() => {
     }
   }
   process.send({ did: 'pending', at: now(), ids: pending })
-}, SAMPLE_EVERY)
+}
+
+setInterval(samplePending, SAMPLE_EVERY)
 
 process.on('disconnect', () => process.exit())
 process.send({ did: 'ready' })
