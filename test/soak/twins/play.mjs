@@ -33,7 +33,16 @@ const children = []
 const pairs = new Map()
 const faults = []
 const counts = { pairs: 0, outages: 0, cuts: 0, stops: 0, probes: 0, tunes: 0, heartbeats: 0, verdicts: 0 }
-const outcome = { died: 0, compared: 0, excused: 0, longestLead: 0, longestLag: 0, survived: 0, undecided: 0 }
+const outcome = {
+  died: 0,
+  compared: 0,
+  excused: 0,
+  longestLead: 0,
+  longestLag: 0,
+  survived: 0,
+  unsettled: 0,
+  undecided: 0,
+}
 let opening = 0
 let wholePathCutUntil = 0
 let stoppedUntil = 0
