@@ -30,10 +30,10 @@ class End:
         by_descriptor[connection.fileno()] = self
         poll.register(connection.fileno(), select.EPOLLOUT if side == "twin" else 0)
 
-    def silence(self):
-        """How long the peer has not been heard, ms, as the kernel's keepalive timer counts it."""
+    def sample(self):
+        """How long the peer has not been heard, ms, as the kernel's keepalive timer counts it; and its count of unanswered probes."""
         info = self.info()
-        return min(struct.unpack_from("=II", info, 52))
+        return min(struct.unpack_from("=II", info, 52)), info[3]
 
     def info(self):
         return self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
@@ -129,12 +129,12 @@ commands = {"connect": connect, "duplicate": duplicate, "tune": tune, "write": w
 
 
 def sample():
-    """The silence of all that are open, ms: `null` for one that has ended."""
-    silences = {
-        pair: [None if side not in ends or ends[side].has_ended else ends[side].silence() for side in SIDES]
+    """Of all that are open the silence, ms, and the kernel's count of unanswered probes: `null` for one that has ended."""
+    samples = {
+        pair: [None if side not in ends or ends[side].has_ended else ends[side].sample() for side in SIDES]
         for pair, ends in pairs.items()
     }
-    say("sampled", silences=silences)
+    say("sampled", samples=samples)
 
 
 class Lateness:

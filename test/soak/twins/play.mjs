@@ -12,7 +12,7 @@ import { Path } from './path.mjs'
 
 // One run, in a network namespace of its own: here the process under test and the observer, behind a router the peers.
 
-const { minutes, pairs: count, seed } = JSON.parse(process.argv[2])
+const { minutes, pairs: count, seed, peerData } = JSON.parse(process.argv[2])
 const script = (name) => fileURLToPath(new URL(name, import.meta.url))
 
 /** What is on its way when a path is cut may arrive a little later, and this process be late, ms. */
@@ -21,6 +21,9 @@ const UNSURE = 1_000
 const VERDICT_AFTER = 5 * 510 + 600 + UNSURE
 /** In which a deferred value is written, and a probe's options are back. */
 const SETTLED_AFTER = 3_000
+
+/** So many samples are printed with a fault. */
+const HISTORY = 40
 
 /** The observer has sampled a pair, ms. */
 const SAMPLED_AFTER = 600
@@ -141,6 +144,8 @@ async function open() {
     hasEnded: false,
     endings: {},
     silences: [0, 0],
+    /** The last samples: when, and of the tested one and of the twin the silence and the probes that are unanswered. */
+    history: [],
     survived: 0,
     isHeardAgain: false,
     pendingAt: Number.NEGATIVE_INFINITY,
@@ -207,10 +212,10 @@ async function calm(pair) {
   }
   // Often both are heard just before, so that they become silent together; else each when its own timer has it.
   if (pair.random() < 0.6) {
-    exchange(pair)
+    if (!peerData) exchange(pair)
     await delay(100)
-    // What the peer says does not reset the kernel's count of unanswered probes as an acknowledgement does: there are none by now.
-    if (pair.random() < 0.5) tellPeers('speak', pair.ports)
+    // What the peer says need not reset the kernel's count of unanswered probes, as an acknowledgement does.
+    if (peerData || pair.random() < 0.5) tellPeers('speak', pair.ports)
   }
   await delay(100 + 3_000 * pair.random())
 }
@@ -233,7 +238,10 @@ async function failPath(pair) {
   await path.letThrough(pair.ports)
   pair.isCut = false
   pair.cutUntil = now()
-  if (pair.random() < 0.5) exchange(pair)
+  if (pair.random() < 0.5) {
+    if (peerData) tellPeers('speak', pair.ports)
+    else exchange(pair)
+  }
 }
 
 /** Both write something that is acknowledged at once. */
@@ -298,7 +306,15 @@ async function decide(pair) {
   }
   if (verdict.isExcused) outcome.excused++
   if (verdict.fault)
-    note(pair, verdict.fault, { lead: verdict.lead, heartbeat, tested, twin, survived, wroteAt })
+    note(pair, verdict.fault, {
+      lead: verdict.lead,
+      heartbeat,
+      tested,
+      twin,
+      survived,
+      wroteAt,
+      history: pair.history,
+    })
 }
 
 function note(pair, fault, details) {
@@ -343,8 +359,8 @@ function arrive(pair, what, event) {
 
 function hearObserver(event) {
   if (event.did === 'sampled') {
-    for (const [id, silences] of Object.entries(event.silences))
-      follow(pairs.get(Number(id)), silences, event.at)
+    for (const [id, samples] of Object.entries(event.samples))
+      follow(pairs.get(Number(id)), samples, event.at)
     return
   }
   const pair = pairs.get(event.id)
@@ -359,8 +375,11 @@ function hearObserver(event) {
 }
 
 /** Of a pair of which one has ended: for how long the other has waited, until it is heard. */
-function follow(pair, silences, at) {
+function follow(pair, samples, at) {
   if (!pair) return
+  pair.history.push([Math.round(at), ...samples.flat()])
+  if (pair.history.length > HISTORY) pair.history.shift()
+  const silences = samples.map((sample) => sample?.[0] ?? null)
   const side = pair.endings.twin ? 0 : 1
   const [before, silence] = [pair.silences[side], silences[side]]
   pair.silences = silences
