@@ -7,7 +7,6 @@ import { NotMeasured } from './harness/row.mjs'
 import { quantile } from './harness/statistics.mjs'
 
 const DEATHS = 200
-const CONNECTIONS = 9_000
 const EVERY = 5_000
 const SECONDS = 60
 const FIRST_SECONDS = (2 * EVERY) / 1_000
@@ -38,7 +37,6 @@ async function inNamespace(child, ...args) {
 }
 
 let dying
-let beating
 
 /** The 99th percentile of as many deaths, beside the kernel's clock in the same run. */
 function found(attempts, most) {
@@ -55,16 +53,76 @@ function found(attempts, most) {
   }
 }
 
-function half(what, toReach, figures, against = '') {
-  return {
-    name: `heartbeat every 5 s, ${CONNECTIONS.toLocaleString('en')} half of them busy, ${SECONDS} s, ${what}`,
+/**
+ * Connections that are watched with a heartbeat, beside the same process without a watcher. `busyShare` of them receive a message each
+ * `talkEvery` ms; the others are idle. `profile`: what they are tuned to; `undefined`: their keepalive is off.
+ */
+const fleets = [
+  { connections: 9_000, busyShare: 0.5, profile: undefined },
+  { connections: 9_000, busyShare: 0.5, profile: 'cloud' },
+  { connections: 4_000, busyShare: 0, profile: undefined },
+  { connections: 4_000, busyShare: 0, profile: 'cloud' },
+]
+const TALK_EVERY = 1_000
+
+function fleetRows({ connections, busyShare, profile }) {
+  const busy = busyShare === 0 ? 'all idle' : 'half of them busy'
+  const tuned = profile === undefined ? 'keepalive off' : `tuned '${profile}'`
+  let observed
+  const row = (what, toReach, figures, against = '') => ({
+    name: `heartbeat every 5 s, ${connections.toLocaleString('en')} connections, ${busy}, ${tuned}, ${SECONDS} s, ${what}`,
     against,
     toReach,
     async measure() {
-      beating ??= inNamespace('beating-half-idle.mjs', CONNECTIONS, EVERY, SECONDS)
-      return figures(await beating)
+      observed ??= inNamespace(
+        'heartbeat-cost.mjs',
+        JSON.stringify({
+          connections,
+          busyShare,
+          profile,
+          talkEvery: TALK_EVERY,
+          every: EVERY,
+          seconds: SECONDS,
+        }),
+      )
+      return figures(await observed)
     },
-  }
+  })
+  return [
+    row(
+      'event-loop delay, p99',
+      moreThan(1, 'ms', 2),
+      ({ watched, unwatched }) => ({ ours: [watched.p99], reference: [unwatched.p99], unit: 'ms' }),
+      'not watched',
+    ),
+    row(
+      'CPU of a core',
+      moreThan(1, '%', 2),
+      ({ watched, unwatched }) => ({ ours: [watched.cpu], reference: [unwatched.cpu], unit: '%' }),
+      'not watched',
+    ),
+    row(
+      `CPU of a core in the first ${FIRST_SECONDS} s, with adding them`,
+      { ...moreThan(0, '%', 2), reached: () => true, text: 'for comparison' },
+      ({ first, unwatched }) => ({ ours: [first.cpu], reference: [unwatched.cpu], unit: '%' }),
+      'not watched',
+    ),
+    ...(busyShare === 0
+      ? []
+      : [
+          row('probes to busy connections', none('probes'), ({ probes, toIdle }) => ({
+            ours: [probes - toIdle],
+            reference: [0],
+            unit: 'probes',
+          })),
+        ]),
+    // Sent at random, half of the seconds would have a thirtieth more or less than the average.
+    row('busiest second, of the average', atMost(1.25, '×', 2), ({ perSecond }) => {
+      const average = perSecond.reduce((a, b) => a + b) / perSecond.length
+      return { ours: [Math.max(...perSecond) / average], reference: [1], unit: '×' }
+    }),
+    row('called dead', none('deaths'), ({ dead }) => ({ ours: [dead], reference: [0], unit: 'deaths' })),
+  ]
 }
 
 const atMost = (limit, unit, digits) => ({
@@ -98,33 +156,5 @@ export const rows = [
       return { ours: [quantile(times.node, 0.99)], reference: [quantile(times.heartbeat3, 0.99)], unit: 'ms' }
     },
   },
-  half(
-    'event-loop delay, p99',
-    moreThan(1, 'ms', 2),
-    ({ watched, unwatched }) => ({ ours: [watched.p99], reference: [unwatched.p99], unit: 'ms' }),
-    'not watched',
-  ),
-  half(
-    'CPU of a core',
-    moreThan(1, '%', 2),
-    ({ watched, unwatched }) => ({ ours: [watched.cpu], reference: [unwatched.cpu], unit: '%' }),
-    'not watched',
-  ),
-  half(
-    `CPU of a core in the first ${FIRST_SECONDS} s, with adding them`,
-    { ...moreThan(0, '%', 2), reached: () => true, text: 'for comparison' },
-    ({ first, unwatched }) => ({ ours: [first.cpu], reference: [unwatched.cpu], unit: '%' }),
-    'not watched',
-  ),
-  half('probes to who is heard', none('probes'), ({ probes, toIdle }) => ({
-    ours: [probes - toIdle],
-    reference: [0],
-    unit: 'probes',
-  })),
-  // Sent at random, half of the seconds would have a thirtieth more or less than the average.
-  half('busiest second, of the average', atMost(1.25, '×', 2), ({ perSecond }) => {
-    const average = perSecond.reduce((a, b) => a + b) / perSecond.length
-    return { ours: [Math.max(...perSecond) / average], reference: [1], unit: '×' }
-  }),
-  half('called dead', none('deaths'), ({ dead }) => ({ ours: [dead], reference: [0], unit: 'deaths' })),
+  ...fleets.flatMap(fleetRows),
 ]

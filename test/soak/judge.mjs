@@ -7,8 +7,9 @@ import { BRIEF, fates } from './fates.mjs'
 /** So much may lie between a deed and the note of it, in ms: a write to a string, and the scheduler. */
 export const NOTED_WITHIN = 50
 
-/** The question before the first that was swallowed may have been lost as well, in ms. */
+/** The probe before the first that was swallowed may have been lost as well: so long before, in ms, without a heartbeat and with one. */
 const LAST_HEARD_BEFORE = 6_000
+const lastHeardBefore = (every) => (every ? 1.2 * every : LAST_HEARD_BEFORE)
 
 /**
  * @param {Entry[]} entries in any order
@@ -40,19 +41,27 @@ export function judge(entries, rules = fates) {
       continue
     }
     settle(history)
-    const fault = faultOf(history, fate ? rules[fate.name][server] : {}, starved)
-    if (fault) faults.push({ id, server, fault, fate: fate?.name, said: history.said })
+    const rule = fate ? ruleOf(history, rules) : {}
+    const fault = faultOf(history, rule, starved)
+    if (fault) faults.push({ id, server, every: history.every, fault, fate: fate?.name, said: history.said })
     if (!fate) continue
     counts[fate.name] = (counts[fate.name] ?? 0) + 1
     const [said] = history.said.filter(({ word }) => word === 'dead' || word === 'closing').slice(-1)
     if (said) {
       const key = `${fate.name}, ${server}`
-      told[key] ??= { within: rules[fate.name][server].within, times: [] }
+      told[key] ??= { within: rule.within, times: [] }
+      told[key].within = Math.max(told[key].within, rule.within)
       told[key].times.push(said.at - fate.at)
-      if (!fault && said.at - fate.at > told[key].within) delayed++
+      if (!fault && said.at - fate.at > rule.within) delayed++
     }
   }
   return { connections: histories.size, fates: counts, told, faults, excused, delayed, doubts }
+}
+
+/** Each connection has its own bound where that depends on its heartbeat. */
+function ruleOf({ fate, server, every }, rules) {
+  const rule = rules[fate.name][server]
+  return typeof rule.within === 'function' ? { ...rule, within: rule.within(every) } : rule
 }
 
 /** What is wrong with what was said of one connection. */
@@ -83,10 +92,10 @@ export function isLate(at, since, within, starved) {
 }
 
 /** Whether more was lost on the way to one than it was to swallow: by itself, being late, or by the machine. */
-function isLossExcessive({ server, swallowed, deaf, said }, dropped) {
+function isLossExcessive({ server, every, swallowed, deaf, said }, dropped) {
   if (swallowed >= BRIEF.deadlyFrom[server]) return true
   const death = said.find(({ word }) => word === 'dead')
-  const since = deaf.at(-1).from - LAST_HEARD_BEFORE
+  const since = deaf.at(-1).from - lastHeardBefore(every)
   return death !== undefined && dropped.some((at) => at >= since && at <= death.at)
 }
 
@@ -124,8 +133,10 @@ function historiesOf(entries) {
       continue
     }
     const history = of(id)
-    if (event === 'accepted') Object.assign(history, { server: detail, acceptedAt: at })
-    else if (event === 'fate') history.fate = { name: detail, at }
+    if (event === 'accepted') {
+      const [server, every] = detail.split(' ')
+      Object.assign(history, { server, every: every && Number(every), acceptedAt: at })
+    } else if (event === 'fate') history.fate = { name: detail, at }
     else if (event === 'half-closed') history.halfClosedAt = at
     else if (event === 'deaf') history.deaf.push({ from: at, to: Number.POSITIVE_INFINITY })
     else if (event === 'swallowed') {

@@ -2,7 +2,7 @@ import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { inspect, TcpState } from '../../dist/index.js'
 import { blackHole, lossy } from '../../dist/testing/index.js'
-import { BRIEF, fates } from './fates.mjs'
+import { BRIEF, EVERY, fates, servers } from './fates.mjs'
 import { Journal } from './journal.mjs'
 import { pick, seeded } from './random.mjs'
 
@@ -20,6 +20,9 @@ const TALK_EVERY = 2_500
 /** So many of those that talk lose this share of what they should hear. */
 const LOSSY = 0.1
 const LOSS = 0.05
+/** The least heartbeat of those, in s: they are heard sooner, so that they are not called dead by chance. */
+const LEAST_EVERY_WITH_LOSS = 5
+const kinds = Object.keys(servers)
 /** After that long one that is silent has been found, or was lost: also where the subject had no processor for a while. */
 const SILENT_FOR = 45_000
 /** A heartbeat can ask after a second of silence only. */
@@ -36,19 +39,22 @@ class Peer {
   constructor() {
     const number = opened++
     this.id = `${serial}.${number}`
-    this.server = number % 2 === 0 ? 'beating' : 'clocked'
-    this.isTalking = number % 4 >= 2
+    this.server = kinds[number % kinds.length]
+    this.isTalking = number % (2 * kinds.length) >= kinds.length
+    this.isLossy = this.isTalking && random() < LOSSY
+    const least = this.isLossy ? LEAST_EVERY_WITH_LOSS : EVERY.least
+    /** Its heartbeat, if that kind has one, in s. */
+    this.every = least + Math.floor(random() * (EVERY.most - least + 1))
     /** What was said, and what came back. */
     this.said = 0
     this.echoed = 0
     this.onQuiet = undefined
     this.hasEnded = false
-    this.isLossy = false
     this.socket = net.connect(ports[this.server], '127.0.0.1')
     this.socket.on('error', () => {})
     this.socket.on('data', (data) => this.#hear(data))
     this.socket.on('close', () => this.end())
-    this.socket.once('connect', () => this.socket.write(`${this.id}\n`))
+    this.socket.once('connect', () => this.socket.write(`${this.id} ${this.every}\n`))
     // The other side knows which it is before anything happens to it.
     this.known = new Promise((resolve) => {
       this.onReady = resolve
@@ -57,8 +63,7 @@ class Peer {
       open.add(this)
       if (this.isTalking) {
         talking.add(this)
-        if (random() < LOSSY) {
-          this.isLossy = true
+        if (this.isLossy) {
           lossy(this.socket, LOSS)
           this.note('lossy')
         }

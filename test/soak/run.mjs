@@ -8,6 +8,7 @@ import { machine, machineLine } from '../bench/harness/machine.mjs'
 import { reference } from '../bench/harness/reference.mjs'
 import { quantile } from '../bench/harness/statistics.mjs'
 import { certificate } from './certificate.mjs'
+import { servers } from './fates.mjs'
 import { growth } from './flat.mjs'
 import { readJournal } from './journal.mjs'
 import { judge } from './judge.mjs'
@@ -15,10 +16,11 @@ import { plot } from './plot.mjs'
 import { tlsFates } from './tls-fates.mjs'
 import { errorsOf, isTls, judgeTls } from './tls-judge.mjs'
 
-// node test/soak/run.mjs [--seconds 600] [--connections 9000] [--seed n] [--json file] [--plot file]
+// node test/soak/run.mjs [600] [--seconds 600] [--connections 9000] [--seed n] [--json file] [--plot file]
 // The same game is played without a watcher first, for a shorter time, to compare the event loop with. Exits with 1 where something does not hold.
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     seconds: { type: 'string', default: '600' },
     connections: { type: 'string', default: '9000' },
@@ -27,7 +29,9 @@ const { values } = parseArgs({
     plot: { type: 'string', default: 'soak-results.svg' },
   },
 })
-const [seconds, connections, seed] = [values.seconds, values.connections, values.seed].map(Number)
+const [seconds, connections, seed] = [positionals[0] ?? values.seconds, values.connections, values.seed].map(
+  Number,
+)
 if (!(seconds >= 20 && connections >= 100 && Number.isInteger(seed)))
   throw new Error('At least 20 seconds and 100 connections, and a whole number for a seed.')
 
@@ -159,6 +163,7 @@ function check(
   return [
     // A game in which nothing happens shows nothing.
     { name: 'something happened', holds: all > connections / 10, figure: `${all} told of ${connections}` },
+    heartbeatsCheck(told),
     none('none lost', of('lost death', 'lost closing', 'unknown'), all),
     none('none false', of('false death', 'false closing', 'closed by nobody'), connections),
     none('each told once', of('said twice', 'doubts out of order'), connections),
@@ -186,6 +191,17 @@ function check(
       figure: `p99 ${ms(delays.watched.p99)}, unwatched ${ms(delays.control.p99)}, at most ${DELAY_MORE} ms more`,
     },
   ]
+}
+
+/** Heartbeats must have found deaths on connections of every kind, tuned and with keepalive off. */
+function heartbeatsCheck(told) {
+  const kinds = Object.keys(servers).filter((name) => servers[name].heartbeat)
+  const found = kinds.map((name) => `${told[`silent, ${name}`]?.times.length ?? 0} ${name}`)
+  return {
+    name: 'heartbeats found deaths of every kind',
+    holds: found.every((one) => !one.startsWith('0 ')),
+    figure: found.join(', '),
+  }
 }
 
 /** For the TLS, HTTPS and HTTP/2 connections. */

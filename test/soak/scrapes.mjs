@@ -44,9 +44,9 @@ export const scrapes = [
   },
 ]
 
-/** From now on what this watcher says is in the metrics as well. */
-export function collect(watcher) {
-  collectWatcher(registry, watcher, { suspicions: true })
+/** From now on what this watcher says is in the metrics as well. To count suspicions is to listen to them. */
+export function collect(watcher, name, suspicions) {
+  collectWatcher(registry, watcher, { name, suspicions })
 }
 
 /** How many deaths the metrics tell of. */

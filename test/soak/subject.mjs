@@ -24,33 +24,39 @@ const SAMPLE_EVERY = 1_000
 const COUNT_DESCRIPTORS_EVERY = 5
 const LONGEST_HALF_OPEN = 2_000
 
-const sockets = new Set()
+/** With the name of the server that accepted each. */
+const sockets = new Map()
 const ids = new WeakMap()
 const removed = new WeakSet()
 const counts = { accepted: 0, removed: 0, dead: 0, ended: 0 }
 const idOf = (socket) => ids.get(socket) ?? '?'
 
 const before = { descriptors: descriptors(), threads: deathwatchThreads() }
-const watcher = watched ? watch({ heartbeat: servers.beating.heartbeat }) : undefined
-watcher
-  ?.on('dead', ({ socket, reason, detectedBy }) => {
-    counts.dead++
-    journal.note(idOf(socket), 'dead', `${reason} ${detectedBy}`)
-  })
-  .on('closing', ({ socket }) => journal.note(idOf(socket), 'closing'))
-  .on('suspect', ({ socket }) => journal.note(idOf(socket), 'suspect'))
+/** With a listener to `suspect` the watcher sends all probes of heartbeats itself. */
+const watchers = watched ? { listening: watch(), quiet: watch() } : {}
+for (const [name, watcher] of Object.entries(watchers)) {
+  watcher
+    .on('dead', ({ socket, reason, detectedBy }) => {
+      counts.dead++
+      journal.note(idOf(socket), 'dead', `${reason} ${detectedBy}`)
+    })
+    .on('closing', ({ socket }) => journal.note(idOf(socket), 'closing'))
+    .on('error', (error) => {
+      throw error
+    })
+  collect(watcher, name, name === 'listening')
+}
+watchers.listening
+  ?.on('suspect', ({ socket }) => journal.note(idOf(socket), 'suspect'))
   .on('recover', ({ socket }) => journal.note(idOf(socket), 'recover'))
-  .on('error', (error) => {
-    throw error
-  })
 
-if (watcher) collect(watcher)
+const watcherFor = (name) => (servers[name].listensToSuspect ? watchers.listening : watchers.quiet)
 
 const listening = {}
 for (const [name, { profile, heartbeat }] of Object.entries(servers)) {
   const server = net.createServer({ allowHalfOpen: true }, (socket) => serve(socket, name))
-  watcher?.add(server, heartbeat === false ? { heartbeat } : {})
-  tune(server, profile)
+  watcherFor(name)?.add(server, { heartbeat })
+  if (profile) tune(server, profile)
   server.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 })
   await once(server, 'listening')
   listening[name] = server
@@ -60,7 +66,7 @@ const secure = await startTls({ journal, random: seeded(seed + 1), secrets, watc
 
 function serve(socket, name) {
   counts.accepted++
-  sockets.add(socket)
+  sockets.set(socket, name)
   let header = ''
   let isHeld = false
   socket.on('error', () => {})
@@ -96,7 +102,7 @@ function serve(socket, name) {
     },
     q: () => socket.destroy(),
     d() {
-      counts.removed += Number(watcher?.delete(socket) ?? false)
+      counts.removed += Number(watcherFor(name)?.delete(socket) ?? false)
       removed.add(socket)
       socket.write('k')
     },
@@ -107,13 +113,21 @@ function serve(socket, name) {
       header += letters
       const end = header.indexOf('\n')
       if (end < 0) return
-      ids.set(socket, header.slice(0, end))
+      const [id, every] = header.slice(0, end).split(' ')
+      ids.set(socket, id)
       letters = header.slice(end + 1)
-      journal.note(idOf(socket), 'accepted', name)
+      accept(socket, name, 1_000 * Number(every))
       socket.write('k')
     }
     for (const letter of letters) orders[letter]?.()
   })
+}
+
+/** It is known which one it is, so it gets its own heartbeat. */
+function accept(socket, name, every) {
+  const { heartbeat } = servers[name]
+  journal.note(idOf(socket), 'accepted', heartbeat ? `${name} ${every}` : name)
+  if (heartbeat) watcherFor(name)?.add(socket, { heartbeat: { ...heartbeat, every } })
 }
 
 const samples = []
@@ -141,7 +155,7 @@ function observe() {
       arrayBuffers,
       ...counts,
     }
-    if (watcher) entry.watching = watcher.size
+    if (watched) entry.watching = statsOfAll().watching
     entry.delay = [inInterval.percentile(50), inInterval.percentile(99), inInterval.max].map((ns) => ns / 1e6)
     inInterval.reset()
     if (turn++ % COUNT_DESCRIPTORS_EVERY === 0)
@@ -160,7 +174,9 @@ function observe() {
   timers = [
     starvation.timer,
     setInterval(sample, SAMPLE_EVERY),
-    ...scrapes.map(({ every, run }) => setInterval(() => run([...sockets, ...secure.ends.sockets]), every)),
+    ...scrapes.map(({ every, run }) =>
+      setInterval(() => run([...sockets.keys(), ...secure.ends.sockets]), every),
+    ),
   ]
 }
 
@@ -169,23 +185,31 @@ function descriptors() {
   return readdirSync('/proc/self/fd').length - 1
 }
 
+/** What became of all that were added, to any watcher. */
+function statsOfAll() {
+  const sum = { added: 0, watching: 0, dead: 0, closed: 0, removed: 0 }
+  for (const watcher of Object.values(watchers))
+    for (const [name, count] of Object.entries(watcher.stats())) sum[name] += count
+  return sum
+}
+
 async function finish() {
   for (const timer of timers) clearInterval(timer)
   loop.disable()
   const { user, system } = process.cpuUsage(processor[0])
   const cpu = (user + system) / 10 / (performance.now() - processor[1])
   const inMetrics = await deathsInMetrics()
-  const stats = watcher?.stats()
-  const unwatched = watcher
-    ? [...sockets].filter((socket) => !removed.has(socket) && !watcher.has(socket))
+  const stats = watched ? statsOfAll() : undefined
+  const unwatched = watched
+    ? [...sockets].filter(([socket, name]) => !removed.has(socket) && !watcherFor(name).has(socket))
     : []
   const openAtEnd = sockets.size
   const tls = secure.ends.account()
-  watcher?.close()
+  for (const watcher of Object.values(watchers)) watcher.close()
   // What ends now is no part of the game.
   journal.note('*', 'finished')
   secure.close()
-  for (const socket of sockets) socket.destroy()
+  for (const socket of sockets.keys()) socket.destroy()
   for (const server of Object.values(listening)) server.close()
   while (sockets.size + secure.ends.descriptors > 0) await delay(50)
   // The thread that watched takes its descriptors with it.

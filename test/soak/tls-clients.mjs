@@ -8,9 +8,9 @@ import tls from 'node:tls'
 import { HttpsAgent } from '../../dist/http/index.js'
 import { tune } from '../../dist/index.js'
 import { endLate } from './end-late.mjs'
-import { servers as groups, WRITE_AFTER } from './fates.mjs'
+import { WRITE_AFTER } from './fates.mjs'
 import { pick } from './random.mjs'
-import { CLOSED_TOGETHER, IDLE_TIMEOUT, tlsFates, UNREAD, UNREAD_FOR } from './tls-fates.mjs'
+import { CLOSED_TOGETHER, groups, IDLE_TIMEOUT, tlsFates, UNREAD, UNREAD_FOR } from './tls-fates.mjs'
 
 // TLS, HTTPS and HTTP/2 clients: connect, send one to three requests, and then end as was chosen when they connected. The fates of the
 // client's own doing are noted and carried out here.

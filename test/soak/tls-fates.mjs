@@ -1,6 +1,11 @@
-import { BY_HEARTBEAT, BY_KEEPALIVE, BY_USER_TIMEOUT, LATE } from './fates.mjs'
+import { BY_KEEPALIVE, BY_USER_TIMEOUT, byKernelsProbe, LATE, servers } from './fates.mjs'
 
 // The ways in which the soak ends its TLS, HTTPS and HTTP/2 connections, and what a watcher must report for each. Times in ms.
+
+/** The kinds of watched ends, by how a death is found. Nobody listens to `suspect`, so the kernel may send a heartbeat's probes. */
+export const groups = { beating: servers.quiet, clocked: servers.clocked }
+
+const BY_HEARTBEAT = byKernelsProbe(groups.beating.heartbeat.every)
 
 /** How long an idle HTTPS connection is kept, by the server or by the client's agent. */
 export const IDLE_TIMEOUT = 1_000

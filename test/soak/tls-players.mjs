@@ -1,12 +1,11 @@
 import { networkInterfaces } from 'node:os'
 import { watch } from '../../dist/index.js'
-import { servers as groups } from './fates.mjs'
 import { TlsClients } from './tls-clients.mjs'
 import { TlsEnds } from './tls-ends.mjs'
+import { groups } from './tls-fates.mjs'
 import { TlsServers } from './tls-servers.mjs'
 
-// The TLS, HTTPS and HTTP/2 connections of one process: servers for the other process, and clients of its servers. Nobody listens to
-// `suspect` here, so heartbeats lend the kernel a clock, as they do not for the plain connections.
+// The TLS, HTTPS and HTTP/2 connections of one process: servers for the other process, and clients of its servers.
 
 /** IPv6 may be switched off. */
 const addresses = Object.values(networkInterfaces())

@@ -5,8 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import tls from 'node:tls'
 import { tune } from '../../dist/index.js'
 import { endLate } from './end-late.mjs'
-import { servers as groups } from './fates.mjs'
-import { CLOSED_TOGETHER, IDLE_TIMEOUT, tlsFates, UNREAD } from './tls-fates.mjs'
+import { CLOSED_TOGETHER, groups, IDLE_TIMEOUT, tlsFates, UNREAD } from './tls-fates.mjs'
 
 // TLS, HTTPS and HTTP/2 servers. Each request carries an order: how much to answer, and in the last request of a connection how it ends.
 // The fates of the server's own doing are noted and carried out here.

@@ -49,6 +49,22 @@ export function writeJson(machine, results) {
   )
 }
 
+/** How to run what takes minutes. It stands on the same page, which is written anew each time. */
+const guide = `## The long measurements
+
+Each needs Linux, root (or unprivileged user namespaces), and a machine that does nothing else. The exit code is 1 if something does not hold.
+
+| command | shows | takes |
+| --- | --- | --- |
+| \`npm run bench\` | this table; \`npm run bench -- heartbeat\` measures the rows with that in their name, \`--write\` all of them into this page | 35 min |
+| \`npm run soak -- 600\` | 9,000 connections that end and are replaced at random, heartbeats of 2 to 16 s among them: none lost, false, wrong or late; memory flat | 13 min |
+| \`node test/soak/twins.mjs --minutes 10\` | 400 connections that are tuned, probed and watched beside 400 untouched twins, over a path that fails at random: none ends before its twin, none later than one heartbeat | 10 min |
+| \`node test/soak/broadcast.mjs\` | 9,000 connections with a heartbeat of 5 s that all receive a broadcast every 7 s: no false suspicion, no burst of probes above the receive backlog | 3 min |
+
+\`--seed n\` repeats the random choices of a soak. The twins need \`python3\`, \`nft\` and \`ip\`. Tuning's idle rows have a C loop as reference that makes the
+same system calls: one \`getsockopt(TCP_INFO)\` and five \`setsockopt\` for each socket.
+`
+
 /** docs/benchmarks.md and the drawing in it, of all rows. */
 export function writeDocument(machineLine, results) {
   const date = new Date().toISOString().slice(0, 10)
@@ -70,6 +86,7 @@ Measured on ${date}: ${machineLine}.
 ${table.join('\n')}
 
 ours, reference: medians. p10 – p90: of the ratio, over all samples. For rows about CPU and delay the reference is the same program without what is measured.
-`,
+
+${guide}`,
   )
 }

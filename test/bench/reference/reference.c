@@ -65,17 +65,36 @@ static napi_value number(napi_env env, int value) {
   return result;
 }
 
+// How many system calls failed.
+static int write_options(int fd, const int* values) {
+  int failed = 0;
+  for (int o = 0; o < kOptionCount; o++) {
+    failed += setsockopt(fd, kOptions[o].level, kOptions[o].name, &values[o], sizeof(int)) != 0;
+  }
+  return failed;
+}
+
 // setOptions(fds, values): how many system calls failed
 static napi_value set_options(napi_env env, napi_callback_info info) {
   struct Arguments a;
   if (!read_arguments(env, info, &a)) return NULL;
   int failed = 0;
+  for (size_t i = 0; i < a.count; i++) failed += write_options(a.fds[i], a.values);
+  return number(env, failed);
+}
+
+// setOptionsKnowingSilence(fds, values): the same after getsockopt(TCP_INFO), which tells how long
+// the peer has been silent. Code that must not end a silent connection by tuning it reads that
+// first.
+static napi_value set_options_knowing_silence(napi_env env, napi_callback_info info) {
+  struct Arguments a;
+  if (!read_arguments(env, info, &a)) return NULL;
+  int failed = 0;
   for (size_t i = 0; i < a.count; i++) {
-    for (int o = 0; o < kOptionCount; o++) {
-      if (setsockopt(a.fds[i], kOptions[o].level, kOptions[o].name, &a.values[o], sizeof(int))) {
-        failed++;
-      }
-    }
+    struct tcp_info tcp_info;
+    socklen_t length = sizeof(tcp_info);
+    failed += getsockopt(a.fds[i], IPPROTO_TCP, TCP_INFO, &tcp_info, &length) != 0;
+    failed += write_options(a.fds[i], a.values);
   }
   return number(env, failed);
 }
@@ -272,6 +291,8 @@ static napi_value allocated(napi_env env, napi_callback_info info) {
 NAPI_MODULE_INIT() {
   const napi_property_descriptor functions[] = {
       {"setOptions", NULL, set_options, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"setOptionsKnowingSilence", NULL, set_options_knowing_silence, NULL, NULL, NULL,
+       napi_enumerable, NULL},
       {"countWith", NULL, count_with, NULL, NULL, NULL, napi_enumerable, NULL},
       {"readTcpInfo", NULL, read_tcp_info, NULL, NULL, NULL, napi_enumerable, NULL},
       {"dumpSockets", NULL, dump_sockets, NULL, NULL, NULL, napi_enumerable, NULL},

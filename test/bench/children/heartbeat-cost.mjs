@@ -4,12 +4,13 @@ import net from 'node:net'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import { readCounters } from '../../../dist/host/index.js'
-import { sampleTcpInfo, watch } from '../../../dist/index.js'
+import { sampleTcpInfo, tune, watch } from '../../../dist/index.js'
 
-// To be run in a network namespace of its own. Accepts so many connections, every second of which is heard all the time, and for so many
-// seconds each lets them be and has a heartbeat for all. Prints, as JSON, what either took, and where probes went.
+// To be run in a network namespace of its own. Accepts connections and measures what this process takes, first without a watcher and then with
+// a heartbeat on all of them, for `seconds` each. Prints both, and where probes went, as JSON.
 
-const [, , count, every, seconds] = process.argv.map(Number)
+const options = JSON.parse(process.argv[2])
+const { connections, profile, every, seconds } = options
 
 const sockets = []
 const server = net.createServer((socket) => {
@@ -17,18 +18,19 @@ const server = net.createServer((socket) => {
 })
 server.listen({ port: 0, host: '127.0.0.1', backlog: 1_024 })
 await once(server, 'listening')
-const script = new URL('heard-peers.mjs', import.meta.url)
-const peers = fork(script, [server.address().port, count, every / 2])
+if (profile !== undefined) tune(server, profile)
+const script = new URL('peers.mjs', import.meta.url)
+const peers = fork(script, [JSON.stringify({ ...options, port: server.address().port })])
 await once(peers, 'message')
-while (sockets.length < count) await delay(10)
+while (sockets.length < connections) await delay(10)
 peers.send('talk')
-// All have been heard, or have not, for as long as it takes.
+// Until those that are busy have been heard, and the others have been idle for two heartbeats.
 await delay(2 * every)
 
 // The same is read in both, so that neither has to pay for it alone.
 const unwatched = await observe(() => probesSent())
 let watcher
-// Each has been asked, or looked at, twice by then.
+// By then each has been probed, or sampled, twice.
 const first = await observe(
   () => {
     watcher ??= watch({ heartbeat: { every } }).add(sockets)
@@ -41,7 +43,7 @@ const watched = await observe(() => sentBy.push([probesSent(), performance.now()
 const after = snapshot()
 const probes = after.sent - before.sent
 const heard = sample('dataSegsIn')
-// Who is not written to sends nothing but probes.
+// A connection that receives nothing sends nothing but probes.
 const toIdle = after.segments.reduce(
   (sum, sent, i) => sum + (heard[i] > 0 ? 0 : sent - before.segments[i]),
   0,
