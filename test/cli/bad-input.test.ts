@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { closeSync, existsSync, openSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { deadpeer, program } from './deadpeer.js'
+import { deadpeer, program } from '../support/deadpeer-command.js'
 
 // Whatever is wrong in a command line: one line, exit code 2, and nothing else happens. What is right in it is harmless: no connection
 // has the port 1.

@@ -8,9 +8,9 @@ import { remediesFor } from '../../src/cli/commands/doctor/remedies.js'
 import type { Connection } from '../../src/cli/lib/selection.js'
 import type { SocketRecord } from '../../src/host/index.js'
 import { type Profile, profiles, TcpState } from '../../src/index.js'
-import { until } from '../loopback/until.js'
-import { deadpeer } from './deadpeer.js'
-import { paste } from './paste.js'
+import { deadpeer } from '../support/deadpeer-command.js'
+import { paste } from '../support/pasted-command.js'
+import { until } from '../support/until.js'
 
 // What one sample of the kernel's counters does not show: connections that the peer has closed and the program has not, and peers that
 // read nothing. Each finding ends with a command; it is pasted, and doctor must have no more to say.

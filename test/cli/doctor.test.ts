@@ -14,11 +14,11 @@ import { listSockets, type SystemDefaults } from '../../src/host/index.js'
 import { type Profile, profiles } from '../../src/index.js'
 import { hops } from '../../src/path/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { until } from '../loopback/until.js'
-import { deadpeer, inTerminal } from './deadpeer.js'
-import { paste } from './paste.js'
-import { type Client, type Program, startProgram } from './program.js'
+import { deadpeer, inTerminal } from '../support/deadpeer-command.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { paste } from '../support/pasted-command.js'
+import { type Client, type Program, startProgram } from '../support/server-process.js'
+import { until } from '../support/until.js'
 
 let program: Program
 let clients: Client[]

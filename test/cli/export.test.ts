@@ -6,18 +6,18 @@ import { HostView } from '../../src/cli/commands/export/host-view.js'
 import { NOBODY, ProcessGroups, UNKNOWN } from '../../src/cli/commands/export/process-groups.js'
 import { listSockets } from '../../src/host/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { complaintsOfPromtool, Exposition, hasPromtool } from '../exposition.js'
-import { connect, listen } from '../loopback/connections.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { until } from '../loopback/until.js'
-import { deadpeer, type Run, type RunOptions } from './deadpeer.js'
+import { connect, listen } from '../support/connections.js'
+import { deadpeer, type Run, type RunOptions } from '../support/deadpeer-command.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { complaintsOfPromtool, Exposition, hasPromtool } from '../support/prometheus-exposition.js'
 import {
   type Client,
   canDropCapabilities,
   type Program,
   startProgram,
   withoutCapabilities,
-} from './program.js'
+} from '../support/server-process.js'
+import { until } from '../support/until.js'
 
 let program: Program
 let clients: Client[]

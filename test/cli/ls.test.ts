@@ -1,15 +1,15 @@
 import { execFileSync } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { blackHole } from '../../src/testing/index.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { deadpeer, inTerminal } from './deadpeer.js'
+import { deadpeer, inTerminal } from '../support/deadpeer-command.js'
+import { hasNetAdmin } from '../support/net-admin.js'
 import {
   type Client,
   canDropCapabilities,
   type Program,
   startProgram,
   withoutCapabilities,
-} from './program.js'
+} from '../support/server-process.js'
 
 const COUNT = 200
 let program: Program

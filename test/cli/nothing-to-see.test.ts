@@ -2,10 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { until } from '../loopback/until.js'
-import { hasNamespaces } from '../netns/namespace.js'
-import { deadpeer } from './deadpeer.js'
-import { type Program, startProgram } from './program.js'
+import { deadpeer } from '../support/deadpeer-command.js'
+import { hasNamespaces } from '../support/network-namespace.js'
+import { type Program, startProgram } from '../support/server-process.js'
+import { until } from '../support/until.js'
 
 // "Nothing matched", "nothing is suspect" and "could not look" are three answers.
 

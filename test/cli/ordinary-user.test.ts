@@ -3,8 +3,8 @@ import { closeSync, existsSync, openSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { profiles } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { deadpeer, program } from './deadpeer.js'
-import { type Client, type Program, startProgram } from './program.js'
+import { deadpeer, program } from '../support/deadpeer-command.js'
+import { type Client, type Program, startProgram } from '../support/server-process.js'
 
 // As somebody who is not root: one's own programs as root does any, and of others' one line that says what is missing.
 

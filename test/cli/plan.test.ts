@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { hops, plan, timeline } from '../../src/path/index.js'
-import { deadpeer } from './deadpeer.js'
+import { deadpeer } from '../support/deadpeer-command.js'
 
 const words = (line: string) => line.split(' ')
 const json = (lines: readonly string[]) => JSON.parse(lines.join('\n'))

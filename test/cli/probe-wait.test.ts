@@ -3,10 +3,10 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { listSockets } from '../../src/host/index.js'
 import type { Profile } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { until } from '../loopback/until.js'
-import { deadpeer, type Run } from './deadpeer.js'
-import { type Client, type Program, startProgram } from './program.js'
+import { deadpeer, type Run } from '../support/deadpeer-command.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { type Client, type Program, startProgram } from '../support/server-process.js'
+import { until } from '../support/until.js'
 
 // Silent peers, each beside a twin that nobody asks.
 

@@ -3,8 +3,8 @@ import http from 'node:http'
 import type net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { deadpeer } from './deadpeer.js'
-import { hasTmux, Terminal } from './tmux.js'
+import { deadpeer } from '../support/deadpeer-command.js'
+import { hasTmux, Terminal } from '../support/terminal.js'
 
 /** Of an answer, in ms: two requests take longer than a second, and it is seen for as long as that. */
 const SLOW = 1_200

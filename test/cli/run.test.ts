@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { profiles } from '../../src/index.js'
-import { inTerminal, program } from './deadpeer.js'
+import { inTerminal, program } from '../support/deadpeer-command.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const fixture = (path: string) => fileURLToPath(new URL(path, import.meta.url))

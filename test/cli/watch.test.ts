@@ -3,10 +3,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { endingOf, type Suspect } from '../../src/cli/commands/watch/ending.js'
 import type { SocketTimer } from '../../src/host/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { until } from '../loopback/until.js'
-import { deadpeer, inTerminal } from './deadpeer.js'
-import { type Client, type Program, startProgram } from './program.js'
+import { deadpeer, inTerminal } from '../support/deadpeer-command.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { type Client, type Program, startProgram } from '../support/server-process.js'
+import { until } from '../support/until.js'
 
 let program: Program
 let clients: Client[]

@@ -4,14 +4,20 @@ import { Redis } from 'ioredis'
 import { afterAll, describe, expect, it, vi } from 'vitest'
 import { borrowSocket, type SocketRecord } from '../../src/host/index.js'
 import { detectionTime, inspect, type Profile } from '../../src/index.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { until } from '../loopback/until.js'
-import { latest, timed } from '../tolerance.js'
-import { Forwarder, listConnections, type Silent } from './forwarder.js'
-import { commandsOf, QUICK, removeExamples, runExampleWith } from './guide.js'
-import { startMongoStub } from './mongodb-stub.js'
-import { Program } from './program.js'
-import { freePort, type RealServer, startMariaDB, startPostgres, startRedis } from './servers.js'
+import { Program } from '../support/database-clients-process.js'
+import {
+  freePort,
+  type RealServer,
+  startMariaDB,
+  startPostgres,
+  startRedis,
+} from '../support/database-servers.js'
+import { Forwarder, listConnections, type Silent } from '../support/forwarder.js'
+import { commandsOf, QUICK, removeExamples, runExampleWith } from '../support/guide-examples.js'
+import { startMongoStub } from '../support/mongodb-stub.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { latest, timed } from '../support/tolerance.js'
+import { until } from '../support/until.js'
 
 // The guide's clients of databases and caches, with real servers that go silent. All trials go through their steps together: connect, the
 // server goes silent, the client closes its connections, it recovers. So nothing else runs while the closing is timed.

@@ -4,12 +4,12 @@ import { fileURLToPath } from 'node:url'
 import grpc from '@grpc/grpc-js'
 import { expect, it, onTestFinished } from 'vitest'
 import { inspect } from '../../src/index.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { connectionsOf } from '../loopback/outside.js'
-import { until } from '../loopback/until.js'
-import { latest, timed } from '../tolerance.js'
-import { commandsOf, QUICK } from './guide.js'
-import { silence } from './silence.js'
+import { connectionsOf } from '../support/connections-of-process.js'
+import { commandsOf, QUICK } from '../support/guide-examples.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { silence } from '../support/silent-server.js'
+import { latest, timed } from '../support/tolerance.js'
+import { until } from '../support/until.js'
 
 // gRPC: grpc-js shows its connections to nobody, so its program is started as the guide says.
 

@@ -2,14 +2,6 @@ import type { MqttClient } from 'mqtt'
 import type { Client } from 'ssh2'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { detectionTime } from '../../src/index.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { until } from '../loopback/until.js'
-import { latest, timed } from '../tolerance.js'
-import { startExample } from './example-process.js'
-import { QUICK } from './guide.js'
-import { importExample, removeImported } from './import-example.js'
-import { startKafkaBroker } from './kafka-broker.js'
-import { type Relay, startRelay } from './relay.js'
 import {
   freePort,
   type MqttBroker,
@@ -19,7 +11,15 @@ import {
   startNats,
   startRabbit,
   startSshd,
-} from './servers.js'
+} from '../support/database-servers.js'
+import { startExample } from '../support/guide-example-process.js'
+import { QUICK } from '../support/guide-examples.js'
+import { importExample, removeImported } from '../support/guide-imports.js'
+import { startKafkaBroker } from '../support/kafka-broker.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { type Relay, startRelay } from '../support/relay.js'
+import { latest, timed } from '../support/tolerance.js'
+import { until } from '../support/until.js'
 
 // The guide's examples for brokers and SSH, each in three situations: the server goes silent before it has sent anything, while the connection is
 // idle, and with a request in flight. The profile is QUICK instead of the guide's.

@@ -2,9 +2,9 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { detectionTime, type Profile, profiles } from '../../src/index.js'
-import { leaveOut } from '../leave-out.js'
-import { hasNamespaces, runInside } from '../netns/namespace.js'
-import { latest } from '../tolerance.js'
+import { hasNamespaces, runInside } from '../support/network-namespace.js'
+import { leaveOut } from '../support/skip-reason.js'
+import { latest } from '../support/tolerance.js'
 
 // The guide's lines for proxies, each with the real proxy: what its sockets have with exactly these lines, and with shorter times that it notices
 // clients and servers that go silent.

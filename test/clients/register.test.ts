@@ -6,9 +6,9 @@ import type net from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { afterAll, expect, it, onTestFinished } from 'vitest'
 import { inspect, profiles } from '../../src/index.js'
-import { listen } from '../loopback/connections.js'
-import { connectionsOf } from '../loopback/outside.js'
-import { startPostgres, startRedis } from './servers.js'
+import { listen } from '../support/connections.js'
+import { connectionsOf } from '../support/connections-of-process.js'
+import { startPostgres, startRedis } from '../support/database-servers.js'
 
 const postgres = await startPostgres()
 const redis = await startRedis()

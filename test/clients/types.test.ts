@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { dirname } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { examples, removeExamples, root, writeExample } from './guide.js'
+import { examples, removeExamples, root, writeExample } from '../support/guide-examples.js'
 
 // Compiles every JavaScript example of the guide as TypeScript, in one run of the compiler.
 

@@ -3,8 +3,8 @@ import http from 'node:http'
 import type net from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { audit, type Finding, type OwnHop, plan } from '../../src/path/index.js'
-import { LatePath } from './late-path.js'
-import { hasNginx, startNginx } from './processes.js'
+import { LatePath } from '../support/delayed-close-proxy.js'
+import { hasNginx, startNginx } from '../support/http-servers.js'
 
 // What operations guides tell of, with nginx for the load balancer and all times a fifteenth of those that they name; found by
 // audit, and gone once the plan is followed.

@@ -4,9 +4,17 @@ import http2 from 'node:http2'
 import https from 'node:https'
 import net from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { deadpeer, type Run } from '../cli/deadpeer.js'
-import { certificate } from '../loopback/certificate.js'
-import { connectionsIn, curl, hasCurl, hasHaproxy, hasNginx, startHaproxy, startNginx } from './processes.js'
+import { certificate } from '../support/certificate.js'
+import { deadpeer, type Run } from '../support/deadpeer-command.js'
+import {
+  connectionsIn,
+  curl,
+  hasCurl,
+  hasHaproxy,
+  hasNginx,
+  startHaproxy,
+  startNginx,
+} from '../support/http-servers.js'
 
 // `deadpeer http` against servers that count for themselves, and beside what curl says of the same two requests.
 

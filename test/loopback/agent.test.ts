@@ -8,8 +8,8 @@ import { join } from 'node:path'
 import { HttpAgent, HttpsAgent } from 'agentkeepalive'
 import { afterAll, describe, expect, it } from 'vitest'
 import { inspect, profiles, tune } from '../../src/index.js'
-import { certificate } from './certificate.js'
-import { listen } from './connections.js'
+import { certificate } from '../support/certificate.js'
+import { listen } from '../support/connections.js'
 
 const plain = http.createServer((request, response) => response.end(request.url))
 const secure = https.createServer(certificate(), (request, response) => response.end(request.url))

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { tune } from '../../src/index.js'
 import { audit, type Finding, type OwnHop, plan } from '../../src/path/index.js'
-import { connectPair, listen } from './connections.js'
+import { connectPair, listen } from '../support/connections.js'
 
 const nat: OwnHop = { name: 'nat', idleTimeout: 60_000 }
 const words = (findings: readonly Finding[]) => findings.map(({ severity, code }) => `${severity} ${code}`)

@@ -13,7 +13,7 @@ import {
 import { nativeCore } from '../../src/kernel/binding.js'
 import { canSet, type OptionName, optionNames } from '../../src/kernel/options.js'
 import { type Compiled, compile, merge, without } from '../../src/profile/compile.js'
-import { connectPair } from './connections.js'
+import { connectPair } from '../support/connections.js'
 
 interface Refused {
   readonly code: string

@@ -9,11 +9,11 @@ import { descriptorOf } from '../../src/connection/target.js'
 import { borrowSocket } from '../../src/host/index.js'
 import { inspect, profiles, tune, tuneAll } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { connectPair } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { asOrdinaryUser, hasOrdinaryUser } from './ordinary-user.js'
-import { startOwner } from './owner.js'
-import { until } from './until.js'
+import { connectPair } from '../support/connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { asOrdinaryUser, hasOrdinaryUser } from '../support/ordinary-user.js'
+import { startOwner } from '../support/owner-process.js'
+import { until } from '../support/until.js'
 
 const ESTABLISHED = 1
 const CLOSE_WAIT = 8

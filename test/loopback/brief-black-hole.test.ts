@@ -7,10 +7,10 @@ import { describe, expect, it } from 'vitest'
 import { handleOf } from '../../src/connection/target.js'
 import { inspect, tune } from '../../src/index.js'
 import { type BriefBlackHole, blackHole } from '../../src/testing/index.js'
-import { connectPair, listen } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { countLost, hears, tookFilter } from './segments.js'
-import { until } from './until.js'
+import { connectPair, listen } from '../support/connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { countLost, hears, tookFilter } from '../support/segment-counts.js'
+import { until } from '../support/until.js'
 
 const refusal = (code: string, message: RegExp, details: object = {}) =>
   expect.objectContaining({ code, message: expect.stringMatching(message), ...details })

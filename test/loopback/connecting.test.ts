@@ -5,9 +5,9 @@ import tls from 'node:tls'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { defineProfile, inspect, profiles, tune, tuneAll } from '../../src/index.js'
 import { type OptionRow, optionNames, optionTable } from '../../src/kernel/options.js'
-import { certificate } from './certificate.js'
-import { listen } from './connections.js'
-import { hasRtoMax } from './kernel.js'
+import { certificate } from '../support/certificate.js'
+import { listen } from '../support/connections.js'
+import { hasRtoMax } from '../support/kernel-version.js'
 
 async function echoServer(host = '127.0.0.1') {
   const server = net.createServer((peer) => peer.on('error', () => {}))

@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import util from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { type Death, inspect, TcpState, watch } from '../../src/index.js'
-import { connectPair } from './connections.js'
-import { pairIn } from './situations.js'
+import { connectPair } from '../support/connections.js'
+import { pairIn } from '../support/stream-states.js'
 
 /** As `console.log` prints it. */
 const printed = (value: unknown) => util.format(value)

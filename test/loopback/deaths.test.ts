@@ -13,11 +13,11 @@ import {
   watch,
 } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { latest, TICK, timed } from '../tolerance.js'
-import { connectPair, listen, type Pair } from './connections.js'
-import { hasRtoMax } from './kernel.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { connectPair, listen, type Pair } from '../support/connections.js'
+import { hasRtoMax } from '../support/kernel-version.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { latest, TICK, timed } from '../support/tolerance.js'
+import { until } from '../support/until.js'
 
 // When the kernel gives a connection up, for each way in which the options of a profile take part. All of it
 // runs at once, since each takes seconds by its nature.

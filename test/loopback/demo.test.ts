@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
 import type { Asked, Death, DemoEvent, Name, Opened, Summary } from '../../src/cli/commands/demo/events.js'
-import { deadpeer, type Run } from '../cli/deadpeer.js'
-import { hasNetAdmin } from './need-net-admin.js'
+import { deadpeer, type Run } from '../support/deadpeer-command.js'
+import { hasNetAdmin } from '../support/net-admin.js'
 
 function events(run: Run): DemoEvent[] {
   return run.out.map((line) => JSON.parse(line) as DemoEvent)

@@ -5,10 +5,10 @@ import { expect, it } from 'vitest'
 import { descriptorOf } from '../../src/connection/target.js'
 import { inspect, probe, tune } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { connectPair } from './connections.js'
-import { idlePair, kernelOptions } from './idle.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { connectPair } from '../support/connections.js'
+import { idlePair, kernelOptions } from '../support/idle-connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { until } from '../support/until.js'
 
 it('a pending value does not reach another socket that got the descriptor', async () => {
   const { socket } = await connectPair()

@@ -7,10 +7,10 @@ import { describe, expect, it } from 'vitest'
 import { descriptorOf } from '../../src/connection/target.js'
 import { borrowSocket, destroySocket, type SocketIdentity } from '../../src/host/index.js'
 import { inspect, TcpState } from '../../src/index.js'
-import { connectPair, listen } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { asOrdinaryUser, hasOrdinaryUser } from './ordinary-user.js'
-import { startOwner } from './owner.js'
+import { connectPair, listen } from '../support/connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { asOrdinaryUser, hasOrdinaryUser } from '../support/ordinary-user.js'
+import { startOwner } from '../support/owner-process.js'
 
 /** A socket as a dump of all would list it. */
 function identify(socket: net.Socket): SocketIdentity {

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { diffCounters, livenessCounters, readCounters, readDefaults } from '../../src/host/index.js'
 import { inspect, tune } from '../../src/index.js'
 import { readProcFile } from '../../src/kernel/proc-file.js'
-import { connectPair } from './connections.js'
+import { connectPair } from '../support/connections.js'
 
 describe('readCounters', () => {
   it('counts what happens between two readings', async () => {

@@ -6,10 +6,10 @@ import type net from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { expect, it, onTestFinished } from 'vitest'
 import { HttpAgent, HttpsAgent } from '../../src/http/index.js'
-import { nextMessage } from '../next-message.js'
-import { certificate } from './certificate.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { certificate } from '../support/certificate.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { nextMessage } from '../support/next-message.js'
+import { until } from '../support/until.js'
 
 const REQUESTS = 10_000
 const WORKERS = 40

@@ -13,10 +13,10 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { HttpAgent, type HttpAgentOptions, HttpsAgent, isStaleReuse } from '../../src/http/index.js'
 import { inspect, profiles, watch } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { certificate } from './certificate.js'
-import { listen } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { certificate } from '../support/certificate.js'
+import { listen } from '../support/connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { until } from '../support/until.js'
 
 const closing: (() => void)[] = []
 afterAll(() => {

@@ -6,9 +6,9 @@ import tls from 'node:tls'
 import { afterAll, describe, expect, it } from 'vitest'
 import { HttpAgent, HttpsAgent, type HttpsAgentOptions } from '../../src/http/index.js'
 import { inspect, profiles, watch } from '../../src/index.js'
-import { certificate } from './certificate.js'
-import { listen } from './connections.js'
-import { until } from './until.js'
+import { certificate } from '../support/certificate.js'
+import { listen } from '../support/connections.js'
+import { until } from '../support/until.js'
 
 // What agents count where there is a proxy in between: a connection is one, however many sockets Node makes of it, and belongs to the origin that
 // its requests are for.

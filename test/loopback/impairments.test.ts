@@ -3,9 +3,9 @@ import net from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { descriptorOf } from '../../src/connection/target.js'
 import { blackHole, lossy } from '../../src/testing/index.js'
-import { connectPair, listen } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { hears, tookFilter } from './segments.js'
+import { connectPair, listen } from '../support/connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { hears, tookFilter } from '../support/segment-counts.js'
 
 // Several on one socket: a share of 0 or 1 shows which is in force.
 

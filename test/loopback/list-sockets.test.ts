@@ -7,7 +7,7 @@ import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { listSockets, type SocketFilter } from '../../src/host/index.js'
 import { inspect, tune } from '../../src/index.js'
-import { connect, connectPair } from './connections.js'
+import { connect, connectPair } from '../support/connections.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const openDescriptors = () => readdirSync('/proc/self/fd').length

@@ -5,10 +5,10 @@ import { describe, expect, it } from 'vitest'
 import { handleOf } from '../../src/connection/target.js'
 import { tune } from '../../src/index.js'
 import { lossy } from '../../src/testing/index.js'
-import { connect, connectPair, listen } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { countLost, hears, segmentsOf, tookFilter } from './segments.js'
-import { until } from './until.js'
+import { connect, connectPair, listen } from '../support/connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { countLost, hears, segmentsOf, tookFilter } from '../support/segment-counts.js'
+import { until } from '../support/until.js'
 
 const hosts = ['127.0.0.1', '::1']
 const refusal = (code: string, message: RegExp, details: object = {}) =>

@@ -11,7 +11,7 @@ import { scraper } from '../../src/cli/commands/export/registry.js'
 import { HttpAgent } from '../../src/http/index.js'
 import { watch } from '../../src/index.js'
 import { collectAgent, collectCounters, collectWatcher } from '../../src/metrics/index.js'
-import { Exposition, hasPromtool, type Told } from '../exposition.js'
+import { Exposition, hasPromtool, type Told } from '../support/prometheus-exposition.js'
 
 const docs = readFileSync(fileURLToPath(new URL('../../docs/metrics.md', import.meta.url)), 'utf8')
 

@@ -11,10 +11,10 @@ import { watch } from '../../src/index.js'
 import { collectAgent, collectCounters, collectWatcher } from '../../src/metrics/index.js'
 import { blackHole } from '../../src/testing/index.js'
 import { createAgent } from '../../src/undici/index.js'
-import { complaintsOfPromtool, Exposition, hasPromtool } from '../exposition.js'
-import { connect, connectPair, listen } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { connect, connectPair, listen } from '../support/connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { complaintsOfPromtool, Exposition, hasPromtool } from '../support/prometheus-exposition.js'
+import { until } from '../support/until.js'
 
 const scrape = async (registry: Registry) => new Exposition(await registry.metrics())
 

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { profiles } from '../../src/index.js'
-import { hasNetAdmin } from './need-net-admin.js'
+import { hasNetAdmin } from '../support/net-admin.js'
 
 const sysctl = '/proc/sys/net/mptcp/enabled'
 const missing = !existsSync(sysctl) || readFileSync(sysctl, 'utf8').trim() !== '1'

@@ -10,8 +10,8 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { descriptorOf } from '../../src/connection/target.js'
 import { inspect } from '../../src/index.js'
 import byDefault, * as ours from '../../src/net-keepalive.js'
-import { certificate } from './certificate.js'
-import { connectPair, listen } from './connections.js'
+import { certificate } from '../support/certificate.js'
+import { connectPair, listen } from '../support/connections.js'
 
 // Each call is made of that package first and then of ours, on the same socket: both must return, or throw, the same.
 

@@ -9,9 +9,9 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { capabilities, inspect, type Profile, type Target, tune } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
 import { type OptionName, type OptionRow, optionNames, optionTable } from '../../src/kernel/options.js'
-import { certificate } from './certificate.js'
-import { connectPair, listen } from './connections.js'
-import { hasRtoMax } from './kernel.js'
+import { certificate } from '../support/certificate.js'
+import { connectPair, listen } from '../support/connections.js'
+import { hasRtoMax } from '../support/kernel-version.js'
 
 const { options: supported } = capabilities()
 

@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { type Death, inspect, plan, tune, watch } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { latest, TICK } from '../tolerance.js'
-import { connectPair } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
+import { connectPair } from '../support/connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { latest, TICK } from '../support/tolerance.js'
 
 // What a plan promises, of peers that vanish.
 

@@ -3,7 +3,7 @@ import http from 'node:http'
 import net from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { inspect, type PresetName, type Profile, profiles, tune } from '../../src/index.js'
-import { connectPair, listen } from './connections.js'
+import { connectPair, listen } from '../support/connections.js'
 
 const names = Object.keys(profiles) as PresetName[]
 const changes = names.flatMap((from) => names.map((to) => ({ from, to })))

@@ -7,10 +7,10 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { inspect, profiles } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { nextMessage } from '../next-message.js'
-import { certificate } from './certificate.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { certificate } from '../support/certificate.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { nextMessage } from '../support/next-message.js'
+import { until } from '../support/until.js'
 
 // deadpeer/register with programs that fork, that tune something themselves, and that serve.
 

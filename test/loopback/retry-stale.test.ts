@@ -9,9 +9,9 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { HttpAgent, isStaleReuse, type RetryStaleOptions, retryStale } from '../../src/http/index.js'
 import { blackHole } from '../../src/testing/index.js'
 import { createAgent } from '../../src/undici/index.js'
-import { listen } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { listen } from '../support/connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { until } from '../support/until.js'
 
 const closing: (() => void)[] = []
 afterAll(() => {

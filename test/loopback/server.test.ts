@@ -7,9 +7,9 @@ import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { inspect, type Profile, profiles, tune } from '../../src/index.js'
-import { certificate } from './certificate.js'
-import { listen } from './connections.js'
-import { hasRtoMax } from './kernel.js'
+import { certificate } from '../support/certificate.js'
+import { listen } from '../support/connections.js'
+import { hasRtoMax } from '../support/kernel-version.js'
 
 const everyOption: Profile = {
   ...profiles.lan,

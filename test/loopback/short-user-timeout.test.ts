@@ -4,7 +4,7 @@ import { Progress } from '../../src/cli/lib/progress.js'
 import { defineProfile, detectionTime, explain, inspect, tune, tuneAll } from '../../src/index.js'
 import { getUserTimeout, setUserTimeout } from '../../src/net-keepalive.js'
 import { audit, timeline } from '../../src/path/index.js'
-import { connectPair } from './connections.js'
+import { connectPair } from '../support/connections.js'
 
 // A program that writes `userTimeout: 50` is refused: it means seconds. A socket that has 50 ms keeps them, and may have them again.
 

@@ -9,9 +9,9 @@ import { descriptorOf } from '../../src/connection/target.js'
 import { borrowSocket, readSocketOwners } from '../../src/host/index.js'
 import { inspect } from '../../src/index.js'
 import { parseSocketLink } from '../../src/kernel/processes.js'
-import { connect, connectPair } from './connections.js'
-import { asOrdinaryUser, hasOrdinaryUser } from './ordinary-user.js'
-import { startOwner } from './owner.js'
+import { connect, connectPair } from '../support/connections.js'
+import { asOrdinaryUser, hasOrdinaryUser } from '../support/ordinary-user.js'
+import { startOwner } from '../support/owner-process.js'
 
 const inodeOf = (pid: number | 'self', fd: number) => parseSocketLink(readlinkSync(`/proc/${pid}/fd/${fd}`))!
 /** Node calls itself by its thread's name from 24 on. */

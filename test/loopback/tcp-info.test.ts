@@ -5,8 +5,8 @@ import { descriptorOf } from '../../src/connection/target.js'
 import { inspect, sampleTcpInfo, type TcpInfo, type TcpInfoField, TcpState } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
 import { decodeTcpInfo, ownLayout } from '../../src/kernel/tcp-info.js'
-import { connect, connectPair } from './connections.js'
-import { until } from './until.js'
+import { connect, connectPair } from '../support/connections.js'
+import { until } from '../support/until.js'
 
 const everyField = Object.freeze(Object.keys(ownLayout()) as TcpInfoField[])
 

@@ -2,7 +2,7 @@ import { execFile, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { leaveOut } from '../leave-out.js'
+import { leaveOut } from '../support/skip-reason.js'
 
 const isPossible = spawnSync('unshare', ['-T', '--fork', '--monotonic=1', 'true']).status === 0
 if (!isPossible) leaveOut('no time namespace to be had (unshare -T)')

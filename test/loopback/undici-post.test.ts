@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { request } from 'undici'
 import { expect, it, onTestFinished } from 'vitest'
 import { createAgent } from '../../src/undici/index.js'
-import { nextMessage } from '../next-message.js'
+import { nextMessage } from '../support/next-message.js'
 
 const TRIES = 10_000
 const AT_ONCE = 16

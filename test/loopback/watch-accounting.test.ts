@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { hasNetAdmin } from './need-net-admin.js'
+import { hasNetAdmin } from '../support/net-admin.js'
 
 // None lost and none twice: connections that other processes open and end at random, each with what was said of it.
 // DEADPEER_TEST_FULL=1: 5,000 of them at a time, and about 100,000 in all.

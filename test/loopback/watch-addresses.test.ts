@@ -4,11 +4,11 @@ import tls from 'node:tls'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type Closing, type Death, type Recovery, type Suspicion, tune, watch } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { certificate } from './certificate.js'
-import { connectPair, listen } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { backUp, isReading, pairIn, type Situation } from './situations.js'
-import { until } from './until.js'
+import { certificate } from '../support/certificate.js'
+import { connectPair, listen } from '../support/connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { backUp, isReading, pairIn, type Situation } from '../support/stream-states.js'
+import { until } from '../support/until.js'
 
 // Once a connection has ended, `socket.remoteAddress` is undefined. What a watcher tells has the addresses.
 

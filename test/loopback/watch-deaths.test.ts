@@ -18,13 +18,13 @@ import {
   watch,
 } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { latest, TICK, timed } from '../tolerance.js'
-import { certificate } from './certificate.js'
-import { connectPair, listen } from './connections.js'
-import { hasRtoMax } from './kernel.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { backUp, isReading, pairIn, type Situation } from './situations.js'
-import { until } from './until.js'
+import { certificate } from '../support/certificate.js'
+import { connectPair, listen } from '../support/connections.js'
+import { hasRtoMax } from '../support/kernel-version.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { backUp, isReading, pairIn, type Situation } from '../support/stream-states.js'
+import { latest, TICK, timed } from '../support/tolerance.js'
+import { until } from '../support/until.js'
 
 // Each way to die, told once, with its cause. All of it runs at once, since each takes seconds by its nature.
 

@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { watch } from '../../src/index.js'
-import { connectPair } from './connections.js'
-import { deathwatchThreadIds, noDeathwatchThread } from './threads.mjs'
-import { until } from './until.js'
+import { connectPair } from '../support/connections.js'
+import { deathwatchThreadIds, noDeathwatchThread } from '../support/deathwatch-thread.mjs'
+import { until } from '../support/until.js'
 
 const openDescriptors = () => readdirSync('/proc/self/fd').length
 

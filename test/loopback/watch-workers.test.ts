@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { expect, it } from 'vitest'
-import { deathwatchThreads } from './threads.mjs'
+import { deathwatchThreads } from '../support/deathwatch-thread.mjs'
 
 const script = new URL('fixtures/watching-worker.mjs', import.meta.url)
 

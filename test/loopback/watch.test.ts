@@ -10,10 +10,10 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { descriptorOf } from '../../src/connection/target.js'
 import { borrowSocket } from '../../src/host/index.js'
 import { type Closing, type Death, inspect, PeerDeathError, type Watcher, watch } from '../../src/index.js'
-import { certificate } from './certificate.js'
-import { connectPair, listen } from './connections.js'
-import { backUp, pairIn, type Situation } from './situations.js'
-import { until } from './until.js'
+import { certificate } from '../support/certificate.js'
+import { connectPair, listen } from '../support/connections.js'
+import { backUp, pairIn, type Situation } from '../support/stream-states.js'
+import { until } from '../support/until.js'
 
 const closing: (() => void)[] = []
 afterAll(() => {

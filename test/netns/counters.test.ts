@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Counters, type LivenessCounters, livenessCounters, readCounters } from '../../src/host/index.js'
-import { connectPair } from '../loopback/connections.js'
-import { until } from '../loopback/until.js'
-import { hasNamespaces, runInNamespace } from './namespace.js'
+import { connectPair } from '../support/connections.js'
+import { hasNamespaces, runInNamespace } from '../support/network-namespace.js'
+import { until } from '../support/until.js'
 
 const none: LivenessCounters = {
   keepaliveProbes: 0,

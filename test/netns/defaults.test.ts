@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { readDefaults, type SystemDefaults } from '../../src/host/index.js'
 import { optionNames } from '../../src/kernel/options.js'
-import { hasNamespaces, runInNamespace } from './namespace.js'
+import { hasNamespaces, runInNamespace } from '../support/network-namespace.js'
 
 /** Each in the kernel's unit. */
 const inKernelUnits = (defaults: SystemDefaults) => ({

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Finding } from '../../src/path/index.js'
-import { leaveOut } from '../leave-out.js'
-import { hasNamespaces, runInNamespace } from './namespace.js'
+import { hasNamespaces, runInNamespace } from '../support/network-namespace.js'
+import { leaveOut } from '../support/skip-reason.js'
 
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` }
 const hasNat = spawnSync('nft', ['--version'], { env }).status === 0

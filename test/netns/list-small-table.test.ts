@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { hasOwnTables, runWithBuckets } from './namespace.js'
+import { hasOwnTables, runWithBuckets } from '../support/network-namespace.js'
 
 interface Lists {
   /** Connections that were there all the time. */

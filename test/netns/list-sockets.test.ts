@@ -2,9 +2,9 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { SocketRecord } from '../../src/host/index.js'
-import { hasNamespaces, runInside } from './namespace.js'
-import { parseSs, type SsSocket } from './ss.js'
-import { newerSsWords, ssWords } from './ss-words.js'
+import { hasNamespaces, runInside } from '../support/network-namespace.js'
+import { parseSs, type SsSocket } from '../support/ss-output.js'
+import { newerSsWords, ssWords } from '../support/ss-tcp-info.js'
 
 type Plain = ReturnType<SocketRecord['toJSON']>
 

@@ -23,11 +23,11 @@ import {
 import { inspect, probe, profiles, tune } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
 import { readKeepaliveTimers } from '../../src/kernel/liveness.js'
-import { deadpeer, program } from '../cli/deadpeer.js'
-import { connectPair } from '../loopback/connections.js'
-import { until } from '../loopback/until.js'
-import { nextMessage } from '../next-message.js'
-import { hasNamespaces } from './namespace.js'
+import { connectPair } from '../support/connections.js'
+import { deadpeer, program } from '../support/deadpeer-command.js'
+import { hasNamespaces } from '../support/network-namespace.js'
+import { nextMessage } from '../support/next-message.js'
+import { until } from '../support/until.js'
 
 /** A program in a network namespace that was made for it. */
 interface Inhabitant {

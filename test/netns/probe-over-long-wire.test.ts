@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { ProbeResult } from '../../src/index.js'
-import { hasNamespaces, runInside } from './namespace.js'
+import { hasNamespaces, runInside } from '../support/network-namespace.js'
 
 const ONE_WAY = 400
 

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { LivenessCounters } from '../../src/host/index.js'
-import { latest, TICK } from '../tolerance.js'
-import { hasNamespaces, runInNamespace } from './namespace.js'
+import { hasNamespaces, runInNamespace } from '../support/network-namespace.js'
+import { latest, TICK } from '../support/tolerance.js'
 
 interface Ending {
   code: string

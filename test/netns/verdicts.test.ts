@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { hasNamespaces, runInNamespace } from './namespace.js'
+import { hasNamespaces, runInNamespace } from '../support/network-namespace.js'
 
 interface Report {
   ls: Record<string, number>

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { WatchStats } from '../../src/index.js'
-import { latest, TICK, timed } from '../tolerance.js'
-import { hasNamespaces, runInNamespace } from './namespace.js'
+import { hasNamespaces, runInNamespace } from '../support/network-namespace.js'
+import { latest, TICK, timed } from '../support/tolerance.js'
 
 interface Ending {
   deaths: {

@@ -1,5 +1,5 @@
 import { expect, it, vi } from 'vitest'
-import { leaveOut } from '../leave-out.js'
+import { leaveOut } from '../support/skip-reason.js'
 
 it.each([
   ['skipped with the reason', '', false],

@@ -7,7 +7,7 @@ import { livenessCounters, type SocketState } from '../../src/host/index.js'
 import type { Verdict } from '../../src/index.js'
 import { hostCounters } from '../../src/metrics/host-counters.js'
 import { putMetrics } from '../../src/metrics/prometheus.js'
-import { Exposition } from '../exposition.js'
+import { Exposition } from '../support/prometheus-exposition.js'
 
 /** All that a connection of that state can be called. */
 function verdictsIn(state: SocketState): Verdict[] {

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { Schedule, type Scheduled } from '../../src/watch/schedule.js'
-import { timed } from '../tolerance.js'
+import { timed } from '../support/tolerance.js'
 
 interface Item extends Scheduled<Item> {
   readonly name: string

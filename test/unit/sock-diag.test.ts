@@ -3,8 +3,8 @@ import { isIP } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { SocketList, type SocketRecord } from '../../src/kernel/sock-diag.js'
-import { parseSs, type SsSocket } from '../netns/ss.js'
-import { anyBytes, CASES } from './random-bytes.js'
+import { anyBytes, CASES } from '../support/random-bytes.js'
+import { parseSs, type SsSocket } from '../support/ss-output.js'
 
 // What the kernel answered, recorded byte for byte, with what ss said at the same time (record.py there).
 const fixture = (name: string) => readFileSync(new URL(`../fixtures/sock-diag/${name}`, import.meta.url))

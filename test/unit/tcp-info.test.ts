@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { judge } from '../../src/inspect/verdict.js'
 import { decodeTcpInfo, layoutOf, pickTcpInfo, type TcpInfo } from '../../src/kernel/tcp-info.js'
-import { anyBytes, CASES } from './random-bytes.js'
+import { anyBytes, CASES } from '../support/random-bytes.js'
 
 const whole = Uint8Array.from({ length: 280 }, (_, i) => i % 7)
 

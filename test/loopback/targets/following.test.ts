@@ -6,10 +6,10 @@ import { describe, expect, it } from 'vitest'
 import WebSocket, { createWebSocketStream, WebSocketServer } from 'ws'
 import { socketOf } from '../../../src/connection/target.js'
 import { inspect, type Profile, probe, sampleTcpInfo, tune, watch } from '../../../src/index.js'
-import { connectPair } from '../connections.js'
-import { until } from '../until.js'
-import { socketIo } from './connections.js'
-import { closedAfterwards, httpPort, listening } from './made.js'
+import { connectPair } from '../../support/connections.js'
+import { socketIo } from '../../support/target-rows.js'
+import { closedAfterwards, httpPort, listening } from '../../support/target-setup.js'
+import { until } from '../../support/until.js'
 
 // Targets whose connection is another one after a while.
 

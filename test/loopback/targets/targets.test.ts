@@ -15,11 +15,11 @@ import {
   type WatchTarget,
   watch,
 } from '../../../src/index.js'
-import { connectPair } from '../connections.js'
-import { until } from '../until.js'
-import { closedRows, connectingRows, connectionRows, serverRows } from './connections.js'
-import { closedAfterwards } from './made.js'
-import { mistakeRows, wrongCallRows } from './mistakes.js'
+import { connectPair } from '../../support/connections.js'
+import { mistakeRows, wrongCallRows } from '../../support/target-mistakes.js'
+import { closedRows, connectingRows, connectionRows, serverRows } from '../../support/target-rows.js'
+import { closedAfterwards } from '../../support/target-setup.js'
+import { until } from '../../support/until.js'
 
 const profile: Profile = { enable: true, initialDelay: 7_000, interval: 3_000, count: 4, userTimeout: 17_000 }
 const noTarget = { code: 'ERR_INVALID_ARG_TYPE', field: 'target' }

@@ -5,8 +5,8 @@ import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { leaveOut } from '../leave-out.js'
-import { certificate } from '../loopback/certificate.js'
+import { certificate } from './certificate.js'
+import { leaveOut } from './skip-reason.js'
 
 // Where servers are, for who is not root.
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` }

@@ -2,7 +2,7 @@ import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
 import type { ProbeResult, Profile } from '../../src/index.js'
-import { nextMessage } from '../next-message.js'
+import { nextMessage } from './next-message.js'
 
 /** What happens to a connection and to its twin, `at` ms after their peers were last heard; only the first of them is asked. */
 export type Event = { readonly at: number } & (
@@ -61,7 +61,7 @@ afterAll(() => {
 
 /** Plays schedules together in a process of their own; one that blocks or is stopped holds up all of them. */
 export async function play(schedules: readonly Schedule[]): Promise<Played[]> {
-  const script = fileURLToPath(new URL('fixtures/play-schedules.mjs', import.meta.url))
+  const script = fileURLToPath(new URL('../loopback/fixtures/play-schedules.mjs', import.meta.url))
   const child = fork(script, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   ending.push(() => child.kill('SIGKILL'))
   child.send(schedules)

@@ -3,7 +3,7 @@ import net from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { listSockets, type SocketRecord } from '../../src/host/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { until } from '../loopback/until.js'
+import { until } from './until.js'
 
 let next: Promise<Map<string, SocketRecord>> | undefined
 

@@ -1,13 +1,13 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { leaveOut } from '../leave-out.js'
+import { leaveOut } from './skip-reason.js'
 
 /** Whether this process may make network namespaces; where not, says so once. */
 export const hasNamespaces = spawnSync('unshare', ['-n', 'ip', 'link', 'set', 'lo', 'up']).status === 0
 if (!hasNamespaces) leaveOut('no network namespace to be had (unshare -n, ip)')
 
-/** Runs a script of fixtures/ in a network namespace of its own. Returns what it prints. */
+/** Runs a script of test/netns/fixtures in a network namespace of its own. Returns what it prints. */
 export function runInside(script: string, ...args: string[]): Promise<string> {
   return run(script, ['-n', process.execPath, pathOf(script), ...args])
 }
@@ -24,7 +24,7 @@ export function runWithBuckets(buckets: number, script: string, ...args: string[
   return run(script, ['-n', 'sh', '-c', inOuter, 'sh', process.execPath, pathOf(script), ...args])
 }
 
-const pathOf = (script: string) => fileURLToPath(new URL(`fixtures/${script}`, import.meta.url))
+const pathOf = (script: string) => fileURLToPath(new URL(`../netns/fixtures/${script}`, import.meta.url))
 
 async function run(script: string, unshare: string[]): Promise<string> {
   const child = spawn('unshare', unshare, { stdio: ['ignore', 'pipe', 'inherit'] })

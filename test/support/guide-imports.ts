@@ -1,9 +1,9 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { examplesOf } from './guide.js'
+import { examplesOf } from './guide-examples.js'
 
 /** Inside the package, so that the examples can import it by its name. */
-const folder = fileURLToPath(new URL(`.examples/${process.pid}-imported`, import.meta.url))
+const folder = fileURLToPath(new URL(`../clients/.examples/${process.pid}-imported`, import.meta.url))
 let files = 0
 
 /** Writes a module of its own. Returns its path. */

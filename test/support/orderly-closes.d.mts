@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import type { Snapshot } from '../../src/http/index.js'
 import type { WatchStats } from '../../src/index.js'
 
-/** Where the servers of fixtures/tls-server.mjs listen, and their process. */
+/** Where the servers of test/loopback/fixtures/tls-server.mjs listen, and their process. */
 export interface Servers {
   readonly host: string
   readonly ports: Readonly<Record<string, number>>

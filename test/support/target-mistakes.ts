@@ -2,9 +2,9 @@ import dgram from 'node:dgram'
 import http from 'node:http'
 import net from 'node:net'
 import * as undici from 'undici'
-import { tune, tuneAll, watch } from '../../../src/index.js'
-import { connectPair } from '../connections.js'
-import { closedAfterwards, httpPort } from './made.js'
+import { tune, tuneAll, watch } from '../../src/index.js'
+import { connectPair } from './connections.js'
+import { closedAfterwards, httpPort } from './target-setup.js'
 
 /** A row of docs/targets.md: a value that is not a connection, and what the error says to do. */
 export interface MistakeRow {

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { root } from './guide.js'
+import { root } from './guide-examples.js'
 
 /** A method of a client in the program, and the port that tells the program's clients apart. */
 export interface Call {
@@ -32,7 +32,7 @@ export class Program {
 
   private constructor(command: string) {
     const [, options] = /^npx deadpeer (run .+) -- node app\.js$/.exec(command) ?? []
-    const file = fileURLToPath(new URL('fixtures/databases.mjs', import.meta.url))
+    const file = fileURLToPath(new URL('../clients/fixtures/databases.mjs', import.meta.url))
     const args = [`${root}/dist/cli/main.js`, ...options!.split(' '), '--', process.execPath, file]
     this.#child = spawn(process.execPath, args, { cwd: root, stdio: ['pipe', 'pipe', 'pipe'] })
     this.#child.stderr!.on('data', (data) => {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { leaveOut } from './leave-out.js'
+import { leaveOut } from './skip-reason.js'
 
 export const hasPromtool = spawnSync('promtool', ['--version']).status === 0
 if (!hasPromtool) leaveOut('there is no promtool (of Prometheus) to check metrics with')

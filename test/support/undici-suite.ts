@@ -11,7 +11,7 @@ import { blackHole } from '../../src/testing/index.js'
 import type { AgentOptions } from '../../src/undici/index.js'
 import { certificate } from './certificate.js'
 import { listen } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
+import { hasNetAdmin } from './net-admin.js'
 import { until } from './until.js'
 
 type Undici = typeof import('undici')

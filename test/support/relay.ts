@@ -2,9 +2,9 @@ import net from 'node:net'
 import { listSockets } from '../../src/host/index.js'
 import { inspect, type Profile } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { listen } from '../loopback/connections.js'
-import { until } from '../loopback/until.js'
-import { borrowEnd } from './silence.js'
+import { listen } from './connections.js'
+import { borrowEnd } from './silent-server.js'
+import { until } from './until.js'
 
 /** Stands between a client and its server, so that each test has a port of its own whose end of a connection can go silent. */
 export interface Relay {

@@ -5,7 +5,7 @@ import { HttpsAgent } from '../../dist/http/index.js'
 import { watch } from '../../dist/index.js'
 
 // Requests and TLS connections that both sides close in order, some at a time, unwatched or watched. The servers run in another process
-// (fixtures/tls-server.mjs), on this host or in another network namespace.
+// (test/loopback/fixtures/tls-server.mjs), on this host or in another network namespace.
 
 /** One connection at a time, or several together. */
 const ways = {

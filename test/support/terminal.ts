@@ -3,8 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { leaveOut } from '../leave-out.js'
-import { program } from './deadpeer.js'
+import { program } from './deadpeer-command.js'
+import { leaveOut } from './skip-reason.js'
 
 export const hasTmux = spawnSync('tmux', ['-V']).status === 0
 if (!hasTmux) leaveOut('tmux is not installed')

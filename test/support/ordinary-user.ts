@@ -1,7 +1,7 @@
 import { execFile, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { leaveOut } from '../leave-out.js'
+import { leaveOut } from './skip-reason.js'
 
 /** How to be a user without privileges: another one where there is one; or else the same, without capabilities. */
 interface Ordinary {
@@ -27,13 +27,13 @@ function chooseOrdinary(): Ordinary | undefined {
   return undefined
 }
 
-/** Does tasks of fixtures/ordinary-user.mjs as that user; one outcome each. */
+/** Does tasks of test/loopback/fixtures/ordinary-user.mjs as that user; one outcome each. */
 export async function asOrdinaryUser(
   tasks: readonly unknown[][],
   // biome-ignore lint/suspicious/noExplicitAny: JSON of a fixture
 ): Promise<any[]> {
   const { uid, command } = ordinary!
-  const script = fileURLToPath(new URL('fixtures/ordinary-user.mjs', import.meta.url))
+  const script = fileURLToPath(new URL('../loopback/fixtures/ordinary-user.mjs', import.meta.url))
   const [program, ...args] = [...command, process.execPath, script, String(uid), JSON.stringify(tasks)]
   const { stdout } = await promisify(execFile)(program!, args)
   return JSON.parse(stdout)

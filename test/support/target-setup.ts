@@ -4,7 +4,7 @@ import http2 from 'node:http2'
 import net from 'node:net'
 import { onTestFinished } from 'vitest'
 import WebSocket, { type WebSocketServer } from 'ws'
-import { listen } from '../connections.js'
+import { listen } from './connections.js'
 
 // What the rows of the tables are made of. All is closed when the test is over.
 

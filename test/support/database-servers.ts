@@ -15,7 +15,7 @@ import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { leaveOut } from '../leave-out.js'
+import { leaveOut } from './skip-reason.js'
 
 const run = promisify(execFile)
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { program } from './deadpeer.js'
+import { program } from './deadpeer-command.js'
 
 /** Runs a command as one pastes it into a shell, where `deadpeer` is this one. */
 export function paste(command: string): { status: number | null; output: string } {

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { until } from '../loopback/until.js'
-import { commandsOf, examplesOf } from './guide.js'
-import { withEnvironment, writeImported } from './import-example.js'
+import { commandsOf, examplesOf } from './guide-examples.js'
+import { withEnvironment, writeImported } from './guide-imports.js'
+import { until } from './until.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 

@@ -8,12 +8,11 @@ import { Server } from 'socket.io'
 import { io, type ManagerOptions } from 'socket.io-client'
 import { expect, vi } from 'vitest'
 import WebSocket, { createWebSocketStream, WebSocketServer } from 'ws'
-import { descriptorOf } from '../../../src/connection/target.js'
-import { borrowSocket } from '../../../src/host/index.js'
-import type { ServerTarget, Target } from '../../../src/index.js'
-import { certificate } from '../certificate.js'
-import { connectPair, listen } from '../connections.js'
-import { until } from '../until.js'
+import { descriptorOf } from '../../src/connection/target.js'
+import { borrowSocket } from '../../src/host/index.js'
+import type { ServerTarget, Target } from '../../src/index.js'
+import { certificate } from './certificate.js'
+import { connectPair, listen } from './connections.js'
 import {
   closedAfterwards,
   connectTo,
@@ -24,7 +23,8 @@ import {
   listening,
   openWebSocket,
   portOf,
-} from './made.js'
+} from './target-setup.js'
+import { until } from './until.js'
 
 // Rows of docs/targets.md, by their first cell.
 

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
-import { nextMessage } from '../next-message.js'
 import { listen } from './connections.js'
+import { nextMessage } from './next-message.js'
 
 /** Another process that owns a connection to this one. */
 export interface Owner {
@@ -14,7 +14,7 @@ export interface Owner {
   /** Our end of its connection. */
   readonly peer: net.Socket
   readonly child: ChildProcess
-  // biome-ignore lint/suspicious/noExplicitAny: what fixtures/owner.mjs answers
+  // biome-ignore lint/suspicious/noExplicitAny: what test/loopback/fixtures/owner.mjs answers
   ask(what: string, ...args: unknown[]): Promise<any>
   /** The next connection that it opens. */
   nextPeer(): Promise<net.Socket>
@@ -34,7 +34,7 @@ export async function startOwner(host = '127.0.0.1'): Promise<Owner> {
     return peer.on('error', () => {}).resume()
   }
   const connection = nextPeer()
-  const script = fileURLToPath(new URL('fixtures/owner.mjs', import.meta.url))
+  const script = fileURLToPath(new URL('../loopback/fixtures/owner.mjs', import.meta.url))
   const child = fork(script, [host, String(port)], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   ending.push(() => {
     child.kill('SIGKILL')

@@ -7,7 +7,7 @@ import {
 } from '../../src/host/index.js'
 import { inspect } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { until } from '../loopback/until.js'
+import { until } from './until.js'
 
 /**
  * Makes the server's end of a connection vanish, whichever process has it, as soon as neither end has anything unacknowledged.

@@ -5,8 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import type { Profile } from '../../src/index.js'
-import { certificate } from '../loopback/certificate.js'
-import { nextMessage } from '../next-message.js'
+import { certificate } from './certificate.js'
+import { nextMessage } from './next-message.js'
 
 /** A connection of ours to the program. */
 export interface Client {
@@ -50,7 +50,7 @@ export const canDropCapabilities =
   spawnSync(withoutCapabilities[0], [...withoutCapabilities.slice(1), 'true']).status === 0
 
 export async function startProgram(before: readonly string[] = []): Promise<Program> {
-  const script = fileURLToPath(new URL('fixtures/program.mjs', import.meta.url))
+  const script = fileURLToPath(new URL('../cli/fixtures/program.mjs', import.meta.url))
   const [execPath = '', ...execArgv] = [...before, process.execPath]
   const child = fork(script, { execPath, execArgv, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   const clients: Client[] = []
