@@ -316,17 +316,17 @@ describe('what Node does without saying so', () => {
 })
 
 describe.concurrent('bad input: one line, exit code 2', () => {
-  it.for<[string, string]>([
-    ['doctor --hop nowhere', "There is no hop 'nowhere'."],
-    ['doctor --pid 4194305', 'there is no process 4194305'],
-    ['doctor --pid x', 'A process id is'],
-    ['doctor --jsonl', "unknown option '--jsonl'"],
-    ['doctor --over 10ms', 'It is a time from 100ms to 1d.'],
-    [
-      'doctor --port 1',
-      'nothing was examined: there is no TCP connection with port 1 in this network namespace',
-    ],
-  ])('%s', async ([args, message]) => {
+  it.for<{ args: string; message: string }>([
+    { args: 'doctor --hop nowhere', message: "There is no hop 'nowhere'." },
+    { args: 'doctor --pid 4194305', message: 'there is no process 4194305' },
+    { args: 'doctor --pid x', message: 'A process id is' },
+    { args: 'doctor --jsonl', message: "unknown option '--jsonl'" },
+    { args: 'doctor --over 10ms', message: 'It is a time from 100ms to 1d.' },
+    {
+      args: 'doctor --port 1',
+      message: 'nothing was examined: there is no TCP connection with port 1 in this network namespace',
+    },
+  ])('$args', async ({ args, message }) => {
     const run = await deadpeer(args.split(' '))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
   })

@@ -348,19 +348,19 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
 })
 
 describe.concurrent('bad input: one line, exit code 2', () => {
-  it.for<[string, string]>([
-    ['export --listen nowhere', 'It is a port, or an address and a port'],
-    ['export --listen localhost:9733', 'It is a port, or an address and a port'],
-    ['export --listen :9733', 'It is a port, or an address and a port'],
-    ['export --listen ::1:9733', 'It is a port, or an address and a port'],
-    ['export --listen 127.0.0.1:65536', 'It is a port, or an address and a port'],
-    ['export --listen 192.0.2.1:9733', '192.0.2.1:9733 is no address of this host'],
-    ['export --every 10ms', 'It is a time from 100ms to 1d.'],
-    ['export --process a-name-of-16-byt', "A process's name has 1 to 15 bytes"],
-    ['export --process=', "A process's name has 1 to 15 bytes"],
-    ['export --json', "unknown option '--json'"],
-    ['export 10.0.0.0/8', 'too many arguments'],
-  ])('%s', async ([args, message]) => {
+  it.for<{ args: string; message: string }>([
+    { args: 'export --listen nowhere', message: 'It is a port, or an address and a port' },
+    { args: 'export --listen localhost:9733', message: 'It is a port, or an address and a port' },
+    { args: 'export --listen :9733', message: 'It is a port, or an address and a port' },
+    { args: 'export --listen ::1:9733', message: 'It is a port, or an address and a port' },
+    { args: 'export --listen 127.0.0.1:65536', message: 'It is a port, or an address and a port' },
+    { args: 'export --listen 192.0.2.1:9733', message: '192.0.2.1:9733 is no address of this host' },
+    { args: 'export --every 10ms', message: 'It is a time from 100ms to 1d.' },
+    { args: 'export --process a-name-of-16-byt', message: "A process's name has 1 to 15 bytes" },
+    { args: 'export --process=', message: "A process's name has 1 to 15 bytes" },
+    { args: 'export --json', message: "unknown option '--json'" },
+    { args: 'export 10.0.0.0/8', message: 'too many arguments' },
+  ])('$args', async ({ args, message }) => {
     const run = await deadpeer(args.split(' '))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
   })

@@ -156,19 +156,19 @@ describe.runIf(canDropCapabilities)('without privileges', () => {
 })
 
 describe.concurrent('bad input: one line, exit code 2', () => {
-  it.for<[string, string]>([
-    ['ls --pid 0', 'A process id is a whole number from 1.'],
-    ['ls --pid 4194305', 'there is no process 4194305'],
-    ['ls --pid -1', 'A process id is'],
-    ['ls --pid 1 --pid 2', "option '--pid <pid>' is given twice"],
-    ['ls --port 65536', 'A port is a whole number from 1 to 65535.'],
-    ['ls --state open', 'A state is one of established, '],
-    ['ls 10.0.0.0/33', 'an address of that family has 32 bits'],
-    ['ls nowhere', 'it must be an address or a prefix'],
-    ['ls ::1 ::2', 'too many arguments'],
-    ['ls --nothing', "unknown option '--nothing'"],
-    ['ls --json --jsonl', "'--jsonl' cannot be used with option '--json'"],
-  ])('%s', async ([args, message]) => {
+  it.for<{ args: string; message: string }>([
+    { args: 'ls --pid 0', message: 'A process id is a whole number from 1.' },
+    { args: 'ls --pid 4194305', message: 'there is no process 4194305' },
+    { args: 'ls --pid -1', message: 'A process id is' },
+    { args: 'ls --pid 1 --pid 2', message: "option '--pid <pid>' is given twice" },
+    { args: 'ls --port 65536', message: 'A port is a whole number from 1 to 65535.' },
+    { args: 'ls --state open', message: 'A state is one of established, ' },
+    { args: 'ls 10.0.0.0/33', message: 'an address of that family has 32 bits' },
+    { args: 'ls nowhere', message: 'it must be an address or a prefix' },
+    { args: 'ls ::1 ::2', message: 'too many arguments' },
+    { args: 'ls --nothing', message: "unknown option '--nothing'" },
+    { args: 'ls --json --jsonl', message: "'--jsonl' cannot be used with option '--json'" },
+  ])('$args', async ({ args, message }) => {
     const run = await deadpeer(args.split(' '))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
   })

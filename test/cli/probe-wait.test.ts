@@ -80,10 +80,10 @@ const silent = [expect.objectContaining({ alive: false, evidence: 'silence', att
 const json = ({ out }: Run) => JSON.parse(out.join('\n'))
 
 describe.runIf(hasNetAdmin).concurrent('deadpeer probe of a silent peer', { timeout: 90_000 }, () => {
-  it.each<[string, Profile]>([
-    ['count', profile],
-    ['user timeout', { ...profile, userTimeout: 30_000 }],
-  ])('tells, and stays: the connection lives as long as its twin (%s)', async (_, tuned) => {
+  it.each<{ option: string; tuned: Profile }>([
+    { option: 'count', tuned: profile },
+    { option: 'user timeout', tuned: { ...profile, userTimeout: 30_000 } },
+  ])('tells, and stays: the connection lives as long as its twin ($option)', async ({ tuned }) => {
     const twins = await silentTwins(tuned)
     const run = await twins.probe(['--json'])
     expect({ ...run, found: json(run) }).toMatchObject({ code: 1, err: [waits('\\d\\d? s')], found: silent })

@@ -123,19 +123,19 @@ const sameProfiles = (a: ReadonlyMap<number, object>, b: ReadonlyMap<number, obj
   JSON.stringify([...a]) === JSON.stringify([...b])
 
 describe.concurrent('bad input: one line, exit code 2', () => {
-  it.for<[string, string]>([
-    ['probe', 'say which connections: --pid, --port or a prefix'],
-    ['probe --pid 4194305', 'there is no process 4194305'],
-    [
-      `probe --pid ${process.pid} 192.0.2.7`,
-      `there is no established TCP connection of process ${process.pid} with an end in 192.0.2.7`,
-    ],
-    ['probe --port 1 --attempts 0', 'It is a whole number from 1 to 100.'],
-    ['probe --port 1 --timeout 300', 'A time is a number and its unit'],
-    ['probe --port 1 --timeout -3s', 'A time is a number and its unit'],
-    ['probe --port 1 --timeout 61s', 'It is a time from 1ms to 60s, in whole ms.'],
-    ['probe --port 1 --wait 25h', 'It is a time up to 1d.'],
-  ])('%s', async ([args, message]) => {
+  it.for<{ args: string; message: string }>([
+    { args: 'probe', message: 'say which connections: --pid, --port or a prefix' },
+    { args: 'probe --pid 4194305', message: 'there is no process 4194305' },
+    {
+      args: `probe --pid ${process.pid} 192.0.2.7`,
+      message: `there is no established TCP connection of process ${process.pid} with an end in 192.0.2.7`,
+    },
+    { args: 'probe --port 1 --attempts 0', message: 'It is a whole number from 1 to 100.' },
+    { args: 'probe --port 1 --timeout 300', message: 'A time is a number and its unit' },
+    { args: 'probe --port 1 --timeout -3s', message: 'A time is a number and its unit' },
+    { args: 'probe --port 1 --timeout 61s', message: 'It is a time from 1ms to 60s, in whole ms.' },
+    { args: 'probe --port 1 --wait 25h', message: 'It is a time up to 1d.' },
+  ])('$args', async ({ args, message }) => {
     const run = await deadpeer(args.split(' '))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
   })

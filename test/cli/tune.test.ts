@@ -323,23 +323,30 @@ describe('all or none', () => {
 })
 
 describe.concurrent('bad input: one line, exit code 2', () => {
-  it.for<[string, string]>([
-    ['tune', 'say which connections: --pid, --port or a prefix'],
-    ['tune --port 1', 'say what to set: --profile, --idle, --interval, --count or --user-timeout'],
-    [
-      'tune --port 1 --profile clod',
-      "--profile 'clod' is invalid. Did you mean 'cloud'? The presets are lan, datacenter, cloud, mobile, patient.",
-    ],
-    ['tune --port 1 --idle 1500ms', 'initialDelay (TCP_KEEPIDLE) is 1500 ms; it must be whole seconds'],
-    ['tune --port 1 --count 128', 'count (TCP_KEEPCNT) is 128'],
-    ['tune --port 1 --count x', 'It is a whole number.'],
-    ['tune --port 1 --user-timeout 30d', 'userTimeout (TCP_USER_TIMEOUT) is 2592000000'],
-    ['tune --pid 4194305 --profile lan', 'there is no process 4194305'],
-    [
-      `tune --pid ${process.pid} 192.0.2.7 --profile lan`,
-      `there is no established TCP connection of process ${process.pid} with an end in 192.0.2.7`,
-    ],
-  ])('%s', async ([args, message]) => {
+  it.for<{ args: string; message: string }>([
+    { args: 'tune', message: 'say which connections: --pid, --port or a prefix' },
+    {
+      args: 'tune --port 1',
+      message: 'say what to set: --profile, --idle, --interval, --count or --user-timeout',
+    },
+    {
+      args: 'tune --port 1 --profile clod',
+      message:
+        "--profile 'clod' is invalid. Did you mean 'cloud'? The presets are lan, datacenter, cloud, mobile, patient.",
+    },
+    {
+      args: 'tune --port 1 --idle 1500ms',
+      message: 'initialDelay (TCP_KEEPIDLE) is 1500 ms; it must be whole seconds',
+    },
+    { args: 'tune --port 1 --count 128', message: 'count (TCP_KEEPCNT) is 128' },
+    { args: 'tune --port 1 --count x', message: 'It is a whole number.' },
+    { args: 'tune --port 1 --user-timeout 30d', message: 'userTimeout (TCP_USER_TIMEOUT) is 2592000000' },
+    { args: 'tune --pid 4194305 --profile lan', message: 'there is no process 4194305' },
+    {
+      args: `tune --pid ${process.pid} 192.0.2.7 --profile lan`,
+      message: `there is no established TCP connection of process ${process.pid} with an end in 192.0.2.7`,
+    },
+  ])('$args', async ({ args, message }) => {
     const run = await deadpeer(args.split(' '))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
   })

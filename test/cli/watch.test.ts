@@ -126,13 +126,13 @@ describe('a suspect that is on no list any more', () => {
 })
 
 describe.concurrent('bad input: one line, exit code 2', () => {
-  it.for<[string, string]>([
-    ['watch --pid 4194305', 'there is no process 4194305'],
-    ['watch --every 50ms', 'It is a time from 100ms to 1d.'],
-    ['watch --every 5', 'A time is a number and its unit'],
-    ['watch 10.0.0.0/33', 'an address of that family has 32 bits'],
-    ['watch --json', "unknown option '--json'"],
-  ])('%s', async ([args, message]) => {
+  it.for<{ args: string; message: string }>([
+    { args: 'watch --pid 4194305', message: 'there is no process 4194305' },
+    { args: 'watch --every 50ms', message: 'It is a time from 100ms to 1d.' },
+    { args: 'watch --every 5', message: 'A time is a number and its unit' },
+    { args: 'watch 10.0.0.0/33', message: 'an address of that family has 32 bits' },
+    { args: 'watch --json', message: "unknown option '--json'" },
+  ])('$args', async ({ args, message }) => {
     const run = await deadpeer(args.split(' '))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
   })

@@ -28,13 +28,13 @@ class Subclass extends http.Agent {
 }
 
 const keepAlive = { keepAlive: true, rejectUnauthorized: false }
-const agents: [string, () => http.Agent][] = [
-  ['http.Agent', () => new http.Agent(keepAlive)],
-  ['https.Agent', () => new https.Agent(keepAlive)],
-  ['http.globalAgent', () => http.globalAgent],
-  ['a subclass', () => new Subclass(keepAlive)],
-  ['agentkeepalive', () => new HttpAgent(keepAlive)],
-  ["agentkeepalive's HttpsAgent", () => new HttpsAgent(keepAlive)],
+const agents: { name: string; make: () => http.Agent }[] = [
+  { name: 'http.Agent', make: () => new http.Agent(keepAlive) },
+  { name: 'https.Agent', make: () => new https.Agent(keepAlive) },
+  { name: 'http.globalAgent', make: () => http.globalAgent },
+  { name: 'a subclass', make: () => new Subclass(keepAlive) },
+  { name: 'agentkeepalive', make: () => new HttpAgent(keepAlive) },
+  { name: "agentkeepalive's HttpsAgent", make: () => new HttpsAgent(keepAlive) },
 ]
 
 interface Exchange {
@@ -59,7 +59,7 @@ async function exchange(agent: http.Agent, options: http.RequestOptions = {}): P
   return { request, socket, during }
 }
 
-describe.each(agents)('%s', (_, make) => {
+describe.each(agents)('$name', ({ make }) => {
   it('its connections are tuned from the first request, when free, and when used again', async () => {
     const agent = make()
     tune(agent, 'cloud')
@@ -254,11 +254,11 @@ describe('an agent', () => {
   })
 
   it.each([
-    ['an object', {}],
-    ['a function', () => {}],
-    ['something with sockets but no way to open them', { sockets: {}, freeSockets: {} }],
-    ['null', null],
-  ])('%s is none', (_, target) => {
+    { what: 'an object', target: {} },
+    { what: 'a function', target: () => {} },
+    { what: 'something with sockets but no way to open them', target: { sockets: {}, freeSockets: {} } },
+    { what: 'null', target: null },
+  ])('$what is none', ({ target }) => {
     expect(() => tune(target as never, 'lan')).toThrow(
       expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', field: 'target' }),
     )

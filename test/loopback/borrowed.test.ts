@@ -314,19 +314,19 @@ describe.concurrent('nothing is kept for later', () => {
 })
 
 describe('refused, typed, and why', () => {
-  it.each<[unknown, unknown, string]>([
-    ['1', 3, 'pid'],
-    [null, 3, 'pid'],
-    [undefined, 3, 'pid'],
-    [0, 3, 'pid'],
-    [-1, 3, 'pid'],
-    [1.5, 3, 'pid'],
-    [2 ** 31, 3, 'pid'],
-    [process.pid, '3', 'fd'],
-    [process.pid, -1, 'fd'],
-    [process.pid, Number.NaN, 'fd'],
-    [process.pid, 3n, 'fd'],
-  ])('borrowSocket(%s, %s)', (pid, fd, field) => {
+  it.each<{ pid: unknown; fd: unknown; field: string }>([
+    { pid: '1', fd: 3, field: 'pid' },
+    { pid: null, fd: 3, field: 'pid' },
+    { pid: undefined, fd: 3, field: 'pid' },
+    { pid: 0, fd: 3, field: 'pid' },
+    { pid: -1, fd: 3, field: 'pid' },
+    { pid: 1.5, fd: 3, field: 'pid' },
+    { pid: 2 ** 31, fd: 3, field: 'pid' },
+    { pid: process.pid, fd: '3', field: 'fd' },
+    { pid: process.pid, fd: -1, field: 'fd' },
+    { pid: process.pid, fd: Number.NaN, field: 'fd' },
+    { pid: process.pid, fd: 3n, field: 'fd' },
+  ])('borrowSocket($pid, $fd)', ({ pid, fd, field }) => {
     expect(() => borrowSocket(pid as number, fd as number)).toThrow(
       expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', field }),
     )

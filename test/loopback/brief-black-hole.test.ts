@@ -129,29 +129,55 @@ describe.runIf(hasNetAdmin).concurrent('a black hole of a few segments', () => {
 })
 
 describe('what a black hole refuses, having changed nothing', () => {
-  it.for<[unknown, string, string, RegExp]>([
-    [
-      3,
-      'options',
-      'ERR_INVALID_ARG_TYPE',
-      /^The options of blackHole\(\) must be an object such as { segments: 3 }, not of type number\.$/,
-    ],
-    [null, 'options', 'ERR_INVALID_ARG_TYPE', /not null/],
-    [[3], 'options', 'ERR_INVALID_ARG_TYPE', /not an array/],
-    [
-      { segment: 3 },
-      'segment',
-      'ERR_INVALID_ARG_TYPE',
-      /^Unknown option `segment` of .* Did you mean `segments`\?$/,
-    ],
-    [{ segments: '3' }, 'segments', 'ERR_INVALID_ARG_TYPE', /^segments is '3', a string; it must be/],
-    [{ segments: null }, 'segments', 'ERR_INVALID_ARG_TYPE', /^segments is null/],
-    [{ segments: 0 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is 0; it must be a whole number from 1/],
-    [{ segments: -1 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is -1/],
-    [{ segments: 1.5 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is 1\.5/],
-    [{ segments: 2 ** 31 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is 2147483648/],
-    [{ segments: Number.NaN }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is NaN/],
-  ])('%o', async ([options, field, code, message]) => {
+  it.for<{ options: unknown; field: string; code: string; message: RegExp }>([
+    {
+      options: 3,
+      field: 'options',
+      code: 'ERR_INVALID_ARG_TYPE',
+      message:
+        /^The options of blackHole\(\) must be an object such as { segments: 3 }, not of type number\.$/,
+    },
+    { options: null, field: 'options', code: 'ERR_INVALID_ARG_TYPE', message: /not null/ },
+    { options: [3], field: 'options', code: 'ERR_INVALID_ARG_TYPE', message: /not an array/ },
+    {
+      options: { segment: 3 },
+      field: 'segment',
+      code: 'ERR_INVALID_ARG_TYPE',
+      message: /^Unknown option `segment` of .* Did you mean `segments`\?$/,
+    },
+    {
+      options: { segments: '3' },
+      field: 'segments',
+      code: 'ERR_INVALID_ARG_TYPE',
+      message: /^segments is '3', a string; it must be/,
+    },
+    {
+      options: { segments: null },
+      field: 'segments',
+      code: 'ERR_INVALID_ARG_TYPE',
+      message: /^segments is null/,
+    },
+    {
+      options: { segments: 0 },
+      field: 'segments',
+      code: 'ERR_OUT_OF_RANGE',
+      message: /^segments is 0; it must be a whole number from 1/,
+    },
+    { options: { segments: -1 }, field: 'segments', code: 'ERR_OUT_OF_RANGE', message: /^segments is -1/ },
+    { options: { segments: 1.5 }, field: 'segments', code: 'ERR_OUT_OF_RANGE', message: /^segments is 1\.5/ },
+    {
+      options: { segments: 2 ** 31 },
+      field: 'segments',
+      code: 'ERR_OUT_OF_RANGE',
+      message: /^segments is 2147483648/,
+    },
+    {
+      options: { segments: Number.NaN },
+      field: 'segments',
+      code: 'ERR_OUT_OF_RANGE',
+      message: /^segments is NaN/,
+    },
+  ])('$options', async ({ options, field, code, message }) => {
     const pair = await connectPair()
     expect(() => blackHole(pair.peer, options as never)).toThrow(refusal(code, message, { field }))
     expect(tookFilter(pair)).toBe(false)

@@ -30,7 +30,7 @@ const seconds = (idle: number, interval: number, count: number, more: Profile = 
   ...more,
 })
 
-const rowEight: [string, Profile] = ['row 8: retransmissions in shorter steps', { rtoMax: 1_000 }]
+const rowEight = { what: 'row 8: retransmissions in shorter steps', profile: { rtoMax: 1_000 } }
 
 /** Has the peer heard from, so that silence counts from then, and returns when the kernel heard it: Node may be told later. */
 async function exchange({ socket, peer }: Pair): Promise<number> {
@@ -71,18 +71,29 @@ function expectDeath({ after, code, reason }: Ending, predicted: number, expecte
 describe.concurrent('a connection', () => {
   describe.runIf(hasNetAdmin)('the peer vanishes', () => {
     describe('nothing in flight: detectionTime().idle', () => {
-      it.for<[string, Profile, DeathReason?]>([
-        ['row 1', seconds(1, 1, 3)],
-        ['row 1', seconds(2, 1, 1)],
-        ['row 1', seconds(20, 5, 1)],
-        ['row 2: the user timeout is one interval', seconds(1, 1, 3, { userTimeout: 6_000 })],
-        ['row 2: between two probes', seconds(1, 1, 3, { userTimeout: 2_500 }), 'user-timeout'],
-        ['row 2: before the first', seconds(1, 1, 3, { userTimeout: 500 }), 'user-timeout'],
-        ['row 2', seconds(1, 3, 2, { userTimeout: 1_500 }), 'user-timeout'],
-        ['lan', profiles.lan],
-        ['many short probes', seconds(1, 1, 9)],
-        ['a long interval', seconds(2, 4, 2)],
-      ])('%s: %o', async ([, profile, reason = 'keepalive']) => {
+      it.for<{ what: string; profile: Profile; reason?: DeathReason }>([
+        { what: 'row 1', profile: seconds(1, 1, 3) },
+        { what: 'row 1', profile: seconds(2, 1, 1) },
+        { what: 'row 1', profile: seconds(20, 5, 1) },
+        {
+          what: 'row 2: the user timeout is one interval',
+          profile: seconds(1, 1, 3, { userTimeout: 6_000 }),
+        },
+        {
+          what: 'row 2: between two probes',
+          profile: seconds(1, 1, 3, { userTimeout: 2_500 }),
+          reason: 'user-timeout',
+        },
+        {
+          what: 'row 2: before the first',
+          profile: seconds(1, 1, 3, { userTimeout: 500 }),
+          reason: 'user-timeout',
+        },
+        { what: 'row 2', profile: seconds(1, 3, 2, { userTimeout: 1_500 }), reason: 'user-timeout' },
+        { what: 'lan', profile: profiles.lan },
+        { what: 'many short probes', profile: seconds(1, 1, 9) },
+        { what: 'a long interval', profile: seconds(2, 4, 2) },
+      ])('$what: $profile', async ({ profile, reason }) => {
         const pair = await connectPair()
         tune(pair.socket, profile)
         const start = await exchange(pair)
@@ -92,13 +103,13 @@ describe.concurrent('a connection', () => {
     })
 
     describe('data in flight: detectionTime().inFlight', () => {
-      it.for<[string, Profile]>([
-        ['row 5', { userTimeout: 100 }],
-        ['row 5', { userTimeout: 2_000 }],
-        ['row 5', { userTimeout: 5_000 }],
-        ['keepalive has no part in it', seconds(1, 1, 3, { userTimeout: 3_000 })],
+      it.for<{ what: string; profile: Profile }>([
+        { what: 'row 5', profile: { userTimeout: 100 } },
+        { what: 'row 5', profile: { userTimeout: 2_000 } },
+        { what: 'row 5', profile: { userTimeout: 5_000 } },
+        { what: 'keepalive has no part in it', profile: seconds(1, 1, 3, { userTimeout: 3_000 }) },
         ...(hasRtoMax ? [rowEight] : []),
-      ])('%s: %o', async ([, profile]) => {
+      ])('$what: $profile', async ({ profile }) => {
         const pair = await connectPair()
         tune(pair.socket, profile)
         await exchange(pair)
@@ -122,14 +133,18 @@ describe.concurrent('a connection', () => {
         expect(info!.retransmits).toBeGreaterThan(3)
       })
 
-      it.for<[string, Profile, number | undefined]>([
-        [
-          'no user timeout: retransmission takes over, and keepalive no longer kills',
-          seconds(1, 1, 3),
-          undefined,
-        ],
-        ['a user timeout governs', seconds(1, 1, 3, { userTimeout: 4_000 }), 2_500 + 4_400],
-      ])('row 6, a write while the kernel is probing: %s', async ([, profile, predicted]) => {
+      it.for<{ what: string; profile: Profile; predicted: number | undefined }>([
+        {
+          what: 'no user timeout: retransmission takes over, and keepalive no longer kills',
+          profile: seconds(1, 1, 3),
+          predicted: undefined,
+        },
+        {
+          what: 'a user timeout governs',
+          profile: seconds(1, 1, 3, { userTimeout: 4_000 }),
+          predicted: 2_500 + 4_400,
+        },
+      ])('row 6, a write while the kernel is probing: $what', async ({ profile, predicted }) => {
         const pair = await connectPair()
         tune(pair.socket, profile)
         const start = await exchange(pair)
@@ -172,12 +187,12 @@ describe.concurrent('a connection', () => {
   })
 
   describe.runIf(hasNetAdmin)('a connection attempt that nobody answers (row 9)', () => {
-    it.for<[Profile, number]>([
-      [{ userTimeout: 2_000 }, 2_000],
-      [{ userTimeout: 500 }, 1_000],
-      [{ synCount: 1 }, 3_000],
-      [{ synCount: 2 }, 7_000],
-    ])('%o: %d ms', async ([profile, predicted]) => {
+    it.for<{ profile: Profile; predicted: number }>([
+      { profile: { userTimeout: 2_000 }, predicted: 2_000 },
+      { profile: { userTimeout: 500 }, predicted: 1_000 },
+      { profile: { synCount: 1 }, predicted: 3_000 },
+      { profile: { synCount: 2 }, predicted: 7_000 },
+    ])('$profile: $predicted ms', async ({ profile, predicted }) => {
       const server = net.createServer()
       const port = await listen(server)
       const deaf = blackHole(handleOf(server)!.fd!)
@@ -206,10 +221,10 @@ describe.concurrent('a connection', () => {
       expect(inspect(socket)).toMatchObject({ verdict: 'alive', profile: { userTimeout: 4_000 } })
     })
 
-    it.for<[string, Profile, number | undefined]>([
-      ['a user timeout ends it', { userTimeout: 3_000 }, 3_000],
-      ['without one it lives', {}, undefined],
-    ])('row 7, but reads nothing while data waits: %s', async ([, profile, predicted]) => {
+    it.for<{ what: string; profile: Profile; predicted: number | undefined }>([
+      { what: 'a user timeout ends it', profile: { userTimeout: 3_000 }, predicted: 3_000 },
+      { what: 'without one it lives', profile: {}, predicted: undefined },
+    ])('row 7, but reads nothing while data waits: $what', async ({ profile, predicted }) => {
       const { socket } = await connectPair()
       tune(socket, { ...seconds(1, 1, 3), ...profile })
       // The peer is paused: what is beyond both buffers stays queued here.

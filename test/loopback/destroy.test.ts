@@ -118,40 +118,80 @@ describe('destroySocket, refused', () => {
 
   const end = { address: '127.0.0.1', port: 1 }
   const v6 = { address: '::1', port: 1 }
-  it.each<[string, unknown, string, string]>([
-    ['nothing', undefined, 'ERR_INVALID_ARG_TYPE', 'record'],
-    ['null', null, 'ERR_INVALID_ARG_TYPE', 'record'],
-    ['a number', 7, 'ERR_INVALID_ARG_TYPE', 'record'],
-    ['no ends', {}, 'ERR_INVALID_ARG_TYPE', 'local'],
-    ['one end', { local: end, cookie: 5n }, 'ERR_INVALID_ARG_TYPE', 'remote'],
-    [
-      'a name',
-      { local: { address: 'localhost', port: 1 }, remote: end },
-      'ERR_INVALID_ARG_TYPE',
-      'local.address',
-    ],
-    [
-      'a zone',
-      { local: { address: 'fe80::1%lo', port: 1 }, remote: v6 },
-      'ERR_INVALID_ARG_TYPE',
-      'local.address',
-    ],
-    ['two families', { local: end, remote: v6, cookie: 5n }, 'ERR_INVALID_ARG_TYPE', 'remote.address'],
-    ['port as text', { local: { ...end, port: '1' }, remote: end }, 'ERR_INVALID_ARG_TYPE', 'local.port'],
-    ['port beyond', { local: end, remote: { ...end, port: 65_536 } }, 'ERR_OUT_OF_RANGE', 'remote.port'],
-    ['half a port', { local: end, remote: { ...end, port: 1.5 } }, 'ERR_OUT_OF_RANGE', 'remote.port'],
-    ['no cookie', { local: end, remote: end }, 'ERR_INVALID_ARG_TYPE', 'cookie'],
-    ['cookie as number', { local: end, remote: end, cookie: 5 }, 'ERR_INVALID_ARG_TYPE', 'cookie'],
-    ['cookie 0', { local: end, remote: end, cookie: 0n }, 'ERR_OUT_OF_RANGE', 'cookie'],
-    ["the kernel's any", { local: end, remote: end, cookie: 2n ** 64n - 1n }, 'ERR_OUT_OF_RANGE', 'cookie'],
-    ['too much', { local: end, remote: end, cookie: 2n ** 64n }, 'ERR_OUT_OF_RANGE', 'cookie'],
-    [
-      'interface by name',
-      { local: end, remote: end, cookie: 5n, interface: 'lo' },
-      'ERR_INVALID_ARG_TYPE',
-      'interface',
-    ],
-  ])('%s', (_, record, code, field) => {
+  it.each<{ what: string; record: unknown; code: string; field: string }>([
+    { what: 'nothing', record: undefined, code: 'ERR_INVALID_ARG_TYPE', field: 'record' },
+    { what: 'null', record: null, code: 'ERR_INVALID_ARG_TYPE', field: 'record' },
+    { what: 'a number', record: 7, code: 'ERR_INVALID_ARG_TYPE', field: 'record' },
+    { what: 'no ends', record: {}, code: 'ERR_INVALID_ARG_TYPE', field: 'local' },
+    { what: 'one end', record: { local: end, cookie: 5n }, code: 'ERR_INVALID_ARG_TYPE', field: 'remote' },
+    {
+      what: 'a name',
+      record: { local: { address: 'localhost', port: 1 }, remote: end },
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'local.address',
+    },
+    {
+      what: 'a zone',
+      record: { local: { address: 'fe80::1%lo', port: 1 }, remote: v6 },
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'local.address',
+    },
+    {
+      what: 'two families',
+      record: { local: end, remote: v6, cookie: 5n },
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'remote.address',
+    },
+    {
+      what: 'port as text',
+      record: { local: { ...end, port: '1' }, remote: end },
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'local.port',
+    },
+    {
+      what: 'port beyond',
+      record: { local: end, remote: { ...end, port: 65_536 } },
+      code: 'ERR_OUT_OF_RANGE',
+      field: 'remote.port',
+    },
+    {
+      what: 'half a port',
+      record: { local: end, remote: { ...end, port: 1.5 } },
+      code: 'ERR_OUT_OF_RANGE',
+      field: 'remote.port',
+    },
+    { what: 'no cookie', record: { local: end, remote: end }, code: 'ERR_INVALID_ARG_TYPE', field: 'cookie' },
+    {
+      what: 'cookie as number',
+      record: { local: end, remote: end, cookie: 5 },
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'cookie',
+    },
+    {
+      what: 'cookie 0',
+      record: { local: end, remote: end, cookie: 0n },
+      code: 'ERR_OUT_OF_RANGE',
+      field: 'cookie',
+    },
+    {
+      what: "the kernel's any",
+      record: { local: end, remote: end, cookie: 2n ** 64n - 1n },
+      code: 'ERR_OUT_OF_RANGE',
+      field: 'cookie',
+    },
+    {
+      what: 'too much',
+      record: { local: end, remote: end, cookie: 2n ** 64n },
+      code: 'ERR_OUT_OF_RANGE',
+      field: 'cookie',
+    },
+    {
+      what: 'interface by name',
+      record: { local: end, remote: end, cookie: 5n, interface: 'lo' },
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'interface',
+    },
+  ])('$what', ({ record, code, field }) => {
     expect(() => destroySocket(record as SocketIdentity)).toThrow(expect.objectContaining({ code, field }))
   })
 

@@ -18,19 +18,19 @@ describe('readCounters', () => {
     expect(livenessCounters(after).established).toBeGreaterThanOrEqual(2)
   })
 
-  it.each<[unknown, string, RegExp]>([
-    [4711, 'ERR_INVALID_ARG_TYPE', /\{ pid: 4711 \}/],
-    [null, 'ERR_INVALID_ARG_TYPE', /null/],
-    [{ pid: '1' }, 'ERR_INVALID_ARG_TYPE', /string/],
-    [{ pid: 1n }, 'ERR_INVALID_ARG_TYPE', /bigint/],
-    [{ pid: 0 }, 'ERR_OUT_OF_RANGE', /from 1/],
-    [{ pid: -1 }, 'ERR_OUT_OF_RANGE', /from 1/],
-    [{ pid: 1.5 }, 'ERR_OUT_OF_RANGE', /whole/],
-    [{ pid: Number.NaN }, 'ERR_OUT_OF_RANGE', /whole/],
-    [{ pid: 2 ** 31 }, 'ERR_OUT_OF_RANGE', /whole/],
+  it.each<{ options: unknown; code: string; message: RegExp }>([
+    { options: 4711, code: 'ERR_INVALID_ARG_TYPE', message: /\{ pid: 4711 \}/ },
+    { options: null, code: 'ERR_INVALID_ARG_TYPE', message: /null/ },
+    { options: { pid: '1' }, code: 'ERR_INVALID_ARG_TYPE', message: /string/ },
+    { options: { pid: 1n }, code: 'ERR_INVALID_ARG_TYPE', message: /bigint/ },
+    { options: { pid: 0 }, code: 'ERR_OUT_OF_RANGE', message: /from 1/ },
+    { options: { pid: -1 }, code: 'ERR_OUT_OF_RANGE', message: /from 1/ },
+    { options: { pid: 1.5 }, code: 'ERR_OUT_OF_RANGE', message: /whole/ },
+    { options: { pid: Number.NaN }, code: 'ERR_OUT_OF_RANGE', message: /whole/ },
+    { options: { pid: 2 ** 31 }, code: 'ERR_OUT_OF_RANGE', message: /whole/ },
     // Beyond what Linux gives out.
-    [{ pid: 2 ** 31 - 1 }, 'ESRCH', /no process 2147483647/],
-  ])('%o: %s', (options, code, message) => {
+    { options: { pid: 2 ** 31 - 1 }, code: 'ESRCH', message: /no process 2147483647/ },
+  ])('$options: $code', ({ options, code, message }) => {
     const call = () => readCounters(options as { pid: number })
     expect(call).toThrow(expect.objectContaining({ code }))
     expect(call).toThrow(message)

@@ -22,11 +22,16 @@ const profile = { initialDelay: 1_000, interval: 1_000, count: 1 }
 const options = { profile, freeSocketTimeout: 0, rejectUnauthorized: false }
 
 it.each([
-  ['HttpAgent', () => new HttpAgent(options), http.get, []],
-  ['HttpsAgent', () => new HttpsAgent(options), https.get, [String(key), String(cert)]],
+  { name: 'HttpAgent', make: () => new HttpAgent(options), get: http.get, args: [] },
+  {
+    name: 'HttpsAgent',
+    make: () => new HttpsAgent(options),
+    get: https.get,
+    args: [String(key), String(cert)],
+  },
 ] as const)(
-  '%s: the numbers are those of a server that counts for itself',
-  async (_, make, get, args) => {
+  '$name: the numbers are those of a server that counts for itself',
+  async ({ make, get, args }) => {
     const script = fileURLToPath(new URL('fixtures/counting-server.mjs', import.meta.url))
     const child = fork(script, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
     onTestFinished(() => void child.kill('SIGKILL'))

@@ -465,11 +465,16 @@ describe('how long a connection is kept', () => {
     }
 
   it.each([
-    ['timeout=3, less a second, counts where it is less', 'timeout=3', 60_000, 2_000],
-    ['and where nothing else is set', 'timeout=3', 0, 2_000],
-    ['but not where it is more', 'timeout=90', 4_000, 4_000],
-    ['what is malformed does not', 'timeout=soon', 4_000, 4_000],
-  ])('%s', async (_, header, freeSocketTimeout, wanted) => {
+    {
+      what: 'timeout=3, less a second, counts where it is less',
+      header: 'timeout=3',
+      freeSocketTimeout: 60_000,
+      wanted: 2_000,
+    },
+    { what: 'and where nothing else is set', header: 'timeout=3', freeSocketTimeout: 0, wanted: 2_000 },
+    { what: 'but not where it is more', header: 'timeout=90', freeSocketTimeout: 4_000, wanted: 4_000 },
+    { what: 'what is malformed does not', header: 'timeout=soon', freeSocketTimeout: 4_000, wanted: 4_000 },
+  ])('$what', async ({ header, freeSocketTimeout, wanted }) => {
     const here = await site({ freeSocketTimeout }, answering(header))
     const { socket } = await here.get()
     expect(socket.timeout).toBe(wanted)
@@ -484,9 +489,9 @@ describe('how long a connection is kept', () => {
   })
 
   it.each([
-    ['counted down', ['max=2', 'max=1', 'max=0']],
-    ['always the same', ['max=2']],
-  ])('max, %s: no more requests than the server takes', async (_, headers) => {
+    { what: 'counted down', headers: ['max=2', 'max=1', 'max=0'] },
+    { what: 'always the same', headers: ['max=2'] },
+  ])('max, $what: no more requests than the server takes', async ({ headers }) => {
     const here = await site({}, answering(...headers))
     const sockets: net.Socket[] = []
     for (let i = 0; i < 4; i++) sockets.push((await here.get()).socket)
@@ -710,18 +715,22 @@ describe('what is told', () => {
 
 describe('bad options', () => {
   it.each([
-    [{ freeSocketTimeout: -1 }, 'ERR_OUT_OF_RANGE', 'freeSocketTimeout'],
-    [{ freeSocketTimeout: 1.5 }, 'ERR_OUT_OF_RANGE', 'freeSocketTimeout'],
-    [{ freeSocketTimeout: Number.POSITIVE_INFINITY }, 'ERR_OUT_OF_RANGE', 'freeSocketTimeout'],
-    [{ freeSocketTimeout: '4s' }, 'ERR_INVALID_ARG_TYPE', 'freeSocketTimeout'],
-    [{ socketActiveTTL: -1 }, 'ERR_OUT_OF_RANGE', 'socketActiveTTL'],
-    [{ maxRequestsPerSocket: null }, 'ERR_INVALID_ARG_TYPE', 'maxRequestsPerSocket'],
-    [{ timeout: '30s' }, 'ERR_INVALID_ARG_TYPE', 'timeout'],
-    [{ profile: 'cluod' }, 'ERR_INVALID_ARG_TYPE', 'profile'],
-    [{ profile: { count: 0 } }, 'ERR_OUT_OF_RANGE', 'count'],
-    [{ watch: { onDead: 'ignore' } }, 'ERR_INVALID_ARG_TYPE', 'onDead'],
-    [null, 'ERR_INVALID_ARG_TYPE', 'options'],
-  ])('%j', (options, code, field) => {
+    { options: { freeSocketTimeout: -1 }, code: 'ERR_OUT_OF_RANGE', field: 'freeSocketTimeout' },
+    { options: { freeSocketTimeout: 1.5 }, code: 'ERR_OUT_OF_RANGE', field: 'freeSocketTimeout' },
+    {
+      options: { freeSocketTimeout: Number.POSITIVE_INFINITY },
+      code: 'ERR_OUT_OF_RANGE',
+      field: 'freeSocketTimeout',
+    },
+    { options: { freeSocketTimeout: '4s' }, code: 'ERR_INVALID_ARG_TYPE', field: 'freeSocketTimeout' },
+    { options: { socketActiveTTL: -1 }, code: 'ERR_OUT_OF_RANGE', field: 'socketActiveTTL' },
+    { options: { maxRequestsPerSocket: null }, code: 'ERR_INVALID_ARG_TYPE', field: 'maxRequestsPerSocket' },
+    { options: { timeout: '30s' }, code: 'ERR_INVALID_ARG_TYPE', field: 'timeout' },
+    { options: { profile: 'cluod' }, code: 'ERR_INVALID_ARG_TYPE', field: 'profile' },
+    { options: { profile: { count: 0 } }, code: 'ERR_OUT_OF_RANGE', field: 'count' },
+    { options: { watch: { onDead: 'ignore' } }, code: 'ERR_INVALID_ARG_TYPE', field: 'onDead' },
+    { options: null, code: 'ERR_INVALID_ARG_TYPE', field: 'options' },
+  ])('$options', ({ options, code, field }) => {
     for (const Agent of [HttpAgent, HttpsAgent]) {
       expect(() => new Agent(options as never)).toThrow(expect.objectContaining({ code, field }))
     }

@@ -114,12 +114,16 @@ async function get(agent: HttpAgent | HttpsAgent, url: string) {
   return { request, socket, body }
 }
 
-const tunnels: [string, boolean, (more?: object) => HttpsAgent][] = [
-  ['a subclass that makes tunnels', true, (more) => new TunnelAgent(options(more))],
-  ['proxyEnv of Node', nodeHasProxies, (more) => new HttpsAgent({ ...byNode(), ...more })],
+const tunnels: { name: string; isPossible: boolean; make: (more?: object) => HttpsAgent }[] = [
+  { name: 'a subclass that makes tunnels', isPossible: true, make: (more) => new TunnelAgent(options(more)) },
+  {
+    name: 'proxyEnv of Node',
+    isPossible: nodeHasProxies,
+    make: (more) => new HttpsAgent({ ...byNode(), ...more }),
+  },
 ]
 
-describe.each(tunnels.filter(([, is]) => is))('%s', (_, __, make) => {
+describe.each(tunnels.filter(({ isPossible }) => isPossible))('$name', ({ make }) => {
   function agentOf(more?: object): HttpsAgent {
     const agent = make(more)
     closing.push(() => agent.destroy())

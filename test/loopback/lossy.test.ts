@@ -113,28 +113,36 @@ describe.runIf(hasNetAdmin)('a lossy peer', () => {
 })
 
 describe('what lossy refuses, having changed nothing', () => {
-  it.for<[unknown, string, RegExp]>([
-    [undefined, 'ERR_INVALID_ARG_TYPE', /^share is undefined; it must be a number from 0 to 1\.$/],
-    ['0.5', 'ERR_INVALID_ARG_TYPE', /^share is '0\.5', a string/],
-    [null, 'ERR_INVALID_ARG_TYPE', /^share is null/],
-    [-0.01, 'ERR_OUT_OF_RANGE', /^share is -0\.01; it must be a number from 0 to 1\.$/],
-    [1.01, 'ERR_OUT_OF_RANGE', /^share is 1\.01/],
-    [30, 'ERR_OUT_OF_RANGE', /^share is 30/],
-    [Number.NaN, 'ERR_OUT_OF_RANGE', /^share is NaN/],
-    [Number.POSITIVE_INFINITY, 'ERR_OUT_OF_RANGE', /^share is Infinity/],
-  ])('a share of %o', async ([share, code, message]) => {
+  it.for<{ share: unknown; code: string; message: RegExp }>([
+    {
+      share: undefined,
+      code: 'ERR_INVALID_ARG_TYPE',
+      message: /^share is undefined; it must be a number from 0 to 1\.$/,
+    },
+    { share: '0.5', code: 'ERR_INVALID_ARG_TYPE', message: /^share is '0\.5', a string/ },
+    { share: null, code: 'ERR_INVALID_ARG_TYPE', message: /^share is null/ },
+    {
+      share: -0.01,
+      code: 'ERR_OUT_OF_RANGE',
+      message: /^share is -0\.01; it must be a number from 0 to 1\.$/,
+    },
+    { share: 1.01, code: 'ERR_OUT_OF_RANGE', message: /^share is 1\.01/ },
+    { share: 30, code: 'ERR_OUT_OF_RANGE', message: /^share is 30/ },
+    { share: Number.NaN, code: 'ERR_OUT_OF_RANGE', message: /^share is NaN/ },
+    { share: Number.POSITIVE_INFINITY, code: 'ERR_OUT_OF_RANGE', message: /^share is Infinity/ },
+  ])('a share of $share', async ({ share, code, message }) => {
     const pair = await connectPair()
     expect(() => lossy(pair.peer, share as number)).toThrow(refusal(code, message, { field: 'share' }))
     expect(tookFilter(pair)).toBe(false)
   })
 
-  it.for<[unknown, string, RegExp]>([
-    [{}, 'ERR_INVALID_ARG_TYPE', /target is an object without a connection/],
-    [-1, 'ERR_INVALID_ARG_TYPE', /-1 is no file descriptor/],
-    [2 ** 30, 'ERR_SOCKET_CLOSED', /not open/],
-    [openSync('/dev/null', 'r'), 'ERR_NOT_TCP', /not a socket/],
-    [new net.Socket(), 'ERR_SOCKET_CLOSED', /not connected yet/],
-  ])('target %#', ([target, code, message]) => {
+  it.for<{ target: unknown; code: string; message: RegExp }>([
+    { target: {}, code: 'ERR_INVALID_ARG_TYPE', message: /target is an object without a connection/ },
+    { target: -1, code: 'ERR_INVALID_ARG_TYPE', message: /-1 is no file descriptor/ },
+    { target: 2 ** 30, code: 'ERR_SOCKET_CLOSED', message: /not open/ },
+    { target: openSync('/dev/null', 'r'), code: 'ERR_NOT_TCP', message: /not a socket/ },
+    { target: new net.Socket(), code: 'ERR_SOCKET_CLOSED', message: /not connected yet/ },
+  ])('target %#', ({ target, code, message }) => {
     expect(() => lossy(target as never, 0.5)).toThrow(refusal(code, message))
   })
 })

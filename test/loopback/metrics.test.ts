@@ -353,22 +353,42 @@ describe('one registry', () => {
     watcher.close()
   })
 
-  it.each<[string, () => unknown, string]>([
-    ['no registry', () => collectWatcher({} as never, watch()), 'registry'],
-    ['no registry at all', () => collectCounters(undefined as never), 'registry'],
-    ['no watcher', () => collectWatcher(new Registry(), {} as never), 'watcher'],
-    ['an agent of Node’s', () => collectAgent(new Registry(), new http.Agent() as never), 'agent'],
-    ['no agent', () => collectAgent(new Registry(), undefined as never), 'agent'],
-    ['a name that is none', () => collectWatcher(new Registry(), watch(), { name: 5 as never }), 'name'],
-    ['an empty name', () => collectAgent(new Registry(), new HttpAgent(), { name: '' }), 'name'],
-    ['a misspelt option', () => collectWatcher(new Registry(), watch(), { nmae: 'x' } as never), 'nmae'],
-    ['options that are none', () => collectWatcher(new Registry(), watch(), 'devices' as never), 'options'],
-    [
-      'suspicions that are no yes or no',
-      () => collectWatcher(new Registry(), watch(), { suspicions: 'all' as never }),
-      'suspicions',
-    ],
-  ])('%s is refused', (_, collect, field) => {
+  it.each<{ what: string; collect: () => unknown; field: string }>([
+    { what: 'no registry', collect: () => collectWatcher({} as never, watch()), field: 'registry' },
+    { what: 'no registry at all', collect: () => collectCounters(undefined as never), field: 'registry' },
+    { what: 'no watcher', collect: () => collectWatcher(new Registry(), {} as never), field: 'watcher' },
+    {
+      what: 'an agent of Node’s',
+      collect: () => collectAgent(new Registry(), new http.Agent() as never),
+      field: 'agent',
+    },
+    { what: 'no agent', collect: () => collectAgent(new Registry(), undefined as never), field: 'agent' },
+    {
+      what: 'a name that is none',
+      collect: () => collectWatcher(new Registry(), watch(), { name: 5 as never }),
+      field: 'name',
+    },
+    {
+      what: 'an empty name',
+      collect: () => collectAgent(new Registry(), new HttpAgent(), { name: '' }),
+      field: 'name',
+    },
+    {
+      what: 'a misspelt option',
+      collect: () => collectWatcher(new Registry(), watch(), { nmae: 'x' } as never),
+      field: 'nmae',
+    },
+    {
+      what: 'options that are none',
+      collect: () => collectWatcher(new Registry(), watch(), 'devices' as never),
+      field: 'options',
+    },
+    {
+      what: 'suspicions that are no yes or no',
+      collect: () => collectWatcher(new Registry(), watch(), { suspicions: 'all' as never }),
+      field: 'suspicions',
+    },
+  ])('$what is refused', ({ collect, field }) => {
     expect(collect).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', field }))
   })
 })

@@ -62,7 +62,7 @@ function expectLacked(socket: Target): void {
   expect(inspect(socket).profile).toEqual({ ...before, enable: true, initialDelay: 21_000 })
 }
 
-describe.each(Object.entries(connections))('%s', (_, open) => {
+describe.each(Object.entries(connections).map(([kind, open]) => ({ kind, open })))('$kind', ({ open }) => {
   it.each(optionNames)('%s is set and read back', async (name) => {
     const { socket } = await open()
     if (name === 'rtoMax' && !hasRtoMax) {
@@ -180,17 +180,17 @@ describe('what is no open TCP socket', () => {
   })
 
   it.each([
-    [-1],
-    [1.5],
-    [Number.NaN],
-    [2 ** 31],
-    [undefined],
-    [null],
-    ['3'],
-    [{}],
-    [() => {}],
-    [Symbol('s')],
-  ])('%s is no target: ERR_INVALID_ARG_TYPE', (target) => {
+    { target: -1 },
+    { target: 1.5 },
+    { target: Number.NaN },
+    { target: 2 ** 31 },
+    { target: undefined },
+    { target: null },
+    { target: '3' },
+    { target: {} },
+    { target: () => {} },
+    { target: Symbol('s') },
+  ])('$target is no target: ERR_INVALID_ARG_TYPE', ({ target }) => {
     expect(refusalOf(() => tune(target as never, 'lan'))).toMatchObject({
       code: 'ERR_INVALID_ARG_TYPE',
       field: 'target',

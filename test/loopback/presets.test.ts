@@ -52,11 +52,14 @@ const ways: Record<string, (from: PresetName, to: PresetName) => Promise<Profile
   },
 }
 
-describe.each(Object.entries(ways))('a preset replaces another completely: %s', (_, tuneTwice) => {
-  it.each(changes)('$from, then $to', async ({ from, to }) => {
-    expect(await tuneTwice(from, to)).toMatchObject(profiles[to])
-  })
-})
+describe.each(Object.entries(ways).map(([what, tuneTwice]) => ({ what, tuneTwice })))(
+  'a preset replaces another completely: $what',
+  ({ tuneTwice }) => {
+    it.each(changes)('$from, then $to', async ({ from, to }) => {
+      expect(await tuneTwice(from, to)).toMatchObject(profiles[to])
+    })
+  },
+)
 
 async function serve(server: net.Server): Promise<number> {
   onTestFinished(() => void server.close())

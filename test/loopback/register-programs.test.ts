@@ -36,9 +36,13 @@ function outputOf(name: string, env: Record<string, string>, ...flags: string[])
 
 describe('children', () => {
   it.each([
-    ['of a program that was started with --import', ['--import', 'deadpeer/register'], {}],
-    ['where NODE_OPTIONS has it', [], { NODE_OPTIONS: '--import deadpeer/register' }],
-  ])('%s: they are tuned as well', (_, flags, env) => {
+    {
+      what: 'of a program that was started with --import',
+      flags: ['--import', 'deadpeer/register'],
+      env: {},
+    },
+    { what: 'where NODE_OPTIONS has it', flags: [], env: { NODE_OPTIONS: '--import deadpeer/register' } },
+  ])('$what: they are tuned as well', ({ flags, env }) => {
     const found = outputOf('has-children.mjs', { DEADPEER_PROFILE: 'datacenter', ...env }, ...flags)
     expect(Object.keys(found)).toEqual(['fork', 'cluster.fork'])
     for (const connections of Object.values(found)) {

@@ -159,16 +159,19 @@ function run(env: Record<string, string>, program = 'console.log("it runs")') {
 }
 
 describe('a bad value is one line, and the program does not start', () => {
-  it.each([
-    [{ DEADPEER: 'yes please' }, /DEADPEER is 'yes please'; it can be/],
-    [{ DEADPEER_PROFILE: 'cluod' }, /DEADPEER_PROFILE: There is no preset 'cluod'/],
-    [{ DEADPEER_PROFILE: '{"initialDelay": 1500}' }, /DEADPEER_PROFILE: initialDelay .* whole seconds/],
-    [{ DEADPEER_PROFILE: '{"initialDelay": }' }, /DEADPEER_PROFILE: .*JSON/],
-    [{ DEADPEER_WATCH: 'repotr' }, /DEADPEER_WATCH is 'repotr'; it can be .*report/],
-    [{ DEADPEER_RULES: '5432' }, /DEADPEER_RULES: '5432' is no rule/],
-    [{ DEADPEER_RULES: '5432=lan,99999=lan' }, /DEADPEER_RULES: '99999' has no port/],
-    [{ DEADPEER_RULES: '10.0.0.0\n/8=lan' }, /DEADPEER_RULES: /],
-  ] as [Record<string, string>, RegExp][])('%j', (env, message) => {
+  it.each<{ env: Record<string, string>; message: RegExp }>([
+    { env: { DEADPEER: 'yes please' }, message: /DEADPEER is 'yes please'; it can be/ },
+    { env: { DEADPEER_PROFILE: 'cluod' }, message: /DEADPEER_PROFILE: There is no preset 'cluod'/ },
+    {
+      env: { DEADPEER_PROFILE: '{"initialDelay": 1500}' },
+      message: /DEADPEER_PROFILE: initialDelay .* whole seconds/,
+    },
+    { env: { DEADPEER_PROFILE: '{"initialDelay": }' }, message: /DEADPEER_PROFILE: .*JSON/ },
+    { env: { DEADPEER_WATCH: 'repotr' }, message: /DEADPEER_WATCH is 'repotr'; it can be .*report/ },
+    { env: { DEADPEER_RULES: '5432' }, message: /DEADPEER_RULES: '5432' is no rule/ },
+    { env: { DEADPEER_RULES: '5432=lan,99999=lan' }, message: /DEADPEER_RULES: '99999' has no port/ },
+    { env: { DEADPEER_RULES: '10.0.0.0\n/8=lan' }, message: /DEADPEER_RULES: / },
+  ])('$env', ({ env, message }) => {
     const { status, stdout, stderr } = run(env)
     expect(status).toBe(1)
     expect(stdout).toBe('')

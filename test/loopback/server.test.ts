@@ -33,10 +33,10 @@ async function acceptedProfile(server: net.Server, port: number, host = '127.0.0
 
 describe('a server', () => {
   it.each([
-    ['127.0.0.1', '127.0.0.1'],
-    ['::1', '::1'],
-    ['::', '127.0.0.1'],
-  ])('on %s: what it accepts from %s inherits every option', async (host, from) => {
+    { host: '127.0.0.1', from: '127.0.0.1' },
+    { host: '::1', from: '::1' },
+    { host: '::', from: '127.0.0.1' },
+  ])('on $host: what it accepts from $from inherits every option', async ({ host, from }) => {
     const server = net.createServer()
     const port = await listen(server, host)
     onTestFinished(() => void server.close())

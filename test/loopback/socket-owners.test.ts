@@ -111,27 +111,33 @@ describe('readSocketOwners', () => {
     expect(readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(before)
   })
 
-  it.each<[unknown]>([[5], ['12'], [null], [[-1]], [[1.5]], [['1']], [[1n]], [{}]])(
-    'refuses %o',
-    async (inodes) => {
-      await expect(readSocketOwners(inodes as number[])).rejects.toMatchObject({
-        code: 'ERR_INVALID_ARG_TYPE',
-        field: 'inodes',
-      })
-    },
-  )
+  it.each<{ inodes: unknown }>([
+    { inodes: 5 },
+    { inodes: '12' },
+    { inodes: null },
+    { inodes: [-1] },
+    { inodes: [1.5] },
+    { inodes: ['1'] },
+    { inodes: [1n] },
+    { inodes: {} },
+  ])('refuses $inodes', async ({ inodes }) => {
+    await expect(readSocketOwners(inodes as number[])).rejects.toMatchObject({
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'inodes',
+    })
+  })
 })
 
 describe('what a descriptor links to', () => {
-  it.each<[string, number | undefined]>([
-    ['socket:[1]', 1],
-    ['socket:[4294967295]', 4_294_967_295],
-    ['socket:[]', undefined],
-    ['socket:[-1]', undefined],
-    ['socket:[1', undefined],
-    ['/tmp/socket:[1]', undefined],
-    ['socket:[1] (deleted)', undefined],
-    ['pipe:[1]', undefined],
-    ['anon_inode:[eventpoll]', undefined],
-  ])('%s', (link, inode) => expect(parseSocketLink(link)).toBe(inode))
+  it.each<{ link: string; inode: number | undefined }>([
+    { link: 'socket:[1]', inode: 1 },
+    { link: 'socket:[4294967295]', inode: 4_294_967_295 },
+    { link: 'socket:[]', inode: undefined },
+    { link: 'socket:[-1]', inode: undefined },
+    { link: 'socket:[1', inode: undefined },
+    { link: '/tmp/socket:[1]', inode: undefined },
+    { link: 'socket:[1] (deleted)', inode: undefined },
+    { link: 'pipe:[1]', inode: undefined },
+    { link: 'anon_inode:[eventpoll]', inode: undefined },
+  ])('$link', ({ link, inode }) => expect(parseSocketLink(link)).toBe(inode))
 })

@@ -104,12 +104,40 @@ describe('sampleTcpInfo', () => {
     everyField.forEach((field, i) => void expect(Number.isNaN(row[i])).toBe(own[field] === undefined))
   })
 
-  it.each<[string, unknown, unknown, unknown, string, string]>([
-    ['an unknown field', [], ['stat'], undefined, 'ERR_INVALID_ARG_TYPE', 'fields'],
-    ['an inherited name', [], ['constructor'], undefined, 'ERR_INVALID_ARG_TYPE', 'fields'],
-    ['another kind of array', [1], ['state'], new Uint8Array(8), 'ERR_INVALID_ARG_TYPE', 'out'],
-    ['one that is too short', [1, 2], ['state'], new Float64Array(1), 'ERR_OUT_OF_RANGE', 'out'],
-  ])('%s is refused', (_, targets, fields, out, code, field) => {
+  it.each<{ what: string; targets: unknown; fields: unknown; out: unknown; code: string; field: string }>([
+    {
+      what: 'an unknown field',
+      targets: [],
+      fields: ['stat'],
+      out: undefined,
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'fields',
+    },
+    {
+      what: 'an inherited name',
+      targets: [],
+      fields: ['constructor'],
+      out: undefined,
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'fields',
+    },
+    {
+      what: 'another kind of array',
+      targets: [1],
+      fields: ['state'],
+      out: new Uint8Array(8),
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'out',
+    },
+    {
+      what: 'one that is too short',
+      targets: [1, 2],
+      fields: ['state'],
+      out: new Float64Array(1),
+      code: 'ERR_OUT_OF_RANGE',
+      field: 'out',
+    },
+  ])('$what is refused', ({ targets, fields, out, code, field }) => {
     expect(() => sampleTcpInfo(targets as never, fields as never, out as never)).toThrow(
       expect.objectContaining({ code, field }),
     )
@@ -137,15 +165,25 @@ describe('sampleTcpInfo', () => {
 
 describe('sampleTcpInfo, called wrongly', () => {
   const many = Array.from({ length: 129 }, () => 'state')
-  it.each<[string, unknown[], string, string]>([
-    ['no targets', [null, ['state']], 'ERR_INVALID_ARG_TYPE', 'targets'],
-    ['a Set of targets', [new Set(), ['state']], 'ERR_INVALID_ARG_TYPE', 'targets'],
-    ['a number of targets', [{ length: -1 }, ['state']], 'ERR_INVALID_ARG_TYPE', 'targets'],
-    ['no fields', [[], null], 'ERR_INVALID_ARG_TYPE', 'fields'],
-    ['a string of fields', [[], 'rtt'], 'ERR_INVALID_ARG_TYPE', 'fields'],
-    ['fields with holes', [[], new Array(2)], 'ERR_INVALID_ARG_TYPE', 'fields'],
-    ['too many fields', [[], many], 'ERR_OUT_OF_RANGE', 'fields'],
-  ])('%s', (_, args, code, field) => {
+  it.each<{ what: string; args: unknown[]; code: string; field: string }>([
+    { what: 'no targets', args: [null, ['state']], code: 'ERR_INVALID_ARG_TYPE', field: 'targets' },
+    {
+      what: 'a Set of targets',
+      args: [new Set(), ['state']],
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'targets',
+    },
+    {
+      what: 'a number of targets',
+      args: [{ length: -1 }, ['state']],
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'targets',
+    },
+    { what: 'no fields', args: [[], null], code: 'ERR_INVALID_ARG_TYPE', field: 'fields' },
+    { what: 'a string of fields', args: [[], 'rtt'], code: 'ERR_INVALID_ARG_TYPE', field: 'fields' },
+    { what: 'fields with holes', args: [[], new Array(2)], code: 'ERR_INVALID_ARG_TYPE', field: 'fields' },
+    { what: 'too many fields', args: [[], many], code: 'ERR_OUT_OF_RANGE', field: 'fields' },
+  ])('$what', ({ args, code, field }) => {
     const call = () => (sampleTcpInfo as (...values: unknown[]) => unknown)(...args)
     expect(call).toThrow(expect.objectContaining({ code, field }))
   })

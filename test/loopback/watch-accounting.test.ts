@@ -35,19 +35,24 @@ async function churn(options: Options, ...flags: string[]) {
 }
 
 describe.runIf(hasNetAdmin)('every connection that was watched is accounted for once', () => {
-  it.concurrent.for<[string, Partial<Options>, ...string[]]>([
-    ['at rest', full ? { connections: 5_000, each: 15_000 } : { connections: 1_000, each: 150 }],
-    ['under garbage collection pressure', { gc: true }, '--expose-gc'],
-    ['with the event loop blocked for 1.5 s of every 3', { blocked: true }],
-    ['in a worker thread', { worker: true }],
-    ['with heartbeat and suspicion', { heartbeat }],
-    ['with these and the event loop blocked', { heartbeat, blocked: true }],
-    ['with these in a worker thread', { heartbeat, worker: true }],
-    [
-      'with a heartbeat that lends the kernel a clock',
-      { heartbeat: { ...heartbeat, every: 2_000 }, lends: true },
-    ],
-  ])('%s', { timeout: 300_000 }, async ([, differences, ...flags]) => {
+  it.concurrent.for<{ what: string; differences: Partial<Options>; flags: string[] }>([
+    {
+      what: 'at rest',
+      differences: full ? { connections: 5_000, each: 15_000 } : { connections: 1_000, each: 150 },
+      flags: [],
+    },
+    { what: 'under garbage collection pressure', differences: { gc: true }, flags: ['--expose-gc'] },
+    { what: 'with the event loop blocked for 1.5 s of every 3', differences: { blocked: true }, flags: [] },
+    { what: 'in a worker thread', differences: { worker: true }, flags: [] },
+    { what: 'with heartbeat and suspicion', differences: { heartbeat }, flags: [] },
+    { what: 'with these and the event loop blocked', differences: { heartbeat, blocked: true }, flags: [] },
+    { what: 'with these in a worker thread', differences: { heartbeat, worker: true }, flags: [] },
+    {
+      what: 'with a heartbeat that lends the kernel a clock',
+      differences: { heartbeat: { ...heartbeat, every: 2_000 }, lends: true },
+      flags: [],
+    },
+  ])('$what', { timeout: 300_000 }, async ({ differences, flags }) => {
     const options = { ...usual, ...differences }
     const { stats, most, lent, kills, wrong, fates, told, records, open, threads, doubts, deaths } =
       await churn(options, ...flags)

@@ -29,11 +29,11 @@ import { until } from '../support/until.js'
 // Each way to die, told once, with its cause. All of it runs at once, since each takes seconds by its nature.
 
 const situations: Situation[] = ['reading', 'paused', 'writing', 'half-closed']
-const retransmissions = situations.map((situation): [Situation, DeathReason, Profile] => [
+const retransmissions = situations.map((situation) => ({
   situation,
-  'retransmission',
-  { rtoMax: 1_000 },
-])
+  reason: 'retransmission' as const,
+  settings: { rtoMax: 1_000 },
+}))
 
 const closing: (() => void)[] = []
 afterAll(() => {
@@ -170,13 +170,17 @@ describe.concurrent('a watched connection', () => {
   describe('a peer that vanishes', () => {
     describe.runIf(hasNetAdmin)('nothing in flight', () => {
       const profile = { initialDelay: 1_000, interval: 1_000, count: 2 }
-      it.for<[Situation, DeathReason, Profile]>([
-        ['reading', 'keepalive', profile],
-        ['paused', 'keepalive', profile],
-        ['half-closed', 'keepalive', profile],
-        ['reading', 'keepalive', { ...profile, userTimeout: 3_000 }],
-        ['paused', 'user-timeout', { ...profile, count: 5, userTimeout: 2_500 }],
-      ])('%s: %s, %o', async ([situation, reason, settings]) => {
+      it.for<{ situation: Situation; reason: DeathReason; settings: Profile }>([
+        { situation: 'reading', reason: 'keepalive', settings: profile },
+        { situation: 'paused', reason: 'keepalive', settings: profile },
+        { situation: 'half-closed', reason: 'keepalive', settings: profile },
+        { situation: 'reading', reason: 'keepalive', settings: { ...profile, userTimeout: 3_000 } },
+        {
+          situation: 'paused',
+          reason: 'user-timeout',
+          settings: { ...profile, count: 5, userTimeout: 2_500 },
+        },
+      ])('$situation: $reason, $settings', async ({ situation, reason, settings }) => {
         const { socket, peer } = await pairIn(situation)
         tune(socket, settings)
         // The kernel's clock starts when the peer was last heard, and so here.
@@ -190,14 +194,14 @@ describe.concurrent('a watched connection', () => {
     })
 
     describe.runIf(hasNetAdmin)('data in flight', () => {
-      it.for<[Situation, DeathReason, Profile]>([
-        ['reading', 'user-timeout', { userTimeout: 1_000 }],
-        ['paused', 'user-timeout', { userTimeout: 1_000 }],
-        ['writing', 'user-timeout', { userTimeout: 1_000 }],
-        ['half-closed', 'user-timeout', { userTimeout: 1_000 }],
+      it.for<{ situation: Situation; reason: DeathReason; settings: Profile }>([
+        { situation: 'reading', reason: 'user-timeout', settings: { userTimeout: 1_000 } },
+        { situation: 'paused', reason: 'user-timeout', settings: { userTimeout: 1_000 } },
+        { situation: 'writing', reason: 'user-timeout', settings: { userTimeout: 1_000 } },
+        { situation: 'half-closed', reason: 'user-timeout', settings: { userTimeout: 1_000 } },
         // Without it that takes a quarter of an hour.
         ...(hasRtoMax ? retransmissions : []),
-      ])('%s: %s', async ([situation, reason, settings]) => {
+      ])('$situation: $reason', async ({ situation, reason, settings }) => {
         const { socket, peer } = await pairIn(situation)
         tune(socket, settings)
         const ending = await watchToTheEnd(socket, () => {

@@ -567,16 +567,31 @@ describe.concurrent('watch', () => {
   })
 
   describe('what cannot be watched', () => {
-    const cases: [string, () => unknown, string, RegExp][] = [
-      ['nothing', () => undefined, 'ERR_INVALID_ARG_TYPE', /target is undefined/],
-      ['null', () => null, 'ERR_INVALID_ARG_TYPE', /null/],
-      ['an object', () => ({}), 'ERR_INVALID_ARG_TYPE', /net\.Socket/],
-      ['a string', () => 'socket', 'ERR_INVALID_ARG_TYPE', /string/],
-      ['a descriptor', () => 3, 'ERR_INVALID_ARG_TYPE', /bare descriptor/],
-      ['a closed socket', () => new net.Socket().destroy(), 'ERR_SOCKET_CLOSED', /closed/],
-      ['an object whose socket is gone', () => ({ socket: null }), 'ERR_SOCKET_CLOSED', /no socket/],
+    const cases: { what: string; make: () => unknown; code: string; message: RegExp }[] = [
+      {
+        what: 'nothing',
+        make: () => undefined,
+        code: 'ERR_INVALID_ARG_TYPE',
+        message: /target is undefined/,
+      },
+      { what: 'null', make: () => null, code: 'ERR_INVALID_ARG_TYPE', message: /null/ },
+      { what: 'an object', make: () => ({}), code: 'ERR_INVALID_ARG_TYPE', message: /net\.Socket/ },
+      { what: 'a string', make: () => 'socket', code: 'ERR_INVALID_ARG_TYPE', message: /string/ },
+      { what: 'a descriptor', make: () => 3, code: 'ERR_INVALID_ARG_TYPE', message: /bare descriptor/ },
+      {
+        what: 'a closed socket',
+        make: () => new net.Socket().destroy(),
+        code: 'ERR_SOCKET_CLOSED',
+        message: /closed/,
+      },
+      {
+        what: 'an object whose socket is gone',
+        make: () => ({ socket: null }),
+        code: 'ERR_SOCKET_CLOSED',
+        message: /no socket/,
+      },
     ]
-    it.each(cases)('%s', (_, make, code, message) => {
+    it.each(cases)('$what', ({ make, code, message }) => {
       const { watcher } = watching()
       const refused = expect.objectContaining({ code, message: expect.stringMatching(message) })
       expect(() => watcher.add(make() as net.Socket)).toThrow(refused)
@@ -641,13 +656,16 @@ describe.concurrent('watch', () => {
     })
 
     it.each([
-      [null, /options/],
-      [{ onDead: 'kill' }, /'destroy', 'report'/],
-      [{ onDead: null }, /'destroy', 'report'/],
-      [{ onDead: async () => 'destroy' }, /onDead is an async function.*at once/],
-      [{ ondead: 'report' }, /Unknown option `ondead` of watch\(\)\. Did you mean `onDead`\?/],
-      [{ signal: {} }, /AbortSignal/],
-    ])('options %o', (options, message) => {
+      { options: null, message: /options/ },
+      { options: { onDead: 'kill' }, message: /'destroy', 'report'/ },
+      { options: { onDead: null }, message: /'destroy', 'report'/ },
+      { options: { onDead: async () => 'destroy' }, message: /onDead is an async function.*at once/ },
+      {
+        options: { ondead: 'report' },
+        message: /Unknown option `ondead` of watch\(\)\. Did you mean `onDead`\?/,
+      },
+      { options: { signal: {} }, message: /AbortSignal/ },
+    ])('options $options', ({ options, message }) => {
       expect(() => watch(options as never)).toThrow(
         expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', message: expect.stringMatching(message) }),
       )

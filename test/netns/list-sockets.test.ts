@@ -77,16 +77,20 @@ describe.skipIf(!hasNamespaces)(`${CONNECTIONS} connections in every state, besi
     expect(new Set(reading.before.map(({ uid }) => uid)).size).toBeGreaterThan(1)
   })
 
-  it.each<[string, (socket: Plain) => unknown, (ss: SsSocket) => unknown]>([
-    ['state', ({ state }) => state, ({ state }) => state],
-    ['local', ({ local }) => endText(local), ({ local }) => unbracketed(local)],
-    ['remote', ({ remote }) => endText(remote), ({ remote }) => unbracketed(remote)],
-    ['uid', ({ uid }) => uid ?? 0, ({ uid }) => uid],
-    ['inode', ({ inode }) => inode ?? 0, ({ inode }) => inode],
-    ['receiveQueue', ({ receiveQueue }) => receiveQueue, ({ receiveQueue }) => receiveQueue],
-    ['sendQueue', ({ sendQueue }) => sendQueue, ({ sendQueue }) => sendQueue],
-    ['timer', ({ timer }) => timer, ({ timer }) => timer],
-  ])('%s is the same', (_, ours, theirs) => {
+  it.each<{ field: string; ours: (socket: Plain) => unknown; theirs: (ss: SsSocket) => unknown }>([
+    { field: 'state', ours: ({ state }) => state, theirs: ({ state }) => state },
+    { field: 'local', ours: ({ local }) => endText(local), theirs: ({ local }) => unbracketed(local) },
+    { field: 'remote', ours: ({ remote }) => endText(remote), theirs: ({ remote }) => unbracketed(remote) },
+    { field: 'uid', ours: ({ uid }) => uid ?? 0, theirs: ({ uid }) => uid },
+    { field: 'inode', ours: ({ inode }) => inode ?? 0, theirs: ({ inode }) => inode },
+    {
+      field: 'receiveQueue',
+      ours: ({ receiveQueue }) => receiveQueue,
+      theirs: ({ receiveQueue }) => receiveQueue,
+    },
+    { field: 'sendQueue', ours: ({ sendQueue }) => sendQueue, theirs: ({ sendQueue }) => sendQueue },
+    { field: 'timer', ours: ({ timer }) => timer, theirs: ({ timer }) => timer },
+  ])('$field is the same', ({ ours, theirs }) => {
     for (const { ss, before, after } of triples) {
       const [first, last] = [ours(before), ours(after)]
       // What moved between our two reads may be either.
@@ -125,12 +129,12 @@ describe.skipIf(!hasNamespaces)(`${CONNECTIONS} connections in every state, besi
   const times = ['lastsnd', 'lastrcv', 'lastack', 'busy', 'rwnd_limited', 'sndbuf_limited']
 
   it('tcp_info: all that ss prints is compared', () => {
-    const compared = new Set([...words.map(([name]) => name), ...besideTcpInfo])
+    const compared = new Set([...words.map(({ name }) => name), ...besideTcpInfo])
     const printed = new Set(triples.flatMap(({ ss }) => [...ss.words.keys()]))
     expect([...printed].filter((name) => !compared.has(name))).toEqual([])
   })
 
-  it.each(words)('tcp_info: %s is what ss prints', (name, text) => {
+  it.each(words)('tcp_info: $name is what ss prints', ({ name, text }) => {
     let moved = 0
     // These count in the kernel's ticks, of 10 ms at most.
     const elapsed = reading.elapsed + 10
@@ -154,16 +158,19 @@ describe.skipIf(!hasNamespaces)(`${CONNECTIONS} connections in every state, besi
   })
 
   // fackets: the kernel has not counted them since Linux 4.15.
-  it.each(words.filter(([name]) => name !== 'fackets'))('tcp_info: %s is somewhere more than 0', (name) => {
-    const printed = triples.flatMap(({ ss }) => ss.words.get(name) ?? [])
-    expect(printed.length).toBeGreaterThan(0)
-    // Each number of it: 2/5 is two.
-    const most = printed.map(numbersIn).reduce((a, b) => a.map((value, i) => Math.max(value, b[i] ?? 0)))
-    expect(
-      most.every((value) => value > 0),
-      String(most),
-    ).toBe(true)
-  })
+  it.each(words.filter(({ name }) => name !== 'fackets'))(
+    'tcp_info: $name is somewhere more than 0',
+    ({ name }) => {
+      const printed = triples.flatMap(({ ss }) => ss.words.get(name) ?? [])
+      expect(printed.length).toBeGreaterThan(0)
+      // Each number of it: 2/5 is two.
+      const most = printed.map(numbersIn).reduce((a, b) => a.map((value, i) => Math.max(value, b[i] ?? 0)))
+      expect(
+        most.every((value) => value > 0),
+        String(most),
+      ).toBe(true)
+    },
+  )
 
   it('time-wait has no owner and no tcp_info', () => {
     const forgotten = reading.before.filter(({ state }) => state === 'time-wait')

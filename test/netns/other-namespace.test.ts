@@ -338,27 +338,30 @@ describe.runIf(hasNamespaces && canBeNobody)('an ordinary user', () => {
     expect(jsonl(stdout.trim().split('\n'))).toEqual([refusal, refusal])
   })
 
-  it.each<[command: string, whose: 'own' | 'roots']>([
-    ['ls --options', 'own'],
-    ['probe --attempts 2', 'own'],
-    ['tune --profile cloud', 'own'],
-    ['doctor', 'own'],
-    ['watch', 'own'],
-    ['ls', 'roots'],
-    ['doctor --json', 'roots'],
-  ])('%s of a process (%s) there: one line with the nsenter command', async (command, whose) => {
-    const { pid } = whose === 'own' ? own : roots
-    const words = `${command} --pid ${pid}`
-    expect(await deadpeer(words.split(' '), { before: asNobody })).toEqual(
-      expect.objectContaining({
-        code: 2,
-        out: [],
-        err: [
-          `deadpeer: process ${pid} is in another network namespace, and entering that takes CAP_SYS_ADMIN: sudo nsenter --net --target ${pid} deadpeer ${words}`,
-        ],
-      }),
-    )
-  })
+  it.each<{ command: string; whose: 'own' | 'roots' }>([
+    { command: 'ls --options', whose: 'own' },
+    { command: 'probe --attempts 2', whose: 'own' },
+    { command: 'tune --profile cloud', whose: 'own' },
+    { command: 'doctor', whose: 'own' },
+    { command: 'watch', whose: 'own' },
+    { command: 'ls', whose: 'roots' },
+    { command: 'doctor --json', whose: 'roots' },
+  ])(
+    '$command of a process ($whose) there: one line with the nsenter command',
+    async ({ command, whose }) => {
+      const { pid } = whose === 'own' ? own : roots
+      const words = `${command} --pid ${pid}`
+      expect(await deadpeer(words.split(' '), { before: asNobody })).toEqual(
+        expect.objectContaining({
+          code: 2,
+          out: [],
+          err: [
+            `deadpeer: process ${pid} is in another network namespace, and entering that takes CAP_SYS_ADMIN: sudo nsenter --net --target ${pid} deadpeer ${words}`,
+          ],
+        }),
+      )
+    },
+  )
 
   it("inspect of root's process as well, before its descriptor is borrowed", async () => {
     const words = `inspect ${roots.pid}:3`

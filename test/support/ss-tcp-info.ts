@@ -1,7 +1,10 @@
 import type { TcpInfo } from '../../src/index.js'
 
-/** A word that ss prints of tcp_info: by its name, the text that follows, or `undefined` where ss leaves it out. */
-export type SsWord = readonly [name: string, text: (info: TcpInfo) => string | undefined]
+/** A word that ss prints of tcp_info: its name, and the text that follows, or `undefined` where ss leaves it out. */
+export interface SsWord {
+  readonly name: string
+  readonly text: (info: TcpInfo) => string | undefined
+}
 
 const ms = (us: number) => significant(us / 1_000)
 const whole = (value: number | undefined) => (value ? String(value) : undefined)
@@ -13,64 +16,70 @@ const LISTEN = 10
 
 /** All of tcp_info that `ss -ti` prints (iproute2 6.1), in its order and by its rules: most of what is 0 is left out. */
 export const ssWords: readonly SsWord[] = [
-  ['ts', flag(1)],
-  ['sack', flag(2)],
-  ['ecn', flag(8)],
-  ['ecnseen', flag(16)],
-  ['fastopen', flag(32)],
-  ['wscale', ({ options, sndWscale, rcvWscale }) => (options & 4 ? `${sndWscale},${rcvWscale}` : undefined)],
+  { name: 'ts', text: flag(1) },
+  { name: 'sack', text: flag(2) },
+  { name: 'ecn', text: flag(8) },
+  { name: 'ecnseen', text: flag(16) },
+  { name: 'fastopen', text: flag(32) },
+  {
+    name: 'wscale',
+    text: ({ options, sndWscale, rcvWscale }) => (options & 4 ? `${sndWscale},${rcvWscale}` : undefined),
+  },
   // 3 s was the initial value once.
-  ['rto', ({ rto }) => (rto && rto !== 3_000_000 ? ms(rto) : undefined)],
-  ['backoff', ({ backoff }) => whole(backoff)],
-  ['rtt', ({ rtt, rttvar }) => (rtt ? `${ms(rtt)}/${ms(rttvar)}` : undefined)],
-  ['ato', ({ ato }) => (ato ? ms(ato) : undefined)],
-  ['mss', ({ sndMss }) => whole(sndMss)],
-  ['pmtu', ({ pmtu }) => whole(pmtu)],
-  ['rcvmss', ({ rcvMss }) => whole(rcvMss)],
-  ['advmss', ({ advmss }) => whole(advmss)],
-  ['cwnd', ({ sndCwnd }) => whole(sndCwnd)],
-  ['ssthresh', ({ sndSsthresh }) => (sndSsthresh < 0xffff ? whole(sndSsthresh) : undefined)],
-  ['bytes_sent', ({ bytesSent }) => whole(bytesSent)],
-  ['bytes_retrans', ({ bytesRetrans }) => whole(bytesRetrans)],
-  ['bytes_acked', ({ bytesAcked }) => whole(bytesAcked)],
-  ['bytes_received', ({ bytesReceived }) => whole(bytesReceived)],
-  ['segs_out', ({ segsOut }) => whole(segsOut)],
-  ['segs_in', ({ segsIn }) => whole(segsIn)],
-  ['data_segs_out', ({ dataSegsOut }) => whole(dataSegsOut)],
-  ['data_segs_in', ({ dataSegsIn }) => whole(dataSegsIn)],
-  ['send', sendRate],
-  ['lastsnd', ({ lastDataSent }) => whole(lastDataSent)],
-  ['lastrcv', ({ lastDataRecv }) => whole(lastDataRecv)],
-  ['lastack', ({ lastAckRecv }) => whole(lastAckRecv)],
-  ['pacing_rate', pacingRate],
-  ['delivery_rate', ({ deliveryRate }) => (deliveryRate ? bits(deliveryRate) : undefined)],
-  ['delivered', ({ delivered }) => whole(delivered)],
-  ['delivered_ce', ({ deliveredCe }) => whole(deliveredCe)],
-  ['app_limited', ({ deliveryRateAppLimited }) => (deliveryRateAppLimited ? '' : undefined)],
-  ['busy', ({ busyTime }) => (busyTime ? wholeMs(busyTime) : undefined)],
-  ['rwnd_limited', ({ rwndLimited, busyTime }) => shareOf(rwndLimited!, busyTime!)],
-  ['sndbuf_limited', ({ sndbufLimited, busyTime }) => shareOf(sndbufLimited!, busyTime!)],
-  ['unacked', ({ unacked }) => whole(unacked)],
-  ['retrans', ({ retrans, totalRetrans }) => (totalRetrans ? `${retrans}/${totalRetrans}` : undefined)],
-  ['lost', ({ lost }) => whole(lost)],
-  ['sacked', ({ sacked, state }) => (state === LISTEN ? undefined : whole(sacked))],
-  ['dsack_dups', ({ dsackDups }) => whole(dsackDups)],
-  ['fackets', ({ fackets }) => whole(fackets)],
-  ['reordering', ({ reordering }) => (reordering === 3 ? undefined : String(reordering))],
-  ['reord_seen', ({ reordSeen }) => whole(reordSeen)],
-  ['rcv_rtt', ({ rcvRtt }) => (rcvRtt ? ms(rcvRtt) : undefined)],
-  ['rcv_space', ({ rcvSpace }) => whole(rcvSpace)],
-  ['rcv_ssthresh', ({ rcvSsthresh }) => whole(rcvSsthresh)],
-  ['notsent', ({ notsentBytes }) => whole(notsentBytes)],
-  ['minrtt', ({ minRtt }) => (minRtt && minRtt !== 2 ** 32 - 1 ? ms(minRtt) : undefined)],
-  ['rcv_ooopack', ({ rcvOoopack }) => whole(rcvOoopack)],
-  ['snd_wnd', ({ sndWnd }) => whole(sndWnd)],
+  { name: 'rto', text: ({ rto }) => (rto && rto !== 3_000_000 ? ms(rto) : undefined) },
+  { name: 'backoff', text: ({ backoff }) => whole(backoff) },
+  { name: 'rtt', text: ({ rtt, rttvar }) => (rtt ? `${ms(rtt)}/${ms(rttvar)}` : undefined) },
+  { name: 'ato', text: ({ ato }) => (ato ? ms(ato) : undefined) },
+  { name: 'mss', text: ({ sndMss }) => whole(sndMss) },
+  { name: 'pmtu', text: ({ pmtu }) => whole(pmtu) },
+  { name: 'rcvmss', text: ({ rcvMss }) => whole(rcvMss) },
+  { name: 'advmss', text: ({ advmss }) => whole(advmss) },
+  { name: 'cwnd', text: ({ sndCwnd }) => whole(sndCwnd) },
+  { name: 'ssthresh', text: ({ sndSsthresh }) => (sndSsthresh < 0xffff ? whole(sndSsthresh) : undefined) },
+  { name: 'bytes_sent', text: ({ bytesSent }) => whole(bytesSent) },
+  { name: 'bytes_retrans', text: ({ bytesRetrans }) => whole(bytesRetrans) },
+  { name: 'bytes_acked', text: ({ bytesAcked }) => whole(bytesAcked) },
+  { name: 'bytes_received', text: ({ bytesReceived }) => whole(bytesReceived) },
+  { name: 'segs_out', text: ({ segsOut }) => whole(segsOut) },
+  { name: 'segs_in', text: ({ segsIn }) => whole(segsIn) },
+  { name: 'data_segs_out', text: ({ dataSegsOut }) => whole(dataSegsOut) },
+  { name: 'data_segs_in', text: ({ dataSegsIn }) => whole(dataSegsIn) },
+  { name: 'send', text: sendRate },
+  { name: 'lastsnd', text: ({ lastDataSent }) => whole(lastDataSent) },
+  { name: 'lastrcv', text: ({ lastDataRecv }) => whole(lastDataRecv) },
+  { name: 'lastack', text: ({ lastAckRecv }) => whole(lastAckRecv) },
+  { name: 'pacing_rate', text: pacingRate },
+  { name: 'delivery_rate', text: ({ deliveryRate }) => (deliveryRate ? bits(deliveryRate) : undefined) },
+  { name: 'delivered', text: ({ delivered }) => whole(delivered) },
+  { name: 'delivered_ce', text: ({ deliveredCe }) => whole(deliveredCe) },
+  { name: 'app_limited', text: ({ deliveryRateAppLimited }) => (deliveryRateAppLimited ? '' : undefined) },
+  { name: 'busy', text: ({ busyTime }) => (busyTime ? wholeMs(busyTime) : undefined) },
+  { name: 'rwnd_limited', text: ({ rwndLimited, busyTime }) => shareOf(rwndLimited!, busyTime!) },
+  { name: 'sndbuf_limited', text: ({ sndbufLimited, busyTime }) => shareOf(sndbufLimited!, busyTime!) },
+  { name: 'unacked', text: ({ unacked }) => whole(unacked) },
+  {
+    name: 'retrans',
+    text: ({ retrans, totalRetrans }) => (totalRetrans ? `${retrans}/${totalRetrans}` : undefined),
+  },
+  { name: 'lost', text: ({ lost }) => whole(lost) },
+  { name: 'sacked', text: ({ sacked, state }) => (state === LISTEN ? undefined : whole(sacked)) },
+  { name: 'dsack_dups', text: ({ dsackDups }) => whole(dsackDups) },
+  { name: 'fackets', text: ({ fackets }) => whole(fackets) },
+  { name: 'reordering', text: ({ reordering }) => (reordering === 3 ? undefined : String(reordering)) },
+  { name: 'reord_seen', text: ({ reordSeen }) => whole(reordSeen) },
+  { name: 'rcv_rtt', text: ({ rcvRtt }) => (rcvRtt ? ms(rcvRtt) : undefined) },
+  { name: 'rcv_space', text: ({ rcvSpace }) => whole(rcvSpace) },
+  { name: 'rcv_ssthresh', text: ({ rcvSsthresh }) => whole(rcvSsthresh) },
+  { name: 'notsent', text: ({ notsentBytes }) => whole(notsentBytes) },
+  { name: 'minrtt', text: ({ minRtt }) => (minRtt && minRtt !== 2 ** 32 - 1 ? ms(minRtt) : undefined) },
+  { name: 'rcv_ooopack', text: ({ rcvOoopack }) => whole(rcvOoopack) },
+  { name: 'snd_wnd', text: ({ sndWnd }) => whole(sndWnd) },
 ]
 
 /** Those that a newer ss (iproute2 6.7) prints as well. */
 export const newerSsWords: readonly SsWord[] = [
-  ['rcv_wnd', ({ rcvWnd }) => whole(rcvWnd)],
-  ['rehash', ({ rehash }) => whole(rehash)],
+  { name: 'rcv_wnd', text: ({ rcvWnd }) => whole(rcvWnd) },
+  { name: 'rehash', text: ({ rehash }) => whole(rehash) },
 ]
 
 function sendRate({ rtt, sndMss, sndCwnd }: TcpInfo): string | undefined {

@@ -150,11 +150,11 @@ export function undiciSuite(
     })
 
     it.each([
-      [null, 'options'],
-      ['cloud', 'options'],
-      [{ retryStale: 'false' }, 'retryStale'],
-      [{ retryStale: null }, 'retryStale'],
-    ])('createAgent(%j): ERR_INVALID_ARG_TYPE', (options, field) => {
+      { options: null, field: 'options' },
+      { options: 'cloud', field: 'options' },
+      { options: { retryStale: 'false' }, field: 'retryStale' },
+      { options: { retryStale: null }, field: 'retryStale' },
+    ])('createAgent($options): ERR_INVALID_ARG_TYPE', ({ options, field }) => {
       expect(() => createAgent(options as never)).toThrow(
         expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', field }),
       )
@@ -167,10 +167,14 @@ export function undiciSuite(
 
   describe('createAgent', () => {
     it.each([
-      ['HTTP', () => http.createServer(), {}],
-      ['HTTPS', () => https.createServer(certificate()), secure],
-      ['HTTP/2', () => http2.createSecureServer(certificate()), { ...secure, allowH2: true }],
-    ] as const)('%s: connections are tuned and used again', async (_, server, options) => {
+      { what: 'HTTP', server: () => http.createServer(), options: {} },
+      { what: 'HTTPS', server: () => https.createServer(certificate()), options: secure },
+      {
+        what: 'HTTP/2',
+        server: () => http2.createSecureServer(certificate()),
+        options: { ...secure, allowH2: true },
+      },
+    ] as const)('$what: connections are tuned and used again', async ({ server, options }) => {
       const { url, peers } = await site(server())
       const own = agent(options)
       expect(await ask(own, url)).toBe('ok')
@@ -525,22 +529,25 @@ export function undiciSuite(
     })
 
     it.each([
-      ['as an object', { 'Idempotency-Key': 'a' }],
-      ['in turns', ['x-one', 'idempotency-key', 'IDEMPOTENCY-KEY', 'a']],
-      ['as pairs', new Map([['idempotency-key', 'a']])],
-    ])('a POST with a key is repeated: %s', async (_, headers) => {
+      { what: 'as an object', headers: { 'Idempotency-Key': 'a' } },
+      { what: 'in turns', headers: ['x-one', 'idempotency-key', 'IDEMPOTENCY-KEY', 'a'] },
+      { what: 'as pairs', headers: new Map([['idempotency-key', 'a']]) },
+    ])('a POST with a key is repeated: $what', async ({ headers }) => {
       const { own, url, seen } = await stale()
       expect(await ask(own, `${url}/it`, { method: 'POST', body: 'some', headers } as Asked)).toBe('ok')
       expect(seen).toEqual(['GET /first', 'POST /it'])
     })
 
     it.each([
-      ['a POST without a key', { method: 'POST', body: 'some' }],
-      ['a PATCH', { method: 'PATCH', body: 'some' }],
-      ['a key that is but a value', { method: 'POST', headers: ['x-one', 'idempotency-key'] }],
-      ['a body that is read once', { method: 'PUT', body: Readable.from(['some']) }],
-      ['what is said not to be idempotent', { method: 'GET', idempotent: false }],
-    ])('%s is not', async (_, options) => {
+      { what: 'a POST without a key', options: { method: 'POST', body: 'some' } },
+      { what: 'a PATCH', options: { method: 'PATCH', body: 'some' } },
+      {
+        what: 'a key that is but a value',
+        options: { method: 'POST', headers: ['x-one', 'idempotency-key'] },
+      },
+      { what: 'a body that is read once', options: { method: 'PUT', body: Readable.from(['some']) } },
+      { what: 'what is said not to be idempotent', options: { method: 'GET', idempotent: false } },
+    ])('$what is not', async ({ options }) => {
       const { own, url, seen } = await stale()
       await expect(ask(own, `${url}/it`, options as Asked)).rejects.toThrow()
       expect(seen).toEqual(['GET /first'])
@@ -609,9 +616,9 @@ export function undiciSuite(
     })
 
     it.skipIf(!hasNetAdmin).each([
-      ['as the kernel does', {}],
-      ['as a watcher does', { watch: true }],
-    ])('a death found by what was sent counts, %s', async (_, options) => {
+      { what: 'as the kernel does', options: {} },
+      { what: 'as a watcher does', options: { watch: true } },
+    ])('a death found by what was sent counts, $what', async ({ options }) => {
       const profile = { initialDelay: 60_000, interval: 60_000, count: 9, userTimeout: 500 }
       const here = await site()
       const own = agent({ retryStale: true, profile, ...options })

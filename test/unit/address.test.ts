@@ -12,18 +12,18 @@ const ipv6 = fc
 describe('addressText', () => {
   // RFC 5952 §4 and §5
   it.each([
-    ['2001:0db8:0:0:1:0:0:1', '2001:db8::1:0:0:1'],
-    ['2001:db8:0:1:1:1:1:1', '2001:db8:0:1:1:1:1:1'],
-    ['2001:0:0:1:0:0:0:1', '2001:0:0:1::1'],
-    ['2001:DB8::AAAA', '2001:db8::aaaa'],
-    ['::ffff:c000:201', '::ffff:192.0.2.1'],
-    ['0:0:0:0:0:0:0:0', '::'],
-    ['::1', '::1'],
-    ['1::', '1::'],
-    ['fe80:0:0:0:0:0:0:0', 'fe80::'],
-    ['64:ff9b::192.0.2.33', '64:ff9b::c000:221'],
-    ['192.0.2.1', '192.0.2.1'],
-  ])('%s is %s', (text, canonical) => {
+    { text: '2001:0db8:0:0:1:0:0:1', canonical: '2001:db8::1:0:0:1' },
+    { text: '2001:db8:0:1:1:1:1:1', canonical: '2001:db8:0:1:1:1:1:1' },
+    { text: '2001:0:0:1:0:0:0:1', canonical: '2001:0:0:1::1' },
+    { text: '2001:DB8::AAAA', canonical: '2001:db8::aaaa' },
+    { text: '::ffff:c000:201', canonical: '::ffff:192.0.2.1' },
+    { text: '0:0:0:0:0:0:0:0', canonical: '::' },
+    { text: '::1', canonical: '::1' },
+    { text: '1::', canonical: '1::' },
+    { text: 'fe80:0:0:0:0:0:0:0', canonical: 'fe80::' },
+    { text: '64:ff9b::192.0.2.33', canonical: '64:ff9b::c000:221' },
+    { text: '192.0.2.1', canonical: '192.0.2.1' },
+  ])('$text is $canonical', ({ text, canonical }) => {
     expect(addressText(addressBytes(text)!)).toBe(canonical)
   })
 

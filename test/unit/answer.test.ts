@@ -31,20 +31,70 @@ function look(silence: number, more: Partial<Look> = {}): Look {
 }
 
 describe('whoAsks', () => {
-  it.each<[string, Look, number, string]>([
-    ['a connection at rest', look(2_000), 0, 'us'],
-    ['past its initialDelay, not probed yet', look(6_000), 0, 'us'],
-    ['that the kernel is probing', look(6_000, { probes: 1 }), 0, 'keepalive'],
-    ['with nothing but our probes unanswered', look(6_000, { probes: 2 }), 2, 'us'],
-    ['with ours and one of the kernel unanswered', look(6_000, { probes: 3 }), 2, 'keepalive'],
-    ['with a probe that is not ours, before the kernel is due', look(4_000, { probes: 1 }), 0, 'keepalive'],
-    ['with data in flight', look(6_000, { unacked: 1, probes: 1 }), 0, 'retransmission'],
-    ['with data in flight and more queued', look(2_000, { unacked: 1, notSent: 9 }), 0, 'retransmission'],
-    ['with data behind a closed window', look(2_000, { notSent: 9 }), 0, 'window-probe'],
-    ['that is connecting', look(0, { state: TcpState.SYN_SENT }), 0, 'closed'],
-    ['that the peer has closed', look(2_000, { state: TcpState.CLOSE_WAIT }), 0, 'closed'],
-    ['that is dead', look(2_000, { state: TcpState.CLOSE, unacked: 1 }), 0, 'closed'],
-  ])('%s', (_, seen, unanswered, asks) => {
+  it.each<{ what: string; seen: Look; unanswered: number; asks: string }>([
+    { what: 'a connection at rest', seen: look(2_000), unanswered: 0, asks: 'us' },
+    { what: 'past its initialDelay, not probed yet', seen: look(6_000), unanswered: 0, asks: 'us' },
+    {
+      what: 'that the kernel is probing',
+      seen: look(6_000, { probes: 1 }),
+      unanswered: 0,
+      asks: 'keepalive',
+    },
+    {
+      what: 'with nothing but our probes unanswered',
+      seen: look(6_000, { probes: 2 }),
+      unanswered: 2,
+      asks: 'us',
+    },
+    {
+      what: 'with ours and one of the kernel unanswered',
+      seen: look(6_000, { probes: 3 }),
+      unanswered: 2,
+      asks: 'keepalive',
+    },
+    {
+      what: 'with a probe that is not ours, before the kernel is due',
+      seen: look(4_000, { probes: 1 }),
+      unanswered: 0,
+      asks: 'keepalive',
+    },
+    {
+      what: 'with data in flight',
+      seen: look(6_000, { unacked: 1, probes: 1 }),
+      unanswered: 0,
+      asks: 'retransmission',
+    },
+    {
+      what: 'with data in flight and more queued',
+      seen: look(2_000, { unacked: 1, notSent: 9 }),
+      unanswered: 0,
+      asks: 'retransmission',
+    },
+    {
+      what: 'with data behind a closed window',
+      seen: look(2_000, { notSent: 9 }),
+      unanswered: 0,
+      asks: 'window-probe',
+    },
+    {
+      what: 'that is connecting',
+      seen: look(0, { state: TcpState.SYN_SENT }),
+      unanswered: 0,
+      asks: 'closed',
+    },
+    {
+      what: 'that the peer has closed',
+      seen: look(2_000, { state: TcpState.CLOSE_WAIT }),
+      unanswered: 0,
+      asks: 'closed',
+    },
+    {
+      what: 'that is dead',
+      seen: look(2_000, { state: TcpState.CLOSE, unacked: 1 }),
+      unanswered: 0,
+      asks: 'closed',
+    },
+  ])('$what', ({ seen, unanswered, asks }) => {
     expect(whoAsks(seen, own, unanswered)).toBe(asks)
   })
 

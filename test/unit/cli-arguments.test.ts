@@ -50,7 +50,7 @@ describe('anything else is refused, in words and never otherwise', () => {
     fc.string({ unit: fc.constantFrom(...'0123456789:.-[]%/eE+ smhd'), maxLength: 24 }),
     fc.double().map(String),
   )
-  it.each(Object.entries(parsers))('%s', (_, parse) => {
+  it.each(Object.entries(parsers).map(([name, parse]) => ({ name, parse })))('$name', ({ parse }) => {
     fc.assert(
       fc.property(nearlyRight, (text) => {
         let read: unknown
@@ -77,15 +77,15 @@ describe('anything else is refused, in words and never otherwise', () => {
 
 describe('times in a table', () => {
   it.each([
-    [0, '0ms'],
-    [999, '999ms'],
-    [4_250, '4.2s'],
-    [60_000, '1m'],
-    [112_000, '1m52s'],
-    [11_100_000, '3h5m'],
-    [172_800_000, '2d'],
-    [Number.POSITIVE_INFINITY, 'never'],
-  ])('%d ms is %s', (ms, text) => {
+    { ms: 0, text: '0ms' },
+    { ms: 999, text: '999ms' },
+    { ms: 4_250, text: '4.2s' },
+    { ms: 60_000, text: '1m' },
+    { ms: 112_000, text: '1m52s' },
+    { ms: 11_100_000, text: '3h5m' },
+    { ms: 172_800_000, text: '2d' },
+    { ms: Number.POSITIVE_INFINITY, text: 'never' },
+  ])('$ms ms is $text', ({ ms, text }) => {
     expect(shortTime(ms)).toBe(text)
   })
 })

@@ -51,12 +51,12 @@ describe('diffCounters', () => {
   })
 
   it.each([
-    ['the same reading twice', at(5, {}), at(5, {}), 'ERR_OUT_OF_RANGE'],
-    ['the wrong order', at(6, {}), at(5, {}), 'ERR_OUT_OF_RANGE'],
-    ['no reading', {}, at(5, {}), 'ERR_INVALID_ARG_TYPE'],
-    ['null', at(5, {}), null, 'ERR_INVALID_ARG_TYPE'],
-    ['no time', at(Number.NaN, {}), at(5, {}), 'ERR_INVALID_ARG_TYPE'],
-  ])('refuses %s', (_, before, after, code) => {
+    { what: 'the same reading twice', before: at(5, {}), after: at(5, {}), code: 'ERR_OUT_OF_RANGE' },
+    { what: 'the wrong order', before: at(6, {}), after: at(5, {}), code: 'ERR_OUT_OF_RANGE' },
+    { what: 'no reading', before: {}, after: at(5, {}), code: 'ERR_INVALID_ARG_TYPE' },
+    { what: 'null', before: at(5, {}), after: null, code: 'ERR_INVALID_ARG_TYPE' },
+    { what: 'no time', before: at(Number.NaN, {}), after: at(5, {}), code: 'ERR_INVALID_ARG_TYPE' },
+  ])('refuses $what', ({ before, after, code }) => {
     expect(() => diffCounters(before as Counters, after as Counters)).toThrow(
       expect.objectContaining({ code }),
     )

@@ -102,9 +102,9 @@ describe('on any text', () => {
   const line = fc.array(word, { maxLength: 6 }).map((parts) => parts.join(' '))
   const text = fc.array(line, { maxLength: 6 }).map((lines) => lines.join('\n'))
 
-  it.each(Object.entries({ parseSnmp, parseSnmp6, parseSockstat }))(
-    '%s does not throw, and gives whole numbers of 64 bits only',
-    (_, parse) => {
+  it.each(Object.entries({ parseSnmp, parseSnmp6, parseSockstat }).map(([name, parse]) => ({ name, parse })))(
+    '$name does not throw, and gives whole numbers of 64 bits only',
+    ({ parse }) => {
       fc.assert(
         fc.property(text, (any) => {
           for (const counters of parse(any).values()) {

@@ -16,20 +16,52 @@ const end = { address: '127.0.0.1', port: 1 }
 const record = { local: end, remote: end, cookie: 5n }
 
 describe('what concerns the host, called wrongly', () => {
-  it.each<[string, () => unknown, string]>([
-    ['livenessCounters of nothing', () => (livenessCounters as Loose)(null), 'counters'],
-    ['livenessCounters of something else', () => (livenessCounters as Loose)({ Tcp: {} }), 'counters'],
-    ['equalsDefault without values', () => (equalsDefault as Loose)(null, {}), 'values'],
-    ['equalsDefault without defaults', () => (equalsDefault as Loose)({}, 5), 'defaults'],
-    ['readCounters with a mistyped pid', () => (readCounters as Loose)({ Pid: 1 }), 'Pid'],
-    ['readCounters of a list', () => (readCounters as Loose)([]), 'options'],
-    ['readDefaults with a mistyped pid', () => (readDefaults as Loose)({ Pid: 1 }), 'Pid'],
-    ['readDefaults of a list', () => (readDefaults as Loose)([]), 'options'],
-    ['readDefaults of a process by name', () => (readDefaults as Loose)({ pid: 'nginx' }), 'pid'],
-    ['destroySocket with a mistyped pid', () => (destroySocket as Loose)(record, { Pid: 1 }), 'Pid'],
-    ['destroySocket with no options', () => (destroySocket as Loose)(record, null), 'options'],
-    ['destroySocket of a process by name', () => (destroySocket as Loose)(record, { pid: '1' }), 'pid'],
-  ])('%s', (_, call, field) => {
+  it.each<{ what: string; call: () => unknown; field: string }>([
+    { what: 'livenessCounters of nothing', call: () => (livenessCounters as Loose)(null), field: 'counters' },
+    {
+      what: 'livenessCounters of something else',
+      call: () => (livenessCounters as Loose)({ Tcp: {} }),
+      field: 'counters',
+    },
+    { what: 'equalsDefault without values', call: () => (equalsDefault as Loose)(null, {}), field: 'values' },
+    {
+      what: 'equalsDefault without defaults',
+      call: () => (equalsDefault as Loose)({}, 5),
+      field: 'defaults',
+    },
+    {
+      what: 'readCounters with a mistyped pid',
+      call: () => (readCounters as Loose)({ Pid: 1 }),
+      field: 'Pid',
+    },
+    { what: 'readCounters of a list', call: () => (readCounters as Loose)([]), field: 'options' },
+    {
+      what: 'readDefaults with a mistyped pid',
+      call: () => (readDefaults as Loose)({ Pid: 1 }),
+      field: 'Pid',
+    },
+    { what: 'readDefaults of a list', call: () => (readDefaults as Loose)([]), field: 'options' },
+    {
+      what: 'readDefaults of a process by name',
+      call: () => (readDefaults as Loose)({ pid: 'nginx' }),
+      field: 'pid',
+    },
+    {
+      what: 'destroySocket with a mistyped pid',
+      call: () => (destroySocket as Loose)(record, { Pid: 1 }),
+      field: 'Pid',
+    },
+    {
+      what: 'destroySocket with no options',
+      call: () => (destroySocket as Loose)(record, null),
+      field: 'options',
+    },
+    {
+      what: 'destroySocket of a process by name',
+      call: () => (destroySocket as Loose)(record, { pid: '1' }),
+      field: 'pid',
+    },
+  ])('$what', ({ call, field }) => {
     expect(call).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', field }))
   })
 

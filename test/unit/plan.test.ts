@@ -140,17 +140,49 @@ describe('a plan, over random paths', () => {
 })
 
 describe('a plan for paths that people have', () => {
-  it.each<[readonly (HopName | OwnHop)[], number | undefined, [number, number, number, number]]>([
-    [['aws-nlb', 'linux-conntrack'], 30_000, [15_000, 5_000, 3, 29_600]],
-    [['gcp-passthrough-external'], undefined, [30_000, 10_000, 3, 60_000]],
-    [['azure-lb'], undefined, [120_000, 40_000, 3, 240_000]],
-    [[], undefined, [120_000, 40_000, 3, 240_000]],
-    [[], 6_000, [3_000, 1_000, 3, 5_600]],
-    [[], 2_000, [1_000, 1_000, 1, 1_600]],
-    [[{ name: 'nat', idleTimeout: 3_000 }], undefined, [1_000, 1_000, 3, 4_000]],
-  ])('%j within %s', (hopsOfPath, detectWithin, [initialDelay, interval, count, userTimeout]) => {
-    const { profile } = plan({ path: hopsOfPath, ...optional({ detectWithin }) })
-    expect(profile).toEqual({ enable: true, initialDelay, interval, count, userTimeout })
+  it.each<{
+    hops: readonly (HopName | OwnHop)[]
+    detectWithin: number | undefined
+    expected: object
+  }>([
+    {
+      hops: ['aws-nlb', 'linux-conntrack'],
+      detectWithin: 30_000,
+      expected: { initialDelay: 15_000, interval: 5_000, count: 3, userTimeout: 29_600 },
+    },
+    {
+      hops: ['gcp-passthrough-external'],
+      detectWithin: undefined,
+      expected: { initialDelay: 30_000, interval: 10_000, count: 3, userTimeout: 60_000 },
+    },
+    {
+      hops: ['azure-lb'],
+      detectWithin: undefined,
+      expected: { initialDelay: 120_000, interval: 40_000, count: 3, userTimeout: 240_000 },
+    },
+    {
+      hops: [],
+      detectWithin: undefined,
+      expected: { initialDelay: 120_000, interval: 40_000, count: 3, userTimeout: 240_000 },
+    },
+    {
+      hops: [],
+      detectWithin: 6_000,
+      expected: { initialDelay: 3_000, interval: 1_000, count: 3, userTimeout: 5_600 },
+    },
+    {
+      hops: [],
+      detectWithin: 2_000,
+      expected: { initialDelay: 1_000, interval: 1_000, count: 1, userTimeout: 1_600 },
+    },
+    {
+      hops: [{ name: 'nat', idleTimeout: 3_000 }],
+      detectWithin: undefined,
+      expected: { initialDelay: 1_000, interval: 1_000, count: 3, userTimeout: 4_000 },
+    },
+  ])('$hops within $detectWithin', ({ hops: path, detectWithin, expected }) => {
+    const { profile } = plan({ path, ...optional({ detectWithin }) })
+    expect(profile).toEqual({ enable: true, ...expected })
   })
 
   it('keeps a client under an AWS load balancer, and the server above it', () => {
@@ -224,18 +256,21 @@ describe('a plan for paths that people have', () => {
   })
 
   it.each([
-    ['error', 'forgets-before-probe', 1_100],
-    ['warning', 'forgets-after-lost-probe', 2_200],
-  ])('says that a hop is too forgetful for the kernel: %s %s', (severity, code, idleTimeout) => {
-    expect(plan({ path: [{ name: 'sieve', idleTimeout }] }).warnings).toEqual([
-      expect.objectContaining({
-        severity,
-        code,
-        hop: 'sieve',
-        message: expect.stringContaining(`${idleTimeout / 1000} s`),
-      }),
-    ])
-  })
+    { severity: 'error', code: 'forgets-before-probe', idleTimeout: 1_100 },
+    { severity: 'warning', code: 'forgets-after-lost-probe', idleTimeout: 2_200 },
+  ])(
+    'says that a hop is too forgetful for the kernel: $severity $code',
+    ({ severity, code, idleTimeout }) => {
+      expect(plan({ path: [{ name: 'sieve', idleTimeout }] }).warnings).toEqual([
+        expect.objectContaining({
+          severity,
+          code,
+          hop: 'sieve',
+          message: expect.stringContaining(`${idleTimeout / 1000} s`),
+        }),
+      ])
+    },
+  )
 })
 
 describe('detectWithin', () => {
@@ -305,31 +340,51 @@ describe('traffic', () => {
 })
 
 describe('bad input', () => {
-  it.each<[object | null, string, ErrorConstructor]>([
-    [
-      { path: [], detectWithin: -1 },
-      'detectWithin is -1 ms; it must be more than 0, and finite.',
-      RangeError,
-    ],
-    [{ path: [], detectWithin: Number.POSITIVE_INFINITY }, 'detectWithin is Infinity ms', RangeError],
-    [{ path: [], detectWithin: Number.NaN }, 'detectWithin is NaN', RangeError],
-    [{ path: [], detectWithin: '30s' }, "detectWithin is '30s', a string", TypeError],
-    [{ path: [], detectWithin: '30s' }, 'Did you mean 30_000?', TypeError],
-    [{ path: [], detectWithin: 30 }, 'detectWithin is 30 ms; less than 100 ms is refused', RangeError],
-    [{ path: [], detectWithin: 30 }, 'Did you mean 30_000?', RangeError],
-    [{ path: [], traffic: { every: 0 } }, 'traffic.every is 0 ms', RangeError],
-    [{ path: [], traffic: { stall: -5 } }, 'traffic.stall is -5 ms', RangeError],
-    [{ path: [], traffic: 5 }, 'traffic must be an object', TypeError],
-    [{ path: [], connections: 0 }, 'connections is 0; it must be a whole number from 1.', RangeError],
-    [{ path: [], connections: 1.5 }, 'connections is 1.5', RangeError],
-    [
-      { path: 'aws-nlb' },
-      "path must be an array of hops such as ['aws-nlb'], not 'aws-nlb', a string.",
-      TypeError,
-    ],
-    [{}, 'path must be an array of hops', TypeError],
-    [null, "The options of plan() must be an object such as { path: ['aws-nlb'] }, not null.", TypeError],
-  ])('%j: %s', (options, message, error) => {
+  it.each<{ options: object | null; message: string; error: ErrorConstructor }>([
+    {
+      options: { path: [], detectWithin: -1 },
+      message: 'detectWithin is -1 ms; it must be more than 0, and finite.',
+      error: RangeError,
+    },
+    {
+      options: { path: [], detectWithin: Number.POSITIVE_INFINITY },
+      message: 'detectWithin is Infinity ms',
+      error: RangeError,
+    },
+    { options: { path: [], detectWithin: Number.NaN }, message: 'detectWithin is NaN', error: RangeError },
+    {
+      options: { path: [], detectWithin: '30s' },
+      message: "detectWithin is '30s', a string",
+      error: TypeError,
+    },
+    { options: { path: [], detectWithin: '30s' }, message: 'Did you mean 30_000?', error: TypeError },
+    {
+      options: { path: [], detectWithin: 30 },
+      message: 'detectWithin is 30 ms; less than 100 ms is refused',
+      error: RangeError,
+    },
+    { options: { path: [], detectWithin: 30 }, message: 'Did you mean 30_000?', error: RangeError },
+    { options: { path: [], traffic: { every: 0 } }, message: 'traffic.every is 0 ms', error: RangeError },
+    { options: { path: [], traffic: { stall: -5 } }, message: 'traffic.stall is -5 ms', error: RangeError },
+    { options: { path: [], traffic: 5 }, message: 'traffic must be an object', error: TypeError },
+    {
+      options: { path: [], connections: 0 },
+      message: 'connections is 0; it must be a whole number from 1.',
+      error: RangeError,
+    },
+    { options: { path: [], connections: 1.5 }, message: 'connections is 1.5', error: RangeError },
+    {
+      options: { path: 'aws-nlb' },
+      message: "path must be an array of hops such as ['aws-nlb'], not 'aws-nlb', a string.",
+      error: TypeError,
+    },
+    { options: {}, message: 'path must be an array of hops', error: TypeError },
+    {
+      options: null,
+      message: "The options of plan() must be an object such as { path: ['aws-nlb'] }, not null.",
+      error: TypeError,
+    },
+  ])('$options: $message', ({ options, message, error }) => {
     expect(() => plan(options as never)).toThrow(error)
     expect(() => plan(options as never)).toThrow(message)
   })

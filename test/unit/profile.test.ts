@@ -42,12 +42,12 @@ describe('defineProfile', () => {
     })
 
     it.each([
-      ['below', row.min - row.unit],
-      ['above', row.max + row.unit],
-      ['no whole number', row.min + row.unit / 2 + (row.unit === 1 ? 0 : 1)],
-      ['NaN', Number.NaN],
-      ['infinite', Number.POSITIVE_INFINITY],
-    ])('refuses %s: %d', (_, value) => {
+      { where: 'below', value: row.min - row.unit },
+      { where: 'above', value: row.max + row.unit },
+      { where: 'no whole number', value: row.min + row.unit / 2 + (row.unit === 1 ? 0 : 1) },
+      { where: 'NaN', value: Number.NaN },
+      { where: 'infinite', value: Number.POSITIVE_INFINITY },
+    ])('refuses $where: $value', ({ value }) => {
       const refusal = catching(() => define({ [field]: value }))
       expect(refusal).toBeInstanceOf(OutOfRangeError)
       expect(refusal).toBeInstanceOf(RangeError)
@@ -56,12 +56,12 @@ describe('defineProfile', () => {
     })
 
     it.each([
-      ['a string', '5'],
-      ['null', null],
-      ['a boolean', true],
-      ['a bigint', 5n],
-      ['an object', {}],
-    ])('refuses %s', (_, value) => {
+      { what: 'a string', value: '5' },
+      { what: 'null', value: null },
+      { what: 'a boolean', value: true },
+      { what: 'a bigint', value: 5n },
+      { what: 'an object', value: {} },
+    ])('refuses $what', ({ value }) => {
       const refusal = catching(() => define({ [field]: value }))
       expect(refusal).toBeInstanceOf(InvalidTypeError)
       expect(refusal).toBeInstanceOf(TypeError)
@@ -86,14 +86,14 @@ describe('defineProfile', () => {
   })
 
   it.each([
-    ['initialdelay', 'initialDelay'],
-    ['TCP_KEEPIDLE', 'initialDelay'],
-    ['idle', 'initialDelay'],
-    ['TCP_USER_TIMEOUT', 'userTimeout'],
-    ['user_timeout', 'userTimeout'],
-    ['probes', 'count'],
-    ['SO_KEEPALIVE', 'enable'],
-  ])('knows what is meant by %s: %s', (wrong, right) => {
+    { wrong: 'initialdelay', right: 'initialDelay' },
+    { wrong: 'TCP_KEEPIDLE', right: 'initialDelay' },
+    { wrong: 'idle', right: 'initialDelay' },
+    { wrong: 'TCP_USER_TIMEOUT', right: 'userTimeout' },
+    { wrong: 'user_timeout', right: 'userTimeout' },
+    { wrong: 'probes', right: 'count' },
+    { wrong: 'SO_KEEPALIVE', right: 'enable' },
+  ])('knows what is meant by $wrong: $right', ({ wrong, right }) => {
     expect(() => define({ [wrong]: 1 })).toThrow(
       `Unknown field \`${wrong}\` of a profile. Did you mean \`${right}\`?`,
     )
@@ -115,18 +115,17 @@ describe('defineProfile', () => {
 })
 
 describe('profiles', () => {
-  it.each(Object.entries<Profile>(profiles))(
-    '%s is frozen, complete and passes its own check',
-    (_, profile) => {
-      expect(Object.isFrozen(profile)).toBe(true)
-      expect(defineProfile(profile)).toEqual(profile)
-      expect(profile).toMatchObject({ enable: true })
-    },
-  )
+  const presets = Object.entries<Profile>(profiles).map(([name, profile]) => ({ name, profile }))
 
-  it.each(Object.entries<Profile>(profiles).filter(([name]) => name !== 'patient'))(
-    '%s gives every probe its chance: userTimeout = initialDelay + interval × count',
-    (_, profile) => {
+  it.each(presets)('$name is frozen, complete and passes its own check', ({ profile }) => {
+    expect(Object.isFrozen(profile)).toBe(true)
+    expect(defineProfile(profile)).toEqual(profile)
+    expect(profile).toMatchObject({ enable: true })
+  })
+
+  it.each(presets.filter(({ name }) => name !== 'patient'))(
+    '$name gives every probe its chance: userTimeout = initialDelay + interval × count',
+    ({ profile }) => {
       expect(profile.userTimeout).toBe(profile.initialDelay! + profile.interval! * profile.count!)
     },
   )

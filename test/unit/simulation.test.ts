@@ -203,28 +203,31 @@ describe('deadpeer simulate', () => {
   })
 
   it.each([
-    ['a preset', 'datacenter'],
-    ['times with units', '15s/5s/3'],
-    ['seconds', '15/5/3'],
-    ['units that differ', '15000ms/5/3'],
-  ])('takes for a profile %s: %s', (_, profile) => {
+    { what: 'a preset', profile: 'datacenter' },
+    { what: 'times with units', profile: '15s/5s/3' },
+    { what: 'seconds', profile: '15/5/3' },
+    { what: 'units that differ', profile: '15000ms/5/3' },
+  ])('takes for a profile $what: $profile', ({ profile }) => {
     const { stdout, status } = run('--profile', profile, '--deaths', '0', '--every', '5s', '--rtt', '20ms')
     expect(status).toBe(0)
     expect(stdout).toMatch(/; keepalive: 15s\/5s\/3\nheartbeat every 5s, 3 × 300ms; .* round trip 20ms\n/)
   })
 
   it.each([
-    [['--every', '5000'], /--every '5000' is invalid\. .* Did you mean 5000ms or 5000s\?/],
-    [['--every', '10ms'], /--every '10ms' is invalid\. It is a time from 1s to/],
-    [['--every', '1s', '--timeout', '2s'], /timeout is 2000 ms; it must be `every` \(1000 ms\) at most/],
-    [['--attempts', 'x'], /--attempts 'x' is invalid/],
-    [['--loss', '2'], /--loss '2' is invalid\. It is a number from 0 to 1\./],
-    [['--profile', 'lann'], /--profile 'lann' is invalid\. Did you mean 'lan'\?/],
-    [['--profile', '30/10'], /--profile '30\/10' is invalid\. A profile is .*60s\/5s\/3/],
-    [['--profile', '0/10/3'], /initialDelay/],
-    [['--probe-cost', 'much'], /--probe-cost 'much' is invalid/],
-    [['--bogus'], /unknown option/],
-  ])('%j is a usage error in one line', (args, message) => {
+    { args: ['--every', '5000'], message: /--every '5000' is invalid\. .* Did you mean 5000ms or 5000s\?/ },
+    { args: ['--every', '10ms'], message: /--every '10ms' is invalid\. It is a time from 1s to/ },
+    {
+      args: ['--every', '1s', '--timeout', '2s'],
+      message: /timeout is 2000 ms; it must be `every` \(1000 ms\) at most/,
+    },
+    { args: ['--attempts', 'x'], message: /--attempts 'x' is invalid/ },
+    { args: ['--loss', '2'], message: /--loss '2' is invalid\. It is a number from 0 to 1\./ },
+    { args: ['--profile', 'lann'], message: /--profile 'lann' is invalid\. Did you mean 'lan'\?/ },
+    { args: ['--profile', '30/10'], message: /--profile '30\/10' is invalid\. A profile is .*60s\/5s\/3/ },
+    { args: ['--profile', '0/10/3'], message: /initialDelay/ },
+    { args: ['--probe-cost', 'much'], message: /--probe-cost 'much' is invalid/ },
+    { args: ['--bogus'], message: /unknown option/ },
+  ])('$args is a usage error in one line', ({ args, message }) => {
     const { stdout, stderr, status } = run(...args)
     expect({ stdout, status }).toEqual({ stdout: '', status: 2 })
     expect(stderr).toMatch(/^deadpeer: .*\n$/)

@@ -22,72 +22,185 @@ function entry(at: number, id: string, event: string, detail = ''): Entry {
 const faultsOf = (...lines: Line[]) => judged(...lines).faults.map(({ fault }) => fault)
 
 describe('what was said of a connection', () => {
-  it.each<[string, ...Line[]]>([
-    ['a death', [1_000, 'fate', 'silent'], [8_000, 'dead', 'keepalive kernel']],
-    ['a reset', [1_000, 'fate', 'reset'], [1_001, 'dead', 'reset node']],
-    ['a half-close', [1_000, 'fate', 'half-close'], [1_001, 'closing'], [2_000, 'closed']],
-    [
-      'a half-close and a death',
-      [700, 'half-closed'],
-      [702, 'closing'],
-      [1_000, 'fate', 'half-close, silent'],
-      [8_000, 'dead', 'keepalive kernel'],
-    ],
-    [
-      'a death with data in flight',
-      [1_000, 'fate', 'silent in flight'],
-      [4_000, 'wrote'],
-      [13_000, 'dead', 'user-timeout kernel'],
-    ],
-    [
-      'a death that the write met',
-      [1_000, 'fate', 'silent in flight'],
-      [8_990, 'wrote'],
-      [9_000, 'dead', 'keepalive node'],
-    ],
-    [
-      'a death before there was any',
-      [1_000, 'fate', 'silent in flight'],
-      [8_000, 'dead', 'keepalive kernel'],
-    ],
-    ['an end of our own', [1_000, 'fate', 'ours'], [1_001, 'closed']],
-    ['doubts that end', [1_000, 'suspect'], [2_000, 'recover'], [3_000, 'suspect'], [3_500, 'recover']],
-    ['nothing'],
-  ])('%s is right', (_, ...lines) => {
+  it.each<{ what: string; lines: Line[] }>([
+    {
+      what: 'a death',
+      lines: [
+        [1_000, 'fate', 'silent'],
+        [8_000, 'dead', 'keepalive kernel'],
+      ],
+    },
+    {
+      what: 'a reset',
+      lines: [
+        [1_000, 'fate', 'reset'],
+        [1_001, 'dead', 'reset node'],
+      ],
+    },
+    {
+      what: 'a half-close',
+      lines: [
+        [1_000, 'fate', 'half-close'],
+        [1_001, 'closing'],
+        [2_000, 'closed'],
+      ],
+    },
+    {
+      what: 'a half-close and a death',
+      lines: [
+        [700, 'half-closed'],
+        [702, 'closing'],
+        [1_000, 'fate', 'half-close, silent'],
+        [8_000, 'dead', 'keepalive kernel'],
+      ],
+    },
+    {
+      what: 'a death with data in flight',
+      lines: [
+        [1_000, 'fate', 'silent in flight'],
+        [4_000, 'wrote'],
+        [13_000, 'dead', 'user-timeout kernel'],
+      ],
+    },
+    {
+      what: 'a death that the write met',
+      lines: [
+        [1_000, 'fate', 'silent in flight'],
+        [8_990, 'wrote'],
+        [9_000, 'dead', 'keepalive node'],
+      ],
+    },
+    {
+      what: 'a death before there was any',
+      lines: [
+        [1_000, 'fate', 'silent in flight'],
+        [8_000, 'dead', 'keepalive kernel'],
+      ],
+    },
+    {
+      what: 'an end of our own',
+      lines: [
+        [1_000, 'fate', 'ours'],
+        [1_001, 'closed'],
+      ],
+    },
+    {
+      what: 'doubts that end',
+      lines: [
+        [1_000, 'suspect'],
+        [2_000, 'recover'],
+        [3_000, 'suspect'],
+        [3_500, 'recover'],
+      ],
+    },
+    { what: 'nothing', lines: [] },
+  ])('$what is right', ({ lines }) => {
     expect(faultsOf(...lines)).toEqual([])
   })
 
-  it.each<[string, ...Line[]]>([
-    ['lost death', [1_000, 'fate', 'silent']],
-    ['lost death', [1_000, 'fate', 'reset'], [1_001, 'closed']],
-    ['lost closing', [1_000, 'fate', 'half-close'], [1_001, 'closed']],
-    ['false death', [1_000, 'dead', 'keepalive kernel']],
-    ['false death', [1_000, 'dead', 'keepalive kernel'], [2_000, 'fate', 'silent']],
-    ['false death', [1_000, 'fate', 'ours'], [1_001, 'dead', 'reset node']],
-    ['false death', [1_000, 'fate', 'removed'], [1_001, 'dead', 'reset node']],
-    ['false closing', [1_000, 'closing']],
-    ['false closing', [1_000, 'fate', 'reset'], [1_001, 'closing'], [1_002, 'dead', 'reset node']],
-    ['closed by nobody', [1_000, 'closed']],
-    ['said twice', [1_000, 'fate', 'reset'], [1_001, 'dead', 'reset node'], [1_002, 'dead', 'reset kernel']],
-    ['wrong reason', [1_000, 'fate', 'silent'], [8_000, 'dead', 'user-timeout kernel']],
-    [
-      'wrong reason',
-      [1_000, 'fate', 'silent in flight'],
-      [1_500, 'wrote'],
-      [8_000, 'dead', 'keepalive kernel'],
-    ],
+  it.each<{ fault: string; lines: Line[] }>([
+    { fault: 'lost death', lines: [[1_000, 'fate', 'silent']] },
+    {
+      fault: 'lost death',
+      lines: [
+        [1_000, 'fate', 'reset'],
+        [1_001, 'closed'],
+      ],
+    },
+    {
+      fault: 'lost closing',
+      lines: [
+        [1_000, 'fate', 'half-close'],
+        [1_001, 'closed'],
+      ],
+    },
+    { fault: 'false death', lines: [[1_000, 'dead', 'keepalive kernel']] },
+    {
+      fault: 'false death',
+      lines: [
+        [1_000, 'dead', 'keepalive kernel'],
+        [2_000, 'fate', 'silent'],
+      ],
+    },
+    {
+      fault: 'false death',
+      lines: [
+        [1_000, 'fate', 'ours'],
+        [1_001, 'dead', 'reset node'],
+      ],
+    },
+    {
+      fault: 'false death',
+      lines: [
+        [1_000, 'fate', 'removed'],
+        [1_001, 'dead', 'reset node'],
+      ],
+    },
+    { fault: 'false closing', lines: [[1_000, 'closing']] },
+    {
+      fault: 'false closing',
+      lines: [
+        [1_000, 'fate', 'reset'],
+        [1_001, 'closing'],
+        [1_002, 'dead', 'reset node'],
+      ],
+    },
+    { fault: 'closed by nobody', lines: [[1_000, 'closed']] },
+    {
+      fault: 'said twice',
+      lines: [
+        [1_000, 'fate', 'reset'],
+        [1_001, 'dead', 'reset node'],
+        [1_002, 'dead', 'reset kernel'],
+      ],
+    },
+    {
+      fault: 'wrong reason',
+      lines: [
+        [1_000, 'fate', 'silent'],
+        [8_000, 'dead', 'user-timeout kernel'],
+      ],
+    },
+    {
+      fault: 'wrong reason',
+      lines: [
+        [1_000, 'fate', 'silent in flight'],
+        [1_500, 'wrote'],
+        [8_000, 'dead', 'keepalive kernel'],
+      ],
+    },
     // Nothing was in flight when it fell silent.
-    [
-      'wrong reason',
-      [900, 'wrote'],
-      [1_000, 'fate', 'silent in flight'],
-      [8_000, 'dead', 'user-timeout kernel'],
-    ],
-    ['late', [1_000, 'fate', 'silent'], [12_000, 'dead', 'keepalive kernel']],
-    ['late', [1_000, 'fate', 'reset'], [3_000, 'dead', 'reset node']],
-    ['doubts out of order', [1_000, 'recover']],
-    ['doubts out of order', [1_000, 'suspect'], [2_000, 'suspect']],
-  ])('a %s is found', (fault, ...lines) => {
+    {
+      fault: 'wrong reason',
+      lines: [
+        [900, 'wrote'],
+        [1_000, 'fate', 'silent in flight'],
+        [8_000, 'dead', 'user-timeout kernel'],
+      ],
+    },
+    {
+      fault: 'late',
+      lines: [
+        [1_000, 'fate', 'silent'],
+        [12_000, 'dead', 'keepalive kernel'],
+      ],
+    },
+    {
+      fault: 'late',
+      lines: [
+        [1_000, 'fate', 'reset'],
+        [3_000, 'dead', 'reset node'],
+      ],
+    },
+    { fault: 'doubts out of order', lines: [[1_000, 'recover']] },
+    {
+      fault: 'doubts out of order',
+      lines: [
+        [1_000, 'suspect'],
+        [2_000, 'suspect'],
+      ],
+    },
+  ])('a $fault is found', ({ fault, lines }) => {
     expect(faultsOf(...lines)).toEqual([fault])
   })
 

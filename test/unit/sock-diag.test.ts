@@ -22,9 +22,9 @@ function endText({ address, port }: SocketRecord['local'], family: string, state
 }
 
 describe.each([
-  ['ipv4', 21],
-  ['ipv6', 17],
-])('a recorded dump of %s', (family, length) => {
+  { family: 'ipv4', length: 21 },
+  { family: 'ipv6', length: 17 },
+])('a recorded dump of $family', ({ family, length }) => {
   const records = [...listOf(family)]
 
   it('has every socket of that family', () => {
@@ -33,9 +33,9 @@ describe.each([
     expect(new Set(records.map(({ cookie }) => cookie)).size).toBe(length)
   })
 
-  it.each(records.map((record) => [record.cookie.toString(), record.state, record] as const))(
-    '%s, %s, is what ss says',
-    (cookie, _, record) => {
+  it.each(records.map((record) => ({ cookie: record.cookie.toString(), state: record.state, record })))(
+    '$cookie, $state, is what ss says',
+    ({ cookie, record }) => {
       const other = ss.get(cookie)!
       expect({
         state: record.state,

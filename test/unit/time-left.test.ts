@@ -42,20 +42,40 @@ describe('how long a connection has left if its peer is never heard again', () =
   })
 
   it.each([
-    ['half way to the first probe', silent(15_000), 15_000, 45_000],
-    ['one probe unanswered', { ...silent(32_000), probes: 1 }, 8_000, 28_000],
-    ['all of them unanswered', { ...silent(52_000), probes: 3 }, 8_000, 8_000],
-    ['a timer that will be set anew: heard since it was set', silent(2_000), 5_000, 58_000],
-    ['a timer that was set late: keepalive was switched on just now', silent(100_000), 30_000, 60_000],
-  ])('%s', (_, fields, dueIn, ms) => {
+    { what: 'half way to the first probe', fields: silent(15_000), dueIn: 15_000, ms: 45_000 },
+    { what: 'one probe unanswered', fields: { ...silent(32_000), probes: 1 }, dueIn: 8_000, ms: 28_000 },
+    { what: 'all of them unanswered', fields: { ...silent(52_000), probes: 3 }, dueIn: 8_000, ms: 8_000 },
+    {
+      what: 'a timer that will be set anew: heard since it was set',
+      fields: silent(2_000),
+      dueIn: 5_000,
+      ms: 58_000,
+    },
+    {
+      what: 'a timer that was set late: keepalive was switched on just now',
+      fields: silent(100_000),
+      dueIn: 30_000,
+      ms: 60_000,
+    },
+  ])('$what', ({ fields, dueIn, ms }) => {
     expect(timeLeft(info(fields), profile, keepalive(dueIn))).toEqual({ ms, isExact: true })
   })
 
   it.each([
-    ['count is moot', silent(0), 30_000, 40_000],
-    ['exceeded already: the next probe is the last', silent(100_000), 5_000, 15_000],
-    ['exceeded, and a probe unanswered', { ...silent(36_000), probes: 1 }, 4_000, 4_000],
-  ])('with a user timeout: %s', (_, fields, dueIn, ms) => {
+    { what: 'count is moot', fields: silent(0), dueIn: 30_000, ms: 40_000 },
+    {
+      what: 'exceeded already: the next probe is the last',
+      fields: silent(100_000),
+      dueIn: 5_000,
+      ms: 15_000,
+    },
+    {
+      what: 'exceeded, and a probe unanswered',
+      fields: { ...silent(36_000), probes: 1 },
+      dueIn: 4_000,
+      ms: 4_000,
+    },
+  ])('with a user timeout: $what', ({ fields, dueIn, ms }) => {
     expect(timeLeft(info(fields), { ...profile, userTimeout: 35_000 }, keepalive(dueIn))).toEqual({
       ms,
       isExact: true,
