@@ -86,7 +86,7 @@ const commandLine = fc.constantFrom(...Object.keys(commands)).chain((command) =>
     .map((wrong) => [command, ...right[command]!, ...wrong]),
 )
 
-describe('bad input', () => {
+describe('the command line', () => {
   it.each([
     { args: 'ls --pid abc', message: "--pid 'abc' is invalid. A process id is a whole number from 1." },
     { args: 'http -k', message: 'missing <url>; --help shows what this command takes' },
@@ -94,15 +94,18 @@ describe('bad input', () => {
       args: 'inspect 1:x',
       message: "<connection> '1:x' is invalid. A connection is <pid>:<fd> as ls shows it",
     },
-  ])('$args: names the option or argument, the value and what is accepted', async ({ args, message }) => {
-    const { code, err } = await deadpeer(args.split(' '))
-    expect({ code, err }).toEqual({ code: 2, err: [expect.stringContaining(`deadpeer: ${message}`)] })
-  })
+  ])(
+    'answers `$args` with the option or argument, the value and what is accepted',
+    async ({ args, message }) => {
+      const { code, err } = await deadpeer(args.split(' '))
+      expect({ code, err }).toEqual({ code: 2, err: [expect.stringContaining(`deadpeer: ${message}`)] })
+    },
+  )
 
   it
     .runIf(existsSync('/dev/full'))
     .each(['ls', 'hops --json', 'export --listen 127.0.0.1:0', '--help', 'ls --help', '--version'])(
-    '%s: where standard output cannot be written, says so in one line: exit code 2',
+    'says in one line that standard output cannot be written, with exit code 2: %s',
     (args) => {
       const full = openSync('/dev/full', 'w')
       const { status, stderr } = spawnSync(process.execPath, [program, ...args.split(' ')], {
@@ -116,7 +119,7 @@ describe('bad input', () => {
     },
   )
 
-  it('one line, exit code 2', { timeout: 120_000 }, async () => {
+  it('answers any bad input in one line, with exit code 2', { timeout: 120_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(commandLine, { minLength: 5, maxLength: 5 }), async (lines) => {
         const runs = await Promise.all(lines.map((args) => deadpeer(args)))

@@ -117,7 +117,7 @@ describe('a connection that the peer has closed and the program has not', () => 
   })
 })
 
-describe('a peer that is alive and does not read', () => {
+describe('a live peer that does not read', () => {
   it('is named with what is queued, and the command of the finding sets a userTimeout', async () => {
     const { peer, port } = await connect(profiles.patient)
     peer.pause()
@@ -138,7 +138,7 @@ describe('a peer that is alive and does not read', () => {
     expect(await doctor()).toEqual({ code: 0, findings: [] })
   })
 
-  it('is no finding where it reads between the two samples', async () => {
+  it('is no finding if it reads between the two samples', async () => {
     const { peer, port } = await connect(profiles.patient)
     peer.pause()
     await ask('write', port, 20e6)
@@ -152,7 +152,7 @@ describe('a peer that is alive and does not read', () => {
   })
 })
 
-describe('two samples', () => {
+describe('two samples of a connection', () => {
   const record = (fields: Partial<SocketRecord>, info: Record<string, number> = {}) =>
     ({
       cookie: 7n,
@@ -180,13 +180,13 @@ describe('two samples', () => {
   const shut = { timer: 'window-probe', sendQueue: 34e6 } as const
   const before = record(wait, { lastAckRecv: 3_100 })
 
-  it('are taken only where they can tell something', () => {
+  it('are taken only where they can show something', () => {
     expect(mayBeStuck(connection(record({})))).toBe(false)
     expect(mayBeStuck(connection(record(wait)))).toBe(true)
     expect(mayBeStuck(connection(record(shut)))).toBe(true)
   })
 
-  it('add up to the time since the FIN at least: it acknowledged something as well', () => {
+  it('add up to at least the time since the FIN, which also acknowledged something', () => {
     expect(found(before, record(wait, { lastDataSent: 9_000 }))).toEqual([
       expect.objectContaining({
         code: 'closed-by-peer',
@@ -200,7 +200,7 @@ describe('two samples', () => {
     { what: 'in another state', after: record({ state: 'last-ack' }) },
     { what: 'still sending', after: record(wait, { lastDataSent: 1_999 }) },
     { what: 'with data that waits', after: record({ ...wait, sendQueue: 1 }, { lastDataSent: 9_000 }) },
-  ])('find nothing in CLOSE_WAIT: $what', ({ after }) => {
+  ])('find nothing wrong in CLOSE_WAIT: $what', ({ after }) => {
     expect(found(before, after)).toEqual([])
   })
 
@@ -220,7 +220,7 @@ describe('two samples', () => {
     { what: 'it took something', after: record(shut, { bytesAcked: 6 }), profile: undefined },
     { what: 'its window has opened', after: record({ sendQueue: 9 }), profile: undefined },
     { what: 'a userTimeout will end it', after: record(shut, { bytesAcked: 5 }), profile: profiles.cloud },
-  ])('find no peer that does not read: $what', ({ after, profile }) => {
+  ])('find no peer that stopped reading: $what', ({ after, profile }) => {
     expect(found(record(shut, { bytesAcked: 5 }), after, profile)).toEqual([])
   })
 })

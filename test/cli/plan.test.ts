@@ -31,7 +31,7 @@ describe.concurrent('deadpeer plan', () => {
     ])
   })
 
-  it('--json is what plan() returns', async () => {
+  it('prints with --json what plan() returns', async () => {
     const run = await deadpeer(
       words('plan --hop cloudflare --hop edge=90s/never@7 --hop aws-nlb=600s --every 10s --stall 5m --json'),
     )
@@ -49,7 +49,7 @@ describe.concurrent('deadpeer plan', () => {
     )
   })
 
-  it('--svg draws it', async () => {
+  it('draws the plan with --svg', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'deadpeer-svg-'))
     try {
       const run = await deadpeer(['plan', '--hop', 'azure-lb', '--svg', join(folder, 'a.svg')])
@@ -60,7 +60,7 @@ describe.concurrent('deadpeer plan', () => {
     }
   })
 
-  it('what the kernel cannot do ends with 1, and says what can', async () => {
+  it('exits with 1 if the kernel cannot do it, and names what can', async () => {
     const run = await deadpeer(words('plan --hop aws-nlb --within 1500ms'))
     expect(run.code).toBe(1)
     expect(run.out).toContain(
@@ -105,13 +105,13 @@ describe.concurrent('deadpeer explain', () => {
       code: 0,
       lines: ['A dead peer is noticed after 60 s', 'note: userTimeout 60 s'],
     },
-  ])('$args', async ({ args, code, lines }) => {
+  ])('explains `$args`', async ({ args, code, lines }) => {
     const run = await deadpeer(words(args))
     expect(run).toMatchObject({ code, err: [] })
     expect(run.out).toEqual(lines.map((line) => expect.stringContaining(line)))
   })
 
-  it('--json', async () => {
+  it('prints JSON with --json', async () => {
     const run = await deadpeer(words('explain 60s/5s/3 --user-timeout 75s --json'))
     expect(json(run.out)).toMatchObject({
       profile: { initialDelay: 60_000, interval: 5_000, count: 3, userTimeout: 75_000 },
@@ -122,7 +122,7 @@ describe.concurrent('deadpeer explain', () => {
 })
 
 describe.concurrent('deadpeer hops', () => {
-  it('lists all, a line each', async () => {
+  it('lists all hops, one line each', async () => {
     const run = await deadpeer(['hops'])
     expect(run).toMatchObject({ code: 0, err: [] })
     for (const name of Object.keys(hops))
@@ -132,7 +132,7 @@ describe.concurrent('deadpeer hops', () => {
     )
   })
 
-  it('with a word, what can be set and where the number comes from', async () => {
+  it('shows for a word what can be set and where the number comes from', async () => {
     const run = await deadpeer(['hops', 'Azure'])
     expect(run.code).toBe(0)
     const { title, date, url } = hops['azure-lb'].source
@@ -148,13 +148,13 @@ describe.concurrent('deadpeer hops', () => {
     )
   })
 
-  it('--json', async () => {
+  it('prints JSON with --json', async () => {
     expect(json((await deadpeer(words('hops nginx --json'))).out)).toEqual(
       asJson([hops.nginx, hops['nginx-stream']]),
     )
   })
 
-  it('of which there is none ends with 1', async () => {
+  it('exits with 1 for a hop that does not exist', async () => {
     expect(await deadpeer(['hops', 'azrue'])).toMatchObject({
       code: 1,
       out: [],
@@ -163,7 +163,7 @@ describe.concurrent('deadpeer hops', () => {
   })
 })
 
-describe.concurrent('bad input: one line, exit code 2', () => {
+describe.concurrent('bad input to plan, explain and hops', () => {
   it.for<{ args: string; message: string }>([
     { args: 'plan', message: "required option '--hop <hop>' not specified" },
     { args: 'plan --hop aws-nbl', message: "There is no hop 'aws-nbl'. Did you mean aws-nlb or" },
@@ -202,7 +202,7 @@ describe.concurrent('bad input: one line, exit code 2', () => {
     },
     { args: 'explain 100h/5s/3', message: 'initialDelay (TCP_KEEPIDLE) is 360000000' },
     { args: 'explain 60s/5s/0', message: 'count (TCP_KEEPCNT) is 0' },
-  ])('$args', async ({ args, message }) => {
+  ])('refuses `$args` in one line, with exit code 2', async ({ args, message }) => {
     const run = await deadpeer(words(args))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
     expect(run.err[0]).toMatch(/^deadpeer: /)

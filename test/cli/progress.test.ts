@@ -20,8 +20,8 @@ beforeAll(async () => {
 })
 afterAll(() => server.close())
 
-describe('progress on what takes over a second', () => {
-  it.runIf(hasTmux)('in a terminal, on stderr, and wiped away at the end', async () => {
+describe('the progress of a command that takes over a second', () => {
+  it.runIf(hasTmux)('is shown on stderr in a terminal, and wiped away at the end', async () => {
     using terminal = new Terminal(['http', url])
     await terminal.shows(new RegExp(`^asking ${url}, [1-9] s$`))
     expect(await terminal.ends()).toBe(0)
@@ -30,7 +30,7 @@ describe('progress on what takes over a second', () => {
     expect(text).not.toContain('asking')
   })
 
-  it('piped: never', async () => {
+  it('is not shown in a pipe', async () => {
     expect(await deadpeer(['http', url])).toMatchObject({ code: 0, err: [] })
   })
 })

@@ -97,7 +97,7 @@ describe('deadpeer run', () => {
     expect(stdout).toBe("[ '--watch', '-x' ]\n")
   })
 
-  it('leaves them to the program without -- too', () => {
+  it('leaves the options of the program to the program without -- too', () => {
     const command = [process.execPath, '-p', 'process.argv.slice(1)', 'x', '--watch', '--profile', 'y']
     expect(run(['--profile', 'lan', ...command]).stdout).toBe("[ 'x', '--watch', '--profile', 'y' ]\n")
   })
@@ -116,7 +116,7 @@ describe('deadpeer run', () => {
     { args: ['--profile', '1500ms/5s/3'], message: /^deadpeer: --profile: initialDelay .*whole seconds/ },
     { args: ['--rules', '5432'], message: /^deadpeer: --rules: '5432' is no rule/ },
     { args: ['--watch=repotr'], message: /^deadpeer: .*--watch .*'repotr'.*report/ },
-  ])('$args: says what is wrong in one line, and starts nothing', ({ args, message }) => {
+  ])('says in one line what is wrong with $args, and starts nothing', ({ args, message }) => {
     const { status, stdout, stderr } = run([...args, '--', 'echo', 'started'])
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
     expect(stderr).toMatch(/^[^\n]*\n$/)

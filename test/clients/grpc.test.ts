@@ -84,25 +84,28 @@ function expectInTime(after: number): void {
   if (timed) expect(after).toBeLessThan(latest(2_000))
 }
 
-it.skipIf(!hasNetAdmin)('gRPC: a call is in flight: it fails in time, and the next one works', async () => {
-  const { port, calls, call, optionsOf } = await start()
-  expect(await call('first')).toMatchObject({ answer: 'first' })
-  const { from } = calls[0]!
-  expect(await optionsOf(from)).toMatchObject(QUICK)
-  const failing = call('never')
-  await until(() => calls.some(({ text }) => text === 'never'))
-  await silence(port, from)
-  const begin = performance.now()
-  expect(await failing).toMatchObject({ code: grpc.status.UNAVAILABLE })
-  expectInTime(performance.now() - begin)
-  expect(await call('again')).toMatchObject({ answer: 'again' })
-  const later = calls.find(({ text }) => text === 'again')!.from
-  expect(later).not.toBe(from)
-  expect(await optionsOf(later)).toMatchObject(QUICK)
-})
+it.skipIf(!hasNetAdmin)(
+  'fails a gRPC call in time when the server goes silent during it, and the next call works',
+  async () => {
+    const { port, calls, call, optionsOf } = await start()
+    expect(await call('first')).toMatchObject({ answer: 'first' })
+    const { from } = calls[0]!
+    expect(await optionsOf(from)).toMatchObject(QUICK)
+    const failing = call('never')
+    await until(() => calls.some(({ text }) => text === 'never'))
+    await silence(port, from)
+    const begin = performance.now()
+    expect(await failing).toMatchObject({ code: grpc.status.UNAVAILABLE })
+    expectInTime(performance.now() - begin)
+    expect(await call('again')).toMatchObject({ answer: 'again' })
+    const later = calls.find(({ text }) => text === 'again')!.from
+    expect(later).not.toBe(from)
+    expect(await optionsOf(later)).toMatchObject(QUICK)
+  },
+)
 
 it.skipIf(!hasNetAdmin)(
-  'gRPC: nothing is in flight: its channel hears of it in time, and the next call works',
+  'tells a gRPC channel in time that its idle connection is dead, and the next call works',
   async () => {
     const { port, calls, messages, call } = await start()
     expect(await call('first')).toMatchObject({ answer: 'first' })

@@ -48,35 +48,41 @@ function expectInTime(after: number): void {
   if (timed) expect(after).toBeLessThan(latest(2_000))
 }
 
-it.skipIf(!hasNetAdmin)('axios with HttpAgent', async () => {
-  const { client, httpAgent } = await runExample(
-    'HTTP: http.request, axios, got, AWS SDK',
-    'client',
-    'httpAgent',
-  )
-  expect((await client.get(url)).data).toBe('ok')
-  const [free] = Object.values(httpAgent.freeSockets as Record<string, net.Socket[]>)[0]!
-  expect(inspect(free!).profile).toMatchObject(QUICK)
-  const { error, after } = await vanishUnder(client.get(`${url}/never`))
-  expect(error).toMatchObject({ code: 'ETIMEDOUT' })
-  expectInTime(after)
-  expect((await client.get(url)).data).toBe('ok')
-  expect(httpAgent.snapshot().total).toMatchObject({ timedOut: 1, failedRequests: 1, opened: 2 })
-  httpAgent.destroy()
-})
-
-it.skipIf(!hasNetAdmin)('the fetch built into Node, with an agent of undici', async () => {
-  const { agent } = await runExample('undici and fetch', 'agent')
-  expect(await (await fetch(url)).text()).toBe('ok')
-  const { error, after } = await vanishUnder(fetch(`${url}/never`))
-  expect(error).toMatchObject({ cause: { code: 'ETIMEDOUT' } })
-  expectInTime(after)
-  expect(await (await fetch(url)).text()).toBe('ok')
-  await agent.destroy()
-})
+it.skipIf(!hasNetAdmin)(
+  'fails an axios request with HttpAgent in time when the server goes silent, and the next request works',
+  async () => {
+    const { client, httpAgent } = await runExample(
+      'HTTP: http.request, axios, got, AWS SDK',
+      'client',
+      'httpAgent',
+    )
+    expect((await client.get(url)).data).toBe('ok')
+    const [free] = Object.values(httpAgent.freeSockets as Record<string, net.Socket[]>)[0]!
+    expect(inspect(free!).profile).toMatchObject(QUICK)
+    const { error, after } = await vanishUnder(client.get(`${url}/never`))
+    expect(error).toMatchObject({ code: 'ETIMEDOUT' })
+    expectInTime(after)
+    expect((await client.get(url)).data).toBe('ok')
+    expect(httpAgent.snapshot().total).toMatchObject({ timedOut: 1, failedRequests: 1, opened: 2 })
+    httpAgent.destroy()
+  },
+)
 
 it.skipIf(!hasNetAdmin)(
-  "undici's RetryAgent repeats a request whose connection is gone, given the codes of the guide",
+  'fails a fetch of Node with an undici agent in time when the server goes silent, and the next fetch works',
+  async () => {
+    const { agent } = await runExample('undici and fetch', 'agent')
+    expect(await (await fetch(url)).text()).toBe('ok')
+    const { error, after } = await vanishUnder(fetch(`${url}/never`))
+    expect(error).toMatchObject({ cause: { code: 'ETIMEDOUT' } })
+    expectInTime(after)
+    expect(await (await fetch(url)).text()).toBe('ok')
+    await agent.destroy()
+  },
+)
+
+it.skipIf(!hasNetAdmin)(
+  "repeats a request whose connection died under undici's RetryAgent, given the codes of the guide",
   async () => {
     const { retrying } = await importExample({ heading: 'undici and fetch', index: 1 }, 'retrying')
     expect(await outcome(retrying)).toMatchObject({ answer: 'again' })

@@ -17,7 +17,7 @@ afterAll(async () => {
   await redis?.stop()
 })
 
-it('a program with pg, ioredis, fetch and gRPC: all its connections are tuned, as seen from outside', async () => {
+it('tunes all connections of a program with pg, ioredis, fetch and gRPC, as seen from outside', async () => {
   const web = http.createServer((_, response) => response.end('ok'))
   web.keepAliveTimeout = 60_000
   const rpc = http2.createServer()

@@ -76,7 +76,7 @@ async function expectNoticed(
 }
 
 describe.concurrent('fastify', () => {
-  it.skipIf(!hasNetAdmin)('notices in time clients that go silent, and serves others', async () => {
+  it.skipIf(!hasNetAdmin)('notices in time that clients go silent, and serves others', async () => {
     const port = await freePort()
     const { app } = await importExample({ heading: 'Fastify', env: { PORT: String(port) } }, 'app')
     closing.push(() => app.close())
@@ -135,7 +135,7 @@ describe.concurrent('ws', () => {
   }
 
   it.skipIf(!hasNetAdmin)(
-    'a client notices in time that the server goes silent before the handshake',
+    'notices at a client in time that the server goes silent before the handshake',
     async () => {
       const { relay, closed } = await start(true)
       const { code } = await closed
@@ -145,7 +145,7 @@ describe.concurrent('ws', () => {
   )
 
   it.skipIf(!hasNetAdmin)(
-    'a client notices in time that the server is gone while the connection is idle',
+    'notices at a client in time that the server is gone while the connection is idle',
     async () => {
       const { relay, socket, closed } = await start()
       await once(socket, 'open')
@@ -157,7 +157,7 @@ describe.concurrent('ws', () => {
   )
 
   it.skipIf(!hasNetAdmin)(
-    'a client notices in time that the server is gone with a message in flight',
+    'notices at a client in time that the server is gone with a message in flight',
     async () => {
       const { relay, socket, closed } = await start()
       await once(socket, 'open')
@@ -170,7 +170,7 @@ describe.concurrent('ws', () => {
   )
 
   it.skipIf(!hasNetAdmin)(
-    'a server notices in time clients that go silent before, between and under messages',
+    'notices at a server in time that clients go silent before, between and during messages',
     async () => {
       const { port, web, server } = await start()
       const [idle, inFlight] = await Promise.all([0, 1].map(() => openWebSocket(web, port)))

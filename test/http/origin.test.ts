@@ -104,7 +104,7 @@ describe.runIf(hasNginx && hasCurl).concurrent('nginx', () => {
       args: ['--http1.1'],
       expected: { protocol: '1.1', connections: 1, handshakes: 1, code: 0 },
     },
-  ])('$what: as its log has it, and curl', async ({ settings, listen, args, expected }) => {
+  ])('is reported as its log and curl show it: $what', async ({ settings, listen, args, expected }) => {
     await using nginx = await startNginx(settings, 'location / { return 200 "hello"; }', listen)
     const url = `${listen ? 'https' : 'http'}://127.0.0.1:${nginx.port}/`
     const run = await deadpeer(['http', '-k', '--json', ...args, url])
@@ -121,7 +121,7 @@ describe.runIf(hasNginx && hasCurl).concurrent('nginx', () => {
     expect(await curl(url, ...args)).toEqual({ ...counted, protocol })
   })
 
-  it('HTTP/1.0 is kept where that was asked for', async () => {
+  it('is reported as keeping HTTP/1.0 connections if asked for that', async () => {
     await using nginx = await startNginx('', 'location / { return 200 "hello"; }')
     const url = `http://127.0.0.1:${nginx.port}/`
     const run = await deadpeer(['http', '--json', '--http1.0', url])
@@ -141,7 +141,7 @@ describe.runIf(hasNginx && hasCurl).concurrent('nginx', () => {
     )
   })
 
-  it('that promises more than it keeps is found out, given the time', async () => {
+  it('is reported to close sooner than it promises, given the time', async () => {
     await using nginx = await startNginx('keepalive_timeout 1s 20s;', 'location / { return 200; }')
     const run = await deadpeer(['http', '--json', '--idle', '2s', `http://127.0.0.1:${nginx.port}/`])
     const [only] = report(run)
@@ -161,7 +161,7 @@ describe.runIf(hasNginx && hasCurl).concurrent('nginx', () => {
 describe.runIf(hasHaproxy && hasCurl).concurrent('HAProxy in front of Node', () => {
   const origin = () => http.createServer((_, response) => response.end('hello'))
 
-  it('passes on what Node promises, and does otherwise', async () => {
+  it('is reported to pass on what Node promises, and to act differently', async () => {
     await serving(origin(), async (port) => {
       await using haproxy = await startHaproxy('timeout http-keep-alive 1s', port)
       const url = `http://127.0.0.1:${haproxy.port}/`
@@ -179,7 +179,7 @@ describe.runIf(hasHaproxy && hasCurl).concurrent('HAProxy in front of Node', () 
     })
   })
 
-  it('that closes after each answer', async () => {
+  it('is reported to close after each answer', async () => {
     await serving(origin(), async (port) => {
       await using haproxy = await startHaproxy('option httpclose', port)
       const url = `http://127.0.0.1:${haproxy.port}/`
@@ -200,7 +200,7 @@ describe.runIf(hasCurl).concurrent("Node's own server", () => {
   it.for<{ what: string; args: string[]; curled: string[]; expected: number[] }>([
     { what: 'HTTP/1.1', args: [], curled: [], expected: [1] },
     { what: 'HTTP/1.0', args: ['--http1.0'], curled: ['--http1.0'], expected: [2, 1] },
-  ])('$what', async ({ args, curled, expected }) => {
+  ])('is reported as curl sees it: $what', async ({ args, curled, expected }) => {
     let connections = 0
     const versions = new Set<string>()
     const server = http.createServer(answer).on('connection', () => connections++)
@@ -220,7 +220,7 @@ describe.runIf(hasCurl).concurrent("Node's own server", () => {
   it.for<{ what: string; args: string[]; protocol: string; alpn: string }>([
     { what: 'HTTP/2', args: [], protocol: '2', alpn: 'h2' },
     { what: 'HTTP/1.1 over TLS', args: ['--http1.1'], protocol: '1.1', alpn: 'http/1.1' },
-  ])('$what', async ({ args, protocol, alpn }) => {
+  ])('is reported with its protocol and ALPN: $what', async ({ args, protocol, alpn }) => {
     let handshakes = 0
     const server = http2.createSecureServer({ ...certificate(), allowHTTP1: true }, (_, response) =>
       response.end('hello'),
@@ -243,7 +243,7 @@ describe.runIf(hasCurl).concurrent("Node's own server", () => {
   })
 })
 
-describe.concurrent('what a server says of its connections', () => {
+describe.concurrent('the headers of a server about its connections', () => {
   /** Answers each request so, until told to die. */
   const saying = (head: string, dies = false) =>
     net.createServer((socket) => {
@@ -276,7 +276,7 @@ describe.concurrent('what a server says of its connections', () => {
       head: 'Connection: Keep-Alive\r\nKeep-Alive: timeout=5, max=100\r\n',
       expected: [],
     },
-  ])('$what', async ({ head, expected }) => {
+  ])('lead to the right findings: $what', async ({ head, expected }) => {
     await serving(saying(head), async (port) => {
       const run = await deadpeer(['http', '--json', `http://127.0.0.1:${port}/`])
       expect(report(run)[0]!.findings.map(({ code }) => code)).toEqual(expected)
@@ -284,7 +284,7 @@ describe.concurrent('what a server says of its connections', () => {
     })
   })
 
-  it('a connection that dies as it is used again is an error, and the request goes over another', async () => {
+  it('lead to an error for a connection that dies when it is reused, and the request goes over another', async () => {
     await serving(saying('', true), async (port) => {
       const run = await deadpeer(['http', '--json', `http://127.0.0.1:${port}/`])
       const [only] = report(run)
@@ -296,7 +296,7 @@ describe.concurrent('what a server says of its connections', () => {
     })
   })
 
-  it('in words', async () => {
+  it('are explained in words', async () => {
     await serving(saying('Connection: keep-alive\r\nKeep-Alive: timeout=5, max=100\r\n'), async (port) => {
       const run = await deadpeer(['http', `http://127.0.0.1:${port}/`])
       expect(run.out).toEqual([
@@ -316,7 +316,7 @@ describe.concurrent('what a server says of its connections', () => {
 })
 
 // One after the other: they are about time.
-describe('when a server closes a connection, beside what it said', () => {
+describe('the time when a server closes a connection, compared with its headers', () => {
   /** Answers the first request with this head, and closes after so many ms. */
   const closingAfter = (head: string, ms: number) => {
     let connections = 0
@@ -416,7 +416,7 @@ describe('when a server closes a connection, beside what it said', () => {
       code: 'not-kept',
       words: /as the answer said \(Connection: close\)/,
     },
-  ])('$title', async ({ head, ms, idle, severity, code, words }) => {
+  ])('is judged: $title', async ({ head, ms, idle, severity, code, words }) => {
     await serving(closingAfter(head, ms), async (port) => {
       const run = await deadpeer(['http', '--json', '--idle', idle, `http://127.0.0.1:${port}/`])
       const [only] = report(run)
@@ -425,7 +425,7 @@ describe('when a server closes a connection, beside what it said', () => {
     })
   })
 
-  it('is kept for longer than it says: nothing is wrong, and we close nothing by ourselves', async () => {
+  it('is not wrong if it is later than promised, and no connection is closed by deadpeer', async () => {
     await serving(closingAfter(`${keep}Keep-Alive: timeout=1\r\n`, 10_000), async (port) => {
       const run = await deadpeer(['http', '--json', '--idle', '2s', `http://127.0.0.1:${port}/`])
       expect(report(run)[0]).toMatchObject({ reused: true, findings: [] })
@@ -433,7 +433,7 @@ describe('when a server closes a connection, beside what it said', () => {
     })
   })
 
-  it("is closed by Node's own server after its keepAliveTimeout, as it said", async () => {
+  it("is after its keepAliveTimeout for Node's own server, as it said", async () => {
     const server = http.createServer({ keepAliveTimeout: 1_000 }, (_, response) => response.end())
     await serving(server, async (port) => {
       const run = await deadpeer(['http', '--json', '--idle', '3s', `http://127.0.0.1:${port}/`])
@@ -444,7 +444,7 @@ describe('when a server closes a connection, beside what it said', () => {
     })
   })
 
-  it('an answer that breaks off is told as that', async () => {
+  it('is reported as a broken answer if the answer breaks off', async () => {
     const server = net.createServer((socket) => {
       socket.on('error', () => {})
       socket.on('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello'))
@@ -459,7 +459,7 @@ describe('when a server closes a connection, beside what it said', () => {
     })
   })
 
-  it('HTTP/2: a session that the server ends by GOAWAY has ended in good order', async () => {
+  it('is in good order if the server ends an HTTP/2 session by GOAWAY', async () => {
     const server = http2.createSecureServer(certificate(), (_, response) => response.end('hello'))
     server.once('session', (session) => {
       session.once('stream', (stream) => stream.once('close', () => setTimeout(() => session.close(), 300)))
@@ -481,7 +481,7 @@ describe('when a server closes a connection, beside what it said', () => {
   })
 })
 
-describe.concurrent('an URL that cannot be asked: one line', () => {
+describe.concurrent('deadpeer http for a URL that cannot be requested', () => {
   it.for<{ what: string; args: string[]; code: number; words: RegExp }>([
     {
       what: 'no URL',
@@ -514,12 +514,12 @@ describe.concurrent('an URL that cannot be asked: one line', () => {
       code: 2,
       words: /A time is a number and its unit/,
     },
-  ])('$what', async ({ args, code, words }) => {
+  ])('says why in one line: $what', async ({ args, code, words }) => {
     const run = await deadpeer(['http', ...args])
     expect(run).toMatchObject({ code, out: [], err: [expect.stringMatching(words)] })
   })
 
-  it('that accepts and says nothing', async () => {
+  it('says in one line that the server accepts and does not answer', async () => {
     await serving(net.createServer(), async (port) => {
       for (const url of [`http://127.0.0.1:${port}/`, `https://127.0.0.1:${port}/`]) {
         const run = await deadpeer(['http', '--timeout', '300ms', url])
@@ -532,7 +532,7 @@ describe.concurrent('an URL that cannot be asked: one line', () => {
     })
   })
 
-  it('that speaks another language', async () => {
+  it('says in one line that the server speaks another protocol', async () => {
     await serving(
       net.createServer((socket) => socket.on('error', () => {}).end('SSH-2.0-OpenSSH\r\n')),
       async (port) => {
@@ -544,7 +544,7 @@ describe.concurrent('an URL that cannot be asked: one line', () => {
     )
   })
 
-  it('whose certificate nobody knows', async () => {
+  it('says in one line that the certificate is not trusted', async () => {
     await serving(https.createServer(certificate()), async (port) => {
       const run = await deadpeer(['http', `https://127.0.0.1:${port}/`])
       expect(run).toMatchObject({ code: 1, out: [], err: [expect.stringMatching(/self-signed certificate/)] })

@@ -51,7 +51,7 @@ describe.runIf(hasNetAdmin).concurrent('a black hole of a few segments', () => {
     server.close()
   })
 
-  it('says how many it really were while chunks come every 20 ms; all of them arrive in the end', async () => {
+  it('counts what it swallowed while chunks come every 20 ms, all of which arrive in the end', async () => {
     const pair = await connectPair()
     const lost = countLost([pair])
     const hole = blackHole(pair.peer, { segments: 5 })
@@ -72,7 +72,7 @@ describe.runIf(hasNetAdmin).concurrent('a black hole of a few segments', () => {
     expectTruth(hole, lost())
   })
 
-  it('swallows more than so many of a burst, and says so', async () => {
+  it('swallows more segments of a burst than asked for, and says so', async () => {
     const pair = await connectPair()
     const lost = countLost([pair])
     pair.socket.setNoDelay()
@@ -110,7 +110,7 @@ describe.runIf(hasNetAdmin).concurrent('a black hole of a few segments', () => {
     expect(hole.swallowed).toBeGreaterThanOrEqual(swallowed)
   })
 
-  it('rejects where somebody else has taken its filter away, and nobody needs to wait for that', async () => {
+  it('rejects if its filter was taken away, without an unhandled rejection', async () => {
     const waitedFor = await connectPair()
     const ignored = await connectPair()
     const [hole] = [waitedFor, ignored].map(({ peer }) => blackHole(peer, { segments: 1 }))
@@ -121,14 +121,14 @@ describe.runIf(hasNetAdmin).concurrent('a black hole of a few segments', () => {
     await expect(hole!.done).rejects.toThrow(refusal('ENOENT', /refused the filter/))
   })
 
-  it('does not hold the process', async () => {
+  it('does not keep the process running', async () => {
     const script = fileURLToPath(new URL('fixtures/hole-left-open.mjs', import.meta.url))
     const { stdout } = await promisify(execFile)(process.execPath, [script], { timeout: 20_000 })
     expect(stdout).toBe('swallowed 0\n')
   })
 })
 
-describe('what a black hole refuses, having changed nothing', () => {
+describe('a black hole with bad options', () => {
   it.for<{ options: unknown; field: string; code: string; message: RegExp }>([
     {
       options: 3,
@@ -177,21 +177,18 @@ describe('what a black hole refuses, having changed nothing', () => {
       code: 'ERR_OUT_OF_RANGE',
       message: /^segments is NaN/,
     },
-  ])('$options', async ({ options, field, code, message }) => {
+  ])('is refused and changes nothing: $options', async ({ options, field, code, message }) => {
     const pair = await connectPair()
     expect(() => blackHole(pair.peer, options as never)).toThrow(refusal(code, message, { field }))
     expect(tookFilter(pair)).toBe(false)
   })
 
-  it.runIf(hasNetAdmin).for([{}, { segments: undefined }])(
-    'without a number it stays: %o',
-    async (options) => {
-      const pair = await connectPair()
-      const hole = blackHole(pair.peer, options)
-      expect(await hears(pair)).toBe(false)
-      expect(hole).not.toHaveProperty('done')
-      hole.restore()
-      expect(await hears(pair)).toBe(true)
-    },
-  )
+  it.runIf(hasNetAdmin).for([{}, { segments: undefined }])('stays without a number: %o', async (options) => {
+    const pair = await connectPair()
+    const hole = blackHole(pair.peer, options)
+    expect(await hears(pair)).toBe(false)
+    expect(hole).not.toHaveProperty('done')
+    hole.restore()
+    expect(await hears(pair)).toBe(true)
+  })
 })

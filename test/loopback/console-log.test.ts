@@ -19,7 +19,7 @@ async function die(): Promise<Death> {
 }
 
 describe('console.log', () => {
-  it('of an inspection begins with the verdict, names the state, and has no more than 16 lines', async () => {
+  it('of an inspection begins with the verdict, names the state, and has at most 16 lines', async () => {
     const { socket } = await connectPair()
     const text = printed(inspect(socket))
     expect(linesOf(text).length).toBeLessThanOrEqual(16)
@@ -29,7 +29,7 @@ describe('console.log', () => {
     )
   })
 
-  it('of the counters is one line with the state as a word, whatever the state', async () => {
+  it('of the counters is one line with the state as a word, for every state', async () => {
     const { socket } = await connectPair()
     const { info } = inspect(socket)
     for (const [name, state] of Object.entries(TcpState)) {

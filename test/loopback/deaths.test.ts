@@ -68,9 +68,9 @@ function expectDeath({ after, code, reason }: Ending, predicted: number, expecte
   expect(after).toBeLessThan(latest(predicted))
 }
 
-describe.concurrent('a connection', () => {
-  describe.runIf(hasNetAdmin)('the peer vanishes', () => {
-    describe('nothing in flight: detectionTime().idle', () => {
+describe.concurrent('a connection on loopback', () => {
+  describe.runIf(hasNetAdmin)('whose peer vanishes', () => {
+    describe('with nothing in flight', () => {
       it.for<{ what: string; profile: Profile; reason?: DeathReason }>([
         { what: 'row 1', profile: seconds(1, 1, 3) },
         { what: 'row 1', profile: seconds(2, 1, 1) },
@@ -93,7 +93,7 @@ describe.concurrent('a connection', () => {
         { what: 'lan', profile: profiles.lan },
         { what: 'many short probes', profile: seconds(1, 1, 9) },
         { what: 'a long interval', profile: seconds(2, 4, 2) },
-      ])('$what: $profile', async ({ profile, reason }) => {
+      ])('dies after detectionTime().idle ($what): $profile', async ({ profile, reason }) => {
         const pair = await connectPair()
         tune(pair.socket, profile)
         const start = await exchange(pair)
@@ -102,14 +102,14 @@ describe.concurrent('a connection', () => {
       })
     })
 
-    describe('data in flight: detectionTime().inFlight', () => {
+    describe('with data in flight', () => {
       it.for<{ what: string; profile: Profile }>([
         { what: 'row 5', profile: { userTimeout: 100 } },
         { what: 'row 5', profile: { userTimeout: 2_000 } },
         { what: 'row 5', profile: { userTimeout: 5_000 } },
         { what: 'keepalive has no part in it', profile: seconds(1, 1, 3, { userTimeout: 3_000 }) },
         ...(hasRtoMax ? [rowEight] : []),
-      ])('$what: $profile', async ({ profile }) => {
+      ])('dies after detectionTime().inFlight ($what): $profile', async ({ profile }) => {
         const pair = await connectPair()
         tune(pair.socket, profile)
         await exchange(pair)
@@ -120,7 +120,7 @@ describe.concurrent('a connection', () => {
         expectDeath(await death(pair.socket, start), detectionTime(profile).inFlight, reason)
       })
 
-      it('row 4: without a user timeout keepalive is silent, and 12 s are not enough', async () => {
+      it('is not ended by keepalive within 12 s without a user timeout (row 4)', async () => {
         const pair = await connectPair()
         tune(pair.socket, seconds(1, 1, 2))
         await exchange(pair)
@@ -144,22 +144,25 @@ describe.concurrent('a connection', () => {
           profile: seconds(1, 1, 3, { userTimeout: 4_000 }),
           predicted: 2_500 + 4_400,
         },
-      ])('row 6, a write while the kernel is probing: $what', async ({ profile, predicted }) => {
-        const pair = await connectPair()
-        tune(pair.socket, profile)
-        const start = await exchange(pair)
-        blackHole(pair.peer)
-        await delay(start + 2_500 - performance.now())
-        pair.socket.write('x')
-        if (predicted !== undefined) {
-          return expectDeath(await death(pair.socket, start), predicted, 'user-timeout')
-        }
-        await delay(8_000)
-        expect(inspect(pair.socket).info?.state).toBe(1)
-      })
+      ])(
+        'dies in time after a write while the kernel is probing (row 6: $what)',
+        async ({ profile, predicted }) => {
+          const pair = await connectPair()
+          tune(pair.socket, profile)
+          const start = await exchange(pair)
+          blackHole(pair.peer)
+          await delay(start + 2_500 - performance.now())
+          pair.socket.write('x')
+          if (predicted !== undefined) {
+            return expectDeath(await death(pair.socket, start), predicted, 'user-timeout')
+          }
+          await delay(8_000)
+          expect(inspect(pair.socket).info?.state).toBe(1)
+        },
+      )
     })
 
-    it('row 11: one that comes back while it is probed is alive, with no probe counted', async () => {
+    it('is alive with no probe counted when the peer comes back while it is probed (row 11)', async () => {
       const pair = await connectPair()
       tune(pair.socket, seconds(1, 1, 5))
       await exchange(pair)
@@ -170,7 +173,7 @@ describe.concurrent('a connection', () => {
       expect(inspect(pair.socket).verdict).toBe('alive')
     })
 
-    it('row 12: keepalive finds it also after the peer had closed its side', async () => {
+    it('is ended by keepalive also after the peer had closed its side (row 12)', async () => {
       const { socket, peer } = await connectPair({ allowHalfOpen: true })
       tune(socket, seconds(1, 1, 3))
       socket.resume()
@@ -192,7 +195,7 @@ describe.concurrent('a connection', () => {
       { profile: { userTimeout: 500 }, predicted: 1_000 },
       { profile: { synCount: 1 }, predicted: 3_000 },
       { profile: { synCount: 2 }, predicted: 7_000 },
-    ])('$profile: $predicted ms', async ({ profile, predicted }) => {
+    ])('ends after $predicted ms with $profile', async ({ profile, predicted }) => {
       const server = net.createServer()
       const port = await listen(server)
       const deaf = blackHole(handleOf(server)!.fd!)
@@ -206,15 +209,15 @@ describe.concurrent('a connection', () => {
     })
   })
 
-  describe('the peer is alive', () => {
-    it('row 3: a user timeout alone never ends an idle connection', async () => {
+  describe('whose peer is alive', () => {
+    it('is not ended by a user timeout alone while it is idle (row 3)', async () => {
       const { socket } = await connectPair()
       tune(socket, { userTimeout: 500 })
       await delay(8_000)
       expect(inspect(socket).verdict).toBe('alive')
     })
 
-    it('an idle connection outlives its detection time', async () => {
+    it('outlives its detection time while it is idle', async () => {
       const { socket } = await connectPair()
       tune(socket, seconds(1, 1, 3, { userTimeout: 4_000 }))
       await delay(8_000)
@@ -224,23 +227,26 @@ describe.concurrent('a connection', () => {
     it.for<{ what: string; profile: Profile; predicted: number | undefined }>([
       { what: 'a user timeout ends it', profile: { userTimeout: 3_000 }, predicted: 3_000 },
       { what: 'without one it lives', profile: {}, predicted: undefined },
-    ])('row 7, but reads nothing while data waits: $what', async ({ profile, predicted }) => {
-      const { socket } = await connectPair()
-      tune(socket, { ...seconds(1, 1, 3), ...profile })
-      // The peer is paused: what is beyond both buffers stays queued here.
-      const start = performance.now()
-      const ended = death(socket, start)
-      while (socket.writableLength < 2 ** 24) socket.write(Buffer.alloc(2 ** 20))
-      if (predicted === undefined) {
-        await delay(8_000)
-        return expect(inspect(socket).info?.state).toBe(1)
-      }
-      const { after, code, reason } = await ended
-      expect(code).toBe('ETIMEDOUT')
-      expect(reason).toBe('user-timeout')
-      // The clock starts when the window closes: some way into the writes, and with the first probe of it.
-      expect(after).toBeGreaterThan(predicted)
-      expect(after).toBeLessThan(latest(predicted) + 500)
-    })
+    ])(
+      'is ended by the user timeout if the peer does not read queued data (row 7: $what)',
+      async ({ profile, predicted }) => {
+        const { socket } = await connectPair()
+        tune(socket, { ...seconds(1, 1, 3), ...profile })
+        // The peer is paused: what is beyond both buffers stays queued here.
+        const start = performance.now()
+        const ended = death(socket, start)
+        while (socket.writableLength < 2 ** 24) socket.write(Buffer.alloc(2 ** 20))
+        if (predicted === undefined) {
+          await delay(8_000)
+          return expect(inspect(socket).info?.state).toBe(1)
+        }
+        const { after, code, reason } = await ended
+        expect(code).toBe('ETIMEDOUT')
+        expect(reason).toBe('user-timeout')
+        // The clock starts when the window closes: some way into the writes, and with the first probe of it.
+        expect(after).toBeGreaterThan(predicted)
+        expect(after).toBeLessThan(latest(predicted) + 500)
+      },
+    )
   })
 })

@@ -26,7 +26,7 @@ const gone = expect.objectContaining({ code: 'ENOENT', message: expect.stringMat
 
 describe.runIf(hasNetAdmin)('destroySocket', () => {
   it.each(['127.0.0.1', '::1', '::ffff:127.0.0.1'])(
-    'its owner sees ECONNABORTED, its peer ECONNRESET: %s',
+    'gives its owner ECONNABORTED and its peer ECONNRESET: %s',
     async (host) => {
       const { socket, peer } = await connectPair({ host })
       peer.resume()
@@ -36,7 +36,7 @@ describe.runIf(hasNetAdmin)('destroySocket', () => {
     },
   )
 
-  it("another process's connection", async () => {
+  it('destroys a connection of another process', async () => {
     const { pid, fd, peer, ask } = await startOwner()
     const code = codeFrom(peer)
     destroySocket({
@@ -48,14 +48,14 @@ describe.runIf(hasNetAdmin)('destroySocket', () => {
     expect(await ask('errors')).toEqual(['ECONNABORTED'])
   })
 
-  it('gone already: ENOENT', async () => {
+  it('is ENOENT for a connection that is gone already', async () => {
     const { socket } = await connectPair()
     const record = identify(socket)
     destroySocket(record)
     expect(() => destroySocket(record)).toThrow(gone)
   })
 
-  it('a stale cookie never hits the successor with the same addresses', async () => {
+  it('never destroys a successor with the same addresses by a stale cookie', async () => {
     const server = net.createServer((peer) => peer.on('error', () => {}))
     const port = await listen(server)
     // An address that nobody else's connections have, whose ports are free again when they are closed.
@@ -79,7 +79,7 @@ describe.runIf(hasNetAdmin)('destroySocket', () => {
     server.close()
   })
 
-  it("a wrong cookie, also the peer's: ENOENT, and the connection lives", async () => {
+  it("is ENOENT for a wrong cookie, also the peer's, and the connection lives", async () => {
     const { socket, peer } = await connectPair()
     for (const cookie of [identify(peer).cookie, 1n, 2n ** 64n - 2n]) {
       expect(() => destroySocket({ ...identify(socket), cookie })).toThrow(gone)
@@ -87,7 +87,7 @@ describe.runIf(hasNetAdmin)('destroySocket', () => {
     expect(inspect(socket).verdict).toBe('alive')
   })
 
-  it('a socket that listens', async () => {
+  it('destroys a listener', async () => {
     const server = net.createServer()
     const port = await listen(server)
     const fd = (server as unknown as { _handle: { fd: number } })._handle.fd
@@ -107,8 +107,8 @@ describe.runIf(hasNetAdmin)('destroySocket', () => {
   })
 })
 
-describe('destroySocket, refused', () => {
-  it.runIf(hasOrdinaryUser)('EPERM for whoever has no CAP_NET_ADMIN, and the connection lives', async () => {
+describe('a refused destroySocket', () => {
+  it.runIf(hasOrdinaryUser)('is EPERM without CAP_NET_ADMIN, and the connection lives', async () => {
     const { socket } = await connectPair()
     const record = identify(socket)
     const [outcome] = await asOrdinaryUser([['destroy', { ...record, cookie: String(record.cookie) }]])
@@ -191,11 +191,11 @@ describe('destroySocket, refused', () => {
       code: 'ERR_INVALID_ARG_TYPE',
       field: 'interface',
     },
-  ])('$what', ({ record, code, field }) => {
+  ])('names the argument: $what', ({ record, code, field }) => {
     expect(() => destroySocket(record as SocketIdentity)).toThrow(expect.objectContaining({ code, field }))
   })
 
-  it('without a native core', () => {
+  it('says why without a native core', () => {
     const script = `
       import { destroySocket } from 'deadpeer/host'
       const end = { address: '127.0.0.1', port: 1 }

@@ -30,13 +30,13 @@ describe('readCounters', () => {
     { options: { pid: 2 ** 31 }, code: 'ERR_OUT_OF_RANGE', message: /whole/ },
     // Beyond what Linux gives out.
     { options: { pid: 2 ** 31 - 1 }, code: 'ESRCH', message: /no process 2147483647/ },
-  ])('$options: $code', ({ options, code, message }) => {
+  ])('refuses $options with $code', ({ options, code, message }) => {
     const call = () => readCounters(options as { pid: number })
     expect(call).toThrow(expect.objectContaining({ code }))
     expect(call).toThrow(message)
   })
 
-  it('leaves nothing open, whatever comes of it', () => {
+  it('leaves nothing open, whatever happens', () => {
     const before = readdirSync('/proc/self/fd').length
     for (let i = 0; i < 200; i++) {
       readCounters()
@@ -47,13 +47,13 @@ describe('readCounters', () => {
     expect(readdirSync('/proc/self/fd').length).toBe(before)
   })
 
-  it('a file that may not be read is an error by its errno', () => {
+  it('throws the errno of a file that may not be read', () => {
     expect(() => readProcFile('/proc/self')).toThrow(
       expect.objectContaining({ name: 'DeadpeerError', code: 'EISDIR', errno: -21, syscall: 'read' }),
     )
   })
 
-  it('needs no native core, but Linux', () => {
+  it('works without the native core, on Linux only', () => {
     const script = `
       import { readCounters, readDefaults } from 'deadpeer/host'
       readCounters(), readDefaults()
@@ -72,7 +72,7 @@ describe('readCounters', () => {
   })
 })
 
-describe('an inspection', () => {
+describe("an inspection with the system's defaults", () => {
   it("names the options that equal the system's default, and prints without them", async () => {
     const { socket } = await connectPair()
     tune(socket, { initialDelay: 5_000, userTimeout: 9_000 })

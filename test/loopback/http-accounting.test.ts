@@ -30,7 +30,7 @@ it.each([
     args: [String(key), String(cert)],
   },
 ] as const)(
-  '$name: the numbers are those of a server that counts for itself',
+  'counts as a server that counts for itself: $name',
   async ({ make, get, args }) => {
     const script = fileURLToPath(new URL('fixtures/counting-server.mjs', import.meta.url))
     const child = fork(script, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })

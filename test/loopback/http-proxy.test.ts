@@ -130,7 +130,7 @@ describe.each(tunnels.filter(({ isPossible }) => isPossible))('$name', ({ make }
     return agent
   }
 
-  it('a tunnel is one connection, tuned, to the origin at its end', async () => {
+  it('opens a tunnel as one tuned connection to the origin at its end', async () => {
     const agent = agentOf()
     const before = proxy.asked.length
     const first = await get(agent, `https://127.0.0.1:${ports.secure}/a`)
@@ -147,7 +147,7 @@ describe.each(tunnels.filter(({ isPossible }) => isPossible))('$name', ({ make }
     expect(agent.snapshot().total).toMatchObject({ opened: 1, closedByUs: 1, failedToOpen: 0 })
   })
 
-  it('what the server closes behind the proxy is seen here once the proxy passes that on', async () => {
+  it('sees what the server closes behind the proxy once the proxy passes that on', async () => {
     const agent = agentOf()
     await get(agent, `https://127.0.0.1:${ports.secure}/`)
     const { socket } = await get(agent, `https://127.0.0.1:${ports.secure}/`)
@@ -164,7 +164,7 @@ describe.each(tunnels.filter(({ isPossible }) => isPossible))('$name', ({ make }
     expect(agent.snapshot().total).toMatchObject({ opened: 2, open: 1, requests: 3, reusedRequests: 1 })
   })
 
-  it('is watched once at any time', async () => {
+  it('is watched only once at any time', async () => {
     const watcher = watch()
     closing.push(() => watcher.close())
     const agent = agentOf({ watch: watcher })
@@ -175,7 +175,7 @@ describe.each(tunnels.filter(({ isPossible }) => isPossible))('$name', ({ make }
     expect([watching, added - removed]).toEqual([1, 1])
   })
 
-  it('a tunnel that the proxy refuses was never open', async () => {
+  it('does not count a tunnel that the proxy refuses as opened', async () => {
     const agent = agentOf()
     const request = https.get('https://refused:443/', { agent })
     await once(request, 'error')
@@ -189,7 +189,7 @@ describe.each(tunnels.filter(({ isPossible }) => isPossible))('$name', ({ make }
     })
   })
 
-  it('nor was one without TLS at its end', async () => {
+  it('does not count a tunnel without TLS at its end as opened', async () => {
     const agent = agentOf()
     const request = https.get('https://plain:443/', { agent })
     await once(request, 'error')
@@ -199,7 +199,7 @@ describe.each(tunnels.filter(({ isPossible }) => isPossible))('$name', ({ make }
 })
 
 describe.skipIf(!nodeHasProxies)('proxyEnv of Node', () => {
-  it('without TLS: the connection to the proxy, by the origin that it is for', async () => {
+  it('counts a connection without TLS by the origin that it is for', async () => {
     const agent = new HttpAgent(byNode())
     closing.push(() => agent.destroy())
     const before = proxy.asked.length
@@ -213,7 +213,7 @@ describe.skipIf(!nodeHasProxies)('proxyEnv of Node', () => {
     expect(total).toMatchObject({ opened: 1, open: 1, requests: 2, reusedRequests: 1 })
   })
 
-  it('a proxy that is spoken to by TLS itself: TLS within TLS is one connection as well', async () => {
+  it('counts TLS within TLS as one connection to a proxy over TLS', async () => {
     const { port } = await proxyOf(https.createServer(certificate()))
     const agent = new HttpsAgent({
       ...byNode(port, 'https'),
@@ -233,7 +233,7 @@ describe.skipIf(!nodeHasProxies)('proxyEnv of Node', () => {
     expect(agent.snapshot().total).toMatchObject({ opened: 1, open: 1, requests: 2, reusedRequests: 1 })
   })
 
-  it('a proxy that is not there: failed to open', async () => {
+  it('counts a missing proxy as failed to open', async () => {
     const agent = new HttpsAgent(byNode(1))
     const [error] = await once(https.get('https://example.test/', { agent }), 'error')
     expect(error).toMatchObject({ code: 'ECONNREFUSED' })

@@ -37,7 +37,7 @@ it.each([
     env: { PRETEND: 'musl,report', LIBC: 'glibc' },
     libc: 'glibc',
   },
-])('the binary for $libraries', ({ env, libc }) => {
+])('loads the binary for $libraries', ({ env, libc }) => {
   const { reason, LIBC, excludeNetwork } = chosen(env)
   expect(reason).toContain(`deadpeer.${libc}.node`)
   // Both are left as they were.

@@ -34,7 +34,7 @@ describe.runIf(hasNetAdmin)('a lossy peer', () => {
       expect(most, `of ${sent}`).toBeGreaterThan(share * sent - 5 * deviation)
     })
 
-    it('gets all that is sent, and is understood, at 0.2', async () => {
+    it('receives and acknowledges all data at 0.2', async () => {
       const pairs = await connect(16, { host })
       // A retransmission that is lost doubles the wait for the next, up to 120 s, unless rtoMax says less (Linux 6.15): over this path
       // one connection in 100 would take longer than this test may. For the same reason each has little to send.
@@ -91,7 +91,7 @@ describe.runIf(hasNetAdmin)('a lossy peer', () => {
     expect(tookFilter(pair)).toBe(true)
   })
 
-  it('closed before it is restored', async () => {
+  it('may be closed before it is restored', async () => {
     const pair = await connectPair()
     const bad = lossy(pair.peer, 0.5)
     pair.peer.destroy()
@@ -99,7 +99,7 @@ describe.runIf(hasNetAdmin)('a lossy peer', () => {
     expect(() => lossy(pair.peer, 0.5)).toThrow(refusal('ERR_SOCKET_CLOSED', /closed/))
   })
 
-  it('a listening one passes its filter on to what it accepts, which keeps it', async () => {
+  it('passes its filter on to what it accepts, which keeps it, as a listener', async () => {
     const server = net.createServer()
     const port = await listen(server)
     const bad = lossy(handleOf(server)!.fd!, 0)
@@ -112,7 +112,7 @@ describe.runIf(hasNetAdmin)('a lossy peer', () => {
   })
 })
 
-describe('what lossy refuses, having changed nothing', () => {
+describe('lossy with bad arguments', () => {
   it.for<{ share: unknown; code: string; message: RegExp }>([
     {
       share: undefined,
@@ -130,7 +130,7 @@ describe('what lossy refuses, having changed nothing', () => {
     { share: 30, code: 'ERR_OUT_OF_RANGE', message: /^share is 30/ },
     { share: Number.NaN, code: 'ERR_OUT_OF_RANGE', message: /^share is NaN/ },
     { share: Number.POSITIVE_INFINITY, code: 'ERR_OUT_OF_RANGE', message: /^share is Infinity/ },
-  ])('a share of $share', async ({ share, code, message }) => {
+  ])('refuses a share of $share, and changes nothing', async ({ share, code, message }) => {
     const pair = await connectPair()
     expect(() => lossy(pair.peer, share as number)).toThrow(refusal(code, message, { field: 'share' }))
     expect(tookFilter(pair)).toBe(false)
@@ -142,7 +142,7 @@ describe('what lossy refuses, having changed nothing', () => {
     { target: 2 ** 30, code: 'ERR_SOCKET_CLOSED', message: /not open/ },
     { target: openSync('/dev/null', 'r'), code: 'ERR_NOT_TCP', message: /not a socket/ },
     { target: new net.Socket(), code: 'ERR_SOCKET_CLOSED', message: /not connected yet/ },
-  ])('target %#', ({ target, code, message }) => {
+  ])('refuses bad target %#, and changes nothing', ({ target, code, message }) => {
     expect(() => lossy(target as never, 0.5)).toThrow(refusal(code, message))
   })
 })

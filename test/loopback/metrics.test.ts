@@ -51,8 +51,8 @@ function agentOf(): HttpAgent {
   return agent
 }
 
-describe('a watcher', () => {
-  it('a death shows in the right series at the next scrape, and in no other', async () => {
+describe('metrics of a watcher', () => {
+  it('count a death in the right series at the next scrape, and in no other', async () => {
     const registry = new Registry()
     const watcher = watch()
     collectWatcher(registry, watcher, { name: 'devices' })
@@ -83,7 +83,7 @@ describe('a watcher', () => {
   })
 
   it.runIf(hasNetAdmin)(
-    'by the reason that the watcher gives, suspicions and recoveries included',
+    'go by the reason that the watcher gives, suspicions and recoveries included',
     async () => {
       const registry = new Registry()
       const watcher = watch({ heartbeat: { every: 1_000, attempts: 2 } })
@@ -109,7 +109,7 @@ describe('a watcher', () => {
     },
   )
 
-  it('nobody is looked at for suspicions that nobody asked to count', async () => {
+  it('sample no connection for suspicions without a listener', async () => {
     const registry = new Registry()
     const watcher = watch()
     const stop = collectWatcher(registry, watcher)
@@ -122,8 +122,8 @@ describe('a watcher', () => {
   })
 })
 
-describe('an agent', () => {
-  it('each number is that of its statistics', async () => {
+describe('metrics of an agent', () => {
+  it('equal its statistics', async () => {
     const registry = new Registry()
     const { get, peers } = await site()
     const agent = agentOf()
@@ -160,7 +160,7 @@ describe('an agent', () => {
     expect(total.reuseRatio).toBeCloseTo(3 / 7)
   })
 
-  it('of undici has the same metrics, by the same names', async () => {
+  it('have the same names for an agent of undici', async () => {
     const registry = new Registry()
     const { port } = await site()
     const dispatcher = createAgent({ connections: 1 })
@@ -184,7 +184,7 @@ describe('an agent', () => {
     expect(namesOf('fetch')).toEqual(namesOf('http'))
   })
 
-  it.runIf(hasNetAdmin)('one that is given up is a timeout, and no reset', async () => {
+  it.runIf(hasNetAdmin)('count an abandoned connection as a timeout, not as a reset', async () => {
     const registry = new Registry()
     const { get, peers } = await site()
     const agent = new HttpAgent({
@@ -201,7 +201,7 @@ describe('an agent', () => {
     expect(told.value('deadpeer_agent_connection_resets_total', { agent: 'default' })).toBe(0)
   })
 
-  it('has as many series after a thousand origins as after one', async () => {
+  it('have as many series after a thousand origins as after one', async () => {
     const registry = new Registry()
     const { get } = await site()
     const agent = agentOf()
@@ -220,8 +220,8 @@ describe('an agent', () => {
   })
 })
 
-describe('the counters of the host', () => {
-  it('are what readCounters has', async () => {
+describe('metrics of the host', () => {
+  it('equal readCounters', async () => {
     const registry = new Registry()
     collectCounters(registry)
     const before = livenessCounters(readCounters())
@@ -265,7 +265,7 @@ describe('one registry', () => {
   })
 
   it.runIf(hasPromtool)(
-    'satisfies promtool, in the format of OpenMetrics it has the same series',
+    'writes text that promtool accepts, with the same series in the format of OpenMetrics',
     async () => {
       const plain = new Registry()
       const open = new Registry<OpenMetricsContentType>()
@@ -293,7 +293,7 @@ describe('one registry', () => {
     },
   )
 
-  it('tells of one moment: everything is looked at once a scrape, however many scrapes there are', async () => {
+  it('samples everything once a scrape, however many scrapes there are', async () => {
     const registry = new Registry()
     const agent = agentOf()
     let looks = 0
@@ -311,7 +311,7 @@ describe('one registry', () => {
     expect(looks).toBe(2)
   })
 
-  it('refuses what would be told twice, with nothing half done, and takes it once the other is gone', async () => {
+  it('refuses a second collector of the same series at once, and accepts it once the first is gone', async () => {
     const registry = new Registry()
     const [one, other] = [watch(), watch()]
     const stop = collectWatcher(registry, one, { name: 'devices' })
@@ -339,7 +339,7 @@ describe('one registry', () => {
     for (const watcher of [one, other]) watcher.close()
   })
 
-  it('that was cleared is begun anew', async () => {
+  it('can be cleared and filled again', async () => {
     const registry = new Registry()
     const watcher = watch()
     collectWatcher(registry, watcher)
@@ -388,13 +388,13 @@ describe('one registry', () => {
       collect: () => collectWatcher(new Registry(), watch(), { suspicions: 'all' as never }),
       field: 'suspicions',
     },
-  ])('$what is refused', ({ collect, field }) => {
+  ])('refuses $what', ({ collect, field }) => {
     expect(collect).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', field }))
   })
 })
 
-describe('workers', () => {
-  it('each has a registry, and a primary adds them up; what the host counts it has once', async () => {
+describe('metrics in workers', () => {
+  it('come from a registry of each, are summed in the primary, and count the host once', async () => {
     const told = await Promise.all(
       [1, 2, 3].map(async () => {
         const worker = new Worker(new URL('fixtures/metrics-worker.mjs', import.meta.url))

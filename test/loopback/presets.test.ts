@@ -53,9 +53,9 @@ const ways: Record<string, (from: PresetName, to: PresetName) => Promise<Profile
 }
 
 describe.each(Object.entries(ways).map(([what, tuneTwice]) => ({ what, tuneTwice })))(
-  'a preset replaces another completely: $what',
+  'a preset for $what',
   ({ tuneTwice }) => {
-    it.each(changes)('$from, then $to', async ({ from, to }) => {
+    it.each(changes)('replaces another preset completely: $from, then $to', async ({ from, to }) => {
       expect(await tuneTwice(from, to)).toMatchObject(profiles[to])
     })
   },

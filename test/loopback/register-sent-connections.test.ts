@@ -118,7 +118,7 @@ describe('the channel to the parent process', () => {
     return forked
   }
 
-  it('does not keep a program running that listens for no message', async () => {
+  it('does not keep a program running that never listens for messages', async () => {
     expect(await once(child(), 'exit')).toEqual([0, null])
   })
 

@@ -38,7 +38,7 @@ describe('TcpInfo of a live connection', () => {
     expect(after.sndMss).toBeGreaterThan(500)
   })
 
-  it('last_data_recv tells how long it was idle', async () => {
+  it('shows the idle time in lastDataRecv', async () => {
     const { socket, peer } = await connectPair()
     peer.write('.')
     await once(socket, 'data')
@@ -70,12 +70,12 @@ describe('sampleTcpInfo', () => {
     expect([...out]).toEqual([1, 0, Number.NaN, Number.NaN, 1, 0, Number.NaN, Number.NaN, -1, -1])
   })
 
-  it('takes no targets, and no fields', () => {
+  it('accepts an empty list of targets and of fields', () => {
     expect(sampleTcpInfo([], ['state'])).toHaveLength(0)
     expect(sampleTcpInfo([1, 2], [])).toHaveLength(0)
   })
 
-  it('a target whose `socket` is a getter that samples others meanwhile', async () => {
+  it('survives a target whose `socket` getter samples others meanwhile', async () => {
     const pairs = await Promise.all(Array.from({ length: 3 }, () => connectPair()))
     const [one, two, three] = pairs.map(({ socket }) => socket) as [Socket, Socket, Socket]
     const fields = ['bytesSent'] as const
@@ -137,13 +137,13 @@ describe('sampleTcpInfo', () => {
       code: 'ERR_OUT_OF_RANGE',
       field: 'out',
     },
-  ])('$what is refused', ({ targets, fields, out, code, field }) => {
+  ])('refuses $what', ({ targets, fields, out, code, field }) => {
     expect(() => sampleTcpInfo(targets as never, fields as never, out as never)).toThrow(
       expect.objectContaining({ code, field }),
     )
   })
 
-  it('allocates nothing a socket', async () => {
+  it('allocates nothing per socket', async () => {
     const pairs = await connect(500)
     const sockets = pairs.map(({ socket }) => socket)
     const fields = Object.freeze(['probes', 'lastAckRecv', 'state'] as const satisfies (keyof TcpInfo)[])
@@ -163,7 +163,7 @@ describe('sampleTcpInfo', () => {
   })
 })
 
-describe('sampleTcpInfo, called wrongly', () => {
+describe('a wrong call of sampleTcpInfo', () => {
   const many = Array.from({ length: 129 }, () => 'state')
   it.each<{ what: string; args: unknown[]; code: string; field: string }>([
     { what: 'no targets', args: [null, ['state']], code: 'ERR_INVALID_ARG_TYPE', field: 'targets' },
@@ -183,7 +183,7 @@ describe('sampleTcpInfo, called wrongly', () => {
     { what: 'a string of fields', args: [[], 'rtt'], code: 'ERR_INVALID_ARG_TYPE', field: 'fields' },
     { what: 'fields with holes', args: [[], new Array(2)], code: 'ERR_INVALID_ARG_TYPE', field: 'fields' },
     { what: 'too many fields', args: [[], many], code: 'ERR_OUT_OF_RANGE', field: 'fields' },
-  ])('$what', ({ args, code, field }) => {
+  ])('is refused: $what', ({ args, code, field }) => {
     const call = () => (sampleTcpInfo as (...values: unknown[]) => unknown)(...args)
     expect(call).toThrow(expect.objectContaining({ code, field }))
   })

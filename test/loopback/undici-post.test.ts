@@ -8,7 +8,7 @@ import { nextMessage } from '../support/next-message.js'
 const TRIES = 10_000
 const AT_ONCE = 16
 
-it('a POST without a key is never sent twice, however its connection dies', async () => {
+it('never sends a POST without a key twice, however its connection dies', async () => {
   const script = fileURLToPath(new URL('fixtures/dying-server.mjs', import.meta.url))
   const child = fork(script, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   onTestFinished(() => void child.kill('SIGKILL'))

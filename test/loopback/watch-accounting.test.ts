@@ -34,7 +34,7 @@ async function churn(options: Options, ...flags: string[]) {
   return JSON.parse(stdout)
 }
 
-describe.runIf(hasNetAdmin)('every connection that was watched is accounted for once', () => {
+describe.runIf(hasNetAdmin)('every watched connection', () => {
   it.concurrent.for<{ what: string; differences: Partial<Options>; flags: string[] }>([
     {
       what: 'at rest',
@@ -52,7 +52,7 @@ describe.runIf(hasNetAdmin)('every connection that was watched is accounted for 
       differences: { heartbeat: { ...heartbeat, every: 2_000 }, lends: true },
       flags: [],
     },
-  ])('$what', { timeout: 300_000 }, async ({ differences, flags }) => {
+  ])('is counted once $what', { timeout: 300_000 }, async ({ differences, flags }) => {
     const options = { ...usual, ...differences }
     const { stats, most, lent, kills, wrong, fates, told, records, open, threads, doubts, deaths } =
       await churn(options, ...flags)
@@ -80,7 +80,7 @@ describe.runIf(hasNetAdmin)('every connection that was watched is accounted for 
   })
 })
 
-it('memory stays where it is, however many come and go', { timeout: 100_000 }, async () => {
+it('keeps its memory constant, however many connections come and go', { timeout: 100_000 }, async () => {
   const memory = fileURLToPath(new URL('fixtures/watching-for-long.mjs', import.meta.url))
   const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', memory])
   const [before, after] = JSON.parse(stdout)

@@ -8,7 +8,7 @@ import { until } from '../support/until.js'
 
 const openDescriptors = () => readdirSync('/proc/self/fd').length
 
-it('one connection after the other is watched by one thread, which ends when there are no more', async () => {
+it('watches connections that follow each other by one thread, which ends after the last', async () => {
   const watcher = watch()
   const pairs = await Promise.all(Array.from({ length: 22 }, () => connectPair()))
   const before = openDescriptors()

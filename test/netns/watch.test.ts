@@ -101,7 +101,7 @@ describe.runIf(hasNamespaces)('a watched connection to a far host, behind a rout
       earliest: 1_000,
       predicted: 1_900,
     },
-  ])('$what', ({ name, reason, state, evidence, earliest, predicted }) => {
+  ])('is dead in time: $what', ({ name, reason, state, evidence, earliest, predicted }) => {
     const code = { unreachable: 'EHOSTUNREACH', reset: 'ECONNRESET' }[reason] ?? 'ETIMEDOUT'
     const both = outcomes[name]!
     expect(both).toHaveLength(2)
@@ -116,7 +116,7 @@ describe.runIf(hasNamespaces)('a watched connection to a far host, behind a rout
     expect(both[1]!.deaths[0]!.detectedBy).toBe('kernel')
   })
 
-  it("'report' does not take the error from Node, and so cannot tell that the peer is unreachable", () => {
+  it("does not learn with 'report' that the peer is unreachable, because Node takes that error", () => {
     const [, unread] = outcomes.reported!
     expect(unread!.deaths).toMatchObject([
       { reason: 'user-timeout', detectedBy: 'kernel', code: 'ETIMEDOUT' },

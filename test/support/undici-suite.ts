@@ -115,7 +115,7 @@ export function undiciSuite(
       expect(inspect(otherEnd(peers[0]!, opened)).profile).toMatchObject(profiles.lan)
     })
 
-    it('wraps one of the program, and takes options for one of undici', async () => {
+    it('wraps a connector of the program, and takes options for one of undici', async () => {
       const { url, peers } = await site()
       const hosts: unknown[] = []
       const build = undici.buildConnector({})
@@ -137,7 +137,7 @@ export function undiciSuite(
       expect(inspect(otherEnd(peers[1]!, opened)).profile).toMatchObject(profiles.datacenter)
     })
 
-    it('a bad profile is thrown at once', () => {
+    it('throws at once for a bad profile', () => {
       expect(() => connector('cluod' as never)).toThrow(
         expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }),
       )
@@ -154,13 +154,13 @@ export function undiciSuite(
       { options: 'cloud', field: 'options' },
       { options: { retryStale: 'false' }, field: 'retryStale' },
       { options: { retryStale: null }, field: 'retryStale' },
-    ])('createAgent($options): ERR_INVALID_ARG_TYPE', ({ options, field }) => {
+    ])('throws ERR_INVALID_ARG_TYPE from createAgent($options)', ({ options, field }) => {
       expect(() => createAgent(options as never)).toThrow(
         expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', field }),
       )
     })
 
-    it('what cannot be opened fails as it does', async () => {
+    it('passes on the failure of a connection that cannot be opened', async () => {
       await expect(ask(agent(), 'http://127.0.0.1:1')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
     })
   })
@@ -174,7 +174,7 @@ export function undiciSuite(
         server: () => http2.createSecureServer(certificate()),
         options: { ...secure, allowH2: true },
       },
-    ] as const)('$what: connections are tuned and used again', async ({ server, options }) => {
+    ] as const)('tunes connections and reuses them: $what', async ({ server, options }) => {
       const { url, peers } = await site(server())
       const own = agent(options)
       expect(await ask(own, url)).toBe('ok')
@@ -183,7 +183,7 @@ export function undiciSuite(
       expect(inspect(otherEnd(peers[0]!, opened)).profile).toMatchObject(profiles.cloud)
     })
 
-    it('a UNIX socket works', async () => {
+    it('serves a UNIX socket', async () => {
       const path = `\0deadpeer-undici-${process.pid}-${opened.size}`
       const server = http.createServer((_, response) => response.end('ok')).listen(path)
       await once(server, 'listening')
@@ -193,7 +193,7 @@ export function undiciSuite(
       )
     })
 
-    it('its connections can be watched', async () => {
+    it('has connections that can be watched', async () => {
       const { url, peers } = await site()
       const watcher = watch()
       closing.push(() => watcher.close())
@@ -213,7 +213,7 @@ export function undiciSuite(
     })
   })
 
-  describe('what it counts', () => {
+  describe('the statistics of an agent', () => {
     const none = {
       opened: 0,
       open: 0,
@@ -238,7 +238,7 @@ export function undiciSuite(
       return own.snapshot().total
     }
 
-    it('requests, and those that reuse a connection, by origin and in total', async () => {
+    it('count requests and reused connections, by origin and in total', async () => {
       const [one, other] = [await site(), await site()]
       const own = agent()
       for (let i = 0; i < 3; i++) await ask(own, one.url)
@@ -250,7 +250,7 @@ export function undiciSuite(
       expect(await countsOf(own)).toMatchObject({ opened: 2, closedByUs: 2 })
     })
 
-    it('how connections have ended', async () => {
+    it('count how connections ended', async () => {
       const { url, peers } = await site()
       const own = agent()
       const ended = () => own.snapshot().total
@@ -277,7 +277,7 @@ export function undiciSuite(
       })
     })
 
-    it('one of which the server says that it is the last is closed by the server, whoever does it', async () => {
+    it('count as closed by the server a connection that the server called its last, whoever closes it', async () => {
       // It leaves that to the client.
       const server = net.createServer((peer) => {
         peer
@@ -299,7 +299,7 @@ export function undiciSuite(
       expect(ended()).toMatchObject({ opened: 2, closedByPeer: 1, closedByUs: 1 })
     })
 
-    it.runIf(hasNetAdmin)('one that is given up', async () => {
+    it.runIf(hasNetAdmin)('count an abandoned connection', async () => {
       const { url, peers } = await site()
       const own = agent({ profile: { initialDelay: 1_000, interval: 1_000, count: 1 } })
       await ask(own, url)
@@ -308,7 +308,7 @@ export function undiciSuite(
       expect(own.snapshot().total).toMatchObject({ timedOut: 1, reset: 0, closedByPeer: 0 })
     })
 
-    it('with TLS as well: one that cannot shake hands is not opened', async () => {
+    it('do not count a failed TLS handshake as opened', async () => {
       const { key, cert } = certificate()
       const { url } = await site(https.createServer({ key, cert }))
       const own = agent(secure as AgentOptions)
@@ -320,7 +320,7 @@ export function undiciSuite(
       expect(await countsOf(strict)).toMatchObject({ opened: 0, failedToOpen: 1, failedRequests: 1 })
     })
 
-    it('requests that fail: apart from those that met a connection that was gone', async () => {
+    it('count failed requests apart from those that met a dead connection', async () => {
       const { url, peers } = await site()
       const own = agent()
       await expect(ask(own, `${url}/reset`)).rejects.toThrow()
@@ -338,7 +338,7 @@ export function undiciSuite(
       expect(own.snapshot().total).toMatchObject({ requests: 8, staleReuses: 1, failedRequests: 4 })
     })
 
-    it('one that is repeated counts once, by how the repetition ends', async () => {
+    it('count a repeated request once, by the end of the repetition', async () => {
       const { url, peers } = await site()
       const own = agent({ retryStale: true })
       await ask(own, url)
@@ -364,7 +364,7 @@ export function undiciSuite(
     })
   })
 
-  describe('what it tells on diagnostics_channel', () => {
+  describe('the events of an agent on diagnostics_channel', () => {
     const names = ['opened', 'closed', 'stale-reuse', 'retried']
     type Told = Record<string, unknown>
 
@@ -385,7 +385,7 @@ export function undiciSuite(
       { retryStale: true, names: ['opened', 'stale-reuse', 'retried', 'opened'] },
       { retryStale: false, names: ['opened', 'stale-reuse'] },
     ])(
-      'a request that met a connection that was gone, retryStale: $retryStale',
+      'name a request that met a dead connection (retryStale: $retryStale)',
       async ({ retryStale, names }) => {
         const { url, peers } = await site()
         const own = agent({ retryStale })
@@ -403,7 +403,7 @@ export function undiciSuite(
       },
     )
 
-    it('how a connection was closed', async () => {
+    it('name how a connection was closed', async () => {
       const { url, peers } = await site()
       const own = agent()
       const told = await toldOf(own, async () => {
@@ -415,11 +415,11 @@ export function undiciSuite(
     })
   })
 
-  describe('behind compose()', () => {
+  describe('an agent behind compose()', () => {
     const passOn = (dispatch: Dispatcher['dispatch']) => (options: never, handler: never) =>
       dispatch(options, handler)
 
-    it('requests are sent, counted and repeated', async () => {
+    it('sends, counts and repeats requests', async () => {
       const { url, peers } = await site()
       const composed = agent({ retryStale: true }).compose(passOn)
       expect(await ask(composed, url)).toBe('ok')
@@ -441,7 +441,7 @@ export function undiciSuite(
         how: 'by a callback',
         end: (composed: Dispatcher) => new Promise<void>((done) => composed.destroy(done)),
       },
-    ])('$verb ends the agent, $how', async ({ end }) => {
+    ])('ends by $verb, $how', async ({ end }) => {
       const { url } = await site()
       const own = agent()
       const composed = own.compose([passOn])
@@ -452,7 +452,7 @@ export function undiciSuite(
     })
   })
 
-  describe("what undici's own Agent refuses is refused alike", () => {
+  describe("an option that undici's own Agent refuses", () => {
     type Make = (options?: AgentOptions) => Dispatcher
     const refused: { what: string; call: (make: Make) => unknown }[] = [
       { what: 'connect: false', call: (make) => make({ connect: false } as never) },
@@ -483,14 +483,14 @@ export function undiciSuite(
       }
     }
 
-    it.each(refused)('$what', ({ call }) => {
+    it.each(refused)('is refused alike: $what', ({ call }) => {
       const theirs = outcome((options) => new undici.Agent(options), call)
       expect(theirs).toMatchObject({ name: 'InvalidArgumentError' })
       expect(outcome((options) => createAgent(options), call)).toEqual(theirs)
     })
   })
 
-  describe('a request that meets a connection that is gone', () => {
+  describe('a request that meets a dead connection', () => {
     /** An agent that has a connection, which is closed before the next request is written. */
     async function stale(options: AgentOptions = {}, how?: 'destroy' | 'resetAndDestroy') {
       const here = await site()
@@ -506,7 +506,7 @@ export function undiciSuite(
     })
 
     it.each(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'] as const)(
-      '%s is repeated',
+      'is repeated with the method %s',
       async (method) => {
         const { own, url, seen, peers } = await stale()
         const body = method === 'PUT' ? { body: 'some' } : {}
@@ -516,12 +516,12 @@ export function undiciSuite(
       },
     )
 
-    it('after a reset as well', async () => {
+    it('is repeated after a reset too', async () => {
       const { own, url } = await stale({}, 'resetAndDestroy')
       expect(await ask(own, url)).toBe('ok')
     })
 
-    it('the fresh connection is tuned as well', async () => {
+    it('is repeated on a tuned connection', async () => {
       const { own, url, seen, peers } = await stale()
       ask(own, `${url}/never`).catch(() => {})
       await until(() => seen.includes('GET /never'))
@@ -532,7 +532,7 @@ export function undiciSuite(
       { what: 'as an object', headers: { 'Idempotency-Key': 'a' } },
       { what: 'in turns', headers: ['x-one', 'idempotency-key', 'IDEMPOTENCY-KEY', 'a'] },
       { what: 'as pairs', headers: new Map([['idempotency-key', 'a']]) },
-    ])('a POST with a key is repeated: $what', async ({ headers }) => {
+    ])('is repeated as a POST with a key: $what', async ({ headers }) => {
       const { own, url, seen } = await stale()
       expect(await ask(own, `${url}/it`, { method: 'POST', body: 'some', headers } as Asked)).toBe('ok')
       expect(seen).toEqual(['GET /first', 'POST /it'])
@@ -547,7 +547,7 @@ export function undiciSuite(
       },
       { what: 'a body that is read once', options: { method: 'PUT', body: Readable.from(['some']) } },
       { what: 'what is said not to be idempotent', options: { method: 'GET', idempotent: false } },
-    ])('$what is not', async ({ options }) => {
+    ])('is not repeated as $what', async ({ options }) => {
       const { own, url, seen } = await stale()
       await expect(ask(own, `${url}/it`, options as Asked)).rejects.toThrow()
       expect(seen).toEqual(['GET /first'])
@@ -567,13 +567,13 @@ export function undiciSuite(
       expect(seen).toEqual(['GET /first', 'GET /die'])
     })
 
-    it('is not one that was never used before', async () => {
+    it('is not one on a connection that was never used before', async () => {
       const { url, seen } = await site()
       await expect(ask(agent({ retryStale: true }), `${url}/reset`)).rejects.toThrow()
       expect(seen).toEqual(['GET /reset'])
     })
 
-    it('is not one that a server has read, and then died', async () => {
+    it('is not one that a server has read before it died', async () => {
       const { url, seen } = await site()
       const own = agent({ retryStale: true })
       await ask(own, `${url}/first`)
@@ -591,7 +591,7 @@ export function undiciSuite(
       await expect(asked).rejects.toMatchObject({ name: 'AbortError' })
     })
 
-    it('one that is called off before it is written leaves nothing behind', async () => {
+    it('leaves nothing behind if it is aborted before it is written', async () => {
       const { url, seen } = await site()
       const own = agent({ retryStale: true })
       await ask(own, url)
@@ -602,7 +602,7 @@ export function undiciSuite(
       expect(seen).toHaveLength(2)
     })
 
-    it('close waits for what is repeated, destroy does not', async () => {
+    it('delays close until it is repeated, but not destroy', async () => {
       const { own, url } = await stale()
       const asked = ask(own, url)
       await own.close()
@@ -618,7 +618,7 @@ export function undiciSuite(
     it.skipIf(!hasNetAdmin).each([
       { what: 'as the kernel does', options: {} },
       { what: 'as a watcher does', options: { watch: true } },
-    ])('a death found by what was sent counts, $what', async ({ options }) => {
+    ])('is repeated if the request itself found the death, $what', async ({ options }) => {
       const profile = { initialDelay: 60_000, interval: 60_000, count: 9, userTimeout: 500 }
       const here = await site()
       const own = agent({ retryStale: true, profile, ...options })
@@ -628,7 +628,7 @@ export function undiciSuite(
       expect(here.peers).toHaveLength(2)
     })
 
-    it.skipIf(!hasH2)('HTTP/2', async () => {
+    it.skipIf(!hasH2)('is repeated over HTTP/2 as well', async () => {
       const here = await site(http2.createSecureServer(certificate()))
       const own = agent({ retryStale: true, allowH2: true, ...secure })
       await ask(own, `${here.url}/first`)
@@ -638,14 +638,17 @@ export function undiciSuite(
       expect(here.seen).toEqual(['GET /first', 'GET /it'])
     })
 
-    it.skipIf(!hasH2 || !hasNetAdmin)('HTTP/2: a death found by what was sent', async () => {
-      const profile = { initialDelay: 60_000, interval: 60_000, count: 9, userTimeout: 500 }
-      const here = await site(http2.createSecureServer(certificate()))
-      const own = agent({ retryStale: true, allowH2: true, profile, ...secure })
-      await ask(own, here.url)
-      blackHole(here.peers[0]!)
-      expect(await ask(own, here.url)).toBe('ok')
-      expect(here.peers).toHaveLength(2)
-    })
+    it.skipIf(!hasH2 || !hasNetAdmin)(
+      'is repeated over HTTP/2 if the request itself found the death',
+      async () => {
+        const profile = { initialDelay: 60_000, interval: 60_000, count: 9, userTimeout: 500 }
+        const here = await site(http2.createSecureServer(certificate()))
+        const own = agent({ retryStale: true, allowH2: true, profile, ...secure })
+        await ask(own, here.url)
+        blackHole(here.peers[0]!)
+        expect(await ask(own, here.url)).toBe('ok')
+        expect(here.peers).toHaveLength(2)
+      },
+    )
   })
 }

@@ -30,7 +30,7 @@ function look(silence: number, more: Partial<Look> = {}): Look {
   }
 }
 
-describe('whoAsks', () => {
+describe('who probes a connection', () => {
   it.each<{ what: string; seen: Look; unanswered: number; asks: string }>([
     { what: 'a connection at rest', seen: look(2_000), unanswered: 0, asks: 'us' },
     { what: 'past its initialDelay, not probed yet', seen: look(6_000), unanswered: 0, asks: 'us' },
@@ -94,17 +94,17 @@ describe('whoAsks', () => {
       unanswered: 0,
       asks: 'closed',
     },
-  ])('$what', ({ seen, unanswered, asks }) => {
+  ])('is found for $what', ({ seen, unanswered, asks }) => {
     expect(whoAsks(seen, own, unanswered)).toBe(asks)
   })
 
-  it('is us where keepalive is off, whatever is counted', () => {
+  it('is us with keepalive off, whatever is counted', () => {
     expect(whoAsks(look(6_000, { probes: 3 }), { ...own, enable: false }, 0)).toBe('us')
   })
 })
 
-describe('isImminent', () => {
-  it('is so from where a probe of the kernel would go unanswered for ours: 600 ms', () => {
+describe("the kernel's next probe", () => {
+  it('is imminent from 600 ms on, when it would go unanswered for ours', () => {
     expect(isImminent(look(4_400), own, clockFrom(own))).toBe(false)
     expect(isImminent(look(4_401), own, clockFrom(own))).toBe(true)
     expect(isImminent(look(5_200), own, clockFrom(own))).toBe(true)
@@ -113,13 +113,13 @@ describe('isImminent', () => {
   })
 })
 
-it('timesAsked: the data itself counts, and each time that it is sent again', () => {
+it('counts in timesAsked as the data itself, and each retransmission', () => {
   expect(timesAsked(look(0, { retransmits: 2, probes: 7 }), 'retransmission')).toBe(3)
   expect(timesAsked(look(0, { retransmits: 2, probes: 7 }), 'window-probe')).toBe(7)
   expect(timesAsked(look(0, { probes: 4 }), 'keepalive')).toBe(4)
 })
 
-it('evidence is named by who asked', () => {
+it('names the evidence by who probed', () => {
   expect((['us', 'keepalive', 'retransmission', 'window-probe'] as const).map(answerTo)).toEqual([
     'ack',
     'ack',
@@ -134,11 +134,11 @@ it('evidence is named by who asked', () => {
   ])
 })
 
-it('silence is by the clock of the kernel', () => {
+it("judges silence by the kernel's clock", () => {
   expect(silenceOf(look(1_234))).toBe(1_234)
 })
 
-it('isOpen: not before the handshake is over, nor once either side has closed', () => {
+it('is not open before the handshake is over, nor once either side has closed', () => {
   const { ESTABLISHED, SYN_SENT, SYN_RECV, CLOSE_WAIT, FIN_WAIT1, CLOSE, LISTEN } = TcpState
   expect(isOpen(ESTABLISHED)).toBe(true)
   expect([SYN_SENT, SYN_RECV, CLOSE_WAIT, FIN_WAIT1, CLOSE, LISTEN].some(isOpen)).toBe(false)

@@ -24,8 +24,8 @@ const withoutUnread = (findings: readonly Finding[]) => findings.filter(({ code 
 
 const balancer: OwnHop = { name: 'balancer', idleTimeout: 30_000, layer: 7 }
 
-describe('an agent', () => {
-  it('that keeps free connections for longer than the first hop, which it names', () => {
+describe('the audit of an agent', () => {
+  it('names the first hop if the agent keeps free connections for longer', () => {
     const agent = new http.Agent({ keepAlive: true, timeout: 60_000 })
     expect(audit(agent, [balancer])).toEqual([
       {
@@ -53,7 +53,7 @@ describe('an agent', () => {
     },
     { options: { keepAlive: true, timeout: 20_000, freeSocketTimeout: 60_000 }, expected: [] },
     { options: { keepAlive: false }, expected: ['note no-reuse'] },
-  ])('$options: $expected', ({ options, expected }) => {
+  ])('finds for $options: $expected', ({ options, expected }) => {
     expect(words(audit(new http.Agent(options), [balancer]))).toEqual(expected)
     expect(words(audit(new https.Agent(options), [balancer]))).toEqual(expected)
   })
@@ -70,7 +70,7 @@ describe('an agent', () => {
     { name: 'HttpsAgent', make: (options) => new HttpsAgent(options) },
     { name: 'agentkeepalive', make: (options) => new KeepAliveAgent(options) },
     { name: 'agentkeepalive for HTTPS', make: (options) => new KeepAliveAgent.HttpsAgent(options) },
-  ])('$name has a freeSocketTimeout, 4 s where none is given', ({ make }) => {
+  ])('judges the freeSocketTimeout of $name, 4 s by default', ({ make }) => {
     it.each<{ options: FreeOptions; expected: string[] }>([
       { options: {}, expected: [] },
       { options: { freeSocketTimeout: 4_000 }, expected: [] },
@@ -79,7 +79,7 @@ describe('an agent', () => {
       { options: { freeSocketTimeout: 60_000, socketActiveTTL: 20_000 }, expected: [] },
       { options: { freeSocketTimeout: 0, timeout: 20_000 }, expected: [] },
       { options: { freeSocketTimeout: 0, timeout: 60_000 }, expected: tooLong },
-    ])('$options: $expected', ({ options, expected }) => {
+    ])('with $options: $expected', ({ options, expected }) => {
       expect(words(audit(make(options), [balancer]))).toEqual(expected)
     })
   })
@@ -94,16 +94,16 @@ describe('an agent', () => {
       make: (options) => new KeepAliveAgent.HttpsAgent(options),
       expected: tooLong,
     },
-  ])('$name with a timeout shorter than its freeSocketTimeout', ({ make, expected }) => {
+  ])('compares the timeout of $name with its freeSocketTimeout', ({ make, expected }) => {
     expect(words(audit(make({ freeSocketTimeout: 60_000, timeout: 20_000 }), [balancer]))).toEqual(expected)
   })
 
-  it('of ours names its timeout where that is the shorter', () => {
+  it('names the timeout of an agent of deadpeer if that is the shorter', () => {
     const [finding] = audit(new HttpAgent({ freeSocketTimeout: 60_000, timeout: 40_000 }), [balancer])
     expect(finding?.change).toBe('Set timeout of the agent to 25 s.')
   })
 
-  it('that keeps connections for as long as the server does: the setting that limits it is named', () => {
+  it('names the setting that limits an agent which keeps connections for as long as the server does', () => {
     expect(audit(new HttpAgent({ freeSocketTimeout: 0 }), ['aws-alb'])).toEqual([
       {
         severity: 'error',
@@ -116,12 +116,12 @@ describe('an agent', () => {
     ])
   })
 
-  it('without a hop that understands HTTP there is nothing to say', () => {
+  it('finds nothing without a hop that understands HTTP', () => {
     expect(audit(new http.Agent({ keepAlive: true }), ['aws-nlb'])).toEqual([])
   })
 })
 
-describe("a dispatcher of undici: that of Node's own fetch, which is one", () => {
+describe('the audit of an undici dispatcher', () => {
   interface Undici {
     new (options?: object): { dispatch(): boolean; close(): Promise<void> }
   }
@@ -144,14 +144,14 @@ describe("a dispatcher of undici: that of Node's own fetch, which is one", () =>
     },
     { options: plan({ path: [balancer] }).http.undici, expected: [] },
     { options: { pipelining: 0, keepAliveMaxTimeout: 1_000 }, expected: ['note no-reuse'] },
-  ])('Agent with $options: $expected', async ({ options, expected }) => {
+  ])('finds for an Agent with $options: $expected', async ({ options, expected }) => {
     const Agent = await load()
     const agent = new Agent(options)
     onTestFinished(() => agent.close())
     expect(words(audit(agent, [balancer]))).toEqual(expected)
   })
 
-  it('a client shows them under symbols of its own', () => {
+  it('reads a client, which has its settings under other symbols', () => {
     const client = {
       dispatch: () => true,
       [Symbol('default keep alive timeout')]: 60_000,
@@ -160,7 +160,7 @@ describe("a dispatcher of undici: that of Node's own fetch, which is one", () =>
     expect(words(audit(client, [balancer]))).toEqual(['error sender-outlasts-receiver balancer'])
   })
 
-  it('one that shows nothing is said to', () => {
+  it('says so of a dispatcher that shows nothing', () => {
     expect(audit({ dispatch: () => true }, [balancer])).toEqual([
       {
         severity: 'note',
@@ -172,8 +172,8 @@ describe("a dispatcher of undici: that of Node's own fetch, which is one", () =>
   })
 })
 
-describe('an HTTP server', () => {
-  it('that closes before the last hop, which it names: 502', () => {
+describe('the audit of an HTTP server', () => {
+  it('names the last hop if the server closes before it: 502', () => {
     expect(withoutUnread(audit(http.createServer(), ['aws-alb']))[0]).toEqual({
       severity: 'error',
       code: 'sender-outlasts-receiver',
@@ -213,12 +213,12 @@ describe('an HTTP server', () => {
       path: [{ ...balancer, idleTimeout: Number.POSITIVE_INFINITY }],
       expected: ['error sender-outlasts-receiver balancer', 'warning server-refuses-opened-early balancer'],
     },
-  ])('$options behind $path: $expected', ({ options, path, expected }) => {
+  ])('finds for $options behind $path: $expected', ({ options, path, expected }) => {
     expect(words(withoutUnread(audit(http.createServer(options), path)))).toEqual(expected)
   })
 })
 
-it('an HTTP server without a keepAliveTimeout closes idle connections after its timeout, if it has one', () => {
+it('applies timeout to a server without keepAliveTimeout, if it has one', () => {
   const server = http.createServer({ keepAliveTimeout: 0 })
   server.timeout = 5_000
   expect(words(withoutUnread(audit(server, ['aws-alb'])))).toEqual(['error sender-outlasts-receiver aws-alb'])
@@ -229,7 +229,7 @@ it('an HTTP server without a keepAliveTimeout closes idle connections after its 
 describe('a hop that keeps connections for ever', () => {
   const endless: OwnHop = { ...balancer, idleTimeout: Number.POSITIVE_INFINITY }
 
-  it('is itself what has to be set, whatever the server has', () => {
+  it('is the setting to change, whatever the server has', () => {
     const found = withoutUnread(audit(http.createServer({ keepAliveTimeout: 5_000 }), [endless]))
     expect(found.map(({ message }) => message)).toEqual([
       expect.stringMatching(
@@ -245,10 +245,10 @@ describe('a hop that keeps connections for ever', () => {
   })
 })
 
-describe('a hop of which the catalogue only guesses', () => {
+describe('a hop with uncertain numbers', () => {
   const [guess] = Object.values(hops).filter(({ certainty }) => certainty === 'uncertain')
 
-  it('is one as the catalogue has it, and is none once somebody has said how his is set', () => {
+  it('is uncertain as in the catalogue, and certain once its setting is given', () => {
     const { name, idleTimeout } = guess!
     const codes = (path: Path) => plan({ path }).warnings.map(({ code }) => code)
     expect(codes([name as HopName])).toContain('hop-uncertain')
@@ -257,9 +257,9 @@ describe('a hop of which the catalogue only guesses', () => {
   })
 })
 
-describe('a plan followed leaves nothing to find', () => {
+describe('an audit of a plan that was followed', () => {
   it.each<HopName>(['aws-alb', 'aws-clb', 'gcp-alb', 'nginx', 'haproxy', 'envoy', 'traefik', 'cloudflare'])(
-    'behind %s',
+    'finds nothing behind %s',
     (name) => {
       const { http: timeouts } = plan({ path: [name] })
       expect(withoutUnread(audit(http.createServer(timeouts.server), [name]))).toEqual([])
@@ -269,11 +269,11 @@ describe('a plan followed leaves nothing to find', () => {
   )
 })
 
-describe('the options of a connection', () => {
+describe('the audit of a connection', () => {
   const judge = (profile: Profile, path: Path) => judgeConnection(profile, plan({ path }).path as Hop[])
   const nat: OwnHop = { name: 'nat', idleTimeout: 350_000 }
 
-  it("the system's 7200 s behind a NAT that forgets after 350 s, which it names", () => {
+  it("names the NAT that forgets after 350 s beside the system's 7200 s", () => {
     const found = judge(
       { enable: true, initialDelay: 7_200_000, interval: 75_000, count: 9, userTimeout: 0 },
       [nat],
@@ -334,18 +334,18 @@ describe('the options of a connection', () => {
       expected: ['warning probes-not-counted haproxy-tcp', 'note proxy-behind haproxy-tcp'],
     },
     { profile: { ...plan({ path: [nat] }).profile }, path: [nat], expected: [] },
-  ])('$profile behind $path: $expected', ({ profile, path, expected }) => {
+  ])('finds for $profile behind $path: $expected', ({ profile, path, expected }) => {
     expect(words(judge(profile, path))).toEqual(expected)
   })
 })
 
 it.each([{ live: null }, { live: 'aws-nlb' }, { live: {} }, { live: () => {} }])(
-  '$live is nothing to audit',
+  'refuses to audit $live',
   ({ live }) => {
     expect(() => audit(live as never, ['aws-nlb'])).toThrow(TypeError)
   },
 )
 
-it('an unknown hop is refused before anything is read', () => {
+it('refuses an unknown hop before it reads anything', () => {
   expect(() => audit({} as never, ['aws-nbl' as never])).toThrow(/Did you mean aws-nlb/)
 })

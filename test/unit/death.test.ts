@@ -24,7 +24,7 @@ function sightingOf(peerClosed: boolean, failed: boolean, counters: TcpInfo): Si
   return { peerClosed, failed, unread: 0, state: counters.state, info: counters, takeError }
 }
 
-describe('the cause of a death, by what the kernel left behind', () => {
+describe('the cause of a death', () => {
   it.each<{ reason: DeathReason; counters: Partial<TcpInfo>; profile: Profile; errno: string | undefined }>([
     { reason: 'keepalive', counters: { probes: 2 }, profile: { count: 2 }, errno: undefined },
     { reason: 'keepalive', counters: { probes: 2 }, profile: { count: 2 }, errno: 'ETIMEDOUT' },
@@ -112,7 +112,7 @@ describe('the cause of a death, by what the kernel left behind', () => {
       profile: { failOnIcmp: true },
       errno: undefined,
     },
-  ])('$reason: $counters, $profile, $errno', ({ reason, counters, profile, errno }) => {
+  ])('is $reason with $counters, $profile, $errno', ({ reason, counters, profile, errno }) => {
     const cause = causeOf({ info: info(counters), profile }, errno)
     expect(cause.reason).toBe(reason)
     expect(cause.evidence).toMatch(/\S/)
@@ -127,7 +127,7 @@ describe('the cause of a death, by what the kernel left behind', () => {
     )
   })
 
-  it('without counters goes by the error alone, and says so', () => {
+  it('goes by the error alone without counters, and says so', () => {
     expect(causeOf(undefined, 'ECONNRESET').reason).toBe('reset')
     expect(causeOf(undefined, 'EHOSTUNREACH').reason).toBe('unreachable')
     const { reason, evidence } = causeOf(undefined, 'ETIMEDOUT')
@@ -135,16 +135,16 @@ describe('the cause of a death, by what the kernel left behind', () => {
     expect(evidence).toContain('could not be read')
   })
 
-  it.each(['ETIMEDOUT', 'ECONNRESET', 'EPIPE', 'EHOSTUNREACH', 'ENETUNREACH'])('%s is deadly', (errno) =>
+  it.each(['ETIMEDOUT', 'ECONNRESET', 'EPIPE', 'EHOSTUNREACH', 'ENETUNREACH'])('includes %s', (errno) =>
     expect(isDeadly(errno)).toBe(true),
   )
 
-  it.each(['EAGAIN', 'ENOTCONN', 'ENOBUFS', 'EINTR'])('%s is not', (errno) =>
+  it.each(['EAGAIN', 'ENOTCONN', 'ENOBUFS', 'EINTR'])('does not include %s', (errno) =>
     expect(isDeadly(errno)).toBe(false),
   )
 })
 
-describe('an error of a connection that stands', () => {
+describe('an error of an established connection', () => {
   it.each<{ own: boolean; counters: Partial<TcpInfo>; profile: Profile; errno: string }>([
     { own: true, counters: {}, profile: {}, errno: 'ECONNRESET' },
     { own: false, counters: { state: TcpState.ESTABLISHED }, profile: {}, errno: 'ECONNRESET' },
@@ -161,12 +161,13 @@ describe('an error of a connection that stands', () => {
       profile: { failOnIcmp: false },
       errno: 'EHOSTUNREACH',
     },
-  ])('is its own: $own, $counters, $profile, $errno', ({ own, counters, profile, errno }) =>
-    expect(isOver({ info: info(counters), profile }, errno)).toBe(own),
+  ])(
+    'belongs to the connection ($own) with $counters, $profile, $errno',
+    ({ own, counters, profile, errno }) => expect(isOver({ info: info(counters), profile }, errno)).toBe(own),
   )
 })
 
-describe('what the kernel reports of a connection', () => {
+describe('an event of the kernel for a connection', () => {
   const fin = { state: TcpState.CLOSE_WAIT }
   const stands = { state: TcpState.ESTABLISHED }
   const unread: Partial<Progress> = { isReading: false }
@@ -260,7 +261,7 @@ describe('what the kernel reports of a connection', () => {
       judgement: undefined,
     },
   ])(
-    '$title',
+    'is judged: $title',
     ({ counters = {}, peerClosed = true, failed = false, profile = {}, progress = {}, judgement }) => {
       const sighting = sightingOf(peerClosed, failed, info(counters))
       const reading = { peerEnded: false, weEnded: false, isReading: true, isWriting: false, ...progress }
@@ -277,7 +278,7 @@ describe('what the kernel reports of a connection', () => {
   })
   const counts = fc.nat(255)
 
-  it('is never a death without an error while the connection stands', () => {
+  it('is no death without an error while the connection is established', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...states),
@@ -294,7 +295,7 @@ describe('what the kernel reports of a connection', () => {
     )
   })
 
-  it('is never a death once the peer has closed its side, unless SO_ERROR says so', () => {
+  it('is no death once the peer has closed its side, unless SO_ERROR says so', () => {
     fc.assert(
       fc.property(counts, counts, fc.boolean(), progress, (probes, retransmits, failed, sides) => {
         const sighting = sightingOf(true, failed, info({ probes, retransmits }))
@@ -312,7 +313,7 @@ describe('PeerDeathError', () => {
     { reason: 'heartbeat', code: 'ETIMEDOUT', errno: -110 },
     { reason: 'reset', code: 'ECONNRESET', errno: -104 },
     { reason: 'unreachable', code: 'EHOSTUNREACH', errno: -113 },
-  ])('$reason: $code', ({ reason, code, errno }) => {
+  ])('has for $reason the code $code', ({ reason, code, errno }) => {
     const error = new PeerDeathError(reason, '2 probes unanswered')
     expect(error).toMatchObject({
       name: 'PeerDeathError',

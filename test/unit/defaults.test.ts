@@ -14,11 +14,11 @@ describe('parseSysctl', () => {
     { text: 'cubic\n', value: undefined },
     { text: '0x10\n', value: undefined },
     { text: '1\n2\n', value: undefined },
-  ])('$text is $value', ({ text, value }) => {
+  ])('reads $text as $value', ({ text, value }) => {
     expect(parseSysctl(text)).toBe(value)
   })
 
-  it('on any text: a whole number or nothing', () => {
+  it('reads any text as a whole number or nothing', () => {
     const text = fc.oneof(
       fc.string(),
       fc.integer().map((n) => `${n}\n`),

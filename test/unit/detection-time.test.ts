@@ -23,7 +23,7 @@ describe('idle detection', () => {
     { profile: { enable: false, ...seconds(1, 1, 1) }, expected: Number.POSITIVE_INFINITY },
     { profile: { userTimeout: 5_000 }, expected: Number.POSITIVE_INFINITY },
     { profile: {}, expected: Number.POSITIVE_INFINITY },
-  ])('$profile: $expected ms', ({ profile, expected }) => {
+  ])('takes $expected ms for $profile', ({ profile, expected }) => {
     expect(detectionTime(profile as Profile).idle).toBe(expected)
   })
 
@@ -55,7 +55,7 @@ describe('detection with data in flight', () => {
     { profile: { rtoMax: 1_000 }, expected: 14_400 + 400 },
     { profile: { rtoMax: 120_000 }, expected: 924_600 + 400 },
     { profile: { rtoMax: 1_000, userTimeout: 30_000 }, expected: 30_400 },
-  ])('$profile: $expected ms', ({ profile, expected }) => {
+  ])('takes $expected ms for $profile', ({ profile, expected }) => {
     expect(detectionTime(profile).inFlight).toBe(expected)
   })
 
@@ -76,7 +76,7 @@ describe('the sysctls of a system', () => {
       idle: Number.POSITIVE_INFINITY,
       inFlight: 924_600 + 100,
     },
-  ])('with data in flight: $defaults', ({ defaults, idle, inFlight }) => {
+  ])('give the time with data in flight: $defaults', ({ defaults, idle, inFlight }) => {
     expect(detectionTime({}, { defaults })).toEqual({ idle, inFlight })
   })
 
@@ -94,14 +94,14 @@ describe('the sysctls of a system', () => {
     { defaults: { retries2: '5' }, code: 'ERR_INVALID_ARG_TYPE' },
     { defaults: { retires2: 5 }, code: 'ERR_INVALID_ARG_TYPE' },
     { defaults: { rtoMax: Number.NaN }, code: 'ERR_OUT_OF_RANGE' },
-  ])('$defaults are none: $code', ({ defaults, code }) => {
+  ])('are refused with $code: $defaults', ({ defaults, code }) => {
     expect(() => detectionTime('lan', { defaults: defaults as never })).toThrow(
       expect.objectContaining({ code, field: expect.stringContaining('defaults') }),
     )
   })
 })
 
-it('takes presets by name, and refuses unknown ones', () => {
+it('takes the detection time of presets by name, and refuses unknown ones', () => {
   expect(detectionTime('cloud')).toEqual(detectionTime(profiles.cloud))
   expect(() => detectionTime('clown' as never)).toThrow(/no preset 'clown'/)
 })

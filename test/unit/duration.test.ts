@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { duration } from '../../src/cli/lib/duration.js'
 import { inWords } from '../../src/path/in-words.js'
 
-describe('a time as one types it', () => {
+describe('a time as an argument', () => {
   it.each([
     { text: '30s', ms: 30_000 },
     { text: '5m', ms: 300_000 },
@@ -17,18 +17,18 @@ describe('a time as one types it', () => {
     { text: '20us', ms: 0.02 },
     { text: '2.4µs', ms: 0.0024 },
     { text: ' 30s ', ms: 30_000 },
-  ])('$text is $ms ms', ({ text, ms }) => {
+  ])('is $ms ms for $text', ({ text, ms }) => {
     expect(duration(text)).toBe(ms)
   })
 
-  it.each(['30', '', 's', '-5s', '5 s', '1e3s', '5m30s', 'Infinity', '0x5s', '5S'])('%j is none', (text) => {
+  it.each(['30', '', 's', '-5s', '5 s', '1e3s', '5m30s', 'Infinity', '0x5s', '5S'])('is not %j', (text) => {
     expect(() => duration(text)).toThrow('A time is a number and its unit: 1500ms, 30s, 5m, 1h, 5d.')
   })
 
   it.each([
     { text: '30', hint: 'Did you mean 30s or 30ms?' },
     { text: '5000', hint: 'Did you mean 5000ms or 5000s?' },
-  ])('$text lacks a unit: $hint', ({ text, hint }) => {
+  ])('lacks a unit in $text: $hint', ({ text, hint }) => {
     expect(() => duration(text)).toThrow(hint)
   })
 

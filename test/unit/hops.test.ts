@@ -27,7 +27,7 @@ describe('the catalogue', () => {
     },
   )
 
-  it('has what people expect', () => {
+  it('has the hops that people look for', () => {
     expect(rows.map(({ name }) => name)).toEqual(
       expect.arrayContaining([
         'aws-nlb',
@@ -58,11 +58,11 @@ describe('the catalogue', () => {
 describe('a hop of a path', () => {
   const resolve = (hop: unknown) => plan({ path: [hop as 'nginx'] }).path[0]
 
-  it('by name is that of the catalogue', () => {
+  it("has the catalogue's numbers if it is given by name", () => {
     expect(resolve('aws-nlb')).toBe(hops['aws-nlb'])
   })
 
-  it('of the catalogue can be set otherwise, within its range', () => {
+  it('can be set otherwise within its range if it is from the catalogue', () => {
     expect(resolve({ name: 'aws-nlb', idleTimeout: 600_000 })).toEqual({
       ...hops['aws-nlb'],
       idleTimeout: 600_000,
@@ -75,7 +75,7 @@ describe('a hop of a path', () => {
     expect(resolve({ name: 'azure-nat-gateway', idleTimeout: 240_000 })).toMatchObject({ onExpiry: 'silent' })
   })
 
-  it('of your own forgets at layer 4, and closes at layer 7', () => {
+  it('forgets at layer 4 and closes at layer 7 if it is your own', () => {
     expect(resolve({ name: 'vpn', idleTimeout: 30_000 })).toMatchObject({
       layer: 4,
       onExpiry: 'silent',
@@ -154,7 +154,7 @@ describe('a hop of a path', () => {
       error: TypeError,
     },
     { hop: null, message: 'not null', error: TypeError },
-  ])('$hop is refused: $message', ({ hop, message, error }) => {
+  ])('is refused as $hop: $message', ({ hop, message, error }) => {
     expect(() => resolve(hop)).toThrow(error)
     expect(() => resolve(hop)).toThrow(message as string)
   })

@@ -15,7 +15,7 @@ type Loose = (...values: unknown[]) => unknown
 const end = { address: '127.0.0.1', port: 1 }
 const record = { local: end, remote: end, cookie: 5n }
 
-describe('what concerns the host, called wrongly', () => {
+describe('wrong calls of deadpeer/host', () => {
   it.each<{ what: string; call: () => unknown; field: string }>([
     { what: 'livenessCounters of nothing', call: () => (livenessCounters as Loose)(null), field: 'counters' },
     {
@@ -61,29 +61,29 @@ describe('what concerns the host, called wrongly', () => {
       call: () => (destroySocket as Loose)(record, { pid: '1' }),
       field: 'pid',
     },
-  ])('$what', ({ call, field }) => {
+  ])('are refused: $what', ({ call, field }) => {
     expect(call).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', field }))
   })
 
-  it.each([0, -1, 1.5, Number.NaN, 2 ** 31])('no process has the id %d', async (pid) => {
+  it.each([0, -1, 1.5, Number.NaN, 2 ** 31])('are refused with the process id %d', async (pid) => {
     const outOfRange = expect.objectContaining({ code: 'ERR_OUT_OF_RANGE', field: 'pid' })
     for (const call of [readCounters, readDefaults]) expect(() => call({ pid })).toThrow(outOfRange)
     expect(() => destroySocket(record, { pid })).toThrow(outOfRange)
     await expect(listSockets({ pid })).rejects.toEqual(outOfRange)
   })
 
-  it('listSockets of a process by name', async () => {
+  it('include listSockets of a process by name', async () => {
     await expect((listSockets as (filter: unknown) => Promise<unknown>)({ pid: 'nginx' })).rejects.toEqual(
       expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', field: 'pid' }),
     )
   })
 
-  it('rates have the groups that livenessCounters reads, whatever was read', () => {
+  it('do not include livenessCounters of rates, which have its groups whatever was read', () => {
     const rates = diffCounters({ time: 1 } as never, { time: 2 } as never)
     expect(livenessCounters(rates)).toMatchObject({ established: undefined })
   })
 
-  it('readSocketOwners passes over sockets that have no inode', async () => {
+  it('do not include readSocketOwners of sockets without an inode', async () => {
     expect(await readSocketOwners([undefined])).toEqual(new Map())
   })
 })

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { failureOf, judgeStale } from '../../src/http/stale.js'
 import { Statistics } from '../../src/http/statistics.js'
 
-describe('statistics', () => {
-  it('by origin and in total', () => {
+describe('the statistics of connections', () => {
+  it('are kept by origin and in total', () => {
     const statistics = new Statistics()
     for (const name of ['requests', 'opened', 'requests', 'reusedRequests', 'closedByPeer'] as const) {
       statistics.count('http://a:80', name)
@@ -16,7 +16,7 @@ describe('statistics', () => {
     expect(origins['http://b:80']).toMatchObject({ opened: 1, open: 1, reuseRatio: 0 })
   })
 
-  it('a snapshot does not change, and nothing is divided by nothing', () => {
+  it('come as a snapshot that does not change, and never divide by zero', () => {
     const statistics = new Statistics()
     const before = statistics.snapshot()
     statistics.count('http://a:80', 'requests')
@@ -24,7 +24,7 @@ describe('statistics', () => {
     expect(Object.isFrozen(before.total) && Object.isFrozen(before.origins)).toBe(true)
   })
 
-  it('of very many origins those with nothing open are forgotten, the oldest first; the total keeps all', () => {
+  it('forget the oldest origins with nothing open if there are very many, but not the total', () => {
     const statistics = new Statistics()
     statistics.count('open', 'requests')
     statistics.count('open', 'opened')
@@ -55,7 +55,7 @@ describe('a stale reuse', () => {
     { failure: 'timed-out', evidence: { ...met, acknowledged: true }, stale: false },
     { failure: 'closed', evidence: { ...met, acknowledged: true }, stale: false },
     { failure: 'closed', evidence: { ...met, acknowledged: undefined }, stale: true },
-  ] as const)('$failure, $evidence: $stale', ({ failure, evidence, stale }) => {
+  ] as const)('is judged by $failure and $evidence: $stale', ({ failure, evidence, stale }) => {
     expect(judgeStale(failure, evidence)).toBe(stale)
   })
 
@@ -72,7 +72,7 @@ describe('a stale reuse', () => {
     { error: new Error('anything'), failure: undefined },
     { error: 'ECONNRESET', failure: undefined },
     { error: null, failure: undefined },
-  ])('$error is $failure', ({ error, failure }) => {
+  ])('knows $error as $failure', ({ error, failure }) => {
     expect(failureOf(error)).toBe(failure)
   })
 })

@@ -27,11 +27,11 @@ describe('parseKeepAlive', () => {
     { header: undefined, wanted: {} },
     { header: null, wanted: {} },
     { header: 5, wanted: {} },
-  ])('$header: $wanted', ({ header, wanted }) => {
+  ])('reads $header as $wanted', ({ header, wanted }) => {
     expect(parseKeepAlive(header as string)).toEqual(wanted)
   })
 
-  it('never throws, ends, and returns nothing but whole numbers from 0', () => {
+  it('never throws, ends, and returns only whole numbers from 0', () => {
     const pieces = fc.constantFrom('timeout', 'max', '=', ',', '"', ' ', '5', '-', 'x', '\t', ';', '\u0000')
     fc.assert(
       fc.property(

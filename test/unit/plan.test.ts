@@ -20,7 +20,7 @@ const optional = (values: object) =>
 /** Timers are late by up to an eighth. */
 const LATE = 9 / 8
 
-describe('a plan, over random paths', () => {
+describe('a plan for random paths', () => {
   const planned = fc
     .record({ path, detectWithin: perhaps(within) })
     .map(({ path: hopsOfPath, detectWithin }) => ({
@@ -28,7 +28,7 @@ describe('a plan, over random paths', () => {
       result: plan({ path: hopsOfPath, ...optional({ detectWithin }) }),
     }))
 
-  it('asks in half of what each layer-4 hop allows, and twice within it, however late', () => {
+  it('probes after half of what each layer-4 hop allows, and twice within it, however late', () => {
     fc.assert(
       fc.property(planned, ({ result: { path: hopsOfPath, profile } }) => {
         for (const { layer, idleTimeout } of hopsOfPath) {
@@ -61,7 +61,7 @@ describe('a plan, over random paths', () => {
     )
   })
 
-  it('survives the loss of two probes where there are 4 s', () => {
+  it('survives the loss of two probes with a detection time from 4 s', () => {
     fc.assert(
       fc.property(planned, ({ detectWithin = Number.POSITIVE_INFINITY, result: { profile, warnings } }) => {
         if (detectWithin >= 4_000) expect(profile.count).toBe(3)
@@ -105,7 +105,7 @@ describe('a plan, over random paths', () => {
     )
   })
 
-  it('gives timeouts that Node takes', () => {
+  it('gives timeouts that Node accepts', () => {
     fc.assert(
       fc.property(planned, ({ result: { http: timeouts } }) => {
         expect(http.createServer(timeouts.server)).toMatchObject(timeouts.server)
@@ -127,7 +127,7 @@ describe('a plan, over random paths', () => {
     )
   })
 
-  it('is pure: the same again, and its arguments as they were', () => {
+  it('is the same again for the same arguments, which it does not change', () => {
     fc.assert(
       fc.property(path, (hopsOfPath) => {
         const before = structuredClone(hopsOfPath)
@@ -139,7 +139,7 @@ describe('a plan, over random paths', () => {
   })
 })
 
-describe('a plan for paths that people have', () => {
+describe('a plan for common paths', () => {
   it.each<{
     hops: readonly (HopName | OwnHop)[]
     detectWithin: number | undefined
@@ -180,7 +180,7 @@ describe('a plan for paths that people have', () => {
       detectWithin: undefined,
       expected: { initialDelay: 1_000, interval: 1_000, count: 3, userTimeout: 4_000 },
     },
-  ])('$hops within $detectWithin', ({ hops: path, detectWithin, expected }) => {
+  ])('for $hops within $detectWithin has the expected profile', ({ hops: path, detectWithin, expected }) => {
     const { profile } = plan({ path, ...optional({ detectWithin }) })
     expect(profile).toEqual({ enable: true, ...expected })
   })
@@ -274,7 +274,7 @@ describe('a plan for paths that people have', () => {
 })
 
 describe('detectWithin', () => {
-  it('that the kernel cannot do is an error, with the heartbeat that can', () => {
+  it('is refused with the heartbeat that can if the kernel cannot', () => {
     const { warnings, heartbeat, detection } = plan({ path: [], detectWithin: 1_500 })
     expect(heartbeat).toEqual({ every: 1_100, timeout: 300, attempts: 1 })
     expect(detection.idle).toBe(2_000)
@@ -289,13 +289,13 @@ describe('detectWithin', () => {
     ])
   })
 
-  it('of under 1.4 s is for the application itself', () => {
+  it('is left to the application below 1.4 s', () => {
     const { warnings, heartbeat } = plan({ path: [], detectWithin: 1_399 })
     expect(heartbeat).toBeUndefined()
     expect(warnings[0]?.change).toBe("Have the application's own protocol ask.")
   })
 
-  it('has a heartbeat with attempts that fit into it', () => {
+  it('gives a heartbeat with attempts that fit into it', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1_400, max: 3_999 }), (detectWithin) => {
         const { every, timeout, attempts } = plan({ path: [], detectWithin }).heartbeat!
@@ -307,13 +307,13 @@ describe('detectWithin', () => {
   })
 })
 
-describe('traffic', () => {
-  it('that comes more often than the first probe makes probes unnecessary', () => {
+describe('the traffic of a plan', () => {
+  it('makes probes unnecessary if it comes more often than the first probe', () => {
     expect(plan({ path: [], detectWithin: 30_000, traffic: { every: 10_000 } }).probesPerHour).toBe(0)
     expect(plan({ path: [], detectWithin: 30_000, traffic: { every: 20_000 } }).probesPerHour).toBe(240)
   })
 
-  it('that may stall for longer than the userTimeout leaves that out', () => {
+  it('leaves userTimeout out if it may stall for longer', () => {
     const { profile, warnings, detection } = plan({
       path: [],
       detectWithin: 30_000,
@@ -329,7 +329,7 @@ describe('traffic', () => {
     )
   })
 
-  it('has its probes counted, a probe and its answer of 86 bytes each', () => {
+  it('includes probes, with 86 bytes for each probe and its answer', () => {
     const { load } = plan({ path: [], detectWithin: 30_000, connections: 50_000 })
     expect(load).toEqual({
       connections: 50_000,
@@ -339,7 +339,7 @@ describe('traffic', () => {
   })
 })
 
-describe('bad input', () => {
+describe('a plan with bad options', () => {
   it.each<{ options: object | null; message: string; error: ErrorConstructor }>([
     {
       options: { path: [], detectWithin: -1 },
@@ -384,7 +384,7 @@ describe('bad input', () => {
       message: "The options of plan() must be an object such as { path: ['aws-nlb'] }, not null.",
       error: TypeError,
     },
-  ])('$options: $message', ({ options, message, error }) => {
+  ])('is refused for $options: $message', ({ options, message, error }) => {
     expect(() => plan(options as never)).toThrow(error)
     expect(() => plan(options as never)).toThrow(message)
   })

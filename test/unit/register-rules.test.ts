@@ -5,7 +5,7 @@ import { readSettings } from '../../src/register/settings.js'
 
 const valueFor = (rules: string, way: Way) => firstMatch(parseRules(rules, String), way)?.value
 
-describe('rules', () => {
+describe('the rules of deadpeer/register', () => {
   it.each<{ rules: string; way: Way; value: string | undefined }>([
     { rules: '5432=a', way: { port: 5432 }, value: 'a' },
     { rules: '5432=a', way: { port: 5433 }, value: undefined },
@@ -38,7 +38,7 @@ describe('rules', () => {
     { rules: '1={"a": 1, "b": 2} , 2=b', way: { port: 1 }, value: '{"a": 1, "b": 2}' },
     { rules: '', way: { port: 1 }, value: undefined },
     { rules: '1=a,', way: { port: 1 }, value: 'a' },
-  ])('$rules for $way: $value', ({ rules, way, value }) => {
+  ])('$rules decide for $way: $value', ({ rules, way, value }) => {
     expect(valueFor(rules, way)).toBe(value)
   })
 
@@ -51,7 +51,7 @@ describe('rules', () => {
     { rules: '10.0.0.0/8:80=a', port: 80, decides: 'depends' },
     // What is accepted has no host name.
     { rules: 'db=a,*.internal:80=a,80=b', port: 80, decides: 'b' },
-  ])('$rules for every connection at port $port: $decides', ({ rules, port, decides }) => {
+  ])('$rules decide for every connection at port $port: $decides', ({ rules, port, decides }) => {
     const rule = ruleForAll(parseRules(rules, String), { port })
     expect(rule === 'depends' ? rule : rule?.value).toBe(decides)
   })
@@ -75,13 +75,13 @@ describe('rules', () => {
     '[::1]80=a',
     '1=a 2=b',
     '1=a,,2=b',
-  ])('%s is none', (rules) => {
+  ])('do not accept %s', (rules) => {
     expect(() => parseRules(rules, String)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
   })
 })
 
-describe('the environment', () => {
-  it('what is empty counts as not there', () => {
+describe('the environment of deadpeer/register', () => {
+  it('counts empty variables as missing', () => {
     const wanted = { profile: profiles.cloud, rules: [], watch: undefined }
     expect(readSettings({})).toEqual(wanted)
     const empty = { DEADPEER: '', DEADPEER_PROFILE: ' ', DEADPEER_RULES: '', DEADPEER_WATCH: '' }
@@ -92,11 +92,11 @@ describe('the environment', () => {
     { text: '1', watch: 'destroy' },
     { text: 'report', watch: 'report' },
     { text: '0', watch: undefined },
-  ])('DEADPEER_WATCH=$text', ({ text, watch }) => {
+  ])('reads DEADPEER_WATCH=$text as $watch', ({ text, watch }) => {
     expect(readSettings({ DEADPEER_WATCH: text })).toMatchObject({ watch })
   })
 
-  it('switched off, nothing else is looked at', () => {
+  it('is not read any further if it is switched off', () => {
     expect(readSettings({ DEADPEER: 'off', DEADPEER_PROFILE: 'none such' })).toBeUndefined()
   })
 })

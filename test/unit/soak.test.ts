@@ -21,7 +21,7 @@ function entry(at: number, id: string, event: string, detail = ''): Entry {
 
 const faultsOf = (...lines: Line[]) => judged(...lines).faults.map(({ fault }) => fault)
 
-describe('what was said of a connection', () => {
+describe('the judge of a connection', () => {
   it.each<{ what: string; lines: Line[] }>([
     {
       what: 'a death',
@@ -94,7 +94,7 @@ describe('what was said of a connection', () => {
       ],
     },
     { what: 'nothing', lines: [] },
-  ])('$what is right', ({ lines }) => {
+  ])('accepts $what', ({ lines }) => {
     expect(faultsOf(...lines)).toEqual([])
   })
 
@@ -200,11 +200,11 @@ describe('what was said of a connection', () => {
         [2_000, 'suspect'],
       ],
     },
-  ])('a $fault is found', ({ fault, lines }) => {
+  ])('finds the $fault', ({ fault, lines }) => {
     expect(faultsOf(...lines)).toEqual([fault])
   })
 
-  it('may be said as much later as there was no processor', () => {
+  it('allows a delay of as long as there was no processor', () => {
     const lines: Line[] = [
       [1_000, 'fate', 'reset'],
       [3_000, 'dead', 'reset node'],
@@ -221,7 +221,7 @@ describe('what was said of a connection', () => {
     expect(starved(4_000, '600')).toMatchObject({ faults: [{ fault: 'late' }], delayed: 0 })
   })
 
-  it('is judged by what its process came to, where that was killed', () => {
+  it('judges a killed process by what it came to', () => {
     const killed = (...said: Entry[]) =>
       judge([entry(0, '1.0', 'accepted', 'beating'), entry(1_000, '1', 'killed'), ...said]).faults
     expect(killed(entry(1_010, '1.0', 'closing'), entry(1_020, '1.0', 'closed'))).toEqual([])
@@ -232,12 +232,12 @@ describe('what was said of a connection', () => {
     expect(judge(other).faults).toEqual([])
   })
 
-  it('is nothing to go by where nobody knows which it was', () => {
+  it('does not judge an end that is not known', () => {
     expect(judge([entry(0, '?', 'dead', 'reset node')]).faults).toMatchObject([{ fault: 'unknown' }])
     expect(judge([entry(0, '1.0', 'fate', 'reset')]).faults).toMatchObject([{ fault: 'unknown' }])
   })
 
-  it('is not judged where more was swallowed than was meant', () => {
+  it('does not judge a connection of which more was swallowed than meant', () => {
     const lines: Line[] = [
       [1_000, 'deaf'],
       [4_000, 'swallowed', '4'],
@@ -257,7 +257,7 @@ describe('what was said of a connection', () => {
     expect(dropped(4_200)).toMatchObject({ excused: 0, faults: [{ fault: 'false death' }] })
   })
 
-  it('does not matter once it is over', () => {
+  it('ignores what comes after the end', () => {
     const lines: Line[] = [[2_000, 'closed']]
     expect(
       judge([
@@ -268,7 +268,7 @@ describe('what was said of a connection', () => {
     ).toEqual([])
   })
 
-  it('counts doubts about who hears', () => {
+  it('counts suspicions about connections that are heard', () => {
     const doubts = (...lines: Line[]) => judged(...lines).doubts
     expect(doubts([1_000, 'suspect'], [2_000, 'recover'])).toEqual({ suspect: 1, ofHealthy: 1 })
     expect(doubts([500, 'deaf'], [1_000, 'suspect'], [2_000, 'swallowed', '2'], [2_100, 'recover'])).toEqual({
@@ -545,7 +545,7 @@ describe('the judge of TLS, HTTPS and HTTP/2 connections', () => {
       entry(28_000, 'out.1/client', 'closed'),
     ]
 
-    it('is excused where it got the ports of a connection whose server is silent', () => {
+    it('is excused if it got the ports of a connection whose server is silent', () => {
       const { faults, excused } = judgeTls([...silentServer, ...cannotConnect('40000 443', 'ETIMEDOUT')])
       expect({ faults, excused }).toEqual({ faults: [], excused: 1 })
     })
@@ -558,11 +558,11 @@ describe('the judge of TLS, HTTPS and HTTP/2 connections', () => {
     })
   })
 
-  it('finds what was reported of a connection that nobody knows', () => {
+  it('finds reports about unknown connections', () => {
     expect(faultsOf([entry(0, '?/?', 'dead', 'reset node')])).toEqual(['unknown'])
   })
 
-  it('allows the errors that Node raises without a watcher, for the same kind of connection and the same fate only', () => {
+  it('allows the errors that Node raises without a watcher, only for the same kind of connection and fate', () => {
     const lines: Case['lines'] = [
       [1_000, '', 'fate', 'client ends'],
       [1_001, 'S', 'closing'],
@@ -591,7 +591,7 @@ describe('the judge of TLS, HTTPS and HTTP/2 connections', () => {
   })
 })
 
-describe('what may grow', () => {
+describe('the judge of growth', () => {
   const samples = (heap: (at: number) => number, { seconds = 600, every = 10 } = {}) =>
     Array.from({ length: seconds / every + 1 }, (_, i) => ({
       at: every * i,
@@ -603,12 +603,12 @@ describe('what may grow', () => {
   const heapOf = (...run: Parameters<typeof samples>) =>
     growth(samples(...run)).find(({ key }) => key === 'heap')!
 
-  it('swings', () => {
+  it('accepts a value that swings', () => {
     const { grownBy, allowed } = heapOf((at) => 100e6 + 2e6 * Math.sin(at))
     expect(grownBy).toBeLessThan(allowed)
   })
 
-  it('swings up when most of the last samples are taken, of which a short run has few', () => {
+  it('accepts a value that swings up when most of the last samples are taken, as in a short run', () => {
     const lifted = [40, 50, 55]
     const run = { seconds: 60, every: 5 }
     const swings = heapOf((at) => 10e6 + (lifted.includes(at) ? 8e6 : 0), run)
@@ -618,7 +618,7 @@ describe('what may grow', () => {
     expect(grows.grownBy).toBeGreaterThan(grows.allowed)
   })
 
-  it('does not add up', () => {
+  it('refuses a value that keeps growing', () => {
     // 150 connections a second: 100 bytes each, and 50 while the heap swings.
     const steady = heapOf((at) => 100e6 + 15_000 * at)
     expect(steady.grownBy).toBeGreaterThan(steady.allowed)
@@ -626,7 +626,7 @@ describe('what may grow', () => {
     expect(least.grownBy).toBeGreaterThan(least.allowed)
   })
 
-  it('grows while it warms up', () => {
+  it('accepts growth while the process warms up', () => {
     const { grownBy } = heapOf((at) => 100e6 * Math.min(1, at / 20))
     expect(grownBy).toBe(0)
   })

@@ -10,7 +10,7 @@ const errorOf = (filter: unknown) => {
   throw new Error('it was taken')
 }
 
-describe('a filter that is wrong', () => {
+describe('a wrong filter', () => {
   it.each<{ filter: unknown; code: string; field: string; message: RegExp }>([
     { filter: null, code: 'ERR_INVALID_ARG_TYPE', field: 'filter', message: /not null/ },
     {
@@ -117,21 +117,21 @@ describe('a filter that is wrong', () => {
     },
     { filter: { info: 1 }, code: 'ERR_INVALID_ARG_TYPE', field: 'info', message: /true or false/ },
     { filter: { signal: {} }, code: 'ERR_INVALID_ARG_TYPE', field: 'signal', message: /AbortSignal/ },
-  ])('$filter: $code for $field', ({ filter, code, field, message }) => {
+  ])('is refused with $code for $field: $filter', ({ filter, code, field, message }) => {
     const error = errorOf(filter)
     expect(error).toMatchObject({ code, field })
     expect(error.message).toMatch(message)
   })
 })
 
-describe('a filter that is right', () => {
-  it('without anything asks for everything', () => {
+describe('a right filter', () => {
+  it('asks for everything if it is empty', () => {
     const query = checkFilter({})
     expect(query).toMatchObject({ families: ['ipv4', 'ipv6'], info: false, signal: undefined })
     expect(query.states).toHaveLength(10)
   })
 
-  it('fields that are undefined count as left out', () => {
+  it('counts undefined fields as left out', () => {
     expect(checkFilter({ family: undefined, states: undefined, local: undefined, info: undefined })).toEqual(
       checkFilter({}),
     )
@@ -143,11 +143,11 @@ describe('a filter that is right', () => {
     { filter: { remote: '::ffff:10.0.0.0/104' }, families: ['ipv6'] },
     { filter: { family: 'ipv4', local: '10.0.0.1' }, families: ['ipv4'] },
     { filter: { family: 'ipv6' }, families: ['ipv6'] },
-  ])('$filter asks for $families', ({ filter, families }) => {
+  ])('asks for $families with $filter', ({ filter, families }) => {
     expect(checkFilter(filter).families).toEqual(families)
   })
 
-  it('an address alone counts in full', () => {
+  it('compares an address without prefix length in full', () => {
     expect(checkFilter({ local: '10.0.0.1' }).local.prefix).toEqual({
       bytes: Uint8Array.of(10, 0, 0, 1),
       length: 32,

@@ -23,11 +23,11 @@ const known = layout.filter(({ field }) => new RegExp(`\\b${nameInC(field)}\\b`)
 const places = compiledPlaces()
 
 describe('the layout of tcp_info', () => {
-  it('is compared in most of its fields', () => {
+  it('is compared in at least 55 fields', () => {
     expect(known.length).toBeGreaterThanOrEqual(55)
   })
 
-  it.each(known)('$field lies where the header has it', ({ field, offset, width, shift, bits }) => {
+  it.each(known)('has $field where the header has it', ({ field, offset, width, shift, bits }) => {
     const bytes = new Uint8Array(512)
     for (let i = 0; i < width; i++) bytes[offset + i] = bits === undefined ? 255 : ((1 << bits) - 1) << shift
     expect(places.get(field)).toBe([...bytes.entries()].filter(([, byte]) => byte > 0).join(' '))

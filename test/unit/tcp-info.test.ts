@@ -21,7 +21,7 @@ describe('decodeTcpInfo', () => {
   const order = Object.keys(layoutOf('6.18'))
 
   it.each(lengths)(
-    'of $length bytes (Linux $kernel): what is beyond them is undefined, never 0',
+    'leaves fields beyond $length bytes (Linux $kernel) undefined, never 0',
     ({ length, beyond }) => {
       const info = decodeTcpInfo(whole.subarray(0, length), layoutOf('6.18'))
       const first = beyond === undefined ? order.length : order.indexOf(beyond)
@@ -35,7 +35,7 @@ describe('decodeTcpInfo', () => {
     },
   )
 
-  it.each(lengths)('of $length bytes cut anywhere: reads nothing that is not there', ({ length }) => {
+  it.each(lengths)('reads nothing beyond the end of $length bytes cut anywhere', ({ length }) => {
     for (let cut = 0; cut <= length; cut++) {
       const info = decodeTcpInfo(whole.slice(0, cut), layoutOf('6.18'))
       for (const [field, place] of Object.entries(layoutOf('6.18'))) {
@@ -45,12 +45,12 @@ describe('decodeTcpInfo', () => {
     }
   })
 
-  it('a tail that is not known here is ignored', () => {
+  it('ignores an unknown tail', () => {
     const longer = Uint8Array.from({ length: 400 }, (_, i) => (i < 280 ? whole[i]! : 255))
     expect(decodeTcpInfo(longer, layoutOf('6.18'))).toEqual(decodeTcpInfo(whole, layoutOf('6.18')))
   })
 
-  it('a few fields are what they are of all', () => {
+  it('reads a few fields as it reads all of them', () => {
     const fields = Object.keys(layoutOf('6.18')) as (keyof TcpInfo)[]
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), fc.subarray(fields), (bytes, some) => {
@@ -101,13 +101,13 @@ describe('decodeTcpInfo', () => {
     expect(decodeTcpInfo(bytes, layoutOf('7.0.0-rc1'))).toMatchObject({ accecnFailMode: 5, accecnOptSeen: 2 })
   })
 
-  it('does not care where in its buffer the bytes begin', () => {
+  it('reads bytes at any offset of their buffer', () => {
     const shifted = new Uint8Array(300)
     shifted.set(whole, 13)
     expect(decodeTcpInfo(shifted.subarray(13, 293))).toEqual(decodeTcpInfo(whole))
   })
 
-  it('takes any bytes at all', () => {
+  it('accepts any bytes', () => {
     const layouts = [layoutOf('6.18'), layoutOf('7.0')]
     const decodes = fc.property(anyBytes(600), (bytes) =>
       layouts.every((layout) =>
@@ -205,7 +205,7 @@ describe('judge', () => {
     { more: { state: 2 }, verdict: 'alive', evidence: 'connecting' },
     { more: { state: 2, retransmits: 2 }, verdict: 'suspect', evidence: 'connecting, 2 SYNs sent again' },
     { more: { state: 10 }, verdict: 'alive', evidence: 'listening' },
-  ])('$more: $verdict, $evidence', ({ more, verdict, evidence }) => {
+  ])('says $verdict, $evidence for $more', ({ more, verdict, evidence }) => {
     expect(judge({ ...established, ...more })).toEqual({ verdict, evidence })
   })
 })
@@ -223,7 +223,7 @@ describe('a tcp_info as Linux 6.18 returned it', () => {
     lengths.map(({ length, kernel }) => ({ name, length, kernel })),
   )
 
-  it.each(cases)('$name: cut to $length bytes, as Linux $kernel would have it', ({ name, length }) => {
+  it.each(cases)('has the fields of Linux $kernel if cut to $length bytes: $name', ({ name, length }) => {
     const { bytes, fields } = recordings[name]!
     const info = decodeTcpInfo(Uint8Array.from(Buffer.from(bytes, 'hex')).subarray(0, length), layout)
     for (const [field, [offset, width, , , since = 0]] of Object.entries(layout)) {
@@ -232,7 +232,7 @@ describe('a tcp_info as Linux 6.18 returned it', () => {
     }
   })
 
-  it('is not 0 in any field, somewhere, but where that kernel always has 0', () => {
+  it('is not 0 in any field somewhere, except where that kernel always has 0', () => {
     const always0 = Object.keys(layout).filter((field) =>
       Object.values(recordings).every(({ fields }) => fields[field as keyof TcpInfo] === 0),
     )
