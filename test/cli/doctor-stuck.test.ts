@@ -8,8 +8,7 @@ import { remediesFor } from '../../src/cli/commands/doctor/remedies.js'
 import type { Connection } from '../../src/cli/lib/selection.js'
 import type { SocketRecord } from '../../src/host/index.js'
 import { type Profile, profiles, TcpState } from '../../src/index.js'
-import { deadpeer } from '../support/deadpeer-command.js'
-import { paste } from '../support/pasted-command.js'
+import { deadpeer, runPasted } from '../support/deadpeer-command.js'
 import { until } from '../support/until.js'
 
 // What one sample of the kernel's counters does not show: connections that the peer has closed and the program has not, and peers that
@@ -99,7 +98,7 @@ describe('a connection that the peer has closed and the program has not', () => 
     await until(async () => (await ask('state', port)) === TcpState.CLOSE_WAIT)
     const [finding] = (await doctor('--over', '100ms')).findings
     expect(finding!.command).toBe(`deadpeer ls --pid ${holder.pid} --port ${port} --state close-wait`)
-    const { status, output } = paste(finding!.command)
+    const { status, output } = runPasted(finding!.command)
     expect(status).toBe(0)
     const [, ...lines] = output.trim().split('\n')
     expect(lines).toEqual([expect.stringMatching(new RegExp(`^CLOSE-WAIT .*:${port} `))])
@@ -133,7 +132,7 @@ describe('a live peer that does not read', () => {
       /^The peer is alive but not reading: [\d.]+ [kM]B queued behind its closed window for at least 2(\.\d)?s\.$/,
     )
     expect(found.command).toBe(`deadpeer tune --pid ${holder.pid} --profile cloud`)
-    expect(paste(found.command)).toMatchObject({ status: 0 })
+    expect(runPasted(found.command)).toMatchObject({ status: 0 })
     expect(await ask('profile', port)).toMatchObject(profiles.cloud)
     expect(await doctor()).toEqual({ code: 0, findings: [] })
   })

@@ -14,9 +14,8 @@ import { listSockets, type SystemDefaults } from '../../src/host/index.js'
 import { type Profile, profiles } from '../../src/index.js'
 import { hops } from '../../src/path/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { deadpeer, inTerminal } from '../support/deadpeer-command.js'
+import { deadpeer, inTerminal, runPasted } from '../support/deadpeer-command.js'
 import { hasNetAdmin } from '../support/net-admin.js'
-import { paste } from '../support/pasted-command.js'
 import { type Client, type Program, startProgram } from '../support/server-process.js'
 import { until } from '../support/until.js'
 
@@ -68,7 +67,7 @@ describe('deadpeer doctor', () => {
     for (const { port } of rest) await program.ask('tune', port, profiles.patient)
     const [finding] = json((await deadpeer([...ours(), '--json'])).out).findings
     expect(finding.command).toBe(`deadpeer tune --pid ${program.pid} --port ${one.port} --profile cloud`)
-    expect(paste(finding.command)).toMatchObject({ status: 0 })
+    expect(runPasted(finding.command)).toMatchObject({ status: 0 })
     const after = await program.profiles()
     expect(after.get(one.port)).toMatchObject(profiles.cloud)
     for (const { port } of rest) expect(after.get(port)).toMatchObject(profiles.patient)
@@ -78,7 +77,7 @@ describe('deadpeer doctor', () => {
 
   it('finds nothing once its command was pasted, and reports a path that the connections are not tuned for', async () => {
     const [finding] = json((await deadpeer([...ours(), '--json'])).out).findings
-    expect(paste(finding.command)).toMatchObject({ status: 0 })
+    expect(runPasted(finding.command)).toMatchObject({ status: 0 })
     for (const profile of (await program.profiles()).values()) expect(profile).toMatchObject(profiles.cloud)
     expect(await deadpeer(ours())).toMatchObject({
       code: 0,
@@ -100,7 +99,7 @@ describe('deadpeer doctor', () => {
     )
     // Idle for longer than that, a connection is tuned once its peer has answered, which a busy machine may be late to see.
     for (const client of clients) await client.echo('hello')
-    expect(paste(ofPath.command)).toMatchObject({ status: 0 })
+    expect(runPasted(ofPath.command)).toMatchObject({ status: 0 })
     expect(codes(await deadpeer([...ours(), '--hop', 'nat=20s', '--json']))).toEqual([
       ['system-keepalive', undefined],
     ])
@@ -116,7 +115,7 @@ describe('deadpeer doctor', () => {
       ...{ code: 'detection-too-slow', severity: 'warning', fault: 'program', connections: 8 },
       message: 'Keepalive is on, but takes 7205 s to notice that the peer of an idle connection is gone.',
     })
-    expect(paste(finding.command)).toMatchObject({ status: 0 })
+    expect(runPasted(finding.command)).toMatchObject({ status: 0 })
     expect(await deadpeer(ours())).toMatchObject({ code: 0, err: [] })
   })
 
@@ -181,7 +180,7 @@ describe('deadpeer doctor', () => {
       const found = json(run.out).findings.find(({ code }: { code: string }) => code === 'zombie')
       expect(found).toMatchObject({ severity: 'error', fault: 'program', connections: 1, example: { fd } })
       expect(found.command).toBe(`deadpeer inspect ${program.pid}:${fd}`)
-      expect(paste(found.command).output).toMatch(/^CLOSE {2}dead: /)
+      expect(runPasted(found.command).output).toMatch(/^CLOSE {2}dead: /)
       expect((await deadpeer(['inspect', `${program.pid}:${fd}`])).out[0]).toMatch(/^CLOSE {2}dead: /)
 
       const unanswered = json(run.out).findings.find(({ code }: { code: string }) => code === 'unanswered')

@@ -11,6 +11,7 @@ import { inspect, type Profile, profiles, tuneAll } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
 import { connect, listen } from '../support/connections.js'
 import { deadpeer, inTerminal } from '../support/deadpeer-command.js'
+import { descriptorOf } from '../support/descriptors.js'
 import { hasNetAdmin } from '../support/net-admin.js'
 import { type Client, type Program, startProgram, withoutCapabilities } from '../support/server-process.js'
 import { until } from '../support/until.js'
@@ -228,7 +229,7 @@ describe('deadpeer tune --dry-run', () => {
 
   it('predicts no change and no failure for a connection that is closed meanwhile', async () => {
     const { socket } = (await connect(1))[0]!
-    const borrowed = borrowSocket(process.pid, (socket as unknown as { _handle: { fd: number } })._handle.fd)
+    const borrowed = borrowSocket(process.pid, descriptorOf(socket))
     socket.destroy()
     const closed = { error: expect.objectContaining({ code: 'ERR_SOCKET_CLOSED' }) }
     expect(forecastAll([borrowed], profiles.lan)).toEqual([closed])
@@ -293,7 +294,7 @@ describe('deadpeer tune of several connections', () => {
     const sockets = await tunable(5)
     // A socket, and not of TCP: the kernel refuses.
     const pipe = net.createServer().listen(`\0deadpeer-${process.pid}`)
-    const { fd } = (pipe as unknown as { _handle: { fd: number } })._handle
+    const fd = descriptorOf(pipe)
     try {
       const tuned = await tuneAllOrNone(
         [...sockets, { target: fd, before }],

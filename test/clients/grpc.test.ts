@@ -3,12 +3,11 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import grpc from '@grpc/grpc-js'
 import { expect, it, onTestFinished } from 'vitest'
-import { inspect } from '../../src/index.js'
+import { detectionTime, inspect } from '../../src/index.js'
 import { connectionsOf } from '../support/connections-of-process.js'
-import { commandsOf, QUICK } from '../support/guide-examples.js'
+import { commandsOf, expectInTime, QUICK } from '../support/guide-examples.js'
 import { hasNetAdmin } from '../support/net-admin.js'
 import { silence } from '../support/silent-server.js'
-import { latest, timed } from '../support/tolerance.js'
 import { until } from '../support/until.js'
 
 // gRPC: grpc-js shows its connections to nobody, so its program is started as the guide says.
@@ -79,11 +78,6 @@ async function start() {
   return { port, calls, messages, call, optionsOf }
 }
 
-function expectInTime(after: number): void {
-  expect(after).toBeGreaterThan(500)
-  if (timed) expect(after).toBeLessThan(latest(2_000))
-}
-
 it.skipIf(!hasNetAdmin)(
   'fails a gRPC call in time when the server goes silent during it, and the next call works',
   async () => {
@@ -96,7 +90,7 @@ it.skipIf(!hasNetAdmin)(
     await silence(port, from)
     const begin = performance.now()
     expect(await failing).toMatchObject({ code: grpc.status.UNAVAILABLE })
-    expectInTime(performance.now() - begin)
+    expectInTime(performance.now() - begin, detectionTime(QUICK).idle)
     expect(await call('again')).toMatchObject({ answer: 'again' })
     const later = calls.find(({ text }) => text === 'again')!.from
     expect(later).not.toBe(from)
@@ -114,7 +108,7 @@ it.skipIf(!hasNetAdmin)(
     await silence(port, calls[0]!.from)
     const begin = performance.now()
     await until(() => messages.slice(before).some(({ state }) => state === 'IDLE'))
-    expectInTime(performance.now() - begin)
+    expectInTime(performance.now() - begin, detectionTime(QUICK).idle)
     expect(await call('again')).toMatchObject({ answer: 'again' })
     expect(calls.at(-1)!.from).not.toBe(calls[0]!.from)
   },

@@ -2,30 +2,22 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { WebSocket } from 'ws'
-import { detectionTime, inspect } from '../../src/index.js'
+import { inspect } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { freePort } from '../support/database-servers.js'
 import { startExample } from '../support/guide-example-process.js'
-import { QUICK } from '../support/guide-examples.js'
-import { importExample, removeImported } from '../support/guide-imports.js'
+import { expectInTime, importExample, QUICK, removeExamples } from '../support/guide-examples.js'
+import { freePort } from '../support/installed-server.js'
 import { hasNetAdmin } from '../support/net-admin.js'
-import { startRelay } from '../support/relay.js'
+import { Relay } from '../support/relay.js'
 import { borrowEnd, silence } from '../support/silent-server.js'
-import { latest, timed } from '../support/tolerance.js'
 
 // The guide's examples for ws and fastify. Their servers notice clients that are gone, from the first packet on, and so does ws's client of its server.
 
 const closing: (() => unknown)[] = []
 afterAll(async () => {
   for (const close of closing) await close()
-  removeImported()
+  removeExamples()
 })
-
-function expectInTime(after: number): void {
-  const { idle, inFlight } = detectionTime(QUICK)
-  expect(after).toBeGreaterThan(500)
-  if (timed) expect(after).toBeLessThan(latest(Math.max(idle, inFlight)))
-}
 
 /** When a server's end of the connection with this client is closed. */
 function endOf(server: net.Server, clientPort: number): Promise<number> {
@@ -122,11 +114,14 @@ describe.concurrent('ws', () => {
   /** The example, whose client connects to its server through a relay. */
   async function start(silentFirst = false) {
     const port = await freePort()
-    const relay = await startRelay(port, { silentFirst })
+    const relay = await Relay.start(port, silentFirst ? { first: 'silent' } : {})
     const env = { WS_PORT: String(port), WS_URL: `ws://127.0.0.1:${relay.port}` }
     const example = await importExample({ heading: 'WebSocket: ws', env }, 'web', 'server', 'socket')
     const socket: WebSocket = example.socket
-    closing.push(relay.stop, () => example.web.close())
+    closing.push(
+      () => relay.stop(),
+      () => example.web.close(),
+    )
     closing.unshift(() => socket.terminate())
     const closed = new Promise<{ code: number; at: number }>((resolve) => {
       socket.once('close', (code) => resolve({ code, at: performance.now() }))
@@ -149,10 +144,10 @@ describe.concurrent('ws', () => {
     async () => {
       const { relay, socket, closed } = await start()
       await once(socket, 'open')
-      const silent = await relay.silence()
+      const { since } = await relay.silence()
       const { code, at } = await closed
       expect(code).toBe(1006)
-      expectInTime(at - silent)
+      expectInTime(at - since)
     },
   )
 
@@ -161,11 +156,11 @@ describe.concurrent('ws', () => {
     async () => {
       const { relay, socket, closed } = await start()
       await once(socket, 'open')
-      const silent = await relay.silence()
+      const { since } = await relay.silence()
       socket.send('hello')
       const { code, at } = await closed
       expect(code).toBe(1006)
-      expectInTime(at - silent)
+      expectInTime(at - since)
     },
   )
 

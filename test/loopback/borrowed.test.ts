@@ -5,11 +5,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it } from 'vitest'
-import { descriptorOf } from '../../src/connection/target.js'
 import { borrowSocket } from '../../src/host/index.js'
 import { inspect, profiles, tune, tuneAll } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
 import { connectPair } from '../support/connections.js'
+import { descriptorOf, openDescriptors } from '../support/descriptors.js'
 import { hasNetAdmin } from '../support/net-admin.js'
 import { asOrdinaryUser, hasOrdinaryUser } from '../support/ordinary-user.js'
 import { startOwner } from '../support/owner-process.js'
@@ -20,7 +20,6 @@ const CLOSE_WAIT = 8
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const fixture = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))
-const openDescriptors = () => readdirSync('/proc/self/fd').length
 const refusal = (code: string, message: RegExp = /./) =>
   expect.objectContaining({ code, message: expect.stringMatching(message) })
 

@@ -2,7 +2,6 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { handleOf } from '../../src/connection/target.js'
 import {
   type DeathReason,
   detectionTime,
@@ -14,6 +13,7 @@ import {
 } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
 import { connectPair, listen, type Pair } from '../support/connections.js'
+import { handleOf } from '../support/descriptors.js'
 import { hasRtoMax } from '../support/kernel-version.js'
 import { hasNetAdmin } from '../support/net-admin.js'
 import { latest, TICK, timed } from '../support/tolerance.js'

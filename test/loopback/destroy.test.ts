@@ -1,13 +1,12 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
 import net from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { descriptorOf } from '../../src/connection/target.js'
 import { borrowSocket, destroySocket, type SocketIdentity } from '../../src/host/index.js'
 import { inspect, TcpState } from '../../src/index.js'
 import { connectPair, listen } from '../support/connections.js'
+import { descriptorOf, openDescriptors } from '../support/descriptors.js'
 import { hasNetAdmin } from '../support/net-admin.js'
 import { asOrdinaryUser, hasOrdinaryUser } from '../support/ordinary-user.js'
 import { startOwner } from '../support/owner-process.js'
@@ -90,7 +89,7 @@ describe.runIf(hasNetAdmin)('destroySocket', () => {
   it('destroys a listener', async () => {
     const server = net.createServer()
     const port = await listen(server)
-    const fd = (server as unknown as { _handle: { fd: number } })._handle.fd
+    const fd = descriptorOf(server)
     const { cookie } = borrowSocket(process.pid, fd)
     destroySocket({ local: { address: '127.0.0.1', port }, remote: { address: '0.0.0.0', port: 0 }, cookie })
     expect(inspect(fd).info?.state).toBe(TcpState.CLOSE)
@@ -100,10 +99,10 @@ describe.runIf(hasNetAdmin)('destroySocket', () => {
   it('leaves nothing open', async () => {
     const { socket } = await connectPair()
     const record = identify(socket)
-    const before = readdirSync('/proc/self/fd').length
+    const before = openDescriptors()
     destroySocket(record)
     for (let round = 0; round < 50; round++) expect(() => destroySocket(record)).toThrow(gone)
-    expect(readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(before)
+    expect(openDescriptors()).toBeLessThanOrEqual(before)
   })
 })
 

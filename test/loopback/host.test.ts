@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
 import { inspect as show } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { diffCounters, livenessCounters, readCounters, readDefaults } from '../../src/host/index.js'
 import { inspect, tune } from '../../src/index.js'
 import { readProcFile } from '../../src/kernel/proc-file.js'
 import { connectPair } from '../support/connections.js'
+import { openDescriptors } from '../support/descriptors.js'
 
 describe('readCounters', () => {
   it('counts what happens between two readings', async () => {
@@ -37,14 +37,14 @@ describe('readCounters', () => {
   })
 
   it('leaves nothing open, whatever happens', () => {
-    const before = readdirSync('/proc/self/fd').length
+    const before = openDescriptors()
     for (let i = 0; i < 200; i++) {
       readCounters()
       readDefaults()
       expect(() => readCounters({ pid: 2 ** 31 - 1 })).toThrow()
       expect(() => readProcFile('/proc/self')).toThrow()
     }
-    expect(readdirSync('/proc/self/fd').length).toBe(before)
+    expect(openDescriptors()).toBe(before)
   })
 
   it('throws the errno of a file that may not be read', () => {

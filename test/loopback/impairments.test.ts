@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { descriptorOf } from '../../src/connection/target.js'
 import { blackHole, lossy } from '../../src/testing/index.js'
 import { connectPair, listen } from '../support/connections.js'
+import { descriptorOf } from '../support/descriptors.js'
 import { hasNetAdmin } from '../support/net-admin.js'
 import { hears, tookFilter } from '../support/segment-counts.js'
 

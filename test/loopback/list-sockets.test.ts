@@ -1,6 +1,5 @@
 import { spawnSync } from 'node:child_process'
 import { getEventListeners, once } from 'node:events'
-import { readdirSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
@@ -8,9 +7,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { listSockets, type SocketFilter } from '../../src/host/index.js'
 import { inspect, tune } from '../../src/index.js'
 import { connect, connectPair } from '../support/connections.js'
+import { openDescriptors } from '../support/descriptors.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const openDescriptors = () => readdirSync('/proc/self/fd').length
 
 describe('a connection of our own', () => {
   it.each(['127.0.0.1', '::1'])('is listed with both its ends: %s', async (host) => {

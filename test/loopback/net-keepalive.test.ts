@@ -7,11 +7,11 @@ import { join } from 'node:path'
 import tls from 'node:tls'
 import theirs from 'net-keepalive'
 import { afterAll, describe, expect, it } from 'vitest'
-import { descriptorOf } from '../../src/connection/target.js'
 import { inspect } from '../../src/index.js'
 import byDefault, * as ours from '../../src/net-keepalive.js'
 import { certificate } from '../support/certificate.js'
 import { connectPair, listen } from '../support/connections.js'
+import { descriptorOf } from '../support/descriptors.js'
 
 // Each call is made of that package first and then of ours, on the same socket: both must return, or throw, the same.
 

@@ -1,15 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readlinkSync, rmSync, symlinkSync } from 'node:fs'
 import type net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { descriptorOf } from '../../src/connection/target.js'
 import { borrowSocket, readSocketOwners } from '../../src/host/index.js'
 import { inspect } from '../../src/index.js'
 import { parseSocketLink } from '../../src/kernel/processes.js'
 import { connect, connectPair } from '../support/connections.js'
+import { descriptorOf, openDescriptors } from '../support/descriptors.js'
 import { asOrdinaryUser, hasOrdinaryUser } from '../support/ordinary-user.js'
 import { startOwner } from '../support/owner-process.js'
 
@@ -104,14 +104,14 @@ describe('readSocketOwners', () => {
 
   it('lets the event loop run, and leaves nothing open', async () => {
     const pairs = await connect(2_000)
-    const before = readdirSync('/proc/self/fd').length
+    const before = openDescriptors()
     let turns = 0
     const count = setInterval(() => turns++, 0)
     const owners = await readSocketOwners()
     clearInterval(count)
     expect(owners.size).toBeGreaterThanOrEqual(2 * pairs.length)
     expect(turns).toBeGreaterThan(3)
-    expect(readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(before)
+    expect(openDescriptors()).toBeLessThanOrEqual(before)
   })
 
   it.each<{ inodes: unknown }>([

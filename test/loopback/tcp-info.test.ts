@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { descriptorOf } from '../../src/connection/target.js'
 import { inspect, sampleTcpInfo, type TcpInfo, type TcpInfoField, TcpState } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
 import { decodeTcpInfo, ownLayout } from '../../src/kernel/tcp-info.js'
 import { connect, connectPair } from '../support/connections.js'
+import { descriptorOf } from '../support/descriptors.js'
 import { until } from '../support/until.js'
 
 const everyField = Object.freeze(Object.keys(ownLayout()) as TcpInfoField[])

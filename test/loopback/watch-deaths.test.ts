@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import tls from 'node:tls'
 import { Worker } from 'node:worker_threads'
 import { afterAll, describe, expect, it } from 'vitest'
-import { descriptorOf, unwrap } from '../../src/connection/target.js'
+import { unwrap } from '../../src/connection/target.js'
 import {
   type Death,
   type DeathReason,
@@ -20,6 +20,7 @@ import {
 import { blackHole } from '../../src/testing/index.js'
 import { certificate } from '../support/certificate.js'
 import { connectPair, listen } from '../support/connections.js'
+import { descriptorOf } from '../support/descriptors.js'
 import { hasRtoMax } from '../support/kernel-version.js'
 import { hasNetAdmin } from '../support/net-admin.js'
 import { backUp, isReading, pairIn, type Situation } from '../support/stream-states.js'

@@ -1,12 +1,10 @@
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { watch } from '../../src/index.js'
 import { connectPair } from '../support/connections.js'
 import { deathwatchThreadIds, noDeathwatchThread } from '../support/deathwatch-thread.mjs'
+import { openDescriptors } from '../support/descriptors.js'
 import { until } from '../support/until.js'
-
-const openDescriptors = () => readdirSync('/proc/self/fd').length
 
 it('watches connections that follow each other by one thread, which ends after the last', async () => {
   const watcher = watch()

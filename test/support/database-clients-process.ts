@@ -1,7 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { root } from './guide-examples.js'
+import { startByGuide } from './guide-command.js'
 
 /** A method of a client in the program, and the port that tells the program's clients apart. */
 export interface Call {
@@ -16,29 +16,27 @@ interface Answer {
   readonly error?: string
 }
 
-/** fixtures/databases.mjs, started with the guide's command. */
-export class Program {
-  readonly #child: ChildProcess
+/** test/clients/fixtures/databases.mjs, started with the guide's command. */
+export class DatabaseClients {
+  readonly #child: ChildProcessWithoutNullStreams
   readonly #waiting = new Map<number, (answer: Answer) => void>()
   #calls = 0
   #errors = ''
 
-  /** @param command `npx deadpeer run … -- node app.js` */
-  static async start(command: string): Promise<Program> {
-    const program = new Program(command)
+  /** @param heading the section of the guide that has the command */
+  static async start(heading: string): Promise<DatabaseClients> {
+    const program = new DatabaseClients(heading)
     await program.call({ method: 'start' })
     return program
   }
 
-  private constructor(command: string) {
-    const [, options] = /^npx deadpeer (run .+) -- node app\.js$/.exec(command) ?? []
+  private constructor(heading: string) {
     const file = fileURLToPath(new URL('../clients/fixtures/databases.mjs', import.meta.url))
-    const args = [`${root}/dist/cli/main.js`, ...options!.split(' '), '--', process.execPath, file]
-    this.#child = spawn(process.execPath, args, { cwd: root, stdio: ['pipe', 'pipe', 'pipe'] })
-    this.#child.stderr!.on('data', (data) => {
+    this.#child = startByGuide(heading, file)
+    this.#child.stderr.on('data', (data) => {
       this.#errors += data
     })
-    createInterface(this.#child.stdout!).on('line', (line) => {
+    createInterface(this.#child.stdout).on('line', (line) => {
       const answer: Answer = JSON.parse(line)
       this.#waiting.get(answer.id)!(answer)
     })
@@ -56,7 +54,7 @@ export class Program {
   async call(call: Call | { method: 'start' }): Promise<unknown> {
     const id = this.#calls++
     const answered = new Promise<Answer>((resolve) => this.#waiting.set(id, resolve))
-    this.#child.stdin!.write(`${JSON.stringify({ ...call, id })}\n`)
+    this.#child.stdin.write(`${JSON.stringify({ ...call, id })}\n`)
     const { result, error } = await answered
     this.#waiting.delete(id)
     if (error !== undefined) throw new Error(error)

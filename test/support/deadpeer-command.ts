@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
@@ -68,6 +68,16 @@ export async function inTerminal(args: readonly string[], options: RunOptions = 
   const env = { TERM: 'xterm', NO_COLOR: '', ...options.env }
   const command = [process.execPath, program, ...args].map((word) => `'${word}'`).join(' ')
   return start(['script', '-qec', `stty rows 40 cols 200; exec ${command}`, '/dev/null'], { ...options, env })
+}
+
+/** Runs a command line in a shell where `deadpeer` is this one, as a user pastes it. */
+export function runPasted(command: string): { status: number | null; output: string } {
+  const script = `deadpeer() { "$NODE" "$DEADPEER" "$@"; }; ${command}`
+  const { status, stdout, stderr } = spawnSync('sh', ['-c', script], {
+    encoding: 'utf8',
+    env: { ...process.env, NODE: process.execPath, DEADPEER: program },
+  })
+  return { status, output: `${stdout}${stderr}` }
 }
 
 function lines(text: string): string[] {

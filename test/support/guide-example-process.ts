@@ -1,10 +1,6 @@
-import { spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
-import { commandsOf, examplesOf } from './guide-examples.js'
-import { withEnvironment, writeImported } from './guide-imports.js'
+import { startByGuide } from './guide-command.js'
+import { examplesOf, withEnvironment, writeModule } from './guide-examples.js'
 import { until } from './until.js'
-
-const root = fileURLToPath(new URL('../..', import.meta.url))
 
 interface Start {
   readonly heading: string
@@ -56,17 +52,13 @@ export function startExample({
 }: Start): ExampleProcess {
   const files = ports.map((each, run) => {
     const text = withEnvironment(edit(examplesOf(heading)[0]!), env(each))
-    return writeImported(`${sayFrom(run)}${text}${added}\n`)
+    return writeModule(`${sayFrom(run)}${text}${added}\n`)
   })
-  const main = writeImported(files.map((file) => `import(${JSON.stringify(file)})\n`).join(''))
-  const child = spawn(
-    process.execPath,
-    [`${root}/dist/cli/main.js`, ...wordsOf(heading, main, port, ports)],
-    {
-      cwd: root,
-      stdio: ['pipe', 'pipe', 'pipe'],
-    },
-  )
+  const main = writeModule(files.map((file) => `import(${JSON.stringify(file)})\n`).join(''))
+  const child = startByGuide(heading, main, (word) => {
+    if (port === undefined || !word.startsWith(`${port}=`)) return word
+    return ports.map((each) => word.replace(String(port), String(each))).join(',')
+  })
   const heard: Said[] = []
   let rest = ''
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
@@ -96,21 +88,4 @@ export function startExample({
     })),
     stop: () => void child.kill('SIGKILL'),
   }
-}
-
-/** The command's words as a shell would pass them on. */
-function wordsOf(
-  heading: string,
-  file: string,
-  port: number | undefined,
-  ports: readonly number[],
-): string[] {
-  const [command] = commandsOf(heading)
-  const [npx, name, ...words] = command!.split(' ').map((word) => word.replaceAll("'", ''))
-  if (npx !== 'npx' || name !== 'deadpeer') throw new Error(`This does not start deadpeer: ${command}`)
-  return words.map((word) => {
-    if (word === 'app.js') return file
-    if (port === undefined || !word.startsWith(`${port}=`)) return word
-    return ports.map((each) => word.replace(String(port), String(each))).join(',')
-  })
 }

@@ -1,11 +1,25 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { expect } from 'vitest'
+import { detectionTime } from '../../src/index.js'
+import { latest, timed } from './tolerance.js'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 const guide = readFileSync(`${root}/docs/guide.md`, 'utf8')
 
 /** Replaces the guide's profiles in the tests: an idle peer is dead after 2 s, a peer with data in flight as well. */
 export const QUICK = { initialDelay: 1_000, interval: 1_000, count: 1, userTimeout: 2_000 }
+
+const QUICK_TIMES = detectionTime(QUICK)
+
+/** Expects the time in which a death was noticed with the profile {@link QUICK}: at most as predicted, with data in flight or without. */
+export function expectInTime(
+  after: number,
+  predicted = Math.max(QUICK_TIMES.idle, QUICK_TIMES.inFlight),
+): void {
+  expect(after).toBeGreaterThan(500)
+  if (timed) expect(after).toBeLessThan(latest(predicted))
+}
 
 /** Inside the package, so that the examples can import it by its name. */
 const folder = `${root}/test/clients/.examples/${process.pid}`
@@ -54,29 +68,38 @@ export function writeExample(name: string, content: string): string {
   return file
 }
 
+let modules = 0
+
+/** Writes a module under a new name, because a module runs only once. Returns its path. */
+export function writeModule(text: string): string {
+  return writeExample(`${modules++}.mjs`, text)
+}
+
 export function removeExamples(): void {
   rmSync(folder, { recursive: true, force: true })
 }
 
-let run = 0
-
-/** Runs the first example of a section. Returns the variables of it that are asked for. */
-export function runExample<Name extends string>(heading: string, ...names: Name[]) {
-  return runExampleWith({}, heading, ...names)
+/** Puts values into the text, so that examples with different values run at the same time. */
+export function withEnvironment(text: string, env: Record<string, string>): string {
+  return text.replaceAll(/process\.env\.(\w+)/g, (read, name) =>
+    name in env ? JSON.stringify(env[name]) : read,
+  )
 }
 
-/** Like {@link runExample}, with environment variables for this example alone: several can run at the same time. */
-export async function runExampleWith<Name extends string>(
-  env: Record<string, string>,
-  heading: string,
+interface Import {
+  readonly heading: string
+  /** Which example under the heading, from 0. */
+  readonly index?: number
+  readonly env?: Record<string, string>
+}
+
+/** Runs an example of the guide in this process. Returns the variables with these names. */
+export async function importExample<Name extends string>(
+  { heading, index = 0, env = {} }: Import,
   ...names: Name[]
   // biome-ignore lint/suspicious/noExplicitAny: each library has other types
 ): Promise<Record<Name, any>> {
-  const [first] = examplesOf(heading)
-  const example = first!.replaceAll(/process\.env\.(\w+)/g, (read, name) =>
-    name in env ? JSON.stringify(env[name]) : read,
-  )
-  // A new file each time, because a module runs only once.
-  const file = writeExample(`${run++}.mjs`, `${example}\nexport { ${names.join(', ')} }\n`)
+  const text = withEnvironment(examplesOf(heading)[index]!, env)
+  const file = writeModule(`${text}\nexport { ${names.join(', ')} }\n`)
   return import(/* @vite-ignore */ pathToFileURL(file).href)
 }

@@ -1,31 +1,18 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import net from 'node:net'
-import { tmpdir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { certificate } from './certificate.js'
-import { leaveOut } from './skip-reason.js'
+import { freePort, lacks, launch, newFolder, type RealServer } from './installed-server.js'
+import { until } from './until.js'
 
-// Where servers are, for who is not root.
-const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` }
+export const hasNginx = !lacks('nginx', 'nginx-light')
+export const hasHaproxy = !lacks('haproxy', 'haproxy')
+export const hasCurl = !lacks('curl', 'curl')
 
-/** Whether a program is here; where not, says so once. */
-function has(program: string, version: string): boolean {
-  const found = spawnSync(program, [version], { env }).status === 0
-  if (!found) leaveOut(`${program} is not installed`)
-  return found
-}
-
-export const hasNginx = has('nginx', '-v')
-export const hasHaproxy = has('haproxy', '-v')
-export const hasCurl = has('curl', '--version')
-
-/** A server of somebody else's, in a folder of its own. */
+/** A web server or proxy that logs its requests. */
 export interface Running extends AsyncDisposable {
   readonly port: number
-  readonly process: ChildProcess
   /** What it has logged of requests, a line each, once there are so many. */
   requests(count: number): Promise<string[]>
 }
@@ -35,7 +22,7 @@ export interface Running extends AsyncDisposable {
  * port. Each request is logged: the connection's number, protocol, status.
  */
 export async function startNginx(settings: string, server: string, listen = ''): Promise<Running> {
-  const folder = mkdtempSync(join(tmpdir(), 'deadpeer-nginx-'))
+  const folder = newFolder('nginx')
   const port = await freePort()
   const { key, cert } = certificate()
   writeFileSync(join(folder, 'key.pem'), key)
@@ -58,18 +45,14 @@ export async function startNginx(settings: string, server: string, listen = ''):
       }
     }`,
   )
-  return await start(
-    'nginx',
-    ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', 'stderr'],
-    folder,
-    port,
-    () => readFileSync(join(folder, 'access.log'), 'utf8'),
-  )
+  const args = ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', 'stderr']
+  const nginx = await launch({ command: 'nginx', args, folder, port })
+  return withLog(nginx, () => readFileSync(join(folder, 'access.log'), 'utf8'))
 }
 
 /** HAProxy in front of a server on this port. Each request is logged: the client's port, protocol, status. */
 export async function startHaproxy(settings: string, server: number): Promise<Running> {
-  const folder = mkdtempSync(join(tmpdir(), 'deadpeer-haproxy-'))
+  const folder = newFolder('haproxy')
   const port = await freePort()
   writeFileSync(
     join(folder, 'haproxy.cfg'),
@@ -88,80 +71,24 @@ export async function startHaproxy(settings: string, server: number): Promise<Ru
       server one 127.0.0.1:${server}
 `,
   )
-  let output = ''
-  const running = await start(
-    'haproxy',
-    ['-db', '-f', join(folder, 'haproxy.cfg')],
-    folder,
-    port,
-    () => output,
-  )
-  running.process.stdout!.setEncoding('utf8').on('data', (chunk: string) => {
-    output += chunk
-  })
-  return running
+  const args = ['-db', '-f', join(folder, 'haproxy.cfg')]
+  const haproxy = await launch({ command: 'haproxy', args, folder, port })
+  return withLog(haproxy, haproxy.output)
 }
 
-async function start(
-  program: string,
-  args: string[],
-  folder: string,
-  port: number,
-  log: () => string,
-): Promise<Running> {
-  const process = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
-  let complaint = ''
-  process.stderr.setEncoding('utf8').on('data', (chunk: string) => {
-    complaint += chunk
-  })
-  await listening(port, () => {
-    if (process.exitCode !== null) throw new Error(`${program} ended with ${process.exitCode}: ${complaint}`)
-  })
+function withLog({ port, stop }: RealServer, log: () => string): Running {
+  const lines = () =>
+    log()
+      .split('\n')
+      .filter((line) => /^\d+ HTTP/.test(line))
   return {
     port,
-    process,
-    requests: async (count) => {
-      const lines = () =>
-        log()
-          .split('\n')
-          .filter((line) => /^\d+ HTTP/.test(line))
-      for (const deadline = performance.now() + 10_000; lines().length < count; await delay(20)) {
-        if (performance.now() > deadline)
-          throw new Error(`${program} logged ${lines().length} requests of ${count}`)
-      }
+    async requests(count) {
+      await until(() => lines().length >= count)
       return lines()
     },
-    async [Symbol.asyncDispose]() {
-      const ended = once(process, 'close')
-      process.kill('SIGKILL')
-      await ended
-      rmSync(folder, { recursive: true, force: true })
-    },
+    [Symbol.asyncDispose]: stop,
   }
-}
-
-/** Nobody else's as it is asked for. */
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as net.AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
-/** Tries to connect until somebody accepts. */
-async function listening(port: number, check: () => void): Promise<void> {
-  for (const deadline = performance.now() + 10_000; performance.now() < deadline; await delay(20)) {
-    check()
-    const socket = net.connect(port, '127.0.0.1')
-    const connected = await new Promise<boolean>((resolve) => {
-      socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
-    })
-    socket.destroy()
-    if (connected) return
-  }
-  throw new Error(`nobody listens on port ${port}`)
 }
 
 /** What curl says of two requests in one run: connections opened by each, protocol, and whether there was a TLS handshake. */

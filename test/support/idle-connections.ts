@@ -1,9 +1,9 @@
 import type net from 'node:net'
-import { descriptorOf } from '../../src/connection/target.js'
 import { inspect } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
 import { type OptionValues, readOptions } from '../../src/kernel/options.js'
 import { type ConnectOptions, connect, connectPair, type Pair } from './connections.js'
+import { descriptorOf } from './descriptors.js'
 import { until } from './until.js'
 
 /** How long since the peer was last heard, in ms. */

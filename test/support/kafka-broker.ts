@@ -1,6 +1,6 @@
 import net from 'node:net'
 import { listen } from './connections.js'
-import type { RealServer } from './database-servers.js'
+import type { RealServer } from './installed-server.js'
 
 /** As much of a Kafka broker as a client needs to log in and to list topics. Debian has no Kafka. */
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { BSON } from 'mongodb'
-import type { RealServer } from './database-servers.js'
+import type { RealServer } from './installed-server.js'
 
 // Debian has no MongoDB server. This one speaks as much of the wire protocol as the driver needs to log in without a password and to
 // run a command: it answers `hello` and `ping`, and never answers `sleep`.

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import net from 'node:net'
-import { handleOf } from '../../src/connection/target.js'
 import { blackHole } from '../../src/testing/index.js'
+import { handleOf } from './descriptors.js'
 import { leaveOut } from './skip-reason.js'
 
 /** Whether this process may put a filter on a socket; where not, says so once. */

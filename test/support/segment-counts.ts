@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
-import { descriptorOf } from '../../src/connection/target.js'
 import { inspect } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
 import type { Pair } from './connections.js'
+import { descriptorOf } from './descriptors.js'
 import { until } from './until.js'
 
 // Whether segments arrive, as the kernel counts them.

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import type net from 'node:net'
-import { handleOf } from '../../src/connection/target.js'
 import { inspect } from '../../src/index.js'
 import { connectPair, type Pair } from './connections.js'
+import { handleOf } from './descriptors.js'
 import { until } from './until.js'
 
 // What Node can be doing with a connection when its peer dies.

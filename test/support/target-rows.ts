@@ -8,11 +8,11 @@ import { Server } from 'socket.io'
 import { io, type ManagerOptions } from 'socket.io-client'
 import { expect, vi } from 'vitest'
 import WebSocket, { createWebSocketStream, WebSocketServer } from 'ws'
-import { descriptorOf } from '../../src/connection/target.js'
 import { borrowSocket } from '../../src/host/index.js'
 import type { ServerTarget, Target } from '../../src/index.js'
 import { certificate } from './certificate.js'
 import { connectPair, listen } from './connections.js'
+import { descriptorOf } from './descriptors.js'
 import {
   closedAfterwards,
   connectTo,
