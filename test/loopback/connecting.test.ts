@@ -3,8 +3,7 @@ import http2 from 'node:http2'
 import net from 'node:net'
 import tls from 'node:tls'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { defineProfile, inspect, profiles, tune, tuneAll } from '../../src/index.js'
-import { type OptionRow, optionNames, optionTable } from '../../src/kernel/options.js'
+import { defineProfile, inspect, type Profile, profiles, tune, tuneAll } from '../../src/index.js'
 import { certificate } from '../support/certificate.js'
 import { listen } from '../support/connections.js'
 import { hasRtoMax } from '../support/kernel-version.js'
@@ -160,10 +159,17 @@ describe('a tune before connect', () => {
     server.close()
   })
 
-  it.each(optionNames.filter((name) => name !== 'rtoMax' || hasRtoMax))('sets %s', async (name) => {
+  it.each<Profile>([
+    { enable: true },
+    { initialDelay: 32_767_000 },
+    { interval: 32_767_000 },
+    { count: 127 },
+    { userTimeout: 2 ** 31 - 1 },
+    { synCount: 127 },
+    ...(hasRtoMax ? [{ rtoMax: 120_000 }] : []),
+    { failOnIcmp: true },
+  ])('sets %o', async (profile) => {
     const port = await echoServer()
-    const row: OptionRow = optionTable[name]
-    const profile = { [name]: row.kind === 'boolean' ? true : row.max }
     const socket = net.connect(port, '127.0.0.1')
     tune(socket, profile)
     await once(socket, 'connect')

@@ -15,6 +15,7 @@ import { inspect, profiles, watch } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
 import { certificate } from '../support/certificate.js'
 import { listen } from '../support/connections.js'
+import { type Answer, answerTo } from '../support/http-answer.js'
 import { hasNetAdmin } from '../support/net-admin.js'
 import { until } from '../support/until.js'
 
@@ -31,12 +32,6 @@ interface Site {
   /** The server's ends, the newest last. */
   readonly peers: net.Socket[]
   get(path?: string, options?: http.RequestOptions): Promise<Answer>
-}
-
-interface Answer {
-  readonly request: http.ClientRequest
-  readonly socket: net.Socket
-  readonly body: string
 }
 
 /** A server that keeps its connections, and an agent for it. */
@@ -58,18 +53,8 @@ async function siteOf(server: http.Server | https.Server, agent: HttpAgent | Htt
     server.closeAllConnections()
     server.close()
   })
-  const ask = async (path = '/', more: http.RequestOptions = {}): Promise<Answer> => {
-    const request = get({ host: '127.0.0.1', port, path, agent, ...more })
-    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
-    const { socket } = response
-    let body = ''
-    response.setEncoding('utf8').on('data', (data) => (body += data))
-    await once(response, 'end')
-    // The connection is free by the time that the request is over.
-    if (!request.closed) await once(request, 'close')
-    await new Promise(setImmediate)
-    return { request, socket, body }
-  }
+  const ask = (path = '/', more: http.RequestOptions = {}) =>
+    answerTo(get({ host: '127.0.0.1', port, path, agent, ...more }))
   return { agent, port, peers, get: ask }
 }
 

@@ -8,6 +8,7 @@ import { HttpAgent, HttpsAgent, type HttpsAgentOptions } from '../../src/http/in
 import { inspect, profiles, watch } from '../../src/index.js'
 import { certificate } from '../support/certificate.js'
 import { listen } from '../support/connections.js'
+import { answerTo } from '../support/http-answer.js'
 import { until } from '../support/until.js'
 
 // What agents count where there is a proxy in between: a connection is one, however many sockets Node makes of it, and belongs to the origin that
@@ -103,15 +104,7 @@ const byNode = (port = proxy.port, protocol = 'http') =>
 
 async function get(agent: HttpAgent | HttpsAgent, url: string) {
   const { get: send } = agent instanceof HttpsAgent ? https : http
-  const request = send(url, { agent })
-  const [response] = (await once(request, 'response')) as [http.IncomingMessage]
-  const { socket } = response
-  let body = ''
-  response.setEncoding('utf8').on('data', (data) => (body += data))
-  await once(response, 'end')
-  if (!request.closed) await once(request, 'close')
-  await new Promise(setImmediate)
-  return { request, socket, body }
+  return answerTo(send(url, { agent }))
 }
 
 const tunnels: { name: string; isPossible: boolean; make: (more?: object) => HttpsAgent }[] = [
