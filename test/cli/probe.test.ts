@@ -90,7 +90,7 @@ describe('deadpeer probe', () => {
       expect(await program.profiles()).toEqual(before)
     })
 
-    it('--kill asks first, and closes the silent ones alone', async () => {
+    it('asks first with --kill, and closes the silent ones alone', async () => {
       await program.idle()
       const once = [...ours(), '--attempts', '1', '--kill']
       const piped = await deadpeer(once)
