@@ -93,7 +93,7 @@ describe.concurrent('a connection on loopback', () => {
         { what: 'lan', profile: profiles.lan },
         { what: 'many short probes', profile: seconds(1, 1, 9) },
         { what: 'a long interval', profile: seconds(2, 4, 2) },
-      ])('dies after detectionTime().idle ($what): $profile', async ({ profile, reason }) => {
+      ])('dies after detectionTime().idle ($what): $profile', async ({ profile, reason = 'keepalive' }) => {
         const pair = await connectPair()
         tune(pair.socket, profile)
         const start = await exchange(pair)
