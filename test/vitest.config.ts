@@ -9,5 +9,7 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     maxConcurrency: 100,
+    // Titles show the fields of a row whole.
+    chaiConfig: { truncateThreshold: 200 },
   },
 })

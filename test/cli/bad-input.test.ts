@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { closeSync, existsSync, openSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { deadpeer, program } from './deadpeer.js'
+import { deadpeer, program } from '../support/deadpeer-command.js'
 
 // Whatever is wrong in a command line: one line, exit code 2, and nothing else happens. What is right in it is harmless: no connection
 // has the port 1.
@@ -86,20 +86,26 @@ const commandLine = fc.constantFrom(...Object.keys(commands)).chain((command) =>
     .map((wrong) => [command, ...right[command]!, ...wrong]),
 )
 
-describe('bad input', () => {
+describe('the command line', () => {
   it.each([
-    ['ls --pid abc', "--pid 'abc' is invalid. A process id is a whole number from 1."],
-    ['http -k', 'missing <url>; --help shows what this command takes'],
-    ['inspect 1:x', "<connection> '1:x' is invalid. A connection is <pid>:<fd> as ls shows it"],
-  ])('%s: names the option or argument, the value and what is accepted', async (args, message) => {
-    const { code, err } = await deadpeer(args.split(' '))
-    expect({ code, err }).toEqual({ code: 2, err: [expect.stringContaining(`deadpeer: ${message}`)] })
-  })
+    { args: 'ls --pid abc', message: "--pid 'abc' is invalid. A process id is a whole number from 1." },
+    { args: 'http -k', message: 'missing <url>; --help shows what this command takes' },
+    {
+      args: 'inspect 1:x',
+      message: "<connection> '1:x' is invalid. A connection is <pid>:<fd> as ls shows it",
+    },
+  ])(
+    'answers `$args` with the option or argument, the value and what is accepted',
+    async ({ args, message }) => {
+      const { code, err } = await deadpeer(args.split(' '))
+      expect({ code, err }).toEqual({ code: 2, err: [expect.stringContaining(`deadpeer: ${message}`)] })
+    },
+  )
 
   it
     .runIf(existsSync('/dev/full'))
     .each(['ls', 'hops --json', 'export --listen 127.0.0.1:0', '--help', 'ls --help', '--version'])(
-    '%s: where standard output cannot be written, says so in one line: exit code 2',
+    'says in one line that standard output cannot be written, with exit code 2: %s',
     (args) => {
       const full = openSync('/dev/full', 'w')
       const { status, stderr } = spawnSync(process.execPath, [program, ...args.split(' ')], {
@@ -113,7 +119,7 @@ describe('bad input', () => {
     },
   )
 
-  it('one line, exit code 2', { timeout: 120_000 }, async () => {
+  it('answers any bad input in one line, with exit code 2', { timeout: 120_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(commandLine, { minLength: 5, maxLength: 5 }), async (lines) => {
         const runs = await Promise.all(lines.map((args) => deadpeer(args)))

@@ -234,7 +234,7 @@ async function parse(args: readonly string[]): Promise<Outcome> {
 const position = fc.nat({ max: 20 })
 
 describe('the command line', () => {
-  it('what is right is done as it was meant, however it is put', async () => {
+  it('does what a right command line means, in any spelling', async () => {
     await fc.assert(
       fc.asyncProperty(line, position, async (said, at) => {
         const { called, err, code } = await parse(argsOf(said, at))
@@ -310,7 +310,7 @@ describe('the command line', () => {
     return fc.oneof(...kinds).map((wrong) => [...argsOf(said, 0), ...wrong])
   })
 
-  it('what is wrong is refused in one line, whatever is right beside it, and nothing is done', async () => {
+  it('refuses a wrong command line in one line, and does nothing', async () => {
     await fc.assert(
       fc.asyncProperty(wrongLine, async (args) => {
         const { called, err, code } = await parse(args)
@@ -321,7 +321,7 @@ describe('the command line', () => {
     )
   })
 
-  it('a connection is named in three ways', async () => {
+  it('takes a connection in three notations', async () => {
     const port = fc.integer({ min: 1, max: 65_535 })
     const address = fc.oneof(
       fc.ipV4().map((text) => ({ text, address: text })),

@@ -8,9 +8,8 @@ import { remediesFor } from '../../src/cli/commands/doctor/remedies.js'
 import type { Connection } from '../../src/cli/lib/selection.js'
 import type { SocketRecord } from '../../src/host/index.js'
 import { type Profile, profiles, TcpState } from '../../src/index.js'
-import { until } from '../loopback/until.js'
-import { deadpeer } from './deadpeer.js'
-import { paste } from './paste.js'
+import { deadpeer, runPasted } from '../support/deadpeer-command.js'
+import { until } from '../support/until.js'
 
 // What one sample of the kernel's counters does not show: connections that the peer has closed and the program has not, and peers that
 // read nothing. Each finding ends with a command; it is pasted, and doctor must have no more to say.
@@ -99,7 +98,7 @@ describe('a connection that the peer has closed and the program has not', () => 
     await until(async () => (await ask('state', port)) === TcpState.CLOSE_WAIT)
     const [finding] = (await doctor('--over', '100ms')).findings
     expect(finding!.command).toBe(`deadpeer ls --pid ${holder.pid} --port ${port} --state close-wait`)
-    const { status, output } = paste(finding!.command)
+    const { status, output } = runPasted(finding!.command)
     expect(status).toBe(0)
     const [, ...lines] = output.trim().split('\n')
     expect(lines).toEqual([expect.stringMatching(new RegExp(`^CLOSE-WAIT .*:${port} `))])
@@ -117,7 +116,7 @@ describe('a connection that the peer has closed and the program has not', () => 
   })
 })
 
-describe('a peer that is alive and does not read', () => {
+describe('a live peer that does not read', () => {
   it('is named with what is queued, and the command of the finding sets a userTimeout', async () => {
     const { peer, port } = await connect(profiles.patient)
     peer.pause()
@@ -133,12 +132,12 @@ describe('a peer that is alive and does not read', () => {
       /^The peer is alive but not reading: [\d.]+ [kM]B queued behind its closed window for at least 2(\.\d)?s\.$/,
     )
     expect(found.command).toBe(`deadpeer tune --pid ${holder.pid} --profile cloud`)
-    expect(paste(found.command)).toMatchObject({ status: 0 })
+    expect(runPasted(found.command)).toMatchObject({ status: 0 })
     expect(await ask('profile', port)).toMatchObject(profiles.cloud)
     expect(await doctor()).toEqual({ code: 0, findings: [] })
   })
 
-  it('is no finding where it reads between the two samples', async () => {
+  it('is no finding if it reads between the two samples', async () => {
     const { peer, port } = await connect(profiles.patient)
     peer.pause()
     await ask('write', port, 20e6)
@@ -152,7 +151,7 @@ describe('a peer that is alive and does not read', () => {
   })
 })
 
-describe('two samples', () => {
+describe('two samples of a connection', () => {
   const record = (fields: Partial<SocketRecord>, info: Record<string, number> = {}) =>
     ({
       cookie: 7n,
@@ -180,13 +179,13 @@ describe('two samples', () => {
   const shut = { timer: 'window-probe', sendQueue: 34e6 } as const
   const before = record(wait, { lastAckRecv: 3_100 })
 
-  it('are taken only where they can tell something', () => {
+  it('are taken only where they can show something', () => {
     expect(mayBeStuck(connection(record({})))).toBe(false)
     expect(mayBeStuck(connection(record(wait)))).toBe(true)
     expect(mayBeStuck(connection(record(shut)))).toBe(true)
   })
 
-  it('add up to the time since the FIN at least: it acknowledged something as well', () => {
+  it('add up to at least the time since the FIN, which also acknowledged something', () => {
     expect(found(before, record(wait, { lastDataSent: 9_000 }))).toEqual([
       expect.objectContaining({
         code: 'closed-by-peer',
@@ -200,7 +199,7 @@ describe('two samples', () => {
     { what: 'in another state', after: record({ state: 'last-ack' }) },
     { what: 'still sending', after: record(wait, { lastDataSent: 1_999 }) },
     { what: 'with data that waits', after: record({ ...wait, sendQueue: 1 }, { lastDataSent: 9_000 }) },
-  ])('find nothing in CLOSE_WAIT: $what', ({ after }) => {
+  ])('find nothing wrong in CLOSE_WAIT: $what', ({ after }) => {
     expect(found(before, after)).toEqual([])
   })
 
@@ -220,7 +219,7 @@ describe('two samples', () => {
     { what: 'it took something', after: record(shut, { bytesAcked: 6 }), profile: undefined },
     { what: 'its window has opened', after: record({ sendQueue: 9 }), profile: undefined },
     { what: 'a userTimeout will end it', after: record(shut, { bytesAcked: 5 }), profile: profiles.cloud },
-  ])('find no peer that does not read: $what', ({ after, profile }) => {
+  ])('find no peer that stopped reading: $what', ({ after, profile }) => {
     expect(found(record(shut, { bytesAcked: 5 }), after, profile)).toEqual([])
   })
 })

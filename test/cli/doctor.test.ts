@@ -14,11 +14,10 @@ import { listSockets, type SystemDefaults } from '../../src/host/index.js'
 import { type Profile, profiles } from '../../src/index.js'
 import { hops } from '../../src/path/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { until } from '../loopback/until.js'
-import { deadpeer, inTerminal } from './deadpeer.js'
-import { paste } from './paste.js'
-import { type Client, type Program, startProgram } from './program.js'
+import { deadpeer, inTerminal, runPasted } from '../support/deadpeer-command.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { type Client, type Program, startProgram } from '../support/server-process.js'
+import { until } from '../support/until.js'
 
 let program: Program
 let clients: Client[]
@@ -35,7 +34,7 @@ beforeAll(async () => {
 afterAll(() => program.end())
 
 describe('deadpeer doctor', () => {
-  it('finds connections that cannot notice, a line for all of a process', async () => {
+  it('finds connections that cannot notice a dead peer, one line for each process', async () => {
     const run = await deadpeer(ours())
     expect(run).toMatchObject({ code: 1, err: [] })
     expect(run.out).toEqual([
@@ -63,12 +62,12 @@ describe('deadpeer doctor', () => {
     })
   })
 
-  it('names a port in its command where other connections of the process are to be left alone', async () => {
+  it('names a port in its command if the process has other connections that must stay as they are', async () => {
     const [one, ...rest] = clients as [Client, ...Client[]]
     for (const { port } of rest) await program.ask('tune', port, profiles.patient)
     const [finding] = json((await deadpeer([...ours(), '--json'])).out).findings
     expect(finding.command).toBe(`deadpeer tune --pid ${program.pid} --port ${one.port} --profile cloud`)
-    expect(paste(finding.command)).toMatchObject({ status: 0 })
+    expect(runPasted(finding.command)).toMatchObject({ status: 0 })
     const after = await program.profiles()
     expect(after.get(one.port)).toMatchObject(profiles.cloud)
     for (const { port } of rest) expect(after.get(port)).toMatchObject(profiles.patient)
@@ -76,9 +75,9 @@ describe('deadpeer doctor', () => {
     await program.ask('tune', one.port, { enable: false, userTimeout: 0 })
   })
 
-  it('has nothing to say once its command was pasted, and something of a path that the connections are not tuned for', async () => {
+  it('finds nothing once its command was pasted, and reports a path that the connections are not tuned for', async () => {
     const [finding] = json((await deadpeer([...ours(), '--json'])).out).findings
-    expect(paste(finding.command)).toMatchObject({ status: 0 })
+    expect(runPasted(finding.command)).toMatchObject({ status: 0 })
     for (const profile of (await program.profiles()).values()) expect(profile).toMatchObject(profiles.cloud)
     expect(await deadpeer(ours())).toMatchObject({
       code: 0,
@@ -100,13 +99,13 @@ describe('deadpeer doctor', () => {
     )
     // Idle for longer than that, a connection is tuned once its peer has answered, which a busy machine may be late to see.
     for (const client of clients) await client.echo('hello')
-    expect(paste(ofPath.command)).toMatchObject({ status: 0 })
+    expect(runPasted(ofPath.command)).toMatchObject({ status: 0 })
     expect(codes(await deadpeer([...ours(), '--hop', 'nat=20s', '--json']))).toEqual([
       ['system-keepalive', undefined],
     ])
   })
 
-  it('finds keepalive that is on and takes two hours to notice', async () => {
+  it('finds keepalive that takes two hours to notice a dead peer', async () => {
     const camera = { initialDelay: 7_200_000, interval: 5_000, count: 1, userTimeout: 20_000 }
     for (const { port } of clients) await program.ask('tune', port, camera)
     const run = await deadpeer([...ours(), '--json'])
@@ -116,11 +115,11 @@ describe('deadpeer doctor', () => {
       ...{ code: 'detection-too-slow', severity: 'warning', fault: 'program', connections: 8 },
       message: 'Keepalive is on, but takes 7205 s to notice that the peer of an idle connection is gone.',
     })
-    expect(paste(finding.command)).toMatchObject({ status: 0 })
+    expect(runPasted(finding.command)).toMatchObject({ status: 0 })
     expect(await deadpeer(ours())).toMatchObject({ code: 0, err: [] })
   })
 
-  it("knows Node's own setKeepAlive by what it leaves", async () => {
+  it("recognises Node's own setKeepAlive by the options it leaves", async () => {
     for (const { port } of clients) await program.ask('setKeepAlive', port, 15_000)
     const run = await deadpeer([...ours(), '--json'])
     expect(codes(run)).toContainEqual(['node-set-keep-alive', 8])
@@ -134,7 +133,7 @@ describe('deadpeer doctor', () => {
     expect(out.join('\n')).toContain(`(${program.pid}, Node ${process.versions.node})`)
   })
 
-  it.runIf(hasNetAdmin)('does not say that there is no connection where all are zombies', async () => {
+  it.runIf(hasNetAdmin)('does not say that there is no connection when all of them are zombies', async () => {
     const alone = await startProgram()
     try {
       const [client] = (await alone.connect(1)) as [Client]
@@ -155,41 +154,49 @@ describe('deadpeer doctor', () => {
     }
   })
 
-  it.runIf(hasNetAdmin)('finds a zombie, which no list has, and a peer that does not answer', async () => {
-    const [zombie, mute] = clients as [Client, Client]
-    const fd = await program.ask('fd', zombie.port)
-    await program.ask('stall', zombie.port)
-    await program.ask('tune', zombie.port, { initialDelay: 1_000, interval: 1_000, count: 1, userTimeout: 0 })
-    using _gone = blackHole(zombie.socket)
-    using _mute = blackHole(mute.socket)
-    await program.ask('write', mute.port, 'anybody?')
-    let run = await deadpeer([...ours(), '--json'])
-    // On a busy machine another may be late to answer for a moment.
-    const isFound = (wanted: string) =>
-      codes(run).some(([code, count]: [string, number]) => code === wanted && count === 1)
-    while (!isFound('zombie') || !isFound('unanswered')) {
-      run = await deadpeer([...ours(), '--json'])
-    }
-    expect(run.code).toBe(1)
-    const found = json(run.out).findings.find(({ code }: { code: string }) => code === 'zombie')
-    expect(found).toMatchObject({ severity: 'error', fault: 'program', connections: 1, example: { fd } })
-    expect(found.command).toBe(`deadpeer inspect ${program.pid}:${fd}`)
-    expect(paste(found.command).output).toMatch(/^CLOSE {2}dead: /)
-    expect((await deadpeer(['inspect', `${program.pid}:${fd}`])).out[0]).toMatch(/^CLOSE {2}dead: /)
+  it.runIf(hasNetAdmin)(
+    'finds a zombie, which no list of sockets has, and a peer that does not answer',
+    async () => {
+      const [zombie, mute] = clients as [Client, Client]
+      const fd = await program.ask('fd', zombie.port)
+      await program.ask('stall', zombie.port)
+      await program.ask('tune', zombie.port, {
+        initialDelay: 1_000,
+        interval: 1_000,
+        count: 1,
+        userTimeout: 0,
+      })
+      using _gone = blackHole(zombie.socket)
+      using _mute = blackHole(mute.socket)
+      await program.ask('write', mute.port, 'anybody?')
+      let run = await deadpeer([...ours(), '--json'])
+      // On a busy machine another may be late to answer for a moment.
+      const isFound = (wanted: string) =>
+        codes(run).some(([code, count]: [string, number]) => code === wanted && count === 1)
+      while (!isFound('zombie') || !isFound('unanswered')) {
+        run = await deadpeer([...ours(), '--json'])
+      }
+      expect(run.code).toBe(1)
+      const found = json(run.out).findings.find(({ code }: { code: string }) => code === 'zombie')
+      expect(found).toMatchObject({ severity: 'error', fault: 'program', connections: 1, example: { fd } })
+      expect(found.command).toBe(`deadpeer inspect ${program.pid}:${fd}`)
+      expect(runPasted(found.command).output).toMatch(/^CLOSE {2}dead: /)
+      expect((await deadpeer(['inspect', `${program.pid}:${fd}`])).out[0]).toMatch(/^CLOSE {2}dead: /)
 
-    const unanswered = json(run.out).findings.find(({ code }: { code: string }) => code === 'unanswered')
-    const kill = `deadpeer probe --pid ${program.pid} --port ${mute.port} --kill`
-    expect(unanswered).toMatchObject({ severity: 'error', fault: 'peer', command: kill })
-    // It asks before it closes anything.
-    const typed = await inTerminal(kill.split(' ').slice(1), { answers: ['[y/N]', 'y\n'] })
-    expect(typed.out.join('\n')).toContain('1 of 1 closed')
-    const after = json((await deadpeer([...ours(), '--json'])).out)
-    expect(after.connections).toBe(clients.length - 2)
-    expect(after.findings.filter(({ code }: { code: string }) => code === 'unanswered')).toEqual([])
-  })
+      const unanswered = json(run.out).findings.find(({ code }: { code: string }) => code === 'unanswered')
+      const kill = `deadpeer probe --pid ${program.pid} --port ${mute.port} --kill`
+      expect(unanswered).toMatchObject({ severity: 'error', fault: 'peer', command: kill })
+      // It asks before it closes anything.
+      const typed = await inTerminal(kill.split(' ').slice(1), { answers: ['[y/N]', 'y\n'] })
+      expect(typed.out.join('\n')).toContain('1 of 1 closed')
+      const after = json((await deadpeer([...ours(), '--json'])).out)
+      expect(after.connections).toBe(clients.length - 2)
+      expect(after.findings.filter(({ code }: { code: string }) => code === 'unanswered')).toEqual([])
+    },
+  )
 })
 
-describe('what takes long to come about', () => {
+describe('findings that take long to reproduce', () => {
   const connection = (state: string, silentFor: number) =>
     ({
       record: { state, local: { address: '10.0.0.1', port: 1 }, remote: { address: '10.0.0.2', port: 2 } },
@@ -222,14 +229,14 @@ describe('what takes long to come about', () => {
       message: 'Your program closed its side, and the peer does not answer.',
       command: 'deadpeer ls --pid 7 --state fin-wait-1',
     },
-  ])('a peer that does not answer in $state', ({ state, ...words }) => {
+  ])('report a peer that does not answer in $state', ({ state, ...words }) => {
     const suspect = { ...connection(state, 0), verdict: 'suspect' } as Connection
     expect(found([suspect])).toEqual([
       expect.objectContaining({ code: 'unanswered', severity: 'error', fault: 'peer', ...words }),
     ])
   })
 
-  it('a peer that nobody has asked is a note, and the command asks it', () => {
+  it('report an unprobed silent peer as a note, with a command that probes it', () => {
     const idle = { ...connection('established', 61_000), verdict: 'unknown' } as Connection
     expect(found([idle])).toEqual([
       expect.objectContaining({
@@ -239,14 +246,14 @@ describe('what takes long to come about', () => {
     ])
   })
 
-  it('a silence that the path has not borne', () => {
+  it('report an idle time that the path does not allow', () => {
     const { idleTimeout } = hops['aws-nlb']
     expect(
       found([connection('established', idleTimeout), connection('established', idleTimeout + 1)]),
     ).toEqual([expect.objectContaining({ code: 'forgotten-already', fault: 'path', connections: 1 })])
   })
 
-  it("the system's own settings", () => {
+  it("report the system's own settings", () => {
     const codesOf = (defaults: Partial<SystemDefaults>) =>
       examineSystem(defaults as SystemDefaults, [hops['aws-nlb']]).map(({ code }) => code)
     expect(codesOf({ initialDelay: 7_200_000, retries2: 15 })).toEqual(['system-keepalive'])
@@ -255,14 +262,14 @@ describe('what takes long to come about', () => {
   })
 })
 
-describe('what Node does without saying so', () => {
+describe('what Node does by itself', () => {
   const defaults = { initialDelay: 7_200_000, interval: 75_000, count: 9 }
   const off = { enable: false, ...defaults }
   const codesOf = (version: string, profile: Profile, port = 5432) =>
     nodeTraps(version, profile, port, defaults).map(({ code }) => code)
   const versions = ['20.20.2', '22.23.3', '24.18.0', '24.21.0', '26.3.1', '26.10.0', 'unknown']
 
-  it.each(versions)('Node %s: what its options show', (version) => {
+  it.each(versions)('is reported for Node %s as its options show it', (version) => {
     const set = { enable: true, initialDelay: 30_000, interval: 1_000, count: 10 }
     expect(codesOf(version, set)).toEqual(['node-set-keep-alive'])
     expect(codesOf(version, { ...set, initialDelay: 1_000 })).toEqual(['node-agent-keep-alive'])
@@ -272,7 +279,7 @@ describe('what Node does without saying so', () => {
     }
   })
 
-  it('only where the version does it', () => {
+  it('is reported only for the versions that do it', () => {
     const dropping = versions.filter((version) => codesOf(version, off, 443).includes('node-tls-keep-alive'))
     expect(dropping).toEqual(['20.20.2', '22.23.3'])
     const change = (version: string) =>
@@ -284,7 +291,7 @@ describe('what Node does without saying so', () => {
     expect(change('unknown')).toContain('From Node 24.19 and 26.4 on')
   })
 
-  it('which one a process runs is read from its binary, or else its path, or unknown; nothing is run', async () => {
+  it('goes by the version of the process, read from its binary or its path without running it', async () => {
     expect(readNodeVersion(process.pid, 'node')).toBe(process.versions.node)
     const folder = mkdtempSync(join(tmpdir(), 'deadpeer-node-'))
     const sleepAs = async (name: string) => {
@@ -315,18 +322,18 @@ describe('what Node does without saying so', () => {
   })
 })
 
-describe.concurrent('bad input: one line, exit code 2', () => {
-  it.for<[string, string]>([
-    ['doctor --hop nowhere', "There is no hop 'nowhere'."],
-    ['doctor --pid 4194305', 'there is no process 4194305'],
-    ['doctor --pid x', 'A process id is'],
-    ['doctor --jsonl', "unknown option '--jsonl'"],
-    ['doctor --over 10ms', 'It is a time from 100ms to 1d.'],
-    [
-      'doctor --port 1',
-      'nothing was examined: there is no TCP connection with port 1 in this network namespace',
-    ],
-  ])('%s', async ([args, message]) => {
+describe.concurrent('deadpeer doctor with bad input', () => {
+  it.for<{ args: string; message: string }>([
+    { args: 'doctor --hop nowhere', message: "There is no hop 'nowhere'." },
+    { args: 'doctor --pid 4194305', message: 'there is no process 4194305' },
+    { args: 'doctor --pid x', message: 'A process id is' },
+    { args: 'doctor --jsonl', message: "unknown option '--jsonl'" },
+    { args: 'doctor --over 10ms', message: 'It is a time from 100ms to 1d.' },
+    {
+      args: 'doctor --port 1',
+      message: 'nothing was examined: there is no TCP connection with port 1 in this network namespace',
+    },
+  ])('refuses `$args` in one line, with exit code 2', async ({ args, message }) => {
     const run = await deadpeer(args.split(' '))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
   })

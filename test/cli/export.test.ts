@@ -6,18 +6,18 @@ import { HostView } from '../../src/cli/commands/export/host-view.js'
 import { NOBODY, ProcessGroups, UNKNOWN } from '../../src/cli/commands/export/process-groups.js'
 import { listSockets } from '../../src/host/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { complaintsOfPromtool, Exposition, hasPromtool } from '../exposition.js'
-import { connect, listen } from '../loopback/connections.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { until } from '../loopback/until.js'
-import { deadpeer, type Run, type RunOptions } from './deadpeer.js'
+import { connect, listen } from '../support/connections.js'
+import { deadpeer, type Run, type RunOptions } from '../support/deadpeer-command.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { complaintsOfPromtool, Exposition, hasPromtool } from '../support/prometheus-exposition.js'
 import {
   type Client,
   canDropCapabilities,
   type Program,
   startProgram,
   withoutCapabilities,
-} from './program.js'
+} from '../support/server-process.js'
+import { until } from '../support/until.js'
 
 let program: Program
 let clients: Client[]
@@ -85,7 +85,7 @@ const canSeeAll = process.getuid?.() === 0
 
 // A look reads everybody's descriptors: seconds, where others have tens of thousands and are busy.
 describe('deadpeer export', { timeout: 120_000 }, () => {
-  it('says where it listens, tells of each process, and ends with Ctrl-C', async () => {
+  it('prints where it listens, serves series for each process, and ends with Ctrl-C', async () => {
     const run = await exporting(['--process', NAME], async ({ url, scrape }) => {
       expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/metrics$/)
       const told = await scrape()
@@ -101,7 +101,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
     expect(run.out).toHaveLength(1)
   })
 
-  it.runIf(hasPromtool)('satisfies promtool', async () => {
+  it.runIf(hasPromtool)('writes metrics that promtool accepts', async () => {
     await exporting([], async ({ text }) => {
       const told = await text()
       expect(complaintsOfPromtool(told)).toBe('')
@@ -109,7 +109,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
     })
   })
 
-  it('serves HTTP as it should: type and length, HEAD, other paths, other methods', async () => {
+  it('serves HTTP with type and length, HEAD, and answers for other paths and methods', async () => {
     await exporting(['--process', NAME], async ({ url }) => {
       const got = await fetch(url)
       expect(got.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
@@ -129,7 +129,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
     })
   })
 
-  it('scrapes at the same time share a look, and are all of one moment', async () => {
+  it('answers scrapes at the same time from one sample', async () => {
     await exporting([...BY_SCRAPES_ALONE, '--process', NAME], async ({ scrape }) => {
       const before = (await scrape()).value('deadpeer_export_looks_total')!
       const told = await Promise.all(Array.from({ length: 30 }, scrape))
@@ -141,7 +141,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
     })
   })
 
-  it.runIf(hasNetAdmin)('a death shows in the right series at the next scrape', async () => {
+  it.runIf(hasNetAdmin)('counts a death in the right series at the next scrape', async () => {
     const [kept, busy] = clients as [Client, Client]
     // Suspect for so long that it is seen, also where a look takes seconds.
     await program.ask('tune', kept.port, { initialDelay: 1_000, interval: 1_000, count: 8 })
@@ -182,7 +182,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
     })
   })
 
-  it('looks by itself between two scrapes', async () => {
+  it('samples by itself between two scrapes', async () => {
     await exporting(['--every', '100ms', '--process', NAME], async ({ scrape }) => {
       const looks = async () => (await scrape()).value('deadpeer_export_looks_total')!
       const before = await looks()
@@ -196,7 +196,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
     })
   })
 
-  it.runIf(hasNetAdmin)('counts what has come and gone from one look to the next', async () => {
+  it.runIf(hasNetAdmin)('counts connections that opened and closed between two samples', async () => {
     const [, , deaf, zombie, restarted] = clients as [Client, Client, Client, Client, Client]
     for (const { port } of [deaf, restarted]) {
       await program.ask('tune', port, { initialDelay: 1_000, interval: 1_000, count: 20 })
@@ -230,31 +230,34 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
     )
   })
 
-  it.runIf(canSeeAll)('what is closed while it looks is not taken for what one may not see', async () => {
-    const view = new HostView(new ProcessGroups(), new AbortController().signal)
-    let unknown = 0
-    let most = 0
-    // They are to be closed after the list and before it is known whose they are, which takes from 20 ms to seconds.
-    for (let ms = 5; most <= 20 && ms < 5_000; ms *= 2) {
-      const pairs = await connect(50)
-      const looking = view.sample()
-      await delay(ms)
-      for (const { socket, peer } of pairs) {
-        socket.destroy()
-        peer.destroy()
+  it.runIf(canSeeAll)(
+    'does not count a connection that closes during a sample as one that it may not read',
+    async () => {
+      const view = new HostView(new ProcessGroups(), new AbortController().signal)
+      let unknown = 0
+      let most = 0
+      // They are to be closed after the list and before it is known whose they are, which takes from 20 ms to seconds.
+      for (let ms = 5; most <= 20 && ms < 5_000; ms *= 2) {
+        const pairs = await connect(50)
+        const looking = view.sample()
+        await delay(ms)
+        for (const { socket, peer } of pairs) {
+          socket.destroy()
+          peer.destroy()
+        }
+        const { connections } = await looking
+        const sum = (name: string) =>
+          connections.filter(({ process }) => process === name).reduce((total, { count }) => total + count, 0)
+        unknown += sum(UNKNOWN)
+        most = Math.max(most, sum(NOBODY))
       }
-      const { connections } = await looking
-      const sum = (name: string) =>
-        connections.filter(({ process }) => process === name).reduce((total, { count }) => total + count, 0)
-      unknown += sum(UNKNOWN)
-      most = Math.max(most, sum(NOBODY))
-    }
-    expect(most).toBeGreaterThan(20)
-    // Other tests' processes may hand a connection over just then.
-    expect(unknown).toBeLessThan(10)
-  })
+      expect(most).toBeGreaterThan(20)
+      // Other tests' processes may hand a connection over just then.
+      expect(unknown).toBeLessThan(10)
+    },
+  )
 
-  it('is no longer for thousands of far ends', async () => {
+  it('answers in the same length for thousands of remote addresses', async () => {
     const server = net.createServer().on('connection', (peer) => peer.on('error', () => {}))
     const port = await listen(server)
     const sockets: net.Socket[] = []
@@ -280,7 +283,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
     }
   })
 
-  it('a Ctrl-C in the midst of scrapes ends it as cleanly', async () => {
+  it('ends cleanly with a Ctrl-C during scrapes', async () => {
     const failures: unknown[] = []
     const asking: Promise<void>[] = []
     const run = await exporting(['--every', '100ms'], async ({ url }) => {
@@ -304,7 +307,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
     for (const code of failures) expect(['ECONNRESET', 'ECONNREFUSED']).toContain(code)
   })
 
-  it('without prom-client: one line', async () => {
+  it('says in one line that prom-client is not installed', async () => {
     const hooks = `export const resolve = (specifier, context, next) => {
       if (specifier !== 'prom-client') return next(specifier, context)
       throw Object.assign(new Error("Cannot find package 'prom-client'"), { code: 'ERR_MODULE_NOT_FOUND' })
@@ -325,7 +328,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
   })
 
   it.runIf(canDropCapabilities)(
-    'who may not see whose a connection is says so, and still counts it',
+    'still counts connections whose owner it may not read, and says so',
     async () => {
       const run = await exporting(
         [],
@@ -347,25 +350,25 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
   )
 })
 
-describe.concurrent('bad input: one line, exit code 2', () => {
-  it.for<[string, string]>([
-    ['export --listen nowhere', 'It is a port, or an address and a port'],
-    ['export --listen localhost:9733', 'It is a port, or an address and a port'],
-    ['export --listen :9733', 'It is a port, or an address and a port'],
-    ['export --listen ::1:9733', 'It is a port, or an address and a port'],
-    ['export --listen 127.0.0.1:65536', 'It is a port, or an address and a port'],
-    ['export --listen 192.0.2.1:9733', '192.0.2.1:9733 is no address of this host'],
-    ['export --every 10ms', 'It is a time from 100ms to 1d.'],
-    ['export --process a-name-of-16-byt', "A process's name has 1 to 15 bytes"],
-    ['export --process=', "A process's name has 1 to 15 bytes"],
-    ['export --json', "unknown option '--json'"],
-    ['export 10.0.0.0/8', 'too many arguments'],
-  ])('%s', async ([args, message]) => {
+describe.concurrent('deadpeer export with bad input', () => {
+  it.for<{ args: string; message: string }>([
+    { args: 'export --listen nowhere', message: 'It is a port, or an address and a port' },
+    { args: 'export --listen localhost:9733', message: 'It is a port, or an address and a port' },
+    { args: 'export --listen :9733', message: 'It is a port, or an address and a port' },
+    { args: 'export --listen ::1:9733', message: 'It is a port, or an address and a port' },
+    { args: 'export --listen 127.0.0.1:65536', message: 'It is a port, or an address and a port' },
+    { args: 'export --listen 192.0.2.1:9733', message: '192.0.2.1:9733 is no address of this host' },
+    { args: 'export --every 10ms', message: 'It is a time from 100ms to 1d.' },
+    { args: 'export --process a-name-of-16-byt', message: "A process's name has 1 to 15 bytes" },
+    { args: 'export --process=', message: "A process's name has 1 to 15 bytes" },
+    { args: 'export --json', message: "unknown option '--json'" },
+    { args: 'export 10.0.0.0/8', message: 'too many arguments' },
+  ])('refuses `$args` in one line, with exit code 2', async ({ args, message }) => {
     const run = await deadpeer(args.split(' '))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
   })
 
-  it('an address that is in use', async () => {
+  it('refuses an address that is in use', async () => {
     const server = net.createServer()
     const port = await listen(server)
     const run = await deadpeer(['export', '--listen', `127.0.0.1:${port}`])

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { blackHole } from '../../src/testing/index.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { deadpeer } from './deadpeer.js'
-import { type Client, type Program, startProgram } from './program.js'
+import { deadpeer } from '../support/deadpeer-command.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { type Client, type Program, startProgram } from '../support/server-process.js'
 
 let program: Program
 let clients: Client[]
@@ -21,7 +21,7 @@ const ends = ({ socket }: Client) => {
 const json = (lines: readonly string[]): any => JSON.parse(lines.join('\n'))
 
 describe('deadpeer inspect', () => {
-  it('by descriptor and by both ends, IPv4 and IPv6, plain and TLS: what the program reads', async () => {
+  it('prints what the program reads, for a descriptor and for both addresses, over IPv4, IPv6 and TLS', async () => {
     for (const client of clients) {
       const fd = await program.ask('fd', client.port)
       const byDescriptor = await deadpeer(['inspect', `${program.pid}:${fd}`, '--json'])
@@ -40,7 +40,7 @@ describe('deadpeer inspect', () => {
     }
   })
 
-  it('in words', async () => {
+  it('explains a connection in words', async () => {
     const [client] = clients as [Client]
     const run = await deadpeer(['inspect', ends(client)])
     expect(run).toMatchObject({ code: 0, err: [] })
@@ -53,7 +53,7 @@ describe('deadpeer inspect', () => {
     expect(lines.filter((line) => /^(options|peer|path|traffic)$/.test(line))).toHaveLength(4)
   })
 
-  it('a port: what listens there where nothing else does, or one line on how to choose', async () => {
+  it('shows the listener of a port, or says in one line how to choose a connection', async () => {
     const [{ socket, port }] = clients as [Client]
     const server = await deadpeer(['inspect', String(socket.remotePort)])
     // Its own listener and the connection that it has accepted.
@@ -68,38 +68,41 @@ describe('deadpeer inspect', () => {
     ])
   })
 
-  it.runIf(hasNetAdmin)('one that the kernel has given up, which no list has: 1, and why', async () => {
-    const [client] = (await program.connect(1)) as [Client]
-    const fd = await program.ask('fd', client.port)
-    // Backpressured, so that Node does not look at it.
-    await program.ask('stall', client.port)
-    const tuned = { initialDelay: 1_000, interval: 1_000, count: 1 }
-    await program.ask('tune', client.port, tuned)
-    using _hole = blackHole(client.socket)
-    let run = await deadpeer(['inspect', `${program.pid}:${fd}`, '--json'])
-    while (json(run.out).state !== 'close')
-      run = await deadpeer(['inspect', `${program.pid}:${fd}`, '--json'])
-    expect(run.code).toBe(1)
-    expect(json(run.out)).toMatchObject({
-      verdict: 'dead',
-      evidence: 'closed by the kernel with 1 probe unanswered',
-    })
-    const { out } = await deadpeer(['inspect', `${program.pid}:${fd}`])
-    expect(out[0]).toBe('CLOSE  dead: closed by the kernel with 1 probe unanswered')
-  })
+  it.runIf(hasNetAdmin)(
+    'says why the kernel gave up a connection that is on no list, and exits with 1',
+    async () => {
+      const [client] = (await program.connect(1)) as [Client]
+      const fd = await program.ask('fd', client.port)
+      // Backpressured, so that Node does not look at it.
+      await program.ask('stall', client.port)
+      const tuned = { initialDelay: 1_000, interval: 1_000, count: 1 }
+      await program.ask('tune', client.port, tuned)
+      using _hole = blackHole(client.socket)
+      let run = await deadpeer(['inspect', `${program.pid}:${fd}`, '--json'])
+      while (json(run.out).state !== 'close')
+        run = await deadpeer(['inspect', `${program.pid}:${fd}`, '--json'])
+      expect(run.code).toBe(1)
+      expect(json(run.out)).toMatchObject({
+        verdict: 'dead',
+        evidence: 'closed by the kernel with 1 probe unanswered',
+      })
+      const { out } = await deadpeer(['inspect', `${program.pid}:${fd}`])
+      expect(out[0]).toBe('CLOSE  dead: closed by the kernel with 1 probe unanswered')
+    },
+  )
 })
 
-describe.concurrent('bad input: one line, exit code 2', () => {
-  it.for<[string, string]>([
-    ['inspect', 'missing <connection>; --help shows what this command takes'],
-    ['inspect here', 'A connection is <pid>:<fd> as ls shows it, <local>-<remote>'],
-    ['inspect 4194305:3', 'there is no process 4194305'],
-    ['inspect 0:3', 'there is no process 0'],
-    [`inspect ${process.pid}:999999`, 'has no descriptor 999999'],
-    ['inspect 0', 'A port is a whole number from 1 to 65535.'],
-    ['inspect 127.0.0.1:1-127.0.0.1:2', 'there is no connection 127.0.0.1:1 → 127.0.0.1:2'],
-    ['inspect ::1:5-::1:6', 'A connection is'],
-  ])('%s', async ([args, message]) => {
+describe.concurrent('deadpeer inspect with bad input', () => {
+  it.for<{ args: string; message: string }>([
+    { args: 'inspect', message: 'missing <connection>; --help shows what this command takes' },
+    { args: 'inspect here', message: 'A connection is <pid>:<fd> as ls shows it, <local>-<remote>' },
+    { args: 'inspect 4194305:3', message: 'there is no process 4194305' },
+    { args: 'inspect 0:3', message: 'there is no process 0' },
+    { args: `inspect ${process.pid}:999999`, message: 'has no descriptor 999999' },
+    { args: 'inspect 0', message: 'A port is a whole number from 1 to 65535.' },
+    { args: 'inspect 127.0.0.1:1-127.0.0.1:2', message: 'there is no connection 127.0.0.1:1 → 127.0.0.1:2' },
+    { args: 'inspect ::1:5-::1:6', message: 'A connection is' },
+  ])('refuses `$args` in one line, with exit code 2', async ({ args, message }) => {
     const run = await deadpeer(args.split(' '))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
   })

@@ -4,9 +4,9 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Profile, profiles } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { deadpeer } from './deadpeer.js'
-import { type Client, type Program, startProgram } from './program.js'
+import { deadpeer } from '../support/deadpeer-command.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { type Client, type Program, startProgram } from '../support/server-process.js'
 
 // Ctrl-C at any moment, in each command: whatever had been borrowed is given back, with its options.
 
@@ -36,7 +36,7 @@ const moment = fc.integer({ min: 0, max: 3_000 })
 const codes = [130, null, 0, 1]
 
 describe('Ctrl-C at any moment', () => {
-  it('of what only looks: nothing is changed', { timeout: 160_000 }, async () => {
+  it('changes nothing during a command that only reads', { timeout: 160_000 }, async () => {
     const before = await program.profiles()
     const fd = await program.ask('fd', clients[0]!.port)
     const command = fc.constantFrom(
@@ -56,7 +56,9 @@ describe('Ctrl-C at any moment', () => {
     )
   })
 
-  it('of tune: all have what they had, or all have what was wanted', { timeout: 160_000 }, async () => {
+  it('leaves all connections with their old options, or all with the new ones, during tune', {
+    timeout: 160_000,
+  }, async () => {
     await fc.assert(
       fc.asyncProperty(moment, async (ms) => {
         const before = await program.profiles()
@@ -75,7 +77,7 @@ describe('Ctrl-C at any moment', () => {
   })
 
   it.runIf(hasNetAdmin)(
-    'of probe, also while it waits: all options are back',
+    'puts all options back during probe, also while it waits',
     { timeout: 160_000 },
     async () => {
       const silent = clients.filter((_, i) => i % 20 === 0)
@@ -98,7 +100,7 @@ describe('Ctrl-C at any moment', () => {
     },
   )
 
-  it('nothing is held: a connection that its program closes ends at once', async () => {
+  it('holds no connection: one that its program closes ends at once', async () => {
     const [, { socket, port }] = clients as [Client, Client]
     const closed = once(socket.resume(), 'end')
     await program.ask('close', port)

@@ -2,10 +2,10 @@ import { execFileSync } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Profile, profiles } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { deadpeer } from './deadpeer.js'
-import { type Client, type Program, startProgram } from './program.js'
-import { hasTmux, Terminal } from './tmux.js'
+import { deadpeer } from '../support/deadpeer-command.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { type Client, type Program, startProgram } from '../support/server-process.js'
+import { hasTmux, Terminal } from '../support/terminal.js'
 
 // Every command beside a program with 2,000 connections, plain and TLS, IPv4 and IPv6, which goes on serving: piped, and in a terminal, where
 // what is seen is what is left on the screen.
@@ -63,8 +63,8 @@ function ss(): string[] {
 const end = ({ address, port }: { address: string; port: number }) =>
   `${address.includes(':') ? `[${address}]` : address}:${port}`
 
-describe('2,000 connections of a program that goes on serving', () => {
-  it('ls agrees with ss at the same moment, and --options with what the program reads', async () => {
+describe('a program that goes on serving 2,000 connections', () => {
+  it('is listed by ls as by ss at the same moment, with the options that the program reads', async () => {
     const run = await deadpeer(['ls', ...ours(), '--options', '--jsonl'])
     expect(run).toMatchObject({ code: 0, err: [] })
     const found = jsonl(run.out)
@@ -78,7 +78,7 @@ describe('2,000 connections of a program that goes on serving', () => {
     )
   })
 
-  it('tune is read back inside', async () => {
+  it('reads back inside what tune has set', async () => {
     const served = await serving(async () => {
       const run = await deadpeer(['tune', ...ours(), '--profile', 'cloud', '--jsonl'])
       expect(run).toMatchObject({ code: 0, err: [] })
@@ -91,7 +91,7 @@ describe('2,000 connections of a program that goes on serving', () => {
   })
 
   it.runIf(hasNetAdmin)(
-    'probe finds exactly the silent ones, and puts all options back',
+    'has exactly its silent connections found by probe, which puts all options back',
     { timeout: 90_000 },
     async () => {
       // Freshly, so that the kernel has no reason to ask by itself.
@@ -121,8 +121,8 @@ describe('2,000 connections of a program that goes on serving', () => {
 
 const patient: Profile = { enable: true, initialDelay: 60_000, interval: 20_000, count: 5, userTimeout: 0 }
 
-describe.runIf(hasTmux)('in a terminal', () => {
-  it('ls: a table that fits, and colours where there is trouble alone', async () => {
+describe.runIf(hasTmux)('a terminal', () => {
+  it('shows ls as a table that fits, in colour only where there is trouble', async () => {
     using terminal = new Terminal(['ls', ...ours(), '--options'])
     expect(await terminal.ends()).toBe(0)
     const lines = terminal.all()
@@ -134,7 +134,7 @@ describe.runIf(hasTmux)('in a terminal', () => {
     expect(terminal.screen({ colours: true }).join('\n')).not.toContain('\x1b[33m')
   })
 
-  it('inspect, by descriptor', async () => {
+  it('shows inspect by descriptor', async () => {
     const fd = await program.ask('fd', speaking[0]!.port)
     using terminal = new Terminal(['inspect', `${program.pid}:${fd}`])
     expect(await terminal.ends()).toBe(0)
@@ -143,7 +143,7 @@ describe.runIf(hasTmux)('in a terminal', () => {
     expect(screen.join('\n')).toMatch(/initialDelay +30s +TCP_KEEPIDLE +set/)
   })
 
-  it('tune: asks for both processes, and does it on a yes', async () => {
+  it('is asked by tune about both processes, and tune goes on after a yes', async () => {
     const { address, client } = alone
     const { port } = client
     const args = [
@@ -169,7 +169,7 @@ describe.runIf(hasTmux)('in a terminal', () => {
     expect(await program.ask('profile', port)).toMatchObject(patient)
   })
 
-  it('doctor: what is wrong, and of which process', async () => {
+  it('shows what doctor finds, and in which process', async () => {
     using terminal = new Terminal(['doctor', ...ours(), '--hop', 'nat=20s'])
     expect(await terminal.ends()).toBe(1)
     const text = terminal.all().join('\n')
@@ -180,7 +180,7 @@ describe.runIf(hasTmux)('in a terminal', () => {
   })
 
   it.runIf(hasNetAdmin)(
-    'probe: progress after a second, wiped away; the table; the wait, which Ctrl-C ends',
+    'shows the progress of probe after a second, wipes it away, and prints the table and the wait, which Ctrl-C ends',
     async () => {
       const client = speaking[4]!
       await program.ask('tune', client.port, patient)
@@ -207,7 +207,7 @@ describe.runIf(hasTmux)('in a terminal', () => {
   )
 
   it.runIf(hasNetAdmin)(
-    'watch: redrawn in place, also where the window changes; Ctrl-C leaves the cursor',
+    'has watch redrawn in place, also when its size changes, and its cursor back after Ctrl-C',
     async () => {
       const client = speaking[5]!
       await program.ask('tune', client.port, {

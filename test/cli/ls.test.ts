@@ -1,15 +1,15 @@
 import { execFileSync } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { blackHole } from '../../src/testing/index.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { deadpeer, inTerminal } from './deadpeer.js'
+import { deadpeer, inTerminal } from '../support/deadpeer-command.js'
+import { hasNetAdmin } from '../support/net-admin.js'
 import {
   type Client,
   canDropCapabilities,
   type Program,
   startProgram,
   withoutCapabilities,
-} from './program.js'
+} from '../support/server-process.js'
 
 const COUNT = 200
 let program: Program
@@ -54,7 +54,7 @@ describe('deadpeer ls', () => {
     expect(listed).toHaveLength(COUNT)
   })
 
-  it('--options: what the program itself reads of each', async () => {
+  it('shows with --options what the program itself reads for each connection', async () => {
     const run = await deadpeer(['ls', ...ours(), '--options', '--json'])
     const listed = JSON.parse(run.out.join('\n'))
     expect(
@@ -62,7 +62,7 @@ describe('deadpeer ls', () => {
     ).toEqual(await program.profiles())
   })
 
-  it('filters by port of either end, by prefix of either end and by state', async () => {
+  it('filters by port and prefix of either end, and by state', async () => {
     const [{ port, socket }] = clients as [Client]
     const atPort = jsonl((await deadpeer(['ls', '--port', String(port), '--jsonl'])).out)
     expect(atPort.every(({ local, remote }) => [local.port, remote.port].includes(port))).toBe(true)
@@ -84,7 +84,7 @@ describe('deadpeer ls', () => {
     expect(all.out).toHaveLength(COUNT + 4)
   })
 
-  it.runIf(hasNetAdmin)('puts trouble first, in colour in a terminal alone', async () => {
+  it.runIf(hasNetAdmin)('lists connections in trouble first, in colour only in a terminal', async () => {
     const { port, socket } = clients[5]!
     using _hole = blackHole(socket)
     await program.ask('write', port, 'anybody?')
@@ -114,15 +114,15 @@ describe('deadpeer ls', () => {
     expect(table.join('')).not.toContain('\x1b[')
   })
 
-  it('help tells of the exit codes, with examples', async () => {
+  it('explains the exit codes in its help, with examples', async () => {
     const { code, out } = await deadpeer(['ls', '--help'])
     expect(code).toBe(0)
     expect(out.join('\n')).toMatch(/deadpeer ls --suspect .*[\s\S]*Exit code: 0; 2 for bad input/)
   })
 })
 
-describe.runIf(canDropCapabilities)('without privileges', () => {
-  it('one sees one’s own, options included', async () => {
+describe.runIf(canDropCapabilities)('deadpeer ls without privileges', () => {
+  it('lists the connections of the user, with options', async () => {
     const own = await startProgram(withoutCapabilities)
     try {
       await own.connect(4)
@@ -138,7 +138,7 @@ describe.runIf(canDropCapabilities)('without privileges', () => {
     }
   })
 
-  it('of others one line says what is missing', async () => {
+  it('says in one line what is missing for the connections of others', async () => {
     const one = await deadpeer(['ls', ...ours()], { before: withoutCapabilities })
     expect(one).toMatchObject({ code: 2, out: [] })
     expect(one.err).toEqual([
@@ -155,20 +155,20 @@ describe.runIf(canDropCapabilities)('without privileges', () => {
   })
 })
 
-describe.concurrent('bad input: one line, exit code 2', () => {
-  it.for<[string, string]>([
-    ['ls --pid 0', 'A process id is a whole number from 1.'],
-    ['ls --pid 4194305', 'there is no process 4194305'],
-    ['ls --pid -1', 'A process id is'],
-    ['ls --pid 1 --pid 2', "option '--pid <pid>' is given twice"],
-    ['ls --port 65536', 'A port is a whole number from 1 to 65535.'],
-    ['ls --state open', 'A state is one of established, '],
-    ['ls 10.0.0.0/33', 'an address of that family has 32 bits'],
-    ['ls nowhere', 'it must be an address or a prefix'],
-    ['ls ::1 ::2', 'too many arguments'],
-    ['ls --nothing', "unknown option '--nothing'"],
-    ['ls --json --jsonl', "'--jsonl' cannot be used with option '--json'"],
-  ])('%s', async ([args, message]) => {
+describe.concurrent('deadpeer ls with bad input', () => {
+  it.for<{ args: string; message: string }>([
+    { args: 'ls --pid 0', message: 'A process id is a whole number from 1.' },
+    { args: 'ls --pid 4194305', message: 'there is no process 4194305' },
+    { args: 'ls --pid -1', message: 'A process id is' },
+    { args: 'ls --pid 1 --pid 2', message: "option '--pid <pid>' is given twice" },
+    { args: 'ls --port 65536', message: 'A port is a whole number from 1 to 65535.' },
+    { args: 'ls --state open', message: 'A state is one of established, ' },
+    { args: 'ls 10.0.0.0/33', message: 'an address of that family has 32 bits' },
+    { args: 'ls nowhere', message: 'it must be an address or a prefix' },
+    { args: 'ls ::1 ::2', message: 'too many arguments' },
+    { args: 'ls --nothing', message: "unknown option '--nothing'" },
+    { args: 'ls --json --jsonl', message: "'--jsonl' cannot be used with option '--json'" },
+  ])('refuses `$args` in one line, with exit code 2', async ({ args, message }) => {
     const run = await deadpeer(args.split(' '))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
   })

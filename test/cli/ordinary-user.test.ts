@@ -3,8 +3,8 @@ import { closeSync, existsSync, openSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { profiles } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { deadpeer, program } from './deadpeer.js'
-import { type Client, type Program, startProgram } from './program.js'
+import { deadpeer, program } from '../support/deadpeer-command.js'
+import { type Client, type Program, startProgram } from '../support/server-process.js'
 
 // As somebody who is not root: one's own programs as root does any, and of others' one line that says what is missing.
 
@@ -35,7 +35,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
   const pid = () => ['--pid', String(own.pid)]
 
   it.runIf(existsSync('/dev/full')).each(['ls', 'doctor', 'export --listen 127.0.0.1:0'])(
-    '%s: says in one line that standard output cannot be written, and nothing about what it would have listed',
+    'is told in one line that standard output cannot be written, and nothing else: %s',
     (args) => {
       const full = openSync('/dev/full', 'w')
       const [file, ...rest] = [...asNobody, process.execPath, program, ...args.split(' ')]
@@ -52,7 +52,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
     },
   )
 
-  it('lists, inspects, tunes and examines his own', async () => {
+  it('lists, inspects, tunes and examines their own connections', async () => {
     const listed = await shell(['ls', ...pid(), '--options', '--jsonl'])
     expect(listed).toMatchObject({ code: 0, err: [] })
     expect(new Map(jsonl(listed.out).map(({ remote, options }) => [remote.port, options]))).toEqual(
@@ -68,7 +68,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
     expect(JSON.parse(after.out.join('\n'))).toMatchObject({ connections: 8, unread: 0, findings: [] })
   })
 
-  it('probes his own; to close what is silent takes more, and one line says what', async () => {
+  it('probes their own connections, and is told in one line what closing silent ones takes', async () => {
     const [silent] = ownClients as [Client]
     using _hole = blackHole(silent.socket)
     await own.idle()
@@ -81,7 +81,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
   })
 
   it.each(['ls', 'probe', 'tune', 'doctor', 'watch'])(
-    '%s of others: one line, exit code 2',
+    'is refused with one line and exit code 2 by %s on connections of others',
     async (command) => {
       const profile = command === 'tune' ? ['--profile', 'lan'] : []
       expect(await shell([command, '--pid', String(others.pid), ...profile])).toMatchObject({
@@ -96,7 +96,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
     },
   )
 
-  it('by port: what is missing is said, and nothing is changed', async () => {
+  it('is told what is missing on tune by port, which changes nothing', async () => {
     const [{ port }] = othersClients as [Client]
     const fd = await others.ask('fd', port)
     const before = await others.profiles()
@@ -133,7 +133,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
     expect(await others.profiles()).toEqual(before)
   })
 
-  it('is not told that nothing is wrong with what he may not read', async () => {
+  it('is not told that nothing is wrong with connections they may not read', async () => {
     const [{ port }] = othersClients as [Client]
     const reason =
       'Not permitted to see the owning process (uid 0): run as that user or with CAP_SYS_PTRACE (sudo).'
@@ -147,7 +147,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
     })
   })
 
-  it('is told of how many connections nothing is wrong where he may read some', async () => {
+  it('is told for how many connections nothing is wrong if they may read some', async () => {
     const { client } = await own.connectAlone()
     await own.ask('tune', client.port, profiles.cloud)
     // Both ends are here, and the client's is ours.

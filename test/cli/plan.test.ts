@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { hops, plan, timeline } from '../../src/path/index.js'
-import { deadpeer } from './deadpeer.js'
+import { deadpeer } from '../support/deadpeer-command.js'
 
 const words = (line: string) => line.split(' ')
 const json = (lines: readonly string[]) => JSON.parse(lines.join('\n'))
@@ -31,7 +31,7 @@ describe.concurrent('deadpeer plan', () => {
     ])
   })
 
-  it('--json is what plan() returns', async () => {
+  it('prints with --json what plan() returns', async () => {
     const run = await deadpeer(
       words('plan --hop cloudflare --hop edge=90s/never@7 --hop aws-nlb=600s --every 10s --stall 5m --json'),
     )
@@ -49,7 +49,7 @@ describe.concurrent('deadpeer plan', () => {
     )
   })
 
-  it('--svg draws it', async () => {
+  it('draws the plan with --svg', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'deadpeer-svg-'))
     try {
       const run = await deadpeer(['plan', '--hop', 'azure-lb', '--svg', join(folder, 'a.svg')])
@@ -60,7 +60,7 @@ describe.concurrent('deadpeer plan', () => {
     }
   })
 
-  it('what the kernel cannot do ends with 1, and says what can', async () => {
+  it('exits with 1 if the kernel cannot do it, and names what can', async () => {
     const run = await deadpeer(words('plan --hop aws-nlb --within 1500ms'))
     expect(run.code).toBe(1)
     expect(run.out).toContain(
@@ -73,38 +73,45 @@ describe.concurrent('deadpeer plan', () => {
 })
 
 describe.concurrent('deadpeer explain', () => {
-  it.for<[string, number, string[]]>([
-    [
-      'explain 60s/5s/3 --user-timeout 75s',
-      0,
-      ['A dead peer is noticed after 75 s, with data in flight after 75.4 s.', 'note: userTimeout 75 s also'],
-    ],
-    [
-      'explain 60s/5s/3 --user-timeout 65s',
-      1,
-      [
+  it.for<{ args: string; code: number; lines: string[] }>([
+    {
+      args: 'explain 60s/5s/3 --user-timeout 75s',
+      code: 0,
+      lines: [
+        'A dead peer is noticed after 75 s, with data in flight after 75.4 s.',
+        'note: userTimeout 75 s also',
+      ],
+    },
+    {
+      args: 'explain 60s/5s/3 --user-timeout 65s',
+      code: 1,
+      lines: [
         'A dead peer is noticed after 65 s',
         'warning: userTimeout 65 s ends an idle connection after 1 unanswered probe',
         'note: ',
       ],
-    ],
-    [
-      'explain 2h/75s/9',
-      1,
-      [
+    },
+    {
+      args: 'explain 2h/75s/9',
+      code: 1,
+      lines: [
         'A dead peer is noticed after 7875 s, with data in flight after 925 s.',
         'warning: initialDelay 120 min',
         'note: No userTimeout',
       ],
-    ],
-    ['explain cloud', 0, ['A dead peer is noticed after 60 s', 'note: userTimeout 60 s']],
-  ])('%s', async ([args, code, lines]) => {
+    },
+    {
+      args: 'explain cloud',
+      code: 0,
+      lines: ['A dead peer is noticed after 60 s', 'note: userTimeout 60 s'],
+    },
+  ])('explains `$args`', async ({ args, code, lines }) => {
     const run = await deadpeer(words(args))
     expect(run).toMatchObject({ code, err: [] })
     expect(run.out).toEqual(lines.map((line) => expect.stringContaining(line)))
   })
 
-  it('--json', async () => {
+  it('prints JSON with --json', async () => {
     const run = await deadpeer(words('explain 60s/5s/3 --user-timeout 75s --json'))
     expect(json(run.out)).toMatchObject({
       profile: { initialDelay: 60_000, interval: 5_000, count: 3, userTimeout: 75_000 },
@@ -115,7 +122,7 @@ describe.concurrent('deadpeer explain', () => {
 })
 
 describe.concurrent('deadpeer hops', () => {
-  it('lists all, a line each', async () => {
+  it('lists all hops, one line each', async () => {
     const run = await deadpeer(['hops'])
     expect(run).toMatchObject({ code: 0, err: [] })
     for (const name of Object.keys(hops))
@@ -125,7 +132,7 @@ describe.concurrent('deadpeer hops', () => {
     )
   })
 
-  it('with a word, what can be set and where the number comes from', async () => {
+  it('shows for a word what can be set and where the number comes from', async () => {
     const run = await deadpeer(['hops', 'Azure'])
     expect(run.code).toBe(0)
     const { title, date, url } = hops['azure-lb'].source
@@ -141,13 +148,13 @@ describe.concurrent('deadpeer hops', () => {
     )
   })
 
-  it('--json', async () => {
+  it('prints JSON with --json', async () => {
     expect(json((await deadpeer(words('hops nginx --json'))).out)).toEqual(
       asJson([hops.nginx, hops['nginx-stream']]),
     )
   })
 
-  it('of which there is none ends with 1', async () => {
+  it('exits with 1 for a hop that does not exist', async () => {
     expect(await deadpeer(['hops', 'azrue'])).toMatchObject({
       code: 1,
       out: [],
@@ -156,37 +163,46 @@ describe.concurrent('deadpeer hops', () => {
   })
 })
 
-describe.concurrent('bad input: one line, exit code 2', () => {
-  it.for<[string, string]>([
-    ['plan', "required option '--hop <hop>' not specified"],
-    ['plan --hop aws-nbl', "There is no hop 'aws-nbl'. Did you mean aws-nlb or"],
-    ['plan --hop aws-nlb=30s', 'idleTimeout of aws-nlb is 30 s; it can be 60 s to 100 min.'],
-    ['plan --hop nat=-5s', 'A time is a number and its unit: 1500ms, 30s, 5m, 1h, 5d.'],
-    ['plan --hop nat=0s', 'idleTimeout of nat is 0 ms; it must be more than 0.'],
-    ['plan --hop nat=', 'A hop is a name, or name=time'],
-    ['plan --hop nat=5s@3', 'A hop is a name, or name=time'],
-    ['plan --hop aws-nlb --within -5s', 'A time is a number and its unit'],
-    ['plan --hop aws-nlb --within 30', 'A time is a number and its unit'],
-    ['plan --hop aws-nlb --within 0s', 'detectWithin is 0 ms; it must be more than 0, and finite.'],
-    ['plan --hop aws-nlb --connections many', 'It is a whole number.'],
-    ['plan --hop aws-nlb --connections 0', 'connections is 0; it must be a whole number from 1.'],
-    ['plan --hop aws-nlb --svg /nowhere/a.svg', 'the drawing could not be written: ENOENT'],
-    ['explain', 'missing <profile>; --help shows what this command takes'],
-    ['explain 60s/5s', 'A profile is initialDelay/interval/count, such as 60s/5s/3'],
-    ['explain 60s/5s/x', 'A profile is initialDelay/interval/count'],
-    ['explain 60s/5x/3', 'A profile is initialDelay/interval/count'],
-    [
-      'explain lan --user-timeout 30',
-      'A time is a number and its unit: 1500ms, 30s, 5m, 1h, 5d. Did you mean 30s or 30ms?',
-    ],
-    [
-      'explain lan --user-timeout 30ms',
-      'userTimeout (TCP_USER_TIMEOUT) is 30 ms; less than 100 ms is refused',
-    ],
-    ['explain 1500ms/5s/3', 'initialDelay (TCP_KEEPIDLE) is 1500 ms; it must be whole seconds'],
-    ['explain 100h/5s/3', 'initialDelay (TCP_KEEPIDLE) is 360000000'],
-    ['explain 60s/5s/0', 'count (TCP_KEEPCNT) is 0'],
-  ])('%s', async ([args, message]) => {
+describe.concurrent('bad input to plan, explain and hops', () => {
+  it.for<{ args: string; message: string }>([
+    { args: 'plan', message: "required option '--hop <hop>' not specified" },
+    { args: 'plan --hop aws-nbl', message: "There is no hop 'aws-nbl'. Did you mean aws-nlb or" },
+    { args: 'plan --hop aws-nlb=30s', message: 'idleTimeout of aws-nlb is 30 s; it can be 60 s to 100 min.' },
+    { args: 'plan --hop nat=-5s', message: 'A time is a number and its unit: 1500ms, 30s, 5m, 1h, 5d.' },
+    { args: 'plan --hop nat=0s', message: 'idleTimeout of nat is 0 ms; it must be more than 0.' },
+    { args: 'plan --hop nat=', message: 'A hop is a name, or name=time' },
+    { args: 'plan --hop nat=5s@3', message: 'A hop is a name, or name=time' },
+    { args: 'plan --hop aws-nlb --within -5s', message: 'A time is a number and its unit' },
+    { args: 'plan --hop aws-nlb --within 30', message: 'A time is a number and its unit' },
+    {
+      args: 'plan --hop aws-nlb --within 0s',
+      message: 'detectWithin is 0 ms; it must be more than 0, and finite.',
+    },
+    { args: 'plan --hop aws-nlb --connections many', message: 'It is a whole number.' },
+    {
+      args: 'plan --hop aws-nlb --connections 0',
+      message: 'connections is 0; it must be a whole number from 1.',
+    },
+    { args: 'plan --hop aws-nlb --svg /nowhere/a.svg', message: 'the drawing could not be written: ENOENT' },
+    { args: 'explain', message: 'missing <profile>; --help shows what this command takes' },
+    { args: 'explain 60s/5s', message: 'A profile is initialDelay/interval/count, such as 60s/5s/3' },
+    { args: 'explain 60s/5s/x', message: 'A profile is initialDelay/interval/count' },
+    { args: 'explain 60s/5x/3', message: 'A profile is initialDelay/interval/count' },
+    {
+      args: 'explain lan --user-timeout 30',
+      message: 'A time is a number and its unit: 1500ms, 30s, 5m, 1h, 5d. Did you mean 30s or 30ms?',
+    },
+    {
+      args: 'explain lan --user-timeout 30ms',
+      message: 'userTimeout (TCP_USER_TIMEOUT) is 30 ms; less than 100 ms is refused',
+    },
+    {
+      args: 'explain 1500ms/5s/3',
+      message: 'initialDelay (TCP_KEEPIDLE) is 1500 ms; it must be whole seconds',
+    },
+    { args: 'explain 100h/5s/3', message: 'initialDelay (TCP_KEEPIDLE) is 360000000' },
+    { args: 'explain 60s/5s/0', message: 'count (TCP_KEEPCNT) is 0' },
+  ])('refuses `$args` in one line, with exit code 2', async ({ args, message }) => {
     const run = await deadpeer(words(args))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
     expect(run.err[0]).toMatch(/^deadpeer: /)

@@ -3,10 +3,10 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { listSockets } from '../../src/host/index.js'
 import type { Profile } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { until } from '../loopback/until.js'
-import { deadpeer, type Run } from './deadpeer.js'
-import { type Client, type Program, startProgram } from './program.js'
+import { deadpeer, type Run } from '../support/deadpeer-command.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { type Client, type Program, startProgram } from '../support/server-process.js'
+import { until } from '../support/until.js'
 
 // Silent peers, each beside a twin that nobody asks.
 
@@ -80,22 +80,29 @@ const silent = [expect.objectContaining({ alive: false, evidence: 'silence', att
 const json = ({ out }: Run) => JSON.parse(out.join('\n'))
 
 describe.runIf(hasNetAdmin).concurrent('deadpeer probe of a silent peer', { timeout: 90_000 }, () => {
-  it.each<[string, Profile]>([
-    ['count', profile],
-    ['user timeout', { ...profile, userTimeout: 30_000 }],
-  ])('tells, and stays: the connection lives as long as its twin (%s)', async (_, tuned) => {
-    const twins = await silentTwins(tuned)
-    const run = await twins.probe(['--json'])
-    expect({ ...run, found: json(run) }).toMatchObject({ code: 1, err: [waits('\\d\\d? s')], found: silent })
-    // Told after three attempts, 510 ms apart; the end is as many seconds off.
-    expect(run.took - run.firstWord!).toBeGreaterThan(2_000)
-    const [asked, other] = await endingsOf(twins)
-    expect([asked!.error, other!.error]).toEqual(['ETIMEDOUT', 'ETIMEDOUT'])
-    // A timer is late by an eighth of three seconds at the most, each for itself.
-    expect(Math.abs(asked!.at - other!.at)).toBeLessThan(500)
-  })
+  it.each<{ option: string; tuned: Profile }>([
+    { option: 'count', tuned: profile },
+    { option: 'user timeout', tuned: { ...profile, userTimeout: 30_000 } },
+  ])(
+    'reports the silence and stays, so that the connection lives as long as its untouched twin ($option)',
+    async ({ tuned }) => {
+      const twins = await silentTwins(tuned)
+      const run = await twins.probe(['--json'])
+      expect({ ...run, found: json(run) }).toMatchObject({
+        code: 1,
+        err: [waits('\\d\\d? s')],
+        found: silent,
+      })
+      // Told after three attempts, 510 ms apart; the end is as many seconds off.
+      expect(run.took - run.firstWord!).toBeGreaterThan(2_000)
+      const [asked, other] = await endingsOf(twins)
+      expect([asked!.error, other!.error]).toEqual(['ETIMEDOUT', 'ETIMEDOUT'])
+      // A timer is late by an eighth of three seconds at the most, each for itself.
+      expect(Math.abs(asked!.at - other!.at)).toBeLessThan(500)
+    },
+  )
 
-  it('it is saved where its peer is heard just before its end, and has its options back', async () => {
+  it('saves a connection whose peer is heard just before its end, and puts its options back', async () => {
     const twins = await silentTwins(profile)
     const before = await twins.program.profiles()
     const running = twins.probe([])
@@ -117,7 +124,7 @@ describe.runIf(hasNetAdmin).concurrent('deadpeer probe of a silent peer', { time
     await Promise.all(twins.clients.map((client) => client.echo('still here')))
   })
 
-  it('Ctrl-C while it waits: 130, and the options are back', async () => {
+  it('puts the options back at a Ctrl-C while it waits, and exits with 130', async () => {
     const twins = await silentTwins({ ...profile, initialDelay: 60_000 })
     const before = await twins.program.profiles()
     const run = await twins.probe(['--json'], {
@@ -133,7 +140,7 @@ describe.runIf(hasNetAdmin).concurrent('deadpeer probe of a silent peer', { time
     expect(await twins.program.profiles()).toEqual(before)
   })
 
-  it.each(['1s', '0s'])('--wait %s: no longer, and it says what that costs', async (wait) => {
+  it.each(['1s', '0s'])('waits no longer than --wait %s, and says what that costs', async (wait) => {
     const twins = await silentTwins({ ...profile, initialDelay: 60_000 })
     const before = await twins.program.profiles()
     const run = await twins.probe(['--wait', wait, '--json'])

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { blackHole } from '../../src/testing/index.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { deadpeer, inTerminal } from './deadpeer.js'
-import { type Client, type Program, startProgram } from './program.js'
+import { deadpeer, inTerminal } from '../support/deadpeer-command.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { type Client, type Program, startProgram } from '../support/server-process.js'
 
 const COUNT = 300
 let program: Program
@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => program.end())
 
 describe('deadpeer probe', () => {
-  it('all are there: 0', async () => {
+  it('exits with 0 when all peers answer', async () => {
     await program.idle()
     const run = await deadpeer([...ours(), '--jsonl'])
     expect(run).toMatchObject({ code: 0, err: [] })
@@ -32,14 +32,14 @@ describe('deadpeer probe', () => {
     expect(answers.some(({ evidence }) => evidence === 'ack')).toBe(true)
   })
 
-  describe.runIf(hasNetAdmin)('some peers have vanished', () => {
+  describe.runIf(hasNetAdmin)('deadpeer probe after some peers have vanished', () => {
     const holes: Disposable[] = []
     beforeAll(() => void holes.push(...silent.map(({ socket }) => blackHole(socket))))
     afterAll(() => {
       for (const hole of holes) hole[Symbol.dispose]()
     })
 
-    it('exactly those are silent, options are as they were, and requests go on meanwhile', async () => {
+    it('finds exactly those, puts the options back, and lets requests go on meanwhile', async () => {
       const busy = clients[1]!
       await program.idle({ but: busy })
       const before = await program.profiles()
@@ -65,7 +65,7 @@ describe('deadpeer probe', () => {
       expect(run.took).toBeLessThan(15_000)
     })
 
-    it('as a table, the silent ones first', async () => {
+    it('prints a table with the silent ones first', async () => {
       await program.idle()
       const run = await deadpeer([...ours(), '--attempts', '1'])
       expect(run.code).toBe(1)
@@ -78,7 +78,7 @@ describe('deadpeer probe', () => {
       expect(run.out.at(-1)).toBe(`${COUNT - silent.length} alive, ${silent.length} silent, 0 not known`)
     })
 
-    it('Ctrl-C: 130, nothing printed, and all options are back', async () => {
+    it('prints nothing at a Ctrl-C, puts all options back, and exits with 130', async () => {
       await program.idle()
       const before = await program.profiles()
       const run = deadpeer([...ours(), '--attempts', '100'], { interruptWhen: changed })
@@ -90,7 +90,7 @@ describe('deadpeer probe', () => {
       expect(await program.profiles()).toEqual(before)
     })
 
-    it('--kill asks first, and closes the silent ones alone', async () => {
+    it('asks first with --kill, and closes the silent ones alone', async () => {
       await program.idle()
       const once = [...ours(), '--attempts', '1', '--kill']
       const piped = await deadpeer(once)
@@ -122,20 +122,20 @@ describe('deadpeer probe', () => {
 const sameProfiles = (a: ReadonlyMap<number, object>, b: ReadonlyMap<number, object>) =>
   JSON.stringify([...a]) === JSON.stringify([...b])
 
-describe.concurrent('bad input: one line, exit code 2', () => {
-  it.for<[string, string]>([
-    ['probe', 'say which connections: --pid, --port or a prefix'],
-    ['probe --pid 4194305', 'there is no process 4194305'],
-    [
-      `probe --pid ${process.pid} 192.0.2.7`,
-      `there is no established TCP connection of process ${process.pid} with an end in 192.0.2.7`,
-    ],
-    ['probe --port 1 --attempts 0', 'It is a whole number from 1 to 100.'],
-    ['probe --port 1 --timeout 300', 'A time is a number and its unit'],
-    ['probe --port 1 --timeout -3s', 'A time is a number and its unit'],
-    ['probe --port 1 --timeout 61s', 'It is a time from 1ms to 60s, in whole ms.'],
-    ['probe --port 1 --wait 25h', 'It is a time up to 1d.'],
-  ])('%s', async ([args, message]) => {
+describe.concurrent('deadpeer probe with bad input', () => {
+  it.for<{ args: string; message: string }>([
+    { args: 'probe', message: 'say which connections: --pid, --port or a prefix' },
+    { args: 'probe --pid 4194305', message: 'there is no process 4194305' },
+    {
+      args: `probe --pid ${process.pid} 192.0.2.7`,
+      message: `there is no established TCP connection of process ${process.pid} with an end in 192.0.2.7`,
+    },
+    { args: 'probe --port 1 --attempts 0', message: 'It is a whole number from 1 to 100.' },
+    { args: 'probe --port 1 --timeout 300', message: 'A time is a number and its unit' },
+    { args: 'probe --port 1 --timeout -3s', message: 'A time is a number and its unit' },
+    { args: 'probe --port 1 --timeout 61s', message: 'It is a time from 1ms to 60s, in whole ms.' },
+    { args: 'probe --port 1 --wait 25h', message: 'It is a time up to 1d.' },
+  ])('refuses `$args` in one line, with exit code 2', async ({ args, message }) => {
     const run = await deadpeer(args.split(' '))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
   })

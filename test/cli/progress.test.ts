@@ -3,8 +3,8 @@ import http from 'node:http'
 import type net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { deadpeer } from './deadpeer.js'
-import { hasTmux, Terminal } from './tmux.js'
+import { deadpeer } from '../support/deadpeer-command.js'
+import { hasTmux, Terminal } from '../support/terminal.js'
 
 /** Of an answer, in ms: two requests take longer than a second, and it is seen for as long as that. */
 const SLOW = 1_200
@@ -20,8 +20,8 @@ beforeAll(async () => {
 })
 afterAll(() => server.close())
 
-describe('progress on what takes over a second', () => {
-  it.runIf(hasTmux)('in a terminal, on stderr, and wiped away at the end', async () => {
+describe('the progress of a command that takes over a second', () => {
+  it.runIf(hasTmux)('is shown on stderr in a terminal, and wiped away at the end', async () => {
     using terminal = new Terminal(['http', url])
     await terminal.shows(new RegExp(`^asking ${url}, [1-9] s$`))
     expect(await terminal.ends()).toBe(0)
@@ -30,7 +30,7 @@ describe('progress on what takes over a second', () => {
     expect(text).not.toContain('asking')
   })
 
-  it('piped: never', async () => {
+  it('is not shown in a pipe', async () => {
     expect(await deadpeer(['http', url])).toMatchObject({ code: 0, err: [] })
   })
 })

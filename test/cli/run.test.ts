@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { profiles } from '../../src/index.js'
-import { inTerminal, program } from './deadpeer.js'
+import { inTerminal, program } from '../support/deadpeer-command.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const fixture = (path: string) => fileURLToPath(new URL(path, import.meta.url))
@@ -97,7 +97,7 @@ describe('deadpeer run', () => {
     expect(stdout).toBe("[ '--watch', '-x' ]\n")
   })
 
-  it('leaves them to the program without -- too', () => {
+  it('leaves the options of the program to the program without -- too', () => {
     const command = [process.execPath, '-p', 'process.argv.slice(1)', 'x', '--watch', '--profile', 'y']
     expect(run(['--profile', 'lan', ...command]).stdout).toBe("[ 'x', '--watch', '--profile', 'y' ]\n")
   })
@@ -112,11 +112,11 @@ describe('deadpeer run', () => {
   })
 
   it.each([
-    [['--profile', 'cluod'], /^deadpeer: .*--profile .*'cluod'.*lan, datacenter, cloud/],
-    [['--profile', '1500ms/5s/3'], /^deadpeer: --profile: initialDelay .*whole seconds/],
-    [['--rules', '5432'], /^deadpeer: --rules: '5432' is no rule/],
-    [['--watch=repotr'], /^deadpeer: .*--watch .*'repotr'.*report/],
-  ])('%j: says what is wrong in one line, and starts nothing', (args, message) => {
+    { args: ['--profile', 'cluod'], message: /^deadpeer: .*--profile .*'cluod'.*lan, datacenter, cloud/ },
+    { args: ['--profile', '1500ms/5s/3'], message: /^deadpeer: --profile: initialDelay .*whole seconds/ },
+    { args: ['--rules', '5432'], message: /^deadpeer: --rules: '5432' is no rule/ },
+    { args: ['--watch=repotr'], message: /^deadpeer: .*--watch .*'repotr'.*report/ },
+  ])('says in one line what is wrong with $args, and starts nothing', ({ args, message }) => {
     const { status, stdout, stderr } = run([...args, '--', 'echo', 'started'])
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
     expect(stderr).toMatch(/^[^\n]*\n$/)
@@ -140,9 +140,9 @@ describe('deadpeer run', () => {
 })
 
 describe.each([
-  ['with the native core', {}],
-  ['without the native core', { DEADPEER_NATIVE: 'off' }],
-])('deadpeer run %s', (_name, env) => {
+  { how: 'with the native core', env: {} },
+  { how: 'without the native core', env: { DEADPEER_NATIVE: 'off' } },
+])('deadpeer run $how', ({ env }) => {
   const isReplaced = !('DEADPEER_NATIVE' in env)
 
   it('passes the exit code on', () => {

@@ -9,11 +9,12 @@ import { Progress } from '../../src/cli/lib/progress.js'
 import { borrowSocket, listSockets } from '../../src/host/index.js'
 import { inspect, type Profile, profiles, tuneAll } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { connect, listen } from '../loopback/connections.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { until } from '../loopback/until.js'
-import { deadpeer, inTerminal } from './deadpeer.js'
-import { type Client, type Program, startProgram, withoutCapabilities } from './program.js'
+import { connect, listen } from '../support/connections.js'
+import { deadpeer, inTerminal } from '../support/deadpeer-command.js'
+import { descriptorOf } from '../support/descriptors.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { type Client, type Program, startProgram, withoutCapabilities } from '../support/server-process.js'
+import { until } from '../support/until.js'
 
 const mptcp = '/proc/sys/net/mptcp/enabled'
 const hasMptcp = existsSync(mptcp) && readFileSync(mptcp, 'utf8').trim() === '1'
@@ -36,7 +37,7 @@ afterAll(() => program.end())
 const off = { enable: false, userTimeout: 0 }
 
 describe('deadpeer tune', () => {
-  it('--dry-run shows before and after, and changes nothing', async () => {
+  it('shows the options before and after with --dry-run, and changes nothing', async () => {
     const run = await deadpeer([...ours(), '--profile', 'cloud', '--dry-run'])
     expect(run).toMatchObject({ code: 0, err: [] })
     expect(run.out[0]).toMatch(/^LOCAL +PEER +KEEPALIVE +USER-TIMEOUT +LEFT-OUT +PROCESS$/)
@@ -46,7 +47,7 @@ describe('deadpeer tune', () => {
     expect(await inside()).toEqual(all(off))
   })
 
-  it('is read back inside the program, which goes on serving', async () => {
+  it('sets options that the program reads back inside, while it goes on serving', async () => {
     const [busy] = clients as [Client]
     let isOver = false
     const serving = (async () => {
@@ -66,7 +67,7 @@ describe('deadpeer tune', () => {
     await Promise.all(clients.map((client) => client.echo('and all others')))
   })
 
-  it('by single fields, one connection by its port, the others as they were', async () => {
+  it('sets single fields of one connection by its port, and leaves the others as they were', async () => {
     const [, client] = clients as [Client, Client]
     const fields = ['--idle', '60s', '--interval', '5s', '--count', '3', '--user-timeout', '75s']
     const run = await deadpeer([...ours(), '--port', String(client.port), ...fields, '--json'])
@@ -78,31 +79,34 @@ describe('deadpeer tune', () => {
     expect([...now.values()]).toEqual(all(profiles.cloud).slice(1))
   })
 
-  it.runIf(hasNetAdmin)('a silent peer: what could end its connection is left out, and said: 1', async () => {
-    const client = clients[2]!
-    await program.ask('tune', client.port, off)
-    // Two probes are due from the start, and after so long a silence only one.
-    await program.idle({ least: 2_000 })
-    using _hole = blackHole(client.socket)
-    const risky = ['--idle', '1s', '--interval', '1s', '--count', '20', '--user-timeout', '3s']
-    const run = await deadpeer([...ours(), '--port', String(client.port), ...risky, '--json'])
-    expect(run.code).toBe(1)
-    expect(run.err).toEqual([
-      'deadpeer: of 1 the peer was not heard in time, and what could have ended the connection was left out',
-    ])
-    const [{ leftOut, after }] = JSON.parse(run.out.join('\n'))
-    expect(leftOut).toEqual({ userTimeout: 3_000 })
-    expect(after).toMatchObject({
-      enable: true,
-      initialDelay: 1_000,
-      interval: 1_000,
-      count: 20,
-      userTimeout: 0,
-    })
-    expect(await program.ask('profile', client.port)).toEqual(after)
-  })
+  it.runIf(hasNetAdmin)(
+    'leaves out and reports what could end a connection with a silent peer, and exits with 1',
+    async () => {
+      const client = clients[2]!
+      await program.ask('tune', client.port, off)
+      // Two probes are due from the start, and after so long a silence only one.
+      await program.idle({ least: 2_000 })
+      using _hole = blackHole(client.socket)
+      const risky = ['--idle', '1s', '--interval', '1s', '--count', '20', '--user-timeout', '3s']
+      const run = await deadpeer([...ours(), '--port', String(client.port), ...risky, '--json'])
+      expect(run.code).toBe(1)
+      expect(run.err).toEqual([
+        'deadpeer: of 1 the peer was not heard in time, and what could have ended the connection was left out',
+      ])
+      const [{ leftOut, after }] = JSON.parse(run.out.join('\n'))
+      expect(leftOut).toEqual({ userTimeout: 3_000 })
+      expect(after).toMatchObject({
+        enable: true,
+        initialDelay: 1_000,
+        interval: 1_000,
+        count: 20,
+        userTimeout: 0,
+      })
+      expect(await program.ask('profile', client.port)).toEqual(after)
+    },
+  )
 
-  it('asks before it touches more than one process', async () => {
+  it('asks before it changes more than one process', async () => {
     const other = await startProgram()
     try {
       const { client: there, address } = await other.connectAlone()
@@ -131,7 +135,7 @@ describe('deadpeer tune', () => {
   })
 })
 
-describe('--dry-run foretells what the same without it then does', () => {
+describe('deadpeer tune --dry-run', () => {
   /** Both, of one connection. */
   async function both(client: Client, ...fields: string[]) {
     const command = [...ours(), '--port', String(client.port), ...fields, '--json']
@@ -145,7 +149,7 @@ describe('--dry-run foretells what the same without it then does', () => {
   const risky = ['--idle', '1s', '--interval', '1s', '--count', '20', '--user-timeout', '3s']
   const whatWaits = { userTimeout: 3_000 }
 
-  it('a living peer that has been idle: it is asked first, and all is set', async () => {
+  it('predicts that a live idle peer is probed first, and that all is set', async () => {
     const client = clients[10]!
     await program.ask('tune', client.port, off)
     await idle(client, 2_000)
@@ -160,31 +164,37 @@ describe('--dry-run foretells what the same without it then does', () => {
     ])
   })
 
-  it.runIf(hasNetAdmin)('a peer that is silent, as will be seen: what waits is left out', async () => {
-    const client = clients[11]!
-    await program.ask('tune', client.port, off)
-    await idle(client, 2_000)
-    using _hole = blackHole(client.socket)
-    const { dry, real, foretold, done } = await both(client, ...risky)
-    expect([dry.code, real.code]).toEqual([0, 1])
-    expect(foretold.leftOutUnlessHeard).toEqual(whatWaits)
-    expect(done.leftOut).toEqual(whatWaits)
-  })
+  it.runIf(hasNetAdmin)(
+    'predicts that values which must wait are left out if the peer is about to be found silent',
+    async () => {
+      const client = clients[11]!
+      await program.ask('tune', client.port, off)
+      await idle(client, 2_000)
+      using _hole = blackHole(client.socket)
+      const { dry, real, foretold, done } = await both(client, ...risky)
+      expect([dry.code, real.code]).toEqual([0, 1])
+      expect(foretold.leftOutUnlessHeard).toEqual(whatWaits)
+      expect(done.leftOut).toEqual(whatWaits)
+    },
+  )
 
-  it.runIf(hasNetAdmin)('a peer that leaves data unanswered: what waits is left out', async () => {
-    const client = clients[12]!
-    await program.ask('tune', client.port, off)
-    using _hole = blackHole(client.socket)
-    await program.ask('write', client.port, 'into the void')
-    await until(async () => (await unansweredFor(client)) > 1_000)
-    const { dry, real, foretold, done } = await both(client, '--user-timeout', '500ms', '--count', '5')
-    expect([dry.code, real.code]).toEqual([1, 1])
-    expect(done.leftOut).toEqual({ userTimeout: 500 })
-    expect(foretold).toEqual(done)
-    expect(dry.err).toEqual([
-      'deadpeer: of 1 the peer does not answer just now, and what could end the connection would be left out',
-    ])
-  })
+  it.runIf(hasNetAdmin)(
+    'predicts that values which must wait are left out if the peer leaves data unanswered',
+    async () => {
+      const client = clients[12]!
+      await program.ask('tune', client.port, off)
+      using _hole = blackHole(client.socket)
+      await program.ask('write', client.port, 'into the void')
+      await until(async () => (await unansweredFor(client)) > 1_000)
+      const { dry, real, foretold, done } = await both(client, '--user-timeout', '500ms', '--count', '5')
+      expect([dry.code, real.code]).toEqual([1, 1])
+      expect(done.leftOut).toEqual({ userTimeout: 500 })
+      expect(foretold).toEqual(done)
+      expect(dry.err).toEqual([
+        'deadpeer: of 1 the peer does not answer just now, and what could end the connection would be left out',
+      ])
+    },
+  )
 
   const infoOf = async ({ port }: Client) => {
     const [record] = await listSockets({ remotePort: port, states: ['established'], info: true })
@@ -203,7 +213,7 @@ describe('--dry-run foretells what the same without it then does', () => {
     return retransmits > 0 ? lastDataSent : 0
   }
 
-  it('a user timeout that has passed and is to stay, where keepalive would now look at it: refused', async () => {
+  it('predicts the refusal of a user timeout that has passed and that keepalive would now enforce', async () => {
     const client = clients[13]!
     await program.ask('tune', client.port, { enable: false, userTimeout: 3_000 })
     await idle(client, 4_000)
@@ -217,16 +227,16 @@ describe('--dry-run foretells what the same without it then does', () => {
     }
   })
 
-  it('one that is closed meanwhile: none of it, and no failure', async () => {
+  it('predicts no change and no failure for a connection that is closed meanwhile', async () => {
     const { socket } = (await connect(1))[0]!
-    const borrowed = borrowSocket(process.pid, (socket as unknown as { _handle: { fd: number } })._handle.fd)
+    const borrowed = borrowSocket(process.pid, descriptorOf(socket))
     socket.destroy()
     const closed = { error: expect.objectContaining({ code: 'ERR_SOCKET_CLOSED' }) }
     expect(forecastAll([borrowed], profiles.lan)).toEqual([closed])
     expect(await tuneAll([borrowed], profiles.lan)).toEqual([closed])
   })
 
-  it.runIf(hasMptcp)('a socket that lacks an option (MPTCP): refused', async () => {
+  it.runIf(hasMptcp)('predicts the refusal for a socket that lacks an option (MPTCP)', async () => {
     const script = `
 import socket, sys
 listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
@@ -250,7 +260,7 @@ sys.stdin.read()`
     }
   })
 
-  it('of a process that may not be touched: the same refusal', async () => {
+  it('predicts the refusal for a process that may not be changed', async () => {
     const tuning = [...ours(), '--profile', 'lan']
     const dry = await deadpeer([...tuning, '--dry-run'], { before: withoutCapabilities })
     const real = await deadpeer(tuning, { before: withoutCapabilities })
@@ -259,7 +269,7 @@ sys.stdin.read()`
   })
 })
 
-describe('all or none', () => {
+describe('deadpeer tune of several connections', () => {
   const running = new AbortController().signal
   const progress = new Progress('tuning')
   const before: Profile = {
@@ -280,11 +290,11 @@ describe('all or none', () => {
     }))
   }
 
-  it('one that is refused: the others get back what they had', async () => {
+  it('gives the others their old options back if one is refused', async () => {
     const sockets = await tunable(5)
     // A socket, and not of TCP: the kernel refuses.
     const pipe = net.createServer().listen(`\0deadpeer-${process.pid}`)
-    const { fd } = (pipe as unknown as { _handle: { fd: number } })._handle
+    const fd = descriptorOf(pipe)
     try {
       const tuned = await tuneAllOrNone(
         [...sockets, { target: fd, before }],
@@ -300,7 +310,7 @@ describe('all or none', () => {
     }
   })
 
-  it('called off: likewise', async () => {
+  it('gives all their old options back if it is interrupted', async () => {
     const sockets = await tunable(3)
     const tuned = await tuneAllOrNone(sockets, profiles.cloud, AbortSignal.abort(), progress)
     expect(tuned).toMatchObject({ error: { message: 'interrupted' }, notPutBack: 0 })
@@ -308,7 +318,7 @@ describe('all or none', () => {
     for (const each of sockets) expect(inspect(each.target).profile).toEqual(each.before)
   })
 
-  it('one that was closed meanwhile is no failure', async () => {
+  it('does not fail because one was closed meanwhile', async () => {
     const sockets = await tunable(2)
     const gone = net.connect(await listen(net.createServer().unref()), '127.0.0.1').destroy()
     const tuned = await tuneAllOrNone(
@@ -322,24 +332,31 @@ describe('all or none', () => {
   })
 })
 
-describe.concurrent('bad input: one line, exit code 2', () => {
-  it.for<[string, string]>([
-    ['tune', 'say which connections: --pid, --port or a prefix'],
-    ['tune --port 1', 'say what to set: --profile, --idle, --interval, --count or --user-timeout'],
-    [
-      'tune --port 1 --profile clod',
-      "--profile 'clod' is invalid. Did you mean 'cloud'? The presets are lan, datacenter, cloud, mobile, patient.",
-    ],
-    ['tune --port 1 --idle 1500ms', 'initialDelay (TCP_KEEPIDLE) is 1500 ms; it must be whole seconds'],
-    ['tune --port 1 --count 128', 'count (TCP_KEEPCNT) is 128'],
-    ['tune --port 1 --count x', 'It is a whole number.'],
-    ['tune --port 1 --user-timeout 30d', 'userTimeout (TCP_USER_TIMEOUT) is 2592000000'],
-    ['tune --pid 4194305 --profile lan', 'there is no process 4194305'],
-    [
-      `tune --pid ${process.pid} 192.0.2.7 --profile lan`,
-      `there is no established TCP connection of process ${process.pid} with an end in 192.0.2.7`,
-    ],
-  ])('%s', async ([args, message]) => {
+describe.concurrent('deadpeer tune with bad input', () => {
+  it.for<{ args: string; message: string }>([
+    { args: 'tune', message: 'say which connections: --pid, --port or a prefix' },
+    {
+      args: 'tune --port 1',
+      message: 'say what to set: --profile, --idle, --interval, --count or --user-timeout',
+    },
+    {
+      args: 'tune --port 1 --profile clod',
+      message:
+        "--profile 'clod' is invalid. Did you mean 'cloud'? The presets are lan, datacenter, cloud, mobile, patient.",
+    },
+    {
+      args: 'tune --port 1 --idle 1500ms',
+      message: 'initialDelay (TCP_KEEPIDLE) is 1500 ms; it must be whole seconds',
+    },
+    { args: 'tune --port 1 --count 128', message: 'count (TCP_KEEPCNT) is 128' },
+    { args: 'tune --port 1 --count x', message: 'It is a whole number.' },
+    { args: 'tune --port 1 --user-timeout 30d', message: 'userTimeout (TCP_USER_TIMEOUT) is 2592000000' },
+    { args: 'tune --pid 4194305 --profile lan', message: 'there is no process 4194305' },
+    {
+      args: `tune --pid ${process.pid} 192.0.2.7 --profile lan`,
+      message: `there is no established TCP connection of process ${process.pid} with an end in 192.0.2.7`,
+    },
+  ])('refuses `$args` in one line, with exit code 2', async ({ args, message }) => {
     const run = await deadpeer(args.split(' '))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
   })

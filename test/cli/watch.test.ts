@@ -3,10 +3,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { endingOf, type Suspect } from '../../src/cli/commands/watch/ending.js'
 import type { SocketTimer } from '../../src/host/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { until } from '../loopback/until.js'
-import { deadpeer, inTerminal } from './deadpeer.js'
-import { type Client, type Program, startProgram } from './program.js'
+import { deadpeer, inTerminal } from '../support/deadpeer-command.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { type Client, type Program, startProgram } from '../support/server-process.js'
+import { until } from '../support/until.js'
 
 let program: Program
 let clients: Client[]
@@ -22,7 +22,7 @@ const events = (lines: readonly string[], { port }: Client) =>
   lines.map((line) => JSON.parse(line)).filter(({ remote }) => remote.port === port)
 
 describe.runIf(hasNetAdmin)('deadpeer watch', () => {
-  it('a line per change, with reason and process; Ctrl-C ends it', async () => {
+  it('prints one line for each change, with reason and process, until Ctrl-C', async () => {
     // Plain and TLS in turns of two; what is reset has to be plain.
     const [zombie, busy, deaf, closed, restarted, written] = clients as [
       ...[Client, Client, Client, Client, Client, Client],
@@ -67,7 +67,7 @@ describe.runIf(hasNetAdmin)('deadpeer watch', () => {
     expect(await program.ask('errors')).toEqual(expect.arrayContaining(['ETIMEDOUT', 'ECONNRESET']))
   })
 
-  it('piped in words, and in a terminal a table redrawn in place, which ends with the process that is watched', async () => {
+  it('prints words into a pipe, and redraws a table in a terminal until the watched process ends', async () => {
     const other = await startProgram()
     const [client] = (await other.connect(1)) as [Client]
     await other.ask('tune', client.port, patient)
@@ -91,7 +91,7 @@ describe.runIf(hasNetAdmin)('deadpeer watch', () => {
     expect(text.lastIndexOf('\x1b[?25h')).toBeGreaterThan(text.lastIndexOf('\x1b[?25l'))
   })
 
-  it('Ctrl-C in a terminal: 130, and the cursor is back', async () => {
+  it('restores the cursor at a Ctrl-C in a terminal, and exits with 130', async () => {
     const run = await inTerminal(['watch', '--pid', String(program.pid), '--every', '100ms'], {
       answers: ['connections', '\x03'],
     })
@@ -101,7 +101,7 @@ describe.runIf(hasNetAdmin)('deadpeer watch', () => {
   })
 })
 
-describe('a suspect that is on no list any more', () => {
+describe('a suspect connection that disappeared from the list', () => {
   const suspect = (timer: SocketTimer, retries: number) =>
     ({
       record: {
@@ -120,19 +120,19 @@ describe('a suspect that is on no list any more', () => {
     { timer: 'retransmit', retries: 3, event: 'dead' },
     { timer: 'off', retries: 0, event: 'gone' },
     { timer: 'retransmit', retries: 0, event: 'gone' },
-  ] as const)('is $event after the timer $timer, with $retries in vain', ({ timer, retries, event }) => {
+  ] as const)('is $event after the timer $timer, with $retries unanswered', ({ timer, retries, event }) => {
     expect(endingOf(suspect(timer, retries), 1_000)?.event).toBe(event)
   })
 })
 
-describe.concurrent('bad input: one line, exit code 2', () => {
-  it.for<[string, string]>([
-    ['watch --pid 4194305', 'there is no process 4194305'],
-    ['watch --every 50ms', 'It is a time from 100ms to 1d.'],
-    ['watch --every 5', 'A time is a number and its unit'],
-    ['watch 10.0.0.0/33', 'an address of that family has 32 bits'],
-    ['watch --json', "unknown option '--json'"],
-  ])('%s', async ([args, message]) => {
+describe.concurrent('deadpeer watch with bad input', () => {
+  it.for<{ args: string; message: string }>([
+    { args: 'watch --pid 4194305', message: 'there is no process 4194305' },
+    { args: 'watch --every 50ms', message: 'It is a time from 100ms to 1d.' },
+    { args: 'watch --every 5', message: 'A time is a number and its unit' },
+    { args: 'watch 10.0.0.0/33', message: 'an address of that family has 32 bits' },
+    { args: 'watch --json', message: "unknown option '--json'" },
+  ])('refuses `$args` in one line, with exit code 2', async ({ args, message }) => {
     const run = await deadpeer(args.split(' '))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })
   })

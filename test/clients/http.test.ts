@@ -2,15 +2,13 @@ import http from 'node:http'
 import type net from 'node:net'
 import { RetryAgent } from 'undici'
 import { afterAll, expect, it, onTestFinished } from 'vitest'
-import { inspect } from '../../src/index.js'
+import { detectionTime, inspect } from '../../src/index.js'
 import { createAgent } from '../../src/undici/index.js'
-import { listen } from '../loopback/connections.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { until } from '../loopback/until.js'
-import { latest, timed } from '../tolerance.js'
-import { QUICK, removeExamples, runExample } from './guide.js'
-import { importExample, removeImported } from './import-example.js'
-import { silence } from './silence.js'
+import { listen } from '../support/connections.js'
+import { expectInTime, importExample, QUICK, removeExamples } from '../support/guide-examples.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { silence } from '../support/silent-server.js'
+import { until } from '../support/until.js'
 
 // The guide's HTTP clients. Their server vanishes while they wait for an answer: told in time, and the next request works.
 
@@ -26,7 +24,6 @@ afterAll(() => {
   for (const peer of peers) peer.destroy()
   server.close()
   removeExamples()
-  removeImported()
 })
 
 /** The connection that asks for what never comes. */
@@ -43,40 +40,41 @@ async function vanishUnder(asked: Promise<unknown>): Promise<{ error: unknown; a
   return { error: await failed, after: performance.now() - start }
 }
 
-function expectInTime(after: number): void {
-  expect(after).toBeGreaterThan(500)
-  if (timed) expect(after).toBeLessThan(latest(2_000))
-}
-
-it.skipIf(!hasNetAdmin)('axios with HttpAgent', async () => {
-  const { client, httpAgent } = await runExample(
-    'HTTP: http.request, axios, got, AWS SDK',
-    'client',
-    'httpAgent',
-  )
-  expect((await client.get(url)).data).toBe('ok')
-  const [free] = Object.values(httpAgent.freeSockets as Record<string, net.Socket[]>)[0]!
-  expect(inspect(free!).profile).toMatchObject(QUICK)
-  const { error, after } = await vanishUnder(client.get(`${url}/never`))
-  expect(error).toMatchObject({ code: 'ETIMEDOUT' })
-  expectInTime(after)
-  expect((await client.get(url)).data).toBe('ok')
-  expect(httpAgent.snapshot().total).toMatchObject({ timedOut: 1, failedRequests: 1, opened: 2 })
-  httpAgent.destroy()
-})
-
-it.skipIf(!hasNetAdmin)('the fetch built into Node, with an agent of undici', async () => {
-  const { agent } = await runExample('undici and fetch', 'agent')
-  expect(await (await fetch(url)).text()).toBe('ok')
-  const { error, after } = await vanishUnder(fetch(`${url}/never`))
-  expect(error).toMatchObject({ cause: { code: 'ETIMEDOUT' } })
-  expectInTime(after)
-  expect(await (await fetch(url)).text()).toBe('ok')
-  await agent.destroy()
-})
+it.skipIf(!hasNetAdmin)(
+  'fails an axios request with HttpAgent in time when the server goes silent, and the next request works',
+  async () => {
+    const { client, httpAgent } = await importExample(
+      { heading: 'HTTP: http.request, axios, got, AWS SDK' },
+      'client',
+      'httpAgent',
+    )
+    expect((await client.get(url)).data).toBe('ok')
+    const [free] = Object.values(httpAgent.freeSockets as Record<string, net.Socket[]>)[0]!
+    expect(inspect(free!).profile).toMatchObject(QUICK)
+    const { error, after } = await vanishUnder(client.get(`${url}/never`))
+    expect(error).toMatchObject({ code: 'ETIMEDOUT' })
+    expectInTime(after, detectionTime(QUICK).idle)
+    expect((await client.get(url)).data).toBe('ok')
+    expect(httpAgent.snapshot().total).toMatchObject({ timedOut: 1, failedRequests: 1, opened: 2 })
+    httpAgent.destroy()
+  },
+)
 
 it.skipIf(!hasNetAdmin)(
-  "undici's RetryAgent repeats a request whose connection is gone, given the codes of the guide",
+  'fails a fetch of Node with an undici agent in time when the server goes silent, and the next fetch works',
+  async () => {
+    const { agent } = await importExample({ heading: 'undici and fetch' }, 'agent')
+    expect(await (await fetch(url)).text()).toBe('ok')
+    const { error, after } = await vanishUnder(fetch(`${url}/never`))
+    expect(error).toMatchObject({ cause: { code: 'ETIMEDOUT' } })
+    expectInTime(after, detectionTime(QUICK).idle)
+    expect(await (await fetch(url)).text()).toBe('ok')
+    await agent.destroy()
+  },
+)
+
+it.skipIf(!hasNetAdmin)(
+  "repeats a request whose connection died under undici's RetryAgent, given the codes of the guide",
   async () => {
     const { retrying } = await importExample({ heading: 'undici and fetch', index: 1 }, 'retrying')
     expect(await outcome(retrying)).toMatchObject({ answer: 'again' })

@@ -1,25 +1,21 @@
 import type { MqttClient } from 'mqtt'
 import type { Client } from 'ssh2'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { detectionTime } from '../../src/index.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { until } from '../loopback/until.js'
-import { latest, timed } from '../tolerance.js'
-import { startExample } from './example-process.js'
-import { QUICK } from './guide.js'
-import { importExample, removeImported } from './import-example.js'
-import { startKafkaBroker } from './kafka-broker.js'
-import { type Relay, startRelay } from './relay.js'
 import {
-  freePort,
   type MqttBroker,
-  type RealServer,
   type SshServer,
   startMosquitto,
   startNats,
   startRabbit,
   startSshd,
-} from './servers.js'
+} from '../support/database-servers.js'
+import { startExample } from '../support/guide-example-process.js'
+import { expectInTime, importExample, QUICK, removeExamples } from '../support/guide-examples.js'
+import { freePort, type RealServer } from '../support/installed-server.js'
+import { startKafkaBroker } from '../support/kafka-broker.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { Relay } from '../support/relay.js'
+import { until } from '../support/until.js'
 
 // The guide's examples for brokers and SSH, each in three situations: the server goes silent before it has sent anything, while the connection is
 // idle, and with a request in flight. The profile is QUICK instead of the guide's.
@@ -102,7 +98,7 @@ const [mosquitto, rabbit, nats, sshd] = starting.map(
 afterAll(async () => {
   for (const close of closing) await close()
   await Promise.all([mosquitto, rabbit, nats, sshd].map((server) => server?.stop()))
-  removeImported()
+  removeExamples()
 })
 
 const amqplib = {
@@ -216,24 +212,17 @@ const libraries: Library[] = [
   },
 ]
 
-/** Idle, or with something in flight: both clocks start at the last thing heard. */
-function expectInTime(after: number): void {
-  const { idle, inFlight } = detectionTime(QUICK)
-  expect(after).toBeGreaterThan(500)
-  if (timed) expect(after).toBeLessThan(latest(Math.max(idle, inFlight)))
-}
-
 async function relayTo(server: NonNullable<Library['server']>, silentFirst = false): Promise<Relay> {
   if (typeof server !== 'function') {
-    const relay = await startRelay(server.port, { silentFirst })
-    closing.push(relay.stop)
+    const relay = await Relay.start(server.port, silentFirst ? { first: 'silent' } : {})
+    closing.push(() => relay.stop())
     return relay
   }
   let port = 0
   const stub = await server(() => port)
-  const relay = await startRelay(stub.port, { silentFirst })
+  const relay = await Relay.start(stub.port, silentFirst ? { first: 'silent' } : {})
   port = relay.port
-  closing.push(relay.stop)
+  closing.push(() => relay.stop())
   closing.push(stub.stop)
   return relay
 }
@@ -243,11 +232,11 @@ async function loses(relay: Relay, running: Running, meanwhile = () => {}): Prom
   await running.works()
   const client = relay.clients.at(-1)!
   expect(await relay.profileOf(client)).toMatchObject(QUICK)
-  const silent = await relay.silence()
+  const { since } = await relay.silence([client])
   const lost = running.lost?.()
   meanwhile()
-  expectInTime((await relay.lastSeen(client)) - silent)
-  if (lost) expectInTime((await lost) - silent)
+  expectInTime((await relay.lastSeen(client)) - since)
+  if (lost) expectInTime((await lost) - since)
   await running.works()
   expect(relay.clients.at(-1)).not.toBe(client)
 }
@@ -290,8 +279,8 @@ it.skipIf(rabbit === undefined)('amqplib connects again when the first attempt i
   })
   closing.unshift(stop)
   await runs[0]!.said('ECONNREFUSED')
-  const relay = await startRelay(rabbit!.port, { port })
-  closing.push(relay.stop)
+  const relay = await Relay.start(rabbit!.port, { port })
+  closing.push(() => relay.stop())
   await runs[0]!.said('ready')
   runs[0]!.send('work')
   await runs[0]!.said('answered')

@@ -1,10 +1,10 @@
-import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { detectionTime, type Profile, profiles } from '../../src/index.js'
-import { leaveOut } from '../leave-out.js'
-import { hasNamespaces, runInside } from '../netns/namespace.js'
-import { latest } from '../tolerance.js'
+import { QUICK } from '../support/guide-examples.js'
+import { lacks, otherUser } from '../support/installed-server.js'
+import { hasNamespaces, runInside } from '../support/network-namespace.js'
+import { latest } from '../support/tolerance.js'
 
 // The guide's lines for proxies, each with the real proxy: what its sockets have with exactly these lines, and with shorter times that it notices
 // clients and servers that go silent.
@@ -44,30 +44,29 @@ async function run(proxy: string, exact: Settings, quick: Settings): Promise<Res
   return JSON.parse(output)
 }
 
-/** Whether a program is here. PgBouncer does not run as root. */
-function has(program: string, debianPackage: string, asOther = false): boolean {
-  const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` }
-  if (spawnSync('sh', ['-c', `command -v ${program}`], { env }).status !== 0) {
-    leaveOut(`no ${program} (Debian: ${debianPackage})`)
-    return false
-  }
-  if (!asOther || spawnSync('setpriv', ['--reuid=65534', '--clear-groups', 'true']).status === 0) return true
-  leaveOut(`${program} does not run as root, and there is no other user in this user namespace`)
-  return false
-}
-
 function expectNoticed({ after, passedOn }: Noticed, time: number): void {
   expect(after).toBeGreaterThan(500)
   expect(after).toBeLessThan(latest(time))
   if (passedOn !== undefined) expect(passedOn).toBeLessThan(latest(0))
 }
 
+/** What the proxy's sockets have with the guide's lines, and the times in which it noticed its silent peers with the shorter ones. */
+function expectAllNoticed(
+  { toClient, toServer, noticed }: Result,
+  profile: Profile,
+  { idle, inFlight }: { readonly idle: number; readonly inFlight: number },
+): void {
+  expect(toClient).toMatchObject(profile)
+  expect(toServer).toMatchObject(profile)
+  const [idleServer, busyServer, idleClient, busyClient] = noticed
+  for (const each of [idleServer!, idleClient!]) expectNoticed(each, idle)
+  for (const each of [busyServer!, busyClient!]) expectNoticed(each, inFlight)
+}
+
 const GUIDE = profiles.datacenter
-/** The guide's times in seconds, and the shorter ones. Dead after 2 s. */
-const QUICK = { initialDelay: 1_000, interval: 1_000, count: 1, userTimeout: 2_000 }
 
 describe.concurrent('the proxies of the guide', () => {
-  it.skipIf(!hasNamespaces || !has('haproxy', 'haproxy'))(
+  it.skipIf(!hasNamespaces || lacks('haproxy', 'haproxy'))(
     'HAProxy notices silent servers and clients in time, and closes the other side',
     async () => {
       const lines = linesIn('haproxy')
@@ -77,18 +76,11 @@ describe.concurrent('the proxies of the guide', () => {
         .replaceAll('-cnt 3', '-cnt 1')
         .replaceAll('tcp-ut 30s', 'tcp-ut 2s')
       const result = await run('haproxy', { lines, commands: [] }, { lines: shorter, commands: [] })
-      expect(result.toClient).toMatchObject(GUIDE)
-      expect(result.toServer).toMatchObject(GUIDE)
-      const { idle, inFlight } = detectionTime(QUICK)
-      const [idleServer, busyServer, idleClient, busyClient] = result.noticed
-      expectNoticed(idleServer!, idle)
-      expectNoticed(busyServer!, inFlight)
-      expectNoticed(idleClient!, idle)
-      expectNoticed(busyClient!, inFlight)
+      expectAllNoticed(result, GUIDE, detectionTime(QUICK))
     },
   )
 
-  it.skipIf(!hasNamespaces || !has('pgbouncer', 'pgbouncer', true))(
+  it.skipIf(!hasNamespaces || lacks('pgbouncer', 'pgbouncer') || !otherUser('PgBouncer'))(
     'PgBouncer notices silent servers and clients in time, and closes the connection of the client',
     async () => {
       const lines = linesIn('ini')
@@ -98,18 +90,11 @@ describe.concurrent('the proxies of the guide', () => {
         .replace('cnt = 3', 'cnt = 1')
         .replace('timeout = 30000', 'timeout = 2000')
       const result = await run('pgbouncer', { lines, commands: [] }, { lines: shorter, commands: [] })
-      expect(result.toClient).toMatchObject(GUIDE)
-      expect(result.toServer).toMatchObject(GUIDE)
-      const { idle, inFlight } = detectionTime(QUICK)
-      const [idleServer, busyServer, idleClient, busyClient] = result.noticed
-      expectNoticed(idleServer!, idle)
-      expectNoticed(busyServer!, inFlight)
-      expectNoticed(idleClient!, idle)
-      expectNoticed(busyClient!, inFlight)
+      expectAllNoticed(result, GUIDE, detectionTime(QUICK))
     },
   )
 
-  it.skipIf(!hasNamespaces || !has('nginx', 'nginx-light'))(
+  it.skipIf(!hasNamespaces || lacks('nginx', 'nginx-light'))(
     'nginx notices silent servers and clients in time, and closes the other side',
     async () => {
       const lines = linesIn('nginx')
@@ -126,13 +111,7 @@ describe.concurrent('the proxies of the guide', () => {
         { lines: shorter, commands: [shorterSystem] },
       )
       const { userTimeout: _, ...keepalive } = GUIDE
-      expect(result.toClient).toMatchObject(keepalive)
-      expect(result.toServer).toMatchObject(keepalive)
-      const [idleServer, busyServer, idleClient, busyClient] = result.noticed
-      expectNoticed(idleServer!, 2_000)
-      expectNoticed(idleClient!, 2_000)
-      expectNoticed(busyServer!, retriesEnd(2).latest)
-      expectNoticed(busyClient!, retriesEnd(2).latest)
+      expectAllNoticed(result, keepalive, { idle: 2_000, inFlight: retriesEnd(2).latest })
       // As the guide has it for its own lines.
       expect(retriesEnd(5)).toEqual({ earliest: 12_600, latest: 25_600 })
     },
@@ -148,7 +127,7 @@ function retriesEnd(n: number): { earliest: number; latest: number } {
   return { earliest: 200 * (2 ** (n + 1) - 1), latest: 400 + 200 * (2 ** (n + 2) - 2) }
 }
 
-it("has Linux's numbers in the guide's lines for Envoy", () => {
+it("names Linux's numbers in the guide's lines for Envoy", () => {
   const numbers: Record<string, [level: number, name: number, value: number]> = {
     SO_KEEPALIVE: [1, 9, 1],
     TCP_KEEPIDLE: [6, 4, GUIDE.initialDelay! / 1_000],

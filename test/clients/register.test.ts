@@ -6,9 +6,9 @@ import type net from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { afterAll, expect, it, onTestFinished } from 'vitest'
 import { inspect, profiles } from '../../src/index.js'
-import { listen } from '../loopback/connections.js'
-import { connectionsOf } from '../loopback/outside.js'
-import { startPostgres, startRedis } from './servers.js'
+import { listen } from '../support/connections.js'
+import { connectionsOf } from '../support/connections-of-process.js'
+import { startPostgres, startRedis } from '../support/database-servers.js'
 
 const postgres = await startPostgres()
 const redis = await startRedis()
@@ -17,7 +17,7 @@ afterAll(async () => {
   await redis?.stop()
 })
 
-it('a program with pg, ioredis, fetch and gRPC: all its connections are tuned, as seen from outside', async () => {
+it('tunes all connections of a program with pg, ioredis, fetch and gRPC, as seen from outside', async () => {
   const web = http.createServer((_, response) => response.end('ok'))
   web.keepAliveTimeout = 60_000
   const rpc = http2.createServer()

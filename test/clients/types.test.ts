@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { dirname } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { examples, removeExamples, root, writeExample } from './guide.js'
+import { examples, removeExamples, root, writeExample } from '../support/guide-examples.js'
 
 // Compiles every JavaScript example of the guide as TypeScript, in one run of the compiler.
 
@@ -47,12 +47,15 @@ function compile(): Map<string, string[]> {
   return found
 }
 
-describe('the example compiles with strict TypeScript and the types of the library', () => {
-  it.each(checked)('$heading ($name)', ({ name }) => {
-    expect(errors.get(name) ?? []).toEqual([])
-  })
+describe('an example of the guide', () => {
+  it.each(checked)(
+    'compiles with strict TypeScript and the types of the library: $heading ($name)',
+    ({ name }) => {
+      expect(errors.get(name) ?? []).toEqual([])
+    },
+  )
 
-  it('reports nothing outside of the examples', () => {
+  it('leaves no error outside the examples', () => {
     const names = checked.map(({ name }) => name)
     expect([...errors].filter(([name]) => !names.includes(name))).toEqual([])
   })

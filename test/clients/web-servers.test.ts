@@ -2,30 +2,22 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { WebSocket } from 'ws'
-import { detectionTime, inspect } from '../../src/index.js'
+import { inspect } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { hasNetAdmin } from '../loopback/need-net-admin.js'
-import { latest, timed } from '../tolerance.js'
-import { startExample } from './example-process.js'
-import { QUICK } from './guide.js'
-import { importExample, removeImported } from './import-example.js'
-import { startRelay } from './relay.js'
-import { freePort } from './servers.js'
-import { borrowEnd, silence } from './silence.js'
+import { startExample } from '../support/guide-example-process.js'
+import { expectInTime, importExample, QUICK, removeExamples } from '../support/guide-examples.js'
+import { freePort } from '../support/installed-server.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { Relay } from '../support/relay.js'
+import { borrowEnd, silence } from '../support/silent-server.js'
 
 // The guide's examples for ws and fastify. Their servers notice clients that are gone, from the first packet on, and so does ws's client of its server.
 
 const closing: (() => unknown)[] = []
 afterAll(async () => {
   for (const close of closing) await close()
-  removeImported()
+  removeExamples()
 })
-
-function expectInTime(after: number): void {
-  const { idle, inFlight } = detectionTime(QUICK)
-  expect(after).toBeGreaterThan(500)
-  if (timed) expect(after).toBeLessThan(latest(Math.max(idle, inFlight)))
-}
 
 /** When a server's end of the connection with this client is closed. */
 function endOf(server: net.Server, clientPort: number): Promise<number> {
@@ -76,7 +68,7 @@ async function expectNoticed(
 }
 
 describe.concurrent('fastify', () => {
-  it.skipIf(!hasNetAdmin)('notices in time clients that go silent, and serves others', async () => {
+  it.skipIf(!hasNetAdmin)('notices in time that clients go silent, and serves others', async () => {
     const port = await freePort()
     const { app } = await importExample({ heading: 'Fastify', env: { PORT: String(port) } }, 'app')
     closing.push(() => app.close())
@@ -122,11 +114,14 @@ describe.concurrent('ws', () => {
   /** The example, whose client connects to its server through a relay. */
   async function start(silentFirst = false) {
     const port = await freePort()
-    const relay = await startRelay(port, { silentFirst })
+    const relay = await Relay.start(port, silentFirst ? { first: 'silent' } : {})
     const env = { WS_PORT: String(port), WS_URL: `ws://127.0.0.1:${relay.port}` }
     const example = await importExample({ heading: 'WebSocket: ws', env }, 'web', 'server', 'socket')
     const socket: WebSocket = example.socket
-    closing.push(relay.stop, () => example.web.close())
+    closing.push(
+      () => relay.stop(),
+      () => example.web.close(),
+    )
     closing.unshift(() => socket.terminate())
     const closed = new Promise<{ code: number; at: number }>((resolve) => {
       socket.once('close', (code) => resolve({ code, at: performance.now() }))
@@ -135,7 +130,7 @@ describe.concurrent('ws', () => {
   }
 
   it.skipIf(!hasNetAdmin)(
-    'a client notices in time that the server goes silent before the handshake',
+    'notices at a client in time that the server goes silent before the handshake',
     async () => {
       const { relay, closed } = await start(true)
       const { code } = await closed
@@ -145,32 +140,32 @@ describe.concurrent('ws', () => {
   )
 
   it.skipIf(!hasNetAdmin)(
-    'a client notices in time that the server is gone while the connection is idle',
+    'notices at a client in time that the server is gone while the connection is idle',
     async () => {
       const { relay, socket, closed } = await start()
       await once(socket, 'open')
-      const silent = await relay.silence()
+      const { since } = await relay.silence()
       const { code, at } = await closed
       expect(code).toBe(1006)
-      expectInTime(at - silent)
+      expectInTime(at - since)
     },
   )
 
   it.skipIf(!hasNetAdmin)(
-    'a client notices in time that the server is gone with a message in flight',
+    'notices at a client in time that the server is gone with a message in flight',
     async () => {
       const { relay, socket, closed } = await start()
       await once(socket, 'open')
-      const silent = await relay.silence()
+      const { since } = await relay.silence()
       socket.send('hello')
       const { code, at } = await closed
       expect(code).toBe(1006)
-      expectInTime(at - silent)
+      expectInTime(at - since)
     },
   )
 
   it.skipIf(!hasNetAdmin)(
-    'a server notices in time clients that go silent before, between and under messages',
+    'notices at a server in time that clients go silent before, between and during messages',
     async () => {
       const { port, web, server } = await start()
       const [idle, inFlight] = await Promise.all([0, 1].map(() => openWebSocket(web, port)))

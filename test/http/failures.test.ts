@@ -3,8 +3,8 @@ import http from 'node:http'
 import type net from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { audit, type Finding, type OwnHop, plan } from '../../src/path/index.js'
-import { LatePath } from './late-path.js'
-import { hasNginx, startNginx } from './processes.js'
+import { LatePath } from '../support/delayed-close-proxy.js'
+import { hasNginx, startNginx } from '../support/http-servers.js'
 
 // What operations guides tell of, with nginx for the load balancer and all times a fifteenth of those that they name; found by
 // audit, and gone once the plan is followed.
@@ -46,7 +46,7 @@ async function ask(port: number, agent: http.Agent | undefined, method = 'GET'):
 const errors = (findings: readonly Finding[]) =>
   findings.filter(({ severity, code }) => severity === 'error' && code !== 'keepalive-off')
 
-describe.runIf(hasNginx).concurrent('client 60 s, load balancer 30 s, server 120 s', () => {
+describe.runIf(hasNginx).concurrent('a client of 60 s, a load balancer of 30 s and a server of 120 s', () => {
   const balancer: OwnHop = { name: 'nginx', idleTimeout: scaled(30_000), upstreamTimeout: scaled(30_000) }
 
   /** A client that reaches nginx over a long way, and nginx the origin over a short one. */
@@ -62,7 +62,7 @@ describe.runIf(hasNginx).concurrent('client 60 s, load balancer 30 s, server 120
     })
   }
 
-  it('a request that meets the close fails, and audit names the load balancer', async () => {
+  it('fail a request that meets the close, and audit names the load balancer', async () => {
     const agent = new http.Agent({ keepAlive: true, timeout: scaled(60_000) })
     expect(errors(audit(agent, [balancer]))).toEqual([
       expect.objectContaining({
@@ -78,7 +78,7 @@ describe.runIf(hasNginx).concurrent('client 60 s, load balancer 30 s, server 120
     })
   })
 
-  it('with the plan followed the client closes first, and no request fails', async () => {
+  it('fail no request once the plan is followed, because the client closes first', async () => {
     const agent = new http.Agent({
       keepAlive: true,
       timeout: plan({ path: [balancer] }).http.freeSocketTimeout,
@@ -97,7 +97,7 @@ describe.runIf(hasNginx).concurrent('client 60 s, load balancer 30 s, server 120
   })
 })
 
-describe.runIf(hasNginx).concurrent('server shorter than load balancer', () => {
+describe.runIf(hasNginx).concurrent("a server timeout shorter than the load balancer's", () => {
   const balancer: OwnHop = { name: 'nginx', idleTimeout: 75_000, upstreamTimeout: scaled(60_000) }
 
   /** nginx keeps connections to the origin, which is a long way off. */
@@ -115,7 +115,7 @@ describe.runIf(hasNginx).concurrent('server shorter than load balancer', () => {
     })
   }
 
-  it('a request that meets the close is answered with 502, and audit names the load balancer', async () => {
+  it('answers a request that meets the close with 502, and audit names the load balancer', async () => {
     await behindBalancer({ keepAliveTimeout: scaled(5_000) }, async (server, port, path) => {
       expect(errors(audit(server, [balancer]))).toEqual([
         expect.objectContaining({
@@ -133,7 +133,7 @@ describe.runIf(hasNginx).concurrent('server shorter than load balancer', () => {
     })
   })
 
-  it('with the plan followed the load balancer closes first, and no request fails', async () => {
+  it('fails no request once the plan is followed, because the load balancer closes first', async () => {
     await behindBalancer(plan({ path: [balancer] }).http.server, async (server, port, path) => {
       expect(errors(audit(server, [balancer]))).toEqual([])
       let serverClosed = false

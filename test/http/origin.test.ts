@@ -4,9 +4,17 @@ import http2 from 'node:http2'
 import https from 'node:https'
 import net from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { deadpeer, type Run } from '../cli/deadpeer.js'
-import { certificate } from '../loopback/certificate.js'
-import { connectionsIn, curl, hasCurl, hasHaproxy, hasNginx, startHaproxy, startNginx } from './processes.js'
+import { certificate } from '../support/certificate.js'
+import { deadpeer, type Run } from '../support/deadpeer-command.js'
+import {
+  connectionsIn,
+  curl,
+  hasCurl,
+  hasHaproxy,
+  hasNginx,
+  startHaproxy,
+  startNginx,
+} from '../support/http-servers.js'
 
 // `deadpeer http` against servers that count for themselves, and beside what curl says of the same two requests.
 
@@ -47,46 +55,56 @@ async function serving<T>(server: net.Server, use: (port: number) => Promise<T>)
 }
 
 describe.runIf(hasNginx && hasCurl).concurrent('nginx', () => {
-  it.for<
-    [
-      string,
-      string,
-      string,
-      string[],
-      { protocol: string; connections: number; handshakes: number; code: number },
-    ]
-  >([
-    [
-      'keeps',
-      'keepalive_timeout 60s 55s;',
-      '',
-      [],
-      { protocol: '1.1', connections: 1, handshakes: 0, code: 0 },
-    ],
-    [
-      'does not keep',
-      'keepalive_timeout 0;',
-      '',
-      [],
-      { protocol: '1.1', connections: 2, handshakes: 0, code: 1 },
-    ],
-    ['keeps, TLS', '', 'ssl', [], { protocol: '1.1', connections: 1, handshakes: 1, code: 0 }],
-    [
-      'does not keep, TLS',
-      'keepalive_timeout 0;',
-      'ssl',
-      [],
-      { protocol: '1.1', connections: 2, handshakes: 2, code: 1 },
-    ],
-    ['keeps, HTTP/2', '', 'ssl http2', [], { protocol: '2', connections: 1, handshakes: 1, code: 0 }],
-    [
-      'keeps, HTTP/2 not offered',
-      '',
-      'ssl http2',
-      ['--http1.1'],
-      { protocol: '1.1', connections: 1, handshakes: 1, code: 0 },
-    ],
-  ])('%s: as its log has it, and curl', async ([, settings, listen, args, expected]) => {
+  it.for<{
+    what: string
+    settings: string
+    listen: string
+    args: string[]
+    expected: { protocol: string; connections: number; handshakes: number; code: number }
+  }>([
+    {
+      what: 'keeps',
+      settings: 'keepalive_timeout 60s 55s;',
+      listen: '',
+      args: [],
+      expected: { protocol: '1.1', connections: 1, handshakes: 0, code: 0 },
+    },
+    {
+      what: 'does not keep',
+      settings: 'keepalive_timeout 0;',
+      listen: '',
+      args: [],
+      expected: { protocol: '1.1', connections: 2, handshakes: 0, code: 1 },
+    },
+    {
+      what: 'keeps, TLS',
+      settings: '',
+      listen: 'ssl',
+      args: [],
+      expected: { protocol: '1.1', connections: 1, handshakes: 1, code: 0 },
+    },
+    {
+      what: 'does not keep, TLS',
+      settings: 'keepalive_timeout 0;',
+      listen: 'ssl',
+      args: [],
+      expected: { protocol: '1.1', connections: 2, handshakes: 2, code: 1 },
+    },
+    {
+      what: 'keeps, HTTP/2',
+      settings: '',
+      listen: 'ssl http2',
+      args: [],
+      expected: { protocol: '2', connections: 1, handshakes: 1, code: 0 },
+    },
+    {
+      what: 'keeps, HTTP/2 not offered',
+      settings: '',
+      listen: 'ssl http2',
+      args: ['--http1.1'],
+      expected: { protocol: '1.1', connections: 1, handshakes: 1, code: 0 },
+    },
+  ])('is reported as its log and curl show it: $what', async ({ settings, listen, args, expected }) => {
     await using nginx = await startNginx(settings, 'location / { return 200 "hello"; }', listen)
     const url = `${listen ? 'https' : 'http'}://127.0.0.1:${nginx.port}/`
     const run = await deadpeer(['http', '-k', '--json', ...args, url])
@@ -103,7 +121,7 @@ describe.runIf(hasNginx && hasCurl).concurrent('nginx', () => {
     expect(await curl(url, ...args)).toEqual({ ...counted, protocol })
   })
 
-  it('HTTP/1.0 is kept where that was asked for', async () => {
+  it('is reported as keeping HTTP/1.0 connections if asked for that', async () => {
     await using nginx = await startNginx('', 'location / { return 200 "hello"; }')
     const url = `http://127.0.0.1:${nginx.port}/`
     const run = await deadpeer(['http', '--json', '--http1.0', url])
@@ -123,7 +141,7 @@ describe.runIf(hasNginx && hasCurl).concurrent('nginx', () => {
     )
   })
 
-  it('that promises more than it keeps is found out, given the time', async () => {
+  it('is reported to close sooner than it promises, given the time', async () => {
     await using nginx = await startNginx('keepalive_timeout 1s 20s;', 'location / { return 200; }')
     const run = await deadpeer(['http', '--json', '--idle', '2s', `http://127.0.0.1:${nginx.port}/`])
     const [only] = report(run)
@@ -143,7 +161,7 @@ describe.runIf(hasNginx && hasCurl).concurrent('nginx', () => {
 describe.runIf(hasHaproxy && hasCurl).concurrent('HAProxy in front of Node', () => {
   const origin = () => http.createServer((_, response) => response.end('hello'))
 
-  it('passes on what Node promises, and does otherwise', async () => {
+  it('is reported to pass on what Node promises, and to act differently', async () => {
     await serving(origin(), async (port) => {
       await using haproxy = await startHaproxy('timeout http-keep-alive 1s', port)
       const url = `http://127.0.0.1:${haproxy.port}/`
@@ -161,7 +179,7 @@ describe.runIf(hasHaproxy && hasCurl).concurrent('HAProxy in front of Node', () 
     })
   })
 
-  it('that closes after each answer', async () => {
+  it('is reported to close after each answer', async () => {
     await serving(origin(), async (port) => {
       await using haproxy = await startHaproxy('option httpclose', port)
       const url = `http://127.0.0.1:${haproxy.port}/`
@@ -179,10 +197,10 @@ describe.runIf(hasCurl).concurrent("Node's own server", () => {
   // Without a length it cannot keep a connection of HTTP/1.0.
   const answer: http.RequestListener = (_, response) => response.setHeader('Content-Length', 5).end('hello')
 
-  it.for<[string, string[], string[], number[]]>([
-    ['HTTP/1.1', [], [], [1]],
-    ['HTTP/1.0', ['--http1.0'], ['--http1.0'], [2, 1]],
-  ])('%s', async ([, args, curled, expected]) => {
+  it.for<{ what: string; args: string[]; curled: string[]; expected: number[] }>([
+    { what: 'HTTP/1.1', args: [], curled: [], expected: [1] },
+    { what: 'HTTP/1.0', args: ['--http1.0'], curled: ['--http1.0'], expected: [2, 1] },
+  ])('is reported as curl sees it: $what', async ({ args, curled, expected }) => {
     let connections = 0
     const versions = new Set<string>()
     const server = http.createServer(answer).on('connection', () => connections++)
@@ -199,10 +217,10 @@ describe.runIf(hasCurl).concurrent("Node's own server", () => {
     })
   })
 
-  it.for<[string, string[], string, string]>([
-    ['HTTP/2', [], '2', 'h2'],
-    ['HTTP/1.1 over TLS', ['--http1.1'], '1.1', 'http/1.1'],
-  ])('%s', async ([, args, protocol, alpn]) => {
+  it.for<{ what: string; args: string[]; protocol: string; alpn: string }>([
+    { what: 'HTTP/2', args: [], protocol: '2', alpn: 'h2' },
+    { what: 'HTTP/1.1 over TLS', args: ['--http1.1'], protocol: '1.1', alpn: 'http/1.1' },
+  ])('is reported with its protocol and ALPN: $what', async ({ args, protocol, alpn }) => {
     let handshakes = 0
     const server = http2.createSecureServer({ ...certificate(), allowHTTP1: true }, (_, response) =>
       response.end('hello'),
@@ -225,7 +243,7 @@ describe.runIf(hasCurl).concurrent("Node's own server", () => {
   })
 })
 
-describe.concurrent('what a server says of its connections', () => {
+describe.concurrent('the headers of a server about its connections', () => {
   /** Answers each request so, until told to die. */
   const saying = (head: string, dies = false) =>
     net.createServer((socket) => {
@@ -239,18 +257,26 @@ describe.concurrent('what a server says of its connections', () => {
       })
     })
 
-  it.for<[string, string, string[]]>([
-    ['two Connection lines', 'Connection: keep-alive\r\nConnection: keep-alive\r\n', ['repeated-header']],
-    ['Keep-Alive alone', 'Keep-Alive: timeout=5\r\n', ['hop-by-hop-passed-on']],
-    [
-      'both close and Keep-Alive',
-      'Connection: close\r\nKeep-Alive: timeout=5\r\n',
-      ['not-kept', 'contradiction'],
-    ],
-    ['close', 'Connection: close\r\n', ['not-kept']],
-    ['nothing', '', []],
-    ['Keep-Alive as it should be', 'Connection: Keep-Alive\r\nKeep-Alive: timeout=5, max=100\r\n', []],
-  ])('%s', async ([, head, expected]) => {
+  it.for<{ what: string; head: string; expected: string[] }>([
+    {
+      what: 'two Connection lines',
+      head: 'Connection: keep-alive\r\nConnection: keep-alive\r\n',
+      expected: ['repeated-header'],
+    },
+    { what: 'Keep-Alive alone', head: 'Keep-Alive: timeout=5\r\n', expected: ['hop-by-hop-passed-on'] },
+    {
+      what: 'both close and Keep-Alive',
+      head: 'Connection: close\r\nKeep-Alive: timeout=5\r\n',
+      expected: ['not-kept', 'contradiction'],
+    },
+    { what: 'close', head: 'Connection: close\r\n', expected: ['not-kept'] },
+    { what: 'nothing', head: '', expected: [] },
+    {
+      what: 'Keep-Alive as it should be',
+      head: 'Connection: Keep-Alive\r\nKeep-Alive: timeout=5, max=100\r\n',
+      expected: [],
+    },
+  ])('lead to the right findings: $what', async ({ head, expected }) => {
     await serving(saying(head), async (port) => {
       const run = await deadpeer(['http', '--json', `http://127.0.0.1:${port}/`])
       expect(report(run)[0]!.findings.map(({ code }) => code)).toEqual(expected)
@@ -258,7 +284,7 @@ describe.concurrent('what a server says of its connections', () => {
     })
   })
 
-  it('a connection that dies as it is used again is an error, and the request goes over another', async () => {
+  it('lead to an error for a connection that dies when it is reused, and the request goes over another', async () => {
     await serving(saying('', true), async (port) => {
       const run = await deadpeer(['http', '--json', `http://127.0.0.1:${port}/`])
       const [only] = report(run)
@@ -270,7 +296,7 @@ describe.concurrent('what a server says of its connections', () => {
     })
   })
 
-  it('in words', async () => {
+  it('are explained in words', async () => {
     await serving(saying('Connection: keep-alive\r\nKeep-Alive: timeout=5, max=100\r\n'), async (port) => {
       const run = await deadpeer(['http', `http://127.0.0.1:${port}/`])
       expect(run.out).toEqual([
@@ -290,7 +316,7 @@ describe.concurrent('what a server says of its connections', () => {
 })
 
 // One after the other: they are about time.
-describe('when a server closes a connection, beside what it said', () => {
+describe('the time when a server closes a connection, compared with its headers', () => {
   /** Answers the first request with this head, and closes after so many ms. */
   const closingAfter = (head: string, ms: number) => {
     let connections = 0
@@ -307,82 +333,90 @@ describe('when a server closes a connection, beside what it said', () => {
   }
 
   const keep = 'Connection: keep-alive\r\n'
-  it.for<
-    [title: string, head: string, ms: number, idle: string, severity: string, code: string, words: RegExp]
-  >([
-    [
-      'closed when it had said that it would',
-      `${keep}Keep-Alive: timeout=1\r\n`,
-      1_000,
-      '3s',
-      'note',
-      'not-kept',
-      /^The connection was closed after \d(\.\d)? s without a request, as the answer said \(Keep-Alive: timeout=1\)\.$/,
-    ],
-    [
-      'closed up to a second sooner: servers count in whole seconds',
-      `${keep}Keep-Alive: timeout=2\r\n`,
-      1_300,
-      '3s',
-      'note',
-      'not-kept',
-      /as the answer said \(Keep-Alive: timeout=2\)/,
-    ],
-    [
-      'closed long before that',
-      `${keep}Keep-Alive: timeout=5\r\n`,
-      500,
-      '3s',
-      'warning',
-      'broken-promise',
-      /promised Keep-Alive: timeout=5, and the connection was closed after \d(\.\d)? s without a request\.$/,
-    ],
-    [
-      'closed at once, though it had said for a second',
-      `${keep}Keep-Alive: timeout=1\r\n`,
-      0,
-      '3s',
-      'warning',
-      'broken-promise',
-      /promised Keep-Alive: timeout=1, and the connection was closed\.$/,
-    ],
-    [
-      'as many requests as it had said',
-      `${keep}Keep-Alive: timeout=5, max=1\r\n`,
-      0,
-      '3s',
-      'warning',
-      'not-kept',
-      /as the answer said \(Keep-Alive: max=1\)/,
-    ],
-    [
-      'no time promised, and closed after a while',
-      keep,
-      500,
-      '3s',
-      'warning',
-      'not-kept',
-      /^The connection was not kept after \d(\.\d)? s without a request, and no time was promised\.$/,
-    ],
-    [
-      'keep-alive promised, and closed at once',
-      keep,
-      0,
-      '3s',
-      'warning',
-      'broken-promise',
-      /promised Connection: keep-alive, and the connection was closed\.$/,
-    ],
-    [
-      'close counts before all else that is said',
-      'Connection: keep-alive, close\r\n',
-      0,
-      '3s',
-      'warning',
-      'not-kept',
-      /as the answer said \(Connection: close\)/,
-    ],
-  ])('%s', async ([, head, ms, idle, severity, code, words]) => {
+  it.for<{
+    title: string
+    head: string
+    ms: number
+    idle: string
+    severity: string
+    code: string
+    words: RegExp
+  }>([
+    {
+      title: 'closed when it had said that it would',
+      head: `${keep}Keep-Alive: timeout=1\r\n`,
+      ms: 1_000,
+      idle: '3s',
+      severity: 'note',
+      code: 'not-kept',
+      words:
+        /^The connection was closed after \d(\.\d)? s without a request, as the answer said \(Keep-Alive: timeout=1\)\.$/,
+    },
+    {
+      title: 'closed up to a second sooner: servers count in whole seconds',
+      head: `${keep}Keep-Alive: timeout=2\r\n`,
+      ms: 1_300,
+      idle: '3s',
+      severity: 'note',
+      code: 'not-kept',
+      words: /as the answer said \(Keep-Alive: timeout=2\)/,
+    },
+    {
+      title: 'closed long before that',
+      head: `${keep}Keep-Alive: timeout=5\r\n`,
+      ms: 500,
+      idle: '3s',
+      severity: 'warning',
+      code: 'broken-promise',
+      words:
+        /promised Keep-Alive: timeout=5, and the connection was closed after \d(\.\d)? s without a request\.$/,
+    },
+    {
+      title: 'closed at once, though it had said for a second',
+      head: `${keep}Keep-Alive: timeout=1\r\n`,
+      ms: 0,
+      idle: '3s',
+      severity: 'warning',
+      code: 'broken-promise',
+      words: /promised Keep-Alive: timeout=1, and the connection was closed\.$/,
+    },
+    {
+      title: 'as many requests as it had said',
+      head: `${keep}Keep-Alive: timeout=5, max=1\r\n`,
+      ms: 0,
+      idle: '3s',
+      severity: 'warning',
+      code: 'not-kept',
+      words: /as the answer said \(Keep-Alive: max=1\)/,
+    },
+    {
+      title: 'no time promised, and closed after a while',
+      head: keep,
+      ms: 500,
+      idle: '3s',
+      severity: 'warning',
+      code: 'not-kept',
+      words: /^The connection was not kept after \d(\.\d)? s without a request, and no time was promised\.$/,
+    },
+    {
+      title: 'keep-alive promised, and closed at once',
+      head: keep,
+      ms: 0,
+      idle: '3s',
+      severity: 'warning',
+      code: 'broken-promise',
+      words: /promised Connection: keep-alive, and the connection was closed\.$/,
+    },
+    {
+      title: 'close counts before all else that is said',
+      head: 'Connection: keep-alive, close\r\n',
+      ms: 0,
+      idle: '3s',
+      severity: 'warning',
+      code: 'not-kept',
+      words: /as the answer said \(Connection: close\)/,
+    },
+  ])('is judged: $title', async ({ head, ms, idle, severity, code, words }) => {
     await serving(closingAfter(head, ms), async (port) => {
       const run = await deadpeer(['http', '--json', '--idle', idle, `http://127.0.0.1:${port}/`])
       const [only] = report(run)
@@ -391,7 +425,7 @@ describe('when a server closes a connection, beside what it said', () => {
     })
   })
 
-  it('is kept for longer than it says: nothing is wrong, and we close nothing by ourselves', async () => {
+  it('is not wrong if it is later than promised, and no connection is closed by deadpeer', async () => {
     await serving(closingAfter(`${keep}Keep-Alive: timeout=1\r\n`, 10_000), async (port) => {
       const run = await deadpeer(['http', '--json', '--idle', '2s', `http://127.0.0.1:${port}/`])
       expect(report(run)[0]).toMatchObject({ reused: true, findings: [] })
@@ -399,7 +433,7 @@ describe('when a server closes a connection, beside what it said', () => {
     })
   })
 
-  it("is closed by Node's own server after its keepAliveTimeout, as it said", async () => {
+  it("is after its keepAliveTimeout for Node's own server, as it said", async () => {
     const server = http.createServer({ keepAliveTimeout: 1_000 }, (_, response) => response.end())
     await serving(server, async (port) => {
       const run = await deadpeer(['http', '--json', '--idle', '3s', `http://127.0.0.1:${port}/`])
@@ -410,7 +444,7 @@ describe('when a server closes a connection, beside what it said', () => {
     })
   })
 
-  it('an answer that breaks off is told as that', async () => {
+  it('is reported as a broken answer if the answer breaks off', async () => {
     const server = net.createServer((socket) => {
       socket.on('error', () => {})
       socket.on('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello'))
@@ -425,7 +459,7 @@ describe('when a server closes a connection, beside what it said', () => {
     })
   })
 
-  it('HTTP/2: a session that the server ends by GOAWAY has ended in good order', async () => {
+  it('is in good order if the server ends an HTTP/2 session by GOAWAY', async () => {
     const server = http2.createSecureServer(certificate(), (_, response) => response.end('hello'))
     server.once('session', (session) => {
       session.once('stream', (stream) => stream.once('close', () => setTimeout(() => session.close(), 300)))
@@ -447,30 +481,45 @@ describe('when a server closes a connection, beside what it said', () => {
   })
 })
 
-describe.concurrent('an URL that cannot be asked: one line', () => {
-  it.for<[string, string[], number, RegExp]>([
-    ['no URL', ['example.org'], 2, /^deadpeer: 'example\.org' is no URL of http or https/],
-    ['another protocol', ['ftp://example.org/'], 2, /^deadpeer: 'ftp:\/\/example\.org\/' is no URL/],
-    ['none', [], 2, /missing <url>; --help shows what this command takes$/],
-    [
-      'nobody listens',
-      ['http://127.0.0.1:1/'],
-      1,
-      /^deadpeer: http:\/\/127\.0\.0\.1:1 does not answer: .*ECONNREFUSED/,
-    ],
-    [
-      'no such name',
-      ['http://nowhere.invalid/'],
-      1,
-      /^deadpeer: http:\/\/nowhere\.invalid does not answer: /,
-    ],
-    ['a time without a unit', ['--idle', '3', 'http://127.0.0.1:1/'], 2, /A time is a number and its unit/],
-  ])('%s', async ([, args, code, words]) => {
+describe.concurrent('deadpeer http for a URL that cannot be requested', () => {
+  it.for<{ what: string; args: string[]; code: number; words: RegExp }>([
+    {
+      what: 'no URL',
+      args: ['example.org'],
+      code: 2,
+      words: /^deadpeer: 'example\.org' is no URL of http or https/,
+    },
+    {
+      what: 'another protocol',
+      args: ['ftp://example.org/'],
+      code: 2,
+      words: /^deadpeer: 'ftp:\/\/example\.org\/' is no URL/,
+    },
+    { what: 'none', args: [], code: 2, words: /missing <url>; --help shows what this command takes$/ },
+    {
+      what: 'nobody listens',
+      args: ['http://127.0.0.1:1/'],
+      code: 1,
+      words: /^deadpeer: http:\/\/127\.0\.0\.1:1 does not answer: .*ECONNREFUSED/,
+    },
+    {
+      what: 'no such name',
+      args: ['http://nowhere.invalid/'],
+      code: 1,
+      words: /^deadpeer: http:\/\/nowhere\.invalid does not answer: /,
+    },
+    {
+      what: 'a time without a unit',
+      args: ['--idle', '3', 'http://127.0.0.1:1/'],
+      code: 2,
+      words: /A time is a number and its unit/,
+    },
+  ])('says why in one line: $what', async ({ args, code, words }) => {
     const run = await deadpeer(['http', ...args])
     expect(run).toMatchObject({ code, out: [], err: [expect.stringMatching(words)] })
   })
 
-  it('that accepts and says nothing', async () => {
+  it('says in one line that the server accepts and does not answer', async () => {
     await serving(net.createServer(), async (port) => {
       for (const url of [`http://127.0.0.1:${port}/`, `https://127.0.0.1:${port}/`]) {
         const run = await deadpeer(['http', '--timeout', '300ms', url])
@@ -483,7 +532,7 @@ describe.concurrent('an URL that cannot be asked: one line', () => {
     })
   })
 
-  it('that speaks another language', async () => {
+  it('says in one line that the server speaks another protocol', async () => {
     await serving(
       net.createServer((socket) => socket.on('error', () => {}).end('SSH-2.0-OpenSSH\r\n')),
       async (port) => {
@@ -495,7 +544,7 @@ describe.concurrent('an URL that cannot be asked: one line', () => {
     )
   })
 
-  it('whose certificate nobody knows', async () => {
+  it('says in one line that the certificate is not trusted', async () => {
     await serving(https.createServer(certificate()), async (port) => {
       const run = await deadpeer(['http', `https://127.0.0.1:${port}/`])
       expect(run).toMatchObject({ code: 1, out: [], err: [expect.stringMatching(/self-signed certificate/)] })

@@ -8,8 +8,8 @@ import { join } from 'node:path'
 import { HttpAgent, HttpsAgent } from 'agentkeepalive'
 import { afterAll, describe, expect, it } from 'vitest'
 import { inspect, profiles, tune } from '../../src/index.js'
-import { certificate } from './certificate.js'
-import { listen } from './connections.js'
+import { certificate } from '../support/certificate.js'
+import { listen } from '../support/connections.js'
 
 const plain = http.createServer((request, response) => response.end(request.url))
 const secure = https.createServer(certificate(), (request, response) => response.end(request.url))
@@ -28,13 +28,13 @@ class Subclass extends http.Agent {
 }
 
 const keepAlive = { keepAlive: true, rejectUnauthorized: false }
-const agents: [string, () => http.Agent][] = [
-  ['http.Agent', () => new http.Agent(keepAlive)],
-  ['https.Agent', () => new https.Agent(keepAlive)],
-  ['http.globalAgent', () => http.globalAgent],
-  ['a subclass', () => new Subclass(keepAlive)],
-  ['agentkeepalive', () => new HttpAgent(keepAlive)],
-  ["agentkeepalive's HttpsAgent", () => new HttpsAgent(keepAlive)],
+const agents: { name: string; make: () => http.Agent }[] = [
+  { name: 'http.Agent', make: () => new http.Agent(keepAlive) },
+  { name: 'https.Agent', make: () => new https.Agent(keepAlive) },
+  { name: 'http.globalAgent', make: () => http.globalAgent },
+  { name: 'a subclass', make: () => new Subclass(keepAlive) },
+  { name: 'agentkeepalive', make: () => new HttpAgent(keepAlive) },
+  { name: "agentkeepalive's HttpsAgent", make: () => new HttpsAgent(keepAlive) },
 ]
 
 interface Exchange {
@@ -59,8 +59,8 @@ async function exchange(agent: http.Agent, options: http.RequestOptions = {}): P
   return { request, socket, during }
 }
 
-describe.each(agents)('%s', (_, make) => {
-  it('its connections are tuned from the first request, when free, and when used again', async () => {
+describe.each(agents)('$name', ({ make }) => {
+  it('has its connections tuned from the first request, when free, and when used again', async () => {
     const agent = make()
     tune(agent, 'cloud')
     const first = await exchange(agent)
@@ -72,7 +72,7 @@ describe.each(agents)('%s', (_, make) => {
     agent.destroy()
   })
 
-  it('a setKeepAlive of the program, or of a library, does not undo it', async () => {
+  it('keeps its connections tuned after a setKeepAlive of the program or of a library', async () => {
     const agent = make()
     tune(agent, 'cloud')
     const { socket } = await exchange(agent)
@@ -85,7 +85,7 @@ describe.each(agents)('%s', (_, make) => {
     agent.destroy()
   })
 
-  it('the connections that it has, in use and free, and what is tuned later adds up', async () => {
+  it('has its free and active connections tuned now, and combines later tunes', async () => {
     const agent = make()
     const { socket } = await exchange(agent)
     tune(agent, 'cloud')
@@ -100,7 +100,7 @@ describe.each(agents)('%s', (_, make) => {
 })
 
 describe('an agent', () => {
-  it('what is connecting while it is tuned', async () => {
+  it('has a connection tuned that is connecting at the time', async () => {
     const agent = new http.Agent(keepAlive)
     const pending = exchange(agent)
     tune(agent, 'lan')
@@ -108,7 +108,7 @@ describe('an agent', () => {
     agent.destroy()
   })
 
-  it('without keepAlive each of its connections is tuned as well', async () => {
+  it('has each of its connections tuned without keepAlive too', async () => {
     const agent = new http.Agent()
     tune(agent, 'lan')
     const request = http.get({ host: '127.0.0.1', port: ports['http:'], agent })
@@ -118,7 +118,7 @@ describe('an agent', () => {
     await once(request, 'close')
   })
 
-  it('one that opens connections by callback', async () => {
+  it('has connections tuned that it opens by callback', async () => {
     const agent = new http.Agent(keepAlive)
     const createConnection = agent.createConnection
     agent.createConnection = (options, callback) => {
@@ -131,7 +131,7 @@ describe('an agent', () => {
     agent.destroy()
   })
 
-  it('a UNIX socket works as it did', async () => {
+  it('leaves UNIX sockets as they were', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'deadpeer-unix-'))
     const server = http.createServer((_, response) => response.end()).listen(join(folder, 'socket'))
     await once(server, 'listening')
@@ -237,13 +237,13 @@ describe('an agent', () => {
     server.close()
   })
 
-  it('a bad profile is thrown, and nothing is changed', async () => {
+  it('throws for a bad profile, and changes nothing', async () => {
     const agent = new http.Agent(keepAlive)
     expect(() => tune(agent, { count: 500 })).toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }))
     expect(Object.hasOwn(agent, 'createConnection')).toBe(false)
   })
 
-  it('tuned a thousand times it is wrapped once', async () => {
+  it('is wrapped once after a thousand tunes', async () => {
     const agent = new http.Agent(keepAlive)
     tune(agent, 'lan')
     const { createConnection } = agent
@@ -254,11 +254,11 @@ describe('an agent', () => {
   })
 
   it.each([
-    ['an object', {}],
-    ['a function', () => {}],
-    ['something with sockets but no way to open them', { sockets: {}, freeSockets: {} }],
-    ['null', null],
-  ])('%s is none', (_, target) => {
+    { what: 'an object', target: {} },
+    { what: 'a function', target: () => {} },
+    { what: 'something with sockets but no way to open them', target: { sockets: {}, freeSockets: {} } },
+    { what: 'null', target: null },
+  ])('is not accepted in the form of $what', ({ target }) => {
     expect(() => tune(target as never, 'lan')).toThrow(
       expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', field: 'target' }),
     )

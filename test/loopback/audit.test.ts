@@ -6,13 +6,13 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { tune } from '../../src/index.js'
 import { audit, type Finding, type OwnHop, plan } from '../../src/path/index.js'
-import { connectPair, listen } from './connections.js'
+import { connectPair, listen } from '../support/connections.js'
 
 const nat: OwnHop = { name: 'nat', idleTimeout: 60_000 }
 const words = (findings: readonly Finding[]) => findings.map(({ severity, code }) => `${severity} ${code}`)
 
-describe('audit reads back what is in force', () => {
-  it('of a connection, before and after it is tuned', async () => {
+describe('audit', () => {
+  it('judges a connection before and after it is tuned', async () => {
     const { socket } = await connectPair()
     expect(words(audit(socket, [nat]))).toEqual(['error keepalive-off'])
     socket.setKeepAlive(true, 90_000)
@@ -25,7 +25,7 @@ describe('audit reads back what is in force', () => {
     expect(() => audit(socket, [nat])).toThrow(expect.objectContaining({ code: 'ERR_SOCKET_CLOSED' }))
   })
 
-  it('of what listens, which connections inherit; and of a server that does not, nothing', async () => {
+  it('judges a listener that connections inherit from, and says nothing about one that they do not', async () => {
     const server = net.createServer()
     expect(words(audit(server, [nat]))).toEqual(['note not-read'])
     await listen(server)
@@ -35,7 +35,7 @@ describe('audit reads back what is in force', () => {
     server.close()
   })
 
-  it("of what has keepalive with the system's 2 h: that a death takes so long", async () => {
+  it("says of keepalive with the system's 2 h that a death takes so long", async () => {
     const { socket } = await connectPair()
     socket.setKeepAlive(true)
     tune(socket, { interval: 5_000, count: 1, userTimeout: 20_000 })
@@ -58,7 +58,7 @@ describe('audit reads back what is in force', () => {
     server.close()
   })
 
-  it('of an agent whose connections wait 2 h before they probe: likewise', async () => {
+  it('says the same of an agent whose connections wait 2 h before they probe', async () => {
     const server = http.createServer((_, response) => response.end())
     const port = await listen(server)
     const agent = new http.Agent({ keepAlive: true, keepAliveMsecs: 7_200_000, timeout: 50_000 })
@@ -70,7 +70,7 @@ describe('audit reads back what is in force', () => {
     server.close()
   })
 
-  it('of an HTTP server both: its timeouts, and what its connections inherit', async () => {
+  it('judges both the timeouts of an HTTP server and what its connections inherit', async () => {
     const path = ['aws-alb'] as const
     const server = http.createServer(plan({ path }).http.server)
     await listen(server)
@@ -89,7 +89,7 @@ describe('audit reads back what is in force', () => {
     server.close()
   })
 
-  it("of an agent both: its timeouts, and one of its connections, with Node's 1 s and 10 probes", async () => {
+  it("judges both the timeouts of an agent and one of its connections, with Node's 1 s and 10 probes", async () => {
     const server = http.createServer((_, response) => response.end())
     const port = await listen(server)
     const agent = new http.Agent({ keepAlive: true, timeout: 50_000 })
@@ -105,7 +105,7 @@ describe('audit reads back what is in force', () => {
   })
 })
 
-it('without a native core plans and draws as ever, and audits what Node shows', () => {
+it('audits what Node shows without a native core', () => {
   const script = `
     import http from 'node:http'
     import net from 'node:net'

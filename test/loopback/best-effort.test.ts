@@ -13,7 +13,7 @@ import {
 import { nativeCore } from '../../src/kernel/binding.js'
 import { canSet, type OptionName, optionNames } from '../../src/kernel/options.js'
 import { type Compiled, compile, merge, without } from '../../src/profile/compile.js'
-import { connectPair } from './connections.js'
+import { connectPair } from '../support/connections.js'
 
 interface Refused {
   readonly code: string
@@ -43,46 +43,36 @@ describe.each([
     forbidden: '6:*',
     lacking: ['initialDelay', 'interval', 'count', 'userTimeout', 'synCount'],
   },
-] as const)(
-  'where a sandbox refuses setsockopt for $lacking with $errno',
-  ({ errno, forbidden, lacking }) => {
-    const outcome = runSandboxed(constants.errno[errno], forbidden)
+] as const)('a sandbox that refuses setsockopt for $lacking with $errno', ({ errno, forbidden, lacking }) => {
+  const outcome = runSandboxed(constants.errno[errno], forbidden)
 
-    it('capabilities() says that these cannot be set', () => {
-      for (const name of [
-        'enable',
-        'initialDelay',
-        'interval',
-        'count',
-        'userTimeout',
-        'synCount',
-      ] as const) {
-        expect(outcome.options[name], name).toBe(!(lacking as readonly OptionName[]).includes(name))
-      }
-    })
+  it('makes capabilities() report that these options cannot be set', () => {
+    for (const name of ['enable', 'initialDelay', 'interval', 'count', 'userTimeout', 'synCount'] as const) {
+      expect(outcome.options[name], name).toBe(!(lacking as readonly OptionName[]).includes(name))
+    }
+  })
 
-    it('bestEffort leaves out just these, for a connection, a server and an agent', () => {
-      expect(outcome.bestEffort).toEqual([null, null, null, null])
-      const wanted: Profile = { ...profiles.cloud, synCount: 3 }
-      const possible = Object.entries(wanted).filter(([name]) => outcome.options[name as OptionName])
-      expect(outcome.tuned).toMatchObject(Object.fromEntries(possible))
-      for (const { error, skipped } of outcome.batch) {
-        expect(error).toBeUndefined()
-        expect([...skipped!].sort()).toEqual([...lacking].sort())
-      }
-    })
+  it('makes bestEffort leave out just these, for a connection, a server and an agent', () => {
+    expect(outcome.bestEffort).toEqual([null, null, null, null])
+    const wanted: Profile = { ...profiles.cloud, synCount: 3 }
+    const possible = Object.entries(wanted).filter(([name]) => outcome.options[name as OptionName])
+    expect(outcome.tuned).toMatchObject(Object.fromEntries(possible))
+    for (const { error, skipped } of outcome.batch) {
+      expect(error).toBeUndefined()
+      expect([...skipped!].sort()).toEqual([...lacking].sort())
+    }
+  })
 
-    it('without bestEffort it is an error with the errno, and nothing is changed', () => {
-      for (const refusal of outcome.strict) {
-        expect(refusal).toMatchObject({ code: errno, errno: -constants.errno[errno], syscall: 'setsockopt' })
-        expect(lacking).toContain(refusal!.field)
-      }
-      expect(outcome.unchanged).toBe(true)
-    })
-  },
-)
+  it('causes an error with the errno without bestEffort, and nothing is changed', () => {
+    for (const refusal of outcome.strict) {
+      expect(refusal).toMatchObject({ code: errno, errno: -constants.errno[errno], syscall: 'setsockopt' })
+      expect(lacking).toContain(refusal!.field)
+    }
+    expect(outcome.unchanged).toBe(true)
+  })
+})
 
-describe('what two tunes of one server or agent add up to', () => {
+describe('two tunes of one server or agent', () => {
   const lenient = compile({ initialDelay: 20_000, interval: 5_000 }, true)!
   const strict = compile({ synCount: 4, userTimeout: 30_000 }, false)!
   const lenientAgain = compile({ userTimeout: 40_000 }, true)!
@@ -101,12 +91,12 @@ describe('what two tunes of one server or agent add up to', () => {
     },
     { title: 'lenient over strict, one field', tunes: [strict, lenientAgain], optional: ['userTimeout'] },
     { title: 'strict over lenient, one field', tunes: [lenient, strictAgain], optional: ['initialDelay'] },
-  ])('each field is as optional as the tune that brought it in: $title', ({ tunes, optional }) => {
+  ])('keep each field as optional as in the tune that set it: $title', ({ tunes, optional }) => {
     const [first, second] = tunes as [Compiled, Compiled]
     expect([...merge(first, second).optional].sort()).toEqual(optional)
   })
 
-  it('what was left out stays known, until a later tune sets it', () => {
+  it('remember what was left out until a later tune sets it', () => {
     const skipped = without(lenient, 'interval')
     expect(merge(skipped, strict)).toMatchObject({ skipped: ['interval'] })
     expect(merge(strict, skipped)).toMatchObject({ skipped: ['interval'] })
@@ -114,8 +104,8 @@ describe('what two tunes of one server or agent add up to', () => {
   })
 })
 
-describe('where one connection refuses an option that this process can set on others', () => {
-  it('it is an error with bestEffort too, for capabilities() says that the option can be set', async () => {
+describe('a connection that refuses an option which this process can set on others', () => {
+  it('causes an error with bestEffort too, because capabilities() says that the option can be set', async () => {
     const { socket } = await connectPair()
     const core = nativeCore()!
     const own = core.tune
@@ -131,19 +121,22 @@ describe('where one connection refuses an option that this process can set on ot
   })
 })
 
-describe('a shortage while an option is tried', () => {
-  it.each(['ENOBUFS', 'ENOMEM', 'EINTR', 'EMFILE'] as const)('%s does not count as a refusal', (errno) => {
-    const core = nativeCore()!
-    const { rehearse } = core
-    for (const name of optionNames) {
-      core.rehearse = () => ({ errno: -constants.errno[errno], option: name, written: [] })
-      try {
-        expect(canSet(name)).toBe(true)
-      } finally {
-        core.rehearse = rehearse
+describe('an errno for a shortage', () => {
+  it.each(['ENOBUFS', 'ENOMEM', 'EINTR', 'EMFILE'] as const)(
+    'does not count as a refusal while an option is tried: %s',
+    (errno) => {
+      const core = nativeCore()!
+      const { rehearse } = core
+      for (const name of optionNames) {
+        core.rehearse = () => ({ errno: -constants.errno[errno], option: name, written: [] })
+        try {
+          expect(canSet(name)).toBe(true)
+        } finally {
+          core.rehearse = rehearse
+        }
       }
-    }
-  })
+    },
+  )
 })
 
 function runSandboxed(errno: number, options: string): Outcome {

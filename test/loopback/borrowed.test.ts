@@ -5,27 +5,26 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it } from 'vitest'
-import { descriptorOf } from '../../src/connection/target.js'
 import { borrowSocket } from '../../src/host/index.js'
 import { inspect, profiles, tune, tuneAll } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { connectPair } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { asOrdinaryUser, hasOrdinaryUser } from './ordinary-user.js'
-import { startOwner } from './owner.js'
-import { until } from './until.js'
+import { connectPair } from '../support/connections.js'
+import { descriptorOf, openDescriptors } from '../support/descriptors.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { asOrdinaryUser, hasOrdinaryUser } from '../support/ordinary-user.js'
+import { startOwner } from '../support/owner-process.js'
+import { until } from '../support/until.js'
 
 const ESTABLISHED = 1
 const CLOSE_WAIT = 8
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const fixture = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))
-const openDescriptors = () => readdirSync('/proc/self/fd').length
 const refusal = (code: string, message: RegExp = /./) =>
   expect.objectContaining({ code, message: expect.stringMatching(message) })
 
-describe("another process's connection", () => {
-  it.each(['127.0.0.1', '::1'])('tuned from here, read back in there: %s', async (host) => {
+describe('a borrowed connection', () => {
+  it.each(['127.0.0.1', '::1'])('is tuned here and read back in its owner: %s', async (host) => {
     const { pid, fd, ask } = await startOwner(host)
     using borrowed = borrowSocket(pid, fd)
     tune(borrowed, 'datacenter')
@@ -36,7 +35,7 @@ describe("another process's connection", () => {
     expect(inspect(borrowed)).toMatchObject({ profile: inside.profile, verdict: 'alive' })
   })
 
-  it("tuneAll takes it among one's own, in order", async () => {
+  it('is taken by tuneAll among connections of this process, in order', async () => {
     const { pid, fd, ask } = await startOwner()
     const { socket, peer } = await connectPair()
     const closed = borrowSocket(pid, fd)
@@ -46,7 +45,7 @@ describe("another process's connection", () => {
     expect((await ask('inspect')).profile).toMatchObject(profiles.patient)
   })
 
-  it('a listening socket: what it accepts inherits', async () => {
+  it('passes on what a borrowed listener was tuned to, to what it accepts', async () => {
     const { pid, ask } = await startOwner()
     const { listener } = await ask('others')
     tune(borrowSocket(pid, listener), 'cloud')
@@ -56,7 +55,7 @@ describe("another process's connection", () => {
     })
   })
 
-  it("by the README's example, as it stands", async () => {
+  it("is tuned by the README's example, as it stands", async () => {
     const { pid, fd, ask } = await startOwner()
     const readme = readFileSync(`${root}/README.md`, 'utf8')
     const [, example = ''] = /### Another process's socket\n[\s\S]*?```js\n([\s\S]*?)```/.exec(readme) ?? []
@@ -65,14 +64,14 @@ describe("another process's connection", () => {
     expect((await ask('inspect')).profile).toMatchObject(profiles.cloud)
   })
 
-  it("one's own process", async () => {
+  it('can belong to this process', async () => {
     const { socket } = await connectPair()
     using borrowed = borrowSocket(process.pid, descriptorOf(socket))
     tune(borrowed, 'mobile')
     expect(inspect(socket).profile).toMatchObject(profiles.mobile)
   })
 
-  it('what is pending for a socket of our own gives way to what is set by borrowing it', async () => {
+  it('replaces what is pending for a socket of this process when it is tuned', async () => {
     const { socket } = await connectPair()
     await delay(3_000)
     tune(socket, { initialDelay: 1_000, interval: 1_000, count: 9, userTimeout: 2_500 })
@@ -82,8 +81,8 @@ describe("another process's connection", () => {
   })
 })
 
-describe('held for one call', () => {
-  it("the owner's close() reaches the peer at once, and the handle is closed with it", async () => {
+describe('a borrowed descriptor', () => {
+  it("lets the owner's close() reach the peer at once, and closes the handle with it", async () => {
     const { pid, fd, peer, ask } = await startOwner()
     using borrowed = borrowSocket(pid, fd)
     inspect(borrowed)
@@ -97,7 +96,7 @@ describe('held for one call', () => {
     expect(await tuneAll([borrowed], 'lan')).toEqual([{ error: closed }])
   })
 
-  it('a second reference during the call: no FIN until it returns', async () => {
+  it('delays the FIN only until the call returns', async () => {
     const { pid, fd, peer, ask } = await startOwner()
     using borrowed = borrowSocket(pid, fd)
     await ask('closeIn', 100)
@@ -111,7 +110,7 @@ describe('held for one call', () => {
   })
 
   it.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)(
-    'a borrower that ends by %s in the middle of it gives back',
+    'is given back by a borrower that ends by %s in the middle of a call',
     async (signal) => {
       const { pid, fd, peer, ask } = await startOwner()
       const borrower = spawn(process.execPath, [fixture('borrower.mjs'), String(pid), String(fd)], {
@@ -129,7 +128,7 @@ describe('held for one call', () => {
     },
   )
 
-  it('a worker that is terminated in the middle of it gives back', async () => {
+  it('is given back by a worker that is terminated in the middle of a call', async () => {
     const { pid, fd, peer, ask } = await startOwner()
     const worker = new Worker(fixture('borrowing-worker.mjs'), { workerData: { pid, fd } })
     await once(worker, 'message')
@@ -141,7 +140,7 @@ describe('held for one call', () => {
     await end
   })
 
-  it('the number is another connection by then: closed, and the other untouched', async () => {
+  it('is reported as closed when its number is another connection by then, which stays untouched', async () => {
     const { pid, fd, ask } = await startOwner()
     using borrowed = borrowSocket(pid, fd)
     let number = await ask('reopen')
@@ -152,7 +151,7 @@ describe('held for one call', () => {
     expect((await ask('inspect')).profile).toEqual(profile)
   })
 
-  it('the owner has ended', async () => {
+  it('is reported as closed when its owner has ended', async () => {
     const { pid, fd, child } = await startOwner()
     using borrowed = borrowSocket(pid, fd)
     child.kill('SIGKILL')
@@ -161,7 +160,7 @@ describe('held for one call', () => {
     expect(() => borrowSocket(pid, fd)).toThrow(refusal('ESRCH', new RegExp(`no process ${pid}`)))
   })
 
-  it('given back by hand, as often as one likes', async () => {
+  it('can be given back by hand, more than once', async () => {
     const { pid, fd } = await startOwner()
     const borrowed = borrowSocket(pid, fd)
     borrowed.close()
@@ -171,7 +170,7 @@ describe('held for one call', () => {
     }
   })
 
-  it('leaves nothing open, whatever comes of it', async () => {
+  it('leaves nothing open, whatever happens', async () => {
     const { pid, fd, ask } = await startOwner()
     const { file, udp } = await ask('others')
     const before = openDescriptors()
@@ -213,8 +212,8 @@ describe('held for one call', () => {
 /** Would be over at the next firing but one: silent for longer than its userTimeout. */
 const hasty = { initialDelay: 1_000, interval: 1_000, count: 9, userTimeout: 2_500 }
 
-describe.concurrent('nothing is kept for later', () => {
-  it('tune: all or nothing, with what would have to wait', async () => {
+describe.concurrent('a tune of a borrowed connection', () => {
+  it('sets all or nothing where values would have to wait', async () => {
     const { pid, fd } = await startOwner()
     await delay(3_000)
     const borrowed = borrowSocket(pid, fd)
@@ -235,7 +234,7 @@ describe.concurrent('nothing is kept for later', () => {
     expect(inspect(borrowed)).not.toHaveProperty('pending')
   })
 
-  it('tuneAll: in two steps, each of them safe', async () => {
+  it('goes in two safe steps by tuneAll', async () => {
     const { pid, fd, ask } = await startOwner()
     await delay(3_000)
     expect(await tuneAll([borrowSocket(pid, fd)], hasty)).toEqual([{}])
@@ -244,7 +243,7 @@ describe.concurrent('nothing is kept for later', () => {
     expect(await ask('errors')).toEqual([])
   })
 
-  it.runIf(hasNetAdmin)('tuneAll, and the peer does not answer in time', async () => {
+  it.runIf(hasNetAdmin)('sets no value that waits if the peer does not answer tuneAll in time', async () => {
     const { pid, fd, peer, ask } = await startOwner()
     const borrowed = borrowSocket(pid, fd)
     await delay(3_000)
@@ -263,7 +262,7 @@ describe.concurrent('nothing is kept for later', () => {
     expect(seen).toMatchObject({ verdict: 'alive', profile: hasty })
   })
 
-  it.runIf(hasNetAdmin)('tuneAll of what must wait and nothing else: writes nothing', async () => {
+  it.runIf(hasNetAdmin)('writes nothing if tuneAll has only values that must wait', async () => {
     const { pid, fd, peer, ask } = await startOwner()
     const borrowed = borrowSocket(pid, fd)
     tune(borrowed, { initialDelay: 1_000, interval: 1_000, count: 20 })
@@ -277,24 +276,21 @@ describe.concurrent('nothing is kept for later', () => {
     expect(await ask('errors')).toEqual([])
   })
 
-  it.runIf(hasNetAdmin)(
-    'tuneAll leaves out count beside userTimeout where as many probes are unanswered',
-    async () => {
-      const { pid, fd, peer, ask } = await startOwner()
-      const borrowed = borrowSocket(pid, fd)
-      tune(borrowed, { initialDelay: 1_000, interval: 1_000, count: 20 })
-      const gone = blackHole(peer)
-      await until(() => inspect(borrowed).info!.probes === 3)
-      const deadly = { count: 2, userTimeout: 3_000 }
-      expect(await tuneAll([borrowed], { initialDelay: 2_000, ...deadly })).toEqual([{ pending: deadly }])
-      expect(inspect(borrowed).profile).toMatchObject({ initialDelay: 2_000, count: 20, userTimeout: 0 })
-      gone.restore()
-      await until(() => inspect(borrowed).info!.probes === 0)
-      expect(await ask('errors')).toEqual([])
-    },
-  )
+  it.runIf(hasNetAdmin)('leaves out count beside userTimeout if as many probes are unanswered', async () => {
+    const { pid, fd, peer, ask } = await startOwner()
+    const borrowed = borrowSocket(pid, fd)
+    tune(borrowed, { initialDelay: 1_000, interval: 1_000, count: 20 })
+    const gone = blackHole(peer)
+    await until(() => inspect(borrowed).info!.probes === 3)
+    const deadly = { count: 2, userTimeout: 3_000 }
+    expect(await tuneAll([borrowed], { initialDelay: 2_000, ...deadly })).toEqual([{ pending: deadly }])
+    expect(inspect(borrowed).profile).toMatchObject({ initialDelay: 2_000, count: 20, userTimeout: 0 })
+    gone.restore()
+    await until(() => inspect(borrowed).info!.probes === 0)
+    expect(await ask('errors')).toEqual([])
+  })
 
-  it.runIf(hasNetAdmin)('tuneAll where the first step would not be safe either: writes nothing', async () => {
+  it.runIf(hasNetAdmin)('writes nothing if the first step of tuneAll would not be safe either', async () => {
     const { pid, fd, peer, ask } = await startOwner()
     const borrowed = borrowSocket(pid, fd)
     tune(borrowed, { initialDelay: 60_000, interval: 1_000, userTimeout: 61_000 })
@@ -313,26 +309,26 @@ describe.concurrent('nothing is kept for later', () => {
   })
 })
 
-describe('refused, typed, and why', () => {
-  it.each<[unknown, unknown, string]>([
-    ['1', 3, 'pid'],
-    [null, 3, 'pid'],
-    [undefined, 3, 'pid'],
-    [0, 3, 'pid'],
-    [-1, 3, 'pid'],
-    [1.5, 3, 'pid'],
-    [2 ** 31, 3, 'pid'],
-    [process.pid, '3', 'fd'],
-    [process.pid, -1, 'fd'],
-    [process.pid, Number.NaN, 'fd'],
-    [process.pid, 3n, 'fd'],
-  ])('borrowSocket(%s, %s)', (pid, fd, field) => {
+describe('a refusal to borrow', () => {
+  it.each<{ pid: unknown; fd: unknown; field: string }>([
+    { pid: '1', fd: 3, field: 'pid' },
+    { pid: null, fd: 3, field: 'pid' },
+    { pid: undefined, fd: 3, field: 'pid' },
+    { pid: 0, fd: 3, field: 'pid' },
+    { pid: -1, fd: 3, field: 'pid' },
+    { pid: 1.5, fd: 3, field: 'pid' },
+    { pid: 2 ** 31, fd: 3, field: 'pid' },
+    { pid: process.pid, fd: '3', field: 'fd' },
+    { pid: process.pid, fd: -1, field: 'fd' },
+    { pid: process.pid, fd: Number.NaN, field: 'fd' },
+    { pid: process.pid, fd: 3n, field: 'fd' },
+  ])('names the argument: borrowSocket($pid, $fd)', ({ pid, fd, field }) => {
     expect(() => borrowSocket(pid as number, fd as number)).toThrow(
       expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', field }),
     )
   })
 
-  it('what is open there, and no TCP socket; what is not open', async () => {
+  it('tells a descriptor that is no TCP socket from one that is not open', async () => {
     const { pid, ask } = await startOwner()
     const { file, udp } = await ask('others')
     expect(() => borrowSocket(pid, file)).toThrow(refusal('ERR_NOT_TCP', /not a socket/))
@@ -341,7 +337,7 @@ describe('refused, typed, and why', () => {
     expect(() => borrowSocket(process.pid, openSync('/dev/null', 'r'))).toThrow(refusal('ERR_NOT_TCP'))
   })
 
-  it('without a descriptor left: which of the calls found none', () => {
+  it('names the call that found no descriptor left', () => {
     const script = `
       import { closeSync, openSync } from 'node:fs'
       import { borrowSocket } from 'deadpeer/host'
@@ -368,14 +364,14 @@ describe('refused, typed, and why', () => {
     ])
   })
 
-  it('a thread, which is no process', () => {
+  it('names a thread, which is no process', () => {
     const thread = readdirSync('/proc/self/task')
       .map(Number)
       .find((id) => id !== process.pid)!
     expect(() => borrowSocket(thread, 0)).toThrow(refusal('ESRCH', /thread/))
   })
 
-  it.runIf(hasOrdinaryUser)('EPERM, and what would permit it', async () => {
+  it.runIf(hasOrdinaryUser)('is EPERM with what would permit it', async () => {
     const { pid, fd, ask } = await startOwner()
     const [outcome] = await asOrdinaryUser([['borrow', pid, fd]])
     if (process.getuid!() !== 0) {
@@ -389,12 +385,12 @@ describe('refused, typed, and why', () => {
     expect((await ask('inspect')).verdict).toBe('alive')
   })
 
-  it('a black hole is for sockets of this process', async () => {
+  it('applies to a black hole, which is for sockets of this process', async () => {
     const { pid, fd } = await startOwner()
     expect(() => blackHole(borrowSocket(pid, fd) as never)).toThrow(refusal('ERR_INVALID_ARG_TYPE'))
   })
 
-  it('without a native core', () => {
+  it('applies without a native core', () => {
     const script = `
       import { borrowSocket } from 'deadpeer/host'
       try { borrowSocket(process.pid, 0) } catch ({ code }) { console.log(code) }`

@@ -4,13 +4,13 @@ import net from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { handleOf } from '../../src/connection/target.js'
 import { inspect, tune } from '../../src/index.js'
 import { type BriefBlackHole, blackHole } from '../../src/testing/index.js'
-import { connectPair, listen } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { countLost, hears, tookFilter } from './segments.js'
-import { until } from './until.js'
+import { connectPair, listen } from '../support/connections.js'
+import { handleOf } from '../support/descriptors.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { countLost, hears, tookFilter } from '../support/segment-counts.js'
+import { until } from '../support/until.js'
 
 const refusal = (code: string, message: RegExp, details: object = {}) =>
   expect.objectContaining({ code, message: expect.stringMatching(message), ...details })
@@ -51,7 +51,7 @@ describe.runIf(hasNetAdmin).concurrent('a black hole of a few segments', () => {
     server.close()
   })
 
-  it('says how many it really were while chunks come every 20 ms; all of them arrive in the end', async () => {
+  it('counts what it swallowed while chunks come every 20 ms, all of which arrive in the end', async () => {
     const pair = await connectPair()
     const lost = countLost([pair])
     const hole = blackHole(pair.peer, { segments: 5 })
@@ -72,7 +72,7 @@ describe.runIf(hasNetAdmin).concurrent('a black hole of a few segments', () => {
     expectTruth(hole, lost())
   })
 
-  it('swallows more than so many of a burst, and says so', async () => {
+  it('swallows more segments of a burst than asked for, and says so', async () => {
     const pair = await connectPair()
     const lost = countLost([pair])
     pair.socket.setNoDelay()
@@ -110,7 +110,7 @@ describe.runIf(hasNetAdmin).concurrent('a black hole of a few segments', () => {
     expect(hole.swallowed).toBeGreaterThanOrEqual(swallowed)
   })
 
-  it('rejects where somebody else has taken its filter away, and nobody needs to wait for that', async () => {
+  it('rejects if its filter was taken away, without an unhandled rejection', async () => {
     const waitedFor = await connectPair()
     const ignored = await connectPair()
     const [hole] = [waitedFor, ignored].map(({ peer }) => blackHole(peer, { segments: 1 }))
@@ -121,51 +121,74 @@ describe.runIf(hasNetAdmin).concurrent('a black hole of a few segments', () => {
     await expect(hole!.done).rejects.toThrow(refusal('ENOENT', /refused the filter/))
   })
 
-  it('does not hold the process', async () => {
+  it('does not keep the process running', async () => {
     const script = fileURLToPath(new URL('fixtures/hole-left-open.mjs', import.meta.url))
     const { stdout } = await promisify(execFile)(process.execPath, [script], { timeout: 20_000 })
     expect(stdout).toBe('swallowed 0\n')
   })
 })
 
-describe('what a black hole refuses, having changed nothing', () => {
-  it.for<[unknown, string, string, RegExp]>([
-    [
-      3,
-      'options',
-      'ERR_INVALID_ARG_TYPE',
-      /^The options of blackHole\(\) must be an object such as { segments: 3 }, not of type number\.$/,
-    ],
-    [null, 'options', 'ERR_INVALID_ARG_TYPE', /not null/],
-    [[3], 'options', 'ERR_INVALID_ARG_TYPE', /not an array/],
-    [
-      { segment: 3 },
-      'segment',
-      'ERR_INVALID_ARG_TYPE',
-      /^Unknown option `segment` of .* Did you mean `segments`\?$/,
-    ],
-    [{ segments: '3' }, 'segments', 'ERR_INVALID_ARG_TYPE', /^segments is '3', a string; it must be/],
-    [{ segments: null }, 'segments', 'ERR_INVALID_ARG_TYPE', /^segments is null/],
-    [{ segments: 0 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is 0; it must be a whole number from 1/],
-    [{ segments: -1 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is -1/],
-    [{ segments: 1.5 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is 1\.5/],
-    [{ segments: 2 ** 31 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is 2147483648/],
-    [{ segments: Number.NaN }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is NaN/],
-  ])('%o', async ([options, field, code, message]) => {
+describe('a black hole with bad options', () => {
+  it.for<{ options: unknown; field: string; code: string; message: RegExp }>([
+    {
+      options: 3,
+      field: 'options',
+      code: 'ERR_INVALID_ARG_TYPE',
+      message:
+        /^The options of blackHole\(\) must be an object such as { segments: 3 }, not of type number\.$/,
+    },
+    { options: null, field: 'options', code: 'ERR_INVALID_ARG_TYPE', message: /not null/ },
+    { options: [3], field: 'options', code: 'ERR_INVALID_ARG_TYPE', message: /not an array/ },
+    {
+      options: { segment: 3 },
+      field: 'segment',
+      code: 'ERR_INVALID_ARG_TYPE',
+      message: /^Unknown option `segment` of .* Did you mean `segments`\?$/,
+    },
+    {
+      options: { segments: '3' },
+      field: 'segments',
+      code: 'ERR_INVALID_ARG_TYPE',
+      message: /^segments is '3', a string; it must be/,
+    },
+    {
+      options: { segments: null },
+      field: 'segments',
+      code: 'ERR_INVALID_ARG_TYPE',
+      message: /^segments is null/,
+    },
+    {
+      options: { segments: 0 },
+      field: 'segments',
+      code: 'ERR_OUT_OF_RANGE',
+      message: /^segments is 0; it must be a whole number from 1/,
+    },
+    { options: { segments: -1 }, field: 'segments', code: 'ERR_OUT_OF_RANGE', message: /^segments is -1/ },
+    { options: { segments: 1.5 }, field: 'segments', code: 'ERR_OUT_OF_RANGE', message: /^segments is 1\.5/ },
+    {
+      options: { segments: 2 ** 31 },
+      field: 'segments',
+      code: 'ERR_OUT_OF_RANGE',
+      message: /^segments is 2147483648/,
+    },
+    {
+      options: { segments: Number.NaN },
+      field: 'segments',
+      code: 'ERR_OUT_OF_RANGE',
+      message: /^segments is NaN/,
+    },
+  ])('is refused and changes nothing: $options', async ({ options, field, code, message }) => {
     const pair = await connectPair()
     expect(() => blackHole(pair.peer, options as never)).toThrow(refusal(code, message, { field }))
     expect(tookFilter(pair)).toBe(false)
   })
 
-  it.runIf(hasNetAdmin).for([{}, { segments: undefined }])(
-    'without a number it stays: %o',
-    async (options) => {
-      const pair = await connectPair()
-      const hole = blackHole(pair.peer, options)
-      expect(await hears(pair)).toBe(false)
-      expect(hole).not.toHaveProperty('done')
-      hole.restore()
-      expect(await hears(pair)).toBe(true)
-    },
-  )
+  it.runIf(hasNetAdmin).for([{}, { segments: undefined }])('stays without a number: %o', async (options) => {
+    const pair = await connectPair()
+    const hole = blackHole(pair.peer, options)
+    expect(await hears(pair)).toBe(false)
+    expect(hole).not.toHaveProperty('done')
+    hole.restore()
+    expect(await hears(pair)).toBe(true)
+  })
 })

@@ -3,11 +3,10 @@ import http2 from 'node:http2'
 import net from 'node:net'
 import tls from 'node:tls'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { defineProfile, inspect, profiles, tune, tuneAll } from '../../src/index.js'
-import { type OptionRow, optionNames, optionTable } from '../../src/kernel/options.js'
-import { certificate } from './certificate.js'
-import { listen } from './connections.js'
-import { hasRtoMax } from './kernel.js'
+import { defineProfile, inspect, type Profile, profiles, tune, tuneAll } from '../../src/index.js'
+import { certificate } from '../support/certificate.js'
+import { listen } from '../support/connections.js'
+import { hasRtoMax } from '../support/kernel-version.js'
 
 async function echoServer(host = '127.0.0.1') {
   const server = net.createServer((peer) => peer.on('error', () => {}))
@@ -16,8 +15,8 @@ async function echoServer(host = '127.0.0.1') {
   return port
 }
 
-describe('before connect', () => {
-  it('a socket that has not begun to connect is tuned once it has', async () => {
+describe('a tune before connect', () => {
+  it('applies to a socket that has not begun to connect, once it has', async () => {
     const port = await echoServer()
     const socket = new net.Socket()
     tune(socket, 'lan')
@@ -27,7 +26,7 @@ describe('before connect', () => {
     socket.destroy()
   })
 
-  it("is in force by the program's own 'connect' listeners", async () => {
+  it("is in force when the program's own 'connect' listeners run", async () => {
     const port = await echoServer()
     const socket = net.connect(port, '127.0.0.1')
     const seen = new Promise((resolve) => socket.on('connect', () => resolve(inspect(socket).profile)))
@@ -36,7 +35,7 @@ describe('before connect', () => {
     socket.destroy()
   })
 
-  it('is in force on the descriptor while the handshake goes on', async () => {
+  it('is in force on the descriptor during the handshake', async () => {
     const port = await echoServer()
     const socket = net.connect(port, '127.0.0.1')
     tune(socket, { synCount: 3 })
@@ -47,7 +46,7 @@ describe('before connect', () => {
     socket.destroy()
   })
 
-  it('a name to be resolved first', async () => {
+  it('applies to a host name that must be resolved first', async () => {
     const port = await echoServer()
     const socket = net.connect({ port, host: 'localhost', family: 4 })
     tune(socket, 'cloud')
@@ -56,7 +55,7 @@ describe('before connect', () => {
     socket.destroy()
   })
 
-  it('several tunes add up, the later over the earlier', async () => {
+  it('combines with other tunes, and the later one wins', async () => {
     const port = await echoServer()
     const socket = new net.Socket()
     tune(socket, { initialDelay: 5_000, interval: 2_000 })
@@ -67,7 +66,7 @@ describe('before connect', () => {
     socket.destroy()
   })
 
-  it('Happy Eyeballs: the attempt that wins is tuned, though an earlier one was', async () => {
+  it('applies to the Happy Eyeballs attempt that wins, even if an earlier one was tuned', async () => {
     const port = await echoServer()
     // Nothing listens on ::1 at that port, so the first attempt fails and the second has another descriptor.
     const lookup: net.LookupFunction = (_name, _options, callback) =>
@@ -96,7 +95,7 @@ describe('before connect', () => {
     socket.destroy()
   })
 
-  it('a refusal destroys the socket with that error', async () => {
+  it('destroys the socket with the error of a refusal', async () => {
     const server = net.createServer().listen('\0deadpeer-connecting-test')
     await once(server, 'listening')
     const socket = new net.Socket()
@@ -108,7 +107,7 @@ describe('before connect', () => {
     server.close()
   })
 
-  it('a connection that fails by itself keeps its own error', async () => {
+  it('keeps the error of a connection that fails by itself', async () => {
     const server = net.createServer()
     const port = await listen(server)
     await new Promise((resolve) => server.close(resolve))
@@ -118,7 +117,7 @@ describe('before connect', () => {
     expect(error).toMatchObject({ code: 'ECONNREFUSED' })
   })
 
-  it('a socket that connects again in a close listener, and is tuned there, is tuned', async () => {
+  it('applies to a socket that connects again in a close listener', async () => {
     const port = await echoServer()
     const gone = net.createServer()
     const closedPort = await listen(gone)
@@ -136,7 +135,7 @@ describe('before connect', () => {
     socket.destroy()
   })
 
-  it('TLS over a socket that has no descriptor yet: refused, not forgotten', async () => {
+  it('is refused for TLS over a socket without a descriptor', async () => {
     const server = tls.createServer(certificate())
     const port = await listen(server)
     const raw = new net.Socket()
@@ -149,7 +148,7 @@ describe('before connect', () => {
     server.close()
   })
 
-  it('an HTTP/2 session, whose socket hides behind a proxy', async () => {
+  it('applies to an HTTP/2 session, whose socket hides behind a proxy', async () => {
     const server = http2.createServer()
     const port = await listen(server)
     const session = http2.connect(`http://127.0.0.1:${port}`)
@@ -160,10 +159,17 @@ describe('before connect', () => {
     server.close()
   })
 
-  it.each(optionNames.filter((name) => name !== 'rtoMax' || hasRtoMax))('%s', async (name) => {
+  it.each<Profile>([
+    { enable: true },
+    { initialDelay: 32_767_000 },
+    { interval: 32_767_000 },
+    { count: 127 },
+    { userTimeout: 2 ** 31 - 1 },
+    { synCount: 127 },
+    ...(hasRtoMax ? [{ rtoMax: 120_000 }] : []),
+    { failOnIcmp: true },
+  ])('sets %o', async (profile) => {
     const port = await echoServer()
-    const row: OptionRow = optionTable[name]
-    const profile = { [name]: row.kind === 'boolean' ? true : row.max }
     const socket = net.connect(port, '127.0.0.1')
     tune(socket, profile)
     await once(socket, 'connect')
@@ -171,7 +177,7 @@ describe('before connect', () => {
     socket.destroy()
   })
 
-  it('a socket that is used again is its own affair: tuned once, for one connection', async () => {
+  it('applies to one connection of a socket that connects again', async () => {
     const port = await echoServer()
     const socket = new net.Socket()
     tune(socket, 'lan')
@@ -185,7 +191,7 @@ describe('before connect', () => {
     socket.destroy()
   })
 
-  it('tuneAll says that a connecting socket is pending', async () => {
+  it('is reported as pending by tuneAll', async () => {
     const port = await echoServer()
     const socket = net.connect(port, '127.0.0.1')
     const profile = defineProfile({ initialDelay: 9_000 })
@@ -195,7 +201,7 @@ describe('before connect', () => {
     socket.destroy()
   })
 
-  it('inspect says what to wait for', () => {
+  it('makes inspect say what to wait for', () => {
     expect(() => inspect(new net.Socket())).toThrow(/not connected yet; wait for its 'connect' event/)
   })
 })

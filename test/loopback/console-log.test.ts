@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import util from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { type Death, inspect, TcpState, watch } from '../../src/index.js'
-import { connectPair } from './connections.js'
-import { pairIn } from './situations.js'
+import { connectPair } from '../support/connections.js'
+import { pairIn } from '../support/stream-states.js'
 
 /** As `console.log` prints it. */
 const printed = (value: unknown) => util.format(value)
@@ -19,7 +19,7 @@ async function die(): Promise<Death> {
 }
 
 describe('console.log', () => {
-  it('of an inspection begins with the verdict, names the state, and has no more than 16 lines', async () => {
+  it('of an inspection begins with the verdict, names the state, and has at most 16 lines', async () => {
     const { socket } = await connectPair()
     const text = printed(inspect(socket))
     expect(linesOf(text).length).toBeLessThanOrEqual(16)
@@ -29,7 +29,7 @@ describe('console.log', () => {
     )
   })
 
-  it('of the counters is one line with the state as a word, whatever the state', async () => {
+  it('of the counters is one line with the state as a word, for every state', async () => {
     const { socket } = await connectPair()
     const { info } = inspect(socket)
     for (const [name, state] of Object.entries(TcpState)) {

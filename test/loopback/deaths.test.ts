@@ -2,7 +2,6 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { handleOf } from '../../src/connection/target.js'
 import {
   type DeathReason,
   detectionTime,
@@ -13,11 +12,12 @@ import {
   watch,
 } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { latest, TICK, timed } from '../tolerance.js'
-import { connectPair, listen, type Pair } from './connections.js'
-import { hasRtoMax } from './kernel.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { connectPair, listen, type Pair } from '../support/connections.js'
+import { handleOf } from '../support/descriptors.js'
+import { hasRtoMax } from '../support/kernel-version.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { latest, TICK, timed } from '../support/tolerance.js'
+import { until } from '../support/until.js'
 
 // When the kernel gives a connection up, for each way in which the options of a profile take part. All of it
 // runs at once, since each takes seconds by its nature.
@@ -30,7 +30,7 @@ const seconds = (idle: number, interval: number, count: number, more: Profile = 
   ...more,
 })
 
-const rowEight: [string, Profile] = ['row 8: retransmissions in shorter steps', { rtoMax: 1_000 }]
+const rowEight = { what: 'row 8: retransmissions in shorter steps', profile: { rtoMax: 1_000 } }
 
 /** Has the peer heard from, so that silence counts from then, and returns when the kernel heard it: Node may be told later. */
 async function exchange({ socket, peer }: Pair): Promise<number> {
@@ -68,21 +68,32 @@ function expectDeath({ after, code, reason }: Ending, predicted: number, expecte
   expect(after).toBeLessThan(latest(predicted))
 }
 
-describe.concurrent('a connection', () => {
-  describe.runIf(hasNetAdmin)('the peer vanishes', () => {
-    describe('nothing in flight: detectionTime().idle', () => {
-      it.for<[string, Profile, DeathReason?]>([
-        ['row 1', seconds(1, 1, 3)],
-        ['row 1', seconds(2, 1, 1)],
-        ['row 1', seconds(20, 5, 1)],
-        ['row 2: the user timeout is one interval', seconds(1, 1, 3, { userTimeout: 6_000 })],
-        ['row 2: between two probes', seconds(1, 1, 3, { userTimeout: 2_500 }), 'user-timeout'],
-        ['row 2: before the first', seconds(1, 1, 3, { userTimeout: 500 }), 'user-timeout'],
-        ['row 2', seconds(1, 3, 2, { userTimeout: 1_500 }), 'user-timeout'],
-        ['lan', profiles.lan],
-        ['many short probes', seconds(1, 1, 9)],
-        ['a long interval', seconds(2, 4, 2)],
-      ])('%s: %o', async ([, profile, reason = 'keepalive']) => {
+describe.concurrent('a connection on loopback', () => {
+  describe.runIf(hasNetAdmin)('whose peer vanishes', () => {
+    describe('with nothing in flight', () => {
+      it.for<{ what: string; profile: Profile; reason?: DeathReason }>([
+        { what: 'row 1', profile: seconds(1, 1, 3) },
+        { what: 'row 1', profile: seconds(2, 1, 1) },
+        { what: 'row 1', profile: seconds(20, 5, 1) },
+        {
+          what: 'row 2: the user timeout is one interval',
+          profile: seconds(1, 1, 3, { userTimeout: 6_000 }),
+        },
+        {
+          what: 'row 2: between two probes',
+          profile: seconds(1, 1, 3, { userTimeout: 2_500 }),
+          reason: 'user-timeout',
+        },
+        {
+          what: 'row 2: before the first',
+          profile: seconds(1, 1, 3, { userTimeout: 500 }),
+          reason: 'user-timeout',
+        },
+        { what: 'row 2', profile: seconds(1, 3, 2, { userTimeout: 1_500 }), reason: 'user-timeout' },
+        { what: 'lan', profile: profiles.lan },
+        { what: 'many short probes', profile: seconds(1, 1, 9) },
+        { what: 'a long interval', profile: seconds(2, 4, 2) },
+      ])('dies after detectionTime().idle ($what): $profile', async ({ profile, reason = 'keepalive' }) => {
         const pair = await connectPair()
         tune(pair.socket, profile)
         const start = await exchange(pair)
@@ -91,14 +102,14 @@ describe.concurrent('a connection', () => {
       })
     })
 
-    describe('data in flight: detectionTime().inFlight', () => {
-      it.for<[string, Profile]>([
-        ['row 5', { userTimeout: 100 }],
-        ['row 5', { userTimeout: 2_000 }],
-        ['row 5', { userTimeout: 5_000 }],
-        ['keepalive has no part in it', seconds(1, 1, 3, { userTimeout: 3_000 })],
+    describe('with data in flight', () => {
+      it.for<{ what: string; profile: Profile }>([
+        { what: 'row 5', profile: { userTimeout: 100 } },
+        { what: 'row 5', profile: { userTimeout: 2_000 } },
+        { what: 'row 5', profile: { userTimeout: 5_000 } },
+        { what: 'keepalive has no part in it', profile: seconds(1, 1, 3, { userTimeout: 3_000 }) },
         ...(hasRtoMax ? [rowEight] : []),
-      ])('%s: %o', async ([, profile]) => {
+      ])('dies after detectionTime().inFlight ($what): $profile', async ({ profile }) => {
         const pair = await connectPair()
         tune(pair.socket, profile)
         await exchange(pair)
@@ -109,7 +120,7 @@ describe.concurrent('a connection', () => {
         expectDeath(await death(pair.socket, start), detectionTime(profile).inFlight, reason)
       })
 
-      it('row 4: without a user timeout keepalive is silent, and 12 s are not enough', async () => {
+      it('is not ended by keepalive within 12 s without a user timeout (row 4)', async () => {
         const pair = await connectPair()
         tune(pair.socket, seconds(1, 1, 2))
         await exchange(pair)
@@ -122,29 +133,36 @@ describe.concurrent('a connection', () => {
         expect(info!.retransmits).toBeGreaterThan(3)
       })
 
-      it.for<[string, Profile, number | undefined]>([
-        [
-          'no user timeout: retransmission takes over, and keepalive no longer kills',
-          seconds(1, 1, 3),
-          undefined,
-        ],
-        ['a user timeout governs', seconds(1, 1, 3, { userTimeout: 4_000 }), 2_500 + 4_400],
-      ])('row 6, a write while the kernel is probing: %s', async ([, profile, predicted]) => {
-        const pair = await connectPair()
-        tune(pair.socket, profile)
-        const start = await exchange(pair)
-        blackHole(pair.peer)
-        await delay(start + 2_500 - performance.now())
-        pair.socket.write('x')
-        if (predicted !== undefined) {
-          return expectDeath(await death(pair.socket, start), predicted, 'user-timeout')
-        }
-        await delay(8_000)
-        expect(inspect(pair.socket).info?.state).toBe(1)
-      })
+      it.for<{ what: string; profile: Profile; predicted: number | undefined }>([
+        {
+          what: 'no user timeout: retransmission takes over, and keepalive no longer kills',
+          profile: seconds(1, 1, 3),
+          predicted: undefined,
+        },
+        {
+          what: 'a user timeout governs',
+          profile: seconds(1, 1, 3, { userTimeout: 4_000 }),
+          predicted: 2_500 + 4_400,
+        },
+      ])(
+        'dies in time after a write while the kernel is probing (row 6: $what)',
+        async ({ profile, predicted }) => {
+          const pair = await connectPair()
+          tune(pair.socket, profile)
+          const start = await exchange(pair)
+          blackHole(pair.peer)
+          await delay(start + 2_500 - performance.now())
+          pair.socket.write('x')
+          if (predicted !== undefined) {
+            return expectDeath(await death(pair.socket, start), predicted, 'user-timeout')
+          }
+          await delay(8_000)
+          expect(inspect(pair.socket).info?.state).toBe(1)
+        },
+      )
     })
 
-    it('row 11: one that comes back while it is probed is alive, with no probe counted', async () => {
+    it('is alive with no probe counted when the peer comes back while it is probed (row 11)', async () => {
       const pair = await connectPair()
       tune(pair.socket, seconds(1, 1, 5))
       await exchange(pair)
@@ -155,7 +173,7 @@ describe.concurrent('a connection', () => {
       expect(inspect(pair.socket).verdict).toBe('alive')
     })
 
-    it('row 12: keepalive finds it also after the peer had closed its side', async () => {
+    it('is ended by keepalive also after the peer had closed its side (row 12)', async () => {
       const { socket, peer } = await connectPair({ allowHalfOpen: true })
       tune(socket, seconds(1, 1, 3))
       socket.resume()
@@ -172,12 +190,12 @@ describe.concurrent('a connection', () => {
   })
 
   describe.runIf(hasNetAdmin)('a connection attempt that nobody answers (row 9)', () => {
-    it.for<[Profile, number]>([
-      [{ userTimeout: 2_000 }, 2_000],
-      [{ userTimeout: 500 }, 1_000],
-      [{ synCount: 1 }, 3_000],
-      [{ synCount: 2 }, 7_000],
-    ])('%o: %d ms', async ([profile, predicted]) => {
+    it.for<{ profile: Profile; predicted: number }>([
+      { profile: { userTimeout: 2_000 }, predicted: 2_000 },
+      { profile: { userTimeout: 500 }, predicted: 1_000 },
+      { profile: { synCount: 1 }, predicted: 3_000 },
+      { profile: { synCount: 2 }, predicted: 7_000 },
+    ])('ends after $predicted ms with $profile', async ({ profile, predicted }) => {
       const server = net.createServer()
       const port = await listen(server)
       const deaf = blackHole(handleOf(server)!.fd!)
@@ -191,41 +209,44 @@ describe.concurrent('a connection', () => {
     })
   })
 
-  describe('the peer is alive', () => {
-    it('row 3: a user timeout alone never ends an idle connection', async () => {
+  describe('whose peer is alive', () => {
+    it('is not ended by a user timeout alone while it is idle (row 3)', async () => {
       const { socket } = await connectPair()
       tune(socket, { userTimeout: 500 })
       await delay(8_000)
       expect(inspect(socket).verdict).toBe('alive')
     })
 
-    it('an idle connection outlives its detection time', async () => {
+    it('outlives its detection time while it is idle', async () => {
       const { socket } = await connectPair()
       tune(socket, seconds(1, 1, 3, { userTimeout: 4_000 }))
       await delay(8_000)
       expect(inspect(socket)).toMatchObject({ verdict: 'alive', profile: { userTimeout: 4_000 } })
     })
 
-    it.for<[string, Profile, number | undefined]>([
-      ['a user timeout ends it', { userTimeout: 3_000 }, 3_000],
-      ['without one it lives', {}, undefined],
-    ])('row 7, but reads nothing while data waits: %s', async ([, profile, predicted]) => {
-      const { socket } = await connectPair()
-      tune(socket, { ...seconds(1, 1, 3), ...profile })
-      // The peer is paused: what is beyond both buffers stays queued here.
-      const start = performance.now()
-      const ended = death(socket, start)
-      while (socket.writableLength < 2 ** 24) socket.write(Buffer.alloc(2 ** 20))
-      if (predicted === undefined) {
-        await delay(8_000)
-        return expect(inspect(socket).info?.state).toBe(1)
-      }
-      const { after, code, reason } = await ended
-      expect(code).toBe('ETIMEDOUT')
-      expect(reason).toBe('user-timeout')
-      // The clock starts when the window closes: some way into the writes, and with the first probe of it.
-      expect(after).toBeGreaterThan(predicted)
-      expect(after).toBeLessThan(latest(predicted) + 500)
-    })
+    it.for<{ what: string; profile: Profile; predicted: number | undefined }>([
+      { what: 'a user timeout ends it', profile: { userTimeout: 3_000 }, predicted: 3_000 },
+      { what: 'without one it lives', profile: {}, predicted: undefined },
+    ])(
+      'is ended by the user timeout if the peer does not read queued data (row 7: $what)',
+      async ({ profile, predicted }) => {
+        const { socket } = await connectPair()
+        tune(socket, { ...seconds(1, 1, 3), ...profile })
+        // The peer is paused: what is beyond both buffers stays queued here.
+        const start = performance.now()
+        const ended = death(socket, start)
+        while (socket.writableLength < 2 ** 24) socket.write(Buffer.alloc(2 ** 20))
+        if (predicted === undefined) {
+          await delay(8_000)
+          return expect(inspect(socket).info?.state).toBe(1)
+        }
+        const { after, code, reason } = await ended
+        expect(code).toBe('ETIMEDOUT')
+        expect(reason).toBe('user-timeout')
+        // The clock starts when the window closes: some way into the writes, and with the first probe of it.
+        expect(after).toBeGreaterThan(predicted)
+        expect(after).toBeLessThan(latest(predicted) + 500)
+      },
+    )
   })
 })

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
 import type { Asked, Death, DemoEvent, Name, Opened, Summary } from '../../src/cli/commands/demo/events.js'
-import { deadpeer, type Run } from '../cli/deadpeer.js'
-import { hasNetAdmin } from './need-net-admin.js'
+import { deadpeer, type Run } from '../support/deadpeer-command.js'
+import { hasNetAdmin } from '../support/net-admin.js'
 
 function events(run: Run): DemoEvent[] {
   return run.out.map((line) => JSON.parse(line) as DemoEvent)
@@ -24,7 +24,7 @@ function findUnprivileged(): string[] | undefined {
 
 describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
   describe.runIf(hasNetAdmin)('with the right to silence peers', () => {
-    it('--json tells what becomes of each connection', async () => {
+    it('prints with --json the end of each connection', async () => {
       const run = await deadpeer(['demo', '--json'])
       expect(run.err).toEqual([])
       const all = events(run)
@@ -118,7 +118,7 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
       ])
     })
 
-    it('in a pipe is a line for each change, without colours', async () => {
+    it('prints one line for each change into a pipe, without colours', async () => {
       const run = await deadpeer(['demo'])
       expect(run.code, run.out.join('\n')).toBe(0)
       expect(run.out.join('\n')).not.toContain('\x1b')
@@ -151,7 +151,7 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
       expect(run.out.slice(-2).join('\n')).toContain("tune(socket, 'cloud')")
     })
 
-    it('ends at a Ctrl-C', async () => {
+    it('ends with a Ctrl-C', async () => {
       const run = await deadpeer(['demo'], { interruptAt: 'all peers went silent' })
       expect(run.code).toBe(130)
       expect(run.took).toBeLessThan(6_000)
@@ -159,21 +159,21 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
     })
   })
 
-  describe.runIf(unprivileged)('without it', () => {
-    it('runs itself again in a namespace of its own, and passes on how that ended', async () => {
+  describe.runIf(unprivileged)('without the right to silence peers', () => {
+    it('runs itself again in its own namespace, and passes on the exit code', async () => {
       const run = await deadpeer(['demo', '--json'], { before: unprivileged! })
       expect(run.err).toEqual([])
       expect(run.code, run.out.at(-1)).toBe(0)
       expect(events(run).at(-1)).toMatchObject({ event: 'summary', ok: true })
     })
 
-    it('passes a Ctrl-C on', async () => {
+    it('passes on a Ctrl-C', async () => {
       const run = await deadpeer(['demo'], { before: unprivileged!, interruptAt: 'all peers went silent' })
       expect(run.code).toBe(130)
       expect(run.took).toBeLessThan(6_000)
     })
 
-    it('does so once only', async () => {
+    it('runs itself again only once', async () => {
       const run = await deadpeer(['demo'], { before: unprivileged!, env: { DEADPEER_DEMO_NAMESPACE: '1' } })
       expect(run).toMatchObject({ code: 1, out: [], err: [expect.stringContaining('CAP_NET_ADMIN')] })
     })
@@ -189,9 +189,9 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
   })
 })
 
-describe.concurrent('deadpeer', { timeout: 30_000 }, () => {
+describe.concurrent('a mistyped command', { timeout: 30_000 }, () => {
   it.for(['demo --jsn', 'demo twice', 'dmo', '--demo'])(
-    '%s: a usage error, one line, exit code 2',
+    'is a usage error in one line with exit code 2: %s',
     async (args) => {
       const run = await deadpeer(args.split(' '))
       expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringMatching(/^deadpeer: \S/)] })

@@ -2,15 +2,15 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, it } from 'vitest'
-import { descriptorOf } from '../../src/connection/target.js'
 import { inspect, probe, tune } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { connectPair } from './connections.js'
-import { idlePair, kernelOptions } from './idle.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { connectPair } from '../support/connections.js'
+import { descriptorOf } from '../support/descriptors.js'
+import { idlePair, kernelOptions } from '../support/idle-connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { until } from '../support/until.js'
 
-it('a pending value does not reach another socket that got the descriptor', async () => {
+it('never writes a pending value to another socket that got the descriptor', async () => {
   const { socket } = await connectPair()
   const server = net.createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -29,7 +29,7 @@ it('a pending value does not reach another socket that got the descriptor', asyn
 })
 
 it.runIf(hasNetAdmin)(
-  'a question by number ends where the number is another socket by now: closed',
+  'ends the probe of a descriptor as closed once its number belongs to another socket',
   async () => {
     const { socket, peer } = await idlePair()
     const server = net.createServer().listen(0, '127.0.0.1')

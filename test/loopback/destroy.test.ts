@@ -1,16 +1,15 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
 import net from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { descriptorOf } from '../../src/connection/target.js'
 import { borrowSocket, destroySocket, type SocketIdentity } from '../../src/host/index.js'
 import { inspect, TcpState } from '../../src/index.js'
-import { connectPair, listen } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { asOrdinaryUser, hasOrdinaryUser } from './ordinary-user.js'
-import { startOwner } from './owner.js'
+import { connectPair, listen } from '../support/connections.js'
+import { descriptorOf, openDescriptors } from '../support/descriptors.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { asOrdinaryUser, hasOrdinaryUser } from '../support/ordinary-user.js'
+import { startOwner } from '../support/owner-process.js'
 
 /** A socket as a dump of all would list it. */
 function identify(socket: net.Socket): SocketIdentity {
@@ -26,7 +25,7 @@ const gone = expect.objectContaining({ code: 'ENOENT', message: expect.stringMat
 
 describe.runIf(hasNetAdmin)('destroySocket', () => {
   it.each(['127.0.0.1', '::1', '::ffff:127.0.0.1'])(
-    'its owner sees ECONNABORTED, its peer ECONNRESET: %s',
+    'gives its owner ECONNABORTED and its peer ECONNRESET: %s',
     async (host) => {
       const { socket, peer } = await connectPair({ host })
       peer.resume()
@@ -36,7 +35,7 @@ describe.runIf(hasNetAdmin)('destroySocket', () => {
     },
   )
 
-  it("another process's connection", async () => {
+  it('destroys a connection of another process', async () => {
     const { pid, fd, peer, ask } = await startOwner()
     const code = codeFrom(peer)
     destroySocket({
@@ -48,14 +47,14 @@ describe.runIf(hasNetAdmin)('destroySocket', () => {
     expect(await ask('errors')).toEqual(['ECONNABORTED'])
   })
 
-  it('gone already: ENOENT', async () => {
+  it('is ENOENT for a connection that is gone already', async () => {
     const { socket } = await connectPair()
     const record = identify(socket)
     destroySocket(record)
     expect(() => destroySocket(record)).toThrow(gone)
   })
 
-  it('a stale cookie never hits the successor with the same addresses', async () => {
+  it('never destroys a successor with the same addresses by a stale cookie', async () => {
     const server = net.createServer((peer) => peer.on('error', () => {}))
     const port = await listen(server)
     // An address that nobody else's connections have, whose ports are free again when they are closed.
@@ -79,7 +78,7 @@ describe.runIf(hasNetAdmin)('destroySocket', () => {
     server.close()
   })
 
-  it("a wrong cookie, also the peer's: ENOENT, and the connection lives", async () => {
+  it("is ENOENT for a wrong cookie, also the peer's, and the connection lives", async () => {
     const { socket, peer } = await connectPair()
     for (const cookie of [identify(peer).cookie, 1n, 2n ** 64n - 2n]) {
       expect(() => destroySocket({ ...identify(socket), cookie })).toThrow(gone)
@@ -87,10 +86,10 @@ describe.runIf(hasNetAdmin)('destroySocket', () => {
     expect(inspect(socket).verdict).toBe('alive')
   })
 
-  it('a socket that listens', async () => {
+  it('destroys a listener', async () => {
     const server = net.createServer()
     const port = await listen(server)
-    const fd = (server as unknown as { _handle: { fd: number } })._handle.fd
+    const fd = descriptorOf(server)
     const { cookie } = borrowSocket(process.pid, fd)
     destroySocket({ local: { address: '127.0.0.1', port }, remote: { address: '0.0.0.0', port: 0 }, cookie })
     expect(inspect(fd).info?.state).toBe(TcpState.CLOSE)
@@ -100,15 +99,15 @@ describe.runIf(hasNetAdmin)('destroySocket', () => {
   it('leaves nothing open', async () => {
     const { socket } = await connectPair()
     const record = identify(socket)
-    const before = readdirSync('/proc/self/fd').length
+    const before = openDescriptors()
     destroySocket(record)
     for (let round = 0; round < 50; round++) expect(() => destroySocket(record)).toThrow(gone)
-    expect(readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(before)
+    expect(openDescriptors()).toBeLessThanOrEqual(before)
   })
 })
 
-describe('destroySocket, refused', () => {
-  it.runIf(hasOrdinaryUser)('EPERM for whoever has no CAP_NET_ADMIN, and the connection lives', async () => {
+describe('a refused destroySocket', () => {
+  it.runIf(hasOrdinaryUser)('is EPERM without CAP_NET_ADMIN, and the connection lives', async () => {
     const { socket } = await connectPair()
     const record = identify(socket)
     const [outcome] = await asOrdinaryUser([['destroy', { ...record, cookie: String(record.cookie) }]])
@@ -118,44 +117,84 @@ describe('destroySocket, refused', () => {
 
   const end = { address: '127.0.0.1', port: 1 }
   const v6 = { address: '::1', port: 1 }
-  it.each<[string, unknown, string, string]>([
-    ['nothing', undefined, 'ERR_INVALID_ARG_TYPE', 'record'],
-    ['null', null, 'ERR_INVALID_ARG_TYPE', 'record'],
-    ['a number', 7, 'ERR_INVALID_ARG_TYPE', 'record'],
-    ['no ends', {}, 'ERR_INVALID_ARG_TYPE', 'local'],
-    ['one end', { local: end, cookie: 5n }, 'ERR_INVALID_ARG_TYPE', 'remote'],
-    [
-      'a name',
-      { local: { address: 'localhost', port: 1 }, remote: end },
-      'ERR_INVALID_ARG_TYPE',
-      'local.address',
-    ],
-    [
-      'a zone',
-      { local: { address: 'fe80::1%lo', port: 1 }, remote: v6 },
-      'ERR_INVALID_ARG_TYPE',
-      'local.address',
-    ],
-    ['two families', { local: end, remote: v6, cookie: 5n }, 'ERR_INVALID_ARG_TYPE', 'remote.address'],
-    ['port as text', { local: { ...end, port: '1' }, remote: end }, 'ERR_INVALID_ARG_TYPE', 'local.port'],
-    ['port beyond', { local: end, remote: { ...end, port: 65_536 } }, 'ERR_OUT_OF_RANGE', 'remote.port'],
-    ['half a port', { local: end, remote: { ...end, port: 1.5 } }, 'ERR_OUT_OF_RANGE', 'remote.port'],
-    ['no cookie', { local: end, remote: end }, 'ERR_INVALID_ARG_TYPE', 'cookie'],
-    ['cookie as number', { local: end, remote: end, cookie: 5 }, 'ERR_INVALID_ARG_TYPE', 'cookie'],
-    ['cookie 0', { local: end, remote: end, cookie: 0n }, 'ERR_OUT_OF_RANGE', 'cookie'],
-    ["the kernel's any", { local: end, remote: end, cookie: 2n ** 64n - 1n }, 'ERR_OUT_OF_RANGE', 'cookie'],
-    ['too much', { local: end, remote: end, cookie: 2n ** 64n }, 'ERR_OUT_OF_RANGE', 'cookie'],
-    [
-      'interface by name',
-      { local: end, remote: end, cookie: 5n, interface: 'lo' },
-      'ERR_INVALID_ARG_TYPE',
-      'interface',
-    ],
-  ])('%s', (_, record, code, field) => {
+  it.each<{ what: string; record: unknown; code: string; field: string }>([
+    { what: 'nothing', record: undefined, code: 'ERR_INVALID_ARG_TYPE', field: 'record' },
+    { what: 'null', record: null, code: 'ERR_INVALID_ARG_TYPE', field: 'record' },
+    { what: 'a number', record: 7, code: 'ERR_INVALID_ARG_TYPE', field: 'record' },
+    { what: 'no ends', record: {}, code: 'ERR_INVALID_ARG_TYPE', field: 'local' },
+    { what: 'one end', record: { local: end, cookie: 5n }, code: 'ERR_INVALID_ARG_TYPE', field: 'remote' },
+    {
+      what: 'a name',
+      record: { local: { address: 'localhost', port: 1 }, remote: end },
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'local.address',
+    },
+    {
+      what: 'a zone',
+      record: { local: { address: 'fe80::1%lo', port: 1 }, remote: v6 },
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'local.address',
+    },
+    {
+      what: 'two families',
+      record: { local: end, remote: v6, cookie: 5n },
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'remote.address',
+    },
+    {
+      what: 'port as text',
+      record: { local: { ...end, port: '1' }, remote: end },
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'local.port',
+    },
+    {
+      what: 'port beyond',
+      record: { local: end, remote: { ...end, port: 65_536 } },
+      code: 'ERR_OUT_OF_RANGE',
+      field: 'remote.port',
+    },
+    {
+      what: 'half a port',
+      record: { local: end, remote: { ...end, port: 1.5 } },
+      code: 'ERR_OUT_OF_RANGE',
+      field: 'remote.port',
+    },
+    { what: 'no cookie', record: { local: end, remote: end }, code: 'ERR_INVALID_ARG_TYPE', field: 'cookie' },
+    {
+      what: 'cookie as number',
+      record: { local: end, remote: end, cookie: 5 },
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'cookie',
+    },
+    {
+      what: 'cookie 0',
+      record: { local: end, remote: end, cookie: 0n },
+      code: 'ERR_OUT_OF_RANGE',
+      field: 'cookie',
+    },
+    {
+      what: "the kernel's any",
+      record: { local: end, remote: end, cookie: 2n ** 64n - 1n },
+      code: 'ERR_OUT_OF_RANGE',
+      field: 'cookie',
+    },
+    {
+      what: 'too much',
+      record: { local: end, remote: end, cookie: 2n ** 64n },
+      code: 'ERR_OUT_OF_RANGE',
+      field: 'cookie',
+    },
+    {
+      what: 'interface by name',
+      record: { local: end, remote: end, cookie: 5n, interface: 'lo' },
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'interface',
+    },
+  ])('names the argument: $what', ({ record, code, field }) => {
     expect(() => destroySocket(record as SocketIdentity)).toThrow(expect.objectContaining({ code, field }))
   })
 
-  it('without a native core', () => {
+  it('says why without a native core', () => {
     const script = `
       import { destroySocket } from 'deadpeer/host'
       const end = { address: '127.0.0.1', port: 1 }

@@ -77,7 +77,7 @@ describe('the package', () => {
     })
   })
 
-  it('holds no process open, also with values pending', () => {
+  it('keeps no process running, also with values pending', () => {
     const script = `
       import net from 'node:net'
       import { inspect, tune } from 'deadpeer'

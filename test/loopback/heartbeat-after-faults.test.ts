@@ -4,10 +4,10 @@ import { descriptorOf } from '../../src/connection/target.js'
 import { type Death, inspect, tune, watch } from '../../src/index.js'
 import { type NativeCore, nativeCore } from '../../src/kernel/binding.js'
 import { blackHole } from '../../src/testing/index.js'
-import { connectPair, type Pair } from './connections.js'
-import { kernelOptions, silenceOf } from './idle.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { connectPair, type Pair } from '../support/connections.js'
+import { kernelOptions, silenceOf } from '../support/idle-connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { until } from '../support/until.js'
 
 /** A row of a look begins with its error. */
 const LOOK_COLUMNS = 9

@@ -16,10 +16,10 @@ import { readOptions } from '../../src/kernel/options.js'
 import { overlayFor, overlayOf, releaseOverlay } from '../../src/overlay/overlay.js'
 import { blackHole } from '../../src/testing/index.js'
 import { MOST_BEATING } from '../../src/watch/heartbeat-state.js'
-import { latest, timed } from '../tolerance.js'
-import { connect, type Pair } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { connect, type Pair } from '../support/connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { latest, timed } from '../support/tolerance.js'
+import { until } from '../support/until.js'
 
 // A connection without keepalive of its own is lent a clock once it has been asked twice: from then on the kernel asks by itself.
 

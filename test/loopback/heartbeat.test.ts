@@ -18,11 +18,11 @@ import {
   watch,
 } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { latest, TICK, timed } from '../tolerance.js'
-import { certificate } from './certificate.js'
-import { connect, connectPair, listen, type Pair } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { certificate } from '../support/certificate.js'
+import { connect, connectPair, listen, type Pair } from '../support/connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { latest, TICK, timed } from '../support/tolerance.js'
+import { until } from '../support/until.js'
 
 const closing: (() => void)[] = []
 afterAll(() => {

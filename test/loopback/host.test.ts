@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
 import { inspect as show } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { diffCounters, livenessCounters, readCounters, readDefaults } from '../../src/host/index.js'
 import { inspect, tune } from '../../src/index.js'
 import { readProcFile } from '../../src/kernel/proc-file.js'
-import { connectPair } from './connections.js'
+import { connectPair } from '../support/connections.js'
+import { openDescriptors } from '../support/descriptors.js'
 
 describe('readCounters', () => {
   it('counts what happens between two readings', async () => {
@@ -18,42 +18,42 @@ describe('readCounters', () => {
     expect(livenessCounters(after).established).toBeGreaterThanOrEqual(2)
   })
 
-  it.each<[unknown, string, RegExp]>([
-    [4711, 'ERR_INVALID_ARG_TYPE', /\{ pid: 4711 \}/],
-    [null, 'ERR_INVALID_ARG_TYPE', /null/],
-    [{ pid: '1' }, 'ERR_INVALID_ARG_TYPE', /string/],
-    [{ pid: 1n }, 'ERR_INVALID_ARG_TYPE', /bigint/],
-    [{ pid: 0 }, 'ERR_OUT_OF_RANGE', /from 1/],
-    [{ pid: -1 }, 'ERR_OUT_OF_RANGE', /from 1/],
-    [{ pid: 1.5 }, 'ERR_OUT_OF_RANGE', /whole/],
-    [{ pid: Number.NaN }, 'ERR_OUT_OF_RANGE', /whole/],
-    [{ pid: 2 ** 31 }, 'ERR_OUT_OF_RANGE', /whole/],
+  it.each<{ options: unknown; code: string; message: RegExp }>([
+    { options: 4711, code: 'ERR_INVALID_ARG_TYPE', message: /\{ pid: 4711 \}/ },
+    { options: null, code: 'ERR_INVALID_ARG_TYPE', message: /null/ },
+    { options: { pid: '1' }, code: 'ERR_INVALID_ARG_TYPE', message: /string/ },
+    { options: { pid: 1n }, code: 'ERR_INVALID_ARG_TYPE', message: /bigint/ },
+    { options: { pid: 0 }, code: 'ERR_OUT_OF_RANGE', message: /from 1/ },
+    { options: { pid: -1 }, code: 'ERR_OUT_OF_RANGE', message: /from 1/ },
+    { options: { pid: 1.5 }, code: 'ERR_OUT_OF_RANGE', message: /whole/ },
+    { options: { pid: Number.NaN }, code: 'ERR_OUT_OF_RANGE', message: /whole/ },
+    { options: { pid: 2 ** 31 }, code: 'ERR_OUT_OF_RANGE', message: /whole/ },
     // Beyond what Linux gives out.
-    [{ pid: 2 ** 31 - 1 }, 'ESRCH', /no process 2147483647/],
-  ])('%o: %s', (options, code, message) => {
+    { options: { pid: 2 ** 31 - 1 }, code: 'ESRCH', message: /no process 2147483647/ },
+  ])('refuses $options with $code', ({ options, code, message }) => {
     const call = () => readCounters(options as { pid: number })
     expect(call).toThrow(expect.objectContaining({ code }))
     expect(call).toThrow(message)
   })
 
-  it('leaves nothing open, whatever comes of it', () => {
-    const before = readdirSync('/proc/self/fd').length
+  it('leaves nothing open, whatever happens', () => {
+    const before = openDescriptors()
     for (let i = 0; i < 200; i++) {
       readCounters()
       readDefaults()
       expect(() => readCounters({ pid: 2 ** 31 - 1 })).toThrow()
       expect(() => readProcFile('/proc/self')).toThrow()
     }
-    expect(readdirSync('/proc/self/fd').length).toBe(before)
+    expect(openDescriptors()).toBe(before)
   })
 
-  it('a file that may not be read is an error by its errno', () => {
+  it('throws the errno of a file that may not be read', () => {
     expect(() => readProcFile('/proc/self')).toThrow(
       expect.objectContaining({ name: 'DeadpeerError', code: 'EISDIR', errno: -21, syscall: 'read' }),
     )
   })
 
-  it('needs no native core, but Linux', () => {
+  it('works without the native core, on Linux only', () => {
     const script = `
       import { readCounters, readDefaults } from 'deadpeer/host'
       readCounters(), readDefaults()
@@ -72,7 +72,7 @@ describe('readCounters', () => {
   })
 })
 
-describe('an inspection', () => {
+describe("an inspection with the system's defaults", () => {
   it("names the options that equal the system's default, and prints without them", async () => {
     const { socket } = await connectPair()
     tune(socket, { initialDelay: 5_000, userTimeout: 9_000 })

@@ -6,10 +6,10 @@ import type net from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { expect, it, onTestFinished } from 'vitest'
 import { HttpAgent, HttpsAgent } from '../../src/http/index.js'
-import { nextMessage } from '../next-message.js'
-import { certificate } from './certificate.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { certificate } from '../support/certificate.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { nextMessage } from '../support/next-message.js'
+import { until } from '../support/until.js'
 
 const REQUESTS = 10_000
 const WORKERS = 40
@@ -22,11 +22,16 @@ const profile = { initialDelay: 1_000, interval: 1_000, count: 1 }
 const options = { profile, freeSocketTimeout: 0, rejectUnauthorized: false }
 
 it.each([
-  ['HttpAgent', () => new HttpAgent(options), http.get, []],
-  ['HttpsAgent', () => new HttpsAgent(options), https.get, [String(key), String(cert)]],
+  { name: 'HttpAgent', make: () => new HttpAgent(options), get: http.get, args: [] },
+  {
+    name: 'HttpsAgent',
+    make: () => new HttpsAgent(options),
+    get: https.get,
+    args: [String(key), String(cert)],
+  },
 ] as const)(
-  '%s: the numbers are those of a server that counts for itself',
-  async (_, make, get, args) => {
+  'counts as a server that counts for itself: $name',
+  async ({ make, get, args }) => {
     const script = fileURLToPath(new URL('fixtures/counting-server.mjs', import.meta.url))
     const child = fork(script, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
     onTestFinished(() => void child.kill('SIGKILL'))

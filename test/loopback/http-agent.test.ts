@@ -13,10 +13,11 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { HttpAgent, type HttpAgentOptions, HttpsAgent, isStaleReuse } from '../../src/http/index.js'
 import { inspect, profiles, watch } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { certificate } from './certificate.js'
-import { listen } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { certificate } from '../support/certificate.js'
+import { listen } from '../support/connections.js'
+import { type Answer, answerTo } from '../support/http-answer.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { until } from '../support/until.js'
 
 const closing: (() => void)[] = []
 afterAll(() => {
@@ -31,12 +32,6 @@ interface Site {
   /** The server's ends, the newest last. */
   readonly peers: net.Socket[]
   get(path?: string, options?: http.RequestOptions): Promise<Answer>
-}
-
-interface Answer {
-  readonly request: http.ClientRequest
-  readonly socket: net.Socket
-  readonly body: string
 }
 
 /** A server that keeps its connections, and an agent for it. */
@@ -58,18 +53,8 @@ async function siteOf(server: http.Server | https.Server, agent: HttpAgent | Htt
     server.closeAllConnections()
     server.close()
   })
-  const ask = async (path = '/', more: http.RequestOptions = {}): Promise<Answer> => {
-    const request = get({ host: '127.0.0.1', port, path, agent, ...more })
-    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
-    const { socket } = response
-    let body = ''
-    response.setEncoding('utf8').on('data', (data) => (body += data))
-    await once(response, 'end')
-    // The connection is free by the time that the request is over.
-    if (!request.closed) await once(request, 'close')
-    await new Promise(setImmediate)
-    return { request, socket, body }
-  }
+  const ask = (path = '/', more: http.RequestOptions = {}) =>
+    answerTo(get({ host: '127.0.0.1', port, path, agent, ...more }))
   return { agent, port, peers, get: ask }
 }
 
@@ -81,8 +66,8 @@ async function failure(request: http.ClientRequest): Promise<NodeJS.ErrnoExcepti
   return error
 }
 
-describe('an agent of ours goes where one of Node goes', () => {
-  it('http: connections are kept, tuned and counted', async () => {
+describe('HttpAgent and HttpsAgent', () => {
+  it('keep, tune and count connections for http', async () => {
     const here = await site()
     const first = await here.get()
     expect(inspect(first.socket).profile).toMatchObject(profiles.cloud)
@@ -112,7 +97,7 @@ describe('an agent of ours goes where one of Node goes', () => {
     })
   })
 
-  it('https', async () => {
+  it('keep and tune connections for https', async () => {
     const server = https.createServer(certificate(), (_, response) => response.end('ok'))
     server.keepAliveTimeout = 0
     const here = await siteOf(server, new HttpsAgent({ rejectUnauthorized: false, profile: 'lan' }))
@@ -127,7 +112,7 @@ describe('an agent of ours goes where one of Node goes', () => {
     expect(total(here)).toMatchObject({ opened: 2, requests: 3, staleReusesAvoided: 1, failedRequests: 0 })
   })
 
-  it('axios', async () => {
+  it('serve axios', async () => {
     const here = await site()
     const client = axios.create({ httpAgent: here.agent, baseURL: `http://127.0.0.1:${here.port}` })
     expect((await client.get('/')).data).toBe('ok')
@@ -140,7 +125,7 @@ describe('an agent of ours goes where one of Node goes', () => {
     expect(total(here)).toMatchObject({ staleReusesAvoided: 1, staleReuses: 0, failedRequests: 0 })
   })
 
-  it('axios, without keepAlive: each request has a connection, and whoever closes it first is counted', async () => {
+  it('open a connection for each request of axios without keepAlive, and count who closes it first', async () => {
     const here = await site({ keepAlive: false })
     const client = axios.create({ httpAgent: here.agent, baseURL: `http://127.0.0.1:${here.port}` })
     for (let i = 0; i < 3; i++) expect((await client.get('/')).data).toBe('ok')
@@ -149,7 +134,7 @@ describe('an agent of ours goes where one of Node goes', () => {
     expect(total(here).closedByPeer + total(here).closedByUs).toBe(3)
   })
 
-  it('axios: redirects, an error status, and a timeout', async () => {
+  it('serve redirects, an error status and a timeout of axios', async () => {
     const here = await site({}, (request, response) => {
       if (request.url === '/from') response.writeHead(302, { Location: '/to' }).end()
       else if (request.url === '/missing') response.writeHead(404).end('none')
@@ -167,7 +152,7 @@ describe('an agent of ours goes where one of Node goes', () => {
     expect(total(here)).toMatchObject({ requests: 4, timedOut: 0, failedRequests: 1, staleReuses: 0 })
   })
 
-  it('as got uses one: a pipeline, an answer without a body, and one that is called off in the middle', async () => {
+  it('serve a pipeline, an answer without a body and a request aborted in the middle, as got uses them', async () => {
     const here = await site({}, (request, response) => {
       if (request.url === '/empty') response.writeHead(204).end()
       else if (request.url === '/endless') response.write('some')
@@ -198,7 +183,7 @@ describe('an agent of ours goes where one of Node goes', () => {
     expect(total(here)).toMatchObject({ opened: 1, closedByUs: 1, failedRequests: 1, staleReuses: 0 })
   })
 
-  it('over IPv6 and a UNIX socket, by the name of each origin', async () => {
+  it('count connections over IPv6 and a UNIX socket by the name of each origin', async () => {
     const agent = new HttpAgent()
     closing.push(() => agent.destroy())
     const path = `\0deadpeer-http-agent-${process.pid}`
@@ -215,7 +200,7 @@ describe('an agent of ours goes where one of Node goes', () => {
     expect(agent.snapshot().total).toMatchObject({ opened: 1, failedToOpen: 1, failedRequests: 1 })
   })
 
-  it('subclasses', async () => {
+  it('can be subclassed', async () => {
     const hosts: unknown[] = []
     class Own extends HttpAgent {
       override createConnection(...args: Parameters<http.Agent['createConnection']>) {
@@ -230,7 +215,7 @@ describe('an agent of ours goes where one of Node goes', () => {
     expect(total(here).opened).toBe(1)
   })
 
-  it('leaves as many listeners on a connected socket as an agent of Node does', async () => {
+  it('leave as many listeners on a connected socket as an agent of Node does', async () => {
     const here = await site({ watch: true })
     const plain = new http.Agent({ keepAlive: true })
     closing.push(() => plain.destroy())
@@ -245,14 +230,14 @@ describe('an agent of ours goes where one of Node goes', () => {
     expect(await listenersOf(here.agent)).toEqual(await listenersOf(plain))
   })
 
-  it('profile: false leaves connections as Node has them', async () => {
+  it('leave connections as Node has them with profile: false', async () => {
     const here = await site({ profile: false })
     expect(inspect((await here.get()).socket).profile).toMatchObject({ interval: 1_000, count: 10 })
   })
 })
 
-describe('an idle connection that is gone is not handed out', () => {
-  it('closed by the server, although Node has yet to hear of it', async () => {
+describe('a dead idle connection', () => {
+  it('is not reused after the server closed it, although Node has yet to hear of it', async () => {
     const here = await site()
     const { socket } = await here.get()
     here.peers[0]!.destroy()
@@ -263,7 +248,7 @@ describe('an idle connection that is gone is not handed out', () => {
     expect(total(here)).toMatchObject({ opened: 2, open: 1, staleReusesAvoided: 1, reusedRequests: 0 })
   })
 
-  it('reset by the server', async () => {
+  it('is not reused after the server reset it', async () => {
     const here = await site()
     await here.get()
     here.peers[0]!.resetAndDestroy()
@@ -272,7 +257,7 @@ describe('an idle connection that is gone is not handed out', () => {
     expect(total(here)).toMatchObject({ opened: 2, open: 1, staleReusesAvoided: 1 })
   })
 
-  it('all of a name at once, and the one that is alive is used', async () => {
+  it('is removed with all others of the origin, and the live one is used', async () => {
     const here = await site()
     await Promise.all(Array.from({ length: 8 }, () => here.get()))
     expect(total(here).opened).toBe(8)
@@ -285,7 +270,7 @@ describe('an idle connection that is gone is not handed out', () => {
     expect(total(here)).toMatchObject({ opened: 8, open: 1, staleReusesAvoided: 7, reusedRequests: 1 })
   })
 
-  it('by a plain agent it is, and the request fails', async () => {
+  it('is reused by an agent of Node, and the request fails', async () => {
     const here = await site()
     const agent = new http.Agent({ keepAlive: true })
     closing.push(() => agent.destroy())
@@ -297,7 +282,7 @@ describe('an idle connection that is gone is not handed out', () => {
     expect(isStaleReuse(error, request)).toBe(true)
   })
 
-  it('one that a waiting request would get', async () => {
+  it('is not given to a waiting request', async () => {
     const here = await site({ maxSockets: 1, maxRequestsPerSocket: 2 })
     const sockets = (await Promise.all(Array.from({ length: 5 }, () => here.get()))).map(
       ({ socket }) => socket,
@@ -306,7 +291,7 @@ describe('an idle connection that is gone is not handed out', () => {
     expect(total(here)).toMatchObject({ opened: 3, requests: 5, reusedRequests: 2 })
   })
 
-  it.skipIf(!hasNetAdmin)('silent: with unanswered probes', async () => {
+  it.skipIf(!hasNetAdmin)('is not reused while it has unanswered probes', async () => {
     const here = await site({ profile: { initialDelay: 1_000, interval: 1_000, count: 9 } })
     const { socket } = await here.get()
     blackHole(here.peers[0]!)
@@ -316,31 +301,34 @@ describe('an idle connection that is gone is not handed out', () => {
     expect(total(here)).toMatchObject({ opened: 2, open: 1, closedByUs: 1, staleReusesAvoided: 1 })
   })
 
-  it.skipIf(!hasNetAdmin)('given up by the kernel, with the reason to whoever watches', async () => {
-    const watcher = watch()
-    const profile = { initialDelay: 1_000, interval: 1_000, count: 1 }
-    const here = await site({ profile, watch: watcher, freeSocketTimeout: 0 })
-    const { socket } = await here.get()
-    expect(here.agent.watcher).toBe(watcher)
-    expect(watcher.has(socket)).toBe(true)
-    blackHole(here.peers[0]!)
-    const [death] = await once(watcher, 'dead')
-    expect(death).toMatchObject({ socket, reason: 'keepalive' })
-    await until(() => total(here).timedOut === 1)
-    expect((await here.get()).body).toBe('ok')
-    expect(total(here)).toMatchObject({ opened: 2, open: 1, staleReusesAvoided: 0, failedRequests: 0 })
-  })
+  it.skipIf(!hasNetAdmin)(
+    'is not reused once the kernel gave it up, and watchers are told the reason',
+    async () => {
+      const watcher = watch()
+      const profile = { initialDelay: 1_000, interval: 1_000, count: 1 }
+      const here = await site({ profile, watch: watcher, freeSocketTimeout: 0 })
+      const { socket } = await here.get()
+      expect(here.agent.watcher).toBe(watcher)
+      expect(watcher.has(socket)).toBe(true)
+      blackHole(here.peers[0]!)
+      const [death] = await once(watcher, 'dead')
+      expect(death).toMatchObject({ socket, reason: 'keepalive' })
+      await until(() => total(here).timedOut === 1)
+      expect((await here.get()).body).toBe('ok')
+      expect(total(here)).toMatchObject({ opened: 2, open: 1, staleReusesAvoided: 0, failedRequests: 0 })
+    },
+  )
 })
 
-describe('how long a connection is kept', () => {
-  it('freeSocketTimeout: closed by us', async () => {
+describe('the lifetime of an idle connection', () => {
+  it('ends after freeSocketTimeout', async () => {
     const here = await site({ freeSocketTimeout: 100 })
     const { socket } = await here.get()
     await once(socket, 'close')
     expect(total(here)).toMatchObject({ open: 0, closedByUs: 1 })
   })
 
-  it('freeSocketTimeout: also where the timer is late', async () => {
+  it('ends after freeSocketTimeout also if the timer is late', async () => {
     const here = await site({ freeSocketTimeout: 50 })
     const { socket } = await here.get()
     const end = performance.now() + 80
@@ -356,13 +344,13 @@ describe('how long a connection is kept', () => {
     { options: { timeout: 300, freeSocketTimeout: 200 }, wanted: 200 },
     { options: { timeout: 9_000 }, wanted: 4_000 },
     { options: { timeout: 0 }, wanted: 4_000 },
-  ])('keeps an idle connection for the shorter of timeout and freeSocketTimeout: %j', async (row) => {
+  ])('is the shorter of timeout and freeSocketTimeout: %j', async (row) => {
     const here = await site(row.options)
     const { socket } = await here.get()
     expect(socket.timeout).toBe(row.wanted)
   })
 
-  it('closes an idle connection after the timeout of the agent', async () => {
+  it('ends after the timeout of the agent', async () => {
     const here = await site({ timeout: 100 })
     const { socket } = await here.get()
     await once(socket, 'close')
@@ -375,7 +363,7 @@ describe('how long a connection is kept', () => {
   }
   const Base = HttpAgent as unknown as new (options?: HttpAgentOptions) => HttpAgent & Hooks
 
-  it('keeps the time that a keepSocketAlive of a subclass sets', async () => {
+  it('is what a keepSocketAlive of a subclass sets', async () => {
     class Own extends Base {
       override keepSocketAlive(socket: net.Socket): boolean {
         if (!super.keepSocketAlive(socket)) return false
@@ -393,7 +381,7 @@ describe('how long a connection is kept', () => {
     expect(total(here)).toMatchObject({ open: 0, closedByUs: 1 })
   })
 
-  it('closes a connection that a keepSocketAlive of a subclass does not keep', async () => {
+  it('is 0 if a keepSocketAlive of a subclass does not keep the connection', async () => {
     class Own extends Base {
       override keepSocketAlive(): boolean {
         return false
@@ -407,7 +395,7 @@ describe('how long a connection is kept', () => {
     expect(socket.destroyed).toBe(true)
   })
 
-  it('keeps the time that a reuseSocket of a subclass sets', async () => {
+  it('is what a reuseSocket of a subclass sets', async () => {
     class Own extends Base {
       override reuseSocket(socket: net.Socket, request: http.ClientRequest): void {
         super.reuseSocket(socket, request)
@@ -424,7 +412,7 @@ describe('how long a connection is kept', () => {
     await next
   })
 
-  it('is no timeout of a request', async () => {
+  it('does not limit a request', async () => {
     const here = await site({ freeSocketTimeout: 100 }, (request, response) => {
       setTimeout(() => response.end('ok'), request.url === '/slow' ? 300 : 0)
     })
@@ -437,7 +425,7 @@ describe('how long a connection is kept', () => {
     expect(slow.body).toBe('ok')
   })
 
-  it("a request's own timeout is left alone", async () => {
+  it('does not change the timeout of a request', async () => {
     const here = await site({ freeSocketTimeout: 5_000 }, (request, response) => {
       if (request.url !== '/never') response.end('ok')
     })
@@ -465,17 +453,22 @@ describe('how long a connection is kept', () => {
     }
 
   it.each([
-    ['timeout=3, less a second, counts where it is less', 'timeout=3', 60_000, 2_000],
-    ['and where nothing else is set', 'timeout=3', 0, 2_000],
-    ['but not where it is more', 'timeout=90', 4_000, 4_000],
-    ['what is malformed does not', 'timeout=soon', 4_000, 4_000],
-  ])('%s', async (_, header, freeSocketTimeout, wanted) => {
+    {
+      what: 'timeout=3, less a second, counts where it is less',
+      header: 'timeout=3',
+      freeSocketTimeout: 60_000,
+      wanted: 2_000,
+    },
+    { what: 'and where nothing else is set', header: 'timeout=3', freeSocketTimeout: 0, wanted: 2_000 },
+    { what: 'but not where it is more', header: 'timeout=90', freeSocketTimeout: 4_000, wanted: 4_000 },
+    { what: 'what is malformed does not', header: 'timeout=soon', freeSocketTimeout: 4_000, wanted: 4_000 },
+  ])('follows the header: $what', async ({ header, freeSocketTimeout, wanted }) => {
     const here = await site({ freeSocketTimeout }, answering(header))
     const { socket } = await here.get()
     expect(socket.timeout).toBe(wanted)
   })
 
-  it('timeout=1 is too short to be used at all', async () => {
+  it('is 0 for timeout=1, which is too short to reuse a connection', async () => {
     const here = await site({}, answering('timeout=1'))
     const { socket } = await here.get()
     expect(socket.destroyed).toBe(true)
@@ -484,9 +477,9 @@ describe('how long a connection is kept', () => {
   })
 
   it.each([
-    ['counted down', ['max=2', 'max=1', 'max=0']],
-    ['always the same', ['max=2']],
-  ])('max, %s: no more requests than the server takes', async (_, headers) => {
+    { what: 'counted down', headers: ['max=2', 'max=1', 'max=0'] },
+    { what: 'always the same', headers: ['max=2'] },
+  ])('ends after the number of requests that the server takes ($what)', async ({ headers }) => {
     const here = await site({}, answering(...headers))
     const sockets: net.Socket[] = []
     for (let i = 0; i < 4; i++) sockets.push((await here.get()).socket)
@@ -495,14 +488,14 @@ describe('how long a connection is kept', () => {
     expect(total(here)).toMatchObject({ requests: 4, staleReuses: 0, failedRequests: 0 })
   })
 
-  it('maxRequestsPerSocket', async () => {
+  it('ends after maxRequestsPerSocket requests', async () => {
     const here = await site({ maxRequestsPerSocket: 3 })
     for (let i = 0; i < 7; i++) await here.get()
     await until(() => total(here).closedByUs === 2)
     expect(total(here)).toMatchObject({ opened: 3, requests: 7, reusedRequests: 4 })
   })
 
-  it('socketActiveTTL: an age, however busy it is', async () => {
+  it('ends at the age of socketActiveTTL, also for a busy connection', async () => {
     const here = await site({ socketActiveTTL: 200 })
     const { socket } = await here.get()
     const start = performance.now()
@@ -517,7 +510,7 @@ describe('how long a connection is kept', () => {
     expect(total(here).failedRequests).toBe(0)
   })
 
-  it("an answer with Connection: close is the peer's doing; a request with it is ours", async () => {
+  it("ends after Connection: close, counted as the peer's in an answer and as ours in a request", async () => {
     const here = await site({}, (request, response) => {
       if (request.url === '/close') response.setHeader('Connection', 'close')
       response.end('ok')
@@ -530,7 +523,7 @@ describe('how long a connection is kept', () => {
   })
 })
 
-describe('isStaleReuse tells a connection that was gone from a request that failed', () => {
+describe('isStaleReuse', () => {
   /** Answers the first request of each connection, and leaves all others to the test. */
   async function rawSite(options: HttpAgentOptions, onLater: (peer: net.Socket, data: Buffer) => void) {
     const peers: net.Socket[] = []
@@ -557,7 +550,7 @@ describe('isStaleReuse tells a connection that was gone from a request that fail
     return { agent, peer: peers[0]!, again }
   }
 
-  it('closed while the request was on its way', async () => {
+  it('is true for a connection that closed while the request was on its way', async () => {
     const { agent, peer, again } = await rawSite({}, () => {})
     const request = again()
     expect(request.reusedSocket).toBe(true)
@@ -571,7 +564,7 @@ describe('isStaleReuse tells a connection that was gone from a request that fail
     expect(agent.snapshot().total).toMatchObject({ failedRequests: 0, staleReusesAvoided: 0 })
   })
 
-  it('closes the connections that were idle when another of the same server turned out to be gone', async () => {
+  it('closes idle connections to a server whose other connection turned out to be dead', async () => {
     const held: http.ServerResponse[] = []
     const here = await site({ freeSocketTimeout: 0 }, (request, response) => {
       if (request.url === '/hold') held.push(response)
@@ -596,7 +589,7 @@ describe('isStaleReuse tells a connection that was gone from a request that fail
     expect((await here.get()).socket).toBe(later)
   })
 
-  it('a server that reads the request and dies', async () => {
+  it('is false for a server that reads the request and dies', async () => {
     const { agent, again } = await rawSite({}, (peer) => peer.destroy())
     const request = again().end()
     const error = await failure(request)
@@ -606,14 +599,14 @@ describe('isStaleReuse tells a connection that was gone from a request that fail
     expect(agent.snapshot().total).toMatchObject({ staleReuses: 0, closedByPeer: 1 })
   })
 
-  it('a reset long after the request was acknowledged', async () => {
+  it('is false for a reset long after the request was acknowledged', async () => {
     const { agent, again } = await rawSite({}, (peer) => setTimeout(() => peer.resetAndDestroy(), 100))
     const request = again().end()
     expect(isStaleReuse(await failure(request), request)).toBe(false)
     await until(() => agent.snapshot().total.reset === 1)
   })
 
-  it('a response that breaks off', async () => {
+  it('is false for a response that breaks off', async () => {
     const { agent, again } = await rawSite({}, (peer) => {
       peer.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf', () => peer.resetAndDestroy())
     })
@@ -627,14 +620,14 @@ describe('isStaleReuse tells a connection that was gone from a request that fail
     await until(() => agent.snapshot().total.failedRequests === 1)
   })
 
-  it('no connection at all', async () => {
+  it('is false without a connection', async () => {
     const agent = new HttpAgent()
     const request = http.get({ host: '127.0.0.1', port: 1, agent })
     expect(isStaleReuse(await failure(request), request)).toBe(false)
     await until(() => agent.snapshot().total.failedToOpen === 1)
   })
 
-  it.skipIf(!hasNetAdmin)('a peer that is gone, found by what was sent to it', async () => {
+  it.skipIf(!hasNetAdmin)('is true for a dead peer that the request itself found', async () => {
     const profile = { initialDelay: 60_000, interval: 60_000, count: 9, userTimeout: 500 }
     const { agent, peer, again } = await rawSite({ profile }, () => {})
     blackHole(peer)
@@ -646,7 +639,7 @@ describe('isStaleReuse tells a connection that was gone from a request that fail
     expect(agent.snapshot().total).toMatchObject({ staleReuses: 1, failedRequests: 0 })
   })
 
-  it.skipIf(!hasNetAdmin)('a peer that has taken the request and is gone then', async () => {
+  it.skipIf(!hasNetAdmin)('is false for a peer that acknowledged the request and died then', async () => {
     const profile = { initialDelay: 1_000, interval: 1_000, count: 1 }
     let taken = false
     const { agent, peer, again } = await rawSite({ profile }, () => {
@@ -662,8 +655,8 @@ describe('isStaleReuse tells a connection that was gone from a request that fail
   })
 })
 
-describe('what is told', () => {
-  it('on diagnostics_channel', async () => {
+describe('the events of an agent', () => {
+  it('are published on diagnostics_channel', async () => {
     const told: Record<string, unknown>[] = []
     const names = ['opened', 'closed', 'stale-reuse'].map((name) => `deadpeer:http:${name}`)
     const hear = (message: unknown, name: string | symbol) => told.push({ name, ...(message as object) })
@@ -684,7 +677,7 @@ describe('what is told', () => {
     ])
   })
 
-  it('a stale reuse that was suffered, with its request; and what never opened', async () => {
+  it('include stale reuses with their requests, and connections that never opened', async () => {
     const told: Record<string, unknown>[] = []
     const hear = (message: unknown) => told.push(message as Record<string, unknown>)
     const names = ['closed', 'stale-reuse'].map((name) => `deadpeer:http:${name}`)
@@ -708,20 +701,24 @@ describe('what is told', () => {
   })
 })
 
-describe('bad options', () => {
+describe('bad options of an agent', () => {
   it.each([
-    [{ freeSocketTimeout: -1 }, 'ERR_OUT_OF_RANGE', 'freeSocketTimeout'],
-    [{ freeSocketTimeout: 1.5 }, 'ERR_OUT_OF_RANGE', 'freeSocketTimeout'],
-    [{ freeSocketTimeout: Number.POSITIVE_INFINITY }, 'ERR_OUT_OF_RANGE', 'freeSocketTimeout'],
-    [{ freeSocketTimeout: '4s' }, 'ERR_INVALID_ARG_TYPE', 'freeSocketTimeout'],
-    [{ socketActiveTTL: -1 }, 'ERR_OUT_OF_RANGE', 'socketActiveTTL'],
-    [{ maxRequestsPerSocket: null }, 'ERR_INVALID_ARG_TYPE', 'maxRequestsPerSocket'],
-    [{ timeout: '30s' }, 'ERR_INVALID_ARG_TYPE', 'timeout'],
-    [{ profile: 'cluod' }, 'ERR_INVALID_ARG_TYPE', 'profile'],
-    [{ profile: { count: 0 } }, 'ERR_OUT_OF_RANGE', 'count'],
-    [{ watch: { onDead: 'ignore' } }, 'ERR_INVALID_ARG_TYPE', 'onDead'],
-    [null, 'ERR_INVALID_ARG_TYPE', 'options'],
-  ])('%j', (options, code, field) => {
+    { options: { freeSocketTimeout: -1 }, code: 'ERR_OUT_OF_RANGE', field: 'freeSocketTimeout' },
+    { options: { freeSocketTimeout: 1.5 }, code: 'ERR_OUT_OF_RANGE', field: 'freeSocketTimeout' },
+    {
+      options: { freeSocketTimeout: Number.POSITIVE_INFINITY },
+      code: 'ERR_OUT_OF_RANGE',
+      field: 'freeSocketTimeout',
+    },
+    { options: { freeSocketTimeout: '4s' }, code: 'ERR_INVALID_ARG_TYPE', field: 'freeSocketTimeout' },
+    { options: { socketActiveTTL: -1 }, code: 'ERR_OUT_OF_RANGE', field: 'socketActiveTTL' },
+    { options: { maxRequestsPerSocket: null }, code: 'ERR_INVALID_ARG_TYPE', field: 'maxRequestsPerSocket' },
+    { options: { timeout: '30s' }, code: 'ERR_INVALID_ARG_TYPE', field: 'timeout' },
+    { options: { profile: 'cluod' }, code: 'ERR_INVALID_ARG_TYPE', field: 'profile' },
+    { options: { profile: { count: 0 } }, code: 'ERR_OUT_OF_RANGE', field: 'count' },
+    { options: { watch: { onDead: 'ignore' } }, code: 'ERR_INVALID_ARG_TYPE', field: 'onDead' },
+    { options: null, code: 'ERR_INVALID_ARG_TYPE', field: 'options' },
+  ])('are refused: $options', ({ options, code, field }) => {
     for (const Agent of [HttpAgent, HttpsAgent]) {
       expect(() => new Agent(options as never)).toThrow(expect.objectContaining({ code, field }))
     }
@@ -744,11 +741,14 @@ describe('bad options', () => {
       options: { timeout: 'soon' },
       says: /^timeout is 'soon', a string; it must be whole milliseconds, from 0 to 2147483647 ms: 0 sets no limit\.$/,
     },
-  ])('what agentkeepalive takes is refused with what to write: $options', ({ options, says }) => {
-    for (const Agent of [HttpAgent, HttpsAgent]) {
-      expect(() => new Agent(options)).toThrow(
-        expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', message: expect.stringMatching(says) }),
-      )
-    }
-  })
+  ])(
+    'are refused with what to write instead of an option of agentkeepalive: $options',
+    ({ options, says }) => {
+      for (const Agent of [HttpAgent, HttpsAgent]) {
+        expect(() => new Agent(options)).toThrow(
+          expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', message: expect.stringMatching(says) }),
+        )
+      }
+    },
+  )
 })

@@ -6,9 +6,10 @@ import tls from 'node:tls'
 import { afterAll, describe, expect, it } from 'vitest'
 import { HttpAgent, HttpsAgent, type HttpsAgentOptions } from '../../src/http/index.js'
 import { inspect, profiles, watch } from '../../src/index.js'
-import { certificate } from './certificate.js'
-import { listen } from './connections.js'
-import { until } from './until.js'
+import { certificate } from '../support/certificate.js'
+import { listen } from '../support/connections.js'
+import { answerTo } from '../support/http-answer.js'
+import { until } from '../support/until.js'
 
 // What agents count where there is a proxy in between: a connection is one, however many sockets Node makes of it, and belongs to the origin that
 // its requests are for.
@@ -103,30 +104,26 @@ const byNode = (port = proxy.port, protocol = 'http') =>
 
 async function get(agent: HttpAgent | HttpsAgent, url: string) {
   const { get: send } = agent instanceof HttpsAgent ? https : http
-  const request = send(url, { agent })
-  const [response] = (await once(request, 'response')) as [http.IncomingMessage]
-  const { socket } = response
-  let body = ''
-  response.setEncoding('utf8').on('data', (data) => (body += data))
-  await once(response, 'end')
-  if (!request.closed) await once(request, 'close')
-  await new Promise(setImmediate)
-  return { request, socket, body }
+  return answerTo(send(url, { agent }))
 }
 
-const tunnels: [string, boolean, (more?: object) => HttpsAgent][] = [
-  ['a subclass that makes tunnels', true, (more) => new TunnelAgent(options(more))],
-  ['proxyEnv of Node', nodeHasProxies, (more) => new HttpsAgent({ ...byNode(), ...more })],
+const tunnels: { name: string; isPossible: boolean; make: (more?: object) => HttpsAgent }[] = [
+  { name: 'a subclass that makes tunnels', isPossible: true, make: (more) => new TunnelAgent(options(more)) },
+  {
+    name: 'proxyEnv of Node',
+    isPossible: nodeHasProxies,
+    make: (more) => new HttpsAgent({ ...byNode(), ...more }),
+  },
 ]
 
-describe.each(tunnels.filter(([, is]) => is))('%s', (_, __, make) => {
+describe.each(tunnels.filter(({ isPossible }) => isPossible))('$name', ({ make }) => {
   function agentOf(more?: object): HttpsAgent {
     const agent = make(more)
     closing.push(() => agent.destroy())
     return agent
   }
 
-  it('a tunnel is one connection, tuned, to the origin at its end', async () => {
+  it('opens a tunnel as one tuned connection to the origin at its end', async () => {
     const agent = agentOf()
     const before = proxy.asked.length
     const first = await get(agent, `https://127.0.0.1:${ports.secure}/a`)
@@ -143,7 +140,7 @@ describe.each(tunnels.filter(([, is]) => is))('%s', (_, __, make) => {
     expect(agent.snapshot().total).toMatchObject({ opened: 1, closedByUs: 1, failedToOpen: 0 })
   })
 
-  it('what the server closes behind the proxy is seen here once the proxy passes that on', async () => {
+  it('sees what the server closes behind the proxy once the proxy passes that on', async () => {
     const agent = agentOf()
     await get(agent, `https://127.0.0.1:${ports.secure}/`)
     const { socket } = await get(agent, `https://127.0.0.1:${ports.secure}/`)
@@ -160,7 +157,7 @@ describe.each(tunnels.filter(([, is]) => is))('%s', (_, __, make) => {
     expect(agent.snapshot().total).toMatchObject({ opened: 2, open: 1, requests: 3, reusedRequests: 1 })
   })
 
-  it('is watched once at any time', async () => {
+  it('is watched only once at any time', async () => {
     const watcher = watch()
     closing.push(() => watcher.close())
     const agent = agentOf({ watch: watcher })
@@ -171,7 +168,7 @@ describe.each(tunnels.filter(([, is]) => is))('%s', (_, __, make) => {
     expect([watching, added - removed]).toEqual([1, 1])
   })
 
-  it('a tunnel that the proxy refuses was never open', async () => {
+  it('does not count a tunnel that the proxy refuses as opened', async () => {
     const agent = agentOf()
     const request = https.get('https://refused:443/', { agent })
     await once(request, 'error')
@@ -185,7 +182,7 @@ describe.each(tunnels.filter(([, is]) => is))('%s', (_, __, make) => {
     })
   })
 
-  it('nor was one without TLS at its end', async () => {
+  it('does not count a tunnel without TLS at its end as opened', async () => {
     const agent = agentOf()
     const request = https.get('https://plain:443/', { agent })
     await once(request, 'error')
@@ -195,7 +192,7 @@ describe.each(tunnels.filter(([, is]) => is))('%s', (_, __, make) => {
 })
 
 describe.skipIf(!nodeHasProxies)('proxyEnv of Node', () => {
-  it('without TLS: the connection to the proxy, by the origin that it is for', async () => {
+  it('counts a connection without TLS by the origin that it is for', async () => {
     const agent = new HttpAgent(byNode())
     closing.push(() => agent.destroy())
     const before = proxy.asked.length
@@ -209,7 +206,7 @@ describe.skipIf(!nodeHasProxies)('proxyEnv of Node', () => {
     expect(total).toMatchObject({ opened: 1, open: 1, requests: 2, reusedRequests: 1 })
   })
 
-  it('a proxy that is spoken to by TLS itself: TLS within TLS is one connection as well', async () => {
+  it('counts TLS within TLS as one connection to a proxy over TLS', async () => {
     const { port } = await proxyOf(https.createServer(certificate()))
     const agent = new HttpsAgent({
       ...byNode(port, 'https'),
@@ -229,7 +226,7 @@ describe.skipIf(!nodeHasProxies)('proxyEnv of Node', () => {
     expect(agent.snapshot().total).toMatchObject({ opened: 1, open: 1, requests: 2, reusedRequests: 1 })
   })
 
-  it('a proxy that is not there: failed to open', async () => {
+  it('counts a missing proxy as failed to open', async () => {
     const agent = new HttpsAgent(byNode(1))
     const [error] = await once(https.get('https://example.test/', { agent }), 'error')
     expect(error).toMatchObject({ code: 'ECONNREFUSED' })

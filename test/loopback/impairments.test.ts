@@ -1,16 +1,16 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { descriptorOf } from '../../src/connection/target.js'
 import { blackHole, lossy } from '../../src/testing/index.js'
-import { connectPair, listen } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { hears, tookFilter } from './segments.js'
+import { connectPair, listen } from '../support/connections.js'
+import { descriptorOf } from '../support/descriptors.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { hears, tookFilter } from '../support/segment-counts.js'
 
 // Several on one socket: a share of 0 or 1 shows which is in force.
 
-describe.runIf(hasNetAdmin)('on one socket', () => {
-  it('a black hole wins over loss, whichever came first', async () => {
+describe.runIf(hasNetAdmin)('several impairments on one socket', () => {
+  it('let a black hole win over loss, whichever came first', async () => {
     const pair = await connectPair()
     const before = lossy(pair.peer, 0)
     const hole = blackHole(pair.peer)
@@ -25,7 +25,7 @@ describe.runIf(hasNetAdmin)('on one socket', () => {
     expect(tookFilter(pair)).toBe(false)
   })
 
-  it('loss that comes under a black hole is in force once that is gone', async () => {
+  it('put loss in force that was set under a black hole, once that is gone', async () => {
     const pair = await connectPair()
     const hole = blackHole(pair.peer)
     const all = lossy(pair.peer, 1)
@@ -36,7 +36,7 @@ describe.runIf(hasNetAdmin)('on one socket', () => {
     expect(tookFilter(pair)).toBe(false)
   })
 
-  it('it hears again when its last black hole is gone, in any order', async () => {
+  it('let it hear again when its last black hole is gone, in any order', async () => {
     const pair = await connectPair()
     const holes = [blackHole(pair.peer), blackHole(descriptorOf(pair.peer)), blackHole(pair.peer)]
     for (const i of [1, 0]) {
@@ -49,7 +49,7 @@ describe.runIf(hasNetAdmin)('on one socket', () => {
     expect(tookFilter(pair)).toBe(false)
   })
 
-  it('the latest share is in force, and behind it the one before', async () => {
+  it('put the latest share in force, and then the one before', async () => {
     const pair = await connectPair()
     const first = lossy(pair.peer, 1)
     const second = lossy(pair.peer, 0)
@@ -65,7 +65,7 @@ describe.runIf(hasNetAdmin)('on one socket', () => {
     expect(tookFilter(pair)).toBe(false)
   })
 
-  it('a black hole of a few segments leaves the loss that was there', async () => {
+  it('leave loss in force under a black hole of a few segments', async () => {
     const pair = await connectPair()
     const all = lossy(pair.peer, 1)
     expect(await hears(pair)).toBe(false)
@@ -81,7 +81,7 @@ describe.runIf(hasNetAdmin)('on one socket', () => {
     expect(tookFilter(pair)).toBe(false)
   })
 
-  it('a black hole of a few segments is over beside one that stays', async () => {
+  it('end a black hole of a few segments beside one that stays', async () => {
     const pair = await connectPair()
     const hole = blackHole(pair.peer)
     const brief = blackHole(pair.peer, { segments: 1 })
@@ -94,7 +94,7 @@ describe.runIf(hasNetAdmin)('on one socket', () => {
   })
 })
 
-describe.runIf(hasNetAdmin)('a descriptor that another socket has got', () => {
+describe.runIf(hasNetAdmin)('a descriptor that now belongs to another socket', () => {
   it.for(['whole', 'brief', 'lossy'])('is left alone: %s', async (kind) => {
     const server = net.createServer()
     const port = await listen(server)

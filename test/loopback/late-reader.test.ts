@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, it, onTestFinished } from 'vitest'
 import { HttpAgent } from '../../src/http/index.js'
-import { listen } from './connections.js'
-import { until } from './until.js'
+import { listen } from '../support/connections.js'
+import { until } from '../support/until.js'
 
 // A server that answers in full and resets the connection behind it, before the program has begun to read the answer.
 

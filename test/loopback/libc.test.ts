@@ -29,11 +29,15 @@ function chosen(env: Record<string, string>): { reason: string; LIBC?: string; e
 }
 
 it.each([
-  ['glibc alone', {}, 'glibc'],
-  ['glibc, and musl beside it', { PRETEND: 'musl' }, 'glibc'],
-  ['musl', { PRETEND: 'musl,report' }, 'musl'],
-  ['what LIBC says, whatever there is', { PRETEND: 'musl,report', LIBC: 'glibc' }, 'glibc'],
-])('the binary for %s', (_, env: Record<string, string>, libc) => {
+  { libraries: 'glibc alone', env: {}, libc: 'glibc' },
+  { libraries: 'glibc, and musl beside it', env: { PRETEND: 'musl' }, libc: 'glibc' },
+  { libraries: 'musl', env: { PRETEND: 'musl,report' }, libc: 'musl' },
+  {
+    libraries: 'what LIBC says, whatever there is',
+    env: { PRETEND: 'musl,report', LIBC: 'glibc' },
+    libc: 'glibc',
+  },
+])('loads the binary for $libraries', ({ env, libc }) => {
   const { reason, LIBC, excludeNetwork } = chosen(env)
   expect(reason).toContain(`deadpeer.${libc}.node`)
   // Both are left as they were.

@@ -1,16 +1,15 @@
 import { spawnSync } from 'node:child_process'
 import { getEventListeners, once } from 'node:events'
-import { readdirSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { listSockets, type SocketFilter } from '../../src/host/index.js'
 import { inspect, tune } from '../../src/index.js'
-import { connect, connectPair } from './connections.js'
+import { connect, connectPair } from '../support/connections.js'
+import { openDescriptors } from '../support/descriptors.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const openDescriptors = () => readdirSync('/proc/self/fd').length
 
 describe('a connection of our own', () => {
   it.each(['127.0.0.1', '::1'])('is listed with both its ends: %s', async (host) => {
@@ -34,7 +33,7 @@ describe('a connection of our own', () => {
     expect(far!.cookie).not.toBe(near!.cookie)
   })
 
-  it('has the timer that keepalive runs, and what is not read yet', async () => {
+  it('has the keepalive timer and the unread bytes in its record', async () => {
     const { socket, peer } = await connectPair()
     tune(socket, { initialDelay: 600_000 })
     socket.write('four')
@@ -49,7 +48,7 @@ describe('a connection of our own', () => {
     expect(far!.expires).toBeUndefined()
   })
 
-  it('has tcp_info where it is asked for, and it is what inspect reads', async () => {
+  it('has tcp_info in its record on request, equal to what inspect reads', async () => {
     const { socket } = await connectPair()
     const end = { localPort: socket.localPort!, remotePort: socket.remotePort! }
     const [without] = await listSockets(end)
@@ -68,7 +67,7 @@ describe('a connection of our own', () => {
   })
 })
 
-describe('whatever comes of it, nothing stays open', () => {
+describe('listSockets leaves nothing open', () => {
   let before: number
   beforeEach(() => {
     before = openDescriptors()
@@ -77,11 +76,11 @@ describe('whatever comes of it, nothing stays open', () => {
     expect(openDescriptors()).toBe(before)
   })
 
-  it('a list', async () => {
+  it('after a list', async () => {
     for (let i = 0; i < 20; i++) await listSockets({ info: true })
   })
 
-  it('a filter that makes no sense', async () => {
+  it('after a bad filter', async () => {
     const bad = [
       { localPort: 70_000 },
       { local: '10.0.0.0/33' },
@@ -97,13 +96,13 @@ describe('whatever comes of it, nothing stays open', () => {
     }
   })
 
-  it('a signal that is aborted already', async () => {
+  it('after a signal that is aborted already', async () => {
     const reason = new Error('not wanted any more')
     await expect(listSockets({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
     await expect(listSockets({ signal: AbortSignal.abort() })).rejects.toMatchObject({ name: 'AbortError' })
   })
 
-  it('a signal that is aborted meanwhile', async () => {
+  it('after a signal that is aborted meanwhile', async () => {
     await connect(500)
     before = openDescriptors()
     for (let i = 0; i < 50; i++) {
@@ -124,7 +123,7 @@ describe('whatever comes of it, nothing stays open', () => {
     await delay(200)
   })
 
-  it('as many at a time as one likes, by one signal, without a warning', async () => {
+  it('after any number of lists at a time by one signal, without a warning', async () => {
     const warnings: Error[] = []
     const noteWarning = (warning: Error) => warnings.push(warning)
     process.on('warning', noteWarning)
@@ -139,7 +138,7 @@ describe('whatever comes of it, nothing stays open', () => {
   })
 })
 
-describe('where it cannot be', () => {
+describe('listSockets where it cannot work', () => {
   const script = `
     import { listSockets } from 'deadpeer/host'
     const { code, syscall, errno, message } = await listSockets().catch((error) => error)
@@ -154,14 +153,14 @@ describe('where it cannot be', () => {
     return JSON.parse(stdout)
   }
 
-  it('without the native core: ERR_UNSUPPORTED_PLATFORM', () => {
+  it('throws ERR_UNSUPPORTED_PLATFORM without the native core', () => {
     expect(run('', { DEADPEER_NATIVE: 'off' })).toMatchObject({
       code: 'ERR_UNSUPPORTED_PLATFORM',
       message: expect.stringMatching(/needs the native core: switched off/),
     })
   })
 
-  it('without a descriptor left: the errno, and which call', () => {
+  it('names the errno and the call with no descriptor left', () => {
     const many = `
       import { openSync } from 'node:fs'
       import { listSockets } from 'deadpeer/host'
@@ -178,7 +177,7 @@ describe('where it cannot be', () => {
   })
 })
 
-it('worker threads that are terminated in mid-dump: no crash, nothing left open', async () => {
+it('leaves nothing open in worker threads that are terminated during a dump', async () => {
   await connect(1_000)
   const script = new URL('fixtures/list-worker.mjs', import.meta.url)
   const start = async () => {
@@ -201,7 +200,7 @@ it('worker threads that are terminated in mid-dump: no crash, nothing left open'
   expect(openDescriptors()).toBeLessThanOrEqual(before)
 })
 
-it('holds the process open until it is done, and no longer', () => {
+it('keeps the process running until it is done, and no longer', () => {
   const { stdout, status } = spawnSync(
     process.execPath,
     [

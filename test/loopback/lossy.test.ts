@@ -2,13 +2,13 @@ import { once } from 'node:events'
 import { openSync } from 'node:fs'
 import net from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { handleOf } from '../../src/connection/target.js'
 import { tune } from '../../src/index.js'
 import { lossy } from '../../src/testing/index.js'
-import { connect, connectPair, listen } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { countLost, hears, segmentsOf, tookFilter } from './segments.js'
-import { until } from './until.js'
+import { connect, connectPair, listen } from '../support/connections.js'
+import { handleOf } from '../support/descriptors.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { countLost, hears, segmentsOf, tookFilter } from '../support/segment-counts.js'
+import { until } from '../support/until.js'
 
 const hosts = ['127.0.0.1', '::1']
 const refusal = (code: string, message: RegExp, details: object = {}) =>
@@ -34,7 +34,7 @@ describe.runIf(hasNetAdmin)('a lossy peer', () => {
       expect(most, `of ${sent}`).toBeGreaterThan(share * sent - 5 * deviation)
     })
 
-    it('gets all that is sent, and is understood, at 0.2', async () => {
+    it('receives and acknowledges all data at 0.2', async () => {
       const pairs = await connect(16, { host })
       // A retransmission that is lost doubles the wait for the next, up to 120 s, unless rtoMax says less (Linux 6.15): over this path
       // one connection in 100 would take longer than this test may. For the same reason each has little to send.
@@ -91,7 +91,7 @@ describe.runIf(hasNetAdmin)('a lossy peer', () => {
     expect(tookFilter(pair)).toBe(true)
   })
 
-  it('closed before it is restored', async () => {
+  it('may be closed before it is restored', async () => {
     const pair = await connectPair()
     const bad = lossy(pair.peer, 0.5)
     pair.peer.destroy()
@@ -99,7 +99,7 @@ describe.runIf(hasNetAdmin)('a lossy peer', () => {
     expect(() => lossy(pair.peer, 0.5)).toThrow(refusal('ERR_SOCKET_CLOSED', /closed/))
   })
 
-  it('a listening one passes its filter on to what it accepts, which keeps it', async () => {
+  it('passes its filter on to what it accepts, which keeps it, as a listener', async () => {
     const server = net.createServer()
     const port = await listen(server)
     const bad = lossy(handleOf(server)!.fd!, 0)
@@ -112,29 +112,37 @@ describe.runIf(hasNetAdmin)('a lossy peer', () => {
   })
 })
 
-describe('what lossy refuses, having changed nothing', () => {
-  it.for<[unknown, string, RegExp]>([
-    [undefined, 'ERR_INVALID_ARG_TYPE', /^share is undefined; it must be a number from 0 to 1\.$/],
-    ['0.5', 'ERR_INVALID_ARG_TYPE', /^share is '0\.5', a string/],
-    [null, 'ERR_INVALID_ARG_TYPE', /^share is null/],
-    [-0.01, 'ERR_OUT_OF_RANGE', /^share is -0\.01; it must be a number from 0 to 1\.$/],
-    [1.01, 'ERR_OUT_OF_RANGE', /^share is 1\.01/],
-    [30, 'ERR_OUT_OF_RANGE', /^share is 30/],
-    [Number.NaN, 'ERR_OUT_OF_RANGE', /^share is NaN/],
-    [Number.POSITIVE_INFINITY, 'ERR_OUT_OF_RANGE', /^share is Infinity/],
-  ])('a share of %o', async ([share, code, message]) => {
+describe('lossy with bad arguments', () => {
+  it.for<{ share: unknown; code: string; message: RegExp }>([
+    {
+      share: undefined,
+      code: 'ERR_INVALID_ARG_TYPE',
+      message: /^share is undefined; it must be a number from 0 to 1\.$/,
+    },
+    { share: '0.5', code: 'ERR_INVALID_ARG_TYPE', message: /^share is '0\.5', a string/ },
+    { share: null, code: 'ERR_INVALID_ARG_TYPE', message: /^share is null/ },
+    {
+      share: -0.01,
+      code: 'ERR_OUT_OF_RANGE',
+      message: /^share is -0\.01; it must be a number from 0 to 1\.$/,
+    },
+    { share: 1.01, code: 'ERR_OUT_OF_RANGE', message: /^share is 1\.01/ },
+    { share: 30, code: 'ERR_OUT_OF_RANGE', message: /^share is 30/ },
+    { share: Number.NaN, code: 'ERR_OUT_OF_RANGE', message: /^share is NaN/ },
+    { share: Number.POSITIVE_INFINITY, code: 'ERR_OUT_OF_RANGE', message: /^share is Infinity/ },
+  ])('refuses a share of $share, and changes nothing', async ({ share, code, message }) => {
     const pair = await connectPair()
     expect(() => lossy(pair.peer, share as number)).toThrow(refusal(code, message, { field: 'share' }))
     expect(tookFilter(pair)).toBe(false)
   })
 
-  it.for<[unknown, string, RegExp]>([
-    [{}, 'ERR_INVALID_ARG_TYPE', /target is an object without a connection/],
-    [-1, 'ERR_INVALID_ARG_TYPE', /-1 is no file descriptor/],
-    [2 ** 30, 'ERR_SOCKET_CLOSED', /not open/],
-    [openSync('/dev/null', 'r'), 'ERR_NOT_TCP', /not a socket/],
-    [new net.Socket(), 'ERR_SOCKET_CLOSED', /not connected yet/],
-  ])('target %#', ([target, code, message]) => {
+  it.for<{ target: unknown; code: string; message: RegExp }>([
+    { target: {}, code: 'ERR_INVALID_ARG_TYPE', message: /target is an object without a connection/ },
+    { target: -1, code: 'ERR_INVALID_ARG_TYPE', message: /-1 is no file descriptor/ },
+    { target: 2 ** 30, code: 'ERR_SOCKET_CLOSED', message: /not open/ },
+    { target: openSync('/dev/null', 'r'), code: 'ERR_NOT_TCP', message: /not a socket/ },
+    { target: new net.Socket(), code: 'ERR_SOCKET_CLOSED', message: /not connected yet/ },
+  ])('refuses bad target %#, and changes nothing', ({ target, code, message }) => {
     expect(() => lossy(target as never, 0.5)).toThrow(refusal(code, message))
   })
 })

@@ -11,7 +11,7 @@ import { scraper } from '../../src/cli/commands/export/registry.js'
 import { HttpAgent } from '../../src/http/index.js'
 import { watch } from '../../src/index.js'
 import { collectAgent, collectCounters, collectWatcher } from '../../src/metrics/index.js'
-import { Exposition, hasPromtool, type Told } from '../exposition.js'
+import { Exposition, hasPromtool, type Told } from '../support/prometheus-exposition.js'
 
 const docs = readFileSync(fileURLToPath(new URL('../../docs/metrics.md', import.meta.url)), 'utf8')
 
@@ -48,15 +48,15 @@ async function ofProgram(): Promise<Exposition> {
 describe('docs/metrics.md', () => {
   const counters = documented('What the kernel counts')
 
-  it('has every metric of deadpeer export, its type and labels, and no other', async () => {
+  it('lists every metric of deadpeer export with type and labels, and no other', async () => {
     expect((await exported()).metrics).toEqual([...documented('Of a host'), ...counters])
   })
 
-  it('has every metric of deadpeer/metrics, its type and labels, and no other', async () => {
+  it('lists every metric of deadpeer/metrics with type and labels, and no other', async () => {
     expect((await ofProgram()).metrics).toEqual([...documented('Of a program'), ...counters])
   })
 
-  it('its values of labels are those there are', async () => {
+  it('lists the values of labels that exist', async () => {
     const reasons = (text: string, row: RegExp) =>
       [...row.exec(text)![0].matchAll(/`([a-z-]+)`/g)].map(([, reason]) => reason)
     const told = [await exported(), await ofProgram()] as const
@@ -67,7 +67,7 @@ describe('docs/metrics.md', () => {
     expect(reasons(section('Of a program'), ofWatcher).slice(1)).toEqual([...told[1].valuesOf('reason')])
   })
 
-  it('its alerts go by metrics and labels that there are', async () => {
+  it('has alerts with metrics and labels that exist', async () => {
     const known = [await exported(), await ofProgram()].flatMap(({ metrics }) => metrics)
     const alerts = section('Alerts')
     const names = alerts.match(/deadpeer_\w+/g)!
@@ -76,7 +76,7 @@ describe('docs/metrics.md', () => {
     for (const [, label] of alerts.matchAll(/\$labels\.(\w+)/g)) expect(labels).toContain(label)
   })
 
-  it.runIf(hasPromtool)('its alerts are rules, and fire when they should', () => {
+  it.runIf(hasPromtool)('has alert rules that fire when they should', () => {
     const folder = mkdtempSync(join(tmpdir(), 'deadpeer-rules-'))
     try {
       const [, rules] = /```yaml\n([\s\S]*?)```/.exec(section('Alerts'))!

@@ -11,10 +11,10 @@ import { watch } from '../../src/index.js'
 import { collectAgent, collectCounters, collectWatcher } from '../../src/metrics/index.js'
 import { blackHole } from '../../src/testing/index.js'
 import { createAgent } from '../../src/undici/index.js'
-import { complaintsOfPromtool, Exposition, hasPromtool } from '../exposition.js'
-import { connect, connectPair, listen } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { connect, connectPair, listen } from '../support/connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { complaintsOfPromtool, Exposition, hasPromtool } from '../support/prometheus-exposition.js'
+import { until } from '../support/until.js'
 
 const scrape = async (registry: Registry) => new Exposition(await registry.metrics())
 
@@ -51,8 +51,8 @@ function agentOf(): HttpAgent {
   return agent
 }
 
-describe('a watcher', () => {
-  it('a death shows in the right series at the next scrape, and in no other', async () => {
+describe('metrics of a watcher', () => {
+  it('count a death in the right series at the next scrape, and in no other', async () => {
     const registry = new Registry()
     const watcher = watch()
     collectWatcher(registry, watcher, { name: 'devices' })
@@ -83,7 +83,7 @@ describe('a watcher', () => {
   })
 
   it.runIf(hasNetAdmin)(
-    'by the reason that the watcher gives, suspicions and recoveries included',
+    'go by the reason that the watcher gives, suspicions and recoveries included',
     async () => {
       const registry = new Registry()
       const watcher = watch({ heartbeat: { every: 1_000, attempts: 2 } })
@@ -109,7 +109,7 @@ describe('a watcher', () => {
     },
   )
 
-  it('nobody is looked at for suspicions that nobody asked to count', async () => {
+  it('sample no connection for suspicions without a listener', async () => {
     const registry = new Registry()
     const watcher = watch()
     const stop = collectWatcher(registry, watcher)
@@ -122,8 +122,8 @@ describe('a watcher', () => {
   })
 })
 
-describe('an agent', () => {
-  it('each number is that of its statistics', async () => {
+describe('metrics of an agent', () => {
+  it('equal its statistics', async () => {
     const registry = new Registry()
     const { get, peers } = await site()
     const agent = agentOf()
@@ -160,7 +160,7 @@ describe('an agent', () => {
     expect(total.reuseRatio).toBeCloseTo(3 / 7)
   })
 
-  it('of undici has the same metrics, by the same names', async () => {
+  it('have the same names for an agent of undici', async () => {
     const registry = new Registry()
     const { port } = await site()
     const dispatcher = createAgent({ connections: 1 })
@@ -184,7 +184,7 @@ describe('an agent', () => {
     expect(namesOf('fetch')).toEqual(namesOf('http'))
   })
 
-  it.runIf(hasNetAdmin)('one that is given up is a timeout, and no reset', async () => {
+  it.runIf(hasNetAdmin)('count an abandoned connection as a timeout, not as a reset', async () => {
     const registry = new Registry()
     const { get, peers } = await site()
     const agent = new HttpAgent({
@@ -201,7 +201,7 @@ describe('an agent', () => {
     expect(told.value('deadpeer_agent_connection_resets_total', { agent: 'default' })).toBe(0)
   })
 
-  it('has as many series after a thousand origins as after one', async () => {
+  it('have as many series after a thousand origins as after one', async () => {
     const registry = new Registry()
     const { get } = await site()
     const agent = agentOf()
@@ -220,8 +220,8 @@ describe('an agent', () => {
   })
 })
 
-describe('the counters of the host', () => {
-  it('are what readCounters has', async () => {
+describe('metrics of the host', () => {
+  it('equal readCounters', async () => {
     const registry = new Registry()
     collectCounters(registry)
     const before = livenessCounters(readCounters())
@@ -265,7 +265,7 @@ describe('one registry', () => {
   })
 
   it.runIf(hasPromtool)(
-    'satisfies promtool, in the format of OpenMetrics it has the same series',
+    'writes text that promtool accepts, with the same series in the format of OpenMetrics',
     async () => {
       const plain = new Registry()
       const open = new Registry<OpenMetricsContentType>()
@@ -293,7 +293,7 @@ describe('one registry', () => {
     },
   )
 
-  it('tells of one moment: everything is looked at once a scrape, however many scrapes there are', async () => {
+  it('samples everything once a scrape, however many scrapes there are', async () => {
     const registry = new Registry()
     const agent = agentOf()
     let looks = 0
@@ -311,7 +311,7 @@ describe('one registry', () => {
     expect(looks).toBe(2)
   })
 
-  it('refuses what would be told twice, with nothing half done, and takes it once the other is gone', async () => {
+  it('refuses a second collector of the same series at once, and accepts it once the first is gone', async () => {
     const registry = new Registry()
     const [one, other] = [watch(), watch()]
     const stop = collectWatcher(registry, one, { name: 'devices' })
@@ -339,7 +339,7 @@ describe('one registry', () => {
     for (const watcher of [one, other]) watcher.close()
   })
 
-  it('that was cleared is begun anew', async () => {
+  it('can be cleared and filled again', async () => {
     const registry = new Registry()
     const watcher = watch()
     collectWatcher(registry, watcher)
@@ -353,28 +353,48 @@ describe('one registry', () => {
     watcher.close()
   })
 
-  it.each<[string, () => unknown, string]>([
-    ['no registry', () => collectWatcher({} as never, watch()), 'registry'],
-    ['no registry at all', () => collectCounters(undefined as never), 'registry'],
-    ['no watcher', () => collectWatcher(new Registry(), {} as never), 'watcher'],
-    ['an agent of Node’s', () => collectAgent(new Registry(), new http.Agent() as never), 'agent'],
-    ['no agent', () => collectAgent(new Registry(), undefined as never), 'agent'],
-    ['a name that is none', () => collectWatcher(new Registry(), watch(), { name: 5 as never }), 'name'],
-    ['an empty name', () => collectAgent(new Registry(), new HttpAgent(), { name: '' }), 'name'],
-    ['a misspelt option', () => collectWatcher(new Registry(), watch(), { nmae: 'x' } as never), 'nmae'],
-    ['options that are none', () => collectWatcher(new Registry(), watch(), 'devices' as never), 'options'],
-    [
-      'suspicions that are no yes or no',
-      () => collectWatcher(new Registry(), watch(), { suspicions: 'all' as never }),
-      'suspicions',
-    ],
-  ])('%s is refused', (_, collect, field) => {
+  it.each<{ what: string; collect: () => unknown; field: string }>([
+    { what: 'no registry', collect: () => collectWatcher({} as never, watch()), field: 'registry' },
+    { what: 'no registry at all', collect: () => collectCounters(undefined as never), field: 'registry' },
+    { what: 'no watcher', collect: () => collectWatcher(new Registry(), {} as never), field: 'watcher' },
+    {
+      what: 'an agent of Node’s',
+      collect: () => collectAgent(new Registry(), new http.Agent() as never),
+      field: 'agent',
+    },
+    { what: 'no agent', collect: () => collectAgent(new Registry(), undefined as never), field: 'agent' },
+    {
+      what: 'a name that is none',
+      collect: () => collectWatcher(new Registry(), watch(), { name: 5 as never }),
+      field: 'name',
+    },
+    {
+      what: 'an empty name',
+      collect: () => collectAgent(new Registry(), new HttpAgent(), { name: '' }),
+      field: 'name',
+    },
+    {
+      what: 'a misspelt option',
+      collect: () => collectWatcher(new Registry(), watch(), { nmae: 'x' } as never),
+      field: 'nmae',
+    },
+    {
+      what: 'options that are none',
+      collect: () => collectWatcher(new Registry(), watch(), 'devices' as never),
+      field: 'options',
+    },
+    {
+      what: 'suspicions that are no yes or no',
+      collect: () => collectWatcher(new Registry(), watch(), { suspicions: 'all' as never }),
+      field: 'suspicions',
+    },
+  ])('refuses $what', ({ collect, field }) => {
     expect(collect).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', field }))
   })
 })
 
-describe('workers', () => {
-  it('each has a registry, and a primary adds them up; what the host counts it has once', async () => {
+describe('metrics in workers', () => {
+  it('come from a registry of each, are summed in the primary, and count the host once', async () => {
     const told = await Promise.all(
       [1, 2, 3].map(async () => {
         const worker = new Worker(new URL('fixtures/metrics-worker.mjs', import.meta.url))

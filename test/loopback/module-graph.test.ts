@@ -32,13 +32,13 @@ describe('an import loads what it needs, and nothing else', () => {
     .filter((key) => key !== './package.json')
     .map((key) => key.replace(/^\./, 'deadpeer'))
 
-  it('every entry point is looked at here', () => {
+  it('is measured here for every entry point', () => {
     expect(entries.filter((entry) => !(entry in more))).toEqual([])
   })
 
   const common = graphOf('deadpeer')
 
-  it('deadpeer: modules of Node, none of which takes more than a moment', () => {
+  it('loads for deadpeer only modules of Node that load quickly', () => {
     for (const specifier of common) expect(specifier).toMatch(/^node:/)
     for (const heavy of [
       'http',
@@ -54,7 +54,7 @@ describe('an import loads what it needs, and nothing else', () => {
     }
   })
 
-  it.each(entries)('%s', (entry) => {
+  it.each(entries)('loads only the modules that it needs: %s', (entry) => {
     expect(graphOf(entry).filter((specifier) => !common.includes(specifier))).toEqual(more[entry])
   })
 })

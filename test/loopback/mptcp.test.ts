@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { profiles } from '../../src/index.js'
-import { hasNetAdmin } from './need-net-admin.js'
+import { hasNetAdmin } from '../support/net-admin.js'
 
 const sysctl = '/proc/sys/net/mptcp/enabled'
 const missing = !existsSync(sysctl) || readFileSync(sysctl, 'utf8').trim() !== '1'
@@ -23,7 +23,7 @@ describe.skipIf(missing)('an MPTCP socket', () => {
     })
   })
 
-  it.each(['userTimeout', 'preset'])('refuses a userTimeout, and all is as before (%s)', (outcome) => {
+  it.each(['userTimeout', 'preset'])('refuses a userTimeout, and stays unchanged (%s)', (outcome) => {
     const { error, before, after } = outcomes[outcome]
     expect(error).toMatchObject({
       code: 'ERR_UNSUPPORTED_OPTION',
@@ -34,14 +34,14 @@ describe.skipIf(missing)('an MPTCP socket', () => {
     expect(after).toEqual(before)
   })
 
-  it('failOnIcmp is rolled back when rtoMax is refused', () => {
+  it('rolls failOnIcmp back when rtoMax is refused', () => {
     const { error, before, after } = outcomes.bothLevels
     expect(error).toMatchObject({ code: 'ERR_UNSUPPORTED_OPTION', field: 'rtoMax' })
     expect(before).toMatchObject({ failOnIcmp: false })
     expect(after).toEqual(before)
   })
 
-  it('bestEffort does without', () => {
+  it('is tuned without userTimeout by bestEffort', () => {
     const { initialDelay, interval, count } = profiles.cloud
     expect(outcomes.bestEffort.error).toBeUndefined()
     expect(outcomes.bestEffort.after).toMatchObject({ enable: true, initialDelay, interval, count })
@@ -50,10 +50,10 @@ describe.skipIf(missing)('an MPTCP socket', () => {
   })
 })
 
-describe.skipIf(missing)('an MPTCP connection is probed', () => {
+describe.skipIf(missing)('probe of an MPTCP connection', () => {
   const outcomes = missing ? undefined : run('probe-mptcp.mjs', ...(hasNetAdmin ? ['silence'] : []))
 
-  it('as it is, at both ends, and fallen back to TCP', () => {
+  it('works at both ends, and after the fallback to TCP', () => {
     expect(outcomes.answered).toHaveLength(3)
     for (const { result, before, after } of outcomes.answered) {
       expect(result).toMatchObject({ alive: true, evidence: 'ack', attempts: 1 })
@@ -61,12 +61,12 @@ describe.skipIf(missing)('an MPTCP connection is probed', () => {
     }
   })
 
-  it('one that never connected is closed', () => {
+  it('finds a connection closed that never connected', () => {
     // JSON has no NaN.
     expect(outcomes.alone).toEqual({ alive: false, evidence: 'closed', attempts: 0, idleFor: null })
   })
 
-  it.runIf(hasNetAdmin)('a silent peer', () => {
+  it.runIf(hasNetAdmin)('finds a silent peer', () => {
     const { result, before, after } = outcomes.silent
     expect(result).toMatchObject({ alive: false, evidence: 'silence', attempts: 3 })
     expect(after).toEqual(before)

@@ -7,11 +7,11 @@ import { join } from 'node:path'
 import tls from 'node:tls'
 import theirs from 'net-keepalive'
 import { afterAll, describe, expect, it } from 'vitest'
-import { descriptorOf } from '../../src/connection/target.js'
 import { inspect } from '../../src/index.js'
 import byDefault, * as ours from '../../src/net-keepalive.js'
-import { certificate } from './certificate.js'
-import { connectPair, listen } from './connections.js'
+import { certificate } from '../support/certificate.js'
+import { connectPair, listen } from '../support/connections.js'
+import { descriptorOf } from '../support/descriptors.js'
 
 // Each call is made of that package first and then of ours, on the same socket: both must return, or throw, the same.
 
@@ -56,8 +56,8 @@ function sameEffect(socket: net.Socket, name: Name, value: unknown) {
 
 const { socket, peer } = await connectPair()
 
-describe('as the net-keepalive package', () => {
-  it('has its six functions, by their names', () => {
+describe('deadpeer/net-keepalive', () => {
+  it('has the six functions of net-keepalive, by their names', () => {
     const { default: _, ...named } = ours
     expect(Object.keys(named).sort()).toEqual(Object.keys(theirs).sort())
     for (const name of names)
@@ -79,7 +79,7 @@ describe('as the net-keepalive package', () => {
     }
   })
 
-  it.each(setters)('%s: units, truncation, and what the kernel refuses', (name) => {
+  it.each(setters)("has the units, the truncation and the kernel's refusals of %s", (name) => {
     const values = [0, 1, 1.9, 127, 127.9, 128, 999, 1_000, 1_001, 2_999, 32_767_999, 32_768_000]
     for (const value of [...values, 2 ** 31 - 1, 2 ** 31, 2 ** 32 + 1_000, -1, -1_000, -0.5]) {
       sameEffect(socket, name, value)
@@ -87,7 +87,7 @@ describe('as the net-keepalive package', () => {
     for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Object(5_000)]) sameEffect(socket, name, value)
   })
 
-  it('shows what it set', () => {
+  it('reads back what it set', () => {
     expect(sameEffect(socket, 'setKeepAliveInterval', 2_999)).toMatchObject({
       result: { returns: true },
       interval: 2_000,
@@ -100,7 +100,7 @@ describe('as the net-keepalive package', () => {
     expect(same('getUserTimeout', socket)).toEqual({ returns: 41_000 })
   })
 
-  it.each(names)('%s: bad calls', (name) => {
+  it.each(names)('refuses bad calls as %s does', (name) => {
     const strange = [
       undefined,
       null,
@@ -121,7 +121,7 @@ describe('as the net-keepalive package', () => {
     }
   })
 
-  it.each(names)('%s: sockets without a descriptor', async (name) => {
+  it.each(names)('treats sockets without a descriptor as %s does', async (name) => {
     const isSetter = name.startsWith('set')
     const destroyed = (await connectPair()).socket.destroy()
     // Its name is yet to be resolved.
@@ -132,29 +132,32 @@ describe('as the net-keepalive package', () => {
     }
   })
 
-  it.each(names)('%s: the kernel rejects a descriptor that is not open, or of another kind', async (name) => {
-    const args = name.startsWith('set') ? [5_000] : []
-    const lost = (await connectPair()).socket
-    // Closed behind Node's back: what the kernel says of the number then.
-    const file = fs.openSync(process.execPath, 'r')
-    for (const fd of [file, 65_000]) {
-      const impostor = Object.create(lost, { _handle: { value: { fd } } })
-      const wanted = same(name, impostor, ...args)
-      expect(wanted).toHaveProperty('code', fd === file ? 'ENOTSOCK' : 'EBADF')
-    }
-    fs.closeSync(file)
-    const path = join(fs.mkdtempSync(join(tmpdir(), 'deadpeer-unix-')), 'socket')
-    const server = net.createServer().listen(path)
-    await once(server, 'listening')
-    const unix = net.connect(path)
-    await once(unix, 'connect')
-    same(name, unix, ...args)
-    unix.destroy()
-    server.close()
-  })
+  it.each(names)(
+    "passes on the kernel's error for a closed descriptor or another kind, as %s does",
+    async (name) => {
+      const args = name.startsWith('set') ? [5_000] : []
+      const lost = (await connectPair()).socket
+      // Closed behind Node's back: what the kernel says of the number then.
+      const file = fs.openSync(process.execPath, 'r')
+      for (const fd of [file, 65_000]) {
+        const impostor = Object.create(lost, { _handle: { value: { fd } } })
+        const wanted = same(name, impostor, ...args)
+        expect(wanted).toHaveProperty('code', fd === file ? 'ENOTSOCK' : 'EBADF')
+      }
+      fs.closeSync(file)
+      const path = join(fs.mkdtempSync(join(tmpdir(), 'deadpeer-unix-')), 'socket')
+      const server = net.createServer().listen(path)
+      await once(server, 'listening')
+      const unix = net.connect(path)
+      await once(unix, 'connect')
+      same(name, unix, ...args)
+      unix.destroy()
+      server.close()
+    },
+  )
 })
 
-describe('as the net-keepalive package, over', () => {
+describe('deadpeer/net-keepalive, like net-keepalive,', () => {
   const secure = tls.createServer(certificate(), (peer) => peer.on('error', () => {}))
   const h2 = http2.createServer()
   afterAll(() => {
@@ -162,7 +165,7 @@ describe('as the net-keepalive package, over', () => {
     h2.close()
   })
 
-  it('TLS', async () => {
+  it('works over TLS', async () => {
     const connection = tls.connect({
       port: await listen(secure),
       host: '127.0.0.1',
@@ -173,7 +176,7 @@ describe('as the net-keepalive package, over', () => {
     connection.destroy()
   })
 
-  it('HTTP/2', async () => {
+  it('works over HTTP/2', async () => {
     const session = http2.connect(`http://127.0.0.1:${await listen(h2)}`)
     await once(session, 'connect')
     const proxy = session.socket as net.Socket

@@ -9,9 +9,9 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { capabilities, inspect, type Profile, type Target, tune } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
 import { type OptionName, type OptionRow, optionNames, optionTable } from '../../src/kernel/options.js'
-import { certificate } from './certificate.js'
-import { connectPair, listen } from './connections.js'
-import { hasRtoMax } from './kernel.js'
+import { certificate } from '../support/certificate.js'
+import { connectPair, listen } from '../support/connections.js'
+import { hasRtoMax } from '../support/kernel-version.js'
 
 const { options: supported } = capabilities()
 
@@ -62,8 +62,8 @@ function expectLacked(socket: Target): void {
   expect(inspect(socket).profile).toEqual({ ...before, enable: true, initialDelay: 21_000 })
 }
 
-describe.each(Object.entries(connections))('%s', (_, open) => {
-  it.each(optionNames)('%s is set and read back', async (name) => {
+describe.each(Object.entries(connections).map(([kind, open]) => ({ kind, open })))('$kind', ({ open }) => {
+  it.each(optionNames)('has %s set and read back', async (name) => {
     const { socket } = await open()
     if (name === 'rtoMax' && !hasRtoMax) {
       expectLacked(socket)
@@ -76,7 +76,7 @@ describe.each(Object.entries(connections))('%s', (_, open) => {
     }
   })
 
-  it.each(optionNames)('%s out of range or of a wrong type changes nothing', async (name) => {
+  it.each(optionNames)('is unchanged by a %s out of range or of a wrong type', async (name) => {
     const { socket } = await open()
     tune(socket, { initialDelay: 10_000, userTimeout: 20_000, failOnIcmp: true })
     const before = inspect(socket).profile
@@ -110,7 +110,7 @@ describe('the table of options', () => {
     expect(native).toEqual(ours)
   })
 
-  it.each(optionNames)('%s: the native core checks the range again', (name) => {
+  it.each(optionNames)('has its range of %s checked again by the native core', (name) => {
     const core = nativeCore()!
     const row: OptionRow = optionTable[name]
     for (const value of [row.min - 1, row.max === 2 ** 31 - 1 ? row.min - 2 : row.max + 1]) {
@@ -122,8 +122,8 @@ describe('the table of options', () => {
   })
 })
 
-describe('what is no open TCP socket', () => {
-  it('after close: ERR_SOCKET_CLOSED', async () => {
+describe('tune of anything but an open TCP socket', () => {
+  it('throws ERR_SOCKET_CLOSED after close', async () => {
     const { socket } = await connectPair()
     socket.destroy()
     await once(socket, 'close')
@@ -133,7 +133,7 @@ describe('what is no open TCP socket', () => {
     }
   })
 
-  it('a Unix socket: ERR_NOT_TCP, also for options that it would take', async () => {
+  it('throws ERR_NOT_TCP for a Unix socket, also for options that it would take', async () => {
     const path = join(tmpdir(), `deadpeer-${process.pid}.sock`)
     const server = net.createServer().listen(path)
     await once(server, 'listening')
@@ -153,7 +153,7 @@ describe('what is no open TCP socket', () => {
     expect(refusalOf(() => inspect(socket))).toMatchObject({ code: 'ERR_NOT_TCP' })
   })
 
-  it('a UDP descriptor: ERR_NOT_TCP', async () => {
+  it('throws ERR_NOT_TCP for a UDP descriptor', async () => {
     const socket = dgram.createSocket('udp4')
     socket.bind(0, '127.0.0.1')
     await once(socket, 'listening')
@@ -165,13 +165,13 @@ describe('what is no open TCP socket', () => {
     expect(refusalOf(() => inspect(fd))).toMatchObject({ code: 'ERR_NOT_TCP' })
   })
 
-  it('a file: ERR_NOT_TCP', () => {
+  it('throws ERR_NOT_TCP for a file', () => {
     const fd = openSync('/dev/null', 'r')
     finish(() => [closeSync(fd)])
     expect(refusalOf(() => tune(fd, 'lan'))).toMatchObject({ code: 'ERR_NOT_TCP', syscall: 'getsockopt' })
   })
 
-  it('a descriptor that is not open: ERR_SOCKET_CLOSED', () => {
+  it('throws ERR_SOCKET_CLOSED for a descriptor that is not open', () => {
     const calls = optionNames.map((name) => () => tune(19_999, { [name]: values[name][0] }))
     for (const call of [...calls, () => tune(19_999, 'lan')]) {
       expect(refusalOf(call)).toMatchObject({ code: 'ERR_SOCKET_CLOSED', errno: -9 })
@@ -180,17 +180,17 @@ describe('what is no open TCP socket', () => {
   })
 
   it.each([
-    [-1],
-    [1.5],
-    [Number.NaN],
-    [2 ** 31],
-    [undefined],
-    [null],
-    ['3'],
-    [{}],
-    [() => {}],
-    [Symbol('s')],
-  ])('%s is no target: ERR_INVALID_ARG_TYPE', (target) => {
+    { target: -1 },
+    { target: 1.5 },
+    { target: Number.NaN },
+    { target: 2 ** 31 },
+    { target: undefined },
+    { target: null },
+    { target: '3' },
+    { target: {} },
+    { target: () => {} },
+    { target: Symbol('s') },
+  ])('throws ERR_INVALID_ARG_TYPE for $target', ({ target }) => {
     expect(refusalOf(() => tune(target as never, 'lan'))).toMatchObject({
       code: 'ERR_INVALID_ARG_TYPE',
       field: 'target',

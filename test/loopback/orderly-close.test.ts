@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
-import { certificate } from './certificate.js'
-import { countOf, messageFrom, names, play, type Servers } from './orderly-closes.mjs'
+import { certificate } from '../support/certificate.js'
+import { countOf, messageFrom, names, play, type Servers } from '../support/orderly-closes.mjs'
 
 // Connections that both sides close in order, to servers in another process. Whether a TLS close ends with a reset depends on timing,
 // so each way of closing is played many times, with 1 to 100 connections at once. DEADPEER_TEST_FULL=1 plays 2,000 each.

@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { type Death, inspect, plan, tune, watch } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { latest, TICK } from '../tolerance.js'
-import { connectPair } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
+import { connectPair } from '../support/connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { latest, TICK } from '../support/tolerance.js'
 
 // What a plan promises, of peers that vanish.
 
@@ -26,9 +26,9 @@ async function vanished(detectWithin: number) {
   return { socket, died, watcher, detection }
 }
 
-describe.runIf(hasNetAdmin).concurrent('within what was asked for', () => {
+describe.runIf(hasNetAdmin).concurrent('a planned connection', () => {
   it.each([2_000, 3_000, 4_000, 6_000])(
-    '%d ms: idle, by the kernel or the heartbeat',
+    'notices an idle death within %d ms, by the kernel or the heartbeat',
     async (detectWithin) => {
       const { died, watcher } = await vanished(detectWithin)
       const { after } = await died
@@ -38,7 +38,7 @@ describe.runIf(hasNetAdmin).concurrent('within what was asked for', () => {
   )
 
   it.each([2_000, 4_000, 6_000])(
-    '%d ms: with data in flight, by the kernel or the heartbeat',
+    'notices a death with data in flight within %d ms, by the kernel or the heartbeat',
     async (detectWithin) => {
       const { socket, died, watcher, detection } = await vanished(detectWithin)
       socket.write('x')
@@ -53,7 +53,7 @@ describe.runIf(hasNetAdmin).concurrent('within what was asked for', () => {
     },
   )
 
-  it('1,500 ms, which the kernel cannot: idle, by the heartbeat that the plan names', async () => {
+  it('notices an idle death within 1,500 ms, which the kernel cannot, by the heartbeat that the plan names', async () => {
     const { died, watcher } = await vanished(1_500)
     const { after, death } = await died
     expect(death.detectedBy).toBe('heartbeat')

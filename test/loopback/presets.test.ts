@@ -3,7 +3,7 @@ import http from 'node:http'
 import net from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { inspect, type PresetName, type Profile, profiles, tune } from '../../src/index.js'
-import { connectPair, listen } from './connections.js'
+import { connectPair, listen } from '../support/connections.js'
 
 const names = Object.keys(profiles) as PresetName[]
 const changes = names.flatMap((from) => names.map((to) => ({ from, to })))
@@ -52,11 +52,14 @@ const ways: Record<string, (from: PresetName, to: PresetName) => Promise<Profile
   },
 }
 
-describe.each(Object.entries(ways))('a preset replaces another completely: %s', (_, tuneTwice) => {
-  it.each(changes)('$from, then $to', async ({ from, to }) => {
-    expect(await tuneTwice(from, to)).toMatchObject(profiles[to])
-  })
-})
+describe.each(Object.entries(ways).map(([what, tuneTwice]) => ({ what, tuneTwice })))(
+  'a preset for $what',
+  ({ tuneTwice }) => {
+    it.each(changes)('replaces another preset completely: $from, then $to', async ({ from, to }) => {
+      expect(await tuneTwice(from, to)).toMatchObject(profiles[to])
+    })
+  },
+)
 
 async function serve(server: net.Server): Promise<number> {
   onTestFinished(() => void server.close())

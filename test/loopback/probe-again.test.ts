@@ -6,10 +6,10 @@ import { descriptorOf } from '../../src/connection/target.js'
 import { borrowSocket } from '../../src/host/index.js'
 import { probe, tune, watch } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { connectPair } from './connections.js'
-import { awaitIdle, idlePair, kernelOptions, silenceOf } from './idle.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { connectPair } from '../support/connections.js'
+import { awaitIdle, idlePair, kernelOptions, silenceOf } from '../support/idle-connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { until } from '../support/until.js'
 
 const turns = vi.hoisted(() => ({ areThere: true }))
 

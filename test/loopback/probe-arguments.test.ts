@@ -8,9 +8,9 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { descriptorOf, handleOf } from '../../src/connection/target.js'
 import { borrowSocket } from '../../src/host/index.js'
 import { inspect, type ProbeOptions, probe, probeAll, type Target } from '../../src/index.js'
-import type { Pair } from './connections.js'
-import { awaitIdle, idlePair, kernelOptions, sentBy } from './idle.js'
-import { until } from './until.js'
+import type { Pair } from '../support/connections.js'
+import { awaitIdle, idlePair, kernelOptions, sentBy } from '../support/idle-connections.js'
+import { until } from '../support/until.js'
 
 const closing: (() => void)[] = []
 afterAll(() => {

@@ -8,11 +8,11 @@ import { descriptorOf } from '../../src/connection/target.js'
 import { borrowSocket } from '../../src/host/index.js'
 import { inspect, type ProbeResult, type Profile, probe, probeAll, profiles, tune } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { latest } from '../tolerance.js'
-import { awaitIdle, idlePair, kernelOptions } from './idle.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { type Owner, startOwner } from './owner.js'
-import { until } from './until.js'
+import { awaitIdle, idlePair, kernelOptions } from '../support/idle-connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { type Owner, startOwner } from '../support/owner-process.js'
+import { latest } from '../support/tolerance.js'
+import { until } from '../support/until.js'
 
 /** An option that is not as its owner left it shows there: another process knows nothing of our question. */
 const optionsIn = async ({ ask }: Owner): Promise<Profile> => (await ask('inspect')).profile

@@ -8,11 +8,11 @@ import WebSocket, { WebSocketServer } from 'ws'
 import { descriptorOf, socketOf } from '../../src/connection/target.js'
 import { inspect, type ProbeResult, probe, probeAll, profiles, type Target, tune } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { certificate } from './certificate.js'
-import { connectPair, listen, type Pair } from './connections.js'
-import { awaitIdle, idlePair, kernelOptions, sentBy, silenceOf } from './idle.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { certificate } from '../support/certificate.js'
+import { connectPair, listen, type Pair } from '../support/connections.js'
+import { awaitIdle, idlePair, kernelOptions, sentBy, silenceOf } from '../support/idle-connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { until } from '../support/until.js'
 
 /** A result that is there at once, or after one round trip on loopback, may be late by as much on a busy machine; ms. */
 const AT_ONCE = 250

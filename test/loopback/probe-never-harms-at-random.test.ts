@@ -1,10 +1,15 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Profile } from '../../src/index.js'
-import { TICK } from '../tolerance.js'
-import { play as foretell, type Schedule as ModelSchedule, type Outcome, still } from '../unit/model-twins.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { type Event, type Fate, type Played, play, type Schedule } from './schedules.js'
+import { type Event, type Fate, type Played, play, type Schedule } from '../support/loopback-twins.js'
+import {
+  play as foretell,
+  type Schedule as ModelSchedule,
+  type Outcome,
+  still,
+} from '../support/model-twins.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { TICK } from '../support/tolerance.js'
 
 // Hundreds of schedules that chance has made, all at once, each for a connection that is asked and for a twin that is not. A model of the
 // kernel's timers foretells the fate; those are left out where it would be a toss-up: an outage that begins or ends about when a probe leaves.

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { Profile } from '../../src/index.js'
-import { latest, TICK } from '../tolerance.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { type Event, type Played, play, type Schedule } from './schedules.js'
+import { type Event, type Played, play, type Schedule } from '../support/loopback-twins.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { latest, TICK } from '../support/tolerance.js'
 
 // Each connection that is asked stands beside a twin that is not, with the same history: what becomes of both, and when, is the same.
 

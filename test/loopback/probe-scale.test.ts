@@ -9,10 +9,10 @@ import { Worker } from 'node:worker_threads'
 import { describe, expect, it } from 'vitest'
 import { probeAll, profiles, tune } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { timed } from '../tolerance.js'
-import { awaitIdle, idlePairs, kernelOptions } from './idle.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { awaitIdle, idlePairs, kernelOptions } from '../support/idle-connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { timed } from '../support/tolerance.js'
+import { until } from '../support/until.js'
 
 const fixture = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { type ProbeResult, probeAll } from '../../src/index.js'
 import { lossy } from '../../src/testing/index.js'
-import { awaitIdle, idlePairs } from './idle.js'
-import { hasNetAdmin } from './need-net-admin.js'
+import { awaitIdle, idlePairs } from '../support/idle-connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
 
 const COUNT = 4_000
 const SHARE = 0.1

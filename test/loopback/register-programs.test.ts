@@ -7,10 +7,10 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { inspect, profiles } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { nextMessage } from '../next-message.js'
-import { certificate } from './certificate.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { certificate } from '../support/certificate.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { nextMessage } from '../support/next-message.js'
+import { until } from '../support/until.js'
 
 // deadpeer/register with programs that fork, that tune something themselves, and that serve.
 
@@ -34,11 +34,15 @@ function outputOf(name: string, env: Record<string, string>, ...flags: string[])
   return JSON.parse(stdout)
 }
 
-describe('children', () => {
+describe('connections of children', () => {
   it.each([
-    ['of a program that was started with --import', ['--import', 'deadpeer/register'], {}],
-    ['where NODE_OPTIONS has it', [], { NODE_OPTIONS: '--import deadpeer/register' }],
-  ])('%s: they are tuned as well', (_, flags, env) => {
+    {
+      what: 'of a program that was started with --import',
+      flags: ['--import', 'deadpeer/register'],
+      env: {},
+    },
+    { what: 'where NODE_OPTIONS has it', flags: [], env: { NODE_OPTIONS: '--import deadpeer/register' } },
+  ])('are tuned as well: $what', ({ flags, env }) => {
     const found = outputOf('has-children.mjs', { DEADPEER_PROFILE: 'datacenter', ...env }, ...flags)
     expect(Object.keys(found)).toEqual(['fork', 'cluster.fork'])
     for (const connections of Object.values(found)) {
@@ -47,7 +51,7 @@ describe('children', () => {
   })
 })
 
-it('what a program tunes itself stays, and comes on top where it is but a part', () => {
+it('keep what a program tunes itself, over the profile', () => {
   const found = outputOf(
     'tunes-itself.mjs',
     { DEADPEER_PROFILE: 'datacenter' },
@@ -122,8 +126,8 @@ async function connectHttp2(socket: net.Socket, protocol: string): Promise<void>
 /** Dead after 2 s. */
 const quick = { DEADPEER_PROFILE: '{"initialDelay":1000,"interval":1000,"count":1}' }
 
-describe.skipIf(!hasNetAdmin)('DEADPEER_WATCH, and what servers have accepted', () => {
-  it.concurrent('1: who has it is told, once', async () => {
+describe.skipIf(!hasNetAdmin)('accepted connections under DEADPEER_WATCH', () => {
+  it.concurrent('are reported once to their program with 1', async () => {
     const { ends, messages, stderr, child } = await serving({ ...quick, DEADPEER_WATCH: '1' })
     for (const raw of ends.values()) blackHole(raw)
     const told = () => messages.filter(({ error }) => error !== undefined)
@@ -140,7 +144,7 @@ describe.skipIf(!hasNetAdmin)('DEADPEER_WATCH, and what servers have accepted', 
     expect(child.exitCode).toBeNull()
   })
 
-  it.concurrent('report: a line for each, with the address of its peer', async () => {
+  it.concurrent('are reported in one line each with the address of the peer, with report', async () => {
     const { ends, messages, stderr } = await serving({ ...quick, DEADPEER_WATCH: 'report' })
     for (const raw of ends.values()) blackHole(raw)
     const lines = () =>

@@ -6,10 +6,10 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { inspect, type Profile, profiles } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { nextMessage } from '../next-message.js'
-import { certificate } from './certificate.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { certificate } from '../support/certificate.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { nextMessage } from '../support/next-message.js'
+import { until } from '../support/until.js'
 
 // deadpeer/register with programs that accept connections in one process and serve them in another.
 
@@ -118,7 +118,7 @@ describe('the channel to the parent process', () => {
     return forked
   }
 
-  it('does not keep a program running that listens for no message', async () => {
+  it('does not keep a program running that never listens for messages', async () => {
     expect(await once(child(), 'exit')).toEqual([0, null])
   })
 

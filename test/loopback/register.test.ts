@@ -7,12 +7,12 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { inspect, type Profile, profiles } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { nextMessage } from '../next-message.js'
-import { certificate } from './certificate.js'
-import { listen } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { connectionsOf } from './outside.js'
-import { until } from './until.js'
+import { certificate } from '../support/certificate.js'
+import { listen } from '../support/connections.js'
+import { connectionsOf } from '../support/connections-of-process.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { nextMessage } from '../support/next-message.js'
+import { until } from '../support/until.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const script = fileURLToPath(new URL('fixtures/unmodified.mjs', import.meta.url))
@@ -99,8 +99,8 @@ const ways = [
   'accepted by HTTPS',
 ]
 
-describe('a program that knows nothing of it', () => {
-  it('every connection that it opens or accepts is tuned', async () => {
+describe('deadpeer/register', () => {
+  it('tunes every connection that a program opens or accepts', async () => {
     const program = await start({ DEADPEER_PROFILE: 'datacenter' })
     const options = await optionsOf(program)
     expect(Object.keys(options)).toEqual(ways)
@@ -108,7 +108,7 @@ describe('a program that knows nothing of it', () => {
     expect(program.stderr()).toBe('')
   })
 
-  it('without any variable it is cloud; a profile may be JSON', async () => {
+  it('uses cloud without any variable, and accepts a profile in JSON', async () => {
     const json = '{"initialDelay": 11000, "interval": 4000, "count": 5}'
     const [plain, custom] = await Promise.all([start({}), start({ DEADPEER_PROFILE: json })])
     expect((await optionsOf(plain))['new Socket']).toMatchObject(profiles.cloud)
@@ -116,12 +116,12 @@ describe('a program that knows nothing of it', () => {
     for (const way of ways) expect(options[way], way).toMatchObject(JSON.parse(json))
   })
 
-  it('DEADPEER=off leaves everything as it is', async () => {
+  it('leaves everything as it is with DEADPEER=off', async () => {
     const [off, none] = await Promise.all([start({ DEADPEER: 'off', DEADPEER_PROFILE: 'cluod' }), bare()])
     expect(await optionsOf(off)).toEqual(await optionsOf(none))
   })
 
-  it('DEADPEER_RULES: by port, by name, by address; off is hands off', async () => {
+  it('follows DEADPEER_RULES by port, name and address, and leaves alone what is off', async () => {
     const rules = `${ports.secure}=lan, *.localhost=patient, localhost:${ports.plain}=mobile, ${ports.web}=off`
     const program = await start({ DEADPEER_RULES: rules })
     const options = await optionsOf(program)
@@ -138,7 +138,7 @@ describe('a program that knows nothing of it', () => {
       expect(found, way).toMatchObject(profiles.lan)
   })
 
-  it('in a worker thread too', () => {
+  it('tunes connections of a worker thread too', () => {
     const worker = fileURLToPath(new URL('fixtures/connecting-worker.mjs', import.meta.url))
     const program = `new (require('node:worker_threads').Worker)(${JSON.stringify(worker)})`
     const { stdout } = run({ DEADPEER_PROFILE: 'lan' }, program)
@@ -158,17 +158,20 @@ function run(env: Record<string, string>, program = 'console.log("it runs")') {
   })
 }
 
-describe('a bad value is one line, and the program does not start', () => {
-  it.each([
-    [{ DEADPEER: 'yes please' }, /DEADPEER is 'yes please'; it can be/],
-    [{ DEADPEER_PROFILE: 'cluod' }, /DEADPEER_PROFILE: There is no preset 'cluod'/],
-    [{ DEADPEER_PROFILE: '{"initialDelay": 1500}' }, /DEADPEER_PROFILE: initialDelay .* whole seconds/],
-    [{ DEADPEER_PROFILE: '{"initialDelay": }' }, /DEADPEER_PROFILE: .*JSON/],
-    [{ DEADPEER_WATCH: 'repotr' }, /DEADPEER_WATCH is 'repotr'; it can be .*report/],
-    [{ DEADPEER_RULES: '5432' }, /DEADPEER_RULES: '5432' is no rule/],
-    [{ DEADPEER_RULES: '5432=lan,99999=lan' }, /DEADPEER_RULES: '99999' has no port/],
-    [{ DEADPEER_RULES: '10.0.0.0\n/8=lan' }, /DEADPEER_RULES: /],
-  ] as [Record<string, string>, RegExp][])('%j', (env, message) => {
+describe('a bad variable for deadpeer/register', () => {
+  it.each<{ env: Record<string, string>; message: RegExp }>([
+    { env: { DEADPEER: 'yes please' }, message: /DEADPEER is 'yes please'; it can be/ },
+    { env: { DEADPEER_PROFILE: 'cluod' }, message: /DEADPEER_PROFILE: There is no preset 'cluod'/ },
+    {
+      env: { DEADPEER_PROFILE: '{"initialDelay": 1500}' },
+      message: /DEADPEER_PROFILE: initialDelay .* whole seconds/,
+    },
+    { env: { DEADPEER_PROFILE: '{"initialDelay": }' }, message: /DEADPEER_PROFILE: .*JSON/ },
+    { env: { DEADPEER_WATCH: 'repotr' }, message: /DEADPEER_WATCH is 'repotr'; it can be .*report/ },
+    { env: { DEADPEER_RULES: '5432' }, message: /DEADPEER_RULES: '5432' is no rule/ },
+    { env: { DEADPEER_RULES: '5432=lan,99999=lan' }, message: /DEADPEER_RULES: '99999' has no port/ },
+    { env: { DEADPEER_RULES: '10.0.0.0\n/8=lan' }, message: /DEADPEER_RULES: / },
+  ])('is refused in one line, and the program does not start: $env', ({ env, message }) => {
     const { status, stdout, stderr } = run(env)
     expect(status).toBe(1)
     expect(stdout).toBe('')
@@ -176,7 +179,7 @@ describe('a bad value is one line, and the program does not start', () => {
     expect(stderr).toMatch(message)
   })
 
-  it('a good one: not a word', () => {
+  it('causes no output if it is a good one', () => {
     expect(run({ DEADPEER_PROFILE: 'lan', DEADPEER_WATCH: '1' })).toMatchObject({
       status: 0,
       stdout: 'it runs\n',
@@ -184,7 +187,7 @@ describe('a bad value is one line, and the program does not start', () => {
     })
   })
 
-  it('without a native core: one warning, and the program runs', () => {
+  it('causes one warning without a native core, and the program runs', () => {
     const { status, stdout, stderr } = run({ DEADPEER_NATIVE: 'off' }, setsKeepAlive)
     expect({ status, stdout }).toEqual({ status: 0, stdout: '[true,30000]\n'.repeat(2) })
     expect(stderr.match(/Warning:/g)).toHaveLength(1)
@@ -218,7 +221,7 @@ describe.skipIf(!hasNetAdmin)('DEADPEER_WATCH', () => {
     for (const victim of victims) blackHole(peers.get(program.ports[victim]!)!)
   }
 
-  it.concurrent('1: who has it is told, also where nobody reads', async () => {
+  it.concurrent('reports a death once to the program with 1, also if nobody reads', async () => {
     const program = await start({ ...quick, DEADPEER_WATCH: '1' })
     await vanish(program)
     await until(() => victims.every((name) => program.messages.some(({ error }) => error === name)))
@@ -230,7 +233,7 @@ describe.skipIf(!hasNetAdmin)('DEADPEER_WATCH', () => {
     expect(program.child.exitCode).toBeNull()
   })
 
-  it.concurrent('report: a line for each, and they are left to the program', async () => {
+  it.concurrent('prints one line for each death with report, and leaves the connections to the program', async () => {
     const program = await start({ ...quick, DEADPEER_WATCH: 'report' })
     await vanish(program)
     await until(() => (program.stderr().match(/DEADPEER_DEATH/g) ?? []).length >= victims.length)

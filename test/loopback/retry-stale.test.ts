@@ -9,9 +9,9 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { HttpAgent, isStaleReuse, type RetryStaleOptions, retryStale } from '../../src/http/index.js'
 import { blackHole } from '../../src/testing/index.js'
 import { createAgent } from '../../src/undici/index.js'
-import { listen } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { listen } from '../support/connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { until } from '../support/until.js'
 
 const closing: (() => void)[] = []
 afterAll(() => {
@@ -169,15 +169,18 @@ describe('isStaleReuse without a request', () => {
     expect(isStaleReuse(new Error('another'), error.request)).toBe(false)
   })
 
-  it.each(clients.slice(0, 3))("of Node's own agent too, if the error has it: $client", async ({ make }) => {
-    const agent = new http.Agent({ keepAlive: true })
-    closing.push(() => agent.destroy())
-    const { send, url } = await stale(make, agent)
-    expect(isStaleReuse(await failureOf(send(url)))).toBe(true)
-    await send(url, 'GET')
-    await isIdle(agent)
-    expect(isStaleReuse(await failureOf(send(`${url}/half`, 'GET')))).toBe(false)
-  })
+  it.each(clients.slice(0, 3))(
+    "takes a request of Node's own agent too, if the error has it: $client",
+    async ({ make }) => {
+      const agent = new http.Agent({ keepAlive: true })
+      closing.push(() => agent.destroy())
+      const { send, url } = await stale(make, agent)
+      expect(isStaleReuse(await failureOf(send(url)))).toBe(true)
+      await send(url, 'GET')
+      await isIdle(agent)
+      expect(isStaleReuse(await failureOf(send(`${url}/half`, 'GET')))).toBe(false)
+    },
+  )
 
   it('tells it by the error of undici as well', async () => {
     const { url, peers } = await site()
@@ -235,7 +238,7 @@ describe('retryStale', () => {
     { sent: 'POST', method: 'POST', idempotencyKey: 'a' },
     { sent: 'POST', idempotencyKey: 'a' },
     { sent: 'PATCH', method: 'PATCH', idempotencyKey: 'a' },
-  ])('repeats what may be repeated: %j', async ({ sent, ...options }) => {
+  ])('repeats a request that may be repeated: %j', async ({ sent, ...options }) => {
     const { send, url, seen } = await stale(makeAxios)
     await retryStale(() => send(`${url}/it`, sent), options)
     expect(seen).toEqual(['GET /first', `${sent} /it`])
@@ -246,7 +249,7 @@ describe('retryStale', () => {
     { sent: 'PATCH', method: 'PATCH' },
     { sent: 'POST', method: 'POST', idempotencyKey: undefined },
     { sent: 'QUERY', method: 'QUERY' },
-  ])('repeats nothing else: %j', async ({ sent, ...options }) => {
+  ])('does not repeat another request: %j', async ({ sent, ...options }) => {
     const { agent, send, url, seen } = await stale(makeAxios)
     await expect(retryStale(() => send(`${url}/it`, sent), options)).rejects.toThrow()
     expect(seen).toEqual(['GET /first'])

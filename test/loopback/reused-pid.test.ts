@@ -2,7 +2,7 @@ import { execFile, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
-import { leaveOut } from '../leave-out.js'
+import { leaveOut } from '../support/skip-reason.js'
 
 const fixture = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))
 const isolated = ['-pf', '--mount-proc']
@@ -11,7 +11,7 @@ const hasPidNamespaces = spawnSync('unshare', [...isolated, 'true']).status === 
 if (!hasPidNamespaces) leaveOut('no PID namespace to be had (unshare -pf --mount-proc)')
 
 it.runIf(hasPidNamespaces)(
-  'a borrowed socket whose process may not be asked any more: EPERM; whose number is that of one that never might: closed',
+  'is EPERM for a borrowed socket whose process may no longer be asked, and closed if its pid was reused',
   async () => {
     const command = ['python3', '-B', fixture('reused-pid.py'), process.execPath, fixture('reused-pid.mjs')]
     const { stdout } = await promisify(execFile)('unshare', [...isolated, ...command])

@@ -7,9 +7,9 @@ import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { inspect, type Profile, profiles, tune } from '../../src/index.js'
-import { certificate } from './certificate.js'
-import { listen } from './connections.js'
-import { hasRtoMax } from './kernel.js'
+import { certificate } from '../support/certificate.js'
+import { listen } from '../support/connections.js'
+import { hasRtoMax } from '../support/kernel-version.js'
 
 const everyOption: Profile = {
   ...profiles.lan,
@@ -31,12 +31,12 @@ async function acceptedProfile(server: net.Server, port: number, host = '127.0.0
   return profile
 }
 
-describe('a server', () => {
+describe('a tuned server', () => {
   it.each([
-    ['127.0.0.1', '127.0.0.1'],
-    ['::1', '::1'],
-    ['::', '127.0.0.1'],
-  ])('on %s: what it accepts from %s inherits every option', async (host, from) => {
+    { host: '127.0.0.1', from: '127.0.0.1' },
+    { host: '::1', from: '::1' },
+    { host: '::', from: '127.0.0.1' },
+  ])('passes every option on to what it accepts from $from on $host', async ({ host, from }) => {
     const server = net.createServer()
     const port = await listen(server, host)
     onTestFinished(() => void server.close())
@@ -45,7 +45,7 @@ describe('a server', () => {
     expect(server.listenerCount('connection')).toBe(0)
   })
 
-  it('is tuned before listen(), and again whenever it listens', async () => {
+  it('has its options before listen(), and again whenever it listens', async () => {
     const server = net.createServer()
     tune(server, 'lan')
     for (let i = 0; i < 2; i++) {
@@ -55,7 +55,7 @@ describe('a server', () => {
     }
   })
 
-  it('several tunes add up, also over a later listen()', async () => {
+  it('combines several tunes, also over a later listen()', async () => {
     const server = net.createServer()
     tune(server, 'lan')
     tune(server, { interval: 2_000 })
@@ -69,7 +69,7 @@ describe('a server', () => {
     expect(server.listenerCount('listening')).toBe(1)
   })
 
-  it('http, and TLS by its raw connection', async () => {
+  it('can be an http server, or a TLS server by its raw connection', async () => {
     for (const server of [http.createServer(), tls.createServer(certificate())]) {
       tune(server, 'cloud')
       const port = await listen(server)
@@ -78,7 +78,7 @@ describe('a server', () => {
     }
   })
 
-  it("with Node's keepAlive: true is tuned per connection: Node would set 1 s and 10 over it", async () => {
+  it("sets the options per connection with Node's keepAlive: true, which would set 1 s and 10 over them", async () => {
     const options = { keepAlive: true, keepAliveInitialDelay: 5_000 }
     for (const server of [net.createServer(options), http.createServer(options)]) {
       const port = await listen(server)
@@ -89,7 +89,7 @@ describe('a server', () => {
     }
   })
 
-  it('on a Unix socket: refused, at once or as its error', async () => {
+  it('is refused on a Unix socket, at once or by its error event', async () => {
     const path = '\0deadpeer-server-test'
     const server = net.createServer()
     tune(server, 'lan')
@@ -129,7 +129,7 @@ describe('a server', () => {
 })
 
 /** Clients try to connect while the server starts, which stays busy in that turn of the event loop. */
-describe('a server that restarts while its clients try to connect', () => {
+describe('a tuned server that restarts while its clients try to connect', () => {
   it.each([
     'any',
     'exclusive',
@@ -149,7 +149,7 @@ describe('a server that restarts while its clients try to connect', () => {
   })
 })
 
-describe('a stream that the program passes to a tuned server', () => {
+describe('a stream passed to a tuned server by the program', () => {
   const pass = (server: net.Server) => {
     const stream = new PassThrough()
     server.emit('connection', stream)
@@ -165,7 +165,7 @@ describe('a stream that the program passes to a tuned server', () => {
     pass(server)
   })
 
-  it('is left alone by a server that is tuned per connection', async () => {
+  it('is left alone if the server is tuned per connection', async () => {
     const server = net.createServer({ keepAlive: true })
     tune(server, 'lan')
     const port = await listen(server)

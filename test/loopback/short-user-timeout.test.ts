@@ -4,7 +4,7 @@ import { Progress } from '../../src/cli/lib/progress.js'
 import { defineProfile, detectionTime, explain, inspect, tune, tuneAll } from '../../src/index.js'
 import { getUserTimeout, setUserTimeout } from '../../src/net-keepalive.js'
 import { audit, timeline } from '../../src/path/index.js'
-import { connectPair } from './connections.js'
+import { connectPair } from '../support/connections.js'
 
 // A program that writes `userTimeout: 50` is refused: it means seconds. A socket that has 50 ms keeps them, and may have them again.
 
@@ -31,7 +31,7 @@ describe('a user timeout below 100 ms that a socket has', () => {
     expect(getUserTimeout(socket)).toBe(50)
   })
 
-  it('is explained and judged as it was read', async () => {
+  it('is accepted by explain and audit as it was read', async () => {
     const socket = await socketWithShortTimeout()
     const { profile } = inspect(socket)
     expect(explain(profile).map(({ code }) => code)).toContain('user-timeout-under-a-second')
@@ -40,7 +40,7 @@ describe('a user timeout below 100 ms that a socket has', () => {
     expect(() => audit(socket, ['aws-nlb'])).not.toThrow()
   })
 
-  it('is refused in a copy, which a program may have changed', async () => {
+  it('is refused in a copy, because a program may have changed it', async () => {
     const socket = await socketWithShortTimeout()
     const { profile } = inspect(socket)
     expect(() => tune(socket, { ...profile, count: 5 })).toThrow(
@@ -48,7 +48,7 @@ describe('a user timeout below 100 ms that a socket has', () => {
     )
   })
 
-  it('comes back when a command that tunes many connections is called off', async () => {
+  it('is restored when a command that tunes many connections is interrupted', async () => {
     const socket = await socketWithShortTimeout()
     const { profile: before } = inspect(socket)
     const profile = defineProfile({ userTimeout: 30_000 })

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { expect, it } from 'vitest'
 
-it('readSocketOwners in workers that are terminated in mid-scan leaves nothing of /proc open', async () => {
+it('leaves nothing of /proc open in workers that are terminated during readSocketOwners', async () => {
   const host = new URL('../../dist/host/index.js', import.meta.url).href
   const scan = `
     const { parentPort } = require('node:worker_threads')

@@ -1,17 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readlinkSync, rmSync, symlinkSync } from 'node:fs'
 import type net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { descriptorOf } from '../../src/connection/target.js'
 import { borrowSocket, readSocketOwners } from '../../src/host/index.js'
 import { inspect } from '../../src/index.js'
 import { parseSocketLink } from '../../src/kernel/processes.js'
-import { connect, connectPair } from './connections.js'
-import { asOrdinaryUser, hasOrdinaryUser } from './ordinary-user.js'
-import { startOwner } from './owner.js'
+import { connect, connectPair } from '../support/connections.js'
+import { descriptorOf, openDescriptors } from '../support/descriptors.js'
+import { asOrdinaryUser, hasOrdinaryUser } from '../support/ordinary-user.js'
+import { startOwner } from '../support/owner-process.js'
 
 const inodeOf = (pid: number | 'self', fd: number) => parseSocketLink(readlinkSync(`/proc/${pid}/fd/${fd}`))!
 /** Node calls itself by its thread's name from 24 on. */
@@ -28,7 +28,7 @@ function shareWith(socket: net.Socket, program = 'sleep', argv0 = program): Chil
 }
 
 describe('readSocketOwners', () => {
-  it("one's own and another process's, by inode", async () => {
+  it('finds owners in this and another process, by inode', async () => {
     const { pid, fd } = await startOwner()
     const { socket } = await connectPair()
     const own = descriptorOf(socket)
@@ -40,7 +40,7 @@ describe('readSocketOwners', () => {
     expect(inspect(borrowSocket(pid, fd)).verdict).toBe('alive')
   })
 
-  it('a socket that two processes share, and one that a process has twice', async () => {
+  it('finds both owners of a shared socket, and both descriptors of a process', async () => {
     const { socket } = await connectPair()
     const fd = descriptorOf(socket)
     const inode = inodeOf('self', fd)
@@ -52,20 +52,23 @@ describe('readSocketOwners', () => {
     expect(owners).toContainEqual({ pid: child.pid, command: 'sleep', fd: 3 })
   })
 
-  it.each(['MainThread', 'node-MainThread'])('%s, which any Node may be, by its program', async (name) => {
-    const folder = mkdtempSync(join(tmpdir(), 'deadpeer-owners-'))
-    onTestFinished(() => rmSync(folder, { recursive: true }))
-    const program = join(folder, name)
-    symlinkSync('/bin/sleep', program)
-    const { socket } = await connectPair()
-    const child = shareWith(socket, program, '/opt/bin/payments')
-    await once(child, 'spawn')
-    const inode = inodeOf('self', descriptorOf(socket))
-    const owners = (await readSocketOwners([inode])).get(inode)!
-    expect(owners).toContainEqual({ pid: child.pid, command: 'payments', fd: 3 })
-  })
+  it.each(['MainThread', 'node-MainThread'])(
+    'names a process called %s, as any Node may be, by its program',
+    async (name) => {
+      const folder = mkdtempSync(join(tmpdir(), 'deadpeer-owners-'))
+      onTestFinished(() => rmSync(folder, { recursive: true }))
+      const program = join(folder, name)
+      symlinkSync('/bin/sleep', program)
+      const { socket } = await connectPair()
+      const child = shareWith(socket, program, '/opt/bin/payments')
+      await once(child, 'spawn')
+      const inode = inodeOf('self', descriptorOf(socket))
+      const owners = (await readSocketOwners([inode])).get(inode)!
+      expect(owners).toContainEqual({ pid: child.pid, command: 'payments', fd: 3 })
+    },
+  )
 
-  it('only those that were asked for', async () => {
+  it('finds only the sockets that were asked for', async () => {
     const pairs = await connect(3)
     const inodes = pairs.map(({ socket }) => inodeOf('self', descriptorOf(socket)))
     const owners = await readSocketOwners(new Set(inodes.slice(0, 2)))
@@ -74,7 +77,7 @@ describe('readSocketOwners', () => {
     expect(await readSocketOwners([1])).toEqual(new Map())
   })
 
-  it.runIf(hasOrdinaryUser)('as an ordinary user: undefined for those of others', async () => {
+  it.runIf(hasOrdinaryUser)('is undefined for sockets of others as an ordinary user', async () => {
     const { socket } = await connectPair()
     const inode = inodeOf('self', descriptorOf(socket))
     const [outcome] = await asOrdinaryUser([['owners', [inode]]])
@@ -82,7 +85,7 @@ describe('readSocketOwners', () => {
     expect(outcome).toEqual({ value: seen })
   })
 
-  it('processes and sockets that come and go meanwhile', async () => {
+  it('passes over processes and sockets that come and go', async () => {
     const { socket } = await connectPair()
     const inode = inodeOf('self', descriptorOf(socket))
     const churn = async () => {
@@ -99,39 +102,45 @@ describe('readSocketOwners', () => {
     }
   })
 
-  it('leaves the event loop free, and nothing open', async () => {
+  it('lets the event loop run, and leaves nothing open', async () => {
     const pairs = await connect(2_000)
-    const before = readdirSync('/proc/self/fd').length
+    const before = openDescriptors()
     let turns = 0
     const count = setInterval(() => turns++, 0)
     const owners = await readSocketOwners()
     clearInterval(count)
     expect(owners.size).toBeGreaterThanOrEqual(2 * pairs.length)
     expect(turns).toBeGreaterThan(3)
-    expect(readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(before)
+    expect(openDescriptors()).toBeLessThanOrEqual(before)
   })
 
-  it.each<[unknown]>([[5], ['12'], [null], [[-1]], [[1.5]], [['1']], [[1n]], [{}]])(
-    'refuses %o',
-    async (inodes) => {
-      await expect(readSocketOwners(inodes as number[])).rejects.toMatchObject({
-        code: 'ERR_INVALID_ARG_TYPE',
-        field: 'inodes',
-      })
-    },
-  )
+  it.each<{ inodes: unknown }>([
+    { inodes: 5 },
+    { inodes: '12' },
+    { inodes: null },
+    { inodes: [-1] },
+    { inodes: [1.5] },
+    { inodes: ['1'] },
+    { inodes: [1n] },
+    { inodes: {} },
+  ])('refuses $inodes', async ({ inodes }) => {
+    await expect(readSocketOwners(inodes as number[])).rejects.toMatchObject({
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'inodes',
+    })
+  })
 })
 
-describe('what a descriptor links to', () => {
-  it.each<[string, number | undefined]>([
-    ['socket:[1]', 1],
-    ['socket:[4294967295]', 4_294_967_295],
-    ['socket:[]', undefined],
-    ['socket:[-1]', undefined],
-    ['socket:[1', undefined],
-    ['/tmp/socket:[1]', undefined],
-    ['socket:[1] (deleted)', undefined],
-    ['pipe:[1]', undefined],
-    ['anon_inode:[eventpoll]', undefined],
-  ])('%s', (link, inode) => expect(parseSocketLink(link)).toBe(inode))
+describe('the link of a descriptor', () => {
+  it.each<{ link: string; inode: number | undefined }>([
+    { link: 'socket:[1]', inode: 1 },
+    { link: 'socket:[4294967295]', inode: 4_294_967_295 },
+    { link: 'socket:[]', inode: undefined },
+    { link: 'socket:[-1]', inode: undefined },
+    { link: 'socket:[1', inode: undefined },
+    { link: '/tmp/socket:[1]', inode: undefined },
+    { link: 'socket:[1] (deleted)', inode: undefined },
+    { link: 'pipe:[1]', inode: undefined },
+    { link: 'anon_inode:[eventpoll]', inode: undefined },
+  ])('is read correctly: $link', ({ link, inode }) => expect(parseSocketLink(link)).toBe(inode))
 })

@@ -1,12 +1,12 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { descriptorOf } from '../../src/connection/target.js'
 import { inspect, sampleTcpInfo, type TcpInfo, type TcpInfoField, TcpState } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
 import { decodeTcpInfo, ownLayout } from '../../src/kernel/tcp-info.js'
-import { connect, connectPair } from './connections.js'
-import { until } from './until.js'
+import { connect, connectPair } from '../support/connections.js'
+import { descriptorOf } from '../support/descriptors.js'
+import { until } from '../support/until.js'
 
 const everyField = Object.freeze(Object.keys(ownLayout()) as TcpInfoField[])
 
@@ -38,7 +38,7 @@ describe('TcpInfo of a live connection', () => {
     expect(after.sndMss).toBeGreaterThan(500)
   })
 
-  it('last_data_recv tells how long it was idle', async () => {
+  it('shows the idle time in lastDataRecv', async () => {
     const { socket, peer } = await connectPair()
     peer.write('.')
     await once(socket, 'data')
@@ -70,12 +70,12 @@ describe('sampleTcpInfo', () => {
     expect([...out]).toEqual([1, 0, Number.NaN, Number.NaN, 1, 0, Number.NaN, Number.NaN, -1, -1])
   })
 
-  it('takes no targets, and no fields', () => {
+  it('accepts an empty list of targets and of fields', () => {
     expect(sampleTcpInfo([], ['state'])).toHaveLength(0)
     expect(sampleTcpInfo([1, 2], [])).toHaveLength(0)
   })
 
-  it('a target whose `socket` is a getter that samples others meanwhile', async () => {
+  it('survives a target whose `socket` getter samples others meanwhile', async () => {
     const pairs = await Promise.all(Array.from({ length: 3 }, () => connectPair()))
     const [one, two, three] = pairs.map(({ socket }) => socket) as [Socket, Socket, Socket]
     const fields = ['bytesSent'] as const
@@ -104,18 +104,46 @@ describe('sampleTcpInfo', () => {
     everyField.forEach((field, i) => void expect(Number.isNaN(row[i])).toBe(own[field] === undefined))
   })
 
-  it.each<[string, unknown, unknown, unknown, string, string]>([
-    ['an unknown field', [], ['stat'], undefined, 'ERR_INVALID_ARG_TYPE', 'fields'],
-    ['an inherited name', [], ['constructor'], undefined, 'ERR_INVALID_ARG_TYPE', 'fields'],
-    ['another kind of array', [1], ['state'], new Uint8Array(8), 'ERR_INVALID_ARG_TYPE', 'out'],
-    ['one that is too short', [1, 2], ['state'], new Float64Array(1), 'ERR_OUT_OF_RANGE', 'out'],
-  ])('%s is refused', (_, targets, fields, out, code, field) => {
+  it.each<{ what: string; targets: unknown; fields: unknown; out: unknown; code: string; field: string }>([
+    {
+      what: 'an unknown field',
+      targets: [],
+      fields: ['stat'],
+      out: undefined,
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'fields',
+    },
+    {
+      what: 'an inherited name',
+      targets: [],
+      fields: ['constructor'],
+      out: undefined,
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'fields',
+    },
+    {
+      what: 'another kind of array',
+      targets: [1],
+      fields: ['state'],
+      out: new Uint8Array(8),
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'out',
+    },
+    {
+      what: 'one that is too short',
+      targets: [1, 2],
+      fields: ['state'],
+      out: new Float64Array(1),
+      code: 'ERR_OUT_OF_RANGE',
+      field: 'out',
+    },
+  ])('refuses $what', ({ targets, fields, out, code, field }) => {
     expect(() => sampleTcpInfo(targets as never, fields as never, out as never)).toThrow(
       expect.objectContaining({ code, field }),
     )
   })
 
-  it('allocates nothing a socket', async () => {
+  it('allocates nothing per socket', async () => {
     const pairs = await connect(500)
     const sockets = pairs.map(({ socket }) => socket)
     const fields = Object.freeze(['probes', 'lastAckRecv', 'state'] as const satisfies (keyof TcpInfo)[])
@@ -135,17 +163,27 @@ describe('sampleTcpInfo', () => {
   })
 })
 
-describe('sampleTcpInfo, called wrongly', () => {
+describe('a wrong call of sampleTcpInfo', () => {
   const many = Array.from({ length: 129 }, () => 'state')
-  it.each<[string, unknown[], string, string]>([
-    ['no targets', [null, ['state']], 'ERR_INVALID_ARG_TYPE', 'targets'],
-    ['a Set of targets', [new Set(), ['state']], 'ERR_INVALID_ARG_TYPE', 'targets'],
-    ['a number of targets', [{ length: -1 }, ['state']], 'ERR_INVALID_ARG_TYPE', 'targets'],
-    ['no fields', [[], null], 'ERR_INVALID_ARG_TYPE', 'fields'],
-    ['a string of fields', [[], 'rtt'], 'ERR_INVALID_ARG_TYPE', 'fields'],
-    ['fields with holes', [[], new Array(2)], 'ERR_INVALID_ARG_TYPE', 'fields'],
-    ['too many fields', [[], many], 'ERR_OUT_OF_RANGE', 'fields'],
-  ])('%s', (_, args, code, field) => {
+  it.each<{ what: string; args: unknown[]; code: string; field: string }>([
+    { what: 'no targets', args: [null, ['state']], code: 'ERR_INVALID_ARG_TYPE', field: 'targets' },
+    {
+      what: 'a Set of targets',
+      args: [new Set(), ['state']],
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'targets',
+    },
+    {
+      what: 'a number of targets',
+      args: [{ length: -1 }, ['state']],
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'targets',
+    },
+    { what: 'no fields', args: [[], null], code: 'ERR_INVALID_ARG_TYPE', field: 'fields' },
+    { what: 'a string of fields', args: [[], 'rtt'], code: 'ERR_INVALID_ARG_TYPE', field: 'fields' },
+    { what: 'fields with holes', args: [[], new Array(2)], code: 'ERR_INVALID_ARG_TYPE', field: 'fields' },
+    { what: 'too many fields', args: [[], many], code: 'ERR_OUT_OF_RANGE', field: 'fields' },
+  ])('is refused: $what', ({ args, code, field }) => {
     const call = () => (sampleTcpInfo as (...values: unknown[]) => unknown)(...args)
     expect(call).toThrow(expect.objectContaining({ code, field }))
   })

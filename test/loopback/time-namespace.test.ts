@@ -2,12 +2,12 @@ import { execFile, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { leaveOut } from '../leave-out.js'
+import { leaveOut } from '../support/skip-reason.js'
 
 const isPossible = spawnSync('unshare', ['-T', '--fork', '--monotonic=1', 'true']).status === 0
 if (!isPossible) leaveOut('no time namespace to be had (unshare -T)')
 
-describe.runIf(isPossible)('in a time namespace, whose clock began after the peer was last heard', () => {
+describe.runIf(isPossible)('a time namespace whose clock began after the peer was last heard', () => {
   // biome-ignore lint/suspicious/noExplicitAny: JSON of a fixture
   let outcome: any
   beforeAll(async () => {
@@ -15,23 +15,23 @@ describe.runIf(isPossible)('in a time namespace, whose clock began after the pee
     outcome = JSON.parse((await promisify(execFile)(process.execPath, [script])).stdout)
   })
 
-  it('an inherited connection was last heard before the clock began', () => {
+  it('has an inherited connection that was last heard before the clock began', () => {
     expect(outcome.clock).toBeLessThan(outcome.silence)
   })
 
-  it('tune and tuneAll say that all is written, and it is', () => {
+  it('lets tune and tuneAll write everything, as they say', () => {
     expect(outcome.byDescriptor).toEqual({})
     expect(outcome.tuned).toEqual({})
     expect(outcome.many).toEqual({ value: [{}, {}] })
     expect(outcome.after).toMatchObject({ enable: true, interval: 1_000, count: 6 })
   })
 
-  it('tuning kills no connection that has been silent for longer than its new values allow', () => {
+  it('does not let tuning kill a connection that was idle for longer than its new values allow', () => {
     expect(outcome.short).toEqual({})
     expect(outcome.pending).toMatchObject({ userTimeout: 4_000 })
   })
 
-  it('probe is answered, and a heartbeat finds nobody dead', () => {
+  it('lets probe get its answer, and a heartbeat find no death', () => {
     expect(outcome.probed.value).toMatchObject({ alive: true })
     expect(outcome.deaths).toBe(0)
   })

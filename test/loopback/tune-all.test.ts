@@ -3,7 +3,7 @@ import net from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { descriptorOf } from '../../src/connection/target.js'
 import { inspect, profiles, type Target, tuneAll } from '../../src/index.js'
-import { connect, connectPair } from './connections.js'
+import { connect, connectPair } from '../support/connections.js'
 
 describe('tuneAll', () => {
   it('tunes every target, one result each, in order', async () => {

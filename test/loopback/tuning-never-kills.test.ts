@@ -5,10 +5,10 @@ import { describe, expect, it } from 'vitest'
 import { handleOf } from '../../src/connection/target.js'
 import { defineProfile, inspect, type Profile, tune, tuneAll } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { latest, TICK } from '../tolerance.js'
-import { connect, connectPair, listen } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { connect, connectPair, listen } from '../support/connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { latest, TICK } from '../support/tolerance.js'
+import { until } from '../support/until.js'
 
 const wanted = defineProfile({ initialDelay: 2_000, interval: 1_000, count: 3, userTimeout: 5_000 })
 

@@ -8,10 +8,10 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { HttpsAgent } from '../../src/http/index.js'
 import { detectionTime, inspect, tune } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { latest } from '../tolerance.js'
-import { listen } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { until } from './until.js'
+import { listen } from '../support/connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { latest } from '../support/tolerance.js'
+import { until } from '../support/until.js'
 
 // A proxy that accepts a connection and vanishes before it has answered CONNECT.
 

@@ -1,5 +1,5 @@
 import { describe, it, vi } from 'vitest'
-import { undiciSuite } from './undici-suite.js'
+import { undiciSuite } from '../support/undici-suite.js'
 
 vi.mock('undici', () => import('undici8'))
 

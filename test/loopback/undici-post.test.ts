@@ -3,12 +3,12 @@ import { fileURLToPath } from 'node:url'
 import { request } from 'undici'
 import { expect, it, onTestFinished } from 'vitest'
 import { createAgent } from '../../src/undici/index.js'
-import { nextMessage } from '../next-message.js'
+import { nextMessage } from '../support/next-message.js'
 
 const TRIES = 10_000
 const AT_ONCE = 16
 
-it('a POST without a key is never sent twice, however its connection dies', async () => {
+it('never sends a POST without a key twice, however its connection dies', async () => {
   const script = fileURLToPath(new URL('fixtures/dying-server.mjs', import.meta.url))
   const child = fork(script, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   onTestFinished(() => void child.kill('SIGKILL'))

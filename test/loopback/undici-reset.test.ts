@@ -3,7 +3,7 @@ import net from 'node:net'
 import { request } from 'undici'
 import { expect, it, onTestFinished } from 'vitest'
 import { createAgent } from '../../src/undici/index.js'
-import { listen } from './connections.js'
+import { listen } from '../support/connections.js'
 
 it('leaves a reset connection to undici while a body waits to be read: the request fails, and nothing is thrown', async () => {
   const thrown: Error[] = []

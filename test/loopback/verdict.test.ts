@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { inspect, TcpState, tune } from '../../src/index.js'
-import { connect } from './connections.js'
-import { until } from './until.js'
+import { connect } from '../support/connections.js'
+import { until } from '../support/until.js'
 
 // What the verdict is made from, and doctor's time in CLOSE_WAIT.
 

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { hasNetAdmin } from './need-net-admin.js'
+import { hasNetAdmin } from '../support/net-admin.js'
 
 // None lost and none twice: connections that other processes open and end at random, each with what was said of it.
 // DEADPEER_TEST_FULL=1: 5,000 of them at a time, and about 100,000 in all.
@@ -34,20 +34,25 @@ async function churn(options: Options, ...flags: string[]) {
   return JSON.parse(stdout)
 }
 
-describe.runIf(hasNetAdmin)('every connection that was watched is accounted for once', () => {
-  it.concurrent.for<[string, Partial<Options>, ...string[]]>([
-    ['at rest', full ? { connections: 5_000, each: 15_000 } : { connections: 1_000, each: 150 }],
-    ['under garbage collection pressure', { gc: true }, '--expose-gc'],
-    ['with the event loop blocked for 1.5 s of every 3', { blocked: true }],
-    ['in a worker thread', { worker: true }],
-    ['with heartbeat and suspicion', { heartbeat }],
-    ['with these and the event loop blocked', { heartbeat, blocked: true }],
-    ['with these in a worker thread', { heartbeat, worker: true }],
-    [
-      'with a heartbeat that lends the kernel a clock',
-      { heartbeat: { ...heartbeat, every: 2_000 }, lends: true },
-    ],
-  ])('%s', { timeout: 300_000 }, async ([, differences, ...flags]) => {
+describe.runIf(hasNetAdmin)('every watched connection', () => {
+  it.concurrent.for<{ what: string; differences: Partial<Options>; flags: string[] }>([
+    {
+      what: 'at rest',
+      differences: full ? { connections: 5_000, each: 15_000 } : { connections: 1_000, each: 150 },
+      flags: [],
+    },
+    { what: 'under garbage collection pressure', differences: { gc: true }, flags: ['--expose-gc'] },
+    { what: 'with the event loop blocked for 1.5 s of every 3', differences: { blocked: true }, flags: [] },
+    { what: 'in a worker thread', differences: { worker: true }, flags: [] },
+    { what: 'with heartbeat and suspicion', differences: { heartbeat }, flags: [] },
+    { what: 'with these and the event loop blocked', differences: { heartbeat, blocked: true }, flags: [] },
+    { what: 'with these in a worker thread', differences: { heartbeat, worker: true }, flags: [] },
+    {
+      what: 'with a heartbeat that lends the kernel a clock',
+      differences: { heartbeat: { ...heartbeat, every: 2_000 }, lends: true },
+      flags: [],
+    },
+  ])('is counted once $what', { timeout: 300_000 }, async ({ differences, flags }) => {
     const options = { ...usual, ...differences }
     const { stats, most, lent, kills, wrong, fates, told, records, open, threads, doubts, deaths } =
       await churn(options, ...flags)
@@ -75,7 +80,7 @@ describe.runIf(hasNetAdmin)('every connection that was watched is accounted for 
   })
 })
 
-it('memory stays where it is, however many come and go', { timeout: 100_000 }, async () => {
+it('keeps its memory constant, however many connections come and go', { timeout: 100_000 }, async () => {
   const memory = fileURLToPath(new URL('fixtures/watching-for-long.mjs', import.meta.url))
   const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', memory])
   const [before, after] = JSON.parse(stdout)

@@ -4,11 +4,11 @@ import tls from 'node:tls'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type Closing, type Death, type Recovery, type Suspicion, tune, watch } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { certificate } from './certificate.js'
-import { connectPair, listen } from './connections.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { backUp, isReading, pairIn, type Situation } from './situations.js'
-import { until } from './until.js'
+import { certificate } from '../support/certificate.js'
+import { connectPair, listen } from '../support/connections.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { backUp, isReading, pairIn, type Situation } from '../support/stream-states.js'
+import { until } from '../support/until.js'
 
 // Once a connection has ended, `socket.remoteAddress` is undefined. What a watcher tells has the addresses.
 
@@ -68,42 +68,45 @@ const ways: Record<
   },
 }
 
-describe.concurrent('a death tells both addresses', () => {
+describe.concurrent('a death with both addresses', () => {
   const cases = hosts.flatMap((host) =>
     Object.keys(ways).flatMap((way) =>
       ['reading', 'paused'].map((situation) => ({ ...host, way, situation })),
     ),
   )
-  it.for(cases)('$family, added $way, $situation', async ({ listensOn, dials, way, situation, address }) => {
-    const watcher = watching()
-    const server = net.createServer()
-    closing.push(() => server.close())
-    const port = await listen(server, listensOn)
-    const { watched, peer } = await ways[way]!(watcher, server, { host: dials, port })
-    for (const each of [watched, peer]) each.on('error', () => {})
-    if (situation === 'reading') watched.resume()
-    else await backUp(watched, peer)
-    // From the peer: what the watched socket was asked for, Node would remember.
-    const seen = addressesOf(peer)
-    const died = once(watcher, 'dead') as Promise<[Death]>
-    peer.resetAndDestroy()
-    const [{ local, remote, socket }] = await died
-    expect(socket).toBe(watched)
-    await until(() => watched.closed)
-    expect(watched.remoteAddress).toBeUndefined()
-    expect({ remotePort: remote.port, localPort: local.port }).toEqual({
-      remotePort: seen.local && (seen.local as net.AddressInfo).port,
-      localPort: seen.remote.port,
-    })
-    const isAccepted = way === 'by its server'
-    const family = dials === '::1' || (isAccepted && listensOn === '::') ? 'IPv6' : 'IPv4'
-    const expected = isAccepted ? address : dials
-    expect(remote).toEqual({ address: expected, port: remote.port, family })
-    expect(local).toEqual({ address: expected, port: local.port, family })
-  })
+  it.for(cases)(
+    'is reported for $family, added $way, $situation',
+    async ({ listensOn, dials, way, situation, address }) => {
+      const watcher = watching()
+      const server = net.createServer()
+      closing.push(() => server.close())
+      const port = await listen(server, listensOn)
+      const { watched, peer } = await ways[way]!(watcher, server, { host: dials, port })
+      for (const each of [watched, peer]) each.on('error', () => {})
+      if (situation === 'reading') watched.resume()
+      else await backUp(watched, peer)
+      // From the peer: what the watched socket was asked for, Node would remember.
+      const seen = addressesOf(peer)
+      const died = once(watcher, 'dead') as Promise<[Death]>
+      peer.resetAndDestroy()
+      const [{ local, remote, socket }] = await died
+      expect(socket).toBe(watched)
+      await until(() => watched.closed)
+      expect(watched.remoteAddress).toBeUndefined()
+      expect({ remotePort: remote.port, localPort: local.port }).toEqual({
+        remotePort: seen.local && (seen.local as net.AddressInfo).port,
+        localPort: seen.remote.port,
+      })
+      const isAccepted = way === 'by its server'
+      const family = dials === '::1' || (isAccepted && listensOn === '::') ? 'IPv6' : 'IPv4'
+      const expected = isAccepted ? address : dials
+      expect(remote).toEqual({ address: expected, port: remote.port, family })
+      expect(local).toEqual({ address: expected, port: local.port, family })
+    },
+  )
 
   it.for<Situation>(['reading', 'paused', 'writing', 'half-closed'])(
-    'whatever Node is doing with the socket, to each watcher: %s',
+    'is reported to each watcher, whatever Node is doing with the socket: %s',
     async (situation) => {
       const { socket, peer } = await pairIn(situation)
       const expected = addressesOf(socket)
@@ -114,7 +117,7 @@ describe.concurrent('a death tells both addresses', () => {
     },
   )
 
-  it.runIf(hasNetAdmin)('of the TCP connection under a TLS connection', async () => {
+  it.runIf(hasNetAdmin)('has the addresses of the TCP connection under a TLS connection', async () => {
     const server = tls.createServer(certificate())
     closing.push(() => server.close())
     const port = await listen(server)
@@ -131,7 +134,7 @@ describe.concurrent('a death tells both addresses', () => {
     expect(death).toMatchObject(expected)
   })
 
-  it('and cannot be changed by a listener', async () => {
+  it('cannot be changed by a listener', async () => {
     const { socket, peer } = await pairIn('paused')
     const watcher = watching().add(socket)
     const died = once(watcher, 'dead') as Promise<[Death]>
@@ -141,24 +144,27 @@ describe.concurrent('a death tells both addresses', () => {
   })
 })
 
-describe.concurrent('other events tell both addresses', () => {
-  it.for(['reading', 'paused'] as const)('closing, where the peer closed its side: %s', async (situation) => {
-    const { socket, peer } = await connectPair()
-    if (situation === 'reading') socket.resume()
-    else {
-      // As much as makes Node stop, and no more: a FIN waits behind what does not fit into the receive window.
-      peer.write(Buffer.alloc(socket.readableHighWaterMark))
-      await until(() => !isReading(socket))
-    }
-    const expected = addressesOf(socket)
-    const watcher = watching().add(socket)
-    const told = once(watcher, 'closing') as Promise<[Closing]>
-    peer.end()
-    const [event] = await told
-    expect(event).toMatchObject(expected)
-  })
+describe.concurrent('an event with both addresses', () => {
+  it.for(['reading', 'paused'] as const)(
+    'is closing when the peer closed its side: %s',
+    async (situation) => {
+      const { socket, peer } = await connectPair()
+      if (situation === 'reading') socket.resume()
+      else {
+        // As much as makes Node stop, and no more: a FIN waits behind what does not fit into the receive window.
+        peer.write(Buffer.alloc(socket.readableHighWaterMark))
+        await until(() => !isReading(socket))
+      }
+      const expected = addressesOf(socket)
+      const watcher = watching().add(socket)
+      const told = once(watcher, 'closing') as Promise<[Closing]>
+      peer.end()
+      const [event] = await told
+      expect(event).toMatchObject(expected)
+    },
+  )
 
-  it('closing, where the program destroys the socket as soon as it has read the end', async () => {
+  it('is closing when the program destroys the socket at the end of the stream', async () => {
     const { socket, peer } = await connectPair()
     const expected = addressesOf(socket)
     const watcher = watching()
@@ -172,7 +178,7 @@ describe.concurrent('other events tell both addresses', () => {
     expect(event).toMatchObject(expected)
   })
 
-  it.runIf(hasNetAdmin)('suspect and recover', async () => {
+  it.runIf(hasNetAdmin)('is suspect, and recover', async () => {
     const { socket, peer } = await connectPair()
     const expected = addressesOf(socket)
     const watcher = watching().add(socket)
@@ -186,7 +192,7 @@ describe.concurrent('other events tell both addresses', () => {
     expect(recovery).toMatchObject(expected)
   })
 
-  it.runIf(hasNetAdmin)('the death that a heartbeat finds', async () => {
+  it.runIf(hasNetAdmin)('is the death that a heartbeat finds', async () => {
     const { socket, peer } = await connectPair()
     const expected = addressesOf(socket)
     const watcher = watching({ heartbeat: { every: 1_000 } }).add(socket)

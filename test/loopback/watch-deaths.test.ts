@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import tls from 'node:tls'
 import { Worker } from 'node:worker_threads'
 import { afterAll, describe, expect, it } from 'vitest'
-import { descriptorOf, unwrap } from '../../src/connection/target.js'
+import { unwrap } from '../../src/connection/target.js'
 import {
   type Death,
   type DeathReason,
@@ -18,22 +18,23 @@ import {
   watch,
 } from '../../src/index.js'
 import { blackHole } from '../../src/testing/index.js'
-import { latest, TICK, timed } from '../tolerance.js'
-import { certificate } from './certificate.js'
-import { connectPair, listen } from './connections.js'
-import { hasRtoMax } from './kernel.js'
-import { hasNetAdmin } from './need-net-admin.js'
-import { backUp, isReading, pairIn, type Situation } from './situations.js'
-import { until } from './until.js'
+import { certificate } from '../support/certificate.js'
+import { connectPair, listen } from '../support/connections.js'
+import { descriptorOf } from '../support/descriptors.js'
+import { hasRtoMax } from '../support/kernel-version.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { backUp, isReading, pairIn, type Situation } from '../support/stream-states.js'
+import { latest, TICK, timed } from '../support/tolerance.js'
+import { until } from '../support/until.js'
 
 // Each way to die, told once, with its cause. All of it runs at once, since each takes seconds by its nature.
 
 const situations: Situation[] = ['reading', 'paused', 'writing', 'half-closed']
-const retransmissions = situations.map((situation): [Situation, DeathReason, Profile] => [
+const retransmissions = situations.map((situation) => ({
   situation,
-  'retransmission',
-  { rtoMax: 1_000 },
-])
+  reason: 'retransmission' as const,
+  settings: { rtoMax: 1_000 },
+}))
 
 const closing: (() => void)[] = []
 afterAll(() => {
@@ -167,37 +168,44 @@ const kinds: Record<string, () => Promise<Zombie>> = {
 }
 
 describe.concurrent('a watched connection', () => {
-  describe('a peer that vanishes', () => {
-    describe.runIf(hasNetAdmin)('nothing in flight', () => {
+  describe('whose peer vanishes', () => {
+    describe.runIf(hasNetAdmin)('with nothing in flight', () => {
       const profile = { initialDelay: 1_000, interval: 1_000, count: 2 }
-      it.for<[Situation, DeathReason, Profile]>([
-        ['reading', 'keepalive', profile],
-        ['paused', 'keepalive', profile],
-        ['half-closed', 'keepalive', profile],
-        ['reading', 'keepalive', { ...profile, userTimeout: 3_000 }],
-        ['paused', 'user-timeout', { ...profile, count: 5, userTimeout: 2_500 }],
-      ])('%s: %s, %o', async ([situation, reason, settings]) => {
-        const { socket, peer } = await pairIn(situation)
-        tune(socket, settings)
-        // The kernel's clock starts when the peer was last heard, and so here.
-        socket.write('.')
-        await until(() => inspect(socket).info!.unacked === 0)
-        const ending = await watchToTheEnd(socket, () => blackHole(peer))
-        expectDeath(ending, reason, /^\d probes? unanswered, silent for [23]\.\d s$/)
-        expectDetectedBy(ending.death, situation)
-        expectTime(ending.death.silentFor!, detectionTime(settings).idle)
-      })
+      it.for<{ situation: Situation; reason: DeathReason; settings: Profile }>([
+        { situation: 'reading', reason: 'keepalive', settings: profile },
+        { situation: 'paused', reason: 'keepalive', settings: profile },
+        { situation: 'half-closed', reason: 'keepalive', settings: profile },
+        { situation: 'reading', reason: 'keepalive', settings: { ...profile, userTimeout: 3_000 } },
+        {
+          situation: 'paused',
+          reason: 'user-timeout',
+          settings: { ...profile, count: 5, userTimeout: 2_500 },
+        },
+      ])(
+        'is dead by $reason while Node is $situation, with $settings',
+        async ({ situation, reason, settings }) => {
+          const { socket, peer } = await pairIn(situation)
+          tune(socket, settings)
+          // The kernel's clock starts when the peer was last heard, and so here.
+          socket.write('.')
+          await until(() => inspect(socket).info!.unacked === 0)
+          const ending = await watchToTheEnd(socket, () => blackHole(peer))
+          expectDeath(ending, reason, /^\d probes? unanswered, silent for [23]\.\d s$/)
+          expectDetectedBy(ending.death, situation)
+          expectTime(ending.death.silentFor!, detectionTime(settings).idle)
+        },
+      )
     })
 
-    describe.runIf(hasNetAdmin)('data in flight', () => {
-      it.for<[Situation, DeathReason, Profile]>([
-        ['reading', 'user-timeout', { userTimeout: 1_000 }],
-        ['paused', 'user-timeout', { userTimeout: 1_000 }],
-        ['writing', 'user-timeout', { userTimeout: 1_000 }],
-        ['half-closed', 'user-timeout', { userTimeout: 1_000 }],
+    describe.runIf(hasNetAdmin)('with data in flight', () => {
+      it.for<{ situation: Situation; reason: DeathReason; settings: Profile }>([
+        { situation: 'reading', reason: 'user-timeout', settings: { userTimeout: 1_000 } },
+        { situation: 'paused', reason: 'user-timeout', settings: { userTimeout: 1_000 } },
+        { situation: 'writing', reason: 'user-timeout', settings: { userTimeout: 1_000 } },
+        { situation: 'half-closed', reason: 'user-timeout', settings: { userTimeout: 1_000 } },
         // Without it that takes a quarter of an hour.
         ...(hasRtoMax ? retransmissions : []),
-      ])('%s: %s', async ([situation, reason, settings]) => {
+      ])('is dead by $reason while Node is $situation', async ({ situation, reason, settings }) => {
         const { socket, peer } = await pairIn(situation)
         tune(socket, settings)
         const ending = await watchToTheEnd(socket, () => {
@@ -215,7 +223,7 @@ describe.concurrent('a watched connection', () => {
   })
 
   it.runIf(hasNetAdmin)(
-    'whose both sides have ended, with something unread, and whose peer vanishes before it has all: dead, and what it sent can be read',
+    'is dead after both sides ended if the peer vanishes before it has all, and what it sent can be read',
     async () => {
       const { socket, peer } = await connectPair({ allowHalfOpen: true })
       const errors: Error[] = []
@@ -240,16 +248,19 @@ describe.concurrent('a watched connection', () => {
     },
   )
 
-  describe('a peer that resets', () => {
-    it.for<Situation>(['reading', 'paused', 'writing', 'half-closed'])('%s', async (situation) => {
-      const { socket, peer } = await pairIn(situation)
-      const ending = await watchToTheEnd(socket, () => peer.resetAndDestroy())
-      expectDeath(ending, 'reset', /^reset by the peer \((ECONNRESET|EPIPE)\)$/)
-      expectDetectedBy(ending.death, situation)
-    })
+  describe('whose peer resets', () => {
+    it.for<Situation>(['reading', 'paused', 'writing', 'half-closed'])(
+      'is dead by reset while Node is %s',
+      async (situation) => {
+        const { socket, peer } = await pairIn(situation)
+        const ending = await watchToTheEnd(socket, () => peer.resetAndDestroy())
+        expectDeath(ending, 'reset', /^reset by the peer \((ECONNRESET|EPIPE)\)$/)
+        expectDetectedBy(ending.death, situation)
+      },
+    )
   })
 
-  it('a peer that resets right after it has sent something, while we are paused: dead, once', async () => {
+  it('is dead once if the peer sends and resets right after, while Node is paused', async () => {
     const { socket, peer } = await connectPair()
     const errors: NodeJS.ErrnoException[] = []
     socket.on('error', (error) => errors.push(error))
@@ -266,8 +277,8 @@ describe.concurrent('a watched connection', () => {
     expect(errors).toMatchObject([{ code: 'ECONNRESET' }])
   })
 
-  describe('a peer that does not read while data waits for it', () => {
-    it('row 7: a user timeout, behind a closed window', async () => {
+  describe('whose peer does not read', () => {
+    it('is ended by a user timeout behind a closed window (row 7)', async () => {
       const { socket } = await connectPair()
       socket.resume()
       tune(socket, { userTimeout: 2_000 })
@@ -280,8 +291,8 @@ describe.concurrent('a watched connection', () => {
     })
   })
 
-  describe.runIf(hasNetAdmin)('a backpressured connection whose peer vanishes', () => {
-    it.for(Object.keys(kinds))('%s: dead, and closed with ETIMEDOUT', async (kind) => {
+  describe.runIf(hasNetAdmin)('that is backpressured when its peer vanishes', () => {
+    it.for(Object.keys(kinds))('is dead, and closed with ETIMEDOUT: %s', async (kind) => {
       const { holder, socket, peer } = await kinds[kind]!()
       const errors: NodeJS.ErrnoException[] = []
       holder.on('error', (error: Error) => errors.push(error))
@@ -302,7 +313,7 @@ describe.concurrent('a watched connection', () => {
       expect(holder.destroyed).toBe(true)
     })
 
-    it.for(['plain', 'TLS'])('%s, unwatched: Node says nothing for 15 s', async (kind) => {
+    it.for(['plain', 'TLS'])('is not reported by Node within 15 s if it is unwatched: %s', async (kind) => {
       const { socket, peer } = await kinds[kind]!()
       const said: string[] = []
       for (const event of ['error', 'end', 'close', 'data', 'timeout'])
@@ -320,7 +331,7 @@ describe.concurrent('a watched connection', () => {
       socket.on('error', () => {}).destroy()
     })
 
-    it('is told within 2 ms of the kernel, in the median', async () => {
+    it('is reported within 2 ms of the kernel, in the median', async () => {
       const sockets: net.Socket[] = []
       const descriptors = new Map<net.Socket, number>()
       const told = new Map<number, bigint>()

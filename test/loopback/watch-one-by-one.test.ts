@@ -1,14 +1,12 @@
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { watch } from '../../src/index.js'
-import { connectPair } from './connections.js'
-import { deathwatchThreadIds, noDeathwatchThread } from './threads.mjs'
-import { until } from './until.js'
+import { connectPair } from '../support/connections.js'
+import { deathwatchThreadIds, noDeathwatchThread } from '../support/deathwatch-thread.mjs'
+import { openDescriptors } from '../support/descriptors.js'
+import { until } from '../support/until.js'
 
-const openDescriptors = () => readdirSync('/proc/self/fd').length
-
-it('one connection after the other is watched by one thread, which ends when there are no more', async () => {
+it('watches connections that follow each other by one thread, which ends after the last', async () => {
   const watcher = watch()
   const pairs = await Promise.all(Array.from({ length: 22 }, () => connectPair()))
   const before = openDescriptors()

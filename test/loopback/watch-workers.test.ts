@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { expect, it } from 'vitest'
-import { deathwatchThreads } from './threads.mjs'
+import { deathwatchThreads } from '../support/deathwatch-thread.mjs'
 
 const script = new URL('fixtures/watching-worker.mjs', import.meta.url)
 
@@ -15,7 +15,7 @@ async function openDescriptors(): Promise<number> {
   return readdirSync('/proc/self/fd').length
 }
 
-it('workers that watch, terminated at every step: no crash, no thread and no descriptor left', async () => {
+it('leaves no thread and no descriptor in workers that are terminated at any step of watching', async () => {
   const told = new Int32Array(new SharedArrayBuffer(4))
   const errors: Error[] = []
   const openBefore = await openDescriptors()
@@ -41,7 +41,7 @@ it('workers that watch, terminated at every step: no crash, no thread and no des
   expect(await openDescriptors()).toBeLessThanOrEqual(openBefore)
 })
 
-it('workers that end by themselves while they watch leave nothing either', async () => {
+it('leaves nothing in workers that end by themselves while they watch', async () => {
   const script = `
     const { once } = require('node:events')
     const net = require('node:net')

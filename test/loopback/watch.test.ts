@@ -7,13 +7,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
-import { descriptorOf } from '../../src/connection/target.js'
 import { borrowSocket } from '../../src/host/index.js'
 import { type Closing, type Death, inspect, PeerDeathError, type Watcher, watch } from '../../src/index.js'
-import { certificate } from './certificate.js'
-import { connectPair, listen } from './connections.js'
-import { backUp, pairIn, type Situation } from './situations.js'
-import { until } from './until.js'
+import { certificate } from '../support/certificate.js'
+import { connectPair, listen } from '../support/connections.js'
+import { descriptorOf } from '../support/descriptors.js'
+import { backUp, pairIn, type Situation } from '../support/stream-states.js'
+import { until } from '../support/until.js'
 
 const closing: (() => void)[] = []
 afterAll(() => {
@@ -49,7 +49,7 @@ async function readAll(socket: net.Socket): Promise<Buffer> {
 
 describe.concurrent('watch', () => {
   describe('a watcher', () => {
-    it('is a set of sockets: once each, and out again', async () => {
+    it('holds each socket once, until it is deleted', async () => {
       const { watcher } = watching()
       const [a, b] = [await connectPair(), await connectPair()]
       expect(watcher.size).toBe(0)
@@ -77,7 +77,7 @@ describe.concurrent('watch', () => {
       expect(listeners()).toEqual(before)
     })
 
-    it('takes its hook away with the last watcher', async () => {
+    it('removes its hook with the last watcher', async () => {
       const { socket } = await connectPair()
       const hooked = socket as net.Socket & { _destroy: unknown }
       const before = hooked._destroy
@@ -91,7 +91,7 @@ describe.concurrent('watch', () => {
       expect(hooked._destroy).toBe(before)
     })
 
-    it('leaves a hook that somebody put over its own, which goes on working', async () => {
+    it('leaves a hook that another library put over its own, which goes on working', async () => {
       const { socket } = await connectPair()
       const hooked = socket as net.Socket & { _destroy(...args: unknown[]): void }
       const { watcher } = watching()
@@ -109,7 +109,7 @@ describe.concurrent('watch', () => {
     })
 
     it.each<Situation>(['reading', 'paused'])(
-      'emits nothing for a socket once delete has returned true, while another watcher reports it: %s',
+      'emits nothing for a socket after delete, while another watcher reports it: %s',
       async (situation) => {
         const { socket, peer } = await pairIn(situation)
         const [first, second] = [watching(), watching()]
@@ -128,7 +128,7 @@ describe.concurrent('watch', () => {
     )
 
     it.each(['delete', 'close'] as const)(
-      'emits nothing and destroys nothing where onDead itself calls %s',
+      'emits nothing and destroys nothing if onDead itself calls %s',
       async (name) => {
         const { socket, peer } = await pairIn('paused')
         const { watcher, deaths } = watching({
@@ -147,7 +147,7 @@ describe.concurrent('watch', () => {
       },
     )
 
-    it('forgets in silence what the program closes', async () => {
+    it('emits nothing when the program closes a socket', async () => {
       const { watcher, deaths } = watching()
       const pairs = await Promise.all(Array.from({ length: 3 }, () => connectPair()))
       watcher.add(pairs.map(({ socket }) => socket))
@@ -164,7 +164,7 @@ describe.concurrent('watch', () => {
       expect(watcher.stats()).toMatchObject({ dead: 0, closed: 3, removed: 0 })
     })
 
-    it('sees a death from before it was added', async () => {
+    it('sees a death that happened before the socket was added', async () => {
       const { socket, peer } = await pairIn('paused')
       peer.resetAndDestroy()
       await until(() => inspect(socket).info!.state === 7)
@@ -207,7 +207,7 @@ describe.concurrent('watch', () => {
     })
 
     it.each<Situation>(['reading', 'paused'])(
-      'does not take a socket for dead that is destroyed with the error of another: %s',
+      'does not report a socket as dead that is destroyed with the error of another: %s',
       async (situation) => {
         const { watcher, deaths } = watching()
         const [dying, piped] = [await pairIn(situation), await connectPair()]
@@ -228,7 +228,7 @@ describe.concurrent('watch', () => {
       },
     )
 
-    it('may share a socket with another: each is told once, and it is published once', async () => {
+    it('may share a socket with another watcher: each reports a death once, and it is published once', async () => {
       const published: unknown[] = []
       const { socket, peer } = await pairIn('paused')
       diagnostics.subscribe('deadpeer:death', (death) => {
@@ -275,7 +275,7 @@ describe.concurrent('watch', () => {
   const SENT = 100_000
 
   describe('a peer that closes its side', () => {
-    it('while we are paused is closing; we are not destroyed, and all it sent is read after that', async () => {
+    it('is closing while we are paused; the socket is not destroyed, and all its data can be read', async () => {
       const { watcher, deaths, closings } = watching()
       const { socket, peer } = await connectPair()
       watcher.add(socket)
@@ -293,7 +293,7 @@ describe.concurrent('watch', () => {
       expect(watcher.stats()).toMatchObject({ dead: 0, closed: 1 })
     })
 
-    it('while we are reading is closing as well, once', async () => {
+    it('is closing as well while we are reading, once', async () => {
       const { watcher, deaths, closings } = watching()
       const { socket, peer } = await connectPair()
       watcher.add(socket)
@@ -305,7 +305,7 @@ describe.concurrent('watch', () => {
       expect(deaths).toEqual([])
     })
 
-    it('and resets a connection that we keep half open: dead once all it sent has been read', async () => {
+    it('is dead once, after all its data, if it resets a connection that we keep half open', async () => {
       const { watcher, deaths } = watching()
       const { socket, peer } = await connectPair({ allowHalfOpen: true })
       watcher.add(socket)
@@ -341,7 +341,7 @@ describe.concurrent('watch', () => {
       { title: 'a full buffer', bytes: SENT },
       { title: 'little to read', bytes: 100 },
     ])(
-      'and resets the connection before the watcher sees either: closed, once all is read: $title',
+      'is closed after all its data if it resets before the watcher sees either: $title',
       async ({ bytes }) => {
         const { watcher, deaths, closings } = watching()
         const sent = Buffer.alloc(bytes, 'deadpeer')
@@ -361,7 +361,7 @@ describe.concurrent('watch', () => {
       { title: 'a full buffer', bytes: SENT },
       { title: 'little to read', bytes: 100 },
     ])(
-      'and resets a half-open connection before the watcher sees either: dead, once all is read: $title',
+      'is dead after all its data if it resets a half-open connection before the watcher sees either: $title',
       async ({ bytes }) => {
         const { watcher, deaths, closings } = watching()
         const sent = Buffer.alloc(bytes, 'deadpeer')
@@ -375,7 +375,7 @@ describe.concurrent('watch', () => {
       },
     )
 
-    it('and resets a connection that we have not read to its end: closed, once we have', async () => {
+    it('is closed after all its data if it resets a connection that we have not read to its end', async () => {
       const { watcher, deaths } = watching()
       const { socket, peer } = await connectPair()
       const errors: Error[] = []
@@ -395,8 +395,8 @@ describe.concurrent('watch', () => {
     })
   })
 
-  describe('a server', () => {
-    it('has what it accepts watched, until it is taken out', async () => {
+  describe('a watched server', () => {
+    it('has its accepted connections watched until it is deleted', async () => {
       const { watcher } = watching()
       const server = net.createServer()
       watcher.add(server).add(server)
@@ -422,7 +422,7 @@ describe.concurrent('watch', () => {
       server.close()
     })
 
-    it('of TLS has the TLSSocket watched', async () => {
+    it('has the TLSSocket watched if it is a TLS server', async () => {
       const { watcher } = watching()
       const server = tls.createServer(certificate())
       watcher.add(server)
@@ -439,7 +439,7 @@ describe.concurrent('watch', () => {
       server.close()
     })
 
-    it('whose connections are no TCP is told of by an error event', async () => {
+    it('is reported by an error event if its connections are not TCP', async () => {
       const { watcher, errors } = watching()
       const server = net.createServer()
       watcher.add(server)
@@ -456,7 +456,7 @@ describe.concurrent('watch', () => {
   })
 
   describe('onDead', () => {
-    it("'report' leaves the socket, and its error, to Node", async () => {
+    it("leaves the socket and its error to Node with 'report'", async () => {
       const { watcher, deaths } = watching({ onDead: 'report' })
       const { socket, peer } = await pairIn('paused')
       watcher.add(socket)
@@ -474,7 +474,7 @@ describe.concurrent('watch', () => {
       expect(watcher.stats()).toMatchObject({ watching: 0, dead: 1, closed: 0 })
     })
 
-    it('a function decides for each', async () => {
+    it('decides for each death as a function', async () => {
       const asked: Death[] = []
       const [kept, destroyed] = [await pairIn('paused'), await pairIn('paused')]
       const { watcher, deaths } = watching({
@@ -492,7 +492,7 @@ describe.concurrent('watch', () => {
       expect([kept.socket.destroyed, destroyed.socket.destroyed]).toEqual([false, true])
     })
 
-    it("a function that returns nothing means 'report'", async () => {
+    it("means 'report' as a function that returns nothing", async () => {
       const { socket, peer } = await pairIn('paused')
       const asked: Death[] = []
       const { watcher, deaths } = watching({ onDead: (death) => void asked.push(death) })
@@ -504,8 +504,8 @@ describe.concurrent('watch', () => {
     })
   })
 
-  describe('the end of watching', () => {
-    it('close(): nothing is watched, the sockets stay, and iterations end', async () => {
+  describe('a watcher that ends', () => {
+    it('watches nothing after close(), leaves the sockets open, and ends its iterations', async () => {
       const { watcher, deaths } = watching()
       const pair = await connectPair()
       const server = net.createServer()
@@ -527,7 +527,7 @@ describe.concurrent('watch', () => {
       for await (const _ of watcher) throw new Error('it is closed')
     })
 
-    it('an AbortSignal, and Symbol.dispose', async () => {
+    it('ends with an AbortSignal, and with Symbol.dispose', async () => {
       const controller = new AbortController()
       const { watcher } = watching({ signal: controller.signal })
       const { socket } = await connectPair()
@@ -547,7 +547,7 @@ describe.concurrent('watch', () => {
       expect(disposed.size).toBe(0)
     })
 
-    it('async iteration gives every death from its start on', async () => {
+    it('gives every death from its start on by async iteration', async () => {
       const { watcher } = watching()
       const pairs = await Promise.all(Array.from({ length: 5 }, () => pairIn('paused')))
       watcher.add(pairs.map(({ socket }) => socket))
@@ -566,17 +566,32 @@ describe.concurrent('watch', () => {
     })
   })
 
-  describe('what cannot be watched', () => {
-    const cases: [string, () => unknown, string, RegExp][] = [
-      ['nothing', () => undefined, 'ERR_INVALID_ARG_TYPE', /target is undefined/],
-      ['null', () => null, 'ERR_INVALID_ARG_TYPE', /null/],
-      ['an object', () => ({}), 'ERR_INVALID_ARG_TYPE', /net\.Socket/],
-      ['a string', () => 'socket', 'ERR_INVALID_ARG_TYPE', /string/],
-      ['a descriptor', () => 3, 'ERR_INVALID_ARG_TYPE', /bare descriptor/],
-      ['a closed socket', () => new net.Socket().destroy(), 'ERR_SOCKET_CLOSED', /closed/],
-      ['an object whose socket is gone', () => ({ socket: null }), 'ERR_SOCKET_CLOSED', /no socket/],
+  describe('a watcher with bad arguments', () => {
+    const cases: { what: string; make: () => unknown; code: string; message: RegExp }[] = [
+      {
+        what: 'nothing',
+        make: () => undefined,
+        code: 'ERR_INVALID_ARG_TYPE',
+        message: /target is undefined/,
+      },
+      { what: 'null', make: () => null, code: 'ERR_INVALID_ARG_TYPE', message: /null/ },
+      { what: 'an object', make: () => ({}), code: 'ERR_INVALID_ARG_TYPE', message: /net\.Socket/ },
+      { what: 'a string', make: () => 'socket', code: 'ERR_INVALID_ARG_TYPE', message: /string/ },
+      { what: 'a descriptor', make: () => 3, code: 'ERR_INVALID_ARG_TYPE', message: /bare descriptor/ },
+      {
+        what: 'a closed socket',
+        make: () => new net.Socket().destroy(),
+        code: 'ERR_SOCKET_CLOSED',
+        message: /closed/,
+      },
+      {
+        what: 'an object whose socket is gone',
+        make: () => ({ socket: null }),
+        code: 'ERR_SOCKET_CLOSED',
+        message: /no socket/,
+      },
     ]
-    it.each(cases)('%s', (_, make, code, message) => {
+    it.each(cases)('refuses $what', ({ make, code, message }) => {
       const { watcher } = watching()
       const refused = expect.objectContaining({ code, message: expect.stringMatching(message) })
       expect(() => watcher.add(make() as net.Socket)).toThrow(refused)
@@ -585,7 +600,7 @@ describe.concurrent('watch', () => {
       expect(watcher.stats()).toMatchObject({ added: 0, watching: 0 })
     })
 
-    it('a borrowed socket', async () => {
+    it('refuses a borrowed socket', async () => {
       const { socket } = await connectPair()
       const { watcher } = watching()
       const borrowed = borrowSocket(process.pid, descriptorOf(socket))
@@ -594,7 +609,7 @@ describe.concurrent('watch', () => {
       )
     })
 
-    it('a socket of another kind', async () => {
+    it('refuses a socket of another kind', async () => {
       const path = `\0deadpeer-other-${process.pid}`
       const server = net.createServer().listen(path)
       await once(server, 'listening')
@@ -608,7 +623,7 @@ describe.concurrent('watch', () => {
       server.close()
     })
 
-    it('one bad item of a list: an error event after add, and the others are watched', async () => {
+    it('emits an error event for one bad item of a list, and watches the others', async () => {
       const { socket, peer } = await connectPair()
       const { watcher } = watching()
       const errors: Error[] = []
@@ -629,7 +644,7 @@ describe.concurrent('watch', () => {
       expect(watcher.stats()).toEqual({ added: 2, watching: 2, dead: 0, closed: 0, removed: 0 })
     })
 
-    it('a closed connection in a list: counts as closed, and the others are watched', async () => {
+    it('counts a closed connection of a list as closed, and watches the others', async () => {
       const { socket, peer } = await connectPair()
       const { watcher } = watching()
       const errors: Error[] = []
@@ -641,13 +656,16 @@ describe.concurrent('watch', () => {
     })
 
     it.each([
-      [null, /options/],
-      [{ onDead: 'kill' }, /'destroy', 'report'/],
-      [{ onDead: null }, /'destroy', 'report'/],
-      [{ onDead: async () => 'destroy' }, /onDead is an async function.*at once/],
-      [{ ondead: 'report' }, /Unknown option `ondead` of watch\(\)\. Did you mean `onDead`\?/],
-      [{ signal: {} }, /AbortSignal/],
-    ])('options %o', (options, message) => {
+      { options: null, message: /options/ },
+      { options: { onDead: 'kill' }, message: /'destroy', 'report'/ },
+      { options: { onDead: null }, message: /'destroy', 'report'/ },
+      { options: { onDead: async () => 'destroy' }, message: /onDead is an async function.*at once/ },
+      {
+        options: { ondead: 'report' },
+        message: /Unknown option `ondead` of watch\(\)\. Did you mean `onDead`\?/,
+      },
+      { options: { signal: {} }, message: /AbortSignal/ },
+    ])('refuses options $options', ({ options, message }) => {
       expect(() => watch(options as never)).toThrow(
         expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', message: expect.stringMatching(message) }),
       )
@@ -670,9 +688,9 @@ describe.concurrent('watch', () => {
     return { out, err, code }
   }
 
-  describe('a program', () => {
+  describe('a watching program', () => {
     it.each(['paused', 'reading'])(
-      "that does not handle 'error' crashes, as Node would have it: %s",
+      "crashes as with Node alone if it does not handle 'error': %s",
       async (situation) => {
         const { out, err, code } = await run(`unhandled-${situation}`)
         expect(code).toBe(1)
@@ -686,7 +704,7 @@ describe.concurrent('watch', () => {
     )
 
     it.each(['paused', 'reading'])(
-      'whose listener throws has an uncaught exception; the others stay watched: %s',
+      'has an uncaught exception if its listener throws, and the others stay watched: %s',
       async (situation) => {
         const { out, err, code } = await run(`throwing-${situation}`)
         expect(err).toBe('')
@@ -700,7 +718,7 @@ describe.concurrent('watch', () => {
       },
     )
 
-    it('whose onDead throws, returns nonsense or a Promise has an uncaught exception; the socket is left', async () => {
+    it('has an uncaught exception if its onDead throws, returns nonsense or a Promise, and the socket is left', async () => {
       const { out, code } = await run('deciding-badly')
       expect(JSON.parse(out)).toEqual({
         uncaught: [
@@ -715,7 +733,7 @@ describe.concurrent('watch', () => {
     })
 
     it.each(['onDead', 'listener'])(
-      'whose %s throws at the first of 20 deaths of one turn is told of all 20 before it crashes',
+      'sees all 20 deaths of one turn before it crashes if its %s throws at the first',
       async (who) => {
         const { out, err, code } = await run(`${who}-throws-at-the-first`)
         expect(err).toContain(`Error: thrown by ${who}`)
@@ -724,11 +742,11 @@ describe.concurrent('watch', () => {
       },
     )
 
-    it('is not held open by a watcher, nor by waiting for a death', async () => {
+    it('is not kept running by a watcher, nor by waiting for a death', async () => {
       expect(await run('idle')).toEqual({ out: '', err: '', code: 0 })
     })
 
-    it('is told what Node sees where there is no native core', async () => {
+    it('is told what Node sees without a native core', async () => {
       const { out, err, code } = await run('reset-while-reading', { DEADPEER_NATIVE: 'off' })
       expect(err).toBe('')
       const { local, remote, ...told } = JSON.parse(out)
@@ -741,7 +759,7 @@ describe.concurrent('watch', () => {
     })
 
     it.each(['', 'off'])(
-      'that destroys a socket with the error of another, which both sides had ended: neither is dead (DEADPEER_NATIVE=%s)',
+      'sees no death if it destroys a socket with the error of another that both sides had ended (DEADPEER_NATIVE=%s)',
       async (native) => {
         const { out, err, code } = await run('piped-after-both-ended', { DEADPEER_NATIVE: native })
         expect(err).toBe('')
@@ -752,7 +770,7 @@ describe.concurrent('watch', () => {
       },
     )
 
-    it('that runs out of descriptors gets a typed error, and nothing is left behind', async () => {
+    it('gets a typed error if it runs out of descriptors, and nothing is left behind', async () => {
       const { out, err, code } = await run('without-descriptors')
       expect(err).toBe('')
       expect(JSON.parse(out)).toEqual({ code: 'EMFILE', size: 0, listeners: [0, 0], afterwards: 'reset' })

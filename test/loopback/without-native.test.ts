@@ -3,10 +3,10 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { profiles } from '../../src/index.js'
 
-describe('without a native core', () => {
+describe('deadpeer without a native core', () => {
   const outcome = run()
 
-  it('says so, why, and what Node can do', () => {
+  it('says why, and what Node can do', () => {
     expect(outcome.capabilities).toMatchObject({
       native: false,
       reason: expect.stringContaining('DEADPEER_NATIVE=off'),
@@ -27,14 +27,14 @@ describe('without a native core', () => {
     ])
   })
 
-  it('an option asked for by hand is an error, unless it asks for off; with bestEffort it is left out', () => {
+  it('refuses an option asked for by hand, unless it asks for off; bestEffort leaves it out', () => {
     expect(outcome).toMatchObject({ byHand: 'ERR_UNSUPPORTED_OPTION', defined: 'ERR_UNSUPPORTED_OPTION' })
     expect(outcome).not.toHaveProperty('possible')
     expect(outcome).not.toHaveProperty('withoutUserTimeout')
     expect(outcome).not.toHaveProperty('bestEffort')
   })
 
-  it('checks profiles and targets as ever', () => {
+  it('checks profiles and targets as usual', () => {
     expect(outcome).toMatchObject({
       badRange: 'ERR_OUT_OF_RANGE',
       badTarget: 'ERR_INVALID_ARG_TYPE',
@@ -47,15 +47,15 @@ describe('without a native core', () => {
     })
   })
 
-  it('an HTTP/2 session, which forbids setKeepAlive to its users, is tuned as well', () => {
+  it('tunes an HTTP/2 session, which forbids setKeepAlive to its users', () => {
     expect(outcome).not.toHaveProperty('session')
   })
 
-  it('a server that is tuned again and again has one listener of ours', () => {
+  it('puts one listener on a server that is tuned again and again', () => {
     expect(outcome.connectionListeners).toBe(2)
   })
 
-  it('inspect reads nothing, and says so', () => {
+  it('says that inspect reads nothing', () => {
     expect(outcome.inspection).toEqual({ profile: {}, evidence: 'not read: there is no native core here' })
   })
 })

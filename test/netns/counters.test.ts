@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Counters, type LivenessCounters, livenessCounters, readCounters } from '../../src/host/index.js'
-import { connectPair } from '../loopback/connections.js'
-import { until } from '../loopback/until.js'
-import { hasNamespaces, runInNamespace } from './namespace.js'
+import { connectPair } from '../support/connections.js'
+import { hasNamespaces, runInNamespace } from '../support/network-namespace.js'
+import { until } from '../support/until.js'
 
 const none: LivenessCounters = {
   keepaliveProbes: 0,
@@ -18,18 +18,18 @@ const none: LivenessCounters = {
   established: 0,
 }
 
-describe.runIf(hasNamespaces)('in a namespace where nothing else happens', () => {
+describe.runIf(hasNamespaces)('the counters of a quiet network namespace', () => {
   let grown: Record<string, LivenessCounters>
   let quiet: { counters: Counters; nstat: Record<string, number> }
   beforeAll(async () => {
     ;({ grown, quiet } = await runInNamespace('counted.mjs'))
   })
 
-  it('a probe that is answered is a probe', () => {
+  it('count an answered probe as a probe', () => {
     expect(grown.answeredProbe).toEqual({ ...none, keepaliveProbes: 1, established: 2 })
   })
 
-  it('a death by keepalive is a probe, an abort, a reset sent, and a connection ended abruptly', () => {
+  it('count a death by keepalive as a probe, an abort, a reset sent, and a connection that ended abruptly', () => {
     expect(grown.keepaliveDeath).toEqual({
       ...none,
       keepaliveProbes: 1,
@@ -41,26 +41,26 @@ describe.runIf(hasNamespaces)('in a namespace where nothing else happens', () =>
     })
   })
 
-  it('a death in flight sends no reset, and counts the timeout that ended it', () => {
+  it('count a death in flight as the timeout that ended it, without a reset', () => {
     const { retransmissionTimeouts, ...others } = grown.deathInFlight!
     expect(others).toMatchObject({ abortsOnTimeout: 1, resetsSent: 0, endedAbruptly: 1, keepaliveProbes: 0 })
     expect(retransmissionTimeouts).toBeGreaterThan(1)
   })
 
-  it('a reset is sent once, and ends two connections here', () => {
+  it('count a reset as sent once, and two connections as ended here', () => {
     expect(grown.reset).toEqual({ ...none, resetsSent: 1, endedAbruptly: 2 })
   })
 
-  it('a connection refused is a reset sent, and none ended', () => {
+  it('count a refused connection as a reset sent, and none as ended', () => {
     expect(grown.refused).toEqual({ ...none, resetsSent: 1 })
   })
 
-  it('a window that stays closed is probed', () => {
+  it('count the probes of a window that stays closed', () => {
     expect(grown.unopenedWindow!.windowProbes).toBeGreaterThan(0)
     expect(grown.unopenedWindow).toMatchObject({ keepaliveProbes: 0, abortsOnTimeout: 0 })
   })
 
-  it('a reset that cannot leave is a failed abort, and counted as sent', () => {
+  it('count a reset that cannot leave as a failed abort and as sent', () => {
     expect(grown.resetThatCannotLeave).toEqual({
       ...none,
       failedAborts: 1,
@@ -70,7 +70,7 @@ describe.runIf(hasNamespaces)('in a namespace where nothing else happens', () =>
     })
   })
 
-  it('every counter of nstat is equal, and there is none that it has and we have not', () => {
+  it('are all those of nstat, with equal values', () => {
     const { time, ...groups } = quiet.counters
     const ours = Object.fromEntries(
       Object.entries(groups).flatMap(([group, counters]) =>
@@ -82,19 +82,19 @@ describe.runIf(hasNamespaces)('in a namespace where nothing else happens', () =>
     expect(Object.fromEntries(compared.map((name) => [name, ours[name]]))).toEqual(quiet.nstat)
   })
 
-  it('sockstat counts sockets', () => {
+  it('include the sockets of sockstat', () => {
     expect(quiet.counters.TCP?.inuse).toBeGreaterThanOrEqual(quiet.counters.Tcp.CurrEstab!)
   })
 })
 
-describe.runIf(hasNamespaces)("another process's namespace", () => {
+describe.runIf(hasNamespaces)("the counters of another process's namespace", () => {
   let holder: ChildProcess
   beforeAll(async () => {
     holder = spawn('unshare', ['-n', 'sh', '-c', 'sleep 0 & echo $!; exec cat'])
   })
   afterAll(() => holder.kill('SIGKILL'))
 
-  it('is read by pid, and is not ours', async () => {
+  it('are read by pid, and differ from ours', async () => {
     const [zombie] = await once(holder.stdout!, 'data')
     await connectPair()
     expect(readCounters({ pid: holder.pid! }).Tcp).toMatchObject({ ActiveOpens: 0, PassiveOpens: 0 })

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { readDefaults, type SystemDefaults } from '../../src/host/index.js'
-import { optionNames } from '../../src/kernel/options.js'
-import { hasNamespaces, runInNamespace } from './namespace.js'
+import { capabilities } from '../../src/index.js'
+import { hasNamespaces, runInNamespace } from '../support/network-namespace.js'
 
 /** Each in the kernel's unit. */
 const inKernelUnits = (defaults: SystemDefaults) => ({
@@ -20,7 +20,7 @@ const inKernelUnits = (defaults: SystemDefaults) => ({
   tcp_rto_max_ms: defaults.rtoMax,
 })
 
-describe.runIf(hasNamespaces)('in a namespace whose sysctls are odd', () => {
+describe.runIf(hasNamespaces)('readDefaults in a namespace with unusual sysctls', () => {
   // biome-ignore lint/suspicious/noExplicitAny: JSON of a fixture
   let outcome: any
   beforeAll(async () => {
@@ -33,28 +33,28 @@ describe.runIf(hasNamespaces)('in a namespace whose sysctls are odd', () => {
     expect(JSON.parse(JSON.stringify(read))).toEqual(outcome.sysctl)
   })
 
-  it("has no backlog: that is the host's", () => {
+  it("has no backlog, which is the host's", () => {
     expect(outcome.defaults).not.toHaveProperty('netdevMaxBacklog')
   })
 
-  it('a socket that nobody touched equals it in all that it has', () => {
+  it('equals an untouched socket in every option', () => {
     const without = outcome.written.tcp_rto_max_ms === undefined ? ['rtoMax'] : []
-    expect([...outcome.followed, ...without].sort()).toEqual([...optionNames].sort())
+    expect([...outcome.followed, ...without].sort()).toEqual(Object.keys(capabilities().options).sort())
   })
 
-  it('one that was set to the same equals it as well: the kernel does not tell the difference', () => {
+  it('equals a socket that was set to the same values, which the kernel cannot tell apart', () => {
     expect(outcome.tuned).toEqual(
       outcome.followed.filter((name: string) => name !== 'enable' && name !== 'count'),
     )
   })
 
-  it('is read when it is asked for', () => {
+  it('reads the values at the time of the call', () => {
     expect(outcome).toMatchObject({ outdated: false, follows: true })
   })
 })
 
-describe('this system', () => {
-  it('has what every Linux has', () => {
+describe('readDefaults of this system', () => {
+  it('has the values of every Linux', () => {
     const defaults = readDefaults()
     for (const name of [
       'initialDelay',

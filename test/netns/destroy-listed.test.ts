@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { hasNamespaces, runInNamespace } from './namespace.js'
+import { hasNamespaces, runInNamespace } from '../support/network-namespace.js'
 
 interface Report {
   /** Codes of destroying it without the interface it is bound to, as it was listed, and once more. */
@@ -13,15 +13,21 @@ describe.skipIf(!hasNamespaces)('destroySocket of what listSockets yields', () =
     report = await runInNamespace('destroy-listed.mjs')
   })
 
-  it.each(['one of 40 listeners', 'syn-recv', 'time-wait'])('%s', (kind) => {
-    expect(report.destroyed[kind]).toEqual({ bound: false, codes: [null, null, 'ENOENT'], left: false })
-  })
+  it.each(['one of 40 listeners', 'syn-recv', 'time-wait'])(
+    'closes exactly the listed socket: %s',
+    (kind) => {
+      expect(report.destroyed[kind]).toEqual({ bound: false, codes: [null, null, 'ENOENT'], left: false })
+    },
+  )
 
-  it.each(['link-local', 'bound to an interface'])('%s: with the interface alone', (kind) => {
-    expect(report.destroyed[kind]).toEqual({ bound: true, codes: ['ENOENT', null, 'ENOENT'], left: false })
-  })
+  it.each(['link-local', 'bound to an interface'])(
+    'needs no more than the interface to close it: %s',
+    (kind) => {
+      expect(report.destroyed[kind]).toEqual({ bound: true, codes: ['ENOENT', null, 'ENOENT'], left: false })
+    },
+  )
 
-  it('listener bound to an interface: without it, alive and not found', () => {
+  it('does not find a listener bound to an interface without that interface, and leaves it alive', () => {
     expect(report.destroyed['listener bound to an interface']).toEqual({
       bound: true,
       codes: ['ERR_AMBIGUOUS_ADDRESS', null, 'ENOENT'],
@@ -29,7 +35,7 @@ describe.skipIf(!hasNamespaces)('destroySocket of what listSockets yields', () =
     })
   })
 
-  it('whoever has them open is told, and nobody else is hit', () => {
+  it('is seen by the owners of these sockets, and by no others', () => {
     const aborted = 'Software caused connection abort'
     expect(report.fates).toEqual({
       'link-local': aborted,

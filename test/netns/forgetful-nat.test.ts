@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Finding } from '../../src/path/index.js'
-import { leaveOut } from '../leave-out.js'
-import { hasNamespaces, runInNamespace } from './namespace.js'
+import { hasNamespaces, runInNamespace } from '../support/network-namespace.js'
+import { leaveOut } from '../support/skip-reason.js'
 
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` }
 const hasNat = spawnSync('nft', ['--version'], { env }).status === 0
@@ -16,24 +16,27 @@ interface Outcome {
 }
 
 // Linux's own NAT, set to forget after 3 s where one of a cloud does after 350.
-describe.runIf(hasNamespaces && hasNat)('a silent NAT that forgets idle connections', () => {
+describe.runIf(hasNamespaces && hasNat)('a NAT that silently forgets idle connections', () => {
   let outcomes: Record<'untouched' | 'unplanned' | 'planned', Outcome>
   beforeAll(async () => {
     outcomes = await runInNamespace('forgetful-nat.mjs')
   })
 
-  it.each(['untouched', 'unplanned'] as const)('%s: the connection hangs, and nobody says so', (name) => {
-    const { carried, verdict, sentAgain } = outcomes[name]
-    expect({ carried, verdict }).toEqual({ carried: false, verdict: 'suspect' })
-    expect(sentAgain).toBeGreaterThan(2)
-  })
+  it.each(['untouched', 'unplanned'] as const)(
+    'makes an idle connection hang without an error (%s)',
+    (name) => {
+      const { carried, verdict, sentAgain } = outcomes[name]
+      expect({ carried, verdict }).toEqual({ carried: false, verdict: 'suspect' })
+      expect(sentAgain).toBeGreaterThan(2)
+    },
+  )
 
-  it('planned: it lives', () => {
+  it('does not end a planned connection', () => {
     const { carried, verdict, sentAgain } = outcomes.planned
     expect({ carried, verdict, sentAgain }).toEqual({ carried: true, verdict: 'alive', sentAgain: 0 })
   })
 
-  it('audit had said so, and named the NAT', () => {
+  it('is named by audit beforehand', () => {
     expect(outcomes.untouched.findings[0]).toMatchObject({
       severity: 'error',
       code: 'keepalive-off',

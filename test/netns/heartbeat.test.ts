@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { quantile, simulate } from '../../src/cli/commands/simulate/simulation.js'
-import { timed } from '../tolerance.js'
-import { hasNamespaces, runInside } from './namespace.js'
+import { hasNamespaces, runInside } from '../support/network-namespace.js'
+import { timed } from '../support/tolerance.js'
 
 // Long ones, waited for together. Each has a network namespace of its own.
 

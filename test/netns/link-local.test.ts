@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { hasNamespaces, runInNamespace } from './namespace.js'
+import { hasNamespaces, runInNamespace } from '../support/network-namespace.js'
 
 describe.runIf(hasNamespaces)('a connection between link-local IPv6 addresses', () => {
   it('dies with addresses that name the interface, as Node writes them', async () => {

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { hasNamespaces, runInside } from './namespace.js'
+import { hasNamespaces, runInside } from '../support/network-namespace.js'
 
 interface Report {
   held: number
@@ -12,21 +12,24 @@ interface Report {
 const LISTENERS = 300
 const DUMPS = 2_000
 
-describe.skipIf(!hasNamespaces)('300 listeners that share a port, while others of it come and go', () => {
-  let report: Report
-  beforeAll(async () => {
-    report = JSON.parse(await runInside('list-shared-port.mjs', String(LISTENERS), String(DUMPS)))
-  })
+describe.skipIf(!hasNamespaces)(
+  'the list of 300 listeners that share a port, while others of it come and go',
+  () => {
+    let report: Report
+    beforeAll(async () => {
+      report = JSON.parse(await runInside('list-shared-port.mjs', String(LISTENERS), String(DUMPS)))
+    })
 
-  it('things do move', () => {
-    expect(report.held).toBeGreaterThanOrEqual(LISTENERS)
-    expect(report.closed).toBeGreaterThan(1_000)
-  })
+    it('is read while sockets do come and go', () => {
+      expect(report.held).toBeGreaterThanOrEqual(LISTENERS)
+      expect(report.closed).toBeGreaterThan(1_000)
+    })
 
-  it('each list is complete, or says that it may not be', () => {
-    const complete = report.outcomes.filter(({ interrupted }) => !interrupted)
-    // Between two changes there is time for several lists, so few fail four times.
-    expect(complete.length).toBeGreaterThan(DUMPS / 2)
-    for (const outcome of complete) expect(outcome).toMatchObject({ missing: 0, twice: 0 })
-  })
-})
+    it('is complete, or says that it may not be', () => {
+      const complete = report.outcomes.filter(({ interrupted }) => !interrupted)
+      // Between two changes there is time for several lists, so few fail four times.
+      expect(complete.length).toBeGreaterThan(DUMPS / 2)
+      for (const outcome of complete) expect(outcome).toMatchObject({ missing: 0, twice: 0 })
+    })
+  },
+)

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { hasOwnTables, runWithBuckets } from './namespace.js'
+import { hasOwnTables, runWithBuckets } from '../support/network-namespace.js'
 
 interface Lists {
   /** Connections that were there all the time. */
@@ -14,32 +14,35 @@ const BUCKETS = 32
 const CONNECTIONS = 20
 const MS = 5_000
 
-describe.skipIf(!hasOwnTables)('few hash buckets, in which connections come and go', () => {
-  let all: Lists
-  let ofOnePort: Lists
-  let closed: number
-  beforeAll(async () => {
-    const args = [CONNECTIONS, MS].map(String)
-    const report = await runWithBuckets(BUCKETS, 'list-small-table.mjs', ...args)
-    ;({ all, ofOnePort, closed } = JSON.parse(report))
-  })
+describe.skipIf(!hasOwnTables)(
+  'the list of a table with few hash buckets, in which connections come and go',
+  () => {
+    let all: Lists
+    let ofOnePort: Lists
+    let closed: number
+    beforeAll(async () => {
+      const args = [CONNECTIONS, MS].map(String)
+      const report = await runWithBuckets(BUCKETS, 'list-small-table.mjs', ...args)
+      ;({ all, ofOnePort, closed } = JSON.parse(report))
+    })
 
-  it('things do move', () => {
-    expect(closed).toBeGreaterThan(5_000)
-    expect(all.held).toBe(2 * CONNECTIONS)
-    expect(ofOnePort.held).toBe(CONNECTIONS)
-    expect(new Set(all.outcomes.map(({ others }) => others)).size).toBeGreaterThan(3)
-  })
+    it('is read while sockets do come and go', () => {
+      expect(closed).toBeGreaterThan(5_000)
+      expect(all.held).toBe(2 * CONNECTIONS)
+      expect(ofOnePort.held).toBe(CONNECTIONS)
+      expect(new Set(all.outcomes.map(({ others }) => others)).size).toBeGreaterThan(3)
+    })
 
-  const complete = ({ outcomes }: Lists) => outcomes.filter(({ interrupted }) => !interrupted)
+    const complete = ({ outcomes }: Lists) => outcomes.filter(({ interrupted }) => !interrupted)
 
-  it('each list is complete, or says that it may not be', () => {
-    expect(complete(all).length).toBeGreaterThan(500)
-    for (const outcome of complete(all)) expect(outcome).toMatchObject({ missing: 0, twice: 0 })
-  })
+    it('is complete, or says that it may not be', () => {
+      expect(complete(all).length).toBeGreaterThan(500)
+      for (const outcome of complete(all)) expect(outcome).toMatchObject({ missing: 0, twice: 0 })
+    })
 
-  it('also of those that a filter leaves, while others that it leaves out come and go', () => {
-    expect(complete(ofOnePort).length).toBeGreaterThan(500)
-    for (const outcome of complete(ofOnePort)) expect(outcome).toMatchObject({ missing: 0, twice: 0 })
-  })
-})
+    it('is complete likewise for a filter that leaves out sockets which come and go', () => {
+      expect(complete(ofOnePort).length).toBeGreaterThan(500)
+      for (const outcome of complete(ofOnePort)) expect(outcome).toMatchObject({ missing: 0, twice: 0 })
+    })
+  },
+)

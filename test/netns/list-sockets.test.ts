@@ -2,9 +2,9 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { SocketRecord } from '../../src/host/index.js'
-import { hasNamespaces, runInside } from './namespace.js'
-import { parseSs, type SsSocket } from './ss.js'
-import { newerSsWords, ssWords } from './ss-words.js'
+import { hasNamespaces, runInside } from '../support/network-namespace.js'
+import { parseSs, type SsSocket } from '../support/ss-output.js'
+import { newerSsWords, ssWords } from '../support/ss-tcp-info.js'
 
 type Plain = ReturnType<SocketRecord['toJSON']>
 
@@ -44,7 +44,7 @@ describe.skipIf(!hasNamespaces)(`${CONNECTIONS} connections in every state, besi
     }))
   })
 
-  it('the same sockets, each once', () => {
+  it('are the same sockets, each once', () => {
     const cookies = (sockets: { cookie: string }[]) => sockets.map(({ cookie }) => cookie).sort()
     const wanted = cookies(triples.map(({ ss }) => ss))
     expect(wanted.length).toBeGreaterThan(1.8 * CONNECTIONS)
@@ -54,7 +54,7 @@ describe.skipIf(!hasNamespaces)(`${CONNECTIONS} connections in every state, besi
     expect(reading.interrupted).toBe(false)
   })
 
-  it('every state, every timer but one, and both families are among them', () => {
+  it('include every state, every timer but one, and both families', () => {
     const kinds = <K extends keyof Plain>(key: K) =>
       [...new Set(reading.before.map((each) => each[key]))].sort()
     expect(kinds('state')).toEqual([
@@ -77,16 +77,20 @@ describe.skipIf(!hasNamespaces)(`${CONNECTIONS} connections in every state, besi
     expect(new Set(reading.before.map(({ uid }) => uid)).size).toBeGreaterThan(1)
   })
 
-  it.each<[string, (socket: Plain) => unknown, (ss: SsSocket) => unknown]>([
-    ['state', ({ state }) => state, ({ state }) => state],
-    ['local', ({ local }) => endText(local), ({ local }) => unbracketed(local)],
-    ['remote', ({ remote }) => endText(remote), ({ remote }) => unbracketed(remote)],
-    ['uid', ({ uid }) => uid ?? 0, ({ uid }) => uid],
-    ['inode', ({ inode }) => inode ?? 0, ({ inode }) => inode],
-    ['receiveQueue', ({ receiveQueue }) => receiveQueue, ({ receiveQueue }) => receiveQueue],
-    ['sendQueue', ({ sendQueue }) => sendQueue, ({ sendQueue }) => sendQueue],
-    ['timer', ({ timer }) => timer, ({ timer }) => timer],
-  ])('%s is the same', (_, ours, theirs) => {
+  it.each<{ field: string; ours: (socket: Plain) => unknown; theirs: (ss: SsSocket) => unknown }>([
+    { field: 'state', ours: ({ state }) => state, theirs: ({ state }) => state },
+    { field: 'local', ours: ({ local }) => endText(local), theirs: ({ local }) => unbracketed(local) },
+    { field: 'remote', ours: ({ remote }) => endText(remote), theirs: ({ remote }) => unbracketed(remote) },
+    { field: 'uid', ours: ({ uid }) => uid ?? 0, theirs: ({ uid }) => uid },
+    { field: 'inode', ours: ({ inode }) => inode ?? 0, theirs: ({ inode }) => inode },
+    {
+      field: 'receiveQueue',
+      ours: ({ receiveQueue }) => receiveQueue,
+      theirs: ({ receiveQueue }) => receiveQueue,
+    },
+    { field: 'sendQueue', ours: ({ sendQueue }) => sendQueue, theirs: ({ sendQueue }) => sendQueue },
+    { field: 'timer', ours: ({ timer }) => timer, theirs: ({ timer }) => timer },
+  ])('have the same $field', ({ ours, theirs }) => {
     for (const { ss, before, after } of triples) {
       const [first, last] = [ours(before), ours(after)]
       // What moved between our two reads may be either.
@@ -97,7 +101,7 @@ describe.skipIf(!hasNamespaces)(`${CONNECTIONS} connections in every state, besi
     )
   })
 
-  it('retries only grow, and are what ss has in between', () => {
+  it('have retries that only grow, with those of ss in between', () => {
     for (const { ss, before, after } of triples) {
       expect(ss.retries).toBeGreaterThanOrEqual(before.retries)
       expect(ss.retries).toBeLessThanOrEqual(after.retries)
@@ -105,7 +109,7 @@ describe.skipIf(!hasNamespaces)(`${CONNECTIONS} connections in every state, besi
     expect(triples.filter(({ ss }) => ss.retries > 0).length).toBeGreaterThan(300)
   })
 
-  it('a timer runs down, past what ss has in between', () => {
+  it('have timers that run down, with those of ss in between', () => {
     let compared = 0
     for (const { ss, before, after } of triples) {
       if (ss.expires === undefined) {
@@ -124,13 +128,13 @@ describe.skipIf(!hasNamespaces)(`${CONNECTIONS} connections in every state, besi
 
   const times = ['lastsnd', 'lastrcv', 'lastack', 'busy', 'rwnd_limited', 'sndbuf_limited']
 
-  it('tcp_info: all that ss prints is compared', () => {
-    const compared = new Set([...words.map(([name]) => name), ...besideTcpInfo])
+  it('have every tcp_info value compared that ss prints', () => {
+    const compared = new Set([...words.map(({ name }) => name), ...besideTcpInfo])
     const printed = new Set(triples.flatMap(({ ss }) => [...ss.words.keys()]))
     expect([...printed].filter((name) => !compared.has(name))).toEqual([])
   })
 
-  it.each(words)('tcp_info: %s is what ss prints', (name, text) => {
+  it.each(words)('have $name of tcp_info as ss prints it', ({ name, text }) => {
     let moved = 0
     // These count in the kernel's ticks, of 10 ms at most.
     const elapsed = reading.elapsed + 10
@@ -154,18 +158,21 @@ describe.skipIf(!hasNamespaces)(`${CONNECTIONS} connections in every state, besi
   })
 
   // fackets: the kernel has not counted them since Linux 4.15.
-  it.each(words.filter(([name]) => name !== 'fackets'))('tcp_info: %s is somewhere more than 0', (name) => {
-    const printed = triples.flatMap(({ ss }) => ss.words.get(name) ?? [])
-    expect(printed.length).toBeGreaterThan(0)
-    // Each number of it: 2/5 is two.
-    const most = printed.map(numbersIn).reduce((a, b) => a.map((value, i) => Math.max(value, b[i] ?? 0)))
-    expect(
-      most.every((value) => value > 0),
-      String(most),
-    ).toBe(true)
-  })
+  it.each(words.filter(({ name }) => name !== 'fackets'))(
+    'have $name of tcp_info above 0 somewhere',
+    ({ name }) => {
+      const printed = triples.flatMap(({ ss }) => ss.words.get(name) ?? [])
+      expect(printed.length).toBeGreaterThan(0)
+      // Each number of it: 2/5 is two.
+      const most = printed.map(numbersIn).reduce((a, b) => a.map((value, i) => Math.max(value, b[i] ?? 0)))
+      expect(
+        most.every((value) => value > 0),
+        String(most),
+      ).toBe(true)
+    },
+  )
 
-  it('time-wait has no owner and no tcp_info', () => {
+  it('have no owner and no tcp_info in time-wait', () => {
     const forgotten = reading.before.filter(({ state }) => state === 'time-wait')
     expect(forgotten.length).toBeGreaterThan(100)
     for (const { uid, inode, info } of forgotten) {

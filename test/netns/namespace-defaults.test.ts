@@ -1,19 +1,19 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { hasNamespaces, runInNamespace } from './namespace.js'
+import { hasNamespaces, runInNamespace } from '../support/network-namespace.js'
 
 /** The kernel's timers are late by up to an eighth. */
 const SLACK = 1.125
 /** What it takes to be told, ms. */
 const TOLD = 250
 
-describe.runIf(hasNamespaces)('where a network namespace gives up soon (tcp_retries2 3)', () => {
+describe.runIf(hasNamespaces)('a network namespace with tcp_retries2 3', () => {
   // biome-ignore lint/suspicious/noExplicitAny: JSON of a fixture
   let outcome: any
   beforeAll(async () => {
     outcome = await runInNamespace('short-retries.mjs')
   })
 
-  it('detectionTime() of a live connection is never later than its death (row 4)', () => {
+  it('makes detectionTime() of a live connection no later than its death (row 4)', () => {
     const { predicted, retries2, died } = outcome.data
     expect(retries2).toBe(3)
     expect(predicted.inFlight).toBe(3_000 + 400)
@@ -22,7 +22,7 @@ describe.runIf(hasNamespaces)('where a network namespace gives up soon (tcp_retr
     expect(died.at).toBeLessThan(2 * predicted.inFlight * SLACK + TOLD)
   })
 
-  it('deadpeer inspect says within which time it dies with data in flight', () => {
+  it('lets deadpeer inspect say within which time a connection dies with data in flight', () => {
     const { left, died } = outcome.data
     for (const { ms, isExact, at } of left) {
       expect(isExact).toBe(false)
@@ -33,7 +33,7 @@ describe.runIf(hasNamespaces)('where a network namespace gives up soon (tcp_retr
   })
 
   it.each(['byCount', 'byUserTimeout'])(
-    'deadpeer inspect says when a connection attempt ends (row 9): %s',
+    'lets deadpeer inspect say when a connection attempt ends (row 9): %s',
     (how) => {
       const { left, died } = outcome[how]
       expect(died.code).toBe('ETIMEDOUT')
@@ -54,7 +54,7 @@ describe.runIf(hasNamespaces)('a connection of another network namespace than th
     outcome = await runInNamespace('hand-over.mjs')
   })
 
-  it('counts with the sysctls of its own namespace, where this process may enter that', () => {
+  it('is judged with the sysctls of its own namespace if this process may enter it', () => {
     const { here, privileged } = outcome
     expect(here).toMatchObject({ retries2: 5, initialDelay: 1_234_000 })
     expect(privileged.own).toMatchObject({ retries2: 15, initialDelay: 7_200_000 })
@@ -64,7 +64,7 @@ describe.runIf(hasNamespaces)('a connection of another network namespace than th
     expect(privileged.equalsDefault).toContain('initialDelay')
   })
 
-  it('says that they cannot be read, where it may not', () => {
+  it('is judged with a note that they cannot be read if it may not', () => {
     const { unprivileged } = outcome
     expect(unprivileged.own).toMatchObject({ retries2: 15 })
     expect(unprivileged).not.toHaveProperty('defaults')

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import { certificate } from '../loopback/certificate.js'
-import { names, type Played, type ServerCounts } from '../loopback/orderly-closes.mjs'
-import { hasNamespaces, runInside } from './namespace.js'
+import { certificate } from '../support/certificate.js'
+import { hasNamespaces, runInside } from '../support/network-namespace.js'
+import { names, type Played, type ServerCounts } from '../support/orderly-closes.mjs'
 
 // The same ways of closing as in test/loopback/orderly-close.test.ts, with the server in another network namespace. A wire in between delays each
 // packet, so FIN and RST of each side meet what the other side sent before. DEADPEER_TEST_FULL=1 plays 2,000 each.
@@ -24,7 +24,7 @@ interface Outcome {
 const kinds = ['clientErrors', 'sessionErrors', 'socketErrors'] as const
 
 it.runIf(hasNamespaces).each([1, 2, 4])(
-  'orderly closes are no deaths at RTT %d ms',
+  'reports no death for orderly closes at an RTT of %d ms',
   async (rtt) => {
     const { key, cert } = certificate()
     const settings = { rtt, ...played, key: String(key), cert: String(cert) }

@@ -23,11 +23,11 @@ import {
 import { inspect, probe, profiles, tune } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
 import { readKeepaliveTimers } from '../../src/kernel/liveness.js'
-import { deadpeer, program } from '../cli/deadpeer.js'
-import { connectPair } from '../loopback/connections.js'
-import { until } from '../loopback/until.js'
-import { nextMessage } from '../next-message.js'
-import { hasNamespaces } from './namespace.js'
+import { connectPair } from '../support/connections.js'
+import { deadpeer, program } from '../support/deadpeer-command.js'
+import { hasNamespaces } from '../support/network-namespace.js'
+import { nextMessage } from '../support/next-message.js'
+import { until } from '../support/until.js'
 
 /** A program in a network namespace that was made for it. */
 interface Inhabitant {
@@ -89,7 +89,7 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
       ports.includes(local.port),
     )
 
-  it('lists its sockets, and ours without pid', async () => {
+  it('has its sockets listed by pid, and ours without pid', async () => {
     const { socket } = await connectPair()
     const theirs = await listSockets({ pid: other.pid })
     const states = [...theirs].map(({ state }) => state)
@@ -103,7 +103,7 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
     socket.destroy()
   })
 
-  it('leaves every thread of this process in its own namespace, whatever is listed at the same time', async () => {
+  it('keeps every thread of this process in its own namespace, whatever is listed at the same time', async () => {
     const rounds = Array.from({ length: 60 }, (_, i) => i % 2 === 0)
     const lists = await Promise.all(
       rounds.map((isTheirs) => listSockets({ states: ['listen'], ...(isTheirs && { pid: other.pid }) })),
@@ -120,7 +120,7 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
     }
   })
 
-  it('finds the owner and the very connection by what was listed', async () => {
+  it('has the owner and the descriptor of a listed connection found', async () => {
     const records = await clientsOf(other.pid)
     expect(records.length).toBe(5)
     const owners = await readSocketOwners(records.map(({ inode }) => inode))
@@ -133,7 +133,7 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
     }
   })
 
-  it('tunes and probes a borrowed connection', async () => {
+  it('has a borrowed connection tuned and probed', async () => {
     const [port] = ports as [number]
     const socket = borrowSocket(other.pid, await other.ask('fd', port))
     tune(socket, 'lan')
@@ -142,7 +142,7 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
     expect(await probe(socket)).toMatchObject({ alive: true, evidence: 'ack', attempts: 1 })
   })
 
-  it('reads when the keepalive timer of a borrowed connection is due, which a probe puts it back to', async () => {
+  it('has the keepalive timer of a borrowed connection read, which a probe restores', async () => {
     const [, port] = ports as [number, number]
     const socket = borrowSocket(other.pid, await other.ask('fd', port))
     tune(socket, { initialDelay: 50_000, interval: 5_000, count: 3 })
@@ -160,7 +160,7 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
     return record!.expires!
   }
 
-  it('gives no two sockets the same cookie, whatever namespace they are in', async () => {
+  it('shares no socket cookie with another namespace', async () => {
     const second = await settle(['unshare', '-n', ...upAndThen])
     try {
       await second.ask('connect', 20)
@@ -173,7 +173,7 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
     }
   })
 
-  it("reads that namespace's sysctls", () => {
+  it('has the sysctls of its namespace read', () => {
     const write = ['--net', '--target', String(other.pid), 'sysctl', '-qw', 'net.ipv4.tcp_keepalive_time=77']
     expect(spawnSync('nsenter', write).status).toBe(0)
     expect(readDefaults({ pid: other.pid }).initialDelay).toBe(77_000)
@@ -182,7 +182,7 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
     expect(readDefaults({ pid: process.pid })).toEqual(own)
   })
 
-  it('destroys a socket there, and has none of that name here', async () => {
+  it('has a socket destroyed there, and none with the same addresses here', async () => {
     const [, , , , port] = ports as [number, number, number, number, number]
     const record = (await clientsOf(other.pid)).find(({ local }) => local.port === port)!
     expect(() => destroySocket(record)).toThrow(expect.objectContaining({ code: 'ENOENT' }))
@@ -195,7 +195,7 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
     ports.pop()
   })
 
-  it('says that there is no such process', async () => {
+  it('is reported as missing if there is no such process', async () => {
     const gone = await settle(['unshare', '-n', ...upAndThen])
     await gone.end()
     const noSuchProcess = expect.objectContaining({ code: 'ESRCH', field: 'pid', errno: -3 })
@@ -203,10 +203,10 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
     expect(() => readDefaults({ pid: gone.pid })).toThrow(noSuchProcess)
   })
 
-  describe('in the shell', () => {
+  describe('the shell for a process in another network namespace', () => {
     const pid = () => ['--pid', String(other.pid)]
 
-    it('ls lists its connections, with options and owner', async () => {
+    it('lists its connections by ls, with options and owner', async () => {
       const run = await deadpeer(['ls', ...pid(), '--options', '--jsonl'])
       expect(run).toMatchObject({ code: 0, err: [] })
       const listed = jsonl(run.out)
@@ -218,7 +218,7 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
       }
     })
 
-    it("inspect compares the options with that namespace's defaults", async () => {
+    it('compares its options with the defaults of its namespace by inspect', async () => {
       const [, , , port] = ports as [number, number, number, number]
       const run = await deadpeer(['inspect', `${other.pid}:${await other.ask('fd', port)}`, '--json'])
       expect(run).toMatchObject({ code: 0, err: [] })
@@ -229,7 +229,7 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
       expect(equalsDefault).toContain('initialDelay')
     })
 
-    it('tune sets them', async () => {
+    it('sets its options by tune', async () => {
       const run = await deadpeer(['tune', ...pid(), '--profile', 'cloud', '--json'])
       expect(run).toMatchObject({ code: 0, err: [] })
       for (const port of ports) {
@@ -237,7 +237,7 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
       }
     })
 
-    it('probe asks them, and --kill closes the silent one', async () => {
+    it('probes its connections by probe, and closes the silent one with --kill', async () => {
       const [, , silent] = ports as [number, number, number]
       await until(async () => (await other.ask('idle', silent)) > 1_100)
       await other.ask('silence', silent)
@@ -253,13 +253,13 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
       await until(async () => !(await other.ask('isOpen', silent)))
     })
 
-    it('doctor examines them', async () => {
+    it('examines its connections by doctor', async () => {
       const run = await deadpeer(['doctor', ...pid(), '--json'])
       const { connections } = JSON.parse(run.out.join('\n'))
       expect(connections).toBeGreaterThanOrEqual(6)
     })
 
-    it('watch tells of one that falls silent, and ends with the process', async () => {
+    it('reports by watch one that falls silent, and ends with the process', async () => {
       const watched = await settle(['unshare', '-n', ...upAndThen])
       const [port] = await watched.ask('connect', 3)
       tune(borrowSocket(watched.pid, await watched.ask('fd', port)), {
@@ -309,113 +309,119 @@ function runPrinted(
   })
 }
 
-describe.runIf(hasNamespaces && canBeNobody)('an ordinary user', () => {
-  let own: Inhabitant
-  let roots: Inhabitant
-  beforeAll(async () => {
-    own = await settle(['unshare', '-n', ...upAndThen, ...asNobody])
-    roots = await settle(['unshare', '-n', ...upAndThen])
-    await own.ask('connect', 2)
-  })
-  afterAll(async () => {
-    await own.end()
-    await roots.end()
-  })
+describe.runIf(hasNamespaces && canBeNobody)(
+  'an ordinary user and a process in another network namespace',
+  () => {
+    let own: Inhabitant
+    let roots: Inhabitant
+    beforeAll(async () => {
+      own = await settle(['unshare', '-n', ...upAndThen, ...asNobody])
+      roots = await settle(['unshare', '-n', ...upAndThen])
+      await own.ask('connect', 2)
+    })
+    afterAll(async () => {
+      await own.end()
+      await roots.end()
+    })
 
-  it('may not list the namespace of a process of his own, and is told what it takes', async () => {
-    const script = `
+    it('may not list a namespace of their own process, and is told what it takes', async () => {
+      const script = `
       import { listSockets, readDefaults } from '${new URL('../../dist/host/index.js', import.meta.url)}'
       const told = ({ code, syscall, message }) => console.log(JSON.stringify({ code, syscall, message }))
       await listSockets({ pid: ${own.pid} }).catch(told)
       try { readDefaults({ pid: ${own.pid} }) } catch (error) { told(error) }`
-    const [file, ...args] = [...asNobody, process.execPath, '--input-type=module', '-e', script]
-    const { stdout } = spawnSync(file!, args, { encoding: 'utf8' })
-    const refusal = {
-      code: 'EPERM',
-      syscall: 'setns',
-      message: `Not permitted to enter the network namespace of process ${own.pid} (EPERM): it takes CAP_SYS_ADMIN, both here and over that namespace.`,
-    }
-    expect(jsonl(stdout.trim().split('\n'))).toEqual([refusal, refusal])
-  })
+      const [file, ...args] = [...asNobody, process.execPath, '--input-type=module', '-e', script]
+      const { stdout } = spawnSync(file!, args, { encoding: 'utf8' })
+      const refusal = {
+        code: 'EPERM',
+        syscall: 'setns',
+        message: `Not permitted to enter the network namespace of process ${own.pid} (EPERM): it takes CAP_SYS_ADMIN, both here and over that namespace.`,
+      }
+      expect(jsonl(stdout.trim().split('\n'))).toEqual([refusal, refusal])
+    })
 
-  it.each<[command: string, whose: 'own' | 'roots']>([
-    ['ls --options', 'own'],
-    ['probe --attempts 2', 'own'],
-    ['tune --profile cloud', 'own'],
-    ['doctor', 'own'],
-    ['watch', 'own'],
-    ['ls', 'roots'],
-    ['doctor --json', 'roots'],
-  ])('%s of a process (%s) there: one line with the nsenter command', async (command, whose) => {
-    const { pid } = whose === 'own' ? own : roots
-    const words = `${command} --pid ${pid}`
-    expect(await deadpeer(words.split(' '), { before: asNobody })).toEqual(
-      expect.objectContaining({
+    it.each<{ command: string; whose: 'own' | 'roots' }>([
+      { command: 'ls --options', whose: 'own' },
+      { command: 'probe --attempts 2', whose: 'own' },
+      { command: 'tune --profile cloud', whose: 'own' },
+      { command: 'doctor', whose: 'own' },
+      { command: 'watch', whose: 'own' },
+      { command: 'ls', whose: 'roots' },
+      { command: 'doctor --json', whose: 'roots' },
+    ])(
+      'is given the nsenter command in one line for $command of a process ($whose)',
+      async ({ command, whose }) => {
+        const { pid } = whose === 'own' ? own : roots
+        const words = `${command} --pid ${pid}`
+        expect(await deadpeer(words.split(' '), { before: asNobody })).toEqual(
+          expect.objectContaining({
+            code: 2,
+            out: [],
+            err: [
+              `deadpeer: process ${pid} is in another network namespace, and entering that takes CAP_SYS_ADMIN: sudo nsenter --net --target ${pid} deadpeer ${words}`,
+            ],
+          }),
+        )
+      },
+    )
+
+    it("is given it for inspect of root's process too, before its descriptor is borrowed", async () => {
+      const words = `inspect ${roots.pid}:3`
+      const { code, err } = await deadpeer(words.split(' '), { before: asNobody })
+      expect({ code, err }).toEqual({
+        code: 2,
+        err: [
+          expect.stringMatching(
+            new RegExp(`CAP_SYS_ADMIN: sudo nsenter --net --target ${roots.pid} deadpeer ${words}$`),
+          ),
+        ],
+      })
+    })
+
+    it('is given it for inspect of their own process', async () => {
+      const [port] = await own.ask('connect', 0)
+      const words = ['inspect', `${own.pid}:${await own.ask('fd', port)}`]
+      expect(await deadpeer(words, { before: asNobody })).toMatchObject({
         code: 2,
         out: [],
-        err: [
-          `deadpeer: process ${pid} is in another network namespace, and entering that takes CAP_SYS_ADMIN: sudo nsenter --net --target ${pid} deadpeer ${words}`,
-        ],
-      }),
+        err: [expect.stringMatching(`sudo nsenter --net --target ${own.pid} deadpeer ${words.join(' ')}$`)],
+      })
+    })
+
+    it('can have root run that line as it stands', async () => {
+      const args = ['ls', '127.0.0.1', '--pid', String(own.pid), '--jsonl']
+      const { err } = await deadpeer(args, { before: asNobody })
+      const { stdout, status } = runPrinted(err[0]!)
+      expect(status).toBe(0)
+      expect(jsonl(stdout.trim().split('\n')).length).toBe(4)
+    })
+
+    it.runIf(canBeRootless)(
+      'is given the user namespace of their own process too, and needs no sudo',
+      async () => {
+        // In a user namespace of his own he has no rights over root's folders, and Node may be in one of them: it was fetched into
+        // root's home. setpriv alone keeps the rights that it takes to execute it there.
+        const node = join(bin, 'node')
+        copyFileSync(process.execPath, node)
+        const rootless = await settle([...asNobody, 'unshare', '-Urn', ...upAndThen], node)
+        try {
+          await rootless.ask('connect', 3)
+          const { err, code } = await deadpeer(['ls', '--pid', String(rootless.pid), '--jsonl'], {
+            before: asNobody,
+          })
+          expect(code).toBe(2)
+          expect(err).toEqual([
+            expect.stringMatching(
+              `: nsenter --user --preserve-credentials --net --target ${rootless.pid} deadpeer ls --pid ${rootless.pid} --jsonl$`,
+            ),
+          ])
+          const { stdout, status } = runPrinted(err[0]!, { before: asNobody, node })
+          expect(status).toBe(0)
+          expect(jsonl(stdout.trim().split('\n')).length).toBe(6)
+        } finally {
+          await rootless.end()
+        }
+      },
     )
-  })
-
-  it("inspect of root's process as well, before its descriptor is borrowed", async () => {
-    const words = `inspect ${roots.pid}:3`
-    const { code, err } = await deadpeer(words.split(' '), { before: asNobody })
-    expect({ code, err }).toEqual({
-      code: 2,
-      err: [
-        expect.stringMatching(
-          new RegExp(`CAP_SYS_ADMIN: sudo nsenter --net --target ${roots.pid} deadpeer ${words}$`),
-        ),
-      ],
-    })
-  })
-
-  it('inspect as well', async () => {
-    const [port] = await own.ask('connect', 0)
-    const words = ['inspect', `${own.pid}:${await own.ask('fd', port)}`]
-    expect(await deadpeer(words, { before: asNobody })).toMatchObject({
-      code: 2,
-      out: [],
-      err: [expect.stringMatching(`sudo nsenter --net --target ${own.pid} deadpeer ${words.join(' ')}$`)],
-    })
-  })
-
-  it('prints a line that root can run as it stands', async () => {
-    const args = ['ls', '127.0.0.1', '--pid', String(own.pid), '--jsonl']
-    const { err } = await deadpeer(args, { before: asNobody })
-    const { stdout, status } = runPrinted(err[0]!)
-    expect(status).toBe(0)
-    expect(jsonl(stdout.trim().split('\n')).length).toBe(4)
-  })
-
-  it.runIf(canBeRootless)(
-    'is given the user namespace to enter as well where it is his own, and needs no sudo',
-    async () => {
-      // In a user namespace of his own he has no rights over root's folders, and Node may be in one of them: it was fetched into
-      // root's home. setpriv alone keeps the rights that it takes to execute it there.
-      const node = join(bin, 'node')
-      copyFileSync(process.execPath, node)
-      const rootless = await settle([...asNobody, 'unshare', '-Urn', ...upAndThen], node)
-      try {
-        await rootless.ask('connect', 3)
-        const { err, code } = await deadpeer(['ls', '--pid', String(rootless.pid), '--jsonl'], {
-          before: asNobody,
-        })
-        expect(code).toBe(2)
-        expect(err).toEqual([
-          expect.stringMatching(
-            `: nsenter --user --preserve-credentials --net --target ${rootless.pid} deadpeer ls --pid ${rootless.pid} --jsonl$`,
-          ),
-        ])
-        const { stdout, status } = runPrinted(err[0]!, { before: asNobody, node })
-        expect(status).toBe(0)
-        expect(jsonl(stdout.trim().split('\n')).length).toBe(6)
-      } finally {
-        await rootless.end()
-      }
-    },
-  )
-})
+  },
+)

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { ProbeResult } from '../../src/index.js'
-import { hasNamespaces, runInside } from './namespace.js'
+import { hasNamespaces, runInside } from '../support/network-namespace.js'
 
 const ONE_WAY = 400
 
@@ -10,7 +10,7 @@ interface Outcome {
   asked: number[]
 }
 
-it.runIf(hasNamespaces)('a peer 400 ms away answers the first attempt, whatever the timeout', async () => {
+it.runIf(hasNamespaces)('hears the first answer of a peer 400 ms away, whatever the timeout', async () => {
   const output = await runInside('probe-over-long-wire.mjs', String(ONE_WAY))
   const { before, results, asked } = JSON.parse(output) as Outcome
   // By default; asked once; asked once and given a millisecond.

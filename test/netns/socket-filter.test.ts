@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { hasNamespaces, runInside } from './namespace.js'
+import { hasNamespaces, runInside } from '../support/network-namespace.js'
 
 const RUNS = 1_000
 

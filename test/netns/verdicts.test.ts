@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { hasNamespaces, runInNamespace } from './namespace.js'
+import { hasNamespaces, runInNamespace } from '../support/network-namespace.js'
 
 interface Report {
   ls: Record<string, number>
@@ -15,8 +15,8 @@ interface Report {
 const expected = { alive: 4, unknown: 4 + 2 * 6 + 5 + 7 + 2, suspect: 5 + 7, closing: 2 + 2 * 3 }
 
 // Idle for a minute, before a verdict is unknown.
-describe.runIf(hasNamespaces)('one host', { timeout: 180_000 }, () => {
-  it('ls, doctor, watch, export and inspect call its connections the same', async () => {
+describe.runIf(hasNamespaces)('ls, doctor, watch, export and inspect', { timeout: 180_000 }, () => {
+  it('give each connection the same verdict', async () => {
     const { ls, suspects, doctor, exported, watch, inspected }: Report = await runInNamespace('verdicts.mjs')
     expect(ls).toEqual(expected)
     expect(suspects).toBe(expected.suspect)

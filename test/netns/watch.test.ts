@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { WatchStats } from '../../src/index.js'
-import { latest, TICK, timed } from '../tolerance.js'
-import { hasNamespaces, runInNamespace } from './namespace.js'
+import { hasNamespaces, runInNamespace } from '../support/network-namespace.js'
+import { latest, TICK, timed } from '../support/tolerance.js'
 
 interface Ending {
   deaths: {
@@ -27,49 +27,81 @@ describe.runIf(hasNamespaces)('a watched connection to a far host, behind a rout
   })
 
   // Of each two connections: one that Node reads, and one that it does not.
-  it.each<[string, string, string, number, RegExp, number, number]>([
-    [
-      'row 17, data in flight',
-      'userTimeout',
-      'unreachable',
-      CLOSE,
-      /no way to the peer \(EHOSTUNREACH\)/,
-      2_000,
-      2_400,
-    ],
-    ['row 18, failOnIcmp', 'failOnIcmp', 'unreachable', ESTABLISHED, /no way to the peer/, 0, 420],
-    ['row 16, keepalive ignores ICMP', 'keepalive', 'keepalive', CLOSE, /^2 probes unanswered/, 3_000, 3_000],
-    [
-      'a black hole on the way',
-      'blackHole',
-      'user-timeout',
-      CLOSE,
-      /^data unacknowledged after \d/,
-      1_000,
-      1_400,
-    ],
-    ['row 10, a peer that was restarted', 'rebooted', 'reset', CLOSE, /^reset by the peer/, 2_000, 2_000],
-    [
-      'row 17, no route from here',
-      'noRoute',
-      'user-timeout',
-      CLOSE,
-      /^1 byte that could not be sent/,
-      1_000,
-      1_400,
-    ],
+  it.each<{
+    what: string
+    name: string
+    reason: string
+    state: number
+    evidence: RegExp
+    earliest: number
+    predicted: number
+  }>([
+    {
+      what: 'row 17, data in flight',
+      name: 'userTimeout',
+      reason: 'unreachable',
+      state: CLOSE,
+      evidence: /no way to the peer \(EHOSTUNREACH\)/,
+      earliest: 2_000,
+      predicted: 2_400,
+    },
+    {
+      what: 'row 18, failOnIcmp',
+      name: 'failOnIcmp',
+      reason: 'unreachable',
+      state: ESTABLISHED,
+      evidence: /no way to the peer/,
+      earliest: 0,
+      predicted: 420,
+    },
+    {
+      what: 'row 16, keepalive ignores ICMP',
+      name: 'keepalive',
+      reason: 'keepalive',
+      state: CLOSE,
+      evidence: /^2 probes unanswered/,
+      earliest: 3_000,
+      predicted: 3_000,
+    },
+    {
+      what: 'a black hole on the way',
+      name: 'blackHole',
+      reason: 'user-timeout',
+      state: CLOSE,
+      evidence: /^data unacknowledged after \d/,
+      earliest: 1_000,
+      predicted: 1_400,
+    },
+    {
+      what: 'row 10, a peer that was restarted',
+      name: 'rebooted',
+      reason: 'reset',
+      state: CLOSE,
+      evidence: /^reset by the peer/,
+      earliest: 2_000,
+      predicted: 2_000,
+    },
+    {
+      what: 'row 17, no route from here',
+      name: 'noRoute',
+      reason: 'user-timeout',
+      state: CLOSE,
+      evidence: /^1 byte that could not be sent/,
+      earliest: 1_000,
+      predicted: 1_400,
+    },
     // What cannot leave at all is tried again after half a second (TCP_RESOURCE_PROBE_INTERVAL). It has left where the kernel has not
     // noticed yet that the link is down, which it does up to a second later (linkwatch).
-    [
-      'a link that is down',
-      'linkDown',
-      'user-timeout',
-      CLOSE,
-      /^(data unacknowledged after \d|1 byte that could not be sent)/,
-      1_000,
-      1_900,
-    ],
-  ])('%s', (_, name, reason, state, evidence, earliest, predicted) => {
+    {
+      what: 'a link that is down',
+      name: 'linkDown',
+      reason: 'user-timeout',
+      state: CLOSE,
+      evidence: /^(data unacknowledged after \d|1 byte that could not be sent)/,
+      earliest: 1_000,
+      predicted: 1_900,
+    },
+  ])('is dead in time: $what', ({ name, reason, state, evidence, earliest, predicted }) => {
     const code = { unreachable: 'EHOSTUNREACH', reset: 'ECONNRESET' }[reason] ?? 'ETIMEDOUT'
     const both = outcomes[name]!
     expect(both).toHaveLength(2)
@@ -84,7 +116,7 @@ describe.runIf(hasNamespaces)('a watched connection to a far host, behind a rout
     expect(both[1]!.deaths[0]!.detectedBy).toBe('kernel')
   })
 
-  it("'report' does not take the error from Node, and so cannot tell that the peer is unreachable", () => {
+  it("does not learn with 'report' that the peer is unreachable, because Node takes that error", () => {
     const [, unread] = outcomes.reported!
     expect(unread!.deaths).toMatchObject([
       { reason: 'user-timeout', detectedBy: 'kernel', code: 'ETIMEDOUT' },

@@ -12,22 +12,22 @@ const ipv6 = fc
 describe('addressText', () => {
   // RFC 5952 §4 and §5
   it.each([
-    ['2001:0db8:0:0:1:0:0:1', '2001:db8::1:0:0:1'],
-    ['2001:db8:0:1:1:1:1:1', '2001:db8:0:1:1:1:1:1'],
-    ['2001:0:0:1:0:0:0:1', '2001:0:0:1::1'],
-    ['2001:DB8::AAAA', '2001:db8::aaaa'],
-    ['::ffff:c000:201', '::ffff:192.0.2.1'],
-    ['0:0:0:0:0:0:0:0', '::'],
-    ['::1', '::1'],
-    ['1::', '1::'],
-    ['fe80:0:0:0:0:0:0:0', 'fe80::'],
-    ['64:ff9b::192.0.2.33', '64:ff9b::c000:221'],
-    ['192.0.2.1', '192.0.2.1'],
-  ])('%s is %s', (text, canonical) => {
+    { text: '2001:0db8:0:0:1:0:0:1', canonical: '2001:db8::1:0:0:1' },
+    { text: '2001:db8:0:1:1:1:1:1', canonical: '2001:db8:0:1:1:1:1:1' },
+    { text: '2001:0:0:1:0:0:0:1', canonical: '2001:0:0:1::1' },
+    { text: '2001:DB8::AAAA', canonical: '2001:db8::aaaa' },
+    { text: '::ffff:c000:201', canonical: '::ffff:192.0.2.1' },
+    { text: '0:0:0:0:0:0:0:0', canonical: '::' },
+    { text: '::1', canonical: '::1' },
+    { text: '1::', canonical: '1::' },
+    { text: 'fe80:0:0:0:0:0:0:0', canonical: 'fe80::' },
+    { text: '64:ff9b::192.0.2.33', canonical: '64:ff9b::c000:221' },
+    { text: '192.0.2.1', canonical: '192.0.2.1' },
+  ])('writes $text as $canonical', ({ text, canonical }) => {
     expect(addressText(addressBytes(text)!)).toBe(canonical)
   })
 
-  it('is what the URL standard makes of it, but for IPv4 in IPv6', () => {
+  it('agrees with the URL standard, except for IPv4 in IPv6', () => {
     fc.assert(
       fc.property(ipv6, (bytes) => {
         fc.pre(bytes.subarray(0, 10).some((byte) => byte !== 0))
@@ -41,7 +41,7 @@ describe('addressText', () => {
     )
   })
 
-  it('is read back as the same bytes', () => {
+  it('writes what addressBytes reads back as the same bytes', () => {
     fc.assert(
       fc.property(fc.oneof(ipv4, ipv6), (bytes) => {
         const text = addressText(bytes)
@@ -55,7 +55,7 @@ describe('addressText', () => {
 })
 
 describe('addressBytes', () => {
-  it('takes any text whatever', () => {
+  it('accepts any text', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.ipV4(), fc.ipV6(), fc.ipV4Extended()), (text) => {
         expect([undefined, 4, 16]).toContain(addressBytes(text)?.length)
@@ -65,13 +65,13 @@ describe('addressBytes', () => {
   })
 
   it.each(['', '1.2.3', '1.2.3.4.5', '256.0.0.1', '01.2.3.4', ':::', '1::2::3', 'fe80::1%eth0', 'localhost'])(
-    'has none for %s',
+    'returns nothing for %s',
     (text) => {
       expect(addressBytes(text)).toBeUndefined()
     },
   )
 
-  it('has all of fc.ipV6', () => {
+  it('reads all addresses of fc.ipV6', () => {
     fc.assert(
       fc.property(fc.ipV6(), (text) => {
         expect(addressBytes(text)).toHaveLength(16)

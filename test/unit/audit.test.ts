@@ -24,8 +24,8 @@ const withoutUnread = (findings: readonly Finding[]) => findings.filter(({ code 
 
 const balancer: OwnHop = { name: 'balancer', idleTimeout: 30_000, layer: 7 }
 
-describe('an agent', () => {
-  it('that keeps free connections for longer than the first hop, which it names', () => {
+describe('the audit of an agent', () => {
+  it('names the first hop if the agent keeps free connections for longer', () => {
     const agent = new http.Agent({ keepAlive: true, timeout: 60_000 })
     expect(audit(agent, [balancer])).toEqual([
       {
@@ -39,18 +39,21 @@ describe('an agent', () => {
     ])
   })
 
-  it.each<[http.AgentOptions & { freeSocketTimeout?: number }, string[]]>([
-    [{ keepAlive: true }, ['error sender-outlasts-receiver balancer']],
-    [{ keepAlive: true, timeout: 25_000 }, []],
-    [{ keepAlive: true, timeout: 29_000 }, ['warning sender-outlasts-receiver balancer']],
+  it.each<{ options: http.AgentOptions & { freeSocketTimeout?: number }; expected: string[] }>([
+    { options: { keepAlive: true }, expected: ['error sender-outlasts-receiver balancer'] },
+    { options: { keepAlive: true, timeout: 25_000 }, expected: [] },
+    {
+      options: { keepAlive: true, timeout: 29_000 },
+      expected: ['warning sender-outlasts-receiver balancer'],
+    },
     // Node takes a freeSocketTimeout in silence, and does nothing with it.
-    [
-      { keepAlive: true, timeout: 60_000, freeSocketTimeout: 20_000 },
-      ['error sender-outlasts-receiver balancer'],
-    ],
-    [{ keepAlive: true, timeout: 20_000, freeSocketTimeout: 60_000 }, []],
-    [{ keepAlive: false }, ['note no-reuse']],
-  ])('%j: %j', (options, expected) => {
+    {
+      options: { keepAlive: true, timeout: 60_000, freeSocketTimeout: 20_000 },
+      expected: ['error sender-outlasts-receiver balancer'],
+    },
+    { options: { keepAlive: true, timeout: 20_000, freeSocketTimeout: 60_000 }, expected: [] },
+    { options: { keepAlive: false }, expected: ['note no-reuse'] },
+  ])('finds for $options: $expected', ({ options, expected }) => {
     expect(words(audit(new http.Agent(options), [balancer]))).toEqual(expected)
     expect(words(audit(new https.Agent(options), [balancer]))).toEqual(expected)
   })
@@ -62,41 +65,45 @@ describe('an agent', () => {
   }
   const tooLong = ['error sender-outlasts-receiver balancer']
 
-  describe.each<[string, (options: FreeOptions) => http.Agent]>([
-    ['HttpAgent', (options) => new HttpAgent(options)],
-    ['HttpsAgent', (options) => new HttpsAgent(options)],
-    ['agentkeepalive', (options) => new KeepAliveAgent(options)],
-    ['agentkeepalive for HTTPS', (options) => new KeepAliveAgent.HttpsAgent(options)],
-  ])('%s has a freeSocketTimeout, 4 s where none is given', (_, make) => {
-    it.each<[FreeOptions, string[]]>([
-      [{}, []],
-      [{ freeSocketTimeout: 4_000 }, []],
-      [{ freeSocketTimeout: 4_000, timeout: 60_000 }, []],
-      [{ freeSocketTimeout: 60_000 }, tooLong],
-      [{ freeSocketTimeout: 60_000, socketActiveTTL: 20_000 }, []],
-      [{ freeSocketTimeout: 0, timeout: 20_000 }, []],
-      [{ freeSocketTimeout: 0, timeout: 60_000 }, tooLong],
-    ])('%j: %j', (options, expected) => {
+  describe.each<{ name: string; make: (options: FreeOptions) => http.Agent }>([
+    { name: 'HttpAgent', make: (options) => new HttpAgent(options) },
+    { name: 'HttpsAgent', make: (options) => new HttpsAgent(options) },
+    { name: 'agentkeepalive', make: (options) => new KeepAliveAgent(options) },
+    { name: 'agentkeepalive for HTTPS', make: (options) => new KeepAliveAgent.HttpsAgent(options) },
+  ])('judges the freeSocketTimeout of $name, 4 s by default', ({ make }) => {
+    it.each<{ options: FreeOptions; expected: string[] }>([
+      { options: {}, expected: [] },
+      { options: { freeSocketTimeout: 4_000 }, expected: [] },
+      { options: { freeSocketTimeout: 4_000, timeout: 60_000 }, expected: [] },
+      { options: { freeSocketTimeout: 60_000 }, expected: tooLong },
+      { options: { freeSocketTimeout: 60_000, socketActiveTTL: 20_000 }, expected: [] },
+      { options: { freeSocketTimeout: 0, timeout: 20_000 }, expected: [] },
+      { options: { freeSocketTimeout: 0, timeout: 60_000 }, expected: tooLong },
+    ])('with $options: $expected', ({ options, expected }) => {
       expect(words(audit(make(options), [balancer]))).toEqual(expected)
     })
   })
 
-  it.each<[string, (options: FreeOptions) => http.Agent, string[]]>([
-    ['HttpAgent', (options) => new HttpAgent(options), []],
-    ['HttpsAgent', (options) => new HttpsAgent(options), []],
+  it.each<{ name: string; make: (options: FreeOptions) => http.Agent; expected: string[] }>([
+    { name: 'HttpAgent', make: (options) => new HttpAgent(options), expected: [] },
+    { name: 'HttpsAgent', make: (options) => new HttpsAgent(options), expected: [] },
     // Where it has a freeSocketTimeout, its timeout is for connections in use.
-    ['agentkeepalive', (options) => new KeepAliveAgent(options), tooLong],
-    ['agentkeepalive for HTTPS', (options) => new KeepAliveAgent.HttpsAgent(options), tooLong],
-  ])('%s with a timeout shorter than its freeSocketTimeout', (_, make, expected) => {
+    { name: 'agentkeepalive', make: (options) => new KeepAliveAgent(options), expected: tooLong },
+    {
+      name: 'agentkeepalive for HTTPS',
+      make: (options) => new KeepAliveAgent.HttpsAgent(options),
+      expected: tooLong,
+    },
+  ])('compares the timeout of $name with its freeSocketTimeout', ({ make, expected }) => {
     expect(words(audit(make({ freeSocketTimeout: 60_000, timeout: 20_000 }), [balancer]))).toEqual(expected)
   })
 
-  it('of ours names its timeout where that is the shorter', () => {
+  it('names the timeout of an agent of deadpeer if that is the shorter', () => {
     const [finding] = audit(new HttpAgent({ freeSocketTimeout: 60_000, timeout: 40_000 }), [balancer])
     expect(finding?.change).toBe('Set timeout of the agent to 25 s.')
   })
 
-  it('that keeps connections for as long as the server does: the setting that limits it is named', () => {
+  it('names the setting that limits an agent which keeps connections for as long as the server does', () => {
     expect(audit(new HttpAgent({ freeSocketTimeout: 0 }), ['aws-alb'])).toEqual([
       {
         severity: 'error',
@@ -109,12 +116,12 @@ describe('an agent', () => {
     ])
   })
 
-  it('without a hop that understands HTTP there is nothing to say', () => {
+  it('finds nothing without a hop that understands HTTP', () => {
     expect(audit(new http.Agent({ keepAlive: true }), ['aws-nlb'])).toEqual([])
   })
 })
 
-describe("a dispatcher of undici: that of Node's own fetch, which is one", () => {
+describe('the audit of an undici dispatcher', () => {
   interface Undici {
     new (options?: object): { dispatch(): boolean; close(): Promise<void> }
   }
@@ -127,24 +134,24 @@ describe("a dispatcher of undici: that of Node's own fetch, which is one", () =>
     return (second ?? first)!.constructor
   }
 
-  it.each<[object | undefined, string[]]>([
-    [undefined, ['note sender-outlasts-receiver balancer']],
-    [{ keepAliveMaxTimeout: 25_000 }, []],
-    [{ keepAliveTimeout: 60_000 }, ['error sender-outlasts-receiver balancer']],
-    [
-      { keepAliveTimeout: 29_000, keepAliveMaxTimeout: 29_000 },
-      ['warning sender-outlasts-receiver balancer'],
-    ],
-    [plan({ path: [balancer] }).http.undici, []],
-    [{ pipelining: 0, keepAliveMaxTimeout: 1_000 }, ['note no-reuse']],
-  ])('Agent with %j: %j', async (options, expected) => {
+  it.each<{ options: object | undefined; expected: string[] }>([
+    { options: undefined, expected: ['note sender-outlasts-receiver balancer'] },
+    { options: { keepAliveMaxTimeout: 25_000 }, expected: [] },
+    { options: { keepAliveTimeout: 60_000 }, expected: ['error sender-outlasts-receiver balancer'] },
+    {
+      options: { keepAliveTimeout: 29_000, keepAliveMaxTimeout: 29_000 },
+      expected: ['warning sender-outlasts-receiver balancer'],
+    },
+    { options: plan({ path: [balancer] }).http.undici, expected: [] },
+    { options: { pipelining: 0, keepAliveMaxTimeout: 1_000 }, expected: ['note no-reuse'] },
+  ])('finds for an Agent with $options: $expected', async ({ options, expected }) => {
     const Agent = await load()
     const agent = new Agent(options)
     onTestFinished(() => agent.close())
     expect(words(audit(agent, [balancer]))).toEqual(expected)
   })
 
-  it('a client shows them under symbols of its own', () => {
+  it('reads a client, which has its settings under other symbols', () => {
     const client = {
       dispatch: () => true,
       [Symbol('default keep alive timeout')]: 60_000,
@@ -153,7 +160,7 @@ describe("a dispatcher of undici: that of Node's own fetch, which is one", () =>
     expect(words(audit(client, [balancer]))).toEqual(['error sender-outlasts-receiver balancer'])
   })
 
-  it('one that shows nothing is said to', () => {
+  it('says so of a dispatcher that shows nothing', () => {
     expect(audit({ dispatch: () => true }, [balancer])).toEqual([
       {
         severity: 'note',
@@ -165,8 +172,8 @@ describe("a dispatcher of undici: that of Node's own fetch, which is one", () =>
   })
 })
 
-describe('an HTTP server', () => {
-  it('that closes before the last hop, which it names: 502', () => {
+describe('the audit of an HTTP server', () => {
+  it('names the last hop if the server closes before it: 502', () => {
     expect(withoutUnread(audit(http.createServer(), ['aws-alb']))[0]).toEqual({
       severity: 'error',
       code: 'sender-outlasts-receiver',
@@ -178,32 +185,40 @@ describe('an HTTP server', () => {
     })
   })
 
-  it.each<[http.ServerOptions, Path, string[]]>([
-    [{ keepAliveTimeout: 120_000 }, [balancer], []],
-    [{ keepAliveTimeout: 120_000 }, ['aws-alb'], []],
-    [{ keepAliveTimeout: 0 }, ['aws-alb'], []],
-    [{ keepAliveTimeout: 61_000 }, ['aws-alb'], ['warning sender-outlasts-receiver aws-alb']],
-    [{ keepAliveTimeout: 5_000 }, ['aws-nlb'], []],
+  it.each<{ options: http.ServerOptions; path: Path; expected: string[] }>([
+    { options: { keepAliveTimeout: 120_000 }, path: [balancer], expected: [] },
+    { options: { keepAliveTimeout: 120_000 }, path: ['aws-alb'], expected: [] },
+    { options: { keepAliveTimeout: 0 }, path: ['aws-alb'], expected: [] },
+    {
+      options: { keepAliveTimeout: 61_000 },
+      path: ['aws-alb'],
+      expected: ['warning sender-outlasts-receiver aws-alb'],
+    },
+    { options: { keepAliveTimeout: 5_000 }, path: ['aws-nlb'], expected: [] },
     // Its own side towards the server counts.
-    [{ keepAliveTimeout: 66_000 }, ['nginx'], []],
-    [{ keepAliveTimeout: 650_000 }, ['gcp-alb'], ['warning server-refuses-opened-early gcp-alb']],
-    [
-      { keepAliveTimeout: 120_000, headersTimeout: 20_000 },
-      [balancer],
-      ['warning server-refuses-opened-early balancer'],
-    ],
-    [plan({ path: ['gcp-alb'] }).http.server, ['gcp-alb'], []],
-    [
-      { keepAliveTimeout: 5_000 },
-      [{ ...balancer, idleTimeout: Number.POSITIVE_INFINITY }],
-      ['error sender-outlasts-receiver balancer', 'warning server-refuses-opened-early balancer'],
-    ],
-  ])('%j behind %j: %j', (options, path, expected) => {
+    { options: { keepAliveTimeout: 66_000 }, path: ['nginx'], expected: [] },
+    {
+      options: { keepAliveTimeout: 650_000 },
+      path: ['gcp-alb'],
+      expected: ['warning server-refuses-opened-early gcp-alb'],
+    },
+    {
+      options: { keepAliveTimeout: 120_000, headersTimeout: 20_000 },
+      path: [balancer],
+      expected: ['warning server-refuses-opened-early balancer'],
+    },
+    { options: plan({ path: ['gcp-alb'] }).http.server, path: ['gcp-alb'], expected: [] },
+    {
+      options: { keepAliveTimeout: 5_000 },
+      path: [{ ...balancer, idleTimeout: Number.POSITIVE_INFINITY }],
+      expected: ['error sender-outlasts-receiver balancer', 'warning server-refuses-opened-early balancer'],
+    },
+  ])('finds for $options behind $path: $expected', ({ options, path, expected }) => {
     expect(words(withoutUnread(audit(http.createServer(options), path)))).toEqual(expected)
   })
 })
 
-it('an HTTP server without a keepAliveTimeout closes idle connections after its timeout, if it has one', () => {
+it('applies timeout to a server without keepAliveTimeout, if it has one', () => {
   const server = http.createServer({ keepAliveTimeout: 0 })
   server.timeout = 5_000
   expect(words(withoutUnread(audit(server, ['aws-alb'])))).toEqual(['error sender-outlasts-receiver aws-alb'])
@@ -214,7 +229,7 @@ it('an HTTP server without a keepAliveTimeout closes idle connections after its 
 describe('a hop that keeps connections for ever', () => {
   const endless: OwnHop = { ...balancer, idleTimeout: Number.POSITIVE_INFINITY }
 
-  it('is itself what has to be set, whatever the server has', () => {
+  it('is the setting to change, whatever the server has', () => {
     const found = withoutUnread(audit(http.createServer({ keepAliveTimeout: 5_000 }), [endless]))
     expect(found.map(({ message }) => message)).toEqual([
       expect.stringMatching(
@@ -230,10 +245,10 @@ describe('a hop that keeps connections for ever', () => {
   })
 })
 
-describe('a hop of which the catalogue only guesses', () => {
+describe('a hop with uncertain numbers', () => {
   const [guess] = Object.values(hops).filter(({ certainty }) => certainty === 'uncertain')
 
-  it('is one as the catalogue has it, and is none once somebody has said how his is set', () => {
+  it('is uncertain as in the catalogue, and certain once its setting is given', () => {
     const { name, idleTimeout } = guess!
     const codes = (path: Path) => plan({ path }).warnings.map(({ code }) => code)
     expect(codes([name as HopName])).toContain('hop-uncertain')
@@ -242,9 +257,9 @@ describe('a hop of which the catalogue only guesses', () => {
   })
 })
 
-describe('a plan followed leaves nothing to find', () => {
+describe('an audit of a plan that was followed', () => {
   it.each<HopName>(['aws-alb', 'aws-clb', 'gcp-alb', 'nginx', 'haproxy', 'envoy', 'traefik', 'cloudflare'])(
-    'behind %s',
+    'finds nothing behind %s',
     (name) => {
       const { http: timeouts } = plan({ path: [name] })
       expect(withoutUnread(audit(http.createServer(timeouts.server), [name]))).toEqual([])
@@ -254,11 +269,11 @@ describe('a plan followed leaves nothing to find', () => {
   )
 })
 
-describe('the options of a connection', () => {
+describe('the audit of a connection', () => {
   const judge = (profile: Profile, path: Path) => judgeConnection(profile, plan({ path }).path as Hop[])
   const nat: OwnHop = { name: 'nat', idleTimeout: 350_000 }
 
-  it("the system's 7200 s behind a NAT that forgets after 350 s, which it names", () => {
+  it("names the NAT that forgets after 350 s beside the system's 7200 s", () => {
     const found = judge(
       { enable: true, initialDelay: 7_200_000, interval: 75_000, count: 9, userTimeout: 0 },
       [nat],
@@ -273,57 +288,64 @@ describe('the options of a connection', () => {
     })
   })
 
-  it.each<[Profile, Path, string[]]>([
-    [{ enable: false }, [nat], ['error keepalive-off nat']],
-    [{ enable: false }, [], ['error keepalive-off']],
-    [
-      { enable: true, initialDelay: 300_000, interval: 75_000, count: 3, userTimeout: 525_000 },
-      [nat],
-      ['warning forgets-after-lost-probe nat'],
-    ],
+  it.each<{ profile: Profile; path: Path; expected: string[] }>([
+    { profile: { enable: false }, path: [nat], expected: ['error keepalive-off nat'] },
+    { profile: { enable: false }, path: [], expected: ['error keepalive-off'] },
+    {
+      profile: { enable: true, initialDelay: 300_000, interval: 75_000, count: 3, userTimeout: 525_000 },
+      path: [nat],
+      expected: ['warning forgets-after-lost-probe nat'],
+    },
     // A camera's: 2 h, and one probe.
-    [
-      { enable: true, initialDelay: 7_200_000, interval: 5_000, count: 1, userTimeout: 20_000 },
-      [],
-      ['warning detection-too-slow'],
-    ],
-    [
-      { enable: true, initialDelay: 7_200_000, interval: 75_000, count: 9, userTimeout: 0 },
-      [],
-      ['warning detection-too-slow', 'warning in-flight-unbounded'],
-    ],
+    {
+      profile: { enable: true, initialDelay: 7_200_000, interval: 5_000, count: 1, userTimeout: 20_000 },
+      path: [],
+      expected: ['warning detection-too-slow'],
+    },
+    {
+      profile: { enable: true, initialDelay: 7_200_000, interval: 75_000, count: 9, userTimeout: 0 },
+      path: [],
+      expected: ['warning detection-too-slow', 'warning in-flight-unbounded'],
+    },
     // Timers are late by up to an eighth.
-    [
-      { enable: true, initialDelay: 312_000, interval: 1_000, count: 3, userTimeout: 315_000 },
-      [nat],
-      ['error forgets-before-probe nat'],
-    ],
-    [{ enable: true, initialDelay: 100_000, interval: 10_000, count: 3, userTimeout: 130_000 }, [nat], []],
-    [
-      { enable: true, initialDelay: 100_000, interval: 10_000, count: 3 },
-      [nat],
-      ['warning in-flight-unbounded'],
-    ],
-    [
-      { enable: true, initialDelay: 100_000, interval: 10_000, count: 5, userTimeout: 105_000 },
-      [nat],
-      ['warning profile'],
-    ],
-    [
-      { enable: true, initialDelay: 100_000, interval: 10_000, count: 3, userTimeout: 130_000 },
-      ['haproxy-tcp'],
-      ['warning probes-not-counted haproxy-tcp', 'note proxy-behind haproxy-tcp'],
-    ],
-    [{ ...plan({ path: [nat] }).profile }, [nat], []],
-  ])('%j behind %j: %j', (profile, path, expected) => {
+    {
+      profile: { enable: true, initialDelay: 312_000, interval: 1_000, count: 3, userTimeout: 315_000 },
+      path: [nat],
+      expected: ['error forgets-before-probe nat'],
+    },
+    {
+      profile: { enable: true, initialDelay: 100_000, interval: 10_000, count: 3, userTimeout: 130_000 },
+      path: [nat],
+      expected: [],
+    },
+    {
+      profile: { enable: true, initialDelay: 100_000, interval: 10_000, count: 3 },
+      path: [nat],
+      expected: ['warning in-flight-unbounded'],
+    },
+    {
+      profile: { enable: true, initialDelay: 100_000, interval: 10_000, count: 5, userTimeout: 105_000 },
+      path: [nat],
+      expected: ['warning profile'],
+    },
+    {
+      profile: { enable: true, initialDelay: 100_000, interval: 10_000, count: 3, userTimeout: 130_000 },
+      path: ['haproxy-tcp'],
+      expected: ['warning probes-not-counted haproxy-tcp', 'note proxy-behind haproxy-tcp'],
+    },
+    { profile: { ...plan({ path: [nat] }).profile }, path: [nat], expected: [] },
+  ])('finds for $profile behind $path: $expected', ({ profile, path, expected }) => {
     expect(words(judge(profile, path))).toEqual(expected)
   })
 })
 
-it.each([[null], ['aws-nlb'], [{}], [() => {}]])('%s is nothing to audit', (live) => {
-  expect(() => audit(live as never, ['aws-nlb'])).toThrow(TypeError)
-})
+it.each([{ live: null }, { live: 'aws-nlb' }, { live: {} }, { live: () => {} }])(
+  'refuses to audit $live',
+  ({ live }) => {
+    expect(() => audit(live as never, ['aws-nlb'])).toThrow(TypeError)
+  },
+)
 
-it('an unknown hop is refused before anything is read', () => {
+it('refuses an unknown hop before it reads anything', () => {
   expect(() => audit({} as never, ['aws-nbl' as never])).toThrow(/Did you mean aws-nlb/)
 })

@@ -9,8 +9,8 @@ import { socketStates } from '../../src/kernel/sock-diag.js'
 const port = fc.integer({ min: 1, max: 65_535 })
 const end = fc.record({ address: fc.oneof(fc.ipV4(), fc.ipV6()), port })
 
-describe('what one types is read as it is written', () => {
-  it('ports, processes and states', () => {
+describe('a right argument', () => {
+  it('is read as a port, a process or a state', () => {
     fc.assert(
       fc.property(port, (n) => {
         expect(portArgument(String(n))).toBe(n)
@@ -29,7 +29,7 @@ describe('what one types is read as it is written', () => {
     expect(stateArgument('all')).toEqual(socketStates)
   })
 
-  it('a connection by its ends, as ls writes them, and by its descriptor', () => {
+  it('is read as a connection by its addresses, as ls writes them, or by its descriptor', () => {
     fc.assert(
       fc.property(end, end, (local, remote) => {
         expect(connectionArgument(`${endWords(local)}-${endWords(remote)}`)).toEqual({ local, remote })
@@ -43,49 +43,52 @@ describe('what one types is read as it is written', () => {
   })
 })
 
-describe('anything else is refused, in words and never otherwise', () => {
+describe('any other argument', () => {
   const parsers = { portArgument, pidArgument, stateArgument, connectionArgument, duration }
   const nearlyRight = fc.oneof(
     fc.string(),
     fc.string({ unit: fc.constantFrom(...'0123456789:.-[]%/eE+ smhd'), maxLength: 24 }),
     fc.double().map(String),
   )
-  it.each(Object.entries(parsers))('%s', (_, parse) => {
-    fc.assert(
-      fc.property(nearlyRight, (text) => {
-        let read: unknown
-        try {
-          read = parse(text)
-        } catch (error) {
-          expect(error).toMatchObject({
-            code: 'commander.invalidArgument',
-            message: expect.stringMatching(/^\P{C}+$/u),
+  it.each(Object.entries(parsers).map(([name, parse]) => ({ name, parse })))(
+    'is refused in words by $name',
+    ({ parse }) => {
+      fc.assert(
+        fc.property(nearlyRight, (text) => {
+          let read: unknown
+          try {
+            read = parse(text)
+          } catch (error) {
+            expect(error).toMatchObject({
+              code: 'commander.invalidArgument',
+              message: expect.stringMatching(/^\P{C}+$/u),
+            })
+            return
+          }
+          // What was taken has numbers that make sense, all the way down.
+          JSON.stringify(read, (_key, value) => {
+            if (typeof value === 'number') expect(value).toBeGreaterThanOrEqual(0)
+            expect(value).not.toBeUndefined()
+            return value
           })
-          return
-        }
-        // What was taken has numbers that make sense, all the way down.
-        JSON.stringify(read, (_key, value) => {
-          if (typeof value === 'number') expect(value).toBeGreaterThanOrEqual(0)
-          expect(value).not.toBeUndefined()
-          return value
-        })
-      }),
-      { numRuns: 1_000 },
-    )
-  })
+        }),
+        { numRuns: 1_000 },
+      )
+    },
+  )
 })
 
-describe('times in a table', () => {
+describe('the times in a table', () => {
   it.each([
-    [0, '0ms'],
-    [999, '999ms'],
-    [4_250, '4.2s'],
-    [60_000, '1m'],
-    [112_000, '1m52s'],
-    [11_100_000, '3h5m'],
-    [172_800_000, '2d'],
-    [Number.POSITIVE_INFINITY, 'never'],
-  ])('%d ms is %s', (ms, text) => {
+    { ms: 0, text: '0ms' },
+    { ms: 999, text: '999ms' },
+    { ms: 4_250, text: '4.2s' },
+    { ms: 60_000, text: '1m' },
+    { ms: 112_000, text: '1m52s' },
+    { ms: 11_100_000, text: '3h5m' },
+    { ms: 172_800_000, text: '2d' },
+    { ms: Number.POSITIVE_INFINITY, text: 'never' },
+  ])('write $ms ms as $text', ({ ms, text }) => {
     expect(shortTime(ms)).toBe(text)
   })
 })

@@ -16,7 +16,7 @@ describe('diffCounters', () => {
     })
   })
 
-  it('gives none of gauges', () => {
+  it('gives no rates of gauges', () => {
     const gauges = {
       Tcp: { CurrEstab: 5, RtoMin: 200, MaxConn: -1 },
       MPTcpExt: { MPCurrEstab: 1 },
@@ -32,7 +32,7 @@ describe('diffCounters', () => {
     })
   })
 
-  it('gives none of a counter that went backwards, or that one reading does not have', () => {
+  it('gives no rate of a counter that went backwards, or that one reading lacks', () => {
     const before = at(0, { Tcp: { OutRsts: 10, InSegs: 1, Gone: 4 } })
     const after = at(1_000, { Tcp: { OutRsts: 9, InSegs: 3, New: 4 }, Udp: { NoPorts: 1 } })
     expect(diffCounters(before, after)).toMatchObject({ Tcp: { InSegs: 2 }, Udp: {} })
@@ -51,12 +51,12 @@ describe('diffCounters', () => {
   })
 
   it.each([
-    ['the same reading twice', at(5, {}), at(5, {}), 'ERR_OUT_OF_RANGE'],
-    ['the wrong order', at(6, {}), at(5, {}), 'ERR_OUT_OF_RANGE'],
-    ['no reading', {}, at(5, {}), 'ERR_INVALID_ARG_TYPE'],
-    ['null', at(5, {}), null, 'ERR_INVALID_ARG_TYPE'],
-    ['no time', at(Number.NaN, {}), at(5, {}), 'ERR_INVALID_ARG_TYPE'],
-  ])('refuses %s', (_, before, after, code) => {
+    { what: 'the same reading twice', before: at(5, {}), after: at(5, {}), code: 'ERR_OUT_OF_RANGE' },
+    { what: 'the wrong order', before: at(6, {}), after: at(5, {}), code: 'ERR_OUT_OF_RANGE' },
+    { what: 'no reading', before: {}, after: at(5, {}), code: 'ERR_INVALID_ARG_TYPE' },
+    { what: 'null', before: at(5, {}), after: null, code: 'ERR_INVALID_ARG_TYPE' },
+    { what: 'no time', before: at(Number.NaN, {}), after: at(5, {}), code: 'ERR_INVALID_ARG_TYPE' },
+  ])('refuses $what', ({ before, after, code }) => {
     expect(() => diffCounters(before as Counters, after as Counters)).toThrow(
       expect.objectContaining({ code }),
     )
@@ -64,7 +64,7 @@ describe('diffCounters', () => {
 })
 
 describe('livenessCounters', () => {
-  it('of rates has no connections established', () => {
+  it('has no connections established in rates', () => {
     const rates = diffCounters(
       at(0, { Tcp: { CurrEstab: 5, OutRsts: 0 } }),
       at(1_000, { Tcp: { CurrEstab: 6, OutRsts: 1 } }),
@@ -72,7 +72,7 @@ describe('livenessCounters', () => {
     expect(livenessCounters(rates)).toMatchObject({ resetsSent: 1, established: undefined })
   })
 
-  it('what this kernel does not count is undefined, never 0', () => {
+  it('is undefined, never 0, for what this kernel does not count', () => {
     expect(new Set(Object.values(livenessCounters(at(0, {}))))).toEqual(new Set([undefined]))
   })
 })

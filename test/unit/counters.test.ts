@@ -25,7 +25,7 @@ describe('parseSnmp', () => {
     expect(plain(parseSnmp(text))).toEqual({ C: { z: 1 }, E: { q: 1 } })
   })
 
-  it('takes 64 bits; a sum that was below zero for a moment has its sign', () => {
+  it('reads 64 bits, and the sign of a sum that was below zero for a moment', () => {
     const text =
       'IpExt: InOctets OutOctets Moment\nIpExt: 9007199254740993 4611686018427387904 18446744073709551615\n'
     expect(plain(parseSnmp(text))).toEqual({
@@ -47,7 +47,7 @@ describe('parseSnmp6', () => {
 })
 
 describe('parseSockstat', () => {
-  it('takes names and values by turns', () => {
+  it('reads names and values by turns', () => {
     expect(plain(parseSockstat('sockets: used 18\nTCP: inuse 5 orphan 0 mem 310\nFRAG: inuse\n'))).toEqual({
       sockets: { used: 18 },
       TCP: { inuse: 5, orphan: 0, mem: 310 },
@@ -58,7 +58,7 @@ describe('parseSockstat', () => {
 describe('collectCounters', () => {
   const snmp = 'Tcp: OutRsts\nTcp: 7\n'
 
-  it('does without files that the kernel does not have', () => {
+  it('works without files that the kernel does not have', () => {
     expect(collectCounters((file) => (file === 'snmp' ? snmp : undefined), 12.5)).toEqual({
       Tcp: { OutRsts: 7 },
       TcpExt: {},
@@ -66,7 +66,7 @@ describe('collectCounters', () => {
     })
   })
 
-  it('is undefined where the process ended in the midst of it', () => {
+  it('is undefined if the process ended meanwhile', () => {
     expect(collectCounters((file) => (file === 'snmp' ? undefined : ''), 0)).toBeUndefined()
   })
 
@@ -79,7 +79,7 @@ describe('collectCounters', () => {
   })
 })
 
-describe('on any text', () => {
+describe('a parser of any text', () => {
   const words = fc.constantFrom(
     'Tcp:',
     'TcpExt:',
@@ -102,9 +102,9 @@ describe('on any text', () => {
   const line = fc.array(word, { maxLength: 6 }).map((parts) => parts.join(' '))
   const text = fc.array(line, { maxLength: 6 }).map((lines) => lines.join('\n'))
 
-  it.each(Object.entries({ parseSnmp, parseSnmp6, parseSockstat }))(
-    '%s does not throw, and gives whole numbers of 64 bits only',
-    (_, parse) => {
+  it.each(Object.entries({ parseSnmp, parseSnmp6, parseSockstat }).map(([name, parse]) => ({ name, parse })))(
+    'does not throw, and returns only whole numbers of 64 bits: $name',
+    ({ parse }) => {
       fc.assert(
         fc.property(text, (any) => {
           for (const counters of parse(any).values()) {
@@ -129,7 +129,7 @@ describe('on any text', () => {
   const expected = (all: [string, [string, bigint][]][]) =>
     new Map(all.map(([group, pairs]) => [group, new Map(pairs.map(([key, n]) => [key, Number(n)]))]))
 
-  it('what was written in the format is read back', () => {
+  it('reads back what was written in the format', () => {
     fc.assert(
       fc.property(groups, (all) => {
         const snmp = all.map(

@@ -24,35 +24,95 @@ function sightingOf(peerClosed: boolean, failed: boolean, counters: TcpInfo): Si
   return { peerClosed, failed, unread: 0, state: counters.state, info: counters, takeError }
 }
 
-describe('the cause of a death, by what the kernel left behind', () => {
-  it.each<[DeathReason, Partial<TcpInfo>, Profile, string | undefined]>([
-    ['keepalive', { probes: 2 }, { count: 2 }, undefined],
-    ['keepalive', { probes: 2 }, { count: 2 }, 'ETIMEDOUT'],
-    ['keepalive', { probes: 3 }, { count: 3, userTimeout: 6_000 }, undefined],
-    ['user-timeout', { probes: 1 }, { count: 5, userTimeout: 20_000 }, undefined],
-    ['user-timeout', { retransmits: 3 }, { userTimeout: 2_000 }, undefined],
-    ['retransmission', { retransmits: 15 }, { userTimeout: 0 }, 'ETIMEDOUT'],
+describe('the cause of a death', () => {
+  it.each<{ reason: DeathReason; counters: Partial<TcpInfo>; profile: Profile; errno: string | undefined }>([
+    { reason: 'keepalive', counters: { probes: 2 }, profile: { count: 2 }, errno: undefined },
+    { reason: 'keepalive', counters: { probes: 2 }, profile: { count: 2 }, errno: 'ETIMEDOUT' },
+    {
+      reason: 'keepalive',
+      counters: { probes: 3 },
+      profile: { count: 3, userTimeout: 6_000 },
+      errno: undefined,
+    },
+    {
+      reason: 'user-timeout',
+      counters: { probes: 1 },
+      profile: { count: 5, userTimeout: 20_000 },
+      errno: undefined,
+    },
+    {
+      reason: 'user-timeout',
+      counters: { retransmits: 3 },
+      profile: { userTimeout: 2_000 },
+      errno: undefined,
+    },
+    {
+      reason: 'retransmission',
+      counters: { retransmits: 15 },
+      profile: { userTimeout: 0 },
+      errno: 'ETIMEDOUT',
+    },
     // Written to while it was being probed: keepalive keeps out of it from then on.
-    ['retransmission', { retransmits: 15, probes: 2 }, { count: 2 }, undefined],
-    ['user-timeout', { probes: 4, notsentBytes: 1 }, { count: 3, userTimeout: 3_000 }, undefined],
-    ['retransmission', { probes: 15, notsentBytes: 1 }, { count: 3 }, undefined],
+    {
+      reason: 'retransmission',
+      counters: { retransmits: 15, probes: 2 },
+      profile: { count: 2 },
+      errno: undefined,
+    },
+    {
+      reason: 'user-timeout',
+      counters: { probes: 4, notsentBytes: 1 },
+      profile: { count: 3, userTimeout: 3_000 },
+      errno: undefined,
+    },
+    {
+      reason: 'retransmission',
+      counters: { probes: 15, notsentBytes: 1 },
+      profile: { count: 3 },
+      errno: undefined,
+    },
     // Alive, but it does not read: it answers the probes.
-    ['user-timeout', { notsentBytes: 1, rwndLimited: 3_000_000 }, { userTimeout: 3_000 }, undefined],
-    ['retransmission', { notsentBytes: 1 }, {}, 'ETIMEDOUT'],
-    ['reset', { notsentBytes: 1, rwndLimited: 2_000_000 }, { userTimeout: 3_000 }, undefined],
-    ['reset', { notsentBytes: 1, rwndLimited: 3_000_000 }, {}, undefined],
-    ['user-timeout', {}, { userTimeout: 100 }, 'ETIMEDOUT'],
-    ['retransmission', {}, {}, 'ETIMEDOUT'],
-    ['reset', {}, {}, undefined],
-    ['reset', {}, {}, 'ECONNRESET'],
-    ['reset', { probes: 1 }, { count: 3 }, 'ECONNRESET'],
-    ['reset', {}, {}, 'EPIPE'],
-    ['reset', {}, {}, 'ECONNABORTED'],
-    ['unreachable', { retransmits: 5 }, { userTimeout: 2_000 }, 'EHOSTUNREACH'],
-    ['unreachable', { retransmits: 5 }, { userTimeout: 2_000 }, 'ENETUNREACH'],
-    ['unreachable', { retransmits: 5 }, {}, 'ECONNREFUSED'],
-    ['unreachable', { state: TcpState.ESTABLISHED }, { failOnIcmp: true }, undefined],
-  ])('%s: %o, %o, %s', (reason, counters, profile, errno) => {
+    {
+      reason: 'user-timeout',
+      counters: { notsentBytes: 1, rwndLimited: 3_000_000 },
+      profile: { userTimeout: 3_000 },
+      errno: undefined,
+    },
+    { reason: 'retransmission', counters: { notsentBytes: 1 }, profile: {}, errno: 'ETIMEDOUT' },
+    {
+      reason: 'reset',
+      counters: { notsentBytes: 1, rwndLimited: 2_000_000 },
+      profile: { userTimeout: 3_000 },
+      errno: undefined,
+    },
+    { reason: 'reset', counters: { notsentBytes: 1, rwndLimited: 3_000_000 }, profile: {}, errno: undefined },
+    { reason: 'user-timeout', counters: {}, profile: { userTimeout: 100 }, errno: 'ETIMEDOUT' },
+    { reason: 'retransmission', counters: {}, profile: {}, errno: 'ETIMEDOUT' },
+    { reason: 'reset', counters: {}, profile: {}, errno: undefined },
+    { reason: 'reset', counters: {}, profile: {}, errno: 'ECONNRESET' },
+    { reason: 'reset', counters: { probes: 1 }, profile: { count: 3 }, errno: 'ECONNRESET' },
+    { reason: 'reset', counters: {}, profile: {}, errno: 'EPIPE' },
+    { reason: 'reset', counters: {}, profile: {}, errno: 'ECONNABORTED' },
+    {
+      reason: 'unreachable',
+      counters: { retransmits: 5 },
+      profile: { userTimeout: 2_000 },
+      errno: 'EHOSTUNREACH',
+    },
+    {
+      reason: 'unreachable',
+      counters: { retransmits: 5 },
+      profile: { userTimeout: 2_000 },
+      errno: 'ENETUNREACH',
+    },
+    { reason: 'unreachable', counters: { retransmits: 5 }, profile: {}, errno: 'ECONNREFUSED' },
+    {
+      reason: 'unreachable',
+      counters: { state: TcpState.ESTABLISHED },
+      profile: { failOnIcmp: true },
+      errno: undefined,
+    },
+  ])('is $reason with $counters, $profile, $errno', ({ reason, counters, profile, errno }) => {
     const cause = causeOf({ info: info(counters), profile }, errno)
     expect(cause.reason).toBe(reason)
     expect(cause.evidence).toMatch(/\S/)
@@ -67,7 +127,7 @@ describe('the cause of a death, by what the kernel left behind', () => {
     )
   })
 
-  it('without counters goes by the error alone, and says so', () => {
+  it('goes by the error alone without counters, and says so', () => {
     expect(causeOf(undefined, 'ECONNRESET').reason).toBe('reset')
     expect(causeOf(undefined, 'EHOSTUNREACH').reason).toBe('unreachable')
     const { reason, evidence } = causeOf(undefined, 'ETIMEDOUT')
@@ -75,28 +135,39 @@ describe('the cause of a death, by what the kernel left behind', () => {
     expect(evidence).toContain('could not be read')
   })
 
-  it.each(['ETIMEDOUT', 'ECONNRESET', 'EPIPE', 'EHOSTUNREACH', 'ENETUNREACH'])('%s is deadly', (errno) =>
+  it.each(['ETIMEDOUT', 'ECONNRESET', 'EPIPE', 'EHOSTUNREACH', 'ENETUNREACH'])('includes %s', (errno) =>
     expect(isDeadly(errno)).toBe(true),
   )
 
-  it.each(['EAGAIN', 'ENOTCONN', 'ENOBUFS', 'EINTR'])('%s is not', (errno) =>
+  it.each(['EAGAIN', 'ENOTCONN', 'ENOBUFS', 'EINTR'])('does not include %s', (errno) =>
     expect(isDeadly(errno)).toBe(false),
   )
 })
 
-describe('an error of a connection that stands', () => {
-  it.each<[boolean, Partial<TcpInfo>, Profile, string]>([
-    [true, {}, {}, 'ECONNRESET'],
-    [false, { state: TcpState.ESTABLISHED }, {}, 'ECONNRESET'],
-    [false, { state: TcpState.CLOSE_WAIT }, { failOnIcmp: true }, 'EPIPE'],
-    [true, { state: TcpState.ESTABLISHED }, { failOnIcmp: true }, 'EHOSTUNREACH'],
-    [false, { state: TcpState.ESTABLISHED }, { failOnIcmp: false }, 'EHOSTUNREACH'],
-  ])('is its own: %s, %o, %o, %s', (own, counters, profile, errno) =>
-    expect(isOver({ info: info(counters), profile }, errno)).toBe(own),
+describe('an error of an established connection', () => {
+  it.each<{ own: boolean; counters: Partial<TcpInfo>; profile: Profile; errno: string }>([
+    { own: true, counters: {}, profile: {}, errno: 'ECONNRESET' },
+    { own: false, counters: { state: TcpState.ESTABLISHED }, profile: {}, errno: 'ECONNRESET' },
+    { own: false, counters: { state: TcpState.CLOSE_WAIT }, profile: { failOnIcmp: true }, errno: 'EPIPE' },
+    {
+      own: true,
+      counters: { state: TcpState.ESTABLISHED },
+      profile: { failOnIcmp: true },
+      errno: 'EHOSTUNREACH',
+    },
+    {
+      own: false,
+      counters: { state: TcpState.ESTABLISHED },
+      profile: { failOnIcmp: false },
+      errno: 'EHOSTUNREACH',
+    },
+  ])(
+    'belongs to the connection ($own) with $counters, $profile, $errno',
+    ({ own, counters, profile, errno }) => expect(isOver({ info: info(counters), profile }, errno)).toBe(own),
   )
 })
 
-describe('what the kernel reports of a connection', () => {
+describe('an event of the kernel for a connection', () => {
   const fin = { state: TcpState.CLOSE_WAIT }
   const stands = { state: TcpState.ESTABLISHED }
   const unread: Partial<Progress> = { isReading: false }
@@ -190,7 +261,7 @@ describe('what the kernel reports of a connection', () => {
       judgement: undefined,
     },
   ])(
-    '$title',
+    'is judged: $title',
     ({ counters = {}, peerClosed = true, failed = false, profile = {}, progress = {}, judgement }) => {
       const sighting = sightingOf(peerClosed, failed, info(counters))
       const reading = { peerEnded: false, weEnded: false, isReading: true, isWriting: false, ...progress }
@@ -207,7 +278,7 @@ describe('what the kernel reports of a connection', () => {
   })
   const counts = fc.nat(255)
 
-  it('is never a death without an error while the connection stands', () => {
+  it('is no death without an error while the connection is established', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...states),
@@ -224,7 +295,7 @@ describe('what the kernel reports of a connection', () => {
     )
   })
 
-  it('is never a death once the peer has closed its side, unless SO_ERROR says so', () => {
+  it('is no death once the peer has closed its side, unless SO_ERROR says so', () => {
     fc.assert(
       fc.property(counts, counts, fc.boolean(), progress, (probes, retransmits, failed, sides) => {
         const sighting = sightingOf(true, failed, info({ probes, retransmits }))
@@ -235,14 +306,14 @@ describe('what the kernel reports of a connection', () => {
 })
 
 describe('PeerDeathError', () => {
-  it.each<[DeathReason, string, number]>([
-    ['keepalive', 'ETIMEDOUT', -110],
-    ['user-timeout', 'ETIMEDOUT', -110],
-    ['retransmission', 'ETIMEDOUT', -110],
-    ['heartbeat', 'ETIMEDOUT', -110],
-    ['reset', 'ECONNRESET', -104],
-    ['unreachable', 'EHOSTUNREACH', -113],
-  ])('%s: %s', (reason, code, errno) => {
+  it.each<{ reason: DeathReason; code: string; errno: number }>([
+    { reason: 'keepalive', code: 'ETIMEDOUT', errno: -110 },
+    { reason: 'user-timeout', code: 'ETIMEDOUT', errno: -110 },
+    { reason: 'retransmission', code: 'ETIMEDOUT', errno: -110 },
+    { reason: 'heartbeat', code: 'ETIMEDOUT', errno: -110 },
+    { reason: 'reset', code: 'ECONNRESET', errno: -104 },
+    { reason: 'unreachable', code: 'EHOSTUNREACH', errno: -113 },
+  ])('has for $reason the code $code', ({ reason, code, errno }) => {
     const error = new PeerDeathError(reason, '2 probes unanswered')
     expect(error).toMatchObject({
       name: 'PeerDeathError',

@@ -4,21 +4,21 @@ import { equalsDefault, parseSysctl } from '../../src/kernel/defaults.js'
 
 describe('parseSysctl', () => {
   it.each([
-    ['7200\n', 7200],
-    ['0\n', 0],
-    ['-1\n', -1],
-    ['9', 9],
-    ['', undefined],
-    ['\n', undefined],
-    ['4096\t131072\t6291456\n', undefined],
-    ['cubic\n', undefined],
-    ['0x10\n', undefined],
-    ['1\n2\n', undefined],
-  ])('%j is %s', (text, value) => {
+    { text: '7200\n', value: 7200 },
+    { text: '0\n', value: 0 },
+    { text: '-1\n', value: -1 },
+    { text: '9', value: 9 },
+    { text: '', value: undefined },
+    { text: '\n', value: undefined },
+    { text: '4096\t131072\t6291456\n', value: undefined },
+    { text: 'cubic\n', value: undefined },
+    { text: '0x10\n', value: undefined },
+    { text: '1\n2\n', value: undefined },
+  ])('reads $text as $value', ({ text, value }) => {
     expect(parseSysctl(text)).toBe(value)
   })
 
-  it('on any text: a whole number or nothing', () => {
+  it('reads any text as a whole number or nothing', () => {
     const text = fc.oneof(
       fc.string(),
       fc.integer().map((n) => `${n}\n`),

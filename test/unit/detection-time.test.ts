@@ -11,19 +11,19 @@ const seconds = (idle: number, interval: number, count: number, userTimeout?: nu
 
 describe('idle detection', () => {
   it.each([
-    [seconds(1, 1, 3), 4_000],
-    [seconds(2, 1, 1), 3_000],
-    [seconds(20, 5, 1), 25_000],
-    [seconds(1, 1, 3, 6_000), 6_000],
-    [seconds(1, 1, 3, 2_500), 3_000],
-    [seconds(1, 1, 3, 500), 2_000],
-    [seconds(1, 3, 2, 1_500), 4_000],
-    [seconds(1, 11, 111, 33_500), 34_000],
-    [{ enable: true }, 7_200_000 + 9 * 75_000],
-    [{ enable: false, ...seconds(1, 1, 1) }, Number.POSITIVE_INFINITY],
-    [{ userTimeout: 5_000 }, Number.POSITIVE_INFINITY],
-    [{}, Number.POSITIVE_INFINITY],
-  ])('%o: %d ms', (profile, expected) => {
+    { profile: seconds(1, 1, 3), expected: 4_000 },
+    { profile: seconds(2, 1, 1), expected: 3_000 },
+    { profile: seconds(20, 5, 1), expected: 25_000 },
+    { profile: seconds(1, 1, 3, 6_000), expected: 6_000 },
+    { profile: seconds(1, 1, 3, 2_500), expected: 3_000 },
+    { profile: seconds(1, 1, 3, 500), expected: 2_000 },
+    { profile: seconds(1, 3, 2, 1_500), expected: 4_000 },
+    { profile: seconds(1, 11, 111, 33_500), expected: 34_000 },
+    { profile: { enable: true }, expected: 7_200_000 + 9 * 75_000 },
+    { profile: { enable: false, ...seconds(1, 1, 1) }, expected: Number.POSITIVE_INFINITY },
+    { profile: { userTimeout: 5_000 }, expected: Number.POSITIVE_INFINITY },
+    { profile: {}, expected: Number.POSITIVE_INFINITY },
+  ])('takes $expected ms for $profile', ({ profile, expected }) => {
     expect(detectionTime(profile as Profile).idle).toBe(expected)
   })
 
@@ -49,13 +49,13 @@ describe('idle detection', () => {
 
 describe('detection with data in flight', () => {
   it.each([
-    [{ userTimeout: 100 }, 500],
-    [{ userTimeout: 5_000 }, 5_400],
-    [{}, 924_600 + 400],
-    [{ rtoMax: 1_000 }, 14_400 + 400],
-    [{ rtoMax: 120_000 }, 924_600 + 400],
-    [{ rtoMax: 1_000, userTimeout: 30_000 }, 30_400],
-  ])('%o: %d ms', (profile, expected) => {
+    { profile: { userTimeout: 100 }, expected: 500 },
+    { profile: { userTimeout: 5_000 }, expected: 5_400 },
+    { profile: {}, expected: 924_600 + 400 },
+    { profile: { rtoMax: 1_000 }, expected: 14_400 + 400 },
+    { profile: { rtoMax: 120_000 }, expected: 924_600 + 400 },
+    { profile: { rtoMax: 1_000, userTimeout: 30_000 }, expected: 30_400 },
+  ])('takes $expected ms for $profile', ({ profile, expected }) => {
     expect(detectionTime(profile).inFlight).toBe(expected)
   })
 
@@ -76,7 +76,7 @@ describe('the sysctls of a system', () => {
       idle: Number.POSITIVE_INFINITY,
       inFlight: 924_600 + 100,
     },
-  ])('with data in flight: $defaults', ({ defaults, idle, inFlight }) => {
+  ])('give the time with data in flight: $defaults', ({ defaults, idle, inFlight }) => {
     expect(detectionTime({}, { defaults })).toEqual({ idle, inFlight })
   })
 
@@ -94,14 +94,14 @@ describe('the sysctls of a system', () => {
     { defaults: { retries2: '5' }, code: 'ERR_INVALID_ARG_TYPE' },
     { defaults: { retires2: 5 }, code: 'ERR_INVALID_ARG_TYPE' },
     { defaults: { rtoMax: Number.NaN }, code: 'ERR_OUT_OF_RANGE' },
-  ])('$defaults are none: $code', ({ defaults, code }) => {
+  ])('are refused with $code: $defaults', ({ defaults, code }) => {
     expect(() => detectionTime('lan', { defaults: defaults as never })).toThrow(
       expect.objectContaining({ code, field: expect.stringContaining('defaults') }),
     )
   })
 })
 
-it('takes presets by name, and refuses unknown ones', () => {
+it('takes the detection time of presets by name, and refuses unknown ones', () => {
   expect(detectionTime('cloud')).toEqual(detectionTime(profiles.cloud))
   expect(() => detectionTime('clown' as never)).toThrow(/no preset 'clown'/)
 })

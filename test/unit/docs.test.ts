@@ -63,7 +63,7 @@ describe('docs/semantics.md', () => {
   })
 
   it.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 17, 18])(
-    'row %d is what its tests call so',
+    'is named in the titles of its tests by row %d',
     (number) => {
       const row = rows.find((line) => line.startsWith(`| ${number} |`))!
       for (const { path } of linksIn(row)) {

@@ -82,7 +82,7 @@ describe.each(entries)('$entry', ({ file }) => {
   })
 
   const all = exportsOf(file)
-  it.runIf(all.length > 0).each(all)('$name', ({ name, isType, file }) => {
+  it.runIf(all.length > 0).each(all)('documents $name', ({ name, isType, file }) => {
     const comment = docstringOf(readFileSync(file, 'utf8'), name)
     expect(comment, `${name} has no comment`).toBeDefined()
     // A word or two says no more than the name.
@@ -92,14 +92,14 @@ describe.each(entries)('$entry', ({ file }) => {
   })
 })
 
-it('what has no comment of its own is found', () => {
+it('reports an export without a comment', () => {
   expect(docstringOf('/** Other. */\nconst a = 1\nexport const b = 2\n', 'b')).toBeUndefined()
   expect(docstringOf('/** One. */\n\nexport const b = 2\n', 'b')).toBeUndefined()
   expect(docstringOf('/** Its own. */\nexport const b = 2\n', 'b')).toContain('Its own')
   expect(docstringOf('/** One. */\nexport const bb = 2\nexport const b = 2\n', 'b')).toBeUndefined()
 })
 
-it('all entry points are seen, and what they export', () => {
+it('covers all entry points and their exports', () => {
   const names = entries.flatMap(({ file }) => exportsOf(file).map(({ name }) => name))
   expect(names).toEqual(
     expect.arrayContaining(['tune', 'watch', 'TcpInfo', 'connector', 'hops', 'lossy', 'setUserTimeout']),

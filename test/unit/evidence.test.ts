@@ -30,31 +30,81 @@ function look(silence: number, more: Partial<Sample> = {}): Sample {
   }
 }
 
-describe('proberOf', () => {
-  it.each<[string, Sample, number, string]>([
-    ['a connection at rest', look(2_000), 0, 'us'],
-    ['past its initialDelay, not probed yet', look(6_000), 0, 'us'],
-    ['that the kernel is probing', look(6_000, { probes: 1 }), 0, 'keepalive'],
-    ['with nothing but our probes unanswered', look(6_000, { probes: 2 }), 2, 'us'],
-    ['with ours and one of the kernel unanswered', look(6_000, { probes: 3 }), 2, 'keepalive'],
-    ['with a probe that is not ours, before the kernel is due', look(4_000, { probes: 1 }), 0, 'keepalive'],
-    ['with data in flight', look(6_000, { unacked: 1, probes: 1 }), 0, 'retransmission'],
-    ['with data in flight and more queued', look(2_000, { unacked: 1, notSent: 9 }), 0, 'retransmission'],
-    ['with data behind a closed window', look(2_000, { notSent: 9 }), 0, 'window-probe'],
-    ['that is connecting', look(0, { state: TcpState.SYN_SENT }), 0, 'closed'],
-    ['that the peer has closed', look(2_000, { state: TcpState.CLOSE_WAIT }), 0, 'closed'],
-    ['that is dead', look(2_000, { state: TcpState.CLOSE, unacked: 1 }), 0, 'closed'],
-  ])('%s', (_, seen, unanswered, asks) => {
+describe('who probes a connection', () => {
+  it.each<{ what: string; seen: Sample; unanswered: number; asks: string }>([
+    { what: 'a connection at rest', seen: look(2_000), unanswered: 0, asks: 'us' },
+    { what: 'past its initialDelay, not probed yet', seen: look(6_000), unanswered: 0, asks: 'us' },
+    {
+      what: 'that the kernel is probing',
+      seen: look(6_000, { probes: 1 }),
+      unanswered: 0,
+      asks: 'keepalive',
+    },
+    {
+      what: 'with nothing but our probes unanswered',
+      seen: look(6_000, { probes: 2 }),
+      unanswered: 2,
+      asks: 'us',
+    },
+    {
+      what: 'with ours and one of the kernel unanswered',
+      seen: look(6_000, { probes: 3 }),
+      unanswered: 2,
+      asks: 'keepalive',
+    },
+    {
+      what: 'with a probe that is not ours, before the kernel is due',
+      seen: look(4_000, { probes: 1 }),
+      unanswered: 0,
+      asks: 'keepalive',
+    },
+    {
+      what: 'with data in flight',
+      seen: look(6_000, { unacked: 1, probes: 1 }),
+      unanswered: 0,
+      asks: 'retransmission',
+    },
+    {
+      what: 'with data in flight and more queued',
+      seen: look(2_000, { unacked: 1, notSent: 9 }),
+      unanswered: 0,
+      asks: 'retransmission',
+    },
+    {
+      what: 'with data behind a closed window',
+      seen: look(2_000, { notSent: 9 }),
+      unanswered: 0,
+      asks: 'window-probe',
+    },
+    {
+      what: 'that is connecting',
+      seen: look(0, { state: TcpState.SYN_SENT }),
+      unanswered: 0,
+      asks: 'closed',
+    },
+    {
+      what: 'that the peer has closed',
+      seen: look(2_000, { state: TcpState.CLOSE_WAIT }),
+      unanswered: 0,
+      asks: 'closed',
+    },
+    {
+      what: 'that is dead',
+      seen: look(2_000, { state: TcpState.CLOSE, unacked: 1 }),
+      unanswered: 0,
+      asks: 'closed',
+    },
+  ])('is found for $what', ({ seen, unanswered, asks }) => {
     expect(proberOf(seen, own.enable, unanswered)).toBe(asks)
   })
 
-  it('is us where keepalive is off, whatever is counted', () => {
+  it('is us with keepalive off, whatever is counted', () => {
     expect(proberOf(look(6_000, { probes: 3 }), false, 0)).toBe('us')
   })
 })
 
-describe('isImminent', () => {
-  it('is so from where a probe of the kernel would go unanswered for ours: 600 ms', () => {
+describe("the kernel's next probe", () => {
+  it('is imminent from 600 ms on, when it would go unanswered for ours', () => {
     expect(isImminent(look(4_400), own, clockFrom(own))).toBe(false)
     expect(isImminent(look(4_401), own, clockFrom(own))).toBe(true)
     expect(isImminent(look(5_200), own, clockFrom(own))).toBe(true)
@@ -63,13 +113,13 @@ describe('isImminent', () => {
   })
 })
 
-it('timesProbed: the data itself counts, and each time that it is sent again', () => {
+it('counts in timesProbed as the data itself, and each retransmission', () => {
   expect(timesProbed(look(0, { retransmits: 2, probes: 7 }), 'retransmission')).toBe(3)
   expect(timesProbed(look(0, { retransmits: 2, probes: 7 }), 'window-probe')).toBe(7)
   expect(timesProbed(look(0, { probes: 4 }), 'keepalive')).toBe(4)
 })
 
-it('evidence is named by who asked', () => {
+it('names the evidence by who probed', () => {
   expect((['us', 'keepalive', 'retransmission', 'window-probe'] as const).map(evidenceOfAnswer)).toEqual([
     'ack',
     'ack',
@@ -84,11 +134,11 @@ it('evidence is named by who asked', () => {
   ])
 })
 
-it('silence is by the clock of the kernel', () => {
+it("judges silence by the kernel's clock", () => {
   expect(silenceOf(look(1_234))).toBe(1_234)
 })
 
-it('isOpen: not before the handshake is over, nor once either side has closed', () => {
+it('is not open before the handshake is over, nor once either side has closed', () => {
   const { ESTABLISHED, SYN_SENT, SYN_RECV, CLOSE_WAIT, FIN_WAIT1, CLOSE, LISTEN } = TcpState
   expect(isOpen(ESTABLISHED)).toBe(true)
   expect([SYN_SENT, SYN_RECV, CLOSE_WAIT, FIN_WAIT1, CLOSE, LISTEN].some(isOpen)).toBe(false)

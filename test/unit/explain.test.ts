@@ -19,7 +19,7 @@ describe('explain', () => {
     )
   })
 
-  it('is content with a userTimeout that equals initialDelay + interval × count', () => {
+  it('does not warn of a userTimeout that equals initialDelay + interval × count', () => {
     expect(codes({ initialDelay: 10_000, interval: 5_000, count: 3, userTimeout: 25_000 })).toEqual([
       'ends-slow-reader',
     ])
@@ -30,7 +30,7 @@ describe('explain', () => {
     expect(warning?.message).toMatch(/userTimeout 6 s also ends a peer that is alive/)
   })
 
-  it('warns of no userTimeout: data in flight to a dead peer takes 15 minutes', () => {
+  it('warns without a userTimeout that data in flight to a dead peer takes 15 minutes', () => {
     const warning = explain('patient').find(({ code }) => code === 'in-flight-unbounded')
     expect(warning?.message).toMatch(/after 15\.4 min/)
     expect(explain({ initialDelay: 5_000, rtoMax: 1_000 })[0]?.message).toMatch(/after 14\.8 s/)

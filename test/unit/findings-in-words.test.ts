@@ -62,8 +62,8 @@ function checkFindings(findings: readonly Finding[]): void {
 
 const runs = { numRuns: 2_000 }
 
-describe('whatever is found is said in words, and so is what to do', () => {
-  it('of a connection', () => {
+describe('an audit in words', () => {
+  it('says what to do about every finding of a connection', () => {
     fc.assert(
       fc.property(profile, path, (options, hops) => {
         checkFindings(judgeConnection(options, [...plan({ path: hops }).path]))
@@ -72,7 +72,7 @@ describe('whatever is found is said in words, and so is what to do', () => {
     )
   })
 
-  it('of an agent', () => {
+  it('says what to do about every finding of an agent', () => {
     const options = fc.record({ timeout: anything, freeSocketTimeout: anything, socketActiveTTL: anything })
     fc.assert(
       fc.property(options, fc.boolean(), fc.boolean(), path, (given, keepAlive, isNodes, hops) => {
@@ -85,7 +85,7 @@ describe('whatever is found is said in words, and so is what to do', () => {
     )
   })
 
-  it('of a dispatcher', () => {
+  it('says what to do about every finding of a dispatcher', () => {
     const options = fc.record({
       keepAliveTimeout: anything,
       keepAliveMaxTimeout: anything,
@@ -99,7 +99,7 @@ describe('whatever is found is said in words, and so is what to do', () => {
     )
   })
 
-  it('of settings that were read', () => {
+  it('says what to do about every finding of settings that were read', () => {
     const client: fc.Arbitrary<ClientSettings> = fc.record({
       setting: fc.constant('timeout of the agent'),
       freeSocketTimeout: fc.oneof(ms, fc.constant(0)),
@@ -113,7 +113,7 @@ describe('whatever is found is said in words, and so is what to do', () => {
     )
   })
 
-  it('of an HTTP server', () => {
+  it('says what to do about every finding of an HTTP server', () => {
     const limit = fc.oneof(fc.integer({ min: 0, max: 2 ** 31 - 1 }), seconds(1_000), fc.constant(0))
     const settings = fc.record({
       keepAliveTimeout: limit,
@@ -135,7 +135,7 @@ describe('whatever is found is said in words, and so is what to do', () => {
     )
   })
 
-  it('of a plan, its drawing, and a profile', () => {
+  it('says everything of a plan, its drawing and a profile', () => {
     const wanted = fc.record({
       path,
       detectWithin: optional(fc.integer({ min: 100, max: 10_000_000 })),

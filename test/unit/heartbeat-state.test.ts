@@ -12,8 +12,8 @@ import {
   nextBeat,
   observe,
 } from '../../src/watch/heartbeat-state.js'
-import { KernelModel } from './kernel-model.js'
-import { seeded } from './random.js'
+import { KernelModel } from '../support/kernel-model.js'
+import { seeded } from '../support/seeded-random.js'
 
 /** A look may be so much later than it was to be: what is due together is seen to together. */
 const SLOT = 50

@@ -4,9 +4,9 @@ import { type Hop, hops, plan } from '../../src/path/index.js'
 const rows = Object.values(hops)
 
 describe('the catalogue', () => {
-  it.each(rows.map((row) => [row.name, row] as const))(
-    '%s has a source, and its numbers go together',
-    (name, row) => {
+  it.each(rows.map((row) => ({ name: row.name, row })))(
+    '$name has a source, and its numbers go together',
+    ({ name, row }) => {
       expect(row.source.title).toMatch(/\S/)
       expect(row.source.url).toMatch(/^https:\/\/\S+$/)
       expect(row.source.date).toMatch(/^20\d\d(-(0[1-9]|1[0-2]))?$/)
@@ -27,7 +27,7 @@ describe('the catalogue', () => {
     },
   )
 
-  it('has what people expect', () => {
+  it('has the hops that people look for', () => {
     expect(rows.map(({ name }) => name)).toEqual(
       expect.arrayContaining([
         'aws-nlb',
@@ -58,11 +58,11 @@ describe('the catalogue', () => {
 describe('a hop of a path', () => {
   const resolve = (hop: unknown) => plan({ path: [hop as 'nginx'] }).path[0]
 
-  it('by name is that of the catalogue', () => {
+  it("has the catalogue's numbers if it is given by name", () => {
     expect(resolve('aws-nlb')).toBe(hops['aws-nlb'])
   })
 
-  it('of the catalogue can be set otherwise, within its range', () => {
+  it('can be set otherwise within its range if it is from the catalogue', () => {
     expect(resolve({ name: 'aws-nlb', idleTimeout: 600_000 })).toEqual({
       ...hops['aws-nlb'],
       idleTimeout: 600_000,
@@ -75,7 +75,7 @@ describe('a hop of a path', () => {
     expect(resolve({ name: 'azure-nat-gateway', idleTimeout: 240_000 })).toMatchObject({ onExpiry: 'silent' })
   })
 
-  it('of your own forgets at layer 4, and closes at layer 7', () => {
+  it('forgets at layer 4 and closes at layer 7 if it is your own', () => {
     expect(resolve({ name: 'vpn', idleTimeout: 30_000 })).toMatchObject({
       layer: 4,
       onExpiry: 'silent',
@@ -94,31 +94,67 @@ describe('a hop of a path', () => {
   })
 
   it.each([
-    ['aws-nbl', "There is no hop 'aws-nbl'. Did you mean aws-nlb or", TypeError],
-    ['nlb', "There is no hop 'nlb'. Did you mean aws-nlb or aws-nlb-tls or oracle-nlb?", TypeError],
-    ['Azure-LB', 'Did you mean azure-lb', TypeError],
-    ['azrue', 'Did you mean azure-lb or azure-nat-gateway?', TypeError],
-    ['haporxy', 'Did you mean haproxy or haproxy-tcp?', TypeError],
-    ['fritzbox', "There is no hop 'fritzbox'. One of your own is { name, idleTimeout }.", TypeError],
-    ['constructor', "There is no hop 'constructor'.", TypeError],
-    [
-      { name: 'aws-nlb', idleTimeout: 30_000 },
-      'idleTimeout of aws-nlb is 30 s; it can be 60 s to 100 min.',
-      RangeError,
-    ],
-    [{ name: 'aws-nat-gateway', idleTimeout: 60_000 }, 'is fixed at 350 s; it cannot be 60 s', RangeError],
-    [{ name: 'mine', idleTimeout: -5 }, 'idleTimeout of mine is -5 ms; it must be more than 0.', RangeError],
-    [{ name: 'mine', idleTimeout: Number.NaN }, 'it must be more than 0', RangeError],
-    [{ name: 'mine', idleTimeout: '30s' }, "idleTimeout of mine is '30s', a string", TypeError],
-    [{ name: 'mine', idleTimeout: 60 }, 'Did you mean 60_000?', RangeError],
-    [{ name: 'aws-nlb', idleTimeout: 350 }, 'Did you mean 350_000?', RangeError],
-    [{ name: 'mine', idletimeout: 60_000 }, 'Did you mean `idleTimeout`?', TypeError],
-    [{ name: 'mine', idleTimeout: 1, layer: 3 }, 'layer of mine is 3; it must be 4 or 7', RangeError],
-    [{ name: 'nginx', idleTimeout: 75_000, layer: 4 }, 'nginx is at layer 7, not 4', RangeError],
-    [{ name: 'cloudflare', idleTimeout: 400_000, upstreamTimeout: 60_000 }, 'is fixed at 15 min', RangeError],
-    [{ idleTimeout: 5 }, 'A hop is a name of the catalogue or { name, idleTimeout }', TypeError],
-    [null, 'not null', TypeError],
-  ])('%j is refused: %s', (hop, message, error) => {
+    { hop: 'aws-nbl', message: "There is no hop 'aws-nbl'. Did you mean aws-nlb or", error: TypeError },
+    {
+      hop: 'nlb',
+      message: "There is no hop 'nlb'. Did you mean aws-nlb or aws-nlb-tls or oracle-nlb?",
+      error: TypeError,
+    },
+    { hop: 'Azure-LB', message: 'Did you mean azure-lb', error: TypeError },
+    { hop: 'azrue', message: 'Did you mean azure-lb or azure-nat-gateway?', error: TypeError },
+    { hop: 'haporxy', message: 'Did you mean haproxy or haproxy-tcp?', error: TypeError },
+    {
+      hop: 'fritzbox',
+      message: "There is no hop 'fritzbox'. One of your own is { name, idleTimeout }.",
+      error: TypeError,
+    },
+    { hop: 'constructor', message: "There is no hop 'constructor'.", error: TypeError },
+    {
+      hop: { name: 'aws-nlb', idleTimeout: 30_000 },
+      message: 'idleTimeout of aws-nlb is 30 s; it can be 60 s to 100 min.',
+      error: RangeError,
+    },
+    {
+      hop: { name: 'aws-nat-gateway', idleTimeout: 60_000 },
+      message: 'is fixed at 350 s; it cannot be 60 s',
+      error: RangeError,
+    },
+    {
+      hop: { name: 'mine', idleTimeout: -5 },
+      message: 'idleTimeout of mine is -5 ms; it must be more than 0.',
+      error: RangeError,
+    },
+    { hop: { name: 'mine', idleTimeout: Number.NaN }, message: 'it must be more than 0', error: RangeError },
+    {
+      hop: { name: 'mine', idleTimeout: '30s' },
+      message: "idleTimeout of mine is '30s', a string",
+      error: TypeError,
+    },
+    { hop: { name: 'mine', idleTimeout: 60 }, message: 'Did you mean 60_000?', error: RangeError },
+    { hop: { name: 'aws-nlb', idleTimeout: 350 }, message: 'Did you mean 350_000?', error: RangeError },
+    { hop: { name: 'mine', idletimeout: 60_000 }, message: 'Did you mean `idleTimeout`?', error: TypeError },
+    {
+      hop: { name: 'mine', idleTimeout: 1, layer: 3 },
+      message: 'layer of mine is 3; it must be 4 or 7',
+      error: RangeError,
+    },
+    {
+      hop: { name: 'nginx', idleTimeout: 75_000, layer: 4 },
+      message: 'nginx is at layer 7, not 4',
+      error: RangeError,
+    },
+    {
+      hop: { name: 'cloudflare', idleTimeout: 400_000, upstreamTimeout: 60_000 },
+      message: 'is fixed at 15 min',
+      error: RangeError,
+    },
+    {
+      hop: { idleTimeout: 5 },
+      message: 'A hop is a name of the catalogue or { name, idleTimeout }',
+      error: TypeError,
+    },
+    { hop: null, message: 'not null', error: TypeError },
+  ])('is refused as $hop: $message', ({ hop, message, error }) => {
     expect(() => resolve(hop)).toThrow(error)
     expect(() => resolve(hop)).toThrow(message as string)
   })

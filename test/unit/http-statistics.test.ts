@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { failureOf, judgeStale } from '../../src/http/stale.js'
 import { Statistics } from '../../src/http/statistics.js'
 
-describe('statistics', () => {
-  it('by origin and in total', () => {
+describe('the statistics of connections', () => {
+  it('are kept by origin and in total', () => {
     const statistics = new Statistics()
     for (const name of ['requests', 'opened', 'requests', 'reusedRequests', 'closedByPeer'] as const) {
       statistics.count('http://a:80', name)
@@ -16,7 +16,7 @@ describe('statistics', () => {
     expect(origins['http://b:80']).toMatchObject({ opened: 1, open: 1, reuseRatio: 0 })
   })
 
-  it('a snapshot does not change, and nothing is divided by nothing', () => {
+  it('come as a snapshot that does not change, and never divide by zero', () => {
     const statistics = new Statistics()
     const before = statistics.snapshot()
     statistics.count('http://a:80', 'requests')
@@ -24,7 +24,7 @@ describe('statistics', () => {
     expect(Object.isFrozen(before.total) && Object.isFrozen(before.origins)).toBe(true)
   })
 
-  it('of very many origins those with nothing open are forgotten, the oldest first; the total keeps all', () => {
+  it('forget the oldest origins with nothing open if there are very many, but not the total', () => {
     const statistics = new Statistics()
     statistics.count('open', 'requests')
     statistics.count('open', 'opened')
@@ -45,34 +45,34 @@ describe('a stale reuse', () => {
   const met = { reused: true, answered: false, peerClosed: false, acknowledged: false }
 
   it.each([
-    ['reset', met, true],
-    ['timed-out', met, true],
-    ['closed', met, true],
-    [undefined, met, false],
-    ['reset', { ...met, reused: false }, false],
-    ['reset', { ...met, answered: true }, false],
-    ['reset', { ...met, acknowledged: true }, false],
-    ['timed-out', { ...met, acknowledged: true }, false],
-    ['closed', { ...met, acknowledged: true }, false],
-    ['closed', { ...met, acknowledged: undefined }, true],
-  ] as const)('%s, %j: %s', (failure, evidence, stale) => {
+    { failure: 'reset', evidence: met, stale: true },
+    { failure: 'timed-out', evidence: met, stale: true },
+    { failure: 'closed', evidence: met, stale: true },
+    { failure: undefined, evidence: met, stale: false },
+    { failure: 'reset', evidence: { ...met, reused: false }, stale: false },
+    { failure: 'reset', evidence: { ...met, answered: true }, stale: false },
+    { failure: 'reset', evidence: { ...met, acknowledged: true }, stale: false },
+    { failure: 'timed-out', evidence: { ...met, acknowledged: true }, stale: false },
+    { failure: 'closed', evidence: { ...met, acknowledged: true }, stale: false },
+    { failure: 'closed', evidence: { ...met, acknowledged: undefined }, stale: true },
+  ] as const)('is judged by $failure and $evidence: $stale', ({ failure, evidence, stale }) => {
     expect(judgeStale(failure, evidence)).toBe(stale)
   })
 
   it.each([
-    [{ code: 'ECONNRESET', errno: -104, syscall: 'read' }, 'reset'],
-    [{ code: 'EPIPE', errno: -32 }, 'reset'],
-    [{ code: 'ETIMEDOUT', errno: -110 }, 'timed-out'],
-    [{ code: 'EHOSTUNREACH', errno: -113 }, 'timed-out'],
-    [{ code: 'ERR_WRAPPED', cause: { code: 'ECONNRESET', errno: -104 } }, 'reset'],
+    { error: { code: 'ECONNRESET', errno: -104, syscall: 'read' }, failure: 'reset' },
+    { error: { code: 'EPIPE', errno: -32 }, failure: 'reset' },
+    { error: { code: 'ETIMEDOUT', errno: -110 }, failure: 'timed-out' },
+    { error: { code: 'EHOSTUNREACH', errno: -113 }, failure: 'timed-out' },
+    { error: { code: 'ERR_WRAPPED', cause: { code: 'ECONNRESET', errno: -104 } }, failure: 'reset' },
     // What a program, a library, or Node makes of its own accord.
-    [{ code: 'ETIMEDOUT' }, undefined],
-    [{ code: 'ECONNRESET' }, undefined],
-    [{ code: 'ECONNREFUSED', errno: -111 }, undefined],
-    [new Error('anything'), undefined],
-    ['ECONNRESET', undefined],
-    [null, undefined],
-  ])('%o is %s', (error, failure) => {
+    { error: { code: 'ETIMEDOUT' }, failure: undefined },
+    { error: { code: 'ECONNRESET' }, failure: undefined },
+    { error: { code: 'ECONNREFUSED', errno: -111 }, failure: undefined },
+    { error: new Error('anything'), failure: undefined },
+    { error: 'ECONNRESET', failure: undefined },
+    { error: null, failure: undefined },
+  ])('knows $error as $failure', ({ error, failure }) => {
     expect(failureOf(error)).toBe(failure)
   })
 })

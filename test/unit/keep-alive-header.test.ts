@@ -3,35 +3,35 @@ import { describe, expect, it } from 'vitest'
 import { type KeepAlive, parseKeepAlive } from '../../src/http/index.js'
 
 describe('parseKeepAlive', () => {
-  it.each([
-    ['timeout=5, max=100', { timeout: 5_000, max: 100 }],
-    ['timeout=5', { timeout: 5_000 }],
-    ['max=100', { max: 100 }],
-    ['max=100,timeout=5', { timeout: 5_000, max: 100 }],
-    ['TimeOut = 5 ;q=1, MAX= 7', { max: 7 }],
-    ['timeout="15", max="2"', { timeout: 15_000, max: 2 }],
-    ['timeout=0, max=0', { timeout: 0, max: 0 }],
-    ['timeout=60, timeout=5, max=3, max=9', { timeout: 5_000, max: 3 }],
-    ['foo="a, timeout=1", timeout=5', { timeout: 5_000 }],
-    ['foo, bar=1, timeout=5', { timeout: 5_000 }],
-    [',, ,timeout=5,,', { timeout: 5_000 }],
-    ['"odd", timeout=5', { timeout: 5_000 }],
-    [['timeout=9', 'max=3'], { timeout: 9_000, max: 3 }],
-    ['timeout=-5, max=1.5', {}],
-    ['timeout=5s, max=', {}],
-    ['timeout, max', {}],
-    ['timeout=1e3, max=0x10', {}],
-    ['timeout=999999999999999999999', {}],
-    ['timeout==5', {}],
-    ['', {}],
-    [undefined, {}],
-    [null, {}],
-    [5, {}],
-  ] as [string, KeepAlive][])('%j: %j', (header, wanted) => {
-    expect(parseKeepAlive(header)).toEqual(wanted)
+  it.each<{ header: unknown; wanted: KeepAlive }>([
+    { header: 'timeout=5, max=100', wanted: { timeout: 5_000, max: 100 } },
+    { header: 'timeout=5', wanted: { timeout: 5_000 } },
+    { header: 'max=100', wanted: { max: 100 } },
+    { header: 'max=100,timeout=5', wanted: { timeout: 5_000, max: 100 } },
+    { header: 'TimeOut = 5 ;q=1, MAX= 7', wanted: { max: 7 } },
+    { header: 'timeout="15", max="2"', wanted: { timeout: 15_000, max: 2 } },
+    { header: 'timeout=0, max=0', wanted: { timeout: 0, max: 0 } },
+    { header: 'timeout=60, timeout=5, max=3, max=9', wanted: { timeout: 5_000, max: 3 } },
+    { header: 'foo="a, timeout=1", timeout=5', wanted: { timeout: 5_000 } },
+    { header: 'foo, bar=1, timeout=5', wanted: { timeout: 5_000 } },
+    { header: ',, ,timeout=5,,', wanted: { timeout: 5_000 } },
+    { header: '"odd", timeout=5', wanted: { timeout: 5_000 } },
+    { header: ['timeout=9', 'max=3'], wanted: { timeout: 9_000, max: 3 } },
+    { header: 'timeout=-5, max=1.5', wanted: {} },
+    { header: 'timeout=5s, max=', wanted: {} },
+    { header: 'timeout, max', wanted: {} },
+    { header: 'timeout=1e3, max=0x10', wanted: {} },
+    { header: 'timeout=999999999999999999999', wanted: {} },
+    { header: 'timeout==5', wanted: {} },
+    { header: '', wanted: {} },
+    { header: undefined, wanted: {} },
+    { header: null, wanted: {} },
+    { header: 5, wanted: {} },
+  ])('reads $header as $wanted', ({ header, wanted }) => {
+    expect(parseKeepAlive(header as string)).toEqual(wanted)
   })
 
-  it('never throws, ends, and returns nothing but whole numbers from 0', () => {
+  it('never throws, ends, and returns only whole numbers from 0', () => {
     const pieces = fc.constantFrom('timeout', 'max', '=', ',', '"', ' ', '5', '-', 'x', '\t', ';', '\u0000')
     fc.assert(
       fc.property(

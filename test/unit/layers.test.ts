@@ -47,18 +47,21 @@ function layerOf(folder: string): number {
   return layers.findIndex((layer) => layer.includes(folder))
 }
 
-describe('a folder imports only from the layers below it', () => {
-  it.each(files.map((file) => ({ name: relative(src, file), file })))('$name', ({ file }) => {
-    const folder = folderOf(file)
-    expect(layerOf(folder), `${folder} has no layer`).toBeGreaterThanOrEqual(0)
-    for (const target of importsOf.get(file)!) {
-      if (folderOf(target) === folder) continue
-      expect(layerOf(folderOf(target)), `imports ${relative(src, target)}`).toBeGreaterThan(layerOf(folder))
-    }
-  })
+describe('the layers of the source tree', () => {
+  it.each(files.map((file) => ({ name: relative(src, file), file })))(
+    'let $name import only from the layers below it',
+    ({ file }) => {
+      const folder = folderOf(file)
+      expect(layerOf(folder), `${folder} has no layer`).toBeGreaterThanOrEqual(0)
+      for (const target of importsOf.get(file)!) {
+        if (folderOf(target) === folder) continue
+        expect(layerOf(folderOf(target)), `imports ${relative(src, target)}`).toBeGreaterThan(layerOf(folder))
+      }
+    },
+  )
 })
 
-describe('files', () => {
+describe('the files of the source tree', () => {
   it('import each other in no cycle, type imports included', () => {
     const cycles: string[] = []
     const isDone = new Set<string>()
@@ -80,9 +83,9 @@ describe('files', () => {
   })
 })
 
-describe('the native core', () => {
+describe('the native core in C++', () => {
   const core = fileURLToPath(new URL('../../native/core', import.meta.url))
-  it.each(readdirSync(core))('%s includes nothing of Node-API or the binding', (file) => {
+  it.each(readdirSync(core))('includes nothing of Node-API or the binding in %s', (file) => {
     expect(readFileSync(join(core, file), 'utf8')).not.toMatch(/napi|node_api|binding\//i)
   })
 })

@@ -1,10 +1,10 @@
 import { expect, it, vi } from 'vitest'
-import { leaveOut } from '../leave-out.js'
+import { leaveOut } from '../support/skip-reason.js'
 
 it.each([
-  ['skipped with the reason', '', false],
-  ['a failure with the reason where privileges are required', 'required', true],
-])('a test without its privileges: %s', (_, required, fails) => {
+  { what: 'skipped with the reason', required: '', fails: false },
+  { what: 'a failure with the reason where privileges are required', required: 'required', fails: true },
+])('treats a test without its privileges as $what', ({ required, fails }) => {
   vi.stubEnv('DEADPEER_TEST_PRIVILEGES', required)
   const log = vi.spyOn(console, 'log').mockImplementation(() => {})
   const leave = () => leaveOut('no namespace')

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { exceptions, isPermissive, judgeLicences, licenceOf } from '../supply/licences.mjs'
 
-describe('a licence', () => {
+describe('the licence of a package', () => {
   it.each([
     'MIT',
     'MIT OR Apache-2.0',
     '(MIT AND BSD-3-Clause)',
     'GPL-3.0 OR ISC',
     '(GPL-2.0 AND MIT) OR (0BSD)',
-  ])('%s is permissive', (expression) => expect(isPermissive(expression)).toBe(true))
+  ])('is permissive if it is %s', (expression) => expect(isPermissive(expression)).toBe(true))
 
   it.each([
     'GPL-3.0',
@@ -19,9 +19,9 @@ describe('a licence', () => {
     'MIT WITH a-condition',
     '(MIT',
     '',
-  ])('%s is not', (expression) => expect(isPermissive(expression)).toBe(false))
+  ])('is not permissive if it is %s', (expression) => expect(isPermissive(expression)).toBe(false))
 
-  it('is found where older manifests have it', () => {
+  it('is found in older manifests too', () => {
     expect(licenceOf({ license: 'MIT' })).toBe('MIT')
     expect(licenceOf({ license: { type: 'ISC' } })).toBe('ISC')
     expect(licenceOf({ licenses: [{ type: 'MIT' }, { type: 'GPL-2.0' }] })).toBe('(MIT OR GPL-2.0)')
@@ -30,7 +30,7 @@ describe('a licence', () => {
   })
 })
 
-describe('what a package is made with', () => {
+describe('a dependency', () => {
   const of = (name: string, licence: string | undefined, isRuntime = false) => ({
     name,
     version: '1.0.0',
@@ -39,7 +39,7 @@ describe('what a package is made with', () => {
   })
   const excepted = of('lightningcss', 'MPL-2.0')
 
-  it('is permissive, or excepted where it ships to nobody', () => {
+  it('has a permissive licence, or is excepted if it is not shipped', () => {
     expect(judgeLicences([of('a', 'MIT', true), excepted])).toEqual([])
     expect(judgeLicences([excepted, { ...excepted, isRuntime: true }])).toEqual([
       'lightningcss@1.0.0 is under MPL-2.0, and ships to users',
@@ -49,7 +49,7 @@ describe('what a package is made with', () => {
     expect(judgeLicences([excepted, of('a', undefined)])).toEqual(['a@1.0.0 says no licence'])
   })
 
-  it('has no exception that nothing needs', () => {
+  it('has no exception that is not needed', () => {
     expect(judgeLicences([of('a', 'MIT')])).toHaveLength(exceptions.length)
   })
 })

@@ -7,7 +7,7 @@ import { livenessCounters, type SocketState } from '../../src/host/index.js'
 import type { Verdict } from '../../src/index.js'
 import { hostCounters } from '../../src/metrics/host-counters.js'
 import { putMetrics } from '../../src/metrics/prometheus.js'
-import { Exposition } from '../exposition.js'
+import { Exposition } from '../support/prometheus-exposition.js'
 
 /** All that a connection of that state can be called. */
 function verdictsIn(state: SocketState): Verdict[] {
@@ -22,7 +22,7 @@ async function told(counters: Parameters<typeof livenessCounters>[0]): Promise<E
 }
 
 describe('the metrics of a host', () => {
-  it('have at most 70 kB, however much there is to tell', async () => {
+  it('have at most 70 kB, however much the host has', async () => {
     const groups = new ProcessGroups()
     for (let i = 0; i < 1_000; i++) groups.of(`a-long-name-${String(i).padStart(3, '0')}`)
     const most = 2 ** 31
@@ -49,7 +49,7 @@ describe('the metrics of a host', () => {
 })
 
 describe('the counters of the host', () => {
-  it('each is told under its own name', async () => {
+  it('have a metric each, under its own name', async () => {
     const { series } = await told({
       Tcp: { OutRsts: 1, EstabResets: 2, CurrEstab: 3 },
       TcpExt: {
@@ -74,7 +74,7 @@ describe('the counters of the host', () => {
     })
   })
 
-  it('what this kernel does not count is not told, and is not 0', async () => {
+  it('leave out what this kernel does not count, instead of 0', async () => {
     const { series } = await told({ Tcp: { OutRsts: 0 }, TcpExt: {} })
     expect(Object.fromEntries(series)).toEqual({ deadpeer_host_resets_sent_total: 0 })
   })

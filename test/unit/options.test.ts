@@ -295,46 +295,43 @@ const errorOf = async (call: () => unknown) => {
   throw new Error('it was taken')
 }
 
-describe('an unknown name in an options object is refused, with the nearest known one', () => {
-  it.each(rows)('$of: $field', async ({ call, wrong, field, meant }) => {
-    const error = await errorOf(() => call(wrong as never))
-    expect(error).toBeInstanceOf(deadpeer.InvalidTypeError)
-    expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE', field })
-    expect(error.message).toMatch(
-      new RegExp(`^Unknown (option|field|default) \`\\w+\` of .*Did you mean \`${meant}\`\\?$`),
-    )
-  })
+describe('an unknown name in an options object', () => {
+  it.each(rows)(
+    'is refused with the nearest known name by $of: $field',
+    async ({ call, wrong, field, meant }) => {
+      const error = await errorOf(() => call(wrong as never))
+      expect(error).toBeInstanceOf(deadpeer.InvalidTypeError)
+      expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE', field })
+      expect(error.message).toMatch(
+        new RegExp(`^Unknown (option|field|default) \`\\w+\` of .*Did you mean \`${meant}\`\\?$`),
+      )
+    },
+  )
 
   const ours = rows.filter(({ of }) => !mixed.has(of.split(':')[0]!) || of.endsWith(': watch'))
 
-  it.each(ours)(
-    '$of: a name that is near none is answered with all there are',
-    async ({ call, wrong, meant }) => {
-      const known = Object.entries(wrong).filter(([name]) =>
-        ['name', 'idleTimeout', 'every', 'path'].includes(name),
-      )
-      const error = await errorOf(() => call({ ...Object.fromEntries(known), wjqx: 1 } as never))
-      expect(error).toMatchObject({
-        code: 'ERR_INVALID_ARG_TYPE',
-        field: expect.stringMatching(/(^|\.)wjqx$/),
-      })
-      expect(error.message).toMatch(/ Its (only )?(option|field|default)s? (is|are) /)
-      expect(error.message).toContain(`\`${meant}\``)
-    },
-  )
+  it.each(ours)('is answered with all names if it is near none: $of', async ({ call, wrong, meant }) => {
+    const known = Object.entries(wrong).filter(([name]) =>
+      ['name', 'idleTimeout', 'every', 'path'].includes(name),
+    )
+    const error = await errorOf(() => call({ ...Object.fromEntries(known), wjqx: 1 } as never))
+    expect(error).toMatchObject({
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: expect.stringMatching(/(^|\.)wjqx$/),
+    })
+    expect(error.message).toMatch(/ Its (only )?(option|field|default)s? (is|are) /)
+    expect(error.message).toContain(`\`${meant}\``)
+  })
 
-  it.each(ours)(
-    '$of: an unknown name whose value is undefined counts as left out',
-    async ({ call, wrong }) => {
-      const nothing = Object.fromEntries(Object.keys(wrong).map((name) => [name, undefined]))
-      const error = await errorOf(() => call(nothing as never)).catch(() => undefined)
-      expect(error?.message ?? '').not.toMatch(/^Unknown/)
-    },
-  )
+  it.each(ours)('counts as left out if its value is undefined: $of', async ({ call, wrong }) => {
+    const nothing = Object.fromEntries(Object.keys(wrong).map((name) => [name, undefined]))
+    const error = await errorOf(() => call(nothing as never)).catch(() => undefined)
+    expect(error?.message ?? '').not.toMatch(/^Unknown/)
+  })
 
   const notObjects = [null, 5, ['x'], () => {}]
   it.each(ours.filter(({ of }) => !of.endsWith(': watch') && !of.endsWith(': path')))(
-    '$of: what is no object is refused',
+    'is not read from anything but an object: $of',
     async ({ call }) => {
       for (const value of notObjects) {
         const error = await errorOf(() => call(value as never))
@@ -346,7 +343,7 @@ describe('an unknown name in an options object is refused, with the nearest know
     },
   )
 
-  it('lets options of Node and undici pass that are not known here', () => {
+  it('is passed on if it may be an option of Node or undici', () => {
     const later = { wjqx: 1, createSocket: () => {} } as object
     expect(() => new http.HttpAgent({ ...later, watch: false })).not.toThrow()
     expect(() => new http.HttpsAgent({ ...later, watch: false })).not.toThrow()
@@ -354,7 +351,7 @@ describe('an unknown name in an options object is refused, with the nearest know
     expect(() => undici.connector('lan', later)).not.toThrow()
   })
 
-  it('covers every function that is exported', () => {
+  it('is tested for every exported function', () => {
     const entries = [deadpeer, host, http, metrics, netKeepalive, planning, testing, undici]
     const functions = entries.flatMap((entry) =>
       Object.entries(entry).flatMap(([name, value]) => (typeof value === 'function' ? [name] : [])),
@@ -365,7 +362,7 @@ describe('an unknown name in an options object is refused, with the nearest know
   })
 })
 
-describe('a value of the wrong type or out of range is refused', () => {
+describe('a value of the wrong type or out of range', () => {
   it.each<{ of: string; call: () => unknown; error: object; message: RegExp }>([
     {
       of: 'tune',
@@ -391,12 +388,12 @@ describe('a value of the wrong type or out of range is refused', () => {
       error: { code: 'ERR_OUT_OF_RANGE', field: 'connections' },
       message: /^connections is 9007199254740992; it must be a whole number from 1\.$/,
     },
-  ])('$of: $message', async ({ call, error, message }) => {
+  ])('is refused by $of: $message', async ({ call, error, message }) => {
     expect(await errorOf(call)).toMatchObject({ ...error, message: expect.stringMatching(message) })
   })
 })
 
-describe('seconds for milliseconds', () => {
+describe('a value in seconds instead of milliseconds', () => {
   it.each<{ call: () => unknown; field: string; message: RegExp }>([
     {
       call: () => deadpeer.defineProfile({ initialDelay: 30 }),
@@ -439,7 +436,7 @@ describe('seconds for milliseconds', () => {
       field: 'idleTimeout',
       message: /^idleTimeout of aws-nlb is 350 ms; .* Did you mean 350_000\?$/,
     },
-  ])('$field: $message', async ({ call, field, message }) => {
+  ])('is refused for $field: $message', async ({ call, field, message }) => {
     const error = await errorOf(call)
     expect(error).toBeInstanceOf(deadpeer.OutOfRangeError)
     expect(error).toMatchObject({ field, message: expect.stringMatching(message) })
@@ -451,13 +448,13 @@ describe('seconds for milliseconds', () => {
     { value: '30000', meant: '30_000' },
     { value: '1500ms', meant: '1_500' },
     { value: '0.5h', meant: '1_800_000' },
-  ])('suggests $meant for the text $value', async ({ value, meant }) => {
+  ])('is answered with $meant for the text $value', async ({ value, meant }) => {
     const { message, code } = await errorOf(() => deadpeer.defineProfile({ userTimeout: value as never }))
     expect(code).toBe('ERR_INVALID_ARG_TYPE')
     expect(message).toMatch(new RegExp(` Did you mean ${meant}\\?$`))
   })
 
-  it('suggests nothing where seconds would not fit either', async () => {
+  it('is answered with no suggestion if seconds would not fit either', async () => {
     for (const profile of [
       { initialDelay: 0 },
       { initialDelay: -5 },
@@ -469,24 +466,27 @@ describe('seconds for milliseconds', () => {
     }
   })
 
-  it.each([1, 30, 99])('refuses a userTimeout of %d ms, and takes 0 and 100', async (userTimeout) => {
-    const refusals = [
-      () => deadpeer.defineProfile({ userTimeout }),
-      () => deadpeer.explain({ userTimeout }),
-      () => deadpeer.detectionTime({ userTimeout }),
-      () => planning.timeline({ userTimeout }),
-      () => deadpeer.tuneAll([], { userTimeout }),
-      () => new http.HttpAgent({ profile: { userTimeout }, watch: false }),
-      () => undici.connector({ userTimeout }),
-    ]
-    for (const call of refusals) {
-      expect(await errorOf(call)).toMatchObject({
-        code: 'ERR_OUT_OF_RANGE',
-        field: 'userTimeout',
-        constant: 'TCP_USER_TIMEOUT',
-      })
-    }
-    expect(deadpeer.defineProfile({ userTimeout: 0 })).toEqual({ userTimeout: 0 })
-    expect(deadpeer.defineProfile({ userTimeout: 100 })).toEqual({ userTimeout: 100 })
-  })
+  it.each([1, 30, 99])(
+    'is refused for a userTimeout of %d ms, but not for 0 and 100',
+    async (userTimeout) => {
+      const refusals = [
+        () => deadpeer.defineProfile({ userTimeout }),
+        () => deadpeer.explain({ userTimeout }),
+        () => deadpeer.detectionTime({ userTimeout }),
+        () => planning.timeline({ userTimeout }),
+        () => deadpeer.tuneAll([], { userTimeout }),
+        () => new http.HttpAgent({ profile: { userTimeout }, watch: false }),
+        () => undici.connector({ userTimeout }),
+      ]
+      for (const call of refusals) {
+        expect(await errorOf(call)).toMatchObject({
+          code: 'ERR_OUT_OF_RANGE',
+          field: 'userTimeout',
+          constant: 'TCP_USER_TIMEOUT',
+        })
+      }
+      expect(deadpeer.defineProfile({ userTimeout: 0 })).toEqual({ userTimeout: 0 })
+      expect(deadpeer.defineProfile({ userTimeout: 100 })).toEqual({ userTimeout: 100 })
+    },
+  )
 })

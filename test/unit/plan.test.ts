@@ -20,7 +20,7 @@ const optional = (values: object) =>
 /** Timers are late by up to an eighth. */
 const LATE = 9 / 8
 
-describe('a plan, over random paths', () => {
+describe('a plan for random paths', () => {
   const planned = fc
     .record({ path, detectWithin: perhaps(within) })
     .map(({ path: hopsOfPath, detectWithin }) => ({
@@ -28,7 +28,7 @@ describe('a plan, over random paths', () => {
       result: plan({ path: hopsOfPath, ...optional({ detectWithin }) }),
     }))
 
-  it('asks in half of what each layer-4 hop allows, and twice within it, however late', () => {
+  it('probes after half of what each layer-4 hop allows, and twice within it, however late', () => {
     fc.assert(
       fc.property(planned, ({ result: { path: hopsOfPath, profile } }) => {
         for (const { layer, idleTimeout } of hopsOfPath) {
@@ -61,7 +61,7 @@ describe('a plan, over random paths', () => {
     )
   })
 
-  it('survives the loss of two probes where there are 4 s', () => {
+  it('survives the loss of two probes with a detection time from 4 s', () => {
     fc.assert(
       fc.property(planned, ({ detectWithin = Number.POSITIVE_INFINITY, result: { profile, warnings } }) => {
         if (detectWithin >= 4_000) expect(profile.count).toBe(3)
@@ -105,7 +105,7 @@ describe('a plan, over random paths', () => {
     )
   })
 
-  it('gives timeouts that Node takes', () => {
+  it('gives timeouts that Node accepts', () => {
     fc.assert(
       fc.property(planned, ({ result: { http: timeouts } }) => {
         expect(http.createServer(timeouts.server)).toMatchObject(timeouts.server)
@@ -127,7 +127,7 @@ describe('a plan, over random paths', () => {
     )
   })
 
-  it('is pure: the same again, and its arguments as they were', () => {
+  it('is the same again for the same arguments, which it does not change', () => {
     fc.assert(
       fc.property(path, (hopsOfPath) => {
         const before = structuredClone(hopsOfPath)
@@ -139,18 +139,50 @@ describe('a plan, over random paths', () => {
   })
 })
 
-describe('a plan for paths that people have', () => {
-  it.each<[readonly (HopName | OwnHop)[], number | undefined, [number, number, number, number]]>([
-    [['aws-nlb', 'linux-conntrack'], 30_000, [15_000, 5_000, 3, 29_600]],
-    [['gcp-passthrough-external'], undefined, [30_000, 10_000, 3, 60_000]],
-    [['azure-lb'], undefined, [120_000, 40_000, 3, 240_000]],
-    [[], undefined, [120_000, 40_000, 3, 240_000]],
-    [[], 6_000, [3_000, 1_000, 3, 5_600]],
-    [[], 2_000, [1_000, 1_000, 1, 1_600]],
-    [[{ name: 'nat', idleTimeout: 3_000 }], undefined, [1_000, 1_000, 3, 4_000]],
-  ])('%j within %s', (hopsOfPath, detectWithin, [initialDelay, interval, count, userTimeout]) => {
-    const { profile } = plan({ path: hopsOfPath, ...optional({ detectWithin }) })
-    expect(profile).toEqual({ enable: true, initialDelay, interval, count, userTimeout })
+describe('a plan for common paths', () => {
+  it.each<{
+    hops: readonly (HopName | OwnHop)[]
+    detectWithin: number | undefined
+    expected: object
+  }>([
+    {
+      hops: ['aws-nlb', 'linux-conntrack'],
+      detectWithin: 30_000,
+      expected: { initialDelay: 15_000, interval: 5_000, count: 3, userTimeout: 29_600 },
+    },
+    {
+      hops: ['gcp-passthrough-external'],
+      detectWithin: undefined,
+      expected: { initialDelay: 30_000, interval: 10_000, count: 3, userTimeout: 60_000 },
+    },
+    {
+      hops: ['azure-lb'],
+      detectWithin: undefined,
+      expected: { initialDelay: 120_000, interval: 40_000, count: 3, userTimeout: 240_000 },
+    },
+    {
+      hops: [],
+      detectWithin: undefined,
+      expected: { initialDelay: 120_000, interval: 40_000, count: 3, userTimeout: 240_000 },
+    },
+    {
+      hops: [],
+      detectWithin: 6_000,
+      expected: { initialDelay: 3_000, interval: 1_000, count: 3, userTimeout: 5_600 },
+    },
+    {
+      hops: [],
+      detectWithin: 2_000,
+      expected: { initialDelay: 1_000, interval: 1_000, count: 1, userTimeout: 1_600 },
+    },
+    {
+      hops: [{ name: 'nat', idleTimeout: 3_000 }],
+      detectWithin: undefined,
+      expected: { initialDelay: 1_000, interval: 1_000, count: 3, userTimeout: 4_000 },
+    },
+  ])('for $hops within $detectWithin has the expected profile', ({ hops: path, detectWithin, expected }) => {
+    const { profile } = plan({ path, ...optional({ detectWithin }) })
+    expect(profile).toEqual({ enable: true, ...expected })
   })
 
   it('keeps a client under an AWS load balancer, and the server above it', () => {
@@ -224,22 +256,25 @@ describe('a plan for paths that people have', () => {
   })
 
   it.each([
-    ['error', 'forgets-before-probe', 1_100],
-    ['warning', 'forgets-after-lost-probe', 2_200],
-  ])('says that a hop is too forgetful for the kernel: %s %s', (severity, code, idleTimeout) => {
-    expect(plan({ path: [{ name: 'sieve', idleTimeout }] }).warnings).toEqual([
-      expect.objectContaining({
-        severity,
-        code,
-        hop: 'sieve',
-        message: expect.stringContaining(`${idleTimeout / 1000} s`),
-      }),
-    ])
-  })
+    { severity: 'error', code: 'forgets-before-probe', idleTimeout: 1_100 },
+    { severity: 'warning', code: 'forgets-after-lost-probe', idleTimeout: 2_200 },
+  ])(
+    'says that a hop is too forgetful for the kernel: $severity $code',
+    ({ severity, code, idleTimeout }) => {
+      expect(plan({ path: [{ name: 'sieve', idleTimeout }] }).warnings).toEqual([
+        expect.objectContaining({
+          severity,
+          code,
+          hop: 'sieve',
+          message: expect.stringContaining(`${idleTimeout / 1000} s`),
+        }),
+      ])
+    },
+  )
 })
 
 describe('detectWithin', () => {
-  it('that the kernel cannot do is an error, with the heartbeat that can', () => {
+  it('is refused with the heartbeat that can if the kernel cannot', () => {
     const { warnings, heartbeat, detection } = plan({ path: [], detectWithin: 1_500 })
     expect(heartbeat).toEqual({ every: 1_000, timeout: 300, attempts: 1 })
     expect(detection.idle).toBe(2_000)
@@ -254,13 +289,13 @@ describe('detectWithin', () => {
     ])
   })
 
-  it('of under 1.4 s is for the application itself', () => {
+  it('is left to the application below 1.4 s', () => {
     const { warnings, heartbeat } = plan({ path: [], detectWithin: 1_399 })
     expect(heartbeat).toBeUndefined()
     expect(warnings[0]?.change).toBe("Have the application's own protocol ask.")
   })
 
-  it('has a heartbeat with attempts that fit into it', () => {
+  it('gives a heartbeat with attempts that fit into it', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1_400, max: 3_999 }), (detectWithin) => {
         const { every, timeout, attempts } = plan({ path: [], detectWithin }).heartbeat!
@@ -275,13 +310,13 @@ describe('detectWithin', () => {
   })
 })
 
-describe('traffic', () => {
-  it('that comes more often than the first probe makes probes unnecessary', () => {
+describe('the traffic of a plan', () => {
+  it('makes probes unnecessary if it comes more often than the first probe', () => {
     expect(plan({ path: [], detectWithin: 30_000, traffic: { every: 10_000 } }).probesPerHour).toBe(0)
     expect(plan({ path: [], detectWithin: 30_000, traffic: { every: 20_000 } }).probesPerHour).toBe(240)
   })
 
-  it('that may stall for longer than the userTimeout leaves that out', () => {
+  it('leaves userTimeout out if it may stall for longer', () => {
     const { profile, warnings, detection } = plan({
       path: [],
       detectWithin: 30_000,
@@ -297,7 +332,7 @@ describe('traffic', () => {
     )
   })
 
-  it('has its probes counted, a probe and its answer of 86 bytes each', () => {
+  it('includes probes, with 86 bytes for each probe and its answer', () => {
     const { load } = plan({ path: [], detectWithin: 30_000, connections: 50_000 })
     expect(load).toEqual({
       connections: 50_000,
@@ -307,32 +342,52 @@ describe('traffic', () => {
   })
 })
 
-describe('bad input', () => {
-  it.each<[object | null, string, ErrorConstructor]>([
-    [
-      { path: [], detectWithin: -1 },
-      'detectWithin is -1 ms; it must be more than 0, and finite.',
-      RangeError,
-    ],
-    [{ path: [], detectWithin: Number.POSITIVE_INFINITY }, 'detectWithin is Infinity ms', RangeError],
-    [{ path: [], detectWithin: Number.NaN }, 'detectWithin is NaN', RangeError],
-    [{ path: [], detectWithin: '30s' }, "detectWithin is '30s', a string", TypeError],
-    [{ path: [], detectWithin: '30s' }, 'Did you mean 30_000?', TypeError],
-    [{ path: [], detectWithin: 30 }, 'detectWithin is 30 ms; less than 100 ms is refused', RangeError],
-    [{ path: [], detectWithin: 30 }, 'Did you mean 30_000?', RangeError],
-    [{ path: [], traffic: { every: 0 } }, 'traffic.every is 0 ms', RangeError],
-    [{ path: [], traffic: { stall: -5 } }, 'traffic.stall is -5 ms', RangeError],
-    [{ path: [], traffic: 5 }, 'traffic must be an object', TypeError],
-    [{ path: [], connections: 0 }, 'connections is 0; it must be a whole number from 1.', RangeError],
-    [{ path: [], connections: 1.5 }, 'connections is 1.5', RangeError],
-    [
-      { path: 'aws-nlb' },
-      "path must be an array of hops such as ['aws-nlb'], not 'aws-nlb', a string.",
-      TypeError,
-    ],
-    [{}, 'path must be an array of hops', TypeError],
-    [null, "The options of plan() must be an object such as { path: ['aws-nlb'] }, not null.", TypeError],
-  ])('%j: %s', (options, message, error) => {
+describe('a plan with bad options', () => {
+  it.each<{ options: object | null; message: string; error: ErrorConstructor }>([
+    {
+      options: { path: [], detectWithin: -1 },
+      message: 'detectWithin is -1 ms; it must be more than 0, and finite.',
+      error: RangeError,
+    },
+    {
+      options: { path: [], detectWithin: Number.POSITIVE_INFINITY },
+      message: 'detectWithin is Infinity ms',
+      error: RangeError,
+    },
+    { options: { path: [], detectWithin: Number.NaN }, message: 'detectWithin is NaN', error: RangeError },
+    {
+      options: { path: [], detectWithin: '30s' },
+      message: "detectWithin is '30s', a string",
+      error: TypeError,
+    },
+    { options: { path: [], detectWithin: '30s' }, message: 'Did you mean 30_000?', error: TypeError },
+    {
+      options: { path: [], detectWithin: 30 },
+      message: 'detectWithin is 30 ms; less than 100 ms is refused',
+      error: RangeError,
+    },
+    { options: { path: [], detectWithin: 30 }, message: 'Did you mean 30_000?', error: RangeError },
+    { options: { path: [], traffic: { every: 0 } }, message: 'traffic.every is 0 ms', error: RangeError },
+    { options: { path: [], traffic: { stall: -5 } }, message: 'traffic.stall is -5 ms', error: RangeError },
+    { options: { path: [], traffic: 5 }, message: 'traffic must be an object', error: TypeError },
+    {
+      options: { path: [], connections: 0 },
+      message: 'connections is 0; it must be a whole number from 1.',
+      error: RangeError,
+    },
+    { options: { path: [], connections: 1.5 }, message: 'connections is 1.5', error: RangeError },
+    {
+      options: { path: 'aws-nlb' },
+      message: "path must be an array of hops such as ['aws-nlb'], not 'aws-nlb', a string.",
+      error: TypeError,
+    },
+    { options: {}, message: 'path must be an array of hops', error: TypeError },
+    {
+      options: null,
+      message: "The options of plan() must be an object such as { path: ['aws-nlb'] }, not null.",
+      error: TypeError,
+    },
+  ])('is refused for $options: $message', ({ options, message, error }) => {
     expect(() => plan(options as never)).toThrow(error)
     expect(() => plan(options as never)).toThrow(message)
   })

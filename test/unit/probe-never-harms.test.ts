@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Keepalive } from '../../src/kernel/liveness.js'
-import { JIFFY, type Outage } from './keepalive-model.js'
-import { type Outcome, play, type Schedule, still } from './model-twins.js'
+import { JIFFY, type Outage } from '../support/keepalive-model.js'
+import { type Outcome, play, type Schedule, still } from '../support/model-twins.js'
 
 // A connection that is asked beside a twin that is not, on a model of the kernel's timers and on virtual time: what `probe` does in
 // all schedules that chance comes upon, with the process stopped between most system calls.

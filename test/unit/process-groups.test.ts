@@ -11,13 +11,13 @@ describe('process groups', () => {
     expect(groups.names).toEqual([...first, OTHERS, UNKNOWN, NOBODY])
   })
 
-  it('are those that are wanted, and no others, where some are', () => {
+  it('are only the wanted names, if some are wanted', () => {
     const groups = new ProcessGroups(['nginx'])
     expect(['nginx', 'node'].map((name) => groups.of(name))).toEqual(['nginx', OTHERS])
     expect(groups.names).toEqual(['nginx', OTHERS, UNKNOWN, NOBODY])
   })
 
-  it('what stands for several is no name that a process can have: the kernel keeps 15 bytes', () => {
+  it('have a name for the rest that no process can have: the kernel keeps 15 bytes', () => {
     const groups = new ProcessGroups(['nginx'])
     for (const name of [OTHERS, UNKNOWN, NOBODY]) {
       expect(Buffer.byteLength(name)).toBeGreaterThan(15)
@@ -25,7 +25,7 @@ describe('process groups', () => {
     }
   })
 
-  it('a name has nothing that a terminal obeys, nor what ends a line', () => {
+  it('have names without terminal escapes and line ends', () => {
     expect(new ProcessGroups().of('evil\n\x1b[2J')).toBe('evil??[2J')
   })
 })

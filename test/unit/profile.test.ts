@@ -36,18 +36,18 @@ describe('defineProfile', () => {
   describe.each(numeric)('%s', (field) => {
     const row: OptionRow = optionTable[field]
 
-    it('takes both ends of its range', () => {
+    it('accepts both ends of its range', () => {
       expect(define({ [field]: row.min })[field]).toBe(row.min)
       expect(define({ [field]: row.max })[field]).toBe(row.max)
     })
 
     it.each([
-      ['below', row.min - row.unit],
-      ['above', row.max + row.unit],
-      ['no whole number', row.min + row.unit / 2 + (row.unit === 1 ? 0 : 1)],
-      ['NaN', Number.NaN],
-      ['infinite', Number.POSITIVE_INFINITY],
-    ])('refuses %s: %d', (_, value) => {
+      { where: 'below', value: row.min - row.unit },
+      { where: 'above', value: row.max + row.unit },
+      { where: 'no whole number', value: row.min + row.unit / 2 + (row.unit === 1 ? 0 : 1) },
+      { where: 'NaN', value: Number.NaN },
+      { where: 'infinite', value: Number.POSITIVE_INFINITY },
+    ])('is refused $where its range: $value', ({ value }) => {
       const refusal = catching(() => define({ [field]: value }))
       expect(refusal).toBeInstanceOf(OutOfRangeError)
       expect(refusal).toBeInstanceOf(RangeError)
@@ -56,12 +56,12 @@ describe('defineProfile', () => {
     })
 
     it.each([
-      ['a string', '5'],
-      ['null', null],
-      ['a boolean', true],
-      ['a bigint', 5n],
-      ['an object', {}],
-    ])('refuses %s', (_, value) => {
+      { what: 'a string', value: '5' },
+      { what: 'null', value: null },
+      { what: 'a boolean', value: true },
+      { what: 'a bigint', value: 5n },
+      { what: 'an object', value: {} },
+    ])('is refused as $what', ({ value }) => {
       const refusal = catching(() => define({ [field]: value }))
       expect(refusal).toBeInstanceOf(InvalidTypeError)
       expect(refusal).toBeInstanceOf(TypeError)
@@ -70,7 +70,7 @@ describe('defineProfile', () => {
     })
   })
 
-  it.each(['enable', 'failOnIcmp'])('%s takes true and false, and nothing else', (field) => {
+  it.each(['enable', 'failOnIcmp'])('accepts only true and false for %s', (field) => {
     expect(define({ [field]: true })).toHaveProperty(field, true)
     expect(define({ [field]: false })).toHaveProperty(field, false)
     for (const value of [1, 0, 'true', null, {}]) {
@@ -81,29 +81,29 @@ describe('defineProfile', () => {
     }
   })
 
-  it('says that 1500 ms are no whole seconds, rounding nothing', () => {
+  it('refuses 1500 ms as no whole seconds, and rounds nothing', () => {
     expect(() => define({ interval: 1_500 })).toThrow(/1500 ms; it must be whole seconds/)
   })
 
   it.each([
-    ['initialdelay', 'initialDelay'],
-    ['TCP_KEEPIDLE', 'initialDelay'],
-    ['idle', 'initialDelay'],
-    ['TCP_USER_TIMEOUT', 'userTimeout'],
-    ['user_timeout', 'userTimeout'],
-    ['probes', 'count'],
-    ['SO_KEEPALIVE', 'enable'],
-  ])('knows what is meant by %s: %s', (wrong, right) => {
+    { wrong: 'initialdelay', right: 'initialDelay' },
+    { wrong: 'TCP_KEEPIDLE', right: 'initialDelay' },
+    { wrong: 'idle', right: 'initialDelay' },
+    { wrong: 'TCP_USER_TIMEOUT', right: 'userTimeout' },
+    { wrong: 'user_timeout', right: 'userTimeout' },
+    { wrong: 'probes', right: 'count' },
+    { wrong: 'SO_KEEPALIVE', right: 'enable' },
+  ])('suggests $right for $wrong', ({ wrong, right }) => {
     expect(() => define({ [wrong]: 1 })).toThrow(
       `Unknown field \`${wrong}\` of a profile. Did you mean \`${right}\`?`,
     )
   })
 
-  it('lists the fields where it does not know', () => {
+  it('lists the fields if it has no suggestion', () => {
     expect(() => define({ colour: 1 })).toThrow(/Its fields are `enable`, `initialDelay`/)
   })
 
-  it.each([null, undefined, 5, 'cloud', [], true])('refuses %s for a profile', (value) => {
+  it.each([null, undefined, 5, 'cloud', [], true])('refuses %s as a profile', (value) => {
     expect(catching(() => define(value as never))).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
   })
 
@@ -114,35 +114,34 @@ describe('defineProfile', () => {
   })
 })
 
-describe('profiles', () => {
-  it.each(Object.entries<Profile>(profiles))(
-    '%s is frozen, complete and passes its own check',
-    (_, profile) => {
-      expect(Object.isFrozen(profile)).toBe(true)
-      expect(defineProfile(profile)).toEqual(profile)
-      expect(profile).toMatchObject({ enable: true })
-    },
-  )
+describe('the presets', () => {
+  const presets = Object.entries<Profile>(profiles).map(([name, profile]) => ({ name, profile }))
 
-  it.each(Object.entries<Profile>(profiles).filter(([name]) => name !== 'patient'))(
-    '%s gives every probe its chance: userTimeout = initialDelay + interval × count',
-    (_, profile) => {
+  it.each(presets)('are frozen, complete and valid: $name', ({ profile }) => {
+    expect(Object.isFrozen(profile)).toBe(true)
+    expect(defineProfile(profile)).toEqual(profile)
+    expect(profile).toMatchObject({ enable: true })
+  })
+
+  it.each(presets.filter(({ name }) => name !== 'patient'))(
+    'give every probe its chance by userTimeout = initialDelay + interval × count: $name',
+    ({ profile }) => {
       expect(profile.userTimeout).toBe(profile.initialDelay! + profile.interval! * profile.count!)
     },
   )
 
-  it('patient switches userTimeout off', () => {
+  it('switch userTimeout off in patient', () => {
     expect(profiles.patient.userTimeout).toBe(0)
   })
 
-  it('every preset sets the same fields, so that each replaces any other completely', () => {
+  it('set the same fields, so that each replaces any other completely', () => {
     const fields = ['count', 'enable', 'initialDelay', 'interval', 'userTimeout']
     for (const [name, profile] of Object.entries<Profile>(profiles)) {
       expect(Object.keys(profile).sort(), name).toEqual(fields)
     }
   })
 
-  it('cloud probes twice before a path that forgets after 60 s does', () => {
+  it('probe twice in cloud before a path that forgets after 60 s does', () => {
     expect(profiles.cloud.initialDelay + profiles.cloud.interval).toBeLessThan(60_000)
   })
 })

@@ -5,40 +5,40 @@ import { readSettings } from '../../src/register/settings.js'
 
 const valueFor = (rules: string, way: Way) => firstMatch(parseRules(rules, String), way)?.value
 
-describe('rules', () => {
-  it.each([
-    ['5432=a', { port: 5432 }, 'a'],
-    ['5432=a', { port: 5433 }, undefined],
-    ['db=a', { host: 'db' }, 'a'],
-    ['DB=a', { host: 'dB' }, 'a'],
-    ['db=a', { host: 'db.internal' }, undefined],
-    ['*.internal=a', { host: 'db.eu.internal' }, 'a'],
-    ['*.internal=a', { host: 'internal' }, undefined],
-    ['*.internal=a', { host: 'notinternal' }, undefined],
-    ['*.internal=a', { address: '10.0.0.1' }, undefined],
-    ['db:5432=a', { host: 'db', port: 5432 }, 'a'],
-    ['db:5432=a', { host: 'db', port: 1 }, undefined],
-    ['db:5432=a', { host: 'cache', port: 5432 }, undefined],
-    ['10.1.2.3=a', { address: '10.1.2.3' }, 'a'],
-    ['10.1.2.3=a', { address: '::ffff:10.1.2.3' }, 'a'],
-    ['10.1.2.3:80=a', { address: '10.1.2.3', port: 80 }, 'a'],
-    ['10.0.0.0/8=a', { address: '10.255.0.1' }, 'a'],
-    ['10.0.0.0/8=a', { address: '11.0.0.1' }, undefined],
-    ['10.0.0.0/8=a', { address: '2001:db8::1' }, undefined],
-    ['10.0.0.0/8:443=a', { address: '10.0.0.1', port: 80 }, undefined],
-    ['::1=a', { address: '::1' }, 'a'],
-    ['[::1]:80=a', { address: '::1', port: 80 }, 'a'],
-    ['[::1]:80=a', { address: '::1', port: 81 }, undefined],
-    ['[::1]=a', { address: '::1', port: 81 }, 'a'],
-    ['fd00::/8=a', { address: 'fd12::1' }, 'a'],
-    ['[fd00::]/8:80=a', { address: 'fd12::1', port: 80 }, 'a'],
-    ['1=a, 2=b,1=c', { port: 2 }, 'b'],
-    ['1=a, 2=b,1=c', { port: 1 }, 'a'],
-    ['1={"a": 1, "b": 2} , 2=b', { port: 2 }, 'b'],
-    ['1={"a": 1, "b": 2} , 2=b', { port: 1 }, '{"a": 1, "b": 2}'],
-    ['', { port: 1 }, undefined],
-    ['1=a,', { port: 1 }, 'a'],
-  ] as [string, Way, string | undefined][])('%s for %j: %s', (rules, way, value) => {
+describe('the rules of deadpeer/register', () => {
+  it.each<{ rules: string; way: Way; value: string | undefined }>([
+    { rules: '5432=a', way: { port: 5432 }, value: 'a' },
+    { rules: '5432=a', way: { port: 5433 }, value: undefined },
+    { rules: 'db=a', way: { host: 'db' }, value: 'a' },
+    { rules: 'DB=a', way: { host: 'dB' }, value: 'a' },
+    { rules: 'db=a', way: { host: 'db.internal' }, value: undefined },
+    { rules: '*.internal=a', way: { host: 'db.eu.internal' }, value: 'a' },
+    { rules: '*.internal=a', way: { host: 'internal' }, value: undefined },
+    { rules: '*.internal=a', way: { host: 'notinternal' }, value: undefined },
+    { rules: '*.internal=a', way: { address: '10.0.0.1' }, value: undefined },
+    { rules: 'db:5432=a', way: { host: 'db', port: 5432 }, value: 'a' },
+    { rules: 'db:5432=a', way: { host: 'db', port: 1 }, value: undefined },
+    { rules: 'db:5432=a', way: { host: 'cache', port: 5432 }, value: undefined },
+    { rules: '10.1.2.3=a', way: { address: '10.1.2.3' }, value: 'a' },
+    { rules: '10.1.2.3=a', way: { address: '::ffff:10.1.2.3' }, value: 'a' },
+    { rules: '10.1.2.3:80=a', way: { address: '10.1.2.3', port: 80 }, value: 'a' },
+    { rules: '10.0.0.0/8=a', way: { address: '10.255.0.1' }, value: 'a' },
+    { rules: '10.0.0.0/8=a', way: { address: '11.0.0.1' }, value: undefined },
+    { rules: '10.0.0.0/8=a', way: { address: '2001:db8::1' }, value: undefined },
+    { rules: '10.0.0.0/8:443=a', way: { address: '10.0.0.1', port: 80 }, value: undefined },
+    { rules: '::1=a', way: { address: '::1' }, value: 'a' },
+    { rules: '[::1]:80=a', way: { address: '::1', port: 80 }, value: 'a' },
+    { rules: '[::1]:80=a', way: { address: '::1', port: 81 }, value: undefined },
+    { rules: '[::1]=a', way: { address: '::1', port: 81 }, value: 'a' },
+    { rules: 'fd00::/8=a', way: { address: 'fd12::1' }, value: 'a' },
+    { rules: '[fd00::]/8:80=a', way: { address: 'fd12::1', port: 80 }, value: 'a' },
+    { rules: '1=a, 2=b,1=c', way: { port: 2 }, value: 'b' },
+    { rules: '1=a, 2=b,1=c', way: { port: 1 }, value: 'a' },
+    { rules: '1={"a": 1, "b": 2} , 2=b', way: { port: 2 }, value: 'b' },
+    { rules: '1={"a": 1, "b": 2} , 2=b', way: { port: 1 }, value: '{"a": 1, "b": 2}' },
+    { rules: '', way: { port: 1 }, value: undefined },
+    { rules: '1=a,', way: { port: 1 }, value: 'a' },
+  ])('$rules decide for $way: $value', ({ rules, way, value }) => {
     expect(valueFor(rules, way)).toBe(value)
   })
 
@@ -51,7 +51,7 @@ describe('rules', () => {
     { rules: '10.0.0.0/8:80=a', port: 80, decides: 'depends' },
     // What is accepted has no host name.
     { rules: 'db=a,*.internal:80=a,80=b', port: 80, decides: 'b' },
-  ])('$rules for every connection at port $port: $decides', ({ rules, port, decides }) => {
+  ])('$rules decide for every connection at port $port: $decides', ({ rules, port, decides }) => {
     const rule = ruleForAll(parseRules(rules, String), { port })
     expect(rule === 'depends' ? rule : rule?.value).toBe(decides)
   })
@@ -75,13 +75,13 @@ describe('rules', () => {
     '[::1]80=a',
     '1=a 2=b',
     '1=a,,2=b',
-  ])('%s is none', (rules) => {
+  ])('do not accept %s', (rules) => {
     expect(() => parseRules(rules, String)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
   })
 })
 
-describe('the environment', () => {
-  it('what is empty counts as not there', () => {
+describe('the environment of deadpeer/register', () => {
+  it('counts empty variables as missing', () => {
     const wanted = { profile: profiles.cloud, rules: [], watch: undefined }
     expect(readSettings({})).toEqual(wanted)
     const empty = { DEADPEER: '', DEADPEER_PROFILE: ' ', DEADPEER_RULES: '', DEADPEER_WATCH: '' }
@@ -89,14 +89,14 @@ describe('the environment', () => {
   })
 
   it.each([
-    ['1', 'destroy'],
-    ['report', 'report'],
-    ['0', undefined],
-  ])('DEADPEER_WATCH=%s', (text, watch) => {
+    { text: '1', watch: 'destroy' },
+    { text: 'report', watch: 'report' },
+    { text: '0', watch: undefined },
+  ])('reads DEADPEER_WATCH=$text as $watch', ({ text, watch }) => {
     expect(readSettings({ DEADPEER_WATCH: text })).toMatchObject({ watch })
   })
 
-  it('switched off, nothing else is looked at', () => {
+  it('is not read any further if it is switched off', () => {
     expect(readSettings({ DEADPEER: 'off', DEADPEER_PROFILE: 'none such' })).toBeUndefined()
   })
 })

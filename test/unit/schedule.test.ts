@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { Schedule, type Scheduled } from '../../src/watch/schedule.js'
-import { timed } from '../tolerance.js'
+import { timed } from '../support/tolerance.js'
 
 interface Item extends Scheduled<Item> {
   readonly name: string
@@ -34,7 +34,7 @@ describe('Schedule', () => {
     if (timed) expect(ran[2]!.at).toBeLessThan(start + 200 + 50 + 100)
   })
 
-  it('at another time instead of the first, or not at all', async () => {
+  it('runs what was moved at its new time, and not what was cancelled', async () => {
     const { schedule, ran } = noting()
     const [sooner, later, never, cancelled] = ['sooner', 'later', 'never', 'cancelled'].map(item) as Item[]
     const now = performance.now()
@@ -54,7 +54,7 @@ describe('Schedule', () => {
     expect(ran.at(-1)!.name).toBe('cancelled')
   })
 
-  it('of many that are due together a slice of a millisecond at each turn of the event loop', async () => {
+  it("runs a millisecond's slice of many due callbacks at each turn of the event loop", async () => {
     // 64 of them take 0.5 ms, all together 50.
     const { schedule, ran } = noting(() => {
       const end = performance.now() + 0.5
@@ -74,7 +74,7 @@ describe('Schedule', () => {
     expect(turns).toBeGreaterThanOrEqual(count / 64 / 3)
   })
 
-  it('as late as Node can have a timer, and later', async () => {
+  it("runs callbacks that are due as late as Node's timers allow, and later", async () => {
     const warnings: Error[] = []
     const onWarning = (warning: Error) => warnings.push(warning)
     process.on('warning', onWarning)
@@ -85,7 +85,7 @@ describe('Schedule', () => {
     expect([warnings, ran]).toEqual([[], []])
   })
 
-  it('loses nobody who is moved and cancelled among others', () => {
+  it('loses no callback when others are moved and cancelled', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'performance'] })
     try {
       const step = fc.record({ who: fc.nat(7), wait: fc.option(fc.integer({ min: 1, max: 400 })) })

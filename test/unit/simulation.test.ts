@@ -35,24 +35,27 @@ describe('simulate', () => {
     expect(simulate({ ...chancy, seed: 2 })).not.toEqual(simulate(chancy))
   })
 
-  it.each([0, 0.1, 0.2])('counts the same beat by beat and by the law of large numbers, loss %d', (loss) => {
-    const perHour = (duration: number, connections: number) => {
-      const { probes, falseDeaths } = simulate({ ...fleet, loss, duration, connections })
-      return {
-        probes: (probes * HOUR) / duration / connections,
-        falseDeaths: (falseDeaths * HOUR) / duration / connections,
+  it.each([0, 0.1, 0.2])(
+    'counts the same by single heartbeats as by the law of large numbers, with loss %d',
+    (loss) => {
+      const perHour = (duration: number, connections: number) => {
+        const { probes, falseDeaths } = simulate({ ...fleet, loss, duration, connections })
+        return {
+          probes: (probes * HOUR) / duration / connections,
+          falseDeaths: (falseDeaths * HOUR) / duration / connections,
+        }
       }
-    }
-    // 150 beats each are followed; 15,000 are not.
-    const followed = perHour(150 * EVERY, 20_000)
-    const drawn = perHour(15_000 * EVERY, 200)
-    // The second beat of each is early, by half: one in 150, and after each false death.
-    expect(Math.abs(followed.probes / drawn.probes - 1)).toBeLessThan(0.01)
-    if (loss > 0) expect(Math.abs(followed.falseDeaths / drawn.falseDeaths - 1)).toBeLessThan(0.05)
-    else expect([followed.falseDeaths, drawn.falseDeaths]).toEqual([0, 0])
-  })
+      // 150 beats each are followed; 15,000 are not.
+      const followed = perHour(150 * EVERY, 20_000)
+      const drawn = perHour(15_000 * EVERY, 200)
+      // The second beat of each is early, by half: one in 150, and after each false death.
+      expect(Math.abs(followed.probes / drawn.probes - 1)).toBeLessThan(0.01)
+      if (loss > 0) expect(Math.abs(followed.falseDeaths / drawn.falseDeaths - 1)).toBeLessThan(0.05)
+      else expect([followed.falseDeaths, drawn.falseDeaths]).toEqual([0, 0])
+    },
+  )
 
-  it('ten years of a million connections, in a second or two', () => {
+  it('simulates ten years of a million connections in a second or two', () => {
     const { probes, falseDeaths } = simulate({ ...fleet, connections: 1e6, loss: 0.001, duration: 10 * YEAR })
     const beats = (1e6 * 10 * YEAR) / (beat(EVERY, 20) + 0.001 * 510)
     expect(probes / (beats * 1.001)).toBeCloseTo(1, 4)
@@ -61,14 +64,14 @@ describe('simulate', () => {
     expect(Math.abs(falseDeaths - mean)).toBeLessThan(5 * Math.sqrt(mean))
   })
 
-  it('nobody asks who is heard anyway', () => {
+  it('probes no connection with recent traffic', () => {
     const { probes, looks } = simulate({ ...fleet, busy: 1 })
     expect(probes).toBe(0)
     expect(looks / ((1_000 * HOUR) / beat(EVERY, 0))).toBeCloseTo(1, 6)
     expect(simulate({ ...fleet, busy: 0.5 }).probes / simulate(fleet).probes).toBeCloseTo(0.5, 2)
   })
 
-  it('a death is known after the rest of the cycle and three attempts', () => {
+  it('finds a death after the rest of the cycle and three attempts', () => {
     const { detection } = simulate({ ...fleet, deaths: 100_000 })
     const verdict = 2 * 510 + 300
     expect(detection[0]).toBeGreaterThanOrEqual(verdict)
@@ -86,7 +89,7 @@ describe('simulate', () => {
     // 1,250 ticks, in heaps of 64.
     const period = 20 * 64 * 4
 
-    it('it asks, and a beat is a look', () => {
+    it('counts a kernel probe for each heartbeat, and reads one sample', () => {
       const hours = 100
       const { probes, questions, looks, kernelProbes } = simulate({ ...lent, duration: hours * HOUR })
       expect(probes / ((1_000 * hours * HOUR) / period)).toBeCloseTo(1, 3)
@@ -96,24 +99,27 @@ describe('simulate', () => {
       expect(kernelProbes).toBe(0)
     })
 
-    it.each([0, 0.1])('counts the same beat by beat and by the law of large numbers, loss %d', (loss) => {
-      const perHour = (duration: number, connections: number) => {
-        const forecast = simulate({ ...lent, loss, duration, connections })
-        const { probes, questions, looks, falseDeaths } = forecast
-        return [probes, looks, questions, falseDeaths].map((n) => (n * HOUR) / duration / connections)
-      }
-      const [followed, drawn] = [perHour(190 * 5_000, 6_000), perHour(15_000 * 5_000, 300)]
-      // The first two beats of each are questions, and one comes early.
-      for (const i of [0, 1]) expect(Math.abs(followed[i]! / drawn[i]! - 1)).toBeLessThan(0.02)
-      if (loss > 0) {
-        expect(Math.abs(followed[3]! / drawn[3]! - 1)).toBeLessThan(0.06)
-        // Of ten beats one is not answered at once: that takes a question, and so does the next.
-        expect(drawn[2]! / drawn[0]!).toBeGreaterThan(0.15)
-        expect(drawn[2]! / drawn[0]!).toBeLessThan(0.25)
-      }
-    })
+    it.each([0, 0.1])(
+      'counts the same by single heartbeats as by the law of large numbers, with loss %d',
+      (loss) => {
+        const perHour = (duration: number, connections: number) => {
+          const forecast = simulate({ ...lent, loss, duration, connections })
+          const { probes, questions, looks, falseDeaths } = forecast
+          return [probes, looks, questions, falseDeaths].map((n) => (n * HOUR) / duration / connections)
+        }
+        const [followed, drawn] = [perHour(190 * 5_000, 6_000), perHour(15_000 * 5_000, 300)]
+        // The first two beats of each are questions, and one comes early.
+        for (const i of [0, 1]) expect(Math.abs(followed[i]! / drawn[i]! - 1)).toBeLessThan(0.02)
+        if (loss > 0) {
+          expect(Math.abs(followed[3]! / drawn[3]! - 1)).toBeLessThan(0.06)
+          // Of ten beats one is not answered at once: that takes a question, and so does the next.
+          expect(drawn[2]! / drawn[0]!).toBeGreaterThan(0.15)
+          expect(drawn[2]! / drawn[0]!).toBeLessThan(0.25)
+        }
+      },
+    )
 
-    it('a death is known after the rest of the cycle and three attempts, the first of them the kernel’s', () => {
+    it("finds a death after the rest of the cycle and three attempts, the first of them the kernel's", () => {
       const { detection } = simulate({ ...lent, deaths: 100_000 })
       const verdict = 2 * 510 + 300
       expect(quantile(detection, 0.5) / (verdict + period / 2)).toBeCloseTo(1, 2)
@@ -135,7 +141,7 @@ describe('simulate', () => {
     })
   })
 
-  it("where the kernel asks sooner it is the kernel's cycle", () => {
+  it("follows the kernel's cycle if the kernel probes sooner", () => {
     const own = { enable: true, initialDelay: 3_000, interval: 1_000, count: 3, userTimeout: 6_000 }
     const { probes, kernelProbes, detection } = simulate({ ...fleet, own, deaths: 1_000 })
     expect(probes).toBe(0)
@@ -161,7 +167,7 @@ describe('deadpeer simulate', () => {
     return spawnSync(process.execPath, [program, 'simulate', ...costs, ...args], { encoding: 'utf8' })
   }
 
-  it('--json has what it is to have', () => {
+  it('prints with --json the documented fields', () => {
     const { stdout, stderr, status } = run(
       '--json',
       '--connections',
@@ -193,7 +199,7 @@ describe('deadpeer simulate', () => {
     expect(detection.p99).toBeLessThanOrEqual(detection.max)
   })
 
-  it('says the same in words', () => {
+  it('prints the same in words', () => {
     const { stdout, status } = run('--profile', 'lan', '--deaths', '0')
     expect(status).toBe(0)
     expect(stdout).toMatch(/^10,000 connections for 24 h, 50 % of them busy; keepalive: 3s\/1s\/3\n/)
@@ -202,28 +208,31 @@ describe('deadpeer simulate', () => {
   })
 
   it.each([
-    ['a preset', 'datacenter'],
-    ['times with units', '15s/5s/3'],
-    ['seconds', '15/5/3'],
-    ['units that differ', '15000ms/5/3'],
-  ])('takes for a profile %s: %s', (_, profile) => {
+    { what: 'a preset', profile: 'datacenter' },
+    { what: 'times with units', profile: '15s/5s/3' },
+    { what: 'seconds', profile: '15/5/3' },
+    { what: 'units that differ', profile: '15000ms/5/3' },
+  ])('accepts as a profile $what: $profile', ({ profile }) => {
     const { stdout, status } = run('--profile', profile, '--deaths', '0', '--every', '5s', '--rtt', '20ms')
     expect(status).toBe(0)
     expect(stdout).toMatch(/; keepalive: 15s\/5s\/3\nheartbeat every 5s, 3 × 300ms; .* round trip 20ms\n/)
   })
 
   it.each([
-    [['--every', '5000'], /--every '5000' is invalid\. .* Did you mean 5000ms or 5000s\?/],
-    [['--every', '10ms'], /--every '10ms' is invalid\. It is a time from 1s to/],
-    [['--every', '1s', '--timeout', '2s'], /timeout is 2000 ms; it must be `every` \(1000 ms\) at most/],
-    [['--attempts', 'x'], /--attempts 'x' is invalid/],
-    [['--loss', '2'], /--loss '2' is invalid\. It is a number from 0 to 1\./],
-    [['--profile', 'lann'], /--profile 'lann' is invalid\. Did you mean 'lan'\?/],
-    [['--profile', '30/10'], /--profile '30\/10' is invalid\. A profile is .*60s\/5s\/3/],
-    [['--profile', '0/10/3'], /initialDelay/],
-    [['--probe-cost', 'much'], /--probe-cost 'much' is invalid/],
-    [['--bogus'], /unknown option/],
-  ])('%j is a usage error in one line', (args, message) => {
+    { args: ['--every', '5000'], message: /--every '5000' is invalid\. .* Did you mean 5000ms or 5000s\?/ },
+    { args: ['--every', '10ms'], message: /--every '10ms' is invalid\. It is a time from 1s to/ },
+    {
+      args: ['--every', '1s', '--timeout', '2s'],
+      message: /timeout is 2000 ms; it must be `every` \(1000 ms\) at most/,
+    },
+    { args: ['--attempts', 'x'], message: /--attempts 'x' is invalid/ },
+    { args: ['--loss', '2'], message: /--loss '2' is invalid\. It is a number from 0 to 1\./ },
+    { args: ['--profile', 'lann'], message: /--profile 'lann' is invalid\. Did you mean 'lan'\?/ },
+    { args: ['--profile', '30/10'], message: /--profile '30\/10' is invalid\. A profile is .*60s\/5s\/3/ },
+    { args: ['--profile', '0/10/3'], message: /initialDelay/ },
+    { args: ['--probe-cost', 'much'], message: /--probe-cost 'much' is invalid/ },
+    { args: ['--bogus'], message: /unknown option/ },
+  ])('refuses $args in one line', ({ args, message }) => {
     const { stdout, stderr, status } = run(...args)
     expect({ stdout, status }).toEqual({ stdout: '', status: 2 })
     expect(stderr).toMatch(/^deadpeer: .*\n$/)

@@ -21,77 +21,190 @@ function entry(at: number, id: string, event: string, detail = ''): Entry {
 
 const faultsOf = (...lines: Line[]) => judged(...lines).faults.map(({ fault }) => fault)
 
-describe('what was said of a connection', () => {
-  it.each<[string, ...Line[]]>([
-    ['a death', [1_000, 'fate', 'silent'], [8_000, 'dead', 'keepalive kernel']],
-    ['a reset', [1_000, 'fate', 'reset'], [1_001, 'dead', 'reset node']],
-    ['a half-close', [1_000, 'fate', 'half-close'], [1_001, 'closing'], [2_000, 'closed']],
-    [
-      'a half-close and a death',
-      [700, 'half-closed'],
-      [702, 'closing'],
-      [1_000, 'fate', 'half-close, silent'],
-      [8_000, 'dead', 'keepalive kernel'],
-    ],
-    [
-      'a death with data in flight',
-      [1_000, 'fate', 'silent in flight'],
-      [4_000, 'wrote'],
-      [13_000, 'dead', 'user-timeout kernel'],
-    ],
-    [
-      'a death that the write met',
-      [1_000, 'fate', 'silent in flight'],
-      [8_990, 'wrote'],
-      [9_000, 'dead', 'keepalive node'],
-    ],
-    [
-      'a death before there was any',
-      [1_000, 'fate', 'silent in flight'],
-      [8_000, 'dead', 'keepalive kernel'],
-    ],
-    ['an end of our own', [1_000, 'fate', 'ours'], [1_001, 'closed']],
-    ['doubts that end', [1_000, 'suspect'], [2_000, 'recover'], [3_000, 'suspect'], [3_500, 'recover']],
-    ['nothing'],
-  ])('%s is right', (_, ...lines) => {
+describe('the judge of a connection', () => {
+  it.each<{ what: string; lines: Line[] }>([
+    {
+      what: 'a death',
+      lines: [
+        [1_000, 'fate', 'silent'],
+        [8_000, 'dead', 'keepalive kernel'],
+      ],
+    },
+    {
+      what: 'a reset',
+      lines: [
+        [1_000, 'fate', 'reset'],
+        [1_001, 'dead', 'reset node'],
+      ],
+    },
+    {
+      what: 'a half-close',
+      lines: [
+        [1_000, 'fate', 'half-close'],
+        [1_001, 'closing'],
+        [2_000, 'closed'],
+      ],
+    },
+    {
+      what: 'a half-close and a death',
+      lines: [
+        [700, 'half-closed'],
+        [702, 'closing'],
+        [1_000, 'fate', 'half-close, silent'],
+        [8_000, 'dead', 'keepalive kernel'],
+      ],
+    },
+    {
+      what: 'a death with data in flight',
+      lines: [
+        [1_000, 'fate', 'silent in flight'],
+        [4_000, 'wrote'],
+        [13_000, 'dead', 'user-timeout kernel'],
+      ],
+    },
+    {
+      what: 'a death that the write met',
+      lines: [
+        [1_000, 'fate', 'silent in flight'],
+        [8_990, 'wrote'],
+        [9_000, 'dead', 'keepalive node'],
+      ],
+    },
+    {
+      what: 'a death before there was any',
+      lines: [
+        [1_000, 'fate', 'silent in flight'],
+        [8_000, 'dead', 'keepalive kernel'],
+      ],
+    },
+    {
+      what: 'an end of our own',
+      lines: [
+        [1_000, 'fate', 'ours'],
+        [1_001, 'closed'],
+      ],
+    },
+    {
+      what: 'doubts that end',
+      lines: [
+        [1_000, 'suspect'],
+        [2_000, 'recover'],
+        [3_000, 'suspect'],
+        [3_500, 'recover'],
+      ],
+    },
+    { what: 'nothing', lines: [] },
+  ])('accepts $what', ({ lines }) => {
     expect(faultsOf(...lines)).toEqual([])
   })
 
-  it.each<[string, ...Line[]]>([
-    ['lost death', [1_000, 'fate', 'silent']],
-    ['lost death', [1_000, 'fate', 'reset'], [1_001, 'closed']],
-    ['lost closing', [1_000, 'fate', 'half-close'], [1_001, 'closed']],
-    ['false death', [1_000, 'dead', 'keepalive kernel']],
-    ['false death', [1_000, 'dead', 'keepalive kernel'], [2_000, 'fate', 'silent']],
-    ['false death', [1_000, 'fate', 'ours'], [1_001, 'dead', 'reset node']],
-    ['false death', [1_000, 'fate', 'removed'], [1_001, 'dead', 'reset node']],
-    ['false closing', [1_000, 'closing']],
-    ['false closing', [1_000, 'fate', 'reset'], [1_001, 'closing'], [1_002, 'dead', 'reset node']],
-    ['closed by nobody', [1_000, 'closed']],
-    ['said twice', [1_000, 'fate', 'reset'], [1_001, 'dead', 'reset node'], [1_002, 'dead', 'reset kernel']],
-    ['wrong reason', [1_000, 'fate', 'silent'], [8_000, 'dead', 'user-timeout kernel']],
-    [
-      'wrong reason',
-      [1_000, 'fate', 'silent in flight'],
-      [1_500, 'wrote'],
-      [8_000, 'dead', 'keepalive kernel'],
-    ],
+  it.each<{ fault: string; lines: Line[] }>([
+    { fault: 'lost death', lines: [[1_000, 'fate', 'silent']] },
+    {
+      fault: 'lost death',
+      lines: [
+        [1_000, 'fate', 'reset'],
+        [1_001, 'closed'],
+      ],
+    },
+    {
+      fault: 'lost closing',
+      lines: [
+        [1_000, 'fate', 'half-close'],
+        [1_001, 'closed'],
+      ],
+    },
+    { fault: 'false death', lines: [[1_000, 'dead', 'keepalive kernel']] },
+    {
+      fault: 'false death',
+      lines: [
+        [1_000, 'dead', 'keepalive kernel'],
+        [2_000, 'fate', 'silent'],
+      ],
+    },
+    {
+      fault: 'false death',
+      lines: [
+        [1_000, 'fate', 'ours'],
+        [1_001, 'dead', 'reset node'],
+      ],
+    },
+    {
+      fault: 'false death',
+      lines: [
+        [1_000, 'fate', 'removed'],
+        [1_001, 'dead', 'reset node'],
+      ],
+    },
+    { fault: 'false closing', lines: [[1_000, 'closing']] },
+    {
+      fault: 'false closing',
+      lines: [
+        [1_000, 'fate', 'reset'],
+        [1_001, 'closing'],
+        [1_002, 'dead', 'reset node'],
+      ],
+    },
+    { fault: 'closed by nobody', lines: [[1_000, 'closed']] },
+    {
+      fault: 'said twice',
+      lines: [
+        [1_000, 'fate', 'reset'],
+        [1_001, 'dead', 'reset node'],
+        [1_002, 'dead', 'reset kernel'],
+      ],
+    },
+    {
+      fault: 'wrong reason',
+      lines: [
+        [1_000, 'fate', 'silent'],
+        [8_000, 'dead', 'user-timeout kernel'],
+      ],
+    },
+    {
+      fault: 'wrong reason',
+      lines: [
+        [1_000, 'fate', 'silent in flight'],
+        [1_500, 'wrote'],
+        [8_000, 'dead', 'keepalive kernel'],
+      ],
+    },
     // Nothing was in flight when it fell silent.
-    [
-      'wrong reason',
-      [900, 'wrote'],
-      [1_000, 'fate', 'silent in flight'],
-      [8_000, 'dead', 'user-timeout kernel'],
-    ],
-    ['late', [1_000, 'fate', 'silent'], [12_000, 'dead', 'keepalive kernel']],
-    ['late', [1_000, 'fate', 'reset'], [3_000, 'dead', 'reset node']],
-    ['doubts out of order', [1_000, 'recover']],
-    ['doubts out of order', [1_000, 'suspect'], [2_000, 'suspect']],
-  ])('a %s is found', (fault, ...lines) => {
+    {
+      fault: 'wrong reason',
+      lines: [
+        [900, 'wrote'],
+        [1_000, 'fate', 'silent in flight'],
+        [8_000, 'dead', 'user-timeout kernel'],
+      ],
+    },
+    {
+      fault: 'late',
+      lines: [
+        [1_000, 'fate', 'silent'],
+        [12_000, 'dead', 'keepalive kernel'],
+      ],
+    },
+    {
+      fault: 'late',
+      lines: [
+        [1_000, 'fate', 'reset'],
+        [3_000, 'dead', 'reset node'],
+      ],
+    },
+    { fault: 'doubts out of order', lines: [[1_000, 'recover']] },
+    {
+      fault: 'doubts out of order',
+      lines: [
+        [1_000, 'suspect'],
+        [2_000, 'suspect'],
+      ],
+    },
+  ])('finds the $fault', ({ fault, lines }) => {
     expect(faultsOf(...lines)).toEqual([fault])
   })
 
-  it('may be said as much later as there was no processor', () => {
+  it('allows a delay of as long as there was no processor', () => {
     const lines: Line[] = [
       [1_000, 'fate', 'reset'],
       [3_000, 'dead', 'reset node'],
@@ -108,7 +221,7 @@ describe('what was said of a connection', () => {
     expect(starved(4_000, '600')).toMatchObject({ faults: [{ fault: 'late' }], delayed: 0 })
   })
 
-  it('is judged by what its process came to, where that was killed', () => {
+  it('judges a killed process by what it came to', () => {
     const killed = (...said: Entry[]) =>
       judge([entry(0, '1.0', 'accepted', 'beating'), entry(1_000, '1', 'killed'), ...said]).faults
     expect(killed(entry(1_010, '1.0', 'closing'), entry(1_020, '1.0', 'closed'))).toEqual([])
@@ -119,12 +232,12 @@ describe('what was said of a connection', () => {
     expect(judge(other).faults).toEqual([])
   })
 
-  it('is nothing to go by where nobody knows which it was', () => {
+  it('does not judge an end that is not known', () => {
     expect(judge([entry(0, '?', 'dead', 'reset node')]).faults).toMatchObject([{ fault: 'unknown' }])
     expect(judge([entry(0, '1.0', 'fate', 'reset')]).faults).toMatchObject([{ fault: 'unknown' }])
   })
 
-  it('is not judged where more was swallowed than was meant', () => {
+  it('does not judge a connection of which more was swallowed than meant', () => {
     const lines: Line[] = [
       [1_000, 'deaf'],
       [4_000, 'swallowed', '4'],
@@ -144,7 +257,7 @@ describe('what was said of a connection', () => {
     expect(dropped(4_200)).toMatchObject({ excused: 0, faults: [{ fault: 'false death' }] })
   })
 
-  it('does not matter once it is over', () => {
+  it('ignores what comes after the end', () => {
     const lines: Line[] = [[2_000, 'closed']]
     expect(
       judge([
@@ -155,7 +268,7 @@ describe('what was said of a connection', () => {
     ).toEqual([])
   })
 
-  it('counts doubts about who hears', () => {
+  it('counts suspicions about connections that are heard', () => {
     const doubts = (...lines: Line[]) => judged(...lines).doubts
     expect(doubts([1_000, 'suspect'], [2_000, 'recover'])).toEqual({ suspect: 1, ofHealthy: 1 })
     expect(doubts([500, 'deaf'], [1_000, 'suspect'], [2_000, 'swallowed', '2'], [2_100, 'recover'])).toEqual({
@@ -432,7 +545,7 @@ describe('the judge of TLS, HTTPS and HTTP/2 connections', () => {
       entry(28_000, 'out.1/client', 'closed'),
     ]
 
-    it('is excused where it got the ports of a connection whose server is silent', () => {
+    it('is excused if it got the ports of a connection whose server is silent', () => {
       const { faults, excused } = judgeTls([...silentServer, ...cannotConnect('40000 443', 'ETIMEDOUT')])
       expect({ faults, excused }).toEqual({ faults: [], excused: 1 })
     })
@@ -445,11 +558,11 @@ describe('the judge of TLS, HTTPS and HTTP/2 connections', () => {
     })
   })
 
-  it('finds what was reported of a connection that nobody knows', () => {
+  it('finds reports about unknown connections', () => {
     expect(faultsOf([entry(0, '?/?', 'dead', 'reset node')])).toEqual(['unknown'])
   })
 
-  it('allows the errors that Node raises without a watcher, for the same kind of connection and the same fate only', () => {
+  it('allows the errors that Node raises without a watcher, only for the same kind of connection and fate', () => {
     const lines: Case['lines'] = [
       [1_000, '', 'fate', 'client ends'],
       [1_001, 'S', 'closing'],
@@ -478,7 +591,7 @@ describe('the judge of TLS, HTTPS and HTTP/2 connections', () => {
   })
 })
 
-describe('what may grow', () => {
+describe('the judge of growth', () => {
   const samples = (heap: (at: number) => number, { seconds = 600, every = 10 } = {}) =>
     Array.from({ length: seconds / every + 1 }, (_, i) => ({
       at: every * i,
@@ -490,12 +603,12 @@ describe('what may grow', () => {
   const heapOf = (...run: Parameters<typeof samples>) =>
     growth(samples(...run)).find(({ key }) => key === 'heap')!
 
-  it('swings', () => {
+  it('accepts a value that swings', () => {
     const { grownBy, allowed } = heapOf((at) => 100e6 + 2e6 * Math.sin(at))
     expect(grownBy).toBeLessThan(allowed)
   })
 
-  it('swings up when most of the last samples are taken, of which a short run has few', () => {
+  it('accepts a value that swings up when most of the last samples are taken, as in a short run', () => {
     const lifted = [40, 50, 55]
     const run = { seconds: 60, every: 5 }
     const swings = heapOf((at) => 10e6 + (lifted.includes(at) ? 8e6 : 0), run)
@@ -505,7 +618,7 @@ describe('what may grow', () => {
     expect(grows.grownBy).toBeGreaterThan(grows.allowed)
   })
 
-  it('does not add up', () => {
+  it('refuses a value that keeps growing', () => {
     // 150 connections a second: 100 bytes each, and 50 while the heap swings.
     const steady = heapOf((at) => 100e6 + 15_000 * at)
     expect(steady.grownBy).toBeGreaterThan(steady.allowed)
@@ -513,7 +626,7 @@ describe('what may grow', () => {
     expect(least.grownBy).toBeGreaterThan(least.allowed)
   })
 
-  it('grows while it warms up', () => {
+  it('accepts growth while the process warms up', () => {
     const { grownBy } = heapOf((at) => 100e6 * Math.min(1, at / 20))
     expect(grownBy).toBe(0)
   })

@@ -3,8 +3,8 @@ import { isIP } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { SocketList, type SocketRecord } from '../../src/kernel/sock-diag.js'
-import { parseSs, type SsSocket } from '../netns/ss.js'
-import { anyBytes, CASES } from './random-bytes.js'
+import { anyBytes, CASES } from '../support/random-bytes.js'
+import { parseSs, type SsSocket } from '../support/ss-output.js'
 
 // What the kernel answered, recorded byte for byte, with what ss said at the same time (record.py there).
 const fixture = (name: string) => readFileSync(new URL(`../fixtures/sock-diag/${name}`, import.meta.url))
@@ -22,9 +22,9 @@ function endText({ address, port }: SocketRecord['local'], family: string, state
 }
 
 describe.each([
-  ['ipv4', 21],
-  ['ipv6', 17],
-])('a recorded dump of %s', (family, length) => {
+  { family: 'ipv4', length: 21 },
+  { family: 'ipv6', length: 17 },
+])('a recorded dump of $family', ({ family, length }) => {
   const records = [...listOf(family)]
 
   it('has every socket of that family', () => {
@@ -33,9 +33,9 @@ describe.each([
     expect(new Set(records.map(({ cookie }) => cookie)).size).toBe(length)
   })
 
-  it.each(records.map((record) => [record.cookie.toString(), record.state, record] as const))(
-    '%s, %s, is what ss says',
-    (cookie, _, record) => {
+  it.each(records.map((record) => ({ cookie: record.cookie.toString(), state: record.state, record })))(
+    'has socket $cookie, $state, as ss shows it',
+    ({ cookie, record }) => {
       const other = ss.get(cookie)!
       expect({
         state: record.state,
@@ -57,7 +57,7 @@ describe.each([
     },
   )
 
-  it('an owner and tcp_info are there where the kernel has them', () => {
+  it('has an owner and tcp_info where the kernel has them', () => {
     for (const { state, timer, inode, uid, info } of records) {
       const forgotten = timer === 'time-wait' || state === 'syn-recv'
       expect(info === undefined).toBe(forgotten)
@@ -74,7 +74,7 @@ function withoutRest({ words: _, expires: __, ...rest }: SsSocket) {
 describe('a record', () => {
   const record = [...listOf('ipv4')].find(({ timer }) => timer === 'keepalive')!
 
-  it('becomes JSON, with the cookie as a string', () => {
+  it('becomes JSON with the cookie as a string', () => {
     const json = JSON.parse(JSON.stringify(record))
     expect(json).toMatchObject({
       family: 'ipv4',
@@ -90,7 +90,7 @@ describe('a record', () => {
     expect(record.info).toBe(record.info)
   })
 
-  it('has no interface where it is bound to none', () => {
+  it('has no interface if it is bound to none', () => {
     expect(record.interface).toBeUndefined()
   })
 })
@@ -104,7 +104,7 @@ describe('a record made by hand', () => {
     return [...new SocketList(view.buffer, 1, false)][0]!
   }
 
-  it('a timer that is due, which older kernels count below zero, expires in 0 ms', () => {
+  it('expires in 0 ms if its timer is due, which older kernels count below zero', () => {
     const overdue = recordOf((view) => {
       view.setUint8(2, 1)
       view.setInt32(52, -4, true)
@@ -112,12 +112,12 @@ describe('a record made by hand', () => {
     expect(overdue.expires).toBe(0)
   })
 
-  it('a timer that is not known yet is undefined', () => {
+  it('has an undefined timer if that is not known', () => {
     const unknown = recordOf((view) => view.setUint8(2, 9))
     expect(unknown.timer).toBeUndefined()
   })
 
-  it('a cookie of 64 bits is whole', () => {
+  it('keeps a cookie of 64 bits', () => {
     const large = recordOf((view) => {
       view.setUint32(44, 0xffff_fffe, true)
       view.setUint32(48, 0x8000_0001, true)
@@ -125,7 +125,7 @@ describe('a record made by hand', () => {
     expect(large.cookie).toBe(0x8000_0001_ffff_fffen)
   })
 
-  it('an interface, and an owner other than root', () => {
+  it('has an interface, and an owner other than root', () => {
     const bound = recordOf((view) => {
       view.setUint32(40, 3, true)
       view.setUint32(64, 1000, true)
@@ -135,7 +135,7 @@ describe('a record made by hand', () => {
   })
 })
 
-describe('any bytes', () => {
+describe('any bytes as records', () => {
   const HEAD = 76
 
   /** Records of any content with so much tcp_info each, one after the other, and how many of them fit into so many bytes. */
@@ -170,7 +170,7 @@ describe('any bytes', () => {
     )
   }
 
-  it('are as many records as there are whole ones, and each is decoded', () => {
+  it('are as many records as are whole, and each is decoded', () => {
     const decodes = fc.property(anyRecords, ({ bytes, infoLengths }) => {
       const records = [...new SocketList(bytes.buffer as ArrayBuffer, infoLengths.length, false)]
       return (
@@ -181,7 +181,7 @@ describe('any bytes', () => {
     fc.assert(decodes, { numRuns: CASES })
   })
 
-  it('that nobody wrote as records: no more of them than fit, and each is decoded', () => {
+  it('are at most as many records as fit, and each is decoded', () => {
     const decodes = fc.property(anyBytes(1_200), (bytes) => {
       const records = [...new SocketList(bytes.buffer as ArrayBuffer, 0, false)]
       return records.length <= bytes.length / HEAD && records.every(isDecoded)

@@ -10,74 +10,144 @@ const errorOf = (filter: unknown) => {
   throw new Error('it was taken')
 }
 
-describe('a filter that is wrong', () => {
-  it.each<[unknown, string, string, RegExp]>([
-    [null, 'ERR_INVALID_ARG_TYPE', 'filter', /not null/],
-    ['established', 'ERR_INVALID_ARG_TYPE', 'filter', /'established', a string/],
-    [[], 'ERR_INVALID_ARG_TYPE', 'filter', /an object/],
-    [{ state: ['listen'] }, 'ERR_INVALID_ARG_TYPE', 'state', /Did you mean `states`\?/],
-    [{ dport: 80 }, 'ERR_INVALID_ARG_TYPE', 'dport', /Did you mean `remotePort`\?/],
-    [{ local_port: 80 }, 'ERR_INVALID_ARG_TYPE', 'local_port', /Did you mean `localPort`\?/],
-    [{ colour: 1 }, 'ERR_INVALID_ARG_TYPE', 'colour', /Its fields are `family`, `states`/],
-    [{ constructor: 1 }, 'ERR_INVALID_ARG_TYPE', 'constructor', /Its fields are/],
-    [{ family: 4 }, 'ERR_INVALID_ARG_TYPE', 'family', /'ipv4' or 'ipv6'/],
-    [{ family: 'IPv4' }, 'ERR_OUT_OF_RANGE', 'family', /'ipv4' or 'ipv6'/],
-    [{ states: 'listen' }, 'ERR_INVALID_ARG_TYPE', 'states', /an array/],
-    [{ states: [10] }, 'ERR_INVALID_ARG_TYPE', 'states', /an array of states/],
-    [{ states: [] }, 'ERR_OUT_OF_RANGE', 'states', /empty/],
-    [{ states: ['FIN_WAIT2'] }, 'ERR_OUT_OF_RANGE', 'states', /Did you mean 'fin-wait-2'\?/],
-    [{ states: ['dead'] }, 'ERR_OUT_OF_RANGE', 'states', /There are: established/],
-    [{ states: ['toString'] }, 'ERR_OUT_OF_RANGE', 'states', /no state/],
-    [{ localPort: '80' }, 'ERR_INVALID_ARG_TYPE', 'localPort', /'80', a string/],
-    [{ localPort: 70_000 }, 'ERR_OUT_OF_RANGE', 'localPort', /70000.*1 to 65535/],
-    [{ remotePort: 0 }, 'ERR_OUT_OF_RANGE', 'remotePort', /1 to 65535/],
-    [{ remotePort: 1.5 }, 'ERR_OUT_OF_RANGE', 'remotePort', /whole number/],
-    [{ remotePort: Number.NaN }, 'ERR_OUT_OF_RANGE', 'remotePort', /NaN/],
-    [{ local: 127 }, 'ERR_INVALID_ARG_TYPE', 'local', /a prefix such as/],
-    [{ local: '10.0.0.0/33' }, 'ERR_OUT_OF_RANGE', 'local', /32 bits/],
-    [{ remote: '2001:db8::/129' }, 'ERR_OUT_OF_RANGE', 'remote', /128 bits/],
-    [{ remote: 'localhost' }, 'ERR_OUT_OF_RANGE', 'remote', /'localhost'/],
-    [{ remote: '10.0.0.0/' }, 'ERR_OUT_OF_RANGE', 'remote', /must be/],
-    [{ remote: '10.0.0.0/-1' }, 'ERR_OUT_OF_RANGE', 'remote', /must be/],
-    [{ remote: '/8' }, 'ERR_OUT_OF_RANGE', 'remote', /must be/],
-    [{ remote: '' }, 'ERR_OUT_OF_RANGE', 'remote', /must be/],
-    [{ remote: 'fe80::1%lo' }, 'ERR_OUT_OF_RANGE', 'remote', /zone/],
-    [{ local: '10.0.0.1', remote: '::1' }, 'ERR_OUT_OF_RANGE', 'remote', /no socket has both/],
-    [{ family: 'ipv4', local: '::1' }, 'ERR_OUT_OF_RANGE', 'family', /one of ipv6/],
-    [{ family: 'ipv6', remote: '10.0.0.0/8' }, 'ERR_OUT_OF_RANGE', 'family', /::ffff:10\.0\.0\.0\/104/],
-    [{ info: 1 }, 'ERR_INVALID_ARG_TYPE', 'info', /true or false/],
-    [{ signal: {} }, 'ERR_INVALID_ARG_TYPE', 'signal', /AbortSignal/],
-  ])('%o: %s for %s', (filter, code, field, message) => {
+describe('a wrong filter', () => {
+  it.each<{ filter: unknown; code: string; field: string; message: RegExp }>([
+    { filter: null, code: 'ERR_INVALID_ARG_TYPE', field: 'filter', message: /not null/ },
+    {
+      filter: 'established',
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'filter',
+      message: /'established', a string/,
+    },
+    { filter: [], code: 'ERR_INVALID_ARG_TYPE', field: 'filter', message: /an object/ },
+    {
+      filter: { state: ['listen'] },
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'state',
+      message: /Did you mean `states`\?/,
+    },
+    {
+      filter: { dport: 80 },
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'dport',
+      message: /Did you mean `remotePort`\?/,
+    },
+    {
+      filter: { local_port: 80 },
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'local_port',
+      message: /Did you mean `localPort`\?/,
+    },
+    {
+      filter: { colour: 1 },
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'colour',
+      message: /Its fields are `family`, `states`/,
+    },
+    {
+      filter: { constructor: 1 },
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'constructor',
+      message: /Its fields are/,
+    },
+    { filter: { family: 4 }, code: 'ERR_INVALID_ARG_TYPE', field: 'family', message: /'ipv4' or 'ipv6'/ },
+    { filter: { family: 'IPv4' }, code: 'ERR_OUT_OF_RANGE', field: 'family', message: /'ipv4' or 'ipv6'/ },
+    { filter: { states: 'listen' }, code: 'ERR_INVALID_ARG_TYPE', field: 'states', message: /an array/ },
+    {
+      filter: { states: [10] },
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'states',
+      message: /an array of states/,
+    },
+    { filter: { states: [] }, code: 'ERR_OUT_OF_RANGE', field: 'states', message: /empty/ },
+    {
+      filter: { states: ['FIN_WAIT2'] },
+      code: 'ERR_OUT_OF_RANGE',
+      field: 'states',
+      message: /Did you mean 'fin-wait-2'\?/,
+    },
+    {
+      filter: { states: ['dead'] },
+      code: 'ERR_OUT_OF_RANGE',
+      field: 'states',
+      message: /There are: established/,
+    },
+    { filter: { states: ['toString'] }, code: 'ERR_OUT_OF_RANGE', field: 'states', message: /no state/ },
+    {
+      filter: { localPort: '80' },
+      code: 'ERR_INVALID_ARG_TYPE',
+      field: 'localPort',
+      message: /'80', a string/,
+    },
+    {
+      filter: { localPort: 70_000 },
+      code: 'ERR_OUT_OF_RANGE',
+      field: 'localPort',
+      message: /70000.*1 to 65535/,
+    },
+    { filter: { remotePort: 0 }, code: 'ERR_OUT_OF_RANGE', field: 'remotePort', message: /1 to 65535/ },
+    { filter: { remotePort: 1.5 }, code: 'ERR_OUT_OF_RANGE', field: 'remotePort', message: /whole number/ },
+    { filter: { remotePort: Number.NaN }, code: 'ERR_OUT_OF_RANGE', field: 'remotePort', message: /NaN/ },
+    { filter: { local: 127 }, code: 'ERR_INVALID_ARG_TYPE', field: 'local', message: /a prefix such as/ },
+    { filter: { local: '10.0.0.0/33' }, code: 'ERR_OUT_OF_RANGE', field: 'local', message: /32 bits/ },
+    { filter: { remote: '2001:db8::/129' }, code: 'ERR_OUT_OF_RANGE', field: 'remote', message: /128 bits/ },
+    { filter: { remote: 'localhost' }, code: 'ERR_OUT_OF_RANGE', field: 'remote', message: /'localhost'/ },
+    { filter: { remote: '10.0.0.0/' }, code: 'ERR_OUT_OF_RANGE', field: 'remote', message: /must be/ },
+    { filter: { remote: '10.0.0.0/-1' }, code: 'ERR_OUT_OF_RANGE', field: 'remote', message: /must be/ },
+    { filter: { remote: '/8' }, code: 'ERR_OUT_OF_RANGE', field: 'remote', message: /must be/ },
+    { filter: { remote: '' }, code: 'ERR_OUT_OF_RANGE', field: 'remote', message: /must be/ },
+    { filter: { remote: 'fe80::1%lo' }, code: 'ERR_OUT_OF_RANGE', field: 'remote', message: /zone/ },
+    {
+      filter: { local: '10.0.0.1', remote: '::1' },
+      code: 'ERR_OUT_OF_RANGE',
+      field: 'remote',
+      message: /no socket has both/,
+    },
+    {
+      filter: { family: 'ipv4', local: '::1' },
+      code: 'ERR_OUT_OF_RANGE',
+      field: 'family',
+      message: /one of ipv6/,
+    },
+    {
+      filter: { family: 'ipv6', remote: '10.0.0.0/8' },
+      code: 'ERR_OUT_OF_RANGE',
+      field: 'family',
+      message: /::ffff:10\.0\.0\.0\/104/,
+    },
+    { filter: { info: 1 }, code: 'ERR_INVALID_ARG_TYPE', field: 'info', message: /true or false/ },
+    { filter: { signal: {} }, code: 'ERR_INVALID_ARG_TYPE', field: 'signal', message: /AbortSignal/ },
+  ])('is refused with $code for $field: $filter', ({ filter, code, field, message }) => {
     const error = errorOf(filter)
     expect(error).toMatchObject({ code, field })
     expect(error.message).toMatch(message)
   })
 })
 
-describe('a filter that is right', () => {
-  it('without anything asks for everything', () => {
+describe('a right filter', () => {
+  it('asks for everything if it is empty', () => {
     const query = checkFilter({})
     expect(query).toMatchObject({ families: ['ipv4', 'ipv6'], info: false, signal: undefined })
     expect(query.states).toHaveLength(10)
   })
 
-  it('fields that are undefined count as left out', () => {
+  it('counts undefined fields as left out', () => {
     expect(checkFilter({ family: undefined, states: undefined, local: undefined, info: undefined })).toEqual(
       checkFilter({}),
     )
   })
 
   it.each([
-    [{ local: '10.0.0.0/8' }, ['ipv4', 'ipv6']],
-    [{ remote: '::1' }, ['ipv6']],
-    [{ remote: '::ffff:10.0.0.0/104' }, ['ipv6']],
-    [{ family: 'ipv4', local: '10.0.0.1' }, ['ipv4']],
-    [{ family: 'ipv6' }, ['ipv6']],
-  ])('%o asks for %o', (filter, families) => {
+    { filter: { local: '10.0.0.0/8' }, families: ['ipv4', 'ipv6'] },
+    { filter: { remote: '::1' }, families: ['ipv6'] },
+    { filter: { remote: '::ffff:10.0.0.0/104' }, families: ['ipv6'] },
+    { filter: { family: 'ipv4', local: '10.0.0.1' }, families: ['ipv4'] },
+    { filter: { family: 'ipv6' }, families: ['ipv6'] },
+  ])('asks for $families with $filter', ({ filter, families }) => {
     expect(checkFilter(filter).families).toEqual(families)
   })
 
-  it('an address alone counts in full', () => {
+  it('compares an address without prefix length in full', () => {
     expect(checkFilter({ local: '10.0.0.1' }).local.prefix).toEqual({
       bytes: Uint8Array.of(10, 0, 0, 1),
       length: 32,

@@ -8,20 +8,26 @@ import { layoutOf } from '../../src/kernel/tcp-info.js'
 // The layout beside the kernel's own header, as the compiler lays it out. Fields newer than the header are not in it.
 
 const HEADER = '/usr/include/linux/tcp.h'
-const layout = Object.entries(layoutOf('6.18'))
+const layout = Object.entries(layoutOf('6.18')).map(([field, [offset, width, shift = 0, bits]]) => ({
+  field,
+  offset,
+  width,
+  shift,
+  bits,
+}))
 const nameInC = (field: string) =>
   `tcpi_${field.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`
 const header = readFileSync(HEADER, 'utf8')
-const known = layout.filter(([field]) => new RegExp(`\\b${nameInC(field)}\\b`).test(header))
+const known = layout.filter(({ field }) => new RegExp(`\\b${nameInC(field)}\\b`).test(header))
 
 const places = compiledPlaces()
 
 describe('the layout of tcp_info', () => {
-  it('is compared in most of its fields', () => {
+  it('is compared in at least 55 fields', () => {
     expect(known.length).toBeGreaterThanOrEqual(55)
   })
 
-  it.each(known)('%s lies where the header has it', (field, [offset, width, shift = 0, bits]) => {
+  it.each(known)('has $field where the header has it', ({ field, offset, width, shift, bits }) => {
     const bytes = new Uint8Array(512)
     for (let i = 0; i < width; i++) bytes[offset + i] = bits === undefined ? 255 : ((1 << bits) - 1) << shift
     expect(places.get(field)).toBe([...bytes.entries()].filter(([, byte]) => byte > 0).join(' '))
@@ -34,7 +40,7 @@ function compiledPlaces(): Map<string, string> {
   try {
     const source = join(folder, 'layout.c')
     const program = join(folder, 'layout')
-    const lines = known.map(([field]) => {
+    const lines = known.map(({ field }) => {
       const name = nameInC(field)
       return `memset(&info, 0, sizeof(info)); info.${name} = -1; print("${field}");`
     })

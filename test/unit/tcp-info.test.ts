@@ -3,26 +3,26 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { judge } from '../../src/inspect/verdict.js'
 import { decodeTcpInfo, layoutOf, pickTcpInfo, type TcpInfo } from '../../src/kernel/tcp-info.js'
-import { anyBytes, CASES } from './random-bytes.js'
+import { anyBytes, CASES } from '../support/random-bytes.js'
 
 const whole = Uint8Array.from({ length: 280 }, (_, i) => i % 7)
 
 /** The lengths that kernels have returned, and the first field that is beyond them. */
-const lengths: [number, string, keyof TcpInfo | undefined][] = [
-  [104, '2.6', 'pacingRate'],
-  [192, '4.10', 'delivered'],
-  [232, '5.4', 'rcvWnd'],
-  [240, '6.2', 'totalRto'],
-  [248, '6.7', 'receivedCe'],
-  [280, '6.18', undefined],
+const lengths: { length: number; kernel: string; beyond: keyof TcpInfo | undefined }[] = [
+  { length: 104, kernel: '2.6', beyond: 'pacingRate' },
+  { length: 192, kernel: '4.10', beyond: 'delivered' },
+  { length: 232, kernel: '5.4', beyond: 'rcvWnd' },
+  { length: 240, kernel: '6.2', beyond: 'totalRto' },
+  { length: 248, kernel: '6.7', beyond: 'receivedCe' },
+  { length: 280, kernel: '6.18', beyond: undefined },
 ]
 
 describe('decodeTcpInfo', () => {
   const order = Object.keys(layoutOf('6.18'))
 
   it.each(lengths)(
-    'of %d bytes (Linux %s): what is beyond them is undefined, never 0',
-    (length, _, beyond) => {
+    'leaves fields beyond $length bytes (Linux $kernel) undefined, never 0',
+    ({ length, beyond }) => {
       const info = decodeTcpInfo(whole.subarray(0, length), layoutOf('6.18'))
       const first = beyond === undefined ? order.length : order.indexOf(beyond)
       for (const field of order) {
@@ -35,7 +35,7 @@ describe('decodeTcpInfo', () => {
     },
   )
 
-  it.each(lengths)('of %d bytes cut anywhere: reads nothing that is not there', (length) => {
+  it.each(lengths)('reads nothing beyond the end of $length bytes cut anywhere', ({ length }) => {
     for (let cut = 0; cut <= length; cut++) {
       const info = decodeTcpInfo(whole.slice(0, cut), layoutOf('6.18'))
       for (const [field, place] of Object.entries(layoutOf('6.18'))) {
@@ -45,12 +45,12 @@ describe('decodeTcpInfo', () => {
     }
   })
 
-  it('a tail that is not known here is ignored', () => {
+  it('ignores an unknown tail', () => {
     const longer = Uint8Array.from({ length: 400 }, (_, i) => (i < 280 ? whole[i]! : 255))
     expect(decodeTcpInfo(longer, layoutOf('6.18'))).toEqual(decodeTcpInfo(whole, layoutOf('6.18')))
   })
 
-  it('a few fields are what they are of all', () => {
+  it('reads a few fields as it reads all of them', () => {
     const fields = Object.keys(layoutOf('6.18')) as (keyof TcpInfo)[]
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), fc.subarray(fields), (bytes, some) => {
@@ -101,13 +101,13 @@ describe('decodeTcpInfo', () => {
     expect(decodeTcpInfo(bytes, layoutOf('7.0.0-rc1'))).toMatchObject({ accecnFailMode: 5, accecnOptSeen: 2 })
   })
 
-  it('does not care where in its buffer the bytes begin', () => {
+  it('reads bytes at any offset of their buffer', () => {
     const shifted = new Uint8Array(300)
     shifted.set(whole, 13)
     expect(decodeTcpInfo(shifted.subarray(13, 293))).toEqual(decodeTcpInfo(whole))
   })
 
-  it('takes any bytes at all', () => {
+  it('accepts any bytes', () => {
     const layouts = [layoutOf('6.18'), layoutOf('7.0')]
     const decodes = fc.property(anyBytes(600), (bytes) =>
       layouts.every((layout) =>
@@ -134,50 +134,78 @@ describe('judge', () => {
   const idle = (ms: number) => ({ lastDataSent: ms, lastDataRecv: ms, lastAckRecv: ms })
 
   it.each([
-    [{}, 'alive', 'silent for 4.2 s'],
-    [idle(60_000), 'alive', 'silent for 60.0 s'],
-    [idle(60_001), 'unknown', 'silent for 60.0 s, and no probe acknowledged within 5 min'],
-    [idle(7_200_000), 'unknown', 'silent for 7200.0 s, and no probe acknowledged within 5 min'],
-    [{ ...idle(7_200_000), lastAckRecv: 60_000 }, 'alive', 'silent for 60.0 s'],
-    [{ ...idle(7_200_000), lastAckRecv: 300_000 }, 'alive', 'acknowledged a probe 300.0 s ago'],
-    [
-      { ...idle(7_200_000), lastAckRecv: 300_001 },
-      'unknown',
-      'silent for 300.0 s, and no probe acknowledged within 5 min',
-    ],
+    { more: {}, verdict: 'alive', evidence: 'silent for 4.2 s' },
+    { more: idle(60_000), verdict: 'alive', evidence: 'silent for 60.0 s' },
+    {
+      more: idle(60_001),
+      verdict: 'unknown',
+      evidence: 'silent for 60.0 s, and no probe acknowledged within 5 min',
+    },
+    {
+      more: idle(7_200_000),
+      verdict: 'unknown',
+      evidence: 'silent for 7200.0 s, and no probe acknowledged within 5 min',
+    },
+    { more: { ...idle(7_200_000), lastAckRecv: 60_000 }, verdict: 'alive', evidence: 'silent for 60.0 s' },
+    {
+      more: { ...idle(7_200_000), lastAckRecv: 300_000 },
+      verdict: 'alive',
+      evidence: 'acknowledged a probe 300.0 s ago',
+    },
+    {
+      more: { ...idle(7_200_000), lastAckRecv: 300_001 },
+      verdict: 'unknown',
+      evidence: 'silent for 300.0 s, and no probe acknowledged within 5 min',
+    },
     // An acknowledgement of data, of which the last was 100 s ago, is no answer to a probe.
-    [
-      { lastDataSent: 100_000, lastDataRecv: 100_000, lastAckRecv: 99_001 },
-      'unknown',
-      'silent for 99.0 s, and no probe acknowledged within 5 min',
-    ],
-    [
-      { lastDataSent: 100_000, lastDataRecv: 100_000, lastAckRecv: 99_000 },
-      'alive',
-      'acknowledged a probe 99.0 s ago',
-    ],
-    [
-      { ...idle(100_000), unacked: 1 },
-      'unknown',
-      'silent for 100.0 s, and no probe acknowledged within 5 min',
-    ],
-    [{ ...idle(100_000), state: 8 }, 'closing', 'closed by the peer, silent for 100.0 s'],
-    [{ probes: 1 }, 'suspect', '1 probe unanswered, silent for 4.2 s'],
-    [{ probes: 2 }, 'suspect', '2 probes unanswered, silent for 4.2 s'],
-    [{ retransmits: 3 }, 'suspect', '3 retransmissions unanswered, silent for 4.2 s'],
-    [{ state: 8 }, 'closing', 'closed by the peer, silent for 4.2 s'],
-    [{ state: 4 }, 'closing', 'closed by this side, silent for 4.2 s'],
-    [{ state: 5 }, 'closing', 'closed by this side, silent for 4.2 s'],
-    [{ state: 9 }, 'closing', 'closed by both sides, silent for 4.2 s'],
-    [{ state: 11 }, 'closing', 'closed by both sides, silent for 4.2 s'],
-    [{ state: 8, probes: 1 }, 'suspect', '1 probe unanswered, silent for 4.2 s'],
-    [{ state: 7 }, 'closing', 'closed by both sides, or reset'],
-    [{ state: 7, probes: 3 }, 'dead', 'closed by the kernel with 3 probes unanswered'],
-    [{ state: 7, retransmits: 1 }, 'dead', 'closed by the kernel after 1 retransmission'],
-    [{ state: 2 }, 'alive', 'connecting'],
-    [{ state: 2, retransmits: 2 }, 'suspect', 'connecting, 2 SYNs sent again'],
-    [{ state: 10 }, 'alive', 'listening'],
-  ])('%o: %s, %s', (more, verdict, evidence) => {
+    {
+      more: { lastDataSent: 100_000, lastDataRecv: 100_000, lastAckRecv: 99_001 },
+      verdict: 'unknown',
+      evidence: 'silent for 99.0 s, and no probe acknowledged within 5 min',
+    },
+    {
+      more: { lastDataSent: 100_000, lastDataRecv: 100_000, lastAckRecv: 99_000 },
+      verdict: 'alive',
+      evidence: 'acknowledged a probe 99.0 s ago',
+    },
+    {
+      more: { ...idle(100_000), unacked: 1 },
+      verdict: 'unknown',
+      evidence: 'silent for 100.0 s, and no probe acknowledged within 5 min',
+    },
+    {
+      more: { ...idle(100_000), state: 8 },
+      verdict: 'closing',
+      evidence: 'closed by the peer, silent for 100.0 s',
+    },
+    { more: { probes: 1 }, verdict: 'suspect', evidence: '1 probe unanswered, silent for 4.2 s' },
+    { more: { probes: 2 }, verdict: 'suspect', evidence: '2 probes unanswered, silent for 4.2 s' },
+    {
+      more: { retransmits: 3 },
+      verdict: 'suspect',
+      evidence: '3 retransmissions unanswered, silent for 4.2 s',
+    },
+    { more: { state: 8 }, verdict: 'closing', evidence: 'closed by the peer, silent for 4.2 s' },
+    { more: { state: 4 }, verdict: 'closing', evidence: 'closed by this side, silent for 4.2 s' },
+    { more: { state: 5 }, verdict: 'closing', evidence: 'closed by this side, silent for 4.2 s' },
+    { more: { state: 9 }, verdict: 'closing', evidence: 'closed by both sides, silent for 4.2 s' },
+    { more: { state: 11 }, verdict: 'closing', evidence: 'closed by both sides, silent for 4.2 s' },
+    { more: { state: 8, probes: 1 }, verdict: 'suspect', evidence: '1 probe unanswered, silent for 4.2 s' },
+    { more: { state: 7 }, verdict: 'closing', evidence: 'closed by both sides, or reset' },
+    {
+      more: { state: 7, probes: 3 },
+      verdict: 'dead',
+      evidence: 'closed by the kernel with 3 probes unanswered',
+    },
+    {
+      more: { state: 7, retransmits: 1 },
+      verdict: 'dead',
+      evidence: 'closed by the kernel after 1 retransmission',
+    },
+    { more: { state: 2 }, verdict: 'alive', evidence: 'connecting' },
+    { more: { state: 2, retransmits: 2 }, verdict: 'suspect', evidence: 'connecting, 2 SYNs sent again' },
+    { more: { state: 10 }, verdict: 'alive', evidence: 'listening' },
+  ])('says $verdict, $evidence for $more', ({ more, verdict, evidence }) => {
     expect(judge({ ...established, ...more })).toEqual({ verdict, evidence })
   })
 })
@@ -192,10 +220,10 @@ describe('a tcp_info as Linux 6.18 returned it', () => {
   const recordings: Record<string, Recording> = JSON.parse(readFileSync(file, 'utf8'))
   const layout = layoutOf('6.18')
   const cases = Object.keys(recordings).flatMap((name) =>
-    lengths.map(([length, kernel]) => [name, length, kernel] as const),
+    lengths.map(({ length, kernel }) => ({ name, length, kernel })),
   )
 
-  it.each(cases)('%s: cut to %d bytes, as Linux %s would have it', (name, length) => {
+  it.each(cases)('has the fields of Linux $kernel if cut to $length bytes: $name', ({ name, length }) => {
     const { bytes, fields } = recordings[name]!
     const info = decodeTcpInfo(Uint8Array.from(Buffer.from(bytes, 'hex')).subarray(0, length), layout)
     for (const [field, [offset, width, , , since = 0]] of Object.entries(layout)) {
@@ -204,7 +232,7 @@ describe('a tcp_info as Linux 6.18 returned it', () => {
     }
   })
 
-  it('is not 0 in any field, somewhere, but where that kernel always has 0', () => {
+  it('is not 0 in any field somewhere, except where that kernel always has 0', () => {
     const always0 = Object.keys(layout).filter((field) =>
       Object.values(recordings).every(({ fields }) => fields[field as keyof TcpInfo] === 0),
     )

@@ -21,8 +21,8 @@ const silent = (ms: number) => ({ lastAckRecv: ms, lastDataRecv: ms })
 const keepalive = (expires: number): RunningTimer => ({ timer: 'keepalive', expires })
 const profile = { enable: true, initialDelay: 30_000, interval: 10_000, count: 3 }
 
-describe('how long a connection has left if its peer is never heard again', () => {
-  it('right after it was heard: as long as it takes to detect', () => {
+describe('the time that a connection has left if its peer is never heard again', () => {
+  it('is the detection time right after it was heard', () => {
     const seconds = (max: number) => fc.integer({ min: 1, max }).map((s) => s * 1_000)
     fc.assert(
       fc.property(
@@ -42,34 +42,54 @@ describe('how long a connection has left if its peer is never heard again', () =
   })
 
   it.each([
-    ['half way to the first probe', silent(15_000), 15_000, 45_000],
-    ['one probe unanswered', { ...silent(32_000), probes: 1 }, 8_000, 28_000],
-    ['all of them unanswered', { ...silent(52_000), probes: 3 }, 8_000, 8_000],
-    ['a timer that will be set anew: heard since it was set', silent(2_000), 5_000, 58_000],
-    ['a timer that was set late: keepalive was switched on just now', silent(100_000), 30_000, 60_000],
-  ])('%s', (_, fields, dueIn, ms) => {
+    { what: 'half way to the first probe', fields: silent(15_000), dueIn: 15_000, ms: 45_000 },
+    { what: 'one probe unanswered', fields: { ...silent(32_000), probes: 1 }, dueIn: 8_000, ms: 28_000 },
+    { what: 'all of them unanswered', fields: { ...silent(52_000), probes: 3 }, dueIn: 8_000, ms: 8_000 },
+    {
+      what: 'a timer that will be set anew: heard since it was set',
+      fields: silent(2_000),
+      dueIn: 5_000,
+      ms: 58_000,
+    },
+    {
+      what: 'a timer that was set late: keepalive was switched on just now',
+      fields: silent(100_000),
+      dueIn: 30_000,
+      ms: 60_000,
+    },
+  ])('is right $what', ({ fields, dueIn, ms }) => {
     expect(timeLeft(info(fields), profile, keepalive(dueIn))).toEqual({ ms, isExact: true })
   })
 
   it.each([
-    ['count is moot', silent(0), 30_000, 40_000],
-    ['exceeded already: the next probe is the last', silent(100_000), 5_000, 15_000],
-    ['exceeded, and a probe unanswered', { ...silent(36_000), probes: 1 }, 4_000, 4_000],
-  ])('with a user timeout: %s', (_, fields, dueIn, ms) => {
+    { what: 'count is moot', fields: silent(0), dueIn: 30_000, ms: 40_000 },
+    {
+      what: 'exceeded already: the next probe is the last',
+      fields: silent(100_000),
+      dueIn: 5_000,
+      ms: 15_000,
+    },
+    {
+      what: 'exceeded, and a probe unanswered',
+      fields: { ...silent(36_000), probes: 1 },
+      dueIn: 4_000,
+      ms: 4_000,
+    },
+  ])('is right with a user timeout: $what', ({ fields, dueIn, ms }) => {
     expect(timeLeft(info(fields), { ...profile, userTimeout: 35_000 }, keepalive(dueIn))).toEqual({
       ms,
       isExact: true,
     })
   })
 
-  it('data in flight: at the most, by the other clock', () => {
+  it('is by the other clock at most with data in flight', () => {
     expect(timeLeft(info({ unacked: 1 }), { ...profile, userTimeout: 35_000 })).toEqual({
       ms: 35_400,
       isExact: false,
     })
   })
 
-  it('without keepalive for ever; and one that is closing has no such time', () => {
+  it('is endless without keepalive, and unknown for a connection that is closing', () => {
     expect(timeLeft(info({}), { enable: false })).toEqual({
       ms: Number.POSITIVE_INFINITY,
       isExact: true,
@@ -78,7 +98,7 @@ describe('how long a connection has left if its peer is never heard again', () =
   })
 })
 
-describe('data in flight, without a user timeout', () => {
+describe('the time left with data in flight and without a user timeout', () => {
   const inFlight = (fields: Partial<TcpInfo>, defaults?: object) =>
     timeLeft(info({ unacked: 1, ...fields }), profile, undefined, defaults)
 
@@ -87,7 +107,7 @@ describe('data in flight, without a user timeout', () => {
     { retries2: 3, rto: 204, ms: 400 + 6_120 },
     { retries2: 5, rto: 204, ms: 400 + 13_056 },
     { retries2: 5, rto: 1_000, ms: 400 + 63_000 },
-  ])('tcp_retries2 $retries2, a timeout of $rto ms: $ms ms at the most', ({ retries2, rto, ms }) => {
+  ])('is at most $ms ms with tcp_retries2 $retries2 and a timeout of $rto ms', ({ retries2, rto, ms }) => {
     const left = inFlight({ rto: rto * 1_000 }, { retries2 })!
     expect(left.isExact).toBe(false)
     expect(left).not.toHaveProperty('assumed')
@@ -95,13 +115,13 @@ describe('data in flight, without a user timeout', () => {
     expect(left.ms).toBeGreaterThanOrEqual(detectionTime(profile, { defaults: { retries2 } }).inFlight)
   })
 
-  it('what has passed between the retransmissions so far is no longer left', () => {
+  it('does not include the time between the retransmissions so far', () => {
     const three = { rto: 1_632_000, backoff: 3, retransmits: 3 }
     expect(inFlight(three, { retries2: 5 })!.ms).toBe(12_648 - 408 - 816)
     expect(inFlight({ ...three, backoff: 2 }, { retries2: 5 })!.ms).toBeGreaterThan(12_600)
   })
 
-  it('names what it takes for granted where the sysctls cannot be read', () => {
+  it('names its assumptions if the sysctls cannot be read', () => {
     expect(inFlight({}, undefined)).toMatchObject({ isExact: false, assumed: { retries2: 15 } })
     expect(inFlight({}, undefined)!.ms).toBeGreaterThan(924_600)
     const withUserTimeout = { ...profile, userTimeout: 35_000 }
@@ -109,7 +129,7 @@ describe('data in flight, without a user timeout', () => {
   })
 })
 
-describe('a connection attempt', () => {
+describe('the time left for a connection attempt', () => {
   const syn = (retransmits: number, wanted: object, defaults: object | undefined, expires?: number) =>
     timeLeft(
       info({ state: 2, retransmits }),
@@ -126,7 +146,7 @@ describe('a connection attempt', () => {
     { synCount: 6, synLinearTimeouts: 4, seconds: 131 },
     { synCount: 6, synLinearTimeouts: undefined, seconds: 127 },
     { synCount: 1, synLinearTimeouts: 1, seconds: 4 },
-  ])('synCount $synCount, tcp_syn_linear_timeouts $synLinearTimeouts: $seconds s', (row) => {
+  ])('is $seconds s with synCount $synCount and tcp_syn_linear_timeouts $synLinearTimeouts', (row) => {
     const { synCount, synLinearTimeouts, seconds } = row
     expect(syn(0, { synCount }, { synLinearTimeouts }, 1_000)).toEqual({ ms: seconds * 1_000, isExact: true })
     expect(syn(0, { synCount }, { synLinearTimeouts })).toEqual({ ms: seconds * 1_000, isExact: false })
@@ -134,13 +154,13 @@ describe('a connection attempt', () => {
     expect(syn(1, { synCount }, { synLinearTimeouts })!.ms).toBe((seconds - 1) * 1_000)
   })
 
-  it('a user timeout ends it, after a second at the least', () => {
+  it('ends with a user timeout, after at least a second', () => {
     const defaults = { synLinearTimeouts: 4 }
     expect(syn(0, { userTimeout: 2_500 }, defaults, 1_000)!.ms).toBe(2_500)
     expect(syn(0, { userTimeout: 500 }, defaults, 1_000)!.ms).toBe(1_000)
   })
 
-  it('names what it takes for granted where the sysctls cannot be read', () => {
+  it('names its assumptions if the sysctls cannot be read', () => {
     expect(syn(0, {}, undefined)).toEqual({ ms: 131_000, isExact: false, assumed: { synLinearTimeouts: 4 } })
   })
 })

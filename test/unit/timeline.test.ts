@@ -57,7 +57,7 @@ const path = fc.array(
 )
 
 describe('a timeline', () => {
-  it('has no two texts that meet, and none beyond its edge, whatever the plan', () => {
+  it('has no texts that overlap or leave its edge, whatever the plan', () => {
     fc.assert(
       fc.property(path, fc.option(fc.integer({ min: 2_000, max: 1e9 })), (hopsOfPath, detectWithin) => {
         expectReadable(timeline(plan({ path: hopsOfPath, ...(detectWithin && { detectWithin }) })))
@@ -65,7 +65,7 @@ describe('a timeline', () => {
     )
   })
 
-  it('nor whatever the profile', () => {
+  it('has none whatever the profile', () => {
     const seconds = fc.integer({ min: 1, max: 32_767 }).map((s) => s * 1_000)
     const profile = fc.record(
       {
@@ -81,7 +81,7 @@ describe('a timeline', () => {
     fc.assert(fc.property(profile, (each) => expectReadable(timeline(each))))
   })
 
-  it('is well-formed XML, whatever a hop is called', () => {
+  it('is well-formed XML, whatever the name of a hop', () => {
     const svgs = fc.sample(path, 20).map((hopsOfPath) => timeline(plan({ path: hopsOfPath })))
     svgs.push(
       ...Object.values(profiles).map((profile) => timeline(profile)),
@@ -97,7 +97,7 @@ describe('a timeline', () => {
     expect(status).toBe(0)
   })
 
-  it('has each probe, each hop, and each death where it belongs', () => {
+  it('has each probe, hop and death in its place', () => {
     const svg = timeline(plan({ path: ['azure-lb', 'aws-nlb'], detectWithin: 60_000 }))
     const marks = (kind: string) =>
       [...svg.matchAll(new RegExp(`class="${kind}" cx="([\\d.]+)"`, 'g'))].map(([, x]) => Number(x))
@@ -126,13 +126,13 @@ describe('a timeline', () => {
     )
   })
 
-  it('shows the names of the catalogue whole', () => {
+  it('shows the names of the catalogue in full', () => {
     const names = Object.keys(hops) as HopName[]
     const words = boxes(timeline(plan({ path: names }))).map(({ words }) => words)
     expect(words).toEqual(expect.arrayContaining(names))
   })
 
-  it('has as many marks as can be told apart, all along', () => {
+  it('has as many marks as can be told apart, over its whole width', () => {
     const svg = timeline({ initialDelay: 1_000, interval: 100_000, count: 127 })
     const marks = [...svg.matchAll(/class="answered" cx="([\d.]+)"/g)].map(([, x]) => Number(x)).slice(0, -1)
     expect(marks.length).toBeLessThanOrEqual(127)
@@ -149,7 +149,7 @@ describe('a timeline', () => {
     expect(name!.words).toMatch(/…$/)
   })
 
-  it('is for light and dark, and says what it shows', () => {
+  it('has light and dark colours, and says what it shows', () => {
     const svg = timeline('cloud')
     expect(svg).toContain('@media (prefers-color-scheme: dark)')
     expect(svg).toContain(
@@ -158,14 +158,14 @@ describe('a timeline', () => {
     expect(svg).toContain('width="800"')
   })
 
-  it('of nothing is refused', () => {
+  it('is refused without a plan', () => {
     expect(() => timeline(undefined as never)).toThrow(TypeError)
     expect(() => timeline('clown' as never)).toThrow(/no preset 'clown'/)
     expect(() => timeline({ interval: 1_500 })).toThrow(RangeError)
   })
 })
 
-it("the README's drawing is what the code draws", () => {
+it("is the README's drawing as the code draws it", () => {
   const { scripts } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
   expect(scripts.timeline).toBe(
     'node dist/cli/main.js plan --hop home-router --hop aws-nlb --svg docs/timeline.svg',

@@ -6,7 +6,7 @@ const never = new Promise<never>(() => {})
 const listeners = (signal: AbortSignal) => getEventListeners(signal, 'abort').length
 
 describe('untilAborted', () => {
-  it('one listener for all that wait for a signal, and none after the last', async () => {
+  it('adds one listener for all that wait for a signal, and none after the last', async () => {
     const { signal } = new AbortController()
     const ends: (() => void)[] = []
     const waits = Array.from({ length: 20 }, (_, i) => {
@@ -22,7 +22,7 @@ describe('untilAborted', () => {
     expect(listeners(signal)).toBe(0)
   })
 
-  it('an abort cancels each of them once, and rejects with its reason', async () => {
+  it('cancels each wait once at an abort, and rejects with its reason', async () => {
     const controller = new AbortController()
     const cancels = [vi.fn(), vi.fn()]
     const waits = cancels.map((cancel) => untilAborted(controller.signal, never, cancel))
@@ -35,7 +35,7 @@ describe('untilAborted', () => {
     expect(listeners(controller.signal)).toBe(0)
   })
 
-  it('what is over already is not cancelled any more', async () => {
+  it('does not cancel what is over already', async () => {
     const controller = new AbortController()
     const cancel = vi.fn()
     const failure = new Error('of its own')
@@ -47,7 +47,7 @@ describe('untilAborted', () => {
     expect(cancel).not.toHaveBeenCalled()
   })
 
-  it('signals have nothing to do with each other', async () => {
+  it('treats signals independently', async () => {
     const [one, other] = [new AbortController(), new AbortController()]
     const cancel = vi.fn()
     const waiting = untilAborted(one.signal, never, () => {})

@@ -6,10 +6,10 @@ import { describe, expect, it } from 'vitest'
 import WebSocket, { createWebSocketStream, WebSocketServer } from 'ws'
 import { socketOf } from '../../../src/connection/target.js'
 import { inspect, type Profile, probe, sampleTcpInfo, tune, watch } from '../../../src/index.js'
-import { connectPair } from '../connections.js'
-import { until } from '../until.js'
-import { socketIo } from './connections.js'
-import { closedAfterwards, httpPort, listening } from './made.js'
+import { connectPair } from '../../support/connections.js'
+import { socketIo } from '../../support/target-rows.js'
+import { closedAfterwards, httpPort, listening } from '../../support/target-setup.js'
+import { until } from '../../support/until.js'
 
 // Targets whose connection is another one after a while.
 
@@ -88,7 +88,7 @@ describe('a WebSocket of ws', () => {
     expect(watcher.has(target)).toBe(true)
   })
 
-  it('that is refused ends the wait of probe, and leaves nothing watched', async () => {
+  it('ends the wait of probe when it is refused, and leaves nothing watched', async () => {
     const target = new WebSocket(`ws://127.0.0.1:${await httpPort()}`)
     target.on('error', () => {})
     const watcher = closedAfterwards(watch(), (it) => it.close())
@@ -102,7 +102,7 @@ describe('a WebSocket of ws', () => {
     expect(['open', 'redirect', 'close'].map((event) => target.listenerCount(event))).toEqual([0, 0, 0])
   })
 
-  it('whose server cannot be reached is closed for probe', async () => {
+  it('is closed for probe when its server cannot be reached', async () => {
     const gone = new WebSocketServer({ port: 0, host: '127.0.0.1' })
     await once(gone, 'listening')
     const { port } = gone.address() as net.AddressInfo
@@ -113,7 +113,7 @@ describe('a WebSocket of ws', () => {
 })
 
 describe('a stream made from a WebSocket', () => {
-  it('is the stream of an mqtt client over ws://, at each connection', async () => {
+  it('belongs to an mqtt client over ws:// at each connection', async () => {
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
     const port = await listening(server)
     const connack = Buffer.from([0x20, 2, 0, 0])
@@ -129,7 +129,7 @@ describe('a stream made from a WebSocket', () => {
     }
   })
 
-  it('each of many is told from the others', async () => {
+  it('is told from many others', async () => {
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
     const port = await listening(server)
     const sockets = Array.from({ length: 5 }, () => new WebSocket(`ws://127.0.0.1:${port}`))

@@ -15,11 +15,11 @@ import {
   type WatchTarget,
   watch,
 } from '../../../src/index.js'
-import { connectPair } from '../connections.js'
-import { until } from '../until.js'
-import { closedRows, connectingRows, connectionRows, serverRows } from './connections.js'
-import { closedAfterwards } from './made.js'
-import { mistakeRows, wrongCallRows } from './mistakes.js'
+import { connectPair } from '../../support/connections.js'
+import { mistakeRows, wrongCallRows } from '../../support/target-mistakes.js'
+import { closedRows, connectingRows, connectionRows, serverRows } from '../../support/target-rows.js'
+import { closedAfterwards } from '../../support/target-setup.js'
+import { until } from '../../support/until.js'
 
 const profile: Profile = { enable: true, initialDelay: 7_000, interval: 3_000, count: 4, userTimeout: 17_000 }
 const noTarget = { code: 'ERR_INVALID_ARG_TYPE', field: 'target' }
@@ -51,7 +51,7 @@ async function acceptedFrom(port: number): Promise<net.Socket> {
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
-describe('the tables of docs/targets.md are the rows of these tests', () => {
+describe('the tables in docs/targets.md', () => {
   const text = readFileSync(new URL('../../../docs/targets.md', import.meta.url), 'utf8')
   it.each([
     { heading: 'One connection', rows: connectionRows },
@@ -60,7 +60,7 @@ describe('the tables of docs/targets.md are the rows of these tests', () => {
     { heading: 'Servers', rows: serverRows },
     { heading: 'What cannot be taken', rows: mistakeRows },
     { heading: 'Calls in the wrong form', rows: wrongCallRows },
-  ])('$heading', ({ heading, rows }) => {
+  ])('have the rows of these tests: $heading', ({ heading, rows }) => {
     const [, section = ''] =
       new RegExp(`^## ${heading}\n([\\s\\S]*?)(?=^## |(?![\\s\\S]))`, 'm').exec(text) ?? []
     const [, , ...cells] = [...section.matchAll(/^\| +(.*?) +\|/gm)].map(([, cell]) => cell)
@@ -68,8 +68,8 @@ describe('the tables of docs/targets.md are the rows of these tests', () => {
   })
 })
 
-describe('a connection', () => {
-  it.each(connectionRows)('$what: is tuned, read, sampled and probed', async ({ make }) => {
+describe('every kind of connection', () => {
+  it.each(connectionRows)('is tuned, read, sampled and probed: $what', async ({ make }) => {
     const [target] = [await make()].flat() as [Target]
     tune(target, profile)
     expect(inspect(target).profile).toMatchObject(profile)
@@ -80,7 +80,7 @@ describe('a connection', () => {
   })
 
   it.each(connectionRows.filter(({ isUnwatchable }) => !isUnwatchable))(
-    '$what: is watched',
+    'is watched: $what',
     async ({ make }) => {
       const [target] = [await make()].flat() as [WatchTarget]
       const { watcher } = watching()
@@ -94,7 +94,7 @@ describe('a connection', () => {
   )
 
   it.each(connectionRows.filter(({ isUnwatchable }) => isUnwatchable))(
-    '$what: watch refuses it',
+    'is refused by watch: $what',
     async ({ make }) => {
       const target = (await make()) as never
       expect(() => watching().watcher.add(target)).toThrow(expect.objectContaining(noTarget))
@@ -102,15 +102,15 @@ describe('a connection', () => {
   )
 })
 
-describe('what is not connected yet', () => {
-  it.each(connectingRows)('$what: tune applies once it is connected', async ({ make }) => {
+describe('every target that is not connected yet', () => {
+  it.each(connectingRows)('is tuned once it is connected: $what', async ({ make }) => {
     const { target, connected } = await make()
     tune(target as Target, profile)
     await connected()
     expect(inspect(target as Target).profile).toMatchObject(profile)
   })
 
-  it.each(connectingRows)('$what: is watched once it is connected', async ({ make }) => {
+  it.each(connectingRows)('is watched once it is connected: $what', async ({ make }) => {
     const { target, connected } = await make()
     const { watcher, errors } = watching()
     watcher.add(target as WatchTarget)
@@ -119,7 +119,7 @@ describe('what is not connected yet', () => {
     expect([watcher.size, watcher.has(target as WatchTarget), errors]).toEqual([1, true, []])
   })
 
-  it.each(connectingRows)('$what: is not watched after delete', async ({ make }) => {
+  it.each(connectingRows)('is not watched after delete: $what', async ({ make }) => {
     const { target, connected } = await make()
     const { watcher } = watching()
     watcher.add(target as WatchTarget)
@@ -128,22 +128,25 @@ describe('what is not connected yet', () => {
     expect([watcher.size, watcher.has(target as WatchTarget)]).toEqual([0, false])
   })
 
-  it.each(connectingRows)('$what: inspect throws, probe waits, and a list does not', async ({ make }) => {
-    const { socket } = await connectPair()
-    const { target, connected } = await make()
-    expect(() => inspect(target as Target)).toThrow(expect.objectContaining(notConnected))
-    expect(Array.from(sampleTcpInfo([target as Target], ['state']))).toEqual([Number.NaN])
-    const probing = probe(target as Target)
-    const [one, other] = await probeAll([target as Target, socket])
-    expect(one).toMatchObject({ alive: undefined, evidence: 'error', error: { code: 'ERR_SOCKET_CLOSED' } })
-    expect(other).toMatchObject({ alive: true })
-    await connected()
-    expect(await probing).toMatchObject({ alive: true })
-  })
+  it.each(connectingRows)(
+    'makes inspect throw, probe wait, and a list do neither: $what',
+    async ({ make }) => {
+      const { socket } = await connectPair()
+      const { target, connected } = await make()
+      expect(() => inspect(target as Target)).toThrow(expect.objectContaining(notConnected))
+      expect(Array.from(sampleTcpInfo([target as Target], ['state']))).toEqual([Number.NaN])
+      const probing = probe(target as Target)
+      const [one, other] = await probeAll([target as Target, socket])
+      expect(one).toMatchObject({ alive: undefined, evidence: 'error', error: { code: 'ERR_SOCKET_CLOSED' } })
+      expect(other).toMatchObject({ alive: true })
+      await connected()
+      expect(await probing).toMatchObject({ alive: true })
+    },
+  )
 })
 
-describe('what is closed', () => {
-  it.each(closedRows)('$what', async ({ make }) => {
+describe('a closed target', () => {
+  it.each(closedRows)('is reported as closed by each verb: $what', async ({ make }) => {
     const target = (await make()) as Target & WatchTarget
     const { socket } = await connectPair()
     const { watcher, errors } = watching()
@@ -160,8 +163,8 @@ describe('what is closed', () => {
   })
 })
 
-describe('a server', () => {
-  it.each(serverRows)('$what: what it accepts is tuned and watched', async ({ make }) => {
+describe('every kind of server', () => {
+  it.each(serverRows)('has what it accepts tuned and watched: $what', async ({ make }) => {
     const { target, listen } = await make()
     const { watcher, errors } = watching()
     tune(target, profile)
@@ -178,7 +181,7 @@ describe('a server', () => {
     expect(watcher.has(target)).toBe(false)
   })
 
-  it.each(serverRows)('$what: inspect and probe refuse it', async ({ make }) => {
+  it.each(serverRows)('is refused by inspect and probe: $what', async ({ make }) => {
     const { target } = await make()
     const refusal = expect.objectContaining({
       ...noTarget,
@@ -189,8 +192,8 @@ describe('a server', () => {
   })
 })
 
-describe('what cannot be taken', () => {
-  it.each(mistakeRows)('$what', async ({ make, message }) => {
+describe('a value that is no target', () => {
+  it.each(mistakeRows)('is refused with what to do: $what', async ({ make, message }) => {
     const [target] = (await make()) as [Target & WatchTarget]
     const { socket } = await connectPair()
     const { watcher, errors } = watching()
@@ -211,7 +214,7 @@ describe('what cannot be taken', () => {
     expect(Array.from(sampleTcpInfo([target, socket], ['state']))).toEqual([Number.NaN, 1])
   })
 
-  it.each(wrongCallRows)('$what', async ({ call, message }) => {
+  it.each(wrongCallRows)('is refused in a wrong call: $what', async ({ call, message }) => {
     const { socket } = await connectPair()
     const refusal = { code: 'ERR_INVALID_ARG_TYPE', message: expect.stringMatching(message) }
     await expect((async () => call(socket))()).rejects.toMatchObject(refusal)
