@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { endingOf, type Suspect } from '../../src/cli/commands/watch/ending.js'
+import { endingOf, type Suspect } from '../../src/cli/lib/suspect-end.js'
 import type { SocketTimer } from '../../src/host/index.js'
 import { blackHole } from '../../src/testing/index.js'
 import { hasNetAdmin } from '../loopback/need-net-admin.js'

@@ -742,7 +742,7 @@ describe('bad options', () => {
     { options: { timeout: '30s' }, says: /^timeout is '30s'.+ Did you mean 30_000\?$/ },
     {
       options: { timeout: 'soon' },
-      says: /^timeout is 'soon', a string; it must be whole milliseconds, from 0 to 2147483647 ms: 0 sets no limit\.$/,
+      says: /^timeout must be whole milliseconds from 0 to 2147483647 ms \(0 sets no limit\); got 'soon', a string\.$/,
     },
   ])('what agentkeepalive takes is refused with what to write: $options', ({ options, says }) => {
     for (const Agent of [HttpAgent, HttpsAgent]) {

@@ -114,10 +114,10 @@ describe.runIf(hasNetAdmin)('a lossy peer', () => {
 
 describe('what lossy refuses, having changed nothing', () => {
   it.for<[unknown, string, RegExp]>([
-    [undefined, 'ERR_INVALID_ARG_TYPE', /^share is undefined; it must be a number from 0 to 1\.$/],
+    [undefined, 'ERR_INVALID_ARG_TYPE', /^share must be a number from 0 to 1; got undefined\.$/],
     ['0.5', 'ERR_INVALID_ARG_TYPE', /^share is '0\.5', a string/],
     [null, 'ERR_INVALID_ARG_TYPE', /^share is null/],
-    [-0.01, 'ERR_OUT_OF_RANGE', /^share is -0\.01; it must be a number from 0 to 1\.$/],
+    [-0.01, 'ERR_OUT_OF_RANGE', /^share must be a number from 0 to 1; got -0\.01\.$/],
     [1.01, 'ERR_OUT_OF_RANGE', /^share is 1\.01/],
     [30, 'ERR_OUT_OF_RANGE', /^share is 30/],
     [Number.NaN, 'ERR_OUT_OF_RANGE', /^share is NaN/],

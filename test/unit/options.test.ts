@@ -340,7 +340,7 @@ describe('an unknown name in an options object is refused, with the nearest know
         const error = await errorOf(() => call(value as never))
         expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
         expect(error.message).toMatch(
-          / must be an object such as \{ .* \}, not |^watch takes options\. Did you mean watch\(\)\.add\(/,
+          / must be an object such as \{ .* \}; got |^watch takes options\. Did you mean watch\(\)\.add\(/,
         )
       }
     },
@@ -371,25 +371,25 @@ describe('a value of the wrong type or out of range is refused', () => {
       of: 'tune',
       call: () => deadpeer.tune(unconnected, 'lan', { bestEffort: 'yes' as never }),
       error: { code: 'ERR_INVALID_ARG_TYPE', field: 'bestEffort' },
-      message: /^bestEffort is 'yes', a string; it must be true or false\.$/,
+      message: /^bestEffort must be true or false; got 'yes', a string\.$/,
     },
     {
       of: 'timeline',
       call: () => planning.timeline('lan', { title: 5 as never }),
       error: { code: 'ERR_INVALID_ARG_TYPE', field: 'title' },
-      message: /^title is of type number; it must be a text\.$/,
+      message: /^title must be a text; got 5\.$/,
     },
     {
       of: 'detectionTime',
       call: () => deadpeer.detectionTime('lan', { rtt: Number.POSITIVE_INFINITY }),
       error: { code: 'ERR_OUT_OF_RANGE', field: 'rtt' },
-      message: /^rtt is Infinity; it must be a number from 0\.$/,
+      message: /^rtt must be a number from 0; got Infinity\.$/,
     },
     {
       of: 'plan',
       call: () => deadpeer.plan({ path: [], connections: 2 ** 53 }),
       error: { code: 'ERR_OUT_OF_RANGE', field: 'connections' },
-      message: /^connections is 9007199254740992; it must be a whole number from 1\.$/,
+      message: /^connections must be a whole number from 1; got 9007199254740992\.$/,
     },
   ])('$of: $message', async ({ call, error, message }) => {
     expect(await errorOf(call)).toMatchObject({ ...error, message: expect.stringMatching(message) })
@@ -417,7 +417,7 @@ describe('seconds for milliseconds', () => {
       call: () => deadpeer.tune(unconnected, { userTimeout: 30 }),
       field: 'userTimeout',
       message:
-        /^userTimeout \(TCP_USER_TIMEOUT\) is 30 ms; less than 100 ms is refused.* Did you mean 30_000\?/,
+        /^userTimeout \(TCP_USER_TIMEOUT\) must not be a time below 100 ms.*; got 30 ms\. Did you mean 30_000\?/,
     },
     {
       call: () => deadpeer.watch({ heartbeat: { every: 5 } }),
@@ -427,12 +427,12 @@ describe('seconds for milliseconds', () => {
     {
       call: () => deadpeer.plan({ path: [], detectWithin: 60 }),
       field: 'detectWithin',
-      message: /^detectWithin is 60 ms; less than 100 ms is refused.* Did you mean 60_000\?/,
+      message: /^detectWithin must not be a time below 100 ms.*; got 60 ms\. Did you mean 60_000\?/,
     },
     {
       call: () => deadpeer.plan({ path: [{ name: 'nat', idleTimeout: 60 }] }),
       field: 'idleTimeout',
-      message: /^idleTimeout of nat is 60 ms; less than 100 ms is refused.* Did you mean 60_000\?/,
+      message: /^idleTimeout of nat must not be a time below 100 ms.*; got 60 ms\. Did you mean 60_000\?/,
     },
     {
       call: () => planning.audit(unconnected, [{ name: 'aws-nlb', idleTimeout: 350 }]),

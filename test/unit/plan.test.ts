@@ -306,29 +306,25 @@ describe('traffic', () => {
 
 describe('bad input', () => {
   it.each<[object | null, string, ErrorConstructor]>([
-    [
-      { path: [], detectWithin: -1 },
-      'detectWithin is -1 ms; it must be more than 0, and finite.',
-      RangeError,
-    ],
+    [{ path: [], detectWithin: -1 }, 'detectWithin must be a finite time above 0; got -1 ms.', RangeError],
     [{ path: [], detectWithin: Number.POSITIVE_INFINITY }, 'detectWithin is Infinity ms', RangeError],
     [{ path: [], detectWithin: Number.NaN }, 'detectWithin is NaN', RangeError],
     [{ path: [], detectWithin: '30s' }, "detectWithin is '30s', a string", TypeError],
     [{ path: [], detectWithin: '30s' }, 'Did you mean 30_000?', TypeError],
-    [{ path: [], detectWithin: 30 }, 'detectWithin is 30 ms; less than 100 ms is refused', RangeError],
+    [{ path: [], detectWithin: 30 }, 'detectWithin must not be a time below 100 ms', RangeError],
     [{ path: [], detectWithin: 30 }, 'Did you mean 30_000?', RangeError],
     [{ path: [], traffic: { every: 0 } }, 'traffic.every is 0 ms', RangeError],
     [{ path: [], traffic: { stall: -5 } }, 'traffic.stall is -5 ms', RangeError],
     [{ path: [], traffic: 5 }, 'traffic must be an object', TypeError],
-    [{ path: [], connections: 0 }, 'connections is 0; it must be a whole number from 1.', RangeError],
+    [{ path: [], connections: 0 }, 'connections must be a whole number from 1; got 0.', RangeError],
     [{ path: [], connections: 1.5 }, 'connections is 1.5', RangeError],
     [
       { path: 'aws-nlb' },
-      "path must be an array of hops such as ['aws-nlb'], not 'aws-nlb', a string.",
+      "path must be an array of hops such as ['aws-nlb']; got 'aws-nlb', a string.",
       TypeError,
     ],
     [{}, 'path must be an array of hops', TypeError],
-    [null, "The options of plan() must be an object such as { path: ['aws-nlb'] }, not null.", TypeError],
+    [null, "The options of plan() must be an object such as { path: ['aws-nlb'] }; got null.", TypeError],
   ])('%j: %s', (options, message, error) => {
     expect(() => plan(options as never)).toThrow(error)
     expect(() => plan(options as never)).toThrow(message)

@@ -56,14 +56,28 @@ export function complainOfOutput({ code, errno }: NodeJS.ErrnoException): void {
 export function firstLine(text: string): string {
   const [first = '', second = ''] = text.trim().split('\n')
   const suggestion = second.startsWith('(Did you mean') ? ` ${second}` : ''
-  return plainer(first.replace(/^error: /, '')) + suggestion
+  return inOurOrder(first.replace(/^error: /, '')) + suggestion
 }
 
-function plainer(message: string): string {
+function inOurOrder(message: string): string {
   return message
-    .replace(/^option '(?:-\w, )?(\S+)(?: [^']*)?' argument '(.*?)' is invalid\. /, "$1 '$2' is invalid. ")
-    .replace(/^command-argument value '(.*?)' is invalid for argument '(\S+)'\. /, "<$2> '$1' is invalid. ")
-    .replace(/^missing required argument '(\S+)'$/, 'missing <$1>; --help shows what this command takes')
+    .replace(
+      /^option '(?:-\w, )?(?<name>\S+)(?: [^']*)?' argument '(?<value>.*?)' is invalid\. (?<rest>must be .*)$/,
+      refusal,
+    )
+    .replace(
+      /^command-argument value '(?<value>.*?)' is invalid for argument '(?<name>\S+)'\. (?<rest>must be .*)$/,
+      (...match) => refusal(...match).replace(/^\S+/, (name) => `<${name}>`),
+    )
+    .replace(/^option '(?:-\w, )?(\S+)(?: [^']*)?' argument missing$/, '$1 must have a value; got none')
+    .replace(/^missing required argument '(\S+)'$/, '<$1> is missing; --help shows what this command takes')
+}
+
+/** The hint, which is a sentence of its own, comes last. */
+function refusal(...match: unknown[]): string {
+  const { name, value, rest } = match.at(-1) as { name: string; value: string; rest: string }
+  const [wanted, ...hint] = rest.split('. ')
+  return [`${name} ${wanted}; got '${value}'`, ...hint].join('. ')
 }
 
 /** A part of the screen that is drawn again and again in the same place, with the cursor hidden. */

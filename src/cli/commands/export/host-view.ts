@@ -1,9 +1,9 @@
 import { readSocketOwners, type SocketRecord, type SocketState } from '../../../host/index.js'
 import { DeadpeerError, type DeathReason, type Verdict } from '../../../index.js'
 import { Slice } from '../../../kernel/slice.js'
+import { type Change, Lookout } from '../../lib/connection-changes.js'
 import { verdictOfRecord } from '../../lib/judge-record.js'
 import { connectionStates, listRecords } from '../../lib/selection.js'
-import { type Change, Lookout } from '../watch/lookout.js'
 import { NOBODY, type ProcessGroups, UNKNOWN } from './process-groups.js'
 
 /** Connections that are alike. */

@@ -1,4 +1,4 @@
-import { printable } from '../../lib/socket-words.js'
+import { printable } from '../../lib/format-socket.js'
 
 // In parentheses and longer than the 15 bytes that the kernel keeps of a process's name: nobody is called so.
 

@@ -1,9 +1,9 @@
-import { readSocketOwners, type SocketEnd, type SocketOwner, type SocketRecord } from '../../../host/index.js'
-import { DeadpeerError, type DeathReason, inspect, type Profile } from '../../../index.js'
-import { Slice } from '../../../kernel/slice.js'
-import { isAbandoned, isSuspect, judgeRecord } from '../../lib/judge-record.js'
-import { borrow, connectionStates, listRecords, type Selection } from '../../lib/selection.js'
-import { endingOf, type Suspect } from './ending.js'
+import { readSocketOwners, type SocketEnd, type SocketOwner, type SocketRecord } from '../../host/index.js'
+import { DeadpeerError, type DeathReason, inspect, type Profile } from '../../index.js'
+import { Slice } from '../../kernel/slice.js'
+import { isAbandoned, isSuspect, judgeRecord } from './judge-record.js'
+import { borrow, connectionStates, listRecords, type Selection } from './selection.js'
+import { endingOf, type Suspect } from './suspect-end.js'
 
 /** Something that has changed. */
 export interface Change {

@@ -1,10 +1,10 @@
-import { detectionTime, explain, type Profile, type Warning } from '../../index.js'
-import { inWords } from '../../path/in-words.js'
-import type { Severity } from '../../path/index.js'
-import { writeFindings } from '../lib/findings.js'
-import { write } from '../lib/terminal.js'
+import { detectionTime, explain, type Profile, type Warning } from '../../../index.js'
+import { inWords } from '../../../path/in-words.js'
+import type { Severity } from '../../../path/index.js'
+import { writeFindings } from '../../lib/findings.js'
+import { write } from '../../lib/terminal.js'
 
-/** What speaks against a profile; the others are its price, whichever way it is chosen. */
+/** A note is the price of any choice; the others are faults of this profile. */
 const severities: Record<Warning['code'], Severity> = {
   'keepalive-off': 'error',
   'count-never-reached': 'warning',
@@ -15,8 +15,14 @@ const severities: Record<Warning['code'], Severity> = {
   'in-flight-unbounded': 'note',
 }
 
-/** What a profile does, and what one may not expect of it. Returns the exit code: 1 where something speaks against it. */
-export function explainCommand(profile: Profile, json: boolean): number {
+export interface ExplainOptions {
+  readonly userTimeout?: number
+  readonly json?: boolean
+}
+
+/** Prints what a profile does and does not do. Returns the exit code: 1 if there is a warning or an error. */
+export function explainCommand(given: Profile, { userTimeout, json }: ExplainOptions): number {
+  const profile = userTimeout === undefined ? given : { ...given, userTimeout }
   const detection = detectionTime(profile)
   const warnings = explain(profile).map(({ code, message }) => ({
     severity: severities[code],

@@ -1,14 +1,20 @@
-import { DeadpeerError, defineProfile, inspect, type Profile, type TuneResult } from '../../index.js'
-import { isClosed, type Tunable, tuneAllOrNone } from '../lib/all-or-none.js'
-import { confirm } from '../lib/confirm.js'
-import { type Progress, withProgress } from '../lib/progress.js'
-import { readOptions } from '../lib/read-options.js'
-import { mustReach, mustSelect, type Reached, type Selection, selectConnections } from '../lib/selection.js'
-import { endWords, keepaliveWords, ownerWords, userTimeoutWords } from '../lib/socket-words.js'
-import { columns } from '../lib/table.js'
-import { complain, footnote, paint, write } from '../lib/terminal.js'
-import { Misuse } from '../lib/usage.js'
-import { type Forecast, forecastAll } from './tune/forecast.js'
+import { DeadpeerError, defineProfile, inspect, type Profile, type TuneResult } from '../../../index.js'
+import { confirm } from '../../lib/confirm.js'
+import { endWords, keepaliveWords, ownerWords, userTimeoutWords } from '../../lib/format-socket.js'
+import { type Progress, withProgress } from '../../lib/progress.js'
+import { readOptions } from '../../lib/read-options.js'
+import {
+  mustReach,
+  mustSelect,
+  type Reached,
+  type Selection,
+  selectConnections,
+} from '../../lib/selection.js'
+import { columns } from '../../lib/table.js'
+import { complain, footnote, paint, write } from '../../lib/terminal.js'
+import { Misuse } from '../../lib/usage.js'
+import { isClosed, type Tunable, tuneAllOrNone } from './all-or-none.js'
+import { type Forecast, forecastAll } from './forecast.js'
 
 export interface TuneCommandOptions extends Selection {
   readonly profile?: Profile

@@ -1,18 +1,18 @@
-import { destroySocket } from '../../host/index.js'
-import { DeadpeerError, type ProbeResult } from '../../index.js'
-import { confirm } from '../lib/confirm.js'
-import { withProgress } from '../lib/progress.js'
+import { destroySocket } from '../../../host/index.js'
+import { DeadpeerError, type ProbeResult } from '../../../index.js'
+import { confirm } from '../../lib/confirm.js'
+import { endWords, ownerWords, shortTime } from '../../lib/format-socket.js'
+import { withProgress } from '../../lib/progress.js'
 import {
   type Connection,
   mustReach,
   mustSelect,
   type Selection,
   selectConnections,
-} from '../lib/selection.js'
-import { endWords, ownerWords, shortTime } from '../lib/socket-words.js'
-import { columns } from '../lib/table.js'
-import { complain, footnote, paint, type Style, write } from '../lib/terminal.js'
-import { Asking } from './probe/asking.js'
+} from '../../lib/selection.js'
+import { columns } from '../../lib/table.js'
+import { complain, footnote, paint, type Style, write } from '../../lib/terminal.js'
+import { Asking } from './probe-run.js'
 
 export interface ProbeCommandOptions extends Selection {
   readonly attempts: number

@@ -1,11 +1,7 @@
-import type { SocketOwner, SocketState } from '../../host/index.js'
-import { DeadpeerError, type Profile } from '../../index.js'
-import { socketStates } from '../../kernel/sock-diag.js'
-import { byTrouble } from '../lib/judge-record.js'
-import { nothingMatched } from '../lib/nothing-matched.js'
-import { withProgress } from '../lib/progress.js'
-import { readOptions } from '../lib/read-options.js'
-import { type Connection, connectionStates, type Selection, selectConnections } from '../lib/selection.js'
+import type { SocketState } from '../../../host/index.js'
+import { DeadpeerError, type Profile } from '../../../index.js'
+import { socketStates } from '../../../kernel/sock-diag.js'
+import { connectionJson, type WithOptions } from '../../lib/connection-json.js'
 import {
   endWords,
   keepaliveWords,
@@ -15,9 +11,14 @@ import {
   timerWords,
   userTimeoutWords,
   verdictStyles,
-} from '../lib/socket-words.js'
-import { columns } from '../lib/table.js'
-import { footnote, paint, write } from '../lib/terminal.js'
+} from '../../lib/format-socket.js'
+import { byTrouble } from '../../lib/judge-record.js'
+import { nothingMatched } from '../../lib/nothing-matched.js'
+import { withProgress } from '../../lib/progress.js'
+import { readOptions } from '../../lib/read-options.js'
+import { type Connection, connectionStates, type Selection, selectConnections } from '../../lib/selection.js'
+import { columns } from '../../lib/table.js'
+import { footnote, paint, write } from '../../lib/terminal.js'
 
 export interface LsCommandOptions extends Selection {
   readonly state?: readonly SocketState[]
@@ -26,9 +27,6 @@ export interface LsCommandOptions extends Selection {
   readonly json?: boolean
   readonly jsonl?: boolean
 }
-
-/** A connection with its options, where one may read them. */
-type Listed = Connection & { readonly options: Profile | undefined }
 
 /** The host's connections. Returns the exit code. */
 export async function lsCommand(options: LsCommandOptions, signal: AbortSignal): Promise<number> {
@@ -44,7 +42,7 @@ export async function lsCommand(options: LsCommandOptions, signal: AbortSignal):
     const found = withOptions ? await readOptions(selected, progress, signal) : []
     return selected.map((connection, i) => ({ ...connection, options: profileOrNone(found[i]) }))
   })
-  if (jsonl) for (const each of connections) write(JSON.stringify(asJson(each)))
+  if (jsonl) for (const each of connections) write(JSON.stringify(connectionJson(each)))
   else if (json) writeArray(connections)
   else if (connections.length === 0)
     write(matched === 0 ? nothingMatched(options, whatOf(options)) : noSuspect(matched))
@@ -74,48 +72,16 @@ function profileOrNone(options: Profile | DeadpeerError | undefined): Profile | 
   return options instanceof DeadpeerError ? undefined : options
 }
 
-/** What --json and --jsonl say of a connection. Times in ms; what is not known is left out. */
-export interface ConnectionJson {
-  readonly processes: readonly SocketOwner[]
-  readonly [field: string]: unknown
-}
-
-export function asJson({
-  record,
-  owners,
-  verdict,
-  evidence,
-  silentFor,
-  counters,
-  options,
-}: Listed): ConnectionJson {
-  const { family, state, local, remote, timer, expires, retries, receiveQueue, sendQueue } = record
-  const { uid, inode, cookie, interface: index } = record
-  return {
-    ...{ family, state, local, remote, timer, expires, retries, receiveQueue, sendQueue },
-    ...{ uid, inode, cookie: cookie.toString(), interface: index },
-    processes: owners,
-    verdict,
-    evidence,
-    silentFor,
-    probes: counters?.probes,
-    retransmits: counters?.retransmits,
-    totalRetrans: counters?.totalRetrans,
-    rtt: counters && counters.rtt / 1_000,
-    options,
-  }
-}
-
 /** One at a time: tens of thousands in one string would be held twice. */
-function writeArray(connections: readonly Listed[]): void {
+function writeArray(connections: readonly WithOptions[]): void {
   write('[')
   connections.forEach((each, i) => {
-    write(`  ${JSON.stringify(asJson(each))}${i < connections.length - 1 ? ',' : ''}`)
+    write(`  ${JSON.stringify(connectionJson(each))}${i < connections.length - 1 ? ',' : ''}`)
   })
   write(']')
 }
 
-function show(connections: readonly Listed[], withOptions: boolean): void {
+function show(connections: readonly WithOptions[], withOptions: boolean): void {
   const head = [
     'STATE',
     'RECV-Q',

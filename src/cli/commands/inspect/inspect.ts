@@ -1,12 +1,11 @@
-import { borrowSocket, type SocketEnd } from '../../host/index.js'
-import { DeadpeerError, type Inspection, inspect, type TcpInfo, TcpState } from '../../index.js'
-import { addressBytes } from '../../kernel/address.js'
-import { optionNames, optionTable } from '../../kernel/options.js'
-import { socketStates } from '../../kernel/sock-diag.js'
-import { silentFor } from '../../kernel/tcp-info.js'
-import { type TimeLeft, timeLeft } from '../../profile/time-left.js'
-import type { ConnectionName } from '../lib/connection-argument.js'
-import { borrow, type Connection, checkProcess, selectConnections } from '../lib/selection.js'
+import { borrowSocket, type SocketEnd } from '../../../host/index.js'
+import { DeadpeerError, type Inspection, inspect, type TcpInfo, TcpState } from '../../../index.js'
+import { addressBytes } from '../../../kernel/address.js'
+import { optionNames, optionTable } from '../../../kernel/options.js'
+import { socketStates } from '../../../kernel/sock-diag.js'
+import { silentFor } from '../../../kernel/tcp-info.js'
+import { type TimeLeft, timeLeft } from '../../../profile/time-left.js'
+import { connectionJson } from '../../lib/connection-json.js'
 import {
   byteWords,
   endWords,
@@ -15,11 +14,12 @@ import {
   stateWords,
   timerWords,
   verdictStyles,
-} from '../lib/socket-words.js'
-import { columns } from '../lib/table.js'
-import { complain, paint, write } from '../lib/terminal.js'
-import { Misuse } from '../lib/usage.js'
-import { asJson } from './ls.js'
+} from '../../lib/format-socket.js'
+import { borrow, type Connection, checkProcess, selectConnections } from '../../lib/selection.js'
+import { columns } from '../../lib/table.js'
+import { complain, paint, write } from '../../lib/terminal.js'
+import { Misuse } from '../../lib/usage.js'
+import type { ConnectionName } from './connection-argument.js'
 
 /** What is known of one connection: one that has died is on no list, and another user's cannot be read. */
 type Known =
@@ -112,7 +112,7 @@ function toJson(known: Known, info: TcpInfo | undefined, left: TimeLeft | undefi
   const { connection, read } = known
   return {
     ...(connection
-      ? asJson({ ...connection, options: read?.profile })
+      ? connectionJson({ ...connection, options: read?.profile })
       : {
           state: unlistedState(info),
           verdict: read.verdict,

@@ -1,19 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { DeadpeerError } from '../../index.js'
-import { judgeRecord } from '../lib/judge-record.js'
-import { nothingMatched } from '../lib/nothing-matched.js'
+import { DeadpeerError } from '../../../index.js'
+import { type Change, Lookout } from '../../lib/connection-changes.js'
+import { endWords, ownerWords, shortTime, timerWords } from '../../lib/format-socket.js'
+import { judgeRecord } from '../../lib/judge-record.js'
+import { nothingMatched } from '../../lib/nothing-matched.js'
 import {
   checkProcess,
   connectionStates,
   listRecords,
   type Selection,
   selectConnections,
-} from '../lib/selection.js'
-import { endWords, ownerWords, shortTime, timerWords } from '../lib/socket-words.js'
-import { columns } from '../lib/table.js'
-import { Canvas, canRedraw, complain, lineWidth, paint, type Style, write } from '../lib/terminal.js'
-import type { Suspect } from './watch/ending.js'
-import { type Change, Lookout } from './watch/lookout.js'
+} from '../../lib/selection.js'
+import type { Suspect } from '../../lib/suspect-end.js'
+import { columns } from '../../lib/table.js'
+import { Canvas, canRedraw, complain, lineWidth, paint, type Style, write } from '../../lib/terminal.js'
 
 export interface WatchCommandOptions extends Selection {
   readonly every: number

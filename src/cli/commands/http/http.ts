@@ -1,14 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { inWords } from '../../path/in-words.js'
-import { writeFindings } from '../lib/findings.js'
-import { withProgress } from '../lib/progress.js'
-import { complain, firstLine, paint, write } from '../lib/terminal.js'
-import { USAGE_ERROR } from '../lib/usage.js'
-import { CutOff, type Exchange, promiseOf } from './http/exchange.js'
-import { exchangeByHttp1, type Wording } from './http/http1.js'
-import { exchangeByHttp2 } from './http/http2.js'
-import { type HttpFinding, judgeExchanges } from './http/judge.js'
-import { type Opened, Opener } from './http/opening.js'
+import { inWords } from '../../../path/in-words.js'
+import { writeFindings } from '../../lib/findings.js'
+import { withProgress } from '../../lib/progress.js'
+import { complain, firstLine, paint, write } from '../../lib/terminal.js'
+import { Misuse } from '../../lib/usage.js'
+import { CutOff, type Exchange, promiseOf } from './exchange.js'
+import { exchangeByHttp1, type Wording } from './http1.js'
+import { exchangeByHttp2 } from './http2.js'
+import { type HttpFinding, judgeExchanges } from './judge.js'
+import { type Opened, Opener } from './opening.js'
 
 export interface HttpCommandOptions {
   readonly 'http1.0'?: boolean
@@ -33,10 +33,6 @@ interface Run {
 /** Whether an origin really keeps connections. Returns the exit code: 1 where it does not, or does not answer. */
 export async function httpCommand(text: string, options: HttpCommandOptions): Promise<number> {
   const url = parse(text)
-  if (!url) {
-    complain(`'${text}' is no URL of http or https, such as https://example.org/`)
-    return USAGE_ERROR
-  }
   const wordings: Wording[] = options['http1.0'] ? ['1.0', '1.0 keep-alive'] : ['1.1']
   const runs: Run[] = []
   try {
@@ -55,9 +51,11 @@ export async function httpCommand(text: string, options: HttpCommandOptions): Pr
   return runs.some(({ findings }) => findings.some(({ severity }) => severity !== 'note')) ? 1 : 0
 }
 
-function parse(text: string): URL | undefined {
+/** @throws {@link Misuse} for anything but http and https. */
+function parse(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  return url?.protocol === 'http:' || url?.protocol === 'https:' ? url : undefined
+  if (url?.protocol === 'http:' || url?.protocol === 'https:') return url
+  throw new Misuse(`<url> must be an http or https URL such as https://example.org/; got '${text}'`)
 }
 
 async function run(url: URL, wording: Wording, options: HttpCommandOptions): Promise<Run> {

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { SocketEnd } from '../../host/index.js'
-import { hasSysPtrace } from '../lib/privileges.js'
-import { footnote, write } from '../lib/terminal.js'
-import { Misuse } from '../lib/usage.js'
-import { serve } from './export/endpoint.js'
-import { type HostSample, HostView } from './export/host-view.js'
-import { ProcessGroups, UNKNOWN } from './export/process-groups.js'
+import type { SocketEnd } from '../../../host/index.js'
+import { hasSysPtrace } from '../../lib/privileges.js'
+import { footnote, write } from '../../lib/terminal.js'
+import { Misuse } from '../../lib/usage.js'
+import { serve } from './endpoint.js'
+import { type HostSample, HostView } from './host-view.js'
+import { ProcessGroups, UNKNOWN } from './process-groups.js'
 
 export interface ExportCommandOptions {
   readonly listen: SocketEnd
@@ -35,7 +35,7 @@ export async function exportCommand(
 /** prom-client is an optional dependency. */
 async function loadRegistry() {
   try {
-    return await import('./export/registry.js')
+    return await import('./registry.js')
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code !== 'ERR_MODULE_NOT_FOUND' || !message.includes("'prom-client'")) throw error

@@ -1,8 +1,8 @@
-import { nearest } from '../../options/nearest.js'
-import { inWords } from '../../path/in-words.js'
-import { type CatalogueHop, type Hop, hops, type IdleTimeout } from '../../path/index.js'
-import { columns } from '../lib/table.js'
-import { complain, paint, write } from '../lib/terminal.js'
+import { nearest } from '../../../options/nearest.js'
+import { inWords } from '../../../path/in-words.js'
+import { type CatalogueHop, type Hop, hops, type IdleTimeout } from '../../../path/index.js'
+import { columns } from '../../lib/table.js'
+import { complain, paint, write } from '../../lib/terminal.js'
 
 /** The catalogue, or what of it has a word in its name or title. Returns the exit code: 1 where nothing has. */
 export function hopsCommand(word: string | undefined, json: boolean): number {

@@ -3,11 +3,11 @@ import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { basename } from 'node:path'
 import { isatty } from 'node:tty'
-import { describeErrno, InvalidTypeError } from '../../errors.js'
-import { nativeCore } from '../../kernel/binding.js'
-import { readSettings } from '../../register/settings.js'
-import { complain } from '../lib/terminal.js'
-import { Misuse } from '../lib/usage.js'
+import { describeErrno, InvalidTypeError } from '../../../errors.js'
+import { nativeCore } from '../../../kernel/binding.js'
+import { readSettings } from '../../../register/settings.js'
+import { complain } from '../../lib/terminal.js'
+import { Misuse } from '../../lib/usage.js'
 
 export interface RunOptions {
   readonly profile?: string

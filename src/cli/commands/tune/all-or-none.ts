@@ -1,6 +1,6 @@
-import { DeadpeerError, type Profile, type Target, type TuneResult, tuneAll } from '../../index.js'
-import { allowShortTimeout } from '../../kernel/options.js'
-import type { Progress } from './progress.js'
+import { DeadpeerError, type Profile, type Target, type TuneResult, tuneAll } from '../../../index.js'
+import { allowShortTimeout } from '../../../kernel/options.js'
+import type { Progress } from '../../lib/progress.js'
 
 /** A connection, and the options that it has. */
 export interface Tunable {

@@ -1,4 +1,4 @@
-import { borrowSocket, type SocketOwner, type SocketRecord } from '../../../host/index.js'
+import { borrowSocket, type SocketOwner, type SocketRecord } from '../../host/index.js'
 import {
   DeadpeerError,
   type DeathReason,
@@ -6,9 +6,9 @@ import {
   inspect,
   type Profile,
   TcpState,
-} from '../../../index.js'
-import { timeLeft } from '../../../profile/time-left.js'
-import { causeOf } from '../../../watch/cause.js'
+} from '../../index.js'
+import { timeLeft } from '../../profile/time-left.js'
+import { causeOf } from '../../watch/cause.js'
 
 /** A connection that has something unanswered, as it was last seen. */
 export interface Suspect {

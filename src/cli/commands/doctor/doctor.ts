@@ -1,12 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { readDefaults, type SocketRecord } from '../../host/index.js'
-import { DeadpeerError, type Profile, type Verdict } from '../../index.js'
-import { resolvePath } from '../../path/resolve.js'
-import { writeFindings } from '../lib/findings.js'
-import { nothingMatched } from '../lib/nothing-matched.js'
-import { hasSysPtrace } from '../lib/privileges.js'
-import { type Progress, withProgress } from '../lib/progress.js'
-import { readOptions } from '../lib/read-options.js'
+import { readDefaults, type SocketRecord } from '../../../host/index.js'
+import { DeadpeerError, type Profile, type Verdict } from '../../../index.js'
+import { resolvePath } from '../../../path/resolve.js'
+import { writeFindings } from '../../lib/findings.js'
+import { endWords, printable } from '../../lib/format-socket.js'
+import { nothingMatched } from '../../lib/nothing-matched.js'
+import { hasSysPtrace } from '../../lib/privileges.js'
+import { type Progress, withProgress } from '../../lib/progress.js'
+import { readOptions } from '../../lib/read-options.js'
 import {
   type Connection,
   connectionStates,
@@ -14,16 +15,15 @@ import {
   listRecords,
   type Selection,
   selectConnections,
-} from '../lib/selection.js'
-import { endWords, printable } from '../lib/socket-words.js'
-import { footnote, write } from '../lib/terminal.js'
-import { Misuse } from '../lib/usage.js'
-import { examineCounters, examineOptions, examineStuck, mayBeStuck } from './doctor/connections.js'
-import { bySeverity, type Diagnosis, type Fault } from './doctor/diagnosis.js'
-import { readNodeVersion } from './doctor/node-version.js'
-import { remediesFor, type TypedPath } from './doctor/remedies.js'
-import { examineSystem } from './doctor/system.js'
-import { findZombies } from './doctor/zombies.js'
+} from '../../lib/selection.js'
+import { footnote, write } from '../../lib/terminal.js'
+import { Misuse } from '../../lib/usage.js'
+import { examineCounters, examineOptions, examineStuck, mayBeStuck } from './connections.js'
+import { bySeverity, type Diagnosis, type Fault } from './diagnosis.js'
+import { readNodeVersion } from './node-version.js'
+import { remediesFor, type TypedPath } from './remedies.js'
+import { examineSystem } from './system.js'
+import { findZombies } from './zombies.js'
 
 export interface DoctorCommandOptions extends Selection {
   readonly hop?: TypedPath

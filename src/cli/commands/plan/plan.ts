@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs'
-import { inWords } from '../../path/in-words.js'
-import { type HopName, type OwnHop, type Plan, plan, timeline } from '../../path/index.js'
-import { writeFindings } from '../lib/findings.js'
-import { columns } from '../lib/table.js'
-import { complain, paint, write } from '../lib/terminal.js'
-import { USAGE_ERROR } from '../lib/usage.js'
+import { inWords } from '../../../path/in-words.js'
+import { type HopName, type OwnHop, type Plan, plan, timeline } from '../../../path/index.js'
+import { writeFindings } from '../../lib/findings.js'
+import { columns } from '../../lib/table.js'
+import { paint, write } from '../../lib/terminal.js'
+import { Misuse } from '../../lib/usage.js'
 
 export interface PlanCommandOptions {
   readonly hop: readonly (HopName | OwnHop)[]
@@ -16,7 +16,7 @@ export interface PlanCommandOptions {
   readonly json?: boolean
 }
 
-/** What to set on a path. Returns the exit code: 1 where something cannot be had. */
+/** Prints what to set on a path. Returns the exit code: 1 if the path does not allow something. */
 export function planCommand({
   hop,
   within,
@@ -32,19 +32,18 @@ export function planCommand({
     ...(within !== undefined && { detectWithin: within }),
     ...(connections !== undefined && { connections }),
   })
-  if (svg !== undefined && !draw(planned, svg)) return USAGE_ERROR
+  if (svg !== undefined) draw(planned, svg)
   if (json) write(JSON.stringify(planned, undefined, 2))
   else show(planned)
   return planned.warnings.some(({ severity }) => severity === 'error') ? 1 : 0
 }
 
-function draw(planned: Plan, file: string): boolean {
+/** @throws {@link Misuse} if the file cannot be written. */
+function draw(planned: Plan, file: string): void {
   try {
     writeFileSync(file, timeline(planned))
-    return true
   } catch (error) {
-    complain(`the drawing could not be written: ${(error as Error).message}`)
-    return false
+    throw new Misuse(`cannot write the drawing: ${(error as Error).message}`)
   }
 }
 

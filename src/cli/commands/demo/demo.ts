@@ -1,13 +1,13 @@
-import { capabilities, DeadpeerError } from '../../index.js'
-import { listenForInterrupts } from '../lib/interrupt.js'
-import { canRedraw, complain, firstLine } from '../lib/terminal.js'
-import type { Renderer } from './demo/events.js'
-import { JsonRenderer } from './demo/json.js'
-import { LiveRenderer } from './demo/live.js'
-import { observe } from './demo/observe.js'
-import { PlainRenderer } from './demo/plain.js'
-import { openScene, type Scene } from './demo/scene.js'
-import { rerunInNamespace } from './demo/unprivileged.js'
+import { capabilities, DeadpeerError } from '../../../index.js'
+import { listenForInterrupts } from '../../lib/interrupt.js'
+import { canRedraw, complain, firstLine } from '../../lib/terminal.js'
+import type { Renderer } from './events.js'
+import { JsonRenderer } from './json.js'
+import { LiveRenderer } from './live.js'
+import { observe } from './observe.js'
+import { PlainRenderer } from './plain.js'
+import { openScene, type Scene } from './scene.js'
+import { rerunInNamespace } from './unprivileged.js'
 
 export interface DemoOptions {
   json: boolean
