@@ -88,9 +88,9 @@ const commandLine = fc.constantFrom(...Object.keys(commands)).chain((command) =>
 
 describe('bad input', () => {
   it.each([
-    ['ls --pid abc', "--pid 'abc' is invalid. A process id is a whole number from 1."],
-    ['http -k', 'missing <url>; --help shows what this command takes'],
-    ['inspect 1:x', "<connection> '1:x' is invalid. A connection is <pid>:<fd> as ls shows it"],
+    ['ls --pid abc', "--pid must be a whole number from 1 to 2147483647; got 'abc'"],
+    ['http -k', '<url> is missing; --help shows what this command takes'],
+    ['inspect 1:x', '<connection> must be <pid>:<fd> as ls shows it'],
   ])('%s: names the option or argument, the value and what is accepted', async (args, message) => {
     const { code, err } = await deadpeer(args.split(' '))
     expect({ code, err }).toEqual({ code: 2, err: [expect.stringContaining(`deadpeer: ${message}`)] })

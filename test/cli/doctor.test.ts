@@ -319,9 +319,9 @@ describe.concurrent('bad input: one line, exit code 2', () => {
   it.for<[string, string]>([
     ['doctor --hop nowhere', "There is no hop 'nowhere'."],
     ['doctor --pid 4194305', 'there is no process 4194305'],
-    ['doctor --pid x', 'A process id is'],
+    ['doctor --pid x', '--pid must be a whole number from 1 to 2147483647'],
     ['doctor --jsonl', "unknown option '--jsonl'"],
-    ['doctor --over 10ms', 'It is a time from 100ms to 1d.'],
+    ['doctor --over 10ms', 'must be a time from 100ms to 1d; got'],
     [
       'doctor --port 1',
       'nothing was examined: there is no TCP connection with port 1 in this network namespace',

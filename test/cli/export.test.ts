@@ -349,15 +349,21 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
 
 describe.concurrent('bad input: one line, exit code 2', () => {
   it.for<[string, string]>([
-    ['export --listen nowhere', 'It is a port, or an address and a port'],
-    ['export --listen localhost:9733', 'It is a port, or an address and a port'],
-    ['export --listen :9733', 'It is a port, or an address and a port'],
-    ['export --listen ::1:9733', 'It is a port, or an address and a port'],
-    ['export --listen 127.0.0.1:65536', 'It is a port, or an address and a port'],
+    ['export --listen nowhere', '--listen must be a port, or an address and a port'],
+    ['export --listen localhost:9733', '--listen must be a port, or an address and a port'],
+    ['export --listen :9733', '--listen must be a port, or an address and a port'],
+    ['export --listen ::1:9733', '--listen must be a port, or an address and a port'],
+    ['export --listen 127.0.0.1:65536', '--listen must be a port, or an address and a port'],
     ['export --listen 192.0.2.1:9733', '192.0.2.1:9733 is no address of this host'],
-    ['export --every 10ms', 'It is a time from 100ms to 1d.'],
-    ['export --process a-name-of-16-byt', "A process's name has 1 to 15 bytes"],
-    ['export --process=', "A process's name has 1 to 15 bytes"],
+    ['export --every 10ms', 'must be a time from 100ms to 1d; got'],
+    [
+      'export --process a-name-of-16-byt',
+      '--process must be the name of a process as in ps -o comm, which has 1 to 15 bytes',
+    ],
+    [
+      'export --process=',
+      '--process must be the name of a process as in ps -o comm, which has 1 to 15 bytes',
+    ],
     ['export --json', "unknown option '--json'"],
     ['export 10.0.0.0/8', 'too many arguments'],
   ])('%s', async ([args, message]) => {

@@ -91,14 +91,14 @@ describe('deadpeer inspect', () => {
 
 describe.concurrent('bad input: one line, exit code 2', () => {
   it.for<[string, string]>([
-    ['inspect', 'missing <connection>; --help shows what this command takes'],
-    ['inspect here', 'A connection is <pid>:<fd> as ls shows it, <local>-<remote>'],
+    ['inspect', '<connection> is missing; --help shows what this command takes'],
+    ['inspect here', '<connection> must be <pid>:<fd> as ls shows it, <local>-<remote>'],
     ['inspect 4194305:3', 'there is no process 4194305'],
     ['inspect 0:3', 'there is no process 0'],
     [`inspect ${process.pid}:999999`, 'has no descriptor 999999'],
-    ['inspect 0', 'A port is a whole number from 1 to 65535.'],
+    ['inspect 0', "a port from 1 to 65535; got '0'"],
     ['inspect 127.0.0.1:1-127.0.0.1:2', 'there is no connection 127.0.0.1:1 → 127.0.0.1:2'],
-    ['inspect ::1:5-::1:6', 'A connection is'],
+    ['inspect ::1:5-::1:6', '<connection> must be'],
   ])('%s', async ([args, message]) => {
     const run = await deadpeer(args.split(' '))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })

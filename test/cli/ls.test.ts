@@ -157,14 +157,14 @@ describe.runIf(canDropCapabilities)('without privileges', () => {
 
 describe.concurrent('bad input: one line, exit code 2', () => {
   it.for<[string, string]>([
-    ['ls --pid 0', 'A process id is a whole number from 1.'],
+    ['ls --pid 0', "--pid must be a whole number from 1 to 2147483647; got '0'"],
     ['ls --pid 4194305', 'there is no process 4194305'],
-    ['ls --pid -1', 'A process id is'],
+    ['ls --pid -1', '--pid must be a whole number from 1 to 2147483647'],
     ['ls --pid 1 --pid 2', "option '--pid <pid>' is given twice"],
-    ['ls --port 65536', 'A port is a whole number from 1 to 65535.'],
-    ['ls --state open', 'A state is one of established, '],
+    ['ls --port 65536', "--port must be a whole number from 1 to 65535; got '65536'"],
+    ['ls --state open', '--state must be one of established, '],
     ['ls 10.0.0.0/33', 'an address of that family has 32 bits'],
-    ['ls nowhere', 'it must be an address or a prefix'],
+    ['ls nowhere', 'local must be an address or a prefix'],
     ['ls ::1 ::2', 'too many arguments'],
     ['ls --nothing', "unknown option '--nothing'"],
     ['ls --json --jsonl', "'--jsonl' cannot be used with option '--json'"],

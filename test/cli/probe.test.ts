@@ -124,17 +124,17 @@ const sameProfiles = (a: ReadonlyMap<number, object>, b: ReadonlyMap<number, obj
 
 describe.concurrent('bad input: one line, exit code 2', () => {
   it.for<[string, string]>([
-    ['probe', 'say which connections: --pid, --port or a prefix'],
+    ['probe', 'select connections by --pid, --port or a prefix'],
     ['probe --pid 4194305', 'there is no process 4194305'],
     [
       `probe --pid ${process.pid} 192.0.2.7`,
       `there is no established TCP connection of process ${process.pid} with an end in 192.0.2.7`,
     ],
-    ['probe --port 1 --attempts 0', 'It is a whole number from 1 to 100.'],
-    ['probe --port 1 --timeout 300', 'A time is a number and its unit'],
-    ['probe --port 1 --timeout -3s', 'A time is a number and its unit'],
-    ['probe --port 1 --timeout 61s', 'It is a time from 1ms to 60s, in whole ms.'],
-    ['probe --port 1 --wait 25h', 'It is a time up to 1d.'],
+    ['probe --port 1 --attempts 0', "--attempts must be a whole number from 1 to 100; got '0'"],
+    ['probe --port 1 --timeout 300', 'must be a number with a unit'],
+    ['probe --port 1 --timeout -3s', 'must be a number with a unit'],
+    ['probe --port 1 --timeout 61s', "--timeout must be whole milliseconds from 1ms to 1m; got '61s'"],
+    ['probe --port 1 --wait 25h', "--wait must be a time from 0s to 1d; got '25h'"],
   ])('%s', async ([args, message]) => {
     const run = await deadpeer(args.split(' '))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })

@@ -106,16 +106,18 @@ describe('deadpeer run', () => {
     const { status, stderr } = run(['--watch', 'echo', 'started'])
     expect({ status, stderr }).toEqual({
       status: 2,
-      stderr:
-        "deadpeer: --watch 'echo' is invalid. It is --watch or --watch=report, and -- comes before the program.\n",
+      stderr: "deadpeer: --watch must be --watch or --watch=report, with -- before the program; got 'echo'\n",
     })
   })
 
   it.each([
-    [['--profile', 'cluod'], /^deadpeer: .*--profile .*'cluod'.*lan, datacenter, cloud/],
+    [
+      ['--profile', 'cluod'],
+      /^deadpeer: --profile must be .*lan, datacenter, cloud.*; got 'cluod'\. Did you mean cloud\?/,
+    ],
     [['--profile', '1500ms/5s/3'], /^deadpeer: --profile: initialDelay .*whole seconds/],
     [['--rules', '5432'], /^deadpeer: --rules: '5432' is no rule/],
-    [['--watch=repotr'], /^deadpeer: .*--watch .*'repotr'.*report/],
+    [['--watch=repotr'], /^deadpeer: --watch must be .*--watch=report.*; got 'repotr'/],
   ])('%j: says what is wrong in one line, and starts nothing', (args, message) => {
     const { status, stdout, stderr } = run([...args, '--', 'echo', 'started'])
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })

@@ -84,7 +84,7 @@ describe.runIf(hasNetAdmin)('deadpeer watch', () => {
     const run = await shown
     expect(run.code).toBe(0)
     const text = run.out.join('\n')
-    expect(text).toMatch(/looking at \d+ connections for those of process \d+: 1 does not answer/)
+    expect(text).toMatch(/\d+ connections for those of process \d+: 1 peer does not respond/)
     expect(text).toMatch(/LOCAL +PEER +TIMER +HEARD +PROCESS/)
     // Line by line over what was there, several times; in the end the cursor is back.
     expect(text.split('\x1b[K').length).toBeGreaterThan(20)
@@ -112,7 +112,7 @@ describe('a suspect that is on no list any more', () => {
       },
       owners: [],
       profile: undefined,
-      seenAt: 0,
+      sampledAt: 0,
     }) as unknown as Suspect
 
   it.each([
@@ -128,8 +128,8 @@ describe('a suspect that is on no list any more', () => {
 describe.concurrent('bad input: one line, exit code 2', () => {
   it.for<[string, string]>([
     ['watch --pid 4194305', 'there is no process 4194305'],
-    ['watch --every 50ms', 'It is a time from 100ms to 1d.'],
-    ['watch --every 5', 'A time is a number and its unit'],
+    ['watch --every 50ms', 'must be a time from 100ms to 1d; got'],
+    ['watch --every 5', 'must be a number with a unit'],
     ['watch 10.0.0.0/33', 'an address of that family has 32 bits'],
     ['watch --json', "unknown option '--json'"],
   ])('%s', async ([args, message]) => {

@@ -464,7 +464,7 @@ describe.concurrent('an URL that cannot be asked: one line', () => {
       1,
       /^deadpeer: http:\/\/nowhere\.invalid does not answer: /,
     ],
-    ['a time without a unit', ['--idle', '3', 'http://127.0.0.1:1/'], 2, /A time is a number and its unit/],
+    ['a time without a unit', ['--idle', '3', 'http://127.0.0.1:1/'], 2, /must be a number with a unit/],
   ])('%s', async ([, args, code, words]) => {
     const run = await deadpeer(['http', ...args])
     expect(run).toMatchObject({ code, out: [], err: [expect.stringMatching(words)] })

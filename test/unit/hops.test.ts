@@ -103,7 +103,7 @@ describe('a hop of a path', () => {
     ['constructor', "There is no hop 'constructor'.", TypeError],
     [
       { name: 'aws-nlb', idleTimeout: 30_000 },
-      'idleTimeout of aws-nlb is 30 s; it can be 60 s to 100 min.',
+      'idleTimeout of aws-nlb must be 60 s to 100 min; got 30 s.',
       RangeError,
     ],
     [{ name: 'aws-nat-gateway', idleTimeout: 60_000 }, 'is fixed at 350 s; it cannot be 60 s', RangeError],

@@ -307,17 +307,37 @@ describe('traffic', () => {
 describe('bad input', () => {
   it.each<[object | null, string, ErrorConstructor]>([
     [{ path: [], detectWithin: -1 }, 'detectWithin must be a finite time above 0; got -1 ms.', RangeError],
-    [{ path: [], detectWithin: Number.POSITIVE_INFINITY }, 'detectWithin is Infinity ms', RangeError],
-    [{ path: [], detectWithin: Number.NaN }, 'detectWithin is NaN', RangeError],
-    [{ path: [], detectWithin: '30s' }, "detectWithin is '30s', a string", TypeError],
+    [
+      { path: [], detectWithin: Number.POSITIVE_INFINITY },
+      'detectWithin must be a finite time above 0; got Infinity ms',
+      RangeError,
+    ],
+    [
+      { path: [], detectWithin: Number.NaN },
+      'detectWithin must be a finite time above 0; got NaN',
+      RangeError,
+    ],
+    [
+      { path: [], detectWithin: '30s' },
+      "detectWithin must be a finite time above 0; got '30s', a string",
+      TypeError,
+    ],
     [{ path: [], detectWithin: '30s' }, 'Did you mean 30_000?', TypeError],
     [{ path: [], detectWithin: 30 }, 'detectWithin must not be a time below 100 ms', RangeError],
     [{ path: [], detectWithin: 30 }, 'Did you mean 30_000?', RangeError],
-    [{ path: [], traffic: { every: 0 } }, 'traffic.every is 0 ms', RangeError],
-    [{ path: [], traffic: { stall: -5 } }, 'traffic.stall is -5 ms', RangeError],
+    [
+      { path: [], traffic: { every: 0 } },
+      'traffic.every must be a finite time above 0; got 0 ms',
+      RangeError,
+    ],
+    [
+      { path: [], traffic: { stall: -5 } },
+      'traffic.stall must be a finite time above 0; got -5 ms',
+      RangeError,
+    ],
     [{ path: [], traffic: 5 }, 'traffic must be an object', TypeError],
     [{ path: [], connections: 0 }, 'connections must be a whole number from 1; got 0.', RangeError],
-    [{ path: [], connections: 1.5 }, 'connections is 1.5', RangeError],
+    [{ path: [], connections: 1.5 }, 'connections must be a whole number from 1; got 1.5', RangeError],
     [
       { path: 'aws-nlb' },
       "path must be an array of hops such as ['aws-nlb']; got 'aws-nlb', a string.",

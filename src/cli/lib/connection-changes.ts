@@ -5,14 +5,14 @@ import { isAbandoned, isSuspect, judgeRecord } from './judge-record.js'
 import { borrow, connectionStates, listRecords, type Selection } from './selection.js'
 import { endingOf, type Suspect } from './suspect-end.js'
 
-/** Something that has changed. */
+/** A change of one connection between two samples. */
 export interface Change {
-  /** When it was seen. */
+  /** When it was observed. */
   readonly time: Date
   /**
-   * - `suspect`: something is unanswered. `recover`: not any more.
-   * - `dead`: a suspect that the kernel has given up. `gone`: one that has ended before its time, by a reset or by its program.
-   * - `closing`: a suspect that its program has closed.
+   * - `suspect`: a probe or data is unacknowledged. `recover`: the peer has responded.
+   * - `dead`: the kernel has given up a suspect. `gone`: a suspect ended before that, by a reset or by its program.
+   * - `closing`: the program has closed a suspect.
    */
   readonly event: 'suspect' | 'recover' | 'dead' | 'gone' | 'closing'
   readonly local: SocketEnd
@@ -21,16 +21,16 @@ export interface Change {
   readonly processes: readonly SocketOwner[]
   readonly reason?: DeathReason
   readonly evidence: string
-  /** Of one that has ended: whether its program has closed it. */
+  /** For `dead` and `gone`: whether the program has closed its socket. */
   readonly isNoticed?: boolean
 }
 
 /** Samples the host's connections periodically. Reads the owner and the options of suspects only. */
-export class Lookout {
+export class ConnectionSampler {
   readonly #selection: Selection
   readonly #signal: AbortSignal
   readonly #suspects = new Map<bigint, Suspect>()
-  /** Suspects that are not of the process that is meant. */
+  /** Suspects of other processes than the selected one. */
   readonly #others = new Set<bigint>()
   #connections: readonly SocketRecord[] = []
 
@@ -39,43 +39,47 @@ export class Lookout {
     this.#signal = signal
   }
 
-  /** All that there were at the last look: what is told of it goes by this list. */
+  /** The connections of the last sample. */
   get connections(): readonly SocketRecord[] {
     return this.#connections
   }
 
-  /** Those whose verdict is `suspect`. */
+  /** The connections with the verdict `suspect`. */
   get suspects(): readonly Suspect[] {
     return [...this.#suspects.values()]
   }
 
-  /** What has changed since the last look. */
-  async look(): Promise<Change[]> {
-    // A look is as old as when it began: on a busy machine that is a while ago.
-    const seenAt = performance.now()
+  /** Samples the connections. Returns the changes since the last sample. */
+  async sample(): Promise<Change[]> {
+    // The counters may be as old as the start of the listing, which takes a while on a busy machine.
+    const sampledAt = performance.now()
     const query = { states: connectionStates, info: true, signal: this.#signal }
     this.#connections = await listRecords(this.#selection, query)
     const known = await this.#pickKnown()
     for (const cookie of this.#others) if (!known.has(cookie)) this.#others.delete(cookie)
-    return [...(await this.#lookAgain(known, seenAt)), ...(await this.#find(known, seenAt))]
+    return [
+      ...(await this.#sampleSuspects(known, sampledAt)),
+      ...(await this.#findSuspects(known, sampledAt)),
+    ]
   }
 
-  /** By cookie: the suspects, and those that were. */
+  /** The suspects of this sample and of the last one, by cookie. */
   async #pickKnown(): Promise<Map<bigint, Known>> {
     const known = new Map<bigint, Known>()
-    const wereAny = this.#suspects.size > 0
+    const hadSuspects = this.#suspects.size > 0
     const slice = new Slice()
     for (const [i, record] of this.#connections.entries()) {
       // Reading the clock takes as long as judging a record.
       if (i % 64 === 0 && slice.isOver) await slice.next()
       const found = { record, isSuspect: isSuspect(record) }
-      if (found.isSuspect || (wereAny && this.#suspects.has(record.cookie))) known.set(record.cookie, found)
+      if (found.isSuspect || (hadSuspects && this.#suspects.has(record.cookie)))
+        known.set(record.cookie, found)
     }
     return known
   }
 
-  /** At those that were suspect. */
-  async #lookAgain(known: ReadonlyMap<bigint, Known>, seenAt: number): Promise<Change[]> {
+  /** Changes of connections that were suspect at the last sample. */
+  async #sampleSuspects(known: ReadonlyMap<bigint, Known>, sampledAt: number): Promise<Change[]> {
     const changes: Change[] = []
     const now = performance.now()
     const slice = new Slice()
@@ -83,7 +87,7 @@ export class Lookout {
       await slice.next()
       const found = known.get(cookie)
       if (found?.isSuspect) {
-        this.#suspects.set(cookie, { ...suspect, record: found.record, seenAt })
+        this.#suspects.set(cookie, { ...suspect, record: found.record, sampledAt })
         continue
       }
       const what = found ? answerOrClose(found.record) : endingOf(suspect, now)
@@ -94,8 +98,8 @@ export class Lookout {
     return changes
   }
 
-  /** Those that are suspect since. */
-  async #find(known: ReadonlyMap<bigint, Known>, seenAt: number): Promise<Change[]> {
+  /** Connections that have become suspect. */
+  async #findSuspects(known: ReadonlyMap<bigint, Known>, sampledAt: number): Promise<Change[]> {
     const fresh = [...known].flatMap(([cookie, { record, isSuspect }]) =>
       isSuspect && !this.#suspects.has(cookie) && !this.#others.has(cookie) ? [record] : [],
     )
@@ -111,7 +115,7 @@ export class Lookout {
         this.#others.add(record.cookie)
         continue
       }
-      const suspect = { record, owners: own, profile: readProfile(record, own), seenAt }
+      const suspect = { record, owners: own, profile: readProfile(record, own), sampledAt }
       this.#suspects.set(record.cookie, suspect)
       changes.push(change(suspect, { event: 'suspect', evidence: judgeRecord(record).evidence }))
     }

@@ -2,9 +2,9 @@ import type { SocketEnd, SocketOwner, SocketRecord, SocketState } from '../../ho
 import type { Profile, Verdict } from '../../index.js'
 import type { Style } from './terminal.js'
 
-// How a socket is written in a table, after ss(8).
+// A socket's values as a table shows them, after ss(8).
 
-/** As ss has them. */
+/** The names that ss uses. */
 export const stateWords: Readonly<Record<SocketState, string>> = {
   established: 'ESTAB',
   'syn-sent': 'SYN-SENT',
@@ -30,7 +30,7 @@ export function endWords({ address, port }: SocketEnd): string {
   return `${address.includes(':') ? `[${address}]` : address}:${port === 0 ? '*' : port}`
 }
 
-/** keepalive 1m52s ×2: the timer, when it is due, what it has done in vain. */
+/** keepalive 1m52s ×2: the timer, the time until it fires, and how often it fired in vain. */
 export function timerWords({ timer, expires, retries }: SocketRecord): string {
   if (timer === 'off' || timer === undefined) return '-'
   return `${timer} ${shortTime(expires ?? 0)}${retries > 0 ? ` ×${retries}` : ''}`
@@ -40,7 +40,7 @@ export function ownerWords(owners: readonly SocketOwner[]): string {
   return owners.map(({ pid, command, fd }) => `${printable(command)}(${pid}:${fd})`).join(' ') || '-'
 }
 
-/** A process may call itself anything, also what a terminal obeys. */
+/** Without control characters, which a process may have in its name, and which a terminal would obey. */
 export function printable(name: string): string {
   return name.replaceAll(/\p{C}/gu, '?')
 }
@@ -62,7 +62,7 @@ const units = [
   ['s', 1_000],
 ] as const
 
-/** A time in ms in two units at most, cut off: 250ms, 4.2s, 1m52s, 3h5m, 2d. */
+/** A time in ms in at most two units, rounded down: 250ms, 4.2s, 1m52s, 3h5m, 2d. */
 export function shortTime(ms: number): string {
   if (ms === Number.POSITIVE_INFINITY) return 'never'
   if (ms < 1_000) return `${Math.trunc(ms)}ms`

@@ -10,35 +10,37 @@ import {
 import { timeLeft } from '../../profile/time-left.js'
 import { causeOf } from '../../watch/cause.js'
 
-/** A connection that has something unanswered, as it was last seen. */
+/** A connection with an unacknowledged probe or data, as it was last sampled. */
 export interface Suspect {
   readonly record: SocketRecord
   readonly owners: readonly SocketOwner[]
-  /** Its options, where they may be read. */
+  /** Its options; `undefined` if this user may not read them. */
   readonly profile: Profile | undefined
-  /** On performance.now(). */
-  readonly seenAt: number
+  /** When it was sampled, on performance.now(). */
+  readonly sampledAt: number
 }
 
 export interface Ending {
   readonly event: 'dead' | 'gone'
   readonly reason?: DeathReason
   readonly evidence: string
-  /** Whether its program has closed it; `undefined` where that cannot be seen. */
+  /** Whether its program has closed it; `undefined` if this user may not see the program. */
   readonly isNoticed?: boolean
 }
 
-/** Later than it should be: an eighth, as the kernel's timers may be, and some ms for a list to be made. */
+/** The kernel's timers may be late by an eighth, and a list takes some ms. */
 const LATE = 1.125
 const SLACK = 250
 
 /**
- * What became of a suspect that is on the kernel's list no more. Where its program still has it open, the kernel's last counters tell; or
- * else its last sighting. The kernel keeps no record of why. `undefined`: it stands, and the list has passed it over.
+ * Finds out how a suspect ended that the kernel does not list any more. The kernel keeps no record of the reason. So the reason comes from
+ * the last counters if the program still has the socket open, or else from the last sample.
+ *
+ * @returns `undefined` if the connection is still there and the list has missed it.
  */
 export function endingOf(suspect: Suspect, now: number): Ending | undefined {
   const { record, profile = {}, owners } = suspect
-  const last = lookAfterwards(suspect)
+  const last = inspectIfOpen(suspect)
   if (last && last.info?.state !== TcpState.CLOSE) return undefined
   const isNoticed = owners.length === 0 ? {} : { isNoticed: last === undefined }
   if (!isDue(suspect, now)) {
@@ -52,17 +54,17 @@ export function endingOf(suspect: Suspect, now: number): Ending | undefined {
   }
 }
 
-/** Whether the kernel's own clock can have ended it since: where it runs, and was not just starting on data. */
-function isDue({ record, profile, seenAt }: Suspect, now: number): boolean {
+/** Whether the kernel's timer can have ended the connection since: it runs, and has retransmitted if it is the one for data. */
+function isDue({ record, profile, sampledAt }: Suspect, now: number): boolean {
   const { info, timer, expires = 0, retries } = record
   if (timer === 'off' || (timer !== 'keepalive' && retries === 0)) return false
-  const latest = (now - seenAt) * LATE + SLACK
+  const latest = (now - sampledAt) * LATE + SLACK
   const left = info && profile && timer === 'keepalive' ? timeLeft(info, profile, record) : undefined
   return (left?.isExact ? left.ms : expires) <= latest
 }
 
-/** What the kernel has left of it, where it is still open. */
-function lookAfterwards({ record, owners: [owner] }: Suspect): Inspection | undefined {
+/** The socket's last state, if its program still has it open. */
+function inspectIfOpen({ record, owners: [owner] }: Suspect): Inspection | undefined {
   if (!owner) return undefined
   try {
     const socket = borrowSocket(owner.pid, owner.fd)

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { DeadpeerError } from '../../../index.js'
-import { type Change, Lookout } from '../../lib/connection-changes.js'
+import { type Change, ConnectionSampler } from '../../lib/connection-changes.js'
 import { endWords, ownerWords, shortTime, timerWords } from '../../lib/format-socket.js'
 import { judgeRecord } from '../../lib/judge-record.js'
 import { nothingMatched } from '../../lib/nothing-matched.js'
@@ -20,20 +20,20 @@ export interface WatchCommandOptions extends Selection {
   readonly jsonl?: boolean
 }
 
-/** A line per change, or a table redrawn in place. Goes on until it is interrupted, or the process that is meant ends. */
+/** Prints a line per change, or redraws a table in place, until it is interrupted or the selected process ends. */
 export async function watchCommand(options: WatchCommandOptions, signal: AbortSignal): Promise<number> {
   const { pid, every, jsonl } = options
-  const lookout = new Lookout(options, signal)
+  const sampler = new ConnectionSampler(options, signal)
   const screen = !jsonl && canRedraw(SMALLEST) ? new Screen(pid) : undefined
-  if (!screen) await sayWhereNothingMatches(options, signal)
+  if (!screen) await reportIfNothingMatches(options, signal)
   try {
     for (let isFirst = true; !signal.aborted; isFirst = false) {
       if (pid !== undefined && !isThere(pid, isFirst)) return 0
-      const changes = await lookAt(lookout, pid)
+      const changes = await sampleUnlessEnded(sampler, pid)
       if (!changes) return 0
-      if (screen) screen.draw(lookout, changes)
+      if (screen) screen.draw(sampler, changes)
       else for (const each of changes) write(jsonl ? JSON.stringify(each) : changeWords(each))
-      // Ends the wait, and the loop with it.
+      // An abort ends the wait, and with it the loop.
       await delay(every, undefined, { signal }).catch(() => {})
     }
   } finally {
@@ -42,18 +42,21 @@ export async function watchCommand(options: WatchCommandOptions, signal: AbortSi
   return 0
 }
 
-/** What has changed; `undefined` where the process has ended in the meantime, and its network namespace cannot be looked up any more. */
-async function lookAt(lookout: Lookout, pid: number | undefined): Promise<Change[] | undefined> {
+/** The changes; `undefined` if the process has ended, so that its network namespace cannot be entered any more. */
+async function sampleUnlessEnded(
+  sampler: ConnectionSampler,
+  pid: number | undefined,
+): Promise<Change[] | undefined> {
   try {
-    return await lookout.look()
+    return await sampler.sample()
   } catch (error) {
     if (pid !== undefined && error instanceof DeadpeerError && error.code === 'ESRCH') return undefined
     throw error
   }
 }
 
-/** Silence is "nothing has changed" only where there is something to watch. */
-async function sayWhereNothingMatches(selection: Selection, signal: AbortSignal): Promise<void> {
+/** So that the user does not take silence for "nothing has changed". */
+async function reportIfNothingMatches(selection: Selection, signal: AbortSignal): Promise<void> {
   const { pid } = selection
   const connections =
     pid === undefined
@@ -62,7 +65,7 @@ async function sayWhereNothingMatches(selection: Selection, signal: AbortSignal)
   if (connections.length === 0) complain(`${nothingMatched(selection)} now; waiting for one`)
 }
 
-/** Where it is not, that is a mistake at first, and later the end. */
+/** Whether the process is still there. At first its absence is an error; later it ends the command. */
 function isThere(pid: number, isFirst: boolean): boolean {
   try {
     checkProcess(pid)
@@ -89,27 +92,28 @@ function changeWords({ time, event, local, remote, processes, reason, evidence, 
   return `${clock}  ${event.padEnd(7)}  ${who}  ${why}${zombie}`
 }
 
-/** The head, a line of suspects, the space below and two changes. */
+/** The lines of the smallest table: the head, one suspect, an empty line and two changes. */
 const SMALLEST = 7
 const CHANGES = 10
 
-/** Those in trouble, and under them what has changed last. */
+/** The suspects, and below them the latest changes. */
 class Screen {
   readonly #canvas = new Canvas()
   readonly #changes: Change[] = []
 
   constructor(private readonly pid: number | undefined) {}
 
-  draw({ connections, suspects }: Lookout, changes: readonly Change[]): void {
+  draw({ connections, suspects }: ConnectionSampler, changes: readonly Change[]): void {
     this.#changes.push(...changes)
     this.#changes.splice(0, this.#changes.length - CHANGES)
     const room = (process.stdout.rows ?? 24) - 1
     const below = this.#changes.slice(-Math.max(2, Math.min(CHANGES, Math.floor(room / 3))))
     const most = Math.max(1, room - below.length - 5)
     const left = suspects.length - most
-    const words = suspects.length === 1 ? '1 does not answer' : `${suspects.length} do not answer`
+    const words =
+      suspects.length === 1 ? '1 peer does not respond' : `${suspects.length} peers do not respond`
     const whose = this.pid === undefined ? '' : ` for those of process ${this.pid}`
-    const head = `looking at ${connections.length} connections${whose}: ${words}`
+    const head = `${connections.length} connections${whose}: ${words}`
     this.#canvas.draw([
       paint(cut(head), suspects.length > 0 ? 'warning' : 'good'),
       '',
