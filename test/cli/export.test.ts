@@ -207,7 +207,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
     const view = new HostView(new ProcessGroups([NAME]), new AbortController().signal)
     const lookUntil = async (holds: () => Promise<boolean>) => {
       while (!(await holds())) await delay(50)
-      await view.look()
+      await view.countChanges()
     }
     await lookUntil(async () =>
       (await Promise.all([deaf, zombie, restarted].map(retriesOf))).every((retries) => retries! > 0),
@@ -379,7 +379,7 @@ describe.concurrent('bad input: one line, exit code 2', () => {
     expect(run).toMatchObject({
       code: 2,
       out: [],
-      err: [`deadpeer: 127.0.0.1:${port} is in use by another program; --listen takes another port`],
+      err: [`deadpeer: 127.0.0.1:${port} is in use by another program; choose another port with --listen`],
     })
   })
 })

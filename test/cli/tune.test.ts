@@ -156,7 +156,7 @@ describe('--dry-run foretells what the same without it then does', () => {
     expect({ ...foretold, leftOutUnlessHeard: undefined }).toEqual({ ...done, leftOutUnlessHeard: undefined })
     expect([dry.code, real.code]).toEqual([0, 0])
     expect(dry.err).toEqual([
-      'deadpeer: of 1 the peer would be asked first, and what could end the connection be left out where it does not answer within 2 s',
+      'deadpeer: 1 connection: the peer would be probed first, and values that could end the connection left out if it does not respond within 2 s',
     ])
   })
 
@@ -182,7 +182,7 @@ describe('--dry-run foretells what the same without it then does', () => {
     expect(done.leftOut).toEqual({ userTimeout: 500 })
     expect(foretold).toEqual(done)
     expect(dry.err).toEqual([
-      'deadpeer: of 1 the peer does not answer just now, and what could end the connection would be left out',
+      'deadpeer: 1 connection: the peer does not respond now, so values that could end the connection would be left out',
     ])
   })
 
@@ -325,7 +325,7 @@ describe('all or none', () => {
 describe.concurrent('bad input: one line, exit code 2', () => {
   it.for<[string, string]>([
     ['tune', 'select connections by --pid, --port or a prefix'],
-    ['tune --port 1', 'say what to set: --profile, --idle, --interval, --count or --user-timeout'],
+    ['tune --port 1', 'set something: --profile, --idle, --interval, --count or --user-timeout'],
     [
       'tune --port 1 --profile clod',
       "--profile must be one of lan, datacenter, cloud, mobile, patient, or initialDelay/interval/count such as 60s/5s/3; got 'clod'. Did you mean cloud?",

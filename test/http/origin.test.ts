@@ -283,7 +283,7 @@ describe.concurrent('what a server says of its connections', () => {
         '    Connection: keep-alive',
         '    Keep-Alive: timeout=5, max=100',
         '  connections opened 1, TLS handshakes 0',
-        '  reused; kept for 5 s, 100 requests more, it says',
+        '  reused; the server promises to keep it for 5 s, 100 requests more',
       ])
     })
   })
@@ -420,7 +420,7 @@ describe('when a server closes a connection, beside what it said', () => {
       expect(run).toMatchObject({
         code: 1,
         out: [],
-        err: [expect.stringMatching(/127\.0\.0\.1:\d+ broke off in the middle of an answer: /)],
+        err: [expect.stringMatching(/127\.0\.0\.1:\d+ ended the connection in the middle of a response: /)],
       })
     })
   })
@@ -456,13 +456,13 @@ describe.concurrent('an URL that cannot be asked: one line', () => {
       'nobody listens',
       ['http://127.0.0.1:1/'],
       1,
-      /^deadpeer: http:\/\/127\.0\.0\.1:1 does not answer: .*ECONNREFUSED/,
+      /^deadpeer: http:\/\/127\.0\.0\.1:1 does not respond: .*ECONNREFUSED/,
     ],
     [
       'no such name',
       ['http://nowhere.invalid/'],
       1,
-      /^deadpeer: http:\/\/nowhere\.invalid does not answer: /,
+      /^deadpeer: http:\/\/nowhere\.invalid does not respond: /,
     ],
     ['a time without a unit', ['--idle', '3', 'http://127.0.0.1:1/'], 2, /must be a number with a unit/],
   ])('%s', async ([, args, code, words]) => {
@@ -477,7 +477,7 @@ describe.concurrent('an URL that cannot be asked: one line', () => {
         expect(run).toMatchObject({
           code: 1,
           out: [],
-          err: [expect.stringMatching(/does not answer: no answer within 300 ms$/)],
+          err: [expect.stringMatching(/does not respond: no response within 300 ms$/)],
         })
       }
     })
@@ -489,7 +489,11 @@ describe.concurrent('an URL that cannot be asked: one line', () => {
       async (port) => {
         for (const url of [`http://127.0.0.1:${port}/`, `https://127.0.0.1:${port}/`]) {
           const run = await deadpeer(['http', url])
-          expect(run).toMatchObject({ code: 1, out: [], err: [expect.stringContaining('does not answer: ')] })
+          expect(run).toMatchObject({
+            code: 1,
+            out: [],
+            err: [expect.stringContaining('does not respond: ')],
+          })
         }
       },
     )

@@ -13,7 +13,7 @@ export interface ExportCommandOptions {
   readonly process?: readonly string[]
 }
 
-/** Serves the host's connections to Prometheus until it is interrupted; looks at them in between as well. */
+/** Serves the host's connections to Prometheus until it is interrupted. Also samples them between two scrapes. */
 export async function exportCommand(
   { listen, every, process: names }: ExportCommandOptions,
   signal: AbortSignal,
@@ -23,11 +23,11 @@ export async function exportCommand(
   const first = await view.sample()
   const url = await serve(listen, scraper(view, first), signal)
   write(`listening on ${url}`)
-  sayWhatIsHidden(first)
+  reportHiddenProcesses(first)
   while (!signal.aborted) {
-    // Ends the wait, and the loop with it.
+    // An abort ends the wait, and with it the loop.
     await delay(every, undefined, { signal }).catch(() => {})
-    if (!signal.aborted) await view.look()
+    if (!signal.aborted) await view.countChanges()
   }
   return 0
 }
@@ -43,10 +43,10 @@ async function loadRegistry() {
   }
 }
 
-function sayWhatIsHidden({ connections }: HostSample): void {
+function reportHiddenProcesses({ connections }: HostSample): void {
   const sum = (of: typeof connections) => of.reduce((total, { count }) => total + count, 0)
   const hidden = sum(connections.filter(({ process }) => process === UNKNOWN))
-  // Who may see everybody's has met one that is just being closed, or handed over.
+  // With CAP_SYS_PTRACE the process is unknown only while a connection is being closed or handed over.
   if (hidden === 0 || hasSysPtrace()) return
   footnote(
     `not permitted to see the owning process of ${hidden} of ${sum(connections)} connections, exported as ${UNKNOWN}: run with CAP_SYS_PTRACE (sudo)`,

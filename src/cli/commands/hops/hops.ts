@@ -4,7 +4,7 @@ import { type CatalogueHop, type Hop, hops, type IdleTimeout } from '../../../pa
 import { columns } from '../../lib/table.js'
 import { complain, paint, write } from '../../lib/terminal.js'
 
-/** The catalogue, or what of it has a word in its name or title. Returns the exit code: 1 where nothing has. */
+/** Prints the catalogue, or its rows with a word in their name or title. Returns the exit code: 1 if there are none. */
 export function hopsCommand(word: string | undefined, json: boolean): number {
   const found = Object.values(hops).filter((hop) => word === undefined || has(hop, word.toLowerCase()))
   if (found.length === 0) {
@@ -61,7 +61,7 @@ const ends = {
   nothing: 'does nothing',
 } as const
 
-/** Both sides, where they are set apart. */
+/** The times of both sides, if they differ. */
 function times({ upstream, ...hop }: Hop, words: (side: IdleTimeout) => string): string {
   return upstream ? `${words(hop)}, to the server ${words(upstream)}` : words(hop)
 }

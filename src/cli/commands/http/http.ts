@@ -19,9 +19,9 @@ export interface HttpCommandOptions {
   readonly timeout: number
 }
 
-/** Two requests over one pool. */
+/** The result of two requests over one pool. */
 interface Run {
-  /** How they were asked. */
+  /** The protocol of the requests. */
   readonly asked: string
   readonly requests: readonly Exchange[]
   readonly connections: readonly Opened[]
@@ -30,7 +30,7 @@ interface Run {
   readonly findings: readonly HttpFinding[]
 }
 
-/** Whether an origin really keeps connections. Returns the exit code: 1 where it does not, or does not answer. */
+/** Prints whether an origin really keeps connections. Returns the exit code: 1 if it does not, or does not respond. */
 export async function httpCommand(text: string, options: HttpCommandOptions): Promise<number> {
   const url = parse(text)
   const wordings: Wording[] = options['http1.0'] ? ['1.0', '1.0 keep-alive'] : ['1.1']
@@ -40,7 +40,8 @@ export async function httpCommand(text: string, options: HttpCommandOptions): Pr
       for (const wording of wordings) runs.push(await run(url, wording, options))
     })
   } catch (error) {
-    const what = error instanceof CutOff ? 'broke off in the middle of an answer' : 'does not answer'
+    const what =
+      error instanceof CutOff ? 'ended the connection in the middle of a response' : 'does not respond'
     complain(
       `${url.origin} ${what}: ${firstLine((error as Error).message || (error as NodeJS.ErrnoException).code!)}`,
     )
@@ -118,6 +119,6 @@ function verdict(reused: boolean, { headers }: Exchange): string {
   const { timeout, max } = promiseOf(headers)
   const most = max === undefined ? '' : `, ${max} requests more`
   return timeout === undefined
-    ? 'reused; nothing is promised'
-    : `reused; kept for ${inWords(timeout)}${most}, it says`
+    ? 'reused; the server promises nothing'
+    : `reused; the server promises to keep it for ${inWords(timeout)}${most}`
 }

@@ -21,12 +21,12 @@ import { complain, paint, write } from '../../lib/terminal.js'
 import { Misuse } from '../../lib/usage.js'
 import type { ConnectionName } from './connection-argument.js'
 
-/** What is known of one connection: one that has died is on no list, and another user's cannot be read. */
+/** What is known about a connection. A dead one is on no list, and another user's options cannot be read. */
 type Known =
   | { readonly connection: Connection; readonly read: Inspection | undefined }
   | { readonly connection: undefined; readonly read: Inspection }
 
-/** One connection, everything. Returns the exit code: 1 where the peer does not answer, or is gone. */
+/** Prints everything about one connection. Returns the exit code: 1 if the peer does not respond or is gone. */
 export async function inspectCommand(
   name: ConnectionName,
   { json }: { readonly json?: boolean },
@@ -75,12 +75,12 @@ async function byEnds(
   )
 }
 
-/** Whatever the spelling, as ::1 is 0:0:0:0:0:0:0:1. */
+/** Compares addresses in any spelling: ::1 is 0:0:0:0:0:0:0:1. */
 function isEnd(end: SocketEnd, meant: SocketEnd): boolean {
   return end.port === meant.port && String(addressBytes(end.address)) === String(addressBytes(meant.address))
 }
 
-/** The one of that port: of the near end first, since on loopback both ends are here; what listens comes last. */
+/** The only connection with that port. A local port is tried first, because on loopback both ends are on this host; a listener comes last. */
 async function byPort(port: number, signal: AbortSignal): Promise<Connection> {
   const listed = await selectConnections({ port }, socketStates, signal)
   const connected = listed.filter(({ record }) => record.state !== 'listen')
@@ -98,7 +98,7 @@ function read(connection: Connection): Inspection | undefined {
     return inspect(borrow(connection))
   } catch (error) {
     if (!(error instanceof DeadpeerError)) throw error
-    complain(`its options cannot be read. ${error.message}`)
+    complain(`the options cannot be read. ${error.message}`)
     return undefined
   }
 }
@@ -126,7 +126,7 @@ function toJson(known: Known, info: TcpInfo | undefined, left: TimeLeft | undefi
   }
 }
 
-/** One that has died is in CLOSE; one of another network namespace is not listed here, whatever its state. */
+/** The state of a connection that is not listed: CLOSE, or any state in another network namespace. */
 function unlistedState(info: TcpInfo | undefined): string {
   const [name = 'close'] = Object.entries(TcpState).find(([, state]) => state === info?.state) ?? []
   return name
@@ -145,7 +145,7 @@ function showOptions(known: Known): void {
   const { read } = known
   if (!read) return
   const { profile, equalsDefault, defaults } = read
-  // Of another network namespace it may not be known what the defaults are.
+  // The defaults of another network namespace may be unknown.
   const unequal = defaults ? 'set' : ''
   const rows = optionNames.flatMap((name) => {
     const value = profile[name]
@@ -221,7 +221,7 @@ function ms(us: number): string {
   return `${+(us / 1_000).toFixed(3)} ms`
 }
 
-/** What this kernel does not count is not known. */
+/** A value that this kernel does not count is undefined. */
 function amount(n: number | undefined, unit?: string): string {
   if (n === undefined) return 'not known'
   return unit ? `${n.toLocaleString('en')} ${unit}` : byteWords(n)

@@ -28,7 +28,7 @@ export interface LsCommandOptions extends Selection {
   readonly jsonl?: boolean
 }
 
-/** The host's connections. Returns the exit code. */
+/** Prints the host's connections. Returns the exit code. */
 export async function lsCommand(options: LsCommandOptions, signal: AbortSignal): Promise<number> {
   const { state = connectionStates, suspect, options: withOptions, json, jsonl } = options
   let matched = 0
@@ -38,7 +38,7 @@ export async function lsCommand(options: LsCommandOptions, signal: AbortSignal):
     const selected = all
       .filter(({ verdict }) => !suspect || verdict === 'suspect' || verdict === 'dead')
       .sort(byTrouble)
-    // Not permitted, or gone since: a question mark says so.
+    // The table shows a question mark if this user may not read the options, or the connection is gone.
     const found = withOptions ? await readOptions(selected, progress, signal) : []
     return selected.map((connection, i) => ({ ...connection, options: profileOrNone(found[i]) }))
   })
@@ -47,9 +47,9 @@ export async function lsCommand(options: LsCommandOptions, signal: AbortSignal):
   else if (connections.length === 0)
     write(matched === 0 ? nothingMatched(options, whatOf(options)) : noSuspect(matched))
   else show(connections, withOptions === true)
-  const unseen = connections.filter(isUnseen).length
-  if (unseen > 0) {
-    footnote(`not permitted to see the owning process of ${unseen} of these: run with CAP_SYS_PTRACE (sudo)`)
+  const hidden = connections.filter(isOwnerHidden).length
+  if (hidden > 0) {
+    footnote(`not permitted to see the owning process of ${hidden} of these: run with CAP_SYS_PTRACE (sudo)`)
   }
   return 0
 }
@@ -63,8 +63,8 @@ function noSuspect(matched: number): string {
   return `none of ${matched.toLocaleString('en')} connections is suspect`
 }
 
-/** Somebody has it open, but who? */
-function isUnseen({ record: { inode }, owners }: Connection): boolean {
+/** Whether a process has it open that this user may not see. */
+function isOwnerHidden({ record: { inode }, owners }: Connection): boolean {
   return inode !== undefined && owners.length === 0
 }
 
@@ -72,7 +72,7 @@ function profileOrNone(options: Profile | DeadpeerError | undefined): Profile | 
   return options instanceof DeadpeerError ? undefined : options
 }
 
-/** One at a time: tens of thousands in one string would be held twice. */
+/** Writes one at a time, because one string for tens of thousands would take twice the memory. */
 function writeArray(connections: readonly WithOptions[]): void {
   write('[')
   connections.forEach((each, i) => {

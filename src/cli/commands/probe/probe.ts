@@ -12,12 +12,12 @@ import {
 } from '../../lib/selection.js'
 import { columns } from '../../lib/table.js'
 import { complain, footnote, paint, type Style, write } from '../../lib/terminal.js'
-import { Asking } from './probe-run.js'
+import { ProbeRun } from './probe-run.js'
 
 export interface ProbeCommandOptions extends Selection {
   readonly attempts: number
   readonly timeout: number
-  /** For how long silent ones may keep their options raised, ms. */
+  /** How long the options of silent connections may stay raised, ms. */
   readonly wait: number
   readonly kill?: boolean
   readonly yes?: boolean
@@ -25,29 +25,29 @@ export interface ProbeCommandOptions extends Selection {
   readonly jsonl?: boolean
 }
 
-interface Answer {
+interface Probed {
   readonly connection: Connection
-  /** `undefined`: not asked. */
+  /** `undefined` if this user may not probe it. */
   readonly result: ProbeResult | undefined
 }
 
-/** Which of these connections are dead right now. Returns the exit code: 1 where not all have answered. */
+/** Probes connections and prints which are dead now. Returns the exit code: 1 if not all peers responded. */
 export async function probeCommand(options: ProbeCommandOptions, signal: AbortSignal): Promise<number> {
   mustSelect(options)
-  const { reached, refused, asking, outcomes } = await withProgress(
+  const { reached, refused, probing, outcomes } = await withProgress(
     'listing connections',
     async (progress) => {
       const connections = await selectConnections(options, ['established'], signal)
       const { reached, refused } = await mustReach(connections, options, progress, signal)
-      const asking = new Asking(reached, options, signal, progress)
-      return { reached, refused, asking, outcomes: await asking.outcomes }
+      const probing = new ProbeRun(reached, options, signal, progress)
+      return { reached, refused, probing, outcomes: await probing.outcomes }
     },
   )
   if (signal.aborted) return 1
   for (const [i, outcome] of outcomes.entries()) {
     if (outcome instanceof DeadpeerError) refused.push({ connection: reached[i]!.connection, error: outcome })
   }
-  const answers: Answer[] = [
+  const answers: Probed[] = [
     ...reached.flatMap(({ connection }, i) => {
       const result = outcomes[i]!
       return result instanceof DeadpeerError ? [] : [{ connection, result }]
@@ -57,25 +57,25 @@ export async function probeCommand(options: ProbeCommandOptions, signal: AbortSi
   if (options.jsonl) for (const each of answers) write(JSON.stringify(asJson(each)))
   else if (options.json) write(JSON.stringify(answers.map(asJson), undefined, 2))
   else show(answers)
-  if (refused.length > 0) footnote(`${refused.length} could not be asked. ${refused[0]!.error.message}`)
+  if (refused.length > 0) footnote(`${refused.length} could not be probed. ${refused[0]!.error.message}`)
   const silent = answers.filter(({ result }) => result?.alive === false && result.evidence !== 'closed')
   if (options.kill && silent.length > 0) await kill(silent, options, signal)
-  await asking.giveBack(options.wait)
+  await probing.restoreOptions(options.wait)
   return answers.every(({ result }) => result?.alive) ? 0 : 1
 }
 
-function silentFirst(a: Answer, b: Answer): number {
-  const rank = ({ result }: Answer) => [false, undefined, true].indexOf(result?.alive)
+function silentFirst(a: Probed, b: Probed): number {
+  const rank = ({ result }: Probed) => [false, undefined, true].indexOf(result?.alive)
   return rank(a) - rank(b) || (b.result?.idleFor || 0) - (a.result?.idleFor || 0)
 }
 
-function asJson({ connection: { record, owners }, result }: Answer) {
+function asJson({ connection: { record, owners }, result }: Probed) {
   const { local, remote, cookie } = record.toJSON()
   const { alive = null, ...rest } = result ?? { evidence: 'not-permitted' }
   return { local, remote, cookie, processes: owners, alive, ...rest }
 }
 
-function show(answers: readonly Answer[]): void {
+function show(answers: readonly Probed[]): void {
   const rows = answers.map(({ connection: { record, owners }, result }) => [
     answerWord(result),
     result?.evidence ?? 'not permitted',
@@ -106,9 +106,9 @@ function answerWord(result: ProbeResult | undefined): AnswerWord {
   return result.alive ? 'alive' : 'silent'
 }
 
-/** By the cookie, so that none but these is hit. */
+/** Closes connections by their cookie, which no other connection has. */
 async function kill(
-  silent: readonly Answer[],
+  silent: readonly Probed[],
   { pid, yes }: ProbeCommandOptions,
   signal: AbortSignal,
 ): Promise<void> {
@@ -122,7 +122,7 @@ async function kill(
     } catch (error) {
       if (!(error instanceof DeadpeerError)) throw error
       complain(error.message)
-      // What one may not do to one, one may not do to the others.
+      // A lack of permission applies to the others as well.
       if (error.code !== 'ENOENT') break
     }
   }

@@ -2,27 +2,27 @@ import { DeadpeerError, type Profile, type Target, type TuneResult, tuneAll } fr
 import { allowShortTimeout } from '../../../kernel/options.js'
 import type { Progress } from '../../lib/progress.js'
 
-/** A connection, and the options that it has. */
+/** A connection and its options before. */
 export interface Tunable {
   readonly target: Target
   readonly before: Profile
 }
 
 export interface Tuned {
-  /** One each, as far as it went. */
+  /** One result each, up to the point of failure. */
   readonly results: readonly TuneResult[]
-  /** Why all was put back. */
+  /** The reason why all options were put back. */
   readonly error?: Error
-  /** How many of those were not heard from in time to have all of it back. */
+  /** The number of connections that could not be put back in full, because the peer was not heard in time. */
   readonly notPutBack: number
 }
 
-/** Between two looks at whether somebody wants it to end. */
+/** The number of connections between two checks of the signal. */
 const SLICE = 256
 
 /**
- * Tunes many connections. Where one is refused, or `signal` calls it off, all that were tuned get back what they had. One that was closed
- * meanwhile is no failure.
+ * Tunes many connections. If the kernel refuses one, or the signal is aborted, all that were tuned get back the options that they had. A
+ * connection that was closed in the meantime is not a failure.
  */
 export async function tuneAllOrNone(
   connections: readonly Tunable[],
@@ -61,7 +61,7 @@ async function putBack(
   return outcomes.filter(([result]) => result!.pending || (result!.error && !isClosed(result!.error))).length
 }
 
-/** Of `before` what `profile` has changed. */
+/** The fields of `before` that `profile` has changed. */
 function fieldsOf(profile: Profile, before: Profile): Profile {
   const fields: Profile = Object.fromEntries(
     Object.entries(before).filter(([field]) => Object.hasOwn(profile, field)),

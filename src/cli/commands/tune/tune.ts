@@ -30,22 +30,22 @@ export interface TuneCommandOptions extends Selection {
 
 type Found = Reached & Tunable
 
-/** A connection as it was, and as it is, or would be. */
+/** A connection's options before and after. */
 interface Change extends Found {
-  /** `undefined`: closed meanwhile. */
+  /** `undefined` if the connection was closed in the meantime. */
   readonly after: Profile | undefined
-  /** Left out, as the peer would have had to be heard first. */
+  /** Left out, because the peer must be heard first. */
   readonly leftOut: Profile | undefined
-  /** Of a dry run: left out, where the peer does not answer in time. */
+  /** In a dry run: left out if the peer does not respond in time. */
   readonly leftOutUnlessHeard?: Profile | undefined
 }
 
-/** Sets a running program's connections. Returns the exit code: 1 where not all of it could be set. */
+/** Sets options of a running program's connections. Returns the exit code: 1 if not everything could be set. */
 export async function tuneCommand(options: TuneCommandOptions, signal: AbortSignal): Promise<number> {
   mustSelect(options)
   const profile = profileFrom(options)
   const found = await withProgress('listing connections', (progress) => find(options, progress, signal))
-  if (options.dryRun) return foretell(found, profile, options)
+  if (options.dryRun) return dryRun(found, profile, options)
   const processes = new Set(found.map(({ socket }) => socket.pid))
   const question = `Tune ${found.length} connections of ${processes.size} processes?`
   if (processes.size > 1 && !options.yes && !(await confirm(question, signal))) return 1
@@ -58,18 +58,18 @@ export async function tuneCommand(options: TuneCommandOptions, signal: AbortSign
     return 1
   }
   const changes = found.map((each, i) => ({ ...each, ...outcome(each, results[i]!) }))
-  tell(changes, options)
+  print(changes, options)
   const incomplete = changes.filter(({ leftOut }) => leftOut).length
   if (incomplete > 0) {
     complain(
-      `of ${incomplete} the peer was not heard in time, and what could have ended the connection was left out`,
+      `${connectionWords(incomplete)}: the peer did not respond in time, so values that could have ended the connection were left out`,
     )
   }
   return incomplete > 0 ? 1 : 0
 }
 
-/** What the same without --dry-run would do, with the exit code that it would have. */
-function foretell(found: readonly Found[], profile: Profile, options: TuneCommandOptions): number {
+/** Prints what the command would do without --dry-run. Returns the exit code that it would have. */
+function dryRun(found: readonly Found[], profile: Profile, options: TuneCommandOptions): number {
   const forecasts = forecastAll(
     found.map(({ socket }) => socket),
     profile,
@@ -80,23 +80,23 @@ function foretell(found: readonly Found[], profile: Profile, options: TuneComman
     return 1
   }
   const changes = found.map((each, i) => ({ ...each, ...wouldBe(each, profile, forecasts[i]!) }))
-  tell(changes, options)
+  print(changes, options)
   const incomplete = changes.filter(({ leftOut }) => leftOut).length
   const uncertain = changes.filter(({ leftOutUnlessHeard }) => leftOutUnlessHeard).length
   if (incomplete > 0) {
     footnote(
-      `of ${incomplete} the peer does not answer just now, and what could end the connection would be left out`,
+      `${connectionWords(incomplete)}: the peer does not respond now, so values that could end the connection would be left out`,
     )
   }
   if (uncertain > 0) {
     footnote(
-      `of ${uncertain} the peer would be asked first, and what could end the connection be left out where it does not answer within 2 s`,
+      `${connectionWords(uncertain)}: the peer would be probed first, and values that could end the connection left out if it does not respond within 2 s`,
     )
   }
   return incomplete > 0 ? 1 : 0
 }
 
-/** Which connection was refused, and what to do about it. */
+/** Names the connection that was refused, and says what to do. */
 function refusalWords(error: Error, refused: Found | undefined): string {
   if (!refused) return `${error.message}.`
   const { local, remote } = refused.connection.record
@@ -123,7 +123,7 @@ function profileFrom({ profile, idle, interval, count, userTimeout }: TuneComman
   const given = { initialDelay: idle, interval, count, userTimeout }
   const fields = Object.entries(given).filter(([, value]) => value !== undefined)
   if (!profile && fields.length === 0) {
-    throw new Misuse('say what to set: --profile, --idle, --interval, --count or --user-timeout')
+    throw new Misuse('set something: --profile, --idle, --interval, --count or --user-timeout')
   }
   return defineProfile({ ...profile, ...Object.fromEntries(fields) } as Profile)
 }
@@ -133,7 +133,7 @@ async function find(options: TuneCommandOptions, progress: Progress, signal: Abo
   const { reached, refused } = await mustReach(connections, options, progress, signal)
   if (refused.length > 0) {
     throw new Misuse(
-      `${refused.length} of ${connections.length} may not be tuned, and nothing was changed. ${refused[0]!.error.message}`,
+      `${refused.length} of ${connections.length} cannot be tuned, and nothing was changed. ${refused[0]!.error.message}`,
     )
   }
   const read = await readOptions(
@@ -165,10 +165,10 @@ function outcome(each: Found, { error, pending }: TuneResult): Pick<Change, 'aft
 function putBackWords(notPutBack: number): string {
   return notPutBack === 0
     ? 'All connections have what they had before.'
-    : `${notPutBack} connections could not be put back in full, as their peers are not heard; all others have what they had.`
+    : `${notPutBack} connections could not be put back in full, because their peers do not respond; all others have what they had.`
 }
 
-function tell(changes: readonly Change[], { dryRun, json, jsonl }: TuneCommandOptions): void {
+function print(changes: readonly Change[], { dryRun, json, jsonl }: TuneCommandOptions): void {
   if (jsonl) for (const each of changes) write(JSON.stringify(asJson(each)))
   else if (json) write(JSON.stringify(changes.map(asJson), undefined, 2))
   else show(changes, dryRun === true)
@@ -200,7 +200,7 @@ function show(changes: readonly Change[], isDryRun: boolean): void {
   write()
   const tuned = changes.filter(({ after }) => after).length
   const closed = changes.length - tuned
-  const closedWords = closed > 0 ? `, ${closed} closed meanwhile` : ''
+  const closedWords = closed > 0 ? `, ${closed} closed in the meantime` : ''
   write(
     `${tuned} ${isDryRun ? 'would be tuned' : 'tuned'}${closedWords}${isDryRun ? '; nothing was changed' : ''}`,
   )
@@ -211,7 +211,11 @@ function leftOutWords({
   leftOutUnlessHeard,
 }: Pick<Change, 'leftOut' | 'leftOutUnlessHeard'>): string {
   if (leftOut) return Object.keys(leftOut).join(' ')
-  return leftOutUnlessHeard ? `${Object.keys(leftOutUnlessHeard).join(' ')} unless the peer answers` : '-'
+  return leftOutUnlessHeard ? `${Object.keys(leftOutUnlessHeard).join(' ')} unless the peer responds` : '-'
+}
+
+function connectionWords(count: number): string {
+  return count === 1 ? '1 connection' : `${count} connections`
 }
 
 function arrow(before: string, after: string): string {
