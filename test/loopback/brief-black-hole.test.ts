@@ -136,7 +136,7 @@ describe('what a black hole refuses, having changed nothing', () => {
       'ERR_INVALID_ARG_TYPE',
       /^The options of blackHole\(\) must be an object such as { segments: 3 }; got 5\.$/,
     ],
-    [null, 'options', 'ERR_INVALID_ARG_TYPE', /not null/],
+    [null, 'options', 'ERR_INVALID_ARG_TYPE', /; got null/],
     [[3], 'options', 'ERR_INVALID_ARG_TYPE', /not an array/],
     [
       { segment: 3 },
@@ -145,11 +145,11 @@ describe('what a black hole refuses, having changed nothing', () => {
       /^Unknown option `segment` of .* Did you mean `segments`\?$/,
     ],
     [{ segments: '3' }, 'segments', 'ERR_INVALID_ARG_TYPE', /^segments must be .*; got '3', a string/],
-    [{ segments: null }, 'segments', 'ERR_INVALID_ARG_TYPE', /^segments is null/],
+    [{ segments: null }, 'segments', 'ERR_INVALID_ARG_TYPE', /^segments must be .*; got null/],
     [{ segments: 0 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments must be a whole number from 1.*; got 0\./],
-    [{ segments: -1 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is -1/],
-    [{ segments: 1.5 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is 1\.5/],
-    [{ segments: 2 ** 31 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is 2147483648/],
+    [{ segments: -1 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments must be .*; got -1\./],
+    [{ segments: 1.5 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments must be .*; got 1\.5\./],
+    [{ segments: 2 ** 31 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments must be .*; got 2147483648\./],
     [{ segments: Number.NaN }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is NaN/],
   ])('%o', async ([options, field, code, message]) => {
     const pair = await connectPair()

@@ -160,11 +160,11 @@ function run(env: Record<string, string>, program = 'console.log("it runs")') {
 
 describe('a bad value is one line, and the program does not start', () => {
   it.each([
-    [{ DEADPEER: 'yes please' }, /DEADPEER is 'yes please'; it can be/],
+    [{ DEADPEER: 'yes please' }, /DEADPEER must be .*; got 'yes please'/],
     [{ DEADPEER_PROFILE: 'cluod' }, /DEADPEER_PROFILE: There is no preset 'cluod'/],
     [{ DEADPEER_PROFILE: '{"initialDelay": 1500}' }, /DEADPEER_PROFILE: initialDelay .* whole seconds/],
     [{ DEADPEER_PROFILE: '{"initialDelay": }' }, /DEADPEER_PROFILE: .*JSON/],
-    [{ DEADPEER_WATCH: 'repotr' }, /DEADPEER_WATCH is 'repotr'; it can be .*report/],
+    [{ DEADPEER_WATCH: 'repotr' }, /DEADPEER_WATCH must be .*report.*; got 'repotr'/],
     [{ DEADPEER_RULES: '5432' }, /DEADPEER_RULES: '5432' is no rule/],
     [{ DEADPEER_RULES: '5432=lan,99999=lan' }, /DEADPEER_RULES: '99999' has no port/],
     [{ DEADPEER_RULES: '10.0.0.0\n/8=lan' }, /DEADPEER_RULES: /],

@@ -644,7 +644,7 @@ describe.concurrent('watch', () => {
       [null, /options/],
       [{ onDead: 'kill' }, /'destroy', 'report'/],
       [{ onDead: null }, /'destroy', 'report'/],
-      [{ onDead: async () => 'destroy' }, /onDead is an async function.*at once/],
+      [{ onDead: async () => 'destroy' }, /onDead must return .*at once; got an async function/],
       [{ ondead: 'report' }, /Unknown option `ondead` of watch\(\)\. Did you mean `onDead`\?/],
       [{ signal: {} }, /AbortSignal/],
     ])('options %o', (options, message) => {
@@ -705,8 +705,8 @@ describe.concurrent('watch', () => {
       expect(JSON.parse(out)).toEqual({
         uncaught: [
           'no idea',
-          expect.stringMatching(/onDead is 'perhaps'.*'destroy', 'report'/),
-          expect.stringMatching(/onDead is a function that returns a Promise.*at once/),
+          expect.stringMatching(/onDead must be 'destroy', 'report'.*; got 'perhaps'/),
+          expect.stringMatching(/onDead must return .*at once; got a function that returns a Promise/),
         ],
         dead: 3,
         destroyed: [false, false, false],

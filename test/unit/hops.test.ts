@@ -106,18 +106,18 @@ describe('a hop of a path', () => {
       'idleTimeout of aws-nlb must be 60 s to 100 min; got 30 s.',
       RangeError,
     ],
-    [{ name: 'aws-nat-gateway', idleTimeout: 60_000 }, 'is fixed at 350 s; it cannot be 60 s', RangeError],
+    [{ name: 'aws-nat-gateway', idleTimeout: 60_000 }, 'must be 350 s, because it is fixed; got 60 s', RangeError],
     [{ name: 'mine', idleTimeout: -5 }, 'idleTimeout of mine must be a time above 0; got -5 ms.', RangeError],
     [{ name: 'mine', idleTimeout: Number.NaN }, 'must be a time above 0', RangeError],
-    [{ name: 'mine', idleTimeout: '30s' }, "idleTimeout of mine is '30s', a string", TypeError],
+    [{ name: 'mine', idleTimeout: '30s' }, "idleTimeout of mine must be a time above 0; got '30s', a string", TypeError],
     [{ name: 'mine', idleTimeout: 60 }, 'Did you mean 60_000?', RangeError],
     [{ name: 'aws-nlb', idleTimeout: 350 }, 'Did you mean 350_000?', RangeError],
     [{ name: 'mine', idletimeout: 60_000 }, 'Did you mean `idleTimeout`?', TypeError],
     [{ name: 'mine', idleTimeout: 1, layer: 3 }, 'layer of mine must be 4 or 7; got 3', RangeError],
     [{ name: 'nginx', idleTimeout: 75_000, layer: 4 }, 'nginx is at layer 7, not 4', RangeError],
-    [{ name: 'cloudflare', idleTimeout: 400_000, upstreamTimeout: 60_000 }, 'is fixed at 15 min', RangeError],
-    [{ idleTimeout: 5 }, 'A hop is a name of the catalogue or { name, idleTimeout }', TypeError],
-    [null, 'not null', TypeError],
+    [{ name: 'cloudflare', idleTimeout: 400_000, upstreamTimeout: 60_000 }, 'must be 15 min, because it is fixed', RangeError],
+    [{ idleTimeout: 5 }, 'A hop must be a name of the catalogue or { name, idleTimeout }', TypeError],
+    [null, 'got null', TypeError],
   ])('%j is refused: %s', (hop, message, error) => {
     expect(() => resolve(hop)).toThrow(error)
     expect(() => resolve(hop)).toThrow(message as string)

@@ -401,17 +401,17 @@ describe('seconds for milliseconds', () => {
     {
       call: () => deadpeer.defineProfile({ initialDelay: 30 }),
       field: 'initialDelay',
-      message: /^initialDelay \(TCP_KEEPIDLE\) is 30 ms; .* Did you mean 30_000\?$/,
+      message: /^initialDelay \(TCP_KEEPIDLE\) must be .*; got 30 ms\. Did you mean 30_000\?$/,
     },
     {
       call: () => deadpeer.defineProfile({ interval: 5 }),
       field: 'interval',
-      message: /^interval \(TCP_KEEPINTVL\) is 5 ms; .* Did you mean 5_000\?$/,
+      message: /^interval \(TCP_KEEPINTVL\) must be .*; got 5 ms\. Did you mean 5_000\?$/,
     },
     {
       call: () => deadpeer.defineProfile({ rtoMax: 2 }),
       field: 'rtoMax',
-      message: /^rtoMax \(TCP_RTO_MAX_MS\) is 2 ms; .* Did you mean 2_000\?$/,
+      message: /^rtoMax \(TCP_RTO_MAX_MS\) must be .*; got 2 ms\. Did you mean 2_000\?$/,
     },
     {
       call: () => deadpeer.tune(unconnected, { userTimeout: 30 }),
@@ -422,7 +422,7 @@ describe('seconds for milliseconds', () => {
     {
       call: () => deadpeer.watch({ heartbeat: { every: 5 } }),
       field: 'every',
-      message: /^every is 5 ms; .* Did you mean 5_000\?$/,
+      message: /^every must be .*; got 5 ms\. Did you mean 5_000\?$/,
     },
     {
       call: () => deadpeer.plan({ path: [], detectWithin: 60 }),
@@ -437,7 +437,7 @@ describe('seconds for milliseconds', () => {
     {
       call: () => planning.audit(unconnected, [{ name: 'aws-nlb', idleTimeout: 350 }]),
       field: 'idleTimeout',
-      message: /^idleTimeout of aws-nlb is 350 ms; .* Did you mean 350_000\?$/,
+      message: /^idleTimeout of aws-nlb must be .*; got 350 ms\. Did you mean 350_000\?$/,
     },
   ])('$field: $message', async ({ call, field, message }) => {
     const error = await errorOf(call)

@@ -12,7 +12,7 @@ const errorOf = (filter: unknown) => {
 
 describe('a filter that is wrong', () => {
   it.each<[unknown, string, string, RegExp]>([
-    [null, 'ERR_INVALID_ARG_TYPE', 'filter', /not null/],
+    [null, 'ERR_INVALID_ARG_TYPE', 'filter', /; got null/],
     ['established', 'ERR_INVALID_ARG_TYPE', 'filter', /'established', a string/],
     [[], 'ERR_INVALID_ARG_TYPE', 'filter', /an object/],
     [{ state: ['listen'] }, 'ERR_INVALID_ARG_TYPE', 'state', /Did you mean `states`\?/],
