@@ -447,7 +447,12 @@ describe('heartbeat options', () => {
     [{ every: 1_000.5 }, 'ERR_OUT_OF_RANGE', 'every', /whole milliseconds/],
     [{ every: 2 ** 31 }, 'ERR_OUT_OF_RANGE', 'every', /to 2147483647/],
     [{ every: Number.NaN }, 'ERR_OUT_OF_RANGE', 'every', /NaN/],
-    [{ every: '5s' }, 'ERR_INVALID_ARG_TYPE', 'every', /^every must be .*; got '5s', a string\. Did you mean 5_000\?$/],
+    [
+      { every: '5s' },
+      'ERR_INVALID_ARG_TYPE',
+      'every',
+      /^every must be .*; got '5s', a string\. Did you mean 5_000\?$/,
+    ],
     [{ every: 5 }, 'ERR_OUT_OF_RANGE', 'every', /^every must be .*; got 5 ms\. Did you mean 5_000\?$/],
     [{ every: null }, 'ERR_INVALID_ARG_TYPE', 'every', /every must be .*; got null/],
     [{}, 'ERR_INVALID_ARG_TYPE', 'every', /every must be .*; got undefined/],

@@ -736,9 +736,15 @@ describe('bad options', () => {
       options: { freeSocketKeepAliveTimeout: 30_000 },
       says: /^Unknown option `freeSocketKeepAliveTimeout` .+ Did you mean `freeSocketTimeout`/,
     },
-    { options: { freeSocketTimeout: '30s' }, says: /^freeSocketTimeout must be .+; got '30s'.+ Did you mean 30_000\?$/ },
+    {
+      options: { freeSocketTimeout: '30s' },
+      says: /^freeSocketTimeout must be .+; got '30s'.+ Did you mean 30_000\?$/,
+    },
     { options: { freeSocketTimeout: '500ms' }, says: /Did you mean 500\?$/ },
-    { options: { socketActiveTTL: '10m' }, says: /^socketActiveTTL must be .+; got '10m'.+ Did you mean 600_000\?$/ },
+    {
+      options: { socketActiveTTL: '10m' },
+      says: /^socketActiveTTL must be .+; got '10m'.+ Did you mean 600_000\?$/,
+    },
     { options: { timeout: '30s' }, says: /^timeout must be .+; got '30s'.+ Did you mean 30_000\?$/ },
     {
       options: { timeout: 'soon' },

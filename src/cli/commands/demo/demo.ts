@@ -13,7 +13,7 @@ export interface DemoOptions {
   json: boolean
 }
 
-/** Seven connections whose peers vanish: which of them notice, and when. Returns the exit code. */
+/** Shows which of seven connections notice that their peers vanish, and when. Returns the exit code. */
 export async function demo(options: DemoOptions): Promise<number> {
   const { native, reason } = capabilities()
   if (!native) {

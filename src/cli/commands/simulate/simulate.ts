@@ -32,7 +32,7 @@ export interface SimulateOptions {
   readonly json?: boolean
 }
 
-/** What the processor has to do, µs. */
+/** CPU time of one operation, µs. */
 interface Costs {
   readonly probe: number
   readonly look: number
@@ -40,7 +40,7 @@ interface Costs {
 
 const HOUR = 3_600_000
 
-/** What a heartbeat costs and finds, before anybody uses it. Returns the exit code. */
+/** Prints what a heartbeat would cost and find. Returns the exit code. */
 export async function simulate(options: SimulateOptions): Promise<number> {
   const fleet = fleetOf(options)
   const costs = await costsOf(options)
@@ -72,12 +72,12 @@ const MEASURED = 400
 const WARM_UP = 3_000
 const MEASURING = 4_000
 
-/** With connections of our own, over loopback. */
+/** Measures with own connections over loopback. */
 async function measure(): Promise<Costs> {
   const core = nativeCore()
   if (!core)
     throw new Misuse(
-      'there is no native core to measure with: give --probe-cost and --look-cost, such as 20us',
+      'without the native core nothing can be measured: set --probe-cost and --look-cost, such as 20us',
     )
   const server = net.createServer()
   server.listen({ port: 0, host: '127.0.0.1', backlog: MEASURED })
