@@ -84,7 +84,7 @@ describe.runIf(hasNetAdmin)('deadpeer watch', () => {
     const run = await shown
     expect(run.code).toBe(0)
     const text = run.out.join('\n')
-    expect(text).toMatch(/\d+ connections for those of process \d+: 1 peer does not respond/)
+    expect(text).toMatch(/sampling \d+ connections for those of process \d+: 1 peer does not respond/)
     expect(text).toMatch(/LOCAL +PEER +TIMER +HEARD +PROCESS/)
     // Line by line over what was there, several times; in the end the cursor is back.
     expect(text.split('\x1b[K').length).toBeGreaterThan(20)

@@ -449,9 +449,14 @@ describe('when a server closes a connection, beside what it said', () => {
 
 describe.concurrent('an URL that cannot be asked: one line', () => {
   it.for<[string, string[], number, RegExp]>([
-    ['no URL', ['example.org'], 2, /^deadpeer: 'example\.org' is no URL of http or https/],
-    ['another protocol', ['ftp://example.org/'], 2, /^deadpeer: 'ftp:\/\/example\.org\/' is no URL/],
-    ['none', [], 2, /missing <url>; --help shows what this command takes$/],
+    ['no URL', ['example.org'], 2, /^deadpeer: <url> must be an http or https URL .*; got 'example\.org'$/],
+    [
+      'another protocol',
+      ['ftp://example.org/'],
+      2,
+      /^deadpeer: <url> must be .*; got 'ftp:\/\/example\.org\/'$/,
+    ],
+    ['none', [], 2, /<url> is missing; --help shows what this command takes$/],
     [
       'nobody listens',
       ['http://127.0.0.1:1/'],

@@ -119,7 +119,7 @@ const zombiesOfOthers: Unread = {
 
 interface Later {
   readonly records: ReadonlyMap<bigint, SocketRecord>
-  /** When it began, on performance.now(). */
+  /** The start of the sample, on performance.now(). */
   readonly at: number
 }
 
@@ -144,7 +144,7 @@ interface Profiles {
   readonly unread: readonly Unread[]
 }
 
-/** Connections that were closed meanwhile are in neither. */
+/** Connections that were closed in the meantime are in neither. */
 async function readProfiles(
   connections: readonly Connection[],
   progress: Progress,

@@ -36,7 +36,7 @@ export async function httpCommand(text: string, options: HttpCommandOptions): Pr
   const wordings: Wording[] = options['http1.0'] ? ['1.0', '1.0 keep-alive'] : ['1.1']
   const runs: Run[] = []
   try {
-    await withProgress(`asking ${url.origin}`, async () => {
+    await withProgress(`requesting ${url.origin}`, async () => {
       for (const wording of wordings) runs.push(await run(url, wording, options))
     })
   } catch (error) {

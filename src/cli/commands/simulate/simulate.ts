@@ -140,7 +140,7 @@ function words(options: SimulateOptions, fleet: Fleet, forecast: Forecast, costs
   const seconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`
   const { p50 = 0, p90 = 0, p99 = 0, max = 0 } = detection ?? {}
   const found = detection
-    ? `${deaths.toLocaleString('en')}, known after ${seconds(p50)} (median), ${seconds(p90)} (p90), ${seconds(p99)} (p99), ${seconds(max)} at most`
+    ? `${deaths.toLocaleString('en')}, noticed after ${seconds(p50)} (median), ${seconds(p90)} (p90), ${seconds(p99)} (p99), ${seconds(max)} at most`
     : 'none'
   const rows = [
     [
@@ -149,7 +149,7 @@ function words(options: SimulateOptions, fleet: Fleet, forecast: Forecast, costs
     ],
     [
       'looks',
-      `${rate(summary.looksPerSecond)} a second at who is heard anyway, or asked by the kernel on the heartbeat's behalf`,
+      `${rate(summary.looksPerSecond)} a second, of connections that are busy or that the kernel probes for the heartbeat`,
     ],
     [
       'CPU',
@@ -160,7 +160,7 @@ function words(options: SimulateOptions, fleet: Fleet, forecast: Forecast, costs
   ]
   return [
     `${connections.toLocaleString('en')} connections for ${options.hours} h, ${percent(busy)} of them busy; keepalive: ${profile ? keepaliveWords(checkProfile(profile)) : 'off'}`,
-    `heartbeat every ${shortTime(every)}, ${attempts} × ${shortTime(timeout)}; ${percent(loss)} of questions lost, round trip ${shortTime(rtt)}`,
+    `heartbeat every ${shortTime(every)}, ${attempts} × ${shortTime(timeout)}; ${percent(loss)} of probes lost, round trip ${shortTime(rtt)}`,
     '',
     ...rows.map(([name, text]) => `${name!.padEnd(14)}${text}`),
   ]

@@ -113,7 +113,7 @@ class Screen {
     const words =
       suspects.length === 1 ? '1 peer does not respond' : `${suspects.length} peers do not respond`
     const whose = this.pid === undefined ? '' : ` for those of process ${this.pid}`
-    const head = `${connections.length} connections${whose}: ${words}`
+    const head = `sampling ${connections.length} connections${whose}: ${words}`
     this.#canvas.draw([
       paint(cut(head), suspects.length > 0 ? 'warning' : 'good'),
       '',
