@@ -88,7 +88,7 @@ describe('deadpeer tune', () => {
     const run = await deadpeer([...ours(), '--port', String(client.port), ...risky, '--json'])
     expect(run.code).toBe(1)
     expect(run.err).toEqual([
-      'deadpeer: of 1 the peer was not heard in time, and what could have ended the connection was left out',
+      'deadpeer: 1 connection: the peer did not respond in time, so values that could have ended the connection were left out',
     ])
     const [{ leftOut, after }] = JSON.parse(run.out.join('\n'))
     expect(leftOut).toEqual({ userTimeout: 3_000 })
@@ -112,7 +112,7 @@ describe('deadpeer tune', () => {
       expect(piped).toMatchObject({ code: 2, out: [] })
       expect(piped.err).toEqual([
         expect.stringMatching(
-          /Tune 2 connections of 2 processes\? There is no terminal to ask on: say --yes\. Nothing was changed\.$/,
+          /Tune 2 connections of 2 processes\? There is no terminal to ask on: add --yes\. Nothing was changed\.$/,
         ),
       ])
       for (const answer of ['n\n', '\x03']) {

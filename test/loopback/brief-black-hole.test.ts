@@ -137,7 +137,7 @@ describe('what a black hole refuses, having changed nothing', () => {
       /^The options of blackHole\(\) must be an object such as { segments: 3 }; got 5\.$/,
     ],
     [null, 'options', 'ERR_INVALID_ARG_TYPE', /; got null/],
-    [[3], 'options', 'ERR_INVALID_ARG_TYPE', /not an array/],
+    [[3], 'options', 'ERR_INVALID_ARG_TYPE', /; got an array/],
     [
       { segment: 3 },
       'segment',
@@ -150,7 +150,7 @@ describe('what a black hole refuses, having changed nothing', () => {
     [{ segments: -1 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments must be .*; got -1\./],
     [{ segments: 1.5 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments must be .*; got 1\.5\./],
     [{ segments: 2 ** 31 }, 'segments', 'ERR_OUT_OF_RANGE', /^segments must be .*; got 2147483648\./],
-    [{ segments: Number.NaN }, 'segments', 'ERR_OUT_OF_RANGE', /^segments is NaN/],
+    [{ segments: Number.NaN }, 'segments', 'ERR_OUT_OF_RANGE', /^segments must be .*; got NaN\./],
   ])('%o', async ([options, field, code, message]) => {
     const pair = await connectPair()
     expect(() => blackHole(pair.peer, options as never)).toThrow(refusal(code, message, { field }))

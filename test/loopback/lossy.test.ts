@@ -120,8 +120,8 @@ describe('what lossy refuses, having changed nothing', () => {
     [-0.01, 'ERR_OUT_OF_RANGE', /^share must be a number from 0 to 1; got -0\.01\.$/],
     [1.01, 'ERR_OUT_OF_RANGE', /^share must be .*; got 1\.01\./],
     [30, 'ERR_OUT_OF_RANGE', /^share must be .*; got 30\./],
-    [Number.NaN, 'ERR_OUT_OF_RANGE', /^share is NaN/],
-    [Number.POSITIVE_INFINITY, 'ERR_OUT_OF_RANGE', /^share is Infinity/],
+    [Number.NaN, 'ERR_OUT_OF_RANGE', /^share must be .*; got NaN\./],
+    [Number.POSITIVE_INFINITY, 'ERR_OUT_OF_RANGE', /^share must be .*; got Infinity\./],
   ])('a share of %o', async ([share, code, message]) => {
     const pair = await connectPair()
     expect(() => lossy(pair.peer, share as number)).toThrow(refusal(code, message, { field: 'share' }))
