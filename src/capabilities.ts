@@ -2,21 +2,21 @@ import { missingReason, nativeCore } from './kernel/binding.js'
 import { canSetNow, type OptionName, optionNames } from './kernel/options.js'
 import { nodeCan } from './tune/node-fallback.js'
 
-/** What {@link capabilities} found. */
+/** The result of {@link capabilities}. */
 export interface Capabilities {
-  /** Whether the native core is there. Without it, tuning goes by Node's own `setKeepAlive`. */
+  /** Whether the native core is available. Without it, `tune` uses Node's own `setKeepAlive`. */
   readonly native: boolean
-  /** Why it is not. */
+  /** The reason why it is not available. */
   readonly reason?: string
   /**
-   * Which fields of a profile this process can set on a TCP socket, tried on a socket of its own when this is called. `false` where the
-   * kernel lacks the option or a sandbox (seccomp) forbids it. `tune` with `bestEffort` leaves out just these.
+   * The fields of a profile that this process can set on a TCP socket. Each call tries them on a socket of its own. `false` if the
+   * kernel lacks the option or a sandbox (seccomp) forbids it. `tune` with `bestEffort` leaves out exactly these fields.
    */
   readonly options: Readonly<Record<OptionName, boolean>>
 }
 
 /**
- * What can be done here: by this platform, this kernel, this sandbox.
+ * Reports what this platform, this kernel and this sandbox support.
  *
  * @example
  * ```ts

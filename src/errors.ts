@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import { getSystemErrorMap } from 'node:util'
 
-/** What every error of this package carries beside its message. Match `code`: it is stable. */
+/** The fields of an error of this package beside its message. Match `code`: it is stable. */
 export interface ErrorDetails {
   /** The field of a profile, or the argument, that was wrong. */
   field?: string
@@ -11,14 +11,14 @@ export interface ErrorDetails {
   errno?: number
   /** The system call that the kernel refused. */
   syscall?: string
-  /** What could not be written yet: `ERR_MUST_WAIT`. */
+  /** With `ERR_MUST_WAIT`: the values that could not be written yet. */
   pending?: object
-  /** Fields of the profile that were written before the refused one and could not be taken back. Left out where nothing was changed. */
+  /** Fields of the profile that were written before the refused one and could not be put back. Left out if nothing was changed. */
   written?: readonly string[]
 }
 
 /**
- * An argument of the wrong type, or a target that is no connection. Nothing was changed.
+ * An argument has the wrong type, or a target is not a connection. Nothing was changed.
  *
  * @example
  * ```ts
@@ -34,6 +34,8 @@ export class InvalidTypeError extends TypeError {
   readonly code = 'ERR_INVALID_ARG_TYPE'
   /** The field of a profile, or the argument, that was wrong. */
   declare readonly field?: string
+  /** The kernel's name of the option, such as `TCP_USER_TIMEOUT`. */
+  declare readonly constant?: string
 
   constructor(message: string, details: ErrorDetails = {}) {
     super(message)
@@ -42,7 +44,7 @@ export class InvalidTypeError extends TypeError {
 }
 
 /**
- * A value of the right type that no kernel could take; the message names the range. Nothing was changed.
+ * A value has the right type and is out of range; the message names the range. Nothing was changed.
  *
  * @example
  * ```ts
@@ -68,17 +70,17 @@ export class OutOfRangeError extends RangeError {
 }
 
 /**
- * What {@link DeadpeerError.code} can be, beside the errno itself (`'EPERM'` where a sandbox forbids
- * the call, `'ESRCH'` for a process that is not there).
+ * The values of {@link DeadpeerError.code}, beside the errno itself (`'EPERM'` if a sandbox forbids the call, `'ESRCH'` for a process that
+ * does not exist).
  *
- * - `ERR_AMBIGUOUS_ADDRESS`: the socket is alive, but by its address the kernel finds others only.
- * - `ERR_MUST_WAIT`: a borrowed socket's peer must be heard first, or these values could end the connection.
- * - `ERR_NAME_TAKEN`: a registry of metrics has something of that name already.
- * - `ERR_NOT_TCP`: a socket of another kind, or no socket.
+ * - `ERR_AMBIGUOUS_ADDRESS`: the socket is alive, but the kernel finds only other sockets by its address.
+ * - `ERR_MUST_WAIT`: the values could end a borrowed connection as it is, so its peer must be heard first.
+ * - `ERR_NAME_TAKEN`: the metrics registry already has a metric of that name.
+ * - `ERR_NOT_TCP`: the descriptor is another kind of socket, or not a socket.
  * - `ERR_SOCKET_CLOSED`: the socket has no descriptor: it is closed, or not connected yet. The message says which.
  * - `ERR_UNSUPPORTED_OPTION`: this kernel, this kind of socket or this platform does not have the option.
- * - `ERR_UNSUPPORTED_PLATFORM`: needs the native core, or Linux, and there is none here; or a part of the kernel that is not there.
- * - `ERR_WATCHER_CLOSED`: the watcher was closed, and watches nothing any more.
+ * - `ERR_UNSUPPORTED_PLATFORM`: the call needs the native core, Linux, or a part of the kernel that is missing here.
+ * - `ERR_WATCHER_CLOSED`: the watcher is closed.
  */
 export type DeadpeerErrorCode =
   | 'ERR_AMBIGUOUS_ADDRESS'
@@ -92,7 +94,7 @@ export type DeadpeerErrorCode =
   | (string & {})
 
 /**
- * The kernel or the platform would not. Nothing was changed, but for what `written` names.
+ * The kernel or the platform refused the operation. Nothing was changed, except what `written` names.
  *
  * @example
  * ```ts
@@ -114,9 +116,9 @@ export class DeadpeerError extends Error {
   declare readonly errno?: number
   /** The system call that the kernel refused. */
   declare readonly syscall?: string
-  /** What could not be written yet: `ERR_MUST_WAIT`. */
+  /** With `ERR_MUST_WAIT`: the values that could not be written yet. */
   declare readonly pending?: object
-  /** Fields of the profile that were written before the refused one and could not be taken back. Left out where nothing was changed. */
+  /** Fields of the profile that were written before the refused one and could not be put back. Left out if nothing was changed. */
   declare readonly written?: readonly string[]
 
   constructor(code: DeadpeerErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
@@ -131,15 +133,15 @@ export class DeadpeerError extends Error {
 }
 
 /**
- * Why a connection is dead.
+ * The reason why a connection is dead.
  *
- * - `keepalive`: the peer has answered none of as many probes as `count` allows.
- * - `user-timeout`: the peer has acknowledged nothing for `userTimeout`, with data in flight or behind a closed window, or it
- *   ended keepalive before `count` was reached.
- * - `retransmission`: the same without a `userTimeout`: data was sent again as often as the system allows (`tcp_retries2`).
- * - `reset`: the connection is unknown to the peer, which was restarted, or it was broken off, by either side.
- * - `unreachable`: a router, or this host, said that there is no way to the peer.
- * - `heartbeat`: the peer has answered none of as many questions as a heartbeat allows, while the kernel had not given it up yet.
+ * - `keepalive`: the peer acknowledged none of `count` probes.
+ * - `user-timeout`: the peer acknowledged nothing for `userTimeout`: neither data in flight or behind a closed window, nor a probe before
+ *   `count` was reached.
+ * - `retransmission`: data was retransmitted as often as the system allows (`tcp_retries2`), without a `userTimeout`.
+ * - `reset`: either side reset the connection, for example a peer that was restarted and does not know it.
+ * - `unreachable`: a router or this host reported that the peer is unreachable.
+ * - `heartbeat`: the peer acknowledged none of a heartbeat's `attempts`, and the kernel had not given it up yet.
  */
 export type DeathReason =
   | 'keepalive'
@@ -159,9 +161,9 @@ const codes = {
 } as const satisfies Record<DeathReason, string>
 
 /**
- * What a socket is destroyed with when its peer is dead. Its `code` is what programs handle already: `ETIMEDOUT`,
- * `ECONNRESET` for a `reset`, `EHOSTUNREACH` for `unreachable`. Where Node saw the death first, the socket emits Node's own error, and
- * the `error` of the death is a PeerDeathError whose `cause` is that.
+ * The error that a watcher destroys a socket with when its peer is dead. Its `code` is one that programs already handle: `ETIMEDOUT`,
+ * `ECONNRESET` for a `reset`, `EHOSTUNREACH` for `unreachable`. If Node saw the death first, the socket emits Node's own error, and
+ * the `error` of the death is a PeerDeathError with that error as its `cause`.
  *
  * @example
  * ```ts
@@ -175,11 +177,11 @@ export class PeerDeathError<Info extends object = object> extends Error {
   readonly code: (typeof codes)[DeathReason]
   /** As Node counts it: negative. */
   readonly errno: number
-  /** What it died of. */
+  /** The reason of the death. */
   readonly reason: DeathReason
-  /** Why, in words. */
+  /** The reason in words. */
   readonly evidence: string
-  /** The kernel's counters at the end: a {@link TcpInfo}. Absent where they could not be read. */
+  /** The kernel's last counters: a {@link TcpInfo}. Absent if they could not be read. */
   declare readonly info?: Info
 
   constructor(reason: DeathReason, evidence: string, info?: Info, options?: ErrorOptions) {
@@ -202,7 +204,7 @@ export function describeErrno(errno: number): { name: string; words: string } {
   return { name, words }
 }
 
-/** Of those that libuv does not know, such as ESTALE. */
+/** The name of an errno that libuv does not know, such as ESTALE. */
 function nameOf(errno: number): string {
   const [name] = Object.entries(constants.errno).find(([, number]) => number === errno) ?? []
   return name ?? `errno ${errno}`

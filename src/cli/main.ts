@@ -3,7 +3,7 @@ import { complainOfOutput } from './lib/terminal.js'
 import { USAGE_ERROR } from './lib/usage.js'
 import { program } from './program.js'
 
-// A reader that closed the pipe (`| head`) is no error. Commands that keep running handle it themselves.
+// A reader that closed the pipe (`| head`) is not an error. Commands that keep running handle it themselves.
 let isBroken = false
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE' || isBroken) return

@@ -144,5 +144,7 @@ export function borrowSocket(pid: number, fd: number): BorrowedSocket {
 function checkNumber(value: unknown, from: number, field: string, what: string): void {
   if (typeof value === 'number' && Number.isInteger(value) && value >= from && value <= 0x7fffffff) return
   const given = typeof value === 'number' ? value : value === null ? 'null' : `a ${typeof value}`
-  throw new InvalidTypeError(`${field} is ${given}; a ${what} is a whole number from ${from}.`, { field })
+  throw new InvalidTypeError(`${field} must be a ${what}, a whole number from ${from}; got ${given}.`, {
+    field,
+  })
 }

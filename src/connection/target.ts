@@ -143,7 +143,7 @@ export function isDescriptor(fd: number): boolean {
 
 export function checkDescriptor(fd: number): number {
   if (isDescriptor(fd)) return fd
-  throw new InvalidTypeError(`${fd} is no file descriptor; that is a whole number from 0.`, {
+  throw new InvalidTypeError(`A file descriptor must be a whole number from 0; got ${fd}.`, {
     field: 'target',
   })
 }

@@ -18,6 +18,7 @@ import {
   whole,
 } from '../options/check.js'
 import { nearestOnly } from '../options/nearest.js'
+import { ports } from '../options/ranges.js'
 
 /**
  * An address with the number of its bits that count, such as `'10.0.0.0/8'` or `'2001:db8::/32'`; an address alone counts
@@ -52,7 +53,7 @@ export interface SocketFilter {
 
 const families: readonly SocketFamily[] = ['ipv4', 'ipv6']
 
-const port = whole({ min: 1, max: 65_535 })
+const port = whole(ports)
 
 const filterFields: Options<SocketFilter> = {
   of: 'a filter',
@@ -118,7 +119,7 @@ export function checkFilter(filter: unknown): SocketQuery & { signal: AbortSigna
 }
 
 function wrongType(field: keyof SocketFilter, value: unknown, wanted: string): InvalidTypeError {
-  return new InvalidTypeError(`${field} is ${describe(value)}; it must be ${wanted}.`, { field })
+  return new InvalidTypeError(`${field} must be ${wanted}; got ${describe(value)}.`, { field })
 }
 
 function outOfRange(field: keyof SocketFilter, message: string): OutOfRangeError {
@@ -129,7 +130,7 @@ function checkFamily(family: unknown): void {
   const wanted = families.map((name) => `'${name}'`).join(' or ')
   if (typeof family !== 'string') throw wrongType('family', family, wanted)
   if (!families.includes(family as SocketFamily)) {
-    throw outOfRange('family', `family is '${family}'; it must be ${wanted}.`)
+    throw outOfRange('family', `family must be ${wanted}; got '${family}'.`)
   }
 }
 
@@ -154,7 +155,7 @@ function checkPrefix(field: 'local' | 'remote', prefix: unknown): EndCondition['
   const bytes = addressBytes(address)
   if (bytes === undefined) {
     const why = prefix.includes('%') ? ' An address cannot have a zone here.' : ''
-    throw outOfRange(field, `${field} is '${prefix}'; it must be ${wanted}.${why}`)
+    throw outOfRange(field, `${field} must be ${wanted}; got '${prefix}'.${why}`)
   }
   const most = 8 * bytes.length
   const length = bits === undefined ? most : Number(bits)

@@ -98,7 +98,7 @@ interface Split<Options> {
 
 function split<Options extends HttpAgentOptions>(options: Options): Split<Options> {
   if (typeof options !== 'object' || options === null) {
-    const message = `options is ${describe(options)}; it must be an object such as { profile: 'cloud' }.`
+    const message = `options must be an object such as { profile: 'cloud' }; got ${describe(options)}.`
     throw new InvalidTypeError(message, { field: 'options' })
   }
   checkMixedOptions(options, agentOptions)

@@ -53,7 +53,7 @@ const retryOptions: Options<RetryStaleOptions> = {
 
 function checkRepeatable(send: unknown, options: RetryStaleOptions): boolean {
   if (typeof send !== 'function') {
-    const message = `send is ${describe(send)}; it must be a function that makes the request, such as () => axios.get(url).`
+    const message = `send must be a function that makes the request, such as () => axios.get(url); got ${describe(send)}.`
     throw new InvalidTypeError(message, { field: 'send' })
   }
   const { method, idempotencyKey } = checkOptions(options, retryOptions)

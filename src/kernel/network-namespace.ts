@@ -2,6 +2,7 @@ import { statSync } from 'node:fs'
 import { constants } from 'node:os'
 import { DeadpeerError, describeErrno } from '../errors.js'
 import { checkOptions, type Options, whole } from '../options/check.js'
+import { processIds } from '../options/ranges.js'
 import type { NativeCore, NativeFailure } from './binding.js'
 
 /** Which network namespace is meant. */
@@ -10,7 +11,7 @@ export interface NamespaceOptions {
 }
 
 /** A process id. */
-export const processId = whole({ min: 1, max: 2 ** 31 - 1 })
+export const processId = whole(processIds)
 
 /**
  * The process whose network namespace is meant; `undefined` if it is the caller's.

@@ -87,7 +87,7 @@ function checkInodes(inodes: Iterable<number | undefined>): Set<number> {
     if (inode === undefined) continue
     wanted.add(inode)
     if (Number.isSafeInteger(inode) && inode >= 0) continue
-    throw new InvalidTypeError(`inodes has ${String(inode)}; an inode is a whole number from 0.`, { field })
+    throw new InvalidTypeError(`An inode must be a whole number from 0; got ${String(inode)}.`, { field })
   }
   return wanted
 }

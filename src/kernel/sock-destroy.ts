@@ -120,7 +120,7 @@ function checkCookie(cookie: unknown): void {
   const field = 'cookie'
   if (typeof cookie !== 'bigint') throw new InvalidTypeError('cookie must be a bigint.', { field })
   if (cookie > 0n && cookie < ANY_COOKIE) return
-  throw new OutOfRangeError(`cookie is ${cookie}; that is no socket's.`, { field })
+  throw new OutOfRangeError(`cookie must be the cookie of a socket; got ${cookie}.`, { field })
 }
 
 /** How the native core says that the kernel finds only others. */

@@ -65,7 +65,7 @@ export function collectWatcher(
   options: CollectWatcherOptions = {},
 ): () => void {
   if (!(watcher instanceof Watcher)) {
-    throw new InvalidTypeError(`watcher is ${describe(watcher)}; it must be what watch() returned.`, {
+    throw new InvalidTypeError(`watcher must be what watch() returned; got ${describe(watcher)}.`, {
       field: 'watcher',
     })
   }
@@ -103,7 +103,7 @@ export function collectAgent(
 ): () => void {
   if (typeof (agent as Partial<WithStatistics> | undefined)?.snapshot !== 'function') {
     throw new InvalidTypeError(
-      `agent is ${describe(agent)} without statistics; it must be an HttpAgent or HttpsAgent, or what createAgent of deadpeer/undici returned.`,
+      `agent must be an HttpAgent or HttpsAgent, or what createAgent of deadpeer/undici returned; got ${describe(agent)} without statistics.`,
       { field: 'agent' },
     )
   }

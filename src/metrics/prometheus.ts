@@ -124,7 +124,7 @@ export function checkRegistry(registry: unknown): asserts registry is MetricsReg
   const { registerMetric, getSingleMetric } = (registry ?? {}) as Partial<Registry>
   if (typeof registerMetric === 'function' && typeof getSingleMetric === 'function') return
   throw new InvalidTypeError(
-    `registry is ${describe(registry)}; it must be a Registry of prom-client, such as its register.`,
+    `registry must be a Registry of prom-client, such as its register; got ${describe(registry)}.`,
     { field: 'registry' },
   )
 }

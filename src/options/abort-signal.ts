@@ -1,14 +1,14 @@
-/** What to call where a signal is aborted. */
+/** The functions to call when a signal is aborted. */
 const cancellations = new WeakMap<AbortSignal, Set<() => void>>()
 
 /**
- * A promise that is rejected with the signal's reason once it is aborted, after `cancel`.
+ * Returns a promise that settles like `promise`. If the signal is aborted first, it calls `cancel` and rejects with the signal's reason.
  *
- * Any number may wait for one signal: it gets one listener for all of them (from the eleventh on Node warns of a leak), and
- * none once nobody waits any more.
+ * A signal gets one listener for any number of callers, because Node warns of a leak from the eleventh listener on. The last caller removes
+ * the listener.
  *
- * @param signal one that is not aborted yet
- * @param cancel must not throw, for others are waiting too
+ * @param signal must not be aborted yet
+ * @param cancel must not throw, because other callers' functions follow
  */
 export function untilAborted<T>(
   signal: AbortSignal,
@@ -33,7 +33,7 @@ export function untilAborted<T>(
   })
 }
 
-/** Has a function called where the signal is aborted. Call what it returns when that is not wanted any more. */
+/** Calls a function when the signal is aborted. The returned function undoes that. */
 export function onAbort(signal: AbortSignal, cancel: () => void): () => void {
   let waiting = cancellations.get(signal)
   if (!waiting) {

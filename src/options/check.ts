@@ -1,48 +1,46 @@
 import { type ErrorDetails, InvalidTypeError, OutOfRangeError } from '../errors.js'
-import { isSlipOf, nearestOnly, plainName } from './nearest.js'
+import { isMisspellingOf, nearestOnly, plainName } from './nearest.js'
 import { parseTime } from './time.js'
 
 /**
- * Checks one option. Called with `undefined` only if it is required: an undefined option counts as left out.
+ * Checks one option. Called with `undefined` only if the option is required: otherwise `undefined` counts as left out.
  *
  * @param field `field` of the error.
- * @param name what the message calls it. Default: `field`.
+ * @param name the option's name in the message. Default: `field`.
  */
 export type Check = (value: unknown, field: string, name?: string) => void
 
-/** An options object: whose it is, and how each option is checked. */
+/** An options object: the function or object that takes it, and a check for each option. */
 export interface Options<T extends object> {
-  /** As error messages have it: `probe()`, `a heartbeat`, `a profile`. */
+  /** In error messages: `probe()`, `a heartbeat`, `a profile`. */
   readonly of: string
-  /** What an entry is called. Default: `option`. */
+  /** The word for one entry. Default: `option`. */
   readonly noun?: string
-  /** What errors about the object as a whole call it: `A profile`. Default: `The options of …`. */
+  /** The name of the whole object in error messages: `A profile`. Default: `The options of …`. */
   readonly called?: string
-  /** For such an error: `{ attempts: 3 }`. */
+  /** For the error about the whole object: `{ attempts: 3 }`. */
   readonly example: string
   /** `field` of that error. Default: `options`. */
   readonly field?: string
-  /** One for every option. `anything` where the value is checked elsewhere. */
+  /** One check for every option; `anything` if the value is checked elsewhere. */
   readonly checks: Readonly<Record<keyof T & string, Check>>
-  /** Those that cannot be left out. */
+  /** Options that cannot be left out. */
   readonly required?: readonly (keyof T & string)[]
-  /** What people call an option elsewhere, in lower case and without `_` and `-`. */
+  /** Names of an option in other APIs, in lower case and without `_` and `-`. */
   readonly otherNames?: Readonly<Record<string, keyof T & string>>
 }
 
 /**
- * Checks an options object: that it is one, that every name in it is known, and every value.
+ * Checks that a value is an object, that every name in it is known, and every value.
  *
- * @param prefix what stands before each name in messages and in `field`: `traffic.`.
+ * @param prefix precedes each name in messages and in `field`: `traffic.`.
  * @returns the object that was passed.
  * @throws {@link InvalidTypeError}, {@link OutOfRangeError}, with the option's name as `field`.
  */
 export function checkOptions<T extends object>(given: unknown, options: Options<T>, prefix = ''): T {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     const { of, example, field = 'options', called = `The options of ${of}` } = options
-    throw new InvalidTypeError(`${called} must be an object such as ${example}, not ${describe(given)}.`, {
-      field,
-    })
+    throw new InvalidTypeError(mustBe(called, `an object such as ${example}`, describe(given)), { field })
   }
   const checks: Readonly<Record<string, Check>> = options.checks
   for (const name of Object.keys(given)) {
@@ -75,21 +73,21 @@ function quoted(names: readonly string[], separator: string): string {
   return names.map((name) => `\`${name}\``).join(separator)
 }
 
-/** Options of ours in an object that also has the options of Node or of a library. */
+/** An object with options of this package and options of Node or of a library. */
 export interface MixedOptions {
-  /** As error messages have it: `HttpAgent`. */
+  /** In error messages: `HttpAgent`. */
   readonly of: string
-  /** Ours. */
+  /** The options of this package. */
   readonly own: readonly string[]
-  /** Theirs, as far as they are known here. */
+  /** The other options that are known here. */
   readonly others: readonly string[]
-  /** What people call one of ours elsewhere, in lower case and without `_` and `-`. */
+  /** Names of an own option in other APIs, in lower case and without `_` and `-`. */
   readonly otherNames?: Readonly<Record<string, string>>
 }
 
 /**
- * Refuses names that are a slip of a known one, or an old name. Other names pass: Node and libraries add options with each version, and an
- * object of theirs may carry what its owner reads from it later.
+ * Refuses misspellings of a known name, and names from other APIs. Other names pass: Node and libraries add options with each version, and
+ * the owner of such an object may read more from it later.
  *
  * @throws {@link InvalidTypeError}, with the option's name as `field`.
  */
@@ -100,7 +98,7 @@ export function checkMixedOptions(given: object, { of, own, others, otherNames =
     const plain = plainName(name)
     const meant = Object.hasOwn(otherNames, plain)
       ? otherNames[plain]
-      : known.find((each) => isSlipOf(name, each))
+      : known.find((each) => isMisspellingOf(name, each))
     if (meant === undefined) continue
     throw new InvalidTypeError(`Unknown option \`${name}\` of ${of}. Did you mean \`${meant}\`?`, {
       field: name,
@@ -108,14 +106,14 @@ export function checkMixedOptions(given: object, { of, own, others, otherNames =
   }
 }
 
-/** For an option that is checked where it is used. */
+/** For an option that is checked elsewhere. */
 export const anything: Check = () => {}
 
 /** `true` or `false`. */
 export const trueOrFalse = typed('true or false', (value) => typeof value === 'boolean')
 
-/** A text that is not empty. */
-export const text = typed("a text such as 'database'", (value) => typeof value === 'string' && value !== '')
+/** A string that is not empty. */
+export const text = typed("a string such as 'database'", (value) => typeof value === 'string' && value !== '')
 
 /** A function. */
 export const callback = typed('a function', (value) => typeof value === 'function')
@@ -123,12 +121,12 @@ export const callback = typed('a function', (value) => typeof value === 'functio
 /** An `AbortSignal`. */
 export const abortSignal = typed('an AbortSignal', (value) => value instanceof AbortSignal)
 
-/** What is told apart by its type alone. */
+/** A value of a certain type. */
 export function typed(wanted: string, is: (value: unknown) => boolean, constant?: string): Check {
   return (value, field, name = field) => {
     if (is(value)) return
     const { label, details } = naming(field, name, constant)
-    throw new InvalidTypeError(`${label} is ${describe(value)}; it must be ${wanted}.`, details)
+    throw new InvalidTypeError(mustBe(label, wanted, describe(value)), details)
   }
 }
 
@@ -139,14 +137,14 @@ export function object<T extends object>(options: Omit<Options<T>, 'field' | 'ca
   }
 }
 
-/** Which numbers an option takes. */
+/** The numbers that an option takes. */
 export interface Range {
   readonly min: number
-  /** Default: none, as long as the number is finite; of whole numbers, as long as it is exact. */
+  /** Default: any finite number; for whole numbers, any that is exact. */
   readonly max?: number
-  /** What is counted: `requests`. */
+  /** The thing that is counted: `requests`. */
   readonly unit?: string
-  /** Why it cannot be less or more. */
+  /** The reason for the range. */
   readonly why?: string
   /** The kernel's name of the option, such as `TCP_USER_TIMEOUT`. */
   readonly constant?: string
@@ -155,19 +153,24 @@ export interface Range {
 /** A whole number within a range. */
 export function whole(range: Range): Check {
   const unit = range.unit === undefined ? '' : ` of ${range.unit}`
-  return inRange(range, `a whole number${unit} ${fromTo(range)}`, Number.isSafeInteger)
+  return inRange(range, `a whole number${unit} ${rangeWords(range)}`, Number.isSafeInteger)
 }
 
 /** A number within a range, fractions included. */
 export function number(range: Range): Check {
-  return inRange(range, `a number ${fromTo(range)}`, Number.isFinite)
+  return inRange(range, `a number ${rangeWords(range)}`, Number.isFinite)
 }
 
-function fromTo({ min, max }: Range): string {
-  return max === undefined ? `from ${min}` : `from ${min} to ${max}`
+/** `from 1 to 127`, `from 1`, or `above 0`. */
+export function rangeWords(
+  { min, max }: Pick<Range, 'min' | 'max'>,
+  words: (bound: number) => string = String,
+): string {
+  if (min === Number.MIN_VALUE) return 'above 0'
+  return `from ${words(min)}${max === undefined ? '' : ` to ${words(max)}`}`
 }
 
-/** Which times an option takes, in ms. */
+/** The times that an option takes, in ms. */
 export interface TimeRange extends Omit<Range, 'unit'> {
   readonly max: number
   /** The kernel's unit in ms: 1000 if it counts whole seconds. Default: 1. */
@@ -176,42 +179,37 @@ export interface TimeRange extends Omit<Range, 'unit'> {
 
 /** A time in whole ms, or in whole seconds. */
 export function milliseconds(range: TimeRange): Check {
-  const { min, max, step = 1 } = range
-  const wanted = `whole ${step === 1_000 ? 'seconds' : 'milliseconds'}, from ${min} to ${max} ms`
+  const { step = 1 } = range
+  const wanted = `whole ${step === 1_000 ? 'seconds' : 'milliseconds'} ${rangeWords(range)} ms`
   return inRange(range, wanted, (value) => Number.isInteger(value) && value % step === 0, ' ms')
 }
 
-/** A finite time in ms, above 0, fractions included. */
-export const finiteTime = inRange(
-  { min: Number.MIN_VALUE },
-  'more than 0, and finite',
-  Number.isFinite,
-  ' ms',
-)
+/** A finite time in ms above 0, fractions included. */
+export const finiteTime = inRange({ min: Number.MIN_VALUE }, 'a finite time above 0', Number.isFinite, ' ms')
 
-/** A time in ms, above 0, fractions and `Infinity` included. */
-export const timeOrNever = inRange({ min: Number.MIN_VALUE }, 'more than 0', () => true, ' ms')
+/** A time in ms above 0, fractions and `Infinity` included. */
+export const timeOrNever = inRange({ min: Number.MIN_VALUE }, 'a time above 0', () => true, ' ms')
 
-/** A time below this, in ms, is usually meant in seconds. */
+/** A time in ms below this is usually a mistake: the caller meant seconds. */
 export const MEANS_SECONDS = 100
 
 /**
- * Refuses a time from 1 to 99 ms: seconds are passed for milliseconds more often than such a time is wanted.
+ * Refuses a time from 1 to 99 ms: callers pass seconds for milliseconds more often than they want such a time.
  *
  * @param name the option, in words.
- * @param instead how to have such a time all the same.
+ * @param instead how to set such a time all the same.
  * @throws {@link OutOfRangeError}
  */
 export function refuseSeconds(value: unknown, name: string, instead: string, details: ErrorDetails): void {
   if (typeof value !== 'number' || value <= 0 || value >= MEANS_SECONDS) return
   throw new OutOfRangeError(
-    `${name} is ${value} ms; less than ${MEANS_SECONDS} ms is refused, because it is usually meant in seconds. ` +
+    `${name} must not be a time below ${MEANS_SECONDS} ms, which is usually meant in seconds; got ${value} ms. ` +
       `Did you mean ${literal(value * 1_000)}? ${instead}`,
     details,
   )
 }
 
-/** @param unit what follows a number in a message. */
+/** @param unit follows a number in a message. */
 function inRange(
   range: Range,
   wanted: string,
@@ -220,16 +218,21 @@ function inRange(
 ): Check {
   const { min, max = Number.POSITIVE_INFINITY, why, constant } = range
   const isTaken = (value: number) => value >= min && value <= max && fits(value)
-  const must = `it must be ${wanted}${why === undefined ? '' : `: ${why}`}.`
+  const wantedAndWhy = why === undefined ? wanted : `${wanted} (${why})`
   return (value, field, name = field) => {
     if (typeof value === 'number' && isTaken(value)) return
     const { label, details } = naming(field, name, constant)
     const hint = unit === '' ? '' : suggestTime(value, isTaken)
     if (typeof value !== 'number') {
-      throw new InvalidTypeError(`${label} is ${describe(value)}; ${must}${hint}`, details)
+      throw new InvalidTypeError(mustBe(label, wantedAndWhy, describe(value)) + hint, details)
     }
-    throw new OutOfRangeError(`${label} is ${value}${unit}; ${must}${hint}`, details)
+    throw new OutOfRangeError(mustBe(label, wantedAndWhy, `${value}${unit}`) + hint, details)
   }
+}
+
+/** The message for a value that is refused: what is accepted, and what was passed. */
+export function mustBe(label: string, wanted: string, got: string): string {
+  return `${label} must be ${wanted}; got ${got}.`
 }
 
 /** For the end of a message about a time that is refused: ` Did you mean 30_000?`, or nothing. */
@@ -238,7 +241,7 @@ export function suggestTime(value: unknown, isTaken: (ms: number) => boolean): s
   return meant === undefined ? '' : ` Did you mean ${literal(meant)}?`
 }
 
-/** What may have been meant by a time that is refused, in ms, the likeliest first: seconds, or a text such as '30s'. */
+/** The times in ms that the caller of a refused one may have meant, the likeliest first: seconds, or a string such as '30s'. */
 function timesMeantBy(value: unknown): number[] {
   if (typeof value === 'number') return value > 0 && value < 1_000 ? [value * 1_000] : []
   if (typeof value !== 'string') return []
@@ -249,7 +252,7 @@ function timesMeantBy(value: unknown): number[] {
   return bare < MEANS_SECONDS ? [bare * 1_000, bare] : [bare, bare * 1_000]
 }
 
-/** As it is written in a program: 30_000. */
+/** A number as a program has it: 30_000. */
 export function literal(value: number): string {
   return String(value).replace(/\B(?=(\d{3})+$)/g, '_')
 }
@@ -267,7 +270,16 @@ interface Naming {
 
 /** A value in words, for messages. */
 export function describe(value: unknown): string {
-  if (value === null || value === undefined) return String(value)
   if (Array.isArray(value)) return 'an array'
-  return typeof value === 'string' ? `'${value}', a string` : `of type ${typeof value}`
+  switch (typeof value) {
+    case 'string':
+      return `'${value}', a string`
+    case 'object':
+      return value === null ? 'null' : 'an object'
+    case 'function':
+    case 'symbol':
+      return `a ${typeof value}`
+    default:
+      return String(value)
+  }
 }

@@ -1,4 +1,4 @@
-/** The names nearest to a misspelled one, the nearest first; three at most, none if nothing is near. */
+/** The names nearest to a misspelled one, the nearest first: at most three, none if nothing is near. */
 export function nearest(word: string, names: readonly string[]): string[] {
   const wanted = plainName(word)
   return names
@@ -9,7 +9,7 @@ export function nearest(word: string, names: readonly string[]): string[] {
     .map(({ name }) => name)
 }
 
-/** The same, but only names that share the least distance. */
+/** Like {@link nearest}, but only the names at the least distance. */
 export function nearestOnly(word: string, names: readonly string[]): string[] {
   const wanted = plainName(word)
   const [first, ...others] = nearest(word, names)
@@ -19,24 +19,24 @@ export function nearestOnly(word: string, names: readonly string[]): string[] {
 }
 
 /**
- * Whether a word is a slip of a name: another spelling (`keepalive`), one letter wrong in a name of five or more, or two in a name of nine or
+ * Whether a word misspells a name: another spelling (`keepalive`), one wrong letter in a name of five or more, or two in a name of nine or
  * more. Stricter than {@link nearest}, for objects that may have names which are not known here.
  */
-export function isSlipOf(word: string, name: string): boolean {
+export function isMisspellingOf(word: string, name: string): boolean {
   const [a, b] = [plainName(word), plainName(name)]
   if (a === b) return true
   const length = Math.min(a.length, b.length)
   return length >= 5 && edits(a, b) <= (length >= 9 ? 2 : 1)
 }
 
-/** Without what spellings differ in: `initial_delay`, `initialdelay` and `initialDelay` are the same. */
+/** A name without case, `_` and `-`: `initial_delay`, `initialdelay` and `initialDelay` are the same. */
 export function plainName(name: string): string {
   return name.toLowerCase().replaceAll(/[_-]/g, '')
 }
 
 /**
- * A part of a name is nearer than any misspelling: `nlb` for `aws-nlb`, `within` for `detectWithin`. A misspelled part counts too: `azrue` for
- * `azure-lb`.
+ * A part of a name is nearer than any misspelling: `nlb` is near `aws-nlb`, `within` is near `detectWithin`. A misspelled part counts too:
+ * `azrue` is near `azure-lb`.
  */
 function distanceOf(wanted: string, name: string): number {
   const whole = plainName(name)
@@ -47,7 +47,7 @@ function distanceOf(wanted: string, name: string): number {
   return Math.min(edits(wanted, whole), ...parts.map((part) => edits(wanted, part) + 0.5))
 }
 
-/** Letters left out, added, exchanged or swapped (Damerau-Levenshtein distance). */
+/** The number of letters left out, added, replaced or swapped (Damerau-Levenshtein distance). */
 function edits(a: string, b: string): number {
   let before: number[] = []
   let last = Array.from({ length: b.length + 1 }, (_, j) => j)

@@ -9,11 +9,11 @@ const units = {
   d: 86_400_000,
 } as const
 
-/** A time with its unit, in ms: 1500ms, 30s, 1.5s, 5m, 1h, 5d. `undefined` for anything else, a number without a unit included. */
+/** The ms of a time with a unit: 1500ms, 30s, 1.5s, 5m, 1h, 5d. `undefined` for anything else, also for a number without a unit. */
 export function parseTime(text: string): number | undefined {
   const [, number, unit] = /^(\d+(?:\.\d+)?)(us|µs|ms|s|m|min|h|d)$/.exec(text.trim()) ?? []
   if (number === undefined) return undefined
   const ms = Number(number) * units[unit as keyof typeof units]
-  // A decimal fraction has no exact binary form: 0.1 s would not be a whole number of ms.
+  // A decimal fraction has no exact binary form: without rounding, 1.001 s would not be a whole number of ms.
   return Number(ms.toPrecision(15))
 }

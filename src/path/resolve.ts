@@ -23,7 +23,7 @@ export type Path = readonly (HopName | OwnHop)[]
  */
 export function resolvePath(path: Path): Hop[] {
   if (Array.isArray(path)) return path.map(resolveHop)
-  throw new InvalidTypeError(`path must be an array of hops such as ['aws-nlb'], not ${describe(path)}.`, {
+  throw new InvalidTypeError(`path must be an array of hops such as ['aws-nlb']; got ${describe(path)}.`, {
     field: 'path',
   })
 }
@@ -32,7 +32,7 @@ function resolveHop(hop: HopName | OwnHop): Hop {
   if (typeof hop === 'string') return known(hop) ?? unknown(hop)
   if (typeof hop !== 'object' || hop === null || typeof hop.name !== 'string' || hop.name === '') {
     throw new InvalidTypeError(
-      `A hop is a name of the catalogue or { name, idleTimeout }, not ${describe(hop)}.`,
+      `A hop must be a name of the catalogue or { name, idleTimeout }; got ${describe(hop)}.`,
       { field: 'path' },
     )
   }
@@ -74,7 +74,7 @@ function setOtherwise(row: Hop, { name, idleTimeout, upstreamTimeout, layer = ro
 
 function own({ name, idleTimeout, upstreamTimeout, layer = 4 }: OwnHop): Hop {
   if (layer !== 4 && layer !== 7) {
-    throw new OutOfRangeError(`layer of ${name} is ${String(layer)}; it must be 4 or 7.`, { field: 'layer' })
+    throw new OutOfRangeError(`layer of ${name} must be 4 or 7; got ${String(layer)}.`, { field: 'layer' })
   }
   const range = [1, Number.POSITIVE_INFINITY] as const
   checkOwnTime(name, 'idleTimeout', idleTimeout)
@@ -99,7 +99,7 @@ function checkSetting(name: string, field: string, value: number, range: Hop['ra
   if (value === usual) return
   if (!range) {
     throw new OutOfRangeError(
-      `${field} of ${name} is fixed at ${inWords(usual)}; it cannot be ${inWords(value)}.`,
+      `${field} of ${name} must be ${inWords(usual)}, because it is fixed; got ${inWords(value)}.`,
       {
         field,
       },
@@ -109,7 +109,7 @@ function checkSetting(name: string, field: string, value: number, range: Hop['ra
   if (value >= least && value <= most) return
   const hint = suggestTime(value, (ms) => ms >= least && ms <= most)
   throw new OutOfRangeError(
-    `${field} of ${name} is ${inWords(value)}; it can be ${inWords(least)} to ${inWords(most)}.${hint}`,
+    `${field} of ${name} must be ${inWords(least)} to ${inWords(most)}; got ${inWords(value)}.${hint}`,
     { field },
   )
 }

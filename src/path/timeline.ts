@@ -98,7 +98,7 @@ function partsOf(what: Plan | Profile | PresetName): Parts {
   }
   if (what === undefined || what === null) {
     throw new InvalidTypeError(
-      `timeline takes a plan, a profile or the name of a preset, not ${describe(what)}.`,
+      `The first argument of timeline() must be a plan, a profile or the name of a preset; got ${describe(what)}.`,
       {
         field: 'plan',
       },

@@ -2,6 +2,7 @@ import { type Target, targetsOf } from '../connection/target.js'
 import { DeadpeerError } from '../errors.js'
 import { missingReason, type NativeCore, nativeCore } from '../kernel/binding.js'
 import { abortSignal, callback, checkOptions, milliseconds, type Options, whole } from '../options/check.js'
+import { probeAttempts, probeTimeout } from '../options/ranges.js'
 import type { ProbeResult } from './result.js'
 import { aborted, type ProbeParameters, startProbes } from './sessions.js'
 import { isConnecting, untilConnected } from './until-connected.js'
@@ -119,8 +120,8 @@ const probeOptions: Options<ProbeOptions> = {
   of: 'probe()',
   example: '{ attempts: 3 }',
   checks: {
-    attempts: whole({ min: 1, max: 100 }),
-    timeout: milliseconds({ min: 1, max: 60_000 }),
+    attempts: whole(probeAttempts),
+    timeout: milliseconds(probeTimeout),
     signal: abortSignal,
     onAnswer: callback,
   },

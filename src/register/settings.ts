@@ -41,7 +41,7 @@ function choose<Value>(
   const text = env[name]
   if (text === undefined || text === '') return otherwise
   if (Object.hasOwn(choices, text)) return choices[text] as Value
-  throw new InvalidTypeError(`${name} is '${text}'; it can be ${Object.keys(choices).join(', ')}.`, {
+  throw new InvalidTypeError(`${name} must be one of ${Object.keys(choices).join(', ')}; got '${text}'.`, {
     field: name,
   })
 }

@@ -1,8 +1,9 @@
 import type { OwnTarget } from '../connection/target.js'
 import { number } from '../options/check.js'
+import { shares } from '../options/ranges.js'
 import { hold, type Impairment } from './impairment.js'
 
-const shareOfSegments = number({ min: 0, max: 1 })
+const shareOfSegments = number(shares)
 
 /**
  * Makes a peer hard to reach, for tests: of the segments that arrive at its socket, a share is lost at random, each by

@@ -60,7 +60,7 @@ function socketPathOf({ socketPath, connect }: Agent.Options): unknown {
 
 function checkOptions(options: AgentOptions): AgentOptions {
   if (typeof options !== 'object' || options === null) {
-    const message = `options is ${describe(options)}; it must be an object such as { profile: 'cloud' }.`
+    const message = `options must be an object such as { profile: 'cloud' }; got ${describe(options)}.`
     throw new InvalidTypeError(message, { field: 'options' })
   }
   checkMixedOptions(options, agentOptions)

@@ -1,6 +1,6 @@
 import { OutOfRangeError } from '../errors.js'
 import { checkOptions, milliseconds, type Options, whole } from '../options/check.js'
-import { RECENT } from '../probe/evidence.js'
+import { heartbeatInterval, probeAttempts, probeTimeout } from '../options/ranges.js'
 import type { Heartbeat } from './heartbeat-state.js'
 
 /**
@@ -31,14 +31,9 @@ const heartbeatOptions: Options<HeartbeatOptions> = {
   called: 'heartbeat',
   field: 'heartbeat',
   checks: {
-    every: milliseconds({
-      min: RECENT,
-      max: 2_147_483_000,
-      step: 1_000,
-      why: 'Linux probes after whole seconds of silence',
-    }),
-    timeout: milliseconds({ min: 1, max: 60_000 }),
-    attempts: whole({ min: 1, max: 100, why: 'they are at least 510 ms apart' }),
+    every: milliseconds(heartbeatInterval),
+    timeout: milliseconds(probeTimeout),
+    attempts: whole(probeAttempts),
   },
   required: ['every'],
   otherNames: { interval: 'every', count: 'attempts', probes: 'attempts', retries: 'attempts' },
@@ -49,7 +44,7 @@ export function checkHeartbeat(options: HeartbeatOptions): Heartbeat {
   const { every, timeout = 300, attempts = 3 } = checkOptions(options, heartbeatOptions)
   if (timeout > every) {
     throw new OutOfRangeError(
-      `timeout is ${timeout} ms; it must be \`every\` (${every} ms) at most: an attempt must be over before the next heartbeat.`,
+      `timeout must be at most \`every\` (${every} ms), because an attempt must be over before the next heartbeat; got ${timeout} ms.`,
       { field: 'timeout' },
     )
   }

@@ -651,14 +651,14 @@ function checkAction(action: unknown): Action {
   if (action === 'destroy' || action === 'report') return action
   if (types.isPromise(action)) throw notSynchronous('a function that returns a Promise')
   throw new InvalidTypeError(
-    `onDead is ${describe(action)}; it must be 'destroy', 'report', or a function that returns one of them or nothing.`,
+    `onDead must be 'destroy', 'report', or a function that returns one of them or nothing; got ${describe(action)}.`,
     { field: 'onDead' },
   )
 }
 
 function notSynchronous(what: string): InvalidTypeError {
   return new InvalidTypeError(
-    `onDead is ${what}; it must return 'destroy', 'report' or nothing at once. For async work listen to 'dead', and use onDead: 'report'.`,
+    `onDead must return 'destroy', 'report' or nothing at once; got ${what}. For async work listen to 'dead', and use onDead: 'report'.`,
     { field: 'onDead' },
   )
 }

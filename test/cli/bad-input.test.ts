@@ -88,11 +88,11 @@ const commandLine = fc.constantFrom(...Object.keys(commands)).chain((command) =>
 
 describe('the command line', () => {
   it.each([
-    { args: 'ls --pid abc', message: "--pid 'abc' is invalid. A process id is a whole number from 1." },
+    { args: 'ls --pid abc', message: "--pid must be a whole number from 1 to 2147483647; got 'abc'" },
     { args: 'http -k', message: 'missing <url>; --help shows what this command takes' },
     {
       args: 'inspect 1:x',
-      message: "<connection> '1:x' is invalid. A connection is <pid>:<fd> as ls shows it",
+      message: '<connection> must be <pid>:<fd> as ls shows it',
     },
   ])(
     'answers `$args` with the option or argument, the value and what is accepted',

@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { stateWords } from '../../src/cli/lib/format-socket.js'
 import { connectionStates } from '../../src/cli/lib/selection.js'
-import { stateWords } from '../../src/cli/lib/socket-words.js'
 import { program } from '../../src/cli/program.js'
 import type { SocketState } from '../../src/host/index.js'
 import { type PresetName, profiles } from '../../src/index.js'
@@ -32,6 +32,7 @@ const time = fc
     means: (n + (isHalf ? 0.5 : 0)) * units[unit],
   }))
 const timeWithin = (min: number, max: number) => time.filter(({ means }) => means >= min && means <= max)
+const wholeSeconds = timeWithin(1_000, 32_767_000).filter(({ means }) => means % 1_000 === 0)
 const preset = fc
   .constantFrom(...(Object.keys(profiles) as PresetName[]))
   .map((name) => ({ text: name, means: profiles[name] }))
@@ -101,10 +102,10 @@ const commands: Readonly<Record<string, Meanings>> = {
   tune: {
     ...selection,
     '--profile': fc.oneof(preset, slashed),
-    '--idle': time,
-    '--interval': time,
-    '--count': whole(0, 1_000),
-    '--user-timeout': time,
+    '--idle': wholeSeconds,
+    '--interval': wholeSeconds,
+    '--count': whole(1, 127),
+    '--user-timeout': timeWithin(0, 2 ** 31 - 1).filter(({ means }) => Number.isInteger(means)),
     '--dry-run': flag,
     '--yes': flag,
     '--json': flag,
@@ -277,10 +278,10 @@ describe('the command line', () => {
       word,
       fc.constantFrom('', '60s/5s', '60s/5s/x', '60/5/3s', '60s/5s/3/4', '//', 'Lan'),
     ),
-    '--idle': notTime,
-    '--interval': notTime,
-    '--user-timeout': notTime,
-    '--count': fc.constantFrom('-1', '1.5', 'x', '', ' 1'),
+    '--idle': fc.oneof(notTime, fc.constantFrom('0s', '1500ms', '32768s')),
+    '--interval': fc.oneof(notTime, fc.constantFrom('0s', '0.5s', '10h')),
+    '--user-timeout': fc.oneof(notTime, fc.constantFrom('0.5ms', '25d')),
+    '--count': fc.oneof(notWhole, zero, fc.constant('128')),
     '--hop': fc.constantFrom('', 'nat=', 'nat=5', '=5s', 'nat=soon', 'nat=5s/6'),
   }
 

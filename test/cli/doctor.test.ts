@@ -326,9 +326,9 @@ describe.concurrent('deadpeer doctor with bad input', () => {
   it.for<{ args: string; message: string }>([
     { args: 'doctor --hop nowhere', message: "There is no hop 'nowhere'." },
     { args: 'doctor --pid 4194305', message: 'there is no process 4194305' },
-    { args: 'doctor --pid x', message: 'A process id is' },
+    { args: 'doctor --pid x', message: '--pid must be a whole number from 1 to 2147483647' },
     { args: 'doctor --jsonl', message: "unknown option '--jsonl'" },
-    { args: 'doctor --over 10ms', message: 'It is a time from 100ms to 1d.' },
+    { args: 'doctor --over 10ms', message: 'must be a time from 100ms to 1d; got' },
     {
       args: 'doctor --port 1',
       message: 'nothing was examined: there is no TCP connection with port 1 in this network namespace',

@@ -207,7 +207,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
     const view = new HostView(new ProcessGroups([NAME]), new AbortController().signal)
     const lookUntil = async (holds: () => Promise<boolean>) => {
       while (!(await holds())) await delay(50)
-      await view.look()
+      await view.countChanges()
     }
     await lookUntil(async () =>
       (await Promise.all([deaf, zombie, restarted].map(retriesOf))).every((retries) => retries! > 0),
@@ -352,15 +352,21 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
 
 describe.concurrent('deadpeer export with bad input', () => {
   it.for<{ args: string; message: string }>([
-    { args: 'export --listen nowhere', message: 'It is a port, or an address and a port' },
-    { args: 'export --listen localhost:9733', message: 'It is a port, or an address and a port' },
-    { args: 'export --listen :9733', message: 'It is a port, or an address and a port' },
-    { args: 'export --listen ::1:9733', message: 'It is a port, or an address and a port' },
-    { args: 'export --listen 127.0.0.1:65536', message: 'It is a port, or an address and a port' },
+    { args: 'export --listen nowhere', message: '--listen must be a port, or an address and a port' },
+    { args: 'export --listen localhost:9733', message: '--listen must be a port, or an address and a port' },
+    { args: 'export --listen :9733', message: '--listen must be a port, or an address and a port' },
+    { args: 'export --listen ::1:9733', message: '--listen must be a port, or an address and a port' },
+    { args: 'export --listen 127.0.0.1:65536', message: '--listen must be a port, or an address and a port' },
     { args: 'export --listen 192.0.2.1:9733', message: '192.0.2.1:9733 is no address of this host' },
-    { args: 'export --every 10ms', message: 'It is a time from 100ms to 1d.' },
-    { args: 'export --process a-name-of-16-byt', message: "A process's name has 1 to 15 bytes" },
-    { args: 'export --process=', message: "A process's name has 1 to 15 bytes" },
+    { args: 'export --every 10ms', message: 'must be a time from 100ms to 1d; got' },
+    {
+      args: 'export --process a-name-of-16-byt',
+      message: '--process must be the name of a process as in ps -o comm, which has 1 to 15 bytes',
+    },
+    {
+      args: 'export --process=',
+      message: '--process must be the name of a process as in ps -o comm, which has 1 to 15 bytes',
+    },
     { args: 'export --json', message: "unknown option '--json'" },
     { args: 'export 10.0.0.0/8', message: 'too many arguments' },
   ])('refuses `$args` in one line, with exit code 2', async ({ args, message }) => {
@@ -376,7 +382,7 @@ describe.concurrent('deadpeer export with bad input', () => {
     expect(run).toMatchObject({
       code: 2,
       out: [],
-      err: [`deadpeer: 127.0.0.1:${port} is in use by another program; --listen takes another port`],
+      err: [`deadpeer: 127.0.0.1:${port} is in use by another program; choose another port with --listen`],
     })
   })
 })

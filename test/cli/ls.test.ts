@@ -157,14 +157,14 @@ describe.runIf(canDropCapabilities)('deadpeer ls without privileges', () => {
 
 describe.concurrent('deadpeer ls with bad input', () => {
   it.for<{ args: string; message: string }>([
-    { args: 'ls --pid 0', message: 'A process id is a whole number from 1.' },
+    { args: 'ls --pid 0', message: "--pid must be a whole number from 1 to 2147483647; got '0'" },
     { args: 'ls --pid 4194305', message: 'there is no process 4194305' },
-    { args: 'ls --pid -1', message: 'A process id is' },
+    { args: 'ls --pid -1', message: '--pid must be a whole number from 1 to 2147483647' },
     { args: 'ls --pid 1 --pid 2', message: "option '--pid <pid>' is given twice" },
-    { args: 'ls --port 65536', message: 'A port is a whole number from 1 to 65535.' },
-    { args: 'ls --state open', message: 'A state is one of established, ' },
+    { args: 'ls --port 65536', message: "--port must be a whole number from 1 to 65535; got '65536'" },
+    { args: 'ls --state open', message: '--state must be one of established, ' },
     { args: 'ls 10.0.0.0/33', message: 'an address of that family has 32 bits' },
-    { args: 'ls nowhere', message: 'it must be an address or a prefix' },
+    { args: 'ls nowhere', message: 'local must be an address or a prefix' },
     { args: 'ls ::1 ::2', message: 'too many arguments' },
     { args: 'ls --nothing', message: "unknown option '--nothing'" },
     { args: 'ls --json --jsonl', message: "'--jsonl' cannot be used with option '--json'" },

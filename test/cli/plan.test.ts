@@ -165,43 +165,55 @@ describe.concurrent('deadpeer hops', () => {
 
 describe.concurrent('bad input to plan, explain and hops', () => {
   it.for<{ args: string; message: string }>([
-    { args: 'plan', message: "required option '--hop <hop>' not specified" },
+    { args: 'plan', message: '--hop <hop> is missing; --help shows what this command takes' },
     { args: 'plan --hop aws-nbl', message: "There is no hop 'aws-nbl'. Did you mean aws-nlb or" },
-    { args: 'plan --hop aws-nlb=30s', message: 'idleTimeout of aws-nlb is 30 s; it can be 60 s to 100 min.' },
-    { args: 'plan --hop nat=-5s', message: 'A time is a number and its unit: 1500ms, 30s, 5m, 1h, 5d.' },
-    { args: 'plan --hop nat=0s', message: 'idleTimeout of nat is 0 ms; it must be more than 0.' },
-    { args: 'plan --hop nat=', message: 'A hop is a name, or name=time' },
-    { args: 'plan --hop nat=5s@3', message: 'A hop is a name, or name=time' },
-    { args: 'plan --hop aws-nlb --within -5s', message: 'A time is a number and its unit' },
-    { args: 'plan --hop aws-nlb --within 30', message: 'A time is a number and its unit' },
+    { args: 'plan --hop aws-nlb=30s', message: 'idleTimeout of aws-nlb must be 60 s to 100 min; got 30 s.' },
+    { args: 'plan --hop nat=-5s', message: 'must be a number with a unit: 1500ms, 30s, 5m, 1h or 5d' },
+    { args: 'plan --hop nat=0s', message: 'idleTimeout of nat must be a time above 0; got 0 ms.' },
+    { args: 'plan --hop nat=', message: '--hop must be a name, or name=time' },
+    { args: 'plan --hop nat=5s@3', message: '--hop must be a name, or name=time' },
+    { args: 'plan --hop aws-nlb --within -5s', message: 'must be a number with a unit' },
+    { args: 'plan --hop aws-nlb --within 30', message: 'must be a number with a unit' },
     {
       args: 'plan --hop aws-nlb --within 0s',
-      message: 'detectWithin is 0 ms; it must be more than 0, and finite.',
+      message: "--within must be a time above 0; got '0s'",
     },
     { args: 'plan --hop aws-nlb --connections many', message: 'It is a whole number.' },
     {
       args: 'plan --hop aws-nlb --connections 0',
-      message: 'connections is 0; it must be a whole number from 1.',
+      message: 'connections must be a whole number from 1; got 0.',
     },
-    { args: 'plan --hop aws-nlb --svg /nowhere/a.svg', message: 'the drawing could not be written: ENOENT' },
-    { args: 'explain', message: 'missing <profile>; --help shows what this command takes' },
-    { args: 'explain 60s/5s', message: 'A profile is initialDelay/interval/count, such as 60s/5s/3' },
-    { args: 'explain 60s/5s/x', message: 'A profile is initialDelay/interval/count' },
-    { args: 'explain 60s/5x/3', message: 'A profile is initialDelay/interval/count' },
+    { args: 'plan --hop aws-nlb --svg /nowhere/a.svg', message: 'cannot write the drawing: ENOENT' },
+    { args: 'explain', message: '<profile> is missing; --help shows what this command takes' },
+    { args: 'explain 60s/5s', message: 'patient, or initialDelay/interval/count such as 60s/5s/3' },
+    {
+      args: 'explain 60s/5s/x',
+      message:
+        '<profile> must be one of lan, datacenter, cloud, mobile, patient, or initialDelay/interval/count',
+    },
+    {
+      args: 'explain 60s/5x/3',
+      message:
+        '<profile> must be one of lan, datacenter, cloud, mobile, patient, or initialDelay/interval/count',
+    },
     {
       args: 'explain lan --user-timeout 30',
-      message: 'A time is a number and its unit: 1500ms, 30s, 5m, 1h, 5d. Did you mean 30s or 30ms?',
+      message:
+        "--user-timeout must be a number with a unit: 1500ms, 30s, 5m, 1h or 5d; got '30'. Did you mean 30s or 30ms?",
     },
     {
       args: 'explain lan --user-timeout 30ms',
-      message: 'userTimeout (TCP_USER_TIMEOUT) is 30 ms; less than 100 ms is refused',
+      message: 'userTimeout (TCP_USER_TIMEOUT) must not be a time below 100 ms',
     },
     {
       args: 'explain 1500ms/5s/3',
       message: 'initialDelay (TCP_KEEPIDLE) is 1500 ms; it must be whole seconds',
     },
-    { args: 'explain 100h/5s/3', message: 'initialDelay (TCP_KEEPIDLE) is 360000000' },
-    { args: 'explain 60s/5s/0', message: 'count (TCP_KEEPCNT) is 0' },
+    {
+      args: 'explain 100h/5s/3',
+      message: 'initialDelay (TCP_KEEPIDLE) must be whole seconds from 1000 to 32767000 ms; got 360000000 ms',
+    },
+    { args: 'explain 60s/5s/0', message: 'count (TCP_KEEPCNT) must be a whole number from 1 to 127; got 0' },
   ])('refuses `$args` in one line, with exit code 2', async ({ args, message }) => {
     const run = await deadpeer(words(args))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })

@@ -96,7 +96,7 @@ describe('deadpeer probe', () => {
       const piped = await deadpeer(once)
       expect(piped.code).toBe(2)
       expect(piped.err).toEqual([
-        expect.stringMatching(/There is no terminal to ask on: say --yes\. Nothing was changed\.$/),
+        expect.stringMatching(/There is no terminal to ask on: add --yes\. Nothing was changed\.$/),
       ])
       const no = await inTerminal(once, { answers: ['[y/N]', 'n\n'] })
       expect(no.code).toBe(1)
@@ -124,17 +124,20 @@ const sameProfiles = (a: ReadonlyMap<number, object>, b: ReadonlyMap<number, obj
 
 describe.concurrent('deadpeer probe with bad input', () => {
   it.for<{ args: string; message: string }>([
-    { args: 'probe', message: 'say which connections: --pid, --port or a prefix' },
+    { args: 'probe', message: 'select connections by --pid, --port or a prefix' },
     { args: 'probe --pid 4194305', message: 'there is no process 4194305' },
     {
       args: `probe --pid ${process.pid} 192.0.2.7`,
       message: `there is no established TCP connection of process ${process.pid} with an end in 192.0.2.7`,
     },
     { args: 'probe --port 1 --attempts 0', message: 'It is a whole number from 1 to 100.' },
-    { args: 'probe --port 1 --timeout 300', message: 'A time is a number and its unit' },
-    { args: 'probe --port 1 --timeout -3s', message: 'A time is a number and its unit' },
-    { args: 'probe --port 1 --timeout 61s', message: 'It is a time from 1ms to 60s, in whole ms.' },
-    { args: 'probe --port 1 --wait 25h', message: 'It is a time up to 1d.' },
+    { args: 'probe --port 1 --timeout 300', message: 'must be a number with a unit' },
+    { args: 'probe --port 1 --timeout -3s', message: 'must be a number with a unit' },
+    {
+      args: 'probe --port 1 --timeout 61s',
+      message: "--timeout must be whole milliseconds from 1ms to 1m; got '61s'",
+    },
+    { args: 'probe --port 1 --wait 25h', message: "--wait must be a time from 0s to 1d; got '25h'" },
   ])('refuses `$args` in one line, with exit code 2', async ({ args, message }) => {
     const run = await deadpeer(args.split(' '))
     expect(run).toMatchObject({ code: 2, out: [], err: [expect.stringContaining(message)] })

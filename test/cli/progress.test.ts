@@ -23,11 +23,11 @@ afterAll(() => server.close())
 describe('the progress of a command that takes over a second', () => {
   it.runIf(hasTmux)('is shown on stderr in a terminal, and wiped away at the end', async () => {
     using terminal = new Terminal(['http', url])
-    await terminal.shows(new RegExp(`^asking ${url}, [1-9] s$`))
+    await terminal.shows(new RegExp(`^requesting ${url}, [1-9] s$`))
     expect(await terminal.ends()).toBe(0)
     const text = terminal.all().join('\n')
     expect(text).toContain('request 2')
-    expect(text).not.toContain('asking')
+    expect(text).not.toContain('requesting')
   })
 
   it('is not shown in a pipe', async () => {

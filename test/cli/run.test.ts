@@ -106,16 +106,18 @@ describe('deadpeer run', () => {
     const { status, stderr } = run(['--watch', 'echo', 'started'])
     expect({ status, stderr }).toEqual({
       status: 2,
-      stderr:
-        "deadpeer: --watch 'echo' is invalid. It is --watch or --watch=report, and -- comes before the program.\n",
+      stderr: "deadpeer: --watch must be --watch or --watch=report, with -- before the program; got 'echo'\n",
     })
   })
 
   it.each([
-    { args: ['--profile', 'cluod'], message: /^deadpeer: .*--profile .*'cluod'.*lan, datacenter, cloud/ },
+    {
+      args: ['--profile', 'cluod'],
+      message: /^deadpeer: --profile must be .*lan, datacenter, cloud.*; got 'cluod'\. Did you mean cloud\?/,
+    },
     { args: ['--profile', '1500ms/5s/3'], message: /^deadpeer: --profile: initialDelay .*whole seconds/ },
     { args: ['--rules', '5432'], message: /^deadpeer: --rules: '5432' is no rule/ },
-    { args: ['--watch=repotr'], message: /^deadpeer: .*--watch .*'repotr'.*report/ },
+    { args: ['--watch=repotr'], message: /^deadpeer: --watch must be .*--watch=report.*; got 'repotr'/ },
   ])('says in one line what is wrong with $args, and starts nothing', ({ args, message }) => {
     const { status, stdout, stderr } = run([...args, '--', 'echo', 'started'])
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })

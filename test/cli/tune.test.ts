@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import net from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { tuneAllOrNone } from '../../src/cli/commands/tune/all-or-none.js'
 import { forecastAll } from '../../src/cli/commands/tune/forecast.js'
-import { tuneAllOrNone } from '../../src/cli/lib/all-or-none.js'
 import { Progress } from '../../src/cli/lib/progress.js'
 import { borrowSocket, listSockets } from '../../src/host/index.js'
 import { inspect, type Profile, profiles, tuneAll } from '../../src/index.js'
@@ -91,7 +91,7 @@ describe('deadpeer tune', () => {
       const run = await deadpeer([...ours(), '--port', String(client.port), ...risky, '--json'])
       expect(run.code).toBe(1)
       expect(run.err).toEqual([
-        'deadpeer: of 1 the peer was not heard in time, and what could have ended the connection was left out',
+        'deadpeer: 1 connection: the peer did not respond in time, so values that could have ended the connection were left out',
       ])
       const [{ leftOut, after }] = JSON.parse(run.out.join('\n'))
       expect(leftOut).toEqual({ userTimeout: 3_000 })
@@ -116,7 +116,7 @@ describe('deadpeer tune', () => {
       expect(piped).toMatchObject({ code: 2, out: [] })
       expect(piped.err).toEqual([
         expect.stringMatching(
-          /Tune 2 connections of 2 processes\? There is no terminal to ask on: say --yes\. Nothing was changed\.$/,
+          /Tune 2 connections of 2 processes\? There is no terminal to ask on: add --yes\. Nothing was changed\.$/,
         ),
       ])
       for (const answer of ['n\n', '\x03']) {
@@ -160,7 +160,7 @@ describe('deadpeer tune --dry-run', () => {
     expect({ ...foretold, leftOutUnlessHeard: undefined }).toEqual({ ...done, leftOutUnlessHeard: undefined })
     expect([dry.code, real.code]).toEqual([0, 0])
     expect(dry.err).toEqual([
-      'deadpeer: of 1 the peer would be asked first, and what could end the connection be left out where it does not answer within 2 s',
+      'deadpeer: 1 connection: the peer would be probed first, and values that could end the connection left out if it does not respond within 2 s',
     ])
   })
 
@@ -191,7 +191,7 @@ describe('deadpeer tune --dry-run', () => {
       expect(done.leftOut).toEqual({ userTimeout: 500 })
       expect(foretold).toEqual(done)
       expect(dry.err).toEqual([
-        'deadpeer: of 1 the peer does not answer just now, and what could end the connection would be left out',
+        'deadpeer: 1 connection: the peer does not respond now, so values that could end the connection would be left out',
       ])
     },
   )
@@ -334,15 +334,15 @@ describe('deadpeer tune of several connections', () => {
 
 describe.concurrent('deadpeer tune with bad input', () => {
   it.for<{ args: string; message: string }>([
-    { args: 'tune', message: 'say which connections: --pid, --port or a prefix' },
+    { args: 'tune', message: 'select connections by --pid, --port or a prefix' },
     {
       args: 'tune --port 1',
-      message: 'say what to set: --profile, --idle, --interval, --count or --user-timeout',
+      message: 'set something: --profile, --idle, --interval, --count or --user-timeout',
     },
     {
       args: 'tune --port 1 --profile clod',
       message:
-        "--profile 'clod' is invalid. Did you mean 'cloud'? The presets are lan, datacenter, cloud, mobile, patient.",
+        "--profile must be one of lan, datacenter, cloud, mobile, patient, or initialDelay/interval/count such as 60s/5s/3; got 'clod'. Did you mean cloud?",
     },
     {
       args: 'tune --port 1 --idle 1500ms',
@@ -350,7 +350,10 @@ describe.concurrent('deadpeer tune with bad input', () => {
     },
     { args: 'tune --port 1 --count 128', message: 'count (TCP_KEEPCNT) is 128' },
     { args: 'tune --port 1 --count x', message: 'It is a whole number.' },
-    { args: 'tune --port 1 --user-timeout 30d', message: 'userTimeout (TCP_USER_TIMEOUT) is 2592000000' },
+    {
+      args: 'tune --port 1 --user-timeout 30d',
+      message: "--user-timeout must be whole milliseconds from 0s to 2147483647ms; got '30d'",
+    },
     { args: 'tune --pid 4194305 --profile lan', message: 'there is no process 4194305' },
     {
       args: `tune --pid ${process.pid} 192.0.2.7 --profile lan`,

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { endingOf, type Suspect } from '../../src/cli/commands/watch/ending.js'
+import { endingOf, type Suspect } from '../../src/cli/lib/suspect-end.js'
 import type { SocketTimer } from '../../src/host/index.js'
 import { blackHole } from '../../src/testing/index.js'
 import { deadpeer, inTerminal } from '../support/deadpeer-command.js'
@@ -84,7 +84,7 @@ describe.runIf(hasNetAdmin)('deadpeer watch', () => {
     const run = await shown
     expect(run.code).toBe(0)
     const text = run.out.join('\n')
-    expect(text).toMatch(/looking at \d+ connections for those of process \d+: 1 does not answer/)
+    expect(text).toMatch(/sampling \d+ connections for those of process \d+: 1 peer does not respond/)
     expect(text).toMatch(/LOCAL +PEER +TIMER +HEARD +PROCESS/)
     // Line by line over what was there, several times; in the end the cursor is back.
     expect(text.split('\x1b[K').length).toBeGreaterThan(20)
@@ -112,7 +112,7 @@ describe('a suspect connection that disappeared from the list', () => {
       },
       owners: [],
       profile: undefined,
-      seenAt: 0,
+      sampledAt: 0,
     }) as unknown as Suspect
 
   it.each([
@@ -128,8 +128,8 @@ describe('a suspect connection that disappeared from the list', () => {
 describe.concurrent('deadpeer watch with bad input', () => {
   it.for<{ args: string; message: string }>([
     { args: 'watch --pid 4194305', message: 'there is no process 4194305' },
-    { args: 'watch --every 50ms', message: 'It is a time from 100ms to 1d.' },
-    { args: 'watch --every 5', message: 'A time is a number and its unit' },
+    { args: 'watch --every 50ms', message: 'must be a time from 100ms to 1d; got' },
+    { args: 'watch --every 5', message: 'must be a number with a unit' },
     { args: 'watch 10.0.0.0/33', message: 'an address of that family has 32 bits' },
     { args: 'watch --json', message: "unknown option '--json'" },
   ])('refuses `$args` in one line, with exit code 2', async ({ args, message }) => {

@@ -309,7 +309,7 @@ describe.concurrent('the headers of a server about its connections', () => {
         '    Connection: keep-alive',
         '    Keep-Alive: timeout=5, max=100',
         '  connections opened 1, TLS handshakes 0',
-        '  reused; kept for 5 s, 100 requests more, it says',
+        '  reused; the server promises to keep it for 5 s, 100 requests more',
       ])
     })
   })
@@ -454,7 +454,7 @@ describe('the time when a server closes a connection, compared with its headers'
       expect(run).toMatchObject({
         code: 1,
         out: [],
-        err: [expect.stringMatching(/127\.0\.0\.1:\d+ broke off in the middle of an answer: /)],
+        err: [expect.stringMatching(/127\.0\.0\.1:\d+ ended the connection in the middle of a response: /)],
       })
     })
   })
@@ -487,32 +487,32 @@ describe.concurrent('deadpeer http for a URL that cannot be requested', () => {
       what: 'no URL',
       args: ['example.org'],
       code: 2,
-      words: /^deadpeer: 'example\.org' is no URL of http or https/,
+      words: /^deadpeer: <url> must be an http or https URL .*; got 'example\.org'$/,
     },
     {
       what: 'another protocol',
       args: ['ftp://example.org/'],
       code: 2,
-      words: /^deadpeer: 'ftp:\/\/example\.org\/' is no URL/,
+      words: /^deadpeer: <url> must be .*; got 'ftp:\/\/example\.org\/'$/,
     },
-    { what: 'none', args: [], code: 2, words: /missing <url>; --help shows what this command takes$/ },
+    { what: 'none', args: [], code: 2, words: /<url> is missing; --help shows what this command takes$/ },
     {
       what: 'nobody listens',
       args: ['http://127.0.0.1:1/'],
       code: 1,
-      words: /^deadpeer: http:\/\/127\.0\.0\.1:1 does not answer: .*ECONNREFUSED/,
+      words: /^deadpeer: http:\/\/127\.0\.0\.1:1 does not respond: .*ECONNREFUSED/,
     },
     {
       what: 'no such name',
       args: ['http://nowhere.invalid/'],
       code: 1,
-      words: /^deadpeer: http:\/\/nowhere\.invalid does not answer: /,
+      words: /^deadpeer: http:\/\/nowhere\.invalid does not respond: /,
     },
     {
       what: 'a time without a unit',
       args: ['--idle', '3', 'http://127.0.0.1:1/'],
       code: 2,
-      words: /A time is a number and its unit/,
+      words: /must be a number with a unit/,
     },
   ])('says why in one line: $what', async ({ args, code, words }) => {
     const run = await deadpeer(['http', ...args])
@@ -526,7 +526,7 @@ describe.concurrent('deadpeer http for a URL that cannot be requested', () => {
         expect(run).toMatchObject({
           code: 1,
           out: [],
-          err: [expect.stringMatching(/does not answer: no answer within 300 ms$/)],
+          err: [expect.stringMatching(/does not respond: no response within 300 ms$/)],
         })
       }
     })
@@ -538,7 +538,11 @@ describe.concurrent('deadpeer http for a URL that cannot be requested', () => {
       async (port) => {
         for (const url of [`http://127.0.0.1:${port}/`, `https://127.0.0.1:${port}/`]) {
           const run = await deadpeer(['http', url])
-          expect(run).toMatchObject({ code: 1, out: [], err: [expect.stringContaining('does not answer: ')] })
+          expect(run).toMatchObject({
+            code: 1,
+            out: [],
+            err: [expect.stringContaining('does not respond: ')],
+          })
         }
       },
     )

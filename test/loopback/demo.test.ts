@@ -141,7 +141,7 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
       )
       expect(run.out).toContainEqual(
         expect.stringMatching(
-          /^\+1\d\.\d s pool: 1,600 answered, 400 are silent, known in \d\.\d s; 1,600 untouched$/,
+          /^\+1\d\.\d s pool: 1,600 responded, 400 are silent, known in \d\.\d s; 1,600 untouched$/,
         ),
       )
       expect(run.out).toContainEqual(

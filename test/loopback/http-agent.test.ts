@@ -733,13 +733,19 @@ describe('bad options of an agent', () => {
       options: { freeSocketKeepAliveTimeout: 30_000 },
       says: /^Unknown option `freeSocketKeepAliveTimeout` .+ Did you mean `freeSocketTimeout`/,
     },
-    { options: { freeSocketTimeout: '30s' }, says: /^freeSocketTimeout is '30s'.+ Did you mean 30_000\?$/ },
+    {
+      options: { freeSocketTimeout: '30s' },
+      says: /^freeSocketTimeout must be .+; got '30s'.+ Did you mean 30_000\?$/,
+    },
     { options: { freeSocketTimeout: '500ms' }, says: /Did you mean 500\?$/ },
-    { options: { socketActiveTTL: '10m' }, says: /^socketActiveTTL is '10m'.+ Did you mean 600_000\?$/ },
-    { options: { timeout: '30s' }, says: /^timeout is '30s'.+ Did you mean 30_000\?$/ },
+    {
+      options: { socketActiveTTL: '10m' },
+      says: /^socketActiveTTL must be .+; got '10m'.+ Did you mean 600_000\?$/,
+    },
+    { options: { timeout: '30s' }, says: /^timeout must be .+; got '30s'.+ Did you mean 30_000\?$/ },
     {
       options: { timeout: 'soon' },
-      says: /^timeout is 'soon', a string; it must be whole milliseconds, from 0 to 2147483647 ms: 0 sets no limit\.$/,
+      says: /^timeout must be whole milliseconds from 0 to 2147483647 ms \(0 sets no limit\); got 'soon', a string\.$/,
     },
   ])(
     'are refused with what to write instead of an option of agentkeepalive: $options',

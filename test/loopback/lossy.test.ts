@@ -117,19 +117,23 @@ describe('lossy with bad arguments', () => {
     {
       share: undefined,
       code: 'ERR_INVALID_ARG_TYPE',
-      message: /^share is undefined; it must be a number from 0 to 1\.$/,
+      message: /^share must be a number from 0 to 1; got undefined\.$/,
     },
-    { share: '0.5', code: 'ERR_INVALID_ARG_TYPE', message: /^share is '0\.5', a string/ },
-    { share: null, code: 'ERR_INVALID_ARG_TYPE', message: /^share is null/ },
+    { share: '0.5', code: 'ERR_INVALID_ARG_TYPE', message: /^share must be .*; got '0\.5', a string/ },
+    { share: null, code: 'ERR_INVALID_ARG_TYPE', message: /^share must be .*; got null/ },
     {
       share: -0.01,
       code: 'ERR_OUT_OF_RANGE',
-      message: /^share is -0\.01; it must be a number from 0 to 1\.$/,
+      message: /^share must be a number from 0 to 1; got -0\.01\.$/,
     },
-    { share: 1.01, code: 'ERR_OUT_OF_RANGE', message: /^share is 1\.01/ },
-    { share: 30, code: 'ERR_OUT_OF_RANGE', message: /^share is 30/ },
-    { share: Number.NaN, code: 'ERR_OUT_OF_RANGE', message: /^share is NaN/ },
-    { share: Number.POSITIVE_INFINITY, code: 'ERR_OUT_OF_RANGE', message: /^share is Infinity/ },
+    { share: 1.01, code: 'ERR_OUT_OF_RANGE', message: /^share must be .*; got 1\.01\./ },
+    { share: 30, code: 'ERR_OUT_OF_RANGE', message: /^share must be .*; got 30\./ },
+    { share: Number.NaN, code: 'ERR_OUT_OF_RANGE', message: /^share must be .*; got NaN\./ },
+    {
+      share: Number.POSITIVE_INFINITY,
+      code: 'ERR_OUT_OF_RANGE',
+      message: /^share must be .*; got Infinity\./,
+    },
   ])('refuses a share of $share, and changes nothing', async ({ share, code, message }) => {
     const pair = await connectPair()
     expect(() => lossy(pair.peer, share as number)).toThrow(refusal(code, message, { field: 'share' }))
@@ -138,7 +142,7 @@ describe('lossy with bad arguments', () => {
 
   it.for<{ target: unknown; code: string; message: RegExp }>([
     { target: {}, code: 'ERR_INVALID_ARG_TYPE', message: /target is an object without a connection/ },
-    { target: -1, code: 'ERR_INVALID_ARG_TYPE', message: /-1 is no file descriptor/ },
+    { target: -1, code: 'ERR_INVALID_ARG_TYPE', message: /file descriptor must be .*; got -1/ },
     { target: 2 ** 30, code: 'ERR_SOCKET_CLOSED', message: /not open/ },
     { target: openSync('/dev/null', 'r'), code: 'ERR_NOT_TCP', message: /not a socket/ },
     { target: new net.Socket(), code: 'ERR_SOCKET_CLOSED', message: /not connected yet/ },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { tuneAllOrNone } from '../../src/cli/lib/all-or-none.js'
+import { tuneAllOrNone } from '../../src/cli/commands/tune/all-or-none.js'
 import { Progress } from '../../src/cli/lib/progress.js'
 import { defineProfile, detectionTime, explain, inspect, tune, tuneAll } from '../../src/index.js'
 import { getUserTimeout, setUserTimeout } from '../../src/net-keepalive.js'
@@ -44,7 +44,7 @@ describe('a user timeout below 100 ms that a socket has', () => {
     const socket = await socketWithShortTimeout()
     const { profile } = inspect(socket)
     expect(() => tune(socket, { ...profile, count: 5 })).toThrow(
-      /userTimeout .* is 50 ms; less than 100 ms is refused/,
+      /userTimeout .* must not be a time below 100 ms.*; got 50 ms/,
     )
   })
 

@@ -659,7 +659,10 @@ describe.concurrent('watch', () => {
       { options: null, message: /options/ },
       { options: { onDead: 'kill' }, message: /'destroy', 'report'/ },
       { options: { onDead: null }, message: /'destroy', 'report'/ },
-      { options: { onDead: async () => 'destroy' }, message: /onDead is an async function.*at once/ },
+      {
+        options: { onDead: async () => 'destroy' },
+        message: /onDead must return .*at once; got an async function/,
+      },
       {
         options: { ondead: 'report' },
         message: /Unknown option `ondead` of watch\(\)\. Did you mean `onDead`\?/,
@@ -723,8 +726,8 @@ describe.concurrent('watch', () => {
       expect(JSON.parse(out)).toEqual({
         uncaught: [
           'no idea',
-          expect.stringMatching(/onDead is 'perhaps'.*'destroy', 'report'/),
-          expect.stringMatching(/onDead is a function that returns a Promise.*at once/),
+          expect.stringMatching(/onDead must be 'destroy', 'report'.*; got 'perhaps'/),
+          expect.stringMatching(/onDead must return .*at once; got a function that returns a Promise/),
         ],
         dead: 3,
         destroyed: [false, false, false],

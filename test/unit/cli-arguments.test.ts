@@ -1,11 +1,15 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { connectionArgument } from '../../src/cli/lib/connection-argument.js'
+import { connectionArgument } from '../../src/cli/commands/inspect/connection-argument.js'
+import { stateArgument } from '../../src/cli/commands/ls/state-argument.js'
 import { duration } from '../../src/cli/lib/duration.js'
-import { pidArgument, portArgument, stateArgument } from '../../src/cli/lib/selection-argument.js'
-import { endWords, shortTime, stateWords } from '../../src/cli/lib/socket-words.js'
+import { endWords, shortTime, stateWords } from '../../src/cli/lib/format-socket.js'
+import { wholeNumberArgument } from '../../src/cli/lib/number-argument.js'
 import { socketStates } from '../../src/kernel/sock-diag.js'
+import { ports, processIds } from '../../src/options/ranges.js'
 
+const portArgument = wholeNumberArgument(ports)
+const pidArgument = wholeNumberArgument(processIds)
 const port = fc.integer({ min: 1, max: 65_535 })
 const end = fc.record({ address: fc.oneof(fc.ipV4(), fc.ipV6()), port })
 

@@ -111,23 +111,23 @@ describe('a hop of a path', () => {
     { hop: 'constructor', message: "There is no hop 'constructor'.", error: TypeError },
     {
       hop: { name: 'aws-nlb', idleTimeout: 30_000 },
-      message: 'idleTimeout of aws-nlb is 30 s; it can be 60 s to 100 min.',
+      message: 'idleTimeout of aws-nlb must be 60 s to 100 min; got 30 s.',
       error: RangeError,
     },
     {
       hop: { name: 'aws-nat-gateway', idleTimeout: 60_000 },
-      message: 'is fixed at 350 s; it cannot be 60 s',
+      message: 'must be 350 s, because it is fixed; got 60 s',
       error: RangeError,
     },
     {
       hop: { name: 'mine', idleTimeout: -5 },
-      message: 'idleTimeout of mine is -5 ms; it must be more than 0.',
+      message: 'idleTimeout of mine must be a time above 0; got -5 ms.',
       error: RangeError,
     },
-    { hop: { name: 'mine', idleTimeout: Number.NaN }, message: 'it must be more than 0', error: RangeError },
+    { hop: { name: 'mine', idleTimeout: Number.NaN }, message: 'must be a time above 0', error: RangeError },
     {
       hop: { name: 'mine', idleTimeout: '30s' },
-      message: "idleTimeout of mine is '30s', a string",
+      message: "idleTimeout of mine must be a time above 0; got '30s', a string",
       error: TypeError,
     },
     { hop: { name: 'mine', idleTimeout: 60 }, message: 'Did you mean 60_000?', error: RangeError },
@@ -135,7 +135,7 @@ describe('a hop of a path', () => {
     { hop: { name: 'mine', idletimeout: 60_000 }, message: 'Did you mean `idleTimeout`?', error: TypeError },
     {
       hop: { name: 'mine', idleTimeout: 1, layer: 3 },
-      message: 'layer of mine is 3; it must be 4 or 7',
+      message: 'layer of mine must be 4 or 7; got 3',
       error: RangeError,
     },
     {
@@ -145,12 +145,12 @@ describe('a hop of a path', () => {
     },
     {
       hop: { name: 'cloudflare', idleTimeout: 400_000, upstreamTimeout: 60_000 },
-      message: 'is fixed at 15 min',
+      message: 'must be 15 min, because it is fixed',
       error: RangeError,
     },
     {
       hop: { idleTimeout: 5 },
-      message: 'A hop is a name of the catalogue or { name, idleTimeout }',
+      message: 'A hop must be a name of the catalogue or { name, idleTimeout }',
       error: TypeError,
     },
     { hop: null, message: 'not null', error: TypeError },

@@ -39,7 +39,7 @@ describe('the metrics of a host', () => {
     const tallies = new Map(groups.names.map((name) => [name, tally]))
     const registry = new Registry()
     putMetrics(registry, hostMetrics, [], () => [
-      { labels: {}, sample: { connections, tallies, looks: most, failedLooks: most, took: most } },
+      { labels: {}, sample: { connections, tallies, samples: most, failedSamples: most, took: most } },
     ])
     const text = await registry.metrics()
     expect(new Exposition(text).valuesOf('process').size).toBe(23)

@@ -337,7 +337,7 @@ describe('an unknown name in an options object', () => {
         const error = await errorOf(() => call(value as never))
         expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
         expect(error.message).toMatch(
-          / must be an object such as \{ .* \}, not |^watch takes options\. Did you mean watch\(\)\.add\(/,
+          / must be an object such as \{ .* \}; got |^watch takes options\. Did you mean watch\(\)\.add\(/,
         )
       }
     },
@@ -368,25 +368,25 @@ describe('a value of the wrong type or out of range', () => {
       of: 'tune',
       call: () => deadpeer.tune(unconnected, 'lan', { bestEffort: 'yes' as never }),
       error: { code: 'ERR_INVALID_ARG_TYPE', field: 'bestEffort' },
-      message: /^bestEffort is 'yes', a string; it must be true or false\.$/,
+      message: /^bestEffort must be true or false; got 'yes', a string\.$/,
     },
     {
       of: 'timeline',
       call: () => planning.timeline('lan', { title: 5 as never }),
       error: { code: 'ERR_INVALID_ARG_TYPE', field: 'title' },
-      message: /^title is of type number; it must be a text\.$/,
+      message: /^title must be a text; got 5\.$/,
     },
     {
       of: 'detectionTime',
       call: () => deadpeer.detectionTime('lan', { rtt: Number.POSITIVE_INFINITY }),
       error: { code: 'ERR_OUT_OF_RANGE', field: 'rtt' },
-      message: /^rtt is Infinity; it must be a number from 0\.$/,
+      message: /^rtt must be a number from 0; got Infinity\.$/,
     },
     {
       of: 'plan',
       call: () => deadpeer.plan({ path: [], connections: 2 ** 53 }),
       error: { code: 'ERR_OUT_OF_RANGE', field: 'connections' },
-      message: /^connections is 9007199254740992; it must be a whole number from 1\.$/,
+      message: /^connections must be a whole number from 1; got 9007199254740992\.$/,
     },
   ])('is refused by $of: $message', async ({ call, error, message }) => {
     expect(await errorOf(call)).toMatchObject({ ...error, message: expect.stringMatching(message) })
@@ -398,43 +398,43 @@ describe('a value in seconds instead of milliseconds', () => {
     {
       call: () => deadpeer.defineProfile({ initialDelay: 30 }),
       field: 'initialDelay',
-      message: /^initialDelay \(TCP_KEEPIDLE\) is 30 ms; .* Did you mean 30_000\?$/,
+      message: /^initialDelay \(TCP_KEEPIDLE\) must be .*; got 30 ms\. Did you mean 30_000\?$/,
     },
     {
       call: () => deadpeer.defineProfile({ interval: 5 }),
       field: 'interval',
-      message: /^interval \(TCP_KEEPINTVL\) is 5 ms; .* Did you mean 5_000\?$/,
+      message: /^interval \(TCP_KEEPINTVL\) must be .*; got 5 ms\. Did you mean 5_000\?$/,
     },
     {
       call: () => deadpeer.defineProfile({ rtoMax: 2 }),
       field: 'rtoMax',
-      message: /^rtoMax \(TCP_RTO_MAX_MS\) is 2 ms; .* Did you mean 2_000\?$/,
+      message: /^rtoMax \(TCP_RTO_MAX_MS\) must be .*; got 2 ms\. Did you mean 2_000\?$/,
     },
     {
       call: () => deadpeer.tune(unconnected, { userTimeout: 30 }),
       field: 'userTimeout',
       message:
-        /^userTimeout \(TCP_USER_TIMEOUT\) is 30 ms; less than 100 ms is refused.* Did you mean 30_000\?/,
+        /^userTimeout \(TCP_USER_TIMEOUT\) must not be a time below 100 ms.*; got 30 ms\. Did you mean 30_000\?/,
     },
     {
       call: () => deadpeer.watch({ heartbeat: { every: 5 } }),
       field: 'every',
-      message: /^every is 5 ms; .* Did you mean 5_000\?$/,
+      message: /^every must be .*; got 5 ms\. Did you mean 5_000\?$/,
     },
     {
       call: () => deadpeer.plan({ path: [], detectWithin: 60 }),
       field: 'detectWithin',
-      message: /^detectWithin is 60 ms; less than 100 ms is refused.* Did you mean 60_000\?/,
+      message: /^detectWithin must not be a time below 100 ms.*; got 60 ms\. Did you mean 60_000\?/,
     },
     {
       call: () => deadpeer.plan({ path: [{ name: 'nat', idleTimeout: 60 }] }),
       field: 'idleTimeout',
-      message: /^idleTimeout of nat is 60 ms; less than 100 ms is refused.* Did you mean 60_000\?/,
+      message: /^idleTimeout of nat must not be a time below 100 ms.*; got 60 ms\. Did you mean 60_000\?/,
     },
     {
       call: () => planning.audit(unconnected, [{ name: 'aws-nlb', idleTimeout: 350 }]),
       field: 'idleTimeout',
-      message: /^idleTimeout of aws-nlb is 350 ms; .* Did you mean 350_000\?$/,
+      message: /^idleTimeout of aws-nlb must be .*; got 350 ms\. Did you mean 350_000\?$/,
     },
   ])('is refused for $field: $message', async ({ call, field, message }) => {
     const error = await errorOf(call)

@@ -346,45 +346,61 @@ describe('a plan with bad options', () => {
   it.each<{ options: object | null; message: string; error: ErrorConstructor }>([
     {
       options: { path: [], detectWithin: -1 },
-      message: 'detectWithin is -1 ms; it must be more than 0, and finite.',
+      message: 'detectWithin must be a finite time above 0; got -1 ms.',
       error: RangeError,
     },
     {
       options: { path: [], detectWithin: Number.POSITIVE_INFINITY },
-      message: 'detectWithin is Infinity ms',
+      message: 'detectWithin must be a finite time above 0; got Infinity ms',
       error: RangeError,
     },
-    { options: { path: [], detectWithin: Number.NaN }, message: 'detectWithin is NaN', error: RangeError },
+    {
+      options: { path: [], detectWithin: Number.NaN },
+      message: 'detectWithin must be a finite time above 0; got NaN',
+      error: RangeError,
+    },
     {
       options: { path: [], detectWithin: '30s' },
-      message: "detectWithin is '30s', a string",
+      message: "detectWithin must be a finite time above 0; got '30s', a string",
       error: TypeError,
     },
     { options: { path: [], detectWithin: '30s' }, message: 'Did you mean 30_000?', error: TypeError },
     {
       options: { path: [], detectWithin: 30 },
-      message: 'detectWithin is 30 ms; less than 100 ms is refused',
+      message: 'detectWithin must not be a time below 100 ms',
       error: RangeError,
     },
     { options: { path: [], detectWithin: 30 }, message: 'Did you mean 30_000?', error: RangeError },
-    { options: { path: [], traffic: { every: 0 } }, message: 'traffic.every is 0 ms', error: RangeError },
-    { options: { path: [], traffic: { stall: -5 } }, message: 'traffic.stall is -5 ms', error: RangeError },
+    {
+      options: { path: [], traffic: { every: 0 } },
+      message: 'traffic.every must be a finite time above 0; got 0 ms',
+      error: RangeError,
+    },
+    {
+      options: { path: [], traffic: { stall: -5 } },
+      message: 'traffic.stall must be a finite time above 0; got -5 ms',
+      error: RangeError,
+    },
     { options: { path: [], traffic: 5 }, message: 'traffic must be an object', error: TypeError },
     {
       options: { path: [], connections: 0 },
-      message: 'connections is 0; it must be a whole number from 1.',
+      message: 'connections must be a whole number from 1; got 0.',
       error: RangeError,
     },
-    { options: { path: [], connections: 1.5 }, message: 'connections is 1.5', error: RangeError },
+    {
+      options: { path: [], connections: 1.5 },
+      message: 'connections must be a whole number from 1; got 1.5',
+      error: RangeError,
+    },
     {
       options: { path: 'aws-nlb' },
-      message: "path must be an array of hops such as ['aws-nlb'], not 'aws-nlb', a string.",
+      message: "path must be an array of hops such as ['aws-nlb']; got 'aws-nlb', a string.",
       error: TypeError,
     },
     { options: {}, message: 'path must be an array of hops', error: TypeError },
     {
       options: null,
-      message: "The options of plan() must be an object such as { path: ['aws-nlb'] }, not null.",
+      message: "The options of plan() must be an object such as { path: ['aws-nlb'] }; got null.",
       error: TypeError,
     },
   ])('is refused for $options: $message', ({ options, message, error }) => {

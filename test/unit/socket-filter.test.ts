@@ -83,7 +83,7 @@ describe('a wrong filter', () => {
       filter: { localPort: 70_000 },
       code: 'ERR_OUT_OF_RANGE',
       field: 'localPort',
-      message: /70000.*1 to 65535/,
+      message: /1 to 65535.*70000/,
     },
     { filter: { remotePort: 0 }, code: 'ERR_OUT_OF_RANGE', field: 'remotePort', message: /1 to 65535/ },
     { filter: { remotePort: 1.5 }, code: 'ERR_OUT_OF_RANGE', field: 'remotePort', message: /whole number/ },

@@ -2,15 +2,15 @@ import { createInterface } from 'node:readline'
 import { Misuse } from './usage.js'
 
 /**
- * Asks whoever sits at the terminal. Anything but a yes is a no; so is Ctrl-C.
+ * Asks a question on the terminal. Anything but a yes is a no; so is Ctrl-C.
  *
- * @throws {@link Misuse} where nobody can be asked.
+ * @throws {@link Misuse} if there is no terminal.
  */
 export async function confirm(question: string, signal: AbortSignal): Promise<boolean> {
   if (!process.stdin.isTTY) {
-    throw new Misuse(`${question} There is no terminal to ask on: say --yes. Nothing was changed.`)
+    throw new Misuse(`${question} There is no terminal to ask on: add --yes. Nothing was changed.`)
   }
-  // Not as a terminal: readline would take Ctrl-C for itself.
+  // With `terminal: true` readline would handle Ctrl-C itself.
   const lines = createInterface({ input: process.stdin, terminal: false })
   try {
     process.stderr.write(`${question} [y/N] `)

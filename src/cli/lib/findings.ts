@@ -3,7 +3,9 @@ import { paint, type Style, write } from './terminal.js'
 
 const styles = { error: 'bad', warning: 'warning', note: 'faint' } as const satisfies Record<string, Style>
 
-export interface Told extends Pick<Finding, 'severity' | 'message'>, Partial<Pick<Finding, 'change'>> {
+export interface PrintedFinding
+  extends Pick<Finding, 'severity' | 'message'>,
+    Partial<Pick<Finding, 'change'>> {
   /** The party that has to change something. */
   readonly fault?: string
   /** The command to paste. */
@@ -11,7 +13,7 @@ export interface Told extends Pick<Finding, 'severity' | 'message'>, Partial<Pic
 }
 
 /** Prints each finding, the party at fault, the change and, last, the command. */
-export function writeFindings(findings: readonly Told[]): void {
+export function writeFindings(findings: readonly PrintedFinding[]): void {
   for (const { severity, message, fault, change, command } of findings) {
     write()
     write(`${paint(`${severity}:`, styles[severity])} ${message}`)

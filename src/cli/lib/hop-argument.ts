@@ -1,16 +1,15 @@
-import { InvalidArgumentError } from 'commander'
 import type { HopName, OwnHop } from '../../path/index.js'
 import { duration } from './duration.js'
+import { mustBe } from './invalid-argument.js'
 
 /**
- * Hops as one types them, collected: aws-nlb; aws-nlb=600s, set otherwise; edge=30s, one of your own at layer 4; edge=30s@7, at
- * layer 7; edge=30s/60s@7, where it keeps connections for 60 s towards the server.
+ * Adds a hop to those given before: aws-nlb; aws-nlb=600s, with another timeout; edge=30s, your own at layer 4; edge=30s@7, your own at
+ * layer 7; edge=30s/60s@7, which keeps connections to the server for 60 s.
  */
 export function hopArgument(text: string, before: (HopName | OwnHop)[] = []): (HopName | OwnHop)[] {
   const [, name, idle, upstream, layer] =
     /^([^=]+?)(?:=([^/@]+)(?:\/([^@]+))?(?:@([47]))?)?$/.exec(text) ?? []
-  if (name === undefined)
-    throw new InvalidArgumentError('A hop is a name, or name=time such as nat=350s or edge=30s@7.')
+  if (name === undefined) throw mustBe('a name, or name=time such as nat=350s or edge=30s@7')
   if (idle === undefined) return [...before, name as HopName]
   return [
     ...before,

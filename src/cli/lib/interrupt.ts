@@ -2,12 +2,12 @@ import os from 'node:os'
 
 const interrupts = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-/** A signal's number above 128, as a shell reports it. */
+/** The exit code that a shell reports for a signal: its number above 128. */
 export function exitCodeOf(signal: NodeJS.Signals): number {
   return 128 + os.constants.signals[signal]
 }
 
-/** Calls back for each Ctrl-C and its like, which then do not end the process. Returns what undoes that. */
+/** Calls back for SIGINT, SIGTERM and SIGHUP, which then do not end the process. The returned function undoes that. */
 export function onInterrupt(callback: (signal: NodeJS.Signals) => void): () => void {
   for (const signal of interrupts) process.on(signal, callback)
   return () => {
@@ -15,16 +15,16 @@ export function onInterrupt(callback: (signal: NodeJS.Signals) => void): () => v
   }
 }
 
-/** That somebody wants a command to end before its time. */
+/** A request to end a command early. */
 export interface Interruption {
   readonly signal: AbortSignal
-  /** What the process ends with then. */
+  /** The exit code of the process then. */
   readonly exitCode: number
-  /** From now on a Ctrl-C ends the process again. */
+  /** After this call Ctrl-C ends the process again. */
   forget(): void
 }
 
-/** Listens for Ctrl-C and its like, and for a reader of our output that is gone (`| head`). */
+/** Listens for SIGINT, SIGTERM and SIGHUP, and for the end of the reader of our output (`| head`). */
 export function listenForInterrupts(): Interruption {
   const controller = new AbortController()
   let exitCode = 0
@@ -34,7 +34,7 @@ export function listenForInterrupts(): Interruption {
     controller.abort()
   }
   const undo = onInterrupt(interrupt)
-  // Stays: without a listener a late EPIPE would be thrown.
+  // This listener stays: without one, a late EPIPE would be thrown.
   process.stdout.on('error', () => interrupt('SIGPIPE'))
   return {
     signal: controller.signal,
@@ -45,7 +45,7 @@ export function listenForInterrupts(): Interruption {
   }
 }
 
-/** Runs a command that Ctrl-C ends early, by the signal. Returns its exit code, or what the process ends with then. */
+/** Runs a command that Ctrl-C ends early through the signal. Returns the exit code. */
 export async function interruptible(run: (signal: AbortSignal) => Promise<number>): Promise<number> {
   const interruption = listenForInterrupts()
   const { signal } = interruption

@@ -5,26 +5,33 @@ import { type Judgement, judge, type Telling, verdictOf } from '../../inspect/ve
 import { silentFor } from '../../kernel/tcp-info.js'
 
 export interface Judged extends Judgement {
-  /** ms since the peer was last heard; `undefined` where the kernel does not tell. */
+  /** ms since the peer's last segment; `undefined` if the kernel does not count it. */
   readonly silentFor: number | undefined
-  /** What a table of thousands shows of tcp_info. The kernel has none of those in `time-wait` and `syn-recv`. */
+  /** The fields of tcp_info that a table shows. Sockets in `time-wait` and `syn-recv` have none. */
   readonly counters: Counters | undefined
 }
 
-const telling = ['state', 'retransmits', 'probes', 'lastDataSent', 'lastDataRecv', 'lastAckRecv'] as const
-const shown = ['totalRetrans', 'rtt', 'rto'] as const
-type Counters = Pick<TcpInfo, (typeof telling)[number] | (typeof shown)[number]>
+const evidenceFields = [
+  'state',
+  'retransmits',
+  'probes',
+  'lastDataSent',
+  'lastDataRecv',
+  'lastAckRecv',
+] as const
+const tableFields = ['totalRetrans', 'rtt', 'rto'] as const
+type Counters = Pick<TcpInfo, (typeof evidenceFields)[number] | (typeof tableFields)[number]>
 
 /**
- * The verdict on a socket of the kernel's list, which has to be with tcp_info. `ls`, `inspect`, `doctor`, `watch` and `export` all go by this one, so
- * that they agree.
+ * The verdict on a socket of the kernel's list, which must include tcp_info. `ls`, `inspect`, `doctor`, `watch` and `export` all use this
+ * function, so that they agree.
  */
 export function verdictOfRecord(record: SocketRecord): Verdict {
-  return decide(record, readTelling(record))
+  return decide(record, readEvidence(record))
 }
 
-/** {@link SocketRecord.pickInfo} takes ten times as long, which matters for tens of thousands every second. */
-function readTelling(record: SocketRecord): Telling | undefined {
+/** Ten times as fast as {@link SocketRecord.pickInfo}, which matters for tens of thousands of records every second. */
+function readEvidence(record: SocketRecord): Telling | undefined {
   const state = record.readInfo('state')
   if (state === undefined) return undefined
   return {
@@ -37,15 +44,15 @@ function readTelling(record: SocketRecord): Telling | undefined {
   }
 }
 
-/** Whether that is `suspect`. Most are not, as two counters say. */
+/** Whether the verdict is `suspect`. Two counters rule that out for most records. */
 export function isSuspect(record: SocketRecord): boolean {
   if (record.readInfo('probes') === 0 && record.readInfo('retransmits') === 0) return false
   return verdictOfRecord(record) === 'suspect'
 }
 
-/** The same with its evidence, and what a table shows beside it. */
+/** The verdict with its evidence, and the counters for a table. */
 export function judgeRecord(record: SocketRecord): Judged {
-  const counters = record.pickInfo(...telling, ...shown)
+  const counters = record.pickInfo(...evidenceFields, ...tableFields)
   return {
     verdict: decide(record, counters),
     evidence: evidenceFor(record, counters),
@@ -81,7 +88,7 @@ export function isAbandoned({ state, inode }: Pick<SocketRecord, 'state' | 'inod
 
 const order: readonly Verdict[] = ['dead', 'suspect', 'unknown', 'closing', 'alive']
 
-/** Trouble first, and among the same the longest silence. */
+/** Sorts trouble first, then by idle time, the longest first. */
 export function byTrouble(a: Judged, b: Judged): number {
   return order.indexOf(a.verdict) - order.indexOf(b.verdict) || (b.silentFor ?? 0) - (a.silentFor ?? 0)
 }

@@ -1,11 +1,11 @@
-/** Before that nobody wonders, ms. */
-const PATIENCE = 1_000
-/** Between two redraws, ms. */
-const PACE = 100
+/** Shorter work shows no progress, ms. */
+const SHOWN_AFTER = 1_000
+/** Time between two redraws, ms. */
+const REDRAW_EVERY = 100
 
 /**
- * What goes on, in one line of a terminal's stderr, once it has taken a second. It is wiped away at the end. Where stderr is no terminal
- * nothing is written.
+ * Shows what the command does in one line of stderr, from the first second on, and clears the line at the end. Writes nothing if stderr is
+ * not a terminal.
  */
 export class Progress {
   readonly #startedAt = performance.now()
@@ -18,10 +18,10 @@ export class Progress {
   constructor(words: string) {
     this.#words = words
     if (!process.stderr.isTTY || process.env.TERM === 'dumb') return
-    this.#timer = setInterval(() => this.#draw(), PACE).unref()
+    this.#timer = setInterval(() => this.#draw(), REDRAW_EVERY).unref()
   }
 
-  /** What it has come to. Also draws, for who asks so may leave no turn to a timer. */
+  /** Sets the text. Also draws, because the caller may give the timer no turn. */
   say(words: string, done?: number, total?: number): void {
     this.#words = words
     this.#done = done
@@ -29,7 +29,7 @@ export class Progress {
     if (this.#timer) this.#draw()
   }
 
-  /** Before anything else is written. */
+  /** Must be called before anything else is written. */
   end(): void {
     clearInterval(this.#timer)
     if (this.#drawnAt > 0) process.stderr.write('\r\x1b[K')
@@ -38,7 +38,7 @@ export class Progress {
 
   #draw(): void {
     const now = performance.now()
-    if (now < this.#startedAt + PATIENCE || now < this.#drawnAt + PACE) return
+    if (now < this.#startedAt + SHOWN_AFTER || now < this.#drawnAt + REDRAW_EVERY) return
     this.#drawnAt = now
     const count = this.#total === undefined ? '' : `: ${number(this.#done!)} of ${number(this.#total)}`
     const line = `${this.#words}${count}, ${Math.trunc((now - this.#startedAt) / 1_000)} s`
@@ -51,7 +51,7 @@ function number(n: number): string {
   return n.toLocaleString('en')
 }
 
-/** Runs something that may take long. */
+/** Runs something that may take long, and shows its progress. */
 export async function withProgress<T>(
   words: string,
   run: (progress: Progress) => T | Promise<T>,

@@ -3,14 +3,14 @@ import type { DeadpeerError, Profile } from '../../index.js'
 import { nativeCore } from '../../kernel/binding.js'
 import { type OwnedSocket, readOptionsOf } from '../../kernel/borrow.js'
 import type { Progress } from './progress.js'
-import { type Connection, notYours } from './selection.js'
+import { type Connection, ownerNotVisible } from './selection.js'
 
-/** Between two looks at whether somebody wants it to end: 2 ms. */
+/** The number of sockets between two checks of the signal: 2 ms. */
 const SLICE = 512
 
 /**
- * The options of connections, in order, or why they cannot be read. Those of one process are read together, each
- * borrowed for as long as that takes: a {@link borrow} of each takes five times as long.
+ * Reads the options of connections, in order; an error says why they cannot be read. Reads the connections of one process together, which
+ * is five times as fast as a {@link borrow} for each.
  *
  * @throws the signal's reason once it is aborted.
  */
@@ -25,7 +25,7 @@ export async function readOptions(
   connections.forEach((connection, place) => {
     const [owner] = connection.owners
     if (!owner) {
-      found[place] = notYours(connection)
+      found[place] = ownerNotVisible(connection)
       return
     }
     const socket = { fd: owner.fd, cookie: connection.record.cookie, place }

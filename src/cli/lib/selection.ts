@@ -18,23 +18,23 @@ import { nothingMatched } from './nothing-matched.js'
 import type { Progress } from './progress.js'
 import { Misuse } from './usage.js'
 
-/** Which connections a command is about. What is left out does not matter. */
+/** The connections that a command is about. A field that is left out selects any. */
 export interface Selection {
-  /** Of this process, in whatever network namespace that is. Without it: of this network namespace. */
+  /** Connections of this process, in its network namespace. Without it: connections in this network namespace. */
   readonly pid?: number | undefined
-  /** Of either end. */
+  /** The port of either end. */
   readonly port?: number | undefined
-  /** Of either end. */
+  /** The address of either end. */
   readonly prefix?: Prefix | undefined
 }
 
 export interface Connection extends Judged {
   readonly record: SocketRecord
-  /** Who has it open, as far as one may see; the process that was asked for first. */
+  /** The processes that have it open and that this user may see; the selected process first. */
   readonly owners: readonly SocketOwner[]
 }
 
-/** States of a connection that is more than a memory: what `ss -t` lists. */
+/** The states that `ss -t` lists: all but listen, syn-recv and time-wait. */
 export const connectionStates: readonly SocketState[] = [
   'established',
   'syn-sent',
@@ -46,9 +46,9 @@ export const connectionStates: readonly SocketState[] = [
 ]
 
 /**
- * The host's connections that are meant: of the network namespace of `pid`, where that is given.
+ * Lists the selected connections, in the network namespace of `pid` if that is given.
  *
- * @throws {@link Misuse} for a process that there is not, or whose descriptors one may not see.
+ * @throws {@link Misuse} if there is no such process, or this user may not see its descriptors.
  */
 export async function selectConnections(
   { pid, port, prefix }: Selection,
@@ -74,17 +74,17 @@ interface Query {
   readonly signal: AbortSignal
 }
 
-/** The sockets of the network namespace of `pid`, or of this one, that have the port and the prefix at either end: of all processes. */
+/** Lists the sockets of all processes in the network namespace of `pid`, or in this one, that have the port and the prefix at either end. */
 export async function listRecords(
   { pid, port, prefix }: Selection,
   { states, ...rest }: Query,
 ): Promise<SocketRecord[]> {
   const list = (filter: SocketFilter) => orNsenter(pid, () => listSockets({ ...rest, pid, ...filter }))
-  // States and ports are looked at here: a list that the kernel filters is made twice, so that none is missing.
+  // States and ports are filtered here. A list that the kernel filters is read twice, so that none is missing.
   const lists =
     prefix === undefined
       ? [await list({})]
-      : // The kernel looks for both ends at once only.
+      : // A filter of the kernel applies to one end, so each end takes a list.
         [await list({ local: prefix }), await list({ remote: prefix })]
   const wanted = new Set(states)
   const records: SocketRecord[] = []
@@ -104,15 +104,15 @@ function hasPort({ local, remote }: SocketRecord, port: number): boolean {
   return local.port === port || remote.port === port
 }
 
-/** Whether one may see what a process has open. */
+/** @throws {@link Misuse} if this user may not see the descriptors of a process. */
 export function checkProcess(pid: number): void {
   try {
-    // Whose user it is may list the descriptors; where they lead takes what ptrace does.
+    // The same user may list the descriptors; reading their links takes ptrace permission.
     const fd = firstEntry(`/proc/${pid}/fd`)
     if (fd !== undefined) readlinkSync(`/proc/${pid}/fd/${fd}`)
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException
-    // That descriptor was closed meanwhile.
+    // The descriptor was closed in the meantime.
     if (code === 'ENOENT' && syscall !== 'opendir') return
     if (code === 'ENOENT' || code === 'ESRCH') throw new Misuse(`there is no process ${pid}`)
     throw (
@@ -142,17 +142,17 @@ function userOf(pid: number): string {
   }
 }
 
-/** Borrows a connection from whoever has it open, and makes sure that it is the one that was listed. */
+/** Borrows a connection from its first owner, and checks by its cookie that it is the one that was listed. */
 export function borrow({ record, owners }: Pick<Connection, 'record' | 'owners'>): BorrowedSocket {
   const [owner] = owners
-  if (!owner) throw notYours({ record })
+  if (!owner) throw ownerNotVisible({ record })
   const socket = borrowSocket(owner.pid, owner.fd)
   if (socket.cookie === record.cookie) return socket
-  throw new DeadpeerError('ERR_SOCKET_CLOSED', `Process ${owner.pid} has closed it meanwhile.`)
+  throw new DeadpeerError('ERR_SOCKET_CLOSED', `Process ${owner.pid} has closed it in the meantime.`)
 }
 
-/** Why a connection that nobody is seen to have open cannot be borrowed. */
-export function notYours({ record: { inode, uid } }: Pick<Connection, 'record'>): DeadpeerError {
+/** The error for a connection without a visible owner, which cannot be borrowed. */
+export function ownerNotVisible({ record: { inode, uid } }: Pick<Connection, 'record'>): DeadpeerError {
   return new DeadpeerError(
     'EPERM',
     inode === undefined
@@ -161,7 +161,7 @@ export function notYours({ record: { inode, uid } }: Pick<Connection, 'record'>)
   )
 }
 
-/** A connection that one may do something to. */
+/** A connection that this process has borrowed. */
 export interface Reached {
   readonly connection: Connection
   readonly socket: BorrowedSocket
@@ -169,14 +169,14 @@ export interface Reached {
 
 export interface Reach {
   readonly reached: Reached[]
-  /** Those that are not permitted. */
+  /** Connections that this user may not borrow. */
   readonly refused: { readonly connection: Connection; readonly error: DeadpeerError }[]
 }
 
-/** Between two looks at whether somebody wants it to end. */
+/** The number of connections between two checks of the signal. */
 const SLICE = 128
 
-/** Borrows all that one may. Those that were closed meanwhile are left out. */
+/** Borrows all connections that this user may borrow. Leaves out those that were closed in the meantime. */
 async function reach(
   connections: readonly Connection[],
   progress: Progress,
@@ -201,9 +201,9 @@ async function reach(
 }
 
 /**
- * The same for what needs some.
+ * Borrows all connections that this user may borrow, at least one.
  *
- * @throws {@link Misuse} where there are none, or none is permitted.
+ * @throws {@link Misuse} if there are none, or this user may borrow none.
  */
 export async function mustReach(
   connections: readonly Connection[],
@@ -216,7 +216,7 @@ export async function mustReach(
   throw new Misuse(found.refused[0]?.error.message ?? nothingMatched(selection, 'established TCP connection'))
 }
 
-/** Whether its process, or that process's descriptor, is no more. */
+/** Whether an error says that the process, or its descriptor, does not exist any more. */
 export function isGone(error: unknown): boolean {
   return (
     error instanceof DeadpeerError &&
@@ -224,8 +224,8 @@ export function isGone(error: unknown): boolean {
   )
 }
 
-/** That what changes connections, or bothers their peers, is not let loose on a whole host by a slip. */
+/** Refuses an empty selection, so that a typing error does not change or probe all connections of a host. */
 export function mustSelect({ pid, port, prefix }: Selection): void {
   if ((pid ?? port ?? prefix) !== undefined) return
-  throw new Misuse('say which connections: --pid, --port or a prefix (0.0.0.0/0 and ::/0 are all)')
+  throw new Misuse('select connections by --pid, --port or a prefix (0.0.0.0/0 and ::/0 select all)')
 }

@@ -1,8 +1,8 @@
 import { describeErrno } from '../../errors.js'
 
-/** What a command writes with. Text goes to stdout, complaints go to stderr in one line. */
+// Output of the commands: results go to stdout, messages to stderr in one line each.
 
-/** ANSI colours, by what they stand for. */
+/** ANSI codes by meaning. */
 const codes = { strong: 1, faint: 2, bad: 31, good: 32, warning: 33, busy: 36 } as const
 
 export type Style = keyof typeof codes
@@ -16,12 +16,12 @@ function hasColours(): boolean {
   return process.stdout.isTTY === true && !process.env.NO_COLOR
 }
 
-/** Whether something of so many lines can be redrawn in place. */
+/** Whether the terminal can redraw this number of lines in place. */
 export function canRedraw(lines: number): boolean {
   return process.stdout.isTTY === true && process.env.TERM !== 'dumb' && lines < (process.stdout.rows ?? 24)
 }
 
-/** How wide a line may be. The last column stays empty: some terminals wrap as soon as it is written. */
+/** The longest line. The last column stays empty: some terminals wrap as soon as it is written. */
 export function lineWidth(): number {
   return (process.stdout.columns || 80) - 1
 }
@@ -34,39 +34,54 @@ export function complain(message: string): void {
   process.stderr.write(`deadpeer: ${message}\n`)
 }
 
-/** Adds something to what was written to stdout. If that could not be written, main.ts says so, and there is nothing to add to. */
+/** Adds a message about the output. Writes nothing if the output is lost, which main.ts reports. */
 export function footnote(message: string): void {
   if (isUnwritten()) return
   complain(message)
 }
 
-/** Whether the output is lost. A reader that has gone (`| head`) has read what it wanted. */
+/** Whether the output is lost. A reader that closed the pipe (`| head`) has read what it wanted. */
 export function isUnwritten(): boolean {
   const error: NodeJS.ErrnoException | null = process.stdout.errored
   return error !== null && error.code !== 'EPIPE'
 }
 
-/** Says why the output is lost. */
+/** Reports why the output is lost. */
 export function complainOfOutput({ code, errno }: NodeJS.ErrnoException): void {
   const words = errno === undefined ? '' : `: ${describeErrno(errno).words}`
   complain(`cannot write to standard output${words} (${code})`)
 }
 
-/** The first line of a message, in our words where commander has its own, with its suggestion, which it puts below. */
+/** The first line of a message, with the suggestion that commander puts on the second line. Puts commander's messages in the order of the library's. */
 export function firstLine(text: string): string {
   const [first = '', second = ''] = text.trim().split('\n')
   const suggestion = second.startsWith('(Did you mean') ? ` ${second}` : ''
-  return plainer(first.replace(/^error: /, '')) + suggestion
+  return inOurOrder(first.replace(/^error: /, '')) + suggestion
 }
 
-function plainer(message: string): string {
+function inOurOrder(message: string): string {
   return message
-    .replace(/^option '(?:-\w, )?(\S+)(?: [^']*)?' argument '(.*?)' is invalid\. /, "$1 '$2' is invalid. ")
-    .replace(/^command-argument value '(.*?)' is invalid for argument '(\S+)'\. /, "<$2> '$1' is invalid. ")
-    .replace(/^missing required argument '(\S+)'$/, 'missing <$1>; --help shows what this command takes')
+    .replace(
+      /^option '(?:-\w, )?(?<name>\S+)(?: [^']*)?' argument '(?<value>.*?)' is invalid\. (?<rest>must be .*)$/,
+      refusal,
+    )
+    .replace(
+      /^command-argument value '(?<value>.*?)' is invalid for argument '(?<name>\S+)'\. (?<rest>must be .*)$/,
+      (...match) => refusal(...match).replace(/^\S+/, (name) => `<${name}>`),
+    )
+    .replace(/^option '(?:-\w, )?(\S+)(?: [^']*)?' argument missing$/, '$1 must have a value; got none')
+    .replace(/^required option '(.*)' not specified$/, '$1 is missing; --help shows what this command takes')
+    .replace(/^missing required argument '(\S+)'$/, '<$1> is missing; --help shows what this command takes')
 }
 
-/** A part of the screen that is drawn again and again in the same place, with the cursor hidden. */
+/** The hint, which is a sentence of its own, comes last. */
+function refusal(...match: unknown[]): string {
+  const { name, value, rest } = match.at(-1) as { name: string; value: string; rest: string }
+  const [wanted, ...hint] = rest.split('. ')
+  return [`${name} ${wanted}; got '${value}'`, ...hint].join('. ')
+}
+
+/** A part of the screen that is redrawn in place, with the cursor hidden. */
 export class Canvas {
   #height = 0
   #isResized = false
@@ -78,17 +93,17 @@ export class Canvas {
   }
 
   constructor() {
-    // Also where the process ends by an exception.
+    // Also if the process ends by an exception.
     process.once('exit', this.#showCursor)
     process.stdout.on('resize', this.#noteResize)
     process.stdout.write('\x1b[?25l')
   }
 
   draw(lines: readonly string[]): void {
-    // Terminals wrap what is there anew, each in its own way: then the screen is cleared.
+    // After a resize terminals wrap the text again, each in its own way, so the screen is cleared.
     const up = this.#isResized ? '\x1b[H\x1b[2J' : this.#height > 0 ? `\x1b[${this.#height}A\r` : ''
     this.#isResized = false
-    // Clears the rest of each line, and below: a Ctrl-C is echoed there.
+    // Clears the rest of each line, and the lines below, where the terminal echoes a Ctrl-C.
     process.stdout.write(`${up}${lines.map((line) => `${line}\x1b[K\n`).join('')}\x1b[J`)
     this.#height = lines.length
   }

@@ -1,13 +1,13 @@
 import { DeadpeerError, InvalidTypeError, OutOfRangeError } from '../../index.js'
 import { complain, firstLine } from './terminal.js'
 
-/** As grep and most others have it: 1 is an answer, 2 is a misunderstanding. */
+/** As for grep and most other commands: 1 is an answer, 2 is bad input. */
 export const USAGE_ERROR = 2
 
-/** What was asked for cannot be done, and nothing was changed. */
+/** The command cannot do what the user asked for, and changed nothing. */
 export class Misuse extends Error {}
 
-/** Runs a command. What was refused, here or by the library, is told in one line. Returns the exit code. */
+/** Runs a command. Reports in one line what the command or the library refused. Returns the exit code. */
 export async function orUsageError(run: () => number | Promise<number>): Promise<number> {
   try {
     return await run()

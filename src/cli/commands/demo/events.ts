@@ -4,8 +4,8 @@ import type { ProbeResult, Profile } from '../../../index.js'
 export type Name = 'untouched' | 'setKeepAlive' | 'backpressured' | 'watched' | 'lan' | 'kernel' | 'heartbeat'
 
 /**
- * What happens in the demo, in order. All times are in ms; `t` is since the peers went silent, 0 before that; a
- * prediction of `null` is "never". These are the lines of `--json`: their keys are stable.
+ * The events of the demo, in order. All times are in ms; `t` is since the peers went silent, 0 before that; a
+ * prediction of `null` means never. These are the lines of `--json`: their keys are stable.
  */
 export type DemoEvent = Opened | Silence | Probe | Death | Noticed | Vanished | Asked | Waiting | Summary
 
@@ -27,7 +27,7 @@ export interface Silence extends At {
   readonly event: 'silence'
 }
 
-/** The kernel has had no answer to so many keepalive probes. */
+/** The number of unacknowledged keepalive probes has changed. */
 export interface Probe extends At {
   readonly event: 'probe'
   readonly connection: Name
@@ -38,16 +38,16 @@ export interface Probe extends At {
 export interface Death extends At {
   readonly event: 'death'
   readonly connection: Name
-  /** Whether Node has said so: `false` is a zombie. */
+  /** Whether Node reported it; `false` means a zombie. */
   readonly noticed: boolean
   /** The code of Node's error. */
   readonly error: string | null
   readonly predicted: number | null
-  /** Since the peer was last heard, which is when the kernel's clock starts. */
+  /** Since the peer was last heard, when the kernel's timer starts. */
   readonly actual: number
 }
 
-/** Node has noticed after all what it had not. */
+/** Node has noticed a death late. */
 export interface Noticed extends At {
   readonly event: 'noticed'
   readonly connection: Name
@@ -56,31 +56,31 @@ export interface Noticed extends At {
   readonly actual: number
 }
 
-/** Of a pool of other, idle connections, so many peers are gone as well. */
+/** Some peers of a pool of other, idle connections have vanished as well. */
 export interface Vanished extends At {
   readonly event: 'vanished'
   readonly connections: number
   readonly vanished: number
 }
 
-/** All of the pool were asked at once. */
+/** All connections of the pool were probed at once. */
 export interface Asked extends At {
   readonly event: 'asked'
   readonly took: number
   readonly answered: number
-  /** Live ones that were called silent, and silent ones that were not. */
+  /** The number of wrong verdicts: live peers called silent, and silent peers called alive. */
   readonly wrong: number
-  /** Live ones that are open, and have the options that they had. */
+  /** The number of live connections that are still open with the same options. */
   readonly untouched: number
   readonly silent: readonly Silent[]
 }
 
 export interface Silent extends Pick<ProbeResult, 'evidence' | 'attempts' | 'idleFor'> {
-  /** Its own, by which `ss` finds it. */
+  /** The local port, by which `ss` finds it. */
   readonly port: number
 }
 
-/** The end has come, and this connection is still open. */
+/** The demo ends, and this connection is still open. */
 export interface Waiting extends At {
   readonly event: 'waiting'
   readonly connection: Name
@@ -90,9 +90,9 @@ export interface Waiting extends At {
 /** The last event. */
 export interface Summary extends At {
   readonly event: 'summary'
-  /** Whether every tuned connection died within its prediction, and of the pool just those were called silent that were. */
+  /** Whether every tuned connection died as predicted and every verdict on the pool was right. */
   readonly ok: boolean
-  /** Which did not, in words. */
+  /** The failures in words. */
   readonly failures: readonly string[]
   readonly connections: readonly Outcome[]
 }
@@ -104,7 +104,7 @@ export interface Outcome {
   readonly actual: number | null
 }
 
-/** Draws the demo. It gets every event, and `end` also where there is no summary. */
+/** Draws the demo. Gets every event; `end` is called even without a summary. */
 export interface Renderer {
   show(event: DemoEvent): void
   end(): void

@@ -18,10 +18,10 @@ const NAME = 26
 const BAR = 20
 const PROBES = 22
 
-/** Of hundreds that are silent. */
+/** The number of silent connections to list. */
 const NAMED = 3
 
-/** A connection as it is drawn. */
+/** The state of a connection in the table. */
 interface Row {
   readonly label: string
   readonly predicted: number | null
@@ -36,12 +36,12 @@ interface Row {
 
 /** A table that is redrawn in place, for people. */
 export class LiveRenderer implements Renderer {
-  /** How many lines the table has. */
+  /** The lines of the table. */
   static readonly height = 20
 
   readonly #canvas = new Canvas()
   readonly #rows = new Map<Name, Row>()
-  /** Of the pool: the line below the table, and what follows when it is drawn for the last time. */
+  /** The pool: the line below the table, and the list after the last redraw. */
   #below: Part[] = []
   #named: string[] = []
   #silentSince: number | undefined
@@ -135,7 +135,7 @@ function verdict({ unanswered, death }: Row, t: number): { text: string; style: 
   }
   if (death) return { text: `dead, and Node knows: ${death.error ?? 'closed'}`, style: 'good' }
   if (unanswered > 0) return { text: 'suspect', style: 'warning' }
-  return { text: 'alive, as far as anyone can tell', style: 'faint' }
+  return { text: 'nothing noticed', style: 'faint' }
 }
 
 function clockLine(row: Row, t: number): Part[] {
@@ -143,11 +143,11 @@ function clockLine(row: Row, t: number): Part[] {
   const time = death ? `died at ${seconds(death.actual)}` : seconds(t)
   const share = death ? 1 : predicted === null ? 0 : Math.min(1, t / predicted)
   const full = Math.floor(share * BAR)
-  const asked = predicted === null ? 'nobody asks' : probes(unanswered)
+  const probesText = predicted === null ? 'no probes' : probes(unanswered)
   return [
     part('█'.repeat(full), barColour(row)),
     part('░'.repeat(BAR - full), 'faint'),
-    part(`  ${asked.padEnd(PROBES)}`),
+    part(`  ${probesText.padEnd(PROBES)}`),
     part(`${time}, `),
     part(`predicted ${secondsOrNever(predicted)}`, 'faint'),
   ]
@@ -158,7 +158,7 @@ function barColour({ death }: Row): Style {
   return death.noticed ? 'good' : 'bad'
 }
 
-/** Indented, and cut to the width of the terminal: a line that wraps could not be redrawn. */
+/** Indents a line and cuts it to the width of the terminal, because a wrapped line cannot be redrawn. */
 function render(line: readonly Part[], width: number): string {
   let room = width - 2
   let text = line.length > 0 ? '  ' : ''

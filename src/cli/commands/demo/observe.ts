@@ -6,9 +6,9 @@ import { latest, missedBy } from './prediction.js'
 import type { Connection, Scene, Silenced } from './scene.js'
 import { seconds } from './words.js'
 
-const LOOK_EVERY = 50
+const SAMPLE_EVERY = 50
 
-/** All of the demo is to stay below 20 s, the opening included. */
+/** The limit that keeps the whole demo below 20 s. */
 const LONGEST = 15_000
 
 interface Observed extends Silenced {
@@ -19,7 +19,7 @@ interface Observed extends Silenced {
 }
 
 /**
- * Lets the peers go silent and reports what becomes of the connections, until every one that can die has died.
+ * Silences the peers and reports what happens to the connections, until every connection that can die has died.
  *
  * @throws AbortError when `signal` is aborted.
  */
@@ -56,14 +56,14 @@ async function observeAll(
   const listeners = connections.map((connection) => listen(connection, clock, emit))
   try {
     while (!isOver(connections, clock())) {
-      await delay(LOOK_EVERY, undefined, { signal })
-      for (const connection of connections) look(connection, clock, emit)
+      await delay(SAMPLE_EVERY, undefined, { signal })
+      for (const connection of connections) sample(connection, clock, emit)
     }
   } finally {
     for (const stop of listeners) stop()
   }
 
-  const asked = await askAll(await pool, clock, emit)
+  const asked = await probePool(await pool, clock, emit)
   for (const { name, predicted, death } of connections) {
     if (!death) emit({ t: clock(), event: 'waiting', connection: name, predicted: orNever(predicted) })
   }
@@ -75,7 +75,7 @@ async function observeAll(
 type Clock = () => number
 type Emit = (event: DemoEvent) => void
 
-/** What Node says. */
+/** Reports what Node notices. */
 function listen(connection: Observed, clock: Clock, emit: Emit): () => void {
   const { socket, name } = connection
   const onClose = () => {
@@ -92,14 +92,14 @@ function listen(connection: Observed, clock: Clock, emit: Emit): () => void {
   return () => socket.off('close', onClose)
 }
 
-/** What the kernel says, whether Node listens to it or not. */
-function look(connection: Observed, clock: Clock, emit: Emit): void {
+/** Reports what the kernel notices, whether Node does or not. */
+function sample(connection: Observed, clock: Clock, emit: Emit): void {
   const { socket, name } = connection
   if (socket.destroyed || connection.death) return
-  // As the kernel counts them, those that were asked for included.
+  // The kernel's count, which includes the probes of the heartbeat.
   const [state, probes = 0] = sampleTcpInfo([socket], ['state', 'probes'])
   if (state === TcpState.CLOSE) {
-    // Node may be about to say so itself: it has until the next look.
+    // Node may be about to report it, and has until the next sample.
     if (connection.gaveUpAt === undefined) connection.gaveUpAt = performance.now()
     else declareDead(connection, { noticed: false, error: null }, connection.gaveUpAt, clock, emit)
   } else if (probes !== connection.unanswered) {
@@ -129,7 +129,7 @@ function declareDead(
 
 function isOver(connections: readonly Observed[], t: number): boolean {
   const awaited = connections.filter(({ predicted, death }) => Number.isFinite(predicted) && !death)
-  return awaited.every(({ predicted }) => t > Math.min(LONGEST, latest(predicted) + LOOK_EVERY))
+  return awaited.every(({ predicted }) => t > Math.min(LONGEST, latest(predicted) + SAMPLE_EVERY))
 }
 
 function summarize(connections: readonly Observed[], asked: Asked, t: number): Summary {
@@ -155,7 +155,7 @@ function failureOf({ name, predicted, death }: Observed): string | undefined {
   return `${name} died ${how}: ${prediction}, and it took ${seconds(death.actual, 2)}`
 }
 
-async function askAll(pool: Pool, clock: Clock, emit: Emit): Promise<Asked> {
+async function probePool(pool: Pool, clock: Clock, emit: Emit): Promise<Asked> {
   const vanished = await pool.vanish()
   emit({ t: clock(), event: 'vanished', connections: pool.size, vanished })
   const asked: Asked = { t: 0, event: 'asked', ...(await pool.ask()) }

@@ -11,10 +11,10 @@ import {
   vanishedWords,
 } from './words.js'
 
-/** Of hundreds that are silent. */
+/** The number of silent connections to list. */
 const NAMED = 5
 
-/** A line for each change, for logs and pipes. */
+/** One line for each change, for logs and pipes. */
 export class PlainRenderer implements Renderer {
   show(event: DemoEvent): void {
     if (event.event === 'open') {

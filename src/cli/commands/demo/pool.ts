@@ -7,19 +7,19 @@ import { inspect, probeAll, tuneAll } from '../../../index.js'
 import { blackHole } from '../../../testing/index.js'
 import type { Asked, Silent } from './events.js'
 
-/** As a connection server holds them, but for its size: both ends are in this process. */
+/** Both ends are in this process. */
 const CONNECTIONS = 2_000
-/** Every fifth peer is to vanish. */
+/** Every fifth peer vanishes. */
 const VANISHES = 5
-/** More at once would overflow the queue of connections that wait to be accepted. */
+/** More at once would overflow the accept queue. */
 const AT_ONCE = 200
-/** Descriptors that are not for this pool. */
+/** Descriptors for other uses. */
 const SPARE = 100
 
-/** Many idle connections, a fifth of whose peers can be made to vanish, and a question to all. */
+/** Many idle connections. A fifth of their peers can vanish, and all can be probed at once. */
 export interface Pool {
   readonly size: number
-  /** Makes them vanish. Returns how many did. */
+  /** Makes the peers vanish. Returns their number. */
   vanish(): Promise<number>
   ask(): Promise<Omit<Asked, 't' | 'event'>>
   close(): Promise<void>
@@ -29,7 +29,7 @@ export interface Pool {
 export async function openPool(signal: AbortSignal): Promise<Pool> {
   const server = net.createServer({ pauseOnConnect: true })
   const sockets: net.Socket[] = []
-  /** By the port that they see. */
+  /** By remote port. */
   const peers = new Map<number, net.Socket>()
   let heardAt = 0
 
@@ -42,7 +42,7 @@ export async function openPool(signal: AbortSignal): Promise<Pool> {
   const vanishing = () => sockets.filter((_, i) => i % VANISHES === 0)
 
   const vanish = async () => {
-    // Heard within the last second, a peer is not asked.
+    // A probe skips a peer that was heard within the last second.
     await delay(Math.max(0, heardAt + 1_050 - performance.now()), undefined, { signal })
     for (const socket of vanishing()) blackHole(peers.get(socket.localPort!)!)
     return vanishing().length
@@ -65,7 +65,8 @@ export async function openPool(signal: AbortSignal): Promise<Pool> {
     return {
       took,
       answered: results.length - silent.length,
-      wrong: silent.filter(({ port }) => !gone.has(port)).length + gone.size - calledRightly(silent, gone),
+      wrong:
+        silent.filter(({ port }) => !gone.has(port)).length + gone.size - rightlyCalledSilent(silent, gone),
       untouched: untouched.length,
       silent,
     }
@@ -79,7 +80,7 @@ export async function openPool(signal: AbortSignal): Promise<Pool> {
     server.listen({ port: 0, host: '127.0.0.1', backlog: 2 * AT_ONCE })
     await once(server, 'listening', { signal })
     const { port } = server.address() as net.AddressInfo
-    // Without the signal, of which each would make Node warn of a leak; on loopback there is nothing to wait for.
+    // Without the signal: Node would warn of a leak of listeners, and on loopback connecting takes no time.
     for (let left = mostConnections(); left > 0; left -= AT_ONCE) {
       const some = Array.from({ length: Math.min(AT_ONCE, left) }, () => net.connect(port, '127.0.0.1'))
       sockets.push(...some)
@@ -97,11 +98,11 @@ export async function openPool(signal: AbortSignal): Promise<Pool> {
   }
 }
 
-function calledRightly(silent: readonly Silent[], gone: ReadonlySet<number | undefined>): number {
+function rightlyCalledSilent(silent: readonly Silent[], gone: ReadonlySet<number | undefined>): number {
   return silent.filter(({ port, evidence }) => gone.has(port) && evidence === 'silence').length
 }
 
-/** As many as this process may have descriptors for, where that is fewer. */
+/** The number of connections, or less if this process may not open as many descriptors. */
 function mostConnections(): number {
   const limits = readFileSync('/proc/self/limits', 'utf8')
   const [, soft] = /^Max open files\s+(\d+)/m.exec(limits) ?? []

@@ -17,27 +17,27 @@ import type { Name } from './events.js'
 export interface Connection {
   readonly name: Name
   readonly label: string
-  /** Whether deadpeer looks after it, and so must keep its prediction. */
+  /** Whether deadpeer has tuned or watches it, so that the prediction must hold. */
   readonly tuned: boolean
   readonly socket: net.Socket
-  /** The far end, which is to vanish. */
+  /** The far end, which vanishes. */
   readonly peer: net.Socket
-  /** What the kernel has, read back. */
+  /** The options in force, read back from the kernel. */
   readonly profile: Profile
-  /** How long after the peer was last heard the kernel, or the heartbeat, should give up. */
+  /** The time from the peer's last segment until the kernel or the heartbeat gives up. */
   readonly predicted: number
 }
 
 /** A connection whose peer is gone. */
 export interface Silenced extends Connection {
-  /** When the peer was last heard, by `performance.now()`. The kernel counts from there. */
+  /** The peer's last segment, on `performance.now()`. The kernel counts from then. */
   readonly heardAt: number
 }
 
-/** Connections over loopback, real but for their peers, which can be made to vanish. */
+/** Connections over loopback whose peers can vanish. */
 export interface Scene {
   readonly connections: readonly Connection[]
-  /** Silences every peer, right after each was heard. */
+  /** Silences every peer, right after its last segment. */
   silence(): Promise<Silenced[]>
   close(): Promise<void>
 }
@@ -46,7 +46,7 @@ interface Role {
   readonly name: Name
   readonly label: string
   readonly tuned: boolean
-  /** Where that is not the kernel's arithmetic. */
+  /** Set if a heartbeat notices the death before the kernel. */
   readonly predicted?: number
   prepare(socket: net.Socket, peer: net.Socket): void | Promise<void>
 }
@@ -89,13 +89,13 @@ const roles: readonly Role[] = [
     name: 'heartbeat',
     label: 'watch, heartbeat 1 s × 3',
     tuned: true,
-    // Three questions, 510 ms apart, the last with 300 ms to be answered.
+    // Three probes, 510 ms apart, and 300 ms to wait after the last.
     predicted: 1_000 + 2 * 510 + 300,
     prepare: (socket) => void watch({ heartbeat: { every: 1_000 } }).add(socket),
   },
 ]
 
-/** @throws DeadpeerError `EPERM` where peers cannot be silenced; nothing is left open then. */
+/** @throws DeadpeerError `EPERM` if peers cannot be silenced; nothing is left open then. */
 export async function openScene(signal: AbortSignal): Promise<Scene> {
   const server = net.createServer()
   const ends: net.Socket[] = []
@@ -103,7 +103,7 @@ export async function openScene(signal: AbortSignal): Promise<Scene> {
 
   const adopt = (end: net.Socket) => {
     ends.push(end)
-    // Errors are what this is about: whoever observes looks at 'close'.
+    // Errors are expected here; observe.ts listens for 'close'.
     end.on('error', () => {})
     return end
   }
@@ -123,7 +123,7 @@ export async function openScene(signal: AbortSignal): Promise<Scene> {
     const connections: Connection[] = []
     for (const role of roles) {
       const pair = await connectPair(server, adopt, signal)
-      // Whether that is permitted is to be known before anything is shown.
+      // Finds out whether that is permitted before anything is shown.
       blackHole(pair.peer).restore()
       connections.push(await cast(role, pair))
     }
@@ -156,16 +156,16 @@ async function cast({ prepare, ...role }: Role, { socket, peer }: Pair): Promise
 }
 
 /**
- * The peer writes until all buffers are full, ours because nobody reads: Node has taken in what it holds for a
- * paused stream and no longer asks the kernel for more. From then on it does not hear of errors either.
+ * The peer writes until all buffers are full. Node has filled the buffer of the paused stream and stops polling the socket, so it does not
+ * notice errors either.
  */
 async function backUp(socket: net.Socket, peer: net.Socket): Promise<void> {
   socket.pause()
   const chunk = Buffer.alloc(64 * 1024)
   do while (peer.write(chunk));
   while (await drainsWithin(peer, 250))
-  // Whatever the peer sent again later would count as being heard. The window probes that it goes on sending do not:
-  // they are outside of the window, and the kernel drops them before it looks.
+  // A later retransmission of the peer would count as heard. Its window probes do not: they are outside of the window, and the kernel drops
+  // them.
   await until(() => {
     const { unacked, sndWnd = 0 } = countersOf(peer)
     return unacked === 0 && sndWnd === 0
@@ -181,7 +181,7 @@ async function drainsWithin(peer: net.Socket, ms: number): Promise<boolean> {
 }
 
 async function silence(connections: readonly Connection[], holes: Impairment[]): Promise<Silenced[]> {
-  // An acknowledgement is what the kernel counts as hearing from the peer, and a backpressured peer still sends one.
+  // The kernel counts an acknowledgement as heard, and a backpressured peer still sends one.
   for (const { socket } of connections) socket.write('.')
   await until(() => connections.every(({ socket }) => nothingInFlight(countersOf(socket))))
   for (const { peer } of connections) holes.push(blackHole(peer))
@@ -191,7 +191,7 @@ async function silence(connections: readonly Connection[], holes: Impairment[]):
   })
 }
 
-/** With data in flight the kernel would send that again and no probe. */
+/** With data in flight the kernel would retransmit instead of sending probes. */
 function nothingInFlight({ unacked, notsentBytes = 0 }: TcpInfo): boolean {
   return unacked === 0 && notsentBytes === 0
 }
@@ -204,7 +204,7 @@ export function countersOf(target: Target): TcpInfo {
 async function until(settled: () => boolean): Promise<void> {
   const deadline = performance.now() + 3_000
   while (!settled()) {
-    if (performance.now() > deadline) throw new Error('The connections of the demo do not come to rest.')
+    if (performance.now() > deadline) throw new Error('The connections of the demo are still busy after 3 s.')
     await delay(2)
   }
 }

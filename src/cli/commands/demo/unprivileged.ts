@@ -3,17 +3,17 @@ import { once } from 'node:events'
 import { exitCodeOf, onInterrupt } from '../../lib/interrupt.js'
 import { complain, firstLine } from '../../lib/terminal.js'
 
-/** Set for the demo that runs inside: where that is forbidden as well, trying once more would not help. */
+/** Set for the demo inside the namespace, so that it does not try again if that is forbidden as well. */
 const INSIDE = 'DEADPEER_DEMO_NAMESPACE'
 
 const unshare = ['-Urn', 'sh', '-c'] as const
 
-/** `sh` ends with this where there is no such command. */
+/** The exit code of `sh` if a command is not found. */
 const NOT_FOUND = 127
 
 /**
- * Runs this program once more with the same arguments, as the administrator of a network of its own, which
- * Linux grants to anybody. Returns its exit code.
+ * Runs this program again with the same arguments, in a user and network namespace of its own, which most systems permit to any user.
+ * Returns its exit code.
  */
 export async function rerunInNamespace(): Promise<number> {
   const obstacle = process.env[INSIDE] ? 'there it is not granted either' : findObstacle()
@@ -29,14 +29,14 @@ export async function rerunInNamespace(): Promise<number> {
     stdio: 'inherit',
     env: { ...process.env, [INSIDE]: '1' },
   })
-  // A Ctrl-C goes to both of us: the child ends, and we pass on how.
+  // A Ctrl-C goes to both processes: the child ends, and this process passes on its exit code.
   const stopForwarding = onInterrupt((signal) => child.kill(signal))
   const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
   stopForwarding()
   return code ?? exitCodeOf(signal!)
 }
 
-/** Tried beforehand, since the exit code of the demo itself would not tell it apart. */
+/** Tries the namespace first, because the exit code of the demo would not say whether it was permitted. */
 function findObstacle(): string | undefined {
   const { error, status, stderr } = spawnSync('unshare', [...unshare, 'ip link set lo up'], {
     stdio: ['ignore', 'ignore', 'pipe'],

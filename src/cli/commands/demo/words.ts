@@ -13,7 +13,7 @@ export function probes(unanswered: number): string {
   return `${unanswered} ${unanswered === 1 ? 'probe' : 'probes'} unanswered`
 }
 
-/** The settings that decide how long an idle connection's dead peer goes unnoticed. */
+/** The settings that decide how soon an idle connection notices that its peer is dead. */
 export function settings({
   enable,
   initialDelay = 0,
@@ -27,11 +27,11 @@ export function settings({
 }
 
 export function vanishedWords({ connections, vanished }: Vanished): string {
-  return `${number(vanished)} of ${number(connections)} idle peers vanish too; one probeAll asks them all`
+  return `${number(vanished)} of ${number(connections)} idle peers vanish too; one probeAll probes them all`
 }
 
 export function askedWords({ took, answered, silent, untouched }: Asked): string {
-  return `${number(answered)} answered, ${number(silent.length)} are silent, known in ${seconds(took)}; ${number(untouched)} untouched`
+  return `${number(answered)} responded, ${number(silent.length)} are silent, known in ${seconds(took)}; ${number(untouched)} untouched`
 }
 
 /** The first few, by the port that ss shows. */
@@ -49,10 +49,10 @@ function number(value: number): string {
   return value.toLocaleString('en')
 }
 
-/** For 80 columns with an indent. */
+/** Fits 80 columns with an indent. */
 const WIDTH = 76
 
-/** What a newcomer has seen, and what comes next; a line each. */
+/** A summary for a new user, and the next steps. */
 export function closingWords({ failures, connections }: Summary): string[] {
   if (failures.length > 0) return failures.flatMap((failure) => wrap(`Not as predicted: ${failure}.`))
   const took = (name: Name) => {
@@ -60,20 +60,20 @@ export function closingWords({ failures, connections }: Summary): string[] {
     return actual === null || actual === undefined ? 'longer than this demo' : seconds(actual)
   }
   const isZombie = connections.some(({ state }) => state === 'zombie')
-  const story = [
-    'Every peer vanished without a word, as in a power cut or behind a NAT that forgot the connection.',
+  const summary = [
+    'Every peer vanished without a FIN or RST, as in a power cut or behind a NAT that dropped the connection.',
     `Tuned with 'lan', Node knew after ${took('lan')}; with its own setKeepAlive after ${took('setKeepAlive')};`,
     'untouched, it would wait for ever.',
-    `Three questions took a heartbeat ${took('heartbeat')}, and keepalive ${took('kernel')}.`,
+    `With three probes a heartbeat took ${took('heartbeat')}, and keepalive ${took('kernel')}.`,
   ]
   if (isZombie) {
-    story.push(
-      'Nobody reads the backpressured one, so Node does not look at it: the kernel gave it up after',
-      `${took('backpressured')} and Node never says so. watch() closed the other one after ${took('watched')}.`,
+    summary.push(
+      'The program does not read the backpressured one, so Node does not poll it: the kernel gave it up after',
+      `${took('backpressured')}, and Node never reports it. watch() closed the other one after ${took('watched')}.`,
     )
   }
   return [
-    ...wrap(story.join(' ')),
+    ...wrap(summary.join(' ')),
     '',
     'Next, in your own program:',
     '',

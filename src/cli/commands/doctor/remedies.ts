@@ -25,17 +25,17 @@ export interface Remedies {
 
 /**
  * @param all the connections that were examined. A command includes a port if it must leave other connections of the process alone.
- * @param asked the selection that the user gave.
+ * @param selection the selection that the user gave.
  * @param deadpeer the command that started this program.
  */
 export function remediesFor(
   all: readonly Connection[],
-  asked: Selection,
+  selection: Selection,
   path: TypedPath,
   deadpeer = callOf(process.env),
 ): Remedies {
   const profile = profileWords(path)
-  const which = (connections: readonly Connection[]) => selectionWords(connections, all, asked)
+  const which = (connections: readonly Connection[]) => selectionWords(connections, all, selection)
   return {
     tune: (connections) => `${deadpeer} tune ${which(connections)} ${profile}`,
     probe: (connections) => `${deadpeer} probe ${which(connections)}`,

@@ -3,28 +3,28 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { SocketEnd } from '../../../host/index.js'
 import { DeadpeerError } from '../../../index.js'
-import { endWords } from '../../lib/socket-words.js'
+import { endWords } from '../../lib/format-socket.js'
 import { firstLine } from '../../lib/terminal.js'
 import { Misuse } from '../../lib/usage.js'
 import type { Scrape } from './registry.js'
 
-/** Scrapers are few. What else comes is turned away before it costs anything. */
+/** There are few scrapers. Other connections are refused before they cost anything. */
 const MOST_CLIENTS = 64
 
 const PLAIN = 'text/plain; charset=utf-8'
 
 /**
- * Serves what is scraped, at `/metrics`, until `signal`; who is being served then is cut off.
+ * Serves scrapes at `/metrics` until the signal is aborted, and then closes all connections.
  *
- * @returns its URL.
- * @throws {@link Misuse} where it cannot listen there.
+ * @returns the URL.
+ * @throws {@link Misuse} if it cannot listen there.
  */
 export async function serve(
   where: SocketEnd,
   scrape: () => Promise<Scrape>,
   signal: AbortSignal,
 ): Promise<string> {
-  const server = http.createServer((request, response) => void answer(request, response, scrape, signal))
+  const server = http.createServer((request, response) => void respond(request, response, scrape, signal))
   server.maxConnections = MOST_CLIENTS
   server.listen(where.port, where.address)
   try {
@@ -46,17 +46,17 @@ function refusalWords({ code = '', message }: NodeJS.ErrnoException, where: Sock
   const at = endWords(where)
   switch (code) {
     case 'EADDRINUSE':
-      return `${at} is in use by another program; --listen takes another port`
+      return `${at} is in use by another program; choose another port with --listen`
     case 'EADDRNOTAVAIL':
       return `${at} is no address of this host (${code})`
     case 'EACCES':
-      return `${at} is not yours to listen on (${code}): ports below 1024 take CAP_NET_BIND_SERVICE`
+      return `${at} does not permit this user to listen (${code}): ports below 1024 require CAP_NET_BIND_SERVICE`
     default:
       return `cannot listen on ${at}: ${message}`
   }
 }
 
-async function answer(
+async function respond(
   { method, url = '' }: http.IncomingMessage,
   response: http.ServerResponse,
   scrape: () => Promise<Scrape>,

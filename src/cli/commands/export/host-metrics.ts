@@ -1,7 +1,7 @@
 import type { Metric, Value } from '../../../metrics/prometheus.js'
 import type { Alike, HostSample, Tally } from './host-view.js'
 
-/** How many connections there are, by what they are, and of what their processes' connections have died. */
+/** The numbers of connections by state and verdict, and of deaths by reason. */
 export const hostMetrics: readonly Metric<HostSample>[] = [
   {
     name: 'deadpeer_connections',
@@ -9,7 +9,7 @@ export const hostMetrics: readonly Metric<HostSample>[] = [
     help: 'TCP connections of the host. suspect: a probe or data is unanswered. unknown: idle for over 60 s, with no probe acknowledged for 5 minutes.',
     labels: ['state', 'verdict', 'process'],
     read: ({ connections, tallies }) => [
-      // What most ask for is told also where there is none of it.
+      // The values of most interest are exported even if they are 0.
       ...[...tallies.keys()].flatMap((process) =>
         (['alive', 'unknown', 'suspect'] as const)
           .filter((verdict) => !connections.some((each) => isOf(each, process, verdict)))
@@ -40,14 +40,14 @@ export const hostMetrics: readonly Metric<HostSample>[] = [
     type: 'counter',
     help: 'Connections that became suspect.',
     labels: ['process'],
-    read: (sample) => tell(sample, ({ suspicions }) => suspicions),
+    read: (sample) => perProcess(sample, ({ suspicions }) => suspicions),
   },
   {
     name: 'deadpeer_recoveries_total',
     type: 'counter',
     help: 'Suspect connections whose peer was heard again.',
     labels: ['process'],
-    read: (sample) => tell(sample, ({ recoveries }) => recoveries),
+    read: (sample) => perProcess(sample, ({ recoveries }) => recoveries),
   },
   {
     name: 'deadpeer_deaths_total',
@@ -64,26 +64,26 @@ export const hostMetrics: readonly Metric<HostSample>[] = [
     type: 'counter',
     help: 'Of these deaths, those whose program still had the connection open when it was seen.',
     labels: ['process'],
-    read: (sample) => tell(sample, ({ unnoticed }) => unnoticed),
+    read: (sample) => perProcess(sample, ({ unnoticed }) => unnoticed),
   },
   {
     name: 'deadpeer_suspects_ended_total',
     type: 'counter',
     help: 'Suspect connections that ended before the kernel would have: reset by the peer, or closed by their program.',
     labels: ['process'],
-    read: (sample) => tell(sample, ({ ended }) => ended),
+    read: (sample) => perProcess(sample, ({ ended }) => ended),
   },
   {
     name: 'deadpeer_export_looks_total',
     type: 'counter',
     help: 'How often the exporter has looked at the connections.',
-    read: ({ looks }) => looks,
+    read: ({ samples }) => samples,
   },
   {
     name: 'deadpeer_export_failed_looks_total',
     type: 'counter',
     help: 'Of these looks, those that were refused.',
-    read: ({ failedLooks }) => failedLooks,
+    read: ({ failedSamples }) => failedSamples,
   },
   {
     name: 'deadpeer_export_look_duration_seconds',
@@ -97,7 +97,7 @@ function isOf(each: Alike, process: string, verdict: Alike['verdict']): boolean 
   return each.process === process && each.verdict === verdict && each.state === 'established'
 }
 
-function tell({ tallies }: HostSample, count: (tally: Tally) => number): Value[] {
+function perProcess({ tallies }: HostSample, count: (tally: Tally) => number): Value[] {
   return [...tallies].map(([process, tally]) => ({ labels: { process }, value: count(tally) }))
 }
 

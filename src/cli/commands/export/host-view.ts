@@ -1,72 +1,72 @@
 import { readSocketOwners, type SocketRecord, type SocketState } from '../../../host/index.js'
 import { DeadpeerError, type DeathReason, type Verdict } from '../../../index.js'
 import { Slice } from '../../../kernel/slice.js'
+import { type Change, ConnectionSampler } from '../../lib/connection-changes.js'
 import { verdictOfRecord } from '../../lib/judge-record.js'
 import { connectionStates, listRecords } from '../../lib/selection.js'
-import { type Change, Lookout } from '../watch/lookout.js'
 import { NOBODY, type ProcessGroups, UNKNOWN } from './process-groups.js'
 
-/** Connections that are alike. */
+/** Connections with the same state, verdict and process. */
 export interface Alike {
   readonly state: SocketState
   readonly verdict: Verdict
   readonly process: string
   count: number
-  /** Of all of them together. */
+  /** Sums over these connections. */
   probes: number
   retransmissions: number
 }
 
-/** What has been seen of a group of processes since the beginning. */
+/** Counts of changes for a group of processes since the start. */
 export interface Tally {
   suspicions: number
   recoveries: number
   readonly deaths: Record<HostDeathReason, number>
-  /** Of the deaths: those that the program had not noticed. */
+  /** The deaths that the program had not noticed. */
   unnoticed: number
   /** Suspects that ended before the kernel would have ended them. */
   ended: number
 }
 
-/** What can be told of another's connection. */
+/** The reasons that can be determined for another process's connection. */
 export type HostDeathReason = Exclude<DeathReason, 'unreachable' | 'heartbeat'>
 
-/** The host's connections at one moment, and what has become of them until then. */
+/** The host's connections at one moment, and the changes until then. */
 export interface HostSample {
   readonly connections: readonly Alike[]
-  /** Of every group there is. */
+  /** One for every group. */
   readonly tallies: ReadonlyMap<string, Tally>
-  readonly looks: number
-  readonly failedLooks: number
-  /** How long it took, in ms. */
+  readonly samples: number
+  readonly failedSamples: number
+  /** The duration of this sample in ms. */
   readonly took: number
 }
 
-/** Looks at the host's connections, one look at a time, and counts what changes from one to the next. */
+/** Samples the host's connections, one sample at a time, and counts the changes between samples. */
 export class HostView {
   readonly #groups: ProcessGroups
   readonly #signal: AbortSignal
-  readonly #lookout: Lookout
+  readonly #sampler: ConnectionSampler
   readonly #tallies = new Map<string, Tally>()
-  #looks = 0
-  #failedLooks = 0
+  #samples = 0
+  #failedSamples = 0
   #last: Promise<unknown> = Promise.resolve()
   #next: Promise<HostSample> | undefined
 
   constructor(groups: ProcessGroups, signal: AbortSignal) {
     this.#groups = groups
     this.#signal = signal
-    this.#lookout = new Lookout({}, signal)
+    this.#sampler = new ConnectionSampler({}, signal)
   }
 
-  /** Counts what has changed. What is refused this time, descriptors being short, say, may be had the next. */
-  async look(): Promise<void> {
-    await this.#inTurn(() => this.#look()).catch((error: unknown) => {
+  /** Counts the changes. Ignores a refusal, such as a shortage of descriptors: the next sample may succeed. */
+  async countChanges(): Promise<void> {
+    await this.#inTurn(() => this.#countChanges()).catch((error: unknown) => {
       if (!(error instanceof DeadpeerError)) throw error
     })
   }
 
-  /** The host as it is now. Those who ask while one look is under way have the next together. */
+  /** The host as it is now. Calls during one sample share the next. */
   sample(): Promise<HostSample> {
     this.#next ??= this.#inTurn(() => {
       this.#next = undefined
@@ -81,25 +81,25 @@ export class HostView {
     return done
   }
 
-  async #look(): Promise<void> {
-    this.#looks++
+  async #countChanges(): Promise<void> {
+    this.#samples++
     try {
-      for (const change of await this.#lookout.look()) this.#count(change)
+      for (const change of await this.#sampler.sample()) this.#count(change)
     } catch (error) {
-      this.#failedLooks++
+      this.#failedSamples++
       throw error
     }
   }
 
   async #sample(): Promise<HostSample> {
     const start = performance.now()
-    await this.#look()
-    const connections = await this.#group(this.#lookout.connections)
-    // Each group has all its counters from when it is first told of: one that begins with 1 is not seen to rise.
+    await this.#countChanges()
+    const connections = await this.#group(this.#sampler.connections)
+    // Each group exports all its counters from the start: Prometheus does not count the rise of a counter that begins with 1.
     for (const name of this.#groups.names) this.#tallyOf(name)
     const took = performance.now() - start
-    const [looks, failedLooks] = [this.#looks, this.#failedLooks]
-    return { connections, tallies: structuredClone(this.#tallies), looks, failedLooks, took }
+    const [samples, failedSamples] = [this.#samples, this.#failedSamples]
+    return { connections, tallies: structuredClone(this.#tallies), samples, failedSamples, took }
   }
 
   async #group(records: readonly SocketRecord[]): Promise<Alike[]> {
@@ -114,7 +114,7 @@ export class HostView {
       else byCommand.set(command, [record])
     }
     const found = new Map<string, Alike>()
-    // Those with most connections are given a place first.
+    // The processes with most connections get a name of their own first.
     for (const [command, theirs] of [...byCommand].sort(([, a], [, b]) => b.length - a.length)) {
       const process = this.#groups.of(command)
       for (const record of theirs) {
@@ -125,12 +125,12 @@ export class HostView {
     return [...found.values()]
   }
 
-  /** Whose each of them is. */
+  /** Maps a connection to the command of its process. */
   async #readCommands(records: readonly SocketRecord[]): Promise<(record: SocketRecord) => string> {
     const owners = await readSocketOwners(records.map(({ inode }) => inode))
     const hidden = await this.#hidden(records, owners)
-    // A suspect counts where it was suspected, also when its process has closed it just now.
-    const suspects = new Map(this.#lookout.suspects.map((each) => [each.record.cookie, each.owners]))
+    // A suspect counts for the process that had it, even if that process has just closed it.
+    const suspects = new Map(this.#sampler.suspects.map((each) => [each.record.cookie, each.owners]))
     return (record) => {
       const suspected = suspects.get(record.cookie)
       const [owner] = suspected ?? owners.get(record.inode ?? -1) ?? []
@@ -138,7 +138,7 @@ export class HostView {
     }
   }
 
-  /** Those that somebody has whom one may not see. What was closed while the owners were read is not among them: nobody has that. */
+  /** Connections of processes that this user may not see. A connection that was closed while the owners were read has no process. */
   async #hidden(
     records: readonly SocketRecord[],
     owners: ReadonlyMap<number, unknown>,

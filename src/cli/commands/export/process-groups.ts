@@ -1,31 +1,31 @@
-import { printable } from '../../lib/socket-words.js'
+import { printable } from '../../lib/format-socket.js'
 
-// In parentheses and longer than the 15 bytes that the kernel keeps of a process's name: nobody is called so.
+// No process has such a name: the kernel keeps 15 bytes of it.
 
-/** All that have no place of their own. */
+/** All processes without a name of their own here. */
 export const OTHERS = '(other processes)'
-/** One that is not ours to see. */
+/** A process that this user may not see. */
 export const UNKNOWN = '(unknown process)'
-/** Nobody has it open: its process has closed it, if only just now, or has not accepted it yet. */
+/** No process has the connection open: it was closed, or is not accepted yet. */
 export const NOBODY = '(without process)'
 
 const reserved = [OTHERS, UNKNOWN, NOBODY]
 
-/** However many processes there are, and whatever they call themselves. */
+/** The limit of names, so that the number of time series is bounded. */
 const MOST = 20
 
-/** By what name connections are counted: that of their process, as long as there are few. Who has a place keeps it. */
+/** Names that connections are counted by: the process's name for a limited number of processes. A name is never given up, because a counter must not vanish. */
 export class ProcessGroups {
   readonly #names: Set<string>
   readonly #isOpen: boolean
 
-  /** @param names those that are wanted. Without any: the first that come. */
+  /** @param names the processes to count by name. Default: the first ones. */
   constructor(names: readonly string[] = []) {
     this.#names = new Set(names)
     this.#isOpen = names.length === 0
   }
 
-  /** All that there are so far. */
+  /** All names so far. */
   get names(): readonly string[] {
     return [...this.#names, ...reserved]
   }

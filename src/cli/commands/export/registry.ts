@@ -10,7 +10,7 @@ export interface Scrape {
   readonly text: string
 }
 
-/** Returns what makes a scrape of a host, in Prometheus's text format. Any number of them may be made at a time. */
+/** Returns a function that scrapes the host in Prometheus's text format. Its calls may overlap. */
 export function scraper(view: HostView, first: HostSample): () => Promise<Scrape> {
   const registry = new Registry()
   let sample = first
@@ -18,7 +18,7 @@ export function scraper(view: HostView, first: HostSample): () => Promise<Scrape
   putMetrics(registry, hostCounters, [], () => [{ labels: {}, sample: livenessCounters(readCounters()) }])
   return async () => {
     sample = await view.sample()
-    // Every metric is asked before anybody else has a turn: all of it is of this sample.
+    // prom-client reads every metric before any other code has a turn, so all values are of this sample.
     return { text: await registry.metrics(), contentType: registry.contentType }
   }
 }

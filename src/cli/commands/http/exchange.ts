@@ -1,38 +1,38 @@
-/** A header as it came, with every line of it. */
+/** The headers of a response that concern the connection. */
 export interface Headers {
-  /** `undefined` where there is none. */
+  /** `undefined` if the response has no such header. */
   readonly connection?: string
   readonly keepAlive?: string
   readonly via?: string
   readonly server?: string
-  /** Which of the hop-by-hop ones came in more than one line. */
+  /** The hop-by-hop headers that came in more than one line. */
   readonly repeated: readonly string[]
 }
 
-/** One request and its answer. Times in ms. */
+/** One request and its response. Times in ms. */
 export interface Exchange {
   readonly status: number
   readonly httpVersion: string
-  /** The number of the connection that it went over. */
+  /** The number of its connection. */
   readonly connection: number
   readonly reused: boolean
-  /** From the request to the end of the answer, without what opening a connection took. */
+  /** From the request to the end of the response, without the time to open a connection. */
   readonly took: number
   readonly headers: Headers
   /**
-   * How long after the end of this answer the other side closed the connection, before the next request; left out where it did not, or where
-   * the answer had said that the connection ends with it.
+   * How long after the end of this response the server closed the connection, before the next request. Left out if it did not, or if the
+   * response announced that the connection ends with it.
    */
   readonly closedAfter?: number
-  /** Whether that was before anything else could have been asked. */
+  /** Whether the server closed it before a client could have sent another request. */
   readonly closedAtOnce?: boolean
-  /** HTTP/2: the error code of the GOAWAY that came before the next request. 0 is an orderly end. */
+  /** HTTP/2: the error code of a GOAWAY before the next request. 0 is an orderly end. */
   readonly goaway?: number
-  /** The first attempt met a connection that was being closed, and this is the second, on another. */
+  /** The error of a first attempt, on a connection that the server was closing. This is the second attempt, on a new connection. */
   readonly repeatedAfter?: string
 }
 
-/** What the headers of an answer say of the connection. `raw` has names and values by turns, as Node gives them. */
+/** The headers of a response that concern the connection. `raw` has alternating names and values, as in `rawHeaders`. */
 export function headersOf(raw: readonly string[]): Headers {
   const lines = (name: string) => raw.filter((_, i) => i % 2 === 1 && raw[i - 1]!.toLowerCase() === name)
   const all = {
@@ -51,7 +51,7 @@ export function headersOf(raw: readonly string[]): Headers {
   }
 }
 
-/** What a `Keep-Alive` header promises: `timeout` in ms, `max` requests. */
+/** The promise of a `Keep-Alive` header: `timeout` in ms, `max` requests. */
 export function promiseOf({ keepAlive = '' }: Headers): { timeout?: number; max?: number } {
   const of = (name: string) => new RegExp(`(?:^|[,;\\s])${name}\\s*=\\s*"?(\\d+)`, 'i').exec(keepAlive)?.[1]
   const [timeout, max] = [of('timeout'), of('max')]
@@ -61,7 +61,7 @@ export function promiseOf({ keepAlive = '' }: Headers): { timeout?: number; max?
   }
 }
 
-/** Whether a token is in a `Connection` header. */
+/** Whether a `Connection` header has a token. */
 export function says({ connection = '' }: Headers, token: string): boolean {
   return connection
     .toLowerCase()
@@ -69,5 +69,5 @@ export function says({ connection = '' }: Headers, token: string): boolean {
     .includes(token)
 }
 
-/** The server began an answer and did not finish it. This is not about an idle connection. */
+/** The server began a response and did not finish it, which says nothing about idle connections. */
 export class CutOff extends Error {}

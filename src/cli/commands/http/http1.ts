@@ -6,14 +6,14 @@ import { sinceData, watchClosing } from './closing.js'
 import { CutOff, type Exchange, headersOf } from './exchange.js'
 import type { Opener } from './opening.js'
 
-/** How a request is written: Node itself writes HTTP/1.1 only. */
+/** The form of a request. Node itself sends HTTP/1.1 only. */
 export type Wording = '1.1' | '1.0' | '1.0 keep-alive'
 
-/** One pool of one connection, as an application would have it; whether that is kept is for the answers to say. */
+/** A pool of one connection, as an application has it. The responses decide whether it is kept. */
 class Pool extends http.Agent {
   readonly #open: () => Promise<net.Socket>
 
-  /** Also for longer than the server says: how long it really keeps it is what is asked here. */
+  /** Keeps it longer than the server promises, to measure how long the server really keeps it. */
   override keepSocketAlive(): boolean {
     return true
   }
@@ -36,20 +36,20 @@ class Pool extends http.Agent {
 
 export interface Http1Options {
   readonly wording: Wording
-  /** ms between one answer and the next request. */
+  /** Waits between a response and the next request. */
   readonly pause: () => Promise<void>
-  /** ms for each answer. */
+  /** For each response, ms. */
   readonly timeout: number
 }
 
-/** Sends the same request so many times. `first` is a connection that is open already. */
+/** Sends the same request twice. `first` is a connection that is already open. */
 export async function exchangeByHttp1(
   url: URL,
   opener: Opener,
   first: net.Socket,
   { wording, pause, timeout }: Http1Options,
 ): Promise<Exchange[]> {
-  // Loads what it takes, so that no time is lost once the answer is there.
+  // The first call is slow, and must not delay the measurement after the response.
   sinceData(first)
   let ready: net.Socket | undefined = first
   const ids = new WeakMap<object, number>()
@@ -73,7 +73,7 @@ export async function exchangeByHttp1(
 
 interface Exchanged {
   readonly exchange: Exchange
-  /** Where the answer lets it be used again. */
+  /** `undefined` if the response ends the connection. */
   readonly socket: net.Socket | undefined
 }
 
@@ -96,7 +96,7 @@ async function exchange(
     sent = performance.now()
   })
   let isTooLate = false
-  const tooLate = new Error(`no answer within ${timeout} ms`)
+  const tooLate = new Error(`no response within ${timeout} ms`)
   const timer = setTimeout(() => {
     isTooLate = true
     request.destroy(tooLate)
@@ -111,7 +111,7 @@ async function exchange(
     response.resume()
     await once(response, 'end')
     const took = performance.now() - sent
-    // It goes back to the pool, or is closed, in a turn of its own.
+    // Node returns the socket to the pool, or closes it, in the next turn.
     await turn()
     return {
       exchange: {
@@ -125,12 +125,12 @@ async function exchange(
       socket: isKept ? socket : undefined,
     }
   } catch (error) {
-    // Of an answer that has begun Node says that it was aborted.
+    // Node reports a response that has begun as aborted, whatever the cause.
     if (isTooLate) throw tooLate
     const { code, message } = error as NodeJS.ErrnoException
     if (hasBegun) throw new CutOff(code ?? message, { cause: error })
     if (!request.reusedSocket) throw error
-    // Once, as any client must be able to: the connection was being closed as the request left.
+    // One retry, as any client must do: the server was closing the connection when the request was sent.
     const again = await exchange(url, pool, ids, timeout)
     return { ...again, exchange: { ...again.exchange, repeatedAfter: code ?? message } }
   } finally {
@@ -138,7 +138,7 @@ async function exchange(
   }
 }
 
-/** Writes the head of each request as HTTP/1.0 has it. There keeping a connection has to be asked for. */
+/** Rewrites the head of each request as HTTP/1.0, where a client must ask for a kept connection. */
 function reword(socket: net.Socket, wording: Wording): void {
   const write = socket.write as (chunk: unknown, ...rest: unknown[]) => boolean
   socket.write = ((chunk: unknown, ...rest: unknown[]) => {

@@ -7,18 +7,18 @@ import type { Opener } from './opening.js'
 
 export interface Http2Options {
   readonly pause: () => Promise<void>
-  /** ms for each answer. */
+  /** For each response, ms. */
   readonly timeout: number
 }
 
-/** Sends the same request twice over one session, or over another where the first was closed meanwhile. */
+/** Sends the same request twice over one session, or over a second one if the first was closed in the meantime. */
 export async function exchangeByHttp2(
   url: URL,
   opener: Opener,
   first: net.Socket,
   { pause, timeout }: Http2Options,
 ): Promise<Exchange[]> {
-  // Loads what it takes, so that no time is lost once the answer is there.
+  // The first call is slow, and must not delay the measurement after the response.
   sinceData(first)
   let session = connect(url, first)
   try {
@@ -34,7 +34,7 @@ export async function exchangeByHttp2(
       if (reused) after = await exchange(url, session, timeout)
     } catch (error) {
       if (error instanceof CutOff || !(session.closed || session.destroyed)) throw error
-      // Once, as any client must be able to: the session was being closed as the request left.
+      // One retry, as any client must do: the server was closing the session when the request was sent.
       repeatedAfter = (error as NodeJS.ErrnoException).code ?? (error as Error).message
       reused = false
     }
@@ -72,7 +72,7 @@ async function exchange(url: URL, session: http2.ClientHttp2Session, timeout: nu
     'user-agent': 'deadpeer',
     accept: '*/*',
   })
-  const tooLate = new Error(`no answer within ${timeout} ms`)
+  const tooLate = new Error(`no response within ${timeout} ms`)
   stream.setTimeout(timeout, () => stream.destroy(tooLate))
   const [headers, , raw] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders, number, string[]?]
   stream.resume()

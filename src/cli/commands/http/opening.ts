@@ -2,27 +2,27 @@ import { once } from 'node:events'
 import net from 'node:net'
 import tls from 'node:tls'
 
-/** A connection as it was opened. Times in ms. */
+/** An opened connection. Times in ms. */
 export interface Opened {
   /** Counted from 1. */
   readonly id: number
   readonly remote: string
   readonly localPort: number
-  /** From the look-up of the name to the TCP handshake. */
+  /** From the name lookup to the end of the TCP handshake. */
   readonly connect: number
   readonly tls?: { readonly handshake: number; readonly protocol: string; readonly alpn: string | null }
 }
 
 export interface OpeningOptions {
-  /** What is offered by ALPN, over TLS. */
+  /** The protocols to offer by ALPN. */
   readonly alpn: readonly string[]
-  /** Whether any certificate will do. */
+  /** Whether to accept any certificate. */
   readonly insecure: boolean
-  /** ms, for each handshake. */
+  /** For each handshake, ms. */
   readonly timeout: number
 }
 
-/** Opens connections to one origin, and keeps count of them. */
+/** Opens connections to one origin and records them. */
 export class Opener {
   readonly opened: Opened[] = []
   readonly #url: URL
@@ -75,7 +75,7 @@ export class Opener {
 
   async #within(socket: net.Socket, event: string): Promise<void> {
     const { timeout } = this.#options
-    const timer = setTimeout(() => socket.destroy(new Error(`no answer within ${timeout} ms`)), timeout)
+    const timer = setTimeout(() => socket.destroy(new Error(`no response within ${timeout} ms`)), timeout)
     try {
       await once(socket, event)
     } finally {

@@ -15,21 +15,21 @@ import {
   slotOf,
 } from '../../../watch/heartbeat-state.js'
 
-// What a heartbeat does to many connections over a long time, by its own rules and chance. Pure. docs/heartbeat.md has the model.
+// Simulates a heartbeat over many connections and a long time, by the rules of its schedule and random numbers. Pure. docs/heartbeat.md has the model.
 
-/** Connections, what becomes of them, and who looks after them. Times in ms. */
+/** The connections, their fate, and the heartbeat that watches them. Times in ms. */
 export interface Fleet {
   readonly connections: number
-  /** The share of them that are heard more often than the heartbeat asks: 0 … 1. */
+  /** The share of connections whose peer is heard more often than the heartbeat would probe: 0 … 1. */
   readonly busy: number
   readonly heartbeat: Heartbeat
   /** The kernel's own keepalive. */
   readonly own: Keepalive
-  /** The share of questions that are not answered although the peer is there, each by itself: 0 … 1. */
+  /** The share of probes that a live peer does not acknowledge, each independently: 0 … 1. */
   readonly loss: number
   readonly rtt: number
   readonly duration: number
-  /** How many peers vanish in that time. */
+  /** The number of peers that vanish in that time. */
   readonly deaths: number
   readonly seed: number
 }
@@ -43,9 +43,9 @@ export interface Forecast {
   readonly kernelProbes: number
   /** At busy connections, which are not asked, and at those that the kernel asks. */
   readonly looks: number
-  /** Peers that were called dead and were not. */
+  /** Live peers that were called dead. */
   readonly falseDeaths: number
-  /** How long each peer that vanished was not known to be gone, sorted. */
+  /** The detection time of each peer that vanished, sorted. */
   readonly detection: Float64Array
 }
 
@@ -75,13 +75,13 @@ interface Beats {
   readonly byKernel: number
 }
 
-/** A tick of the kernel's, ms: most have 250 in a second. */
+/** A tick of the kernel, ms. Most kernels have 250 in a second. */
 const TICK = 4
 
 /** The kernel's least retransmission timeout, on top of the path's time (TCP_RTO_MIN). */
 const RTO_MIN = 200
 
-/** So few beats of a connection are followed one by one; of more only the number matters, by the law of large numbers. */
+/** Up to this number of beats, each is simulated; for more, a normal distribution gives their total time. */
 const FEW = 200
 
 export function simulate(fleet: Fleet): Forecast {
@@ -112,7 +112,7 @@ export function simulate(fleet: Fleet): Forecast {
       ? undetected(asked, fleet, true, random)
       : undetected(cycleOfIdle(random() * idle), fleet, false, random),
   ).sort()
-  // Those who vanished were asked as well.
+  // The vanished peers were probed as well.
   const inVain = asked.attempts * fleet.deaths
   return {
     probes: asked.isOurs ? probes + inVain : 0,
@@ -260,7 +260,7 @@ function liveBeatByBeat(cycle: Cycle, fleet: Fleet, random: Random): Life {
   }
 }
 
-/** From one false death to the next. */
+/** Draws the time from one false death to the next. */
 function liveAtOnce(
   { attempts, wait, gap, lag }: Cycle,
   beats: Beats,
@@ -288,7 +288,7 @@ function liveAtOnce(
   }
 }
 
-/** How long a peer that vanishes at any moment is not known to be gone. */
+/** Draws the detection time of a peer that vanishes at a random moment. */
 function undetected(
   { attempts, gap, wait, first, lag }: Cycle,
   { rtt }: Fleet,
@@ -299,7 +299,7 @@ function undetected(
   const verdict = (attempts - 1) * gap + (attempts > 1 ? lag : 0) + wait
   for (;;) {
     const silence = from + (to - from) * random()
-    // One who talks had just been heard.
+    // A busy peer had just been heard.
     if (isBusy) return silence + verdict
     // The longer a wait, the likelier that it is the one in which the peer vanished.
     const cycle = silence + rtt
@@ -309,7 +309,7 @@ function undetected(
 
 type Random = () => number
 
-/** Numbers from 0 to 1 that are the same for a seed (mulberry32). */
+/** Random numbers from 0 to 1, the same for a seed (mulberry32). */
 function seeded(seed: number): Random {
   let state = seed >>> 0
   return () => {
@@ -320,7 +320,7 @@ function seeded(seed: number): Random {
   }
 }
 
-/** Box and Muller. */
+/** A normally distributed number (Box and Muller). */
 function normal(random: Random): number {
   return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
 }

@@ -1,0 +1,49 @@
+import { Command, Option } from 'commander'
+import { RepeatableOption, timeOption } from '../../lib/command-options.js'
+import { endWords } from '../../lib/format-socket.js'
+import { timeArgument } from '../../lib/number-argument.js'
+import { runInterruptible } from '../../lib/run.js'
+import { samplingInterval } from '../../lib/sampling-interval.js'
+import type { ExportCommandOptions } from './export.js'
+import { DEFAULT_LISTEN, listenArgument } from './listen-argument.js'
+import { processArgument } from './process-argument.js'
+
+export const command = new Command('export')
+  .description(
+    "serve the host's connections to Prometheus: verdicts, deaths by reason, the kernel's counters",
+  )
+  .addOption(
+    new Option('--listen <where>', 'a port of 127.0.0.1, or an address and a port as 0.0.0.0:9733')
+      .argParser(listenArgument)
+      .default(DEFAULT_LISTEN, endWords(DEFAULT_LISTEN)),
+  )
+  .addOption(
+    timeOption(
+      '--every <time>',
+      'time between two samples that look for deaths between two scrapes',
+      timeArgument(samplingInterval),
+      1_000,
+    ),
+  )
+  .addOption(
+    new RepeatableOption(
+      '--process <name>',
+      'a process to count by name; repeatable; default: the first 20, those with most connections before others',
+    ).argParser(processArgument),
+  )
+  .addHelpText(
+    'after',
+    `
+Serves /metrics until Ctrl-C. docs/metrics.md lists the names and labels, and has alerts. However many processes there are,
+at most 20 are counted by name, and the others together. The command changes no connection and needs no privileges; with CAP_SYS_PTRACE it
+also sees other users' processes.
+
+  deadpeer export
+  curl -s http://127.0.0.1:9733/metrics | grep deaths
+  sudo deadpeer export --listen 0.0.0.0:9733 --process nginx --process postgres
+
+Exit code: 2 for bad input, or if it cannot listen there; 130 after Ctrl-C.`,
+  )
+  .action((options: ExportCommandOptions) =>
+    runInterruptible(async (signal) => (await import('./export.js')).exportCommand(options, signal)),
+  )

@@ -1,0 +1,73 @@
+import { nearest } from '../../../options/nearest.js'
+import { inWords } from '../../../path/in-words.js'
+import { type CatalogueHop, type Hop, hops, type IdleTimeout } from '../../../path/index.js'
+import { columns } from '../../lib/table.js'
+import { complain, paint, write } from '../../lib/terminal.js'
+
+/** Prints the catalogue, or its rows with a word in their name or title. Returns the exit code: 1 if there are none. */
+export function hopsCommand(word: string | undefined, json: boolean): number {
+  const found = Object.values(hops).filter((hop) => word === undefined || has(hop, word.toLowerCase()))
+  if (found.length === 0) {
+    const near = nearest(word!, Object.keys(hops))
+    complain(`no hop is called '${word}'.${near.length > 0 ? ` Did you mean ${near.join(' or ')}?` : ''}`)
+    return 1
+  }
+  if (json) write(JSON.stringify(found, undefined, 2))
+  else if (word === undefined) list(found)
+  else for (const hop of found) describe(hop)
+  return 0
+}
+
+function has({ name, title }: Hop, word: string): boolean {
+  return name.includes(word) || title.toLowerCase().includes(word)
+}
+
+function list(found: readonly CatalogueHop[]): void {
+  const rows = found.map((hop) => [
+    hop.name,
+    times(hop, ({ idleTimeout }) => inWords(idleTimeout)),
+    `layer ${hop.layer}`,
+    hop.onExpiry,
+    hop.probesCount ? 'probes count' : 'probes do not count',
+  ])
+  for (const line of columns(rows)) write(line)
+  write()
+  write('deadpeer hops <word> shows what can be set, and where the number comes from.')
+}
+
+function describe(hop: CatalogueHop): void {
+  const { name, title, layer, onExpiry, endsTcp, probesCount, certainty, note, source } = hop
+  write(paint(name, 'strong'))
+  const rows = [
+    ['is', `${title}; layer ${layer}${endsTcp ? ', with a connection of its own on either side' : ''}`],
+    [
+      'keeps',
+      `an idle connection for ${times(hop, ({ idleTimeout }) => inWords(idleTimeout))}, then ${ends[onExpiry]}`,
+    ],
+    ['can be', times(hop, range)],
+    ['probes', `${probesCount ? 'count' : 'do not count'} as activity`],
+    ['source', `${source.title}, ${source.date} (${certainty})`],
+    ['', source.url],
+    ...(note === undefined ? [] : [['note', note]]),
+  ]
+  for (const line of columns(rows)) write(`  ${line}`)
+  write()
+}
+
+const ends = {
+  silent: 'forgets it without a word',
+  reset: 'forgets it, and resets it when something is sent',
+  close: 'closes it',
+  nothing: 'does nothing',
+} as const
+
+/** The times of both sides, if they differ. */
+function times({ upstream, ...hop }: Hop, words: (side: IdleTimeout) => string): string {
+  return upstream ? `${words(hop)}, to the server ${words(upstream)}` : words(hop)
+}
+
+function range({ range: limits, setting }: IdleTimeout): string {
+  if (!limits) return 'fixed'
+  const [least, most] = limits
+  return most >= 2 ** 31 * 1_000 ? `set: ${setting}` : `${inWords(least)} … ${inWords(most)}: ${setting}`
+}

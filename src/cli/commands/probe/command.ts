@@ -1,0 +1,51 @@
+import { Command } from 'commander'
+import { probeAttempts, probeTimeout } from '../../../options/ranges.js'
+import { addJsonOptions, addSelectionOptions, timeOption } from '../../lib/command-options.js'
+import { timeArgument, wholeNumberArgument } from '../../lib/number-argument.js'
+import { runInterruptible } from '../../lib/run.js'
+import type { ProbeCommandOptions } from './probe.js'
+
+export const command = new Command('probe').description(
+  'find the connections that are dead now: probes every peer, in one round trip',
+)
+
+addSelectionOptions(command)
+  .option(
+    '--attempts <n>',
+    'unacknowledged probes until a peer counts as silent',
+    wholeNumberArgument(probeAttempts),
+    3,
+  )
+  .addOption(timeOption('--timeout <time>', 'how long each attempt waits', timeArgument(probeTimeout), 300))
+  .addOption(
+    timeOption(
+      '--wait <time>',
+      "after the answers, how long at most to wait until silent connections can have their options back; 0s: don't",
+      timeArgument({ min: 0, max: 86_400_000 }),
+      60_000,
+    ),
+  )
+  .option('--kill', 'close the silent connections (SOCK_DESTROY); requires CAP_NET_ADMIN')
+  .option('--yes', 'close them without asking')
+
+addJsonOptions(command, 'one JSON array; times in ms; alive is null if it is not known')
+  .addHelpText(
+    'after',
+    `
+Sends a keepalive probe on each connection, below the application, without a byte of payload. If the peer acknowledges, the options go back
+at once. If not, the kernel counts these probes with its own. So on a connection with keepalive, the count (or the user timeout) stays raised
+until the peer responds or the connection ends by its own timers, neither sooner nor later than without the probe. The command prints all
+answers, then waits for that, and says so on stderr. After --wait or Ctrl-C it puts the options back: such a connection may end sooner
+then, by one interval for each attempt.
+
+  deadpeer probe --pid 4711                  all connections of a program
+  deadpeer probe --port 5432                 all connections of the host to a database, or of the database
+  deadpeer probe 10.1.2.0/24 --kill          a rack has lost power: closes the connections to it
+
+Exit code: 0 if all peers respond; 1 if some do not; 2 for bad input, or if no connection may be probed; 130 after Ctrl-C.`,
+  )
+  .action((prefix: string | undefined, options: ProbeCommandOptions) =>
+    runInterruptible(async (signal) =>
+      (await import('./probe.js')).probeCommand({ ...options, prefix }, signal),
+    ),
+  )

@@ -1,0 +1,130 @@
+import { destroySocket } from '../../../host/index.js'
+import { DeadpeerError, type ProbeResult } from '../../../index.js'
+import { confirm } from '../../lib/confirm.js'
+import { endWords, ownerWords, shortTime } from '../../lib/format-socket.js'
+import { withProgress } from '../../lib/progress.js'
+import {
+  type Connection,
+  mustReach,
+  mustSelect,
+  type Selection,
+  selectConnections,
+} from '../../lib/selection.js'
+import { columns } from '../../lib/table.js'
+import { complain, footnote, paint, type Style, write } from '../../lib/terminal.js'
+import { ProbeRun } from './probe-run.js'
+
+export interface ProbeCommandOptions extends Selection {
+  readonly attempts: number
+  readonly timeout: number
+  /** How long the options of silent connections may stay raised, ms. */
+  readonly wait: number
+  readonly kill?: boolean
+  readonly yes?: boolean
+  readonly json?: boolean
+  readonly jsonl?: boolean
+}
+
+interface Probed {
+  readonly connection: Connection
+  /** `undefined` if this user may not probe it. */
+  readonly result: ProbeResult | undefined
+}
+
+/** Probes connections and prints which are dead now. Returns the exit code: 1 if not all peers responded. */
+export async function probeCommand(options: ProbeCommandOptions, signal: AbortSignal): Promise<number> {
+  mustSelect(options)
+  const { reached, refused, probing, outcomes } = await withProgress(
+    'listing connections',
+    async (progress) => {
+      const connections = await selectConnections(options, ['established'], signal)
+      const { reached, refused } = await mustReach(connections, options, progress, signal)
+      const probing = new ProbeRun(reached, options, signal, progress)
+      return { reached, refused, probing, outcomes: await probing.outcomes }
+    },
+  )
+  if (signal.aborted) return 1
+  for (const [i, outcome] of outcomes.entries()) {
+    if (outcome instanceof DeadpeerError) refused.push({ connection: reached[i]!.connection, error: outcome })
+  }
+  const answers: Probed[] = [
+    ...reached.flatMap(({ connection }, i) => {
+      const result = outcomes[i]!
+      return result instanceof DeadpeerError ? [] : [{ connection, result }]
+    }),
+    ...refused.map(({ connection }) => ({ connection, result: undefined })),
+  ].sort(silentFirst)
+  if (options.jsonl) for (const each of answers) write(JSON.stringify(asJson(each)))
+  else if (options.json) write(JSON.stringify(answers.map(asJson), undefined, 2))
+  else show(answers)
+  if (refused.length > 0) footnote(`${refused.length} could not be probed. ${refused[0]!.error.message}`)
+  const silent = answers.filter(({ result }) => result?.alive === false && result.evidence !== 'closed')
+  if (options.kill && silent.length > 0) await kill(silent, options, signal)
+  await probing.restoreOptions(options.wait)
+  return answers.every(({ result }) => result?.alive) ? 0 : 1
+}
+
+function silentFirst(a: Probed, b: Probed): number {
+  const rank = ({ result }: Probed) => [false, undefined, true].indexOf(result?.alive)
+  return rank(a) - rank(b) || (b.result?.idleFor || 0) - (a.result?.idleFor || 0)
+}
+
+function asJson({ connection: { record, owners }, result }: Probed) {
+  const { local, remote, cookie } = record.toJSON()
+  const { alive = null, ...rest } = result ?? { evidence: 'not-permitted' }
+  return { local, remote, cookie, processes: owners, alive, ...rest }
+}
+
+function show(answers: readonly Probed[]): void {
+  const rows = answers.map(({ connection: { record, owners }, result }) => [
+    answerWord(result),
+    result?.evidence ?? 'not permitted',
+    result?.rtt === undefined ? '-' : shortTime(result.rtt),
+    result && result.idleFor >= 0 ? shortTime(result.idleFor) : '-',
+    endWords(record.local),
+    endWords(record.remote),
+    ownerWords(owners),
+  ])
+  const [head, ...lines] = columns([
+    ['ANSWER', 'EVIDENCE', 'RTT', 'HEARD', 'LOCAL', 'PEER', 'PROCESS'],
+    ...rows,
+  ])
+  write(paint(head!, 'strong'))
+  lines.forEach((line, i) => {
+    write(paint(line, answerStyles[answerWord(answers[i]!.result)]))
+  })
+  const count = (word: string) => answers.filter(({ result }) => answerWord(result) === word).length
+  write()
+  write(`${count('alive')} alive, ${count('silent')} silent, ${count('unknown')} not known`)
+}
+
+type AnswerWord = 'alive' | 'silent' | 'unknown'
+const answerStyles: Readonly<Record<AnswerWord, Style>> = { alive: 'good', silent: 'bad', unknown: 'warning' }
+
+function answerWord(result: ProbeResult | undefined): AnswerWord {
+  if (result?.alive === undefined) return 'unknown'
+  return result.alive ? 'alive' : 'silent'
+}
+
+/** Closes connections by their cookie, which no other connection has. */
+async function kill(
+  silent: readonly Probed[],
+  { pid, yes }: ProbeCommandOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const what = silent.length === 1 ? 'the silent connection' : `the ${silent.length} silent connections`
+  if (!yes && !(await confirm(`Close ${what}?`, signal))) return
+  let killed = 0
+  for (const { connection } of silent) {
+    try {
+      destroySocket(connection.record, { pid })
+      killed++
+    } catch (error) {
+      if (!(error instanceof DeadpeerError)) throw error
+      complain(error.message)
+      // A lack of permission applies to the others as well.
+      if (error.code !== 'ENOENT') break
+    }
+  }
+  process.stderr.write(`${killed} of ${silent.length} closed\n`)
+}

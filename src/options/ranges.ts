@@ -1,0 +1,24 @@
+import type { Range, TimeRange } from './check.js'
+
+// Ranges that several options objects share, or that the command line has as well.
+
+export const processIds: Range = { min: 1, max: 2 ** 31 - 1 }
+
+export const ports: Range = { min: 1, max: 65_535 }
+
+/** A part of a whole. */
+export const shares: Range = { min: 0, max: 1 }
+
+/** `attempts` of a probe or a heartbeat. */
+export const probeAttempts: Range = { min: 1, max: 100, why: 'they are at least 510 ms apart' }
+
+/** `timeout` of one attempt. */
+export const probeTimeout: TimeRange = { min: 1, max: 60_000, step: 1 }
+
+/** `every` of a heartbeat. */
+export const heartbeatInterval: TimeRange = {
+  min: 1_000,
+  max: 2_147_483_000,
+  step: 1_000,
+  why: 'Linux probes after whole seconds of silence',
+}
