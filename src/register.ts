@@ -11,16 +11,18 @@ import net from 'node:net'
 import { capabilities } from './capabilities.js'
 import { acceptedEvent, isShared, onListen } from './connection/accepting-server.js'
 import { whenConnecting } from './connection/connecting.js'
-import { hearChosen } from './connection/explicit-profile.js'
-import { type Handle, handleOf } from './connection/target.js'
+import { recordExplicitProfiles } from './connection/explicit-profile.js'
+import { type Destination, findRecord, recordOf } from './connection/record.js'
+import { descriptorOf, handleOf } from './connection/target.js'
 import { DeadpeerError } from './errors.js'
 import { allowShortTimeout } from './kernel/options.js'
 import { compile } from './profile/compile.js'
 import { defineProfile } from './profile/presets.js'
 import type { Profile } from './profile/profile.js'
 import { onPassed } from './register/passed.js'
-import { firstMatch, ruleForAll, type Way } from './register/rules.js'
+import { firstMatch, ruleForAll } from './register/rules.js'
 import { readSettings, type Settings } from './register/settings.js'
+import { profileOfServer } from './tune/server.js'
 import { tune } from './tune/tune.js'
 import { leaveResets } from './watch/leave-resets.js'
 import { type Death, type Watcher, watch } from './watch/watch.js'
@@ -51,14 +53,8 @@ function settingsOrExit(): Settings | undefined {
 function register({ profile, rules, watch: action }: Settings): void {
   const { native } = capabilities()
   const watcher = action && watchFor(action)
-  /** What the program tunes itself comes on top of that, and stays. */
-  const chosen = new WeakMap<net.Socket | net.Server, Profile>()
-  /** Of which it is heard what has shaken hands. */
-  const secureServers = new WeakSet<net.Server>()
-  hearChosen((target, own) => {
-    const earlier = chosen.get(target)
-    chosen.set(target, earlier && earlier !== own ? { ...earlier, ...own } : own)
-  })
+  // What the program tunes itself comes on top of that, and stays.
+  recordExplicitProfiles()
 
   onMessage('net.server.socket', (socket) => {
     const { remoteAddress: address, localPort: port } = rules.length > 0 ? socket : {}
@@ -76,18 +72,17 @@ function register({ profile, rules, watch: action }: Settings): void {
   })
   // An undici of the program's own, with a connector of the program's own, may have opened it in some other way.
   onMessage('undici:client:connected', (socket) => {
-    const handle = innermostHandle(socket)
-    if (!handle || handle[tuned]) return
+    if (findRecord(socket)?.registerProfile) return
     const { remoteAddress: address, remotePort: port } = socket
     protect(socket, profileFor({ address, port }), () => watchOne(socket))
   })
   if (opensUnseen()) wrapConnect(onOpening)
   else onMessage('net.client.socket', onOpening)
   // Without the native core it is what tunes.
-  if (native) afterSetKeepAlive((socket) => tuneAgain(socket))
+  if (native) afterSetKeepAlive(tuneAgain)
 
-  function profileFor(way: Way): Profile | undefined {
-    const rule = rules.length > 0 ? firstMatch(rules, way) : undefined
+  function profileFor(destination: Destination): Profile | undefined {
+    const rule = rules.length > 0 ? firstMatch(rules, destination) : undefined
     return rule ? rule.value : profile
   }
 
@@ -98,8 +93,7 @@ function register({ profile, rules, watch: action }: Settings): void {
     const wanted = rules.length > 0 ? profileForAll(address.port) : profile
     if (!wanted) return
     try {
-      const own = chosen.get(server)
-      tune(fd, own ? onTop(own, wanted) : wanted, { bestEffort: true })
+      tune(fd, onTop(profileOfServer(server), wanted), { bestEffort: true })
     } catch (error) {
       warn(error as Error)
     }
@@ -112,19 +106,21 @@ function register({ profile, rules, watch: action }: Settings): void {
   }
 
   function onOpening(socket: net.Socket): void {
-    const way = rules.length > 0 ? wayOf(socket) : {}
-    const onDescriptor = () => protect(socket, profileFor(way), () => watchOne(socket))
+    const destination = rules.length > 0 ? destinationOf(socket) : {}
+    const onDescriptor = () => protect(socket, profileFor(destination), () => watchOne(socket))
     if (native) whenConnecting(socket, onDescriptor)
     else socket.prependOnceListener('connect', onDescriptor)
   }
 
   /** The program's connection must not end because of us: what goes wrong is a warning. */
   function protect(socket: net.Socket, wanted: Profile | undefined, add: () => void): void {
-    const handle = innermostHandle(socket)
-    if (!wanted || !handle || socket.destroyed) return
+    if (!wanted || !handleOf(socket) || socket.destroyed) return
     try {
-      tune(native ? (handle.fd ?? -1) : socket, withChosen(socket, wanted), { bestEffort: true })
-      handle[tuned] = wanted
+      const record = recordOf(socket)
+      const server = serverOf(socket)
+      const own = record.explicitProfile ?? (server && profileOfServer(server))
+      tune(native ? descriptorOf(socket) : socket, onTop(own, wanted), { bestEffort: true })
+      record.registerProfile = wanted
       add()
     } catch (error) {
       warn(error as Error)
@@ -132,13 +128,7 @@ function register({ profile, rules, watch: action }: Settings): void {
   }
 
   function tuneAgain(socket: net.Socket): void {
-    protect(socket, innermostHandle(socket)?.[tuned], () => {})
-  }
-
-  function withChosen(socket: net.Socket, wanted: Profile): Profile {
-    const server = serverOf(socket)
-    const own = chosen.get(socket) ?? (server && chosen.get(server))
-    return own ? onTop(own, wanted) : wanted
+    protect(socket, findRecord(socket)?.registerProfile, () => {})
   }
 
   function watchOne(socket: net.Socket): void {
@@ -149,18 +139,17 @@ function register({ profile, rules, watch: action }: Settings): void {
   function watchAccepted(socket: net.Socket): void {
     const server = serverOf(socket)
     if (!server || acceptedEvent(server) === 'connection') watchOne(socket)
-    else if (watcher && !secureServers.has(server)) watchSecured(server)
+    else if (watcher && !server.listeners('secureConnection').includes(watchSecured)) {
+      server.prependListener('secureConnection', watchSecured)
+    }
   }
 
-  function watchSecured(server: net.Server): void {
-    secureServers.add(server)
-    server.prependListener('secureConnection', (secure: net.Socket) => {
-      try {
-        if (!secure.destroyed) watchOne(secure)
-      } catch (error) {
-        warn(error as Error)
-      }
-    })
+  function watchSecured(secure: net.Socket): void {
+    try {
+      if (!secure.destroyed) watchOne(secure)
+    } catch (error) {
+      warn(error as Error)
+    }
   }
 }
 
@@ -174,7 +163,8 @@ function merge(first: Profile, second: Profile): Profile {
 const merged = new WeakMap<Profile, WeakMap<Profile, Profile>>()
 
 /** Both, the first over the second: defined once, since a server may accept thousands. */
-function onTop(own: Profile, wanted: Profile): Profile {
+function onTop(own: Profile | undefined, wanted: Profile): Profile {
+  if (!own) return wanted
   const known = merged.get(own) ?? new WeakMap<Profile, Profile>()
   merged.set(own, known)
   const both = known.get(wanted) ?? defineProfile(merge(wanted, own))
@@ -185,18 +175,6 @@ function onTop(own: Profile, wanted: Profile): Profile {
 /** The server that accepted a connection. */
 function serverOf(socket: net.Socket): net.Server | undefined {
   return (socket as net.Socket & { server?: net.Server | null }).server ?? undefined
-}
-
-/** What a connection is tuned to from here. At its handle, as that stands for one connection; a WeakMap would take V8 twice as long. */
-const tuned = Symbol('deadpeer.tuned')
-
-type OwnHandle = Handle & { readonly _parent?: OwnHandle; [tuned]?: Profile }
-
-/** That of the TCP connection under a TLSSocket, which was perhaps tuned before there was one. */
-function innermostHandle(socket: net.Socket): OwnHandle | undefined {
-  let handle = handleOf(socket) as OwnHandle | undefined
-  while (handle?._parent) handle = handle._parent
-  return handle
 }
 
 function onMessage(name: string, hear: (socket: net.Socket) => void): void {
@@ -229,22 +207,32 @@ function afterSetKeepAlive(hear: (socket: net.Socket) => void): void {
   } as typeof setKeepAlive
 }
 
-const ways = new WeakMap<net.Socket, Way>()
+/** Where a socket is being connected to, filled in as that becomes known. */
+function destinationOf(socket: net.Socket): Destination {
+  const record = recordOf(socket)
+  record.destination ??= {}
+  // A socket may connect again.
+  if (!socket.listeners('lookup').includes(noteHost)) {
+    socket.on('lookup', noteHost)
+    socket.on('connectionAttempt', noteAddress)
+  }
+  return record.destination
+}
 
-/** Where a socket is being connected to, filled in as that is known; also when it is connected again. */
-function wayOf(socket: net.Socket): Way {
-  const known = ways.get(socket)
-  if (known) return known
-  const way: { -readonly [Key in keyof Way]: Way[Key] } = {}
-  ways.set(socket, way)
-  socket.on('lookup', (_error, _address, _family, host) => {
-    way.host = host
-  })
-  socket.on('connectionAttempt', (address, port) => {
-    way.address = address
-    way.port = port
-  })
-  return way
+function noteHost(
+  this: net.Socket,
+  _error: Error | null,
+  _address: string,
+  _family: number,
+  host: string,
+): void {
+  const { destination } = recordOf(this)
+  if (destination) destination.host = host
+}
+
+function noteAddress(this: net.Socket, address: string, port: number): void {
+  const { destination } = recordOf(this)
+  if (destination) Object.assign(destination, { address, port })
 }
 
 function watchFor(onDead: 'destroy' | 'report'): Watcher {

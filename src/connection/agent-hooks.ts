@@ -1,7 +1,6 @@
 import diagnostics from 'node:diagnostics_channel'
 import type http from 'node:http'
 import net from 'node:net'
-import type { DeadpeerError } from '../errors.js'
 
 /** What an `http.Agent` has beyond its types, as far as it concerns its connections. */
 interface Internals {
@@ -122,85 +121,6 @@ function listConnecting<Result>(run: () => Result): { result: Result; connecting
   } finally {
     connectingChannel.unsubscribe(note)
   }
-}
-
-/** How a tuning is put on a connection. */
-interface Ways<Tuning> {
-  connection(socket: net.Socket, tuning: Tuning): void
-  /** Both, the later over the earlier. */
-  merge(earlier: Tuning, later: Tuning): Tuning
-}
-
-const tuned = new WeakMap<http.Agent, { tuning: unknown }>()
-
-/**
- * Applies a tuning to the connections of an agent: those it has, and those it opens later. To each anew whenever somebody calls its
- * `setKeepAlive`, which writes over what is set: Node does when a connection is kept for the next request, and axios with every request.
- */
-export function tuneAgent<Tuning>(agent: http.Agent, tuning: Tuning, ways: Ways<Tuning>): void {
-  const known = tuned.get(agent)
-  const sockets = socketsOf(agent)
-  for (const socket of sockets) tuneIfTcp(socket, tuning)
-  if (known) {
-    known.tuning = ways.merge(known.tuning as Tuning, tuning)
-    return
-  }
-  const state = { tuning }
-  tuned.set(agent, state)
-  for (const socket of sockets) afterSetKeepAlive(socket, tuneOrDestroy)
-  const tuneFromNowOn = (socket: net.Socket) => {
-    tuneOrDestroy(socket)
-    afterSetKeepAlive(socket, tuneOrDestroy)
-  }
-  onOpened(agent, { opened: tuneFromNowOn, openedToProxy: tuneFromNowOn })
-
-  /** As on a server: the error tells who uses the connection. */
-  function tuneOrDestroy(socket: net.Socket): void {
-    try {
-      tuneIfTcp(socket, state.tuning)
-    } catch (error) {
-      socket.destroy(error as Error)
-    }
-  }
-
-  /** An agent may have others as well, which are not what it was tuned for: to a UNIX socket, through a proxy's tunnel. */
-  function tuneIfTcp(socket: net.Socket, now: Tuning): void {
-    if (socket.destroyed) return
-    try {
-      ways.connection(socket, now)
-    } catch (error) {
-      if ((error as DeadpeerError).code !== 'ERR_NOT_TCP') throw error
-    }
-  }
-}
-
-type SetKeepAlive = net.Socket['setKeepAlive']
-const hearer = Symbol('deadpeer.afterSetKeepAlive')
-
-type Heard = net.Socket & {
-  [hearer]?: {
-    readonly setKeepAlive: SetKeepAlive
-    readonly hear: (socket: net.Socket) => void
-    calling: boolean
-  }
-}
-
-/** Calls `hear` after each `setKeepAlive` of a connection. One function for all sockets, as in close-snapshot.ts. */
-function afterSetKeepAlive(socket: Heard, hear: (socket: net.Socket) => void): void {
-  if (socket[hearer]) return
-  socket[hearer] = { setKeepAlive: socket.setKeepAlive, hear, calling: false }
-  socket.setKeepAlive = setAndHear as SetKeepAlive
-}
-
-function setAndHear(this: Heard, ...args: unknown[]): unknown {
-  const own = this[hearer]!
-  const result: unknown = Reflect.apply(own.setKeepAlive, this, args)
-  // What is connecting is tuned when it is connected. Without the native core it is what tunes.
-  if (own.calling || this.connecting) return result
-  own.calling = true
-  own.hear(this)
-  own.calling = false
-  return result
 }
 
 /** Not what stands in for one, in tests or for want of a better. */

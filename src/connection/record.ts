@@ -4,12 +4,19 @@ import type { CloseSnapshot } from './close-snapshot.js'
 import type { Endpoints } from './endpoints.js'
 import { type Handle, handleOf } from './target.js'
 
-/** Where a connection goes, as far as that is known before it is connected. */
+/** Where a connection goes. For an accepted one: the address of the peer and the local port. */
 export interface Destination {
   /** The name that the program connects to, if it gave a name. */
-  host?: string
-  address?: string
-  port?: number
+  host?: string | undefined
+  address?: string | undefined
+  port?: number | undefined
+}
+
+/** The method as it was before, and what is called after it. */
+export interface SetKeepAliveHook {
+  readonly setKeepAlive: net.Socket['setKeepAlive']
+  readonly hear: (socket: net.Socket) => void
+  isCalling: boolean
 }
 
 /** A connection in the statistics of the agent that opened it. */
@@ -49,6 +56,8 @@ export class ConnectionRecord {
   /** Called with the descriptor of each connection attempt. `undefined` when the socket is not connecting. */
   onDescriptor: ((fd: number) => void)[] | undefined = undefined
 
+  /** What an agent that was tuned has put in the place of `setKeepAlive`. */
+  setKeepAliveHook: SetKeepAliveHook | undefined = undefined
   /** An entry for each agent of this package that opened it: one, unless agents are nested. */
   agentConnections: readonly AgentConnection[] = none
 
@@ -66,7 +75,7 @@ const none: readonly AgentConnection[] = Object.freeze([])
 const record = Symbol('deadpeer.connection')
 
 type WithRecord<Owner> = Owner & { [record]?: ConnectionRecord }
-type InnerHandle = WithRecord<Handle> & { readonly _parent?: InnerHandle | null }
+type InnerHandle = WithRecord<Handle> & { readonly _parent?: InnerHandle | null; readonly owner?: unknown }
 
 /**
  * Finds the record of the connection that a socket has now, or makes it. A TLSSocket over another socket is the same connection. A socket
@@ -91,11 +100,12 @@ export function findRecord(socket: net.Socket): ConnectionRecord | undefined {
   return inner[record]?.isPending ? bind(handle, inner) : undefined
 }
 
-/** The same as {@link recordOf} where only the handle of a connected socket is at hand. */
+/** The same as {@link recordOf} where only the handle is at hand. */
 export function recordOfHandle(handle: Handle): ConnectionRecord {
   const inner = innermostHandle(handle)
-  inner[record] ??= connected(new ConnectionRecord())
-  return inner[record]
+  if (inner[record]) return inner[record]
+  // Node knows the socket that a handle belongs to; other runtimes do not show it.
+  return inner.owner instanceof net.Socket ? recordOf(inner.owner) : bind(inner, undefined)
 }
 
 /** Finds the record, or makes it, and keeps it on the socket so that {@link findRecord} finds it after the close. */
@@ -135,13 +145,10 @@ function innermostHandle(handle: Handle): InnerHandle {
 }
 
 /** What was noted while the socket was connecting stays with the connection that came of it. */
-function bind(handle: InnerHandle, socket: WithRecord<net.Socket>): ConnectionRecord {
-  const pending = socket[record]
-  handle[record] = connected(pending?.isPending ? pending : new ConnectionRecord())
-  return handle[record]
-}
-
-function connected(made: ConnectionRecord): ConnectionRecord {
-  made.isPending = false
-  return made
+function bind(handle: InnerHandle, socket: WithRecord<net.Socket> | undefined): ConnectionRecord {
+  const pending = socket?.[record]
+  const own = pending?.isPending ? pending : new ConnectionRecord()
+  own.isPending = false
+  handle[record] = own
+  return own
 }

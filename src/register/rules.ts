@@ -1,17 +1,10 @@
 import net from 'node:net'
+import type { Destination } from '../connection/record.js'
 import { InvalidTypeError } from '../errors.js'
-
-/** The destination of a connection. For an accepted one: the address of the peer and the local port. */
-export interface Way {
-  /** The name that the program connects to, if it gave a name. */
-  readonly host?: string | undefined
-  readonly address?: string | undefined
-  readonly port?: number | undefined
-}
 
 export interface Rule<Value> {
   /** `undefined`: that depends on the address, which is not known. */
-  readonly matches: (way: Way) => boolean | undefined
+  readonly matches: (destination: Destination) => boolean | undefined
   readonly value: Value
 }
 
@@ -41,17 +34,20 @@ export function parseRules<Value>(text: string, make: (what: string) => Value): 
 }
 
 /** The first rule that matches. */
-export function firstMatch<Value>(rules: readonly Rule<Value>[], way: Way): Rule<Value> | undefined {
-  return rules.find(({ matches }) => matches(way))
+export function firstMatch<Value>(
+  rules: readonly Rule<Value>[],
+  destination: Destination,
+): Rule<Value> | undefined {
+  return rules.find(({ matches }) => matches(destination))
 }
 
 /** The first rule that matches all addresses; `'depends'` if an earlier rule matches only some. */
 export function ruleForAll<Value>(
   rules: readonly Rule<Value>[],
-  way: Omit<Way, 'address'>,
+  destination: Omit<Destination, 'address'>,
 ): Rule<Value> | 'depends' | undefined {
   for (const rule of rules) {
-    const matches = rule.matches(way)
+    const matches = rule.matches(destination)
     if (matches === undefined) return 'depends'
     if (matches) return rule
   }
@@ -67,7 +63,7 @@ function parseWhere(where: string): Rule<unknown>['matches'] {
   const matchesHost = parseHost(host, where)
   if (port === undefined) return matchesHost
   const wanted = parsePort(port, where)
-  return (way) => way.port === wanted && matchesHost(way)
+  return (destination) => destination.port === wanted && matchesHost(destination)
 }
 
 /** `host:port`, `[::1]:port`; a bare IPv6 address has no port. */
@@ -105,8 +101,8 @@ function parseHost(host: string, where: string): Rule<unknown>['matches'] {
   if (!/^(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$/.test(name)) {
     throw new InvalidTypeError(`'${where}' is neither a port, a host name, *.name, nor an address.`)
   }
-  if (name.startsWith('*.')) return (way) => way.host?.toLowerCase().endsWith(name.slice(1)) ?? false
-  return (way) => way.host?.toLowerCase() === name
+  if (name.startsWith('*.')) return ({ host }) => host?.toLowerCase().endsWith(name.slice(1)) ?? false
+  return ({ host }) => host?.toLowerCase() === name
 }
 
 function contains(list: net.BlockList, address: string): boolean {

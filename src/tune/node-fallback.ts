@@ -2,9 +2,11 @@ import type http from 'node:http'
 import net from 'node:net'
 import { tuneWebSockets } from '../connection/accepted-websockets.js'
 import { onAccepted } from '../connection/accepting-server.js'
-import { isAgent, tuneAgent } from '../connection/agent-hooks.js'
+import { isAgent } from '../connection/agent-hooks.js'
+import { tuneAgent } from '../connection/agent-tuning.js'
 import { BorrowedSocket } from '../connection/borrowed.js'
 import { onFurtherServer } from '../connection/further-servers.js'
+import { keepTuning, type TuningWriter } from '../connection/kept-tuning.js'
 import { isServer, isWithoutServer, type ServerTarget, serversOf } from '../connection/listening.js'
 import { notATarget } from '../connection/not-a-target.js'
 import { checkTarget, noDescriptor, type Target, unwrap } from '../connection/target.js'
@@ -62,8 +64,6 @@ function checkForNode(profile: Profile, bestEffort: boolean): void {
   )
 }
 
-const tunedServers = new WeakMap<net.Server, Profile>()
-
 /**
  * Tunes by Node's own means, where there is no native core. A descriptor's number is of no use to them, and a
  * server is tuned per connection.
@@ -82,7 +82,7 @@ export function tuneByNode(
   const isLenient = bestEffort || isPreset(wanted)
   if (isAgent(target)) {
     checkForNode(profile, isLenient)
-    tuneAgent(target, profile, { connection: setKeepAlive, merge: over })
+    tuneAgent(target, profile, writer)
   } else if (target instanceof net.Socket) {
     if (target.destroyed) throw noDescriptor(target)
     checkForNode(profile, isLenient)
@@ -97,24 +97,25 @@ export function tuneByNode(
       if (socket.destroyed) throw noDescriptor(socket)
       setKeepAlive(unwrap(socket), tuning)
     }
-    tuneHolder(target, profile, { connection, merge: over })
+    tuneHolder(target, profile, { connection, merge })
   }
 }
 
-function over(earlier: Profile, later: Profile): Profile {
+function merge(earlier: Profile, later: Profile): Profile {
   return { ...earlier, ...later }
 }
+
+const writer: TuningWriter<Profile> = { connection: setKeepAlive, merge }
 
 function tuneServers(target: ServerTarget, profile: Profile): void {
   for (const server of serversOf(target)!) tuneServer(server, profile)
   onFurtherServer(target, (server) => tuneServer(server, profile))
-  if (isWithoutServer(target)) tuneWebSockets(target, profile, { connection: setKeepAlive, merge: over })
+  if (isWithoutServer(target)) tuneWebSockets(target, profile, writer)
 }
 
 function tuneServer(server: net.Server, profile: Profile): void {
-  const earlier = tunedServers.get(server)
-  tunedServers.set(server, over(earlier ?? {}, profile))
-  if (!earlier) onAccepted(server, (socket) => setKeepAlive(socket, tunedServers.get(server)!))
+  const kept = keepTuning(server, profile, writer)
+  if (kept) onAccepted(server, kept.tuneOrDestroy)
 }
 
 /** Node keeps it for later where the socket is not connected yet. */

@@ -1,74 +1,62 @@
 import type net from 'node:net'
 import type { buildConnector, Dispatcher } from 'undici'
-import { tell } from '../http/channels.js'
-import { Connection } from '../http/connection.js'
-import { type Snapshot, Statistics } from '../http/statistics.js'
-import type { Attendant } from './attending.js'
+import { AgentConnections } from '../http/agent-connections.js'
+import type { Snapshot } from '../http/statistics.js'
+import type { RequestListener } from './attending.js'
 
-/** What becomes of the connections and requests of an agent of undici. */
+/** Counts the connections and requests of an agent of undici. */
 export class Accounts {
-  readonly #statistics = new Statistics()
-  readonly #connections = new WeakMap<net.Socket, Connection>()
+  readonly #connections = new AgentConnections()
   readonly #socketPath: unknown
-  /** Whose they are, for messages. */
-  agent: object | undefined
 
-  /** @param socketPath of an agent that knows one end only, whatever the origin. */
+  /** @param socketPath where the agent connects to, whatever the origin. */
   constructor(socketPath: unknown) {
     this.#socketPath = socketPath
   }
 
+  /** The agent as messages name it. */
+  set agent(agent: object) {
+    this.#connections.agent = agent
+  }
+
   snapshot(): Snapshot {
-    return this.#statistics.snapshot()
+    return this.#connections.statistics.snapshot()
   }
 
   open(socket: net.Socket, { protocol, hostname, port }: buildConnector.Options): void {
-    const origin = this.#originOf(protocol, hostname, port)
-    const message = { agent: this.agent, origin, socket }
-    const owner = {
-      opened: () => {
-        this.#statistics.count(origin, 'opened')
-        tell('opened', () => message)
-      },
-      closed: ({ isOpen, ending }: Connection) => {
-        const how = isOpen ? ending : 'failedToOpen'
-        this.#statistics.count(origin, how)
-        tell('closed', () => ({ ...message, how }))
-      },
-    }
-    const connection = new Connection(socket, origin, Number.POSITIVE_INFINITY, owner, false)
-    this.#connections.set(socket, connection)
+    this.#connections.open(socket, this.#originOf(protocol, hostname, port))
   }
 
   /** A request is made. */
-  begin(options: Dispatcher.DispatchOptions): Attendant {
-    this.#statistics.count(this.#originOfRequest(options), 'requests')
-    return this.attend(options)
+  begin(options: Dispatcher.DispatchOptions): RequestListener {
+    this.#connections.statistics.count(this.#originOfRequest(options), 'requests')
+    return this.listen(options)
   }
 
   /** The same request, made again. */
-  attend(options: Dispatcher.DispatchOptions): Attendant {
+  listen(options: Dispatcher.DispatchOptions): RequestListener {
+    const connections = this.#connections
+    const { statistics } = connections
     const origin = this.#originOfRequest(options)
     return {
-      sent: ({ isReuse }) => {
-        if (isReuse) this.#statistics.count(origin, 'reusedRequests')
+      sent(socket) {
+        const connection = connections.find(socket)
+        if (!connection) return undefined
+        const isReuse = connection.requests++ > 0
+        if (isReuse) statistics.count(origin, 'reusedRequests')
+        return { connection, isReuse, ackedBefore: isReuse ? connection.bytesAcked() : Number.NaN }
       },
-      calledLast: ({ socket }) => {
-        const connection = this.#connections.get(socket)
-        // To a request that asks for it, it is the answer.
-        if (connection && !options.reset) connection.isCalledLast = true
+      closeAnnounced({ connection }) {
+        // A request may ask for it.
+        if (!options.reset) connection.isCloseAnnounced = true
       },
-      metStale: ({ socket }) =>
-        tell('staleReuse', () => ({ agent: this.agent, origin, socket, avoided: false })),
-      repeated: ({ socket }) => {
-        this.#statistics.count(origin, 'retried')
-        tell('retried', () => ({ agent: this.agent, origin, socket }))
-      },
-      failed: (isStale) => this.#statistics.count(origin, isStale ? 'staleReuses' : 'failedRequests'),
+      metStale: ({ connection }) => connections.staleReuse(connection, false),
+      repeated: ({ connection }) => connections.retried(connection, origin),
+      failed: (isStale) => statistics.count(origin, isStale ? 'staleReuses' : 'failedRequests'),
     }
   }
 
-  /** What is no origin undici refuses: all of these in one. */
+  /** undici refuses what is not an origin: those requests are counted together. */
   #originOfRequest({ origin }: Dispatcher.DispatchOptions): string {
     const text = String(origin)
     if (!URL.canParse(text)) return 'invalid'

@@ -9,7 +9,6 @@ import { connector, onConnection } from './connector.js'
 import { mustBeUndici } from './genuine.js'
 import { type AgentOptions, agentOptions } from './options.js'
 import { isRepeatable } from './repeatable.js'
-import { noteOpened } from './used.js'
 
 /** What {@link createAgent} makes: an `Agent` of undici that counts. */
 export interface CountingAgent extends Dispatcher {
@@ -48,7 +47,6 @@ export function createAgent(options: AgentOptions = {}): CountingAgent {
   const accounts = new Accounts(socketPathOf(rest))
   const connect = onConnection(tuned, (socket, where) => {
     if (watcher) watchOrDestroy(watcher, socket)
-    noteOpened(socket)
     accounts.open(socket, where)
   })
   return new OurAgent({ ...rest, connect }, accounts, retryStale)
@@ -137,8 +135,8 @@ class OurAgent extends Agent {
     if (!isObject(options) || !isObject(handler)) return super.dispatch(options, handler)
     const repeat = (again: Dispatcher.DispatchHandler) => repeatOn(this, options, again)
     const mayRepeat = this[state].retryStale && isRepeatable(options)
-    const attendant = this[accountsOf].begin(options)
-    return super.dispatch(options, attending(handler, attendant, mayRepeat ? repeat : undefined))
+    const listener = this[accountsOf].begin(options)
+    return super.dispatch(options, attending(handler, listener, mayRepeat ? repeat : undefined))
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: with a callback or a promise
@@ -177,8 +175,8 @@ function repeatOn(
 ): void {
   const { clientOptions, repeating } = agent[state]
   const client = new Client(options.origin as string | URL, clientOptions)
-  const attendant = agent[accountsOf].attend(options)
-  client.dispatch(options as Dispatcher.DispatchOptions, attending(handler, attendant))
+  const listener = agent[accountsOf].listen(options)
+  client.dispatch(options as Dispatcher.DispatchOptions, attending(handler, listener))
   const done = () => void repeating.delete(client)
   repeating.set(client, client.close().then(done, done))
 }

@@ -1,8 +1,8 @@
 import diagnostics from 'node:diagnostics_channel'
 import type net from 'node:net'
 import type { Dispatcher } from 'undici'
+import type { Connection } from '../http/connection.js'
 import { failureOf, judge, keepVerdict } from '../http/stale.js'
-import { hasAcknowledged, noteUse, type Use } from './used.js'
 
 type Handler = Dispatcher.DispatchHandler
 
@@ -16,46 +16,58 @@ function listenForConnections(): void {
   diagnostics.subscribe('undici:client:sendHeaders', (message) => {
     const attempt = writing
     writing = undefined
-    if (attempt) attempt.send(noteUse((message as { socket: net.Socket }).socket))
+    attempt?.send((message as { socket: net.Socket }).socket)
   })
 }
 
-/** Whom it concerns what becomes of a request. */
-export interface Attendant {
-  /** It goes out on one of our connections. Not told of HTTP/2 with undici 6. */
-  sent(use: Use): void
-  /** The server says that this is the connection's last. */
-  calledLast(use: Use): void
-  /** It met a connection that was gone: see {@link judgeStale}. */
+/** A request on one connection. */
+export interface Use {
+  readonly connection: Connection
+  /** Whether the connection had a request before. */
+  readonly isReuse: boolean
+  /** How much the peer had acknowledged before. */
+  readonly ackedBefore: number
+}
+
+/** Hears what becomes of a request. */
+export interface RequestListener {
+  /**
+   * The request goes out on this connection. Not called for HTTP/2 with undici 6.
+   *
+   * @returns `undefined` if the agent did not open the connection.
+   */
+  sent(socket: net.Socket): Use | undefined
+  /** The server has announced that it closes the connection. */
+  closeAnnounced(use: Use): void
+  /** The connection was already gone: see {@link judgeStale}. */
   metStale(use: Use): void
-  /** It is sent again for that. */
+  /** The request is sent again for that. */
   repeated(use: Use): void
   /**
-   * It has failed, for good.
+   * The request has failed for good.
    *
-   * @param isStale whether it met a connection that was gone.
+   * @param isStale whether its connection was already gone.
    */
   failed(isStale: boolean): void
 }
 
 /** One sending of a request. */
 class Attempt {
-  readonly #attendant: Attendant
+  readonly #listener: RequestListener
   use: Use | undefined
   answered = false
 
-  constructor(attendant: Attendant) {
-    this.#attendant = attendant
+  constructor(listener: RequestListener) {
+    this.#listener = listener
   }
 
-  send(use: Use | undefined): void {
-    this.use = use
-    if (use) this.#attendant.sent(use)
+  send(socket: net.Socket): void {
+    this.use = this.#listener.sent(socket)
   }
 
   answer(headers: unknown): void {
     this.answered = true
-    if (this.use && saysClose(headers)) this.#attendant.calledLast(this.use)
+    if (this.use && saysClose(headers)) this.#listener.closeAnnounced(this.use)
   }
 
   begin(): void {
@@ -80,16 +92,16 @@ class Attempt {
       reused: use.isReuse,
       answered,
       peerClosed: true,
-      acknowledged: hasAcknowledged(use),
+      acknowledged: use.connection.hasAcknowledgedSince(use.ackedBefore),
     }
     const failure = failureOf(error) ?? (isClosed(error) ? 'closed' : undefined)
     const verdict = evidence && judge(failure, evidence)
     if (verdict) keepVerdict(error, verdict)
     const isRepeated = mayRepeat && verdict?.isStaleIfIdempotent === true
     const isStale = isRepeated || verdict?.isStale === true
-    if (use && isStale) this.#attendant.metStale(use)
-    if (use && isRepeated) this.#attendant.repeated(use)
-    else this.#attendant.failed(isStale)
+    if (use && isStale) this.#listener.metStale(use)
+    if (use && isRepeated) this.#listener.repeated(use)
+    else this.#listener.failed(isStale)
     return isRepeated
   }
 }
@@ -138,14 +150,14 @@ const styles = {
  */
 export function attending(
   given: Handler,
-  attendant: Attendant,
+  listener: RequestListener,
   repeat?: (handler: Handler) => void,
 ): Handler {
   listenForConnections()
   const inner = given as unknown as Callbacks
   const { begin, answers, headersAt, error, others } =
     typeof inner.onRequestStart === 'function' ? styles.new : styles.legacy
-  const attempt = new Attempt(attendant)
+  const attempt = new Attempt(listener)
   const pass =
     (name: string) =>
     (...args: never[]) =>

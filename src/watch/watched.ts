@@ -2,13 +2,11 @@ import { type EventEmitter, errorMonitor } from 'node:events'
 import type net from 'node:net'
 import {
   type CloseListener,
-  type CloseSnapshot,
   closeSnapshotOf,
-  type FinalState,
-  readFinalState,
   releaseCloseSnapshot,
   requestCloseSnapshot,
-} from '../connection/close-snapshot.js'
+} from '../connection/close-hook.js'
+import { type CloseSnapshot, type FinalState, readFinalState } from '../connection/close-snapshot.js'
 import { type Endpoints, readEndpoints } from '../connection/endpoints.js'
 import {
   descriptorOf,

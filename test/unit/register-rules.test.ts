@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
+import type { Destination } from '../../src/connection/record.js'
 import { profiles } from '../../src/index.js'
-import { firstMatch, parseRules, ruleForAll, type Way } from '../../src/register/rules.js'
+import { firstMatch, parseRules, ruleForAll } from '../../src/register/rules.js'
 import { readSettings } from '../../src/register/settings.js'
 
-const valueFor = (rules: string, way: Way) => firstMatch(parseRules(rules, String), way)?.value
+const valueFor = (rules: string, way: Destination) => firstMatch(parseRules(rules, String), way)?.value
 
 describe('rules', () => {
   it.each([
@@ -38,7 +39,7 @@ describe('rules', () => {
     ['1={"a": 1, "b": 2} , 2=b', { port: 1 }, '{"a": 1, "b": 2}'],
     ['', { port: 1 }, undefined],
     ['1=a,', { port: 1 }, 'a'],
-  ] as [string, Way, string | undefined][])('%s for %j: %s', (rules, way, value) => {
+  ] as [string, Destination, string | undefined][])('%s for %j: %s', (rules, way, value) => {
     expect(valueFor(rules, way)).toBe(value)
   })
 

@@ -1,0 +1,57 @@
+import type net from 'node:net'
+import { findRecord, recordOf } from '../connection/record.js'
+import { tell } from './channels.js'
+import { Connection, type ConnectionOwner } from './connection.js'
+import { Statistics } from './statistics.js'
+
+/** The connections of one agent: found by their sockets, counted, and published on the channels of `deadpeer:http`. */
+export class AgentConnections implements ConnectionOwner {
+  readonly statistics = new Statistics()
+  /** The agent as messages name it. */
+  agent: object | undefined
+
+  /** @param limit how many requests it may have. */
+  open(socket: net.Socket, origin: string, limit?: number, mayBeTunnel?: boolean): Connection | undefined {
+    const record = recordOf(socket)
+    const known = this.find(socket)
+    if (known?.socket === socket) return undefined
+    known?.replace()
+    const connection = new Connection(socket, origin, this, limit, mayBeTunnel)
+    record.agentConnections = [...record.agentConnections.filter((each) => each !== known), connection]
+    return connection
+  }
+
+  /** `undefined` where this agent did not open it. */
+  find(socket: net.Socket): Connection | undefined {
+    const found = findRecord(socket)?.agentConnections.find(({ owner }) => owner === this)
+    return found as Connection | undefined
+  }
+
+  opened(connection: Connection): void {
+    this.statistics.count(connection.origin, 'opened')
+    tell('opened', () => this.message(connection))
+  }
+
+  closed(connection: Connection): void {
+    const { origin, isOpen, ending } = connection
+    const how = isOpen ? ending : 'failedToOpen'
+    this.statistics.count(origin, how)
+    tell('closed', () => ({ ...this.message(connection), how }))
+  }
+
+  /** @param origin that the request is for. */
+  retried(connection: Connection, origin: string, request?: object): void {
+    this.statistics.count(origin, 'retried')
+    tell('retried', () => this.message(connection, request))
+  }
+
+  /** A connection was gone. `avoided`: that was seen before a request was sent on it; otherwise `request` has failed for it. */
+  staleReuse(connection: Connection, avoided: boolean, request?: object): void {
+    if (avoided) this.statistics.count(connection.origin, 'staleReusesAvoided')
+    tell('staleReuse', () => ({ ...this.message(connection, request), avoided }))
+  }
+
+  message({ socket, origin }: Connection, request?: object): object {
+    return { agent: this.agent, origin, socket, ...(request && { request }) }
+  }
+}
