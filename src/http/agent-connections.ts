@@ -1,8 +1,21 @@
+import diagnostics from 'node:diagnostics_channel'
 import type net from 'node:net'
 import { findRecord, recordOf } from '../connection/record.js'
-import { tell } from './channels.js'
 import { Connection, type ConnectionOwner } from './connection.js'
 import { Statistics } from './statistics.js'
+
+/** docs/guide.md lists the messages. */
+const channels = {
+  opened: diagnostics.channel('deadpeer:http:opened'),
+  closed: diagnostics.channel('deadpeer:http:closed'),
+  staleReuse: diagnostics.channel('deadpeer:http:stale-reuse'),
+  retried: diagnostics.channel('deadpeer:http:retried'),
+}
+
+/** Publishes a message, and makes it only if there is a subscriber. */
+function publish(name: keyof typeof channels, message: () => object): void {
+  if (channels[name].hasSubscribers) channels[name].publish(message())
+}
 
 /** The connections of one agent: found by their sockets, counted, and published on the channels of `deadpeer:http`. */
 export class AgentConnections implements ConnectionOwner {
@@ -29,26 +42,26 @@ export class AgentConnections implements ConnectionOwner {
 
   opened(connection: Connection): void {
     this.statistics.count(connection.origin, 'opened')
-    tell('opened', () => this.message(connection))
+    publish('opened', () => this.message(connection))
   }
 
   closed(connection: Connection): void {
     const { origin, isOpen, ending } = connection
     const how = isOpen ? ending : 'failedToOpen'
     this.statistics.count(origin, how)
-    tell('closed', () => ({ ...this.message(connection), how }))
+    publish('closed', () => ({ ...this.message(connection), how }))
   }
 
   /** @param origin that the request is for. */
   retried(connection: Connection, origin: string, request?: object): void {
     this.statistics.count(origin, 'retried')
-    tell('retried', () => this.message(connection, request))
+    publish('retried', () => this.message(connection, request))
   }
 
   /** A connection was gone. `avoided`: that was seen before a request was sent on it; otherwise `request` has failed for it. */
   staleReuse(connection: Connection, avoided: boolean, request?: object): void {
     if (avoided) this.statistics.count(connection.origin, 'staleReusesAvoided')
-    tell('staleReuse', () => ({ ...this.message(connection, request), avoided }))
+    publish('staleReuse', () => ({ ...this.message(connection, request), avoided }))
   }
 
   message({ socket, origin }: Connection, request?: object): object {

@@ -14,6 +14,16 @@ export interface Evidence {
   readonly acknowledged: boolean | undefined
 }
 
+/** Methods of requests that may happen twice: RFC 9110, 9.2.2. */
+export const idempotentMethods: ReadonlySet<string> = new Set([
+  'GET',
+  'HEAD',
+  'OPTIONS',
+  'PUT',
+  'DELETE',
+  'TRACE',
+])
+
 type Failure = 'reset' | 'closed' | 'timed-out' | undefined
 
 /** The kernel's own errors, and ours, but not those of the same name that programs make. */

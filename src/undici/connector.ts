@@ -1,12 +1,11 @@
 import net from 'node:net'
-import { buildConnector } from 'undici'
-import type { DeadpeerError } from '../errors.js'
+import { Agent, buildConnector } from 'undici'
+import { DeadpeerError } from '../errors.js'
 import { checkMixedOptions } from '../options/check.js'
 import { compile } from '../profile/compile.js'
 import type { PresetName } from '../profile/presets.js'
 import type { Profile } from '../profile/profile.js'
 import { tune } from '../tune/tune.js'
-import { mustBeUndici } from './genuine.js'
 import { connectorOptions } from './options.js'
 
 /**
@@ -62,4 +61,13 @@ function tuneIfTcp(socket: net.Socket, profile: Profile | PresetName): void {
   } catch (error) {
     if ((error as DeadpeerError).code !== 'ERR_NOT_TCP') socket.destroy(error as Error)
   }
+}
+
+/** @throws in Bun, whose module of that name has empty classes for agents: it sends requests by its own client and shows no connection. */
+export function mustBeUndici(): void {
+  if (typeof Agent.prototype.dispatch === 'function') return
+  throw new DeadpeerError(
+    'ERR_UNSUPPORTED_PLATFORM',
+    "This runtime has an 'undici' of its own in place of the package, as Bun has, and its connections cannot be tuned. HttpAgent of deadpeer/http can be used there.",
+  )
 }

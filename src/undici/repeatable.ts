@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici'
-import { idempotentMethods } from '../http/idempotent.js'
+import { idempotentMethods } from '../http/stale.js'
 
 type Options = Dispatcher.DispatchOptions
 
