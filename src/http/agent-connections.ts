@@ -2,7 +2,7 @@ import diagnostics from 'node:diagnostics_channel'
 import type net from 'node:net'
 import { findRecord, recordOf } from '../connection/record.js'
 import { Connection, type ConnectionOwner } from './connection.js'
-import { Statistics } from './statistics.js'
+import { type Counted, type Snapshot, Statistics } from './statistics.js'
 
 /** docs/guide.md lists the messages. */
 const channels = {
@@ -19,12 +19,23 @@ function publish(name: keyof typeof channels, message: () => object): void {
 
 /** The connections of one agent: found by their sockets, counted, and published on the channels of `deadpeer:http`. */
 export class AgentConnections implements ConnectionOwner {
-  readonly statistics = new Statistics()
+  readonly #statistics = new Statistics()
   /** The agent as messages name it. */
   agent: object | undefined
 
-  /** @param limit how many requests it may have. */
-  open(socket: net.Socket, origin: string, limit?: number, mayBeTunnel?: boolean): Connection | undefined {
+  snapshot(): Snapshot {
+    return this.#statistics.snapshot()
+  }
+
+  count(origin: string, name: Counted): void {
+    this.#statistics.count(origin, name)
+  }
+
+  /**
+   * @param limit how many requests it may have.
+   * @returns `undefined` if it was added before.
+   */
+  add(socket: net.Socket, origin: string, limit?: number, mayBeTunnel?: boolean): Connection | undefined {
     const record = recordOf(socket)
     const known = this.find(socket)
     if (known?.socket === socket) return undefined
@@ -41,26 +52,26 @@ export class AgentConnections implements ConnectionOwner {
   }
 
   opened(connection: Connection): void {
-    this.statistics.count(connection.origin, 'opened')
+    this.count(connection.origin, 'opened')
     publish('opened', () => this.message(connection))
   }
 
   closed(connection: Connection): void {
     const { origin, isOpen, ending } = connection
     const how = isOpen ? ending : 'failedToOpen'
-    this.statistics.count(origin, how)
+    this.count(origin, how)
     publish('closed', () => ({ ...this.message(connection), how }))
   }
 
   /** @param origin that the request is for. */
   retried(connection: Connection, origin: string, request?: object): void {
-    this.statistics.count(origin, 'retried')
+    this.count(origin, 'retried')
     publish('retried', () => this.message(connection, request))
   }
 
   /** A connection was gone. `avoided`: that was seen before a request was sent on it; otherwise `request` has failed for it. */
   staleReuse(connection: Connection, avoided: boolean, request?: object): void {
-    if (avoided) this.statistics.count(connection.origin, 'staleReusesAvoided')
+    if (avoided) this.count(connection.origin, 'staleReusesAvoided')
     publish('staleReuse', () => ({ ...this.message(connection, request), avoided }))
   }
 

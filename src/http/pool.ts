@@ -65,14 +65,14 @@ export class Pool {
   }
 
   snapshot(): Snapshot {
-    return this.#connections.statistics.snapshot()
+    return this.#connections.snapshot()
   }
 
   #open(socket: net.Socket, options: ConnectionOptions): void {
     const { maxRequestsPerSocket, watcher } = this.#settings
     const limit = maxRequestsPerSocket || Number.POSITIVE_INFINITY
     const mayBeTunnel = this.#agent.protocol === 'https:'
-    if (!this.#connections.open(socket, this.#originOf(options), limit, mayBeTunnel)) return
+    if (!this.#connections.add(socket, this.#originOf(options), limit, mayBeTunnel)) return
     if (!watcher) return
     // A connection is watched once: by the socket that the program has.
     const under = socketUnder(socket)
@@ -235,7 +235,7 @@ export class Pool {
 
   #begin(request: http.ClientRequest, name: string, origin: string): void {
     const connections = this.#connections
-    const count = (counted: Counted) => connections.statistics.count(origin, counted)
+    const count = (counted: Counted) => connections.count(origin, counted)
     count('requests')
     let connection: Connection | undefined
     let isReused = false

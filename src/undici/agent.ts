@@ -3,9 +3,9 @@ import { InvalidTypeError } from '../errors.js'
 import type { Snapshot } from '../http/statistics.js'
 import { watcherOf, watchOrDestroy } from '../http/watching.js'
 import { checkMixedOptions, describe, trueOrFalse } from '../options/check.js'
-import { Accounts } from './accounts.js'
-import { attending } from './attending.js'
+import { AgentStatistics } from './agent-statistics.js'
 import { connector, mustBeUndici, onConnection } from './connector.js'
+import { countingHandler } from './handler.js'
 import { type AgentOptions, agentOptions } from './options.js'
 import { isRepeatable } from './repeatable.js'
 
@@ -43,12 +43,12 @@ export function createAgent(options: AgentOptions = {}): CountingAgent {
   Reflect.construct(Agent, [rest])
   const watcher = watcherOf(watch)
   const tuned = connector(profile, typeof rest.connect === 'function' ? rest.connect : connectOptions(rest))
-  const accounts = new Accounts(socketPathOf(rest))
+  const statistics = new AgentStatistics(socketPathOf(rest))
   const connect = onConnection(tuned, (socket, where) => {
     if (watcher) watchOrDestroy(watcher, socket)
-    accounts.open(socket, where)
+    statistics.opening(socket, where)
   })
-  return new OurAgent({ ...rest, connect }, accounts, retryStale)
+  return new OurAgent({ ...rest, connect }, statistics, retryStale)
 }
 
 function socketPathOf({ socketPath, connect }: Agent.Options): unknown {
@@ -85,13 +85,11 @@ function connectOptions(options: Agent.Options): buildConnector.BuildOptions {
   return { ...Object.fromEntries(taken), ...timeout, ...(connect as object | undefined) }
 }
 
-/**
- * Its state, under symbols as undici keeps its own: `compose` of undici 7 and 8 makes a Proxy, and private members cannot be read through one.
- */
-const accountsOf = Symbol('deadpeer.accounts')
+/** Under a symbol, as undici keeps its own: `compose` of undici 7 and 8 makes a Proxy, and private members cannot be read through one. */
 const state = Symbol('deadpeer.state')
 
 interface State {
+  readonly statistics: AgentStatistics
   readonly retryStale: boolean
   /** For a client that repeats a request. */
   readonly clientOptions: Client.Options
@@ -101,41 +99,27 @@ interface State {
 }
 
 class OurAgent extends Agent {
-  readonly [accountsOf]: Accounts
   readonly [state]: State
 
-  constructor(options: Agent.Options, accounts: Accounts, retryStale: boolean) {
+  constructor(options: Agent.Options, statistics: AgentStatistics, retryStale: boolean) {
     super(options)
-    const {
-      factory: _,
-      connections: __,
-      interceptors: ___,
-      ...forClients
-    } = options as Agent.Options & {
-      connections?: unknown
-      interceptors?: unknown
-    }
-    accounts.agent = this
-    this[accountsOf] = accounts
-    this[state] = {
-      retryStale,
-      clientOptions: forClients as Client.Options,
-      repeating: new Map(),
-      isClosing: false,
-    }
+    const { factory, connections, interceptors, ...clientOptions } = options as Record<string, unknown>
+    statistics.agent = this
+    this[state] = { statistics, retryStale, clientOptions, repeating: new Map(), isClosing: false }
   }
 
   snapshot(): Snapshot {
-    return this[accountsOf].snapshot()
+    return this[state].statistics.snapshot()
   }
 
   override dispatch(options: Agent.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
     // undici says what is wrong.
     if (!isObject(options) || !isObject(handler)) return super.dispatch(options, handler)
     const repeat = (again: Dispatcher.DispatchHandler) => repeatOn(this, options, again)
-    const mayRepeat = this[state].retryStale && isRepeatable(options)
-    const listener = this[accountsOf].begin(options)
-    return super.dispatch(options, attending(handler, listener, mayRepeat ? repeat : undefined))
+    const { retryStale, statistics } = this[state]
+    const mayRepeat = retryStale && isRepeatable(options)
+    const attempt = statistics.begin(options)
+    return super.dispatch(options, countingHandler(handler, attempt, mayRepeat ? repeat : undefined))
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: with a callback or a promise
@@ -172,10 +156,12 @@ function repeatOn(
   options: Agent.DispatchOptions,
   handler: Dispatcher.DispatchHandler,
 ): void {
-  const { clientOptions, repeating } = agent[state]
+  const { clientOptions, repeating, statistics } = agent[state]
   const client = new Client(options.origin as string | URL, clientOptions)
-  const listener = agent[accountsOf].listen(options)
-  client.dispatch(options as Dispatcher.DispatchOptions, attending(handler, listener))
+  client.dispatch(
+    options as Dispatcher.DispatchOptions,
+    countingHandler(handler, statistics.attempt(options)),
+  )
   const done = () => void repeating.delete(client)
   repeating.set(client, client.close().then(done, done))
 }
