@@ -2,7 +2,7 @@ import diagnostics from 'node:diagnostics_channel'
 import type net from 'node:net'
 import { findRecord, recordOf } from '../connection/record.js'
 import { Connection, type ConnectionOwner } from './connection.js'
-import { type Counted, type Snapshot, Statistics } from './statistics.js'
+import { Statistics } from './statistics.js'
 
 /** docs/guide.md lists the messages. */
 const channels = {
@@ -18,18 +18,9 @@ function publish(name: keyof typeof channels, message: () => object): void {
 }
 
 /** The connections of one agent: found by their sockets, counted, and published on the channels of `deadpeer:http`. */
-export class AgentConnections implements ConnectionOwner {
-  readonly #statistics = new Statistics()
+export class AgentConnections extends Statistics implements ConnectionOwner {
   /** The agent as messages name it. */
   agent: object | undefined
-
-  snapshot(): Snapshot {
-    return this.#statistics.snapshot()
-  }
-
-  count(origin: string, name: Counted): void {
-    this.#statistics.count(origin, name)
-  }
 
   /**
    * @param limit how many requests it may have.
