@@ -1,6 +1,6 @@
 /**
- * `deadpeer run -- node app.js`, or `node --require <path of this file> app.js`: tunes every TCP socket of a program, without a change to it.
- * It exports nothing; environment variables set it up, which the guide explains.
+ * `deadpeer run -- node app.js`, or `node --require <path of this file> app.js`: tunes every TCP socket of a program without changing the program.
+ * It exports nothing. Environment variables configure it: see the guide.
  *
  * @module deadpeer/register
  */
@@ -36,15 +36,15 @@ function settingsOrExit(): Settings | undefined {
     if (wanted && process.versions.bun) {
       throw new DeadpeerError(
         'ERR_UNSUPPORTED_PLATFORM',
-        'Bun does not tell which sockets a program opens. Without this the program can tune its own: tune, watch, HttpAgent.',
+        'Bun does not report which sockets a program opens. Call tune, watch or HttpAgent in the program instead.',
       )
     }
-    // What the kernel refuses is to be known now as well, not at the first connection.
-    if (wanted)
-      for (const { value } of [...wanted.rules, { value: wanted.profile }]) value && compile(value, true)
+    // What the kernel refuses must be known now, not at the first connection.
+    const profiles = wanted ? [...wanted.rules.map(({ value }) => value), wanted.profile] : []
+    for (const each of profiles) if (each) compile(each, true)
     return wanted
   } catch (error) {
-    // A program that believes itself protected and is not would be worse than one that does not start.
+    // A program that does not start is better than one that seems protected and is not.
     writeSync(2, `deadpeer/register: ${(error as Error).message.replaceAll('\n', ' ')}\n`)
     process.exit(1)
   }
@@ -53,32 +53,32 @@ function settingsOrExit(): Settings | undefined {
 function register({ profile, rules, watch: action }: Settings): void {
   const { native } = capabilities()
   const watcher = action && watchFor(action)
-  // What the program tunes itself comes on top of that, and stays.
+  // What the program tunes itself is applied on top.
   recordExplicitProfiles()
 
   onMessage('net.server.socket', (socket) => {
     const { remoteAddress: address, localPort: port } = rules.length > 0 ? socket : {}
-    protect(socket, profileFor({ address, port }), () => watchAccepted(socket))
+    protect(socket, profileFor({ address, port }), watchAccepted)
   })
-  // Its connections inherit the options, also those that are sent to another process before they are tuned here.
+  // Connections inherit the options, also those that are sent to another process before they are tuned here.
   if (native) onListen(tuneListener)
   onPassed({
     received(socket, isAccepted) {
       const { remoteAddress: address, localPort, remotePort } = socket
       const port = isAccepted ? localPort : remotePort
-      protect(socket, profileFor({ address, port }), () => watchOne(socket))
+      protect(socket, profileFor({ address, port }), watchOne)
     },
     sent: (socket) => void watcher?.delete(socket),
   })
-  // An undici of the program's own, with a connector of the program's own, may have opened it in some other way.
+  // An undici with a connector of its own may have opened it in another way.
   onMessage('undici:client:connected', (socket) => {
     if (findRecord(socket)?.registerProfile) return
     const { remoteAddress: address, remotePort: port } = socket
-    protect(socket, profileFor({ address, port }), () => watchOne(socket))
+    protect(socket, profileFor({ address, port }), watchOne)
   })
   if (opensUnseen()) wrapConnect(onOpening)
   else onMessage('net.client.socket', onOpening)
-  // Without the native core it is what tunes.
+  // Without the native core, setKeepAlive is what tunes.
   if (native) afterSetKeepAlive(tuneAgain)
 
   function profileFor(destination: Destination): Profile | undefined {
@@ -99,7 +99,7 @@ function register({ profile, rules, watch: action }: Settings): void {
     }
   }
 
-  /** For every connection that comes in at a port; `undefined` where that depends on its address, or where it is `off`. */
+  /** For all connections to a port; `undefined` if that depends on their address, or if the rule says `off`. */
   function profileForAll(port: number): Profile | undefined {
     const rule = ruleForAll(rules, { port })
     return rule === 'depends' ? undefined : rule ? rule.value : profile
@@ -107,13 +107,17 @@ function register({ profile, rules, watch: action }: Settings): void {
 
   function onOpening(socket: net.Socket): void {
     const destination = rules.length > 0 ? destinationOf(socket) : {}
-    const onDescriptor = () => protect(socket, profileFor(destination), () => watchOne(socket))
+    const onDescriptor = () => protect(socket, profileFor(destination), watchOne)
     if (native) whenConnecting(socket, onDescriptor)
     else socket.prependOnceListener('connect', onDescriptor)
   }
 
-  /** The program's connection must not end because of us: what goes wrong is a warning. */
-  function protect(socket: net.Socket, wanted: Profile | undefined, add: () => void): void {
+  /** A refusal must not end the program's connection: it becomes a warning. */
+  function protect(
+    socket: net.Socket,
+    wanted: Profile | undefined,
+    add?: (socket: net.Socket) => void,
+  ): void {
     if (!wanted || !handleOf(socket) || socket.destroyed) return
     try {
       const record = recordOf(socket)
@@ -121,21 +125,21 @@ function register({ profile, rules, watch: action }: Settings): void {
       const own = record.explicitProfile ?? (server && profileOfServer(server))
       tune(native ? descriptorOf(socket) : socket, onTop(own, wanted), { bestEffort: true })
       record.registerProfile = wanted
-      add()
+      add?.(socket)
     } catch (error) {
       warn(error as Error)
     }
   }
 
   function tuneAgain(socket: net.Socket): void {
-    protect(socket, findRecord(socket)?.registerProfile, () => {})
+    protect(socket, findRecord(socket)?.registerProfile)
   }
 
   function watchOne(socket: net.Socket): void {
     watcher?.add(socket)
   }
 
-  /** What a TLS server accepts is the TLSSocket that the program gets, not what is under it. */
+  /** Of a TLS server, the TLSSocket that the program gets is watched, not the socket under it. */
   function watchAccepted(socket: net.Socket): void {
     const server = serverOf(socket)
     if (!server || acceptedEvent(server) === 'connection') watchOne(socket)
@@ -153,22 +157,21 @@ function register({ profile, rules, watch: action }: Settings): void {
   }
 }
 
-/** Both were checked when they were given; the second may have been read from a socket. */
-function merge(first: Profile, second: Profile): Profile {
-  const both = { ...first, ...second }
-  allowShortTimeout(both)
-  return both
-}
-
 const merged = new WeakMap<Profile, WeakMap<Profile, Profile>>()
 
-/** Both, the first over the second: defined once, since a server may accept thousands. */
+/** Both, the first over the second. Defined once for each pair, since a server may accept thousands of connections. */
 function onTop(own: Profile | undefined, wanted: Profile): Profile {
   if (!own) return wanted
   const known = merged.get(own) ?? new WeakMap<Profile, Profile>()
   merged.set(own, known)
-  const both = known.get(wanted) ?? defineProfile(merge(wanted, own))
-  known.set(wanted, both)
+  let both = known.get(wanted)
+  if (!both) {
+    const fields = { ...wanted, ...own }
+    // Both were checked before, and `own` may have been read from a socket.
+    allowShortTimeout(fields)
+    both = defineProfile(fields)
+    known.set(wanted, both)
+  }
   return both
 }
 
@@ -197,7 +200,7 @@ function wrapConnect(hear: (socket: net.Socket) => void): void {
   } as typeof connect
 }
 
-/** Libraries have settings of their own, which they make when they are connected; and Node's agents, each time a connection is kept. */
+/** Libraries call it once they are connected, and Node's agents each time they keep a connection. Both overwrite what was tuned. */
 function afterSetKeepAlive(hear: (socket: net.Socket) => void): void {
   const { setKeepAlive } = net.Socket.prototype
   net.Socket.prototype.setKeepAlive = function (this: net.Socket, ...args: unknown[]) {
@@ -207,7 +210,7 @@ function afterSetKeepAlive(hear: (socket: net.Socket) => void): void {
   } as typeof setKeepAlive
 }
 
-/** Where a socket is being connected to, filled in as that becomes known. */
+/** Where a socket is connecting to, filled in as that becomes known. */
 function destinationOf(socket: net.Socket): Destination {
   const record = recordOf(socket)
   record.destination ??= {}
@@ -238,7 +241,7 @@ function noteAddress(this: net.Socket, address: string, port: number): void {
 function watchFor(onDead: 'destroy' | 'report'): Watcher {
   const watcher = watch({ onDead: onDead === 'destroy' ? leaveResets : onDead })
   watcher.on('error', warn)
-  // Where it is destroyed, the program is told by its own socket.
+  // A destroyed socket tells the program by itself.
   if (onDead === 'report') watcher.on('dead', report)
   return watcher
 }
@@ -250,7 +253,7 @@ function report({ remote: { address, port, family }, error }: Death): void {
 
 const warned = new Set<string>()
 
-/** Once for each kind. UNIX sockets and the like are none of our business. */
+/** Once for each code. UNIX sockets and the like are left alone. */
 function warn(error: Error): void {
   const { code } = error as DeadpeerError
   if (code === 'ERR_NOT_TCP' || warned.has(code)) return
