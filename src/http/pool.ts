@@ -11,7 +11,7 @@ import { judgeRequest } from './stale.js'
 import type { Counted, Snapshot } from './statistics.js'
 import { watchOrDestroy } from './watching.js'
 
-/** What a pool goes by. Times in ms; 0: no limit. */
+/** Times in ms; 0: no limit. */
 export interface PoolSettings {
   readonly freeSocketTimeout: number
   readonly socketActiveTTL: number
@@ -30,15 +30,15 @@ interface Internals extends http.Agent {
   reuseSocket(socket: net.Socket, request: http.ClientRequest): void
 }
 
-/** Node's own, where the agent has none: how much sooner than the server says one stops using its connection. */
+/** Node's default of `agentKeepAliveTimeoutBuffer`: how long before the server's own timeout a connection is closed. */
 const SERVER_HINT_BUFFER = 1_000
 
-/** The longest that a timer of Node's can be. */
+/** The longest timer that Node can set. */
 const LONGEST = 2 ** 31 - 1
 
 /**
- * The connections of one agent: what becomes of them, and which of the idle ones may be used. Stands at the agent's own methods, so that it
- * holds for subclasses of it as well.
+ * The connections of one agent: counts them, and decides which of the idle ones may be used. It wraps the agent's own methods, so that it works
+ * for subclasses as well.
  */
 export class Pool {
   readonly #agent: Internals
@@ -94,7 +94,7 @@ export class Pool {
     return `${this.#agent.protocol}//${name}:${port}`
   }
 
-  /** `addRequest` asks for the name of the connections that would do, and then takes a free one of them. */
+  /** `addRequest` calls `getName` for the name of the suitable connections, and then takes a free one of them. */
   #discardGoneBeforeRequests(): void {
     const agent = this.#agent
     const [addRequest, getName] = [lateBound(agent, 'addRequest'), lateBound(agent, 'getName')]
@@ -131,8 +131,8 @@ export class Pool {
   }
 
   /**
-   * Where one connection was gone, those that have been idle since before may be gone for the same reason, and the kernel cannot know of a
-   * host that was restarted until something is sent.
+   * If one connection was gone, those that have been idle for longer may be gone for the same reason. The kernel does not know that a host was
+   * restarted until something is sent.
    */
   #discardIdleSince(name: string, time: number): void {
     this.#keepIdle(name, (socket) => (this.#connections.find(socket)?.freeAt ?? time) >= time)
@@ -143,7 +143,7 @@ export class Pool {
     return free && free.length > 0 ? free : undefined
   }
 
-  /** Destroys the others, and takes them out of Node's own list, so that they cannot be chosen. */
+  /** Destroys the others and removes them from Node's own list, so that they cannot be chosen. */
   #keepIdle(name: string, isKept: (socket: net.Socket, i: number) => boolean): void {
     const free = this.#idle(name)
     if (!free) return
@@ -156,21 +156,21 @@ export class Pool {
     if (kept === 0) delete (this.#agent.freeSockets as Record<string, unknown>)[name]
   }
 
-  /** Whether a connection that had requests before must not have another; counted where it was gone. */
+  /** Whether a connection that had requests before must not get another. Counts it if it was gone. */
   #discards(connection: Connection | undefined, sample: Sample | undefined, now: number): boolean {
     if (!connection || connection.requests === 0) return false
     if (connection.checkGone(sample)) {
       this.#connections.staleReuse(connection, true)
       return true
     }
-    // Timers are late where the event loop is busy, which is when idle connections are asked for.
+    // Timers are late if the event loop is busy, and then idle connections are in demand.
     const { freeAt, freeFor } = connection
     return (
       connection.isUsedUp(this.#settings.socketActiveTTL, now) || (freeFor > 0 && now - freeAt >= freeFor)
     )
   }
 
-  /** A request has been waiting for a connection: it gets this one, unless it is destroyed. */
+  /** A waiting request gets this connection, unless it is destroyed here. */
   #checkBeforeHandingOn(socket: net.Socket): void {
     const connection = this.#connections.find(socket)
     if (!connection || socket.destroyed) return
@@ -190,7 +190,7 @@ export class Pool {
       const now = performance.now()
       const hint = this.#readKeepAlive(connection)
       if (connection.isUsedUp(this.#settings.socketActiveTTL, now)) return false
-      // Node's method has set the agent's `timeout` on the socket, and a subclass may have set a time of its own.
+      // Node's method has set the agent's `timeout` on the socket, and a subclass may have set its own.
       const left = Math.min(
         this.#mayBeIdle(connection, hint, now),
         socket.timeout || Number.POSITIVE_INFINITY,
@@ -203,14 +203,14 @@ export class Pool {
     }
   }
 
-  /** Takes note of what the server has said with its last answer. Returns for how long it keeps the connection. */
+  /** Reads the `Keep-Alive` header of the last answer. Returns how long the server keeps the connection, in ms. */
   #readKeepAlive(connection: Connection): number | undefined {
     const { timeout, max } = parseKeepAlive(connection.request?.res?.headers['keep-alive'])
     if (max !== undefined) connection.noteServerMax(max)
     return timeout
   }
 
-  /** The least of what was set, what the server says, and what is left of its time. */
+  /** How long it may be idle: the least of the setting, what the server says, and what is left of `socketActiveTTL`. */
   #mayBeIdle(connection: Connection, hint: number | undefined, now: number): number {
     const { freeSocketTimeout, socketActiveTTL } = this.#settings
     const buffer = this.#agent.agentKeepAliveTimeoutBuffer ?? SERVER_HINT_BUFFER
@@ -221,7 +221,7 @@ export class Pool {
     )
   }
 
-  /** The idle timeout is none of a request's. */
+  /** The idle timeout must not apply to a request. */
   #resetBeforeReuse(): void {
     const agent = this.#agent
     const reuseSocket = lateBound(agent, 'reuseSocket')
