@@ -2,7 +2,7 @@ import diagnostics from 'node:diagnostics_channel'
 import type http from 'node:http'
 import net from 'node:net'
 
-/** What an `http.Agent` has beyond its types, as far as it concerns its connections. */
+/** The methods of an `http.Agent` that open connections and are not in its types. */
 interface Internals {
   createConnection(...args: unknown[]): net.Socket | undefined
   connect?(...args: unknown[]): unknown
@@ -14,7 +14,7 @@ export interface ConnectionOptions extends Readonly<Record<string, unknown>> {
   readonly socketPath?: string
 }
 
-/** Told by its methods: a program that makes no requests need not load `node:http`. */
+/** Agents are recognized by their methods, so that a program without requests need not load `node:http`. */
 export function isAgent(target: unknown): target is http.Agent {
   if (typeof target !== 'object' || target === null) return false
   const agent = target as Partial<http.Agent>
@@ -26,22 +26,22 @@ export function isAgent(target: unknown): target is http.Agent {
   )
 }
 
-/** All that an agent has open, in use or not, also what is still connecting. */
+/** All sockets of an agent, in use or idle, including those that are connecting. */
 export function socketsOf(agent: http.Agent): net.Socket[] {
   const lists = [...Object.values(agent.sockets), ...Object.values(agent.freeSockets)]
   return lists.flatMap((sockets) => sockets ?? []).filter(isConnection)
 }
 
-/** Hears of an agent's connections. */
+/** Hears of the connections that an agent opens. */
 export interface OpeningListener {
-  /** A connection the agent has opened, before anybody else has it; it may still be connecting. */
+  /** A connection that the agent has opened, before the program gets it. It may be connecting. */
   opened(socket: net.Socket, options: ConnectionOptions): void
-  /** A connection the agent opens on the way to one of these: to a proxy, which is asked for a tunnel by CONNECT. */
+  /** A connection to a proxy, on which the agent asks for a tunnel by CONNECT. */
   openedToProxy(socket: net.Socket): void
 }
 
 /**
- * Tells of each connection that an agent opens from now on. An agent returns it at once or hands it to a callback, and some do both.
+ * Reports each connection that an agent opens from now on. An agent returns it or passes it to a callback, and some do both.
  */
 export function onOpened(given: http.Agent, listener: OpeningListener): void {
   const agent = given as unknown as Internals
@@ -78,7 +78,7 @@ export function onOpened(given: http.Agent, listener: OpeningListener): void {
 }
 
 /**
- * What the arguments of `createConnection` say of the connection. Node takes `(options)`, `(port, host)`, `(path)`, and for HTTPS also
+ * The options in the arguments of `createConnection`. Node takes `(options)`, `(port, host)`, `(path)`, and for HTTPS also
  * `(port, options)` and `(port, host, options)`; each with a callback as the last argument.
  */
 function optionsIn(args: readonly unknown[]): ConnectionOptions {
@@ -93,7 +93,7 @@ function optionsIn(args: readonly unknown[]): ConnectionOptions {
   return { ...options, port: first, ...(typeof second === 'string' && { host: second }) }
 }
 
-/** The method of this name that the agent has at the time of each call: instrumentation may replace an inherited one later. */
+/** The method that the owner has when it is called: instrumentation may replace an inherited method later. */
 export function lateBound<Owner extends object, Name extends keyof Owner>(
   owner: Owner,
   name: Name,
@@ -108,7 +108,7 @@ export function lateBound<Owner extends object, Name extends keyof Owner>(
 
 const connectingChannel = diagnostics.channel('net.client.socket')
 
-/** Runs something, and lists the sockets that Node begins to connect meanwhile. Node 20 reports only those of `net.connect`. */
+/** Runs something, and lists the sockets that Node starts to connect meanwhile. Node 20 reports only those of `net.connect`. */
 function listConnecting<Result>(run: () => Result): { result: Result; connecting: net.Socket[] } {
   const connecting: net.Socket[] = []
   const note = (message: unknown) => {
@@ -123,7 +123,7 @@ function listConnecting<Result>(run: () => Result): { result: Result; connecting
   }
 }
 
-/** Not what stands in for one, in tests or for want of a better. */
+/** Tests and libraries pass other objects in place of a socket. */
 function isConnection(socket: unknown): socket is net.Socket {
   return socket instanceof net.Socket
 }

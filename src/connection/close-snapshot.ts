@@ -10,18 +10,18 @@ export interface FinalState {
   readonly profile: Profile
 }
 
-/** What the kernel had for a connection right before Node closed its descriptor. */
+/** What the kernel knew of a connection right before Node closed its descriptor. */
 export interface CloseSnapshot {
-  /** `tcpi_state`; NaN where it could not be read. */
+  /** `tcpi_state`; NaN if it could not be read. */
   readonly state: number
-  /** `tcpi_bytes_acked`; NaN where it could not be read or the kernel does not count it. */
+  /** `tcpi_bytes_acked`; NaN if it could not be read or the kernel does not count it. */
   readonly bytesAcked: number
   /**
-   * `SO_ERROR` by name, where the connection had ended and Node closed it without an error. Absent where there was none, or where Node
-   * had read it before.
+   * The name of the error in `SO_ERROR`, if the connection had ended and Node closed it without an error. Absent if there was none, or if
+   * Node had read it before.
    */
   readonly errno?: string | undefined
-  /** Read only where Node closed the socket with an error, or the peer had not answered. */
+  /** Read only if Node closed the socket with an error, or the peer had not answered. */
   readonly final?: FinalState | undefined
 }
 
@@ -54,7 +54,7 @@ type Sample = Record<(typeof fields)[number], number>
 const one = new Int32Array(1)
 const row = new Float64Array(fields.length)
 
-/** NaN where it cannot be read. */
+/** NaN if it cannot be read. */
 function sample(core: NativeCore, fd: number): Sample {
   one[0] = fd
   core.sampleTcpInfo(one, 1, places(), row)

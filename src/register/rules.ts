@@ -3,7 +3,7 @@ import type { Destination } from '../connection/record.js'
 import { InvalidTypeError } from '../errors.js'
 
 export interface Rule<Value> {
-  /** `undefined`: that depends on the address, which is not known. */
+  /** `undefined`: it depends on the address, which is not known. */
   readonly matches: (destination: Destination) => boolean | undefined
   readonly value: Value
 }
@@ -93,7 +93,7 @@ function parseHost(host: string, where: string): Rule<unknown>['matches'] {
       if (length === undefined) list.addAddress(base, family)
       else list.addSubnet(base, /^\d+$/.test(length) ? Number(length) : -1, family)
     } catch {
-      throw new InvalidTypeError(`'${where}' is no address prefix; that is 10.0.0.0/8 or fd00::/8.`)
+      throw new InvalidTypeError(`'${where}' is not an address prefix such as 10.0.0.0/8 or fd00::/8.`)
     }
     return ({ address }) => (address === undefined ? undefined : contains(list, address))
   }
@@ -106,7 +106,7 @@ function parseHost(host: string, where: string): Rule<unknown>['matches'] {
 }
 
 function contains(list: net.BlockList, address: string): boolean {
-  // As a dual-stack socket shows its IPv4 peers.
+  // A dual-stack socket shows its IPv4 peers like this.
   const plain = address.replace(/^::ffff:(?=\d+\.)/i, '')
   return list.check(plain, net.isIPv4(plain) ? 'ipv4' : 'ipv6')
 }

@@ -9,14 +9,14 @@ import { countingHandler } from './handler.js'
 import { type AgentOptions, agentOptions } from './options.js'
 import { isRepeatable } from './repeatable.js'
 
-/** What {@link createAgent} makes: an `Agent` of undici that counts. */
+/** What {@link createAgent} returns: an `Agent` of undici that counts its connections and requests. */
 export interface CountingAgent extends Dispatcher {
   /**
-   * What has become of its connections and requests so far. A request that `retryStale` repeats is counted once, and by how the repetition ends.
-   * With undici 6 it is not known of HTTP/2 whether a request reuses a connection.
+   * What has become of its connections and requests so far. A request that `retryStale` repeats is counted once, by the outcome of the repetition.
+   * With undici 6 and HTTP/2, reused connections are not recognized.
    */
   snapshot(): Snapshot
-  /** As undici's own. What it returns has a {@link CountingAgent.snapshot} as well. */
+  /** As undici's own. What it returns also has a {@link CountingAgent.snapshot}. */
   compose(interceptors: readonly Dispatcher.DispatcherComposeInterceptor[]): CountingDispatcher
   compose(...interceptors: Dispatcher.DispatcherComposeInterceptor[]): CountingDispatcher
 }
@@ -25,8 +25,8 @@ export interface CountingAgent extends Dispatcher {
 export type CountingDispatcher = Dispatcher.ComposedDispatcher & Pick<CountingAgent, 'snapshot'>
 
 /**
- * An `Agent` of undici whose connections are tuned, and that tells what becomes of them. Goes wherever a dispatcher goes: `request(url, { dispatcher })`, `setGlobalDispatcher`,
- * and with that also the `fetch` built into Node. Takes undici 6, 7 and 8, as the program has it.
+ * An `Agent` of undici whose connections are tuned, and that counts what becomes of them. It works wherever a dispatcher does:
+ * `request(url, { dispatcher })`, `setGlobalDispatcher`, and so also the `fetch` built into Node. It works with the program's undici 6, 7 or 8.
  *
  * @throws {@link InvalidTypeError} for bad options, also those of {@link watch}; what undici throws for its own; what {@link tune} throws for a
  * profile; `ERR_UNSUPPORTED_PLATFORM` in Bun, which has an undici of its own.
@@ -39,7 +39,7 @@ export type CountingDispatcher = Dispatcher.ComposedDispatcher & Pick<CountingAg
 export function createAgent(options: AgentOptions = {}): CountingAgent {
   mustBeUndici()
   const { profile = 'cloud', watch, retryStale = false, ...rest } = checkOptions(options)
-  // Refuses what undici refuses, also what it is not given below.
+  // undici refuses bad options here, including those that it is not given below.
   Reflect.construct(Agent, [rest])
   const watcher = watcherOf(watch)
   const tuned = connector(profile, typeof rest.connect === 'function' ? rest.connect : connectOptions(rest))
@@ -66,7 +66,7 @@ function checkOptions(options: AgentOptions): AgentOptions {
   return options
 }
 
-/** What a `Client` gives to the connector that it builds where it is not given one. */
+/** The options that a `Client` passes to the connector that it builds by default. */
 const connecting = [
   'allowH2',
   'preferH2',
@@ -113,7 +113,7 @@ class OurAgent extends Agent {
   }
 
   override dispatch(options: Agent.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    // undici says what is wrong.
+    // undici reports what is wrong.
     if (!isObject(options) || !isObject(handler)) return super.dispatch(options, handler)
     const repeat = (again: Dispatcher.DispatchHandler) => repeatOn(this, options, again)
     const { retryStale, statistics } = this[state]
@@ -128,7 +128,7 @@ class OurAgent extends Agent {
     return Reflect.apply(super.close, this, args)
   }
 
-  /** Comes after `close` as well, by itself: then what is being repeated is to end in its own time. */
+  /** undici also calls it after `close`: then requests that are being repeated must be allowed to end. */
   // biome-ignore lint/suspicious/noExplicitAny: with a callback or a promise
   override destroy(...args: unknown[]): any {
     const { isClosing, repeating } = this[state]
@@ -140,7 +140,7 @@ class OurAgent extends Agent {
   // biome-ignore lint/suspicious/noExplicitAny: undici's own types differ between its versions
   override compose(...interceptors: any[]): any {
     const composed = super.compose(...interceptors)
-    // undici 6 makes another dispatcher, which passes on its own methods only.
+    // undici 6 makes another dispatcher, which only has undici's own methods.
     if (!('snapshot' in composed)) Object.assign(composed, { snapshot: () => this.snapshot() })
     return composed
   }
@@ -150,7 +150,7 @@ async function settled(repeating: ReadonlyMap<Client, Promise<void>>): Promise<v
   while (repeating.size > 0) await Promise.all(repeating.values())
 }
 
-/** On a client of its own, so that the connection is no other that may be gone as well. */
+/** A client of its own opens a new connection: another idle one may be gone as well. */
 function repeatOn(
   agent: OurAgent,
   options: Agent.DispatchOptions,
