@@ -1,7 +1,7 @@
 import type net from 'node:net'
 import type { NativeCore } from '../kernel/binding.js'
 import { type CloseSnapshot, takeCloseSnapshot } from './close-snapshot.js'
-import { type ConnectionRecord, endRecord, findRecord, linkRecord } from './record.js'
+import { type ConnectionRecord, endRecord, linkRecord } from './record.js'
 import { descriptorOf } from './target.js'
 
 /** Called when Node closes a socket. */
@@ -31,7 +31,7 @@ const hook = Symbol('deadpeer.closeHook')
 type Hooked = net.Socket & { _destroy: Destroy; [hook]?: Hook | undefined }
 
 /**
- * Takes a snapshot when Node closes the socket, and calls the listener. When `'error'` is emitted it is too late: the descriptor is closed,
+ * Takes a snapshot into the connection's record when Node closes the socket, and calls the listener. When `'error'` is emitted it is too late: the descriptor is closed,
  * and only the counters tell which of three causes an ETIMEDOUT had. Nor is there always an error: Node's agents end an idle connection
  * without one, and a TLSSocket closes the socket under it without one.
  *
@@ -68,11 +68,6 @@ export function releaseCloseSnapshot(socket: net.Socket, listener: CloseListener
   // Assigned, not deleted: V8 makes an object slow when a property is deleted from it.
   hooked._destroy = own.destroy
   hooked[hook] = undefined
-}
-
-/** The snapshot, once Node has closed the socket. */
-export function closeSnapshotOf(socket: net.Socket): CloseSnapshot | undefined {
-  return findRecord(socket)?.closeSnapshot
 }
 
 /** One function for all sockets: a closure for each would cost V8 ten times as much as the rest of watching. */

@@ -47,6 +47,9 @@ export class ConnectionRecord {
   /** What the kernel knew of the connection right before Node closed it. */
   closeSnapshot: CloseSnapshot | undefined = undefined
 
+  /** Whether its death was published on `deadpeer:death`. */
+  isDeathPublished = false
+
   /** What the program has tuned by itself. */
   explicitProfile: Profile | undefined = undefined
   /** What `deadpeer/register` applies. */

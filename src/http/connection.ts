@@ -1,13 +1,8 @@
 import { type EventEmitter, errorMonitor } from 'node:events'
 import type http from 'node:http'
 import type net from 'node:net'
-import {
-  type CloseListener,
-  closeSnapshotOf,
-  releaseCloseSnapshot,
-  requestCloseSnapshot,
-} from '../connection/close-hook.js'
-import type { AgentConnection } from '../connection/record.js'
+import { type CloseListener, releaseCloseSnapshot, requestCloseSnapshot } from '../connection/close-hook.js'
+import { type AgentConnection, type ConnectionRecord, recordOf } from '../connection/record.js'
 import { descriptorOf } from '../connection/target.js'
 import { sampleTcpInfo } from '../inspect/sample-tcp-info.js'
 import { nativeCore } from '../kernel/binding.js'
@@ -72,6 +67,7 @@ export class Connection implements AgentConnection, CloseListener {
   isCloseAnnounced = false
   /** `bytesAcked` when the connection was last sampled while idle. */
   ackedWhenIdle = Number.NaN
+  readonly #record: ConnectionRecord
   #limit: number
   #mayBeTunnel: boolean
   #isReplaced = false
@@ -88,6 +84,7 @@ export class Connection implements AgentConnection, CloseListener {
     mayBeTunnel = false,
   ) {
     this.socket = socket
+    this.#record = recordOf(socket)
     this.#limit = limit
     this.origin = origin
     this.owner = owner
@@ -191,7 +188,7 @@ export class Connection implements AgentConnection, CloseListener {
 
   /** How it ended if Node closed it without reporting anything. */
   #noteCloseSnapshot(): void {
-    const { state = Number.NaN, errno, final } = closeSnapshotOf(this.socket) ?? {}
+    const { state = Number.NaN, errno, final } = this.#record.closeSnapshot ?? {}
     if (errno === undefined) this.#noteTcpState({ state, probes: final?.info.probes ?? 0 })
     else if (isTimeout(errno)) this.#failure = 'timedOut'
     // A reset that follows the peer's FIN.
@@ -202,7 +199,7 @@ export class Connection implements AgentConnection, CloseListener {
   /** How many bytes the peer has acknowledged, now or at the close. NaN: not known. */
   bytesAcked(): number {
     const isConnected = descriptorOf(this.socket) >= 0
-    const source = isConnected ? sampleAll([this.socket])?.[0] : closeSnapshotOf(this.socket)
+    const source = isConnected ? sampleAll([this.socket])?.[0] : this.#record.closeSnapshot
     return source?.bytesAcked ?? Number.NaN
   }
 
