@@ -1,12 +1,14 @@
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import tls from 'node:tls'
+import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { findRecord, linkRecord, recordOf, recordOfHandle } from '../../src/connection/record.js'
 import { type Handle, handleOf } from '../../src/connection/target.js'
 import { HttpAgent } from '../../src/http/index.js'
-import { watch } from '../../src/index.js'
+import { profiles, watch } from '../../src/index.js'
 
 const server = net.createServer((peer) => peer.on('error', () => {}).resume())
 afterAll(() => void server.close())
@@ -134,5 +136,45 @@ describe('the hook in _destroy', () => {
     expect(agent.snapshot().total).toMatchObject({ opened: 1, open: 0, closedByUs: 1 })
     agent.destroy()
     plain.close()
+  })
+})
+
+/** Connects one socket twice: by name, tuned by the program, and then by address. Prints the profile of each connection. */
+const connectsAgain = `
+import { once } from 'node:events'
+import net from 'node:net'
+import { inspect, tune } from 'deadpeer'
+const server = net.createServer((peer) => peer.resume()).listen(0, '127.0.0.1')
+await once(server, 'listening')
+const socket = new net.Socket()
+const profiles = []
+for (const host of ['localhost', '127.0.0.1']) {
+  socket.connect({ port: server.address().port, host, family: 4 })
+  if (host === 'localhost') tune(socket, { count: 7 })
+  await once(socket, 'connect')
+  profiles.push(inspect(socket).profile)
+  socket.destroy()
+  await once(socket, 'close')
+}
+console.log(JSON.stringify(profiles))
+server.close()
+`
+
+describe('deadpeer/register', () => {
+  it('applies neither the rule nor the tuning of the first connection to the second one of a socket', () => {
+    const { stdout, stderr } = spawnSync(
+      process.execPath,
+      ['--import', 'deadpeer/register', '--input-type=module', '--eval', connectsAgain],
+      {
+        cwd: fileURLToPath(new URL('../..', import.meta.url)),
+        env: { ...process.env, DEADPEER_PROFILE: 'datacenter', DEADPEER_RULES: 'localhost=lan' },
+        encoding: 'utf8',
+        timeout: 30_000,
+      },
+    )
+    expect(stderr).toBe('')
+    const [first, second] = JSON.parse(stdout)
+    expect(first).toMatchObject({ ...profiles.lan, count: 7 })
+    expect(second).toMatchObject(profiles.datacenter)
   })
 })
