@@ -36,7 +36,7 @@ function settingsOrExit(): Settings | undefined {
     if (wanted && process.versions.bun) {
       throw new DeadpeerError(
         'ERR_UNSUPPORTED_PLATFORM',
-        'Bun does not report which sockets a program opens. Call tune, watch or HttpAgent in the program instead.',
+        'Bun does not tell which sockets a program opens. Call tune, watch or HttpAgent in the program instead.',
       )
     }
     // What the kernel refuses must be known now, not at the first connection.
