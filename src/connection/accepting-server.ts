@@ -7,16 +7,16 @@ import { handleOf } from './target.js'
 export type AcceptingServer = net.Server | WebSocketSource
 
 /**
- * The event by which a server hands over what it has accepted. A TLS server's `'connection'` has the raw socket, which nobody is
- * to destroy under the TLSSocket that the program has. Told by a method: a program without TLS need not load that.
+ * The event with which a server hands over a connection. A TLS server emits the raw socket with `'connection'`; that must not be destroyed under
+ * the program's TLSSocket. TLS servers are recognized by a method, so that a program without TLS need not load `node:tls`.
  */
 export function acceptedEvent(server: AcceptingServer): 'connection' | 'secureConnection' {
   return 'setSecureContext' in server ? 'secureConnection' : 'connection'
 }
 
 /**
- * Calls back with each server right after its listen(2). The `'listening'` event comes later, after all synchronous work of that turn.
- * Bun does not publish it.
+ * Calls back with each server right after its listen(2). The `'listening'` event comes later, after all synchronous work of that turn of the event
+ * loop. Bun does not publish it.
  */
 export function onListen(hear: (server: net.Server) => void): void {
   diagnostics.subscribe('tracing:net.server.listen:asyncEnd', (message) => {
@@ -26,7 +26,7 @@ export function onListen(hear: (server: net.Server) => void): void {
 
 /**
  * Calls `tune` with each connection that the server accepts, before the program's own listeners, so that they find it tuned. A refusal
- * destroys the connection. Streams that the program passes to `server.emit('connection')` are its own: they are left alone.
+ * destroys the connection. Streams that the program passes to `server.emit('connection')` are left alone.
  *
  * @returns a function that stops it.
  */
@@ -43,7 +43,7 @@ export function onAccepted(server: net.Server, tune: (socket: net.Socket) => voi
   return () => void server.off('connection', listener)
 }
 
-/** In a cluster worker the listening descriptor belongs to the primary: all workers share it, or it exists only in the primary. */
+/** Whether other processes listen on the same descriptor: in a cluster the primary owns it, and the workers may not even have it. */
 export function isShared(server: net.Server): boolean {
   // Not imported: a program without a cluster need not load it.
   const cluster = process.getBuiltinModule('node:cluster') as unknown as { isWorker: boolean }

@@ -1,9 +1,8 @@
 import diagnostics from 'node:diagnostics_channel'
 import type http from 'node:http'
 import net from 'node:net'
-import type { DeadpeerError } from '../errors.js'
 
-/** What an `http.Agent` has beyond its types, as far as it concerns its connections. */
+/** The methods of an `http.Agent` that open connections and are not in its types. */
 interface Internals {
   createConnection(...args: unknown[]): net.Socket | undefined
   connect?(...args: unknown[]): unknown
@@ -15,7 +14,7 @@ export interface ConnectionOptions extends Readonly<Record<string, unknown>> {
   readonly socketPath?: string
 }
 
-/** Told by its methods: a program that makes no requests need not load `node:http`. */
+/** Agents are recognized by their methods, so that a program without requests need not load `node:http`. */
 export function isAgent(target: unknown): target is http.Agent {
   if (typeof target !== 'object' || target === null) return false
   const agent = target as Partial<http.Agent>
@@ -27,22 +26,22 @@ export function isAgent(target: unknown): target is http.Agent {
   )
 }
 
-/** All that an agent has open, in use or not, also what is still connecting. */
+/** All sockets of an agent, in use or idle, including those that are connecting. */
 export function socketsOf(agent: http.Agent): net.Socket[] {
   const lists = [...Object.values(agent.sockets), ...Object.values(agent.freeSockets)]
   return lists.flatMap((sockets) => sockets ?? []).filter(isConnection)
 }
 
-/** Hears of an agent's connections. */
+/** Hears of the connections that an agent opens. */
 export interface OpeningListener {
-  /** A connection the agent has opened, before anybody else has it; it may still be connecting. */
+  /** A connection that the agent has opened, before the program gets it. It may be connecting. */
   opened(socket: net.Socket, options: ConnectionOptions): void
-  /** A connection the agent opens on the way to one of these: to a proxy, which is asked for a tunnel by CONNECT. */
+  /** A connection to a proxy, on which the agent asks for a tunnel by CONNECT. */
   openedToProxy(socket: net.Socket): void
 }
 
 /**
- * Tells of each connection that an agent opens from now on. An agent returns it at once or hands it to a callback, and some do both.
+ * Reports each connection that an agent opens from now on. An agent returns it or passes it to a callback, and some do both.
  */
 export function onOpened(given: http.Agent, listener: OpeningListener): void {
   const agent = given as unknown as Internals
@@ -79,7 +78,7 @@ export function onOpened(given: http.Agent, listener: OpeningListener): void {
 }
 
 /**
- * What the arguments of `createConnection` say of the connection. Node takes `(options)`, `(port, host)`, `(path)`, and for HTTPS also
+ * The options in the arguments of `createConnection`. Node takes `(options)`, `(port, host)`, `(path)`, and for HTTPS also
  * `(port, options)` and `(port, host, options)`; each with a callback as the last argument.
  */
 function optionsIn(args: readonly unknown[]): ConnectionOptions {
@@ -94,7 +93,7 @@ function optionsIn(args: readonly unknown[]): ConnectionOptions {
   return { ...options, port: first, ...(typeof second === 'string' && { host: second }) }
 }
 
-/** The method of this name that the agent has at the time of each call: instrumentation may replace an inherited one later. */
+/** The method that the owner has when it is called: instrumentation may replace an inherited method later. */
 export function lateBound<Owner extends object, Name extends keyof Owner>(
   owner: Owner,
   name: Name,
@@ -109,7 +108,7 @@ export function lateBound<Owner extends object, Name extends keyof Owner>(
 
 const connectingChannel = diagnostics.channel('net.client.socket')
 
-/** Runs something, and lists the sockets that Node begins to connect meanwhile. Node 20 reports only those of `net.connect`. */
+/** Runs something, and lists the sockets that Node starts to connect meanwhile. Node 20 reports only those of `net.connect`. */
 function listConnecting<Result>(run: () => Result): { result: Result; connecting: net.Socket[] } {
   const connecting: net.Socket[] = []
   const note = (message: unknown) => {
@@ -124,86 +123,7 @@ function listConnecting<Result>(run: () => Result): { result: Result; connecting
   }
 }
 
-/** How a tuning is put on a connection. */
-interface Ways<Tuning> {
-  connection(socket: net.Socket, tuning: Tuning): void
-  /** Both, the later over the earlier. */
-  merge(earlier: Tuning, later: Tuning): Tuning
-}
-
-const tuned = new WeakMap<http.Agent, { tuning: unknown }>()
-
-/**
- * Applies a tuning to the connections of an agent: those it has, and those it opens later. To each anew whenever somebody calls its
- * `setKeepAlive`, which writes over what is set: Node does when a connection is kept for the next request, and axios with every request.
- */
-export function tuneAgent<Tuning>(agent: http.Agent, tuning: Tuning, ways: Ways<Tuning>): void {
-  const known = tuned.get(agent)
-  const sockets = socketsOf(agent)
-  for (const socket of sockets) tuneIfTcp(socket, tuning)
-  if (known) {
-    known.tuning = ways.merge(known.tuning as Tuning, tuning)
-    return
-  }
-  const state = { tuning }
-  tuned.set(agent, state)
-  for (const socket of sockets) afterSetKeepAlive(socket, tuneOrDestroy)
-  const tuneFromNowOn = (socket: net.Socket) => {
-    tuneOrDestroy(socket)
-    afterSetKeepAlive(socket, tuneOrDestroy)
-  }
-  onOpened(agent, { opened: tuneFromNowOn, openedToProxy: tuneFromNowOn })
-
-  /** As on a server: the error tells who uses the connection. */
-  function tuneOrDestroy(socket: net.Socket): void {
-    try {
-      tuneIfTcp(socket, state.tuning)
-    } catch (error) {
-      socket.destroy(error as Error)
-    }
-  }
-
-  /** An agent may have others as well, which are not what it was tuned for: to a UNIX socket, through a proxy's tunnel. */
-  function tuneIfTcp(socket: net.Socket, now: Tuning): void {
-    if (socket.destroyed) return
-    try {
-      ways.connection(socket, now)
-    } catch (error) {
-      if ((error as DeadpeerError).code !== 'ERR_NOT_TCP') throw error
-    }
-  }
-}
-
-type SetKeepAlive = net.Socket['setKeepAlive']
-const hearer = Symbol('deadpeer.afterSetKeepAlive')
-
-type Heard = net.Socket & {
-  [hearer]?: {
-    readonly setKeepAlive: SetKeepAlive
-    readonly hear: (socket: net.Socket) => void
-    calling: boolean
-  }
-}
-
-/** Calls `hear` after each `setKeepAlive` of a connection. One function for all sockets, as in close-snapshot.ts. */
-function afterSetKeepAlive(socket: Heard, hear: (socket: net.Socket) => void): void {
-  if (socket[hearer]) return
-  socket[hearer] = { setKeepAlive: socket.setKeepAlive, hear, calling: false }
-  socket.setKeepAlive = setAndHear as SetKeepAlive
-}
-
-function setAndHear(this: Heard, ...args: unknown[]): unknown {
-  const own = this[hearer]!
-  const result: unknown = Reflect.apply(own.setKeepAlive, this, args)
-  // What is connecting is tuned when it is connected. Without the native core it is what tunes.
-  if (own.calling || this.connecting) return result
-  own.calling = true
-  own.hear(this)
-  own.calling = false
-  return result
-}
-
-/** Not what stands in for one, in tests or for want of a better. */
+/** Tests and libraries pass other objects in place of a socket. */
 function isConnection(socket: unknown): socket is net.Socket {
   return socket instanceof net.Socket
 }

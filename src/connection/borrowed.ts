@@ -7,9 +7,9 @@ import { readStartTime } from '../kernel/processes.js'
 /**
  * A connection of another process, as {@link borrowSocket} found it.
  *
- * A descriptor of one's own for it would be a second reference: as long as one has that, the owner's `close()` sends no
- * FIN, and its peer waits. So nothing is held between calls. Each call borrows, makes sure that it got the connection
- * that was asked for, and gives back before it returns.
+ * A descriptor in this process would be a second reference to the connection: as long as it is open, the owner's `close()` sends no FIN, and the
+ * peer waits. So nothing is held between calls. Each call borrows a descriptor, checks that it is the same connection, and closes it before it
+ * returns.
  */
 export class BorrowedSocket {
   /** The process that owns it. */
@@ -23,19 +23,19 @@ export class BorrowedSocket {
   readonly #started: number | undefined
   #closed = false
 
-  /** @internal by {@link borrowSocket} alone. */
+  /** @internal Only {@link borrowSocket} calls it. */
   constructor(core: NativeCore, pid: number, fd: number) {
     this.#core = core
     this.pid = pid
     this.fd = fd
     const held = borrowDescriptor(core, pid, fd)
     this.cookie = this.#giveBackAfter(held, (number) => this.#cookieOf(number))
-    // Afterwards: where the process has ended just now, this is its successor's, and only an EPERM stays an EPERM.
+    // Read last. If the process has just ended, this is the start of its successor, and an EPERM is reported as such.
     this.#started = readStartTime(pid)
   }
 
   /**
-   * Runs something synchronous on a descriptor of our own for the connection, and gives that back whatever happens.
+   * Runs something synchronous on a descriptor for the connection, and closes it in any case.
    *
    * @internal
    */
@@ -47,7 +47,7 @@ export class BorrowedSocket {
     })
   }
 
-  /** No more calls by this handle. The connection does not feel it: nothing was held. */
+  /** Ends the use of this object. The connection is not affected: nothing was held. */
   close(): void {
     this.#closed = true
   }
@@ -65,7 +65,7 @@ export class BorrowedSocket {
     }
   }
 
-  /** Whether the process that refuses is another one, to which the number has come since. */
+  /** Whether the process id belongs to another process by now. */
   #isAnothers(error: unknown): boolean {
     if (!(error instanceof DeadpeerError && error.code === 'EPERM')) return false
     const started = readStartTime(this.pid)
@@ -98,26 +98,26 @@ export class BorrowedSocket {
 }
 
 /**
- * A live connection of another process, for {@link tune}, {@link tuneAll} and {@link inspect}: pidfd_getfd(2). That
- * program need not be restarted, and does not notice. One's own process id is allowed.
+ * A live connection of another process, for {@link tune}, {@link tuneAll} and {@link inspect}: pidfd_getfd(2). The other program need not be
+ * restarted and does not notice. The id of this process is allowed.
  *
- * Nothing is held between calls, so there is nothing to leak, and nothing left behind where a signal ends this
- * process: each call borrows the connection for microseconds and gives it back. Once the owner has closed it, calls throw
- * `ERR_SOCKET_CLOSED`, also where the number is another connection's by then.
+ * Nothing is held between calls: each call borrows the connection for microseconds and gives it back. So nothing can leak, and nothing is left
+ * behind if a signal ends this process. Once the owner has closed the connection, calls throw `ERR_SOCKET_CLOSED`, also if the descriptor's number
+ * belongs to another connection by then.
  *
- * Where the owner has set `SO_LINGER`, and closes the connection in just that moment, giving back is the last `close()`, and
- * waits for the peer as the owner's would have: up to that time.
+ * If the owner has set `SO_LINGER` and closes the connection during a call, the call makes the last `close()` and waits for the peer, at most
+ * that time.
  *
- * Nor is anything kept for later. Where {@link tune} would have to hold a value back until the peer is heard, it
- * throws `ERR_MUST_WAIT` here and changes nothing; {@link tuneAll} takes the time.
+ * No value is kept for later. If {@link tune} would have to wait with a value until the peer is heard, it throws `ERR_MUST_WAIT` and changes
+ * nothing; {@link tuneAll} waits.
  *
  * @param pid the process; the number that this process sees, in its own PID namespace.
  * @param fd the number of the descriptor in that process, as in `/proc/<pid>/fd`, proc(5). `readSocketOwners` finds it.
- * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE` for what is no process id or no descriptor. {@link DeadpeerError}:
+ * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE` for a bad process id or descriptor. {@link DeadpeerError}:
  * - `ESRCH`: no such process.
  * - `EBADF`: the process has no such descriptor.
  * - `EPERM`: not permitted. It takes the same user, a dumpable process, and `kernel.yama.ptrace_scope` 0; or else
- *   CAP_SYS_PTRACE. ptrace(2), PTRACE_MODE_ATTACH_REALCREDS. The message says what is so here.
+ *   CAP_SYS_PTRACE. ptrace(2), PTRACE_MODE_ATTACH_REALCREDS. The message lists the state of each.
  * - `ERR_NOT_TCP`: a file, or a socket of another kind.
  * - `ENOSYS`: a kernel before Linux 5.6, or a sandbox.
  * - `ERR_UNSUPPORTED_PLATFORM`: needs the native core.

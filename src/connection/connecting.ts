@@ -1,28 +1,26 @@
 import type net from 'node:net'
+import { endRecord, recordOf } from './record.js'
 import { descriptorOf, noDescriptor, unwrap } from './target.js'
-
-/** What waits for sockets to get a descriptor, in the order it was asked for. */
-const waiting = new WeakMap<net.Socket, ((fd: number) => void)[]>()
 
 /**
  * Calls `apply` as soon as the socket has a descriptor, again at each connection attempt (Happy Eyeballs
- * opens several, each with a descriptor of its own), and once more when it is connected. What `apply` throws now is thrown;
- * later it destroys the socket.
+ * opens several, each with a descriptor of its own), and once more when it is connected. If `apply` throws now, that is thrown; if it throws
+ * later, it destroys the socket.
  */
 export function whenConnecting(target: net.Socket, apply: (fd: number) => void): void {
   const socket = unwrap(target)
   const fd = descriptorOf(socket)
   if (fd >= 0) apply(fd)
-  const queue = waiting.get(socket)
-  if (queue) {
-    queue.push(apply)
+  const record = recordOf(socket)
+  if (record.onDescriptor) {
+    record.onDescriptor.push(apply)
     return
   }
-  waiting.set(socket, [apply])
+  record.onDescriptor = [apply]
 
-  const tryNow = () => {
+  const applyAll = () => {
     const current = descriptorOf(socket)
-    if (current >= 0) for (const each of waiting.get(socket) ?? []) each(current)
+    if (current >= 0) for (const each of record.onDescriptor ?? []) each(current)
     else if (!socket.connecting) throw noDescriptor(socket)
   }
   const orDestroy = (run: () => void) => {
@@ -34,20 +32,26 @@ export function whenConnecting(target: net.Socket, apply: (fd: number) => void):
     }
   }
   // The event comes just before connect(2), which is what opens the descriptor.
-  const onAttempt = () => process.nextTick(orDestroy, tryNow)
+  const onAttempt = () => process.nextTick(orDestroy, applyAll)
   const onConnect = () => {
-    orDestroy(tryNow)
-    done()
+    // From now on the record is kept on the handle.
+    recordOf(socket)
+    orDestroy(applyAll)
+    stop()
   }
-  const done = () => {
-    waiting.delete(socket)
+  const onClose = () => {
+    endRecord(record)
+    stop()
+  }
+  const stop = () => {
+    record.onDescriptor = undefined
     socket.off('connectionAttempt', onAttempt)
     socket.off('connect', onConnect)
-    socket.off('close', done)
+    socket.off('close', onClose)
   }
   socket.on('connectionAttempt', onAttempt)
   // Before the program's own listeners: those of 'connect' find the socket tuned, and those of 'close' may connect
   // and tune it again.
   socket.prependListener('connect', onConnect)
-  socket.prependListener('close', done)
+  socket.prependListener('close', onClose)
 }

@@ -5,8 +5,8 @@ import type { NativeCore } from '../kernel/binding.js'
 import { descriptorOf } from './target.js'
 
 /**
- * The address of one end of a connection, as `socket.remoteAddress`, `remotePort` and `remoteFamily` have it. Empty if the system did not
- * tell the address, which is rare and needs a connection that ended before it was read.
+ * The address of one end of a connection, as in `socket.remoteAddress`, `remotePort` and `remoteFamily`. It is empty if the connection ended
+ * before the address was read, which is rare.
  */
 export interface Endpoint {
   /** `'192.0.2.1'`, `'2001:db8::1'`, `'fe80::1%eth0'`; of IPv4 on an IPv6 socket `'::ffff:192.0.2.1'`. */
@@ -33,7 +33,7 @@ const view = new DataView(bytes.buffer)
 const littleEndian = endianness() === 'LE'
 
 /**
- * Reads both addresses of a socket whose descriptor is open. The kernel tells them also of a connection that it has ended; Node's
+ * Reads both addresses of a socket whose descriptor is open. The kernel still has them after it has ended the connection. Node's
  * `socket.remoteAddress` is `undefined` then, unless the program read it before.
  */
 export function readEndpoints(core: NativeCore | undefined, socket: net.Socket): Endpoints {
@@ -54,7 +54,7 @@ function decode(start: number): Endpoint {
   })
 }
 
-/** The name of an interface, which ends with NUL. */
+/** The name of an interface, terminated by NUL. */
 function zoneAt(start: number): string {
   if (bytes[start] === 0) return ''
   return String.fromCharCode(...bytes.subarray(start, bytes.indexOf(0, start)))

@@ -1,21 +1,24 @@
-import net from 'node:net'
 import type { Profile } from '../profile/profile.js'
 import { BorrowedSocket } from './borrowed.js'
+import { recordOf } from './record.js'
 import { socketNow, type Target, unwrap } from './target.js'
 
-/** What the program has chosen for a connection, or for what a server accepts. */
-export type Chosen = (target: net.Socket | net.Server, profile: Profile) => void
+let isWanted = false
 
-let hearer: Chosen | undefined
-
-/** Has somebody told of what the program tunes of its own accord: who tunes behind its back is not to undo that. */
-export function hearChosen(hear: Chosen): void {
-  hearer = hear
+/** Has explicit profiles recorded from now on. `deadpeer/register` does not undo them. */
+export function recordExplicitProfiles(): void {
+  isWanted = true
 }
 
-/** To be called once it is tuned, or is sure to be. A target that has no connection yet is reported once it has. */
-export function tellChosen(target: Target | net.Server, profile: Profile): void {
-  if (!hearer || typeof target === 'number' || target instanceof BorrowedSocket) return
-  const owner = target instanceof net.Server ? target : socketNow(target)
-  if (owner) hearer(owner instanceof net.Server ? owner : unwrap(owner), profile)
+/**
+ * Records what the program has tuned by itself. To be called once the connection is tuned or is sure to be. A target without a connection is
+ * reported again when it has one.
+ */
+export function noteExplicitProfile(target: Target, profile: Profile): void {
+  if (!isWanted || typeof target === 'number' || target instanceof BorrowedSocket) return
+  const socket = socketNow(target)
+  if (!socket) return
+  const record = recordOf(unwrap(socket))
+  const { explicitProfile: earlier } = record
+  record.explicitProfile = earlier && earlier !== profile ? { ...earlier, ...profile } : profile
 }

@@ -2,7 +2,7 @@ import net from 'node:net'
 import { onListen } from './accepting-server.js'
 import { isFastify, type ServerTarget } from './listening.js'
 
-/** By the server that fastify made first, what to call with those that it makes later. */
+/** The listeners for the further servers of fastify, by its first server. */
 const waiting = new Map<net.Server, ((server: net.Server) => void)[]>()
 let isSubscribed = false
 

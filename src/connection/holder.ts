@@ -1,8 +1,8 @@
 import net from 'node:net'
 import { webSocketUnder } from './websocket-stream.js'
 
-// Objects that have a connection without being a net.Socket. They are recognised by their members, because to know their classes this
-// package would have to load the libraries that make them.
+// Objects that have a connection without being a net.Socket. They are recognised by their members: to know their classes, this package would
+// have to load the libraries that make them.
 
 // biome-ignore lint/suspicious/noExplicitAny: each kind reads members of its own, which `is` has checked
 type Members = Record<string, any>
@@ -25,10 +25,10 @@ interface Kind {
   is(holder: Members): boolean
   /** The socket that it has now, or the next holder on the way to it; nothing where it has none. */
   inner(holder: Members): unknown
-  /** Whether it gets no connection any more, where it has none. */
-  isClosed(holder: Members): boolean
-  /** Empty where `inner` stays as it is from now on. */
-  changes(holder: Members): readonly Changes[]
+  /** Whether it gets no connection any more, if it has none. Default: yes. */
+  isClosed?(holder: Members): boolean
+  /** Default: none, `inner` stays as it is. */
+  changes?(holder: Members): readonly Changes[]
   /** Whether it connects again by itself once its connection has ended. */
   readonly reconnects?: boolean
   /** What to wait for, in words. */
@@ -53,15 +53,12 @@ const http2Session: Kind = {
   // The proxy in `socket` throws once the session is destroyed.
   inner: (it) => (it.destroyed ? undefined : it.socket),
   isClosed: (it) => it.destroyed,
-  changes: () => nothing,
   waitFor: "wait for its 'connect' event",
 }
 
 const http2Stream: Kind = {
   is: (it) => 'session' in it && 'rstCode' in it,
   inner: (it) => it.session,
-  isClosed: () => true,
-  changes: () => nothing,
   waitFor: "wait for its session's 'connect' event",
 }
 
@@ -69,16 +66,12 @@ const http2Stream: Kind = {
 const http2Message: Kind = {
   is: (it) => isObject(it.stream) && http2Stream.is(it.stream),
   inner: (it) => it.stream,
-  isClosed: () => true,
-  changes: () => nothing,
   waitFor: http2Stream.waitFor,
 }
 
 const fastifyMessage: Kind = {
   is: (it) => isObject(it.raw) && 'socket' in it.raw,
   inner: (it) => it.raw,
-  isClosed: () => true,
-  changes: () => nothing,
   waitFor: "wait for the 'socket' event of its raw",
 }
 
@@ -86,8 +79,6 @@ const fastifyMessage: Kind = {
 const socketIoSocket: Kind = {
   is: (it) => 'nsp' in it && isObject(it.conn),
   inner: (it) => it.conn,
-  isClosed: () => true,
-  changes: () => nothing,
   waitFor: 'wait for the next poll of its client',
 }
 
@@ -108,8 +99,6 @@ const engineSocket: Kind = {
 const socketIoClient: Kind = {
   is: (it) => 'nsp' in it && isObject(it.io) && 'engine' in it.io,
   inner: (it) => it.io,
-  isClosed: () => true,
-  changes: () => nothing,
   waitFor: "wait for its 'connect' event",
 }
 
@@ -136,8 +125,6 @@ const engineClient: Kind = {
 const webSocketStream: Kind = {
   is: (it) => webSocketUnder(it) !== undefined,
   inner: (it) => webSocketUnder(it),
-  isClosed: () => true,
-  changes: () => nothing,
   waitFor: "wait for its 'open' event",
 }
 
@@ -176,18 +163,20 @@ function kindOf(holder: unknown): Kind | undefined {
 /** The most holders that can lie between a target and its socket; more is a circle. */
 const DEEPEST = 8
 
-/** Where a holder stands. */
+/** The state of a holder. */
 export interface Standing {
-  /** The connection that it has, which may not be connected yet. */
+  /** The socket that it has, which may be connecting. */
   readonly socket: net.Socket | undefined
-  /** Whether there is none, and will be none. */
+  /** The same, or a socket that is destroyed while the holder waits for another one. */
+  readonly lastSocket: net.Socket | undefined
+  /** Whether it has no socket and gets none. */
   readonly isClosed: boolean
-  /** What to wait for where there is none yet. */
+  /** What to wait for if there is no socket yet. */
   readonly waitFor: string
   readonly changes: readonly Changes[]
 }
 
-/** Where a holder stands now; `undefined` for what is none. */
+/** The state of a holder now; `undefined` for what is no holder. */
 export function standingOf(target: object): Standing | undefined {
   const changes: Changes[] = []
   let inner: unknown = target
@@ -197,39 +186,32 @@ export function standingOf(target: object): Standing | undefined {
     if (inner instanceof net.Socket) {
       // A holder that gets another connection is not closed with this one.
       const isOver = inner.destroyed && changes.length > 0
-      return { socket: isOver ? undefined : inner, isClosed: false, waitFor, changes }
+      return { socket: isOver ? undefined : inner, lastSocket: inner, isClosed: false, waitFor, changes }
     }
     const kind = kindOf(inner)
     if (!kind) return undefined
     const holder = inner as Members
-    changes.push(...kind.changes(holder))
+    const isClosed = kind.isClosed?.(holder) ?? true
+    changes.push(...(kind.changes?.(holder) ?? nothing))
     waitFor = kind.waitFor
-    reconnects ||= kind.reconnects === true && !kind.isClosed(holder)
+    reconnects ||= kind.reconnects === true && !isClosed
     inner = kind.inner(holder)
     if (inner === undefined || inner === null) {
-      const isClosed = kind.isClosed(holder) && !reconnects
-      return { socket: undefined, isClosed, waitFor, changes }
+      return { socket: undefined, lastSocket: undefined, isClosed: isClosed && !reconnects, waitFor, changes }
     }
   }
   return undefined
 }
 
-/** Whether a holder has no connection, and gets none. `false` for what is no holder. */
+/** Whether a holder has no connection and gets none. `false` for what is no holder. */
 export function isClosedHolder(target: unknown): boolean {
   return isObject(target) && standingOf(target)?.isClosed === true
 }
 
-/** The socket that a holder has now; `null` where it has none, `undefined` for what is no holder. */
+/** The socket that a holder has now; `null` if it has none, `undefined` for what is no holder. */
 export function heldSocket(target: object): net.Socket | null | undefined {
-  let inner: unknown = target
-  for (let depth = 0; depth < DEEPEST; depth++) {
-    if (inner instanceof net.Socket) return inner
-    const kind = kindOf(inner)
-    if (!kind) return undefined
-    inner = kind.inner(inner as Members)
-    if (inner === undefined || inner === null) return null
-  }
-  return undefined
+  const standing = standingOf(target)
+  return standing && (standing.lastSocket ?? null)
 }
 
 /** The socket of a holder that keeps it from now on; `undefined` for any other. */
@@ -238,18 +220,18 @@ export function settledSocket(target: object): net.Socket | undefined {
   return standing?.changes.length === 0 ? standing.socket : undefined
 }
 
-/** What to call with the connections of a holder. */
+/** Hears of the connections of a holder. */
 export interface HolderListener {
-  /** It has this connection now, which may still be connecting. The first may be reported before {@link follow} returns. */
+  /** The holder has this connection now, which may be connecting. The first can be reported before {@link follow} returns. */
   connection(socket: net.Socket): void
-  /** There will be no other. */
+  /** There will be no other connection. */
   ended(): void
 }
 
 /**
  * Reports the connection that a holder has, and each that it gets later: a request that waits for one, a socket.io Socket that is upgraded.
  *
- * @returns a function that stops it, or `undefined` where the connection that it has is the last.
+ * @returns a function that stops it, or `undefined` if there will be no other connection.
  */
 export function follow(target: object, listener: HolderListener): (() => void) | undefined {
   let current: net.Socket | undefined

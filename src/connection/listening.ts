@@ -3,8 +3,8 @@ import net from 'node:net'
 import { DeadpeerError } from '../errors.js'
 
 /**
- * What accepts connections: a `net.Server`, which those of HTTP, TLS and HTTP/2 are as well; a `WebSocketServer` of ws; a Server of
- * socket.io; a fastify instance. The last three stand for the HTTP server under them, with all the connections that it accepts. A
+ * What accepts connections: a `net.Server` (servers of HTTP, TLS and HTTP/2 are such as well); a `WebSocketServer` of ws; a Server of
+ * socket.io; a fastify instance. The last three stand for the HTTP server under them and all the connections that it accepts. A
  * `WebSocketServer` with `noServer` stands for the WebSockets that it emits.
  */
 export type ServerTarget =
@@ -13,7 +13,7 @@ export type ServerTarget =
   | { readonly httpServer: object; of(...args: never[]): unknown }
   | { readonly server: object; inject(...args: never[]): unknown; listen(...args: never[]): unknown }
 
-// biome-ignore lint/suspicious/noExplicitAny: members of what is recognised by them
+// biome-ignore lint/suspicious/noExplicitAny: objects are recognized by their members
 type Members = Record<string, any>
 
 /** Emits `'connection'` with each WebSocket that is accepted. */
@@ -36,7 +36,7 @@ export function serversOf(target: unknown): readonly net.Server[] | undefined {
   return undefined
 }
 
-/** Whether it accepts WebSockets by `handleUpgrade` alone. */
+/** Whether it accepts WebSockets only by `handleUpgrade`. */
 export function isWithoutServer(target: object): target is WebSocketSource {
   return isWebSocketServer(target) && (target as Members).options?.noServer === true
 }
@@ -69,7 +69,7 @@ function notAttached(): DeadpeerError {
   return new DeadpeerError('ERR_SOCKET_CLOSED', message)
 }
 
-/** On `localhost` fastify listens on every address of that name, with a server each. */
+/** On `localhost` fastify listens on every address of that name, with one server each. */
 function openedBy(fastify: Members): net.Server[] {
   for (let it: object | null = fastify; it; it = Object.getPrototypeOf(it)) {
     const symbol = Object.getOwnPropertySymbols(it).find(

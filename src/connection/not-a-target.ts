@@ -15,7 +15,7 @@ export function notATarget(value: unknown): InvalidTypeError {
   return new InvalidTypeError(message, { field: 'target' })
 }
 
-/** Whether somebody took a connection, a server or an agent for something else. */
+/** Whether a value is a connection, a server or an agent. */
 export function isTargetLike(value: unknown): boolean {
   if (typeof value === 'number') return true
   if (typeof value !== 'object' || value === null) return false
@@ -41,10 +41,10 @@ export function checkOrder(target: unknown, profile: unknown, call: string): voi
   throw new InvalidTypeError(`The arguments are in the wrong order: call ${call}.`, { field: 'target' })
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: of objects that nothing is known of
+// biome-ignore lint/suspicious/noExplicitAny: the objects can be anything
 type Members = Record<string, any>
 
-/** An object that is often taken for a connection. */
+/** An object that is often passed instead of a connection. */
 interface Mistake {
   is(it: Members): boolean
   readonly remedy: string
@@ -98,7 +98,7 @@ function remedyFor(value: unknown): string | undefined {
   return name && `Did you mean its ${name}?`
 }
 
-/** By what name an object has a connection: the `stream` of a client of ioredis, mqtt or mysql2; `connection.stream` of pg. */
+/** The property in which an object has a connection: `stream` of a client of ioredis, mqtt or mysql2; `connection.stream` of pg. */
 function nameOfConnection(owner: Members): string | undefined {
   for (const name of ['stream', 'socket', 'connection', 'request', 'client', 'ws', 'server']) {
     const value = read(owner, name)

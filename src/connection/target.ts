@@ -37,20 +37,16 @@ export type OwnTarget =
   | Duplex
   | number
 
-/** What Node keeps under a socket or server. Node has no public way to a descriptor. */
+/** What Node keeps under a socket or server. Node has no public access to the descriptor. */
 export interface Handle {
   readonly fd?: number
   /** Whether Node reads from it; absent in other runtimes. */
   readonly reading?: boolean
 }
 
-interface WithHandle {
-  _handle: Handle | null | undefined
-}
-
 /** The stream's handle, which stands for one descriptor for as long as it exists. */
 export function handleOf(owner: net.Socket | net.Server): Handle | undefined {
-  return (owner as unknown as WithHandle)._handle ?? undefined
+  return (owner as unknown as { _handle?: Handle | null })._handle ?? undefined
 }
 
 export function targetsOf(targets: Iterable<Target>): Target[] {
@@ -60,14 +56,14 @@ export function targetsOf(targets: Iterable<Target>): Target[] {
   })
 }
 
-/** The socket that a target has now, which may still be connecting. */
+/** The socket that a target has now, which may be connecting. */
 export function socketOf(target: Exclude<OwnTarget, number>): net.Socket {
   if (target instanceof net.Socket) return target
-  const socket = typeof target === 'object' && target !== null ? heldSocket(target) : undefined
-  if (socket === undefined) throw notATarget(target)
-  // Long polling goes on without a connection between two polls.
-  if (!socket || (socket.destroyed && !standingOf(target)?.socket)) throw noSocket(target)
-  return socket
+  const standing = typeof target === 'object' && target !== null ? standingOf(target) : undefined
+  if (!standing) throw notATarget(target)
+  // Between two requests of long polling there is no socket.
+  if (!standing.socket) throw noSocket(target)
+  return standing.socket
 }
 
 /** The socket that a target has now, if it has one. */
@@ -76,7 +72,7 @@ export function socketNow(target: Exclude<OwnTarget, number>): net.Socket | unde
   return (typeof target === 'object' && target !== null && heldSocket(target)) || undefined
 }
 
-/** Why a holder has no socket. */
+/** The error for a holder that has no socket. */
 export function noSocket(target: object): DeadpeerError {
   const { isClosed, waitFor } = standingOf(target) ?? { isClosed: true, waitFor: '' }
   const why = isClosed ? 'its connection is closed' : `it is not connected yet; ${waitFor}`
@@ -85,20 +81,20 @@ export function noSocket(target: object): DeadpeerError {
 }
 
 /**
- * A socket's descriptor, or -1 where it has none (yet). Asked of the handle each time, although that takes 45 ns: the handle of a TLS
- * connection outlives the descriptor of the socket that it was made over, whose number may be another's at once.
+ * A socket's descriptor, or -1 if it has none (yet). It is read from the handle each time, although that takes 45 ns: the handle of a TLS
+ * connection outlives the descriptor of the socket under it, and another socket may get the same number at once.
  */
 export function descriptorOf(socket: net.Socket): number {
   return handleOf(socket)?.fd ?? -1
 }
 
-/** Whether Node waits for something to read. It does not where the stream is paused and its buffer full, or at its end. */
+/** Whether Node reads from the socket. It does not if the stream is paused and its buffer is full, or at its end. */
 export function isReading(socket: net.Socket): boolean {
   const handle = handleOf(socket)
   return handle !== undefined && handle.reading !== false && !socket.readableEnded
 }
 
-/** Whether Node waits until it can write, or finish. */
+/** Whether Node has something to write to the socket, or to finish. */
 export function isWriting(socket: net.Socket): boolean {
   return socket.writableLength > 0 || (socket.writableEnded && !socket.writableFinished)
 }
@@ -106,14 +102,14 @@ export function isWriting(socket: net.Socket): boolean {
 const noop = () => {}
 
 /**
- * The socket behind the proxy that HTTP/2 puts before it, which forbids what a session's users are not to do. Taking away a
- * listener that is not there returns the emitter itself.
+ * The socket behind the proxy that HTTP/2 puts in front of it, which forbids some methods. Removing a listener that does not exist returns the
+ * emitter itself.
  */
 export function unwrap(socket: net.Socket): net.Socket {
   return socket.off('deadpeer', noop)
 }
 
-/** Whether a socket without a descriptor may still get one. */
+/** Whether a socket without a descriptor can still get one. */
 export function mayConnect(socket: net.Socket): boolean {
   return socket.connecting || (!socket.destroyed && handleOf(socket) === undefined && !isHidden(socket))
 }
@@ -123,7 +119,7 @@ function isHidden(socket: net.Socket): boolean {
   return handleOf(socket) === undefined && socket.remoteAddress !== undefined
 }
 
-/** Runs something synchronous on a target's descriptor, which is borrowed for that time where need be. */
+/** Runs something synchronous on a target's descriptor. That of a borrowed socket is borrowed for that time. */
 export function withDescriptor<T>(target: Target, run: (fd: number) => T): T {
   return target instanceof BorrowedSocket ? target.use(run) : run(requireDescriptor(target))
 }
@@ -148,18 +144,14 @@ export function checkDescriptor(fd: number): number {
   })
 }
 
-/** For where descriptors are of no use. */
+/** Checks a target without using its descriptor. */
 export function checkTarget(target: Target): void {
   if (target instanceof BorrowedSocket) return
-  if (typeof target === 'number') {
-    checkDescriptor(target)
-    return
-  }
-  const socket = socketOf(target)
-  if (socket.destroyed) throw noDescriptor(socket)
+  if (typeof target === 'number') checkDescriptor(target)
+  else if (socketOf(target).destroyed) throw noDescriptor(socketOf(target))
 }
 
-/** Why a socket has no descriptor. */
+/** The error for a socket that has no descriptor. */
 export function noDescriptor(socket: net.Socket): DeadpeerError {
   if (socket.destroyed) return new DeadpeerError('ERR_SOCKET_CLOSED', 'The socket is closed.')
   if (mayConnect(socket)) return notConnected()

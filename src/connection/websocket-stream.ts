@@ -1,16 +1,16 @@
 import net from 'node:net'
 import { Duplex } from 'node:stream'
 
-/** Prototypes of the WebSocket classes of ws that were seen; a program may have several copies of it. */
+/** The prototypes of the WebSocket classes found so far: a program may have several copies of ws. */
 const prototypes = new Set<object>()
 
 const found = new WeakMap<object, object>()
 
 /**
- * The WebSocket under a stream of ws's `createWebSocketStream`, which is what an mqtt client has as its `stream` over ws://.
+ * The WebSocket under a stream of ws's `createWebSocketStream`. An mqtt client over ws:// has such a `stream`.
  *
- * The stream keeps the WebSocket in a closure. But its `_read` resumes that WebSocket if `isPaused`, a getter of the class. So for one
- * synchronous call the getter is one that notes whose it is, and says that nothing is paused: `_read` does nothing then.
+ * The stream keeps the WebSocket in a closure. But its `_read` reads the getter `isPaused` of the WebSocket's class, and resumes the WebSocket if
+ * it is paused. So for one synchronous call the getter is replaced: the new one notes its `this` and returns false, so that `_read` does nothing.
  *
  * The class is found on a connection of this process that has a WebSocket.
  */
@@ -23,7 +23,7 @@ export function webSocketUnder(stream: object): object | undefined {
   return webSocket
 }
 
-/** Whether `_read` is that of `createWebSocketStream`, also minified: to call any other could disturb a stream. */
+/** Matches the `_read` of `createWebSocketStream`, also minified. No other `_read` is called: that could disturb a stream. */
 const resumesWebSocket =
   /^(function\s*)?\(\)\s*(=>\s*)?\{?\s*(if\s*\()?\w+\.isPaused(\)|&&)\s*\w+\.resume\(\);?\s*\}?$/
 
@@ -67,7 +67,7 @@ function newPrototypes(): object[] {
   return [...fresh]
 }
 
-/** ws keeps it under a symbol of that name. */
+/** ws keeps it under a symbol of this name. */
 function webSocketOf(socket: net.Socket): unknown {
   const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'websocket')
   return symbol && (socket as unknown as Record<symbol, unknown>)[symbol]

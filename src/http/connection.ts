@@ -1,7 +1,8 @@
 import { type EventEmitter, errorMonitor } from 'node:events'
 import type http from 'node:http'
 import type net from 'node:net'
-import { type CloseListener, closeSnapshotOf, requestCloseSnapshot } from '../connection/close-snapshot.js'
+import { type CloseListener, releaseCloseSnapshot, requestCloseSnapshot } from '../connection/close-hook.js'
+import { type AgentConnection, type ConnectionRecord, recordOf } from '../connection/record.js'
 import { descriptorOf } from '../connection/target.js'
 import { sampleTcpInfo } from '../inspect/sample-tcp-info.js'
 import { nativeCore } from '../kernel/binding.js'
@@ -11,19 +12,19 @@ import { failureOf } from './stale.js'
 import type { Ending } from './statistics.js'
 
 /** A request with what Node has no types for. */
-export type Sent = http.ClientRequest & {
+export type SentRequest = http.ClientRequest & {
   readonly res?: http.IncomingMessage | null
   readonly upgradeOrConnect?: boolean
 }
 
-/** Who counts. `opened` comes at most once, `closed` once. */
-export interface Owner {
+/** Counts connections. `opened` is called at most once, `closed` once. */
+export interface ConnectionOwner {
   opened(connection: Connection): void
   closed(connection: Connection): void
 }
 
-/** What the kernel shows of an idle connection. */
-export interface Sight {
+/** What the kernel knows of an idle connection. NaN where it is no TCP connection. */
+export interface Sample {
   readonly state: number
   readonly probes: number
   readonly bytesAcked: number
@@ -31,15 +32,15 @@ export interface Sight {
 
 const fields = Object.freeze(['state', 'probes', 'bytesAcked'] as const)
 
-/** Room for a look, kept from one to the next. */
-let room = new Float64Array(fields.length * 64)
+/** Kept from one call to the next. */
+let rows = new Float64Array(fields.length * 64)
 
-/** One native call, however many there are. `undefined` without the native core. */
-export function lookAtAll(sockets: readonly net.Socket[]): Sight[] | undefined {
+/** One native call for all of them. `undefined` without the native core. */
+export function sampleAll(sockets: readonly net.Socket[]): Sample[] | undefined {
   if (!nativeCore()) return undefined
   const width = fields.length
-  if (room.length < sockets.length * width) room = new Float64Array(sockets.length * width * 2)
-  const rows = sampleTcpInfo(sockets, fields, room)
+  if (rows.length < sockets.length * width) rows = new Float64Array(sockets.length * width * 2)
+  sampleTcpInfo(sockets, fields, rows)
   return sockets.map((_, i) => ({
     state: rows[i * width]!,
     probes: rows[i * width + 1]!,
@@ -47,93 +48,93 @@ export function lookAtAll(sockets: readonly net.Socket[]): Sight[] | undefined {
   }))
 }
 
-type Secure = net.Socket & {
-  readonly secureConnecting?: boolean
-  readonly _parent?: net.Socket | null
-}
-
-/** What a TLSSocket was made over, where that is a socket. */
-export function socketUnder(socket: net.Socket): net.Socket | undefined {
-  return (socket as Secure)._parent ?? undefined
-}
-
-/** One connection of an agent, from its opening to its end. */
-export class Connection implements CloseListener {
+/** One connection in the statistics of an agent, from its opening to its end. */
+export class Connection implements AgentConnection, CloseListener {
+  readonly owner: ConnectionOwner
   readonly socket: net.Socket
   readonly origin: string
   /** When it was made, and when it was last kept for another request; by `performance.now()`. */
   readonly madeAt = performance.now()
   freeAt = 0
-  /** For how long it may be idle, as it was then decided, in ms. */
+  /** For how long it may be idle, as it was decided then, in ms. */
   freeFor = 0
-  /** Requests that it has had. */
+  /** How many requests it has had. */
   requests = 0
   /** The last of them. */
-  request: Sent | undefined
+  request: SentRequest | undefined
   isOpen = false
-  /** Whether the peer has said, unasked, that it closes it. */
-  isCalledLast = false
-  /** What the peer had acknowledged when it was last looked at. */
-  #ackedBefore = Number.NaN
+  /** Whether the peer has announced, without being asked to, that it closes the connection. */
+  isCloseAnnounced = false
+  /** `bytesAcked` when the connection was last sampled while idle. */
+  ackedWhenIdle = Number.NaN
+  readonly #record: ConnectionRecord
   #limit: number
-  readonly #owner: Owner
-  #isOnTheWay: boolean
+  #mayBeTunnel: boolean
   #isReplaced = false
-  #hasHint = false
+  #hasServerMax = false
   #peerClosed = false
   #failure: Ending | undefined
 
-  /** @param mayBeTheWay whether there may be TLS over it instead of requests: a tunnel through a proxy. */
-  constructor(socket: net.Socket, origin: string, limit: number, owner: Owner, mayBeTheWay: boolean) {
+  /** @param mayBeTunnel whether it may be a tunnel through a proxy, with TLS over it, instead of a connection for requests. */
+  constructor(
+    socket: net.Socket,
+    origin: string,
+    owner: ConnectionOwner,
+    limit = Number.POSITIVE_INFINITY,
+    mayBeTunnel = false,
+  ) {
     this.socket = socket
+    this.#record = recordOf(socket)
     this.#limit = limit
     this.origin = origin
-    this.#owner = owner
-    this.#isOnTheWay = mayBeTheWay
-    if (!mayBeTheWay) this.#openWhenConnected()
+    this.owner = owner
+    this.#mayBeTunnel = mayBeTunnel
+    if (!this.#mayBeTunnel) this.#openWhenConnected()
     const emitter: EventEmitter = socket
     emitter.once(errorMonitor, (error) => {
       const failure = failureOf(error)
       this.#failure ??= failure && (failure === 'reset' ? 'reset' : 'timedOut')
     })
-    // A listener of 'close' is only added when the socket is being destroyed: programs, and Node's own tests, count listeners.
     requestCloseSnapshot(nativeCore(), socket, this)
   }
 
   /** Of {@link CloseListener}. */
   beforeClose(): void {}
 
-  /** Of {@link CloseListener}. */
+  /** Of {@link CloseListener}. A listener for 'close' is only added now: programs, and Node's own tests, count listeners. */
   afterClose(): void {
+    releaseCloseSnapshot(this.socket, this)
     this.socket.prependOnceListener('close', this.#onClosed)
   }
 
   readonly #onClosed = () => {
     if (this.#isReplaced) return
     // An error or an end that Node reported is more exact.
-    if (!this.#failure && !this.peerClosed) this.#heedClose()
-    this.#owner.closed(this)
+    if (!this.#failure && !this.peerClosed) this.#noteCloseSnapshot()
+    this.owner.closed(this)
   }
 
-  /** Whether it is yet to be seen what it is for. Nothing of it is counted until then, but that it could not be opened. */
-  get isOnTheWay(): boolean {
-    return this.#isOnTheWay
+  /** Until its purpose is known, only a failure to open it is counted. */
+  get mayBeTunnel(): boolean {
+    return this.#mayBeTunnel
   }
 
-  /** TLS over it is the connection. */
+  /** It is a tunnel: the TLS connection over it takes its place. */
   replace(): void {
     this.#isReplaced = true
   }
 
-  /** It is for requests. */
-  arrive(): void {
-    this.#isOnTheWay = false
-    // Then it never opens, and is counted as that when it closes.
+  /** It is used for requests. */
+  useForRequests(): void {
+    this.#mayBeTunnel = false
+    // A destroyed one never opens, and is counted as such when it closes.
     if (!this.socket.destroyed) this.#openWhenConnected()
   }
 
   #openWhenConnected(): void {
-    const { connecting, secureConnecting } = this.socket as Secure
+    const { connecting, secureConnecting } = this.socket as net.Socket & {
+      readonly secureConnecting?: boolean
+    }
     if (secureConnecting) this.socket.once('secureConnect', this.#open)
     else if (connecting) this.socket.once('connect', this.#open)
     else this.#open()
@@ -141,7 +142,7 @@ export class Connection implements CloseListener {
 
   readonly #open = () => {
     this.isOpen = true
-    this.#owner.opened(this)
+    this.owner.opened(this)
   }
 
   /** Whether the peer's FIN was read, or the kernel has it. */
@@ -151,62 +152,66 @@ export class Connection implements CloseListener {
 
   get ending(): Ending {
     if (this.#failure) return this.#failure
-    const isCalledLast = this.isCalledLast || (this.request && hasBeenCalledLast(this.request))
-    return this.peerClosed || isCalledLast ? 'closedByPeer' : 'closedByUs'
+    const isAnnounced = this.isCloseAnnounced || (this.request && announcesClose(this.request))
+    return this.peerClosed || isAnnounced ? 'closedByPeer' : 'closedByUs'
   }
 
-  /** Takes note of how many requests the server says it takes. Some count down, others always say how many in all. */
-  heedMax(max: number): void {
-    this.#limit = Math.min(this.#limit, this.#hasHint ? this.requests + max : max)
-    this.#hasHint = true
+  /** Notes how many requests the server takes, as it says. Some servers count down, others always send the total. */
+  noteServerMax(max: number): void {
+    this.#limit = Math.min(this.#limit, this.#hasServerMax ? this.requests + max : max)
+    this.#hasServerMax = true
   }
 
-  /** Whether it has had all its requests, or is older than `oldest` ms; 0: any age will do. */
-  isSpent(oldest: number, now: number): boolean {
+  /** Whether it has had all its requests, or is older than `oldest` ms; 0: no limit. */
+  isUsedUp(oldest: number, now: number): boolean {
     return this.requests >= this.#limit || (oldest > 0 && now - this.madeAt >= oldest)
   }
 
-  /** Whether an idle connection must not be used; takes down what it has ended of. */
-  isGone(sight: Sight | undefined): boolean {
+  /** Whether an idle connection must not be used any more. Notes how it ended. */
+  checkGone(sample: Sample | undefined): boolean {
     if (this.socket.readableEnded) return true
     // Without the native core, or where it is no TCP connection.
-    if (!sight || Number.isNaN(sight.state)) return false
-    const { state, probes, bytesAcked } = sight
-    this.#ackedBefore = bytesAcked
-    if (state === TcpState.ESTABLISHED) return probes > 0
-    this.#heed(sight)
+    if (!sample || Number.isNaN(sample.state)) return false
+    this.ackedWhenIdle = sample.bytesAcked
+    if (sample.state === TcpState.ESTABLISHED) return sample.probes > 0
+    this.#noteTcpState(sample)
     return true
   }
 
-  /** What the kernel knows, and Node has yet to be told, or was told and said nothing. */
-  #heed({ state, probes }: Pick<Sight, 'state' | 'probes'>): void {
-    // Where this side has ended it, too, both may have agreed.
+  /** What the kernel knows and Node has not reported, or not as an error. */
+  #noteTcpState({ state, probes }: Pick<Sample, 'state' | 'probes'>): void {
+    // If this side has ended the connection too, it may have been an orderly close.
     if (state === TcpState.CLOSE && (probes > 0 || !this.socket.writableEnded)) {
       this.#failure ??= probes > 0 ? 'timedOut' : 'reset'
     } else if (state === TcpState.CLOSE_WAIT || state === TcpState.LAST_ACK) this.#peerClosed = true
   }
 
-  /** How it ended, where Node closed it without reporting anything. */
-  #heedClose(): void {
-    const { state = Number.NaN, errno, final } = closeSnapshotOf(this.socket) ?? {}
-    if (errno === undefined) this.#heed({ state, probes: final?.info.probes ?? 0 })
+  /** How it ended if Node closed it without reporting anything. */
+  #noteCloseSnapshot(): void {
+    const { state = Number.NaN, errno, final } = this.#record.closeSnapshot ?? {}
+    if (errno === undefined) this.#noteTcpState({ state, probes: final?.info.probes ?? 0 })
     else if (isTimeout(errno)) this.#failure = 'timedOut'
     // A reset that follows the peer's FIN.
     else if (errno === 'EPIPE') this.#peerClosed = true
     else if (!this.socket.writableEnded) this.#failure = 'reset'
   }
 
-  /** Whether the peer has acknowledged anything since it was last looked at; `undefined` where nobody knows. */
-  hasAcknowledged(): boolean | undefined {
-    const before = this.#ackedBefore
-    const sight = descriptorOf(this.socket) >= 0 ? lookAtAll([this.socket])?.[0] : undefined
-    const now = sight?.bytesAcked ?? closeSnapshotOf(this.socket)?.bytesAcked ?? Number.NaN
+  /** How many bytes the peer has acknowledged, now or at the close. NaN: not known. */
+  bytesAcked(): number {
+    const isConnected = descriptorOf(this.socket) >= 0
+    const source = isConnected ? sampleAll([this.socket])?.[0] : this.#record.closeSnapshot
+    return source?.bytesAcked ?? Number.NaN
+  }
+
+  /** Whether the peer has acknowledged anything since it had acknowledged so much. `undefined`: not known. */
+  hasAcknowledgedSince(before: number): boolean | undefined {
+    const now = this.bytesAcked()
     return Number.isNaN(now) || Number.isNaN(before) ? undefined : now > before
   }
 }
 
-/** Whether the server has said that it closes the connection after this request, and not because it was asked to. */
-function hasBeenCalledLast(request: Sent): boolean {
+/** Whether the server has announced that it closes the connection after this request, without being asked to. */
+function announcesClose(request: SentRequest): boolean {
   return hasClose(request.res?.headers.connection) && !hasClose(request.getHeader('connection'))
 }
 

@@ -1,8 +1,8 @@
-/** What a server says of how long it keeps a connection: hints, no promises. */
+/** How long a server says that it keeps a connection: hints, no promises. */
 export interface KeepAlive {
   /** For how long it keeps an idle connection, in ms. */
   readonly timeout?: number
-  /** How many more requests it takes. Some servers send what they take in all. */
+  /** How many more requests it takes. Some servers send the total instead. */
   readonly max?: number
 }
 
@@ -10,8 +10,8 @@ export interface KeepAlive {
 const parameter = /\s*([^=,\s"]+)\s*(?:=\s*(?:"([^"]*)"|([^,"]*)))?[^,]*(?:,|$)/y
 
 /**
- * Reads a `Keep-Alive` header: `timeout=5, max=100`. What is malformed or unknown is left out; what is given twice counts
- * by the lower. Never throws.
+ * Reads a `Keep-Alive` header: `timeout=5, max=100`. Malformed and unknown parameters are left out. If a parameter is given twice, the lower
+ * value counts. Never throws.
  *
  * @param header its value as Node has it; several lines are one list.
  * @example

@@ -2,15 +2,16 @@ import { EventEmitter, errorMonitor } from 'node:events'
 import type http from 'node:http'
 import type net from 'node:net'
 import { type ConnectionOptions, lateBound, onOpened } from '../connection/agent-hooks.js'
+import { socketUnder } from '../connection/record.js'
 import type { Watcher } from '../watch/watch.js'
-import { tell } from './channels.js'
-import { Connection, lookAtAll, type Owner, type Sent, type Sight, socketUnder } from './connection.js'
+import { AgentConnections } from './agent-connections.js'
+import { type Connection, type Sample, type SentRequest, sampleAll } from './connection.js'
 import { parseKeepAlive } from './keep-alive.js'
 import { judgeRequest } from './stale.js'
-import { type Snapshot, Statistics } from './statistics.js'
+import type { Counted, Snapshot } from './statistics.js'
 import { watchOrDestroy } from './watching.js'
 
-/** What a pool goes by. Times in ms; 0: no limit. */
+/** Times in ms; 0: no limit. */
 export interface PoolSettings {
   readonly freeSocketTimeout: number
   readonly socketActiveTTL: number
@@ -29,25 +30,25 @@ interface Internals extends http.Agent {
   reuseSocket(socket: net.Socket, request: http.ClientRequest): void
 }
 
-/** Node's own, where the agent has none: how much sooner than the server says one stops using its connection. */
+/** Node's default of `agentKeepAliveTimeoutBuffer`: how long before the server's own timeout a connection is closed. */
 const SERVER_HINT_BUFFER = 1_000
 
-/** The longest that a timer of Node's can be. */
+/** The longest timer that Node can set. */
 const LONGEST = 2 ** 31 - 1
 
 /**
- * The connections of one agent: what becomes of them, and which of the idle ones may be used. Stands at the agent's own methods, so that it
- * holds for subclasses of it as well.
+ * The connections of one agent: counts them, and decides which of the idle ones may be used. It wraps the agent's own methods, so that it works
+ * for subclasses as well.
  */
 export class Pool {
   readonly #agent: Internals
   readonly #settings: PoolSettings
-  readonly #statistics = new Statistics()
-  readonly #connections = new WeakMap<net.Socket, Connection>()
+  readonly #connections = new AgentConnections()
 
   constructor(given: http.Agent, settings: PoolSettings) {
     const agent = given as Internals
     this.#agent = agent
+    this.#connections.agent = agent
     this.#settings = settings
     onOpened(agent, {
       opened: (socket, options) => this.#open(socket, options),
@@ -55,8 +56,8 @@ export class Pool {
         if (settings.watcher) watchOrDestroy(settings.watcher, socket)
       },
     })
-    this.#chooseBeforeRequests()
-    this.#keepOnlyWhatLasts()
+    this.#discardGoneBeforeRequests()
+    this.#limitKeptConnections()
     this.#resetBeforeReuse()
     agent.prependListener('free', (socket: net.Socket, options: ConnectionOptions) => {
       if (agent.requests[agent.getName(options)]?.length) this.#checkBeforeHandingOn(socket)
@@ -64,46 +65,25 @@ export class Pool {
   }
 
   snapshot(): Snapshot {
-    return this.#statistics.snapshot()
-  }
-
-  readonly #owner: Owner = {
-    opened: (connection) => {
-      this.#statistics.count(connection.origin, 'opened')
-      tell('opened', () => this.#message(connection))
-    },
-    closed: (connection) => {
-      const { origin, isOpen, ending } = connection
-      const how = isOpen ? ending : 'failedToOpen'
-      this.#statistics.count(origin, how)
-      tell('closed', () => ({ ...this.#message(connection), how }))
-    },
-  }
-
-  #message({ socket, origin }: Connection): object {
-    return { agent: this.#agent, origin, socket }
+    return this.#connections.snapshot()
   }
 
   #open(socket: net.Socket, options: ConnectionOptions): void {
-    if (this.#connections.has(socket)) return
     const { maxRequestsPerSocket, watcher } = this.#settings
     const limit = maxRequestsPerSocket || Number.POSITIVE_INFINITY
+    const mayBeTunnel = this.#agent.protocol === 'https:'
+    if (!this.#connections.add(socket, this.#originOf(options), limit, mayBeTunnel)) return
+    if (!watcher) return
+    // A connection is watched once: by the socket that the program has.
     const under = socketUnder(socket)
-    if (under) {
-      this.#connections.get(under)?.replace()
-      // One connection is watched once: by what the program has of it.
-      watcher?.delete(under)
-    }
-    const mayBeTheWay = this.#agent.protocol === 'https:'
-    const connection = new Connection(socket, this.#originOf(options), limit, this.#owner, mayBeTheWay)
-    this.#connections.set(socket, connection)
-    if (watcher && !connection.isOnTheWay) watchOrDestroy(watcher, socket)
+    if (under) watcher.delete(under)
+    if (!mayBeTunnel) watchOrDestroy(watcher, socket)
   }
 
-  /** A request gets it, or it is kept for one: the one that it was opened for may have been called off. */
-  #arrive(connection: Connection): void {
-    if (!connection.isOnTheWay) return
-    connection.arrive()
+  /** A request gets it, or it is kept for one: the request that it was opened for may have been called off. */
+  #useForRequests(connection: Connection): void {
+    if (!connection.mayBeTunnel) return
+    connection.useForRequests()
     const { watcher } = this.#settings
     if (watcher) watchOrDestroy(watcher, connection.socket)
   }
@@ -114,8 +94,8 @@ export class Pool {
     return `${this.#agent.protocol}//${name}:${port}`
   }
 
-  /** `addRequest` asks for the name of the connections that would do, and then takes a free one of them. */
-  #chooseBeforeRequests(): void {
+  /** `addRequest` calls `getName` for the name of the suitable connections, and then takes a free one of them. */
+  #discardGoneBeforeRequests(): void {
     const agent = this.#agent
     const [addRequest, getName] = [lateBound(agent, 'addRequest'), lateBound(agent, 'getName')]
     let asked: http.ClientRequest | undefined
@@ -142,20 +122,20 @@ export class Pool {
   #discardGone(name: string): void {
     const free = this.#idle(name)
     if (!free) return
-    const sights = lookAtAll(free)
+    const samples = sampleAll(free)
     const now = performance.now()
     this.#keepIdle(name, (socket, i) => {
-      const connection = this.#connections.get(socket)
-      return !socket.destroyed && socket.writable && !this.#discards(connection, sights?.[i], now)
+      const connection = this.#connections.find(socket)
+      return !socket.destroyed && socket.writable && !this.#discards(connection, samples?.[i], now)
     })
   }
 
   /**
-   * Where one connection was gone, those that have been idle since before may be gone for the same reason, and the kernel cannot know of a
-   * host that was restarted until something is sent.
+   * If one connection was gone, those that have been idle for longer may be gone for the same reason. The kernel does not know that a host was
+   * restarted until something is sent.
    */
   #discardIdleSince(name: string, time: number): void {
-    this.#keepIdle(name, (socket) => (this.#connections.get(socket)?.freeAt ?? time) >= time)
+    this.#keepIdle(name, (socket) => (this.#connections.find(socket)?.freeAt ?? time) >= time)
   }
 
   #idle(name: string): net.Socket[] | undefined {
@@ -163,7 +143,7 @@ export class Pool {
     return free && free.length > 0 ? free : undefined
   }
 
-  /** Destroys the others, and takes them out of Node's own list, so that they cannot be chosen. */
+  /** Destroys the others and removes them from Node's own list, so that they cannot be chosen. */
   #keepIdle(name: string, isKept: (socket: net.Socket, i: number) => boolean): void {
     const free = this.#idle(name)
     if (!free) return
@@ -176,40 +156,41 @@ export class Pool {
     if (kept === 0) delete (this.#agent.freeSockets as Record<string, unknown>)[name]
   }
 
-  /** Whether a connection that had requests before must not have another; counted where it was gone. */
-  #discards(connection: Connection | undefined, sight: Sight | undefined, now: number): boolean {
+  /** Whether a connection that had requests before must not get another. Counts it if it was gone. */
+  #discards(connection: Connection | undefined, sample: Sample | undefined, now: number): boolean {
     if (!connection || connection.requests === 0) return false
-    if (connection.isGone(sight)) {
-      this.#statistics.count(connection.origin, 'staleReusesAvoided')
-      tell('staleReuse', () => ({ ...this.#message(connection), avoided: true }))
+    if (connection.checkGone(sample)) {
+      this.#connections.staleReuse(connection, true)
       return true
     }
-    // Timers are late where the event loop is busy, which is when idle connections are asked for.
+    // Timers are late if the event loop is busy, and then idle connections are in demand.
     const { freeAt, freeFor } = connection
-    return connection.isSpent(this.#settings.socketActiveTTL, now) || (freeFor > 0 && now - freeAt >= freeFor)
+    return (
+      connection.isUsedUp(this.#settings.socketActiveTTL, now) || (freeFor > 0 && now - freeAt >= freeFor)
+    )
   }
 
-  /** A request has been waiting for a connection: it gets this one, unless it is destroyed. */
+  /** A waiting request gets this connection, unless it is destroyed here. */
   #checkBeforeHandingOn(socket: net.Socket): void {
-    const connection = this.#connections.get(socket)
+    const connection = this.#connections.find(socket)
     if (!connection || socket.destroyed) return
-    this.#heed(connection)
+    this.#readKeepAlive(connection)
     connection.freeFor = 0
-    if (this.#discards(connection, lookAtAll([socket])?.[0], performance.now())) socket.destroy()
+    if (this.#discards(connection, sampleAll([socket])?.[0], performance.now())) socket.destroy()
   }
 
-  #keepOnlyWhatLasts(): void {
+  #limitKeptConnections(): void {
     const agent = this.#agent
     const keepSocketAlive = lateBound(agent, 'keepSocketAlive')
     agent.keepSocketAlive = (socket) => {
-      const connection = this.#connections.get(socket)
+      const connection = this.#connections.find(socket)
       if (!keepSocketAlive.call(agent, socket)) return false
       if (!connection) return true
-      this.#arrive(connection)
+      this.#useForRequests(connection)
       const now = performance.now()
-      const hint = this.#heed(connection)
-      if (connection.isSpent(this.#settings.socketActiveTTL, now)) return false
-      // Node's method has set the agent's `timeout` on the socket, and a subclass may have set a time of its own.
+      const hint = this.#readKeepAlive(connection)
+      if (connection.isUsedUp(this.#settings.socketActiveTTL, now)) return false
+      // Node's method has set the agent's `timeout` on the socket, and a subclass may have set its own.
       const left = Math.min(
         this.#mayBeIdle(connection, hint, now),
         socket.timeout || Number.POSITIVE_INFINITY,
@@ -222,14 +203,14 @@ export class Pool {
     }
   }
 
-  /** Takes note of what the server has said with its last answer. Returns for how long it keeps the connection. */
-  #heed(connection: Connection): number | undefined {
+  /** Reads the `Keep-Alive` header of the last answer. Returns how long the server keeps the connection, in ms. */
+  #readKeepAlive(connection: Connection): number | undefined {
     const { timeout, max } = parseKeepAlive(connection.request?.res?.headers['keep-alive'])
-    if (max !== undefined) connection.heedMax(max)
+    if (max !== undefined) connection.noteServerMax(max)
     return timeout
   }
 
-  /** The least of what was set, what the server says, and what is left of its time. */
+  /** How long it may be idle: the least of the setting, what the server says, and what is left of `socketActiveTTL`. */
   #mayBeIdle(connection: Connection, hint: number | undefined, now: number): number {
     const { freeSocketTimeout, socketActiveTTL } = this.#settings
     const buffer = this.#agent.agentKeepAliveTimeoutBuffer ?? SERVER_HINT_BUFFER
@@ -240,7 +221,7 @@ export class Pool {
     )
   }
 
-  /** The idle timeout is none of a request's. */
+  /** The idle timeout must not apply to a request. */
   #resetBeforeReuse(): void {
     const agent = this.#agent
     const reuseSocket = lateBound(agent, 'reuseSocket')
@@ -253,19 +234,21 @@ export class Pool {
   }
 
   #begin(request: http.ClientRequest, name: string, origin: string): void {
-    this.#statistics.count(origin, 'requests')
+    const connections = this.#connections
+    const count = (counted: Counted) => connections.count(origin, counted)
+    count('requests')
     let connection: Connection | undefined
     let isReused = false
     let sentAt = 0
     let isStale = false
     request.once('socket', (socket) => {
-      connection = this.#connections.get(socket)
+      connection = connections.find(socket)
       if (!connection) return
-      this.#arrive(connection)
+      this.#useForRequests(connection)
       sentAt = performance.now()
       isReused = connection.requests++ > 0
       connection.request = request
-      if (isReused) this.#statistics.count(origin, 'reusedRequests')
+      if (isReused) count('reusedRequests')
     })
     const emitter: EventEmitter = request
     emitter.once(errorMonitor, (error) => {
@@ -273,22 +256,19 @@ export class Pool {
       if (!used) return
       const evidence = {
         reused: isReused,
-        answered: Boolean((request as Sent).res),
+        answered: Boolean((request as SentRequest).res),
         peerClosed: used.peerClosed,
-        acknowledged: isReused ? used.hasAcknowledged() : undefined,
+        acknowledged: isReused ? used.hasAcknowledgedSince(used.ackedWhenIdle) : undefined,
       }
-      const verdict = judgeRequest(request, error, evidence, () => {
-        this.#statistics.count(origin, 'retried')
-        tell('retried', () => ({ ...this.#message(used), request }))
-      })
+      const verdict = judgeRequest(request, error, evidence, () => connections.retried(used, origin, request))
       isStale = verdict.isStale
-      if (isStale) tell('staleReuse', () => ({ ...this.#message(used), avoided: false, request }))
+      if (isStale) connections.staleReuse(used, false, request)
       if (verdict.isStaleIfIdempotent) this.#discardIdleSince(name, sentAt)
     })
     request.once('close', () => {
-      const { res, upgradeOrConnect } = request as Sent
+      const { res, upgradeOrConnect } = request as SentRequest
       if (upgradeOrConnect || res?.complete) return
-      this.#statistics.count(origin, isStale ? 'staleReuses' : 'failedRequests')
+      count(isStale ? 'staleReuses' : 'failedRequests')
     })
   }
 }

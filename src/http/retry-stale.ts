@@ -1,7 +1,6 @@
 import { InvalidTypeError } from '../errors.js'
 import { checkOptions, describe, type Options, text } from '../options/check.js'
-import { idempotentMethods } from './idempotent.js'
-import { verdictOf } from './stale.js'
+import { idempotentMethods, verdictOf } from './stale.js'
 
 /** What says that a request may happen twice, for {@link retryStale}. At least one of the two must be given. */
 export interface RetryStaleOptions {

@@ -2,21 +2,30 @@ import type http from 'node:http'
 import type net from 'node:net'
 import { PeerDeathError } from '../errors.js'
 
-/** What is known of a request's connection when the request has failed. */
+/** What is known of the connection of a failed request. */
 export interface Evidence {
   /** Whether the connection had served a request before. */
   readonly reused: boolean
-  /** Whether anything of a response has come. */
+  /** Whether a part of a response has arrived. */
   readonly answered: boolean
   /** Whether the peer has closed its side (FIN). */
   readonly peerClosed: boolean
-  /** Whether the peer's kernel has acknowledged anything of the request; `undefined` where nobody knows. */
+  /** Whether the peer's kernel has acknowledged a part of the request; `undefined` if that is not known. */
   readonly acknowledged: boolean | undefined
 }
 
+/** Methods of requests that may happen twice: RFC 9110, 9.2.2. */
+export const idempotentMethods: ReadonlySet<string> = new Set([
+  'GET',
+  'HEAD',
+  'OPTIONS',
+  'PUT',
+  'DELETE',
+  'TRACE',
+])
+
 type Failure = 'reset' | 'closed' | 'timed-out' | undefined
 
-/** The kernel's own errors, and ours, but not those of the same name that programs make. */
 const timeouts: ReadonlySet<string> = new Set([
   'ETIMEDOUT',
   'EHOSTUNREACH',
@@ -26,35 +35,35 @@ const timeouts: ReadonlySet<string> = new Set([
 ])
 const resets: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED'])
 
-/** What the kernel said of a connection by an error: not one of those that programs and Node make under the same names. */
+/** What the kernel reported by an error. Errors that programs and Node make under the same names have no `errno`. */
 export function failureOf(error: unknown): 'reset' | 'timed-out' | undefined {
-  const systems = withCauses(error).find(({ errno }) => typeof errno === 'number')
-  const code = String(systems?.code)
+  const code = String(withCauses(error).find(({ errno }) => typeof errno === 'number')?.code)
   if (timeouts.has(code)) return 'timed-out'
   return resets.has(code) ? 'reset' : undefined
 }
 
 /**
  * Whether a request met a connection that was already gone: reset, given up, or closed by the peer, without an answer and without an
- * acknowledgement of any of it. Who acknowledges was there: a server that closes after that had the request, and chose not to answer it or died.
+ * acknowledgement. If the peer acknowledges the request, it was there: a server that closes after that had the request, and chose not to answer
+ * it or died.
  *
- * The other way round it is no proof. An acknowledgement may wait for 40 ms, and a reset does not carry it: a server that reads a request and
- * breaks off at once looks the same.
+ * The opposite does not prove that the server had nothing. An acknowledgement can be delayed by 40 ms, and a reset does not carry it: a server
+ * that reads a request and resets the connection at once looks the same.
  */
 export function judgeStale(failure: Failure, { reused, answered, acknowledged }: Evidence): boolean {
   return reused && !answered && failure !== undefined && acknowledged !== true
 }
 
-/** What is known of a request that has failed. */
+/** The verdict on a failed request. */
 export interface Verdict {
   /** Whether its connection was already gone. */
   readonly isStale: boolean
   /**
-   * The same, for a request that may happen twice: a reset counts whether the request was acknowledged or not. A server that closes an idle
+   * The same for a request that may happen twice: a reset counts whether the request was acknowledged or not. A server that closes an idle
    * connection just as a request arrives resets it, after its kernel has acknowledged the request.
    */
   readonly isStaleIfIdempotent: boolean
-  /** Counts that it is sent again. Absent where no agent of ours sent it. */
+  /** Counts that it is sent again. Absent if it was not sent by an agent of this package. */
   readonly retried?: () => void
 }
 
@@ -65,7 +74,7 @@ export function judge(failure: Failure, evidence: Evidence, retried?: () => void
   return { isStale, isStaleIfIdempotent, ...(retried && { retried }) }
 }
 
-/** The failed requests of our agents, by the request. */
+/** The failed requests of this package's agents, by the request. */
 const judgedRequests = new WeakMap<object, { readonly error: unknown; readonly verdict: Verdict }>()
 
 /** The same by their errors, because an SDK passes on the error alone. */
@@ -99,7 +108,7 @@ function failureWith(error: unknown, { peerClosed }: Evidence): Failure {
   return failureOf(error) ?? (peerClosed && isHangUp(error) ? 'closed' : undefined)
 }
 
-/** What Node makes of a FIN in place of an answer; also where the program has destroyed the request. */
+/** Node reports a FIN instead of an answer like this, and also a request that the program has destroyed. */
 function isHangUp(error: unknown): boolean {
   const { code, errno } = (error ?? {}) as NodeJS.ErrnoException
   return code === 'ECONNRESET' && errno === undefined && !(error instanceof PeerDeathError)
@@ -110,13 +119,13 @@ function isHangUp(error: unknown): boolean {
  * nothing about the request, and a request that may be repeated can be repeated at once: {@link retryStale}.
  *
  * `true` does not prove that the server has seen nothing of the request: a server that reads it and breaks off within 40 ms looks the same.
- * Do not repeat for this what must not happen twice. Never throws.
+ * Do not use it to repeat a request that must not happen twice. Never throws.
  *
  * @param error what the request's `'error'` event reported, or what a client library made of it: its `cause` is looked at.
  * @param request the request, of any agent; also the wrapped one of axios and got. Default: the `request` of the error or of its cause. Without
- * any (AWS SDK, superagent) the error alone tells, if {@link HttpAgent}, {@link HttpsAgent} or `createAgent` of `deadpeer/undici` sent the
- * request. These know whether the server had acknowledged the request, and so tell a server that read it and died; of other agents that is
- * not known.
+ * a request (AWS SDK, superagent) the error is enough if {@link HttpAgent}, {@link HttpsAgent} or `createAgent` of `deadpeer/undici` sent the
+ * request. These agents know whether the server had acknowledged the request, and so recognize a server that read it and died. Of other agents
+ * that is not known.
  * @example
  * ```ts
  * request.on('error', (error) => (isStaleReuse(error, request) ? again() : fail(error)))
@@ -127,7 +136,7 @@ export function isStaleReuse(error: unknown, request?: object | null): boolean {
   return verdictOf(error, request)?.isStale ?? false
 }
 
-/** `undefined` where nothing is known. */
+/** `undefined` if nothing is known. */
 export function verdictOf(error: unknown, request?: object | null): Verdict | undefined {
   const errors = withCauses(error)
   const requests = (isObject(request) ? [request] : errors.map(requestIn)).map(unwrap)

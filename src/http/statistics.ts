@@ -1,8 +1,7 @@
 /**
- * What has become of connections and of requests, counted apart: of all this only `failedRequests` is a fault. The others are
- * what happens to connections.
+ * What has become of connections and of requests. Only `failedRequests` are faults; the rest is normal for connections.
  *
- * `opened` equals `open` and the four ways to end together. Each request is at most one of `staleReuses` and `failedRequests`.
+ * `opened` equals the sum of `open` and the four ways to end. Each request is at most one of `staleReuses` and `failedRequests`.
  */
 export interface ConnectionStatistics {
   /** Connections that were established; with TLS, that have shaken hands. */
@@ -11,21 +10,21 @@ export interface ConnectionStatistics {
   readonly open: number
   /** Ended by the other side: its FIN came first, or its answer said `Connection: close`. */
   readonly closedByPeer: number
-  /** Ended by this side: idle for too long, too old, used often enough, or the request was called off. */
+  /** Ended by this side: idle for too long, too old, used often enough, or the request was aborted. */
   readonly closedByUs: number
   /** Ended by a reset. */
   readonly reset: number
   /** Given up, by the kernel or a heartbeat: the peer is gone, or there is no way to it. */
   readonly timedOut: number
-  /** Never established: refused, no such name, no answer, no TLS, or called off before. Not in `opened`. */
+  /** Never established: refused, no such name, no answer, no TLS, or aborted before. Not in `opened`. */
   readonly failedToOpen: number
-  /** Requests that were made, also of those that wait for a connection. */
+  /** Requests that were made, including those that wait for a connection. */
   readonly requests: number
   /** Requests that went out on a connection that had served one before. */
   readonly reusedRequests: number
-  /** `reusedRequests` of `requests`: 0 … 1; 0 where there are none. */
+  /** `reusedRequests` divided by `requests`: 0 … 1; 0 without requests. */
   readonly reuseRatio: number
-  /** Idle connections that were found gone, or silent, before a request was sent on them. */
+  /** Idle connections that were found gone or unresponsive before a request was sent on them. */
   readonly staleReusesAvoided: number
   /** Requests that failed because their connection was already gone. See {@link isStaleReuse}. */
   readonly staleReuses: number
@@ -34,7 +33,7 @@ export interface ConnectionStatistics {
    * of `deadpeer/undici`.
    */
   readonly retried: number
-  /** Other requests that ended without a whole answer, for whatever reason, also where the program called them off. */
+  /** Other requests that ended without a complete answer, for any reason, also because the program aborted them. */
   readonly failedRequests: number
 }
 
@@ -43,38 +42,34 @@ export interface Snapshot {
   /** Of all origins together. */
   readonly total: ConnectionStatistics
   /**
-   * By origin: `https://example.com:443`, `http://[::1]:80`, `unix:/run/app.sock`; through a proxy by the origin that requests are for. Of more than 1,000 those that were used longest ago and have
-   * nothing open are forgotten; `total` has them still.
+   * By origin: `https://example.com:443`, `http://[::1]:80`, `unix:/run/app.sock`; through a proxy the origin of the request. Of more than 1,000 origins,
+   * the least recently used without open connections are dropped; `total` still includes them.
    */
   readonly origins: Readonly<Record<string, ConnectionStatistics>>
 }
 
-const counted = [
-  'opened',
-  'closedByPeer',
-  'closedByUs',
-  'reset',
-  'timedOut',
-  'failedToOpen',
-  'requests',
-  'reusedRequests',
-  'staleReusesAvoided',
-  'staleReuses',
-  'retried',
-  'failedRequests',
-] as const
+/** The ways in which a connection that was open can end. */
+const endings = ['closedByPeer', 'closedByUs', 'reset', 'timedOut'] as const
+export type Ending = (typeof endings)[number]
 
-export type Counted = (typeof counted)[number]
-
-/** How a connection that was open has ended. */
-export type Ending = 'closedByPeer' | 'closedByUs' | 'reset' | 'timedOut'
-
-export const endings: readonly Ending[] = ['closedByPeer', 'closedByUs', 'reset', 'timedOut']
-
-export type Counts = Record<Counted, number>
+export type Counted = Exclude<keyof ConnectionStatistics, 'open' | 'reuseRatio'>
+type Counts = Record<Counted, number>
 
 function noCounts(): Counts {
-  return Object.fromEntries(counted.map((name) => [name, 0])) as Counts
+  return {
+    opened: 0,
+    closedByPeer: 0,
+    closedByUs: 0,
+    reset: 0,
+    timedOut: 0,
+    failedToOpen: 0,
+    requests: 0,
+    reusedRequests: 0,
+    staleReusesAvoided: 0,
+    staleReuses: 0,
+    retried: 0,
+    failedRequests: 0,
+  }
 }
 
 function openOf(counts: Counts): number {
@@ -91,7 +86,7 @@ const MOST_ORIGINS = 1_000
 /** Counts for each origin and in total. */
 export class Statistics {
   readonly #total = noCounts()
-  /** The one that was used longest ago first. */
+  /** Least recently used first. */
   readonly #origins = new Map<string, Counts>()
 
   count(origin: string, name: Counted): void {

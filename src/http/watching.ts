@@ -21,8 +21,8 @@ export function watcherOf(watching: Watching | undefined): Watcher | undefined {
 }
 
 /**
- * Watches a socket of an agent once it is connected, since a connecting socket may be a UNIX socket, which is not watched. A connection
- * that cannot be watched is destroyed with the reason.
+ * Watches a socket of an agent once it is connected: before that it may be a UNIX socket, which is not watched. A connection that cannot be
+ * watched is destroyed with the reason.
  */
 export function watchOrDestroy(watcher: Watcher, socket: net.Socket): void {
   if (socket.destroyed) return

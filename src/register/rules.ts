@@ -1,17 +1,10 @@
 import net from 'node:net'
+import type { Destination } from '../connection/record.js'
 import { InvalidTypeError } from '../errors.js'
 
-/** The destination of a connection. For an accepted one: the address of the peer and the local port. */
-export interface Way {
-  /** The name that the program connects to, if it gave a name. */
-  readonly host?: string | undefined
-  readonly address?: string | undefined
-  readonly port?: number | undefined
-}
-
 export interface Rule<Value> {
-  /** `undefined`: that depends on the address, which is not known. */
-  readonly matches: (way: Way) => boolean | undefined
+  /** `undefined`: it depends on the address, which is not known. */
+  readonly matches: (destination: Destination) => boolean | undefined
   readonly value: Value
 }
 
@@ -41,17 +34,20 @@ export function parseRules<Value>(text: string, make: (what: string) => Value): 
 }
 
 /** The first rule that matches. */
-export function firstMatch<Value>(rules: readonly Rule<Value>[], way: Way): Rule<Value> | undefined {
-  return rules.find(({ matches }) => matches(way))
+export function firstMatch<Value>(
+  rules: readonly Rule<Value>[],
+  destination: Destination,
+): Rule<Value> | undefined {
+  return rules.find(({ matches }) => matches(destination))
 }
 
 /** The first rule that matches all addresses; `'depends'` if an earlier rule matches only some. */
 export function ruleForAll<Value>(
   rules: readonly Rule<Value>[],
-  way: Omit<Way, 'address'>,
+  destination: Omit<Destination, 'address'>,
 ): Rule<Value> | 'depends' | undefined {
   for (const rule of rules) {
-    const matches = rule.matches(way)
+    const matches = rule.matches(destination)
     if (matches === undefined) return 'depends'
     if (matches) return rule
   }
@@ -67,7 +63,7 @@ function parseWhere(where: string): Rule<unknown>['matches'] {
   const matchesHost = parseHost(host, where)
   if (port === undefined) return matchesHost
   const wanted = parsePort(port, where)
-  return (way) => way.port === wanted && matchesHost(way)
+  return (destination) => destination.port === wanted && matchesHost(destination)
 }
 
 /** `host:port`, `[::1]:port`; a bare IPv6 address has no port. */
@@ -97,7 +93,7 @@ function parseHost(host: string, where: string): Rule<unknown>['matches'] {
       if (length === undefined) list.addAddress(base, family)
       else list.addSubnet(base, /^\d+$/.test(length) ? Number(length) : -1, family)
     } catch {
-      throw new InvalidTypeError(`'${where}' is no address prefix; that is 10.0.0.0/8 or fd00::/8.`)
+      throw new InvalidTypeError(`'${where}' is not an address prefix such as 10.0.0.0/8 or fd00::/8.`)
     }
     return ({ address }) => (address === undefined ? undefined : contains(list, address))
   }
@@ -105,12 +101,12 @@ function parseHost(host: string, where: string): Rule<unknown>['matches'] {
   if (!/^(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$/.test(name)) {
     throw new InvalidTypeError(`'${where}' is neither a port, a host name, *.name, nor an address.`)
   }
-  if (name.startsWith('*.')) return (way) => way.host?.toLowerCase().endsWith(name.slice(1)) ?? false
-  return (way) => way.host?.toLowerCase() === name
+  if (name.startsWith('*.')) return ({ host }) => host?.toLowerCase().endsWith(name.slice(1)) ?? false
+  return ({ host }) => host?.toLowerCase() === name
 }
 
 function contains(list: net.BlockList, address: string): boolean {
-  // As a dual-stack socket shows its IPv4 peers.
+  // A dual-stack socket shows its IPv4 peers like this.
   const plain = address.replace(/^::ffff:(?=\d+\.)/i, '')
   return list.check(plain, net.isIPv4(plain) ? 'ipv4' : 'ipv6')
 }

@@ -4,10 +4,10 @@ import type { Profile } from '../profile/profile.js'
 import { parseTimings } from '../profile/timings.js'
 import { parseRules, type Rule } from './rules.js'
 
-/** What the environment asks for. */
+/** The settings in the environment. */
 export interface Settings {
   readonly profile: Profile
-  /** The first that matches decides; `undefined`: hands off. */
+  /** The first rule that matches decides; `undefined`: the connection is left alone. */
   readonly rules: readonly Rule<Profile | undefined>[]
   readonly watch: 'destroy' | 'report' | undefined
 }
@@ -15,7 +15,7 @@ export interface Settings {
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * @returns `undefined` where it is switched off.
+ * @returns `undefined` if `DEADPEER` switches it off.
  * @throws an error of this package, with the variable's name before its message.
  */
 export function readSettings(env: Environment): Settings | undefined {

@@ -2,9 +2,11 @@ import type http from 'node:http'
 import net from 'node:net'
 import { tuneWebSockets } from '../connection/accepted-websockets.js'
 import { onAccepted } from '../connection/accepting-server.js'
-import { isAgent, tuneAgent } from '../connection/agent-hooks.js'
+import { isAgent } from '../connection/agent-hooks.js'
+import { tuneAgent } from '../connection/agent-tuning.js'
 import { BorrowedSocket } from '../connection/borrowed.js'
 import { onFurtherServer } from '../connection/further-servers.js'
+import { keepTuning, type TuningWriter } from '../connection/kept-tuning.js'
 import { isServer, isWithoutServer, type ServerTarget, serversOf } from '../connection/listening.js'
 import { notATarget } from '../connection/not-a-target.js'
 import { checkTarget, noDescriptor, type Target, unwrap } from '../connection/target.js'
@@ -21,28 +23,22 @@ function nodeSetsAllThree(): boolean {
   return major > 26 || (major === 26 && minor >= 4) || (major === 24 && minor >= 19)
 }
 
-const always: readonly OptionName[] = ['enable', 'initialDelay']
-const newer: readonly OptionName[] = ['interval', 'count']
-
-/** What Node's own `setKeepAlive` can do of a profile. */
+/** Whether Node's own `setKeepAlive` can set this field of a profile. */
 export function nodeCan(name: OptionName): boolean {
-  return always.includes(name) || (newer.includes(name) && nodeSetsAllThree())
-}
-
-/** Off is how every socket begins, and without the native core nothing here switches it on. */
-function isAlreadySo(name: OptionName, profile: Profile): boolean {
-  return name === 'userTimeout' && profile.userTimeout === 0
+  if (name === 'interval' || name === 'count') return nodeSetsAllThree()
+  return name === 'enable' || name === 'initialDelay'
 }
 
 let warned = false
 
 /**
- * Checks what Node can do of a profile where there is no native core. What it cannot is an error where it was asked
- * for by hand; for a preset, or with `bestEffort`, it is left out, with one warning in the life of the process.
+ * Checks what Node can set of a profile if there is no native core. The rest is an error if it was asked for explicitly. For a preset, or with
+ * `bestEffort`, it is left out, with one warning in the life of the process.
  */
 function checkForNode(profile: Profile, bestEffort: boolean): void {
   const missing = (Object.keys(profile) as OptionName[]).filter(
-    (name) => !nodeCan(name) && !isAlreadySo(name, profile),
+    // Every socket begins without a user timeout, and without the native core nothing here sets one.
+    (name) => !nodeCan(name) && !(name === 'userTimeout' && profile.userTimeout === 0),
   )
   const [field] = missing
   if (field === undefined) return
@@ -62,12 +58,7 @@ function checkForNode(profile: Profile, bestEffort: boolean): void {
   )
 }
 
-const tunedServers = new WeakMap<net.Server, Profile>()
-
-/**
- * Tunes by Node's own means, where there is no native core. A descriptor's number is of no use to them, and a
- * server is tuned per connection.
- */
+/** Tunes with Node's own `setKeepAlive` if there is no native core. It takes no descriptor, and a server's connections are tuned one by one. */
 export function tuneByNode(
   target: Target | ServerTarget | http.Agent,
   wanted: Profile | PresetName,
@@ -79,54 +70,41 @@ export function tuneByNode(
     const message = `A bare descriptor needs the native core: ${missingReason()}. Pass the socket.`
     throw new DeadpeerError('ERR_UNSUPPORTED_PLATFORM', message)
   }
-  const isLenient = bestEffort || isPreset(wanted)
-  if (isAgent(target)) {
-    checkForNode(profile, isLenient)
-    tuneAgent(target, profile, { connection: setKeepAlive, merge: over })
-  } else if (target instanceof net.Socket) {
-    if (target.destroyed) throw noDescriptor(target)
-    checkForNode(profile, isLenient)
-    setKeepAlive(unwrap(target), profile)
-  } else if (isServer(target)) {
-    checkForNode(profile, isLenient)
-    tuneServers(target, profile)
-  } else {
-    if (typeof target !== 'object' || target === null) throw notATarget(target)
-    checkForNode(profile, isLenient)
-    const connection = (socket: net.Socket, tuning: Profile) => {
-      if (socket.destroyed) throw noDescriptor(socket)
-      setKeepAlive(unwrap(socket), tuning)
-    }
-    tuneHolder(target, profile, { connection, merge: over })
-  }
+  if (typeof target !== 'object' || target === null) throw notATarget(target)
+  if (target instanceof net.Socket && target.destroyed) throw noDescriptor(target)
+  checkForNode(profile, bestEffort || isPreset(wanted))
+  if (target instanceof net.Socket) tuneConnection(target, profile)
+  else if (isAgent(target)) tuneAgent(target, profile, writer)
+  else if (isServer(target)) tuneServers(target, profile)
+  else tuneHolder(target, profile, writer)
 }
 
-function over(earlier: Profile, later: Profile): Profile {
-  return { ...earlier, ...later }
+const writer: TuningWriter<Profile> = {
+  connection: tuneConnection,
+  merge: (earlier, later) => ({ ...earlier, ...later }),
 }
 
 function tuneServers(target: ServerTarget, profile: Profile): void {
   for (const server of serversOf(target)!) tuneServer(server, profile)
   onFurtherServer(target, (server) => tuneServer(server, profile))
-  if (isWithoutServer(target)) tuneWebSockets(target, profile, { connection: setKeepAlive, merge: over })
+  if (isWithoutServer(target)) tuneWebSockets(target, profile, writer)
 }
 
 function tuneServer(server: net.Server, profile: Profile): void {
-  const earlier = tunedServers.get(server)
-  tunedServers.set(server, over(earlier ?? {}, profile))
-  if (!earlier) onAccepted(server, (socket) => setKeepAlive(socket, tunedServers.get(server)!))
+  const kept = keepTuning(server, profile, writer)
+  if (kept) onAccepted(server, kept.tuneOrDestroy)
 }
 
-/** Node keeps it for later where the socket is not connected yet. */
-function setKeepAlive(socket: net.Socket, { enable, initialDelay, interval, count }: Profile): void {
+/** If the socket is not connected yet, Node keeps the setting for later. */
+function tuneConnection(socket: net.Socket, { enable, initialDelay, interval, count }: Profile): void {
+  if (socket.destroyed) throw noDescriptor(socket)
   if (enable === undefined) return
-  if (nodeSetsAllThree()) {
-    const options = { enable, ...defined({ initialDelay, interval, count }) }
-    // @types/node describes the older form alone.
-    ;(socket.setKeepAlive as unknown as (options: object) => void).call(socket, options)
-  } else {
-    socket.setKeepAlive(enable, initialDelay ?? 0)
-  }
+  const connection = unwrap(socket)
+  // @types/node only has the older form.
+  const args = nodeSetsAllThree()
+    ? [{ enable, ...defined({ initialDelay, interval, count }) }]
+    : [enable, initialDelay ?? 0]
+  Reflect.apply(connection.setKeepAlive, connection, args)
 }
 
 function defined(values: object): object {

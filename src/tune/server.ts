@@ -1,41 +1,33 @@
 import type net from 'node:net'
 import { setImmediate } from 'node:timers'
 import { isShared, onAccepted, onListen } from '../connection/accepting-server.js'
+import type { TuningWriter } from '../connection/kept-tuning.js'
 import { type Handle, handleOf } from '../connection/target.js'
 import { nativeCore } from '../kernel/binding.js'
 import { optionNames } from '../kernel/options.js'
 import { findOverlay } from '../overlay/overlay.js'
+import type { Compiled } from '../profile/compile.js'
+import type { Profile } from '../profile/profile.js'
 
-/** How a tuning is written. */
-interface Ways<Tuning> {
+/** How a tuning is written to a server. */
+interface ServerTuningWriter extends TuningWriter<Compiled> {
   /** To a listening descriptor: the connections it accepts inherit the options. */
-  listener(fd: number, tuning: Tuning): void
-  /** To one accepted connection. */
-  connection(socket: net.Socket, tuning: Tuning): void
-  /** Both tunings, the later over the earlier. */
-  merge(earlier: Tuning, later: Tuning): Tuning
+  listener(fd: number, tuning: Compiled): void
 }
 
-/** A server with a tuning that applies whenever it listens. */
-interface Tuned {
-  /** Tunes what the server listens on, unless that was done already. */
-  onListening(): void
-  tune(tuning: unknown): void
-}
-
-const tunedServers = new WeakMap<net.Server, Tuned>()
+const tunedServers = new WeakMap<net.Server, TunedServer>()
 
 /**
  * Writes a tuning to the descriptor that a server listens on, now and at every later `listen()`: the kernel copies the options to each
  * connection. Connections that did not inherit all of them are tuned one by one.
  */
-export function tuneServer<Tuning>(server: net.Server, tuning: Tuning, ways: Ways<Tuning>): void {
+export function tuneServer(server: net.Server, tuning: Compiled, writer: ServerTuningWriter): void {
   const known = tunedServers.get(server)
   if (known) {
     known.tune(tuning)
     return
   }
-  const tuned = new TunedServer(server, tuning, ways)
+  const tuned = new TunedServer(server, tuning, writer)
   if (server.listening) tuned.tune(tuning)
   tunedServers.set(server, tuned)
   tuneOnListen()
@@ -43,43 +35,50 @@ export function tuneServer<Tuning>(server: net.Server, tuning: Tuning, ways: Way
   server.prependListener('listening', () => tuned.onListening())
 }
 
-class TunedServer<Tuning> implements Tuned {
+/** What the program has tuned a server to. */
+export function profileOfServer(server: net.Server): Profile | undefined {
+  return tunedServers.get(server)?.tuning.profile
+}
+
+/** A server with a tuning that applies whenever it listens. */
+class TunedServer {
+  tuning: Compiled
   readonly #server: net.Server
-  readonly #ways: Ways<Tuning>
-  #tuning: Tuning
+  readonly #writer: ServerTuningWriter
   /** The listening handle that has the tuning. */
   #handle: Handle | undefined
   /** Set until the turn of the event loop that tuned the listener has ended. */
   #turn: object | undefined
   #stopChecking: (() => void) | undefined
 
-  constructor(server: net.Server, tuning: Tuning, ways: Ways<Tuning>) {
+  constructor(server: net.Server, tuning: Compiled, writer: ServerTuningWriter) {
     this.#server = server
-    this.#tuning = tuning
-    this.#ways = ways
+    this.tuning = tuning
+    this.#writer = writer
   }
 
-  tune(tuning: Tuning): void {
+  tune(tuning: Compiled): void {
     if (this.#server.listening) this.#apply(tuning)
-    this.#tuning = tuning === this.#tuning ? tuning : this.#ways.merge(this.#tuning, tuning)
+    this.tuning = tuning === this.tuning ? tuning : this.#writer.merge(this.tuning, tuning)
   }
 
+  /** Tunes what the server listens on, unless that was done already. */
   onListening(): void {
     const handle = handleOf(this.#server)
     if (handle === undefined || handle === this.#handle) return
     // Not tried again at 'listening'.
     this.#handle = handle
     try {
-      this.#apply(this.#tuning)
+      this.#apply(this.tuning)
     } catch (error) {
       // listen() has not returned yet, and its caller may add the 'error' listener after it.
       process.nextTick(() => this.#server.emit('error', error))
     }
   }
 
-  #apply(tuning: Tuning): void {
+  #apply(tuning: Compiled): void {
     const handle = handleOf(this.#server)
-    if (!isShared(this.#server)) this.#ways.listener(handle?.fd ?? -1, tuning)
+    if (!isShared(this.#server)) this.#writer.listener(handle?.fd ?? -1, tuning)
     this.#handle = handle
     this.#checkAccepted()
   }
@@ -99,7 +98,7 @@ class TunedServer<Tuning> implements Tuned {
     this.#stopChecking ??= onAccepted(this.#server, (socket) => {
       const fd = handleOf(socket)?.fd ?? -1
       const before = readOptionValues(fd)
-      this.#ways.connection(socket, this.#tuning)
+      this.#writer.connection(socket, this.tuning)
       if (this.#turn !== undefined || !isUnchanged(fd, before)) return
       this.#stopChecking?.()
       this.#stopChecking = undefined

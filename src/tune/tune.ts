@@ -2,10 +2,11 @@ import type http from 'node:http'
 import net from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { tuneWebSockets } from '../connection/accepted-websockets.js'
-import { isAgent, tuneAgent } from '../connection/agent-hooks.js'
+import { isAgent } from '../connection/agent-hooks.js'
+import { tuneAgent } from '../connection/agent-tuning.js'
 import { BorrowedSocket } from '../connection/borrowed.js'
 import { whenConnecting } from '../connection/connecting.js'
-import { tellChosen } from '../connection/explicit-profile.js'
+import { noteExplicitProfile } from '../connection/explicit-profile.js'
 import { onFurtherServer } from '../connection/further-servers.js'
 import { settledSocket } from '../connection/holder.js'
 import { noteClock } from '../connection/known-clock.js'
@@ -111,7 +112,7 @@ export function tune(
     tuneServers(target, compiled)
   } else {
     tuneTarget(target, compiled)
-    tellChosen(target, compiled.profile)
+    noteExplicitProfile(target, compiled.profile)
   }
 }
 
@@ -154,7 +155,8 @@ export async function tuneAll(
     }
   }
   await Promise.all(waiting)
-  for (const [i, target] of list.entries()) if (!results[i]!.error) tellChosen(target, compiled.profile)
+  for (const [i, target] of list.entries())
+    if (!results[i]!.error) noteExplicitProfile(target, compiled.profile)
   return results
 }
 
@@ -217,7 +219,7 @@ function tuneHeld(target: Exclude<OwnTarget, number>, compiled: Compiled, hasTur
   tuneHolder(target, compiled, {
     connection: (socket, tuning) => {
       result = tuneSocket(socket, tuning, hasTurn)
-      tellChosen(socket, tuning.profile)
+      noteExplicitProfile(socket, tuning.profile)
     },
     merge,
   })
@@ -319,7 +321,6 @@ function tuneListening(server: net.Server, compiled: Compiled): void {
     connection: (socket, tuning) => void tuneTarget(socket, tuning),
     merge,
   })
-  tellChosen(server, compiled.profile)
 }
 
 function tuneOpening(agent: http.Agent, compiled: Compiled): void {
@@ -329,7 +330,7 @@ function tuneOpening(agent: http.Agent, compiled: Compiled): void {
 
 function tuneAndTell(socket: net.Socket, compiled: Compiled): void {
   tuneTarget(socket, compiled)
-  tellChosen(socket, compiled.profile)
+  noteExplicitProfile(socket, compiled.profile)
 }
 
 const tuneOptions: Options<TuneOptions> = {

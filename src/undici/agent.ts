@@ -3,22 +3,20 @@ import { InvalidTypeError } from '../errors.js'
 import type { Snapshot } from '../http/statistics.js'
 import { watcherOf, watchOrDestroy } from '../http/watching.js'
 import { checkMixedOptions, describe, trueOrFalse } from '../options/check.js'
-import { Accounts } from './accounts.js'
-import { attending } from './attending.js'
-import { connector, onConnection } from './connector.js'
-import { mustBeUndici } from './genuine.js'
+import { AgentStatistics } from './agent-statistics.js'
+import { connector, mustBeUndici, onConnection } from './connector.js'
+import { countingHandler } from './handler.js'
 import { type AgentOptions, agentOptions } from './options.js'
 import { isRepeatable } from './repeatable.js'
-import { noteOpened } from './used.js'
 
-/** What {@link createAgent} makes: an `Agent` of undici that counts. */
+/** What {@link createAgent} returns: an `Agent` of undici that counts its connections and requests. */
 export interface CountingAgent extends Dispatcher {
   /**
-   * What has become of its connections and requests so far. A request that `retryStale` repeats is counted once, and by how the repetition ends.
-   * With undici 6 it is not known of HTTP/2 whether a request reuses a connection.
+   * What has become of its connections and requests so far. A request that `retryStale` repeats is counted once, by the outcome of the repetition.
+   * With undici 6 and HTTP/2, reused connections are not recognized.
    */
   snapshot(): Snapshot
-  /** As undici's own. What it returns has a {@link CountingAgent.snapshot} as well. */
+  /** As undici's own. What it returns also has a {@link CountingAgent.snapshot}. */
   compose(interceptors: readonly Dispatcher.DispatcherComposeInterceptor[]): CountingDispatcher
   compose(...interceptors: Dispatcher.DispatcherComposeInterceptor[]): CountingDispatcher
 }
@@ -27,8 +25,8 @@ export interface CountingAgent extends Dispatcher {
 export type CountingDispatcher = Dispatcher.ComposedDispatcher & Pick<CountingAgent, 'snapshot'>
 
 /**
- * An `Agent` of undici whose connections are tuned, and that tells what becomes of them. Goes wherever a dispatcher goes: `request(url, { dispatcher })`, `setGlobalDispatcher`,
- * and with that also the `fetch` built into Node. Takes undici 6, 7 and 8, as the program has it.
+ * An `Agent` of undici whose connections are tuned, and that counts what becomes of them. It works wherever a dispatcher does:
+ * `request(url, { dispatcher })`, `setGlobalDispatcher`, and so also the `fetch` built into Node. It works with the program's undici 6, 7 or 8.
  *
  * @throws {@link InvalidTypeError} for bad options, also those of {@link watch}; what undici throws for its own; what {@link tune} throws for a
  * profile; `ERR_UNSUPPORTED_PLATFORM` in Bun, which has an undici of its own.
@@ -41,17 +39,16 @@ export type CountingDispatcher = Dispatcher.ComposedDispatcher & Pick<CountingAg
 export function createAgent(options: AgentOptions = {}): CountingAgent {
   mustBeUndici()
   const { profile = 'cloud', watch, retryStale = false, ...rest } = checkOptions(options)
-  // Refuses what undici refuses, also what it is not given below.
+  // undici refuses bad options here, including those that it is not given below.
   Reflect.construct(Agent, [rest])
   const watcher = watcherOf(watch)
   const tuned = connector(profile, typeof rest.connect === 'function' ? rest.connect : connectOptions(rest))
-  const accounts = new Accounts(socketPathOf(rest))
+  const statistics = new AgentStatistics(socketPathOf(rest))
   const connect = onConnection(tuned, (socket, where) => {
     if (watcher) watchOrDestroy(watcher, socket)
-    noteOpened(socket)
-    accounts.open(socket, where)
+    statistics.opening(socket, where)
   })
-  return new OurAgent({ ...rest, connect }, accounts, retryStale)
+  return new OurAgent({ ...rest, connect }, statistics, retryStale)
 }
 
 function socketPathOf({ socketPath, connect }: Agent.Options): unknown {
@@ -69,7 +66,7 @@ function checkOptions(options: AgentOptions): AgentOptions {
   return options
 }
 
-/** What a `Client` gives to the connector that it builds where it is not given one. */
+/** The options that a `Client` passes to the connector that it builds by default. */
 const connecting = [
   'allowH2',
   'preferH2',
@@ -88,13 +85,11 @@ function connectOptions(options: Agent.Options): buildConnector.BuildOptions {
   return { ...Object.fromEntries(taken), ...timeout, ...(connect as object | undefined) }
 }
 
-/**
- * Its state, under symbols as undici keeps its own: `compose` of undici 7 and 8 makes a Proxy, and private members cannot be read through one.
- */
-const accountsOf = Symbol('deadpeer.accounts')
+/** Under a symbol, as undici keeps its own: `compose` of undici 7 and 8 makes a Proxy, and private members cannot be read through one. */
 const state = Symbol('deadpeer.state')
 
 interface State {
+  readonly statistics: AgentStatistics
   readonly retryStale: boolean
   /** For a client that repeats a request. */
   readonly clientOptions: Client.Options
@@ -104,41 +99,27 @@ interface State {
 }
 
 class OurAgent extends Agent {
-  readonly [accountsOf]: Accounts
   readonly [state]: State
 
-  constructor(options: Agent.Options, accounts: Accounts, retryStale: boolean) {
+  constructor(options: Agent.Options, statistics: AgentStatistics, retryStale: boolean) {
     super(options)
-    const {
-      factory: _,
-      connections: __,
-      interceptors: ___,
-      ...forClients
-    } = options as Agent.Options & {
-      connections?: unknown
-      interceptors?: unknown
-    }
-    accounts.agent = this
-    this[accountsOf] = accounts
-    this[state] = {
-      retryStale,
-      clientOptions: forClients as Client.Options,
-      repeating: new Map(),
-      isClosing: false,
-    }
+    const { factory, connections, interceptors, ...clientOptions } = options as Record<string, unknown>
+    statistics.agent = this
+    this[state] = { statistics, retryStale, clientOptions, repeating: new Map(), isClosing: false }
   }
 
   snapshot(): Snapshot {
-    return this[accountsOf].snapshot()
+    return this[state].statistics.snapshot()
   }
 
   override dispatch(options: Agent.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    // undici says what is wrong.
+    // undici reports what is wrong.
     if (!isObject(options) || !isObject(handler)) return super.dispatch(options, handler)
     const repeat = (again: Dispatcher.DispatchHandler) => repeatOn(this, options, again)
-    const mayRepeat = this[state].retryStale && isRepeatable(options)
-    const attendant = this[accountsOf].begin(options)
-    return super.dispatch(options, attending(handler, attendant, mayRepeat ? repeat : undefined))
+    const { retryStale, statistics } = this[state]
+    const mayRepeat = retryStale && isRepeatable(options)
+    const attempt = statistics.begin(options)
+    return super.dispatch(options, countingHandler(handler, attempt, mayRepeat ? repeat : undefined))
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: with a callback or a promise
@@ -147,7 +128,7 @@ class OurAgent extends Agent {
     return Reflect.apply(super.close, this, args)
   }
 
-  /** Comes after `close` as well, by itself: then what is being repeated is to end in its own time. */
+  /** undici also calls it after `close`: then requests that are being repeated must be allowed to end. */
   // biome-ignore lint/suspicious/noExplicitAny: with a callback or a promise
   override destroy(...args: unknown[]): any {
     const { isClosing, repeating } = this[state]
@@ -159,7 +140,7 @@ class OurAgent extends Agent {
   // biome-ignore lint/suspicious/noExplicitAny: undici's own types differ between its versions
   override compose(...interceptors: any[]): any {
     const composed = super.compose(...interceptors)
-    // undici 6 makes another dispatcher, which passes on its own methods only.
+    // undici 6 makes another dispatcher, which only has undici's own methods.
     if (!('snapshot' in composed)) Object.assign(composed, { snapshot: () => this.snapshot() })
     return composed
   }
@@ -169,16 +150,18 @@ async function settled(repeating: ReadonlyMap<Client, Promise<void>>): Promise<v
   while (repeating.size > 0) await Promise.all(repeating.values())
 }
 
-/** On a client of its own, so that the connection is no other that may be gone as well. */
+/** A client of its own opens a new connection: another idle one may be gone as well. */
 function repeatOn(
   agent: OurAgent,
   options: Agent.DispatchOptions,
   handler: Dispatcher.DispatchHandler,
 ): void {
-  const { clientOptions, repeating } = agent[state]
+  const { clientOptions, repeating, statistics } = agent[state]
   const client = new Client(options.origin as string | URL, clientOptions)
-  const attendant = agent[accountsOf].attend(options)
-  client.dispatch(options as Dispatcher.DispatchOptions, attending(handler, attendant))
+  client.dispatch(
+    options as Dispatcher.DispatchOptions,
+    countingHandler(handler, statistics.attempt(options)),
+  )
   const done = () => void repeating.delete(client)
   repeating.set(client, client.close().then(done, done))
 }

@@ -1,5 +1,5 @@
 import type { Agent } from 'undici'
-import { connectOptions, misplaced } from '../http/option-names.js'
+import { connectOptions, misplaced, namesIn } from '../http/options.js'
 import type { Watching } from '../http/watching.js'
 import type { MixedOptions } from '../options/check.js'
 import type { PresetName } from '../profile/presets.js'
@@ -16,11 +16,11 @@ export interface AgentOptions extends Agent.Options {
    */
   watch?: Watching
   /**
-   * Repeats a request, once and on a fresh connection, where it met one that was used before and was gone: reset, or closed or found dead by
-   * keepalive (`ETIMEDOUT`) without having acknowledged the request; and has not answered. Only where it is
-   * idempotent by its method (GET, HEAD, OPTIONS, PUT, DELETE, TRACE) or has an `Idempotency-Key`, and its body is a string
-   * or bytes, or none: never a POST without a key, never a stream. Counted as `retried`, and published on the channel
-   * `deadpeer:http:retried`. Default: `false`.
+   * Repeats a request once, on a new connection, if its connection was used before and was already gone: reset without an answer, or closed or
+   * found dead by keepalive (`ETIMEDOUT`) without an answer or an acknowledgement. Only requests that may happen twice are repeated: by their
+   * method (GET, HEAD, OPTIONS, PUT, DELETE, TRACE) or by an `Idempotency-Key`, with a body that is a string or bytes, or without one. A POST without
+   * a key and a stream are never repeated. Repeated requests are counted as `retried` and published on the channel `deadpeer:http:retried`. Default:
+   * `false`.
    */
   retryStale?: boolean
 }
@@ -35,33 +35,13 @@ const own = {
 export const agentOptions: MixedOptions = {
   of: 'createAgent()',
   own: Object.keys(own),
-  others: [
-    ...['factory', 'connections', 'clientTtl', 'maxOrigins', 'interceptors', 'maxRedirections', 'connect'],
-    ...[
-      'maxHeaderSize',
-      'maxResponseSize',
-      'headersTimeout',
-      'bodyTimeout',
-      'connectTimeout',
-      'socketTimeout',
-    ],
-    ...['requestTimeout', 'idleTimeout', 'keepAlive', 'keepAliveTimeout', 'keepAliveMaxTimeout', 'tls'],
-    ...[
-      'maxKeepAliveTimeout',
-      'keepAliveTimeoutThreshold',
-      'pipelining',
-      'strictContentLength',
-      'socketPath',
-    ],
-    ...['maxCachedSessions', 'maxRequestsPerClient', 'localAddress', 'autoSelectFamily', 'allowH2', 'useH2c'],
-    ...[
-      'autoSelectFamilyAttemptTimeout',
-      'maxConcurrentStreams',
-      'initialWindowSize',
-      'connectionWindowSize',
-    ],
-    ...['pingInterval', 'webSocket', 'eventSource', 'h2Options', 'useMilo', 'preferH2'],
-  ],
+  others: namesIn(`
+    factory connections clientTtl maxOrigins interceptors maxRedirections connect maxHeaderSize maxResponseSize headersTimeout
+    bodyTimeout connectTimeout socketTimeout requestTimeout idleTimeout keepAlive keepAliveTimeout keepAliveMaxTimeout tls
+    maxKeepAliveTimeout keepAliveTimeoutThreshold pipelining strictContentLength socketPath maxCachedSessions
+    maxRequestsPerClient localAddress autoSelectFamily allowH2 useH2c autoSelectFamilyAttemptTimeout maxConcurrentStreams
+    initialWindowSize connectionWindowSize pingInterval webSocket eventSource h2Options useMilo preferH2
+  `),
   otherNames: misplaced,
 }
 
@@ -69,5 +49,5 @@ export const agentOptions: MixedOptions = {
 export const connectorOptions: MixedOptions = {
   of: 'connector()',
   own: [],
-  others: [...connectOptions, 'allowH2', 'preferH2', 'useH2c', 'maxCachedSessions', 'httpSocket'],
+  others: [...connectOptions, ...namesIn('allowH2 preferH2 useH2c maxCachedSessions httpSocket')],
 }

@@ -1,9 +1,9 @@
 import type { Dispatcher } from 'undici'
-import { idempotentMethods } from '../http/idempotent.js'
+import { idempotentMethods } from '../http/stale.js'
 
 type Options = Dispatcher.DispatchOptions
 
-/** Whether a request may be repeated at all, and can be: its body is still there. */
+/** Whether a request may happen twice, and its body is still available. */
 export function isRepeatable(options: Options): boolean {
   const { method, body, upgrade, idempotent: said } = options
   if (upgrade || said === false || !isAtHand(body)) return false

@@ -147,9 +147,6 @@ export interface WatcherEvents {
 
 const deaths = diagnostics.channel('deadpeer:death')
 
-/** A death is published once, however many watch. */
-const published = new WeakSet<object>()
-
 /** Watches connections for the death of their peers. Made by {@link watch}. */
 export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
   readonly #core = nativeCore()
@@ -445,8 +442,9 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
       const death = deathOf(watched, final)
       this.#forget(watched)
       this.#died++
-      if (deaths.hasSubscribers && !published.has(watched.connection)) {
-        published.add(watched.connection)
+      // A death is published once, however many watch.
+      if (deaths.hasSubscribers && !watched.record.isDeathPublished) {
+        watched.record.isDeathPublished = true
         deaths.publish(death)
       }
       this.#announce('dead', death)

@@ -1,15 +1,9 @@
 import { type EventEmitter, errorMonitor } from 'node:events'
 import type net from 'node:net'
-import {
-  type CloseListener,
-  type CloseSnapshot,
-  closeSnapshotOf,
-  type FinalState,
-  readFinalState,
-  releaseCloseSnapshot,
-  requestCloseSnapshot,
-} from '../connection/close-snapshot.js'
+import { type CloseListener, releaseCloseSnapshot, requestCloseSnapshot } from '../connection/close-hook.js'
+import { type CloseSnapshot, type FinalState, readFinalState } from '../connection/close-snapshot.js'
 import { type Endpoints, readEndpoints } from '../connection/endpoints.js'
+import { type ConnectionRecord, recordOf } from '../connection/record.js'
 import {
   descriptorOf,
   handleOf,
@@ -66,10 +60,10 @@ const victims = new WeakMap<Error, net.Socket>()
 /** One socket in the eyes of one watcher: what the kernel says of it, and what Node says. */
 export class Watched implements MonitorListener, CloseListener {
   readonly socket: net.Socket
+  /** Of this one connection: a socket may connect again. */
+  readonly record: ConnectionRecord
   readonly #core: NativeCore | undefined
   readonly #owner: Owner
-  /** What stands for this one connection: a socket may connect again. */
-  #connection: object
   /** 0: the deathwatch does not have it. */
   #id = 0
   #isStopped = false
@@ -79,7 +73,6 @@ export class Watched implements MonitorListener, CloseListener {
   #sighting: Sighting | undefined
   #isLeftToNode = false
   #final: FinalState | undefined
-  #endpoints: Endpoints | undefined
   #heartbeat: Heartbeat | undefined
   #monitor: ConnectionMonitor | undefined
 
@@ -93,11 +86,7 @@ export class Watched implements MonitorListener, CloseListener {
     this.socket = socket
     this.#heartbeat = heartbeat
     this.#owner = owner
-    this.#connection = handleOf(socket) ?? socket
-  }
-
-  get connection(): object {
-    return this.#connection
+    this.record = recordOf(socket)
   }
 
   /** @throws where it cannot be watched; nothing is left behind then. */
@@ -116,8 +105,8 @@ export class Watched implements MonitorListener, CloseListener {
 
   /** Read at the first event: to read it when the socket is added would take a tenth of the time that adding does. */
   get endpoints(): Endpoints {
-    this.#endpoints ??= readEndpoints(this.#core, this.socket)
-    return this.#endpoints
+    this.record.endpoints ??= readEndpoints(this.#core, this.socket)
+    return this.record.endpoints
   }
 
   get isStopped(): boolean {
@@ -207,7 +196,7 @@ export class Watched implements MonitorListener, CloseListener {
   #watchConnected(): void {
     if (!this.#core) {
       // Once Node has closed the socket it does not tell the local address.
-      this.#endpoints = readEndpoints(undefined, this.socket)
+      this.record.endpoints = readEndpoints(undefined, this.socket)
       return
     }
     const fd = descriptorOf(this.socket)
@@ -218,7 +207,8 @@ export class Watched implements MonitorListener, CloseListener {
 
   readonly #onConnect = () => {
     if (this.#isStopped) return
-    this.#connection = handleOf(this.socket) ?? this.socket
+    // From now on the record is kept on the handle.
+    recordOf(this.socket)
     try {
       this.#watchConnected()
     } catch (error) {
@@ -315,7 +305,7 @@ export class Watched implements MonitorListener, CloseListener {
     }
     const errno = deadlyErrno(error)
     if (errno === undefined || (victim && victim !== this.socket)) return
-    this.#final = closeSnapshotOf(this.socket)?.final
+    this.#final = this.record.closeSnapshot?.final
     if (this.#final && !isOver(this.#final, errno)) return
     victims.set(error, this.socket)
     if (isReset(errno) && this.#haveBothEnded) return
@@ -333,7 +323,7 @@ export class Watched implements MonitorListener, CloseListener {
     if (this.#isStopped) return
     const mayBeDeath = snapshot?.final !== undefined || this.#isLeftToNode
     const mayBeClosing = this.#owner.hearsClosing() && !this.#isClosing
-    if (mayBeDeath || mayBeClosing) this.#endpoints ??= readEndpoints(this.#core, this.socket)
+    if (mayBeDeath || mayBeClosing) this.record.endpoints ??= readEndpoints(this.#core, this.socket)
   }
 
   afterClose(error: Error | null): void {
@@ -347,7 +337,7 @@ export class Watched implements MonitorListener, CloseListener {
       this.#owner.closed(this)
       return
     }
-    const snapshot = closeSnapshotOf(this.socket)
+    const snapshot = this.record.closeSnapshot
     this.#final = snapshot?.final
     this.#owner.died(
       this,
@@ -368,7 +358,7 @@ export class Watched implements MonitorListener, CloseListener {
   #hasDied(): boolean {
     // An attempt that never connected is no connection that died.
     if (this.#id === 0) return false
-    const { state, errno, final } = closeSnapshotOf(this.socket) ?? {}
+    const { state, errno, final } = this.record.closeSnapshot ?? {}
     if (errno !== undefined) return isTimeout(errno)
     if (this.#haveBothEnded) return false
     if (final && isGivenUp(final.info)) return true

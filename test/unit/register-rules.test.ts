@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest'
+import type { Destination } from '../../src/connection/record.js'
 import { profiles } from '../../src/index.js'
-import { firstMatch, parseRules, ruleForAll, type Way } from '../../src/register/rules.js'
+import { firstMatch, parseRules, ruleForAll } from '../../src/register/rules.js'
 import { readSettings } from '../../src/register/settings.js'
 
-const valueFor = (rules: string, way: Way) => firstMatch(parseRules(rules, String), way)?.value
+const valueFor = (rules: string, way: Destination) => firstMatch(parseRules(rules, String), way)?.value
 
 describe('the rules of deadpeer/register', () => {
-  it.each<{ rules: string; way: Way; value: string | undefined }>([
+  it.each<{ rules: string; way: Destination; value: string | undefined }>([
     { rules: '5432=a', way: { port: 5432 }, value: 'a' },
     { rules: '5432=a', way: { port: 5433 }, value: undefined },
     { rules: 'db=a', way: { host: 'db' }, value: 'a' },

@@ -1,0 +1,55 @@
+import type http from 'node:http'
+import net from 'node:net'
+import type { DeadpeerError } from '../errors.js'
+import { onOpened, socketsOf } from './agent-hooks.js'
+import { keepTuning, type TuningWriter } from './kept-tuning.js'
+import { findRecord, linkRecord } from './record.js'
+
+/**
+ * Applies a tuning to the connections of an agent: those it has, and those it opens later. It is applied again whenever
+ * `setKeepAlive` is called, which overwrites it: Node does that when a connection is kept for the next request, and axios with every request.
+ */
+export function tuneAgent<Tuning>(agent: http.Agent, tuning: Tuning, writer: TuningWriter<Tuning>): void {
+  // Other connections of the agent are left alone: to a UNIX socket, through the tunnel of a proxy.
+  const connection = (socket: net.Socket, now: Tuning) => {
+    if (socket.destroyed) return
+    try {
+      writer.connection(socket, now)
+    } catch (error) {
+      if ((error as DeadpeerError).code !== 'ERR_NOT_TCP') throw error
+    }
+  }
+  const sockets = socketsOf(agent)
+  for (const socket of sockets) connection(socket, tuning)
+  const kept = keepTuning(agent, tuning, { ...writer, connection })
+  if (!kept) return
+  for (const socket of sockets) afterSetKeepAlive(socket, kept.tuneOrDestroy)
+  const tuneFromNowOn = (socket: net.Socket) => {
+    kept.tuneOrDestroy(socket)
+    afterSetKeepAlive(socket, kept.tuneOrDestroy)
+  }
+  onOpened(agent, { opened: tuneFromNowOn, openedToProxy: tuneFromNowOn })
+}
+
+/** Calls `hear` after each `setKeepAlive` of a connection. One function for all sockets, as in close-hook.ts. */
+function afterSetKeepAlive(socket: net.Socket, hear: (socket: net.Socket) => void): void {
+  const record = linkRecord(socket)
+  const { setKeepAlive } = socket
+  record.setKeepAliveHook ??= { setKeepAlive, hear, isCalling: false }
+  // A TLSSocket has the same method as the socket under it.
+  if (record.setKeepAliveHook.setKeepAlive === setKeepAlive) {
+    socket.setKeepAlive = setAndHear as typeof setKeepAlive
+  }
+}
+
+function setAndHear(this: net.Socket, ...args: unknown[]): unknown {
+  const hook = findRecord(this)?.setKeepAliveHook
+  if (!hook) return Reflect.apply(net.Socket.prototype.setKeepAlive, this, args)
+  const result: unknown = Reflect.apply(hook.setKeepAlive, this, args)
+  // What is connecting is tuned when it is connected. Without the native core it is what tunes.
+  if (hook.isCalling || this.connecting) return result
+  hook.isCalling = true
+  hook.hear(this)
+  hook.isCalling = false
+  return result
+}

@@ -1,0 +1,51 @@
+import type net from 'node:net'
+
+/** How a tuning is written to the connections of an agent, a server, or another object that gets connections later. */
+export interface TuningWriter<Tuning> {
+  connection(socket: net.Socket, tuning: Tuning): void
+  /** Both tunings, the later over the earlier. */
+  merge(earlier: Tuning, later: Tuning): Tuning
+}
+
+/** The tuning of an agent, a server, or another object that gets connections later. */
+export interface KeptTuning<Tuning> {
+  tuning: Tuning
+  /** Tunes a connection. If that is refused, it destroys the connection: the error tells whoever uses it. */
+  tuneOrDestroy(socket: net.Socket): void
+}
+
+const kept = new WeakMap<object, { tuning: unknown }>()
+
+/**
+ * Keeps a tuning for the connections that an object gets later. If the object has a tuning already, the two are merged.
+ *
+ * @returns the tuning if it is the first one, so that the caller starts to listen for connections; `undefined` otherwise.
+ */
+export function keepTuning<Tuning>(
+  owner: object,
+  tuning: Tuning,
+  { connection, merge }: TuningWriter<Tuning>,
+): KeptTuning<Tuning> | undefined {
+  const known = kept.get(owner)
+  if (known) {
+    known.tuning = merge(known.tuning as Tuning, tuning)
+    return undefined
+  }
+  const own: KeptTuning<Tuning> = {
+    tuning,
+    tuneOrDestroy(socket) {
+      if (socket.destroyed) return
+      try {
+        connection(socket, own.tuning)
+      } catch (error) {
+        socket.destroy(error as Error)
+      }
+    },
+  }
+  kept.set(owner, own)
+  return own
+}
+
+export function forgetTuning(owner: object): void {
+  kept.delete(owner)
+}

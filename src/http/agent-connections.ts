@@ -1,0 +1,72 @@
+import diagnostics from 'node:diagnostics_channel'
+import type net from 'node:net'
+import { findRecord, recordOf } from '../connection/record.js'
+import { Connection, type ConnectionOwner } from './connection.js'
+import { Statistics } from './statistics.js'
+
+/** docs/guide.md lists the messages. */
+const channels = {
+  opened: diagnostics.channel('deadpeer:http:opened'),
+  closed: diagnostics.channel('deadpeer:http:closed'),
+  staleReuse: diagnostics.channel('deadpeer:http:stale-reuse'),
+  retried: diagnostics.channel('deadpeer:http:retried'),
+}
+
+/** Publishes a message, and makes it only if there is a subscriber. */
+function publish(name: keyof typeof channels, message: () => object): void {
+  if (channels[name].hasSubscribers) channels[name].publish(message())
+}
+
+/** The connections of one agent: found by their sockets, counted, and published on the channels of `deadpeer:http`. */
+export class AgentConnections extends Statistics implements ConnectionOwner {
+  /** The agent as messages name it. */
+  agent: object | undefined
+
+  /**
+   * @param limit how many requests it may have.
+   * @returns `undefined` if it was added before.
+   */
+  add(socket: net.Socket, origin: string, limit?: number, mayBeTunnel?: boolean): Connection | undefined {
+    const record = recordOf(socket)
+    const known = this.find(socket)
+    if (known?.socket === socket) return undefined
+    known?.replace()
+    const connection = new Connection(socket, origin, this, limit, mayBeTunnel)
+    record.agentConnections = [...record.agentConnections.filter((each) => each !== known), connection]
+    return connection
+  }
+
+  /** `undefined` where this agent did not open it. */
+  find(socket: net.Socket): Connection | undefined {
+    const found = findRecord(socket)?.agentConnections.find(({ owner }) => owner === this)
+    return found as Connection | undefined
+  }
+
+  opened(connection: Connection): void {
+    this.count(connection.origin, 'opened')
+    publish('opened', () => this.message(connection))
+  }
+
+  closed(connection: Connection): void {
+    const { origin, isOpen, ending } = connection
+    const how = isOpen ? ending : 'failedToOpen'
+    this.count(origin, how)
+    publish('closed', () => ({ ...this.message(connection), how }))
+  }
+
+  /** @param origin that the request is for. */
+  retried(connection: Connection, origin: string, request?: object): void {
+    this.count(origin, 'retried')
+    publish('retried', () => this.message(connection, request))
+  }
+
+  /** A connection was gone. `avoided`: that was seen before a request was sent on it; otherwise `request` has failed for it. */
+  staleReuse(connection: Connection, avoided: boolean, request?: object): void {
+    if (avoided) this.count(connection.origin, 'staleReusesAvoided')
+    publish('staleReuse', () => ({ ...this.message(connection, request), avoided }))
+  }
+
+  message({ socket, origin }: Connection, request?: object): object {
+    return { agent: this.agent, origin, socket, ...(request && { request }) }
+  }
+}

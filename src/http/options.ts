@@ -1,0 +1,122 @@
+import type http from 'node:http'
+import type https from 'node:https'
+import { InvalidTypeError } from '../errors.js'
+import { checkMixedOptions, describe, type MixedOptions, milliseconds, whole } from '../options/check.js'
+import type { PresetName } from '../profile/presets.js'
+import type { Profile } from '../profile/profile.js'
+import type { PoolSettings } from './pool.js'
+import { type Watching, watcherOf } from './watching.js'
+
+/** The options that {@link HttpAgent} and {@link HttpsAgent} add to those of Node's agents. All times are in ms. */
+export interface ConnectionPoolOptions {
+  /** What its connections are tuned to. Default: `'cloud'`. `false`: they are left as Node has them. */
+  profile?: Profile | PresetName | false
+  /**
+   * Watches the agent's connections: with your watcher, with options for a new one, or with the defaults (`true`). `false` turns this off. Default:
+   * `true` if the native core is available. Node does not notice the death of a connection that it does not read. Without a watcher, a
+   * response that the program does not read therefore keeps a dead connection open forever, and counts towards `maxSockets`. By default, the watcher leaves
+   * resets to Node, which first delivers the data before the reset.
+   */
+  watch?: Watching
+  /**
+   * How long a connection may be idle before it is closed: 0 … 2 147 483 647; 0: as long as the server keeps it. Default: 4 000. The agent's
+   * `timeout` counts if it is shorter. If the server says less (`Keep-Alive: timeout=`), a second less than that.
+   */
+  freeSocketTimeout?: number
+  /** How old a connection may become; it ends with the request that it has then. 0 … 2 147 483 647; 0, the default: any age. */
+  socketActiveTTL?: number
+  /** How many requests a connection may have: 0 … 2 147 483 647; 0, the default: any number. If the server takes fewer (`max=`), that many. */
+  maxRequestsPerSocket?: number
+}
+
+/** Options of {@link HttpAgent}. Default of `keepAlive`: `true`. */
+export interface HttpAgentOptions extends http.AgentOptions, ConnectionPoolOptions {}
+
+/** Options of {@link HttpsAgent}. Default of `keepAlive`: `true`. */
+export interface HttpsAgentOptions extends https.AgentOptions, ConnectionPoolOptions {}
+
+const own = {
+  profile: true,
+  watch: true,
+  freeSocketTimeout: true,
+  socketActiveTTL: true,
+  maxRequestsPerSocket: true,
+} satisfies Record<keyof ConnectionPoolOptions, true>
+
+/** Options that belong inside another one: fields of a profile, and options of `watch()`. */
+export const misplaced = {
+  initialdelay: 'profile',
+  usertimeout: 'profile',
+  heartbeat: 'watch',
+  ondead: 'watch',
+  watcher: 'watch',
+} as const
+
+/** The names in a text of several lines. */
+export function namesIn(text: string): readonly string[] {
+  return text.trim().split(/\s+/)
+}
+
+/** What `net.connect` and `tls.connect` take, of every Node from 20 to 26. An agent passes it on. */
+export const connectOptions = namesIn(`
+  host port path family hints lookup localAddress localPort signal onread noDelay keepAlive keepAliveInitialDelay
+  autoSelectFamily autoSelectFamilyAttemptTimeout allowHalfOpen timeout blockList typeOfService socketPath servername session
+  ca cert key pfx passphrase crl ciphers sigalgs ecdhCurve dhparam minVersion maxVersion secureProtocol secureOptions
+  secureContext sessionTimeout ALPNProtocols ALPNCallback SNICallback checkServerIdentity rejectUnauthorized requestCert
+  requestOCSP enableTrace pskCallback minDHSize honorCipherOrder privateKeyEngine privateKeyIdentifier clientCertEngine
+  allowPartialTrustChain ticketKeys
+`)
+
+const agentOptions: MixedOptions = {
+  of: 'an agent',
+  own: Object.keys(own),
+  others: [
+    ...connectOptions,
+    ...namesIn(`
+      keepAliveMsecs maxSockets maxTotalSockets maxFreeSockets scheduling defaultPort agentKeepAliveTimeoutBuffer proxyEnv
+      protocol maxCachedSessions agent method auth
+    `),
+  ],
+  otherNames: {
+    ...misplaced,
+    // agentkeepalive had these.
+    keepalivetimeout: 'freeSocketTimeout',
+    freesocketkeepalivetimeout: 'freeSocketTimeout',
+  },
+}
+
+const timeLimit = milliseconds({ min: 0, max: 0x7fffffff, why: '0 sets no limit' })
+const requestLimit = whole({ min: 0, max: 0x7fffffff, unit: 'requests', why: '0 sets no limit' })
+
+/**
+ * Checks the options of an agent. Splits them into the settings of its pool, the profile of its connections, and `nodes`: what Node's agent
+ * gets.
+ */
+export function splitOptions<Given extends HttpAgentOptions>(options: Given) {
+  if (typeof options !== 'object' || options === null) {
+    const message = `options must be an object such as { profile: 'cloud' }; got ${describe(options)}.`
+    throw new InvalidTypeError(message, { field: 'options' })
+  }
+  checkMixedOptions(options, agentOptions)
+  // Node ignores a `timeout` that is a text; agentkeepalive takes one.
+  if (typeof options.timeout === 'string') timeLimit(options.timeout, 'timeout')
+  const {
+    profile,
+    watch,
+    freeSocketTimeout = 4_000,
+    socketActiveTTL = 0,
+    maxRequestsPerSocket = 0,
+    ...rest
+  } = options
+  timeLimit(freeSocketTimeout, 'freeSocketTimeout')
+  timeLimit(socketActiveTTL, 'socketActiveTTL')
+  requestLimit(maxRequestsPerSocket, 'maxRequestsPerSocket')
+  const watcher = watcherOf(watch)
+  const settings: PoolSettings = { freeSocketTimeout, socketActiveTTL, maxRequestsPerSocket, watcher }
+  // Node keeps the two times among the agent's options, where audit() reads them, as it reads those of agentkeepalive.
+  return {
+    settings,
+    profile: profile ?? 'cloud',
+    nodes: { keepAlive: true, ...rest, freeSocketTimeout, socketActiveTTL },
+  }
+}

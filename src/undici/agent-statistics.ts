@@ -1,0 +1,44 @@
+import type net from 'node:net'
+import type { buildConnector, Dispatcher } from 'undici'
+import { AgentConnections } from '../http/agent-connections.js'
+import { Attempt } from './attempt.js'
+
+/** Counts the connections and requests of an agent of undici. */
+export class AgentStatistics extends AgentConnections {
+  readonly #socketPath: unknown
+
+  /** @param socketPath where the agent connects to, whatever the origin. */
+  constructor(socketPath: unknown) {
+    super()
+    this.#socketPath = socketPath
+  }
+
+  opening(socket: net.Socket, { protocol, hostname, port }: buildConnector.Options): void {
+    this.add(socket, this.#originOf(protocol, hostname, port))
+  }
+
+  /** A request is made. */
+  begin(options: Dispatcher.DispatchOptions): Attempt {
+    this.count(this.#originOfRequest(options), 'requests')
+    return this.attempt(options)
+  }
+
+  /** The request is sent: for the first time, or again. */
+  attempt(options: Dispatcher.DispatchOptions): Attempt {
+    return new Attempt(this, this.#originOfRequest(options), Boolean(options.reset))
+  }
+
+  /** undici refuses what is not an origin: those requests are counted together. */
+  #originOfRequest({ origin }: Dispatcher.DispatchOptions): string {
+    const text = String(origin)
+    if (!URL.canParse(text)) return 'invalid'
+    const { protocol, hostname, port } = new URL(text)
+    return this.#originOf(protocol, hostname, port)
+  }
+
+  #originOf(protocol: string, hostname: string, port: string): string {
+    if (typeof this.#socketPath === 'string') return `unix:${this.#socketPath}`
+    const host = hostname.includes(':') && !hostname.startsWith('[') ? `[${hostname}]` : hostname
+    return `${protocol}//${host}:${port || (protocol === 'https:' ? 443 : 80)}`
+  }
+}
