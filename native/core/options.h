@@ -105,9 +105,9 @@ Refusal rehearse(const Settings& settings);
 // asked for just now.
 int read(int fd, Settings* settings);
 
-// One option in the kernel's own units, by the kernel's own judgement: nothing is checked, nothing
-// else is changed. Both return 0 or -errno.
-int get_option(int fd, Option option, int* value);
-int set_option(int fd, Option option, int value);
+// One option in the kernel's own unit. Nothing is checked but by the kernel, and nothing else is
+// changed. Both return 0 or -errno.
+int get_in_kernel_unit(int fd, Option option, int* value);
+int set_in_kernel_unit(int fd, Option option, int value);
 
 }  // namespace deadpeer

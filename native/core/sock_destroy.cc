@@ -13,7 +13,7 @@
 
 #include "core/descriptor.h"
 #include "core/sock_diag.h"
-#include "core/sock_diag_records.h"
+#include "core/sock_diag_reply.h"
 
 #ifndef SOCK_DESTROY
 #define SOCK_DESTROY 21  // Linux 4.5
@@ -48,7 +48,7 @@ Request make_request(const SocketId& id) {
   request.header.nlmsg_type = SOCK_DESTROY;
   request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
   request.header.nlmsg_seq = kSequence;
-  request.socket.sdiag_family = static_cast<uint8_t>(id.family);
+  request.socket.sdiag_family = id.family;
   request.socket.sdiag_protocol = IPPROTO_TCP;
   inet_diag_sockid& socket = request.socket.id;
   socket.idiag_sport = htons(id.local_port);
@@ -104,7 +104,7 @@ int find_listener(const SocketId& id, size_t* listeners) {
   ByteBuffer records;
   const std::atomic<bool> cancelled = false;
   const DumpOutcome outcome = dump_sockets(query, cancelled, &records);
-  if (outcome.error != 0) return outcome.error;
+  if (outcome.failure.error != 0) return outcome.failure.error;
   *listeners = outcome.records;
   RecordReader reader(records);
   for (inet_diag_msg socket; reader.next(&socket);) {

@@ -8,7 +8,7 @@ namespace deadpeer {
 
 // A TCP socket as sock_diag(7) identifies it.
 struct SocketId {
-  int family = 0;  // AF_INET or AF_INET6
+  uint8_t family = 0;  // AF_INET or AF_INET6
   // In network order, an IPv4 address in the first four.
   std::array<uint8_t, 16> local = {};
   std::array<uint8_t, 16> remote = {};

@@ -9,6 +9,9 @@
 
 namespace deadpeer {
 
+// Bytes of an address: 4 for AF_INET, 16 for AF_INET6, else none.
+size_t address_size(uint8_t family);
+
 // What one end of a connection must be. Left as it is, anything.
 struct EndpointCondition {
   static constexpr int kAnyPort = -1;

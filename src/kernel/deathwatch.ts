@@ -1,7 +1,6 @@
-import { DeadpeerError, describeErrno } from '../errors.js'
-import type { NativeCore, NativeDeathwatch } from './binding.js'
-import { descriptorError } from './options.js'
-import { takeSocketError } from './socket-error.js'
+import { describeErrno } from '../errors.js'
+import type { NativeCore, NativeDeathwatch, NativeFailure } from './binding.js'
+import { descriptorError, failureError, isUnsupported, orThrow, takeSocketError } from './failure.js'
 import { decodeTcpInfo, stateOf, type TcpInfo } from './tcp-info.js'
 
 /** What the native deathwatch saw of a connection. */
@@ -34,9 +33,8 @@ const listeners = new Map<number, SightingListener | SightingListener[]>()
  * @throws typed, with nothing left behind.
  */
 export function watchDescriptor(core: NativeCore, fd: number, listener: SightingListener): number {
-  deathwatch ??= open(core)
-  const id = core.watchDescriptor(deathwatch, fd)
-  if (typeof id === 'object') throw refusal(id.errno, fd)
+  deathwatch ??= orThrow(core.openDeathwatch(sighted), watchError)
+  const id = orThrow(core.watchDescriptor(deathwatch, fd), (failure) => watchError(failure, fd))
   const others = listeners.get(id)
   if (others === undefined) listeners.set(id, listener)
   else listeners.set(id, [others, listener].flat())
@@ -76,16 +74,14 @@ function letGo(core: NativeCore): void {
   last = undefined
 }
 
-function open(core: NativeCore): NativeDeathwatch {
-  const opened = core.openDeathwatch(sighted)
-  if (typeof opened === 'number') throw refusal(opened)
-  return opened
-}
+/** Of epoll_ctl(2). */
+const EPOLLERR = 0x8
+const EPOLLRDHUP = 0x2000
 
-function sighted(id: number, peerClosed: boolean, failed: boolean, unread: number, bytes: Uint8Array): void {
+function sighted(id: number, events: number, unread: number, info: Uint8Array): void {
   const known = listeners.get(id)
   if (known === undefined) return
-  const sighting = new Seen(peerClosed, failed, unread, bytes)
+  const sighting = new Seen(events, unread, info)
   if (Array.isArray(known)) for (const listener of known) listener(sighting)
   else known(sighting)
 }
@@ -99,9 +95,9 @@ class Seen implements Sighting {
   #info: TcpInfo | undefined
   #error: { readonly name: string | undefined } | undefined
 
-  constructor(peerClosed: boolean, failed: boolean, unread: number, bytes: Uint8Array) {
-    this.peerClosed = peerClosed
-    this.failed = failed
+  constructor(events: number, unread: number, bytes: Uint8Array) {
+    this.peerClosed = (events & EPOLLRDHUP) !== 0
+    this.failed = (events & EPOLLERR) !== 0
     this.unread = unread
     this.state = stateOf(bytes)
     this.#bytes = bytes
@@ -124,11 +120,13 @@ const hints: Record<string, string> = {
   ENOSPC: 'the user watches as many as fs.epoll.max_user_watches allows, epoll(7)',
 }
 
-function refusal(errno: number, fd?: number): Error {
-  const { name, words } = describeErrno(errno)
-  if (['EBADF', 'ENOTSOCK', 'ENOPROTOOPT', 'EOPNOTSUPP', 'ENOTSUP'].includes(name)) {
-    return descriptorError(errno, fd)
+function watchError(failure: NativeFailure, fd?: number): Error {
+  const { name } = describeErrno(failure.errno)
+  if (name === 'EBADF' || name === 'ENOTSOCK' || isUnsupported(name)) {
+    return descriptorError(failure.errno, fd)
   }
-  const why = hints[name] ?? words
-  return new DeadpeerError(name, `The connection cannot be watched: ${why} (${name}).`, { errno })
+  return failureError(
+    failure,
+    (_, words) => `The connection cannot be watched: ${hints[name] ?? words} (${name}).`,
+  )
 }

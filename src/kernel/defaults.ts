@@ -1,6 +1,7 @@
 import { DeadpeerError } from '../errors.js'
 import { anything, type Check, checkOptions, type Options } from '../options/check.js'
-import { missingReason, type NativeCore, type NativeFailure, nativeCore } from './binding.js'
+import { type NativeCore, type NativeFailure, requireCore } from './binding.js'
+import { isFailure } from './failure.js'
 import { entryError, networkOf, pidOf } from './network-namespace.js'
 import { type OptionName, type OptionValues, optionNames } from './options.js'
 import { readError, readProcFile, requireLinux } from './proc-file.js'
@@ -120,15 +121,9 @@ function readOwn(name: string): string | undefined {
 }
 
 function readThoseOf(pid: number, names: readonly string[]): (string | undefined)[] {
-  const core = nativeCore()
-  if (!core) {
-    throw new DeadpeerError(
-      'ERR_UNSUPPORTED_PLATFORM',
-      `Reading the defaults of another process's network namespace needs the native core: ${missingReason()}.`,
-    )
-  }
+  const core = requireCore("Reading the defaults of another process's network namespace")
   const texts = core.readFilesFor(pid, names.map(pathOf))
-  if (!Array.isArray(texts)) throw entryError(texts, pid)
+  if (isFailure(texts)) throw entryError(texts, pid)
   return textsOf(names, texts)
 }
 
@@ -139,7 +134,7 @@ function textsOf(
 ): (string | undefined)[] {
   return read.map((text, i) => {
     if (typeof text === 'string') return text
-    const error = readError(pathOf(names[i]!), text.errno, text.syscall)
+    const error = readError(pathOf(names[i]!), text)
     if (error.code === 'ENOENT') return undefined
     throw error
   })
@@ -153,10 +148,11 @@ function textsOf(
  */
 export function readDefaultsOf(
   core: NativeCore,
-  network: bigint | number | undefined,
+  network: ReturnType<typeof networkOf>,
   withSocket: <T>(read: (fd: number) => T) => T,
 ): SystemDefaults | undefined {
   try {
+    if (isFailure(network)) return undefined
     if (network === undefined || network === core.readOwnNetworkCookie()) return readDefaults()
     return withSocket((fd) => (networkOf(core, fd) === network ? readForSocket(core, fd) : undefined))
   } catch (error) {
@@ -168,7 +164,7 @@ export function readDefaultsOf(
 function readForSocket(core: NativeCore, fd: number): SystemDefaults | undefined {
   const names = Object.values(sysctls).map(({ name }) => name)
   const texts = core.readFilesForSocket(fd, names.map(pathOf))
-  return Array.isArray(texts) ? toDefaults(sysctls, textsOf(names, texts)) : undefined
+  return isFailure(texts) ? undefined : toDefaults(sysctls, textsOf(names, texts))
 }
 
 function pathOf(name: string): string {

@@ -3,6 +3,7 @@ import { constants } from 'node:os'
 import { DeadpeerError, describeErrno } from '../errors.js'
 import { checkOptions, type Options, whole } from '../options/check.js'
 import type { NativeCore, NativeFailure } from './binding.js'
+import { type Explain, failureError, isFailure } from './failure.js'
 
 /** Which network namespace is meant. */
 export interface NamespaceOptions {
@@ -32,31 +33,21 @@ export function isEntryRefusal({ syscall }: NativeFailure): boolean {
 }
 
 /** The typed error where the network namespace of process `pid` could not be entered. */
-export function entryError({ errno, syscall }: NativeFailure, pid: number): DeadpeerError {
-  const { name, words } = describeErrno(errno)
-  const details = { field: 'pid', errno, ...(syscall !== undefined && { syscall }) }
+export function entryError(failure: NativeFailure, pid: number): DeadpeerError {
   const which = `the network namespace of process ${pid}`
-  if (name === 'ENOENT' || name === 'ESRCH') {
-    return new DeadpeerError('ESRCH', `There is no process ${pid} (${name}), or proc hides it.`, {
-      ...details,
-      errno: -constants.errno.ESRCH,
-    })
+  const { name } = describeErrno(failure.errno)
+  const isGone = name === 'ENOENT' || name === 'ESRCH'
+  const explain: Explain = (_, words) => {
+    if (isGone) return ['ESRCH', `There is no process ${pid} (${name}), or proc hides it.`]
+    if (failure.syscall === 'open' && (name === 'EACCES' || name === 'EPERM')) {
+      return `Not permitted to look up ${which} (${name}): it takes the same user and a dumpable process, or CAP_SYS_PTRACE.`
+    }
+    if (failure.syscall === 'setns' && name === 'EPERM') {
+      return `Not permitted to enter ${which} (${name}): it takes CAP_SYS_ADMIN, both here and over that namespace.`
+    }
+    return `Cannot enter ${which}: ${words} (${name}).`
   }
-  if (syscall === 'open' && (name === 'EACCES' || name === 'EPERM')) {
-    return new DeadpeerError(
-      name,
-      `Not permitted to look up ${which} (${name}): it takes the same user and a dumpable process, or CAP_SYS_PTRACE.`,
-      details,
-    )
-  }
-  if (syscall === 'setns' && name === 'EPERM') {
-    return new DeadpeerError(
-      name,
-      `Not permitted to enter ${which} (${name}): it takes CAP_SYS_ADMIN, both here and over that namespace.`,
-      details,
-    )
-  }
-  return new DeadpeerError(name, `Cannot enter ${which}: ${words} (${name}).`, details)
+  return failureError(failure, explain, { field: 'pid', ...(isGone && { errno: -constants.errno.ESRCH }) })
 }
 
 /** Whether the error says that a network namespace may not be entered. */
@@ -80,10 +71,10 @@ export function isInOtherNamespace(pid: number): boolean {
 }
 
 /**
- * Which network namespace a socket is in, by its cookie. `undefined` where the kernel does not tell, before Linux 5.14: the namespace of
- * this process is taken then. -errno for what is no socket.
+ * Which network namespace a socket is in, by its cookie. `undefined` where the kernel does not tell, before Linux 5.14: then it is taken to be
+ * in this process's.
  */
-export function networkOf(core: NativeCore, fd: number): bigint | number | undefined {
+export function networkOf(core: NativeCore, fd: number): bigint | NativeFailure | undefined {
   const cookie = core.readNetworkCookie(fd)
-  return cookie === -constants.errno.ENOPROTOOPT ? undefined : cookie
+  return isFailure(cookie) && cookie.errno === -constants.errno.ENOPROTOOPT ? undefined : cookie
 }

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { DeadpeerError, describeErrno } from '../errors.js'
+import { DeadpeerError } from '../errors.js'
+import type { NativeFailure } from './binding.js'
+import { failureError } from './failure.js'
 
 /** Fails where there is no Linux, and so no proc(5). */
 export function requireLinux(what: string): void {
@@ -22,15 +24,11 @@ export function readProcFile(path: string): string | undefined {
     // ESRCH and ENXIO: the process, or its network namespace, went away between finding the file and reading it.
     if (code === 'ENOENT' || code === 'ESRCH' || code === 'ENXIO') return undefined
     if (code === undefined || errno === undefined) throw error
-    throw readError(path, errno, syscall)
+    throw readError(path, { errno, ...(syscall !== undefined && { syscall }) })
   }
 }
 
-/** The typed error where the kernel refused to have a file read. */
-export function readError(path: string, errno: number, syscall: string | undefined): DeadpeerError {
-  const { name, words } = describeErrno(errno)
-  return new DeadpeerError(name, `${path} cannot be read: ${words} (${name}).`, {
-    errno,
-    ...(syscall !== undefined && { syscall }),
-  })
+/** The typed error for a file that the kernel does not let us read. */
+export function readError(path: string, failure: NativeFailure): DeadpeerError {
+  return failureError(failure, (name, words) => `${path} cannot be read: ${words} (${name}).`)
 }

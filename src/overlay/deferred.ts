@@ -1,7 +1,6 @@
 import { DeadpeerError } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
-import { descriptorError } from '../kernel/options.js'
-import { isShortage, isShortErrno, persist } from '../kernel/shortage.js'
+import { descriptorError, isFailure, isShortage, isShortErrno, persist } from '../kernel/failure.js'
 import { readTcpInfo, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 import type { Profile } from '../profile/profile.js'
 import { fires, holdBack } from './hold-back.js'
@@ -115,7 +114,7 @@ export function pendingOf(core: NativeCore, fd: number): Profile {
 /** Whether a descriptor is still the socket whose values wait. If that cannot be read just now, it is assumed. */
 function isStill(core: NativeCore, fd: number, { cookie }: Unsettled): boolean {
   const now = persist(() => core.readCookie(fd))
-  return now === cookie || (typeof now === 'number' && isShortErrno(now))
+  return now === cookie || (isFailure(now) && isShortErrno(now.errno))
 }
 
 /** Values just written by hand replace those that waited. */
@@ -136,7 +135,7 @@ function readUnprobed(core: NativeCore, fd: number): TcpInfo {
 function cookieFor(core: NativeCore, fd: number, values: Profile): bigint {
   if (Object.keys(values).length === 0) return 0n
   const cookie = core.readCookie(fd)
-  if (typeof cookie === 'number') throw descriptorError(cookie, fd)
+  if (isFailure(cookie)) throw descriptorError(cookie.errno, fd)
   return cookie
 }
 

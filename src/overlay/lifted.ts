@@ -1,13 +1,7 @@
 import type { NativeCore } from '../kernel/binding.js'
+import { descriptorError, isFailure, isShortErrno, persist } from '../kernel/failure.js'
 import { examine, type Keepalive, type Look, writeKeepalive } from '../kernel/liveness.js'
-import {
-  compileOptions,
-  descriptorError,
-  type OptionValues,
-  readOptions,
-  refusalError,
-} from '../kernel/options.js'
-import { isShortErrno, persist } from '../kernel/shortage.js'
+import { compileOptions, type OptionValues, readOptions, refusalError } from '../kernel/options.js'
 import type { TcpInfo } from '../kernel/tcp-info.js'
 import { ByCookie, type Kept } from './by-cookie.js'
 import { clockFrom, type OwnClock, whileAsking, whileUnanswered, wholeSeconds } from './guard.js'
@@ -121,7 +115,7 @@ export function endLoan(core: NativeCore, entry: Lifted, fd: number): void {
 function find(core: NativeCore, fd: number): Lifted | undefined {
   if (lifted.size === 0) return undefined
   const cookie = core.readCookie(fd)
-  return typeof cookie === 'number' ? undefined : lifted.get(cookie)
+  return isFailure(cookie) ? undefined : lifted.get(cookie)
 }
 
 /** A connection's own options: what it has, or has back after the question that is open. */

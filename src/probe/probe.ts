@@ -1,6 +1,6 @@
 import { type Target, targetsOf } from '../connection/target.js'
 import { DeadpeerError } from '../errors.js'
-import { missingReason, type NativeCore, nativeCore } from '../kernel/binding.js'
+import { requireCore } from '../kernel/binding.js'
 import { abortSignal, callback, checkOptions, milliseconds, type Options, whole } from '../options/check.js'
 import type { ProbeResult } from './result.js'
 import { aborted, ask, type Wish } from './sessions.js'
@@ -71,7 +71,7 @@ export interface ProbeOptions {
  */
 export async function probe(target: Target, options: ProbeOptions = {}): Promise<ProbeResult> {
   const wish = wishFor(options)
-  const core = requireCore()
+  const core = requireCore('A probe')
   if (isConnecting(target) && (await untilConnected(target, wish.signal))) {
     if (wish.onAnswer) queueMicrotask(() => wish.onAnswer!({ ...aborted }, 0))
     return { ...aborted }
@@ -99,18 +99,12 @@ export async function probeAll(
 ): Promise<ProbeResult[]> {
   const wish = wishFor(options)
   const list = targetsOf(targets)
-  const settled = await Promise.allSettled(ask(requireCore(), list, wish))
+  const settled = await Promise.allSettled(ask(requireCore('A probe'), list, wish))
   return settled.map((each) => (each.status === 'fulfilled' ? each.value : failed(each.reason)))
 }
 
 function failed(error: Error): ProbeResult {
   return { alive: undefined, evidence: 'error', error, attempts: 0, idleFor: Number.NaN }
-}
-
-function requireCore(): NativeCore {
-  const core = nativeCore()
-  if (core) return core
-  throw new DeadpeerError('ERR_UNSUPPORTED_PLATFORM', `A probe needs the native core: ${missingReason()}.`)
 }
 
 function wishFor(options: ProbeOptions): Wish {

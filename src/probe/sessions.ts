@@ -1,6 +1,7 @@
 import type { BorrowedSocket } from '../connection/borrowed.js'
 import type { Target } from '../connection/target.js'
 import type { NativeCore } from '../kernel/binding.js'
+import { descriptorError, isShortage } from '../kernel/failure.js'
 import {
   examine,
   type KeepaliveWrite,
@@ -9,8 +10,7 @@ import {
   type Seen,
   writeKeepalive,
 } from '../kernel/liveness.js'
-import { descriptorError, refusalError } from '../kernel/options.js'
-import { isShortage } from '../kernel/shortage.js'
+import { refusalError } from '../kernel/options.js'
 import { onAbort } from '../options/abort-signal.js'
 import { ByCookie } from '../overlay/by-cookie.js'
 import { adopt, liftedNow, sameKeepalive } from '../overlay/lifted.js'

@@ -1,7 +1,7 @@
 import type { Handle } from '../connection/target.js'
 import type { NativeCore } from '../kernel/binding.js'
+import { descriptorError } from '../kernel/failure.js'
 import { examine, type Keepalive, type Look, lookAt, type SocketName } from '../kernel/liveness.js'
-import { descriptorError } from '../kernel/options.js'
 import { liftedBy, liftedCount } from '../overlay/lifted.js'
 import { giveBack, lend } from '../overlay/loan.js'
 import type { ProbeResult } from '../probe/result.js'

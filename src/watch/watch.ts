@@ -11,7 +11,7 @@ import { isServer, isWithoutServer, type ServerTarget, serversOf } from '../conn
 import { checkNoTarget, notATarget } from '../connection/not-a-target.js'
 import { noSocket, type OwnTarget, socketNow, unwrap } from '../connection/target.js'
 import { DeadpeerError, type DeathReason, InvalidTypeError, type PeerDeathError } from '../errors.js'
-import { missingReason, nativeCore } from '../kernel/binding.js'
+import { nativeCore, requireCore } from '../kernel/binding.js'
 import type { Sighting } from '../kernel/deathwatch.js'
 import { silentFor, type TcpInfo } from '../kernel/tcp-info.js'
 import { abortSignal, anything, checkOptions, describe, type Options } from '../options/check.js'
@@ -640,11 +640,8 @@ function checkAddOptions(options: AddOptions): Given {
 /** @throws where nobody could ask. */
 function heartbeatFor(options: HeartbeatOptions): Heartbeat {
   const heartbeat = checkHeartbeat(options)
-  if (nativeCore()) return heartbeat
-  throw new DeadpeerError(
-    'ERR_UNSUPPORTED_PLATFORM',
-    `A heartbeat needs the native core: ${missingReason()}.`,
-  )
+  requireCore('A heartbeat')
+  return heartbeat
 }
 
 function checkAction(action: unknown): Action {
