@@ -8,37 +8,6 @@ Napi::Value bad_call(Napi::Env env) {
   return env.Undefined();
 }
 
-bool read_value(napi_env env, napi_value value, int32_t* number) {
-  return napi_get_value_int32(env, value, number) == napi_ok;
-}
-
-bool read_value(napi_env env, napi_value value, uint32_t* number) {
-  return napi_get_value_uint32(env, value, number) == napi_ok;
-}
-
-bool read_value(napi_env env, napi_value value, double* number) {
-  return napi_get_value_double(env, value, number) == napi_ok;
-}
-
-bool read_value(napi_env env, napi_value value, bool* boolean) {
-  return napi_get_value_bool(env, value, boolean) == napi_ok;
-}
-
-bool read_value(napi_env env, napi_value value, uint64_t* bigint) {
-  bool lossless = false;
-  return napi_get_value_bigint_uint64(env, value, bigint, &lossless) == napi_ok && lossless;
-}
-
-bool read_value(napi_env env, napi_value value, Napi::Function* function) {
-  *function = Napi::Function(env, value);
-  return function->IsFunction();
-}
-
-bool read_value(napi_env env, napi_value value, Napi::Object* object) {
-  *object = Napi::Object(env, value);
-  return object->IsObject();
-}
-
 Result::Result(napi_env env) : env_(env) {
   napi_create_object(env, &object_);
 }

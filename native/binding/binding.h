@@ -45,13 +45,36 @@ template <>
 inline constexpr napi_typedarray_type kArrayType<uint64_t> = napi_biguint64_array;
 
 // Reads a value of JavaScript's. False where it is of another type.
-bool read_value(napi_env env, napi_value value, int32_t* number);
-bool read_value(napi_env env, napi_value value, uint32_t* number);
-bool read_value(napi_env env, napi_value value, double* number);
-bool read_value(napi_env env, napi_value value, bool* boolean);
-bool read_value(napi_env env, napi_value value, uint64_t* bigint);
-bool read_value(napi_env env, napi_value value, Napi::Function* function);
-bool read_value(napi_env env, napi_value value, Napi::Object* object);
+template <typename Value>
+inline constexpr auto kGetter = nullptr;
+template <>
+inline constexpr auto kGetter<int32_t> = napi_get_value_int32;
+template <>
+inline constexpr auto kGetter<uint32_t> = napi_get_value_uint32;
+template <>
+inline constexpr auto kGetter<double> = napi_get_value_double;
+template <>
+inline constexpr auto kGetter<bool> = napi_get_value_bool;
+
+template <typename Value>
+bool read_value(napi_env env, napi_value value, Value* read) {
+  return kGetter<Value>(env, value, read) == napi_ok;
+}
+
+inline bool read_value(napi_env env, napi_value value, uint64_t* bigint) {
+  bool lossless = false;
+  return napi_get_value_bigint_uint64(env, value, bigint, &lossless) == napi_ok && lossless;
+}
+
+inline bool read_value(napi_env env, napi_value value, Napi::Function* function) {
+  *function = Napi::Function(env, value);
+  return function->IsFunction();
+}
+
+inline bool read_value(napi_env env, napi_value value, Napi::Object* object) {
+  *object = Napi::Object(env, value);
+  return object->IsObject();
+}
 
 template <typename Element>
 bool read_value(napi_env env, napi_value value, Array<Element>* array) {

@@ -67,23 +67,23 @@ class Watch {
   static void deliver(napi_env env, napi_value callback, void* context, void*) {
     if (env == nullptr) return;
     auto* watch = static_cast<Watch*>(context);
-    for (const Sighting& sighting : watch->deathwatch_.take()) {
+    for (const KernelEvent& event : watch->deathwatch_.take()) {
       // The callback throws nothing of its own: only a worker that is terminated ends this.
-      if (!call(env, callback, sighting)) return;
+      if (!call(env, callback, event)) return;
     }
   }
 
-  static bool call(napi_env env, napi_value callback, const Sighting& sighting) {
+  static bool call(napi_env env, napi_value callback, const KernelEvent& event) {
     const Napi::HandleScope scope(env);
-    const size_t length = static_cast<size_t>(sighting.length);
+    const size_t length = static_cast<size_t>(event.length);
     void* bytes;
     napi_value undefined, buffer;
     napi_value arguments[4];
     if (napi_create_arraybuffer(env, length, &bytes, &buffer) != napi_ok) return false;
-    memcpy(bytes, sighting.info.data(), length);
-    return napi_create_double(env, static_cast<double>(sighting.id), &arguments[0]) == napi_ok &&
-           napi_create_uint32(env, sighting.events, &arguments[1]) == napi_ok &&
-           napi_create_int32(env, sighting.unread, &arguments[2]) == napi_ok &&
+    memcpy(bytes, event.info.data(), length);
+    return napi_create_double(env, static_cast<double>(event.id), &arguments[0]) == napi_ok &&
+           napi_create_uint32(env, event.events, &arguments[1]) == napi_ok &&
+           napi_create_int32(env, event.unread, &arguments[2]) == napi_ok &&
            napi_create_typedarray(env, napi_uint8_array, length, buffer, 0, &arguments[3]) ==
                napi_ok &&
            napi_get_undefined(env, &undefined) == napi_ok &&

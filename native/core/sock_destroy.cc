@@ -31,9 +31,6 @@ struct Request {
 // Any, as each request has a netlink socket of its own.
 constexpr uint32_t kSequence = 1;
 
-// TCP_LISTEN, as in tcp_info (include/net/tcp_states.h, not exported to user space).
-constexpr uint32_t kListening = 1 << 10;
-
 // Remote ports to try for each of the listeners that share a port. The kernel's choice among n is
 // as good as random: 20 n in vain is a chance of 1 in 10^8.
 constexpr size_t kTriesEach = 20;
@@ -132,27 +129,6 @@ int destroy_listener(int netlink, const SocketId& id) {
 }
 
 }  // namespace
-
-int find_ack(const void* bytes, size_t length, uint32_t sequence) {
-  const uint8_t* at = static_cast<const uint8_t*>(bytes);
-  size_t left = length;
-  nlmsghdr header;
-  while (left >= sizeof(header)) {
-    memcpy(&header, at, sizeof(header));
-    if (header.nlmsg_len < sizeof(header) || header.nlmsg_len > left) return kNoAck;
-    int error;
-    if (header.nlmsg_type == NLMSG_ERROR && header.nlmsg_seq == sequence &&
-        header.nlmsg_len >= sizeof(header) + sizeof(error)) {
-      memcpy(&error, at + sizeof(header), sizeof(error));
-      return error > 0 ? -EPROTO : error;
-    }
-    const size_t step = (size_t{header.nlmsg_len} + NLMSG_ALIGNTO - 1) & ~size_t{NLMSG_ALIGNTO - 1};
-    if (step >= left) return kNoAck;
-    at += step;
-    left -= step;
-  }
-  return kNoAck;
-}
 
 int destroy_socket(const SocketId& id) {
   if (id.cookie == kAnyCookie) return -EINVAL;

@@ -29,9 +29,4 @@ struct SocketId {
 // stands for any.
 int destroy_socket(const SocketId& id);
 
-// Looks through what a netlink socket received for the acknowledgement of a request. Returns what
-// it says, 0 or -errno, or kNoAck where there is none. Takes any bytes.
-constexpr int kNoAck = 1;
-int find_ack(const void* bytes, size_t length, uint32_t sequence);
-
 }  // namespace deadpeer

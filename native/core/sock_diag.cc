@@ -28,9 +28,6 @@ constexpr double kPatienceMs = 10'000;
 // How long a cancellation may have to wait for then.
 constexpr timeval kWait = {0, 100'000};
 
-// TCP_LISTEN, as in tcp_info (include/net/tcp_states.h, not exported to user space).
-constexpr uint32_t kListening = 1 << 10;
-
 // The kernel ends a datagram where the next record does not fit. It has room for a page at least
 // (NLMSG_GOODSIZE), and a record takes less than half of one: what is shorter was not full.
 constexpr size_t kNeverFull = 2048;

@@ -43,6 +43,17 @@ int error_in(const Span& payload) {
   return error <= 0 && error >= -kLargestErrno ? error : -EPROTO;
 }
 
+// Takes the first message off. False where there is no whole one.
+bool take_message(Span* rest, nlmsghdr* header, Span* payload) {
+  if (!rest->read(header) || header->nlmsg_len < sizeof(*header) ||
+      header->nlmsg_len > rest->length) {
+    return false;
+  }
+  *payload = {rest->bytes + NLMSG_HDRLEN, header->nlmsg_len - NLMSG_HDRLEN};
+  *rest = rest->from(aligned(header->nlmsg_len));
+  return true;
+}
+
 // False where the attributes break off.
 bool find_info(Span attributes, Span* info) {
   while (attributes.length > 0) {
@@ -143,19 +154,30 @@ void parse_dump(const uint8_t* bytes, size_t length, const DumpIdentity& identit
   Span rest = {bytes, length};
   while (rest.length > 0 && !progress->done && progress->error == 0) {
     nlmsghdr header;
-    if (!rest.read(&header) || header.nlmsg_len < sizeof(header) ||
-        header.nlmsg_len > rest.length) {
+    Span payload;
+    if (!take_message(&rest, &header, &payload)) {
       // Whose it was, and what would have come after it, cannot be known.
       progress->interrupted = true;
       return;
     }
     if (header.nlmsg_seq == identity.sequence && header.nlmsg_pid == identity.port) {
       progress->heard = true;
-      const Span payload = {rest.bytes + NLMSG_HDRLEN, header.nlmsg_len - NLMSG_HDRLEN};
       parse_message(header, payload, &context);
     }
-    rest = rest.from(aligned(header.nlmsg_len));
   }
+}
+
+int find_ack(const uint8_t* bytes, size_t length, uint32_t sequence) {
+  Span rest = {bytes, length};
+  Span payload;
+  nlmsghdr header;
+  while (take_message(&rest, &header, &payload)) {
+    if (header.nlmsg_type == NLMSG_ERROR && header.nlmsg_seq == sequence &&
+        payload.length >= sizeof(int)) {
+      return error_in(payload);
+    }
+  }
+  return kNoAck;
 }
 
 LookupAnswer parse_lookup(const uint8_t* bytes, size_t length, uint32_t port, uint32_t sequence,

@@ -89,6 +89,11 @@ struct DumpProgress {
 void parse_dump(const uint8_t* bytes, size_t length, const DumpIdentity& identity,
                 ByteBuffer* records, DumpProgress* progress);
 
+// Looks for the acknowledgement of a request in what a netlink socket received. Returns what it
+// says, 0 or -errno, or kNoAck where there is none. Takes any bytes.
+constexpr int kNoAck = 1;
+int find_ack(const uint8_t* bytes, size_t length, uint32_t sequence);
+
 // Whether a datagram answers a lookup of several sockets, the first of which has `sequence`.
 enum class LookupAnswer { kOther, kThere, kGone };
 LookupAnswer parse_lookup(const uint8_t* bytes, size_t length, uint32_t port, uint32_t sequence,

@@ -25,6 +25,9 @@ struct EndpointCondition {
   bool any() const { return port == kAnyPort && family == AF_UNSPEC; }
 };
 
+// The bit of TCP_LISTEN among states (include/net/tcp_states.h, not exported to user space).
+constexpr uint32_t kListening = 1 << 10;
+
 // Which TCP sockets to list, and what of them.
 struct SocketQuery {
   bool ipv4 = true;

@@ -3,8 +3,8 @@ import type { NativeCore, NativeDeathwatch, NativeFailure } from './binding.js'
 import { descriptorError, failureError, isUnsupported, orThrow, takeSocketError } from './failure.js'
 import { decodeTcpInfo, stateOf, type TcpInfo } from './tcp-info.js'
 
-/** What the native deathwatch saw of a connection. */
-export interface Sighting {
+/** What the kernel reported of a connection. */
+export interface KernelEvent {
   /** The peer sends no more: it has closed its side, or all is over. */
   readonly peerClosed: boolean
   /** The kernel has an error for whoever reads or writes next. */
@@ -20,20 +20,20 @@ export interface Sighting {
 }
 
 /** Must not throw. */
-export type SightingListener = (sighting: Sighting) => void
+export type KernelEventListener = (event: KernelEvent) => void
 
 let deathwatch: NativeDeathwatch | undefined
 
 /** By id. Hardly ever is there more than one for a connection. */
-const listeners = new Map<number, SightingListener | SightingListener[]>()
+const listeners = new Map<number, KernelEventListener | KernelEventListener[]>()
 
 /**
  * Watches a connection's descriptor. Several may watch the same. Returns an id for {@link unwatchDescriptor}.
  *
  * @throws typed, with nothing left behind.
  */
-export function watchDescriptor(core: NativeCore, fd: number, listener: SightingListener): number {
-  deathwatch ??= orThrow(core.openDeathwatch(sighted), watchError)
+export function watchDescriptor(core: NativeCore, fd: number, listener: KernelEventListener): number {
+  deathwatch ??= orThrow(core.openDeathwatch(report), watchError)
   const id = orThrow(core.watchDescriptor(deathwatch, fd), (failure) => watchError(failure, fd))
   const others = listeners.get(id)
   if (others === undefined) listeners.set(id, listener)
@@ -41,7 +41,7 @@ export function watchDescriptor(core: NativeCore, fd: number, listener: Sighting
   return id
 }
 
-export function unwatchDescriptor(core: NativeCore, id: number, listener: SightingListener): void {
+export function unwatchDescriptor(core: NativeCore, id: number, listener: KernelEventListener): void {
   const known = listeners.get(id)
   if (Array.isArray(known)) {
     const [first, ...rest] = known.filter((other) => other !== listener)
@@ -78,15 +78,15 @@ function letGo(core: NativeCore): void {
 const EPOLLERR = 0x8
 const EPOLLRDHUP = 0x2000
 
-function sighted(id: number, events: number, unread: number, info: Uint8Array): void {
+function report(id: number, events: number, unread: number, info: Uint8Array): void {
   const known = listeners.get(id)
   if (known === undefined) return
-  const sighting = new Seen(events, unread, info)
-  if (Array.isArray(known)) for (const listener of known) listener(sighting)
-  else known(sighting)
+  const event = new EventFromKernel(events, unread, info)
+  if (Array.isArray(known)) for (const listener of known) listener(event)
+  else known(event)
 }
 
-class Seen implements Sighting {
+class EventFromKernel implements KernelEvent {
   readonly peerClosed: boolean
   readonly failed: boolean
   readonly unread: number

@@ -19,26 +19,16 @@ export interface OptionRow {
   readonly needs?: string
 }
 
+const yesOrNo = { kind: 'boolean', unit: 1, min: 0, max: 1 } as const
+const times = { kind: 'count', unit: 1, min: 1, max: 127 } as const
+const wholeSeconds = { kind: 'ms', unit: 1000, min: 1000, max: 32_767_000 } as const
+
 /** The options, in the native core's order. native/core/options.cc has the levels and numbers. */
 export const optionTable = {
-  enable: { constant: 'SO_KEEPALIVE', manual: 'socket(7)', kind: 'boolean', unit: 1, min: 0, max: 1 },
-  initialDelay: {
-    constant: 'TCP_KEEPIDLE',
-    manual: 'tcp(7)',
-    kind: 'ms',
-    unit: 1000,
-    min: 1000,
-    max: 32_767_000,
-  },
-  interval: {
-    constant: 'TCP_KEEPINTVL',
-    manual: 'tcp(7)',
-    kind: 'ms',
-    unit: 1000,
-    min: 1000,
-    max: 32_767_000,
-  },
-  count: { constant: 'TCP_KEEPCNT', manual: 'tcp(7)', kind: 'count', unit: 1, min: 1, max: 127 },
+  enable: { constant: 'SO_KEEPALIVE', manual: 'socket(7)', ...yesOrNo },
+  initialDelay: { constant: 'TCP_KEEPIDLE', manual: 'tcp(7)', ...wholeSeconds },
+  interval: { constant: 'TCP_KEEPINTVL', manual: 'tcp(7)', ...wholeSeconds },
+  count: { constant: 'TCP_KEEPCNT', manual: 'tcp(7)', ...times },
   userTimeout: {
     constant: 'TCP_USER_TIMEOUT',
     manual: 'tcp(7)',
@@ -47,7 +37,7 @@ export const optionTable = {
     min: 0,
     max: 2 ** 31 - 1,
   },
-  synCount: { constant: 'TCP_SYNCNT', manual: 'tcp(7)', kind: 'count', unit: 1, min: 1, max: 127 },
+  synCount: { constant: 'TCP_SYNCNT', manual: 'tcp(7)', ...times },
   rtoMax: {
     constant: 'TCP_RTO_MAX_MS',
     manual: 'linux/tcp.h',
@@ -57,7 +47,7 @@ export const optionTable = {
     max: 120_000,
     needs: 'Linux 6.15 or newer',
   },
-  failOnIcmp: { constant: 'IP_RECVERR', manual: 'ip(7)', kind: 'boolean', unit: 1, min: 0, max: 1 },
+  failOnIcmp: { constant: 'IP_RECVERR', manual: 'ip(7)', ...yesOrNo },
 } as const satisfies Record<string, OptionRow>
 
 /** A field of a profile: `enable`, `initialDelay`, `interval`, `count`, `userTimeout`, `synCount`, `rtoMax`, `failOnIcmp`. */

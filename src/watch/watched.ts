@@ -21,7 +21,7 @@ import {
 import { describeErrno, PeerDeathError } from '../errors.js'
 import { seconds, times } from '../format.js'
 import type { NativeCore } from '../kernel/binding.js'
-import { type Sighting, unwatchDescriptor, watchDescriptor } from '../kernel/deathwatch.js'
+import { type KernelEvent as Sighting, unwatchDescriptor, watchDescriptor } from '../kernel/deathwatch.js'
 import { persist } from '../kernel/failure.js'
 import { isGivenUp, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 import type { ProbeResult } from '../probe/result.js'

@@ -20,7 +20,6 @@ namespace deadpeer {
 namespace {
 
 constexpr uint32_t kStates = 0xf7e;
-constexpr uint32_t kListening = 1 << kListen;
 
 // Answers each request with the next of its scripts, a list of datagrams and errors.
 class FakeSource : public DumpSource {
