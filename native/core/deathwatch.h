@@ -13,12 +13,12 @@
 
 namespace deadpeer {
 
-// What the kernel said of a connection, and its counters as they were right after.
+// What the kernel reported of a connection, and its counters right after.
 struct KernelEvent {
   uint64_t id;
   // Of epoll_ctl(2): EPOLLRDHUP, EPOLLHUP, EPOLLERR.
   uint32_t events;
-  // Bytes that came and nobody has read yet.
+  // Bytes received and not read yet.
   int unread;
   // Of `info`; a kernel with a longer tcp_info loses its tail.
   int length;
@@ -26,8 +26,8 @@ struct KernelEvent {
 };
 
 // Watches connections for their end on a thread of its own: a private epoll set, edge-triggered,
-// that asks for nothing but hang-ups and errors. It costs nothing while nobody dies, and it sees
-// what becomes of a socket that nobody reads.
+// for hang-ups and errors only. It costs nothing while no connection ends, and it covers sockets
+// that the program does not read.
 //
 // The thread only reads. A descriptor that it works on can be closed and its number be given to
 // another socket between two of its instructions, so epoll carries ids, and a socket's cookie is

@@ -15,10 +15,10 @@ int read_network_cookie(int fd, uint64_t* cookie);
 // The namespace of the calling thread, which is where a socket that it opens is.
 int read_own_network_cookie(uint64_t* cookie);
 
-// Runs `work(argument)` in the network namespace of process `pid` and returns when it is done.
-// Where the calling thread is in that namespace already, or `pid` is 0, it runs there. Otherwise it
-// runs on a thread that is started for this, enters the namespace, and ends: a thread of libuv's
-// pool that stayed in another namespace would open everybody's sockets there.
+// Runs `work(argument)` in the network namespace of process `pid` and returns when it is done. It
+// runs on the calling thread if `pid` is 0 or that thread is in the namespace already. Otherwise it
+// runs on a new thread, which enters the namespace and then ends: a thread of libuv's pool that
+// stayed there would open the program's sockets in the wrong namespace.
 //
 // Nothing was run where a call on the way into the namespace failed. open: -ENOENT or -ESRCH, no
 // such process; -EACCES, it takes what ptrace(2) calls PTRACE_MODE_READ_FSCREDS. setns: -EPERM, it

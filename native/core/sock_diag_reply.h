@@ -18,7 +18,7 @@ namespace deadpeer {
 
 uint64_t cookie_of(const inet_diag_msg& socket);
 
-// Goes through records, from an offset on.
+// Iterates over records, from an offset on.
 class RecordReader {
  public:
   explicit RecordReader(const ByteBuffer& records, size_t start = 0)
@@ -44,7 +44,7 @@ bool are_same_sockets(const ByteBuffer& list, size_t start, const ByteBuffer& ot
 // counts them. 0 or -ENOMEM.
 int add_missing(const ByteBuffer& more, ByteBuffer* list, size_t start, size_t* count);
 
-// Which replies belong to a dump. Anything else on the socket is left over from somebody else.
+// Which replies belong to a dump. Any other message belongs to another request.
 struct DumpIdentity {
   uint32_t sequence;
   uint32_t port;

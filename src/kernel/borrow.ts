@@ -46,7 +46,7 @@ export function readOptionsOf(
   })
 }
 
-/** Whether it follows that a socket which was there has been closed by its owner, or has ended with it. */
+/** Whether an error shows that the owner has closed the socket, or has ended. */
 export function showsOwnerGone(error: unknown): boolean {
   return error instanceof DeadpeerError && ['ESRCH', 'EBADF', 'ERR_NOT_TCP'].includes(error.code)
 }
@@ -84,7 +84,7 @@ function borrowError(failure: NativeFailure, pid: number, fd: number): DeadpeerE
   })
 }
 
-/** What would permit it, and what of that is not so here. */
+/** What borrowing takes, and which of that is missing here. */
 function remedy(pid: number): string {
   const owner = Number(/^Uid:\s+(\d+)/m.exec(readText(`/proc/${pid}/status`))?.[1])
   const own = process.getuid?.()

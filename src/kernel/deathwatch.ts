@@ -5,17 +5,17 @@ import { decodeTcpInfo, stateOf, type TcpInfo } from './tcp-info.js'
 
 /** What the kernel reported of a connection. */
 export interface KernelEvent {
-  /** The peer sends no more: it has closed its side, or all is over. */
+  /** The peer sends no more: it has closed its side, or the connection has ended. */
   readonly peerClosed: boolean
-  /** The kernel has an error for whoever reads or writes next. */
+  /** The next read or write fails with an error. */
   readonly failed: boolean
-  /** Bytes that came and that nobody has taken from the kernel yet. */
+  /** Bytes received and not read yet. */
   readonly unread: number
-  /** Of `info`. */
+  /** `info.state`. */
   readonly state: number
-  /** The counters right after. Decoded on first use: for most closes the state is all that is needed. */
+  /** The counters right after. They are decoded on first use, since most closes need the state alone. */
   readonly info: TcpInfo
-  /** {@link takeSocketError}, once for all who watch the connection. */
+  /** {@link takeSocketError}, once for all listeners of the connection. */
   takeError(core: NativeCore, fd: number): string | undefined
 }
 
@@ -24,7 +24,7 @@ export type KernelEventListener = (event: KernelEvent) => void
 
 let deathwatch: NativeDeathwatch | undefined
 
-/** By id. Hardly ever is there more than one for a connection. */
+/** By id. A connection rarely has more than one. */
 const listeners = new Map<number, KernelEventListener | KernelEventListener[]>()
 
 /**
@@ -53,14 +53,14 @@ export function unwatchDescriptor(core: NativeCore, id: number, listener: Kernel
   else linger(core, id)
 }
 
-/** How long the last stays, ms. */
+/** How long the last connection stays watched, ms. */
 const LINGER = 1_000
 
 let last: number | undefined
 
 /**
- * The native thread ends with the last connection, and to start one takes longer than to watch a hundred. So where none is left one stays, closed or
- * not and heard by nobody, for who has one connection after the other.
+ * The native thread ends with the last watched connection, and starting a thread costs more than watching a hundred connections. So the last one stays
+ * watched for a while, without a listener and even if it is closed: programs that open one connection after the other keep their thread.
  */
 function linger(core: NativeCore, id: number): void {
   const before = last

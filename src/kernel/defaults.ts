@@ -80,7 +80,7 @@ export function readDefaults(options: DefaultsOptions = {}): SystemDefaults {
   return toDefaults(sysctls, texts)
 }
 
-/** Those of them that a socket has an option for. */
+/** Those sysctls for which a socket has an option. */
 export function readOptionDefaults(): OptionDefaults {
   return readOwn(optionSysctls)
 }

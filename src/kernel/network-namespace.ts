@@ -5,7 +5,7 @@ import { checkOptions, type Options, whole } from '../options/check.js'
 import type { NativeCore, NativeFailure } from './binding.js'
 import { type Explain, failureError, isFailure } from './failure.js'
 
-/** Which network namespace is meant. */
+/** Selects a network namespace. */
 export interface NamespaceOptions {
   readonly pid?: number | undefined
 }
@@ -14,7 +14,7 @@ export interface NamespaceOptions {
 export const processId = whole({ min: 1, max: 2 ** 31 - 1 })
 
 /**
- * The process whose network namespace is meant; `undefined` if it is the caller's.
+ * The process whose network namespace an option selects; `undefined` for the caller's.
  *
  * @param of the function that takes the options, such as `readDefaults()`.
  * @throws {@link InvalidTypeError}, {@link OutOfRangeError}.
@@ -24,10 +24,10 @@ export function pidOf(options: unknown, of: string): number | undefined {
   return checkOptions(options, known).pid
 }
 
-/** What the native core takes for the caller's own network namespace. */
+/** The `pid` by which the native core means the caller's own network namespace. */
 export const OWN_NAMESPACE = 0
 
-/** Whether the kernel refused a call on the way into another process's network namespace. */
+/** Whether a system call failed on the way into another process's network namespace. */
 export function isEntryRefusal({ syscall }: NativeFailure): boolean {
   return syscall !== undefined && ['open', 'fstat', 'pthread_create', 'setns'].includes(syscall)
 }

@@ -130,12 +130,12 @@ export function refusalError({ errno, option, written = [] }: NativeRefusal, fd?
 /** What the kernel said when each option was last tried on a TCP socket of our own: nothing, or a refusal. */
 const tried = new Map<OptionName, NativeRefusal | undefined>()
 
-/** Whether this process can set an option on a plain TCP socket: not where the kernel lacks it, or a sandbox forbids it. */
+/** Whether this process can set an option on a plain TCP socket. It cannot where the kernel lacks it, or a sandbox forbids it. */
 export function canSet(name: OptionName): boolean {
   return tried.has(name) ? tried.get(name) === undefined : canSetNow(name)
 }
 
-/** The same, tried anew: a sandbox may have been put in place since. */
+/** The same, tried again: a sandbox may be in place by now. */
 export function canSetNow(name: OptionName): boolean {
   const core = nativeCore()!
   const { kind, max } = optionTable[name]

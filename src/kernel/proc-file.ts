@@ -3,7 +3,7 @@ import { DeadpeerError } from '../errors.js'
 import type { NativeFailure } from './binding.js'
 import { failureError } from './failure.js'
 
-/** Fails where there is no Linux, and so no proc(5). */
+/** Throws where there is no Linux, and so no proc(5). */
 export function requireLinux(what: string): void {
   if (process.platform === 'linux') return
   throw new DeadpeerError(
@@ -13,8 +13,8 @@ export function requireLinux(what: string): void {
 }
 
 /**
- * The text of a file in /proc, or `undefined` where there is none; also where it was a process's, and that has ended.
- * At once, not on a thread of the pool: the kernel answers for the network namespace of the thread that asks.
+ * The text of a file in /proc. `undefined` without such a file, and for a process that has ended. It reads synchronously, because the kernel
+ * answers for the network namespace of the thread that reads, which a thread of the pool may not share.
  */
 export function readProcFile(path: string): string | undefined {
   try {

@@ -269,7 +269,7 @@ export class SocketList implements Iterable<SocketRecord> {
   }
 }
 
-/** What one end must be. Left out: anything. */
+/** Conditions on one end. Anything matches what is left out. */
 export interface EndCondition {
   readonly port?: number | undefined
   readonly prefix?: { readonly bytes: Uint8Array; readonly length: number } | undefined
@@ -285,14 +285,14 @@ export interface SocketQuery {
   readonly remote: EndCondition
 }
 
-/** A dump that is under way. */
+/** A dump under way. */
 export interface SocketDump {
   readonly list: Promise<SocketList>
-  /** Ends it soon. The list may never come then. */
+  /** Ends it soon; the list may then never arrive. */
   cancel(): void
 }
 
-/** Has the kernel list its TCP sockets, on a thread of the pool. */
+/** Lists the kernel's TCP sockets on a thread of the pool. */
 export function dumpSockets(core: NativeCore, query: SocketQuery): SocketDump {
   let dump: NativeDump | undefined
   const list = new Promise<SocketList>((resolve, reject) => {
