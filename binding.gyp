@@ -15,7 +15,6 @@
             "native/core/network_namespace.cc",
             "native/core/options.cc",
             "native/core/sock_diag.cc",
-            "native/core/sock_diag_records.cc",
             "native/core/sock_diag_reply.cc",
             "native/core/sock_diag_request.cc",
             "native/core/sock_destroy.cc",
@@ -24,17 +23,13 @@
             "native/core/thread.cc",
             "native/core/tune.cc",
             "native/binding/addon.cc",
-            "native/binding/addresses_binding.cc",
-            "native/binding/borrow_binding.cc",
             "native/binding/deathwatch_binding.cc",
-            "native/binding/exec_binding.cc",
-            "native/binding/filter_binding.cc",
             "native/binding/liveness_binding.cc",
             "native/binding/network_namespace_binding.cc",
             "native/binding/options_binding.cc",
+            "native/binding/process_binding.cc",
             "native/binding/sock_diag_binding.cc",
-            "native/binding/sock_destroy_binding.cc",
-            "native/binding/tcp_info_binding.cc"
+            "native/binding/socket_binding.cc"
           ],
           "include_dirs": ["native"],
           "defines": [

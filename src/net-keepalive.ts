@@ -7,8 +7,8 @@
 import assert from 'node:assert'
 import net from 'node:net'
 import { handleOf } from './connection/target.js'
-import { DeadpeerError, describeErrno } from './errors.js'
-import { missingReason, type NativeCore, nativeCore } from './kernel/binding.js'
+import { describeErrno } from './errors.js'
+import { type NativeCore, requireCore } from './kernel/binding.js'
 import { type OptionName, optionNames } from './kernel/options.js'
 
 // The interface of the net-keepalive package: its order of arguments, units, return values, truncation, and its errors,
@@ -110,8 +110,8 @@ function setter(name: string, option: OptionName, argument: string, unit: number
     const fd = descriptor(socket)
     const core = coreOrNone()
     if (!core) return false
-    const errno = core.setOption(fd, number, ~~(value / unit))
-    if (errno !== 0) throw refusal(errno, 'setsockopt')
+    const failure = core.setOption(fd, number, ~~(value / unit))
+    if (failure) throw refusal(failure.errno, 'setsockopt')
     return true
   }
   return Object.defineProperty(call, 'name', { value: name })
@@ -145,9 +145,7 @@ function descriptor(socket: net.Socket): number {
 
 /** On Windows that package does nothing. Elsewhere it does, and so nothing is not what its users expect. */
 function coreOrNone(): NativeCore | undefined {
-  const core = nativeCore()
-  if (core || process.platform === 'win32') return core
-  throw new DeadpeerError('ERR_UNSUPPORTED_PLATFORM', `This needs the native core: ${missingReason()}.`)
+  return process.platform === 'win32' ? undefined : requireCore('This')
 }
 
 function refusal(errno: number, syscall: string): Error {

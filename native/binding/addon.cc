@@ -8,10 +8,6 @@ Napi::Value bad_call(Napi::Env env) {
   return env.Undefined();
 }
 
-bool read_descriptor(const Napi::CallbackInfo& info, size_t index, int* fd) {
-  return napi_get_value_int32(info.Env(), info[index], fd) == napi_ok;
-}
-
 Result::Result(napi_env env) : env_(env) {
   napi_create_object(env, &object_);
 }
@@ -38,9 +34,13 @@ Napi::Value failure(Napi::Env env, int error, const char* syscall) {
   return result.object();
 }
 
+Napi::Value failure_or_undefined(Napi::Env env, int error) {
+  return error == 0 ? env.Undefined() : failure(env, error);
+}
+
 namespace {
 
-// Of the sources that a shipped binary was made from; npm run verify:prebuilds looks for it.
+// The hash of the sources of a shipped binary; npm run verify:prebuilds looks for it.
 #ifdef DEADPEER_SOURCES
 constexpr char kSources[] = "deadpeer sources " DEADPEER_SOURCES;
 #else
@@ -49,15 +49,11 @@ constexpr char kSources[] = "deadpeer sources, built here";
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("sources", kSources);
-  bind_addresses(env, exports);
   bind_options(env, exports);
-  bind_tcp_info(env, exports);
-  bind_exec(env, exports);
-  bind_filter(env, exports);
+  bind_socket(env, exports);
+  bind_process(env, exports);
   bind_sock_diag(env, exports);
-  bind_borrow(env, exports);
   bind_liveness(env, exports);
-  bind_sock_destroy(env, exports);
   bind_deathwatch(env, exports);
   bind_network_namespace(env, exports);
   return exports;

@@ -2,33 +2,159 @@
 
 #include <napi.h>
 
+#include <memory>
+#include <tuple>
+#include <utility>
+
+#include "core/failure.h"
 #include "core/options.h"
 
 namespace deadpeer {
 
-// Each file of this folder adds what it binds. No number means two things: a call that returns a
-// number on success returns an object where it failed, and -errno alone is only returned by calls
-// that return nothing else. The facade knows what was asked and makes the typed error.
-void bind_addresses(Napi::Env env, Napi::Object exports);
+// Each file of this folder binds what its name says. A call that can fail returns its value, or a
+// failure in its place: an object { errno, syscall }. One without a value returns undefined, or a
+// failure. The facade knows what it asked for and makes the typed error.
 void bind_options(Napi::Env env, Napi::Object exports);
-void bind_tcp_info(Napi::Env env, Napi::Object exports);
-void bind_exec(Napi::Env env, Napi::Object exports);
-void bind_filter(Napi::Env env, Napi::Object exports);
+void bind_socket(Napi::Env env, Napi::Object exports);
+void bind_process(Napi::Env env, Napi::Object exports);
 void bind_sock_diag(Napi::Env env, Napi::Object exports);
-void bind_borrow(Napi::Env env, Napi::Object exports);
 void bind_liveness(Napi::Env env, Napi::Object exports);
-void bind_sock_destroy(Napi::Env env, Napi::Object exports);
 void bind_deathwatch(Napi::Env env, Napi::Object exports);
 void bind_network_namespace(Napi::Env env, Napi::Object exports);
 
-template <Napi::Value (*function)(const Napi::CallbackInfo&)>
-void bind(Napi::Env env, Napi::Object exports, const char* name) {
-  exports.Set(name, Napi::Function::New<function>(env, name));
+// The facade checks arguments; a wrong one here is our own mistake.
+Napi::Value bad_call(Napi::Env env);
+
+// The elements of a typed array.
+template <typename Element>
+struct Array {
+  Element* data = nullptr;
+  size_t length = 0;
+};
+template <typename Element>
+inline constexpr napi_typedarray_type kArrayType{};
+template <>
+inline constexpr napi_typedarray_type kArrayType<uint8_t> = napi_uint8_array;
+template <>
+inline constexpr napi_typedarray_type kArrayType<int32_t> = napi_int32_array;
+template <>
+inline constexpr napi_typedarray_type kArrayType<uint32_t> = napi_uint32_array;
+template <>
+inline constexpr napi_typedarray_type kArrayType<double> = napi_float64_array;
+template <>
+inline constexpr napi_typedarray_type kArrayType<uint64_t> = napi_biguint64_array;
+
+// Reads a value of JavaScript's. False where it is of another type.
+template <typename Value>
+inline constexpr auto kGetter = nullptr;
+template <>
+inline constexpr auto kGetter<int32_t> = napi_get_value_int32;
+template <>
+inline constexpr auto kGetter<uint32_t> = napi_get_value_uint32;
+template <>
+inline constexpr auto kGetter<double> = napi_get_value_double;
+template <>
+inline constexpr auto kGetter<bool> = napi_get_value_bool;
+
+template <typename Value>
+bool read_value(napi_env env, napi_value value, Value* read) {
+  return kGetter<Value>(env, value, read) == napi_ok;
 }
 
-// Arguments are checked by the facade; a wrong one here is our own mistake, and says so.
-Napi::Value bad_call(Napi::Env env);
-bool read_descriptor(const Napi::CallbackInfo& info, size_t index, int* fd);
+inline bool read_value(napi_env env, napi_value value, uint64_t* bigint) {
+  bool lossless = false;
+  return napi_get_value_bigint_uint64(env, value, bigint, &lossless) == napi_ok && lossless;
+}
+
+inline bool read_value(napi_env env, napi_value value, Napi::Function* function) {
+  *function = Napi::Function(env, value);
+  return function->IsFunction();
+}
+
+inline bool read_value(napi_env env, napi_value value, Napi::Object* object) {
+  *object = Napi::Object(env, value);
+  return object->IsObject();
+}
+
+template <typename Element>
+bool read_value(napi_env env, napi_value value, Array<Element>* array) {
+  napi_typedarray_type type;
+  void* data;
+  if (napi_get_typedarray_info(env, value, &type, &array->length, &data, nullptr, nullptr) !=
+      napi_ok) {
+    return false;
+  }
+  array->data = static_cast<Element*>(data);
+  return type == kArrayType<Element>;
+}
+
+// What hold() made.
+template <typename Held>
+bool read_value(napi_env env, napi_value value, Held** held) {
+  void* data;
+  if (napi_get_value_external(env, value, &data) != napi_ok) return false;
+  *held = static_cast<Held*>(data);
+  return true;
+}
+
+template <typename Value>
+bool read_field(const Napi::Object& object, const char* name, Value* value) {
+  napi_value field;
+  return napi_get_named_property(object.Env(), object, name, &field) == napi_ok &&
+         read_value(object.Env(), field, value);
+}
+
+// Calls a function with the arguments that its parameters name.
+template <auto function>
+struct Bound;
+template <typename... Parameters, Napi::Value (*function)(Napi::Env, Parameters...)>
+struct Bound<function> {
+  static Napi::Value call(const Napi::CallbackInfo& info) {
+    return with(info, std::index_sequence_for<Parameters...>());
+  }
+
+  template <size_t... index>
+  static Napi::Value with(const Napi::CallbackInfo& info, std::index_sequence<index...>) {
+    std::tuple<Parameters...> arguments;
+    if (!(read_value(info.Env(), info[index], &std::get<index>(arguments)) && ...)) {
+      return bad_call(info.Env());
+    }
+    return function(info.Env(), std::get<index>(arguments)...);
+  }
+};
+template <Napi::Value (*function)(const Napi::CallbackInfo&)>
+struct Bound<function> {
+  static constexpr auto call = function;
+};
+
+template <auto function>
+void bind(Napi::Env env, Napi::Object exports, const char* name) {
+  exports.Set(name, Napi::Function::New<Bound<function>::call>(env, name));
+}
+
+// For functions that take a CallbackInfo: optional arguments, or arrays longer than what is used.
+inline bool read_descriptor(const Napi::CallbackInfo& info, size_t index, int* fd) {
+  return read_value(info.Env(), info[index], fd);
+}
+template <typename Element>
+bool read_array(const Napi::CallbackInfo& info, size_t index, napi_typedarray_type,
+                Element** elements, size_t* length) {
+  Array<Element> array;
+  if (!read_value(info.Env(), info[index], &array)) return false;
+  *elements = array.data;
+  *length = array.length;
+  return true;
+}
+
+// An external that owns what it holds and frees it with the environment: a worker that is
+// terminated runs no `finally`. Empty where the environment is being torn down.
+template <typename Held>
+Napi::Value hold(Napi::Env env, std::unique_ptr<Held> held) {
+  const auto external =
+      Napi::External<Held>::New(env, held.get(), [](Napi::Env, Held* data) { delete data; });
+  if (!external.IsEmpty()) held.release();
+  return external;
+}
 
 // A result with named fields. A worker that is being terminated lets no property be set, and runs
 // nothing that could miss it.
@@ -48,6 +174,12 @@ class Result {
 // { errno, syscall } of a call that failed. Without `syscall` the call is known, or the kernel
 // carried it out and answered with the error.
 Napi::Value failure(Napi::Env env, int error, const char* syscall = nullptr);
+inline Napi::Value failure(Napi::Env env, const Failure& failed) {
+  return failure(env, failed.error, failed.syscall);
+}
+
+// undefined for 0, else a failure.
+Napi::Value failure_or_undefined(Napi::Env env, int error);
 
 // { errno, option, written }: options by the names of a profile's fields. Without an option the
 // descriptor itself is the fault. undefined where nothing was refused.
@@ -55,19 +187,5 @@ Napi::Value refusal_or_undefined(Napi::Env env, const Refusal& refusal);
 
 // The first `count` options of a profile, in its order; NaN for those that are not there.
 void put_values(const Settings& settings, size_t count, double* row);
-
-// The elements of a typed array of just this type.
-template <typename Array>
-bool read_array(const Napi::CallbackInfo& info, size_t index, napi_typedarray_type wanted,
-                Array** elements, size_t* length) {
-  napi_typedarray_type type;
-  void* data;
-  if (napi_get_typedarray_info(info.Env(), info[index], &type, length, &data, nullptr, nullptr) !=
-      napi_ok) {
-    return false;
-  }
-  *elements = static_cast<Array*>(data);
-  return type == wanted;
-}
 
 }  // namespace deadpeer

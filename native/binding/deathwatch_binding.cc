@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <sys/epoll.h>
 
 #include <cstring>
 
@@ -68,31 +67,27 @@ class Watch {
   static void deliver(napi_env env, napi_value callback, void* context, void*) {
     if (env == nullptr) return;
     auto* watch = static_cast<Watch*>(context);
-    for (const Sighting& sighting : watch->deathwatch_.take()) {
+    for (const KernelEvent& event : watch->deathwatch_.take()) {
       // The callback throws nothing of its own: only a worker that is terminated ends this.
-      if (!call(env, callback, sighting)) return;
+      if (!call(env, callback, event)) return;
     }
   }
 
-  static bool call(napi_env env, napi_value callback, const Sighting& sighting) {
+  static bool call(napi_env env, napi_value callback, const KernelEvent& event) {
     const Napi::HandleScope scope(env);
-    const size_t length = static_cast<size_t>(sighting.length);
+    const size_t length = static_cast<size_t>(event.length);
     void* bytes;
     napi_value undefined, buffer;
-    napi_value arguments[5];
+    napi_value arguments[4];
     if (napi_create_arraybuffer(env, length, &bytes, &buffer) != napi_ok) return false;
-    memcpy(bytes, sighting.info.data(), length);
-    const auto id = static_cast<double>(sighting.id);
-    const bool peer_closed = (sighting.events & EPOLLRDHUP) != 0;
-    const bool failed = (sighting.events & EPOLLERR) != 0;
-    return napi_create_double(env, id, &arguments[0]) == napi_ok &&
-           napi_get_boolean(env, peer_closed, &arguments[1]) == napi_ok &&
-           napi_get_boolean(env, failed, &arguments[2]) == napi_ok &&
-           napi_create_int32(env, sighting.unread, &arguments[3]) == napi_ok &&
-           napi_create_typedarray(env, napi_uint8_array, length, buffer, 0, &arguments[4]) ==
+    memcpy(bytes, event.info.data(), length);
+    return napi_create_double(env, static_cast<double>(event.id), &arguments[0]) == napi_ok &&
+           napi_create_uint32(env, event.events, &arguments[1]) == napi_ok &&
+           napi_create_int32(env, event.unread, &arguments[2]) == napi_ok &&
+           napi_create_typedarray(env, napi_uint8_array, length, buffer, 0, &arguments[3]) ==
                napi_ok &&
            napi_get_undefined(env, &undefined) == napi_ok &&
-           napi_call_function(env, undefined, callback, 5, arguments, nullptr) == napi_ok;
+           napi_call_function(env, undefined, callback, 4, arguments, nullptr) == napi_ok;
   }
 
   Deathwatch deathwatch_;
@@ -100,46 +95,25 @@ class Watch {
   bool is_open_ = false;
 };
 
-Watch* watch_of(const Napi::CallbackInfo& info) {
-  void* data = nullptr;
-  const napi_status status = napi_get_value_external(info.Env(), info[0], &data);
-  return status == napi_ok ? static_cast<Watch*>(data) : nullptr;
+// openDeathwatch(callback): an external. The callback gets an id, the events of epoll_ctl(2), how
+// many bytes are unread, and a tcp_info.
+Napi::Value open_deathwatch(Napi::Env env, Napi::Function callback) {
+  const Napi::Value external = Watch::open(env, callback);
+  return external.IsEmpty() ? failure(env, -ENOMEM) : external;
 }
 
-bool read_id(const Napi::CallbackInfo& info, uint64_t* id) {
-  int64_t value;
-  if (napi_get_value_int64(info.Env(), info[1], &value) != napi_ok || value < 1) return false;
-  *id = static_cast<uint64_t>(value);
-  return true;
-}
-
-// openDeathwatch(callback): external, or -errno. The callback gets an id, whether the peer has
-// closed its side (which holds for the dead as well), whether there is an error, how many bytes are
-// unread, and a tcp_info.
-Napi::Value open_deathwatch(const Napi::CallbackInfo& info) {
-  if (!info[0].IsFunction()) return bad_call(info.Env());
-  const Napi::Value external = Watch::open(info.Env(), info[0]);
-  return external.IsEmpty() ? Napi::Number::New(info.Env(), -ENOMEM) : external;
-}
-
-// watchDescriptor(external, fd): id, or { errno }
-Napi::Value watch_descriptor(const Napi::CallbackInfo& info) {
-  Watch* watch = watch_of(info);
-  int fd;
-  if (watch == nullptr || !read_descriptor(info, 1, &fd)) return bad_call(info.Env());
+// watchDescriptor(external, fd): id
+Napi::Value watch_descriptor(Napi::Env env, Watch* watch, int fd) {
   uint64_t id;
-  const int error = watch->deathwatch().add(fd, &id);
-  return error != 0 ? failure(info.Env(), error)
-                    : Napi::Number::New(info.Env(), static_cast<double>(id));
+  if (int error = watch->deathwatch().add(fd, &id)) return failure(env, error);
+  return Napi::Number::New(env, static_cast<double>(id));
 }
 
 // unwatch(external, id)
-Napi::Value unwatch(const Napi::CallbackInfo& info) {
-  Watch* watch = watch_of(info);
-  uint64_t id;
-  if (watch == nullptr || !read_id(info, &id)) return bad_call(info.Env());
-  watch->deathwatch().remove(id);
-  return info.Env().Undefined();
+Napi::Value unwatch(Napi::Env env, Watch* watch, double id) {
+  if (!(id >= 1)) return bad_call(env);
+  watch->deathwatch().remove(static_cast<uint64_t>(id));
+  return env.Undefined();
 }
 
 }  // namespace

@@ -14,32 +14,29 @@ namespace deadpeer {
 
 namespace {
 
-// A file of one value, as in /proc/sys. `error` is 0 or -errno.
+// A file of one value, as in /proc/sys.
 struct SmallFile {
   std::string path;
   std::array<char, 64> text;
   size_t length = 0;
-  int error = 0;
-  const char* syscall = nullptr;
+  Failure failure;
 };
 
 void read_file(SmallFile* file) {
   const Descriptor descriptor(open(file->path.c_str(), O_RDONLY | O_CLOEXEC));
-  file->syscall = "open";
   if (descriptor.get() < 0) {
-    file->error = -errno;
+    file->failure = {-errno, "open"};
     return;
   }
-  file->syscall = "read";
   const ssize_t length = ::read(descriptor.get(), file->text.data(), file->text.size());
   if (length < 0) {
-    file->error = -errno;
+    file->failure = {-errno, "read"};
   } else {
     file->length = static_cast<size_t>(length);
   }
 }
 
-bool read_paths(const Napi::Value& value, std::vector<SmallFile>* files) {
+bool read_paths(const Napi::Object& value, std::vector<SmallFile>* files) {
   if (!value.IsArray()) return false;
   const auto paths = value.As<Napi::Array>();
   files->resize(paths.Length());
@@ -51,12 +48,20 @@ bool read_paths(const Napi::Value& value, std::vector<SmallFile>* files) {
   return true;
 }
 
-Napi::Value to_texts(Napi::Env env, const std::vector<SmallFile>& files) {
+// `enter` runs what it is given in a network namespace.
+template <typename Enter>
+Napi::Value read_files(Napi::Env env, const Napi::Object& paths, Enter enter) {
+  std::vector<SmallFile> files;
+  if (!read_paths(paths, &files)) return bad_call(env);
+  const Failure entry = enter([&files] {
+    for (SmallFile& file : files) read_file(&file);
+  });
+  if (entry.error != 0) return failure(env, entry);
   auto texts = Napi::Array::New(env, files.size());
   for (uint32_t i = 0; i < files.size(); i++) {
     const SmallFile& file = files[i];
-    if (file.error != 0) {
-      texts[i] = failure(env, file.error, file.syscall);
+    if (file.failure.error != 0) {
+      texts[i] = failure(env, file.failure);
     } else {
       texts[i] = Napi::String::New(env, file.text.data(), file.length);
     }
@@ -64,51 +69,30 @@ Napi::Value to_texts(Napi::Env env, const std::vector<SmallFile>& files) {
   return texts;
 }
 
-// readFilesFor(pid, paths: string[]): what a process in the network namespace of `pid` reads there,
-// a string each, or a failure where one cannot be had, as ENOENT; or one failure in place of the
-// array, where the namespace cannot be entered
-Napi::Value read_files_for(const Napi::CallbackInfo& info) {
-  int pid;
-  std::vector<SmallFile> files;
-  if (!read_descriptor(info, 0, &pid) || !read_paths(info[1], &files)) return bad_call(info.Env());
-  const EntryRefusal refusal = in_network_namespace_of(pid, [&files] {
-    for (SmallFile& file : files) read_file(&file);
-  });
-  if (refusal.error != 0) return failure(info.Env(), refusal.error, refusal.syscall);
-  return to_texts(info.Env(), files);
+// readFilesFor(pid, paths): what a process in the network namespace of `pid` reads there, one
+// string or failure for each path; a failure alone where the namespace cannot be entered
+Napi::Value read_files_for(Napi::Env env, int pid, Napi::Object paths) {
+  return read_files(env, paths, [pid](auto work) { return in_network_namespace_of(pid, work); });
 }
 
-// readFilesForSocket(fd, paths: string[]): the same in the network namespace that a socket is in
-Napi::Value read_files_for_socket(const Napi::CallbackInfo& info) {
-  int fd;
-  std::vector<SmallFile> files;
-  if (!read_descriptor(info, 0, &fd) || !read_paths(info[1], &files)) return bad_call(info.Env());
-  const EntryRefusal refusal = in_network_namespace_of_socket(fd, [&files] {
-    for (SmallFile& file : files) read_file(&file);
-  });
-  if (refusal.error != 0) return failure(info.Env(), refusal.error, refusal.syscall);
-  return to_texts(info.Env(), files);
+// readFilesForSocket(fd, paths): the same in the network namespace that a socket is in
+Napi::Value read_files_for_socket(Napi::Env env, int fd, Napi::Object paths) {
+  return read_files(env, paths,
+                    [fd](auto work) { return in_network_namespace_of_socket(fd, work); });
 }
 
-Napi::Value cookie_or_error(Napi::Env env, int error, uint64_t cookie) {
-  if (error != 0) return Napi::Number::New(env, error);
+// readNetworkCookie(fd): bigint
+Napi::Value read_cookie_of_network(Napi::Env env, int fd) {
+  uint64_t cookie;
+  if (int error = read_network_cookie(fd, &cookie)) return failure(env, error);
   return Napi::BigInt::New(env, cookie);
 }
 
-// readNetworkCookie(fd): bigint, or -errno
-Napi::Value read_cookie_of_network(const Napi::CallbackInfo& info) {
-  int fd;
-  if (!read_descriptor(info, 0, &fd)) return bad_call(info.Env());
-  uint64_t cookie = 0;
-  const int error = read_network_cookie(fd, &cookie);
-  return cookie_or_error(info.Env(), error, cookie);
-}
-
-// readOwnNetworkCookie(): bigint, or -errno
-Napi::Value read_cookie_of_own_network(const Napi::CallbackInfo& info) {
-  uint64_t cookie = 0;
-  const int error = read_own_network_cookie(&cookie);
-  return cookie_or_error(info.Env(), error, cookie);
+// readOwnNetworkCookie(): bigint
+Napi::Value read_cookie_of_own_network(Napi::Env env) {
+  uint64_t cookie;
+  if (int error = read_own_network_cookie(&cookie)) return failure(env, error);
+  return Napi::BigInt::New(env, cookie);
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <limits>
 #include <memory>
 
@@ -29,42 +30,25 @@ Prepared* compiled(const Napi::CallbackInfo& info, size_t index) {
   return status == napi_ok ? static_cast<Prepared*>(data) : nullptr;
 }
 
-// compile(mask, values: Float64Array): { profile: external }, or { refusal } where no kernel could
-// take a value
-Napi::Value compile(const Napi::CallbackInfo& info) {
-  uint32_t mask;
-  double* values;
-  size_t length;
-  if (napi_get_value_uint32(info.Env(), info[0], &mask) != napi_ok ||
-      !read_array(info, 1, napi_float64_array, &values, &length) || length != kOptionCount) {
-    return bad_call(info.Env());
-  }
+// compile(values: Float64Array): an external, or a refusal where no kernel could take a value. NaN
+// is a value that is not set.
+Napi::Value compile(Napi::Env env, Array<double> values) {
+  if (values.length != kOptionCount) return bad_call(env);
   Settings settings;
   for (int i = 0; i < kOptionCount; i++) {
-    const Option option = static_cast<Option>(i);
-    if (mask & bit(option)) settings.set(option, static_cast<int64_t>(values[i]));
+    if (std::isnan(values.data[i])) continue;
+    settings.set(static_cast<Option>(i), static_cast<int64_t>(values.data[i]));
   }
   const Refusal refusal = check(settings);
-  Result result(info.Env());
-  if (refusal.error != 0) {
-    return result.value("refusal", refusal_or_undefined(info.Env(), refusal)).object();
-  }
-  auto owned = std::make_unique<Prepared>(settings, false);
-  const auto external = Napi::External<Prepared>::New(
-      info.Env(), owned.get(), [](Napi::Env, Prepared* data) { delete data; });
-  // Not made where the environment is being torn down (worker.terminate()).
-  if (external.IsEmpty()) return external;
-  owned.release();
-  return result.value("profile", external).object();
+  if (refusal.error != 0) return refusal_or_undefined(env, refusal);
+  return hold(env, std::make_unique<Prepared>(settings, false));
 }
 
 // rehearse(compiled): a refusal or undefined. From then on the settings are known to be good.
-Napi::Value rehearse_compiled(const Napi::CallbackInfo& info) {
-  Prepared* profile = compiled(info, 0);
-  if (profile == nullptr) return bad_call(info.Env());
+Napi::Value rehearse_compiled(Napi::Env env, Prepared* profile) {
   const Refusal refusal = rehearse(profile->settings);
   profile->known_good = refusal.error == 0 && refused_first_or_never(profile->settings);
-  return refusal_or_undefined(info.Env(), refusal);
+  return refusal_or_undefined(env, refusal);
 }
 
 // tune(fd, compiled, heardAt): when the peer was last heard, NaN where the kernel was not asked; or
@@ -118,58 +102,31 @@ Napi::Value would_hold_one(const Napi::CallbackInfo& info) {
 }
 
 // apply(fd, compiled): a refusal or undefined. Whatever the state of the connection.
-Napi::Value apply_one(const Napi::CallbackInfo& info) {
-  int fd;
-  const Prepared* profile = compiled(info, 1);
-  if (!read_descriptor(info, 0, &fd) || profile == nullptr) return bad_call(info.Env());
-  return refusal_or_undefined(info.Env(), apply(fd, *profile));
+Napi::Value apply_one(Napi::Env env, int fd, Prepared* profile) {
+  return refusal_or_undefined(env, apply(fd, *profile));
 }
 
-// readOptions(fd, values: Float64Array): 0 or -errno. NaN is a value that the socket does not have.
-Napi::Value read_options(const Napi::CallbackInfo& info) {
-  int fd;
-  double* values;
-  size_t length;
-  if (!read_descriptor(info, 0, &fd) ||
-      !read_array(info, 1, napi_float64_array, &values, &length) || length != kOptionCount) {
-    return bad_call(info.Env());
-  }
+// readOptions(fd, values). NaN is a value that the socket does not have.
+Napi::Value read_options(Napi::Env env, int fd, Array<double> values) {
+  if (values.length != kOptionCount) return bad_call(env);
   Settings settings;
   const int error = read(fd, &settings);
-  if (error == 0) put_values(settings, kOptionCount, values);
-  return Napi::Number::New(info.Env(), error);
+  if (error == 0) put_values(settings, kOptionCount, values.data);
+  return failure_or_undefined(env, error);
 }
 
-bool read_option_number(const Napi::CallbackInfo& info, size_t index, Option* option) {
-  uint32_t number;
-  if (napi_get_value_uint32(info.Env(), info[index], &number) != napi_ok ||
-      number >= kOptionCount) {
-    return false;
-  }
-  *option = static_cast<Option>(number);
-  return true;
+// getOption(fd, option): a number in the kernel's unit
+Napi::Value get_one_option(Napi::Env env, int fd, uint32_t option) {
+  if (option >= kOptionCount) return bad_call(env);
+  int value;
+  const int error = get_in_kernel_unit(fd, static_cast<Option>(option), &value);
+  return error != 0 ? failure(env, error) : Napi::Number::New(env, value);
 }
 
-// getOption(fd, option): value, or { errno }
-Napi::Value get_one_option(const Napi::CallbackInfo& info) {
-  int fd, value;
-  Option option;
-  if (!read_descriptor(info, 0, &fd) || !read_option_number(info, 1, &option)) {
-    return bad_call(info.Env());
-  }
-  const int error = get_option(fd, option, &value);
-  return error != 0 ? failure(info.Env(), error) : Napi::Number::New(info.Env(), value);
-}
-
-// setOption(fd, option, value): 0, or -errno
-Napi::Value set_one_option(const Napi::CallbackInfo& info) {
-  int fd, value;
-  Option option;
-  if (!read_descriptor(info, 0, &fd) || !read_option_number(info, 1, &option) ||
-      napi_get_value_int32(info.Env(), info[2], &value) != napi_ok) {
-    return bad_call(info.Env());
-  }
-  return Napi::Number::New(info.Env(), set_option(fd, option, value));
+// setOption(fd, option, value)
+Napi::Value set_one_option(Napi::Env env, int fd, uint32_t option, int value) {
+  if (option >= kOptionCount) return bad_call(env);
+  return failure_or_undefined(env, set_in_kernel_unit(fd, static_cast<Option>(option), value));
 }
 
 Napi::Array option_table(Napi::Env env) {

@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <utility>
 
 #include "binding/binding.h"
 #include "core/network_namespace.h"
+#include "core/sock_destroy.h"
 #include "core/sock_diag.h"
 
 namespace deadpeer {
@@ -12,8 +14,8 @@ namespace {
 
 using Cancelled = std::shared_ptr<std::atomic<bool>>;
 
-// Copies the records to where JavaScript can see them: there may be hundreds of megabytes of them,
-// for which the event loop is not to wait either.
+// Copies the records to where JavaScript can see them. There may be hundreds of megabytes of them,
+// too many to copy on the event loop.
 class Handover : public Napi::AsyncWorker {
  public:
   Handover(const Napi::Function& callback, Napi::Buffer<uint8_t> target, ByteBuffer records,
@@ -43,20 +45,6 @@ class Handover : public Napi::AsyncWorker {
   const DumpOutcome outcome_;
 };
 
-const char* syscall_of(DumpStep step) {
-  switch (step) {
-    case DumpStep::kOpen:
-      return "socket";
-    case DumpStep::kSend:
-      return "sendto";
-    case DumpStep::kReceive:
-      return "recvfrom";
-    case DumpStep::kReply:
-      break;
-  }
-  return nullptr;
-}
-
 class Dump : public Napi::AsyncWorker {
  public:
   Dump(const Napi::Function& callback, pid_t pid, const SocketQuery& query, Cancelled cancelled)
@@ -67,17 +55,14 @@ class Dump : public Napi::AsyncWorker {
 
  private:
   void Execute() override {
-    entry_ = in_network_namespace_of(
+    const Failure entry = in_network_namespace_of(
         pid_, [this] { outcome_ = dump_sockets(query_, *cancelled_, &records_); });
+    if (entry.error != 0) outcome_.failure = entry;
   }
 
   void OnOK() override {
-    if (entry_.error != 0) {
-      Callback().Call({failure(Env(), entry_.error, entry_.syscall)});
-      return;
-    }
-    if (outcome_.error != 0) {
-      Callback().Call({failure(Env(), outcome_.error, syscall_of(outcome_.step))});
+    if (outcome_.failure.error != 0) {
+      Callback().Call({failure(Env(), outcome_.failure)});
       return;
     }
     // A Buffer is not filled with zeros first, as an ArrayBuffer would be.
@@ -92,64 +77,94 @@ class Dump : public Napi::AsyncWorker {
   const SocketQuery query_;
   const Cancelled cancelled_;
   ByteBuffer records_;
-  EntryRefusal entry_;
   DumpOutcome outcome_;
 };
 
-bool read_condition(const Napi::CallbackInfo& info, size_t index, EndpointCondition* condition) {
-  int32_t port;
-  uint32_t prefix_length;
-  uint8_t* address;
-  size_t length;
-  if (napi_get_value_int32(info.Env(), info[index], &port) != napi_ok ||
-      !read_array(info, index + 1, napi_uint8_array, &address, &length) ||
-      napi_get_value_uint32(info.Env(), info[index + 2], &prefix_length) != napi_ok ||
-      port < EndpointCondition::kAnyPort || port > 65535 ||
-      (length != 0 && length != 4 && length != 16) || prefix_length > 8 * length) {
-    return false;
-  }
-  condition->port = port;
-  condition->family = length == 0 ? AF_UNSPEC : length == 4 ? AF_INET : AF_INET6;
-  condition->prefix_length = static_cast<uint8_t>(prefix_length);
-  std::copy_n(address, length, condition->address.begin());
+// An address of 4 or 16 bytes, or of none where `family` is AF_UNSPEC.
+bool read_address(const Napi::Object& end, uint8_t* family, std::array<uint8_t, 16>* address) {
+  Array<uint8_t> bytes;
+  if (!read_field(end, "address", &bytes)) return false;
+  if (bytes.length != 0 && bytes.length != 4 && bytes.length != 16) return false;
+  *family = bytes.length == 0 ? AF_UNSPEC : bytes.length == 4 ? AF_INET : AF_INET6;
+  std::copy_n(bytes.data, bytes.length, address->begin());
   return true;
 }
 
-// dumpSockets(pid, ipv4, ipv6, states, withInfo, localPort, localAddress, localPrefixLength,
-//   remotePort, remoteAddress, remotePrefixLength, callback): what cancels it, an external
+// { port, address, prefixLength }. A port of -1 and an address of no bytes stand for any.
+bool read_condition(const Napi::Object& query, const char* name, EndpointCondition* condition) {
+  Napi::Object end;
+  uint32_t prefix_length;
+  if (!read_field(query, name, &end) || !read_field(end, "port", &condition->port) ||
+      !read_address(end, &condition->family, &condition->address) ||
+      !read_field(end, "prefixLength", &prefix_length) ||
+      condition->port < EndpointCondition::kAnyPort || condition->port > 65535 ||
+      prefix_length > 8 * address_size(condition->family)) {
+    return false;
+  }
+  condition->prefix_length = static_cast<uint8_t>(prefix_length);
+  return true;
+}
+
+// dumpSockets({ pid, ipv4, ipv6, states, withInfo, local, remote }, callback): what cancels it, an
+// external
 //
-// In the network namespace of process `pid`; 0 is the caller's. A port of -1 and an address of no
-// bytes stand for any. The callback gets a failure, or the records, their number, and whether the
-// dump was interrupted.
-Napi::Value dump_sockets_for(const Napi::CallbackInfo& info) {
+// In the network namespace of process `pid`; 0 is the caller's. The callback gets a failure, or the
+// records, their number, and whether the dump was interrupted.
+Napi::Value dump_sockets_for(Napi::Env env, Napi::Object request, Napi::Function callback) {
   int pid;
   SocketQuery query;
-  if (!read_descriptor(info, 0, &pid) ||
-      napi_get_value_bool(info.Env(), info[1], &query.ipv4) != napi_ok ||
-      napi_get_value_bool(info.Env(), info[2], &query.ipv6) != napi_ok ||
-      napi_get_value_uint32(info.Env(), info[3], &query.states) != napi_ok ||
-      napi_get_value_bool(info.Env(), info[4], &query.with_info) != napi_ok ||
-      !read_condition(info, 5, &query.local) || !read_condition(info, 8, &query.remote) ||
-      !info[11].IsFunction()) {
-    return bad_call(info.Env());
+  if (!read_field(request, "pid", &pid) || !read_field(request, "ipv4", &query.ipv4) ||
+      !read_field(request, "ipv6", &query.ipv6) || !read_field(request, "states", &query.states) ||
+      !read_field(request, "withInfo", &query.with_info) ||
+      !read_condition(request, "local", &query.local) ||
+      !read_condition(request, "remote", &query.remote)) {
+    return bad_call(env);
   }
   const auto cancelled = std::make_shared<std::atomic<bool>>(false);
-  auto owned = std::make_unique<Cancelled>(cancelled);
-  const auto external = Napi::External<Cancelled>::New(
-      info.Env(), owned.get(), [](Napi::Env, Cancelled* data) { delete data; });
+  const Napi::Value external = hold(env, std::make_unique<Cancelled>(cancelled));
   if (external.IsEmpty()) return external;
-  owned.release();
-  auto* dump = new Dump(info[11].As<Napi::Function>(), pid, query, cancelled);
+  auto* dump = new Dump(callback, pid, query, cancelled);
   dump->Queue();
   return external;
 }
 
 // cancelDump(external)
-Napi::Value cancel_dump(const Napi::CallbackInfo& info) {
-  void* data;
-  if (napi_get_value_external(info.Env(), info[0], &data) != napi_ok) return bad_call(info.Env());
-  (*static_cast<Cancelled*>(data))->store(true, std::memory_order_relaxed);
-  return info.Env().Undefined();
+Napi::Value cancel_dump(Napi::Env env, Cancelled* cancelled) {
+  (*cancelled)->store(true, std::memory_order_relaxed);
+  return env.Undefined();
+}
+
+// { port, address }
+bool read_end(const Napi::Object& request, const char* name, uint8_t* family, uint16_t* port,
+              std::array<uint8_t, 16>* address) {
+  Napi::Object end;
+  uint32_t number;
+  if (!read_field(request, name, &end) || !read_field(end, "port", &number) || number > 65535 ||
+      !read_address(end, family, address)) {
+    return false;
+  }
+  *port = static_cast<uint16_t>(number);
+  return *family != AF_UNSPEC;
+}
+
+// destroySocket({ pid, local, remote, interface, cookie })
+//
+// In the network namespace of process `pid`; 0 is the caller's.
+Napi::Value destroy(Napi::Env env, Napi::Object request) {
+  int pid;
+  SocketId id;
+  uint8_t remote_family;
+  if (!read_field(request, "pid", &pid) ||
+      !read_end(request, "local", &id.family, &id.local_port, &id.local) ||
+      !read_end(request, "remote", &remote_family, &id.remote_port, &id.remote) ||
+      !read_field(request, "interface", &id.interface) ||
+      !read_field(request, "cookie", &id.cookie) || remote_family != id.family) {
+    return bad_call(env);
+  }
+  int error = 0;
+  const Failure entry = in_network_namespace_of(pid, [&id, &error] { error = destroy_socket(id); });
+  if (entry.error != 0) return failure(env, entry);
+  return error != 0 ? failure(env, error, "sendto") : env.Undefined();
 }
 
 }  // namespace
@@ -157,6 +172,7 @@ Napi::Value cancel_dump(const Napi::CallbackInfo& info) {
 void bind_sock_diag(Napi::Env env, Napi::Object exports) {
   bind<dump_sockets_for>(env, exports, "dumpSockets");
   bind<cancel_dump>(env, exports, "cancelDump");
+  bind<destroy>(env, exports, "destroySocket");
 }
 
 }  // namespace deadpeer

@@ -24,45 +24,38 @@ int open_process(pid_t pid, Descriptor* process) {
   return process->get() < 0 ? -errno : 0;
 }
 
-int borrow_from(const Descriptor& process, int fd, Descriptor* borrowed, BorrowCall& call) {
-  call = BorrowCall::kPidfdGetfd;
+Failure borrow_from(const Descriptor& process, int fd, Descriptor* borrowed) {
   Descriptor duplicate(static_cast<int>(syscall(SYS_pidfd_getfd, process.get(), fd, 0)));
-  if (duplicate.get() < 0) return -errno;
-  call = BorrowCall::kGetsockopt;
+  if (duplicate.get() < 0) return {-errno, "pidfd_getfd"};
   SocketKind kind;
-  if (int error = read_kind(duplicate.get(), &kind)) return error;
+  if (int error = read_kind(duplicate.get(), &kind)) return {error, "getsockopt"};
   borrowed->reset(duplicate.release());
-  return 0;
+  return {};
 }
 
-int read_as(const Descriptor& borrowed, uint64_t wanted, Settings* settings) {
-  uint64_t cookie;
-  if (int error = read_cookie(borrowed.get(), &cookie)) return error;
-  return cookie == wanted ? read(borrowed.get(), settings) : -ESTALE;
+Failure read_options(const Descriptor& process, OwnersOptions* socket) {
+  Descriptor borrowed(-1);
+  const Failure failed = borrow_from(process, socket->fd, &borrowed);
+  if (failed.error != 0) return failed;
+  int error = check_cookie(borrowed.get(), socket->cookie);
+  if (error == 0) error = read(borrowed.get(), &socket->settings);
+  return {error, "getsockopt"};
 }
 
 }  // namespace
 
-int borrow(pid_t pid, int fd, Descriptor* borrowed, BorrowCall* refused) {
-  BorrowCall ignored;
-  BorrowCall& call = refused == nullptr ? ignored : *refused;
-  call = BorrowCall::kPidfdOpen;
+Failure borrow(pid_t pid, int fd, Descriptor* borrowed) {
   Descriptor process(-1);
-  if (int error = open_process(pid, &process)) return error;
-  return borrow_from(process, fd, borrowed, call);
+  if (int error = open_process(pid, &process)) return {error, "pidfd_open"};
+  return borrow_from(process, fd, borrowed);
 }
 
 void read_options_of(pid_t pid, OwnersOptions* sockets, size_t count) {
   Descriptor process(-1);
   const int unopened = open_process(pid, &process);
   for (size_t i = 0; i < count; i++) {
-    OwnersOptions& each = sockets[i];
-    each.refused = BorrowCall::kPidfdOpen;
-    each.error = unopened;
-    if (unopened != 0) continue;
-    Descriptor borrowed(-1);
-    each.error = borrow_from(process, each.fd, &borrowed, each.refused);
-    if (each.error == 0) each.error = read_as(borrowed, each.cookie, &each.settings);
+    sockets[i].failure =
+        unopened != 0 ? Failure{unopened, "pidfd_open"} : read_options(process, &sockets[i]);
   }
 }
 

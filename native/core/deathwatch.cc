@@ -28,8 +28,8 @@ constexpr uint64_t kStop = kNone;
 
 constexpr int kEventsAtOnce = 64;
 
-// The kernel is short of something just now, or somebody in between says so. Linux itself never
-// does, to these calls; but what is sighted once is not sighted again, so it is worth another try.
+// Linux itself never fails these calls for a shortage, but a sandbox may. An edge is reported only
+// once, so it is worth another try.
 constexpr int kTries = 10;
 constexpr timespec kBetweenTries = {0, 10'000'000};
 
@@ -38,20 +38,20 @@ bool may_pass(int error) {
          error == -ENFILE;
 }
 
-// As Sighting has them. Returns 0 or -errno; -ESTALE: the number is another socket's by now.
-int read_sighting(int fd, uint64_t cookie, Sighting* sighting) {
+// As KernelEvent has them. Returns 0 or -errno; -ESTALE: the number is another socket's by now.
+int read_event(int fd, uint64_t cookie, KernelEvent* event) {
   if (int error = check_cookie(fd, cookie)) return error;
-  sighting->length = read_tcp_info(fd, sighting->info.data(), sighting->info.size());
-  if (sighting->length < 0) return sighting->length;
+  event->length = read_tcp_info(fd, event->info.data(), event->info.size());
+  if (event->length < 0) return event->length;
   // Zero where the kernel does not say.
-  sighting->unread = 0;
-  ioctl(fd, SIOCINQ, &sighting->unread);
+  event->unread = 0;
+  ioctl(fd, SIOCINQ, &event->unread);
   return check_cookie(fd, cookie);
 }
 
 // The peer has closed its side, and nothing is over yet: known by nothing else once it is.
-bool is_mere_close(const Sighting& sighting) {
-  return sighting.events == EPOLLRDHUP;
+bool is_mere_close(const KernelEvent& event) {
+  return event.events == EPOLLRDHUP;
 }
 
 int control(int epoll, int operation, int fd, uint32_t events, uint64_t id) {
@@ -70,7 +70,7 @@ Deathwatch::~Deathwatch() {
 void Deathwatch::close() {
   stop();
   entries_.clear();
-  sightings_.clear();
+  waiting_.clear();
   newest_.clear();
 }
 
@@ -97,7 +97,7 @@ int Deathwatch::add(int fd, uint64_t* id) {
     const std::lock_guard lock(mutex_);
     entries_.erase(fresh);
   }
-  // As it was added, so that what has been sighted already is sighted for the newcomer as well.
+  // As if it were added now, so that the newcomer gets what the kernel has reported already.
   if (error == -EEXIST && add_reference(fd, cookie, id)) {
     control(epoll_.get(), EPOLL_CTL_MOD, fd, kWanted, *id);
     return 0;
@@ -138,15 +138,15 @@ void Deathwatch::remove(uint64_t id) {
   if (entries_.empty()) stop();
 }
 
-std::vector<Sighting> Deathwatch::take() {
-  std::vector<Sighting> taken;
+std::vector<KernelEvent> Deathwatch::take() {
+  std::vector<KernelEvent> taken;
   const std::lock_guard lock(mutex_);
-  taken.swap(sightings_);
-  const auto is_dropped = [this](const Sighting& sighting) {
-    return entries_.count(sighting.id) == 0;
+  taken.swap(waiting_);
+  const auto is_dropped = [this](const KernelEvent& event) {
+    return entries_.count(event.id) == 0;
   };
   taken.erase(std::remove_if(taken.begin(), taken.end(), is_dropped), taken.end());
-  for (const Sighting& sighting : taken) entries_.find(sighting.id)->second.sighted = 0;
+  for (const KernelEvent& event : taken) entries_.find(event.id)->second.waiting = 0;
   return taken;
 }
 
@@ -188,12 +188,12 @@ void* Deathwatch::run(void* self) {
     }
     for (int i = 0; i < count; i++) {
       if (events[i].data.u64 == kStop) return nullptr;
-      watch->sight(events[i].data.u64, events[i].events);
+      watch->observe(events[i].data.u64, events[i].events);
     }
   }
 }
 
-void Deathwatch::sight(uint64_t id, uint32_t events) {
+void Deathwatch::observe(uint64_t id, uint32_t events) {
   Entry entry;
   {
     const std::lock_guard lock(mutex_);
@@ -201,32 +201,32 @@ void Deathwatch::sight(uint64_t id, uint32_t events) {
     if (found == entries_.end()) return;
     entry = found->second;
   }
-  Sighting sighting;
-  sighting.id = id;
-  sighting.events = events;
-  int error = read_sighting(entry.fd, entry.cookie, &sighting);
+  KernelEvent event;
+  event.id = id;
+  event.events = events;
+  int error = read_event(entry.fd, entry.cookie, &event);
   for (int tries = 1; may_pass(error) && tries < kTries; tries++) {
     nanosleep(&kBetweenTries, nullptr);
-    error = read_sighting(entry.fd, entry.cookie, &sighting);
+    error = read_event(entry.fd, entry.cookie, &event);
   }
-  if (error == 0) keep(sighting);
+  if (error == 0) keep(event);
 }
 
-void Deathwatch::keep(const Sighting& sighting) {
+void Deathwatch::keep(const KernelEvent& event) {
   bool first;
   {
     const std::lock_guard lock(mutex_);
     // Not if it was removed meanwhile.
-    const auto found = entries_.find(sighting.id);
+    const auto found = entries_.find(event.id);
     if (found == entries_.end()) return;
     Entry& entry = found->second;
-    first = sightings_.empty();
-    Sighting* last = entry.sighted > 0 ? &sightings_[entry.sighted - 1] : nullptr;
-    if (last != nullptr && (!is_mere_close(*last) || is_mere_close(sighting))) {
-      *last = sighting;
+    first = waiting_.empty();
+    KernelEvent* last = entry.waiting > 0 ? &waiting_[entry.waiting - 1] : nullptr;
+    if (last != nullptr && (!is_mere_close(*last) || is_mere_close(event))) {
+      *last = event;
     } else {
-      sightings_.push_back(sighting);
-      entry.sighted = static_cast<uint32_t>(sightings_.size());
+      waiting_.push_back(event);
+      entry.waiting = static_cast<uint32_t>(waiting_.size());
     }
   }
   if (first) wake_(context_);

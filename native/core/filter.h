@@ -5,17 +5,16 @@
 namespace deadpeer {
 
 // Filters that drop segments before TCP sees them: classic BPF programs (socket(7),
-// SO_ATTACH_FILTER). One replaces the other at once, and nothing gets through in between. Current
-// kernels demand CAP_NET_ADMIN in the socket's network namespace for them: -EPERM without.
+// SO_ATTACH_FILTER). A new filter replaces the old one at once; nothing passes in between. Current
+// kernels require CAP_NET_ADMIN in the socket's network namespace: -EPERM without.
 
-// Makes a socket deaf: drops all.
+// Drops all segments.
 int deafen(int fd);
 
-// Drops that share of all segments at random, each by itself. 1 is deaf, 0 drops none; in between
-// to within 2^-33. -EINVAL for what is no share.
+// Drops each segment with a probability of `share`, 0 to 1, exact to 2^-33. -EINVAL otherwise.
 int lose(int fd, double share);
 
-// Takes the filter away again. -ENOENT where there is none.
+// Removes the filter. -ENOENT where there is none.
 int undeafen(int fd);
 
 // How many segments the kernel has dropped at this socket (SO_MEMINFO, Linux 4.12), by a filter or

@@ -53,7 +53,7 @@ void* visit(void* data) {
   return nullptr;
 }
 
-EntryRefusal enter_and_run(const Descriptor& network, void (*work)(void*), void* argument) {
+Failure enter_and_run(const Descriptor& network, void (*work)(void*), void* argument) {
   Visit there = {network.get(), work, argument, 0};
   pthread_t thread;
   if (int error = start_thread(&thread, visit, &there)) return {error, "pthread_create"};
@@ -73,14 +73,14 @@ int read_own_network_cookie(uint64_t* cookie) {
   return here.get() < 0 ? -errno : read_network_cookie(here.get(), cookie);
 }
 
-EntryRefusal run_in_network_namespace_of_socket(int fd, void (*work)(void*), void* argument) {
+Failure run_in_network_namespace_of_socket(int fd, void (*work)(void*), void* argument) {
   // The kernel sets close-on-exec by itself.
   const Descriptor network(ioctl(fd, SIOCGSKNS));
   if (network.get() < 0) return {-errno, "ioctl"};
   return enter_and_run(network, work, argument);
 }
 
-EntryRefusal run_in_network_namespace_of(pid_t pid, void (*work)(void*), void* argument) {
+Failure run_in_network_namespace_of(pid_t pid, void (*work)(void*), void* argument) {
   if (pid == 0) {
     work(argument);
     return {};

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "core/failure.h"
+
 namespace deadpeer {
 
 // Which network namespace a socket is in: SO_NETNS_COOKIE, unique for as long as the system runs.
@@ -13,34 +15,29 @@ int read_network_cookie(int fd, uint64_t* cookie);
 // The namespace of the calling thread, which is where a socket that it opens is.
 int read_own_network_cookie(uint64_t* cookie);
 
-// The first call that was refused on the way into a network namespace.
-struct EntryRefusal {
-  int error = 0;                  // -errno, or 0: nothing was refused
-  const char* syscall = nullptr;  // its name
-};
-
-// Runs `work(argument)` in the network namespace of process `pid` and returns when it is done.
-// Where the calling thread is in that namespace already, or `pid` is 0, it runs there. Otherwise it
-// runs on a thread that is started for this, enters the namespace, and ends: a thread of libuv's
-// pool that stayed in another namespace would open everybody's sockets there.
+// Runs `work(argument)` in the network namespace of process `pid` and returns when it is done. It
+// runs on the calling thread if `pid` is 0 or that thread is in the namespace already. Otherwise it
+// runs on a new thread, which enters the namespace and then ends: a thread of libuv's pool that
+// stayed there would open the program's sockets in the wrong namespace.
 //
-// A refusal means that nothing was run. open: -ENOENT or -ESRCH, no such process; -EACCES, it takes
-// what ptrace(2) calls PTRACE_MODE_READ_FSCREDS. setns: -EPERM, it takes CAP_SYS_ADMIN in the user
-// namespace that owns the network namespace, and in the caller's. pthread_create: -EAGAIN.
-EntryRefusal run_in_network_namespace_of(pid_t pid, void (*work)(void*), void* argument);
+// Nothing was run where a call on the way into the namespace failed. open: -ENOENT or -ESRCH, no
+// such process; -EACCES, it takes what ptrace(2) calls PTRACE_MODE_READ_FSCREDS. setns: -EPERM, it
+// takes CAP_SYS_ADMIN in the user namespace that owns the network namespace, and in the caller's.
+// pthread_create: -EAGAIN.
+Failure run_in_network_namespace_of(pid_t pid, void (*work)(void*), void* argument);
 
 // The same for the network namespace that a socket is in, always on a thread of its own.
 // ioctl: -EPERM, SIOCGSKNS takes CAP_NET_ADMIN over that namespace.
-EntryRefusal run_in_network_namespace_of_socket(int fd, void (*work)(void*), void* argument);
+Failure run_in_network_namespace_of_socket(int fd, void (*work)(void*), void* argument);
 
 template <typename Work>
-EntryRefusal in_network_namespace_of(pid_t pid, Work work) {
+Failure in_network_namespace_of(pid_t pid, Work work) {
   return run_in_network_namespace_of(
       pid, [](void* argument) { (*static_cast<Work*>(argument))(); }, &work);
 }
 
 template <typename Work>
-EntryRefusal in_network_namespace_of_socket(int fd, Work work) {
+Failure in_network_namespace_of_socket(int fd, Work work) {
   return run_in_network_namespace_of_socket(
       fd, [](void* argument) { (*static_cast<Work*>(argument))(); }, &work);
 }

@@ -149,11 +149,11 @@ int read(int fd, Settings* settings) {
   return 0;
 }
 
-int get_option(int fd, Option option, int* value) {
+int get_in_kernel_unit(int fd, Option option, int* value) {
   return get_int(fd, kOptions[option].level, kOptions[option].option, value);
 }
 
-int set_option(int fd, Option option, int value) {
+int set_in_kernel_unit(int fd, Option option, int value) {
   return set_int(fd, kOptions[option].level, kOptions[option].option, value);
 }
 

@@ -79,8 +79,8 @@ struct WriteList {
   size_t size = 0;
 };
 
-// Settings made ready to be written to many sockets. `known_good` may be said of settings that
-// refused_first_or_never() and that rehearse() has taken.
+// Settings prepared for writing to many sockets. `known_good` holds for settings that are
+// refused_first_or_never() and that rehearse() has accepted.
 struct Prepared {
   Prepared(const Settings& wanted, bool is_known_good);
 
@@ -96,8 +96,8 @@ struct Prepared {
 // filter), those before it stay, and Refusal::written has them.
 Refusal apply(int fd, const Prepared& prepared);
 
-// Tries the settings on a socket of our own, to learn what this kernel takes without touching
-// anybody's connection. error is that of socket(2) where none could be opened.
+// Tries the settings on a socket of our own, to learn what this kernel accepts without touching a
+// connection. error is that of socket(2) where that fails.
 Refusal rehearse(const Settings& settings);
 
 // What the kernel has. Options that this kernel or this socket does not know stay out of the
@@ -105,9 +105,9 @@ Refusal rehearse(const Settings& settings);
 // asked for just now.
 int read(int fd, Settings* settings);
 
-// One option in the kernel's own units, by the kernel's own judgement: nothing is checked, nothing
-// else is changed. Both return 0 or -errno.
-int get_option(int fd, Option option, int* value);
-int set_option(int fd, Option option, int value);
+// One option in the kernel's own unit. Nothing is checked but by the kernel, and nothing else is
+// changed. Both return 0 or -errno.
+int get_in_kernel_unit(int fd, Option option, int* value);
+int set_in_kernel_unit(int fd, Option option, int value);
 
 }  // namespace deadpeer

@@ -13,7 +13,7 @@
 
 #include "core/descriptor.h"
 #include "core/sock_diag.h"
-#include "core/sock_diag_records.h"
+#include "core/sock_diag_reply.h"
 
 #ifndef SOCK_DESTROY
 #define SOCK_DESTROY 21  // Linux 4.5
@@ -31,9 +31,6 @@ struct Request {
 // Any, as each request has a netlink socket of its own.
 constexpr uint32_t kSequence = 1;
 
-// TCP_LISTEN, as in tcp_info (include/net/tcp_states.h, not exported to user space).
-constexpr uint32_t kListening = 1 << 10;
-
 // Remote ports to try for each of the listeners that share a port. The kernel's choice among n is
 // as good as random: 20 n in vain is a chance of 1 in 10^8.
 constexpr size_t kTriesEach = 20;
@@ -48,7 +45,7 @@ Request make_request(const SocketId& id) {
   request.header.nlmsg_type = SOCK_DESTROY;
   request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
   request.header.nlmsg_seq = kSequence;
-  request.socket.sdiag_family = static_cast<uint8_t>(id.family);
+  request.socket.sdiag_family = id.family;
   request.socket.sdiag_protocol = IPPROTO_TCP;
   inet_diag_sockid& socket = request.socket.id;
   socket.idiag_sport = htons(id.local_port);
@@ -104,7 +101,7 @@ int find_listener(const SocketId& id, size_t* listeners) {
   ByteBuffer records;
   const std::atomic<bool> cancelled = false;
   const DumpOutcome outcome = dump_sockets(query, cancelled, &records);
-  if (outcome.error != 0) return outcome.error;
+  if (outcome.failure.error != 0) return outcome.failure.error;
   *listeners = outcome.records;
   RecordReader reader(records);
   for (inet_diag_msg socket; reader.next(&socket);) {
@@ -132,27 +129,6 @@ int destroy_listener(int netlink, const SocketId& id) {
 }
 
 }  // namespace
-
-int find_ack(const void* bytes, size_t length, uint32_t sequence) {
-  const uint8_t* at = static_cast<const uint8_t*>(bytes);
-  size_t left = length;
-  nlmsghdr header;
-  while (left >= sizeof(header)) {
-    memcpy(&header, at, sizeof(header));
-    if (header.nlmsg_len < sizeof(header) || header.nlmsg_len > left) return kNoAck;
-    int error;
-    if (header.nlmsg_type == NLMSG_ERROR && header.nlmsg_seq == sequence &&
-        header.nlmsg_len >= sizeof(header) + sizeof(error)) {
-      memcpy(&error, at + sizeof(header), sizeof(error));
-      return error > 0 ? -EPROTO : error;
-    }
-    const size_t step = (size_t{header.nlmsg_len} + NLMSG_ALIGNTO - 1) & ~size_t{NLMSG_ALIGNTO - 1};
-    if (step >= left) return kNoAck;
-    at += step;
-    left -= step;
-  }
-  return kNoAck;
-}
 
 int destroy_socket(const SocketId& id) {
   if (id.cookie == kAnyCookie) return -EINVAL;

@@ -8,7 +8,7 @@ namespace deadpeer {
 
 // A TCP socket as sock_diag(7) identifies it.
 struct SocketId {
-  int family = 0;  // AF_INET or AF_INET6
+  uint8_t family = 0;  // AF_INET or AF_INET6
   // In network order, an IPv4 address in the first four.
   std::array<uint8_t, 16> local = {};
   std::array<uint8_t, 16> remote = {};
@@ -28,10 +28,5 @@ struct SocketId {
 // -EOPNOTSUPP: a kernel without CONFIG_INET_DIAG_DESTROY. -EINVAL: the cookie is the one that
 // stands for any.
 int destroy_socket(const SocketId& id);
-
-// Looks through what a netlink socket received for the acknowledgement of a request. Returns what
-// it says, 0 or -errno, or kNoAck where there is none. Takes any bytes.
-constexpr int kNoAck = 1;
-int find_ack(const void* bytes, size_t length, uint32_t sequence);
 
 }  // namespace deadpeer

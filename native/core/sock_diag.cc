@@ -10,7 +10,6 @@
 
 #include "core/clock.h"
 #include "core/descriptor.h"
-#include "core/sock_diag_records.h"
 #include "core/sock_diag_reply.h"
 
 namespace deadpeer {
@@ -28,9 +27,6 @@ constexpr size_t kMostReceiveBytes = 16 * kReceiveBytes;
 constexpr double kPatienceMs = 10'000;
 // How long a cancellation may have to wait for then.
 constexpr timeval kWait = {0, 100'000};
-
-// TCP_LISTEN, as in tcp_info (include/net/tcp_states.h, not exported to user space).
-constexpr uint32_t kListening = 1 << 10;
 
 // The kernel ends a datagram where the next record does not fit. It has room for a page at least
 // (NLMSG_GOODSIZE), and a record takes less than half of one: what is shorter was not full.
@@ -129,11 +125,8 @@ class NetlinkSource : public DumpSource {
   uint32_t sequence_ = 0;
 };
 
-DumpOutcome refused(int error, DumpStep step) {
-  DumpOutcome outcome;
-  outcome.error = error;
-  outcome.step = step;
-  return outcome;
+DumpOutcome failed(int error, const char* syscall) {
+  return {{error, syscall}, 0, false};
 }
 
 // One of the kernel's tables: either listeners alone, or no listeners.
@@ -152,7 +145,7 @@ class Dumper {
       is_last_ = attempt == kAttempts;
       records_->truncate(start_);
       const DumpOutcome outcome = dump_once();
-      if (outcome.error != 0 || !outcome.interrupted || is_last_) return outcome;
+      if (outcome.failure.error != 0 || !outcome.interrupted || is_last_) return outcome;
     }
   }
 
@@ -160,7 +153,7 @@ class Dumper {
   DumpOutcome dump_once() {
     was_full_ = false;
     DumpOutcome first = request(query_, records_);
-    if (first.error != 0 || first.interrupted || !was_full_) return first;
+    if (first.failure.error != 0 || first.interrupted || !was_full_) return first;
     if (lists_listeners()) return compare_listeners(first);
     return leaves_some_out(query_) ? add_passed_over(first) : first;
   }
@@ -173,7 +166,7 @@ class Dumper {
     query.with_info = false;
     ByteBuffer again;
     const DumpOutcome second = request(query, &again);
-    if (second.error != 0) return second;
+    if (second.failure.error != 0) return second;
     first.interrupted = second.interrupted || !are_same_sockets(*records_, start_, again);
     return first;
   }
@@ -184,9 +177,9 @@ class Dumper {
   DumpOutcome add_passed_over(DumpOutcome first) {
     ByteBuffer again;
     const DumpOutcome second = request(query_, &again);
-    if (second.error != 0) return second;
+    if (second.failure.error != 0) return second;
     if (int error = add_missing(again, records_, start_, &first.records)) {
-      return refused(error, DumpStep::kReply);
+      return failed(error, nullptr);
     }
     first.interrupted = second.interrupted;
     return first;
@@ -194,19 +187,15 @@ class Dumper {
 
   DumpOutcome request(const SocketQuery& query, ByteBuffer* records) {
     DumpIdentity identity = {++sequence_, 0, query.states};
-    if (int error = source_->open(&identity.port)) return refused(error, DumpStep::kOpen);
+    if (int error = source_->open(&identity.port)) return failed(error, "socket");
     if (int error = source_->send(build_dump_request(query, identity.sequence))) {
-      return refused(error, DumpStep::kSend);
+      return failed(error, "sendto");
     }
     DumpProgress progress;
     if (int error = receive_all(identity, records, &progress)) {
-      return refused(error, DumpStep::kReceive);
+      return failed(error, "recvfrom");
     }
-    if (progress.error != 0) return refused(progress.error, DumpStep::kReply);
-    DumpOutcome outcome;
-    outcome.records = progress.records;
-    outcome.interrupted = progress.interrupted;
-    return outcome;
+    return {{progress.error, nullptr}, progress.records, progress.interrupted};
   }
 
   bool lists_listeners() const { return query_.states == kListening; }
@@ -294,7 +283,7 @@ DumpOutcome dump_sockets(const SocketQuery& query, const std::atomic<bool>& canc
   for (const uint32_t states : {query.states & kListening, query.states & ~kListening}) {
     if (states == 0) continue;
     const DumpOutcome table = Dumper(of_states(query, states), cancelled, records, source).dump();
-    if (table.error != 0) return table;
+    if (table.failure.error != 0) return table;
     outcome.records += table.records;
     outcome.interrupted |= table.interrupted;
   }

@@ -7,22 +7,19 @@
 #include <cstdint>
 
 #include "core/byte_buffer.h"
+#include "core/failure.h"
 #include "core/sock_diag_request.h"
 
 namespace deadpeer {
 
-// Where a dump was refused.
-enum class DumpStep { kOpen, kSend, kReceive, kReply };
-
 struct DumpOutcome {
-  int error = 0;  // 0 or -errno; -ECANCELED where it was called off
-  DumpStep step = DumpStep::kOpen;
+  Failure failure;  // -ECANCELED where it was called off
   size_t records = 0;
   bool interrupted = false;  // tried again, and still not known to be complete
 };
 
 // Lists the TCP sockets of the caller's network namespace, sock_diag(7), into `records`
-// (sock_diag_records.h). Needs no privileges. Takes about a millisecond for a thousand sockets;
+// (sock_diag_reply.h). Needs no privileges. Takes about a millisecond for a thousand sockets;
 // looks at `cancelled` every hundred or so.
 DumpOutcome dump_sockets(const SocketQuery& query, const std::atomic<bool>& cancelled,
                          ByteBuffer* records);

@@ -8,8 +8,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/sock_diag_records.h"
-
 namespace deadpeer {
 
 namespace {
@@ -43,6 +41,17 @@ int error_in(const Span& payload) {
   int error;
   if (!payload.read(&error)) return -EPROTO;
   return error <= 0 && error >= -kLargestErrno ? error : -EPROTO;
+}
+
+// Takes the first message off. False where there is no whole one.
+bool take_message(Span* rest, nlmsghdr* header, Span* payload) {
+  if (!rest->read(header) || header->nlmsg_len < sizeof(*header) ||
+      header->nlmsg_len > rest->length) {
+    return false;
+  }
+  *payload = {rest->bytes + NLMSG_HDRLEN, header->nlmsg_len - NLMSG_HDRLEN};
+  *rest = rest->from(aligned(header->nlmsg_len));
+  return true;
 }
 
 // False where the attributes break off.
@@ -145,19 +154,30 @@ void parse_dump(const uint8_t* bytes, size_t length, const DumpIdentity& identit
   Span rest = {bytes, length};
   while (rest.length > 0 && !progress->done && progress->error == 0) {
     nlmsghdr header;
-    if (!rest.read(&header) || header.nlmsg_len < sizeof(header) ||
-        header.nlmsg_len > rest.length) {
+    Span payload;
+    if (!take_message(&rest, &header, &payload)) {
       // Whose it was, and what would have come after it, cannot be known.
       progress->interrupted = true;
       return;
     }
     if (header.nlmsg_seq == identity.sequence && header.nlmsg_pid == identity.port) {
       progress->heard = true;
-      const Span payload = {rest.bytes + NLMSG_HDRLEN, header.nlmsg_len - NLMSG_HDRLEN};
       parse_message(header, payload, &context);
     }
-    rest = rest.from(aligned(header.nlmsg_len));
   }
+}
+
+int find_ack(const uint8_t* bytes, size_t length, uint32_t sequence) {
+  Span rest = {bytes, length};
+  Span payload;
+  nlmsghdr header;
+  while (take_message(&rest, &header, &payload)) {
+    if (header.nlmsg_type == NLMSG_ERROR && header.nlmsg_seq == sequence &&
+        payload.length >= sizeof(int)) {
+      return error_in(payload);
+    }
+  }
+  return kNoAck;
 }
 
 LookupAnswer parse_lookup(const uint8_t* bytes, size_t length, uint32_t port, uint32_t sequence,
@@ -168,6 +188,52 @@ LookupAnswer parse_lookup(const uint8_t* bytes, size_t length, uint32_t port, ui
     return LookupAnswer::kOther;
   }
   return header.nlmsg_type == SOCK_DIAG_BY_FAMILY ? LookupAnswer::kThere : LookupAnswer::kGone;
+}
+
+uint64_t cookie_of(const inet_diag_msg& socket) {
+  return socket.id.idiag_cookie[0] | uint64_t{socket.id.idiag_cookie[1]} << 32;
+}
+
+bool RecordReader::next(inet_diag_msg* socket) {
+  constexpr size_t kHead = sizeof(*socket) + sizeof(uint32_t);
+  start_ = end_;
+  if (records_.size() - start_ < kHead) return false;
+  uint32_t info_length;
+  memcpy(socket, bytes(), sizeof(*socket));
+  memcpy(&info_length, bytes() + sizeof(*socket), sizeof(info_length));
+  end_ += kHead + (size_t{info_length} + 3) / 4 * 4;
+  return true;
+}
+
+bool are_same_sockets(const ByteBuffer& list, size_t start, const ByteBuffer& other) {
+  RecordReader left(list, start);
+  RecordReader right(other);
+  inet_diag_msg x;
+  inet_diag_msg y;
+  while (left.next(&x)) {
+    if (!right.next(&y) || cookie_of(x) != cookie_of(y)) return false;
+  }
+  return !right.next(&y);
+}
+
+int add_missing(const ByteBuffer& more, ByteBuffer* list, size_t start, size_t* count) {
+  if (more.size() == 0) return 0;
+  // One too many, for a buffer of none is no buffer.
+  ByteBuffer cookies;
+  auto* known = reinterpret_cast<uint64_t*>(cookies.extend((*count + 1) * sizeof(uint64_t)));
+  if (known == nullptr) return -ENOMEM;
+  uint64_t* end = known;
+  inet_diag_msg socket;
+  for (RecordReader reader(*list, start); reader.next(&socket);) *end++ = cookie_of(socket);
+  std::sort(known, end);
+  for (RecordReader reader(more); reader.next(&socket);) {
+    if (std::binary_search(known, end, cookie_of(socket))) continue;
+    uint8_t* added = list->extend(reader.size());
+    if (added == nullptr) return -ENOMEM;
+    memcpy(added, reader.bytes(), reader.size());
+    ++*count;
+  }
+  return 0;
 }
 
 }  // namespace deadpeer

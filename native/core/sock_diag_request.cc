@@ -9,18 +9,11 @@
 
 namespace deadpeer {
 
-namespace {
-
 size_t address_size(uint8_t family) {
-  switch (family) {
-    case AF_INET:
-      return 4;
-    case AF_INET6:
-      return 16;
-    default:
-      return 0;
-  }
+  return family == AF_INET ? 4 : family == AF_INET6 ? 16 : 0;
 }
+
+namespace {
 
 size_t operation_size(const EndpointCondition& condition) {
   if (condition.any()) return 0;

@@ -9,6 +9,9 @@
 
 namespace deadpeer {
 
+// Bytes of an address: 4 for AF_INET, 16 for AF_INET6, else none.
+size_t address_size(uint8_t family);
+
 // What one end of a connection must be. Left as it is, anything.
 struct EndpointCondition {
   static constexpr int kAnyPort = -1;
@@ -21,6 +24,9 @@ struct EndpointCondition {
 
   bool any() const { return port == kAnyPort && family == AF_UNSPEC; }
 };
+
+// The bit of TCP_LISTEN among states (include/net/tcp_states.h, not exported to user space).
+constexpr uint32_t kListening = 1 << 10;
 
 // Which TCP sockets to list, and what of them.
 struct SocketQuery {

@@ -4,9 +4,8 @@
 
 namespace deadpeer {
 
-// Starts a thread of the library's own, named "deadpeer" in ps and debuggers, that handles no
-// signal: those are the program's. Its stack has 512 KiB. Returns 0 or -errno; -EAGAIN where there
-// can be no more threads.
+// Starts a thread named "deadpeer" with a stack of 512 KiB and all signals blocked: signals belong
+// to the program's threads. Returns 0 or -errno; -EAGAIN where no more threads are allowed.
 int start_thread(pthread_t* thread, void* (*run)(void*), void* argument);
 
 }  // namespace deadpeer

@@ -1,7 +1,7 @@
 import { DeadpeerError, InvalidTypeError } from '../errors.js'
-import { missingReason, type NativeCore, type NativeDescriptor, nativeCore } from '../kernel/binding.js'
+import { type NativeCore, type NativeDescriptor, requireCore } from '../kernel/binding.js'
 import { borrowDescriptor, showsOwnerGone } from '../kernel/borrow.js'
-import { descriptorError } from '../kernel/options.js'
+import { descriptorError, orThrow } from '../kernel/failure.js'
 import { readStartTime } from '../kernel/processes.js'
 
 /**
@@ -82,9 +82,7 @@ export class BorrowedSocket {
   }
 
   #cookieOf(number: number): bigint {
-    const cookie = this.#core.readCookie(number)
-    if (typeof cookie === 'number') throw descriptorError(cookie)
-    return cookie
+    return orThrow(this.#core.readCookie(number), ({ errno }) => descriptorError(errno))
   }
 
   #gone(cause?: unknown): DeadpeerError {
@@ -131,14 +129,7 @@ export class BorrowedSocket {
 export function borrowSocket(pid: number, fd: number): BorrowedSocket {
   checkNumber(pid, 1, 'pid', 'process id')
   checkNumber(fd, 0, 'fd', 'file descriptor')
-  const core = nativeCore()
-  if (!core) {
-    throw new DeadpeerError(
-      'ERR_UNSUPPORTED_PLATFORM',
-      `Borrowing a socket needs the native core: ${missingReason()}.`,
-    )
-  }
-  return new BorrowedSocket(core, pid, fd)
+  return new BorrowedSocket(requireCore('Borrowing a socket'), pid, fd)
 }
 
 function checkNumber(value: unknown, from: number, field: string, what: string): void {

@@ -37,7 +37,7 @@ const littleEndian = endianness() === 'LE'
  * `socket.remoteAddress` is `undefined` then, unless the program read it before.
  */
 export function readEndpoints(core: NativeCore | undefined, socket: net.Socket): Endpoints {
-  return core?.readAddresses(descriptorOf(socket), bytes) === 0
+  return core && !core.readAddresses(descriptorOf(socket), bytes)
     ? Object.freeze({ local: decode(0), remote: decode(SIZE) })
     : nodeEndpoints(socket)
 }

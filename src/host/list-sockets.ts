@@ -1,5 +1,4 @@
-import { DeadpeerError } from '../errors.js'
-import { missingReason, nativeCore } from '../kernel/binding.js'
+import { requireCore } from '../kernel/binding.js'
 import { dumpSockets, type SocketList } from '../kernel/sock-diag.js'
 import { untilAborted } from '../options/abort-signal.js'
 import { checkFilter, type SocketFilter } from './filter.js'
@@ -33,13 +32,7 @@ import { checkFilter, type SocketFilter } from './filter.js'
  */
 export async function listSockets(filter: SocketFilter = {}): Promise<SocketList> {
   const { signal, ...query } = checkFilter(filter)
-  const core = nativeCore()
-  if (!core) {
-    throw new DeadpeerError(
-      'ERR_UNSUPPORTED_PLATFORM',
-      `Listing sockets needs the native core: ${missingReason()}.`,
-    )
-  }
+  const core = requireCore('Listing sockets')
   signal?.throwIfAborted()
   const { list, cancel } = dumpSockets(core, query)
   return signal ? untilAborted(signal, list, cancel) : list

@@ -2,7 +2,7 @@ import net from 'node:net'
 import { BorrowedSocket } from '../connection/borrowed.js'
 import { descriptorOf, isDescriptor, socketNow, type Target } from '../connection/target.js'
 import { DeadpeerError, InvalidTypeError, OutOfRangeError } from '../errors.js'
-import { missingReason, type NativeCore, nativeCore } from '../kernel/binding.js'
+import { type NativeCore, requireCore } from '../kernel/binding.js'
 import { encodePlace, ownLayout, type TcpInfoField } from '../kernel/tcp-info.js'
 
 const none = new Int32Array(0)
@@ -39,10 +39,7 @@ export function sampleTcpInfo(
   fields: readonly TcpInfoField[],
   out?: Float64Array,
 ): Float64Array {
-  const core = nativeCore()
-  if (!core) {
-    throw new DeadpeerError('ERR_UNSUPPORTED_PLATFORM', `Counters need the native core: ${missingReason()}.`)
-  }
+  const core = requireCore('sampleTcpInfo')
   if (!Array.isArray(targets)) {
     throw new InvalidTypeError('targets must be an array of connections.', { field: 'targets' })
   }

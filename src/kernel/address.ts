@@ -14,7 +14,7 @@ export function addressText(bytes: Uint8Array): string {
   return length < 2 ? text(0, 8) : `${text(0, start)}::${text(start + length, 8)}`
 }
 
-// Typed arrays join slowly, and this is most of the work of looking at a list.
+// Joining a typed array is slow, and this is most of the work of reading a list.
 function dotted(bytes: Uint8Array, at: number): string {
   return `${bytes[at]}.${bytes[at + 1]}.${bytes[at + 2]}.${bytes[at + 3]}`
 }

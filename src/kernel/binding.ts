@@ -1,17 +1,18 @@
+import { readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
-import { isMusl } from './libc.js'
+import { DeadpeerError } from '../errors.js'
 
-/** A profile that the native core has taken over, opaque here. */
+/** A profile in the native core's form. Opaque here. */
 export type NativeProfile = { readonly __native: unique symbol }
 
-/** A descriptor that the native core owns: closed when it is given back, or else with the environment. */
+/** A descriptor that the native core owns. It is closed when it is given back, or else with the environment. */
 export type NativeDescriptor = { readonly __native: unique symbol }
 
-/** A dump that the native core has under way, opaque here. */
+/** A dump under way. Opaque here. */
 export type NativeDump = { readonly __native: unique symbol }
 
-/** The thread that watches for deaths, and its way here. */
+/** The thread that watches for deaths. Opaque here. */
 export type NativeDeathwatch = { readonly __native: unique symbol }
 
 export interface NativeOptionRow {
@@ -29,7 +30,7 @@ export interface NativeFailure {
   readonly syscall?: string
 }
 
-/** An option that was refused, or, without one, the descriptor. */
+/** An option that the kernel refused. Without `option` the descriptor itself is at fault. */
 export interface NativeRefusal extends NativeFailure {
   readonly option?: string
   /** Fields of the profile that were written before it and could not be taken back. */
@@ -43,24 +44,50 @@ export interface NotTuned {
   readonly refusal: NativeRefusal | undefined
 }
 
-/** A borrowing that failed, and in which of its system calls. */
-export interface FailedCall extends NativeFailure {
-  readonly call: number
+/** One end of a connection. */
+export interface NativeEnd {
+  readonly port: number
+  /** 4 or 16 bytes. */
+  readonly address: Uint8Array
+}
+
+/** What one end must be: a port of -1 and an address of no bytes stand for any. */
+export interface NativeCondition extends NativeEnd {
+  readonly prefixLength: number
+}
+
+/** Which TCP sockets to list: of the network namespace of process `pid`, 0 being the caller's. */
+export interface NativeQuery {
+  readonly pid: number
+  readonly ipv4: boolean
+  readonly ipv6: boolean
+  /** One bit for each state: 1 << its number in tcp_info. */
+  readonly states: number
+  readonly withInfo: boolean
+  readonly local: NativeCondition
+  readonly remote: NativeCondition
+}
+
+/** A TCP socket in the network namespace of process `pid`, 0 being the caller's. */
+export interface NativeSocketId {
+  readonly pid: number
+  readonly local: NativeEnd
+  readonly remote: NativeEnd
+  readonly interface: number
+  readonly cookie: bigint
 }
 
 /** Of one socket among many. */
 type Of<Result> = Result & { readonly index: number }
 
 /**
- * What native/binding offers. No number means two things: a call that returns a number on success returns an object where it failed, and
- * -errno alone comes only from calls that return nothing else, or something that is no number.
+ * What native/binding offers. A call that can fail returns its value, or a {@link NativeFailure} in its place; without a value it returns
+ * `undefined` or the failure. Results for many sockets go into the caller's typed arrays.
  */
 export interface NativeCore {
   options: NativeOptionRow[]
-  compile(
-    mask: number,
-    values: Float64Array,
-  ): { readonly profile: NativeProfile; refusal?: undefined } | { readonly refusal: NativeRefusal }
+  /** NaN is a value that is not set. */
+  compile(values: Float64Array): NativeProfile | NativeRefusal
   rehearse(profile: NativeProfile): NativeRefusal | undefined
   /**
    * @param heardAt when the peer is known to have been heard, in ms of the kernel's monotonic clock; -Infinity where it is not.
@@ -72,23 +99,25 @@ export interface NativeCore {
   /** Whether `tune` would hold it now, where the caller does not know when the peer was heard. Writes nothing. */
   wouldHold(fd: number, profile: NativeProfile): boolean
   apply(fd: number, profile: NativeProfile): NativeRefusal | undefined
-  /** 0 or -errno. NaN is a value that the socket does not have. */
-  readOptions(fd: number, values: Float64Array): number
-  /** In the kernel's own units; the option by its place in the table. */
+  /** NaN is a value that the socket does not have. */
+  readOptions(fd: number, values: Float64Array): NativeFailure | undefined
+  /** In the kernel's own unit; the option by its place in the table. */
   getOption(fd: number, option: number): number | NativeFailure
-  /** 0 or -errno. */
-  setOption(fd: number, option: number, value: number): number
+  setOption(fd: number, option: number, value: number): NativeFailure | undefined
   /** How many bytes were filled in. */
   readTcpInfo(fd: number, bytes: Uint8Array): number | NativeFailure
+  /** One row of `out` for each socket; NaN for what cannot be read. */
   sampleTcpInfo(fds: Int32Array, count: number, places: Uint32Array, out: Float64Array): void
-  /** 0 or -errno. The bytes become the addresses that connection/endpoints.ts decodes. */
-  readAddresses(fd: number, bytes: Uint8Array): number
-  readCookie(fd: number): bigint | number
-  /** Which network namespace a socket is in; or -errno. */
-  readNetworkCookie(fd: number): bigint | number
-  /** That of the calling thread. */
-  readOwnNetworkCookie(): bigint | number
-  /** As `readFilesFor`, in the network namespace that a socket is in. */
+  /** The bytes become the addresses that connection/endpoints.ts decodes. */
+  readAddresses(fd: number, bytes: Uint8Array): NativeFailure | undefined
+  readCookie(fd: number): bigint | NativeFailure
+  /** Which network namespace a socket is in. */
+  readNetworkCookie(fd: number): bigint | NativeFailure
+  /** The network namespace of the calling thread. */
+  readOwnNetworkCookie(): bigint | NativeFailure
+  /** What a process in the network namespace of `pid` reads there; one failure alone where that cannot be entered. */
+  readFilesFor(pid: number, paths: readonly string[]): (string | NativeFailure)[] | NativeFailure
+  /** The same in the network namespace that a socket is in. */
   readFilesForSocket(fd: number, paths: readonly string[]): (string | NativeFailure)[] | NativeFailure
   /** An error each, 0 or -errno. */
   identify(
@@ -122,77 +151,76 @@ export interface NativeCore {
     cookies: BigUint64Array,
     due: Float64Array,
   ): void
-  /**
-   * In the network namespace of process `pid`; 0 is the caller's. A port of -1 and an address of no bytes stand for any. The callback gets a
-   * failure, or the records.
-   */
+  /** The callback gets a failure, or the records. */
   dumpSockets(
-    pid: number,
-    ipv4: boolean,
-    ipv6: boolean,
-    states: number,
-    withInfo: boolean,
-    localPort: number,
-    localAddress: Uint8Array,
-    localPrefixLength: number,
-    remotePort: number,
-    remoteAddress: Uint8Array,
-    remotePrefixLength: number,
+    query: NativeQuery,
     callback: (result: ArrayBuffer | NativeFailure, length: number, interrupted: boolean) => void,
   ): NativeDump
   cancelDump(dump: NativeDump): void
+  destroySocket(socket: NativeSocketId): NativeFailure | undefined
   /** Strings that each end with NUL. Returns only where it failed. */
-  exec(args: Uint8Array, lastDescriptor: number): number
-  /** 0 or -errno. */
-  lose(fd: number, share: number): number
-  /** 0 or -errno. */
-  undeafen(fd: number): number
+  exec(args: Uint8Array, lastDescriptor: number): NativeFailure
+  lose(fd: number, share: number): NativeFailure | undefined
+  undeafen(fd: number): NativeFailure | undefined
   readDrops(fd: number): number | NativeFailure
-  borrow(pid: number, fd: number): { readonly borrowed: NativeDescriptor } | FailedCall
+  borrow(pid: number, fd: number): NativeDescriptor | NativeFailure
   borrowedNumber(borrowed: NativeDescriptor): number
   giveBack(borrowed: NativeDescriptor): void
-  /** Of sockets of one process; a row of values each, an error, 0 or -errno, and the call that failed, as `borrow` has it. */
+  /** One row of values for each socket of one process. Returns those that failed. */
   readOptionsOf(
     pid: number,
     fds: Int32Array,
     cookies: BigUint64Array,
     values: Float64Array,
-    errors: Int32Array,
-    calls: Int32Array,
-  ): void
-  /** What the callback throws is lost: it must throw nothing. */
+  ): Of<NativeFailure>[] | undefined
+  /** The callback gets the events of epoll_ctl(2). It must not throw: an exception would be lost. */
   openDeathwatch(
-    callback: (id: number, peerClosed: boolean, failed: boolean, unread: number, info: Uint8Array) => void,
-  ): NativeDeathwatch | number
+    callback: (id: number, events: number, unread: number, info: Uint8Array) => void,
+  ): NativeDeathwatch | NativeFailure
+  /** Returns an id. */
   watchDescriptor(deathwatch: NativeDeathwatch, fd: number): number | NativeFailure
   unwatch(deathwatch: NativeDeathwatch, id: number): void
-  /** `-errno`, or 0 where the connection has not ended or has no error. */
-  takeSocketError(fd: number): number
-  /** In the network namespace of process `pid`; 0 is the caller's. */
-  destroySocket(
-    pid: number,
-    localAddress: string,
-    localPort: number,
-    remoteAddress: string,
-    remotePort: number,
-    networkInterface: number,
-    cookie: bigint,
-  ): NativeFailure | undefined
-  /** What a process in the network namespace of `pid` reads there; one refusal alone where that cannot be entered. */
-  readFilesFor(pid: number, paths: readonly string[]): (string | NativeFailure)[] | NativeFailure
+  /** `SO_ERROR` as -errno. `undefined` without one, and where the connection has not ended. */
+  takeSocketError(fd: number): number | undefined
 }
 
 let loaded: { core: NativeCore } | { core: undefined; reason: string } | undefined
 
-/** node-gyp-build knows musl by a file of Alpine's, other systems that have it must say so. It reads LIBC when it is loaded. */
+/** node-gyp-build recognizes musl by a file that only Alpine has; other systems must set LIBC. It reads LIBC when it is loaded. */
 function load(require: NodeJS.Require): NativeCore {
-  const isToBeTold = process.env.LIBC === undefined && isMusl()
-  if (isToBeTold) process.env.LIBC = 'musl'
+  const mustSetLibc = process.env.LIBC === undefined && isMusl()
+  if (mustSetLibc) process.env.LIBC = 'musl'
   try {
     const find = require('node-gyp-build') as (root: string) => NativeCore
     return find(dirname(require.resolve('deadpeer/package.json')))
   } finally {
-    if (isToBeTold) delete process.env.LIBC
+    if (mustSetLibc) delete process.env.LIBC
+  }
+}
+
+/**
+ * Whether this runtime is linked with musl; there may be a musl beside glibc. The runtime's own report tells, and takes milliseconds: so it is read
+ * only where there is a musl at all, and without its sockets, whose names it would look up one by one.
+ */
+function isMusl(): boolean {
+  if (!filesIn('/lib').some((name) => name.startsWith('ld-musl-'))) return false
+  // From Node 20.13 on.
+  const report = process.report as typeof process.report & { excludeNetwork: boolean }
+  const { excludeNetwork } = report
+  report.excludeNetwork = true
+  try {
+    const { header } = report.getReport() as { header: { glibcVersionRuntime?: string } }
+    return header.glibcVersionRuntime === undefined
+  } finally {
+    report.excludeNetwork = excludeNetwork
+  }
+}
+
+function filesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
   }
 }
 
@@ -223,4 +251,16 @@ export function nativeCore(): NativeCore | undefined {
 export function missingReason(): string | undefined {
   loaded ??= open()
   return loaded.core ? undefined : loaded.reason
+}
+
+/**
+ * The native core, for what cannot be done without it.
+ *
+ * @param what begins the message: `Listing sockets`.
+ * @throws {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM`.
+ */
+export function requireCore(what: string): NativeCore {
+  const core = nativeCore()
+  if (core) return core
+  throw new DeadpeerError('ERR_UNSUPPORTED_PLATFORM', `${what} needs the native core: ${missingReason()}.`)
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { DeadpeerError, describeErrno } from '../errors.js'
-import type { FailedCall, NativeCore, NativeDescriptor } from './binding.js'
+import { DeadpeerError } from '../errors.js'
+import type { NativeCore, NativeDescriptor, NativeFailure } from './binding.js'
+import { failureError, orThrow } from './failure.js'
 import { decodeOptions, type OptionValues, optionNames } from './options.js'
 
 /**
@@ -9,9 +10,7 @@ import { decodeOptions, type OptionValues, optionNames } from './options.js'
  * @throws {@link DeadpeerError} as `borrowSocket` does.
  */
 export function borrowDescriptor(core: NativeCore, pid: number, fd: number): NativeDescriptor {
-  const borrowed = core.borrow(pid, fd)
-  if ('errno' in borrowed) throw borrowError(borrowed, pid, fd)
-  return borrowed.borrowed
+  return orThrow(core.borrow(pid, fd), (failure) => borrowError(failure, pid, fd))
 }
 
 /** A socket of another process: the descriptor's number there, and the cookie of the one that is meant. */
@@ -30,75 +29,62 @@ export function readOptionsOf(
   sockets: readonly OwnedSocket[],
 ): (OptionValues | DeadpeerError)[] {
   const values = new Float64Array(sockets.length * optionNames.length)
-  const failures = new Int32Array(sockets.length)
-  const calls = new Int32Array(sockets.length)
   const fds = Int32Array.from(sockets, ({ fd }) => fd)
-  core.readOptionsOf(
-    pid,
-    fds,
-    BigUint64Array.from(sockets, ({ cookie }) => cookie),
-    values,
-    failures,
-    calls,
+  const cookies = BigUint64Array.from(sockets, ({ cookie }) => cookie)
+  const failures = new Map(
+    core.readOptionsOf(pid, fds, cookies, values)?.map((failure) => [failure.index, failure]),
   )
-  // What is refused of one is mostly refused of all, and to say why takes longer than to be refused.
+  // The kernel mostly refuses all for the same reason, and making an error takes longer than the call.
   const errors = new Map<string, DeadpeerError>()
   return sockets.map(({ fd }, i) => {
-    const failed: FailedCall = { errno: failures[i]!, call: calls[i]! }
-    if (failed.errno === 0) return decodeOptions(values, i * optionNames.length)
-    const kind = `${failed.errno} ${failed.call}`
-    const error = errors.get(kind) ?? borrowError(failed, pid, fd)
+    const failure = failures.get(i)
+    if (!failure) return decodeOptions(values, i * optionNames.length)
+    const kind = `${failure.errno} ${failure.syscall}`
+    const error = errors.get(kind) ?? borrowError(failure, pid, fd)
     errors.set(kind, error)
     return error
   })
 }
 
-/** Whether it follows that a socket which was there has been closed by its owner, or has ended with it. */
+/** Whether an error shows that the owner has closed the socket, or has ended. */
 export function showsOwnerGone(error: unknown): boolean {
   return error instanceof DeadpeerError && ['ESRCH', 'EBADF', 'ERR_NOT_TCP'].includes(error.code)
 }
 
-/** In the order of the native core's calls. */
-const systemCalls = ['pidfd_open', 'pidfd_getfd', 'getsockopt']
-
-function borrowError({ errno, call }: FailedCall, pid: number, fd: number): DeadpeerError {
-  const syscall = systemCalls[call]!
-  const { name, words } = describeErrno(errno)
-  if (syscall === 'pidfd_open' && (name === 'EINVAL' || name === 'ENOENT')) {
-    return refused('ESRCH', `${pid} is a thread, no process; pass the id of its process`)
-  }
-  switch (name) {
-    case 'ESRCH':
-      return refused(name, `There is no process ${pid}`)
-    case 'ESTALE':
-      return refused(
-        'ERR_SOCKET_CLOSED',
-        `Process ${pid} has closed the connection that was its descriptor ${fd}`,
-      )
-    case 'EBADF':
-      return refused(name, `Process ${pid} has no descriptor ${fd}`)
-    case 'ENOTSOCK':
-      return refused('ERR_NOT_TCP', `Descriptor ${fd} of process ${pid} is not a socket`)
-    case 'ENOPROTOOPT':
-      return refused('ERR_NOT_TCP', `Descriptor ${fd} of process ${pid} is a socket, but not a TCP one`)
-    case 'EPERM':
-      return refused(name, `Not permitted to borrow from process ${pid}`, remedy(pid))
-    case 'ENOSYS':
-      return refused(
-        name,
-        'This kernel cannot lend descriptors',
-        'It takes Linux 5.6 or newer, and a sandbox that lets pidfd_open(2) and pidfd_getfd(2) pass.',
-      )
-    default:
-      return refused(name, `Descriptor ${fd} of process ${pid} cannot be borrowed: ${words}`)
-  }
-
-  function refused(code: string, what: string, more = ''): DeadpeerError {
-    return new DeadpeerError(code, `${what} (${name}).${more && ` ${more}`}`, { errno, syscall })
-  }
+function borrowError(failure: NativeFailure, pid: number, fd: number): DeadpeerError {
+  const which = `Descriptor ${fd} of process ${pid}`
+  return failureError(failure, (name, words) => {
+    if (failure.syscall === 'pidfd_open' && (name === 'EINVAL' || name === 'ENOENT')) {
+      return ['ESRCH', `${pid} is a thread, no process; pass the id of its process (${name}).`]
+    }
+    switch (name) {
+      case 'ESRCH':
+        return `There is no process ${pid} (${name}).`
+      case 'ESTALE':
+        return [
+          'ERR_SOCKET_CLOSED',
+          `Process ${pid} has closed the connection that was its descriptor ${fd} (${name}).`,
+        ]
+      case 'EBADF':
+        return `Process ${pid} has no descriptor ${fd} (${name}).`
+      case 'ENOTSOCK':
+        return ['ERR_NOT_TCP', `${which} is not a socket (${name}).`]
+      case 'ENOPROTOOPT':
+        return ['ERR_NOT_TCP', `${which} is a socket, but not a TCP one (${name}).`]
+      case 'EPERM':
+        return `Not permitted to borrow from process ${pid} (${name}). ${remedy(pid)}`
+      case 'ENOSYS':
+        return (
+          `This kernel cannot lend descriptors (${name}). It takes Linux 5.6 or newer, and a sandbox that lets ` +
+          'pidfd_open(2) and pidfd_getfd(2) pass.'
+        )
+      default:
+        return `${which} cannot be borrowed: ${words} (${name}).`
+    }
+  })
 }
 
-/** What would permit it, and what of that is not so here. */
+/** What borrowing takes, and which of that is missing here. */
 function remedy(pid: number): string {
   const owner = Number(/^Uid:\s+(\d+)/m.exec(readText(`/proc/${pid}/status`))?.[1])
   const own = process.getuid?.()

@@ -1,4 +1,5 @@
-import { DeadpeerError, describeErrno } from '../errors.js'
+import type { DeadpeerError } from '../errors.js'
+import { failureError } from './failure.js'
 import { pidOf } from './network-namespace.js'
 import { readProcFile, requireLinux } from './proc-file.js'
 import { parseSnmp, parseSnmp6, parseSockstat, type Table } from './proc-net.js'
@@ -133,15 +134,14 @@ const ENOENT = -2
 const ESRCH = -3
 
 function notThere(pid: number | undefined): DeadpeerError {
-  const errno = pid === undefined ? ENOENT : ESRCH
-  const { name, words } = describeErrno(errno)
-  const message =
-    pid === undefined
-      ? `There is no /proc/net: ${words} (${name}); is proc mounted, and without subset=pid?`
-      : `There is no process ${pid} to be seen: ${words} (${name}). It has ended, or proc hides it (hidepid).`
-  return new DeadpeerError(name, message, {
-    ...(pid !== undefined && { field: 'pid' }),
-    errno,
-    syscall: 'open',
-  })
+  const failure = { errno: pid === undefined ? ENOENT : ESRCH, syscall: 'open' }
+  const details = pid === undefined ? {} : { field: 'pid' }
+  return failureError(
+    failure,
+    (name, words) =>
+      pid === undefined
+        ? `There is no /proc/net: ${words} (${name}); is proc mounted, and without subset=pid?`
+        : `There is no process ${pid} to be seen: ${words} (${name}). It has ended, or proc hides it (hidepid).`,
+    details,
+  )
 }

@@ -1,49 +1,47 @@
-import { DeadpeerError, describeErrno } from '../errors.js'
-import type { NativeCore, NativeDeathwatch } from './binding.js'
-import { descriptorError } from './options.js'
-import { takeSocketError } from './socket-error.js'
+import { describeErrno } from '../errors.js'
+import type { NativeCore, NativeDeathwatch, NativeFailure } from './binding.js'
+import { descriptorError, failureError, isUnsupported, orThrow, takeSocketError } from './failure.js'
 import { decodeTcpInfo, stateOf, type TcpInfo } from './tcp-info.js'
 
-/** What the native deathwatch saw of a connection. */
-export interface Sighting {
-  /** The peer sends no more: it has closed its side, or all is over. */
+/** What the kernel reported of a connection. */
+export interface KernelEvent {
+  /** The peer sends no more: it has closed its side, or the connection has ended. */
   readonly peerClosed: boolean
-  /** The kernel has an error for whoever reads or writes next. */
+  /** The next read or write fails with an error. */
   readonly failed: boolean
-  /** Bytes that came and that nobody has taken from the kernel yet. */
+  /** Bytes received and not read yet. */
   readonly unread: number
-  /** Of `info`. */
+  /** `info.state`. */
   readonly state: number
-  /** The counters right after. Decoded on first use: for most closes the state is all that is needed. */
+  /** The counters right after. They are decoded on first use, since most closes need the state alone. */
   readonly info: TcpInfo
-  /** {@link takeSocketError}, once for all who watch the connection. */
+  /** {@link takeSocketError}, once for all listeners of the connection. */
   takeError(core: NativeCore, fd: number): string | undefined
 }
 
 /** Must not throw. */
-export type SightingListener = (sighting: Sighting) => void
+export type KernelEventListener = (event: KernelEvent) => void
 
 let deathwatch: NativeDeathwatch | undefined
 
-/** By id. Hardly ever is there more than one for a connection. */
-const listeners = new Map<number, SightingListener | SightingListener[]>()
+/** By id. A connection rarely has more than one. */
+const listeners = new Map<number, KernelEventListener | KernelEventListener[]>()
 
 /**
  * Watches a connection's descriptor. Several may watch the same. Returns an id for {@link unwatchDescriptor}.
  *
  * @throws typed, with nothing left behind.
  */
-export function watchDescriptor(core: NativeCore, fd: number, listener: SightingListener): number {
-  deathwatch ??= open(core)
-  const id = core.watchDescriptor(deathwatch, fd)
-  if (typeof id === 'object') throw refusal(id.errno, fd)
+export function watchDescriptor(core: NativeCore, fd: number, listener: KernelEventListener): number {
+  deathwatch ??= orThrow(core.openDeathwatch(report), watchError)
+  const id = orThrow(core.watchDescriptor(deathwatch, fd), (failure) => watchError(failure, fd))
   const others = listeners.get(id)
   if (others === undefined) listeners.set(id, listener)
   else listeners.set(id, [others, listener].flat())
   return id
 }
 
-export function unwatchDescriptor(core: NativeCore, id: number, listener: SightingListener): void {
+export function unwatchDescriptor(core: NativeCore, id: number, listener: KernelEventListener): void {
   const known = listeners.get(id)
   if (Array.isArray(known)) {
     const [first, ...rest] = known.filter((other) => other !== listener)
@@ -55,14 +53,14 @@ export function unwatchDescriptor(core: NativeCore, id: number, listener: Sighti
   else linger(core, id)
 }
 
-/** How long the last stays, ms. */
+/** How long the last connection stays watched, ms. */
 const LINGER = 1_000
 
 let last: number | undefined
 
 /**
- * The native thread ends with the last connection, and to start one takes longer than to watch a hundred. So where none is left one stays, closed or
- * not and heard by nobody, for who has one connection after the other.
+ * The native thread ends with the last watched connection, and starting a thread costs more than watching a hundred connections. So the last one stays
+ * watched for a while, without a listener and even if it is closed: programs that open one connection after the other keep their thread.
  */
 function linger(core: NativeCore, id: number): void {
   const before = last
@@ -76,21 +74,19 @@ function letGo(core: NativeCore): void {
   last = undefined
 }
 
-function open(core: NativeCore): NativeDeathwatch {
-  const opened = core.openDeathwatch(sighted)
-  if (typeof opened === 'number') throw refusal(opened)
-  return opened
-}
+/** Of epoll_ctl(2). */
+const EPOLLERR = 0x8
+const EPOLLRDHUP = 0x2000
 
-function sighted(id: number, peerClosed: boolean, failed: boolean, unread: number, bytes: Uint8Array): void {
+function report(id: number, events: number, unread: number, info: Uint8Array): void {
   const known = listeners.get(id)
   if (known === undefined) return
-  const sighting = new Seen(peerClosed, failed, unread, bytes)
-  if (Array.isArray(known)) for (const listener of known) listener(sighting)
-  else known(sighting)
+  const event = new EventFromKernel(events, unread, info)
+  if (Array.isArray(known)) for (const listener of known) listener(event)
+  else known(event)
 }
 
-class Seen implements Sighting {
+class EventFromKernel implements KernelEvent {
   readonly peerClosed: boolean
   readonly failed: boolean
   readonly unread: number
@@ -99,9 +95,9 @@ class Seen implements Sighting {
   #info: TcpInfo | undefined
   #error: { readonly name: string | undefined } | undefined
 
-  constructor(peerClosed: boolean, failed: boolean, unread: number, bytes: Uint8Array) {
-    this.peerClosed = peerClosed
-    this.failed = failed
+  constructor(events: number, unread: number, bytes: Uint8Array) {
+    this.peerClosed = (events & EPOLLRDHUP) !== 0
+    this.failed = (events & EPOLLERR) !== 0
     this.unread = unread
     this.state = stateOf(bytes)
     this.#bytes = bytes
@@ -124,11 +120,13 @@ const hints: Record<string, string> = {
   ENOSPC: 'the user watches as many as fs.epoll.max_user_watches allows, epoll(7)',
 }
 
-function refusal(errno: number, fd?: number): Error {
-  const { name, words } = describeErrno(errno)
-  if (['EBADF', 'ENOTSOCK', 'ENOPROTOOPT', 'EOPNOTSUPP', 'ENOTSUP'].includes(name)) {
-    return descriptorError(errno, fd)
+function watchError(failure: NativeFailure, fd?: number): Error {
+  const { name } = describeErrno(failure.errno)
+  if (name === 'EBADF' || name === 'ENOTSOCK' || isUnsupported(name)) {
+    return descriptorError(failure.errno, fd)
   }
-  const why = hints[name] ?? words
-  return new DeadpeerError(name, `The connection cannot be watched: ${why} (${name}).`, { errno })
+  return failureError(
+    failure,
+    (_, words) => `The connection cannot be watched: ${hints[name] ?? words} (${name}).`,
+  )
 }

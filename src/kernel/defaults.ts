@@ -1,6 +1,7 @@
 import { DeadpeerError } from '../errors.js'
 import { anything, type Check, checkOptions, type Options } from '../options/check.js'
-import { missingReason, type NativeCore, type NativeFailure, nativeCore } from './binding.js'
+import { type NativeCore, type NativeFailure, requireCore } from './binding.js'
+import { isFailure } from './failure.js'
 import { entryError, networkOf, pidOf } from './network-namespace.js'
 import { type OptionName, type OptionValues, optionNames } from './options.js'
 import { readError, readProcFile, requireLinux } from './proc-file.js'
@@ -72,15 +73,16 @@ export interface DefaultsOptions {
 export function readDefaults(options: DefaultsOptions = {}): SystemDefaults {
   const pid = pidOf(options, 'readDefaults()')
   requireLinux('readDefaults')
-  const names = Object.values(sysctls).map(({ name }) => name)
-  const texts = pid === undefined ? names.map(readOwn) : readThoseOf(pid, names)
+  if (pid === undefined) return readOwn(sysctls)
+  const core = requireCore("Reading the defaults of another process's network namespace")
+  const texts = core.readFilesFor(pid, pathsOf(sysctls))
+  if (isFailure(texts)) throw entryError(texts, pid)
   return toDefaults(sysctls, texts)
 }
 
-/** Those of them that a socket has an option for. */
+/** Those sysctls for which a socket has an option. */
 export function readOptionDefaults(): OptionDefaults {
-  const names = Object.values(optionSysctls).map(({ name }) => name)
-  return toDefaults(optionSysctls, names.map(readOwn))
+  return readOwn(optionSysctls)
 }
 
 interface Sysctl {
@@ -91,8 +93,9 @@ interface Sysctl {
 
 const seconds = (value: number) => value * 1_000
 const microseconds = (value: number) => value / 1_000
+const asItIs = (value: number) => value
 
-const optionSysctls: Readonly<Record<keyof OptionDefaults, Sysctl>> = {
+const optionSysctls: Table<keyof OptionDefaults> = {
   initialDelay: { name: 'ipv4/tcp_keepalive_time', toMs: seconds },
   interval: { name: 'ipv4/tcp_keepalive_intvl', toMs: seconds },
   count: { name: 'ipv4/tcp_keepalive_probes' },
@@ -100,7 +103,7 @@ const optionSysctls: Readonly<Record<keyof OptionDefaults, Sysctl>> = {
   rtoMax: { name: 'ipv4/tcp_rto_max_ms' },
 }
 
-const sysctls: Readonly<Record<keyof SystemDefaults, Sysctl>> = {
+const sysctls: Table<keyof SystemDefaults> = {
   ...optionSysctls,
   rtoMin: { name: 'ipv4/tcp_rto_min_us', toMs: microseconds },
   retries1: { name: 'ipv4/tcp_retries1' },
@@ -115,34 +118,14 @@ const sysctls: Readonly<Record<keyof SystemDefaults, Sysctl>> = {
 
 export const defaultNames = Object.keys(sysctls) as (keyof SystemDefaults)[]
 
-function readOwn(name: string): string | undefined {
-  return readProcFile(pathOf(name))
+type Table<Name extends string> = Readonly<Record<Name, Sysctl>>
+
+function pathsOf(table: Table<string>): string[] {
+  return Object.values(table).map(({ name }) => `/proc/sys/net/${name}`)
 }
 
-function readThoseOf(pid: number, names: readonly string[]): (string | undefined)[] {
-  const core = nativeCore()
-  if (!core) {
-    throw new DeadpeerError(
-      'ERR_UNSUPPORTED_PLATFORM',
-      `Reading the defaults of another process's network namespace needs the native core: ${missingReason()}.`,
-    )
-  }
-  const texts = core.readFilesFor(pid, names.map(pathOf))
-  if (!Array.isArray(texts)) throw entryError(texts, pid)
-  return textsOf(names, texts)
-}
-
-/** `undefined` for a file that this kernel or namespace does not have. */
-function textsOf(
-  names: readonly string[],
-  read: readonly (string | NativeFailure)[],
-): (string | undefined)[] {
-  return read.map((text, i) => {
-    if (typeof text === 'string') return text
-    const error = readError(pathOf(names[i]!), text.errno, text.syscall)
-    if (error.code === 'ENOENT') return undefined
-    throw error
-  })
+function readOwn<Name extends string>(table: Table<Name>): Record<Name, number | undefined> {
+  return toDefaults(table, pathsOf(table).map(readProcFile))
 }
 
 /**
@@ -153,10 +136,11 @@ function textsOf(
  */
 export function readDefaultsOf(
   core: NativeCore,
-  network: bigint | number | undefined,
+  network: ReturnType<typeof networkOf>,
   withSocket: <T>(read: (fd: number) => T) => T,
 ): SystemDefaults | undefined {
   try {
+    if (isFailure(network)) return undefined
     if (network === undefined || network === core.readOwnNetworkCookie()) return readDefaults()
     return withSocket((fd) => (networkOf(core, fd) === network ? readForSocket(core, fd) : undefined))
   } catch (error) {
@@ -166,22 +150,22 @@ export function readDefaultsOf(
 }
 
 function readForSocket(core: NativeCore, fd: number): SystemDefaults | undefined {
-  const names = Object.values(sysctls).map(({ name }) => name)
-  const texts = core.readFilesForSocket(fd, names.map(pathOf))
-  return Array.isArray(texts) ? toDefaults(sysctls, textsOf(names, texts)) : undefined
+  const texts = core.readFilesForSocket(fd, pathsOf(sysctls))
+  return isFailure(texts) ? undefined : toDefaults(sysctls, texts)
 }
 
-function pathOf(name: string): string {
-  return `/proc/sys/net/${name}`
-}
-
+/** A file that this kernel or namespace does not have makes `undefined`. */
 function toDefaults<Name extends string>(
-  table: Readonly<Record<Name, Sysctl>>,
-  texts: readonly (string | undefined)[],
+  table: Table<Name>,
+  texts: readonly (string | NativeFailure | undefined)[],
 ): Record<Name, number | undefined> {
-  const rows = Object.entries<Sysctl>(table).map(([field, { toMs }], i) => {
-    const value = parseSysctl(texts[i] ?? '')
-    return [field, value === undefined || !toMs ? value : toMs(value)]
+  const paths = pathsOf(table)
+  const rows = Object.entries<Sysctl>(table).map(([field, { toMs = asItIs }], i) => {
+    const text = texts[i] ?? ''
+    const error = isFailure(text) ? readError(paths[i]!, text) : undefined
+    if (error && error.code !== 'ENOENT') throw error
+    const value = isFailure(text) ? undefined : parseSysctl(text)
+    return [field, value === undefined ? undefined : toMs(value)]
   })
   return Object.fromEntries(rows)
 }

@@ -4,8 +4,9 @@ import { DeadpeerError, describeErrno } from '../errors.js'
 import { checkOptions, type Options, whole } from '../options/check.js'
 import { processIds } from '../options/ranges.js'
 import type { NativeCore, NativeFailure } from './binding.js'
+import { type Explain, failureError, isFailure } from './failure.js'
 
-/** Which network namespace is meant. */
+/** Selects a network namespace. */
 export interface NamespaceOptions {
   readonly pid?: number | undefined
 }
@@ -14,7 +15,7 @@ export interface NamespaceOptions {
 export const processId = whole(processIds)
 
 /**
- * The process whose network namespace is meant; `undefined` if it is the caller's.
+ * The process whose network namespace an option selects; `undefined` for the caller's.
  *
  * @param of the function that takes the options, such as `readDefaults()`.
  * @throws {@link InvalidTypeError}, {@link OutOfRangeError}.
@@ -24,40 +25,30 @@ export function pidOf(options: unknown, of: string): number | undefined {
   return checkOptions(options, known).pid
 }
 
-/** What the native core takes for the caller's own network namespace. */
+/** The `pid` by which the native core means the caller's own network namespace. */
 export const OWN_NAMESPACE = 0
 
-/** Whether the kernel refused a call on the way into another process's network namespace. */
+/** Whether a system call failed on the way into another process's network namespace. */
 export function isEntryRefusal({ syscall }: NativeFailure): boolean {
   return syscall !== undefined && ['open', 'fstat', 'pthread_create', 'setns'].includes(syscall)
 }
 
 /** The typed error where the network namespace of process `pid` could not be entered. */
-export function entryError({ errno, syscall }: NativeFailure, pid: number): DeadpeerError {
-  const { name, words } = describeErrno(errno)
-  const details = { field: 'pid', errno, ...(syscall !== undefined && { syscall }) }
+export function entryError(failure: NativeFailure, pid: number): DeadpeerError {
   const which = `the network namespace of process ${pid}`
-  if (name === 'ENOENT' || name === 'ESRCH') {
-    return new DeadpeerError('ESRCH', `There is no process ${pid} (${name}), or proc hides it.`, {
-      ...details,
-      errno: -constants.errno.ESRCH,
-    })
+  const { name } = describeErrno(failure.errno)
+  const isGone = name === 'ENOENT' || name === 'ESRCH'
+  const explain: Explain = (_, words) => {
+    if (isGone) return ['ESRCH', `There is no process ${pid} (${name}), or proc hides it.`]
+    if (failure.syscall === 'open' && (name === 'EACCES' || name === 'EPERM')) {
+      return `Not permitted to look up ${which} (${name}): it takes the same user and a dumpable process, or CAP_SYS_PTRACE.`
+    }
+    if (failure.syscall === 'setns' && name === 'EPERM') {
+      return `Not permitted to enter ${which} (${name}): it takes CAP_SYS_ADMIN, both here and over that namespace.`
+    }
+    return `Cannot enter ${which}: ${words} (${name}).`
   }
-  if (syscall === 'open' && (name === 'EACCES' || name === 'EPERM')) {
-    return new DeadpeerError(
-      name,
-      `Not permitted to look up ${which} (${name}): it takes the same user and a dumpable process, or CAP_SYS_PTRACE.`,
-      details,
-    )
-  }
-  if (syscall === 'setns' && name === 'EPERM') {
-    return new DeadpeerError(
-      name,
-      `Not permitted to enter ${which} (${name}): it takes CAP_SYS_ADMIN, both here and over that namespace.`,
-      details,
-    )
-  }
-  return new DeadpeerError(name, `Cannot enter ${which}: ${words} (${name}).`, details)
+  return failureError(failure, explain, { field: 'pid', ...(isGone && { errno: -constants.errno.ESRCH }) })
 }
 
 /** Whether the error says that a network namespace may not be entered. */
@@ -81,10 +72,10 @@ export function isInOtherNamespace(pid: number): boolean {
 }
 
 /**
- * Which network namespace a socket is in, by its cookie. `undefined` where the kernel does not tell, before Linux 5.14: the namespace of
- * this process is taken then. -errno for what is no socket.
+ * Which network namespace a socket is in, by its cookie. `undefined` where the kernel does not tell, before Linux 5.14: then it is taken to be
+ * in this process's.
  */
-export function networkOf(core: NativeCore, fd: number): bigint | number | undefined {
+export function networkOf(core: NativeCore, fd: number): bigint | NativeFailure | undefined {
   const cookie = core.readNetworkCookie(fd)
-  return cookie === -constants.errno.ENOPROTOOPT ? undefined : cookie
+  return isFailure(cookie) && cookie.errno === -constants.errno.ENOPROTOOPT ? undefined : cookie
 }

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { DeadpeerError, describeErrno } from '../errors.js'
+import { DeadpeerError } from '../errors.js'
+import type { NativeFailure } from './binding.js'
+import { failureError } from './failure.js'
 
-/** Fails where there is no Linux, and so no proc(5). */
+/** Throws where there is no Linux, and so no proc(5). */
 export function requireLinux(what: string): void {
   if (process.platform === 'linux') return
   throw new DeadpeerError(
@@ -11,8 +13,8 @@ export function requireLinux(what: string): void {
 }
 
 /**
- * The text of a file in /proc, or `undefined` where there is none; also where it was a process's, and that has ended.
- * At once, not on a thread of the pool: the kernel answers for the network namespace of the thread that asks.
+ * The text of a file in /proc. `undefined` without such a file, and for a process that has ended. It reads synchronously, because the kernel
+ * answers for the network namespace of the thread that reads, which a thread of the pool may not share.
  */
 export function readProcFile(path: string): string | undefined {
   try {
@@ -22,15 +24,11 @@ export function readProcFile(path: string): string | undefined {
     // ESRCH and ENXIO: the process, or its network namespace, went away between finding the file and reading it.
     if (code === 'ENOENT' || code === 'ESRCH' || code === 'ENXIO') return undefined
     if (code === undefined || errno === undefined) throw error
-    throw readError(path, errno, syscall)
+    throw readError(path, { errno, ...(syscall !== undefined && { syscall }) })
   }
 }
 
-/** The typed error where the kernel refused to have a file read. */
-export function readError(path: string, errno: number, syscall: string | undefined): DeadpeerError {
-  const { name, words } = describeErrno(errno)
-  return new DeadpeerError(name, `${path} cannot be read: ${words} (${name}).`, {
-    errno,
-    ...(syscall !== undefined && { syscall }),
-  })
+/** The typed error for a file that the kernel does not let us read. */
+export function readError(path: string, failure: NativeFailure): DeadpeerError {
+  return failureError(failure, (name, words) => `${path} cannot be read: ${words} (${name}).`)
 }

@@ -1,4 +1,4 @@
-// The formats of proc(5), /proc/net. Pure functions of text, and of any text: a line that is not of the format is left out.
+// Parsers for the formats of /proc/net, proc(5). Pure, for any text: they skip lines that do not have the format.
 
 /** Counters by group and name. */
 export type Table = Map<string, Map<string, number>>
@@ -17,7 +17,7 @@ export function parseSnmp(text: string): Table {
     }
     const { names } = heading
     heading = undefined
-    // Which value is whose would be a guess.
+    // Names cannot be matched with values.
     if (names.length !== words.length) continue
     for (const [i, name] of names.entries()) put(table, group, name, words[i]!)
   }

@@ -1,7 +1,8 @@
 import { readFileSync, readlinkSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { DeadpeerError, describeErrno, InvalidTypeError } from '../errors.js'
+import { type DeadpeerError, InvalidTypeError } from '../errors.js'
+import { readError, requireLinux } from './proc-file.js'
 import { Slice } from './slice.js'
 
 /** A descriptor that holds a socket open. */
@@ -40,12 +41,7 @@ export async function readSocketOwners(
   inodes?: Iterable<number | undefined>,
 ): Promise<Map<number, SocketOwner[]>> {
   const wanted = inodes === undefined ? undefined : checkInodes(inodes)
-  if (process.platform !== 'linux') {
-    throw new DeadpeerError(
-      'ERR_UNSUPPORTED_PLATFORM',
-      `The owners of sockets are read from Linux's /proc; this is ${process.platform}.`,
-    )
-  }
+  requireLinux('readSocketOwners')
   const owners = new Map<number, SocketOwner[]>()
   if (wanted?.size === 0) return owners
   const slice = new Slice()
@@ -152,9 +148,8 @@ function isOutOfSight(error: unknown): boolean {
 }
 
 function unreadable(error: unknown): DeadpeerError {
-  const { errno = 0, code = '', syscall = '' } = error as NodeJS.ErrnoException
-  const { words } = describeErrno(errno)
-  return new DeadpeerError(code, `/proc cannot be read: ${words} (${code}).`, { errno, syscall })
+  const { errno = 0, syscall = '' } = error as NodeJS.ErrnoException
+  return readError('/proc', { errno, syscall })
 }
 
 /**

@@ -1,13 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
-/** How long work that goes through thousands of something holds the event loop at a time, in ms. */
+/** How long a loop over thousands of items may hold the event loop at a time, ms. */
 const SLICE = 2
 
-/** Lets others run once this has taken long enough. */
+/** Yields to the event loop whenever a loop has run for that long. */
 export class Slice {
   #end = performance.now() + SLICE
 
-  /** Where a step takes less than a promise does: whether it is time for {@link next}. */
+  /** Whether it is time for {@link next}. For loops whose steps cost less than a promise. */
   get isOver(): boolean {
     return performance.now() >= this.#end
   }

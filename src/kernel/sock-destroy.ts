@@ -1,7 +1,9 @@
 import net from 'node:net'
-import { DeadpeerError, describeErrno, InvalidTypeError, OutOfRangeError } from '../errors.js'
+import { DeadpeerError, InvalidTypeError, OutOfRangeError } from '../errors.js'
 import { whole } from '../options/check.js'
-import { missingReason, nativeCore } from './binding.js'
+import { addressBytes } from './address.js'
+import { type NativeEnd, type NativeFailure, requireCore } from './binding.js'
+import { failureError } from './failure.js'
 import { entryError, isEntryRefusal, OWN_NAMESPACE, pidOf } from './network-namespace.js'
 
 /** One end of a connection. */
@@ -74,25 +76,20 @@ export function destroySocket(record: SocketIdentity, options: DestroyOptions = 
   interfaceIndex(index, 'interface')
   checkCookie(cookie)
   const pid = pidOf(options, 'destroySocket()')
-  const core = nativeCore()
-  if (!core) {
-    throw new DeadpeerError(
-      'ERR_UNSUPPORTED_PLATFORM',
-      `Destroying a socket needs the native core: ${missingReason()}.`,
-    )
-  }
-  const refusal = core.destroySocket(
-    pid ?? OWN_NAMESPACE,
-    local.address,
-    local.port,
-    remote.address,
-    remote.port,
-    index,
+  const failure = requireCore('Destroying a socket').destroySocket({
+    pid: pid ?? OWN_NAMESPACE,
+    local: nativeEnd(local),
+    remote: nativeEnd(remote),
+    interface: index,
     cookie,
-  )
-  if (!refusal) return
-  if (pid !== undefined && isEntryRefusal(refusal)) throw entryError(refusal, pid)
-  throw destroyError(refusal.errno, record)
+  })
+  if (!failure) return
+  if (pid !== undefined && isEntryRefusal(failure)) throw entryError(failure, pid)
+  throw destroyError(failure, record)
+}
+
+function nativeEnd({ address, port }: SocketAddress): NativeEnd {
+  return { address: addressBytes(address)!, port }
 }
 
 function checkEnd(end: unknown, field: string): number {
@@ -126,38 +123,38 @@ function checkCookie(cookie: unknown): void {
 /** How the native core says that the kernel finds only others. */
 const ENOTUNIQ = -76
 
-function destroyError(errno: number, { local, remote }: SocketIdentity): DeadpeerError {
-  const { name, words } = describeErrno(errno)
-  const which = `${nameOf(local)} → ${nameOf(remote)}`
-  const details = { errno, constant: 'SOCK_DESTROY', syscall: 'sendto' }
+function destroyError({ errno }: NativeFailure, { local, remote }: SocketIdentity): DeadpeerError {
+  const constant = 'SOCK_DESTROY'
   if (errno === ENOTUNIQ) {
     return new DeadpeerError(
       'ERR_AMBIGUOUS_ADDRESS',
       `The listener at ${nameOf(local)} is alive, but by that address Linux finds others only: those that share it have a CPU of their own ` +
         '(SO_INCOMING_CPU), or its interface is not the one given. Nothing was destroyed.',
-      { constant: 'SOCK_DESTROY' },
+      { constant },
     )
   }
-  switch (name) {
-    case 'EPERM':
-    case 'EACCES':
-      return new DeadpeerError(
-        name,
-        `Not permitted to destroy ${which} (${name}): it takes CAP_NET_ADMIN over the network namespace.`,
-        details,
-      )
-    case 'ENOENT':
-      return new DeadpeerError(name, `${which} is gone already (${name}); nothing was destroyed.`, details)
-    case 'EOPNOTSUPP':
-    case 'ENOTSUP':
-      return new DeadpeerError(
-        'EOPNOTSUPP',
-        `This kernel cannot destroy sockets (${name}): it was built without CONFIG_INET_DIAG_DESTROY.`,
-        details,
-      )
-    default:
-      return new DeadpeerError(name, `${which} could not be destroyed: ${words} (${name}).`, details)
-  }
+  const which = `${nameOf(local)} → ${nameOf(remote)}`
+  return failureError(
+    { errno, syscall: 'sendto' },
+    (name, words) => {
+      switch (name) {
+        case 'EPERM':
+        case 'EACCES':
+          return `Not permitted to destroy ${which} (${name}): it takes CAP_NET_ADMIN over the network namespace.`
+        case 'ENOENT':
+          return `${which} is gone already (${name}); nothing was destroyed.`
+        case 'EOPNOTSUPP':
+        case 'ENOTSUP':
+          return [
+            'EOPNOTSUPP',
+            `This kernel cannot destroy sockets (${name}): it was built without CONFIG_INET_DIAG_DESTROY.`,
+          ]
+        default:
+          return `${which} could not be destroyed: ${words} (${name}).`
+      }
+    },
+    { constant },
+  )
 }
 
 function nameOf({ address, port }: SocketAddress): string {

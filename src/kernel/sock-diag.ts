@@ -1,10 +1,11 @@
 import { endianness } from 'node:os'
 import { inspect } from 'node:util'
-import { DeadpeerError, describeErrno } from '../errors.js'
+import type { DeadpeerError } from '../errors.js'
 import { addressText } from './address.js'
-import type { NativeCore, NativeDump, NativeFailure } from './binding.js'
+import type { NativeCondition, NativeCore, NativeDump, NativeFailure } from './binding.js'
+import { type Explain, failureError, isFailure } from './failure.js'
 import { entryError, isEntryRefusal, OWN_NAMESPACE } from './network-namespace.js'
-import { decodeTcpInfo, pickTcpInfo, readTcpInfoField, type TcpInfo, type TcpInfoField } from './tcp-info.js'
+import { decodeTcpInfo, readTcpInfoField, type TcpInfo, type TcpInfoField } from './tcp-info.js'
 
 /** A connection's state by the number that the kernel gives it, and by name. */
 const stateNumbers = {
@@ -185,8 +186,8 @@ export class SocketRecord {
    * @internal
    */
   pickInfo<F extends TcpInfoField>(...fields: F[]): Pick<TcpInfo, F> | undefined {
-    const length = this.#u32(offsets.infoLength)
-    return length > 0 ? pickTcpInfo(this.#bytes(offsets.info, length), fields) : undefined
+    if (this.#u32(offsets.infoLength) === 0) return undefined
+    return Object.fromEntries(fields.map((field) => [field, this.readInfo(field)])) as Pick<TcpInfo, F>
   }
 
   /**
@@ -268,7 +269,7 @@ export class SocketList implements Iterable<SocketRecord> {
   }
 }
 
-/** What one end must be. Left out: anything. */
+/** Conditions on one end. Anything matches what is left out. */
 export interface EndCondition {
   readonly port?: number | undefined
   readonly prefix?: { readonly bytes: Uint8Array; readonly length: number } | undefined
@@ -284,32 +285,31 @@ export interface SocketQuery {
   readonly remote: EndCondition
 }
 
-/** A dump that is under way. */
+/** A dump under way. */
 export interface SocketDump {
   readonly list: Promise<SocketList>
-  /** Ends it soon. The list may never come then. */
+  /** Ends it soon; the list may then never arrive. */
   cancel(): void
 }
 
-/** Has the kernel list its TCP sockets, on a thread of the pool. */
+/** Lists the kernel's TCP sockets on a thread of the pool. */
 export function dumpSockets(core: NativeCore, query: SocketQuery): SocketDump {
   let dump: NativeDump | undefined
   const list = new Promise<SocketList>((resolve, reject) => {
-    dump = core.dumpSockets(
-      query.pid ?? OWN_NAMESPACE,
-      query.families.includes('ipv4'),
-      query.families.includes('ipv6'),
-      query.states.reduce((mask, state) => mask | (1 << stateNumbers[state]), 0),
-      query.info,
-      ...conditionArguments(query.local),
-      ...conditionArguments(query.remote),
-      (result, length, interrupted) => {
-        // Not by the class of the other: a test runner has classes of its own.
-        if (!('errno' in result)) resolve(new SocketList(result, length, interrupted))
-        else if (query.pid !== undefined && isEntryRefusal(result)) reject(entryError(result, query.pid))
-        else reject(refusalError(result))
-      },
-    )
+    const request = {
+      pid: query.pid ?? OWN_NAMESPACE,
+      ipv4: query.families.includes('ipv4'),
+      ipv6: query.families.includes('ipv6'),
+      states: query.states.reduce((mask, state) => mask | (1 << stateNumbers[state]), 0),
+      withInfo: query.info,
+      local: toNative(query.local),
+      remote: toNative(query.remote),
+    }
+    dump = core.dumpSockets(request, (result, length, interrupted) => {
+      if (!isFailure(result)) resolve(new SocketList(result, length, interrupted))
+      else if (query.pid !== undefined && isEntryRefusal(result)) reject(entryError(result, query.pid))
+      else reject(dumpError(result))
+    })
   })
   return { list, cancel: () => dump && core.cancelDump(dump) }
 }
@@ -317,23 +317,21 @@ export function dumpSockets(core: NativeCore, query: SocketQuery): SocketDump {
 const ANY_PORT = -1
 const noBytes = new Uint8Array(0)
 
-function conditionArguments({ port, prefix }: EndCondition): [number, Uint8Array, number] {
-  return [port ?? ANY_PORT, prefix?.bytes ?? noBytes, prefix?.length ?? 0]
+function toNative({ port, prefix }: EndCondition): NativeCondition {
+  return { port: port ?? ANY_PORT, address: prefix?.bytes ?? noBytes, prefixLength: prefix?.length ?? 0 }
 }
 
-/** The typed error for a failure of the native core. */
-function refusalError({ errno, syscall }: NativeFailure): DeadpeerError {
-  const { name, words } = describeErrno(errno)
-  const details = { constant: 'NETLINK_SOCK_DIAG', errno, ...(syscall && { syscall }) }
-  if (isMissing(name)) {
-    return new DeadpeerError(
-      'ERR_UNSUPPORTED_PLATFORM',
-      `This kernel does not list TCP sockets: ${words} (${name}). It needs NETLINK_SOCK_DIAG and tcp_diag (CONFIG_INET_DIAG).`,
-      details,
-    )
+function dumpError(failure: NativeFailure): DeadpeerError {
+  const { syscall } = failure
+  const explain: Explain = (name, words) => {
+    if (isMissing(name)) {
+      const message = `This kernel does not list TCP sockets: ${words} (${name}). It needs NETLINK_SOCK_DIAG and tcp_diag (CONFIG_INET_DIAG).`
+      return ['ERR_UNSUPPORTED_PLATFORM', message]
+    }
+    const who = syscall ? `The kernel refused ${syscall} for` : 'The kernel answered with an error to'
+    return `${who} a list of TCP sockets: ${words} (${name}).`
   }
-  const who = syscall ? `The kernel refused ${syscall} for` : 'The kernel answered with an error to'
-  return new DeadpeerError(name, `${who} a list of TCP sockets: ${words} (${name}).`, details)
+  return failureError(failure, explain, { constant: 'NETLINK_SOCK_DIAG' })
 }
 
 /** Not compiled in, its module not to be had, or no such thing in a sandbox. */

@@ -1,8 +1,8 @@
 import { DeadpeerError } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
+import { descriptorError, isFailure, isShortage, isShortErrno, persist } from '../kernel/failure.js'
 import type { Keepalive, SocketName } from '../kernel/liveness.js'
-import { descriptorError, type OptionValues } from '../kernel/options.js'
-import { isShortage, isShortErrno, persist } from '../kernel/shortage.js'
+import type { OptionValues } from '../kernel/options.js'
 import { readTcpInfo, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 import type { Profile } from '../profile/profile.js'
 import { type Deferral, deferral, fires } from './deferral.js'
@@ -153,7 +153,7 @@ function finish(overlay: Overlay): void {
 function cookieFor(core: NativeCore, fd: number, values: Profile): bigint {
   if (Object.keys(values).length === 0) return 0n
   const cookie = core.readCookie(fd)
-  if (typeof cookie === 'number') throw descriptorError(cookie, fd)
+  if (isFailure(cookie)) throw descriptorError(cookie.errno, fd)
   return cookie
 }
 
@@ -264,5 +264,5 @@ function retryAt(each: Retry, due: number): void {
 /** Whether a descriptor is still the socket whose values wait. If that cannot be read just now, it is assumed. */
 function isStill(core: NativeCore, { fd, cookie }: Retry): boolean {
   const now = persist(() => core.readCookie(fd))
-  return now === cookie || (typeof now === 'number' && isShortErrno(now))
+  return now === cookie || (isFailure(now) && isShortErrno(now.errno))
 }

@@ -1,4 +1,5 @@
 import type { NativeCore } from '../kernel/binding.js'
+import { descriptorError, isFailure, isShortErrno, persist } from '../kernel/failure.js'
 import {
   type Keepalive,
   type Sample,
@@ -7,14 +8,7 @@ import {
   sampleWithOptions,
   writeKeepalive,
 } from '../kernel/liveness.js'
-import {
-  compileOptions,
-  descriptorError,
-  type OptionValues,
-  readOptions,
-  refusalError,
-} from '../kernel/options.js'
-import { isShortErrno, persist } from '../kernel/shortage.js'
+import { compileOptions, type OptionValues, readOptions, refusalError } from '../kernel/options.js'
 import type { TcpInfo } from '../kernel/tcp-info.js'
 import { clockFrom, type KeepaliveClock, wholeSeconds } from './clock.js'
 import { CookieMap, type Keyed } from './cookie-map.js'
@@ -79,7 +73,7 @@ export function releaseOverlay(overlay: Overlay): void {
 export function findOverlay(core: NativeCore, fd: number): Overlay | undefined {
   if (overlays.size === 0) return undefined
   const cookie = core.readCookie(fd)
-  return typeof cookie === 'number' ? undefined : overlays.get(cookie)
+  return isFailure(cookie) ? undefined : overlays.get(cookie)
 }
 
 /** What the owner wants, but for what waits until the peer is heard: what the connection would have in force without probe and heartbeat. */

@@ -1,6 +1,5 @@
 import { type Target, targetsOf } from '../connection/target.js'
-import { DeadpeerError } from '../errors.js'
-import { missingReason, type NativeCore, nativeCore } from '../kernel/binding.js'
+import { requireCore } from '../kernel/binding.js'
 import { abortSignal, callback, checkOptions, milliseconds, type Options, whole } from '../options/check.js'
 import { probeAttempts, probeTimeout } from '../options/ranges.js'
 import type { ProbeResult } from './result.js'
@@ -69,7 +68,7 @@ export interface ProbeOptions {
  */
 export async function probe(target: Target, options: ProbeOptions = {}): Promise<ProbeResult> {
   const parameters = parametersFrom(options)
-  const core = requireCore()
+  const core = requireCore('A probe')
   if (isConnecting(target) && (await untilConnected(target, parameters.signal))) {
     if (parameters.onAnswer) queueMicrotask(() => parameters.onAnswer!({ ...aborted }, 0))
     return { ...aborted }
@@ -97,18 +96,12 @@ export async function probeAll(
 ): Promise<ProbeResult[]> {
   const parameters = parametersFrom(options)
   const list = targetsOf(targets)
-  const settled = await Promise.allSettled(startProbes(requireCore(), list, parameters))
+  const settled = await Promise.allSettled(startProbes(requireCore('A probe'), list, parameters))
   return settled.map((each) => (each.status === 'fulfilled' ? each.value : failed(each.reason)))
 }
 
 function failed(error: Error): ProbeResult {
   return { alive: undefined, evidence: 'error', error, attempts: 0, idleFor: Number.NaN }
-}
-
-function requireCore(): NativeCore {
-  const core = nativeCore()
-  if (core) return core
-  throw new DeadpeerError('ERR_UNSUPPORTED_PLATFORM', `A probe needs the native core: ${missingReason()}.`)
 }
 
 function parametersFrom(options: ProbeOptions): ProbeParameters {

@@ -1,7 +1,6 @@
 import { noteHeard } from '../connection/last-heard.js'
+import { descriptorError, isShortage } from '../kernel/failure.js'
 import type { Keepalive, Sample, SampleWithOptions } from '../kernel/liveness.js'
-import { descriptorError } from '../kernel/options.js'
-import { isShortage } from '../kernel/shortage.js'
 import type { KeepaliveClock } from '../overlay/clock.js'
 import type { Keyed } from '../overlay/cookie-map.js'
 import { baseOf, type Overlay, type Reconciled, sameKeepalive } from '../overlay/overlay.js'

@@ -14,8 +14,8 @@ import {
 } from '../connection/target.js'
 import { DeadpeerError, InvalidTypeError } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
+import { descriptorError } from '../kernel/failure.js'
 import { type Identity, identify } from '../kernel/liveness.js'
-import { descriptorError } from '../kernel/options.js'
 import { TcpState } from '../kernel/tcp-info.js'
 
 /** A connection to be probed, and where its descriptor is found each time that it is needed. */

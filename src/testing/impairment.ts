@@ -1,8 +1,8 @@
 import { constants } from 'node:os'
 import { type OwnTarget, requireDescriptor } from '../connection/target.js'
-import { DeadpeerError, describeErrno } from '../errors.js'
-import { missingReason, type NativeCore, nativeCore } from '../kernel/binding.js'
-import { descriptorError } from '../kernel/options.js'
+import type { DeadpeerError } from '../errors.js'
+import { type NativeCore, type NativeFailure, requireCore } from '../kernel/binding.js'
+import { descriptorError, type Explain, failureError, isFailure, orThrow } from '../kernel/failure.js'
 
 const EBADF = -constants.errno.EBADF
 const ENOENT = -constants.errno.ENOENT
@@ -43,82 +43,69 @@ const wanted = new Map<bigint, readonly Filter[]>()
 
 /** Puts a filter on a socket. Where there are several, a black hole wins over loss, and of losses the latest. */
 export function hold(peer: OwnTarget, kind: Filter['kind'], share: number): Hold {
-  const core = nativeCore()
-  if (!core) {
-    throw new DeadpeerError(
-      'ERR_UNSUPPORTED_PLATFORM',
-      `A ${kind === 'loss' ? 'lossy socket' : kind} needs the native core: ${missingReason()}.`,
-    )
-  }
+  const core = requireCore(kind === 'loss' ? 'A lossy socket' : 'A black hole')
   const fd = requireDescriptor(peer)
   const cookie = cookieOf(core, fd)
   const filter: Filter = { kind, share }
   const filters = [...(wanted.get(cookie) ?? []), filter]
-  const errno = bringAbout(core, fd, filters)
-  if (errno < 0) throw filterError(errno)
+  const failure = bringAbout(core, fd, filters)
+  if (failure) throw filterError(failure)
   wanted.set(cookie, filters)
 
   // The number may be another socket's by now.
   const isOpen = () => {
     const now = core.readCookie(fd)
-    if (typeof now === 'number' && now !== EBADF && now !== ENOTSOCK) throw descriptorError(now, fd)
-    return now === cookie
+    if (!isFailure(now)) return now === cookie
+    if (now.errno !== EBADF && now.errno !== ENOTSOCK) throw descriptorError(now.errno, fd)
+    return false
   }
   return {
     release() {
       const present = wanted.get(cookie)
       if (!present?.includes(filter)) return
       const others = present.filter((other) => other !== filter)
-      const errno = isOpen() ? bringAbout(core, fd, others) : 0
+      const failure = isOpen() ? bringAbout(core, fd, others) : undefined
       // What the kernel refuses just now can be tried again. A filter that is gone cannot be taken away.
-      if (errno < 0 && errno !== ENOENT) throw filterError(errno)
+      if (failure && failure.errno !== ENOENT) throw filterError(failure)
       if (others.length > 0) wanted.set(cookie, others)
       else wanted.delete(cookie)
-      if (errno < 0) throw filterError(errno)
+      if (failure) throw filterError(failure)
     },
     isOpen,
     readDrops() {
-      const drops = core.readDrops(fd)
-      if (typeof drops === 'object') throw countError(drops.errno)
-      return drops
+      return orThrow(core.readDrops(fd), countError)
     },
   }
 }
 
-/** Returns 0 or -errno. */
-function bringAbout(core: NativeCore, fd: number, filters: readonly Filter[]): number {
+function bringAbout(core: NativeCore, fd: number, filters: readonly Filter[]): NativeFailure | undefined {
   const inForce = filters.find(({ kind }) => kind === 'black hole') ?? filters.at(-1)
   return inForce ? core.lose(fd, inForce.share) : core.undeafen(fd)
 }
 
 function cookieOf(core: NativeCore, fd: number): bigint {
-  const cookie = core.readCookie(fd)
-  if (typeof cookie === 'number') throw descriptorError(cookie, fd)
+  const toError = ({ errno }: NativeFailure) => descriptorError(errno, fd)
+  const cookie = orThrow(core.readCookie(fd), toError)
   // Says ERR_NOT_TCP for the rest.
-  const length = core.readTcpInfo(fd, new Uint8Array(1))
-  if (typeof length === 'object') throw descriptorError(length.errno, fd)
+  orThrow(core.readTcpInfo(fd, new Uint8Array(1)), toError)
   return cookie
 }
 
-function filterError(errno: number): DeadpeerError {
-  const { name, words } = describeErrno(errno)
-  const remedy =
-    name === 'EPERM'
-      ? ' It needs CAP_NET_ADMIN in this network namespace. Without privileges: ' +
-        'unshare -Urn sh -c \'ip link set lo up && exec "$@"\' sh node your-test.js'
-      : ''
-  return new DeadpeerError(name, `The kernel refused the filter: ${words} (${name}).${remedy}`, {
-    constant: 'SO_ATTACH_FILTER',
-    errno,
-    syscall: 'setsockopt',
-  })
+function filterError({ errno }: NativeFailure): DeadpeerError {
+  const failure = { errno, syscall: 'setsockopt' }
+  const explain: Explain = (name, words) => {
+    const remedy =
+      name === 'EPERM'
+        ? ' It needs CAP_NET_ADMIN in this network namespace. Without privileges: ' +
+          'unshare -Urn sh -c \'ip link set lo up && exec "$@"\' sh node your-test.js'
+        : ''
+    return `The kernel refused the filter: ${words} (${name}).${remedy}`
+  }
+  return failureError(failure, explain, { constant: 'SO_ATTACH_FILTER' })
 }
 
-function countError(errno: number): DeadpeerError {
-  const { name, words } = describeErrno(errno)
-  return new DeadpeerError(
-    name,
-    `The kernel does not say how many segments it has dropped: ${words} (${name}). That needs Linux 4.12.`,
-    { constant: 'SO_MEMINFO', errno, syscall: 'getsockopt' },
-  )
+function countError({ errno }: NativeFailure): DeadpeerError {
+  const explain: Explain = (name, words) =>
+    `The kernel does not say how many segments it has dropped: ${words} (${name}). That needs Linux 4.12.`
+  return failureError({ errno, syscall: 'getsockopt' }, explain, { constant: 'SO_MEMINFO' })
 }

@@ -1,7 +1,7 @@
 import type { FinalState } from '../connection/close-snapshot.js'
 import type { DeathReason } from '../errors.js'
 import { seconds, times } from '../format.js'
-import type { Sighting } from '../kernel/deathwatch.js'
+import type { KernelEvent as Sighting } from '../kernel/deathwatch.js'
 import { isGivenUp, silentFor, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 import type { Profile } from '../profile/profile.js'
 

@@ -1,5 +1,6 @@
 import type { Handle } from '../connection/target.js'
 import type { NativeCore } from '../kernel/binding.js'
+import { descriptorError } from '../kernel/failure.js'
 import {
   type Keepalive,
   type Sample,
@@ -7,7 +8,6 @@ import {
   sampleAll,
   sampleWithOptions,
 } from '../kernel/liveness.js'
-import { descriptorError } from '../kernel/options.js'
 import { baseOf, overlayCount, overlayOf, startBeating, stopBeating } from '../overlay/overlay.js'
 import type { ProbeResult } from '../probe/result.js'
 import { startProbe, withdraw } from '../probe/sessions.js'

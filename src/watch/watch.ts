@@ -11,8 +11,8 @@ import { isServer, isWithoutServer, type ServerTarget, serversOf } from '../conn
 import { checkNoTarget, notATarget } from '../connection/not-a-target.js'
 import { noSocket, type OwnTarget, socketNow, unwrap } from '../connection/target.js'
 import { DeadpeerError, type DeathReason, InvalidTypeError, type PeerDeathError } from '../errors.js'
-import { missingReason, nativeCore } from '../kernel/binding.js'
-import type { Sighting } from '../kernel/deathwatch.js'
+import { nativeCore, requireCore } from '../kernel/binding.js'
+import type { KernelEvent as Sighting } from '../kernel/deathwatch.js'
 import { silentFor, type TcpInfo } from '../kernel/tcp-info.js'
 import { abortSignal, anything, checkOptions, describe, type Options } from '../options/check.js'
 import { createEvent } from './event.js'
@@ -638,11 +638,8 @@ function checkAddOptions(options: AddOptions): Given {
 /** @throws where nobody could ask. */
 function heartbeatFor(options: HeartbeatOptions): Heartbeat {
   const heartbeat = checkHeartbeat(options)
-  if (nativeCore()) return heartbeat
-  throw new DeadpeerError(
-    'ERR_UNSUPPORTED_PLATFORM',
-    `A heartbeat needs the native core: ${missingReason()}.`,
-  )
+  requireCore('A heartbeat')
+  return heartbeat
 }
 
 function checkAction(action: unknown): Action {

@@ -1,6 +1,6 @@
 #include <cstring>
 
-#include "core/sock_destroy.h"
+#include "core/sock_diag_reply.h"
 
 // The first bytes say which request's acknowledgement is looked for, and where the datagram is cut.
 struct Choice {

@@ -68,7 +68,10 @@ describe.runIf(hasNetAdmin)('one call of a heartbeat fails, and it goes on', () 
       }
       return refused.length > 0 ? refused : undefined
     }
-    core.readCookie = (fd) => failing('readCookie', fd) ?? own.readCookie(fd)
+    core.readCookie = (fd) => {
+      const errno = failing('readCookie', fd)
+      return errno === undefined ? own.readCookie(fd) : { errno }
+    }
   })
   afterAll(() => {
     Object.assign(core, own)

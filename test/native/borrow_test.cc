@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <thread>
 
 #include "check.h"
@@ -37,7 +38,7 @@ int open_descriptors() {
 void check_refused(pid_t pid, int fd, int error) {
   const int before = open_descriptors();
   Descriptor borrowed(-1);
-  CHECK_EQ(borrow(pid, fd, &borrowed), error);
+  CHECK_EQ(borrow(pid, fd, &borrowed).error, error);
   CHECK_EQ(borrowed.get(), -1);
   CHECK_EQ(open_descriptors(), before);
 }
@@ -92,7 +93,7 @@ TEST(borrowed_is_the_same_socket_closed_on_exec) {
   for (const Path path : kPaths) {
     const Connection connection(path);
     Descriptor borrowed(-1);
-    CHECK_EQ(borrow(getpid(), connection.client.get(), &borrowed), 0);
+    CHECK_EQ(borrow(getpid(), connection.client.get(), &borrowed).error, 0);
     CHECK(borrowed.get() != connection.client.get());
     CHECK(cookie_of(borrowed) == cookie_of(connection.client));
     CHECK_EQ(fcntl(borrowed.get(), F_GETFD), FD_CLOEXEC);
@@ -107,11 +108,11 @@ TEST(borrowed_from_another_process_takes_options_there) {
   connection.client.reset();
   {
     Descriptor borrowed(-1);
-    CHECK_EQ(borrow(owner, fd, &borrowed), 0);
+    CHECK_EQ(borrow(owner, fd, &borrowed).error, 0);
     CHECK_EQ(set_int(borrowed.get(), IPPROTO_TCP, TCP_KEEPIDLE, 77), 0);
   }
   Descriptor again(-1);
-  CHECK_EQ(borrow(owner, fd, &again), 0);
+  CHECK_EQ(borrow(owner, fd, &again).error, 0);
   int value = 0;
   CHECK_EQ(get_int(again.get(), IPPROTO_TCP, TCP_KEEPIDLE, &value), 0);
   CHECK_EQ(value, 77);
@@ -132,14 +133,14 @@ TEST(options_of_many_sockets_of_one_process) {
   read_options_of(getpid(), sockets, 4);
   Settings expected;
   CHECK_EQ(read(first.client.get(), &expected), 0);
-  CHECK_EQ(sockets[0].error, 0);
+  CHECK_EQ(sockets[0].failure.error, 0);
   CHECK(sockets[0].settings.mask == expected.mask && sockets[0].settings.value == expected.value);
-  CHECK_EQ(sockets[1].error, 0);
+  CHECK_EQ(sockets[1].failure.error, 0);
   CHECK_EQ(sockets[1].settings.value[kInitialDelay], 77000);
-  CHECK_EQ(sockets[2].error, -ESTALE);
+  CHECK_EQ(sockets[2].failure.error, -ESTALE);
   CHECK(sockets[2].settings.mask == 0);
-  CHECK_EQ(sockets[3].error, -EBADF);
-  CHECK(sockets[3].refused == BorrowCall::kPidfdGetfd);
+  CHECK_EQ(sockets[3].failure.error, -EBADF);
+  CHECK_EQ(strcmp(sockets[3].failure.syscall, "pidfd_getfd"), 0);
   CHECK_EQ(open_descriptors(), before);
 }
 
@@ -148,14 +149,14 @@ TEST(options_of_a_process_that_is_not_there) {
   kill_process(gone);
   OwnersOptions socket = {3, 1, {}, 0, {}};
   read_options_of(gone, &socket, 1);
-  CHECK_EQ(socket.error, -ESRCH);
-  CHECK(socket.refused == BorrowCall::kPidfdOpen);
+  CHECK_EQ(socket.failure.error, -ESRCH);
+  CHECK_EQ(strcmp(socket.failure.syscall, "pidfd_open"), 0);
 }
 
 TEST(no_fin_while_borrowed) {
   Connection connection;
   Descriptor borrowed(-1);
-  CHECK_EQ(borrow(getpid(), connection.client.get(), &borrowed), 0);
+  CHECK_EQ(borrow(getpid(), connection.client.get(), &borrowed).error, 0);
   connection.client.reset();
   check_no_fin_at(connection.server);
   borrowed.reset();
@@ -168,7 +169,7 @@ TEST(borrower_that_is_killed_gives_back) {
   const int fd = connection.client.get();
   const pid_t borrower = start_process([&] {
     Descriptor borrowed(-1);
-    CHECK_EQ(borrow(owner, fd, &borrowed), 0);
+    CHECK_EQ(borrow(owner, fd, &borrowed).error, 0);
     // As if never inherited: what remains is what was borrowed, until the kernel closes it.
     connection.client.reset();
     borrowed.release();
@@ -196,7 +197,7 @@ TEST(borrow_from_a_thread) {
   std::thread([&] {
     const pid_t thread = static_cast<pid_t>(syscall(SYS_gettid));
     Descriptor borrowed(-1);
-    const int error = borrow(thread, connection.client.get(), &borrowed);
+    const int error = borrow(thread, connection.client.get(), &borrowed).error;
     CHECK(error == -EINVAL || error == -ENOENT);
     CHECK_EQ(borrowed.get(), -1);
   }).join();
@@ -223,7 +224,7 @@ TEST(borrow_from_one_that_is_not_dumpable) {
   const pid_t shut = start_process([] { CHECK_EQ(prctl(PR_SET_DUMPABLE, 0), 0); });
   check_refused(shut, connection.client.get(), -EPERM);
   Descriptor borrowed(-1);
-  CHECK_EQ(borrow(open, connection.client.get(), &borrowed), 0);
+  CHECK_EQ(borrow(open, connection.client.get(), &borrowed).error, 0);
   kill_process(open);
   kill_process(shut);
 }
@@ -232,9 +233,9 @@ TEST(borrow_from_one_with_more_privileges) {
   const Connection connection;
   const pid_t privileged = start_process([] {});
   Descriptor borrowed(-1);
-  CHECK_EQ(borrow(privileged, connection.client.get(), &borrowed), 0);
+  CHECK_EQ(borrow(privileged, connection.client.get(), &borrowed).error, 0);
   give_up_privileges();
-  const int error = borrow(privileged, connection.client.get(), &borrowed);
+  const int error = borrow(privileged, connection.client.get(), &borrowed).error;
   if (error == 0) SKIP_UNPRIVILEGED("there were no privileges to give up");
   CHECK_EQ(error, -EPERM);
   kill_process(privileged);
@@ -254,11 +255,11 @@ TEST(borrow_where_no_descriptor_is_left) {
   const Connection connection;
   Descriptor borrowed(-1);
   allow_more_descriptors(false);
-  BorrowCall refused;
-  CHECK_EQ(borrow(getpid(), connection.client.get(), &borrowed, &refused), -EMFILE);
-  CHECK(refused == BorrowCall::kPidfdOpen);
+  const Failure failed = borrow(getpid(), connection.client.get(), &borrowed);
+  CHECK_EQ(failed.error, -EMFILE);
+  CHECK_EQ(strcmp(failed.syscall, "pidfd_open"), 0);
   allow_more_descriptors(true);
-  CHECK_EQ(borrow(getpid(), connection.client.get(), &borrowed), 0);
+  CHECK_EQ(borrow(getpid(), connection.client.get(), &borrowed).error, 0);
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ uint64_t must_add(Watch& watch, const Descriptor& socket) {
 }
 
 // Waits for the next call, and takes what it is about.
-std::vector<Sighting> await_sightings(Watch& watch) {
+std::vector<KernelEvent> await_events(Watch& watch) {
   CHECK(eventually([&] { return watch.calls.exchange(0) > 0; }));
   return watch.deathwatch.take();
 }
@@ -81,8 +81,8 @@ bool has_no_thread() {
   return eventually([] { return threads() == 0; });
 }
 
-int state_of(const Sighting& sighting) {
-  return sighting.info[0];
+int state_of(const KernelEvent& event) {
+  return event.info[0];
 }
 
 TEST(deathwatch_sees_a_reset_with_its_counters) {
@@ -90,12 +90,12 @@ TEST(deathwatch_sees_a_reset_with_its_counters) {
   Peers peers;
   const uint64_t id = must_add(watch, peers.near);
   reset(peers.far);
-  const auto sightings = await_sightings(watch);
-  CHECK_EQ(sightings.size(), 1);
-  CHECK_EQ(sightings[0].id, id);
-  CHECK_EQ(sightings[0].events, EPOLLRDHUP | EPOLLHUP | EPOLLERR);
-  CHECK_EQ(state_of(sightings[0]), kClose);
-  CHECK(sightings[0].length >= 104);
+  const auto events = await_events(watch);
+  CHECK_EQ(events.size(), 1);
+  CHECK_EQ(events[0].id, id);
+  CHECK_EQ(events[0].events, EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+  CHECK_EQ(state_of(events[0]), kClose);
+  CHECK(events[0].length >= 104);
 }
 
 TEST(deathwatch_sees_a_user_timeout) {
@@ -105,10 +105,10 @@ TEST(deathwatch_sees_a_user_timeout) {
   CHECK_EQ(set_int(connection.client.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, 50), 0);
   must_deafen(connection.server);
   CHECK_EQ(send(connection.client.get(), "x", 1, 0), 1);
-  const auto sightings = await_sightings(watch);
-  CHECK_EQ(sightings.size(), 1);
+  const auto events = await_events(watch);
+  CHECK_EQ(events.size(), 1);
   tcp_info info;
-  memcpy(&info, sightings[0].info.data(), sizeof(info));
+  memcpy(&info, events[0].info.data(), sizeof(info));
   CHECK_EQ(info.tcpi_state, kClose);
   CHECK(info.tcpi_retransmits > 0);
 }
@@ -119,11 +119,11 @@ TEST(deathwatch_sees_a_fin_and_what_is_unread) {
   must_add(watch, peers.near);
   CHECK_EQ(send(peers.far.get(), "four", 4, 0), 4);
   peers.far.reset();
-  const auto sightings = await_sightings(watch);
-  CHECK_EQ(sightings.size(), 1);
-  CHECK_EQ(sightings[0].events, EPOLLRDHUP);
-  CHECK_EQ(sightings[0].unread, 4);
-  CHECK_EQ(state_of(sightings[0]), kCloseWait);
+  const auto events = await_events(watch);
+  CHECK_EQ(events.size(), 1);
+  CHECK_EQ(events[0].events, EPOLLRDHUP);
+  CHECK_EQ(events[0].unread, 4);
+  CHECK_EQ(state_of(events[0]), kCloseWait);
 }
 
 TEST(deathwatch_does_not_wake_for_data) {
@@ -144,7 +144,7 @@ TEST(deathwatch_sees_what_ended_before_it_was_added) {
   reset(peers.far);
   CHECK(eventually([&] { return info_of(peers.near).tcpi_state == kClose; }));
   const uint64_t id = must_add(watch, peers.near);
-  CHECK_EQ(await_sightings(watch)[0].id, id);
+  CHECK_EQ(await_events(watch)[0].id, id);
 }
 
 TEST(deathwatch_leaves_the_error_until_it_is_taken) {
@@ -155,7 +155,7 @@ TEST(deathwatch_leaves_the_error_until_it_is_taken) {
   // A live connection's error is never taken.
   CHECK_EQ(take_error(peers.near.get(), &error), -EISCONN);
   reset(peers.far);
-  await_sightings(watch);
+  await_events(watch);
   CHECK_EQ(take_error(peers.near.get(), &error), 0);
   CHECK_EQ(error, ECONNRESET);
   CHECK_EQ(take_error(peers.near.get(), &error), 0);
@@ -185,9 +185,9 @@ TEST(deathwatch_is_not_misled_by_a_descriptor_used_again) {
   // Nor does removing the first take the second out of the set.
   watch.deathwatch.remove(first_id);
   reset(second.far);
-  const auto sightings = await_sightings(watch);
-  CHECK_EQ(sightings.size(), 1);
-  CHECK_EQ(sightings[0].id, second_id);
+  const auto events = await_events(watch);
+  CHECK_EQ(events.size(), 1);
+  CHECK_EQ(events[0].id, second_id);
 }
 
 TEST(deathwatch_keeps_the_close_of_each_and_the_last) {
@@ -201,14 +201,14 @@ TEST(deathwatch_keeps_the_close_of_each_and_the_last) {
   let_ticks_pass();
   // One call for as long as nobody has taken.
   CHECK_EQ(watch.calls, 1);
-  const auto sightings = watch.deathwatch.take();
-  CHECK_EQ(sightings.size(), 2);
-  CHECK_EQ(state_of(sightings[0]), kCloseWait);
-  CHECK_EQ(state_of(sightings[1]), kClose);
+  const auto events = watch.deathwatch.take();
+  CHECK_EQ(events.size(), 2);
+  CHECK_EQ(state_of(events[0]), kCloseWait);
+  CHECK_EQ(state_of(events[1]), kClose);
   CHECK_EQ(watch.deathwatch.take().size(), 0);
 }
 
-TEST(deathwatch_keeps_no_more_than_two_sightings_of_each) {
+TEST(deathwatch_keeps_no_more_than_two_events_of_each) {
   Watch watch;
   Peers peers;
   uint64_t id = must_add(watch, peers.near);
@@ -234,9 +234,9 @@ TEST(deathwatch_drops_what_it_saw_of_what_is_removed) {
   reset(others.far);
   let_ticks_pass();
   watch.deathwatch.remove(id);
-  const auto sightings = watch.deathwatch.take();
-  CHECK_EQ(sightings.size(), 1);
-  CHECK_EQ(sightings[0].id, other);
+  const auto events = watch.deathwatch.take();
+  CHECK_EQ(events.size(), 1);
+  CHECK_EQ(events[0].id, other);
 }
 
 TEST(deathwatch_of_the_same_connection_twice_is_removed_twice) {
@@ -246,22 +246,22 @@ TEST(deathwatch_of_the_same_connection_twice_is_removed_twice) {
   CHECK_EQ(must_add(watch, peers.near), id);
   watch.deathwatch.remove(id);
   reset(peers.far);
-  CHECK_EQ(await_sightings(watch)[0].id, id);
+  CHECK_EQ(await_events(watch)[0].id, id);
   watch.deathwatch.remove(id);
   CHECK(has_no_thread());
 }
 
-TEST(deathwatch_of_the_same_connection_again_sights_again_what_has_happened) {
+TEST(deathwatch_of_the_same_connection_again_reports_again_what_has_happened) {
   Watch watch;
   Peers peers;
   const uint64_t id = must_add(watch, peers.near);
   CHECK_EQ(shutdown(peers.far.get(), SHUT_WR), 0);
-  CHECK_EQ(await_sightings(watch).size(), 1);
+  CHECK_EQ(await_events(watch).size(), 1);
   CHECK_EQ(must_add(watch, peers.near), id);
-  const auto sightings = await_sightings(watch);
-  CHECK_EQ(sightings.size(), 1);
-  CHECK_EQ(sightings[0].id, id);
-  CHECK_EQ(state_of(sightings[0]), kCloseWait);
+  const auto events = await_events(watch);
+  CHECK_EQ(events.size(), 1);
+  CHECK_EQ(events[0].id, id);
+  CHECK_EQ(state_of(events[0]), kCloseWait);
 }
 
 TEST(deathwatch_has_a_thread_and_descriptors_while_it_watches) {
@@ -392,9 +392,9 @@ TEST(deathwatch_loses_none_and_tells_none_twice) {
     }
     size_t left = kAtOnce - kAtOnce / 4;
     CHECK(eventually([&] {
-      for (const Sighting& sighting : watch.deathwatch.take()) {
+      for (const KernelEvent& event : watch.deathwatch.take()) {
         for (size_t i = 0; i < kAtOnce; i++) {
-          if (ids[i] != sighting.id) continue;
+          if (ids[i] != event.id) continue;
           CHECK(awaited[i]);
           awaited[i] = false;
           left--;

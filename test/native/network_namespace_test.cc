@@ -66,7 +66,7 @@ struct Run {
   pid_t thread = 0;
 };
 
-EntryRefusal run_for(pid_t pid, Run* run) {
+Failure run_for(pid_t pid, Run* run) {
   return in_network_namespace_of(pid, [run] {
     run->times++;
     run->in = here();
@@ -76,7 +76,7 @@ EntryRefusal run_for(pid_t pid, Run* run) {
 
 void check_refused(pid_t pid, int error, const char* call) {
   Run run;
-  const EntryRefusal refusal = run_for(pid, &run);
+  const Failure refusal = run_for(pid, &run);
   CHECK_EQ(refusal.error, error);
   CHECK_EQ(strcmp(refusal.syscall, call), 0);
   CHECK_EQ(run.times, 0);
@@ -98,7 +98,7 @@ TEST(runs_in_the_other_namespace_on_a_thread_of_its_own) {
 TEST(runs_on_the_calling_thread_where_the_namespace_is_the_same) {
   for (const pid_t pid : {0, getpid(), getppid()}) {
     Run run;
-    const EntryRefusal refusal = run_for(pid, &run);
+    const Failure refusal = run_for(pid, &run);
     if (refusal.error == -EACCES) continue;
     CHECK_EQ(refusal.error, 0);
     CHECK_EQ(run.times, 1);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "check.h"
+#include "core/sock_diag_reply.h"
 #include "core/socket.h"
 #include "loopback.h"
 #include "process.h"

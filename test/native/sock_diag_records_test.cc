@@ -1,9 +1,8 @@
-#include "core/sock_diag_records.h"
-
 #include <cstring>
 #include <vector>
 
 #include "check.h"
+#include "core/sock_diag_reply.h"
 
 namespace deadpeer {
 

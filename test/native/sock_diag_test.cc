@@ -20,7 +20,6 @@ namespace deadpeer {
 namespace {
 
 constexpr uint32_t kStates = 0xf7e;
-constexpr uint32_t kListening = 1 << kListen;
 
 // Answers each request with the next of its scripts, a list of datagrams and errors.
 class FakeSource : public DumpSource {
@@ -115,7 +114,7 @@ DumpOutcome dump(FakeSource* source, uint32_t states = kConnections, bool cancel
   query.states = states;
   query.with_info = true;
   const DumpOutcome outcome = dump_sockets(query, cancelled, &records, source);
-  if (outcome.error == 0) {
+  if (outcome.failure.error == 0) {
     CHECK_EQ(records.size(), outcome.records * (sizeof(inet_diag_msg) + sizeof(uint32_t)));
   }
   return outcome;
@@ -123,7 +122,7 @@ DumpOutcome dump(FakeSource* source, uint32_t states = kConnections, bool cancel
 
 void check_complete(FakeSource* source, size_t attempts, size_t records) {
   const DumpOutcome outcome = dump(source);
-  CHECK_EQ(outcome.error, 0);
+  CHECK_EQ(outcome.failure.error, 0);
   CHECK(!outcome.interrupted);
   CHECK_EQ(outcome.records, records);
   CHECK_EQ(source->opened, attempts);
@@ -139,7 +138,7 @@ TEST(interrupted_dump_is_tried_again_from_the_beginning) {
 TEST(dump_that_is_always_interrupted_is_flagged) {
   FakeSource source({{one_socket, one_socket, interrupted_end}});
   const DumpOutcome outcome = dump(&source);
-  CHECK_EQ(outcome.error, 0);
+  CHECK_EQ(outcome.failure.error, 0);
   CHECK(outcome.interrupted);
   CHECK_EQ(outcome.records, 2);
   CHECK_EQ(source.opened, 4);
@@ -153,7 +152,7 @@ TEST(lost_datagrams_are_an_interruption) {
 TEST(losing_datagrams_every_time_is_flagged) {
   FakeSource source({{one_socket, fails_with(-ENOBUFS)}});
   const DumpOutcome outcome = dump(&source);
-  CHECK_EQ(outcome.error, 0);
+  CHECK_EQ(outcome.failure.error, 0);
   CHECK(outcome.interrupted);
   CHECK_EQ(outcome.records, 1);
 }
@@ -173,7 +172,7 @@ TEST(datagram_that_never_fits_is_flagged) {
   };
   FakeSource source({{endless, end}});
   const DumpOutcome outcome = dump(&source);
-  CHECK_EQ(outcome.error, 0);
+  CHECK_EQ(outcome.failure.error, 0);
   CHECK(outcome.interrupted);
   CHECK_EQ(source.opened, 4);
 }
@@ -182,7 +181,7 @@ TEST(socket_that_has_gone_where_the_kernel_paused_is_an_interruption) {
   FakeSource source({{one_socket, one_socket, one_socket, end}});
   source.there = 0;
   const DumpOutcome outcome = dump(&source);
-  CHECK_EQ(outcome.error, 0);
+  CHECK_EQ(outcome.failure.error, 0);
   CHECK(outcome.interrupted);
   // The last attempt goes on to the end all the same.
   CHECK_EQ(outcome.records, 3);
@@ -216,7 +215,7 @@ const auto few = answers(fill<kListen, 1000, 5>);
 TEST(listeners_that_filled_a_datagram_are_listed_twice_and_compared) {
   FakeSource source({{full, next_full, end}});
   const DumpOutcome outcome = dump(&source, kListening);
-  CHECK_EQ(outcome.error, 0);
+  CHECK_EQ(outcome.failure.error, 0);
   CHECK(!outcome.interrupted);
   CHECK_EQ(outcome.records, 60);
   CHECK_EQ(source.opened, 2);
@@ -237,7 +236,7 @@ TEST(listeners_that_come_and_go_are_listed_again) {
     FakeSource source(
         {{full, next_full, end}, {full, changed, end}, {full, changed, end}, {full, changed, end}});
     const DumpOutcome outcome = dump(&source, kListening);
-    CHECK_EQ(outcome.error, 0);
+    CHECK_EQ(outcome.failure.error, 0);
     CHECK(!outcome.interrupted);
     CHECK_EQ(source.opened, 4);
   }
@@ -251,7 +250,7 @@ TEST(listeners_that_never_stay_are_flagged) {
   }
   FakeSource source(scripts);
   const DumpOutcome outcome = dump(&source, kListening);
-  CHECK_EQ(outcome.error, 0);
+  CHECK_EQ(outcome.failure.error, 0);
   CHECK(outcome.interrupted);
   CHECK_EQ(outcome.records, 60);
   CHECK_EQ(source.opened, 8);
@@ -261,7 +260,7 @@ TEST(second_list_of_listeners_may_fail_too) {
   FakeSource interrupted({{full, end}, {full, interrupted_end}});
   CHECK(dump(&interrupted, kListening).interrupted);
   FakeSource broken({{full, end}, {fails_with(-ENOTCONN)}});
-  CHECK_EQ(dump(&broken, kListening).error, -ENOTCONN);
+  CHECK_EQ(dump(&broken, kListening).failure.error, -ENOTCONN);
 }
 
 TEST(listeners_that_fill_no_datagram_are_listed_once) {
@@ -277,7 +276,7 @@ const auto rest_without_gap = answers(fill<kEstablished, 2030, 21>);
 TEST(what_was_passed_over_in_a_list_with_a_filter_is_added_from_another) {
   FakeSource source({{most, rest, end}, {most, rest_without_gap, end}});
   const DumpOutcome outcome = dump(&source, 1 << kEstablished);
-  CHECK_EQ(outcome.error, 0);
+  CHECK_EQ(outcome.failure.error, 0);
   CHECK(!outcome.interrupted);
   CHECK_EQ(outcome.records, 51);
   CHECK_EQ(source.opened, 2);
@@ -294,7 +293,7 @@ TEST(second_list_with_a_filter_may_fail_too) {
   FakeSource interrupted({{most, end}, {most, interrupted_end}});
   CHECK(dump(&interrupted, 1 << kEstablished).interrupted);
   FakeSource broken({{most, end}, {fails_with(-ENOTCONN)}});
-  CHECK_EQ(dump(&broken, 1 << kEstablished).error, -ENOTCONN);
+  CHECK_EQ(dump(&broken, 1 << kEstablished).failure.error, -ENOTCONN);
 }
 
 TEST(list_without_a_filter_is_made_once) {
@@ -315,7 +314,7 @@ TEST(look_back_that_is_refused_is_a_refusal) {
   FakeSource source({{one_socket, end}});
   source.there = -ENOTCONN;
   const DumpOutcome outcome = dump(&source);
-  CHECK_EQ(outcome.error, -ENOTCONN);
+  CHECK_EQ(outcome.failure.error, -ENOTCONN);
 }
 
 TEST(signals_and_pauses_do_not_matter) {
@@ -333,29 +332,37 @@ TEST(what_is_left_of_an_earlier_dump_does_not_matter) {
   check_complete(&source, 1, 1);
 }
 
-void check_refused(FakeSource* source, int error, DumpStep step) {
+void check_syscall(const DumpOutcome& outcome, const char* syscall) {
+  if (syscall == nullptr) {
+    CHECK(outcome.failure.syscall == nullptr);
+  } else {
+    CHECK_EQ(strcmp(outcome.failure.syscall, syscall), 0);
+  }
+}
+
+void check_refused(FakeSource* source, int error, const char* syscall) {
   const DumpOutcome outcome = dump(source);
-  CHECK_EQ(outcome.error, error);
-  CHECK_EQ(static_cast<int>(outcome.step), static_cast<int>(step));
+  CHECK_EQ(outcome.failure.error, error);
+  check_syscall(outcome, syscall);
   CHECK_EQ(source->opened, 1);
 }
 
 TEST(refusals_say_where) {
   FakeSource no_socket({{end}});
   no_socket.open_error = -EPROTONOSUPPORT;
-  check_refused(&no_socket, -EPROTONOSUPPORT, DumpStep::kOpen);
+  check_refused(&no_socket, -EPROTONOSUPPORT, "socket");
   FakeSource not_sent({{end}});
   not_sent.send_error = -EPERM;
-  check_refused(&not_sent, -EPERM, DumpStep::kSend);
+  check_refused(&not_sent, -EPERM, "sendto");
   FakeSource broken({{one_socket, fails_with(-ENOTCONN)}});
-  check_refused(&broken, -ENOTCONN, DumpStep::kReceive);
+  check_refused(&broken, -ENOTCONN, "recvfrom");
   FakeSource answered({{answers([](Datagram* d) { d->message(NLMSG_ERROR, bytes_of(-ENOENT)); })}});
-  check_refused(&answered, -ENOENT, DumpStep::kReply);
+  check_refused(&answered, -ENOENT, nullptr);
 }
 
 TEST(cancelled_dump_ends) {
   FakeSource source({{one_socket}});
-  CHECK_EQ(dump(&source, kConnections, true).error, -ECANCELED);
+  CHECK_EQ(dump(&source, kConnections, true).failure.error, -ECANCELED);
 }
 
 ssize_t nothing_for_a_while(FakeSource*, uint8_t*, size_t) {
@@ -373,19 +380,19 @@ ssize_t somebody_else(FakeSource* source, uint8_t* bytes, size_t capacity) {
 
 TEST(kernel_that_does_not_answer_is_given_up) {
   FakeSource silent({{one_socket, nothing_for_a_while}});
-  check_refused(&silent, -ETIMEDOUT, DumpStep::kReceive);
+  check_refused(&silent, -ETIMEDOUT, "recvfrom");
 }
 
 TEST(kernel_that_answers_somebody_else_is_given_up) {
   FakeSource elsewhere({{one_socket, somebody_else}});
-  check_refused(&elsewhere, -ETIMEDOUT, DumpStep::kReceive);
+  check_refused(&elsewhere, -ETIMEDOUT, "recvfrom");
 }
 
 size_t list(const SocketQuery& query) {
   ByteBuffer records;
   const std::atomic<bool> cancelled = false;
   const DumpOutcome outcome = dump_sockets(query, cancelled, &records);
-  CHECK_EQ(outcome.error, 0);
+  CHECK_EQ(outcome.failure.error, 0);
   CHECK(!outcome.interrupted);
   return outcome.records;
 }
@@ -438,8 +445,8 @@ TEST(listing_without_descriptors_is_refused) {
   const std::atomic<bool> cancelled = false;
   const DumpOutcome outcome = dump_sockets(everything(), cancelled, &records);
   allow_more_descriptors(true);
-  CHECK_EQ(outcome.error, -EMFILE);
-  CHECK_EQ(static_cast<int>(outcome.step), static_cast<int>(DumpStep::kOpen));
+  CHECK_EQ(outcome.failure.error, -EMFILE);
+  check_syscall(outcome, "socket");
 }
 
 }  // namespace

@@ -175,7 +175,7 @@ export interface Calling {
 /** What the native core does for a probe, with a descriptor for each connection of a model; the cookie is the same number. */
 export function modelCore(connections: ReadonlyMap<number, ModelConnection>, calling: Calling): NativeCore {
   const core: Partial<NativeCore> = {
-    readCookie: (fd) => (connections.has(fd) ? BigInt(fd) : EBADF),
+    readCookie: (fd) => (connections.has(fd) ? BigInt(fd) : { errno: EBADF }),
     identify(count, fds, cookies, states, errors) {
       for (let i = 0; i < count; i++) {
         cookies[i] = BigInt(fds[i]!)
@@ -224,14 +224,14 @@ export function modelCore(connections: ReadonlyMap<number, ModelConnection>, cal
       const { options } = connections.get(fd)!
       values.fill(Number.NaN)
       for (const name of columns) values[optionNames.indexOf(name)] = Number(options[name])
-      return 0
+      return undefined
     },
-    compile: (mask, numbers) => ({ profile: { mask, numbers: [...numbers] } as never }),
+    compile: (numbers) => [...numbers] as never,
     apply(fd, profile) {
-      const { mask, numbers } = profile as unknown as { mask: number; numbers: number[] }
+      const numbers = profile as unknown as number[]
       for (const name of ['enable', 'interval', 'count', 'userTimeout', 'initialDelay'] as OptionName[]) {
         const at = optionNames.indexOf(name)
-        if ((mask & (1 << at)) === 0) continue
+        if (Number.isNaN(numbers[at])) continue
         const value = name === 'enable' ? numbers[at] !== 0 : numbers[at]!
         connections.get(fd)!.set(name as keyof Keepalive, value, calling.enter())
       }

@@ -67,5 +67,5 @@ export async function hears(pair: Pair): Promise<boolean> {
 
 /** What the kernel says to taking the filter away: whether there was one. */
 export function tookFilter({ peer }: Pair): boolean {
-  return nativeCore()!.undeafen(descriptorOf(peer)) === 0
+  return nativeCore()!.undeafen(descriptorOf(peer)) === undefined
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type DeathReason, PeerDeathError } from '../../src/errors.js'
-import type { Sighting } from '../../src/kernel/deathwatch.js'
+import type { KernelEvent as Sighting } from '../../src/kernel/deathwatch.js'
 import { decodeTcpInfo, type TcpInfo, TcpState } from '../../src/kernel/tcp-info.js'
 import type { Profile } from '../../src/profile/profile.js'
 import {

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { layoutOf } from '../../src/kernel/tcp-info.js'
+import { layoutOf } from '../../src/kernel/tcp-info-layout.js'
 
 // The layout beside the kernel's own header, as the compiler lays it out. Fields newer than the header are not in it.
 

@@ -34,7 +34,7 @@ export async function runCommand(command: readonly string[], options: RunOptions
   const core = nativeCore()
   if (!core) return spawnAndWait(command)
   const args = Buffer.from(command.map((word) => `${word}\0`).join(''))
-  return failed(file, core.exec(args, lastDescriptor()))
+  return failed(file, core.exec(args, lastDescriptor()).errno)
 }
 
 /** The variables that register reads, checked here so that a mistake is reported before the program starts. */
