@@ -22,8 +22,10 @@ import { onPassed } from './register/passed.js'
 import { firstMatch, ruleForAll, type Way } from './register/rules.js'
 import { readSettings, type Settings } from './register/settings.js'
 import { tune } from './tune/tune.js'
-import { leaveResets } from './watch/leave-resets.js'
-import { type Death, type Watcher, watch } from './watch/watch.js'
+import type { Death } from './watch/events.js'
+import { leaveResets } from './watch/on-dead.js'
+import { watch } from './watch/watch.js'
+import type { Watcher } from './watch/watcher.js'
 
 const settings = settingsOrExit()
 if (settings) register(settings)

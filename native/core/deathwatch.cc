@@ -33,6 +33,8 @@ constexpr int kEventsAtOnce = 64;
 constexpr int kTries = 10;
 constexpr timespec kBetweenTries = {0, 10'000'000};
 
+constexpr timespec kGrace = {0, 500'000};
+
 bool may_pass(int error) {
   return error == -EINTR || error == -ENOMEM || error == -ENOBUFS || error == -EMFILE ||
          error == -ENFILE;
@@ -185,6 +187,10 @@ void* Deathwatch::run(void* self) {
       // Somebody has closed a descriptor that is not theirs: better blind than spinning.
       if (!may_pass(-errno)) return nullptr;
       if (errno != EINTR) nanosleep(&kBetweenTries, nullptr);
+    }
+    // More than fit are a burst of deaths, and not to be kept waiting.
+    if (count > 0 && count < kEventsAtOnce && events[0].data.u64 != kStop) {
+      nanosleep(&kGrace, nullptr);
     }
     for (int i = 0; i < count; i++) {
       if (events[i].data.u64 == kStop) return nullptr;

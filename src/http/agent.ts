@@ -5,7 +5,7 @@ import { checkMixedOptions, describe, milliseconds, whole } from '../options/che
 import type { PresetName } from '../profile/presets.js'
 import type { Profile } from '../profile/profile.js'
 import { tune } from '../tune/tune.js'
-import type { Watcher } from '../watch/watch.js'
+import type { Watcher } from '../watch/watcher.js'
 import { agentOptions } from './option-names.js'
 import { Pool, type PoolSettings } from './pool.js'
 import type { ConnectionPoolOptions } from './pool-options.js'

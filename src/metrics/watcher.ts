@@ -1,5 +1,6 @@
 import type { DeathReason } from '../errors.js'
-import type { Death, Watcher, WatchStats } from '../watch/watch.js'
+import type { Death } from '../watch/events.js'
+import type { Watcher, WatchStats } from '../watch/watcher.js'
 import type { Metric } from './prometheus.js'
 
 /** All there are: a counter that appears with its first death is one that Prometheus does not see rise. */
