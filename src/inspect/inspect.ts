@@ -6,8 +6,7 @@ import { allowShortTimeout, type OptionName, readOptions } from '../kernel/optio
 import { readTcpInfo, type TcpInfo } from '../kernel/tcp-info.js'
 import { pendingOf } from '../overlay/deferred.js'
 import { toPutBack } from '../overlay/lifted.js'
-import type { Profile } from '../profile/profile.js'
-import { noteSource } from '../profile/read-profile.js'
+import { noteSource, type Profile } from '../profile/profile.js'
 import { type Judgement, judge, type Verdict } from './verdict.js'
 
 /** What the kernel has for one connection. `console.log` shows the verdict first, and {@link TcpInfo} on one line. */

@@ -1,8 +1,7 @@
 import { defaultNames, type SystemDefaults } from '../kernel/defaults.js'
 import { type Check, checkOptions, number, type Options, object } from '../options/check.js'
 import { type PresetName, profileOf } from './presets.js'
-import { checkProfile, type Profile } from './profile.js'
-import { defaultsBehind } from './read-profile.js'
+import { checkProfile, defaultsBehind, type Profile } from './profile.js'
 
 /** How long a dead peer goes unnoticed, in ms. `Infinity`: for ever. */
 export interface DetectionTime {
