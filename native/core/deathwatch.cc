@@ -33,7 +33,9 @@ constexpr int kEventsAtOnce = 64;
 constexpr int kTries = 10;
 constexpr timespec kBetweenTries = {0, 10'000'000};
 
-constexpr timespec kGrace = {0, 500'000};
+// Most orderly closes are over by then: Node has closed the descriptor, and there is nothing to
+// read or report. To wake up for each close would cost more than all the rest of watching.
+constexpr timespec kBeforeOrderly = {0, 1'000'000};
 
 bool may_pass(int error) {
   return error == -EINTR || error == -ENOMEM || error == -ENOBUFS || error == -EMFILE ||
@@ -54,6 +56,11 @@ int read_sighting(int fd, uint64_t cookie, Sighting* sighting) {
 // The peer has closed its side, and nothing is over yet: known by nothing else once it is.
 bool is_mere_close(const Sighting& sighting) {
   return sighting.events == EPOLLRDHUP;
+}
+
+// The peer has closed its side, or both sides have closed: no error, and not the stop signal.
+bool is_orderly(const epoll_event& event) {
+  return (event.events & (EPOLLERR | EPOLLIN)) == 0;
 }
 
 int control(int epoll, int operation, int fd, uint32_t events, uint64_t id) {
@@ -188,9 +195,8 @@ void* Deathwatch::run(void* self) {
       if (!may_pass(-errno)) return nullptr;
       if (errno != EINTR) nanosleep(&kBetweenTries, nullptr);
     }
-    // More than fit are a burst of deaths, and not to be kept waiting.
-    if (count > 0 && count < kEventsAtOnce && events[0].data.u64 != kStop) {
-      nanosleep(&kGrace, nullptr);
+    if (count > 0 && std::all_of(events, events + count, is_orderly)) {
+      nanosleep(&kBeforeOrderly, nullptr);
     }
     for (int i = 0; i < count; i++) {
       if (events[i].data.u64 == kStop) return nullptr;
