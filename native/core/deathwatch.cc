@@ -35,7 +35,7 @@ constexpr timespec kBetweenTries = {0, 10'000'000};
 
 // Most orderly closes are over by then: Node has closed the descriptor, and there is nothing to
 // read or report. To wake up for each close would cost more than all the rest of watching.
-constexpr timespec kBeforeOrderly = {0, 1'000'000};
+constexpr timespec kBeforeOrderly = {0, 500'000};
 
 bool may_pass(int error) {
   return error == -EINTR || error == -ENOMEM || error == -ENOBUFS || error == -EMFILE ||
@@ -221,7 +221,11 @@ void Deathwatch::sight(uint64_t id, uint32_t events) {
     nanosleep(&kBetweenTries, nullptr);
     error = read_sighting(entry.fd, entry.cookie, &sighting);
   }
-  if (error == 0) keep(sighting);
+  if (error != 0) return;
+  // The peer's FIN alone woke the thread, so this is the state that the connection was in. A reset
+  // since is an event of its own.
+  if (is_mere_close(sighting) && sighting.info[0] == TCP_CLOSE) sighting.info[0] = TCP_CLOSE_WAIT;
+  keep(sighting);
 }
 
 void Deathwatch::keep(const Sighting& sighting) {
