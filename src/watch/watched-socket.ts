@@ -49,18 +49,18 @@ export interface SocketListener {
 /** One socket that one watcher watches: what the kernel reports of it, and what Node does with it. */
 export class WatchedSocket implements MonitorListener, CloseListener, ConnectionState {
   readonly socket: net.Socket
+  /** Stands for this one connection: a socket may connect again. Only this class writes this field and the next two. */
+  connection: object
+  isStopped = false
+  isLeftToNode = false
   readonly #core: NativeCore | undefined
   readonly #listener: SocketListener
-  /** Stands for this one connection: a socket may connect again. */
-  #connection: object
   /** Of {@link watchDescriptor}. 0: the kernel is not asked. */
   #id = 0
-  #isStopped = false
   #isDestroying = false
   #isClosing = false
   /** The last event that the kernel reported. */
   #kernelEvent: KernelEvent | undefined
-  #isLeftToNode = false
   #final: FinalState | undefined
   #endpoints: Endpoints | undefined
   #heartbeat: Heartbeat | undefined
@@ -78,23 +78,11 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
     this.socket = socket
     this.#heartbeat = heartbeat
     this.#listener = listener
-    this.#connection = handleOf(socket) ?? socket
-  }
-
-  get connection(): object {
-    return this.#connection
-  }
-
-  get isStopped(): boolean {
-    return this.#isStopped
+    this.connection = handleOf(socket) ?? socket
   }
 
   get isWatchedByKernel(): boolean {
     return this.#id !== 0
-  }
-
-  get isLeftToNode(): boolean {
-    return this.#isLeftToNode
   }
 
   /** The FIN may have arrived, and been read, before the socket was added. */
@@ -138,7 +126,7 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
   stop(): void {
     const { socket } = this
     // An emitter also calls listeners that were removed while it was emitting.
-    this.#isStopped = true
+    this.isStopped = true
     this.#monitor?.stop()
     this.#monitor = undefined
     const emitter: EventEmitter = socket
@@ -189,15 +177,15 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
   }
 
   suspected(evidence: string, silentFor: number): void {
-    if (!this.#isStopped) this.#listener.suspected(this, evidence, silentFor)
+    if (!this.isStopped) this.#listener.suspected(this, evidence, silentFor)
   }
 
   recovered(): void {
-    if (!this.#isStopped) this.#listener.recovered(this)
+    if (!this.isStopped) this.#listener.recovered(this)
   }
 
   silent(result: ProbeResult): void {
-    if (this.#isStopped || this.socket.destroyed) return
+    if (this.isStopped || this.socket.destroyed) return
     const info = readFinalState(this.#core!, descriptorOf(this.socket))?.info
     const error = new PeerDeathError('heartbeat', heartbeatWords(result), info)
     this.#listener.died(this, { detectedBy: 'heartbeat', error })
@@ -205,27 +193,27 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
 
   /** Both addresses are read here if an event may need them, since they cannot be read after the close. */
   beforeClose(snapshot: CloseSnapshot | undefined): void {
-    if (this.#isStopped) return
-    const mayBeDeath = snapshot?.final !== undefined || this.#isLeftToNode
+    if (this.isStopped) return
+    const mayBeDeath = snapshot?.final !== undefined || this.isLeftToNode
     const mayBeClosing = !this.#isClosing && this.#listener.wantsClosing()
     if (mayBeDeath || mayBeClosing) this.#endpoints ??= readEndpoints(this.#core, this.socket)
   }
 
   afterClose(error: Error | null): void {
-    if (this.#isStopped || this.#isDestroying) return
+    if (this.isStopped || this.#isDestroying) return
     // Node may have read the FIN and closed the socket before the kernel's report came.
     if (this.socket.readableEnded) this.#closing(undefined)
     // The program may have removed all listeners, ours too.
     if (error) this.#onError(error)
-    if (this.#isStopped) return
+    if (this.isStopped) return
     const found = deathWithoutError(this)
     if (found) this.#listener.died(this, found)
     else this.#listener.closed(this)
   }
 
   #startOnceConnected(): void {
-    if (this.#isStopped) return
-    this.#connection = handleOf(this.socket) ?? this.socket
+    if (this.isStopped) return
+    this.connection = handleOf(this.socket) ?? this.socket
     try {
       this.#watchDescriptor()
     } catch (error) {
@@ -248,7 +236,7 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
   readonly #onKernelEvent = (event: KernelEvent) => {
     const { socket } = this
     // If it is destroyed, Node was faster: it is about to emit the error, or the program has closed the socket.
-    if (this.#isStopped || socket.destroyed) return
+    if (this.isStopped || socket.destroyed) return
     const profile = needsOptions(event)
       ? (readFinalState(this.#core!, descriptorOf(socket))?.profile ?? {})
       : {}
@@ -273,10 +261,10 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
    * (`UV_EOF` at EPOLLHUP), and a paused stream does not emit it. EPIPE: the peer's FIN had come before the reset.
    */
   #leaveToNode(): void {
-    this.#isLeftToNode = true
+    this.isLeftToNode = true
     setImmediate(() => {
       const { socket } = this
-      if (this.#isStopped || socket.destroyed) return
+      if (this.isStopped || socket.destroyed) return
       if (this.hasPeerEnded) {
         if (!isWriting(socket)) this.#failedAfterFin()
         return
@@ -310,13 +298,13 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
   /** A reset matters to a program that has read the end and keeps its own side open. */
   #resetWhileHalfOpen(): void {
     const { socket } = this
-    if (this.#isStopped || socket.destroyed || socket.writableEnded) return
+    if (this.isStopped || socket.destroyed || socket.writableEnded) return
     this.#died(this.#takeError())
   }
 
   /** The listener runs before any `'error'` listener and is not one: without those, the program crashes as it should. */
   readonly #onError = (error: unknown) => {
-    const found = this.#isStopped ? undefined : deathByError(this, error)
+    const found = this.isStopped ? undefined : deathByError(this, error)
     if (found) this.#listener.died(this, found)
   }
 
@@ -335,7 +323,7 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
   }
 
   #closing(event: KernelEvent | undefined): void {
-    if (this.#isStopped || this.#isClosing) return
+    if (this.isStopped || this.#isClosing) return
     this.#isClosing = true
     this.#listener.closing(this, event)
   }
