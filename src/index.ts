@@ -31,19 +31,17 @@ export { explain, type Warning } from './profile/explain.js'
 export { defineProfile, type PresetName, profiles } from './profile/presets.js'
 export type { Profile } from './profile/profile.js'
 export { type TuneOptions, type TuneResult, tune, tuneAll } from './tune/tune.js'
+export type {
+  Closing,
+  Death,
+  Recovery,
+  Suspicion,
+  WatchedConnection,
+  WatcherEvents,
+} from './watch/events.js'
 export type { HeartbeatOptions } from './watch/heartbeat-options.js'
-export {
-  type AddOptions,
-  type Closing,
-  type Death,
-  type OnDead,
-  type Recovery,
-  type Suspicion,
-  type WatchedConnection,
-  type Watcher,
-  type WatcherEvents,
-  type WatchOptions,
-  type WatchStats,
-  type WatchTarget,
-  watch,
-} from './watch/watch.js'
+export type { OnDead } from './watch/on-dead.js'
+export { watch } from './watch/watch.js'
+export type { AddOptions, WatchOptions } from './watch/watch-options.js'
+export type { WatchTarget } from './watch/watch-target.js'
+export type { Watcher, WatchStats } from './watch/watcher.js'

@@ -11,17 +11,17 @@ import { describeErrno } from './errors.js'
 import { type NativeCore, requireCore } from './kernel/binding.js'
 import { type OptionName, optionNames } from './kernel/options.js'
 
-// The interface of the net-keepalive package: its order of arguments, units, return values, truncation, and its errors,
-// an AssertionError for a bad call and an errno for what the kernel refuses. For new code there is tune().
+// Like that package: the order of arguments, units, return values, truncation, and errors: an AssertionError for a bad call, and an errno if
+// the kernel refuses.
 
-/** What the types of that package take. Its functions, and these, throw an AssertionError for what is no `net.Socket`. */
+/** The parameter type of that package. Its functions, and these, throw an AssertionError if it is not a `net.Socket`. */
 export type NodeJSSocketWithFileDescriptor = net.Socket | { _handle: { _fd: number } }
 
 /**
- * The time between two unanswered probes, `TCP_KEEPINTVL`, in ms; a fraction of a second is dropped.
+ * Sets the time between two unanswered probes, `TCP_KEEPINTVL`, in ms. A fraction of a second is dropped.
  *
  * @returns `true`
- * @throws AssertionError for a bad call, or a socket that is not connected. An errno where the kernel refuses:
+ * @throws AssertionError for a bad call, or a socket that is not connected. An errno if the kernel refuses:
  * `EINVAL` under 1000 or over 32 767 999.
  * @example
  * ```ts
@@ -31,7 +31,7 @@ export type NodeJSSocketWithFileDescriptor = net.Socket | { _handle: { _fd: numb
 export const setKeepAliveInterval = setter('setKeepAliveInterval', 'interval', 'msec', 1000)
 
 /**
- * The time between two unanswered probes, `TCP_KEEPINTVL`, in ms.
+ * Reads the time between two unanswered probes, `TCP_KEEPINTVL`, in ms.
  *
  * @example
  * ```ts
@@ -41,7 +41,8 @@ export const setKeepAliveInterval = setter('setKeepAliveInterval', 'interval', '
 export const getKeepAliveInterval = getter('getKeepAliveInterval', 'interval', 1000)
 
 /**
- * Unanswered probes until the connection is given up, `TCP_KEEPCNT`: 1 … 127. Else as {@link setKeepAliveInterval}.
+ * Sets the number of unanswered probes after which the kernel gives the connection up, `TCP_KEEPCNT`: 1 … 127. Otherwise as
+ * {@link setKeepAliveInterval}.
  *
  * @example
  * ```ts
@@ -51,7 +52,7 @@ export const getKeepAliveInterval = getter('getKeepAliveInterval', 'interval', 1
 export const setKeepAliveProbes = setter('setKeepAliveProbes', 'count', 'cnt', 1)
 
 /**
- * Unanswered probes until the connection is given up, `TCP_KEEPCNT`.
+ * Reads the number of unanswered probes after which the kernel gives the connection up, `TCP_KEEPCNT`.
  *
  * @example
  * ```ts
@@ -61,7 +62,7 @@ export const setKeepAliveProbes = setter('setKeepAliveProbes', 'count', 'cnt', 1
 export const getKeepAliveProbes = getter('getKeepAliveProbes', 'count', 1)
 
 /**
- * How long data may go unacknowledged until the connection is given up, `TCP_USER_TIMEOUT`, in ms; 0 is off. Else as
+ * Sets how long data may go unacknowledged before the kernel gives the connection up, `TCP_USER_TIMEOUT`, in ms; 0 is off. Otherwise as
  * {@link setKeepAliveInterval}.
  *
  * @example
@@ -72,7 +73,7 @@ export const getKeepAliveProbes = getter('getKeepAliveProbes', 'count', 1)
 export const setUserTimeout = setter('setUserTimeout', 'userTimeout', 'msec', 1)
 
 /**
- * How long data may go unacknowledged, `TCP_USER_TIMEOUT`, in ms; 0 is off.
+ * Reads how long data may go unacknowledged, `TCP_USER_TIMEOUT`, in ms; 0 is off.
  *
  * @example
  * ```ts
@@ -100,11 +101,15 @@ export default {
   getUserTimeout,
 }
 
-function setter(name: string, option: OptionName, argument: string, unit: number) {
+type Call<Args extends unknown[], Result> = (
+  ...args: [socket: NodeJSSocketWithFileDescriptor, ...Args]
+) => Result
+
+function setter(name: string, option: OptionName, argument: string, unit: number): Call<[number], boolean> {
   const number = optionNames.indexOf(option)
-  const call = (...args: [socket: NodeJSSocketWithFileDescriptor, value: number]): boolean => {
+  return named(name, (...args: unknown[]) => {
     assert.strictEqual(args.length, 2, `${name} requires two arguments`)
-    const [socket, value] = args
+    const [socket, value] = args as [unknown, number]
     assertSocket(socket, name)
     assert.strictEqual(value?.constructor, Number, `${name} requires ${argument} to be a Number`)
     const fd = descriptor(socket)
@@ -113,23 +118,22 @@ function setter(name: string, option: OptionName, argument: string, unit: number
     const failure = core.setOption(fd, number, ~~(value / unit))
     if (failure) throw refusal(failure.errno, 'setsockopt')
     return true
-  }
-  return Object.defineProperty(call, 'name', { value: name })
+  })
 }
 
-function getter(name: string, option: OptionName, unit: number) {
+function getter(name: string, option: OptionName, unit: number): Call<[], number> {
   const number = optionNames.indexOf(option)
-  const call = (...args: [socket: NodeJSSocketWithFileDescriptor]): number => {
+  return named(name, (...args: unknown[]) => {
     assert.strictEqual(args.length, 1, `${name} requires one arguments`)
     const [socket] = args
     assertSocket(socket, name)
-    const fd = descriptor(socket)
-    const core = coreOrNone()
-    if (!core) return 0
-    const value = core.getOption(fd, number)
+    const value = coreOrNone()?.getOption(descriptor(socket), number) ?? 0
     if (typeof value === 'object') throw refusal(value.errno, 'getsockopt')
     return value * unit
-  }
+  })
+}
+
+function named<Function extends object>(name: string, call: Function): Function {
   return Object.defineProperty(call, 'name', { value: name })
 }
 
@@ -143,7 +147,7 @@ function descriptor(socket: net.Socket): number {
   return fd ?? -1
 }
 
-/** On Windows that package does nothing. Elsewhere it does, and so nothing is not what its users expect. */
+/** `undefined` on Windows, where that package does nothing. */
 function coreOrNone(): NativeCore | undefined {
   return process.platform === 'win32' ? undefined : requireCore('This')
 }

@@ -24,8 +24,10 @@ import { firstMatch, ruleForAll } from './register/rules.js'
 import { readSettings, type Settings } from './register/settings.js'
 import { profileOfServer } from './tune/server.js'
 import { tune } from './tune/tune.js'
-import { leaveResets } from './watch/leave-resets.js'
-import { type Death, type Watcher, watch } from './watch/watch.js'
+import type { Death } from './watch/events.js'
+import { leaveResets } from './watch/on-dead.js'
+import { watch } from './watch/watch.js'
+import type { Watcher } from './watch/watcher.js'
 
 const settings = settingsOrExit()
 if (settings) register(settings)

@@ -26,19 +26,19 @@ import { ports } from '../options/ranges.js'
  */
 export type Prefix = string
 
-/** Which sockets to list. What is left out does not matter. The kernel does the filtering. */
+/** Which sockets to list. A field left out does not filter. The kernel does the filtering. */
 export interface SocketFilter {
   /** Family of the socket: `'ipv4'` or `'ipv6'`. */
   family?: SocketFamily
   /** States to list, at least one. Default: all. */
   states?: readonly SocketState[]
-  /** Port of the near end: 1 … 65 535. */
+  /** Local port: 1 … 65 535. */
   localPort?: number
-  /** Port of the far end: 1 … 65 535. */
+  /** Remote port: 1 … 65 535. */
   remotePort?: number
-  /** Address of the near end. */
+  /** Local address. */
   local?: Prefix
-  /** Address of the far end. */
+  /** Remote address. */
   remote?: Prefix
   /** Whether to list tcp_info as well: 280 bytes more a socket. Default: `false`. */
   info?: boolean
@@ -47,7 +47,7 @@ export interface SocketFilter {
    * caller's it takes CAP_SYS_ADMIN. Default: the caller's namespace.
    */
   pid?: number | undefined
-  /** Calls it off: the promise is rejected with the signal's reason. */
+  /** Aborts the listing: the promise is rejected with the signal's reason. */
   signal?: AbortSignal
 }
 
@@ -87,7 +87,7 @@ const filterFields: Options<SocketFilter> = {
 }
 
 /**
- * Checks a filter and turns it into what the kernel is asked.
+ * Checks a filter and translates it for the kernel.
  *
  * @throws {@link InvalidTypeError} for an unknown field or a value of the wrong type.
  * @throws {@link OutOfRangeError} for a value that no socket could have, or values that contradict each other.
@@ -170,7 +170,7 @@ interface Ends {
   readonly remote: EndCondition
 }
 
-/** Which families to ask for. Filters that no socket could pass are refused. */
+/** The families to list. A filter that no socket can match is refused. */
 function familiesOf(family: SocketFamily | undefined, ends: Ends): readonly SocketFamily[] {
   const ofPrefix = (end: keyof Ends) => {
     const { prefix } = ends[end]

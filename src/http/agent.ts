@@ -1,7 +1,7 @@
 import http from 'node:http'
 import https from 'node:https'
 import { tune } from '../tune/tune.js'
-import type { Watcher } from '../watch/watch.js'
+import type { Watcher } from '../watch/watcher.js'
 import { type HttpAgentOptions, type HttpsAgentOptions, splitOptions } from './options.js'
 import { Pool } from './pool.js'
 import type { Snapshot } from './statistics.js'

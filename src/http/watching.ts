@@ -1,8 +1,10 @@
 import type net from 'node:net'
 import type { DeadpeerError } from '../errors.js'
 import { nativeCore } from '../kernel/binding.js'
-import { leaveResets } from '../watch/leave-resets.js'
-import { Watcher, type WatchOptions, watch } from '../watch/watch.js'
+import { leaveResets } from '../watch/on-dead.js'
+import { watch } from '../watch/watch.js'
+import type { WatchOptions } from '../watch/watch-options.js'
+import { Watcher } from '../watch/watcher.js'
 
 /**
  * The watcher of an agent's connections: a watcher of the program, or a new one with these options or with the defaults (`true`).

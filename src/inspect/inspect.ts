@@ -5,8 +5,7 @@ import { networkOf } from '../kernel/network-namespace.js'
 import { allowShortTimeout, type OptionName } from '../kernel/options.js'
 import { readTcpInfo, type TcpInfo } from '../kernel/tcp-info.js'
 import { readProfiles } from '../overlay/overlay.js'
-import type { Profile } from '../profile/profile.js'
-import { noteSource } from '../profile/read-profile.js'
+import { noteSource, type Profile } from '../profile/profile.js'
 import { type Judgement, judge, type Verdict } from './verdict.js'
 
 /** What the kernel has for one connection. `console.log` shows the verdict first, and {@link TcpInfo} on one line. */

@@ -8,24 +8,24 @@ import { encodePlace, ownLayout, type TcpInfoField } from '../kernel/tcp-info.js
 const none = new Int32Array(0)
 
 /**
- * Room for descriptors, kept from one call to the next so that sampling allocates nothing a socket. A call has it to itself: it may
- * run code of others, a `socket` getter, which samples as well.
+ * A buffer for descriptors, kept between calls so that sampling does not allocate per socket. A call takes it away: a `socket` getter of
+ * a target may sample as well.
  */
 let spare: Int32Array = none
 
-function takeRoom(count: number): Int32Array {
-  const room = spare.length >= count ? spare : new Int32Array(Math.max(64, count * 2))
+function takeBuffer(count: number): Int32Array {
+  const buffer = spare.length >= count ? spare : new Int32Array(Math.max(64, count * 2))
   spare = none
-  return room
+  return buffer
 }
 
 /**
  * Reads chosen counters of many connections in one native call. Row-major: `out[i * fields.length + j]` is field
- * `j` of target `i`. NaN where there is no value: the target is closed, is not connected yet, is no TCP socket or no connection at all,
+ * `j` of target `i`. NaN if there is no value: the target is closed, is not connected yet, is not a TCP connection,
  * may not be borrowed, or this kernel does not have the field.
  *
- * @param out where to put them; at least `targets.length * fields.length` long. Made anew where it is left out. Pass
- * the same one each time, and nothing is allocated a socket.
+ * @param out receives the values; at least `targets.length * fields.length` long. Default: a new array. Pass
+ * the same array each time to avoid allocation.
  * @returns `out`
  * @throws {@link InvalidTypeError} for an unknown field of {@link TcpInfo}; {@link OutOfRangeError} if `out` is too short, or `fields`
  * longer than 128; {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM` without the native core. Never for a bad target.
@@ -55,7 +55,7 @@ export function sampleTcpInfo(
     const message = `out has room for ${rows.length} values; ${values} are needed.`
     throw new OutOfRangeError(message, { field: 'out' })
   }
-  const descriptors = takeRoom(count)
+  const descriptors = takeBuffer(count)
   const borrowed: number[] = []
   for (let i = 0; i < count; i++) {
     const target = targets[i]!
@@ -71,7 +71,7 @@ export function sampleTcpInfo(
   return rows
 }
 
-/** One at a time, as each is held for one call. One that cannot be borrowed (any more) keeps the NaN that it has. */
+/** One at a time, since a borrowed socket is held for one call. If it cannot be borrowed, its row stays NaN. */
 function sampleBorrowed(
   core: NativeCore,
   target: BorrowedSocket,
@@ -85,7 +85,7 @@ function sampleBorrowed(
   }
 }
 
-/** -1 where there is none, which the kernel answers like any closed descriptor. */
+/** -1 if there is none: to the kernel that is a closed descriptor. */
 function descriptorNow(target: Target): number {
   if (target instanceof net.Socket) return descriptorOf(target)
   if (typeof target === 'number') return isDescriptor(target) ? target : -1
@@ -99,12 +99,12 @@ function descriptorNow(target: Target): number {
   }
 }
 
-/** Twice as many as there are. */
+/** Twice the number of fields of tcp_info. */
 const MOST_FIELDS = 128
 
 const encoded = new WeakMap<readonly TcpInfoField[], Uint32Array>()
 
-/** Encoded once for a list of fields that is passed again and again, and cannot change. */
+/** A frozen list of fields is encoded once. */
 function placesOf(fields: readonly TcpInfoField[]): Uint32Array {
   if (!Array.isArray(fields)) {
     throw new InvalidTypeError('fields must be an array of names of tcp_info.', { field: 'fields' })
@@ -119,12 +119,8 @@ function placesOf(fields: readonly TcpInfoField[]): Uint32Array {
   }
   Array.from(fields as readonly TcpInfoField[]).forEach((field, i) => {
     if (!Object.hasOwn(layout, field)) {
-      throw new InvalidTypeError(
-        `${String(field)} is no field of tcp_info. There are: ${Object.keys(layout).join(', ')}.`,
-        {
-          field: 'fields',
-        },
-      )
+      const message = `${String(field)} is no field of tcp_info. There are: ${Object.keys(layout).join(', ')}.`
+      throw new InvalidTypeError(message, { field: 'fields' })
     }
     places.set(encodePlace(layout[field]), i * 2)
   })

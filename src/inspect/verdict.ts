@@ -2,12 +2,12 @@ import { seconds, times } from '../format.js'
 import { silentFor, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 
 /**
- * What the kernel's counters say of the peer of a connection, at one moment:
+ * What the kernel's counters show about the peer of a connection, at one moment:
  *
  * - `alive`: the peer was heard within the last 60 s, or acknowledged a probe within the last 5 minutes, and nothing is unanswered.
  * - `unknown`: neither, and nothing is unanswered: the connection is idle, and no probe has been acknowledged for 5 minutes. The peer may
  *   be there or gone; {@link probe} tells.
- * - `suspect`: a probe, a SYN or data is unanswered.
+ * - `suspect`: a probe, a SYN or data is unacknowledged.
  * - `dead`: the kernel has given the connection up, after unanswered probes or retransmissions.
  * - `closing`: one side or both have closed, or one has reset it, and nothing is unanswered.
  *
@@ -26,28 +26,28 @@ export interface Judgement {
 }
 
 /** The counters that decide. */
-export type Telling = Pick<
+export type VerdictCounters = Pick<
   TcpInfo,
   'state' | 'retransmits' | 'probes' | 'lastDataSent' | 'lastDataRecv' | 'lastAckRecv'
 >
 
-/** How long ago the peer may have been heard, whatever it sent, ms. */
+/** A peer that was heard within this time is alive, ms. */
 export const HEARD_WITHIN = 60_000
 
-/** How long ago the peer may have acknowledged a probe, ms. */
+/** A peer that acknowledged a probe within this time is alive, ms. */
 export const PROBED_WITHIN = 300_000
 
 /** The least time between the last data and a probe, which is the least `TCP_KEEPIDLE`, ms. */
 const PROBE_AFTER = 1_000
 
-/** What the counters of one moment decide. Every verdict of this package is made here. Pure. */
-export function verdictOf(info: Telling): Verdict {
+/** The verdict for the counters of one moment. Every verdict of this package is made here. Pure. */
+export function verdictOf(info: VerdictCounters): Verdict {
   const isUnanswered = info.retransmits > 0 || info.probes > 0
   switch (info.state) {
     case TcpState.LISTEN:
       return 'alive'
     case TcpState.CLOSE:
-      // The counters stay as they were when the kernel gave up. A reset leaves none, like a close by both sides.
+      // The counters keep their values from when the kernel gave up. After a reset, or a close by both sides, they are 0.
       return isUnanswered ? 'dead' : 'closing'
     case TcpState.SYN_SENT:
     case TcpState.SYN_RECV:
@@ -58,13 +58,13 @@ export function verdictOf(info: Telling): Verdict {
   return silentFor(info) <= HEARD_WITHIN || hasAnsweredProbe(info) ? 'alive' : 'unknown'
 }
 
-/** The same with its evidence. Pure. */
-export function judge(info: Telling): Judgement {
+/** The verdict with its evidence. Pure. */
+export function judge(info: VerdictCounters): Judgement {
   const verdict = verdictOf(info)
   return { verdict, evidence: evidenceFor(verdict, info) }
 }
 
-function hasAnsweredProbe({ lastAckRecv, lastDataRecv, lastDataSent }: Telling): boolean {
+function hasAnsweredProbe({ lastAckRecv, lastDataRecv, lastDataSent }: VerdictCounters): boolean {
   return lastAckRecv <= PROBED_WITHIN && lastAckRecv + PROBE_AFTER <= Math.min(lastDataRecv, lastDataSent)
 }
 
@@ -80,7 +80,7 @@ function closedBy(state: number): string {
   }
 }
 
-function evidenceFor(verdict: Verdict, info: Telling): string {
+function evidenceFor(verdict: Verdict, info: VerdictCounters): string {
   const { state, probes, retransmits, lastAckRecv } = info
   const silence = `silent for ${seconds(silentFor(info))}`
   switch (state) {

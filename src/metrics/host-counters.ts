@@ -1,9 +1,7 @@
 import type { LivenessCounters } from '../host/index.js'
-import type { Metric } from './prometheus.js'
+import { type Metric, metricsOf } from './prometheus.js'
 
-type Counter = keyof LivenessCounters
-
-const told: readonly (readonly [field: Counter, name: string, help: string])[] = [
+const rows: readonly (readonly [field: keyof LivenessCounters, name: string, help: string])[] = [
   ['keepaliveProbes', 'keepalive_probes_total', 'Keepalive probes sent (TcpExt.TCPKeepAlive).'],
   ['windowProbes', 'window_probes_total', 'Probes of a closed window sent (TcpExt.TCPWinProbe).'],
   [
@@ -35,12 +33,10 @@ const told: readonly (readonly [field: Counter, name: string, help: string])[] =
   ['established', 'established_connections', 'Connections in ESTABLISHED or CLOSE-WAIT now (Tcp.CurrEstab).'],
 ]
 
-/** What the kernel counts for a network namespace. What this kernel does not count is not told. */
-export const hostCounters: readonly Metric<LivenessCounters>[] = told.map(([field, name, help]) => ({
-  name: `deadpeer_host_${name}`,
-  type: name.endsWith('_total') ? 'counter' : 'gauge',
-  help,
-  // Each process of a cluster reads the same.
-  aggregator: 'first',
-  read: (counters) => counters[field],
-}))
+const metric = metricsOf<LivenessCounters>('deadpeer_host')
+
+/** What the kernel counts for a network namespace. A counter that this kernel does not have is left out. */
+export const hostCounters: readonly Metric<LivenessCounters>[] = rows.map(([field, name, help]) =>
+  // All processes of a cluster read the same values.
+  metric(name, help, (counters) => counters[field], { aggregator: 'first' }),
+)

@@ -9,7 +9,7 @@ import {
 import { DeadpeerError, InvalidTypeError } from '../errors.js'
 import { describe } from '../options/check.js'
 
-/** A registry of prom-client's, whichever format it speaks. */
+/** A registry of prom-client, of either format. */
 export type MetricsRegistry = Registry<PrometheusContentType> | Registry<OpenMetricsContentType>
 
 export type Labels = Readonly<Record<string, string>>
@@ -19,37 +19,50 @@ export interface Value {
   readonly value: number
 }
 
-/** One metric: its name and meaning, and what it has of a sample. */
+/** One metric: its name and meaning, and how its value is read from a sample. */
 export interface Metric<Sample> {
   readonly name: string
   readonly type: 'counter' | 'gauge'
   readonly help: string
-  /** Beside those that tell samples apart. Each has few values, whatever happens. */
+  /** Labels of its own, beside those that tell samples apart. Each has few values, whatever happens. */
   readonly labels?: readonly string[]
-  /** How the primary of a cluster puts its workers' together. Default: `'sum'`. */
+  /** How the primary of a cluster combines the values of its workers. Default: `'sum'`. */
   readonly aggregator?: Aggregator
-  /** A value for each set of labels. `undefined`: there is nothing to be told, which is not 0. */
+  /** A value, or one for each set of labels. `undefined`: there is no value, which is not 0. */
   read(sample: Sample): number | undefined | readonly Value[]
 }
 
-/** What is known of one thing, and what tells it apart from others. */
+/** Makes the metrics of one kind, whose names begin with `prefix`. A name that ends with `_total` is a counter. */
+export function metricsOf<Sample>(prefix: string) {
+  return (
+    name: string,
+    help: string,
+    read: Metric<Sample>['read'],
+    more: Pick<Metric<Sample>, 'labels' | 'aggregator'> = {},
+  ): Metric<Sample> => {
+    const type = name.endsWith('_total') ? 'counter' : 'gauge'
+    return { name: `${prefix}_${name}`, type, help, read, ...more }
+  }
+}
+
+/** The state of one source, and the labels that tell it apart from other sources. */
 export interface Labelled<Sample> {
   readonly labels: Labels
   readonly sample: Sample
 }
 
 /**
- * Puts metrics into a registry, all or none.
+ * Registers metrics, all or none.
  *
  * @param common the labels that tell samples apart.
- * @param look called once a scrape: all that it tells is of one moment.
- * @returns the first of them, by which one knows whether they are still there.
+ * @param readSamples called once for each scrape, so that all metrics show the same moment.
+ * @returns the first metric. The registry has it as long as it was not cleared.
  */
 export function putMetrics<Sample>(
   registry: MetricsRegistry,
   metrics: readonly Metric<Sample>[],
   common: readonly string[],
-  look: () => readonly Labelled<Sample>[],
+  readSamples: () => readonly Labelled<Sample>[],
 ): unknown {
   checkRegistry(registry)
   for (const { name } of metrics) {
@@ -59,42 +72,33 @@ export function putMetrics<Sample>(
       `There is a metric ${name} in this registry already, of somebody else's.`,
     )
   }
-  const lookOnce = oncePerTurn(look)
-  return metrics.map((metric) => putMetric(registry, metric, common, lookOnce))[0]
+  const readOnce = oncePerTurn(readSamples)
+  return metrics.map((metric) => putMetric(registry, metric, common, readOnce))[0]
 }
 
 function putMetric<Sample>(
   registry: MetricsRegistry,
   { name, type, help, labels = [], aggregator = 'sum', read }: Metric<Sample>,
   common: readonly string[],
-  look: () => readonly Labelled<Sample>[],
+  readSamples: () => readonly Labelled<Sample>[],
 ): unknown {
-  const values = () => look().flatMap((each) => valuesOf(each, read(each.sample)))
-  const config = { name, help, aggregator, registers: [registry], labelNames: [...common, ...labels] }
-  if (type === 'gauge') {
-    return new Gauge({
-      ...config,
-      collect() {
-        const told = values()
-        forget(this)
-        for (const each of told) this.set(each.labels, each.value)
-      },
-    })
+  const collect = (metric: Gauge | Counter) => {
+    const values = readSamples().flatMap((each) => valuesOf(each, read(each.sample)))
+    metric.reset()
+    // Without labels, prom-client begins with a 0.
+    metric.remove({})
+    for (const { labels, value } of values) metric.inc(labels, value)
   }
-  return new Counter({
-    ...config,
+  return new (type === 'gauge' ? Gauge : Counter)({
+    name,
+    help,
+    aggregator,
+    registers: [registry],
+    labelNames: [...common, ...labels],
     collect() {
-      const told = values()
-      forget(this)
-      for (const each of told) this.inc(each.labels, each.value)
+      collect(this as Gauge | Counter)
     },
   })
-}
-
-/** Also the 0 that prom-client begins with where there are no labels. */
-function forget(metric: Gauge | Counter): void {
-  metric.reset()
-  metric.remove({})
 }
 
 function valuesOf(
@@ -106,12 +110,12 @@ function valuesOf(
   return read.map((each) => ({ labels: { ...labels, ...each.labels }, value: each.value }))
 }
 
-/** A registry asks its metrics one after the other without a pause: for all of them one answer will do, and is of one moment. */
-function oncePerTurn<T>(look: () => T): () => T {
+/** A registry collects all its metrics in one turn of the event loop, so one sample serves them all. */
+function oncePerTurn<T>(read: () => T): () => T {
   let known: { readonly value: T } | undefined
   return () => {
     if (!known) {
-      known = { value: look() }
+      known = { value: read() }
       queueMicrotask(() => {
         known = undefined
       })

@@ -1,32 +1,32 @@
 import { DeadpeerError } from '../errors.js'
 import { checkRegistry, type Metric, type MetricsRegistry, putMetrics } from './prometheus.js'
 
-/** What one registry tells of. */
-interface Told<Source> {
+/** The sources that one registry shows. */
+interface Shown<Source> {
   readonly byName: Map<string, Source>
   /** One of its metrics. */
   readonly metric: unknown
 }
 
-/** Things of one kind that registries tell of: several in one, each by a name of its own. */
+/** Sources of one kind (watchers, agents) in any number of registries. In one registry each source has a name of its own. */
 export class Sources<Source, Sample> {
   readonly #label: string
   readonly #metrics: readonly Metric<Sample>[]
-  readonly #look: (source: Source) => Sample
-  readonly #told = new WeakMap<object, Told<Source>>()
+  readonly #sample: (source: Source) => Sample
+  readonly #shown = new WeakMap<object, Shown<Source>>()
 
-  /** @param label what tells them apart. */
-  constructor(label: string, metrics: readonly Metric<Sample>[], look: (source: Source) => Sample) {
+  /** @param label the label whose value is the source's name. */
+  constructor(label: string, metrics: readonly Metric<Sample>[], sample: (source: Source) => Sample) {
     this.#label = label
     this.#metrics = metrics
-    this.#look = look
+    this.#sample = sample
   }
 
   /**
-   * Has a registry tell of one more.
+   * Adds a source to a registry.
    *
-   * @param begin makes it, once it is sure that it will be told of.
-   * @returns what ends that.
+   * @param begin makes the source, once its name is known to be free.
+   * @returns a function that removes it.
    */
   add(registry: MetricsRegistry, name: string, begin: () => Source): () => void {
     checkRegistry(registry)
@@ -46,18 +46,18 @@ export class Sources<Source, Sample> {
     }
   }
 
-  /** `undefined` where it has been cleared since. */
-  #find(registry: MetricsRegistry): Told<Source> | undefined {
-    const told = this.#told.get(registry)
-    return told && registry.getSingleMetric(this.#metrics[0]!.name) === told.metric ? told : undefined
+  /** `undefined` if the registry was cleared since. */
+  #find(registry: MetricsRegistry): Shown<Source> | undefined {
+    const shown = this.#shown.get(registry)
+    return shown && registry.getSingleMetric(this.#metrics[0]!.name) === shown.metric ? shown : undefined
   }
 
-  #begin(registry: MetricsRegistry): Told<Source> {
+  #begin(registry: MetricsRegistry): Shown<Source> {
     const byName = new Map<string, Source>()
-    const look = () =>
-      [...byName].map(([name, source]) => ({ labels: { [this.#label]: name }, sample: this.#look(source) }))
-    const told = { byName, metric: putMetrics(registry, this.#metrics, [this.#label], look) }
-    this.#told.set(registry, told)
-    return told
+    const readSamples = () =>
+      [...byName].map(([name, source]) => ({ labels: { [this.#label]: name }, sample: this.#sample(source) }))
+    const shown = { byName, metric: putMetrics(registry, this.#metrics, [this.#label], readSamples) }
+    this.#shown.set(registry, shown)
+    return shown
   }
 }

@@ -1,8 +1,9 @@
 import type { DeathReason } from '../errors.js'
-import type { Death, Watcher, WatchStats } from '../watch/watch.js'
-import type { Metric } from './prometheus.js'
+import type { Death } from '../watch/events.js'
+import type { Watcher, WatchStats } from '../watch/watcher.js'
+import { type Metric, metricsOf } from './prometheus.js'
 
-/** All there are: a counter that appears with its first death is one that Prometheus does not see rise. */
+/** Every reason from the start: Prometheus cannot compute the rate of a counter that first appears with a value above 0. */
 const noDeaths: Readonly<Record<DeathReason, number>> = {
   keepalive: 0,
   'user-timeout': 0,
@@ -14,28 +15,27 @@ const noDeaths: Readonly<Record<DeathReason, number>> = {
 
 interface WatcherSample extends WatchStats {
   readonly deaths: Readonly<Record<DeathReason, number>>
-  /** ms, of all deaths together. */
+  /** Sum over all deaths, ms. */
   readonly silence: number
-  /** `undefined`: nobody has asked for them. */
+  /** `undefined`: not counted. */
   readonly suspicions: number | undefined
   readonly recoveries: number | undefined
 }
 
-/** Counts what a watcher tells. */
+/** Counts the events of a watcher. */
 export class WatcherTally {
   readonly #watcher: Watcher
-  readonly #isWary: boolean
+  readonly #countsSuspicions: boolean
   readonly #deaths = { ...noDeaths }
   #silence = 0
   #suspicions = 0
   #recoveries = 0
 
-  /** @param isWary whether to count suspicions: without, nobody looks for them. */
-  constructor(watcher: Watcher, isWary: boolean) {
+  constructor(watcher: Watcher, countsSuspicions: boolean) {
     this.#watcher = watcher
-    this.#isWary = isWary
+    this.#countsSuspicions = countsSuspicions
     watcher.on('dead', this.#onDead)
-    if (isWary) watcher.on('suspect', this.#onSuspect).on('recover', this.#onRecover)
+    if (countsSuspicions) watcher.on('suspect', this.#onSuspect).on('recover', this.#onRecover)
   }
 
   end(): void {
@@ -47,8 +47,8 @@ export class WatcherTally {
       ...this.#watcher.stats(),
       deaths: this.#deaths,
       silence: this.#silence,
-      suspicions: this.#isWary ? this.#suspicions : undefined,
-      recoveries: this.#isWary ? this.#recoveries : undefined,
+      suspicions: this.#countsSuspicions ? this.#suspicions : undefined,
+      recoveries: this.#countsSuspicions ? this.#recoveries : undefined,
     }
   }
 
@@ -66,55 +66,45 @@ export class WatcherTally {
   }
 }
 
-/** What has become of the connections that a watcher was given. */
+const metric = metricsOf<WatcherSample>('deadpeer_watcher')
+
+/** What has become of the connections that were added to a watcher. */
 export const watcherMetrics: readonly Metric<WatcherSample>[] = [
-  {
-    name: 'deadpeer_watcher_connections',
-    type: 'gauge',
-    help: 'Connections that are watched.',
-    read: ({ watching }) => watching,
-  },
-  {
-    name: 'deadpeer_watcher_connections_added_total',
-    type: 'counter',
-    help: 'Connections that were added, or accepted by a server that was.',
-    read: ({ added }) => added,
-  },
-  {
-    name: 'deadpeer_watcher_connections_closed_total',
-    type: 'counter',
-    help: 'Connections that were closed, by the program or both sides, or never connected.',
-    read: ({ closed }) => closed,
-  },
-  {
-    name: 'deadpeer_watcher_connections_removed_total',
-    type: 'counter',
-    help: 'Connections that were taken out of the watcher.',
-    read: ({ removed }) => removed,
-  },
-  {
-    name: 'deadpeer_watcher_deaths_total',
-    type: 'counter',
-    help: 'Connections whose peer was found dead, by what they died of.',
-    labels: ['reason'],
-    read: ({ deaths }) => Object.entries(deaths).map(([reason, value]) => ({ labels: { reason }, value })),
-  },
-  {
-    name: 'deadpeer_watcher_death_silence_seconds_total',
-    type: 'counter',
-    help: 'How long the peers had not been heard when they were found dead, of all deaths together.',
-    read: ({ silence }) => silence / 1_000,
-  },
-  {
-    name: 'deadpeer_watcher_suspicions_total',
-    type: 'counter',
-    help: 'Connections on which something became unanswered.',
-    read: ({ suspicions }) => suspicions,
-  },
-  {
-    name: 'deadpeer_watcher_recoveries_total',
-    type: 'counter',
-    help: 'Suspect connections whose peer was heard again.',
-    read: ({ recoveries }) => recoveries,
-  },
+  metric('connections', 'Connections that are watched.', ({ watching }) => watching),
+  metric(
+    'connections_added_total',
+    'Connections that were added, or accepted by a server that was.',
+    ({ added }) => added,
+  ),
+  metric(
+    'connections_closed_total',
+    'Connections that were closed, by the program or both sides, or never connected.',
+    ({ closed }) => closed,
+  ),
+  metric(
+    'connections_removed_total',
+    'Connections that were taken out of the watcher.',
+    ({ removed }) => removed,
+  ),
+  metric(
+    'deaths_total',
+    'Connections whose peer was found dead, by what they died of.',
+    ({ deaths }) => Object.entries(deaths).map(([reason, value]) => ({ labels: { reason }, value })),
+    { labels: ['reason'] },
+  ),
+  metric(
+    'death_silence_seconds_total',
+    'How long the peers had not been heard when they were found dead, of all deaths together.',
+    ({ silence }) => silence / 1_000,
+  ),
+  metric(
+    'suspicions_total',
+    'Connections on which something became unanswered.',
+    ({ suspicions }) => suspicions,
+  ),
+  metric(
+    'recoveries_total',
+    'Suspect connections whose peer was heard again.',
+    ({ recoveries }) => recoveries,
+  ),
 ]

@@ -1,13 +1,13 @@
 import { inWords } from './in-words.js'
 
-/** Something that happens at a time, ms. */
+/** An event on the time axis, ms. */
 export interface Mark {
   readonly at: number
   readonly kind: 'probe' | 'answered' | 'retransmission'
 }
 
 interface Row {
-  /** When it ends; `Infinity`, or past the edge, is an arrow. Left out: it does not end. */
+  /** When the connection ends. `Infinity`, past the edge, or left out: an arrow. */
   readonly until?: number
   readonly marks: readonly Mark[]
   readonly note: string
@@ -19,10 +19,10 @@ const LEFT = 216
 const RIGHT = 676
 const MARGIN = 16
 const ROW = 26
-/** Of a monospaced font at 12 px: the widest in use are 0.6 em and a little. */
+/** The width of a character of the widest monospaced fonts at 12 px. */
 const CHARACTER = 7.4
 
-/** Not variables of CSS: not everything that draws SVG has them. */
+/** Without CSS variables, which some SVG renderers do not support. */
 const STYLE = `
   text { font: 12px ui-monospace, SFMono-Regular, Menlo, Consolas, 'Liberation Mono', 'DejaVu Sans Mono', monospace; fill: #1f2328 }
   .title { font-weight: bold }
@@ -49,7 +49,7 @@ const STYLE = `
     .death { stroke: #f85149 }
   }`
 
-/** Rows of a drawing, each text in a column of its own, so that none meets another. */
+/** A drawing in rows, with texts in columns so that they do not overlap. */
 export class Drawing {
   readonly #title: string
   readonly #parts: string[] = []
@@ -65,7 +65,7 @@ export class Drawing {
     this.#y += 12
   }
 
-  /** Begins a new scale. */
+  /** Begins a section with its own time scale. */
   section(title: string, end: number): void {
     this.end = end
     this.#y += 24
@@ -74,7 +74,7 @@ export class Drawing {
     this.#top = this.#y
   }
 
-  /** What goes on along a line, from when the peer was last heard. */
+  /** Draws events along a line that begins when the peer was last heard. */
   row(name: string, { until = Number.POSITIVE_INFINITY, marks, note }: Row): void {
     const y = this.#next(name, note)
     const ends = until <= this.end
@@ -86,7 +86,7 @@ export class Drawing {
     this.#parts.push(`<circle class="heard" cx="${LEFT}" cy="${y}" r="5"/>`)
   }
 
-  /** How long something lasts. */
+  /** Draws a duration. */
   bar(name: string, lasts: number, note: string): void {
     const y = this.#next(name, note)
     const right = this.#x(Math.min(lasts, this.end))
@@ -96,7 +96,7 @@ export class Drawing {
     if (lasts > this.end) this.#arrow(y)
   }
 
-  /** The times below what has been drawn since the section began. */
+  /** Draws the time scale below the section. */
   axis(): void {
     this.#y += 8
     const lines: string[] = []
@@ -150,7 +150,7 @@ export class Drawing {
     return this.#parts.splice(before)
   }
 
-  /** Room for one more row, with its name and its time. */
+  /** Begins a row, with its name and time. */
   #next(name: string, note: string): number {
     this.#y += ROW
     this.#text(MARGIN, this.#y, fitting(name, LEFT - MARGIN - 14))
@@ -177,13 +177,13 @@ function drawn(kind: Mark['kind'] | 'heard', x: number, y: number): string {
   return `<circle class="${kind}" cx="${x}" cy="${y}" r="${kind === 'heard' ? 5 : 4}"/>`
 }
 
-/** Round times that are far enough apart for their words. */
+/** The distance of the scale's times: round, and wide enough for the labels. */
 function step(end: number): number {
   const steps = [
     100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 60_000, 120_000, 300_000, 600_000,
   ]
   let wanted = steps.find((each) => end / each <= 6)
-  // From here on in hours: 1, 2, 4, 8, …
+  // Above: 20 min, 40 min, …
   for (wanted ??= 1_200_000; end / wanted > 6; wanted *= 2);
   return wanted
 }

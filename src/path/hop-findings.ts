@@ -3,7 +3,7 @@ import type { Hop } from './hop.js'
 import { inWords } from './in-words.js'
 import { LATEST, latestProbe, type Timing } from './timing.js'
 
-/** How long the most forgetful hop at layer 4 keeps an idle connection. */
+/** The shortest idle timeout of the hops at layer 4, ms. */
 export function shortestMemory(path: readonly Hop[]): number {
   return Math.min(
     Number.POSITIVE_INFINITY,
@@ -36,26 +36,12 @@ function judgeMemory(hop: Hop, { initialDelay, interval }: Timing): Finding[] {
   const expiry = expiryOf(hop, 'traffic')
   const change = settable(hop) ?? changeOf(idleTimeout)
   if (initialDelay * LATEST >= idleTimeout) {
-    return [
-      {
-        severity: 'error',
-        code: 'forgets-before-probe',
-        hop: name,
-        message: `${expiry}. The first probe, after ${inWords(initialDelay)}, is too late.`,
-        change,
-      },
-    ]
+    const message = `${expiry}. The first probe, after ${inWords(initialDelay)}, is too late.`
+    return [{ severity: 'error', code: 'forgets-before-probe', hop: name, message, change }]
   }
   if ((initialDelay + interval) * LATEST < idleTimeout) return []
-  return [
-    {
-      severity: 'warning',
-      code: 'forgets-after-lost-probe',
-      hop: name,
-      message: `${expiry}. If the first probe, after ${inWords(initialDelay)}, is lost, the second, after ${inWords(initialDelay + interval)}, may be too late.`,
-      change,
-    },
-  ]
+  const message = `${expiry}. If the first probe, after ${inWords(initialDelay)}, is lost, the second, after ${inWords(initialDelay + interval)}, may be too late.`
+  return [{ severity: 'warning', code: 'forgets-after-lost-probe', hop: name, message, change }]
 }
 
 /** The advice for a hop whose timeout is too short for the kernel's probes: under about two seconds. */
@@ -98,13 +84,7 @@ function judgeProxy(hop: Hop): Finding[] {
 
 function judgeCertainty({ name, certainty, note, idleTimeout }: Hop): Finding[] {
   if (certainty !== 'uncertain') return []
-  return [
-    {
-      severity: 'note',
-      code: 'hop-uncertain',
-      hop: name,
-      message: `The idle timeout of ${name}, ${inWords(idleTimeout)}, is a cautious guess: ${note}.`,
-      change: `If you know the idle timeout of yours, pass it: { name: '${name}', idleTimeout: ms }.`,
-    },
-  ]
+  const message = `The idle timeout of ${name}, ${inWords(idleTimeout)}, is a cautious guess: ${note}.`
+  const change = `If you know the idle timeout of yours, pass it: { name: '${name}', idleTimeout: ms }.`
+  return [{ severity: 'note', code: 'hop-uncertain', hop: name, message, change }]
 }

@@ -1,69 +1,69 @@
-/** Where a number comes from. */
+/** The document that a number comes from. */
 export interface Source {
-  /** What the document is called. */
+  /** Its title. */
   readonly title: string
-  /** Where it is. */
+  /** Its address. */
   readonly url: string
-  /** When it was published or last changed, where it says so; else when it was read. Year, or year and month. */
+  /** When it was published or last changed; if it does not say, when it was read. Year, or year and month. */
   readonly date: string
 }
 
 /**
- * How sure a row is. `documented`: its maker says so. `reported`: others do. `uncertain`: sources contradict each other, or it
- * differs from one device to the next, and the number is the cautious end.
+ * How certain a row is. `documented`: by its maker. `reported`: by others. `uncertain`: sources contradict each other, or devices
+ * differ, and the number is at the cautious end.
  */
 export type Certainty = 'documented' | 'reported' | 'uncertain'
 
 /**
- * What becomes of a connection whose time is up. `silent`: it is forgotten, and nobody is told. `reset`: a RST. `close`: a
- * FIN. `nothing`: it is never given up.
+ * What a hop does when the idle timeout of a connection expires. `silent`: it drops the connection and sends nothing. `reset`: it sends a
+ * RST. `close`: it sends a FIN. `nothing`: it has no idle timeout.
  */
 export type OnExpiry = 'silent' | 'reset' | 'close' | 'nothing'
 
-/** How long a hop keeps an idle connection, and what can be set. */
+/** How long a hop keeps an idle connection, and whether that can be configured. */
 export interface IdleTimeout {
   /** ms; `Infinity`: for ever. */
   readonly idleTimeout: number
-  /** What it can be set to, in ms. Left out: nothing, it is fixed. */
+  /** The range of the setting, in ms. Left out: the timeout is fixed. */
   readonly range?: readonly [min: number, max: number]
-  /** What that setting is called there. */
+  /** The hop's name for the setting. */
   readonly setting?: string
 }
 
-/** What stands between the two ends of a connection, and forgets or closes it when it is idle. */
+/** A device or service between the two ends of a connection that drops or closes it when it is idle. */
 export interface Hop extends IdleTimeout {
-  /** That of the catalogue, or what you call it. */
+  /** Its name in the catalogue, or a name of your own. */
   readonly name: string
-  /** What it is, in words. */
+  /** A description. */
   readonly title: string
-  /** 4 sees packets or bytes; 7 understands requests. */
+  /** 4: it forwards packets or bytes. 7: it understands requests. */
   readonly layer: 4 | 7
-  /** What it understands, at layer 7. */
+  /** The protocol, at layer 7. */
   readonly protocol?: 'http' | 'postgresql'
-  /** Towards the server, where that is set apart from the client's side. */
+  /** The timeout towards the server, if it has its own setting. */
   readonly upstream?: IdleTimeout
-  /** What becomes of a connection whose time is up. */
+  /** What it does when the timeout expires. */
   readonly onExpiry: OnExpiry
-  /** Whether the connection ends here and another goes on: a keepalive probe is answered by this hop then. */
+  /** Whether it terminates TCP and opens a second connection. Then this hop answers keepalive probes. */
   readonly endsTcp: boolean
   /** Whether a TCP keepalive probe counts as activity. */
   readonly probesCount: boolean
-  /** What else there is to know. */
+  /** A remark. */
   readonly note?: string
-  /** Of a hop of the catalogue; one of your own is as you say. */
+  /** Only in the catalogue. */
   readonly certainty?: Certainty
-  /** Where the number comes from. */
+  /** The source of the number. */
   readonly source?: Source
 }
 
-/** A hop of one's own, or one of the catalogue that is set otherwise. */
+/** A hop of your own, or one of the catalogue with other settings. */
 export interface OwnHop {
-  /** That of the catalogue's row which this is, or any other. */
+  /** A name of the catalogue, or any other. */
   readonly name: string
-  /** How long it keeps an idle connection, ms; `Infinity`: for ever. */
+  /** How long it keeps an idle connection, ms. `Infinity`: for ever. */
   readonly idleTimeout: number
-  /** The same towards the server. Default: as `idleTimeout`; of a hop of the catalogue: as it is there. */
+  /** The same towards the server. Default: `idleTimeout`, or the catalogue's value. */
   readonly upstreamTimeout?: number
-  /** Default 4. 7 is an HTTP load balancer or proxy. Of a hop of the catalogue: as it is there. */
+  /** 7: an HTTP load balancer or proxy. Default: 4, or the catalogue's value. */
   readonly layer?: 4 | 7
 }

@@ -2,62 +2,62 @@ import type { Finding } from './finding.js'
 import type { Hop, IdleTimeout } from './hop.js'
 import { forInWords, inWords } from './in-words.js'
 
-/** One of the TCP connections that an HTTP request goes over, one after the other. */
+/** One of the TCP connections, in order, that carry an HTTP request. */
 export interface Leg {
-  /** Who sends requests on it: `client`, or a hop. */
+  /** The sender of requests: `client`, or a hop. */
   readonly from: string
   /** How long that side keeps it idle, ms. */
   readonly fromTimeout: number
-  /** Who answers: a hop, or `server`. */
+  /** The receiver: a hop, or `server`. */
   readonly to: string
   /** How long that side keeps it idle, ms. */
   readonly toTimeout: number
-  /** How much sooner the side that sends gives up, ms. Negative: it may send on a connection that is being closed. */
+  /** How much sooner the sender closes it, ms. Negative: it may send on a connection that is being closed. */
   readonly slack: number
 }
 
-/** What follows for HTTP keep-alive: each side that sends requests gives a connection up before the side that answers. All in ms. */
+/** Timeouts for HTTP keep-alive: each sender of requests closes an idle connection before the receiver does. All in ms. */
 export interface HttpTimeouts {
   /** How long a client keeps a free connection: `timeout` of `http.Agent`, `freeSocketTimeout` of agentkeepalive. */
   readonly freeSocketTimeout: number
-  /** For `new Agent(…)` of undici. What a server promises in `Keep-Alive: timeout=` is believed up to the same. */
+  /** For `new Agent(…)` of undici. */
   readonly undici: {
-    /** How long it keeps a free connection where the server promises nothing. */
+    /** How long it keeps a free connection if the server sends no `Keep-Alive: timeout=`. */
     readonly keepAliveTimeout: number
-    /** How long it keeps one at most, whatever the server promises. */
+    /** The longest `Keep-Alive: timeout=` that it obeys. */
     readonly keepAliveMaxTimeout: number
   }
   /** For `http.createServer(…)`. */
   readonly server: {
-    /** How long it keeps a connection on which no request comes. */
+    /** How long it keeps an idle connection. */
     readonly keepAliveTimeout: number
     /**
-     * Longer than the last hop keeps a connection idle: also one that it has opened ahead, and on which no request has come yet,
-     * is answered with 408 after this time.
+     * Longer than the last hop keeps a connection idle: the server answers 408 after this time, also on a connection that the hop opened
+     * ahead and has not used yet.
      */
     readonly headersTimeout: number
-    /** Not under `headersTimeout`, which Node would refuse. */
+    /** Not less than `headersTimeout`, which Node refuses. */
     readonly requestTimeout: number
   }
-  /** From the client to the server, as they are to be set. */
+  /** From the client to the server, with these settings. */
   readonly legs: readonly Leg[]
 }
 
-/** Without a hop that says otherwise, a client keeps a free connection for a minute. */
+/** How long a client keeps a free connection if no hop limits it. */
 const USUAL_FREE = 60_000
-/** Node's own, which are kept where they are long enough. */
+/** Node's defaults, which are kept if they are long enough. */
 const NODE_HEADERS_TIMEOUT = 60_000
 const NODE_REQUEST_TIMEOUT = 300_000
 
 /**
- * How much sooner the side that sends gives up: a close must arrive before it sends. A quarter, at most 5 s, which is more than a
- * round trip and a retransmission take.
+ * The timeout of the sender for a receiver's timeout. A close must arrive before the sender sends, so it is a quarter less, at most 5 s,
+ * which is more than a round trip and a retransmission take.
  */
 export function under(timeout: number): number {
   return timeout === Number.POSITIVE_INFINITY ? timeout : Math.floor(timeout - Math.min(5_000, timeout / 4))
 }
 
-/** The least that `under` brings down to it. */
+/** The inverse of `under`. */
 function over(timeout: number): number {
   return timeout === Number.POSITIVE_INFINITY ? timeout : Math.ceil(timeout + Math.min(5_000, timeout / 3))
 }
@@ -71,7 +71,7 @@ export function upstreamOf(hop: Hop): IdleTimeout {
   return hop.upstream ?? hop
 }
 
-/** A hop as it is to be set. */
+/** A hop with the timeouts to set. */
 interface Settled {
   readonly hop: Hop
   readonly down: number
@@ -79,8 +79,8 @@ interface Settled {
 }
 
 /**
- * The timeouts along the chain. What cannot be set stays; what can is raised where the hop before it keeps connections for longer,
- * and lowered only where the next cannot be raised.
+ * Computes the timeouts along the chain. A fixed timeout stays. A setting is raised if the hop before it keeps connections longer,
+ * and lowered only if the next hop cannot be raised.
  */
 export function chain(path: readonly Hop[]): { http: HttpTimeouts; findings: Finding[] } {
   const set = settle(httpHops(path))
@@ -104,7 +104,7 @@ export function chain(path: readonly Hop[]): { http: HttpTimeouts; findings: Fin
   }
 }
 
-/** A hop that keeps connections for ever asks for nothing. */
+/** A hop that keeps connections for ever sets no limit. */
 function finite(timeout: number): number {
   return timeout === Number.POSITIVE_INFINITY ? USUAL_FREE : timeout
 }
@@ -116,14 +116,14 @@ function settle(hops: readonly Hop[]): Settled[] {
     const before = settled[i - 1]
     const needed = before ? over(before.up) : 0
     const down = reach(hop, Math.min(Math.max(hop.idleTimeout, needed), most[i]!.down))
-    // With one setting for both sides, what was raised for the one is raised for the other.
+    // With one setting for both sides, both are raised together.
     const up = hop.upstream ? reach(hop.upstream, Math.min(hop.upstream.idleTimeout, most[i]!.up)) : down
     settled.push({ hop, down, up })
   }
   return settled
 }
 
-/** The longest that each may keep connections, so that those after it can still be raised above it. */
+/** The longest timeouts of each hop above which the hops after it can still be raised. */
 function ceilings(hops: readonly Hop[]): { down: number; up: number }[] {
   const most: { down: number; up: number }[] = []
   let next = Number.POSITIVE_INFINITY
@@ -140,7 +140,7 @@ function longest({ range, idleTimeout }: IdleTimeout): number {
   return range ? range[1] : idleTimeout
 }
 
-/** What cannot be set stays as it is. */
+/** The nearest possible value. */
 function reach({ range, idleTimeout }: IdleTimeout, wanted: number): number {
   return range ? Math.max(range[0], Math.min(range[1], wanted)) : idleTimeout
 }
@@ -200,7 +200,7 @@ function changes({ hop, down, up }: Settled, before: Settled | undefined): Findi
   return findings
 }
 
-/** What to set, in words. */
+/** The name of the setting, for a message. */
 export function settingOf(hop: Hop, { setting }: IdleTimeout): string {
   return setting ? `${setting} of ${hop.name}` : `the idle timeout of ${hop.name}`
 }

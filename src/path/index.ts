@@ -1,5 +1,5 @@
 /**
- * What stands between two ends and what follows from it: the catalogue of hops, `audit` and `timeline`.
+ * The path between two ends: the catalogue of hops, `plan`, `audit` and `timeline`.
  *
  * @module deadpeer/plan
  */
@@ -35,8 +35,7 @@ export type { Path } from './resolve.js'
 export { type TimelineOptions, timeline } from './timeline.js'
 
 /**
- * The idle timeouts of what stands between: load balancers, NAT gateways, firewalls, proxies, by name. Times are in ms, as each
- * is set by default.
+ * The idle timeouts of load balancers, NAT gateways, firewalls and proxies, by name. Times are in ms, and the defaults of each.
  *
  * @example
  * ```ts
@@ -46,18 +45,17 @@ export { type TimelineOptions, timeline } from './timeline.js'
 export const hops: Catalogue = catalogue()
 
 /**
- * Judges what a live object really has on a path: options read back from the kernel, timeouts read from servers, agents and undici's
- * dispatchers.
+ * Checks a live object against a path: options read back from the kernel, timeouts read from servers, agents and undici's dispatchers.
  *
  * - **A connection**: the options in force, against the hops at layer 4.
- * - **A server** that listens, or a fastify instance, `WebSocketServer` or socket.io Server: what accepted connections inherit; of an HTTP server its timeouts too, against the last HTTP hop.
- * - **An `http.Agent`**, or one like it: how long it keeps free connections, against the first HTTP hop; and the options of one
- *   of its connections, if there is any.
- * - **A dispatcher of undici**: the same, where it can be read (`Agent`, `Pool`, `Client`).
+ * - **A server** that listens, or a fastify instance, `WebSocketServer` or socket.io Server: the options that accepted connections inherit; for an HTTP server also its timeouts, against the last HTTP hop.
+ * - **An `http.Agent`** or similar: how long it keeps free connections, against the first HTTP hop; and the options of one
+ *   of its connections, if it has any.
+ * - **A dispatcher of undici**: the same, if it can be read (`Agent`, `Pool`, `Client`).
  *
- * @param path from the client to the server, as {@link plan} takes it.
- * @returns findings, the worst first; none where all is well.
- * @throws {@link InvalidTypeError} for a hop that is not known, or what is none of these; {@link DeadpeerError}
+ * @param path the hops from the client to the server, as for {@link plan}.
+ * @returns findings, the worst first; none if all is well.
+ * @throws {@link InvalidTypeError} for an unknown hop, or another kind of object; {@link DeadpeerError}
  * `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`.
  * @example
  * ```ts
@@ -79,7 +77,7 @@ function auditServer(server: net.Server, path: readonly Hop[]): Finding[] {
   return [
     ...(settings ? judgeServer(settings, path) : []),
     ...(fd === undefined
-      ? [notRead('The server does not listen (here)', 'Audit it once it listens.')]
+      ? notRead('The server does not listen (here)', 'Audit it once it listens.')
       : auditConnection(fd, path)),
   ]
 }
@@ -93,12 +91,7 @@ function auditClient(live: Target | AgentLike | Dispatcher, path: readonly Hop[]
     const settings = readDispatcher(live)
     return settings
       ? judgeClient(settings, path)
-      : [
-          notRead(
-            'This dispatcher does not show its timeouts',
-            'Compare them with plan({ path }).http.undici.',
-          ),
-        ]
+      : notRead('This dispatcher does not show its timeouts', 'Compare them with plan({ path }).http.undici.')
   }
   return auditConnection(live as Target, path)
 }
@@ -106,16 +99,12 @@ function auditClient(live: Target | AgentLike | Dispatcher, path: readonly Hop[]
 function auditConnection(target: Target, path: readonly Hop[]): Finding[] {
   const { profile, info } = inspect(target)
   if (info === undefined) {
-    return [
-      notRead(
-        'There is no native core here',
-        'Audit it where there is one: capabilities() says why not here.',
-      ),
-    ]
+    const change = 'Audit it where there is one: capabilities() says why not here.'
+    return notRead('There is no native core here', change)
   }
   return judgeConnection(profile, path)
 }
 
-function notRead(why: string, change: string): Finding {
-  return { severity: 'note', code: 'not-read', message: `${why}: its options were not read.`, change }
+function notRead(why: string, change: string): Finding[] {
+  return [{ severity: 'note', code: 'not-read', message: `${why}: its options were not read.`, change }]
 }

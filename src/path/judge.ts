@@ -1,4 +1,4 @@
-import { detectionTime, systemDefaults } from '../profile/detection-time.js'
+import { definedOnly, detectionTime, settingsOf } from '../profile/detection-time.js'
 import { explain } from '../profile/explain.js'
 import type { Profile } from '../profile/profile.js'
 import type { Finding, Severity } from './finding.js'
@@ -37,23 +37,17 @@ export function judgeConnection(profile: Profile, path: readonly Hop[]): Finding
     idleTiming,
   )
   if (!enable) return [keepaliveOff(path, memory), ...proxies]
-  const findings = judgeHops(path, { ...idleTiming, ...defined({ initialDelay, interval, count }) })
-  const { idle } = detectionTime(profile)
+  const findings = judgeHops(path, { ...idleTiming, ...definedOnly({ initialDelay, interval, count }) })
+  const { idle, inFlight } = detectionTime(profile)
   if (idle > SLOW) {
-    findings.push({
-      severity: 'warning',
-      code: 'detection-too-slow',
-      message: `Keepalive is on, but takes ${inWords(idle)} to notice that the peer of an idle connection is gone.`,
-      change: `Set initialDelay + interval × count to ${inWords(SLOW)} or less.`,
-    })
+    const message = `Keepalive is on, but takes ${inWords(idle)} to notice that the peer of an idle connection is gone.`
+    const change = `Set initialDelay + interval × count to ${inWords(SLOW)} or less.`
+    findings.push({ severity: 'warning', code: 'detection-too-slow', message, change })
   }
   if (userTimeout === 0) {
-    findings.push({
-      severity: 'warning',
-      code: 'in-flight-unbounded',
-      message: `No userTimeout is set. With data in flight, the kernel takes ${inWords(detectionTime(profile).inFlight)} to notice that the peer is gone.`,
-      change: 'Set userTimeout to initialDelay + interval × count.',
-    })
+    const message = `No userTimeout is set. With data in flight, the kernel takes ${inWords(inFlight)} to notice that the peer is gone.`
+    const change = 'Set userTimeout to initialDelay + interval × count.'
+    findings.push({ severity: 'warning', code: 'in-flight-unbounded', message, change })
   }
   for (const { code, message } of explain(profile)) {
     if (code === 'count-never-reached' || code === 'user-timeout-outlasts-count') {
@@ -64,7 +58,7 @@ export function judgeConnection(profile: Profile, path: readonly Hop[]): Finding
 }
 
 function matchUserTimeout(profile: Profile): string {
-  const { initialDelay, interval, count } = { ...systemDefaults, ...defined(profile) }
+  const { initialDelay, interval, count } = settingsOf(profile)
   return `Set userTimeout to initialDelay + interval × count, which is ${inWords(initialDelay + interval * count)}.`
 }
 
@@ -73,12 +67,6 @@ const SLOW = 900_000
 
 /** For hops that probes do not affect. */
 const idleTiming = { initialDelay: 1_000, interval: 1_000, count: 1 }
-
-function defined<T extends object>(values: T): { [K in keyof T]?: NonNullable<T[K]> } {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: NonNullable<T[K]>
-  }
-}
 
 function keepaliveOff(path: readonly Hop[], memory: number): Finding {
   const hop = path.find(({ layer, idleTimeout }) => layer === 4 && idleTimeout === memory)
@@ -100,15 +88,10 @@ export function judgeClient(settings: ClientSettings, path: readonly Hop[]): Fin
   const [hop] = httpHops(path)
   const { http, findings } = chain(path)
   if (free === 0) {
-    findings.push({
-      severity: 'note',
-      code: 'no-reuse',
-      message: 'Connections are not kept: each request opens a new connection.',
-      change: 'Set keepAlive: true.',
-    })
+    const message = 'Connections are not kept: each request opens a new connection.'
+    findings.push({ severity: 'note', code: 'no-reuse', message, change: 'Set keepAlive: true.' })
   }
   if (!hop) return findings
-  const change = `Set ${setting} to ${inWords(http.freeSocketTimeout)}.`
   const closes = `${hop.name} closes them after ${inWords(hop.idleTimeout)}`
   const keeps =
     free === Number.POSITIVE_INFINITY
@@ -116,21 +99,13 @@ export function judgeClient(settings: ClientSettings, path: readonly Hop[]): Fin
       : `Free connections are kept for ${inWords(free)}`
   const severity = tooLong(free, hop.idleTimeout)
   if (severity) {
-    findings.push({
-      severity,
-      code: 'sender-outlasts-receiver',
-      hop: hop.name,
-      message: `${keeps}, but ${closes}. A request that is sent at that moment fails with ECONNRESET.`,
-      change,
-    })
+    const message = `${keeps}, but ${closes}. A request that is sent at that moment fails with ECONNRESET.`
+    const change = `Set ${setting} to ${inWords(http.freeSocketTimeout)}.`
+    findings.push({ severity, code: 'sender-outlasts-receiver', hop: hop.name, message, change })
   } else if (believes && tooLong(believes.most, hop.idleTimeout)) {
-    findings.push({
-      severity: 'note',
-      code: 'sender-outlasts-receiver',
-      hop: hop.name,
-      message: `The client obeys a Keep-Alive header ${upTo(believes.most)}, but ${closes}. A header that ${hop.name} forwards from the server may promise too much.`,
-      change: `Set ${believes.setting} to ${inWords(http.freeSocketTimeout)}.`,
-    })
+    const message = `The client obeys a Keep-Alive header ${upTo(believes.most)}, but ${closes}. A header that ${hop.name} forwards from the server may promise too much.`
+    const change = `Set ${believes.setting} to ${inWords(http.freeSocketTimeout)}.`
+    findings.push({ severity: 'note', code: 'sender-outlasts-receiver', hop: hop.name, message, change })
   }
   return findings
 }

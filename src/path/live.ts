@@ -4,16 +4,16 @@ import { createRequire } from 'node:module'
 import type net from 'node:net'
 import type { ClientSettings, ServerSettings } from './judge.js'
 
-// What servers, agents and dispatchers have. Told by their looks: to know their classes one would have to load them.
+// Reads the timeouts of servers, agents and dispatchers. They are recognised by their members, since their classes would have to be loaded.
 
-/** An `http.Server` or `https.Server`, as far as it concerns idle connections. */
+/** The fields of an `http.Server` or `https.Server` that concern idle connections. */
 export interface HttpServer extends net.Server {
   readonly keepAliveTimeout: number
   readonly headersTimeout: number
   readonly requestTimeout: number
 }
 
-/** An `http.Agent` or `https.Agent`, or one that is made like it (agentkeepalive). */
+/** An `http.Agent` or `https.Agent`, or an agent with the same fields (agentkeepalive). */
 export interface AgentLike {
   /** Its connections in use, by host and port. */
   readonly sockets: NodeJS.ReadOnlyDict<net.Socket[]>
@@ -23,7 +23,7 @@ export interface AgentLike {
 
 /** A dispatcher of undici: `Agent`, `Pool`, `Client`. */
 export interface Dispatcher {
-  /** What undici calls to send a request. */
+  /** undici calls it to send a request. */
   dispatch(...args: never[]): boolean
 }
 
@@ -31,7 +31,7 @@ export function readServer(server: net.Server): ServerSettings | undefined {
   const { keepAliveTimeout, keepAliveTimeoutBuffer, headersTimeout, requestTimeout, timeout } =
     server as Partial<HttpServer & { keepAliveTimeoutBuffer: number; timeout: number }>
   if (typeof keepAliveTimeout !== 'number') return undefined
-  // Without a keepAliveTimeout, the time that any socket may be idle holds between two requests as well.
+  // Without a keepAliveTimeout, `timeout` also applies between two requests.
   const isOff = keepAliveTimeout === 0
   return {
     keepAliveTimeout: isOff ? (timeout ?? 0) : keepAliveTimeout,
@@ -48,15 +48,15 @@ export function isAgent(live: unknown): live is AgentLike {
 /**
  * How long an agent keeps free connections.
  *
- * - Node's own: `timeout`, which is for connections in use and free ones alike.
+ * - Node's own: `timeout`, which applies to connections in use and free ones alike.
  * - `HttpAgent` and `HttpsAgent`: the shortest of `freeSocketTimeout`, `timeout` and `socketActiveTTL`.
- * - agentkeepalive: `freeSocketTimeout` where it is more than 0, and no longer than `socketActiveTTL`; else `timeout`.
+ * - agentkeepalive: `freeSocketTimeout` if it is more than 0, but `socketActiveTTL` at most; otherwise `timeout`.
  */
 export function readAgent(agent: AgentLike): ClientSettings {
   const { options } = agent as AgentLike & { options: Record<string, unknown> }
   const isKept = options.keepAlive === true || (agent as { keepAlive?: unknown }).keepAlive === true
   const timeout = limitOf(options.timeout)
-  // Node's own agents do not know the others, and take them in silence.
+  // Node's own agents ignore the other options.
   if (isNodesOwn(agent)) return settingOf('timeout', timeout, isKept)
   const free = limitOf(options.freeSocketTimeout)
   const age = limitOf(options.socketActiveTTL)
@@ -72,18 +72,18 @@ function settingOf(name: string, freeSocketTimeout: number, isKept: boolean): Cl
   return { setting: `${name} of the agent`, freeSocketTimeout: isKept ? freeSocketTimeout : 0 }
 }
 
-/** A time in ms; none, or 0, is no limit. */
+/** A time in ms. 0, or none, is no limit. */
 function limitOf(option: unknown): number {
   return typeof option === 'number' && option > 0 ? option : Number.POSITIVE_INFINITY
 }
 
 const require = createRequire(import.meta.url)
 
-/** Whoever has an agent has loaded these modules. */
+/** A program that has an agent has loaded these modules. */
 function isNodesOwn(agent: AgentLike): boolean {
   const { Agent } = require('node:http') as typeof http
   const prototype: unknown = Object.getPrototypeOf(agent)
-  // To load TLS for an agent that is none of its takes 10 ms.
+  // Loading TLS takes 10 ms, so it is not loaded for another agent.
   return (
     prototype === Agent.prototype ||
     (agent instanceof Agent &&
@@ -92,7 +92,7 @@ function isNodesOwn(agent: AgentLike): boolean {
   )
 }
 
-/** One of its connections, if it has any: they are all set alike. */
+/** One of its connections, if it has any: all have the same options. */
 export function anySocketOf({ freeSockets, sockets }: AgentLike): net.Socket | undefined {
   return [freeSockets, sockets]
     .flatMap((byName) => Object.values(byName).flat())
@@ -103,12 +103,12 @@ export function isDispatcher(live: unknown): live is Dispatcher {
   return isObject(live) && typeof live.dispatch === 'function'
 }
 
-/** undici's own, docs/docs/api/Client.md. */
+/** undici's defaults, docs/docs/api/Client.md. */
 const undiciDefaults = { keepAliveTimeout: 4_000, keepAliveMaxTimeout: 600_000 }
 
 /**
- * undici shows its options to nobody. An `Agent` or a `Pool` keeps them under a symbol called options, a `Client` each under one
- * of its own. `undefined` where neither is found.
+ * undici has no public access to its options. An `Agent` or a `Pool` has them under a symbol called options, a `Client` has a symbol for
+ * each. `undefined` if neither is found.
  */
 export function readDispatcher(dispatcher: Dispatcher): ClientSettings | undefined {
   const options = hidden(dispatcher, 'options')
@@ -119,7 +119,10 @@ export function readDispatcher(dispatcher: Dispatcher): ClientSettings | undefin
         keepAliveMaxTimeout: hidden(dispatcher, 'max keep alive timeout'),
       }
   if (!isObject(options) && typeof given.keepAliveTimeout !== 'number') return undefined
-  const numbers = withoutEmpty(given)
+  // Anything but a number means the default.
+  const numbers = Object.fromEntries(
+    Object.entries(given).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
+  )
   const { keepAliveTimeout, keepAliveMaxTimeout } = { ...undiciDefaults, ...numbers }
   return {
     setting: 'keepAliveTimeout of the dispatcher',
@@ -131,14 +134,6 @@ export function readDispatcher(dispatcher: Dispatcher): ClientSettings | undefin
 function hidden(owner: object, description: string): unknown {
   const symbol = Object.getOwnPropertySymbols(owner).find((each) => each.description === description)
   return symbol && (owner as Record<symbol, unknown>)[symbol]
-}
-
-/** Of what it was given, the numbers: anything else is a default. */
-function withoutEmpty(given: Record<string, unknown>): Record<string, number> {
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => typeof value === 'number')) as Record<
-    string,
-    number
-  >
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

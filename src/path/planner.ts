@@ -16,49 +16,49 @@ import { inWords } from './in-words.js'
 import { type Path, resolvePath } from './resolve.js'
 import { FIRST_RETRANSMISSION, fastest, type Timing, timingFor } from './timing.js'
 
-/** What {@link plan} is told. */
+/** The arguments of {@link plan}. */
 export interface PlanOptions {
-  /** What stands between, from the client to the server: names of the catalogue, or hops of your own. */
+  /** The hops from the client to the server: names of the catalogue, or hops of your own. */
   readonly path: Path
-  /** How soon a dead peer is to be noticed, ms, idle or with data in flight. Default: as late as the path allows, to probe least. */
+  /** How soon a dead peer must be detected, ms, idle or with data in flight. Default: as late as the path allows, to probe least. */
   readonly detectWithin?: number
-  /** What is known of what the connections carry. Default: nothing. */
+  /** What is known about the traffic of the connections. Default: nothing. */
   readonly traffic?: Traffic
   /** How many connections there will be, for `load`. */
   readonly connections?: number
 }
 
-/** What is known of what the connections carry. */
+/** What is known about the traffic of the connections. */
 export interface Traffic {
-  /** The peer sends something at least so often, ms. Where that is sooner than `initialDelay`, no probe is ever sent. */
+  /** The peer sends data at least this often, ms. If that is less than `initialDelay`, no probe is ever sent. */
   readonly every?: number
-  /** A peer that is alive may read nothing for so long while data waits for it, ms. A `userTimeout` no longer than that would end it. */
+  /** A live peer may read nothing for this long while data waits for it, ms. A `userTimeout` of this time or less would end it. */
   readonly stall?: number
 }
 
-/** What the probes of all connections come to, while all are idle and every peer is alive. */
+/** The probes of all connections together, while all are idle and every peer is alive. */
 export interface ProbeLoad {
   /** How many connections. */
   readonly connections: number
-  /** Probes that leave in a second, from all of them. */
+  /** Probes sent in a second, by all of them. */
   readonly probesPerSecond: number
-  /** Both ways: a probe and its answer are 66 bytes of Ethernet each over IPv4, 86 over IPv6, which is what counts here. */
+  /** Both directions. A probe and its answer are 86 bytes of Ethernet each over IPv6, which is assumed here; 66 over IPv4. */
   readonly bitsPerSecond: number
 }
 
-/** What to set for a path. */
+/** The settings for a path. */
 export interface Plan {
-  /** The hops as they were understood, from the client to the server. */
+  /** The hops from the client to the server, complete. */
   readonly path: readonly Hop[]
   /** For `tune`. */
   readonly profile: Readonly<Timing & { enable: true; userTimeout: number }>
-  /** What `detectionTime(profile)` says. */
+  /** `detectionTime(profile)`. */
   readonly detection: DetectionTime
   /** Of one idle connection whose peer is alive. */
   readonly probesPerHour: number
-  /** What all probes come to. There where `connections` was given. */
+  /** The probes of all connections. Present if `connections` was given. */
   readonly load?: ProbeLoad
-  /** For `watch`, where the kernel by itself is too slow or has too few probes. */
+  /** For `watch`, if the kernel by itself is too slow or has time for too few probes. */
   readonly heartbeat?: { readonly every: number; readonly timeout: number; readonly attempts: number }
   /** The keep-alive timeouts that follow along the HTTP hops, ms. */
   readonly http: HttpTimeouts
@@ -70,18 +70,18 @@ export interface Plan {
 const BITS_PER_PROBE = 2 * (14 + 40 + 32) * 8
 
 /**
- * What to set, from the path to the profile. Pure: it looks at nothing but its arguments.
+ * Computes the settings for a path. Pure: it reads nothing but its arguments.
  *
- * - `initialDelay` is half of what the most forgetful layer-4 hop allows, or less, so that a probe, and one more if that is lost,
- *   go through in time.
- * - `interval` and `count`: three probes where `detectWithin` leaves room for them.
- * - `userTimeout`: as `initialDelay + interval × count`, less what the kernel takes before it starts that clock where
- *   `detectWithin` leaves no room for it.
+ * - `initialDelay` is half of the shortest idle timeout at layer 4, or less, so that a probe, and one more if that is lost,
+ *   pass in time.
+ * - `interval` and `count`: three probes if `detectWithin` leaves time for them.
+ * - `userTimeout`: `initialDelay + interval × count`, less the time before the kernel starts to count it if
+ *   `detectWithin` leaves no time for that.
  *
  * The kernel's timers are late by up to an eighth, as in {@link detectionTime}.
  *
- * @throws {@link InvalidTypeError} for a hop that is not known (near names are suggested); {@link OutOfRangeError} for a time
- * that is none.
+ * @throws {@link InvalidTypeError} for an unknown hop (similar names are suggested); {@link OutOfRangeError} for a time that is out of
+ * range.
  * @example
  * ```ts
  * const { profile, http, warnings } = plan({ path: ['aws-nlb', 'linux-conntrack'], detectWithin: 30_000 })
@@ -125,17 +125,17 @@ function deathOf({ initialDelay, interval, count }: Timing): number {
   return initialDelay + interval * count
 }
 
-/** Attempts are 510 ms apart, each has 300 ms, and nobody is asked who was heard within the last second. */
-const FIRST_QUESTION = 1_000
+/** Attempts are 510 ms apart, each has 300 ms, and a peer that was heard within the last second is not probed. */
+const FIRST_PROBE = 1_000
 const BETWEEN_ATTEMPTS = 510
 const ANSWER = 300
-/** A timer of this process, and the answer's way up to it. */
-const OWN_TURN = 100
+/** For the lateness of this process's timers and events. */
+const OWN_DELAY = 100
 
 function heartbeatFor({ count }: Timing, detectWithin: number | undefined): Plan['heartbeat'] {
   if (detectWithin === undefined || (count >= 3 && detectWithin >= fastest)) return undefined
-  const allowed = Math.floor(detectWithin) - OWN_TURN
-  const room = allowed - FIRST_QUESTION - ANSWER
+  const allowed = Math.floor(detectWithin) - OWN_DELAY
+  const room = allowed - FIRST_PROBE - ANSWER
   if (room < 0) return undefined
   const attempts = Math.min(3, 1 + Math.floor(room / BETWEEN_ATTEMPTS))
   const every = allowed - ANSWER - (attempts - 1) * BETWEEN_ATTEMPTS
@@ -152,38 +152,23 @@ function judgeDetection(
     ? `A heartbeat can: watch({ heartbeat: { every: ${heartbeat.every}, timeout: ${heartbeat.timeout}, attempts: ${heartbeat.attempts} } }).`
     : "Have the application's own protocol ask."
   if (detectWithin < fastest) {
-    return [
-      {
-        severity: 'error',
-        code: 'detection-too-fast',
-        message: `The kernel cannot notice a dead peer within ${inWords(detectWithin)}: it counts in whole seconds, and takes ${inWords(fastest)} at least.`,
-        change: instead,
-      },
-    ]
+    const message = `The kernel cannot notice a dead peer within ${inWords(detectWithin)}: it counts in whole seconds, and takes ${inWords(fastest)} at least.`
+    return [{ severity: 'error', code: 'detection-too-fast', message, change: instead }]
   }
   if (timing.count >= 3) return []
   const probes = timing.count === 1 ? 'a single probe' : `${timing.count} probes`
-  return [
-    {
-      severity: 'warning',
-      code: 'few-probes',
-      message: `Within ${inWords(detectWithin)} the kernel has time for ${probes}: a loss of ${inWords(timing.count * timing.interval)} ends a connection whose peer is alive.`,
-      change: heartbeat && heartbeat.attempts > timing.count ? instead : 'Allow 4 s, which is three probes.',
-    },
-  ]
+  const message = `Within ${inWords(detectWithin)} the kernel has time for ${probes}: a loss of ${inWords(timing.count * timing.interval)} ends a connection whose peer is alive.`
+  const change =
+    heartbeat && heartbeat.attempts > timing.count ? instead : 'Allow 4 s, which is three probes.'
+  return [{ severity: 'warning', code: 'few-probes', message, change }]
 }
 
 function judgeStall(timing: Timing, { stall }: Traffic): Finding[] {
   if (stall === undefined || userTimeoutFor(timing, undefined, { stall }) > 0) return []
   const { inFlight } = detectionTime({ userTimeout: 0 })
-  return [
-    {
-      severity: 'warning',
-      code: 'slow-reader',
-      message: `A peer that is alive may read nothing for ${inWords(stall)}, and a userTimeout of ${inWords(deathOf(timing))} would end it. So there is none, and a death with data in flight is noticed after ${inWords(inFlight)}.`,
-      change: 'On Linux 6.15 or newer add rtoMax: 1_000, which makes that 14.8 s and ends no reader.',
-    },
-  ]
+  const message = `A peer that is alive may read nothing for ${inWords(stall)}, and a userTimeout of ${inWords(deathOf(timing))} would end it. So there is none, and a death with data in flight is noticed after ${inWords(inFlight)}.`
+  const change = 'On Linux 6.15 or newer add rtoMax: 1_000, which makes that 14.8 s and ends no reader.'
+  return [{ severity: 'warning', code: 'slow-reader', message, change }]
 }
 
 function loadOf(connections: number, probesPerHour: number): ProbeLoad {

@@ -13,13 +13,13 @@ import { catalogue, type HopName } from './catalogue.js'
 import type { Hop, OwnHop } from './hop.js'
 import { inWords } from './in-words.js'
 
-/** A path as people give it: from the client to the server. */
+/** The hops from the client to the server. */
 export type Path = readonly (HopName | OwnHop)[]
 
 /**
- * A path's hops, complete.
+ * Completes the hops of a path.
  *
- * @throws {@link InvalidTypeError} for what is no hop; {@link OutOfRangeError} for a time that hop cannot have.
+ * @throws {@link InvalidTypeError} for an unknown hop; {@link OutOfRangeError} for a time that the hop cannot have.
  */
 export function resolvePath(path: Path): Hop[] {
   if (Array.isArray(path)) return path.map(resolveHop)
@@ -132,7 +132,7 @@ const ownHop: Options<OwnHop> = {
   checks: { name: anything, idleTimeout: anything, upstreamTimeout: anything, layer: anything },
 }
 
-/** One of the catalogue or of `plan().path`, which has more fields than one may give. */
+/** A hop of the catalogue or of `plan().path`, which has more fields than an own hop may have. */
 function isComplete(hop: object): boolean {
   return 'onExpiry' in hop && 'endsTcp' in hop
 }

@@ -3,8 +3,7 @@ import type { SystemDefaults } from '../kernel/defaults.js'
 import { checkOptions, describe, type Options, typed } from '../options/check.js'
 import { detectionTime, type Settings, settingsOf, systemDefaults } from '../profile/detection-time.js'
 import { type PresetName, profileOf } from '../profile/presets.js'
-import { checkProfile, type Profile } from '../profile/profile.js'
-import { defaultsBehind } from '../profile/read-profile.js'
+import { checkProfile, defaultsBehind, type Profile } from '../profile/profile.js'
 import { Drawing, type Mark } from './drawing.js'
 import type { Hop } from './hop.js'
 import { inWords } from './in-words.js'
@@ -13,21 +12,21 @@ import { FIRST_RETRANSMISSION } from './timing.js'
 
 /** How {@link timeline} draws. */
 export interface TimelineOptions {
-  /** What stands at the top. Default: the settings, in words. */
+  /** The heading. Default: the settings, in words. */
   readonly title?: string
 }
 
-/** A peer that nobody notices is drawn for so long beyond what is noticed. */
+/** The time axis ends at this multiple of the last event. */
 const BEYOND = 1.25
-/** A hop that forgets later than so many times the death is off the scale. */
+/** A hop whose timeout is longer than this multiple of the detection time is off the scale. */
 const ON_SCALE = 4
 
 /**
- * Draws how a profile notices a peer that vanishes, idle and with data in flight, as SVG, 800 wide, for light and dark: last data,
- * each probe, each hop's timeout, the time of death; and what Node does where nothing is set.
+ * Draws how a profile detects a peer that vanishes, idle and with data in flight, as SVG, 800 wide, for light and dark: last data,
+ * each probe, each hop's timeout, the time of death; and the same with Node's defaults.
  *
  * @param what a plan, whose hops are drawn as well; a profile; or the name of a preset.
- * @throws {@link InvalidTypeError}, {@link OutOfRangeError} for a profile that is none.
+ * @throws {@link InvalidTypeError}, {@link OutOfRangeError} for a bad profile.
  * @example
  * ```ts
  * writeFileSync('timeline.svg', timeline(plan({ path: ['azure-lb'], detectWithin: 60_000 })))
@@ -54,11 +53,8 @@ export function timeline(what: Plan | Profile | PresetName, options: TimelineOpt
     })
   }
   drawing.row('with this profile', { until: idle, marks: probes(settings, idle), note: inWords(idle) })
-  drawing.row("Node's default", {
-    until: detectionTime({}).idle,
-    marks: [],
-    note: inWords(detectionTime({}).idle),
-  })
+  const byDefault = detectionTime({})
+  drawing.row("Node's default", { until: byDefault.idle, marks: [], note: inWords(byDefault.idle) })
   for (const hop of path) drawing.bar(hop.name, hop.idleTimeout, inWords(hop.idleTimeout))
   drawing.axis()
 
@@ -68,11 +64,10 @@ export function timeline(what: Plan | Profile | PresetName, options: TimelineOpt
     marks: retransmissions(settings.rtoMax, inFlight),
     note: inWords(inFlight),
   })
-  const untold = detectionTime({}).inFlight
   drawing.row("Node's default", {
-    until: untold,
-    marks: retransmissions(systemDefaults.rtoMax, Math.min(untold, drawing.end)),
-    note: inWords(untold),
+    until: byDefault.inFlight,
+    marks: retransmissions(systemDefaults.rtoMax, Math.min(byDefault.inFlight, drawing.end)),
+    note: inWords(byDefault.inFlight),
   })
   drawing.axis()
   return drawing.toString()
@@ -114,15 +109,15 @@ function wordsOf({ enable, initialDelay, interval, count, userTimeout }: Setting
   return `keepalive ${inWords(initialDelay)} + ${count} × ${inWords(interval)}, ${limit}`
 }
 
-/** Where nothing ends an idle connection, what is drawn is the time that data in flight takes, or the kernel's first probe. */
+/** If nothing ends an idle connection, the axis ends at the detection time with data in flight, or at the first probe. */
 function finite(idle: number, { initialDelay, userTimeout }: Settings): number {
   return idle < Number.POSITIVE_INFINITY ? idle : userTimeout || initialDelay
 }
 
-/** More marks than this would run into one another. */
+/** More marks than this would overlap. */
 const MOST_MARKS = 127
 
-/** A peer that answers is asked again after each silence. Where that is too often to be drawn, only each so-manieth is. */
+/** The probes that a live peer answers. If there are too many, only every n-th is drawn. */
 function aliveProbes(initialDelay: number, end: number): Mark[] {
   const every = initialDelay * Math.ceil(end / initialDelay / MOST_MARKS)
   return Array.from({ length: Math.ceil(end / every) - 1 }, (_, i) => ({
@@ -131,7 +126,7 @@ function aliveProbes(initialDelay: number, end: number): Mark[] {
   }))
 }
 
-/** Those that nobody answers; at the last firing the connection is given up. */
+/** The unanswered probes until the kernel gives the connection up. */
 function probes({ initialDelay, interval }: Settings, idle: number): Mark[] {
   const marks: Mark[] = []
   if (idle === Number.POSITIVE_INFINITY) return marks

@@ -3,22 +3,22 @@ import { canSet, compileOptions, type OptionName, refusalError } from '../kernel
 import { isDefined, type PresetName, profileOf } from './presets.js'
 import { checkProfile, type Profile } from './profile.js'
 
-/** A profile made ready to be written to sockets. */
+/** A profile in the form that is written to sockets. */
 export interface Compiled {
   readonly profile: Profile
   readonly core: NativeCore
   readonly native: NativeProfile
-  /** Fields to do without where the socket does not have the option, or this process cannot set it: those tuned with `bestEffort`. */
+  /** The fields of `bestEffort`: each is left out if the socket does not have the option, or this process cannot set it. */
   readonly optional: ReadonlySet<OptionName>
-  /** Fields already left out for that. */
+  /** The fields that were left out. */
   readonly skipped: readonly OptionName[]
 }
 
-/** Defined profiles never change, so each is compiled and rehearsed once. */
+/** Defined profiles never change, so each is compiled and tried once. */
 const strict = new WeakMap<Profile, Compiled>()
 const lenient = new WeakMap<Profile, Compiled>()
 
-/** Compiles a profile; undefined where there is no native core, and Node's own means must do. */
+/** Compiles a profile. `undefined` without the native core. */
 export function compile(wanted: Profile | PresetName, bestEffort: boolean): Compiled | undefined {
   const profile = profileOf(wanted)
   const cache = bestEffort ? lenient : strict
@@ -53,19 +53,19 @@ function namesOf(profile: Profile): OptionName[] {
   return Object.keys(profile) as OptionName[]
 }
 
-/** The same without one option: what is left to try where a socket lacks it. */
+/** The same without an option that the socket does not have. */
 export function without(compiled: Compiled, name: OptionName): Compiled {
   return { ...leavingOut(compiled, [name]), skipped: [...compiled.skipped, name] }
 }
 
-/** The same without some options, for now. */
+/** The same without options that are deferred. */
 export function leavingOut(compiled: Compiled, names: readonly OptionName[]): Compiled {
   const profile = { ...compiled.profile }
   for (const name of names) delete profile[name]
   return { ...compiled, profile, native: compileOptions(compiled.core, profile) }
 }
 
-/** Both, the later over the earlier. Each field stays as optional as the tune that brought it in. */
+/** Both, the later over the earlier. A field is optional if the tune that brought it in was `bestEffort`. */
 export function merge(earlier: Compiled, later: Compiled): Compiled {
   if (earlier === later) return later
   const { core } = later
@@ -80,13 +80,13 @@ export function merge(earlier: Compiled, later: Compiled): Compiled {
 const rehearsed = new WeakSet<Compiled>()
 
 /**
- * Tries a profile on a socket of our own, once. What the kernel refuses it refuses there already, and what it takes
- * there need not be saved for a roll-back on other sockets.
+ * Tries a profile on a socket of our own, once. If the kernel refuses an option, it does so there already. If it accepts all of them, no
+ * values need to be saved for a roll-back on other sockets.
  */
 export function rehearse(compiled: Compiled): void {
   if (rehearsed.has(compiled)) return
   const refusal = compiled.core.rehearse(compiled.native)
-  // Without a socket to try it on (EMFILE) each is saved and rolled back; another time it may be had.
+  // There was no socket to try it on (EMFILE): until the next try, values are saved and rolled back.
   if (refusal && refusal.option === undefined) return
   if (refusal) throw refusalError(refusal)
   rehearsed.add(compiled)

@@ -1,30 +1,29 @@
 import { defaultNames, type SystemDefaults } from '../kernel/defaults.js'
 import { type Check, checkOptions, number, type Options, object } from '../options/check.js'
 import { type PresetName, profileOf } from './presets.js'
-import { checkProfile, type Profile } from './profile.js'
-import { defaultsBehind } from './read-profile.js'
+import { checkProfile, defaultsBehind, type Profile } from './profile.js'
 
-/** How long a dead peer goes unnoticed, in ms. `Infinity`: for ever. */
+/** The time until the kernel detects a dead peer, in ms. `Infinity`: never. */
 export interface DetectionTime {
-  /** Nothing in flight: found by keepalive probes. */
+  /** Without data in flight: detected by keepalive probes. */
   readonly idle: number
-  /** Data sent and not acknowledged: found by retransmissions. */
+  /** With data sent and not acknowledged: detected by retransmissions. */
   readonly inFlight: number
 }
 
-/** What {@link detectionTime} counts with beside the profile. */
+/** The arguments of {@link detectionTime} beside the profile. */
 export interface DetectionTimeOptions {
   /** Round-trip time of the path in ms, from 0. It delays the first retransmission. Default: 0. */
   rtt?: number
   /**
    * The sysctls of the network namespace that the connection is in, as `readDefaults()` or `inspect(socket).defaults` has them. They
-   * decide where the profile leaves a field out, and `retries2` (`tcp_retries2`) decides with data in flight. Default: those behind a
-   * profile that {@link inspect} read, or else those of a kernel left as it is.
+   * apply to the fields that the profile leaves out, and `retries2` (`tcp_retries2`) applies with data in flight. Default: those of the
+   * system that {@link inspect} read the profile from, or else the kernel's defaults.
    */
   defaults?: Partial<SystemDefaults> | undefined
 }
 
-/** A profile without gaps, and what of the system decides beside it. Times in ms. */
+/** A complete profile, and the sysctls that matter beside it. Times in ms. */
 export interface Settings {
   readonly enable: boolean
   readonly initialDelay: number
@@ -33,15 +32,15 @@ export interface Settings {
   readonly userTimeout: number
   readonly synCount: number
   readonly rtoMax: number
-  /** `tcp_retries2`: retransmissions that the time allowed for data in flight is modelled on. */
+  /** `tcp_retries2`: the number of retransmissions from which the kernel computes the time that data in flight may take. */
   readonly retries2: number
   /** The least retransmission timeout. */
   readonly rtoMin: number
-  /** `tcp_syn_linear_timeouts`: how many waits of a connection attempt do not double. */
+  /** `tcp_syn_linear_timeouts`: how many waits of a connection attempt are not doubled. */
   readonly synLinearTimeouts: number
 }
 
-/** The values of a kernel left as it is: sysctl net.ipv4.tcp_*, tcp(7). */
+/** The kernel's defaults: sysctl net.ipv4.tcp_*, tcp(7). */
 export const systemDefaults: Settings = {
   enable: false,
   initialDelay: 7_200_000,
@@ -55,27 +54,27 @@ export const systemDefaults: Settings = {
   synLinearTimeouts: 4,
 }
 
-/** TCP_RTO_MIN: what the kernel models `tcp_retries2` with, whatever the connection's own timeout is. */
+/** TCP_RTO_MIN. With it the kernel computes the time for `tcp_retries2`, whatever the connection's own timeout is. */
 const MODEL_RTO = 200
 
-/** TCP_TIMEOUT_INIT: what a SYN waits for its answer. */
+/** TCP_TIMEOUT_INIT: the wait after the first SYN. */
 const SYN_RTO = 1_000
 
 /**
- * How long the kernel takes to notice that a peer is gone, by its own arithmetic. It is never earlier; later
- * by the slack of the kernel's timers, up to an eighth.
+ * Computes how long the kernel takes to detect that a peer is gone. The kernel is never earlier, and later
+ * by the slack of its timers, an eighth at most.
  *
- * - `idle`: `initialDelay + interval × count`; with a `userTimeout` the first probe's time at or after that, `count`
- *   being ignored then.
- * - `inFlight`: `userTimeout`, counted from the first retransmission by timeout. Without it the time that `tcp_retries2` allows: about
+ * - `idle`: `initialDelay + interval × count`. With a `userTimeout`: the time of the first probe at or after that; `count`
+ *   is ignored then.
+ * - `inFlight`: `userTimeout`, counted from the first retransmission by timeout. Without it: the time that `tcp_retries2` allows: about
  *   15 minutes for 15, 13 s for 5, less with `rtoMax`. The kernel checks that time at its retransmissions only, so it ends the connection
- *   up to as long again afterwards, one `rtoMax` at the most.
+ *   up to twice as late, but at most one `rtoMax` later.
  *
  * Fields left out count as the system's defaults (keepalive off, 7200 s, 75 s, 9, `tcp_retries2` 15) unless `defaults` says otherwise.
  * For a live connection pass the profile that `inspect(socket)` read: it counts with the sysctls of the connection's own network
- * namespace. Where those cannot be read, `inspect(socket).defaults` is `undefined`, and a kernel left as it is counts.
+ * namespace. If those cannot be read, `inspect(socket).defaults` is `undefined`, and the kernel's defaults count.
  *
- * @throws as {@link defineProfile} does; {@link OutOfRangeError} for an `rtt` that is no time, or a default that is no number from 0.
+ * @throws as {@link defineProfile} does; {@link OutOfRangeError} for an `rtt` or a default that is not a number from 0.
  * @example
  * ```ts
  * detectionTime('cloud') // { idle: 60_000, inFlight: 60_400 }
@@ -93,7 +92,7 @@ export function detectionTime(
   return { idle: idleDetection(settings), inFlight: inFlightDetection(settings, rtt) }
 }
 
-/** A profile completed by the defaults of its system, where these are known. */
+/** Completes a profile by the defaults of its system, or the kernel's if those are not known. */
 export function settingsOf(profile: Profile, defaults: Partial<SystemDefaults> = {}): Settings {
   return { ...systemDefaults, ...definedOnly(defaults), ...definedOnly(profile) }
 }
@@ -117,7 +116,7 @@ const detectionOptions: Options<DetectionTimeOptions> = {
   },
 }
 
-function definedOnly<T extends object>(values: T): { [Name in keyof T]?: NonNullable<T[Name]> } {
+export function definedOnly<T extends object>(values: T): { [Name in keyof T]?: NonNullable<T[Name]> } {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as T
 }
 
@@ -128,7 +127,7 @@ function idleDetection({ enable, initialDelay, interval, count, userTimeout }: S
   )
 }
 
-/** With a user timeout the kernel gives up at the first firing at or after it that has a probe unanswered. */
+/** With a user timeout the kernel gives up when its timer first fires at or after that time with a probe unanswered. */
 export function probesUntil(userTimeout: number, initialDelay: number, interval: number): number {
   return Math.max(1, Math.ceil((userTimeout - initialDelay) / interval))
 }
@@ -139,15 +138,15 @@ function inFlightDetection(settings: Settings, rtt: number): number {
   return firstRetransmission(settings, rtt) + allowed
 }
 
-/** How far a connection with data in flight has come. */
+/** How often a connection with data in flight has retransmitted. */
 export interface Retransmitting {
-  /** Its retransmission timeout before it was doubled, ms; `undefined` where that cannot be told. */
+  /** Its retransmission timeout before it was doubled, ms; `undefined` if that is not known. */
   readonly rto: number | undefined
   /** Retransmissions by timeout so far, each after twice the wait of the one before. */
   readonly resent: number
 }
 
-/** The most that a connection with data in flight can have left, ms, but for the slack of the kernel's timers. */
+/** The longest time until the kernel ends a connection with data in flight, ms, without the slack of its timers. */
 export function inFlightAtMost(settings: Settings, rtt: number, { rto, resent }: Retransmitting): number {
   const { userTimeout, rtoMax, retries2 } = settings
   const first = firstRetransmission(settings, rtt)
@@ -164,11 +163,11 @@ export function inFlightAtMost(settings: Settings, rtt: number, { rto, resent }:
 }
 
 /**
- * When the kernel gives a connection attempt up that nobody answers, counted from the first SYN: at the first of its expiries at which the
- * time that `synCount` allows, 2^(n+1) − 1 s, or the user timeout, has passed.
+ * When the kernel gives up a connection attempt without an answer, counted from the first SYN: when its timer first expires after the time
+ * that `synCount` allows, 2^(n+1) − 1 s, or after the user timeout.
  *
- * @param resent SYNs sent again so far.
- * @returns that, and when the last SYN was sent and the next expiry is due.
+ * @param resent SYNs retransmitted so far.
+ * @returns that time, when the last SYN was sent, and when the timer expires next.
  */
 export function connectDetection(
   { synCount, synLinearTimeouts, rtoMax, userTimeout }: Settings,
@@ -180,7 +179,7 @@ export function connectDetection(
   const sent = sum(resent, waits)
   const due = sum(resent + 1, waits)
   if (userTimeout === 0) return { ends: byCount, sent, due }
-  // The waits are cut short so that one ends at the user timeout, but for the first.
+  // The kernel shortens a wait so that it ends at the user timeout, except the first.
   return { ends: Math.min(byCount, Math.max(SYN_RTO, userTimeout)), sent, due }
 }
 

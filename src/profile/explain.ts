@@ -1,12 +1,11 @@
 import { literal } from '../options/check.js'
 import { detectionTime, probesUntil, settingsOf } from './detection-time.js'
 import { type PresetName, profileOf } from './presets.js'
-import { checkProfile, type Profile } from './profile.js'
-import { defaultsBehind } from './read-profile.js'
+import { checkProfile, defaultsBehind, type Profile } from './profile.js'
 
-/** Something about a profile that its author may not expect. Match `code`: it is stable. */
+/** A property of a profile that its author may not expect. Match `code`: it is stable. */
 export interface Warning {
-  /** What kind of surprise it is. Stable. */
+  /** The kind of warning. Stable. */
   readonly code:
     | 'keepalive-off'
     | 'count-never-reached'
@@ -15,18 +14,18 @@ export interface Warning {
     | 'ends-slow-reader'
     | 'in-flight-unbounded'
     | 'initial-delay-past-middleboxes'
-  /** The same in words, with the numbers. */
+  /** The warning in words, with the numbers. */
   readonly message: string
 }
 
-/** Azure's load balancer and NAT gateway, among the shortest defaults that people meet. */
+/** Of Azure's load balancer and NAT gateway, one of the shortest defaults in wide use, ms. */
 const COMMON_IDLE_TIMEOUT = 240_000
 
-/** A retransmission takes 200 ms at least: a userTimeout below this leaves room for one or two, ms. */
+/** A retransmission takes 200 ms at least, so a userTimeout below this allows one or two, ms. */
 const SHORTEST_USUAL = 1_000
 
 /**
- * What a profile will do that one may not expect, in words.
+ * Lists what a profile does that its author may not expect, in words.
  *
  * @throws as {@link defineProfile} does.
  * @example

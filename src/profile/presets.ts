@@ -4,14 +4,14 @@ import { checkProfile, type Profile } from './profile.js'
 
 const defined = new WeakSet<object>()
 
-/** Whether a profile came out of {@link defineProfile}: checked once, and never to change. */
+/** Whether {@link defineProfile} made this profile: it is checked and frozen. */
 export function isDefined(profile: object): boolean {
   return defined.has(profile)
 }
 
 /**
- * Checks a profile once and freezes it. Tuning with a defined profile is faster than with a literal: it is
- * neither checked nor tried again.
+ * Checks a profile once and freezes it. Tuning with a defined profile is faster than with a literal, which is checked and tried each
+ * time.
  *
  * @throws {@link InvalidTypeError} for an unknown field or a value of the wrong type.
  * @throws {@link OutOfRangeError} for a value outside its range, or one the kernel cannot hold exactly.
@@ -31,10 +31,10 @@ export function defineProfile(profile: Profile): Readonly<Profile> {
 
 /**
  * Profiles for common paths. Every preset sets the same five fields: `enable`, `initialDelay`, `interval`, `count` and
- * `userTimeout`. So a preset replaces another completely, and a connection keeps nothing of the first.
+ * `userTimeout`. So a preset replaces another preset completely.
  *
- * Each `userTimeout` equals `initialDelay + interval × count`, so that a death is noticed as fast with data in flight as
- * without, and every probe gets its chance. `patient` switches it off: `userTimeout: 0`.
+ * Each `userTimeout` equals `initialDelay + interval × count`, so that a death is detected as fast with data in flight as
+ * without, and no probe is cut off. `patient` switches it off: `userTimeout: 0`.
  *
  * | preset | idle peer gone after | with data in flight | for |
  * |---|---|---|---|
@@ -52,43 +52,28 @@ export function defineProfile(profile: Profile): Readonly<Profile> {
  */
 export const profiles = Object.freeze({
   /** Idle death in 6 s, with data in flight in 6.4 s. */
-  lan: defineProfile({ enable: true, initialDelay: 3_000, interval: 1_000, count: 3, userTimeout: 6_000 }),
+  lan: preset(3_000, 1_000, 3),
   /** Idle death in 30 s, with data in flight in 30.4 s. */
-  datacenter: defineProfile({
-    enable: true,
-    initialDelay: 15_000,
-    interval: 5_000,
-    count: 3,
-    userTimeout: 30_000,
-  }),
+  datacenter: preset(15_000, 5_000, 3),
   /** Idle death in 60 s, with data in flight in 60.4 s. A probe, and one more if it is lost, within any 60 s. */
-  cloud: defineProfile({
-    enable: true,
-    initialDelay: 30_000,
-    interval: 10_000,
-    count: 3,
-    userTimeout: 60_000,
-  }),
-  /** Idle death in 4 minutes, with data in flight in as much. One probe in two minutes lets a radio sleep. */
-  mobile: defineProfile({
-    enable: true,
-    initialDelay: 120_000,
-    interval: 20_000,
-    count: 6,
-    userTimeout: 240_000,
-  }),
+  cloud: preset(30_000, 10_000, 3),
+  /** Idle death in 4 minutes, and the same with data in flight. One probe in two minutes lets a radio sleep. */
+  mobile: preset(120_000, 20_000, 6),
   /**
    * Idle death in 3 minutes. `userTimeout` is 0, since any other value also ends a peer that is alive and slow to read.
-   * So a death with data in flight is noticed by the kernel's retransmissions alone, after 15 minutes or more.
+   * With data in flight only the kernel's retransmissions detect a death, after 15 minutes or more.
    */
-  patient: defineProfile({
-    enable: true,
-    initialDelay: 60_000,
-    interval: 15_000,
-    count: 8,
-    userTimeout: 0,
-  }),
+  patient: preset(60_000, 15_000, 8, 0),
 })
+
+function preset(
+  initialDelay: number,
+  interval: number,
+  count: number,
+  userTimeout = initialDelay + interval * count,
+) {
+  return defineProfile({ enable: true, initialDelay, interval, count, userTimeout })
+}
 
 /** The name of one of the {@link profiles}: `lan`, `datacenter`, `cloud`, `mobile`, `patient`. */
 export type PresetName = keyof typeof profiles

@@ -1,3 +1,4 @@
+import type { SystemDefaults } from '../kernel/defaults.js'
 import {
   allowShortTimeout,
   allowsShortTimeout,
@@ -20,7 +21,7 @@ import {
  * Node's own `setKeepAlive({ … })`. A field left out stays as the socket has it.
  *
  * A value that the kernel cannot hold exactly (1500 ms of `interval`, which it counts in whole seconds) is a
- * `RangeError`: nothing is rounded in silence.
+ * `RangeError`: nothing is rounded silently.
  *
  * @example
  * ```ts
@@ -34,7 +35,7 @@ export interface Profile {
    */
   enable?: boolean
   /**
-   * How long a connection is silent before the first probe, in ms: 1 000 … 32 767 000, whole seconds.
+   * How long a connection is idle before the first probe, in ms: 1 000 … 32 767 000, whole seconds.
    * `TCP_KEEPIDLE`, tcp(7). The system's default is two hours.
    */
   initialDelay?: number
@@ -44,26 +45,26 @@ export interface Profile {
    */
   interval?: number
   /**
-   * Unanswered probes until the connection is given up: 1 … 127. `TCP_KEEPCNT`, tcp(7). The system's default is 9.
-   * Moot where `userTimeout` is set: that decides then.
+   * Unanswered probes until the kernel gives the connection up: 1 … 127. `TCP_KEEPCNT`, tcp(7). The system's default is 9.
+   * Ignored if `userTimeout` is set.
    */
   count?: number
   /**
-   * How long sent data, or a probe, may go unacknowledged until the connection is given up, in ms:
+   * How long sent data, or a probe, may go unacknowledged until the kernel gives the connection up, in ms:
    * 100 … 2 147 483 647, or 0: off, the default. `TCP_USER_TIMEOUT`, tcp(7). 1 to 99 is refused, because it is usually meant in
    * seconds, unless the profile was read from a socket. Also ends a peer that is alive but
    * reads nothing for that long while data waits for it, and a connection attempt that takes as long.
    */
   userTimeout?: number
   /**
-   * SYNs sent again until a connection attempt is given up: 1 … 127. `TCP_SYNCNT`, tcp(7). With n of them it takes
+   * SYN retransmissions until the kernel gives a connection attempt up: 1 … 127. `TCP_SYNCNT`, tcp(7). With n of them it takes
    * 2^(n+1) − 1 seconds: 3 s, 7 s, 15 s and so on; from n = 3 on 4 s more since Linux 6.5, which sends the first 5 SYNs a second
    * apart (`tcp_syn_linear_timeouts`). The system's default is 6.
    */
   synCount?: number
   /**
    * The longest wait between two retransmissions, in ms: 1 000 … 120 000, the default. `TCP_RTO_MAX_MS`,
-   * linux/tcp.h, Linux 6.15 or newer. At 1 000 a dead peer with data in flight is noticed in 15 s, not 15 minutes.
+   * linux/tcp.h, Linux 6.15 or newer. At 1 000 a dead peer with data in flight is detected in 15 s, not 15 minutes.
    */
   rtoMax?: number
   /**
@@ -109,7 +110,7 @@ function checkFor({ kind, constant, min, max, unit }: OptionRow): Check {
 }
 
 /**
- * Checks a profile and completes it: `enable` is `true` where probes were asked for. Fields that are
+ * Checks a profile and completes it: `enable` is `true` if a field about probes is given. Fields that are
  * `undefined` count as left out.
  *
  * @throws {@link InvalidTypeError} for an unknown field or a value of the wrong type.
@@ -126,6 +127,19 @@ export function checkProfile(profile: unknown): Profile {
   const asksForProbes = checked.initialDelay ?? checked.interval ?? checked.count
   if (checked.enable === undefined && asksForProbes !== undefined) checked.enable = true
   return checked
+}
+
+/** The sysctls behind the profiles that `inspect` read: those of the network namespace that the connection is in. */
+const defaultReaders = new WeakMap<Profile, () => SystemDefaults | undefined>()
+
+/** Notes where a profile was read. The sysctls are read when they are needed. */
+export function noteSource(profile: Profile, readDefaults: () => SystemDefaults | undefined): void {
+  defaultReaders.set(profile, readDefaults)
+}
+
+/** The defaults of the system that a profile was read from. `undefined` if it was not read, or if they cannot be. */
+export function defaultsBehind(profile: Profile): SystemDefaults | undefined {
+  return defaultReaders.get(profile)?.()
 }
 
 const OTHER_WAY = 'setUserTimeout of deadpeer/net-keepalive takes any time.'

@@ -4,17 +4,17 @@ import { type BriefBlackHole, endAfter } from './brief-black-hole.js'
 import { hold, type Impairment } from './impairment.js'
 
 /**
- * Makes a peer vanish, for tests: its socket hears nothing any more, so it answers nothing, as after a power cut or
- * behind a NAT that has forgotten it. No FIN, no RST. Pass the *peer's* socket, the far end of the connection
+ * Makes a peer vanish, for tests: its socket receives nothing, so it answers nothing, as after a power cut or
+ * behind a NAT that has dropped the connection. No FIN, no RST. Pass the *peer's* socket, the far end of the connection
  * that is to notice. What the peer itself sends still leaves.
  *
- * A classic BPF filter that drops every segment: `SO_ATTACH_FILTER`, socket(7). It replaces a filter that the socket has,
- * but for those of this module: a socket hears again when its last black hole is gone, with the loss that
- * {@link lossy} has given it, if any.
+ * A classic BPF filter that drops every segment: `SO_ATTACH_FILTER`, socket(7). It replaces another filter of the
+ * socket, except those of this module: when its last black hole is restored, the socket receives again, with the loss of
+ * {@link lossy}, if any.
  *
- * With `segments` it swallows the next few only, and then hears again by itself: see {@link BriefBlackHole}.
+ * With `segments` it drops only that many segments and then ends by itself: see {@link BriefBlackHole}.
  *
- * @param options `segments`: how many to swallow, a whole number from 1. Default: all, until it is restored.
+ * @param options `segments`: how many to drop, a whole number from 1. Default: all, until it is restored.
  * @throws {@link DeadpeerError} `EPERM` without CAP_NET_ADMIN in the network namespace, which current kernels demand; the
  * message says how to get it unprivileged. `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`, `ERR_UNSUPPORTED_PLATFORM`.
  * {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE` for bad options.

@@ -1,7 +1,7 @@
 import type { Hold, Impairment } from './impairment.js'
 
 /**
- * A black hole that ends by itself once it has swallowed enough.
+ * A black hole that ends by itself once it has dropped enough segments.
  *
  * A filter cannot count, so the kernel's count of what the socket has dropped (`SK_MEMINFO_DROPS` of `SO_MEMINFO`,
  * linux/sock_diag.h, Linux 4.12) is looked at every millisecond. Segments that arrive a few milliseconds apart, as

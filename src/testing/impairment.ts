@@ -8,20 +8,20 @@ const EBADF = -constants.errno.EBADF
 const ENOENT = -constants.errno.ENOENT
 const ENOTSOCK = -constants.errno.ENOTSOCK
 
-/** Something that keeps a socket from hearing its peer, for as long as it lasts. */
+/** A filter that keeps a socket from receiving, until it is restored. */
 export interface Impairment {
   /**
-   * Ends it: the socket hears as it would without. Once is enough; a socket that is closed by then is left alone.
+   * Removes the filter: the socket receives again. A second call, or a closed socket, has no effect.
    *
-   * @throws {@link DeadpeerError} by errno where the kernel refuses: `ENOENT` where somebody else has taken the filter away. After any
-   * other it is still in force, and this can be called again.
+   * @throws {@link DeadpeerError} by errno where the kernel refuses: `ENOENT` if other code has removed the filter. After any
+   * other error it is still in force, and this can be called again.
    */
   restore(): void
   /** {@link restore}, for `using`. */
   [Symbol.dispose](): void
 }
 
-/** A filter that somebody wants on a socket. */
+/** A filter that a caller wants on a socket. */
 export interface Filter {
   readonly kind: 'black hole' | 'loss'
   /** The share of segments that it drops: 0 … 1. */
@@ -38,10 +38,10 @@ export interface Hold {
   readDrops(): number
 }
 
-/** What is wanted of each socket, by cookie, the latest last. */
+/** The wanted filters of each socket, by cookie, the latest last. */
 const wanted = new Map<bigint, readonly Filter[]>()
 
-/** Puts a filter on a socket. Where there are several, a black hole wins over loss, and of losses the latest. */
+/** Attaches a filter to a socket. If there are several, a black hole wins over loss, and the latest loss over the others. */
 export function hold(peer: OwnTarget, kind: Filter['kind'], share: number): Hold {
   const core = requireCore(kind === 'loss' ? 'A lossy socket' : 'A black hole')
   const fd = requireDescriptor(peer)
@@ -65,7 +65,7 @@ export function hold(peer: OwnTarget, kind: Filter['kind'], share: number): Hold
       if (!present?.includes(filter)) return
       const others = present.filter((other) => other !== filter)
       const failure = isOpen() ? bringAbout(core, fd, others) : undefined
-      // What the kernel refuses just now can be tried again. A filter that is gone cannot be taken away.
+      // The caller can try again, unless the filter is gone.
       if (failure && failure.errno !== ENOENT) throw filterError(failure)
       if (others.length > 0) wanted.set(cookie, others)
       else wanted.delete(cookie)

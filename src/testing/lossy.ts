@@ -6,8 +6,8 @@ import { hold, type Impairment } from './impairment.js'
 const shareOfSegments = number(shares)
 
 /**
- * Makes a peer hard to reach, for tests: of the segments that arrive at its socket, a share is lost at random, each by
- * itself, whatever it carries. Pass the *peer's* socket. What the peer itself sends still leaves; for loss both
+ * Makes a peer hard to reach, for tests: of the segments that arrive at its socket, a share is dropped at random, each
+ * independently, with or without data. Pass the *peer's* socket. What the peer itself sends still leaves; for loss both
  * ways, pass each end.
  *
  * Data that is lost is sent again, so a program still runs over it, only slower: a share of 0.3 costs a retransmission timeout
@@ -22,7 +22,7 @@ const shareOfSegments = number(shares)
  * (GRO). A listening descriptor loses of the handshakes, and the connections that it accepts inherit its filter and keep
  * it, also after `restore()`.
  *
- * @param share how much is lost, 0 … 1, to within 2⁻³³. 0 loses nothing, 1 everything, as a black hole.
+ * @param share the share that is dropped, 0 … 1, to within 2⁻³³. 0 drops nothing, 1 everything, as a black hole.
  * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE` for a bad share.
  * {@link DeadpeerError} as {@link blackHole}.
  * @example

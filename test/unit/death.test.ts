@@ -9,7 +9,7 @@ import {
   isDeadly,
   isOver,
   type Judgement,
-  judgeSighting,
+  judgeKernelEvent,
   type Progress,
 } from '../../src/watch/cause.js'
 
@@ -265,7 +265,7 @@ describe('an event of the kernel for a connection', () => {
     ({ counters = {}, peerClosed = true, failed = false, profile = {}, progress = {}, judgement }) => {
       const sighting = sightingOf(peerClosed, failed, info(counters))
       const reading = { peerEnded: false, weEnded: false, isReading: true, isWriting: false, ...progress }
-      expect(judgeSighting(sighting, profile, reading)).toBe(judgement)
+      expect(judgeKernelEvent(sighting, profile, reading)).toBe(judgement)
     },
   )
 
@@ -289,7 +289,7 @@ describe('an event of the kernel for a connection', () => {
         progress,
         (state, probes, retransmits, peerClosed, failOnIcmp, sides) => {
           const sighting = sightingOf(peerClosed, false, info({ state, probes, retransmits }))
-          return judgeSighting(sighting, { failOnIcmp }, sides) !== 'dead'
+          return judgeKernelEvent(sighting, { failOnIcmp }, sides) !== 'dead'
         },
       ),
     )
@@ -299,7 +299,7 @@ describe('an event of the kernel for a connection', () => {
     fc.assert(
       fc.property(counts, counts, fc.boolean(), progress, (probes, retransmits, failed, sides) => {
         const sighting = sightingOf(true, failed, info({ probes, retransmits }))
-        return judgeSighting(sighting, {}, { ...sides, peerEnded: true }) !== 'dead'
+        return judgeKernelEvent(sighting, {}, { ...sides, peerEnded: true }) !== 'dead'
       }),
     )
   })

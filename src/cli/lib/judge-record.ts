@@ -1,7 +1,7 @@
 import { times } from '../../format.js'
 import type { SocketRecord, SocketState } from '../../host/index.js'
 import type { TcpInfo, Verdict } from '../../index.js'
-import { type Judgement, judge, type Telling, verdictOf } from '../../inspect/verdict.js'
+import { type Judgement, judge, type VerdictCounters as Telling, verdictOf } from '../../inspect/verdict.js'
 import { silentFor } from '../../kernel/tcp-info.js'
 
 export interface Judged extends Judgement {

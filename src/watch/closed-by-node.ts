@@ -1,0 +1,78 @@
+import type net from 'node:net'
+import type { ConnectionRecord } from '../connection/record.js'
+import { describeErrno, PeerDeathError } from '../errors.js'
+import { isGivenUp, TcpState } from '../kernel/tcp-info.js'
+import { type FoundDeath, foundDeath, isDeadly, isOver, isReset, isTimeout } from './cause.js'
+
+// What it means that Node closes a watched socket: the peer is dead, or the connection has ended in good order.
+
+/** What a watcher knows of the connection by then. */
+export interface ConnectionState {
+  readonly socket: net.Socket
+  readonly record: ConnectionRecord
+  /** Whether the kernel reports its end: it is connected, and there is a native core. */
+  readonly isWatchedByKernel: boolean
+  /** Whether the kernel reported a reset that Node was about to find as well. */
+  readonly isLeftToNode: boolean
+  /** Whether the peer has closed its side. */
+  readonly hasPeerEnded: boolean
+}
+
+/** The socket that an error is about. Streams that are piped together are destroyed with each other's errors. */
+const socketOfError = new WeakMap<Error, net.Socket>()
+
+/** Notes which socket an error is about, so that no other socket is taken for dead because of it. */
+export function claimError(error: Error, socket: net.Socket): void {
+  socketOfError.set(error, socket)
+}
+
+/** The death that an error of a socket means. `undefined` if it means none. */
+export function deathByError(connection: ConnectionState, error: unknown): FoundDeath | undefined {
+  const { socket } = connection
+  // A program may emit anything.
+  if (!(error instanceof Error)) return undefined
+  const owner = socketOfError.get(error)
+  if (error instanceof PeerDeathError) {
+    // Another watcher has found it.
+    const detectedBy = error.reason === 'heartbeat' ? 'heartbeat' : 'kernel'
+    return owner === socket ? { detectedBy, error } : undefined
+  }
+  const errno = deadlyErrno(error)
+  if (errno === undefined || (owner && owner !== socket)) return undefined
+  const final = connection.record.closeSnapshot?.final
+  if (final && !isOver(final, errno)) return undefined
+  claimError(error, socket)
+  if (isReset(errno) && haveBothEnded(connection)) return undefined
+  return foundDeath('node', final, errno, error)
+}
+
+/** The death of a connection that Node closed without an error of its own. `undefined` if it ended in good order. */
+export function deathWithoutError(connection: ConnectionState): FoundDeath | undefined {
+  if (!hasDied(connection)) return undefined
+  const { errno, final } = connection.record.closeSnapshot ?? {}
+  return foundDeath('node', final, errno ?? (connection.isLeftToNode ? 'ECONNRESET' : undefined))
+}
+
+function hasDied(connection: ConnectionState): boolean {
+  // A connection attempt that failed is not a death.
+  if (!connection.isWatchedByKernel) return false
+  const { state, errno, final } = connection.record.closeSnapshot ?? {}
+  if (errno !== undefined) return isTimeout(errno)
+  if (haveBothEnded(connection)) return false
+  if (final && isGivenUp(final.info)) return true
+  // Node took the error and reported it elsewhere: on the TLSSocket over this one.
+  return connection.isLeftToNode && !connection.hasPeerEnded && state === TcpState.CLOSE
+}
+
+function haveBothEnded({ hasPeerEnded, socket }: ConnectionState): boolean {
+  return hasPeerEnded && socket.writableEnded
+}
+
+/** The kernel's own errors, not errors of the same name that programs make, on a connection that was established. */
+function deadlyErrno({ errno, syscall }: NodeJS.ErrnoException): string | undefined {
+  if (errno === undefined || !(syscall === 'read' || syscall === 'write' || syscall === 'shutdown')) {
+    return undefined
+  }
+  const { name } = describeErrno(errno)
+  return isDeadly(name) ? name : undefined
+}

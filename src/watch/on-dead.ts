@@ -1,0 +1,64 @@
+import { types } from 'node:util'
+import { InvalidTypeError } from '../errors.js'
+import { describe } from '../options/check.js'
+import type { Death } from './events.js'
+
+/** @inline */
+type Action = 'destroy' | 'report'
+/** @inline */
+// biome-ignore lint/suspicious/noConfusingVoidType: `undefined` would refuse (death) => console.log(death)
+type Decision = Action | void
+/**
+ * What happens to a socket whose peer is dead: the same for all, or decided by a function for each death. A function that returns nothing
+ * means `'report'`. It must not be async.
+ */
+export type OnDead = Action | ((death: Death) => Decision)
+
+export function checkOnDead(value: unknown): void {
+  if (types.isAsyncFunction(value)) throw notSynchronous('an async function')
+  if (typeof value !== 'function') checkAction(value)
+}
+
+/** Calls the function for a death. If it throws, the socket is left as it is. */
+export function decide(onDead: OnDead, death: () => Death): Action {
+  if (typeof onDead === 'string') return onDead
+  try {
+    const action = onDead(death())
+    return action === undefined ? 'report' : checkAction(action)
+  } catch (error) {
+    throwLater(error)
+    return 'report'
+  }
+}
+
+/**
+ * `onDead` of the watchers of agents and `register`. It destroys the connection of an unresponsive peer, and leaves a reset to Node. Node first
+ * delivers the data before the reset, so a complete response stays complete. undici throws an AssertionError if its socket is destroyed with
+ * ECONNRESET while a body is unread.
+ */
+export function leaveResets({ reason }: Death): 'destroy' | 'report' {
+  return reason === 'reset' ? 'report' : 'destroy'
+}
+
+/** Throws in the check phase of the event loop. By then all deaths that this turn's poll phase brought have been announced. */
+export function throwLater(error: unknown): void {
+  setImmediate(() => {
+    throw error
+  })
+}
+
+function checkAction(action: unknown): Action {
+  if (action === 'destroy' || action === 'report') return action
+  if (types.isPromise(action)) throw notSynchronous('a function that returns a Promise')
+  throw new InvalidTypeError(
+    `onDead must be 'destroy', 'report', or a function that returns one of them or nothing; got ${describe(action)}.`,
+    { field: 'onDead' },
+  )
+}
+
+function notSynchronous(what: string): InvalidTypeError {
+  return new InvalidTypeError(
+    `onDead must return 'destroy', 'report' or nothing at once; got ${what}. For async work listen to 'dead', and use onDead: 'report'.`,
+    { field: 'onDead' },
+  )
+}

@@ -1,0 +1,65 @@
+import { requireCore } from '../kernel/binding.js'
+import { abortSignal, anything, checkOptions, type Options } from '../options/check.js'
+import { checkHeartbeat, type HeartbeatOptions } from './heartbeat-options.js'
+import type { Heartbeat } from './heartbeat-state.js'
+import { checkOnDead, type OnDead } from './on-dead.js'
+
+/** What a watcher does, for {@link watch}. */
+export interface WatchOptions {
+  /**
+   * What happens to a socket whose peer is dead. `'destroy'`, the default: it is destroyed with a {@link PeerDeathError}. `'report'`: it
+   * is left as it is, and its error to Node. A function decides for each death; if it returns nothing, that means `'report'`. If it throws or
+   * returns anything else, the socket is left as it is too, and the error becomes an uncaught exception, as that of a listener does. An
+   * async function is refused: the decision cannot wait.
+   */
+  onDead?: OnDead
+  /**
+   * Probes peers that have not been heard for a while, instead of waiting for the kernel's keepalive timer; see {@link watch}. Default: none.
+   */
+  heartbeat?: HeartbeatOptions
+  /** Closes the watcher when it is aborted. */
+  signal?: AbortSignal
+}
+
+/** How {@link Watcher.add} watches. */
+export interface AddOptions {
+  /**
+   * The heartbeat of these connections, or of those that this server accepts, instead of the watcher's; `false`: none. It also replaces
+   * the heartbeat of a connection that is watched already.
+   */
+  heartbeat?: HeartbeatOptions | false
+}
+
+/** The heartbeat that `add` was given. `undefined`: the watcher's, `false`: none. */
+export type HeartbeatChoice = Heartbeat | false | undefined
+
+const watchOptions: Options<WatchOptions> = {
+  of: 'watch()',
+  example: "{ onDead: 'report' }",
+  checks: { onDead: checkOnDead, heartbeat: anything, signal: abortSignal },
+  otherNames: { every: 'heartbeat', attempts: 'heartbeat', ondeath: 'onDead', action: 'onDead' },
+}
+
+const addOptions: Options<AddOptions> = {
+  of: 'add()',
+  example: '{ heartbeat: false }',
+  checks: { heartbeat: anything },
+  otherNames: { every: 'heartbeat', attempts: 'heartbeat' },
+}
+
+export function checkWatchOptions(options: WatchOptions) {
+  const { onDead = 'destroy', heartbeat, signal } = checkOptions(options, watchOptions)
+  return { onDead, signal, heartbeat: heartbeat === undefined ? undefined : heartbeatOf(heartbeat) }
+}
+
+export function checkAddOptions(options: AddOptions): HeartbeatChoice {
+  const { heartbeat } = checkOptions(options, addOptions)
+  return heartbeat === undefined || heartbeat === false ? heartbeat : heartbeatOf(heartbeat)
+}
+
+/** @throws without the native core, which sends the probes. */
+function heartbeatOf(options: HeartbeatOptions): Heartbeat {
+  const heartbeat = checkHeartbeat(options)
+  requireCore('A heartbeat')
+  return heartbeat
+}
