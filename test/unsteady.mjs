@@ -12,7 +12,7 @@ const contributing = new URL('../CONTRIBUTING.md', import.meta.url)
  * @returns {{ test: string, since: string, reason: string }[]} a test is `file > name`, as vitest prints it
  */
 export function listedUnsteady(text = readFileSync(contributing, 'utf8')) {
-  const section = /^## Unsteady tests\n(.*?)(?=^## |$(?![^]))/ms.exec(text)?.[1]
+  const section = text.split(/^## /m).find((part) => part.startsWith('Unsteady tests\n'))
   if (section === undefined) throw new Error('CONTRIBUTING.md must have a section "Unsteady tests".')
   const lines = section.split('\n').filter((line) => line.startsWith('|'))
   // The first two lines of a table are its heading and the rule below it.
