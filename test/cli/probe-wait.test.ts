@@ -59,8 +59,9 @@ async function silentTwins(tuned: Profile): Promise<Twins> {
 }
 
 /** In how many ms the kernel sends the next probe; `undefined` while its timer is not armed. */
-async function expiryOf({ port }: Client): Promise<number | undefined> {
-  const [record] = await listSockets({ remotePort: port })
+async function expiryOf({ port, socket }: Client): Promise<number | undefined> {
+  // Other connections of this machine may have the same port at one end.
+  const [record] = await listSockets({ remotePort: port, localPort: socket.remotePort! })
   return record!.expires
 }
 
