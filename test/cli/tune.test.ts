@@ -186,8 +186,13 @@ describe('--dry-run foretells what the same without it then does', () => {
     ])
   })
 
-  const infoOf = async ({ port }: Client) => {
-    const [record] = await listSockets({ remotePort: port, states: ['established'], info: true })
+  const infoOf = async ({ port, socket }: Client) => {
+    const [record] = await listSockets({
+      localPort: socket.remotePort!,
+      remotePort: port,
+      states: ['established'],
+      info: true,
+    })
     return record!.info!
   }
 
