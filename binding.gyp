@@ -33,6 +33,7 @@
           ],
           "include_dirs": ["native"],
           "defines": [
+            "DEADPEER_SOURCES=\"<!(node -e \"import('./native/sources.mjs').then(({ sourcesHash }) => console.log(sourcesHash()))\")\"",
             "NAPI_VERSION=8",
             "NAPI_DISABLE_CPP_EXCEPTIONS",
             "NODE_ADDON_API_DISABLE_DEPRECATED",

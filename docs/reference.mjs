@@ -1,5 +1,5 @@
 // Makes the API reference, docs/api, from the comments in the sources:
-//   node docs/reference.mjs [--check]
+//   npm run reference [-- --check]
 // With --check it writes nothing, and fails where docs/api is not what it would write. Either way it fails where something that is exported
 // has no comment, or a comment links to nothing.
 import { spawnSync } from 'node:child_process'
@@ -59,5 +59,5 @@ function differences(made, kept) {
   const contentOf = (path) => (existsSync(path) ? readFileSync(path, 'utf8') : undefined)
   return names
     .filter((name) => contentOf(join(made, name)) !== contentOf(join(kept, name)))
-    .map((name) => `docs/api/${name} is not what the sources say: npm run docs`)
+    .map((name) => `docs/api/${name} is not what the sources say: npm run reference`)
 }

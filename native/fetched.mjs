@@ -1,34 +1,51 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 
 const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'deadpeer')
 
 /**
- * The folder of an npm package that is too large to be a development dependency, or that one script alone needs. It is fetched when it is needed,
- * in one exact version, and kept in the user's cache, where `npm ci` does not reach. Its install scripts do not run.
+ * The folder of an npm package that is too large to be a development dependency, or that only one script needs. It is fetched when it is needed,
+ * in one exact version, and kept in the user's cache, which `npm ci` leaves alone. Its install scripts do not run.
+ *
+ * @param {string} name
+ * @param {string} version
+ * @param {string} [integrity] of the package's archive, as in a package-lock.json; throws where the registry served another one
  */
-export function fetchPackage(name, version) {
+export function fetchPackage(name, version, integrity) {
   const folder = join(cache, `${name}@${version}`)
   if (!existsSync(folder)) {
     console.log(`# fetching ${name} ${version}`)
     mkdirSync(dirname(folder), { recursive: true })
-    // It is there whole or not at all, also where two scripts fetch it at once.
+    // Two scripts may fetch it at once: each into a folder of its own, and the first that is complete is kept.
     const unfinished = mkdtempSync(`${folder}.`)
     const options = ['--ignore-scripts', '--no-save', '--no-package-lock', '--no-audit', '--no-fund']
-    // Also what is for another machine, which is to be emulated; and also in `npm pack --dry-run`.
+    // Force also installs what is for another processor, which is emulated. The others make this work inside `npm pack --dry-run`.
     const anyhow = ['--force', '--loglevel=error', '--no-dry-run', '--no-global']
     try {
       execFileSync('npm', ['install', ...options, ...anyhow, '--prefix', unfinished, `${name}@${version}`], {
         stdio: ['ignore', 'ignore', 'inherit'],
       })
+      checkIntegrity(unfinished, name, integrity)
       moveUnlessThere(unfinished, folder)
     } finally {
       rmSync(unfinished, { recursive: true, force: true })
     }
   }
+  checkIntegrity(folder, name, integrity)
   return join(folder, 'node_modules', name)
+}
+
+/** npm compares the archive with the checksum that the registry names, and notes it. Here that is compared with the one that we know. */
+function checkIntegrity(folder, name, expected) {
+  if (expected === undefined) return
+  const { packages } = JSON.parse(readFileSync(join(folder, 'node_modules/.package-lock.json'), 'utf8'))
+  const { integrity } = packages[`node_modules/${name}`]
+  if (integrity !== expected)
+    throw new Error(
+      `${folder}: the checksum of ${name} must be ${expected}; got ${integrity}. Do not use it.`,
+    )
 }
 
 function moveUnlessThere(from, to) {

@@ -1,14 +1,23 @@
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** Of all that decides what a shipped binary is: the sources, and how they are compiled. */
+/** Whether a binary exists and was compiled from the sources that are here now. */
+export function isMadeFromThese(file) {
+  return existsSync(file) && readFileSync(file).includes(`deadpeer sources ${sourcesHash()}\0`)
+}
+
+/**
+ * A hash of everything that decides what a binary does: the sources, the headers of node-addon-api, and how they are compiled.
+ * binding.gyp has it compiled into each binary.
+ */
 export function sourcesHash() {
   const hash = createHash('sha256')
-  for (const file of ['binding.gyp', 'native/prebuild.mjs', ...sourceFiles()])
+  const nodeAddonApi = 'node_modules/node-addon-api/package.json'
+  for (const file of ['binding.gyp', 'native/prebuild.mjs', nodeAddonApi, ...sourceFiles()])
     hash.update(`${file}\0`).update(readFileSync(join(root, file)))
   return hash.digest('hex').slice(0, 16)
 }

@@ -2,11 +2,12 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
+import { judgeFailure } from './unsteady.mjs'
 
 // Runs tests of the package, and counts them.
 //
-// Many of them wait for the kernel's clocks, and files run beside each other: on a busy machine one may be late through no fault of its own.
-// So files with a failure are run once more, alone. What fails again is a failure; what does not is unsteady, and is named as such at the end.
+// Many tests wait for the kernel's timers, and files run in parallel, so a busy machine can make a test late. Files with a failure therefore run
+// once more, alone. A test that fails again has failed. One that passes is unsteady: it is named at the end, and unsteady.mjs decides what it counts as.
 
 /**
  * @param {string[]} filters
@@ -20,22 +21,29 @@ export function runVitest(filters, env = {}, node = process.execPath) {
   const files = [...new Set(first.failures.map(({ file }) => file))]
   const second = files.length > 0 ? run(['--maxWorkers=1', ...files], env, node) : first
   const failedAgain = new Set((second ?? first).failures.map(nameOf))
-  const failed = first.failures.filter((failure) => failedAgain.has(nameOf(failure)))
+  let failed = 0
   for (const failure of first.failures) {
-    const what = failed.includes(failure) ? 'FAILED' : 'UNSTEADY (failed among others, passed alone)'
-    console.log(`${what} ${nameOf(failure)}: ${failure.message}`)
+    // Where the file itself failed, its tests did not run again.
+    const failedAlone = [failure, { ...failure, name: WHOLE_FILE }].some((each) =>
+      failedAgain.has(nameOf(each)),
+    )
+    const { isFailure, label } = judgeFailure(nameOf(failure), failedAlone)
+    failed += Number(isFailure)
+    console.log(`${label} ${nameOf(failure)}: ${failure.message}`)
   }
   if (first.isBroken) console.log('FAILED outside of any test, see above')
   return {
-    passed: first.passed + first.failures.length - failed.length,
-    failed: failed.length + Number(first.isBroken),
+    passed: first.passed + first.failures.length - failed,
+    failed: failed + Number(first.isBroken),
     skipped: first.skipped,
   }
 }
 
+const WHOLE_FILE = '(file)'
+
 const nameOf = ({ file, name }) => `${file} > ${name}`
 
-/** Without NODE_EXTRA_CA_CERTS: Node reads that file in a thread, and tests that count descriptors would see it open and closed. */
+/** Without NODE_EXTRA_CA_CERTS: Node opens that file in a thread, which tests that count descriptors would notice. */
 function run(args, env, node) {
   const folder = mkdtempSync(join(tmpdir(), 'deadpeer-test-'))
   const report = join(folder, 'report.json')
@@ -62,12 +70,12 @@ function run(args, env, node) {
   }
 }
 
-/** Of one file: its tests that failed, or the file itself where it did not get to them. */
+/** The failed tests of one file, or the file itself where it failed outside of its tests. */
 function failuresOf({ name, status, message, assertionResults }) {
   const file = relative('.', name)
   const failed = assertionResults.filter((test) => test.status === 'failed')
   if (status === 'failed' && failed.length === 0)
-    return [{ file, name: '(file)', message: firstLine(message) }]
+    return [{ file, name: WHOLE_FILE, message: firstLine(message) }]
   return failed.map(({ fullName, failureMessages }) => ({
     file,
     name: fullName,

@@ -76,8 +76,12 @@ function expectBalance(told: Exposition): void {
 }
 
 /** What is unanswered on the program's end; `undefined` once that is over. */
-async function retriesOf({ port }: Client): Promise<number | undefined> {
-  const [record] = await listSockets({ remotePort: port, states: ['established'] })
+async function retriesOf({ port, socket }: Client): Promise<number | undefined> {
+  const [record] = await listSockets({
+    localPort: socket.remotePort!,
+    remotePort: port,
+    states: ['established'],
+  })
   return record?.retries
 }
 

@@ -196,8 +196,13 @@ describe('deadpeer tune --dry-run', () => {
     },
   )
 
-  const infoOf = async ({ port }: Client) => {
-    const [record] = await listSockets({ remotePort: port, states: ['established'], info: true })
+  const infoOf = async ({ port, socket }: Client) => {
+    const [record] = await listSockets({
+      localPort: socket.remotePort!,
+      remotePort: port,
+      states: ['established'],
+      info: true,
+    })
     return record!.info!
   }
 

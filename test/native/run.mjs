@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { judgeFailure } from '../unsteady.mjs'
 
 const { values: options } = parseArgs({
   options: { sanitizer: { type: 'string', default: 'address' }, 'build-only': { type: 'boolean' } },
@@ -102,12 +103,13 @@ async function runTest(name) {
   return { outcome: 'failed', name, why, line: `not ok ${name}: ${why}`, stderr }
 }
 
-/** A check that failed while others ran may be about time; what a sanitizer reports never is. */
+/** A check that failed while other tests ran may be about time. A sanitizer's report never is. */
 async function runAgainAlone(result) {
   if (result.outcome !== 'failed' || result.stderr) return result
   const again = await runTest(result.name)
   if (again.outcome !== 'passed') return result
-  return { ...again, line: `UNSTEADY (failed among others, passed alone) ${result.name}: ${result.why}` }
+  const { isFailure, label } = judgeFailure(`test/native > ${result.name}`, false)
+  return { ...(isFailure ? result : again), line: `${label} test/native > ${result.name}: ${result.why}` }
 }
 
 async function buildAndRun() {

@@ -9,7 +9,8 @@ import { statSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { fetchPackage } from '../../native/fetched.mjs'
-import { isMadeFromThese, platforms } from '../../native/prebuild.mjs'
+import { platforms } from '../../native/platforms.mjs'
+import { isMadeFromThese } from '../../native/sources.mjs'
 import { withNetAdmin } from '../privileges.mjs'
 import { runVitest } from '../vitest.mjs'
 import { byVersion, readElf } from './elf.mjs'
@@ -64,7 +65,7 @@ for (const { name, arch, libc, file, elf } of elves) {
   const tooNew = elf.versions.filter((version) => byVersion(version, newestGlibc) > 0)
   assert.deepEqual(libc === 'musl' ? elf.versions : tooNew, [], `${name}: needs symbols of these versions`)
   assert.ok(size <= largest, `${name}: has ${size} bytes`)
-  assert.ok(isMadeFromThese(file), `${name}: is made from other sources. npm run prebuild`)
+  assert.ok(isMadeFromThese(file), `${name}: is made from other sources. npm run binaries`)
   const versions = elf.versions.length > 0 ? `up to ${elf.versions.at(-1)}` : 'no versions'
   console.log(
     `# ${name}: ${elf.machine}, stripped, ${size} bytes, ${elf.needed.join(' ')}, ${versions}, these sources`,

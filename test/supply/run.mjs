@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { exceptions, judgeLicences, licenceOf } from './licences.mjs'
 
-// node test/supply/run.mjs [--advisories required]
-// What this package is made with: every package of the lock file with its licence, and what is known against any of them. Fails on a licence
-// that is not permissive, on an install script that a user would run, and on an advisory. Not every registry answers `npm audit`: where
-// that is so it says that nothing was checked, and fails only where advisories are required.
+// Verifies the dependencies, every package of the lock file:
+//   npm run verify:dependencies [-- --advisories required]
+// Fails on a licence that is not permissive, on an install script that would run on a user's machine, and on a published advisory. Not every
+// registry answers `npm audit`. Where it does not, this prints that advisories were not checked, and fails only if they are required.
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
