@@ -30,7 +30,10 @@ export { type DetectionTime, type DetectionTimeOptions, detectionTime } from './
 export { explain, type Warning } from './profile/explain.js'
 export { defineProfile, type PresetName, profiles } from './profile/presets.js'
 export type { Profile } from './profile/profile.js'
-export { type TuneOptions, type TuneResult, tune, tuneAll } from './tune/tune.js'
+export type { TuneResult } from './tune/connection.js'
+export type { TuneOptions } from './tune/options.js'
+export { tune } from './tune/tune.js'
+export { tuneAll } from './tune/tune-all.js'
 export type {
   Closing,
   Death,

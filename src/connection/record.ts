@@ -39,8 +39,11 @@ export class ConnectionRecord {
    * time namespace it can be below 0: the clock may have begun after the peer was heard.
    */
   heardAt = Number.NEGATIVE_INFINITY
-  /** Whether the keepalive timer is known to have been started with `initialDelay`. */
-  timerKnown = false
+  /**
+   * Whether the keepalive timer is known to stand at `initialDelay`, as it does from when that was last written. Keepalive that is switched on
+   * anew moves it, and an interval that is longer.
+   */
+  isTimerKnown = false
 
   /** Both addresses. They are kept since they cannot be read after the close. */
   endpoints: Endpoints | undefined = undefined
@@ -109,6 +112,11 @@ export function recordOfHandle(handle: Handle): ConnectionRecord {
   if (inner[record]) return inner[record]
   // Node knows the socket that a handle belongs to; other runtimes do not show it.
   return inner.owner instanceof net.Socket ? recordOf(inner.owner) : bind(inner, undefined)
+}
+
+/** The record of the connection that a handle is, if there is one. */
+export function findRecordOfHandle(handle: Handle | undefined): ConnectionRecord | undefined {
+  return handle && innermostHandle(handle)[record]
 }
 
 /** Finds the record, or makes it, and keeps it on the socket so that {@link findRecord} finds it after the close. */

@@ -1,4 +1,4 @@
-import { isClockKnown, noteClock } from '../connection/known-clock.js'
+import { findRecordOfHandle, recordOfHandle } from '../connection/record.js'
 import type { Handle } from '../connection/target.js'
 import type { Keepalive, Sample } from '../kernel/liveness.js'
 import {
@@ -50,13 +50,12 @@ export class Firing {
   clockOf(sample: Sample, own: Keepalive): KeepaliveClock {
     const known = this.overlay?.clock
     if (known) return known
-    const stands = isClockKnown(this.#handle, own, silenceOf(sample))
-    return stands ? clockFrom(own) : clockFromTimer(sample, own, this.timer)
+    return this.#isTimerKnown(own, sample) ? clockFrom(own) : clockFromTimer(sample, own, this.timer)
   }
 
   /** Whether the timer has to be read before the first probe. */
   needsTimer(options: Keepalive, sample: Sample): boolean {
-    return !this.overlay?.clock && !isClockKnown(this.#handle, options, silenceOf(sample))
+    return !this.overlay?.clock && !this.#isTimerKnown(options, sample)
   }
 
   /** Has the kernel send a probe, once the options are written. */
@@ -143,7 +142,7 @@ export class Firing {
 
   /** The connection's own options are back, with TCP_KEEPIDLE just written. */
   restored({ enable }: Keepalive): void {
-    noteClock(this.#handle, enable)
+    if (this.#handle) recordOfHandle(this.#handle).isTimerKnown = enable
     this.drop()
   }
 
@@ -151,6 +150,12 @@ export class Firing {
   drop(): void {
     if (this.overlay && this.#isOverlaid) releaseOverlay(this.overlay)
     this.#isOverlaid = false
+  }
+
+  /** A timer that should have fired by then and has not was moved by somebody else. */
+  #isTimerKnown({ enable, initialDelay, interval }: Keepalive, sample: Sample): boolean {
+    if (!enable || interval > initialDelay || silenceOf(sample) >= initialDelay) return false
+    return findRecordOfHandle(this.#handle)?.isTimerKnown === true
   }
 
   #clockAfterStop(overlay: Overlay, clock: KeepaliveClock, times: number, sample: Sample): KeepaliveClock {

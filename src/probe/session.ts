@@ -1,4 +1,4 @@
-import { noteHeard } from '../connection/last-heard.js'
+import { recordOfHandle } from '../connection/record.js'
 import { descriptorError, isShortage } from '../kernel/failure.js'
 import type { Keepalive, Sample, SampleWithOptions } from '../kernel/liveness.js'
 import type { KeepaliveClock } from '../overlay/clock.js'
@@ -152,7 +152,8 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
       else if (this.phase === 'firing') this.#hasItLeft(sample, now)
       this.#sampleAgain(sample, now)
     }
-    if (isOpen(sample.state)) noteHeard(this.subject.handle, sample.heardAt)
+    const { handle } = this.subject
+    if (handle && isOpen(sample.state)) recordOfHandle(handle).heardAt = sample.heardAt
     return wasQueued && this.phase === 'firing'
   }
 

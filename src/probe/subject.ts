@@ -1,6 +1,7 @@
 import net from 'node:net'
 import { BorrowedSocket } from '../connection/borrowed.js'
 import { isClosedHolder } from '../connection/holder.js'
+import { findRecordOfHandle, recordOfHandle } from '../connection/record.js'
 import {
   checkDescriptor,
   descriptorOf,
@@ -26,11 +27,6 @@ export interface Subject {
   readonly fd?: number | undefined
   readonly borrowed?: BorrowedSocket
 }
-
-/** A handle stands for one connection, so what was found once stays true. */
-const known = Symbol('deadpeer.subject')
-
-type Known = Handle & { [known]?: Subject }
 
 /** What a target stands for: `undefined` for a connection that is closed, an error for what cannot be probed. */
 export type Found = Subject | Error | undefined
@@ -70,9 +66,9 @@ function nameOne({ handle, fd }: Unnamed, identity: Identity | number): Subject 
     throw error
   }
   requireConnected(identity.state)
-  const subject = { handle, fd, cookie: identity.cookie }
-  if (handle) (handle as Known)[known] = subject
-  return subject
+  const { cookie } = identity
+  if (handle) recordOfHandle(handle).cookie = cookie
+  return { handle, fd, cookie }
 }
 
 function orError<T>(run: () => T): T | Error {
@@ -89,7 +85,10 @@ function subjectOf(core: NativeCore, target: Target): Subject | Unnamed | undefi
   if (!(target instanceof net.Socket) && isClosedHolder(target)) return undefined
   const socket = socketOf(target)
   const handle = handleOf(socket)
-  if (handle && descriptorOf(socket) >= 0) return (handle as Known)[known] ?? { handle }
+  if (handle && descriptorOf(socket) >= 0) {
+    const cookie = findRecordOfHandle(handle)?.cookie
+    return cookie === undefined ? { handle } : { handle, cookie }
+  }
   if (socket.destroyed && !mayConnect(socket)) return undefined
   throw noDescriptor(socket)
 }

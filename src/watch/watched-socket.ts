@@ -148,8 +148,9 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
     const handle = handleOf(this.socket)
     if (!this.#core || !handle || !this.isWatchedByKernel) return
     if (!this.#heartbeat && !this.#listener.wantsSuspicion) return
-    const cookie = persist(() => this.#core!.readCookie(handle.fd ?? -1))
+    const cookie = this.record.cookie ?? persist(() => this.#core!.readCookie(handle.fd ?? -1))
     if (typeof cookie !== 'bigint') return
+    this.record.cookie = cookie
     this.#monitor = new ConnectionMonitor(this.#core, handle, cookie, this.#heartbeat, this)
   }
 

@@ -1,0 +1,133 @@
+import net from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { BorrowedSocket } from '../connection/borrowed.js'
+import { noteExplicitProfile } from '../connection/explicit-profile.js'
+import { settledSocket } from '../connection/holder.js'
+import { checkOrder } from '../connection/not-a-target.js'
+import { type Handle, handleOf, isDescriptor, type Target, targetsOf } from '../connection/target.js'
+import type { OptionName } from '../kernel/options.js'
+import { findOverlay } from '../overlay/overlay.js'
+import { turnToFire } from '../overlay/probe-rate.js'
+import { type Compiled, compile, leavingOut, rehearse } from '../profile/compile.js'
+import type { PresetName } from '../profile/presets.js'
+import type { Profile } from '../profile/profile.js'
+import { DONE, lastHeard, succeeded, type TuneResult, tuneBorrowed, tuneTarget } from './connection.js'
+import { inSteps } from './in-steps.js'
+import { tuneByNode } from './node-fallback.js'
+import { isBestEffort, type TuneOptions } from './options.js'
+
+/**
+ * Sets the same options on many connections, in order, one result each. One that fails does not hold up the
+ * others. Runs in slices that leave the event loop free, and paces those writes that make the kernel send a probe: a
+ * burst of thousands would be dropped on the way, and the peers look dead.
+ *
+ * Of a borrowed socket it writes first what is safe, and the rest once the peer has answered, within two seconds. What had
+ * to be left out even so is in its result as `pending`, and is not kept.
+ *
+ * @throws (rejects) for a bad profile, as `tune` does; never for a bad target.
+ * @example
+ * ```ts
+ * const results = await tuneAll(pool, 'datacenter')
+ * const failed = results.filter((result) => result.error)
+ * ```
+ */
+export async function tuneAll(
+  targets: Iterable<Target>,
+  profile: Profile | PresetName,
+  options: TuneOptions = {},
+): Promise<TuneResult[]> {
+  checkOrder(targets, profile, 'tuneAll(targets, profile)')
+  const list = targetsOf(targets)
+  const bestEffort = isBestEffort(options)
+  const compiled = compile(profile, bestEffort)
+  if (!compiled) return list.map((target) => resultOf(() => tuneByNode(target, profile, bestEffort)))
+  rehearse(compiled)
+  const results = new Array<TuneResult>(list.length)
+  const waiting: Promise<void>[] = []
+  for (let start = 0; start < list.length; start += SLICE) {
+    if (start > 0) await nextTurn()
+    const held = tuneSlice(list, start, compiled, results)
+    for (const i of held) {
+      await turnToFire()
+      const target = list[i]!
+      if (target instanceof BorrowedSocket) waiting.push(tuneInSteps(target, compiled, results, i))
+      else results[i] = resultOf(() => tuneTarget(target, compiled, true))
+    }
+  }
+  await Promise.all(waiting)
+  for (const [i, target] of list.entries())
+    if (!results[i]!.error) noteExplicitProfile(target, compiled.profile)
+  return results
+}
+
+/** A write takes about 1.5 µs a connection: a slice is less than a millisecond. */
+const SLICE = 512
+
+/** Tunes a slice in one native call. Returns the indices of those yet to be tuned, which may make the kernel send a probe. */
+function tuneSlice(list: Target[], start: number, compiled: Compiled, results: TuneResult[]): number[] {
+  const { core, native } = compiled
+  const count = Math.min(SLICE, list.length - start)
+  const handles = new Array<Handle | undefined>(count)
+  const fds = new Int32Array(count)
+  const heardAt = new Float64Array(count)
+  for (let i = 0; i < count; i++) {
+    const target = list[start + i]!
+    const handle = connectedHandle(target)
+    handles[i] = handle
+    // What has no descriptor here is refused below, and then looked at one by one.
+    const fd = handle ? (handle.fd ?? -1) : typeof target === 'number' && isDescriptor(target) ? target : -1
+    fds[i] = findOverlay(core, fd) ? -1 : fd
+    heardAt[i] = lastHeard(handle)
+  }
+  const held: number[] = []
+  let done = 0
+  for (const notTuned of core.tuneMany(fds, native, heardAt) ?? []) {
+    noteSuccesses(notTuned.index)
+    done = notTuned.index + 1
+    const at = start + notTuned.index
+    if (notTuned.held || list[at] instanceof BorrowedSocket) held.push(at)
+    else results[at] = resultOf(() => tuneTarget(list[at]!, compiled))
+  }
+  noteSuccesses(count)
+  return held
+
+  function noteSuccesses(until: number): void {
+    for (let i = done; i < until; i++) {
+      results[start + i] = succeeded(compiled, handles[i], heardAt[i]!)
+    }
+  }
+}
+
+/** The handle of a target that is connected, without complaint about others. */
+function connectedHandle(target: Target): Handle | undefined {
+  if (typeof target === 'number' || target instanceof BorrowedSocket) return undefined
+  const socket = target instanceof net.Socket ? target : tryOr(() => settledSocket(target), undefined)
+  return socket === undefined || socket.connecting ? undefined : handleOf(socket)
+}
+
+async function tuneInSteps(
+  target: BorrowedSocket,
+  compiled: Compiled,
+  results: TuneResult[],
+  i: number,
+): Promise<void> {
+  const attempt = (leaveOut: readonly OptionName[]) =>
+    tuneBorrowed(target, leaveOut.length > 0 ? leavingOut(compiled, leaveOut) : compiled, true)
+  results[i] = await inSteps(compiled.profile, attempt).catch((error: Error) => ({ error }))
+}
+
+function resultOf(run: () => TuneResult | undefined): TuneResult {
+  try {
+    return run() ?? DONE
+  } catch (error) {
+    return { error: error as Error }
+  }
+}
+
+function tryOr<T, F>(run: () => T, fallback: F): T | F {
+  try {
+    return run()
+  } catch {
+    return fallback
+  }
+}
