@@ -31,8 +31,7 @@ export { explain, type Warning } from './profile/explain.js'
 export { defineProfile, type PresetName, profiles } from './profile/presets.js'
 export type { Profile } from './profile/profile.js'
 export type { TuneResult } from './tune/connection.js'
-export type { TuneOptions } from './tune/options.js'
-export { tune } from './tune/tune.js'
+export { type TuneOptions, tune } from './tune/tune.js'
 export { tuneAll } from './tune/tune-all.js'
 export type {
   Closing,

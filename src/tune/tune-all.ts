@@ -14,7 +14,7 @@ import type { Profile } from '../profile/profile.js'
 import { DONE, lastHeard, succeeded, type TuneResult, tuneBorrowed, tuneTarget } from './connection.js'
 import { inSteps } from './in-steps.js'
 import { tuneByNode } from './node-fallback.js'
-import { isBestEffort, type TuneOptions } from './options.js'
+import { isBestEffort, type TuneOptions } from './tune.js'
 
 /**
  * Sets the same options on many connections, in order, one result each. One that fails does not hold up the

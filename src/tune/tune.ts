@@ -8,13 +8,23 @@ import { onFurtherServer } from '../connection/further-servers.js'
 import { isServer, isWithoutServer, type ServerTarget, serversOf } from '../connection/listening.js'
 import { checkOrder } from '../connection/not-a-target.js'
 import type { Target } from '../connection/target.js'
+import { checkOptions, type Options, trueOrFalse } from '../options/check.js'
 import { type Compiled, compile, merge, rehearse } from '../profile/compile.js'
 import type { PresetName } from '../profile/presets.js'
 import type { Profile } from '../profile/profile.js'
 import { tuneDescriptor, tuneTarget } from './connection.js'
 import { tuneByNode } from './node-fallback.js'
-import { isBestEffort, type TuneOptions } from './options.js'
 import { tuneServer } from './server.js'
+
+/** How `tune` and `tuneAll` set options. */
+export interface TuneOptions {
+  /**
+   * Leave out options that this kernel, socket or platform does not have, and those that a sandbox forbids this process to set: what
+   * {@link capabilities} says cannot be set, and what an MPTCP socket lacks. Default: `false`, an error. An option that this process can
+   * set, and that is refused on one connection only, is an error either way.
+   */
+  bestEffort?: boolean
+}
 
 /**
  * Sets keepalive options, all or none.
@@ -55,16 +65,11 @@ export function tune(
   checkOrder(target, profile, 'tune(target, profile)')
   const bestEffort = isBestEffort(options)
   const compiled = compile(profile, bestEffort)
-  if (!compiled) {
-    tuneByNode(target, profile, bestEffort)
-  } else if (isAgent(target)) {
-    tuneOpening(target, compiled)
-  } else if (!(target instanceof net.Socket) && isServer(target)) {
-    tuneServers(target, compiled)
-  } else {
-    tuneTarget(target, compiled)
-    noteExplicitProfile(target, compiled.profile)
-  }
+  if (!compiled) tuneByNode(target, profile, bestEffort)
+  else if (target instanceof net.Socket) tuneAndNote(target, compiled)
+  else if (isAgent(target)) tuneOpening(target, compiled)
+  else if (isServer(target)) tuneServers(target, compiled)
+  else tuneAndNote(target, compiled)
 }
 
 /** All that a target listens with, now and later. */
@@ -73,7 +78,7 @@ function tuneServers(target: ServerTarget, compiled: Compiled): void {
   onFurtherServer(target, (server) => tuneListening(server, compiled))
   if (!isWithoutServer(target)) return
   rehearse(compiled)
-  tuneWebSockets(target, compiled, { connection: tuneAndTell, merge })
+  tuneWebSockets(target, compiled, { connection: tuneAndNote, merge })
 }
 
 function tuneListening(server: net.Server, compiled: Compiled): void {
@@ -88,10 +93,20 @@ function tuneListening(server: net.Server, compiled: Compiled): void {
 
 function tuneOpening(agent: http.Agent, compiled: Compiled): void {
   rehearse(compiled)
-  tuneAgent(agent, compiled, { connection: tuneAndTell, merge })
+  tuneAgent(agent, compiled, { connection: tuneAndNote, merge })
 }
 
-function tuneAndTell(socket: net.Socket, compiled: Compiled): void {
-  tuneTarget(socket, compiled)
-  noteExplicitProfile(socket, compiled.profile)
+function tuneAndNote(target: Target, compiled: Compiled): void {
+  tuneTarget(target, compiled)
+  noteExplicitProfile(target, compiled.profile)
+}
+
+const tuneOptions: Options<TuneOptions> = {
+  of: 'tune()',
+  example: '{ bestEffort: true }',
+  checks: { bestEffort: trueOrFalse },
+}
+
+export function isBestEffort(options: TuneOptions): boolean {
+  return checkOptions(options, tuneOptions).bestEffort ?? false
 }

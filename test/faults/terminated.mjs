@@ -1,7 +1,7 @@
 // A worker is terminated in each system call of each verb, on a connection of the main thread's. Run by run.mjs, with the shim.
 //
 // Nothing is left open, the connection lives, and has all options or none; of a question what it needs may stay lifted, which is what
-// the kernel's own arithmetic is left to (docs/architecture.md). The main thread goes on.
+// the kernel's own arithmetic is left to (docs/internals.md). The main thread goes on.
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
