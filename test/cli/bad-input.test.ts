@@ -89,7 +89,7 @@ const commandLine = fc.constantFrom(...Object.keys(commands)).chain((command) =>
 describe('the command line', () => {
   it.each([
     { args: 'ls --pid abc', message: "--pid must be a whole number from 1 to 2147483647; got 'abc'" },
-    { args: 'http -k', message: 'missing <url>; --help shows what this command takes' },
+    { args: 'http -k', message: '<url> is missing; --help shows what this command takes' },
     {
       args: 'inspect 1:x',
       message: '<connection> must be <pid>:<fd> as ls shows it',

@@ -178,10 +178,13 @@ describe.concurrent('bad input to plan, explain and hops', () => {
       args: 'plan --hop aws-nlb --within 0s',
       message: "--within must be a time above 0; got '0s'",
     },
-    { args: 'plan --hop aws-nlb --connections many', message: 'It is a whole number.' },
+    {
+      args: 'plan --hop aws-nlb --connections many',
+      message: "--connections must be a whole number from 1; got 'many'",
+    },
     {
       args: 'plan --hop aws-nlb --connections 0',
-      message: 'connections must be a whole number from 1; got 0.',
+      message: "--connections must be a whole number from 1; got '0'",
     },
     { args: 'plan --hop aws-nlb --svg /nowhere/a.svg', message: 'cannot write the drawing: ENOENT' },
     { args: 'explain', message: '<profile> is missing; --help shows what this command takes' },
@@ -207,7 +210,7 @@ describe.concurrent('bad input to plan, explain and hops', () => {
     },
     {
       args: 'explain 1500ms/5s/3',
-      message: 'initialDelay (TCP_KEEPIDLE) is 1500 ms; it must be whole seconds',
+      message: 'initialDelay (TCP_KEEPIDLE) must be whole seconds from 1000 to 32767000 ms; got 1500 ms',
     },
     {
       args: 'explain 100h/5s/3',

@@ -136,7 +136,7 @@ describe('a black hole with bad options', () => {
       code: 'ERR_INVALID_ARG_TYPE',
       message: /^The options of blackHole\(\) must be an object such as { segments: 3 }; got 3\.$/,
     },
-    { options: null, field: 'options', code: 'ERR_INVALID_ARG_TYPE', message: /not null/ },
+    { options: null, field: 'options', code: 'ERR_INVALID_ARG_TYPE', message: /got null/ },
     { options: [3], field: 'options', code: 'ERR_INVALID_ARG_TYPE', message: /not an array/ },
     {
       options: { segment: 3 },

@@ -12,7 +12,7 @@ const errorOf = (filter: unknown) => {
 
 describe('a wrong filter', () => {
   it.each<{ filter: unknown; code: string; field: string; message: RegExp }>([
-    { filter: null, code: 'ERR_INVALID_ARG_TYPE', field: 'filter', message: /not null/ },
+    { filter: null, code: 'ERR_INVALID_ARG_TYPE', field: 'filter', message: /got null/ },
     {
       filter: 'established',
       code: 'ERR_INVALID_ARG_TYPE',
