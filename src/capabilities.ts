@@ -1,5 +1,5 @@
 import { missingReason, nativeCore } from './kernel/binding.js'
-import { canSetNow, type OptionName, optionNames } from './kernel/options.js'
+import { canSetNow, type OptionName, optionNames } from './kernel/socket-options.js'
 import { nodeCan } from './tune/node-fallback.js'
 
 /** The result of {@link capabilities}. */

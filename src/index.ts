@@ -21,7 +21,7 @@ export {
 export { type Inspection, inspect } from './inspect/inspect.js'
 export { sampleTcpInfo } from './inspect/sample-tcp-info.js'
 export type { Verdict } from './inspect/verdict.js'
-export type { OptionName } from './kernel/options.js'
+export type { OptionName } from './kernel/socket-options.js'
 export { type TcpInfo, type TcpInfoField, TcpState } from './kernel/tcp-info.js'
 export { type Plan, type PlanOptions, plan } from './path/planner.js'
 export { type ProbeOptions, probe, probeAll } from './probe/probe.js'

@@ -9,7 +9,7 @@ import net from 'node:net'
 import { handleOf } from './connection/target.js'
 import { describeErrno } from './errors.js'
 import { type NativeCore, requireCore } from './kernel/binding.js'
-import { type OptionName, optionNames } from './kernel/options.js'
+import { type OptionName, optionNames } from './kernel/socket-options.js'
 
 // Like that package: the order of arguments, units, return values, truncation, and errors: an AssertionError for a bad call, and an errno if
 // the kernel refuses.

@@ -32,6 +32,7 @@ struct OptionSpec {
 extern const std::array<OptionSpec, kOptionCount> kOptions;
 
 using OptionMask = uint8_t;
+static_assert(kOptionCount <= 8 * sizeof(OptionMask));
 constexpr OptionMask bit(Option option) {
   return static_cast<OptionMask>(1u << option);
 }

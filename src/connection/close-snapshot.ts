@@ -1,6 +1,6 @@
 import type { NativeCore } from '../kernel/binding.js'
 import { takeSocketError } from '../kernel/failure.js'
-import { readOptions } from '../kernel/options.js'
+import { readOptions } from '../kernel/socket-options.js'
 import { encodePlace, isGivenUp, ownLayout, readTcpInfo, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 import type { Profile } from '../profile/profile.js'
 

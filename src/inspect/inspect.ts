@@ -2,7 +2,7 @@ import { checkTarget, type Target, withDescriptor } from '../connection/target.j
 import { type NativeCore, nativeCore } from '../kernel/binding.js'
 import { equalsDefault, readDefaultsOf, type SystemDefaults } from '../kernel/defaults.js'
 import { networkOf } from '../kernel/network-namespace.js'
-import { allowShortTimeout, type OptionName } from '../kernel/options.js'
+import { allowShortTimeout, type OptionName } from '../kernel/socket-options.js'
 import { readTcpInfo, type TcpInfo } from '../kernel/tcp-info.js'
 import { readProfiles } from '../overlay/overlay.js'
 import { noteSource, type Profile } from '../profile/profile.js'

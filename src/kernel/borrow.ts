@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { DeadpeerError } from '../errors.js'
 import type { NativeCore, NativeDescriptor, NativeFailure } from './binding.js'
 import { failureError, orThrow } from './failure.js'
-import { decodeOptions, type OptionValues, optionNames } from './options.js'
+import { decodeOptions, type OptionValues, optionNames } from './socket-options.js'
 
 /**
  * A descriptor of our own for descriptor `fd` of process `pid`: pidfd_getfd(2). The caller gives it back.

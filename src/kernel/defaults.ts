@@ -3,8 +3,8 @@ import { anything, type Check, checkOptions, type Options } from '../options/che
 import { type NativeCore, type NativeFailure, requireCore } from './binding.js'
 import { isFailure } from './failure.js'
 import { entryError, networkOf, pidOf } from './network-namespace.js'
-import { type OptionName, type OptionValues, optionNames } from './options.js'
 import { readError, readProcFile, requireLinux } from './proc-file.js'
+import { type OptionName, type OptionValues, optionNames } from './socket-options.js'
 
 /**
  * What a socket has where nobody has set it, in a profile's names and units: sysctl `net.ipv4.tcp_*`, tcp(7). What this

@@ -7,7 +7,7 @@ export type Explain = (
   words: string,
 ) => string | readonly [code: DeadpeerErrorCode, message: string]
 
-/** The typed error for a call that failed. Every errno becomes an error here. */
+/** The typed error for a call that failed. Every errno becomes an error here, but for those of `deadpeer/net-keepalive`. */
 export function failureError(
   { errno, syscall }: NativeFailure,
   explain: Explain,

@@ -8,7 +8,7 @@ import {
   sampleWithOptions,
   writeKeepalive,
 } from '../kernel/liveness.js'
-import { compileOptions, type OptionValues, readOptions, refusalError } from '../kernel/options.js'
+import { compileOptions, type OptionValues, readOptions, refusalError } from '../kernel/socket-options.js'
 import type { TcpInfo } from '../kernel/tcp-info.js'
 import { clockFrom, type KeepaliveClock, wholeSeconds } from './clock.js'
 import { CookieMap, type Keyed } from './cookie-map.js'

@@ -1,5 +1,5 @@
 import { type NativeCore, type NativeProfile, nativeCore } from '../kernel/binding.js'
-import { canSet, compileOptions, type OptionName, refusalError } from '../kernel/options.js'
+import { canSet, compileOptions, type OptionName, refusalError } from '../kernel/socket-options.js'
 import { isDefined, type PresetName, profileOf } from './presets.js'
 import { checkProfile, type Profile } from './profile.js'
 

@@ -5,7 +5,7 @@ import {
   type OptionName,
   type OptionRow,
   optionTable,
-} from '../kernel/options.js'
+} from '../kernel/socket-options.js'
 import {
   type Check,
   checkOptions,

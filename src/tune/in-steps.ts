@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { DeadpeerError } from '../errors.js'
-import type { OptionName } from '../kernel/options.js'
+import type { OptionName } from '../kernel/socket-options.js'
 import type { Profile } from '../profile/profile.js'
 
 /** How long the peer has to answer, and how often to look; ms. */

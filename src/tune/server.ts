@@ -4,7 +4,7 @@ import { isShared, onAccepted, onListen } from '../connection/accepting-server.j
 import type { TuningWriter } from '../connection/kept-tuning.js'
 import { type Handle, handleOf } from '../connection/target.js'
 import { nativeCore } from '../kernel/binding.js'
-import { optionNames } from '../kernel/options.js'
+import { optionNames } from '../kernel/socket-options.js'
 import { findOverlay } from '../overlay/overlay.js'
 import type { Compiled } from '../profile/compile.js'
 import type { Profile } from '../profile/profile.js'

@@ -13,6 +13,7 @@ import type { ProbeResult } from '../probe/result.js'
 import { startProbe, withdraw } from '../probe/sessions.js'
 import type { Subject } from '../probe/subject.js'
 import type { Waiter } from '../probe/waiters.js'
+import { DueQueue, type Queued } from './due-queue.js'
 import {
   afterAnswer,
   beginKernelBeats,
@@ -30,7 +31,6 @@ import {
   slotOf,
   suspicionOf,
 } from './heartbeat-state.js'
-import { Schedule, type Scheduled } from './schedule.js'
 
 /** Receives what a {@link ConnectionMonitor} finds. */
 export interface MonitorListener {
@@ -42,10 +42,10 @@ export interface MonitorListener {
   silent(result: ProbeResult): void
 }
 
-const schedule = new Schedule<ConnectionMonitor>(sampleMonitors)
+const queue = new DueQueue<ConnectionMonitor>(sampleMonitors)
 
 /** Samples one connection from time to time, and probes it, for one watcher. */
-export class ConnectionMonitor implements Waiter, Scheduled<ConnectionMonitor>, SocketName {
+export class ConnectionMonitor implements Waiter, Queued<ConnectionMonitor>, SocketName {
   readonly unref = true
   readonly isCertain = true
   deadline: number | undefined
@@ -104,7 +104,7 @@ export class ConnectionMonitor implements Waiter, Scheduled<ConnectionMonitor>, 
 
   /** Samples again, after {@link MonitorListener.wantsSuspicion} or the heartbeat has changed. */
   renew(): void {
-    schedule.at(this, performance.now())
+    queue.at(this, performance.now())
   }
 
   /** Another heartbeat, or none. */
@@ -123,7 +123,7 @@ export class ConnectionMonitor implements Waiter, Scheduled<ConnectionMonitor>, 
     this.#isOver = true
     this.#withdraw()
     this.#endKernelBeats()
-    schedule.cancel(this)
+    queue.cancel(this)
   }
 
   /** @param options given if suspicion is wanted. */
@@ -168,7 +168,7 @@ export class ConnectionMonitor implements Waiter, Scheduled<ConnectionMonitor>, 
     const error = descriptorError(errno, this.fd)
     if (this.#isOver || isGone(error)) return
     warnOnce(error)
-    schedule.at(this, performance.now() + (this.#heartbeat?.every ?? UNREAD_WAIT))
+    queue.at(this, performance.now() + (this.#heartbeat?.every ?? UNREAD_WAIT))
   }
 
   /** Handles the result of a heartbeat's probe. */
@@ -203,7 +203,7 @@ export class ConnectionMonitor implements Waiter, Scheduled<ConnectionMonitor>, 
 
   #sampleAgain(sampleAt: number): void {
     const isForBeat = this.#heartbeat !== undefined && sampleAt === this.#state!.beatAt
-    schedule.at(this, sampleAt - this.#offset, isForBeat ? slotOf(this.#heartbeat!) : SLOT)
+    queue.at(this, sampleAt - this.#offset, isForBeat ? slotOf(this.#heartbeat!) : SLOT)
   }
 
   /** @param rtt if the peer acknowledged the first attempt. */

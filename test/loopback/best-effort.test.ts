@@ -11,7 +11,7 @@ import {
   tune,
 } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
-import { canSet, type OptionName, optionNames } from '../../src/kernel/options.js'
+import { canSet, type OptionName, optionNames } from '../../src/kernel/socket-options.js'
 import { type Compiled, compile, merge, without } from '../../src/profile/compile.js'
 import { connectPair } from '../support/connections.js'
 

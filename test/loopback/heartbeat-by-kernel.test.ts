@@ -12,7 +12,7 @@ import {
   watch,
 } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
-import { readOptions } from '../../src/kernel/options.js'
+import { readOptions } from '../../src/kernel/socket-options.js'
 import { overlayFor, overlayOf, releaseOverlay } from '../../src/overlay/overlay.js'
 import { blackHole } from '../../src/testing/index.js'
 import { MOST_BEATING } from '../../src/watch/heartbeat-state.js'

@@ -1,7 +1,7 @@
 import type net from 'node:net'
 import { inspect } from '../../src/index.js'
 import { nativeCore } from '../../src/kernel/binding.js'
-import { type OptionValues, readOptions } from '../../src/kernel/options.js'
+import { type OptionValues, readOptions } from '../../src/kernel/socket-options.js'
 import { type ConnectOptions, connect, connectPair, type Pair } from './connections.js'
 import { descriptorOf } from './descriptors.js'
 import { until } from './until.js'

@@ -1,6 +1,6 @@
 import type { NativeCore } from '../../src/kernel/binding.js'
 import type { Keepalive } from '../../src/kernel/liveness.js'
-import { type OptionName, optionNames } from '../../src/kernel/options.js'
+import { type OptionName, optionNames } from '../../src/kernel/socket-options.js'
 import { TcpState } from '../../src/kernel/tcp-info.js'
 
 /** One of the kernel's ticks, ms (HZ=250). */

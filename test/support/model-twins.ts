@@ -1,5 +1,5 @@
 import type { Keepalive } from '../../src/kernel/liveness.js'
-import type { OptionValues } from '../../src/kernel/options.js'
+import type { OptionValues } from '../../src/kernel/socket-options.js'
 import { overlayOf, writeOwnOptions } from '../../src/overlay/overlay.js'
 import type { ProbeResult } from '../../src/probe/result.js'
 import { startProbes } from '../../src/probe/sessions.js'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { defineProfile, InvalidTypeError, OutOfRangeError, type Profile, profiles } from '../../src/index.js'
-import { type OptionRow, optionNames, optionTable } from '../../src/kernel/options.js'
+import { type OptionRow, optionNames, optionTable } from '../../src/kernel/socket-options.js'
 
 const define = (profile: object) => defineProfile(profile as Profile)
 

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { Profile } from '../../../index.js'
-import { optionTable } from '../../../kernel/options.js'
+import { optionTable } from '../../../kernel/socket-options.js'
 import { timeArgument } from '../../lib/number-argument.js'
 import { profileArgument } from '../../lib/profile-argument.js'
 import { run } from '../../lib/run.js'

@@ -1,5 +1,5 @@
 import { DeadpeerError, type Profile, type Target, type TuneResult, tuneAll } from '../../../index.js'
-import { allowShortTimeout } from '../../../kernel/options.js'
+import { allowShortTimeout } from '../../../kernel/socket-options.js'
 import type { Progress } from '../../lib/progress.js'
 
 /** A connection and its options before. */

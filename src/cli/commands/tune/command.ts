@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { type OptionName, optionTable } from '../../../kernel/options.js'
+import { type OptionName, optionTable } from '../../../kernel/socket-options.js'
 import { addJsonOptions, addSelectionOptions } from '../../lib/command-options.js'
 import { timeArgument, wholeNumberArgument } from '../../lib/number-argument.js'
 import { profileArgument } from '../../lib/profile-argument.js'

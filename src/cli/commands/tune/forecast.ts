@@ -1,8 +1,8 @@
 import { type BorrowedSocket, DeadpeerError, type Profile } from '../../../index.js'
 import { type NativeCore, nativeCore } from '../../../kernel/binding.js'
-import { type OptionName, optionNames, optionTable, readOptions } from '../../../kernel/options.js'
+import { type OptionName, optionNames, optionTable, readOptions } from '../../../kernel/socket-options.js'
 import { readTcpInfo } from '../../../kernel/tcp-info.js'
-import { rehearseOrRefuse } from '../../../overlay/deferred.js'
+import { rehearseOrRefuse } from '../../../overlay/apply-or-defer.js'
 import { type Compiled, compile, leavingOut, rehearse } from '../../../profile/compile.js'
 import { stepsAhead } from '../../../tune/in-steps.js'
 

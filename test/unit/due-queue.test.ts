@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
-import { Schedule, type Scheduled } from '../../src/watch/schedule.js'
+import { DueQueue, type Queued } from '../../src/watch/due-queue.js'
 import { timed } from '../support/tolerance.js'
 
-interface Item extends Scheduled<Item> {
+interface Item extends Queued<Item> {
   readonly name: string
 }
 
@@ -13,14 +13,14 @@ const item = (name: string): Item => ({ name, slot: 0, before: undefined, after:
 /** A schedule that notes who was due, and when. */
 function noting(work: () => void = () => {}) {
   const ran: { name: string; at: number }[] = []
-  const schedule = new Schedule<Item>((items) => {
+  const queue = new DueQueue<Item>((items) => {
     for (const { name } of items) ran.push({ name, at: performance.now() })
     work()
   })
   return { schedule, ran }
 }
 
-describe('Schedule', () => {
+describe('DueQueue', () => {
   it('runs what is due, not before, and once', async () => {
     const { schedule, ran } = noting()
     const start = performance.now()

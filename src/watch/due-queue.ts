@@ -8,7 +8,7 @@ const BUDGET = 1
 const LONGEST_WAIT = 2 ** 31 - 1
 
 /** What can be due. Its place is in the item itself, so that thousands a second can be moved and nothing is left to be collected. */
-export interface Scheduled<Item> {
+export interface Queued<Item> {
   /** When, in slots; 0: not at all. The schedule's own, as are those that are due in the same. */
   slot: number
   before: Item | undefined
@@ -16,7 +16,7 @@ export interface Scheduled<Item> {
 }
 
 /** Items that are due at some time, on one timer that does not hold the process open. Times are on performance.now(). */
-export class Schedule<Item extends Scheduled<Item>> {
+export class DueQueue<Item extends Queued<Item>> {
   readonly #run: (items: readonly Item[]) => void
   /** The first of those that are due in each. */
   readonly #slots = new Map<number, Item>()
@@ -97,7 +97,7 @@ export class Schedule<Item extends Scheduled<Item>> {
   }
 }
 
-function forget<Item>(item: Scheduled<Item>): void {
+function forget<Item>(item: Queued<Item>): void {
   item.slot = 0
   item.before = undefined
   item.after = undefined
