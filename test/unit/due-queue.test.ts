@@ -13,7 +13,7 @@ const item = (name: string): Item => ({ name, slot: 0, before: undefined, after:
 /** A schedule that notes who was due, and when. */
 function noting(work: () => void = () => {}) {
   const ran: { name: string; at: number }[] = []
-  const queue = new DueQueue<Item>((items) => {
+  const schedule = new DueQueue<Item>((items) => {
     for (const { name } of items) ran.push({ name, at: performance.now() })
     work()
   })
