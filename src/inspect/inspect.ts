@@ -36,6 +36,8 @@ export class Inspection {
     readDefaults: () => SystemDefaults | undefined,
   ) {
     Object.assign(this, read)
+    // Printed only if it says something.
+    if (read.pending === undefined) Object.defineProperty(this, 'inForce', { enumerable: false })
     this.#readDefaults = readDefaults
   }
 

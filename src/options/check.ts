@@ -279,6 +279,8 @@ export function describe(value: unknown): string {
     case 'function':
     case 'symbol':
       return `a ${typeof value}`
+    case 'bigint':
+      return `${value}n, a bigint`
     default:
       return String(value)
   }

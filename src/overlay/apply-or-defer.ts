@@ -194,15 +194,15 @@ function schedule(core: NativeCore, due: number): void {
   timer.unref()
 }
 
-/** A retry takes about 5 µs: so many leave the event loop free again after a millisecond. */
-const RETRIES_AT_A_TIME = 200
+/** How long one turn of the event loop may take, ms. */
+const BUDGET = 2
 
 function retryDue(core: NativeCore): void {
   timerDue = Number.POSITIVE_INFINITY
   const now = performance.now()
-  let count = 0
   for (const each of retries.values()) {
-    if (each.due > now || ++count > RETRIES_AT_A_TIME) continue
+    if (each.due > now) continue
+    if (performance.now() - now > BUDGET) break
     // Back at the end if it has to wait on, so that each has a turn.
     retries.delete(each.cookie)
     const overlay = overlayOf(each.cookie)

@@ -99,7 +99,7 @@ describe.concurrent('deadpeer inspect with bad input', () => {
     { args: 'inspect 4194305:3', message: 'there is no process 4194305' },
     { args: 'inspect 0:3', message: 'there is no process 0' },
     { args: `inspect ${process.pid}:999999`, message: 'has no descriptor 999999' },
-    { args: 'inspect 0', message: "--port must be a whole number from 1 to 65535; got '65536'" },
+    { args: 'inspect 0', message: "or a port from 1 to 65535; got '0'" },
     { args: 'inspect 127.0.0.1:1-127.0.0.1:2', message: 'there is no connection 127.0.0.1:1 → 127.0.0.1:2' },
     { args: 'inspect ::1:5-::1:6', message: '<connection> must be' },
   ])('refuses `$args` in one line, with exit code 2', async ({ args, message }) => {

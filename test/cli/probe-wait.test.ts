@@ -88,7 +88,7 @@ async function endingsOf({ program, clients, firstProbes }: Twins): Promise<Endi
 const waits = (most: string) =>
   expect.stringMatching(
     new RegExp(
-      `^deadpeer: 1 connection does not answer, and options stay raised .*: waiting, ${most} at the most\\. Ctrl-C`,
+      `^deadpeer: 1 peer does not respond, and options stay raised .*: waiting, ${most} at most\\. Ctrl-C`,
     ),
   )
 const silent = [expect.objectContaining({ alive: false, evidence: 'silence', attempts: ATTEMPTS })]
@@ -136,7 +136,7 @@ describe.runIf(hasNetAdmin).concurrent('deadpeer probe of a silent peer', { time
       return next > now
     })
     const run = await running
-    expect(run).toMatchObject({ code: 1, err: [waits('\\d+ s'), 'deadpeer: 1 answered after all'] })
+    expect(run).toMatchObject({ code: 1, err: [waits('\\d+ s'), 'deadpeer: 1 responded after all'] })
     // The second probe was answered, and nothing was sent before it. A tick of the kernel is at most 10 ms.
     expect(twins.silence()).toBeGreaterThan(next - 10)
     expect(await twins.program.ask('endings')).toEqual([])
@@ -170,7 +170,7 @@ describe.runIf(hasNetAdmin).concurrent('deadpeer probe of a silent peer', { time
     expect(run.err).toEqual([
       ...(wait === '0s' ? [] : [waits('1 s')]),
       expect.stringMatching(
-        /^deadpeer: 1 connection does not answer, and its options were put back; .* may end sooner/,
+        /^deadpeer: 1 peer does not respond, and its options were put back; .* may end sooner/,
       ),
     ])
     expect(run.took - run.firstWord!).toBeGreaterThan(wait === '0s' ? 0 : 1_000)

@@ -130,7 +130,10 @@ describe.concurrent('deadpeer probe with bad input', () => {
       args: `probe --pid ${process.pid} 192.0.2.7`,
       message: `there is no established TCP connection of process ${process.pid} with an end in 192.0.2.7`,
     },
-    { args: 'probe --port 1 --attempts 0', message: 'It is a whole number from 1 to 100.' },
+    {
+      args: 'probe --port 1 --attempts 0',
+      message: "--attempts must be a whole number from 1 to 100; got '0'",
+    },
     { args: 'probe --port 1 --timeout 300', message: 'must be a number with a unit' },
     { args: 'probe --port 1 --timeout -3s', message: 'must be a number with a unit' },
     {

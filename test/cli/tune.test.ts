@@ -351,10 +351,10 @@ describe.concurrent('deadpeer tune with bad input', () => {
     },
     {
       args: 'tune --port 1 --idle 1500ms',
-      message: 'initialDelay (TCP_KEEPIDLE) is 1500 ms; it must be whole seconds',
+      message: "--idle must be whole seconds from 1s to 32767s; got '1500ms'",
     },
-    { args: 'tune --port 1 --count 128', message: 'count (TCP_KEEPCNT) is 128' },
-    { args: 'tune --port 1 --count x', message: 'It is a whole number.' },
+    { args: 'tune --port 1 --count 128', message: "--count must be a whole number from 1 to 127; got '128'" },
+    { args: 'tune --port 1 --count x', message: "--count must be a whole number from 1 to 127; got 'x'" },
     {
       args: 'tune --port 1 --user-timeout 30d',
       message: "--user-timeout must be whole milliseconds from 0s to 2147483647ms; got '30d'",

@@ -137,7 +137,7 @@ describe('a black hole with bad options', () => {
       message: /^The options of blackHole\(\) must be an object such as { segments: 3 }; got 3\.$/,
     },
     { options: null, field: 'options', code: 'ERR_INVALID_ARG_TYPE', message: /got null/ },
-    { options: [3], field: 'options', code: 'ERR_INVALID_ARG_TYPE', message: /not an array/ },
+    { options: [3], field: 'options', code: 'ERR_INVALID_ARG_TYPE', message: /got an array/ },
     {
       options: { segment: 3 },
       field: 'segment',

@@ -22,7 +22,7 @@ describe('readCounters', () => {
     { options: 4711, code: 'ERR_INVALID_ARG_TYPE', message: /\{ pid: 4711 \}/ },
     { options: null, code: 'ERR_INVALID_ARG_TYPE', message: /null/ },
     { options: { pid: '1' }, code: 'ERR_INVALID_ARG_TYPE', message: /string/ },
-    { options: { pid: 1n }, code: 'ERR_INVALID_ARG_TYPE', message: /bigint/ },
+    { options: { pid: 1n }, code: 'ERR_INVALID_ARG_TYPE', message: /got 1n, a bigint/ },
     { options: { pid: 0 }, code: 'ERR_OUT_OF_RANGE', message: /from 1/ },
     { options: { pid: -1 }, code: 'ERR_OUT_OF_RANGE', message: /from 1/ },
     { options: { pid: 1.5 }, code: 'ERR_OUT_OF_RANGE', message: /whole/ },

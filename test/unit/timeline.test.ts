@@ -168,7 +168,7 @@ describe('a timeline', () => {
 it("is the README's drawing as the code draws it", () => {
   const { scripts } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
   expect(scripts.timeline).toBe(
-    'node dist/cli/main.js plan --hop home-router --hop aws-nlb --svg docs/timeline.svg',
+    'npm run build && node dist/cli/main.js plan --hop home-router --hop aws-nlb --svg docs/timeline.svg',
   )
   const drawn = timeline(plan({ path: ['home-router', 'aws-nlb'] }))
   expect(readFileSync(new URL('../../docs/timeline.svg', import.meta.url), 'utf8')).toBe(drawn)
