@@ -113,7 +113,10 @@ export const anything: Check = () => {}
 export const trueOrFalse = typed('true or false', (value) => typeof value === 'boolean')
 
 /** A string that is not empty. */
-export const text = typed("a string such as 'database'", (value) => typeof value === 'string' && value !== '')
+export const text = typed(
+  "a string such as 'database'",
+  (value) => typeof value === 'string' && value.trim() !== '',
+)
 
 /** A function. */
 export const callback = typed('a function', (value) => typeof value === 'function')
