@@ -25,10 +25,12 @@ import {
   type Target,
   targetsOf,
 } from '../connection/target.js'
+import { errorFrom } from '../connection/unreadable.js'
 import { DeadpeerError } from '../errors.js'
 import type { NotTuned } from '../kernel/binding.js'
 import { canSetNow, type OptionName, refusalError } from '../kernel/options.js'
 import { checkOptions, type Options, trueOrFalse } from '../options/check.js'
+import { tryOr } from '../options/try-or.js'
 import { applyOrDefer, applyOrRefuse } from '../overlay/deferred.js'
 import { findOverlay } from '../overlay/overlay.js'
 import { turnToFire } from '../overlay/probe-rate.js'
@@ -137,7 +139,7 @@ export async function tuneAll(
   options: TuneOptions = {},
 ): Promise<TuneResult[]> {
   checkOrder(targets, profile, 'tuneAll(targets, profile)')
-  const list = targetsOf(targets)
+  const list = targetsOf(targets, 'tune')
   const bestEffort = isBestEffort(options)
   const compiled = compile(profile, bestEffort)
   if (!compiled) return list.map((target) => resultOf(() => tuneByNode(target, profile, bestEffort)))
@@ -150,13 +152,15 @@ export async function tuneAll(
     for (const i of held) {
       await turnToFire()
       const target = list[i]!
-      if (target instanceof BorrowedSocket) waiting.push(tuneInSteps(target, compiled, results, i))
+      if (isBorrowed(target)) waiting.push(tuneInSteps(target, compiled, results, i))
       else results[i] = resultOf(() => tuneTarget(target, compiled, true))
     }
   }
   await Promise.all(waiting)
-  for (const [i, target] of list.entries())
-    if (!results[i]!.error) noteExplicitProfile(target, compiled.profile)
+  for (const [i, target] of list.entries()) {
+    // A target that was tuned may throw when it is read again.
+    if (!results[i]!.error) tryOr(() => noteExplicitProfile(target, compiled.profile), undefined)
+  }
   return results
 }
 
@@ -172,12 +176,18 @@ function tuneSlice(list: Target[], start: number, compiled: Compiled, results: T
   const heardAt = new Float64Array(count)
   for (let i = 0; i < count; i++) {
     const target = list[start + i]!
-    const handle = connectedHandle(target)
-    handles[i] = handle
     // What has no descriptor here is refused below, and then looked at one by one.
-    const fd = handle ? (handle.fd ?? -1) : typeof target === 'number' && isDescriptor(target) ? target : -1
-    fds[i] = findOverlay(core, fd) ? -1 : fd
-    heardAt[i] = lastHeard(handle)
+    fds[i] = -1
+    heardAt[i] = Number.NEGATIVE_INFINITY
+    try {
+      const handle = connectedHandle(target)
+      const fd = handle ? (handle.fd ?? -1) : typeof target === 'number' && isDescriptor(target) ? target : -1
+      fds[i] = findOverlay(core, fd) ? -1 : fd
+      heardAt[i] = lastHeard(handle)
+      handles[i] = handle
+    } catch {
+      // A getter of the target, or a proxy, threw.
+    }
   }
   const held: number[] = []
   let done = 0
@@ -185,7 +195,7 @@ function tuneSlice(list: Target[], start: number, compiled: Compiled, results: T
     noteSuccesses(notTuned.index)
     done = notTuned.index + 1
     const at = start + notTuned.index
-    if (notTuned.held || list[at] instanceof BorrowedSocket) held.push(at)
+    if (notTuned.held || isBorrowed(list[at])) held.push(at)
     else results[at] = resultOf(() => tuneTarget(list[at]!, compiled))
   }
   noteSuccesses(count)
@@ -201,8 +211,13 @@ function tuneSlice(list: Target[], start: number, compiled: Compiled, results: T
 /** The handle of a target that is connected, without complaint about others. */
 function connectedHandle(target: Target): Handle | undefined {
   if (typeof target === 'number' || target instanceof BorrowedSocket) return undefined
-  const socket = target instanceof net.Socket ? target : tryOr(() => settledSocket(target), undefined)
+  const socket = target instanceof net.Socket ? target : settledSocket(target)
   return socket === undefined || socket.connecting ? undefined : handleOf(socket)
+}
+
+/** Of any value: `instanceof` throws for a revoked proxy. */
+function isBorrowed(target: unknown): target is BorrowedSocket {
+  return tryOr(() => target instanceof BorrowedSocket, false)
 }
 
 function tuneTarget(target: Target, compiled: Compiled, hasTurn = false): TuneResult {
@@ -249,7 +264,7 @@ async function tuneInSteps(
 ): Promise<void> {
   const attempt = (leaveOut: readonly OptionName[]) =>
     tuneBorrowed(target, leaveOut.length > 0 ? leavingOut(compiled, leaveOut) : compiled, true)
-  results[i] = await inSteps(compiled.profile, attempt).catch((error: Error) => ({ error }))
+  results[i] = await inSteps(compiled.profile, attempt).catch((error) => ({ error: errorFrom(error) }))
 }
 
 const held: NotTuned = { held: true, refusal: undefined }
@@ -347,14 +362,6 @@ function resultOf(run: () => TuneResult | undefined): TuneResult {
   try {
     return run() ?? DONE
   } catch (error) {
-    return { error: error as Error }
-  }
-}
-
-function tryOr<T, F>(run: () => T, fallback: F): T | F {
-  try {
-    return run()
-  } catch {
-    return fallback
+    return { error: errorFrom(error) }
   }
 }
