@@ -153,7 +153,7 @@ describe('a hop of a path', () => {
       message: 'A hop must be a name of the catalogue or { name, idleTimeout }',
       error: TypeError,
     },
-    { hop: null, message: 'not null', error: TypeError },
+    { hop: null, message: 'got null', error: TypeError },
   ])('is refused as $hop: $message', ({ hop, message, error }) => {
     expect(() => resolve(hop)).toThrow(error)
     expect(() => resolve(hop)).toThrow(message as string)
