@@ -1,4 +1,5 @@
 import net from 'node:net'
+import { type Emitter, listenShared } from './shared-listener.js'
 import { webSocketUnder } from './websocket-stream.js'
 
 // Objects that have a connection without being a net.Socket. They are recognised by their members: to know their classes, this package would
@@ -13,13 +14,6 @@ interface Changes {
   readonly events: readonly string[]
 }
 
-/** Node's EventEmitter, or the smaller one of socket.io-client. */
-interface Emitter {
-  on(event: string, listener: () => void): unknown
-  off(event: string, listener: () => void): unknown
-  prependListener?(event: string, listener: () => void): unknown
-}
-
 /** One kind of object that holds a connection. */
 interface Kind {
   is(holder: Members): boolean
@@ -31,8 +25,8 @@ interface Kind {
   changes?(holder: Members): readonly Changes[]
   /** Whether it connects again by itself once its connection has ended. */
   readonly reconnects?: boolean
-  /** What to wait for, in words. */
-  readonly waitFor: string
+  /** What to wait for if there is no connection yet, in words. The target of the caller emits the event. */
+  waitFor(holder: Members): string
 }
 
 const nothing: readonly Changes[] = []
@@ -45,7 +39,7 @@ const webSocket: Kind = {
   // A redirect ends one connection and opens another.
   changes: (it) =>
     it.readyState === 0 ? [{ emitter: it as never, events: ['redirect', 'open', 'close'] }] : nothing,
-  waitFor: "wait for its 'open' event",
+  waitFor: () => "wait for its 'open' event",
 }
 
 const http2Session: Kind = {
@@ -53,13 +47,13 @@ const http2Session: Kind = {
   // The proxy in `socket` throws once the session is destroyed.
   inner: (it) => (it.destroyed ? undefined : it.socket),
   isClosed: (it) => it.destroyed,
-  waitFor: "wait for its 'connect' event",
+  waitFor: () => "wait for its 'connect' event",
 }
 
 const http2Stream: Kind = {
   is: (it) => 'session' in it && 'rstCode' in it,
   inner: (it) => it.session,
-  waitFor: "wait for its session's 'connect' event",
+  waitFor: () => "wait for its session's 'connect' event",
 }
 
 /** Http2ServerRequest and Http2ServerResponse. Their `socket` turns into a stream once the stream is closed. */
@@ -72,14 +66,14 @@ const http2Message: Kind = {
 const fastifyMessage: Kind = {
   is: (it) => isObject(it.raw) && 'socket' in it.raw,
   inner: (it) => it.raw,
-  waitFor: "wait for the 'socket' event of its raw",
+  waitFor: () => "wait for the 'socket' event of its raw",
 }
 
 /** The server's side. */
 const socketIoSocket: Kind = {
   is: (it) => 'nsp' in it && isObject(it.conn),
   inner: (it) => it.conn,
-  waitFor: 'wait for the next poll of its client',
+  waitFor: () => 'wait for the next poll of its client',
 }
 
 /** What socket.io calls `conn`. Long polling uses whatever connection a poll comes by, and an upgrade is another connection. */
@@ -99,7 +93,9 @@ const engineSocket: Kind = {
 const socketIoClient: Kind = {
   is: (it) => 'nsp' in it && isObject(it.io) && 'engine' in it.io,
   inner: (it) => it.io,
-  waitFor: "wait for its 'connect' event",
+  // Long polling shows no connection: that comes with the upgrade.
+  waitFor: (it) =>
+    it.connected ? "wait for the 'upgrade' event of its io.engine" : "wait for its 'connect' event",
 }
 
 const socketIoManager: Kind = {
@@ -108,7 +104,7 @@ const socketIoManager: Kind = {
   isClosed: (it) => it._readyState === 'closed' && it.reconnection() !== true,
   changes: (it) => [{ emitter: it as never, events: ['open'] }],
   reconnects: true,
-  waitFor: "wait for its 'open' event",
+  waitFor: () => "wait for its 'open' event",
 }
 
 /** Long polling goes by XMLHttpRequest, which shows no connection: that comes with the upgrade. */
@@ -118,14 +114,17 @@ const engineClient: Kind = {
   isClosed: (it) => it.readyState === 'closed',
   changes: (it) =>
     it.readyState === 'closed' ? nothing : [{ emitter: it as never, events: ['open', 'upgrade', 'close'] }],
-  waitFor: "wait for its 'upgrade' event: long polling shows no connection",
+  waitFor: (it) =>
+    it.transport?.name === 'polling'
+      ? "wait for its 'upgrade' event: long polling shows no connection"
+      : "wait for its 'open' event",
 }
 
 /** What createWebSocketStream of ws makes: the `stream` of an mqtt client over ws://. */
 const webSocketStream: Kind = {
   is: (it) => webSocketUnder(it) !== undefined,
   inner: (it) => webSocketUnder(it),
-  waitFor: "wait for its 'open' event",
+  waitFor: () => "wait for the 'open' event of its WebSocket",
 }
 
 /** ClientRequest, IncomingMessage, ServerResponse, and whatever else has a connection as `socket` or `_socket`. */
@@ -138,7 +137,10 @@ const message: Kind = {
     isObject(it.socket ?? it._socket) || !isEmitter(it)
       ? nothing
       : [{ emitter: it as never, events: ['socket', 'close'] }],
-  waitFor: "wait for its 'socket' event",
+  waitFor: (it) =>
+    isObject(it.socket ?? it._socket)
+      ? "wait for the 'connect' event of its socket"
+      : "wait for its 'socket' event",
 }
 
 const kinds: readonly Kind[] = [
@@ -171,7 +173,7 @@ export interface Standing {
   readonly lastSocket: net.Socket | undefined
   /** Whether it has no socket and gets none. */
   readonly isClosed: boolean
-  /** What to wait for if there is no socket yet. */
+  /** What to wait for if there is no socket yet, or one that is connecting. */
   readonly waitFor: string
   readonly changes: readonly Changes[]
 }
@@ -193,7 +195,7 @@ export function standingOf(target: object): Standing | undefined {
     const holder = inner as Members
     const isClosed = kind.isClosed?.(holder) ?? true
     changes.push(...(kind.changes?.(holder) ?? nothing))
-    waitFor = kind.waitFor
+    if (depth === 0) waitFor = kind.waitFor(holder)
     reconnects ||= kind.reconnects === true && !isClosed
     inner = kind.inner(holder)
     if (inner === undefined || inner === null) {
@@ -235,13 +237,13 @@ export interface HolderListener {
  */
 export function follow(target: object, listener: HolderListener): (() => void) | undefined {
   let current: net.Socket | undefined
-  let heard: readonly Changes[] = nothing
+  let releases: readonly (() => void)[] = []
   let isStopped = false
 
   const stop = () => {
     isStopped = true
-    for (const { emitter, events } of heard) for (const event of events) emitter.off(event, update)
-    heard = nothing
+    for (const release of releases) release()
+    releases = []
   }
   const update = () => {
     if (isStopped) return
@@ -252,20 +254,19 @@ export function follow(target: object, listener: HolderListener): (() => void) |
       listener.connection(socket)
     }
     if (isStopped) return
-    stop()
-    if (!standing || standing.isClosed || standing.changes.length === 0) {
-      listener.ended()
-      return
+    const before = releases
+    releases = []
+    const isOver = !standing || standing.isClosed || standing.changes.length === 0
+    if (!isOver) {
+      // Before the program's own listeners, so that they find the connection tuned.
+      releases = standing.changes.flatMap(({ emitter, events }) =>
+        events.map((event) => listenShared(emitter, event, update)),
+      )
     }
-    isStopped = false
-    heard = standing.changes
-    // Before the program's own listeners, so that they find the connection tuned.
-    for (const { emitter, events } of heard) {
-      for (const event of events) {
-        if (emitter.prependListener) emitter.prependListener(event, update)
-        else emitter.on(event, update)
-      }
-    }
+    for (const release of before) release()
+    if (!isOver) return
+    isStopped = true
+    listener.ended()
   }
   update()
   return isStopped ? undefined : stop

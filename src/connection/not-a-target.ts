@@ -34,10 +34,17 @@ export function checkNoTarget(options: unknown): void {
   throw new InvalidTypeError(message, { field: 'options' })
 }
 
-/** @throws for `tune('lan', socket)`. */
-export function checkOrder(target: unknown, profile: unknown, call: string): void {
-  if (typeof target !== 'string' && !(profile instanceof net.Socket)) return
-  if (typeof target === 'string' && !isTargetLike(profile) && !Array.isArray(profile)) return
+/**
+ * @param other the argument that follows the target: a profile or options.
+ * @throws for `tune('lan', socket)` and `probe({ attempts: 1 }, socket)`.
+ */
+export function checkOrder(target: unknown, other: unknown, call: string): void {
+  // Most calls, and the fastest check.
+  if (target instanceof net.Socket && !(other instanceof net.Socket)) return
+  if (typeof other !== 'object' || other === null) return
+  if (!Array.isArray(other) && !isTargetLike(other)) return
+  const isTarget = typeof target === 'number' || (typeof target === 'object' && isTargetLike(target))
+  if (isTarget && !(other instanceof net.Socket)) return
   throw new InvalidTypeError(`The arguments are in the wrong order: call ${call}.`, { field: 'target' })
 }
 

@@ -1,9 +1,11 @@
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
+import { types } from 'node:util'
 import { DeadpeerError, InvalidTypeError } from '../errors.js'
+import { describe } from '../options/check.js'
 import { BorrowedSocket } from './borrowed.js'
 import { heldSocket, standingOf } from './holder.js'
-import { notATarget } from './not-a-target.js'
+import { isTargetLike, notATarget } from './not-a-target.js'
 
 /**
  * One connection, whatever object the program has for it:
@@ -49,11 +51,19 @@ export function handleOf(owner: net.Socket | net.Server): Handle | undefined {
   return (owner as unknown as { _handle?: Handle | null })._handle ?? undefined
 }
 
-export function targetsOf(targets: Iterable<Target>): Target[] {
-  if (typeof targets?.[Symbol.iterator] === 'function') return [...targets]
-  throw new InvalidTypeError('targets must be iterable: an array or a Set of connections.', {
-    field: 'targets',
-  })
+export function targetsOf(targets: Iterable<Target>, one: string): Target[] {
+  if (typeof targets !== 'string' && typeof targets?.[Symbol.iterator] === 'function') return [...targets]
+  throw new InvalidTypeError(
+    `targets must be iterable: an array or a Set of connections. ${hintForList(targets, one)}`,
+    { field: 'targets' },
+  )
+}
+
+function hintForList(given: unknown, one: string): string {
+  if (types.isPromise(given)) return 'Got a Promise: await it, and pass what it resolves to.'
+  const isOne =
+    typeof given === 'number' || (typeof given === 'object' && given !== null && isTargetLike(given))
+  return isOne ? `Got one connection: use ${one}, or put it into an array.` : `Got ${describe(given)}.`
 }
 
 /** The socket that a target has now, which may be connecting. */
@@ -75,9 +85,9 @@ export function socketNow(target: Exclude<OwnTarget, number>): net.Socket | unde
 /** The error for a holder that has no socket. */
 export function noSocket(target: object): DeadpeerError {
   const { isClosed, waitFor } = standingOf(target) ?? { isClosed: true, waitFor: '' }
-  const why = isClosed ? 'its connection is closed' : `it is not connected yet; ${waitFor}`
+  if (!isClosed) return notConnectedYet(target, waitFor)
   const name = target.constructor?.name ?? 'object'
-  return new DeadpeerError('ERR_SOCKET_CLOSED', `This ${name} has no socket: ${why}.`)
+  return new DeadpeerError('ERR_SOCKET_CLOSED', `This ${name} has no socket: its connection is closed.`)
 }
 
 /**
@@ -130,7 +140,7 @@ export function requireDescriptor(target: OwnTarget): number {
   const socket = socketOf(target)
   const fd = descriptorOf(socket)
   if (fd >= 0) return fd
-  throw noDescriptor(socket)
+  throw noDescriptorOf(target, socket)
 }
 
 export function isDescriptor(fd: number): boolean {
@@ -149,6 +159,17 @@ export function checkTarget(target: Target): void {
   if (target instanceof BorrowedSocket) return
   if (typeof target === 'number') checkDescriptor(target)
   else if (socketOf(target).destroyed) throw noDescriptor(socketOf(target))
+}
+
+/** The error for a target whose socket has no descriptor. It names the event of the target, which the program has at hand. */
+export function noDescriptorOf(target: Exclude<OwnTarget, number>, socket: net.Socket): DeadpeerError {
+  const isHolder = !(target instanceof net.Socket) && mayConnect(socket)
+  return isHolder ? notConnectedYet(target, standingOf(target)?.waitFor ?? '') : noDescriptor(socket)
+}
+
+function notConnectedYet(target: object, waitFor: string): DeadpeerError {
+  const name = target.constructor?.name ?? 'object'
+  return new DeadpeerError('ERR_SOCKET_CLOSED', `This ${name} is not connected yet; ${waitFor}.`)
 }
 
 /** The error for a socket that has no descriptor. */

@@ -1,9 +1,8 @@
 import type http from 'node:http'
 import type https from 'node:https'
-import { InvalidTypeError } from '../errors.js'
-import { checkMixedOptions, describe, type MixedOptions, milliseconds, whole } from '../options/check.js'
-import type { PresetName } from '../profile/presets.js'
-import type { Profile } from '../profile/profile.js'
+import { checkMixedOptions, type MixedOptions, milliseconds, refuseSeconds, whole } from '../options/check.js'
+import { type PresetName, profileOf } from '../profile/presets.js'
+import { checkProfile, type Profile } from '../profile/profile.js'
 import type { PoolSettings } from './pool.js'
 import { type Watching, watcherOf } from './watching.js'
 
@@ -45,12 +44,21 @@ const own = {
 
 /** Options that belong inside another one: fields of a profile, and options of `watch()`. */
 export const misplaced = {
+  enable: 'profile',
   initialdelay: 'profile',
+  interval: 'profile',
+  count: 'profile',
   usertimeout: 'profile',
+  syncount: 'profile',
+  rtomax: 'profile',
+  failonicmp: 'profile',
   heartbeat: 'watch',
   ondead: 'watch',
   watcher: 'watch',
 } as const
+
+/** What to do instead of the option `bestEffort`, which agents do not have. */
+export const NO_BEST_EFFORT = 'Leave out of `profile` what capabilities() says cannot be set.'
 
 /** The names in a text of several lines. */
 export function namesIn(text: string): readonly string[] {
@@ -69,6 +77,7 @@ export const connectOptions = namesIn(`
 
 const agentOptions: MixedOptions = {
   of: 'an agent',
+  example: "{ profile: 'cloud' }",
   own: Object.keys(own),
   others: [
     ...connectOptions,
@@ -83,25 +92,36 @@ const agentOptions: MixedOptions = {
     keepalivetimeout: 'freeSocketTimeout',
     freesocketkeepalivetimeout: 'freeSocketTimeout',
   },
+  elsewhere: {
+    retrystale: 'Repeat a request with retryStale(send, { method }).',
+    besteffort: NO_BEST_EFFORT,
+  },
 }
 
 const timeLimit = milliseconds({ min: 0, max: 0x7fffffff, why: '0 sets no limit' })
 const requestLimit = whole({ min: 0, max: 0x7fffffff, unit: 'requests', why: '0 sets no limit' })
 
+/** Options of Node's agents, and this package's, that are times. */
+const times = ['freeSocketTimeout', 'socketActiveTTL', 'timeout', 'keepAliveMsecs'] as const
+
+/** @throws for times that are usually meant in seconds. */
+export function refuseShortTimes(given: object, names: readonly string[]): void {
+  for (const name of names) {
+    const value = (given as Record<string, unknown>)[name]
+    refuseSeconds(value, name, 'No program needs a shorter time here.', { field: name })
+  }
+}
+
 /**
  * Checks the options of an agent. Splits them into the settings of its pool, the profile of its connections, and `nodes`: what Node's agent
  * gets.
  */
-export function splitOptions<Given extends HttpAgentOptions>(options: Given) {
-  if (typeof options !== 'object' || options === null) {
-    const message = `options must be an object such as { profile: 'cloud' }; got ${describe(options)}.`
-    throw new InvalidTypeError(message, { field: 'options' })
-  }
-  checkMixedOptions(options, agentOptions)
+export function splitOptions<Given extends HttpAgentOptions>(given: Given) {
+  const options = checkMixedOptions(given, agentOptions)
   // Node ignores a `timeout` that is a text; agentkeepalive takes one.
   if (typeof options.timeout === 'string') timeLimit(options.timeout, 'timeout')
   const {
-    profile,
+    profile = 'cloud',
     watch,
     freeSocketTimeout = 4_000,
     socketActiveTTL = 0,
@@ -111,12 +131,15 @@ export function splitOptions<Given extends HttpAgentOptions>(options: Given) {
   timeLimit(freeSocketTimeout, 'freeSocketTimeout')
   timeLimit(socketActiveTTL, 'socketActiveTTL')
   requestLimit(maxRequestsPerSocket, 'maxRequestsPerSocket')
+  refuseShortTimes(options, times)
+  // Before a watcher is made.
+  if (profile !== false) checkProfile(profileOf(profile))
   const watcher = watcherOf(watch)
   const settings: PoolSettings = { freeSocketTimeout, socketActiveTTL, maxRequestsPerSocket, watcher }
   // Node keeps the two times among the agent's options, where audit() reads them, as it reads those of agentkeepalive.
   return {
     settings,
-    profile: profile ?? 'cloud',
+    profile,
     nodes: { keepAlive: true, ...rest, freeSocketTimeout, socketActiveTTL },
   }
 }

@@ -1,5 +1,5 @@
 import { InvalidTypeError } from '../errors.js'
-import { checkOptions, describe, type Options, text } from '../options/check.js'
+import { checkOptions, describe, type Options, text, typed } from '../options/check.js'
 import { idempotentMethods, verdictOf } from './stale.js'
 
 /** What says that a request may happen twice, for {@link retryStale}. At least one of the two must be given. */
@@ -44,10 +44,16 @@ export async function retryStale<Result>(
   return await send()
 }
 
+/** An empty key, also in quotes, names no request: the server would take the repetition for another one. */
+const keyOfRequest = typed(
+  'the key of this one request, a string that is not blank',
+  (value) => typeof value === 'string' && value.replaceAll('"', '').trim() !== '',
+)
+
 const retryOptions: Options<RetryStaleOptions> = {
   of: 'retryStale()',
   example: "{ method: 'GET' }",
-  checks: { method: text, idempotencyKey: text },
+  checks: { method: text, idempotencyKey: keyOfRequest },
 }
 
 function checkRepeatable(send: unknown, options: RetryStaleOptions): boolean {

@@ -1,6 +1,7 @@
 import type http from 'node:http'
 import type net from 'node:net'
 import { PeerDeathError } from '../errors.js'
+import { tryOr } from '../options/try-or.js'
 
 /** What is known of the connection of a failed request. */
 export interface Evidence {
@@ -37,7 +38,9 @@ const resets: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTE
 
 /** What the kernel reported by an error. Errors that programs and Node make under the same names have no `errno`. */
 export function failureOf(error: unknown): 'reset' | 'timed-out' | undefined {
-  const code = String(withCauses(error).find(({ errno }) => typeof errno === 'number')?.code)
+  // The program may have made the error, with getters that throw.
+  const find = () => withCauses(error).find(({ errno }) => typeof errno === 'number')?.code
+  const code = String(tryOr(find, undefined))
   if (timeouts.has(code)) return 'timed-out'
   return resets.has(code) ? 'reset' : undefined
 }
@@ -105,7 +108,7 @@ export function keepVerdict(error: unknown, verdict: Verdict): void {
 }
 
 function failureWith(error: unknown, { peerClosed }: Evidence): Failure {
-  return failureOf(error) ?? (peerClosed && isHangUp(error) ? 'closed' : undefined)
+  return failureOf(error) ?? (peerClosed && tryOr(() => isHangUp(error), false) ? 'closed' : undefined)
 }
 
 /** Node reports a FIN instead of an answer like this, and also a request that the program has destroyed. */
@@ -136,8 +139,12 @@ export function isStaleReuse(error: unknown, request?: object | null): boolean {
   return verdictOf(error, request)?.isStale ?? false
 }
 
-/** `undefined` if nothing is known. */
+/** `undefined` if nothing is known, also if the error or the request cannot be read: a getter or a proxy of the program throws. */
 export function verdictOf(error: unknown, request?: object | null): Verdict | undefined {
+  return tryOr(() => findVerdict(error, request), undefined)
+}
+
+function findVerdict(error: unknown, request: object | null | undefined): Verdict | undefined {
   const errors = withCauses(error)
   const requests = (isObject(request) ? [request] : errors.map(requestIn)).map(unwrap)
   for (const each of requests) {

@@ -1,9 +1,11 @@
 import type net from 'node:net'
-import type { DeadpeerError } from '../errors.js'
+import { checkNoTarget } from '../connection/not-a-target.js'
+import { type DeadpeerError, InvalidTypeError } from '../errors.js'
 import { nativeCore } from '../kernel/binding.js'
+import { checkOptions, describe, isOptionsObject, mustBe } from '../options/check.js'
 import { leaveResets } from '../watch/on-dead.js'
 import { watch } from '../watch/watch.js'
-import type { WatchOptions } from '../watch/watch-options.js'
+import { type WatchOptions, watchOptions } from '../watch/watch-options.js'
 import { Watcher } from '../watch/watcher.js'
 
 /**
@@ -18,8 +20,17 @@ export type Watching = Watcher | WatchOptions | boolean
  */
 export function watcherOf(watching: Watching | undefined): Watcher | undefined {
   if (watching instanceof Watcher) return watching
-  if (typeof watching === 'object') return watch({ onDead: leaveResets, ...watching })
+  if (watching !== undefined && typeof watching !== 'boolean') {
+    if (!isOptionsObject(watching)) throw notWatching(watching)
+    checkNoTarget(watching)
+    return watch({ onDead: leaveResets, ...checkOptions(watching, watchOptions) })
+  }
   return (watching ?? nativeCore() !== undefined) ? watch({ onDead: leaveResets }) : undefined
+}
+
+function notWatching(given: unknown): InvalidTypeError {
+  const wanted = "true, false, a watcher, or an object such as { onDead: 'report' }"
+  return new InvalidTypeError(mustBe('watch', wanted, describe(given)), { field: 'watch' })
 }
 
 /**

@@ -1,9 +1,10 @@
 import net from 'node:net'
 import { BorrowedSocket } from '../connection/borrowed.js'
-import { descriptorOf, isDescriptor, socketNow, type Target } from '../connection/target.js'
+import { descriptorOf, isDescriptor, socketNow, type Target, targetsOf } from '../connection/target.js'
 import { DeadpeerError, InvalidTypeError, OutOfRangeError } from '../errors.js'
 import { type NativeCore, requireCore } from '../kernel/binding.js'
 import { encodePlace, ownLayout, type TcpInfoField } from '../kernel/tcp-info.js'
+import { nearestOnly } from '../options/nearest.js'
 
 const none = new Int32Array(0)
 
@@ -24,6 +25,7 @@ function takeBuffer(count: number): Int32Array {
  * `j` of target `i`. NaN if there is no value: the target is closed, is not connected yet, is not a TCP connection,
  * may not be borrowed, or this kernel does not have the field.
  *
+ * @param targets an array is read without a copy of it.
  * @param out receives the values; at least `targets.length * fields.length` long. Default: a new array. Pass
  * the same array each time to avoid allocation.
  * @returns `out`
@@ -35,16 +37,14 @@ function takeBuffer(count: number): Int32Array {
  * ```
  */
 export function sampleTcpInfo(
-  targets: readonly Target[],
+  targets: Iterable<Target>,
   fields: readonly TcpInfoField[],
   out?: Float64Array,
 ): Float64Array {
   const core = requireCore('sampleTcpInfo')
-  if (!Array.isArray(targets)) {
-    throw new InvalidTypeError('targets must be an array of connections.', { field: 'targets' })
-  }
+  const list: readonly Target[] = Array.isArray(targets) ? targets : targetsOf(targets, 'inspect')
   const places = placesOf(fields)
-  const count = targets.length
+  const count = list.length
   const width = fields.length
   const values = count * width
   const rows = out ?? new Float64Array(values)
@@ -58,15 +58,15 @@ export function sampleTcpInfo(
   const descriptors = takeBuffer(count)
   const borrowed: number[] = []
   for (let i = 0; i < count; i++) {
-    const target = targets[i]!
+    const target = list[i]!
     descriptors[i] = descriptorNow(target)
-    if (descriptors[i] === -1 && target instanceof BorrowedSocket) borrowed.push(i)
+    if (descriptors[i] === BORROWED) borrowed.push(i)
   }
   core.sampleTcpInfo(descriptors, count, places, rows)
   spare = descriptors
   for (const i of borrowed) {
     const row = rows.subarray(i * width, (i + 1) * width)
-    sampleBorrowed(core, targets[i] as BorrowedSocket, places, row)
+    sampleBorrowed(core, list[i] as BorrowedSocket, places, row)
   }
   return rows
 }
@@ -85,16 +85,19 @@ function sampleBorrowed(
   }
 }
 
+/** In place of the descriptor of a borrowed socket. */
+const BORROWED = -2
+
 /** -1 if there is none: to the kernel that is a closed descriptor. */
 function descriptorNow(target: Target): number {
-  if (target instanceof net.Socket) return descriptorOf(target)
-  if (typeof target === 'number') return isDescriptor(target) ? target : -1
-  if (target instanceof BorrowedSocket) return -1
   try {
+    if (target instanceof net.Socket) return descriptorOf(target)
+    if (typeof target === 'number') return isDescriptor(target) ? target : -1
+    if (target instanceof BorrowedSocket) return BORROWED
     const socket = socketNow(target)
     return socket ? descriptorOf(socket) : -1
   } catch {
-    // A getter of the target threw.
+    // A getter of the target, or a proxy, threw.
     return -1
   }
 }
@@ -119,7 +122,11 @@ function placesOf(fields: readonly TcpInfoField[]): Uint32Array {
   }
   Array.from(fields as readonly TcpInfoField[]).forEach((field, i) => {
     if (!Object.hasOwn(layout, field)) {
-      const message = `${String(field)} is no field of tcp_info. There are: ${Object.keys(layout).join(', ')}.`
+      const names = Object.keys(layout)
+      const meant = typeof field === 'string' ? nearestOnly(field, names) : []
+      const hint =
+        meant.length > 0 ? `Did you mean ${meant.join(' or ')}?` : `There are: ${names.join(', ')}.`
+      const message = `${String(field)} is no field of tcp_info. ${hint}`
       throw new InvalidTypeError(message, { field: 'fields' })
     }
     places.set(encodePlace(layout[field]), i * 2)

@@ -208,14 +208,12 @@ const fixedDefaults = { enable: false, userTimeout: 0, failOnIcmp: false }
  * ```
  */
 export function equalsDefault(values: OptionValues, defaults: Partial<OptionDefaults>): OptionName[] {
-  checkOptions(values, comparedValues)
-  checkOptions(defaults, comparedDefaults)
-  const all: OptionValues = { ...fixedDefaults, ...withoutUndefined(defaults) }
-  return optionNames.filter((name) => values[name] !== undefined && values[name] === all[name])
-}
-
-function withoutUndefined(defaults: Partial<OptionDefaults>): OptionValues {
-  return Object.fromEntries(Object.entries(defaults).filter(([, value]) => value !== undefined))
+  const compared = checkOptions(values, comparedValues)
+  const all: OptionValues = {
+    ...fixedDefaults,
+    ...(checkOptions(defaults, comparedDefaults) as OptionValues),
+  }
+  return optionNames.filter((name) => compared[name] !== undefined && compared[name] === all[name])
 }
 
 /** One whole number and the end of the line; `undefined` for anything else. Pure. */

@@ -1,14 +1,17 @@
 import { type ErrorDetails, InvalidTypeError, OutOfRangeError } from '../errors.js'
 import { isMisspellingOf, nearestOnly, plainName } from './nearest.js'
 import { parseTime } from './time.js'
+import { tryOr } from './try-or.js'
 
 /**
- * Checks one option. Called with `undefined` only if the option is required: otherwise `undefined` counts as left out.
+ * Checks one option. Called with `undefined` only if the option is required: otherwise `undefined` counts as left out. It returns nothing, or a
+ * checked copy to use instead of the value.
  *
  * @param field `field` of the error.
  * @param name the option's name in the message. Default: `field`.
  */
-export type Check = (value: unknown, field: string, name?: string) => void
+// biome-ignore lint/suspicious/noConfusingVoidType: most checks return nothing
+export type Check = (value: unknown, field: string, name?: string) => object | void
 
 /** An options object: the function or object that takes it, and a check for each option. */
 export interface Options<T extends object> {
@@ -31,29 +34,49 @@ export interface Options<T extends object> {
 }
 
 /**
- * Checks that a value is an object, that every name in it is known, and every value.
+ * Checks that a value is an object, that every name in it is known, and every value. Each is read once: a getter may return something else the
+ * next time. Inherited options count.
  *
  * @param prefix precedes each name in messages and in `field`: `traffic.`.
- * @returns the object that was passed.
+ * @returns a copy with the options that are not `undefined`.
  * @throws {@link InvalidTypeError}, {@link OutOfRangeError}, with the option's name as `field`.
  */
 export function checkOptions<T extends object>(given: unknown, options: Options<T>, prefix = ''): T {
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+  if (!isOptionsObject(given)) {
     const { of, example, field = 'options', called = `The options of ${of}` } = options
     throw new InvalidTypeError(mustBe(called, `an object such as ${example}`, describe(given)), { field })
   }
   const checks: Readonly<Record<string, Check>> = options.checks
-  for (const name of Object.keys(given)) {
-    const value = (given as Record<string, unknown>)[name]
+  const copy: Record<string, unknown> = {}
+  for (const name of namesOf(given, checks)) {
+    const value = given[name]
     if (value === undefined) continue
-    if (!Object.hasOwn(checks, name)) throw unknownName(name, options, prefix)
-    checks[name]!(value, `${prefix}${name}`)
+    if (Object.hasOwn(checks, name)) copy[name] = checks[name]!(value, `${prefix}${name}`) ?? value
+    else if (Object.hasOwn(given, name) || typeof value !== 'function') {
+      throw unknownName(name, options, prefix)
+    }
   }
   const { required = [] } = options
-  for (const name of required) {
-    if ((given as Partial<T>)[name] === undefined) checks[name]!(undefined, `${prefix}${name}`)
+  for (const name of required) if (!(name in copy)) checks[name]!(undefined, `${prefix}${name}`)
+  return copy as T
+}
+
+/** Whether options can be read from a value: not from a Map, a Date or a Promise, in which all of them would seem to be left out. */
+export function isOptionsObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null) return false
+  const tag = Object.prototype.toString.call(value)
+  // `import * as options` is a module.
+  return tag === '[object Object]' || tag === '[object Module]'
+}
+
+/** The names in an object, inherited ones too but for what every object inherits, and those of options that a class has as getters. */
+function namesOf(given: object, checks: object): Set<string> {
+  const names = new Set<string>()
+  for (const name in given) {
+    if (Object.hasOwn(given, name) || !Object.hasOwn(Object.prototype, name)) names.add(name)
   }
-  return given as T
+  for (const name of Object.keys(checks)) names.add(name)
+  return names
 }
 
 function unknownName<T extends object>(name: string, options: Options<T>, prefix: string): InvalidTypeError {
@@ -77,25 +100,42 @@ function quoted(names: readonly string[], separator: string): string {
 export interface MixedOptions {
   /** In error messages: `HttpAgent`. */
   readonly of: string
+  /** For the error about the whole object. */
+  readonly example: string
   /** The options of this package. */
   readonly own: readonly string[]
   /** The other options that are known here. */
   readonly others: readonly string[]
   /** Names of an own option in other APIs, in lower case and without `_` and `-`. */
   readonly otherNames?: Readonly<Record<string, string>>
+  /** Names of this package that are no options here, in the same form, and what to do instead. */
+  readonly elsewhere?: Readonly<Record<string, string>>
 }
 
 /**
- * Refuses misspellings of a known name, and names from other APIs. Other names pass: Node and libraries add options with each version, and
- * the owner of such an object may read more from it later.
+ * Refuses misspellings of a known name, names from other APIs, and names of this package that are no options here. Other names pass: Node and
+ * libraries add options with each version, and the owner of such an object may read more from it later.
  *
+ * @returns a copy with its own properties, as Node copies options, and the options of this package, inherited ones too.
  * @throws {@link InvalidTypeError}, with the option's name as `field`.
  */
-export function checkMixedOptions(given: object, { of, own, others, otherNames = {} }: MixedOptions): void {
+export function checkMixedOptions<T extends object>(given: T, options: MixedOptions): T {
+  const { of, own, others, otherNames = {}, elsewhere = {} } = options
+  if (!isOptionsObject(given)) {
+    const got = describe(given)
+    throw new InvalidTypeError(mustBe('options', `an object such as ${options.example}`, got), {
+      field: 'options',
+    })
+  }
+  const copy: Record<string, unknown> = { ...given }
+  for (const name of own) if (!Object.hasOwn(copy, name) && name in given) copy[name] = given[name]
   const known = [...own, ...others]
-  for (const [name, value] of Object.entries(given)) {
+  for (const [name, value] of Object.entries(copy)) {
     if (value === undefined || known.includes(name)) continue
     const plain = plainName(name)
+    if (Object.hasOwn(elsewhere, plain)) {
+      throw new InvalidTypeError(`\`${name}\` is no option of ${of}. ${elsewhere[plain]}`, { field: name })
+    }
     const meant = Object.hasOwn(otherNames, plain)
       ? otherNames[plain]
       : known.find((each) => isMisspellingOf(name, each))
@@ -104,6 +144,7 @@ export function checkMixedOptions(given: object, { of, own, others, otherNames =
       field: name,
     })
   }
+  return copy as T
 }
 
 /** For an option that is checked elsewhere. */
@@ -113,7 +154,10 @@ export const anything: Check = () => {}
 export const trueOrFalse = typed('true or false', (value) => typeof value === 'boolean')
 
 /** A string that is not empty. */
-export const text = typed("a string such as 'database'", (value) => typeof value === 'string' && value !== '')
+export const text = typed(
+  "a string such as 'database'",
+  (value) => typeof value === 'string' && value.trim() !== '',
+)
 
 /** A function. */
 export const callback = typed('a function', (value) => typeof value === 'function')
@@ -132,9 +176,7 @@ export function typed(wanted: string, is: (value: unknown) => boolean, constant?
 
 /** An object within the object, such as `traffic` of `plan()`. */
 export function object<T extends object>(options: Omit<Options<T>, 'field' | 'called'>): Check {
-  return (value, field) => {
-    checkOptions(value, { ...options, field, called: field }, `${field}.`)
-  }
+  return (value, field) => checkOptions(value, { ...options, field, called: field }, `${field}.`)
 }
 
 /** The numbers that an option takes. */
@@ -243,6 +285,8 @@ export function suggestTime(value: unknown, isTaken: (ms: number) => boolean): s
 
 /** The times in ms that the caller of a refused one may have meant, the likeliest first: seconds, or a string such as '30s'. */
 function timesMeantBy(value: unknown): number[] {
+  // 999 is a second, less the one by which a loop or a rounding is off.
+  if (typeof value === 'number' && value >= 900 && value < 1_000) return [1_000]
   if (typeof value === 'number') return value > 0 && value < 1_000 ? [value * 1_000] : []
   if (typeof value !== 'string') return []
   const withUnit = parseTime(value)
@@ -268,6 +312,12 @@ interface Naming {
   readonly details: ErrorDetails
 }
 
+/** `a Map`, `a Promise`, or `an object`. */
+function describeObject(value: object): string {
+  const tag = tryOr(() => Object.prototype.toString.call(value).slice('[object '.length, -1), 'Object')
+  return tag === 'Object' ? 'an object' : `${/^[AEIOU]/.test(tag) ? 'an' : 'a'} ${tag}`
+}
+
 /** A value in words, for messages. */
 export function describe(value: unknown): string {
   if (Array.isArray(value)) return 'an array'
@@ -275,7 +325,7 @@ export function describe(value: unknown): string {
     case 'string':
       return `'${value}', a string`
     case 'object':
-      return value === null ? 'null' : 'an object'
+      return value === null ? 'null' : describeObject(value)
     case 'function':
     case 'symbol':
       return `a ${typeof value}`

@@ -36,9 +36,9 @@ function resolveHop(hop: HopName | OwnHop): Hop {
       { field: 'path' },
     )
   }
-  if (!isComplete(hop)) checkOptions(hop, ownHop)
-  const row = known(hop.name)
-  return row ? setOtherwise(row, hop) : own(hop)
+  const checked = isComplete(hop) ? hop : checkOptions(hop, ownHop)
+  const row = known(checked.name)
+  return row ? setOtherwise(row, checked) : own(checked)
 }
 
 function known(name: string): Hop | undefined {

@@ -1,3 +1,4 @@
+import { checkOrder } from '../connection/not-a-target.js'
 import { type Target, targetsOf } from '../connection/target.js'
 import { requireCore } from '../kernel/binding.js'
 import { abortSignal, callback, checkOptions, milliseconds, type Options, whole } from '../options/check.js'
@@ -67,13 +68,14 @@ export interface ProbeOptions {
  * ```
  */
 export async function probe(target: Target, options: ProbeOptions = {}): Promise<ProbeResult> {
+  checkOrder(target, options, 'probe(target, options)')
   const parameters = parametersFrom(options)
   const core = requireCore('A probe')
-  if (isConnecting(target) && (await untilConnected(target, parameters.signal))) {
-    if (parameters.onAnswer) queueMicrotask(() => parameters.onAnswer!({ ...aborted }, 0))
-    return { ...aborted }
-  }
-  return await startProbes(core, [target], parameters)[0]!
+  if (!isConnecting(target)) return await startProbes(core, [target], parameters)[0]!
+  const connected = await untilConnected(target, parameters.signal)
+  if (connected) return await startProbes(core, [connected], parameters)[0]!
+  if (parameters.onAnswer) queueMicrotask(() => parameters.onAnswer!({ ...aborted }, 0))
+  return { ...aborted }
 }
 
 /**
@@ -95,7 +97,7 @@ export async function probeAll(
   options: ProbeOptions = {},
 ): Promise<ProbeResult[]> {
   const parameters = parametersFrom(options)
-  const list = targetsOf(targets)
+  const list = targetsOf(targets, 'probe')
   const settled = await Promise.allSettled(startProbes(requireCore('A probe'), list, parameters))
   return settled.map((each) => (each.status === 'fulfilled' ? each.value : failed(each.reason)))
 }

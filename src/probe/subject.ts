@@ -8,11 +8,12 @@ import {
   type Handle,
   handleOf,
   mayConnect,
-  noDescriptor,
+  noDescriptorOf,
   notConnected,
   socketOf,
   type Target,
 } from '../connection/target.js'
+import { errorFrom } from '../connection/unreadable.js'
 import { DeadpeerError, InvalidTypeError } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
 import { descriptorError } from '../kernel/failure.js'
@@ -75,7 +76,7 @@ function orError<T>(run: () => T): T | Error {
   try {
     return run()
   } catch (error) {
-    return error as Error
+    return errorFrom(error)
   }
 }
 
@@ -90,7 +91,7 @@ function subjectOf(core: NativeCore, target: Target): Subject | Unnamed | undefi
     return cookie === undefined ? { handle } : { handle, cookie }
   }
   if (socket.destroyed && !mayConnect(socket)) return undefined
-  throw noDescriptor(socket)
+  throw noDescriptorOf(target, socket)
 }
 
 /** A connection that has ended is one that is answered for. */

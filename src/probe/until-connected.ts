@@ -1,6 +1,7 @@
 import net from 'node:net'
 import { BorrowedSocket } from '../connection/borrowed.js'
 import { follow, standingOf } from '../connection/holder.js'
+import { listenShared } from '../connection/shared-listener.js'
 import { mayConnect, type Target, unwrap } from '../connection/target.js'
 import { onAbort } from '../options/abort-signal.js'
 
@@ -16,33 +17,40 @@ export function isConnecting(target: Target): target is Waitable {
   return standing.socket ? mayConnect(standing.socket) : !standing.isClosed
 }
 
-/** Waits until a target is connected, is closed, or the signal is aborted. Returns whether it was aborted. */
-export function untilConnected(target: Waitable, signal: AbortSignal | undefined): Promise<boolean> {
-  if (signal?.aborted) return Promise.resolve(true)
+/**
+ * Waits until a target is connected, is closed, or the signal is aborted. Returns the socket that was connected, or closed, last; the target if it
+ * never had one; `undefined` if the signal was aborted. The target may not have that socket any more: a response that is sent as soon as its
+ * turn in a pipeline has come.
+ */
+export function untilConnected(
+  target: Waitable,
+  signal: AbortSignal | undefined,
+): Promise<Waitable | undefined> {
+  if (signal?.aborted) return Promise.resolve(undefined)
   return new Promise((resolve) => {
     const releases: (() => void)[] = []
     let isDone = false
-    const end = (isAborted: boolean) => {
+    const end = (found: Waitable | undefined) => {
       isDone = true
       for (const release of releases) release()
-      resolve(isAborted)
+      resolve(found)
     }
-    if (signal) releases.push(onAbort(signal, () => end(true)))
+    if (signal) releases.push(onAbort(signal, () => end(undefined)))
     // A holder may get another connection where this one is closed.
     let isLast = target instanceof net.Socket
     const connection = (given: net.Socket) => {
       const socket = unwrap(given)
       if (!mayConnect(socket)) {
-        end(false)
+        end(socket)
         return
       }
-      const onConnect = () => end(false)
       const onClose = () => {
-        if (isLast) end(false)
+        if (isLast) end(socket)
       }
-      socket.once('connect', onConnect)
-      socket.once('close', onClose)
-      releases.push(() => socket.off('connect', onConnect).off('close', onClose))
+      releases.push(
+        listenShared(socket, 'connect', () => end(socket)),
+        listenShared(socket, 'close', onClose),
+      )
     }
     if (target instanceof net.Socket) {
       connection(target)
@@ -51,7 +59,7 @@ export function untilConnected(target: Waitable, signal: AbortSignal | undefined
     const ended = () => {
       isLast = true
       const { socket } = standingOf(target) ?? {}
-      if (!socket || socket.destroyed) end(false)
+      if (!socket || socket.destroyed) end(target)
     }
     const stop = follow(target, { connection, ended })
     if (!stop) return

@@ -1,4 +1,5 @@
 import { InvalidTypeError } from '../errors.js'
+import { describe, mustBe } from '../options/check.js'
 import { nearestOnly } from '../options/nearest.js'
 import { checkProfile, type Profile } from './profile.js'
 
@@ -80,14 +81,26 @@ export type PresetName = keyof typeof profiles
 
 /** A preset by its name, or the profile itself. */
 export function profileOf(profile: Profile | PresetName): Profile {
-  if (typeof profile !== 'string') return profile
-  if (Object.hasOwn(profiles, profile)) return profiles[profile]
+  if (typeof profile === 'object' && profile !== null) return profile
+  if (typeof profile === 'string' && Object.hasOwn(profiles, profile)) return profiles[profile]
+  throw notAProfile(profile)
+}
+
+function notAProfile(given: unknown): InvalidTypeError {
   const names = Object.keys(profiles)
-  const [near] = nearestOnly(profile, names)
+  const isOff = given === false || given === 'off'
+  const presets = isOff
+    ? 'To turn keepalive off, pass { enable: false }.'
+    : `The presets are ${names.map((name) => `'${name}'`).join(', ')}.`
+  if (typeof given !== 'string') {
+    const wanted = 'an object such as { initialDelay: 30_000 }'
+    return new InvalidTypeError(`${mustBe('A profile', wanted, describe(given))} ${presets}`, {
+      field: 'profile',
+    })
+  }
+  const [near] = isOff ? [] : nearestOnly(given, names)
   const hint = near === undefined ? '' : ` Did you mean '${near}'?`
-  throw new InvalidTypeError(`There is no preset '${profile}'.${hint} The presets are ${names.join(', ')}.`, {
-    field: 'profile',
-  })
+  return new InvalidTypeError(`There is no preset '${given}'.${hint} ${presets}`, { field: 'profile' })
 }
 
 export function isPreset(profile: Profile | PresetName): boolean {

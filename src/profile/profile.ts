@@ -88,12 +88,19 @@ const profileFields: Options<Profile> = {
     keepalive: 'enable',
     enabled: 'enable',
     keepidle: 'initialDelay',
+    keepaliveidle: 'initialDelay',
+    keepaliveinitialdelay: 'initialDelay',
+    keepalivemsecs: 'initialDelay',
+    keepalivetime: 'initialDelay',
     idle: 'initialDelay',
     delay: 'initialDelay',
     time: 'initialDelay',
     keepintvl: 'interval',
+    keepaliveinterval: 'interval',
     intvl: 'interval',
     keepcnt: 'count',
+    keepalivecount: 'count',
+    keepaliveprobes: 'count',
     cnt: 'count',
     probes: 'count',
     retries: 'count',
@@ -117,12 +124,8 @@ function checkFor({ kind, constant, min, max, unit }: OptionRow): Check {
  * @throws {@link OutOfRangeError} for a value outside its range, or one the kernel cannot hold exactly.
  */
 export function checkProfile(profile: unknown): Profile {
-  const given = checkOptions(profile, profileFields)
-  const checked: Profile = {}
-  for (const [name, value] of Object.entries(given)) {
-    if (value !== undefined) Object.assign(checked, { [name]: value })
-  }
-  if (allowsShortTimeout(given)) allowShortTimeout(checked)
+  const checked: Profile = { ...checkOptions(profile, profileFields) }
+  if (allowsShortTimeout(profile as Profile)) allowShortTimeout(checked)
   else refuseSeconds(checked.userTimeout, 'userTimeout (TCP_USER_TIMEOUT)', OTHER_WAY, userTimeoutField)
   const asksForProbes = checked.initialDelay ?? checked.interval ?? checked.count
   if (checked.enable === undefined && asksForProbes !== undefined) checked.enable = true

@@ -5,7 +5,9 @@ import { noteExplicitProfile } from '../connection/explicit-profile.js'
 import { settledSocket } from '../connection/holder.js'
 import { checkOrder } from '../connection/not-a-target.js'
 import { type Handle, handleOf, isDescriptor, type Target, targetsOf } from '../connection/target.js'
+import { errorFrom } from '../connection/unreadable.js'
 import type { OptionName } from '../kernel/socket-options.js'
+import { tryOr } from '../options/try-or.js'
 import { findOverlay } from '../overlay/overlay.js'
 import { turnToFire } from '../overlay/probe-rate.js'
 import { type Compiled, compile, leavingOut, rehearse } from '../profile/compile.js'
@@ -37,7 +39,7 @@ export async function tuneAll(
   options: TuneOptions = {},
 ): Promise<TuneResult[]> {
   checkOrder(targets, profile, 'tuneAll(targets, profile)')
-  const list = targetsOf(targets)
+  const list = targetsOf(targets, 'tune')
   const bestEffort = isBestEffort(options)
   const compiled = compile(profile, bestEffort)
   if (!compiled) return list.map((target) => resultOf(() => tuneByNode(target, profile, bestEffort)))
@@ -50,13 +52,15 @@ export async function tuneAll(
     for (const i of held) {
       await turnToFire()
       const target = list[i]!
-      if (target instanceof BorrowedSocket) waiting.push(tuneInSteps(target, compiled, results, i))
+      if (isBorrowed(target)) waiting.push(tuneInSteps(target, compiled, results, i))
       else results[i] = resultOf(() => tuneTarget(target, compiled, true))
     }
   }
   await Promise.all(waiting)
-  for (const [i, target] of list.entries())
-    if (!results[i]!.error) noteExplicitProfile(target, compiled.profile)
+  for (const [i, target] of list.entries()) {
+    // A target that was tuned may throw when it is read again.
+    if (!results[i]!.error) tryOr(() => noteExplicitProfile(target, compiled.profile), undefined)
+  }
   return results
 }
 
@@ -72,12 +76,18 @@ function tuneSlice(list: Target[], start: number, compiled: Compiled, results: T
   const heardAt = new Float64Array(count)
   for (let i = 0; i < count; i++) {
     const target = list[start + i]!
-    const handle = connectedHandle(target)
-    handles[i] = handle
     // What has no descriptor here is refused below, and then looked at one by one.
-    const fd = handle ? (handle.fd ?? -1) : typeof target === 'number' && isDescriptor(target) ? target : -1
-    fds[i] = findOverlay(core, fd) ? -1 : fd
-    heardAt[i] = lastHeard(handle)
+    fds[i] = -1
+    heardAt[i] = Number.NEGATIVE_INFINITY
+    try {
+      const handle = connectedHandle(target)
+      const fd = handle ? (handle.fd ?? -1) : typeof target === 'number' && isDescriptor(target) ? target : -1
+      fds[i] = findOverlay(core, fd) ? -1 : fd
+      heardAt[i] = lastHeard(handle)
+      handles[i] = handle
+    } catch {
+      // A getter of the target, or a proxy, threw.
+    }
   }
   const held: number[] = []
   let done = 0
@@ -85,7 +95,7 @@ function tuneSlice(list: Target[], start: number, compiled: Compiled, results: T
     noteSuccesses(notTuned.index)
     done = notTuned.index + 1
     const at = start + notTuned.index
-    if (notTuned.held || list[at] instanceof BorrowedSocket) held.push(at)
+    if (notTuned.held || isBorrowed(list[at])) held.push(at)
     else results[at] = resultOf(() => tuneTarget(list[at]!, compiled))
   }
   noteSuccesses(count)
@@ -101,7 +111,7 @@ function tuneSlice(list: Target[], start: number, compiled: Compiled, results: T
 /** The handle of a target that is connected, without complaint about others. */
 function connectedHandle(target: Target): Handle | undefined {
   if (typeof target === 'number' || target instanceof BorrowedSocket) return undefined
-  const socket = target instanceof net.Socket ? target : tryOr(() => settledSocket(target), undefined)
+  const socket = target instanceof net.Socket ? target : settledSocket(target)
   return socket === undefined || socket.connecting ? undefined : handleOf(socket)
 }
 
@@ -113,21 +123,18 @@ async function tuneInSteps(
 ): Promise<void> {
   const attempt = (leaveOut: readonly OptionName[]) =>
     tuneBorrowed(target, leaveOut.length > 0 ? leavingOut(compiled, leaveOut) : compiled, true)
-  results[i] = await inSteps(compiled.profile, attempt).catch((error: Error) => ({ error }))
+  results[i] = await inSteps(compiled.profile, attempt).catch((error) => ({ error: errorFrom(error) }))
 }
 
 function resultOf(run: () => TuneResult | undefined): TuneResult {
   try {
     return run() ?? DONE
   } catch (error) {
-    return { error: error as Error }
+    return { error: errorFrom(error) }
   }
 }
 
-function tryOr<T, F>(run: () => T, fallback: F): T | F {
-  try {
-    return run()
-  } catch {
-    return fallback
-  }
+/** Of any value: `instanceof` throws for a revoked proxy. */
+function isBorrowed(target: unknown): target is BorrowedSocket {
+  return tryOr(() => target instanceof BorrowedSocket, false)
 }

@@ -1,12 +1,12 @@
 import { Agent, type buildConnector, Client, type Dispatcher } from 'undici'
-import { InvalidTypeError } from '../errors.js'
+import { refuseShortTimes } from '../http/options.js'
 import type { Snapshot } from '../http/statistics.js'
 import { watcherOf, watchOrDestroy } from '../http/watching.js'
-import { checkMixedOptions, describe, trueOrFalse } from '../options/check.js'
+import { checkMixedOptions, trueOrFalse } from '../options/check.js'
 import { AgentStatistics } from './agent-statistics.js'
 import { connector, mustBeUndici, onConnection } from './connector.js'
 import { countingHandler } from './handler.js'
-import { type AgentOptions, agentOptions } from './options.js'
+import { type AgentOptions, agentOptions, agentTimes } from './options.js'
 import { isRepeatable } from './repeatable.js'
 
 /** What {@link createAgent} returns: an `Agent` of undici that counts its connections and requests. */
@@ -55,12 +55,9 @@ function socketPathOf({ socketPath, connect }: Agent.Options): unknown {
   return socketPath ?? (connect as { socketPath?: unknown } | null | undefined)?.socketPath
 }
 
-function checkOptions(options: AgentOptions): AgentOptions {
-  if (typeof options !== 'object' || options === null) {
-    const message = `options must be an object such as { profile: 'cloud' }; got ${describe(options)}.`
-    throw new InvalidTypeError(message, { field: 'options' })
-  }
-  checkMixedOptions(options, agentOptions)
+function checkOptions(given: AgentOptions): AgentOptions {
+  const options = checkMixedOptions(given, agentOptions)
+  refuseShortTimes(options, agentTimes)
   // The text 'false' from a configuration must not turn retries on.
   if (options.retryStale !== undefined) trueOrFalse(options.retryStale, 'retryStale')
   return options

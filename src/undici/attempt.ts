@@ -3,6 +3,7 @@ import type net from 'node:net'
 import type { AgentConnections } from '../http/agent-connections.js'
 import type { Connection } from '../http/connection.js'
 import { failureOf, judge, keepVerdict } from '../http/stale.js'
+import { tryOr } from '../options/try-or.js'
 
 /** The attempt whose request is being written: undici reports its connection in the same call. */
 let writing: Attempt | undefined
@@ -86,7 +87,7 @@ export class Attempt {
 
 function judgeUse({ connection, isReuse, ackedBefore }: Use, error: unknown, answered: boolean) {
   const acknowledged = connection.hasAcknowledgedSince(ackedBefore)
-  const failure = failureOf(error) ?? (isClosed(error) ? 'closed' : undefined)
+  const failure = failureOf(error) ?? (tryOr(() => isClosed(error), false) ? 'closed' : undefined)
   return judge(failure, { reused: isReuse, answered, peerClosed: true, acknowledged })
 }
 

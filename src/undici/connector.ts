@@ -25,9 +25,10 @@ export function connector(
   wrapped: buildConnector.connector | buildConnector.BuildOptions = {},
 ): buildConnector.connector {
   mustBeUndici()
-  if (typeof wrapped === 'object' && wrapped !== null) checkMixedOptions(wrapped, connectorOptions)
+  const connect =
+    typeof wrapped === 'object' && wrapped !== null ? checkMixedOptions(wrapped, connectorOptions) : wrapped
   compile(profile, false)
-  return onConnection(wrapped, (socket) => tuneIfTcp(socket, profile))
+  return onConnection(connect, (socket) => tuneIfTcp(socket, profile))
 }
 
 /** Opens connections by another connector, and reports each before undici gets it, also while it connects. */

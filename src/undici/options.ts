@@ -1,5 +1,5 @@
 import type { Agent } from 'undici'
-import { connectOptions, misplaced, namesIn } from '../http/options.js'
+import { connectOptions, misplaced, NO_BEST_EFFORT, namesIn } from '../http/options.js'
 import type { Watching } from '../http/watching.js'
 import type { MixedOptions } from '../options/check.js'
 import type { PresetName } from '../profile/presets.js'
@@ -34,6 +34,7 @@ const own = {
 /** Options of `createAgent()`. undici itself refuses the names that it has given up, such as `socketTimeout`. */
 export const agentOptions: MixedOptions = {
   of: 'createAgent()',
+  example: "{ profile: 'cloud' }",
   own: Object.keys(own),
   others: namesIn(`
     factory connections clientTtl maxOrigins interceptors maxRedirections connect maxHeaderSize maxResponseSize headersTimeout
@@ -42,12 +43,25 @@ export const agentOptions: MixedOptions = {
     maxRequestsPerClient localAddress autoSelectFamily allowH2 useH2c autoSelectFamilyAttemptTimeout maxConcurrentStreams
     initialWindowSize connectionWindowSize pingInterval webSocket eventSource h2Options useMilo preferH2
   `),
-  otherNames: misplaced,
+  otherNames: {
+    ...misplaced,
+    // Of HttpAgent.
+    freesockettimeout: 'keepAliveTimeout',
+    socketactivettl: 'clientTtl',
+    maxrequestspersocket: 'maxRequestsPerClient',
+  },
+  elsewhere: { besteffort: NO_BEST_EFFORT },
 }
+
+/** Options of undici's Agent that are times. */
+export const agentTimes: readonly string[] = namesIn(
+  'keepAliveTimeout keepAliveMaxTimeout headersTimeout bodyTimeout connectTimeout clientTtl',
+)
 
 /** Options of undici's own connector, which `connector()` passes on: those of `tls.connect`, and a few more. */
 export const connectorOptions: MixedOptions = {
   of: 'connector()',
+  example: '{ timeout: 2_000 }',
   own: [],
   others: [...connectOptions, ...namesIn('allowH2 preferH2 useH2c maxCachedSessions httpSocket')],
 }

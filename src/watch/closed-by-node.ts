@@ -2,6 +2,7 @@ import type net from 'node:net'
 import type { ConnectionRecord } from '../connection/record.js'
 import { describeErrno, PeerDeathError } from '../errors.js'
 import { isGivenUp, TcpState } from '../kernel/tcp-info.js'
+import { tryOr } from '../options/try-or.js'
 import { type FoundDeath, foundDeath, isDeadly, isOver, isReset, isTimeout } from './cause.js'
 
 // What it means that Node closes a watched socket: the peer is dead, or the connection has ended in good order.
@@ -37,7 +38,8 @@ export function deathByError(connection: ConnectionState, error: unknown): Found
     const detectedBy = error.reason === 'heartbeat' ? 'heartbeat' : 'kernel'
     return owner === socket ? { detectedBy, error } : undefined
   }
-  const errno = deadlyErrno(error)
+  // Its getters may throw.
+  const errno = tryOr(() => deadlyErrno(error), undefined)
   if (errno === undefined || (owner && owner !== socket)) return undefined
   const final = connection.record.closeSnapshot?.final
   if (final && !isOver(final, errno)) return undefined

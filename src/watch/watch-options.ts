@@ -33,7 +33,7 @@ export interface AddOptions {
 /** The heartbeat that `add` was given. `undefined`: the watcher's, `false`: none. */
 export type HeartbeatChoice = Heartbeat | false | undefined
 
-const watchOptions: Options<WatchOptions> = {
+export const watchOptions: Options<WatchOptions> = {
   of: 'watch()',
   example: "{ onDead: 'report' }",
   checks: { onDead: checkOnDead, heartbeat: anything, signal: abortSignal },

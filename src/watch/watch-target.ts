@@ -3,7 +3,7 @@ import { type Standing, standingOf } from '../connection/holder.js'
 import type { ServerTarget } from '../connection/listening.js'
 import { notATarget } from '../connection/not-a-target.js'
 import type { OwnTarget } from '../connection/target.js'
-import { InvalidTypeError } from '../errors.js'
+import { DeadpeerError, InvalidTypeError } from '../errors.js'
 
 /** What can be watched: a connection of this process, given as any object that {@link Target} lists, but not as a bare descriptor. */
 export type WatchTarget = Exclude<OwnTarget, number>
@@ -31,8 +31,12 @@ export function requireStanding(target: WatchTarget): Standing {
   throw notATarget(target)
 }
 
-/** Whether an error is about one target, not about a resource that this process or the system has run out of. */
-export function isAboutTarget(error: unknown): error is Error {
-  const { code } = error as NodeJS.ErrnoException
-  return code === 'ERR_INVALID_ARG_TYPE' || code === 'ERR_NOT_TCP' || code === 'ERR_SOCKET_CLOSED'
+const aboutTarget: readonly string[] = ['ERR_NOT_TCP', 'ERR_SOCKET_CLOSED', 'ERR_UNSUPPORTED_PLATFORM']
+
+/**
+ * Whether an error is about one target, not about a resource that this process or the system has run out of: those are errors of this package
+ * with the errno as their code. A target may throw anything when it is read.
+ */
+export function isAboutTarget(error: Error): boolean {
+  return !(error instanceof DeadpeerError) || aboutTarget.includes(error.code)
 }

@@ -3,9 +3,11 @@ import { EventEmitter, on } from 'node:events'
 import net from 'node:net'
 import { isServer, type ServerTarget } from '../connection/listening.js'
 import { socketNow, unwrap } from '../connection/target.js'
+import { errorFrom } from '../connection/unreadable.js'
 import { DeadpeerError } from '../errors.js'
 import { nativeCore } from '../kernel/binding.js'
 import { silentFor } from '../kernel/tcp-info.js'
+import { tryOr } from '../options/try-or.js'
 import { AcceptedConnections } from './accepted-connections.js'
 import type { FoundDeath } from './cause.js'
 import { createEvent, type Death, type WatchedConnection, type WatcherEvents } from './events.js'
@@ -175,7 +177,7 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
     const pendingBefore = this.#notConnectedYet.list()
     this.#justAdded = added
     try {
-      for (const each of all) if (!isServer(each)) this.#addOrAnnounce(each, heartbeat)
+      for (const each of all) if (!isReadableServer(each)) this.#addOrAnnounce(each, heartbeat)
     } catch (error) {
       for (const each of all) if (!pendingBefore.has(each as object)) this.#notConnectedYet.delete(each)
       for (const watched of added) this.#remove(watched)
@@ -184,14 +186,15 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
     } finally {
       this.#justAdded = undefined
     }
-    for (const each of all) if (isServer(each)) this.#addOrAnnounce(each, heartbeat)
+    for (const each of all) if (isReadableServer(each)) this.#addOrAnnounce(each, heartbeat)
   }
 
   /** Adds one item of a list. If it cannot be watched, the others still are. A closed connection is not an error. */
   #addOrAnnounce(target: Watchable, heartbeat: HeartbeatChoice): void {
     try {
       this.#addOne(target, heartbeat)
-    } catch (error) {
+    } catch (thrown) {
+      const error = errorFrom(thrown)
       if (!isAboutTarget(error)) throw error
       if ((error as DeadpeerError).code === 'ERR_SOCKET_CLOSED') {
         this.#added++
@@ -286,6 +289,11 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
       throwLater(error)
     }
   }
+}
+
+/** Of any item of a list. One that cannot be read is refused as a connection. */
+function isReadableServer(target: Watchable): target is ServerTarget {
+  return tryOr(() => isServer(target), false)
 }
 
 function connectionOf({ socket, endpoints: { remote, local } }: WatchedSocket): WatchedConnection {

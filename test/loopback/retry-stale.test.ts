@@ -200,6 +200,66 @@ describe('isStaleReuse without a request', () => {
     expect(isStaleReuse(await failureOf(post('/die')))).toBe(false)
   })
 
+  const broken = (name: string) =>
+    Object.defineProperty(new Error('x'), name, {
+      get() {
+        throw new Error(`${name} is broken`)
+      },
+    })
+  const allTraps = () =>
+    new Proxy(
+      {},
+      new Proxy(
+        {},
+        {
+          get: () => () => {
+            throw new Error('trapped')
+          },
+        },
+      ),
+    )
+  const revoked = () => {
+    const { proxy, revoke } = Proxy.revocable({}, {})
+    revoke()
+    return proxy
+  }
+
+  it.each<{ what: string; error: unknown; request?: unknown }>([
+    { what: 'an error whose code throws', error: broken('code') },
+    { what: 'an error whose errno throws', error: broken('errno') },
+    { what: 'an error whose cause throws', error: broken('cause') },
+    { what: 'an error whose request throws', error: broken('request') },
+    { what: 'a request that throws', error: new Error('x'), request: broken('res') },
+    { what: 'a proxy that throws', error: allTraps(), request: allTraps() },
+    { what: 'a revoked proxy', error: revoked(), request: revoked() },
+  ])('is false for $what, and retryStale passes it on', async ({ error, request }) => {
+    expect(isStaleReuse(error, request as never)).toBe(false)
+    let calls = 0
+    const send = () => {
+      calls++
+      throw error
+    }
+    const passedOn = await retryStale(send, { method: 'GET' }).then(
+      () => 'returned',
+      (thrown) => [Object.is(thrown, error)],
+    )
+    expect([calls, passedOn]).toEqual([1, [true]])
+  })
+
+  it('is told by an agent without reading an error of the program that cannot be read', async () => {
+    const { url } = await site()
+    const agent = httpAgent()
+    await plain(agent, `${url}/first`)
+    await isIdle(agent)
+    const error = broken('errno')
+    const request = http.get(`${url}/it`, { agent })
+    const failed = once(request, 'error').catch((thrown) => [thrown])
+    await once(request, 'socket')
+    request.destroy(error)
+    expect((await failed)[0]).toBe(error)
+    expect(isStaleReuse(error, request)).toBe(false)
+  })
+
   const cycle = new Error('one')
   cycle.cause = cycle
   it.each<{ what: string; error: unknown; request?: unknown }>([
@@ -337,6 +397,21 @@ describe('retryStale', () => {
     {
       what: 'an empty key',
       args: [() => 1, { method: 'POST', idempotencyKey: '' }],
+      field: 'idempotencyKey',
+    },
+    {
+      what: 'a blank key',
+      args: [() => 1, { method: 'POST', idempotencyKey: ' \t' }],
+      field: 'idempotencyKey',
+    },
+    {
+      what: 'an empty key in quotes',
+      args: [() => 1, { method: 'POST', idempotencyKey: '""' }],
+      field: 'idempotencyKey',
+    },
+    {
+      what: 'null as a key',
+      args: [() => 1, { method: 'POST', idempotencyKey: null }],
       field: 'idempotencyKey',
     },
   ])('refuses $what, before anything is sent', async ({ args, field }) => {

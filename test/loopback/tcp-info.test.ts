@@ -143,6 +143,17 @@ describe('sampleTcpInfo', () => {
     )
   })
 
+  it('takes any iterable, and suggests the nearest field', async () => {
+    const { socket } = (await connect(1))[0]!
+    expect(Array.from(sampleTcpInfo(new Set([socket]), ['state']))).toEqual([1])
+    expect(() => sampleTcpInfo([socket], ['lastAckRcv' as never])).toThrow(
+      expect.objectContaining({
+        field: 'fields',
+        message: 'lastAckRcv is no field of tcp_info. Did you mean lastAckRecv?',
+      }),
+    )
+  })
+
   it('allocates nothing per socket', async () => {
     const pairs = await connect(500)
     const sockets = pairs.map(({ socket }) => socket)
@@ -168,8 +179,8 @@ describe('a wrong call of sampleTcpInfo', () => {
   it.each<{ what: string; args: unknown[]; code: string; field: string }>([
     { what: 'no targets', args: [null, ['state']], code: 'ERR_INVALID_ARG_TYPE', field: 'targets' },
     {
-      what: 'a Set of targets',
-      args: [new Set(), ['state']],
+      what: 'a promise of targets',
+      args: [Promise.resolve([]), ['state']],
       code: 'ERR_INVALID_ARG_TYPE',
       field: 'targets',
     },

@@ -42,6 +42,8 @@ export function undiciSuite(
     readonly peers: net.Socket[]
     /** What has come, by method and path. */
     readonly seen: string[]
+    /** The headers that came with it. */
+    readonly headers: http.IncomingHttpHeaders[]
   }
 
   type Server = http.Server | https.Server | http2.Http2SecureServer
@@ -49,10 +51,12 @@ export function undiciSuite(
   async function site(server: Server = http.createServer()): Promise<Site> {
     const peers: net.Socket[] = []
     const seen: string[] = []
+    const headers: http.IncomingHttpHeaders[] = []
     server.on('connection', (peer: net.Socket) => peers.push(peer.on('error', () => {})))
     server.on('session', (session: http2.Http2Session) => session.on('error', () => {}))
     server.on('request', (request: http.IncomingMessage, response: http.ServerResponse) => {
       seen.push(`${request.method} ${request.url}`)
+      headers.push(request.headers)
       request.resume().on('end', () => {
         if (request.url === '/last') response.setHeader('connection', 'close')
         if (request.url === '/die') request.socket.destroy()
@@ -68,7 +72,7 @@ export function undiciSuite(
       server.close()
     })
     const protocol = server instanceof http.Server ? 'http' : 'https'
-    return { url: `${protocol}://127.0.0.1:${port}`, peers, seen }
+    return { url: `${protocol}://127.0.0.1:${port}`, peers, seen, headers }
   }
 
   function agent(options: AgentOptions = {}): Agent {
@@ -545,12 +549,65 @@ export function undiciSuite(
         what: 'a key that is but a value',
         options: { method: 'POST', headers: ['x-one', 'idempotency-key'] },
       },
+      { what: 'a POST with an empty key', options: { method: 'POST', headers: { 'idempotency-key': '' } } },
+      { what: 'a POST with a blank key', options: { method: 'POST', headers: ['Idempotency-Key', ' '] } },
+      {
+        what: 'a POST with an empty key in quotes',
+        options: { method: 'POST', headers: new Map([['idempotency-key', '""']]) },
+      },
+      {
+        what: 'a POST with a key of null',
+        options: { method: 'POST', headers: { 'idempotency-key': null } },
+      },
+      {
+        what: 'a POST with a key and an empty one',
+        options: { method: 'POST', headers: { 'idempotency-key': ['a', ''] } },
+      },
       { what: 'a body that is read once', options: { method: 'PUT', body: Readable.from(['some']) } },
       { what: 'what is said not to be idempotent', options: { method: 'GET', idempotent: false } },
     ])('is not repeated as $what', async ({ options }) => {
       const { own, url, seen } = await stale()
       await expect(ask(own, `${url}/it`, options as Asked)).rejects.toThrow()
       expect(seen).toEqual(['GET /first'])
+    })
+
+    it.each([
+      { what: 'entries of a Headers object', make: () => new Headers({ 'x-one': 'a' }).entries() },
+      { what: 'entries of a Map', make: () => new Map([['x-one', 'a']]).entries() },
+      {
+        what: 'a generator',
+        make: () =>
+          (function* () {
+            yield ['x-one', 'a']
+          })(),
+      },
+      {
+        what: 'an object that can be iterated once',
+        make: () => {
+          const entries = new Map([['x-one', 'a']]).entries()
+          return { [Symbol.iterator]: () => entries }
+        },
+      },
+    ])('is sent with its headers, and not repeated: headers are $what', async ({ make }) => {
+      const { url, peers, seen, headers } = await site()
+      const own = agent({ retryStale: true })
+      await ask(own, `${url}/first`, { method: 'POST', headers: make() } as never)
+      expect(headers.at(-1)).toMatchObject({ 'x-one': 'a' })
+      closeBeforeNextRequest(peers[0]!)
+      await expect(ask(own, `${url}/it`, { headers: make() } as never)).rejects.toThrow()
+      expect(seen).toEqual(['POST /first'])
+    })
+
+    it.each([
+      { what: 'an object', headers: { 'x-one': 'a' } },
+      { what: 'a Headers object of Node', headers: new Headers({ 'x-one': 'a' }) },
+      { what: 'a Headers object of undici', headers: new undici.Headers({ 'x-one': 'a' }) },
+      { what: 'a Map', headers: new Map([['x-one', 'a']]) },
+      { what: 'an array', headers: ['x-one', 'a'] },
+    ])('is repeated with the same headers: $what', async ({ headers }) => {
+      const { own, url, headers: came } = await stale()
+      expect(await ask(own, `${url}/it`, { headers } as never)).toBe('ok')
+      expect(came.at(-1)).toMatchObject({ 'x-one': 'a' })
     })
 
     it('is repeated under a RetryAgent as well', async () => {

@@ -245,6 +245,34 @@ const rows: readonly Row[] = [
     meant: 'keepAliveTimeout',
   },
   {
+    of: 'HttpAgent: fields of a profile',
+    call: (options) => new http.HttpAgent(options),
+    wrong: { interval: 5_000 },
+    field: 'interval',
+    meant: 'profile',
+  },
+  {
+    of: 'createAgent: options of HttpAgent',
+    call: (options) => undici.createAgent(options),
+    wrong: { freeSocketTimeout: 4_000 },
+    field: 'freeSocketTimeout',
+    meant: 'keepAliveTimeout',
+  },
+  {
+    of: "tune: profile, as Node's setKeepAlive has it",
+    call: (profile) => deadpeer.tune(unconnected, profile),
+    wrong: { keepAliveInitialDelay: 10_000 },
+    field: 'keepAliveInitialDelay',
+    meant: 'initialDelay',
+  },
+  {
+    of: "tune: profile, as Node's agents have it",
+    call: (profile) => deadpeer.tune(unconnected, profile),
+    wrong: { keepAliveMsecs: 10_000 },
+    field: 'keepAliveMsecs',
+    meant: 'initialDelay',
+  },
+  {
     of: 'connector',
     call: (options) => undici.connector('lan', options),
     wrong: { timeOut: 1_000 },
@@ -329,7 +357,7 @@ describe('an unknown name in an options object', () => {
     expect(error?.message ?? '').not.toMatch(/^Unknown/)
   })
 
-  const notObjects = [null, 5, ['x'], () => {}]
+  const notObjects = [null, 5, ['x'], () => {}, new Map(), new Date(), Promise.resolve({}), new Set()]
   it.each(ours.filter(({ of }) => !of.endsWith(': watch') && !of.endsWith(': path')))(
     'is not read from anything but an object: $of',
     async ({ call }) => {
@@ -359,6 +387,133 @@ describe('an unknown name in an options object', () => {
     const covered = rows.map(({ of }) => of.split(':')[0]!)
     expect(functions.filter((name) => !covered.includes(name) && !without.includes(name))).toEqual([])
     expect(without.filter((name) => !functions.includes(name))).toEqual([])
+  })
+})
+
+describe('the options of an object', () => {
+  it('are read once each, also those of a getter', async () => {
+    let reads = 0
+    const options = {
+      get attempts() {
+        reads++
+        return reads === 1 ? 1 : -1
+      },
+    }
+    await deadpeer.probe(new net.Socket().destroy(), options)
+    expect(reads).toBe(1)
+  })
+
+  it.each<{ what: string; options: object }>([
+    { what: 'a prototype', options: Object.create({ attempts: 0 }) },
+    {
+      what: 'a class',
+      options: new (class {
+        get attempts() {
+          return 0
+        }
+      })(),
+    },
+  ])('are checked where they are inherited from $what', async ({ options }) => {
+    const error = await errorOf(() => deadpeer.probe(new net.Socket().destroy(), options))
+    expect(error).toMatchObject({ code: 'ERR_OUT_OF_RANGE', field: 'attempts' })
+  })
+
+  it('may be inherited, and may have methods beside them', () => {
+    class Base {
+      initialDelay = 7_000
+    }
+    function Old(this: { count: number }) {
+      this.count = 4
+    }
+    Old.prototype.describe = () => 'mine'
+    expect(deadpeer.defineProfile(Object.create(new Base()))).toEqual({ enable: true, initialDelay: 7_000 })
+    expect(deadpeer.defineProfile(Reflect.construct(Old, []) as object)).toEqual({ enable: true, count: 4 })
+    const inherited = Object.create({ wjqx: 1 })
+    expect(() => deadpeer.defineProfile(inherited)).toThrow(/Unknown field `wjqx`/)
+  })
+
+  it('are copied: later changes of a nested object have no effect', async () => {
+    let reads = 0
+    const defaults = {
+      get retries2() {
+        reads++
+        return 5
+      },
+    }
+    expect(deadpeer.detectionTime({ enable: true }, { defaults }).inFlight).toBe(
+      deadpeer.detectionTime({ enable: true }, { defaults: { retries2: 5 } }).inFlight,
+    )
+    expect(reads).toBe(1)
+  })
+})
+
+describe('an option of this package in the wrong place', () => {
+  it.each<{ call: () => unknown; field: string; message: RegExp }>([
+    {
+      call: () => new http.HttpAgent({ retryStale: true } as never),
+      field: 'retryStale',
+      message: /retryStale\(send, \{ method \}\)/,
+    },
+    {
+      call: () => new http.HttpsAgent({ bestEffort: true } as never),
+      field: 'bestEffort',
+      message: /capabilities\(\)/,
+    },
+    {
+      call: () => undici.createAgent({ bestEffort: true } as never),
+      field: 'bestEffort',
+      message: /capabilities\(\)/,
+    },
+    ...['yes', 'false', 5, null, [], new Map(), () => {}].flatMap((watch) => [
+      {
+        call: () => new http.HttpAgent({ watch } as never),
+        field: 'watch',
+        message: /^watch must be true, false, a watcher, or an object such as/,
+      },
+      {
+        call: () => undici.createAgent({ watch } as never),
+        field: 'watch',
+        message: /^watch must be true, false, a watcher, or an object such as/,
+      },
+    ]),
+    {
+      call: () => new http.HttpAgent({ watch: net.createServer() } as never),
+      field: 'options',
+      message: /Did you mean watch\(\)\.add\(server\)\?/,
+    },
+    ...[null, [], true, 5, new Map()].flatMap((profile) => [
+      {
+        call: () => new http.HttpAgent({ profile } as never),
+        field: 'profile',
+        message: /^A profile must be an object such as/,
+      },
+      {
+        call: () => undici.createAgent({ profile } as never),
+        field: 'profile',
+        message: /^A profile must be an object such as/,
+      },
+    ]),
+  ])('is refused with what to do: $field, $message', async ({ call, field, message }) => {
+    const error = await errorOf(call)
+    expect(error).toMatchObject({
+      code: 'ERR_INVALID_ARG_TYPE',
+      field,
+      message: expect.stringMatching(message),
+    })
+  })
+})
+
+describe('something that is no profile', () => {
+  it.each([undefined, null, 30_000, true])('is refused with the presets: %s', async (profile) => {
+    const { message } = await errorOf(() => deadpeer.tune(unconnected, profile as never))
+    expect(message).toMatch(
+      /must be an object such as .*; got .*The presets are 'lan', 'datacenter', 'cloud'/,
+    )
+  })
+
+  it.each([false, 'off'])('is refused with how to turn keepalive off: %s', async (profile) => {
+    const { message } = await errorOf(() => deadpeer.tune(unconnected, profile as never))
+    expect(message).toMatch(/To turn keepalive off, pass \{ enable: false \}\.$/)
   })
 })
 
@@ -436,6 +591,25 @@ describe('a value in seconds instead of milliseconds', () => {
       field: 'idleTimeout',
       message: /^idleTimeout of aws-nlb must be .*; got 350 ms\. Did you mean 350_000\?$/,
     },
+    ...['freeSocketTimeout', 'socketActiveTTL', 'timeout', 'keepAliveMsecs'].map((field) => ({
+      call: () => new http.HttpAgent({ [field]: 30 }),
+      field,
+      message: new RegExp(`^${field} must not be a time below 100 ms.*; got 30 ms\\. Did you mean 30_000\\?`),
+    })),
+    ...['keepAliveTimeout', 'keepAliveMaxTimeout', 'headersTimeout', 'bodyTimeout', 'connectTimeout'].map(
+      (field) => ({
+        call: () => undici.createAgent({ [field]: 30 } as never),
+        field,
+        message: new RegExp(
+          `^${field} must not be a time below 100 ms.*; got 30 ms\\. Did you mean 30_000\\?`,
+        ),
+      }),
+    ),
+    {
+      call: () => deadpeer.defineProfile({ initialDelay: 999 }),
+      field: 'initialDelay',
+      message: /; got 999 ms\. Did you mean 1_000\?$/,
+    },
   ])('is refused for $field: $message', async ({ call, field, message }) => {
     const error = await errorOf(call)
     expect(error).toBeInstanceOf(deadpeer.OutOfRangeError)
@@ -452,6 +626,12 @@ describe('a value in seconds instead of milliseconds', () => {
     const { message, code } = await errorOf(() => deadpeer.defineProfile({ userTimeout: value as never }))
     expect(code).toBe('ERR_INVALID_ARG_TYPE')
     expect(message).toMatch(new RegExp(` Did you mean ${meant}\\?$`))
+  })
+
+  it('is not refused for 0, which sets no limit in agents', () => {
+    const none = { freeSocketTimeout: 0, socketActiveTTL: 0, timeout: 0, keepAliveMsecs: 0, watch: false }
+    expect(() => new http.HttpAgent(none)).not.toThrow()
+    expect(() => undici.createAgent({ headersTimeout: 0, bodyTimeout: 0, watch: false })).not.toThrow()
   })
 
   it('is answered with no suggestion if seconds would not fit either', async () => {

@@ -1,12 +1,12 @@
 import { type EventEmitter, once } from 'node:events'
 import http from 'node:http'
-import type net from 'node:net'
+import net from 'node:net'
 import mqtt from 'mqtt'
+import type { Manager } from 'socket.io-client'
 import { describe, expect, it } from 'vitest'
 import WebSocket, { createWebSocketStream, WebSocketServer } from 'ws'
 import { socketOf } from '../../../src/connection/target.js'
-import { inspect, type Profile, probe, sampleTcpInfo, tune, watch } from '../../../src/index.js'
-import { connectPair } from '../../support/connections.js'
+import { inspect, type Profile, probe, tune, watch } from '../../../src/index.js'
 import { socketIo } from '../../support/target-rows.js'
 import { closedAfterwards, httpPort, listening } from '../../support/target-setup.js'
 import { until } from '../../support/until.js'
@@ -62,6 +62,78 @@ describe('a socket.io Socket', () => {
     watcher.add(peer)
     watcher.close()
     expect(count()).toEqual(before)
+  })
+})
+
+describe('a socket.io connection with many namespaces', () => {
+  it('gets one listener for each event, and no warning of a leak', async () => {
+    const names = ['/a', '/b', '/c', '/d', '/e', '/f']
+    const { client, server, peer } = await socketIo('polling')
+    const peers = names.map((name) => once(server.of(name), 'connection') as Promise<[typeof peer]>)
+    for (const name of names) (client.io as Manager).socket(name)
+    const accepted = (await Promise.all(peers)).map(([each]) => each)
+    expect(new Set(accepted.map(({ conn }) => conn)).size).toBe(1)
+    const emitters = [peer.conn, peer.conn.transport] as unknown as EventEmitter[]
+    const count = () =>
+      emitters.flatMap((it) => ['upgrade', 'close', 'ready'].map((event) => it.listenerCount(event)))
+    const before = count()
+    const warnings: Error[] = []
+    const onWarning = (warning: Error) => warnings.push(warning)
+    process.on('warning', onWarning)
+    const watcher = closedAfterwards(watch(), (it) => it.close())
+    for (const each of accepted) {
+      tune(each, profile)
+      watcher.add(each)
+    }
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('warning', onWarning)
+    expect(warnings).toEqual([])
+    expect(count().map((now, i) => now - before[i]!)).toEqual([1, 1, 0, 0, 0, 1])
+    for (const each of accepted) expect(watcher.has(each)).toBe(true)
+  })
+})
+
+describe('a connecting socket that is probed many times', () => {
+  it('gets one listener for each event, and every probe its result', async () => {
+    const socket = net.connect(await httpPort(), '127.0.0.1')
+    closedAfterwards(socket, (it) => it.destroy())
+    const count = () => ['connect', 'close'].map((event) => socket.listenerCount(event))
+    const before = count()
+    const controller = new AbortController()
+    const given = probe(socket, { signal: controller.signal })
+    const probes = Array.from({ length: 12 }, () => probe(socket))
+    expect(count().map((now, i) => now - before[i]!)).toEqual([1, 1])
+    controller.abort()
+    expect(await given).toMatchObject({ evidence: 'aborted' })
+    for (const each of await Promise.all(probes)) expect(each).toMatchObject({ alive: true })
+    expect(count()).toEqual(before)
+  })
+
+  it('is still heard of after the program has removed all listeners', async () => {
+    const socket = net.connect(await httpPort(), '127.0.0.1')
+    closedAfterwards(socket, (it) => it.destroy())
+    void probe(socket)
+    socket.removeAllListeners('connect')
+    expect(await probe(socket)).toMatchObject({ alive: true })
+  })
+})
+
+describe('a response that waits for its turn in a pipeline', () => {
+  it.each([
+    { what: 'and is sent later', isSentAtOnce: false },
+    { what: 'and is sent as soon as it has the connection', isSentAtOnce: true },
+  ])('is alive for probe $what', async ({ isSentAtOnce }) => {
+    const responses: http.ServerResponse[] = []
+    const port = await httpPort((_, response) => void responses.push(response))
+    const client = closedAfterwards(net.connect(port, '127.0.0.1'), (it) => it.destroy())
+    client.resume().write('GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n')
+    await until(() => responses.length === 2)
+    const [first, second] = responses as [http.ServerResponse, http.ServerResponse]
+    expect(second.socket).toBe(null)
+    if (isSentAtOnce) second.end('two')
+    const probing = probe(second)
+    first.end('one')
+    expect(await probing).toMatchObject({ alive: true })
   })
 })
 
@@ -140,17 +212,5 @@ describe('a stream made from a WebSocket', () => {
     )
     expect(sockets.map(({ isPaused }) => isPaused)).toEqual([false, false, false, false, false])
     for (const socket of sockets) socket.terminate()
-  })
-})
-
-describe('a target that throws when it is read', () => {
-  it('is NaN for sampleTcpInfo, and the others are sampled', async () => {
-    const { socket } = await connectPair()
-    const broken = {
-      get socket(): never {
-        throw new Error('broken')
-      },
-    }
-    expect(Array.from(sampleTcpInfo([broken, socket], ['state']))).toEqual([Number.NaN, 1])
   })
 })

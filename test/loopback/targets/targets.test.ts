@@ -68,6 +68,18 @@ describe('the tables in docs/targets.md', () => {
   })
 })
 
+describe('the error of inspect for a target that is not connected yet', () => {
+  const text = readFileSync(new URL('../../../docs/targets.md', import.meta.url), 'utf8')
+  it.each(connectingRows)('names the event of docs/targets.md: $what', async ({ what, make }) => {
+    const line = text.split('\n').find((each) => each.startsWith(`| ${what} |`))!
+    const [, event] = /\| ('\w+'|`'\w+'`)[^|]*\|$/.exec(line)!
+    const { target } = await make()
+    expect(() => inspect(target as Target)).toThrow(
+      expect.objectContaining({ message: expect.stringContaining(`${event!.replaceAll('`', '')} event`) }),
+    )
+  })
+})
+
 describe('every kind of connection', () => {
   it.each(connectionRows)('is tuned, read, sampled and probed: $what', async ({ make }) => {
     const [target] = [await make()].flat() as [Target]
