@@ -87,8 +87,8 @@ function divide(wanted: Profile, current: Profile, info: TcpInfo): Deferral {
  * have to wait, having written nothing.
  */
 export function applyOrRefuse(core: NativeCore, fd: number, wanted: Profile, hasTurn = false): Profile {
-  const { current, info } = stateOf(core, fd)
-  if (isWithin(wanted, current)) return {}
+  const { own, current, info } = stateOf(core, fd)
+  if (isWithin(wanted, own) && isWithin(wanted, current)) return {}
   refuseWhatMustWait(wanted, current, info)
   if (fires(wanted, current, info) && !hasTurn && !mayFire()) {
     throw mustWait({ initialDelay: wanted.initialDelay! }, 'would send a probe, and too many leave just now')
@@ -107,10 +107,12 @@ export function rehearseOrRefuse(core: NativeCore, fd: number, wanted: Profile):
   if (!isWithin(wanted, current)) refuseWhatMustWait(wanted, current, info)
 }
 
-function stateOf(core: NativeCore, fd: number): { current: OptionValues; info: TcpInfo } {
+/** What the owner wants, what the socket would have without probes, and its counters. */
+function stateOf(core: NativeCore, fd: number): { own: OptionValues; current: OptionValues; info: TcpInfo } {
   const overlay = findOverlay(core, fd)
   const own = readOwnOptions(core, fd, overlay)
   return {
+    own,
     current: { ...own, ...overlay?.deferred },
     info: withoutOurProbes(overlay, readTcpInfo(core, fd)),
   }
