@@ -1,5 +1,5 @@
 import { endianness } from 'node:os'
-import { inspect } from 'node:util'
+import { type InspectOptions, inspect } from 'node:util'
 import type { DeadpeerError } from '../errors.js'
 import { addressText } from './address.js'
 import type { NativeCondition, NativeCore, NativeDump, NativeFailure } from './binding.js'
@@ -255,6 +255,12 @@ export class SocketList implements Iterable<SocketRecord> {
     this.#view = new DataView(bytes)
     this.length = length
     this.interrupted = interrupted
+  }
+
+  /** What `console.log` shows: the records, as of an array. */
+  [inspect.custom](_depth: number, options: InspectOptions, print: typeof inspect): string {
+    const incomplete = this.interrupted ? ', interrupted' : ''
+    return `SocketList(${this.length}${incomplete}) ${print([...this], options)}`
   }
 
   /** The records, in the order in which the kernel listed them. */
