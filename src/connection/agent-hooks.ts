@@ -1,11 +1,14 @@
 import diagnostics from 'node:diagnostics_channel'
 import type http from 'node:http'
 import net from 'node:net'
+import { InvalidTypeError } from '../errors.js'
+import { tryOr } from '../options/try-or.js'
 
 /** The methods of an `http.Agent` that open connections and are not in its types. */
 interface Internals {
   createConnection(...args: unknown[]): net.Socket | undefined
   connect?(...args: unknown[]): unknown
+  createSocket?(...args: unknown[]): unknown
 }
 
 export interface ConnectionOptions extends Readonly<Record<string, unknown>> {
@@ -40,18 +43,73 @@ export interface OpeningListener {
   openedToProxy(socket: net.Socket): void
 }
 
+/** What hears of the connections of one agent. */
+interface Hook {
+  readonly listeners: OpeningListener[]
+  /** What stands, or stood, in the place of the agent's own methods. A program may put one back that it has replaced. */
+  readonly wrappers: WeakSet<object>
+}
+
+const hooks = new WeakMap<Internals, Hook>()
+
 /**
  * Reports each connection that an agent opens from now on. An agent returns it or passes it to a callback, and some do both.
+ *
+ * A program may assign another `createConnection` later, and a subclass may define one as a field, which replaces it after this package's
+ * constructor. So it is wrapped again before each connection that Node opens by `createSocket`.
+ *
+ * @throws {@link InvalidTypeError} for an agent that is frozen.
  */
 export function onOpened(given: http.Agent, listener: OpeningListener): void {
   const agent = given as unknown as Internals
-  const createConnection = lateBound(agent, 'createConnection')
-  agent.createConnection = function (this: Internals, ...args) {
+  const known = hooks.get(agent)
+  if (known) {
+    known.listeners.push(listener)
+    return
+  }
+  requireExtensible(given)
+  const hook: Hook = { listeners: [listener], wrappers: new WeakSet() }
+  hooks.set(agent, hook)
+  wrapMethods(agent, hook)
+  if (typeof agent.createSocket !== 'function') return
+  const createSocket = lateBound(agent, 'createSocket') as NonNullable<Internals['createSocket']>
+  agent.createSocket = function (this: Internals, ...args) {
+    // A program can make a property of its own that cannot be assigned.
+    tryOr(() => wrapMethods(agent, hook), undefined)
+    return Reflect.apply(createSocket, this, args)
+  }
+}
+
+/** @throws {@link InvalidTypeError} for an agent that cannot be changed, and has not been before. */
+export function requireExtensible(agent: http.Agent): void {
+  if (hooks.has(agent as unknown as Internals) || Object.isExtensible(agent)) return
+  throw new InvalidTypeError(
+    'The agent is frozen, so its later connections cannot be seen. Tune it before it is frozen.',
+    { field: 'target' },
+  )
+}
+
+function wrapMethods(agent: Internals, hook: Hook): void {
+  const { wrappers } = hook
+  if (!wrappers.has(agent.createConnection)) {
+    agent.createConnection = hearing(hook, lateBound(agent, 'createConnection'))
+    wrappers.add(agent.createConnection)
+  }
+  // Agents made on the package agent-base open the tunnel here, and only then call createConnection.
+  if (typeof agent.connect === 'function' && !wrappers.has(agent.connect)) {
+    agent.connect = hearingProxy(hook, lateBound(agent, 'connect') as NonNullable<Internals['connect']>)
+    wrappers.add(agent.connect)
+  }
+}
+
+/** The same method to look at, with its name and what a program has put on it: a test may have assigned a mock. */
+function hearing({ listeners }: Hook, method: Internals['createConnection']): Internals['createConnection'] {
+  const apply = (createConnection: Internals['createConnection'], self: unknown, args: unknown[]) => {
     let heard: unknown
     const hearOnce = (socket: unknown) => {
       if (!isConnection(socket) || socket === heard) return
       heard = socket
-      listener.opened(socket, optionsIn(args))
+      for (const each of listeners) each.opened(socket, optionsIn(args))
     }
     const callback = args.at(-1)
     const opened = function (this: unknown, ...given: [error?: unknown, socket?: unknown]) {
@@ -60,21 +118,26 @@ export function onOpened(given: http.Agent, listener: OpeningListener): void {
       return Reflect.apply(callback as (...all: unknown[]) => unknown, this, given)
     }
     const passed = typeof callback === 'function' ? args.with(-1, opened) : args
-    const { result, connecting } = listConnecting(() => Reflect.apply(createConnection, this, passed))
+    const { result, connecting } = listConnecting(() => Reflect.apply(createConnection, self, passed))
     for (const socket of connecting) {
-      if (socket !== result && socket !== heard) listener.openedToProxy(socket)
+      if (socket !== result && socket !== heard) for (const each of listeners) each.openedToProxy(socket)
     }
     hearOnce(result)
     return result
   }
-  // Agents made on the package agent-base open the tunnel here, and only then call createConnection.
-  if (typeof agent.connect !== 'function') return
-  const connect = lateBound(agent, 'connect') as NonNullable<Internals['connect']>
-  agent.connect = function (this: Internals, ...args) {
-    const { result, connecting } = listConnecting(() => Reflect.apply(connect, this, args))
-    for (const socket of connecting) listener.openedToProxy(socket)
+  return new Proxy(method, { apply })
+}
+
+function hearingProxy(
+  { listeners }: Hook,
+  method: NonNullable<Internals['connect']>,
+): NonNullable<Internals['connect']> {
+  const apply = (connect: NonNullable<Internals['connect']>, self: unknown, args: unknown[]) => {
+    const { result, connecting } = listConnecting(() => Reflect.apply(connect, self, args))
+    for (const socket of connecting) for (const each of listeners) each.openedToProxy(socket)
     return result
   }
+  return new Proxy(method, { apply })
 }
 
 /**

@@ -1,7 +1,7 @@
 import type http from 'node:http'
 import net from 'node:net'
 import type { DeadpeerError } from '../errors.js'
-import { onOpened, socketsOf } from './agent-hooks.js'
+import { onOpened, requireExtensible, socketsOf } from './agent-hooks.js'
 import { keepTuning, type TuningWriter } from './kept-tuning.js'
 import { findRecord, linkRecord } from './record.js'
 
@@ -10,6 +10,7 @@ import { findRecord, linkRecord } from './record.js'
  * `setKeepAlive` is called, which overwrites it: Node does that when a connection is kept for the next request, and axios with every request.
  */
 export function tuneAgent<Tuning>(agent: http.Agent, tuning: Tuning, writer: TuningWriter<Tuning>): void {
+  requireExtensible(agent)
   // Other connections of the agent are left alone: to a UNIX socket, through the tunnel of a proxy.
   const connection = (socket: net.Socket, now: Tuning) => {
     if (socket.destroyed) return

@@ -3,6 +3,7 @@ import { InvalidTypeError } from '../errors.js'
 import { isAgent } from './agent-hooks.js'
 import { BorrowedSocket } from './borrowed.js'
 import { heldSocket } from './holder.js'
+import { remedyForClient, useCreateAgent } from './known-clients.js'
 import { isServer } from './listening.js'
 import { isWebSocketStream } from './websocket-stream.js'
 
@@ -57,9 +58,6 @@ interface Mistake {
   readonly remedy: string
 }
 
-const useCreateAgent =
-  "undici and fetch do not show their connections. Tune them with createAgent({ profile }) of 'deadpeer/undici' as the dispatcher."
-
 const mistakes: readonly Mistake[] = [
   // A fastify instance has a `then`.
   {
@@ -97,8 +95,14 @@ const mistakes: readonly Mistake[] = [
 ]
 
 function remedyFor(value: unknown): string | undefined {
-  if (typeof value === 'function') return 'Pass the server that its listen() returns, or a connection.'
-  if (typeof value !== 'object' || value === null) return undefined
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return undefined
+  const client = remedyForClient(value)
+  if (client !== undefined) return client
+  if (typeof value === 'function') {
+    // Express and connect.
+    const isApplication = typeof (value as Members).listen === 'function' || 'handle' in value
+    return isApplication ? 'Pass the server that its listen() returns.' : undefined
+  }
   const mistake = mistakes.find(({ is }) => is(value as Members))
   if (mistake) return mistake.remedy
   const name = nameOfConnection(value as Members)

@@ -33,8 +33,10 @@ export type {
   SocketFamily,
   SocketList,
   SocketRecord,
+  SocketRecordWithInfo,
   SocketState,
   SocketTimer,
+  StateWithInfo,
 } from '../kernel/sock-diag.js'
 export type { Prefix, SocketFilter } from './filter.js'
 export { listSockets } from './list-sockets.js'

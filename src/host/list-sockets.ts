@@ -1,5 +1,10 @@
 import { requireCore } from '../kernel/binding.js'
-import { dumpSockets, type SocketList } from '../kernel/sock-diag.js'
+import {
+  dumpSockets,
+  type SocketList,
+  type SocketRecordWithInfo,
+  type StateWithInfo,
+} from '../kernel/sock-diag.js'
 import { untilAborted } from '../options/abort-signal.js'
 import { checkFilter, type SocketFilter } from './filter.js'
 
@@ -30,6 +35,10 @@ import { checkFilter, type SocketFilter } from './filter.js'
  * }
  * ```
  */
+export function listSockets(
+  filter: SocketFilter & { info: true; states: readonly StateWithInfo[] },
+): Promise<SocketList<SocketRecordWithInfo>>
+export function listSockets(filter?: SocketFilter): Promise<SocketList>
 export async function listSockets(filter: SocketFilter = {}): Promise<SocketList> {
   const { signal, ...query } = checkFilter(filter)
   const core = requireCore('Listing sockets')

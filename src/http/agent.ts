@@ -1,10 +1,11 @@
 import http from 'node:http'
 import https from 'node:https'
+import { type InspectOptions, inspect } from 'node:util'
 import { tune } from '../tune/tune.js'
 import type { Watcher } from '../watch/watcher.js'
 import { type HttpAgentOptions, type HttpsAgentOptions, splitOptions } from './options.js'
 import { Pool } from './pool.js'
-import type { Snapshot } from './statistics.js'
+import { printCounts, type Snapshot } from './statistics.js'
 
 /**
  * An `http.Agent` that does not hand out a connection which the kernel knows to be gone, and that counts what becomes of its connections.
@@ -47,6 +48,11 @@ export class HttpAgent extends http.Agent {
   snapshot(): Snapshot {
     return this.#pool.snapshot()
   }
+
+  /** What `console.log` shows: the counts of all origins together. */
+  [inspect.custom](_depth: number, options: InspectOptions, print: typeof inspect): string {
+    return printCounts(this, this.constructor.name, options, print)
+  }
 }
 
 /**
@@ -74,5 +80,10 @@ export class HttpsAgent extends https.Agent {
   /** What has become of its connections and requests so far. */
   snapshot(): Snapshot {
     return this.#pool.snapshot()
+  }
+
+  /** What `console.log` shows: the counts of all origins together. */
+  [inspect.custom](_depth: number, options: InspectOptions, print: typeof inspect): string {
+    return printCounts(this, this.constructor.name, options, print)
   }
 }

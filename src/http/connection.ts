@@ -71,6 +71,7 @@ export class Connection implements AgentConnection, CloseListener {
   #limit: number
   #mayBeTunnel: boolean
   #isReplaced = false
+  #isClosed = false
   #hasServerMax = false
   #peerClosed = false
   #failure: Ending | undefined
@@ -94,6 +95,8 @@ export class Connection implements AgentConnection, CloseListener {
     emitter.once(errorMonitor, (error) => {
       const failure = failureOf(error)
       this.#failure ??= failure && (failure === 'reset' ? 'reset' : 'timedOut')
+      // Counted before the request reports the error. A program may also emit an error on a socket that stays open.
+      if (this.socket.destroyed) this.#onClosed()
     })
     requestCloseSnapshot(nativeCore(), socket, this)
   }
@@ -108,7 +111,8 @@ export class Connection implements AgentConnection, CloseListener {
   }
 
   readonly #onClosed = () => {
-    if (this.#isReplaced) return
+    if (this.#isReplaced || this.#isClosed) return
+    this.#isClosed = true
     // An error or an end that Node reported is more exact.
     if (!this.#failure && !this.peerClosed) this.#noteCloseSnapshot()
     this.owner.closed(this)

@@ -241,6 +241,13 @@ export class Pool {
     let isReused = false
     let sentAt = 0
     let isStale = false
+    let isCounted = false
+    const fail = () => {
+      const { res, upgradeOrConnect } = request as SentRequest
+      if (isCounted || upgradeOrConnect || res?.complete) return
+      isCounted = true
+      count(isStale ? 'staleReuses' : 'failedRequests')
+    }
     request.once('socket', (socket) => {
       connection = connections.find(socket)
       if (!connection) return
@@ -253,7 +260,11 @@ export class Pool {
     const emitter: EventEmitter = request
     emitter.once(errorMonitor, (error) => {
       const used = connection
-      if (!used) return
+      if (used) judgeFailure(used, error)
+      // A program may also emit an error on a request that goes on. Node reports a FIN in place of an answer before it closes the socket.
+      if (request.destroyed || request.socket?.destroyed || request.socket?.readableEnded) fail()
+    })
+    const judgeFailure = (used: Connection, error: unknown) => {
       const evidence = {
         reused: isReused,
         answered: Boolean((request as SentRequest).res),
@@ -264,11 +275,7 @@ export class Pool {
       isStale = verdict.isStale
       if (isStale) connections.staleReuse(used, false, request)
       if (verdict.isStaleIfIdempotent) this.#discardIdleSince(name, sentAt)
-    })
-    request.once('close', () => {
-      const { res, upgradeOrConnect } = request as SentRequest
-      if (upgradeOrConnect || res?.complete) return
-      count(isStale ? 'staleReuses' : 'failedRequests')
-    })
+    }
+    request.once('close', fail)
   }
 }

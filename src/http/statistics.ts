@@ -1,3 +1,5 @@
+import type { InspectOptions, inspect } from 'node:util'
+
 /**
  * What has become of connections and of requests. Only `failedRequests` are faults; the rest is normal for connections.
  *
@@ -70,6 +72,17 @@ function noCounts(): Counts {
     retried: 0,
     failedRequests: 0,
   }
+}
+
+/** An agent, for `console.log`: the whole of it would be hundreds of lines. */
+export function printCounts(
+  agent: { snapshot(): Snapshot },
+  name: string,
+  options: InspectOptions,
+  print: typeof inspect,
+): string {
+  const { total, origins } = agent.snapshot()
+  return `${name} ${print({ origins: Object.keys(origins).length, ...total }, options)}`
 }
 
 function openOf(counts: Counts): number {

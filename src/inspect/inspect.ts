@@ -1,3 +1,4 @@
+import { inspect as format, type InspectOptions } from 'node:util'
 import { checkTarget, type Target, withDescriptor } from '../connection/target.js'
 import { type NativeCore, nativeCore } from '../kernel/binding.js'
 import { equalsDefault, readDefaultsOf, type SystemDefaults } from '../kernel/defaults.js'
@@ -7,6 +8,8 @@ import { readTcpInfo, type TcpInfo } from '../kernel/tcp-info.js'
 import { readProfiles } from '../overlay/overlay.js'
 import { noteSource, type Profile } from '../profile/profile.js'
 import { type Judgement, judge, type Verdict } from './verdict.js'
+
+const { custom } = format
 
 /** What the kernel has for one connection. `console.log` shows the verdict first, and {@link TcpInfo} on one line. */
 export class Inspection {
@@ -32,7 +35,7 @@ export class Inspection {
 
   /** @internal */
   constructor(
-    read: Omit<Inspection, 'equalsDefault' | 'defaults'>,
+    read: Omit<Inspection, 'equalsDefault' | 'defaults' | typeof custom>,
     readDefaults: () => SystemDefaults | undefined,
   ) {
     Object.assign(this, read)
@@ -68,6 +71,16 @@ export class Inspection {
   get equalsDefault(): readonly OptionName[] {
     return this.info === undefined ? [] : equalsDefault(this.profile, this.defaults ?? {})
   }
+
+  /** What `console.log` shows: each group of options on one line. */
+  [custom](_depth: number, options: InspectOptions, print: typeof format): string {
+    const inOneLine = { ...options, compact: true, breakLength: Number.POSITIVE_INFINITY }
+    const lines = Object.entries(this).map(([name, value]) => {
+      const isGroup = typeof value === 'object' && name !== 'info'
+      return [name, isGroup ? { [custom]: () => print(value, inOneLine) } : value]
+    })
+    return `Inspection ${print(Object.fromEntries(lines), options)}`
+  }
 }
 
 const unread = new Inspection(
@@ -90,7 +103,7 @@ Object.freeze(unread)
  * @example
  * ```ts
  * const { profile, verdict, evidence } = inspect(socket)
- * console.log(profile.userTimeout, verdict, evidence) // 60000 'alive' 'silent for 1.2 s'
+ * console.log(profile.userTimeout, verdict, evidence) // 60000 'alive' 'heard 1.2 s ago'
  * ```
  */
 export function inspect(target: Target): Inspection {

@@ -105,6 +105,8 @@ function evidenceFor(verdict: Verdict, info: VerdictCounters): string {
     case 'unknown':
       return `${silence}, and no probe acknowledged within ${PROBED_WITHIN / 60_000} min`
     default:
-      return silentFor(info) <= HEARD_WITHIN ? silence : `acknowledged a probe ${seconds(lastAckRecv)} ago`
+      return silentFor(info) <= HEARD_WITHIN
+        ? `heard ${seconds(silentFor(info))} ago`
+        : `acknowledged a probe ${seconds(lastAckRecv)} ago`
   }
 }

@@ -1,5 +1,5 @@
 import { endianness } from 'node:os'
-import { inspect } from 'node:util'
+import { type InspectOptions, inspect } from 'node:util'
 import type { DeadpeerError } from '../errors.js'
 import { addressText } from './address.js'
 import type { NativeCondition, NativeCore, NativeDump, NativeFailure } from './binding.js'
@@ -239,8 +239,14 @@ export class SocketRecord {
   }
 }
 
+/** The states in which the kernel has tcp_info: not in `time-wait`, nor during a listener's handshake. */
+export type StateWithInfo = Exclude<SocketState, 'time-wait' | 'syn-recv'>
+
+/** A record of a list with tcp_info, of sockets in states that have it. */
+export type SocketRecordWithInfo = SocketRecord & { readonly info: TcpInfo }
+
 /** The sockets of one moment, or nearly: they were read one after the other, while others went on. */
-export class SocketList implements Iterable<SocketRecord> {
+export class SocketList<Record extends SocketRecord = SocketRecord> implements Iterable<Record> {
   /** How many there are. */
   readonly length: number
   /**
@@ -257,13 +263,19 @@ export class SocketList implements Iterable<SocketRecord> {
     this.interrupted = interrupted
   }
 
+  /** What `console.log` shows: the records, as of an array. */
+  [inspect.custom](_depth: number, options: InspectOptions, print: typeof inspect): string {
+    const incomplete = this.interrupted ? ', interrupted' : ''
+    return `SocketList(${this.length}${incomplete}) ${print([...this], options)}`
+  }
+
   /** The records, in the order in which the kernel listed them. */
-  *[Symbol.iterator](): IterableIterator<SocketRecord> {
+  *[Symbol.iterator](): IterableIterator<Record> {
     const { byteLength } = this.#view
     for (let start = 0; start + offsets.info <= byteLength; ) {
       const infoLength = this.#view.getUint32(start + offsets.infoLength, littleEndian)
       if (infoLength > byteLength - start - offsets.info) return
-      yield new SocketRecord(this.#view, start)
+      yield new SocketRecord(this.#view, start) as Record
       start += offsets.info + Math.ceil(infoLength / 4) * 4
     }
   }

@@ -13,8 +13,8 @@ import { catalogue, type HopName } from './catalogue.js'
 import type { Hop, OwnHop } from './hop.js'
 import { inWords } from './in-words.js'
 
-/** The hops from the client to the server. */
-export type Path = readonly (HopName | OwnHop)[]
+/** The hops from the client to the server. A name that the catalogue does not have is refused when the path is used. */
+export type Path = readonly (HopName | (string & {}) | OwnHop)[]
 
 /**
  * Completes the hops of a path.
@@ -28,7 +28,7 @@ export function resolvePath(path: Path): Hop[] {
   })
 }
 
-function resolveHop(hop: HopName | OwnHop): Hop {
+function resolveHop(hop: string | OwnHop): Hop {
   if (typeof hop === 'string') return known(hop) ?? unknown(hop)
   if (typeof hop !== 'object' || hop === null || typeof hop.name !== 'string' || hop.name === '') {
     throw new InvalidTypeError(

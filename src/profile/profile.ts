@@ -1,3 +1,5 @@
+import { EventEmitter } from 'node:events'
+import { InvalidTypeError } from '../errors.js'
 import type { SystemDefaults } from '../kernel/defaults.js'
 import {
   allowShortTimeout,
@@ -124,6 +126,13 @@ function checkFor({ kind, constant, min, max, unit }: OptionRow): Check {
  * @throws {@link OutOfRangeError} for a value outside its range, or one the kernel cannot hold exactly.
  */
 export function checkProfile(profile: unknown): Profile {
+  if (profile instanceof EventEmitter) {
+    const message =
+      'A profile must be an object such as { initialDelay: 30_000 }; got a connection or another emitter of events.'
+    throw new InvalidTypeError(`${message} For a connection, pass inspect(socket).profile.`, {
+      field: 'profile',
+    })
+  }
   const checked: Profile = { ...checkOptions(profile, profileFields) }
   if (allowsShortTimeout(profile as Profile)) allowShortTimeout(checked)
   else refuseSeconds(checked.userTimeout, 'userTimeout (TCP_USER_TIMEOUT)', OTHER_WAY, userTimeoutField)

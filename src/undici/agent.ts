@@ -1,6 +1,7 @@
+import { type InspectOptions, inspect } from 'node:util'
 import { Agent, type buildConnector, Client, type Dispatcher } from 'undici'
 import { refuseShortTimes } from '../http/options.js'
-import type { Snapshot } from '../http/statistics.js'
+import { printCounts, type Snapshot } from '../http/statistics.js'
 import { watcherOf, watchOrDestroy } from '../http/watching.js'
 import { checkMixedOptions, trueOrFalse } from '../options/check.js'
 import { AgentStatistics } from './agent-statistics.js'
@@ -109,6 +110,11 @@ class OurAgent extends Agent {
     return this[state].statistics.snapshot()
   }
 
+  /** What `console.log` shows: the counts of all origins together. */
+  [inspect.custom](_depth: number, options: InspectOptions, print: typeof inspect): string {
+    return printCounts(this, 'Agent of createAgent()', options, print)
+  }
+
   override dispatch(options: Agent.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
     // undici reports what is wrong.
     if (!isObject(options) || !isObject(handler)) return super.dispatch(options, handler)
@@ -138,9 +144,19 @@ class OurAgent extends Agent {
   override compose(...interceptors: any[]): any {
     const composed = super.compose(...interceptors)
     // undici 6 makes another dispatcher, which only has undici's own methods.
-    if (!('snapshot' in composed)) Object.assign(composed, { snapshot: () => this.snapshot() })
-    return composed
+    return 'snapshot' in composed ? composed : withSnapshot(this, composed)
   }
+}
+
+/** The same for the dispatchers that are composed of this one. */
+// biome-ignore lint/suspicious/noExplicitAny: undici's own types differ between its versions
+function withSnapshot(agent: OurAgent, dispatcher: any): any {
+  const { compose } = dispatcher
+  return Object.assign(dispatcher, {
+    snapshot: () => agent.snapshot(),
+    compose: (...interceptors: unknown[]) =>
+      withSnapshot(agent, Reflect.apply(compose, dispatcher, interceptors)),
+  })
 }
 
 async function settled(repeating: ReadonlyMap<Client, Promise<void>>): Promise<void> {

@@ -1,6 +1,7 @@
 import diagnostics from 'node:diagnostics_channel'
 import { EventEmitter, on } from 'node:events'
 import net from 'node:net'
+import { type InspectOptions, inspect } from 'node:util'
 import { isServer, type ServerTarget } from '../connection/listening.js'
 import { socketNow, unwrap } from '../connection/target.js'
 import { errorFrom } from '../connection/unreadable.js'
@@ -130,6 +131,11 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
   /** {@link close}, for `using`. */
   [Symbol.dispose](): void {
     this.close()
+  }
+
+  /** What `console.log` shows: the counts. */
+  [inspect.custom](_depth: number, options: InspectOptions, print: typeof inspect): string {
+    return `Watcher ${print(this.stats(), options)}`
   }
 
   /** The deaths from now on, until the watcher is closed. Waiting for one does not hold the process open. */

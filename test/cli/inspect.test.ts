@@ -45,7 +45,7 @@ describe('deadpeer inspect', () => {
     const run = await deadpeer(['inspect', ends(client)])
     expect(run).toMatchObject({ code: 0, err: [] })
     expect(run.out[0]).toMatch(
-      /^ESTAB {2}127\.0\.0\.1:\d+ → 127\.0\.0\.1:\d+ {2}node\(\d+:\d+\) {2}alive: silent for \d+\.\d s$/,
+      /^ESTAB {2}127\.0\.0\.1:\d+ → 127\.0\.0\.1:\d+ {2}node\(\d+:\d+\) {2}alive: heard \d+\.\d s ago$/,
     )
     const lines = run.out.map((line) => line.trim().replaceAll(/ {2,}/g, ' | '))
     expect(lines).toContain("enable | off | SO_KEEPALIVE | as the system's")

@@ -2,11 +2,11 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import http from 'node:http'
 import https from 'node:https'
-import type net from 'node:net'
+import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { HttpAgent, HttpsAgent } from 'agentkeepalive'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, vi } from 'vitest'
 import { inspect, profiles, tune } from '../../src/index.js'
 import { certificate } from '../support/certificate.js'
 import { listen } from '../support/connections.js'
@@ -262,5 +262,76 @@ describe('an agent', () => {
     expect(() => tune(target as never, 'lan')).toThrow(
       expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', field: 'target' }),
     )
+  })
+})
+
+describe('createConnection of an agent', () => {
+  const assigned = () => vi.fn((options: net.NetConnectOpts) => net.connect(options))
+
+  it('that a program assigns after tune is called, and its connections are tuned', async () => {
+    const agent = new http.Agent(keepAlive)
+    tune(agent, 'lan')
+    const own = assigned()
+    agent.createConnection = own as never
+    expect(agent.createConnection).toBe(own)
+    const { during } = await exchange(agent)
+    expect(during).toMatchObject(profiles.lan)
+    expect(own).toHaveBeenCalledOnce()
+    // As a test does that has assigned a mock.
+    expect(agent.createConnection).toHaveBeenCalledOnce()
+    agent.destroy()
+  })
+
+  it('that a program wraps again and again is called once for each connection', async () => {
+    const agent = new http.Agent(keepAlive)
+    tune(agent, 'lan')
+    const calls: number[] = []
+    for (let i = 0; i < 3; i++) {
+      const { createConnection } = agent
+      agent.createConnection = ((...args: never[]) => {
+        calls.push(i)
+        return Reflect.apply(createConnection, agent, args)
+      }) as never
+      const before = calls.length
+      const { during } = await exchange(agent)
+      expect(during).toMatchObject(profiles.lan)
+      expect(calls.length - before).toBe(i + 1)
+      agent.destroy()
+    }
+  })
+
+  it('that was put back is not wrapped again', async () => {
+    const agent = new http.Agent(keepAlive)
+    tune(agent, 'lan')
+    const { createConnection } = agent
+    agent.createConnection = assigned() as never
+    await exchange(agent)
+    agent.createConnection = createConnection
+    agent.destroy()
+    const { during } = await exchange(agent)
+    expect(during).toMatchObject(profiles.lan)
+    expect(agent.createConnection).toBe(createConnection)
+    agent.destroy()
+  })
+
+  it('that a program makes read-only is left as it is', async () => {
+    const agent = new http.Agent(keepAlive)
+    tune(agent, 'lan')
+    Object.defineProperty(agent, 'createConnection', { get: assigned, configurable: true })
+    await exchange(agent)
+    agent.destroy()
+  })
+})
+
+describe('a frozen agent', () => {
+  it('is refused, and one that was tuned before can be tuned again', () => {
+    const frozen = Object.freeze(new http.Agent())
+    expect(() => tune(frozen, 'lan')).toThrow(
+      expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', message: expect.stringMatching(/frozen/) }),
+    )
+    const agent = new http.Agent()
+    tune(agent, 'lan')
+    Object.freeze(agent)
+    expect(() => tune(agent, 'cloud')).not.toThrow()
   })
 })

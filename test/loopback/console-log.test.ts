@@ -1,7 +1,10 @@
 import { once } from 'node:events'
 import util from 'node:util'
 import { describe, expect, it } from 'vitest'
+import { listSockets } from '../../src/host/index.js'
+import { HttpAgent, HttpsAgent } from '../../src/http/index.js'
 import { type Death, inspect, TcpState, watch } from '../../src/index.js'
+import { createAgent } from '../../src/undici/index.js'
 import { connectPair } from '../support/connections.js'
 import { pairIn } from '../support/stream-states.js'
 
@@ -23,7 +26,7 @@ describe('console.log', () => {
     const { socket } = await connectPair()
     const text = printed(inspect(socket))
     expect(linesOf(text).length).toBeLessThanOrEqual(16)
-    expect(text).toMatch(/^Inspection \{\n {2}verdict: 'alive',\n {2}evidence: 'silent for /)
+    expect(text).toMatch(/^Inspection \{\n {2}verdict: 'alive',\n {2}evidence: 'heard /)
     expect(text).toMatch(
       /\n {2}info: TcpInfo \{ state: 'ESTABLISHED', probes: 0, .*, \.\.\. \d+ more \}\n\}$/,
     )
@@ -52,6 +55,37 @@ describe('console.log', () => {
     const info = inspect(socket).info!
     const older = Object.assign(Object.create(Object.getPrototypeOf(info)), info, { notsentBytes: undefined })
     expect(printed(older)).not.toContain('notsentBytes')
+  })
+
+  it('of a watcher is its counts', async () => {
+    const { socket } = await connectPair()
+    const watcher = watch().add(socket)
+    const text = printed(watcher)
+    watcher.close()
+    expect(linesOf(text).length).toBeLessThanOrEqual(8)
+    expect(text).toMatch(/^Watcher \{ added: 1, watching: 1, dead: 0, closed: 0, removed: 0 \}$/)
+  })
+
+  it.each<{ name: string; make: () => { destroy(): unknown } }>([
+    { name: 'HttpAgent', make: () => new HttpAgent() },
+    { name: 'HttpsAgent', make: () => new HttpsAgent() },
+    { name: 'Agent of createAgent()', make: () => createAgent() },
+    { name: 'Agent of createAgent()', make: () => createAgent().compose((dispatch) => dispatch) as never },
+  ])('of $name is its name and its counts', async ({ name, make }) => {
+    const agent = make()
+    const text = printed(agent)
+    await agent.destroy()
+    expect(linesOf(text).length).toBeLessThanOrEqual(18)
+    expect(text.startsWith(`${name} {\n`)).toBe(true)
+    expect(text).toMatch(/\{\s+origins: 0,\s+opened: 0,/)
+  })
+
+  it('of a list of sockets is its records, as of an array', async () => {
+    const { socket } = await connectPair()
+    const list = await listSockets({ localPort: socket.localPort!, states: ['established'] })
+    const text = printed(list)
+    expect(text).toMatch(/^SocketList\(\d+\) \[\n {2}\{\n {4}family: 'ipv4',\n {4}state: 'established',/)
+    expect(text).toContain(`port: ${socket.localPort}`)
   })
 
   it('of a death, and of its error, has the counters on one line and nothing of the socket', async () => {

@@ -758,3 +758,108 @@ describe('bad options of an agent', () => {
     },
   )
 })
+
+describe('a createConnection of the program', () => {
+  const open = (options: net.NetConnectOpts) => net.connect(options)
+
+  it.each<{ what: string; make: () => HttpAgent }>([
+    {
+      what: 'that is assigned later',
+      make: () => Object.assign(new HttpAgent({ profile: 'lan' }), { createConnection: open }),
+    },
+    {
+      what: 'that is a field of a subclass',
+      make: () =>
+        new (class extends HttpAgent {
+          override createConnection = open as never
+        })({ profile: 'lan' }),
+    },
+    {
+      what: 'that is a method of a subclass',
+      make: () =>
+        new (
+          class extends HttpAgent {
+            override createConnection(options: net.NetConnectOpts) {
+              return open(options)
+            }
+          } as never as typeof HttpAgent
+        )({ profile: 'lan' }),
+    },
+  ])('$what opens connections that are tuned, watched and counted', async ({ make }) => {
+    const agent = make()
+    const here = await siteOf(
+      http.createServer((_, response) => response.end('ok')),
+      agent,
+    )
+    const { socket } = await here.get()
+    expect(inspect(socket).profile).toMatchObject(profiles.lan)
+    expect(agent.watcher!.has(socket)).toBe(true)
+    expect(total(here)).toMatchObject({ opened: 1, open: 1, requests: 1 })
+  })
+})
+
+describe('the snapshot of an agent, when a request reports its error', () => {
+  const atError = (agent: HttpAgent, request: http.ClientRequest) =>
+    new Promise<object>((resolve) => {
+      request.on('error', () => resolve(agent.snapshot().total))
+    })
+
+  it('has a reset connection and its request', async () => {
+    const here = await site({}, (request) => request.socket.resetAndDestroy())
+    const request = http.get({ host: '127.0.0.1', port: here.port, agent: here.agent })
+    expect(await atError(here.agent as HttpAgent, request)).toMatchObject({
+      opened: 1,
+      open: 0,
+      reset: 1,
+      failedRequests: 1,
+    })
+    if (!request.closed) await once(request, 'close')
+    expect(total(here)).toMatchObject({ opened: 1, open: 0, reset: 1, failedRequests: 1 })
+  })
+
+  it.skipIf(!hasNetAdmin)('has a dead connection and its request', async () => {
+    const profile = { initialDelay: 60_000, interval: 60_000, count: 9, userTimeout: 500 }
+    const here = await site({ profile }, () => {})
+    const request = http.get({ host: '127.0.0.1', port: here.port, agent: here.agent })
+    await until(() => here.peers.length === 1)
+    const [socket] = [request.socket!]
+    blackHole(here.peers[0]!)
+    socket.write('more')
+    expect(await atError(here.agent as HttpAgent, request)).toMatchObject({ timedOut: 1, failedRequests: 1 })
+    if (!request.closed) await once(request, 'close')
+    expect(total(here)).toMatchObject({ timedOut: 1, open: 0, failedRequests: 1 })
+  })
+
+  it('has a connection that was refused', async () => {
+    const here = await site()
+    const request = http.get({ host: '127.0.0.1', port: 1, agent: here.agent })
+    expect(await atError(here.agent as HttpAgent, request)).toMatchObject({
+      opened: 0,
+      failedToOpen: 1,
+      failedRequests: 1,
+    })
+  })
+
+  it('has a request whose connection the server has closed without an answer', async () => {
+    const here = await site({}, (request) => request.socket.destroy())
+    const request = http.get({ host: '127.0.0.1', port: here.port, agent: here.agent })
+    expect(await atError(here.agent as HttpAgent, request)).toMatchObject({
+      opened: 1,
+      failedRequests: 1,
+    })
+    await until(() => total(here).closedByPeer === 1)
+    expect(total(here)).toMatchObject({ open: 0, failedRequests: 1 })
+  })
+
+  it('has no failure of a request that goes on, though the program has emitted an error on it', async () => {
+    const here = await site()
+    const request = http.get({ host: '127.0.0.1', port: here.port, agent: here.agent })
+    const counts = atError(here.agent as HttpAgent, request)
+    const answered = new Promise<http.IncomingMessage>((resolve) => request.once('response', resolve))
+    request.emit('error', new Error('of the program'))
+    expect(await counts).toMatchObject({ failedRequests: 0 })
+    await once((await answered).resume(), 'end')
+    await until(() => Object.keys(here.agent.freeSockets).length === 1)
+    expect(total(here)).toMatchObject({ failedRequests: 0 })
+  })
+})

@@ -1,8 +1,17 @@
 import dgram from 'node:dgram'
 import http from 'node:http'
 import net from 'node:net'
+import axios from 'axios'
+import { Queue } from 'bullmq'
+import { Kafka } from 'kafkajs'
+import knex from 'knex'
+import { MongoClient } from 'mongodb'
+import mysql from 'mysql2'
+import pg from 'pg'
+import postgres from 'postgres'
+import { createClient } from 'redis'
 import * as undici from 'undici'
-import { tune, tuneAll, watch } from '../../src/index.js'
+import { detectionTime, probe, tune, tuneAll, watch } from '../../src/index.js'
 import { connectPair } from './connections.js'
 import { closedAfterwards, httpPort } from './target-setup.js'
 
@@ -16,6 +25,7 @@ export interface MistakeRow {
 
 const origin = async () => `http://127.0.0.1:${await httpPort()}`
 const createAgent = /createAgent.*deadpeer\/undici/
+const deadpeerRun = /not reachable from outside: use `deadpeer run`.*docs\/guide\.md/
 const whatItMustBe = /must be a net\.Socket/
 
 export const mistakeRows: MistakeRow[] = [
@@ -64,7 +74,48 @@ export const mistakeRows: MistakeRow[] = [
     make: async () => [{ connection: { stream: (await connectPair()).socket } }],
     message: /Did you mean its connection\.stream\?/,
   },
-  { what: 'Express application', make: async () => [() => {}], message: /its listen\(\) returns/ },
+  {
+    what: 'Express application',
+    make: async () => [Object.assign(() => {}, { handle() {}, listen() {} })],
+    message: /its listen\(\) returns/,
+  },
+  { what: 'another function', make: async () => [() => {}], message: whatItMustBe },
+  { what: '`fetch`', make: async () => [fetch], message: createAgent },
+  { what: '`axios`', make: async () => [axios], message: /httpAgent/ },
+  { what: 'knex', make: async () => [knex({ client: 'pg' })], message: deadpeerRun },
+  {
+    what: '`sql` of postgres.js',
+    make: async () => [postgres('postgres://127.0.0.1:1')],
+    message: deadpeerRun,
+  },
+  { what: '`Pool` of pg', make: async () => [new pg.Pool()], message: deadpeerRun },
+  {
+    what: 'pool of mysql2',
+    make: async () => [closedAfterwards(mysql.createPool({}), (it) => it.end(() => {}))],
+    message: deadpeerRun,
+  },
+  {
+    what: '`Queue` or `Worker` of BullMQ',
+    // Its constructor connects.
+    make: async () => [Object.assign(Object.create(Queue.prototype), { opts: {} })],
+    message: deadpeerRun,
+  },
+  { what: 'client of node-redis', make: async () => [createClient()], message: deadpeerRun },
+  {
+    what: 'connection of nats',
+    make: async () => [{ publish() {}, subscribe() {}, drain() {}, getServer() {} }],
+    message: deadpeerRun,
+  },
+  {
+    what: '`MongoClient` of mongodb',
+    make: async () => [new MongoClient('mongodb://127.0.0.1:1')],
+    message: deadpeerRun,
+  },
+  {
+    what: '`Kafka` of kafkajs',
+    make: async () => [new Kafka({ brokers: ['127.0.0.1:1'] })],
+    message: deadpeerRun,
+  },
   {
     what: 'UDP socket',
     make: async () => [closedAfterwards(dgram.createSocket('udp4'), (it) => it.close())],
@@ -88,6 +139,9 @@ const anyTune = tune as (...args: unknown[]) => void
 const anyTuneAll = tuneAll as (...args: unknown[]) => unknown
 const anyWatch = watch as (options: unknown) => unknown
 
+const anyProbe = probe as (...args: unknown[]) => unknown
+const anyDetectionTime = detectionTime as (profile: unknown) => unknown
+
 export const wrongCallRows: WrongCallRow[] = [
   {
     what: "`tune('lan', socket)`",
@@ -98,6 +152,41 @@ export const wrongCallRows: WrongCallRow[] = [
     what: "`tuneAll('lan', [socket])`",
     call: (socket) => anyTuneAll('lan', [socket]),
     message: /call tuneAll\(targets, profile\)/,
+  },
+  {
+    what: "`tune('lan', server)`",
+    call: () => anyTune('lan', net.createServer()),
+    message: /call tune\(target, profile\)/,
+  },
+  {
+    what: '`tune({ count: 3 }, server)`',
+    call: () => anyTune({ count: 3 }, net.createServer()),
+    message: /call tune\(target, profile\)/,
+  },
+  {
+    what: '`probe({ attempts: 1 }, socket)`',
+    call: (socket) => anyProbe({ attempts: 1 }, socket),
+    message: /call probe\(target, options\)/,
+  },
+  {
+    what: "`tuneAll(socket, 'lan')`",
+    call: (socket) => anyTuneAll(socket, 'lan'),
+    message: /Got one connection: use tune, or put it into an array/,
+  },
+  {
+    what: "`tuneAll(promise, 'lan')`",
+    call: () => anyTuneAll(Promise.resolve([]), 'lan'),
+    message: /Got a Promise: await it/,
+  },
+  {
+    what: '`watch(promise)`',
+    call: () => anyWatch(Promise.resolve()),
+    message: /must be an object such as .*; got a Promise/,
+  },
+  {
+    what: '`detectionTime(socket)`',
+    call: (socket) => anyDetectionTime(socket),
+    message: /pass inspect\(socket\)\.profile/i,
   },
   {
     what: '`watch(server)`',

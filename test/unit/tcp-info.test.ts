@@ -133,8 +133,8 @@ describe('judge', () => {
   const idle = (ms: number) => ({ lastDataSent: ms, lastDataRecv: ms, lastAckRecv: ms })
 
   it.each([
-    { more: {}, verdict: 'alive', evidence: 'silent for 4.2 s' },
-    { more: idle(60_000), verdict: 'alive', evidence: 'silent for 60.0 s' },
+    { more: {}, verdict: 'alive', evidence: 'heard 4.2 s ago' },
+    { more: idle(60_000), verdict: 'alive', evidence: 'heard 60.0 s ago' },
     {
       more: idle(60_001),
       verdict: 'unknown',
@@ -145,7 +145,7 @@ describe('judge', () => {
       verdict: 'unknown',
       evidence: 'silent for 7200.0 s, and no probe acknowledged within 5 min',
     },
-    { more: { ...idle(7_200_000), lastAckRecv: 60_000 }, verdict: 'alive', evidence: 'silent for 60.0 s' },
+    { more: { ...idle(7_200_000), lastAckRecv: 60_000 }, verdict: 'alive', evidence: 'heard 60.0 s ago' },
     {
       more: { ...idle(7_200_000), lastAckRecv: 300_000 },
       verdict: 'alive',
