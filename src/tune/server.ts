@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers'
 import { isShared, onAccepted, onListen } from '../connection/accepting-server.js'
 import type { TuningWriter } from '../connection/kept-tuning.js'
 import { type Handle, handleOf } from '../connection/target.js'
+import { DeadpeerError } from '../errors.js'
 import { nativeCore } from '../kernel/binding.js'
 import { optionNames } from '../kernel/socket-options.js'
 import { findOverlay } from '../overlay/overlay.js'
@@ -77,6 +78,11 @@ class TunedServer {
   }
 
   #apply(tuning: Compiled): void {
+    const address = this.#server.address()
+    if (typeof address === 'string') {
+      const message = `The server listens on the UNIX socket ${JSON.stringify(address)}: it accepts no TCP connections.`
+      throw new DeadpeerError('ERR_NOT_TCP', message)
+    }
     const handle = handleOf(this.#server)
     if (!isShared(this.#server)) this.#writer.listener(handle?.fd ?? -1, tuning)
     this.#handle = handle

@@ -136,7 +136,9 @@ class OurAgent extends Agent {
   override destroy(...args: unknown[]): any {
     const { isClosing, repeating } = this[state]
     if (isClosing && args.length === 0) return settled(repeating).then(() => super.destroy())
-    for (const client of repeating.keys()) void client.destroy()
+    // With a callback alone, or without an argument, undici makes an error of its own.
+    const error = args[0] instanceof Error ? args[0] : null
+    for (const client of repeating.keys()) void client.destroy(error)
     return Reflect.apply(super.destroy, this, args)
   }
 

@@ -10,12 +10,12 @@ type Action = 'destroy' | 'report'
 type Decision = Action | void
 /**
  * What happens to a socket whose peer is dead: the same for all, or decided by a function for each death. A function that returns nothing
- * means `'report'`. It must not be async.
+ * means `'report'`. It must not be async. Any other value means `'report'` as well, with one warning in the life of the process.
  */
 export type OnDead = Action | ((death: Death) => Decision)
 
 export function checkOnDead(value: unknown): void {
-  if (types.isAsyncFunction(value)) throw notSynchronous('an async function')
+  if (types.isAsyncFunction(value)) throw notSynchronous()
   if (typeof value !== 'function') checkAction(value)
 }
 
@@ -23,12 +23,24 @@ export function checkOnDead(value: unknown): void {
 export function decide(onDead: OnDead, death: () => Death): Action {
   if (typeof onDead === 'string') return onDead
   try {
-    const action = onDead(death())
-    return action === undefined ? 'report' : checkAction(action)
+    const action: unknown = onDead(death())
+    if (action === 'destroy' || action === 'report') return action
+    if (action !== undefined) warnOnce(action)
   } catch (error) {
     throwLater(error)
-    return 'report'
   }
+  return 'report'
+}
+
+let hasWarned = false
+
+/** `(death) => list.push(death)` returns a number: no reason to end the program. Node reports the rejection of a promise by itself. */
+function warnOnce(returned: unknown): void {
+  if (hasWarned) return
+  hasWarned = true
+  const got = types.isPromise(returned) ? 'a Promise, which is not waited for' : describe(returned)
+  const message = `onDead of a watcher returned ${got}. It must return 'destroy', 'report' or nothing, at once; anything else means 'report'.`
+  process.emitWarning(message, { code: 'DEADPEER_ON_DEAD' })
 }
 
 /**
@@ -47,18 +59,17 @@ export function throwLater(error: unknown): void {
   })
 }
 
-function checkAction(action: unknown): Action {
-  if (action === 'destroy' || action === 'report') return action
-  if (types.isPromise(action)) throw notSynchronous('a function that returns a Promise')
+function checkAction(action: unknown): void {
+  if (action === 'destroy' || action === 'report') return
   throw new InvalidTypeError(
     `onDead must be 'destroy', 'report', or a function that returns one of them or nothing; got ${describe(action)}.`,
     { field: 'onDead' },
   )
 }
 
-function notSynchronous(what: string): InvalidTypeError {
+function notSynchronous(): InvalidTypeError {
   return new InvalidTypeError(
-    `onDead must return 'destroy', 'report' or nothing at once; got ${what}. For async work listen to 'dead', and use onDead: 'report'.`,
+    `onDead must return 'destroy', 'report' or nothing at once; got an async function. For async work listen to 'dead', and use onDead: 'report'.`,
     { field: 'onDead' },
   )
 }

@@ -8,9 +8,10 @@ import { checkOnDead, type OnDead } from './on-dead.js'
 export interface WatchOptions {
   /**
    * What happens to a socket whose peer is dead. `'destroy'`, the default: it is destroyed with a {@link PeerDeathError}. `'report'`: it
-   * is left as it is, and its error to Node. A function decides for each death; if it returns nothing, that means `'report'`. If it throws or
-   * returns anything else, the socket is left as it is too, and the error becomes an uncaught exception, as that of a listener does. An
-   * async function is refused: the decision cannot wait.
+   * is left as it is, and its error to Node. A function decides for each death; if it returns nothing, that means `'report'`. Anything else,
+   * such as the number of `(death) => list.push(death)` or a promise, means `'report'` too, with one warning in the life of the process. If it
+   * throws, the socket is left as it is too, and the error becomes an uncaught exception, as that of a listener does. An async function is
+   * refused: the decision cannot wait.
    */
   onDead?: OnDead
   /**

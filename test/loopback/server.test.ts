@@ -95,7 +95,11 @@ describe('a tuned server', () => {
     tune(server, 'lan')
     server.listen(path)
     const [error] = await once(server, 'error')
-    expect(error).toMatchObject({ code: 'ERR_NOT_TCP' })
+    expect(error).toMatchObject({
+      code: 'ERR_NOT_TCP',
+      message:
+        'The server listens on the UNIX socket "\\u0000deadpeer-server-test": it accepts no TCP connections.',
+    })
     expect(() => tune(server, 'lan')).toThrow(expect.objectContaining({ code: 'ERR_NOT_TCP' }))
     server.close()
   })

@@ -432,6 +432,13 @@ export function undiciSuite(
       expect(composed.snapshot().total).toMatchObject({ requests: 2, opened: 2, retried: 1 })
     })
 
+    it('has a snapshot, however often it is composed', async () => {
+      const { url } = await site()
+      const composed = agent().compose(passOn).compose(passOn).compose([passOn]) as unknown as Agent
+      expect(await ask(composed, url)).toBe('ok')
+      expect(composed.snapshot().total).toMatchObject({ requests: 1, opened: 1 })
+    })
+
     it.each([
       { verb: 'close', how: 'by a promise', end: (composed: Dispatcher) => composed.close() },
       { verb: 'destroy', how: 'by a promise', end: (composed: Dispatcher) => composed.destroy() },
@@ -670,6 +677,16 @@ export function undiciSuite(
       await until(() => other.seen.includes('GET /never'))
       await other.own.destroy()
       await expect(never).rejects.toThrow()
+    })
+
+    it('fails with the error that the agent is destroyed with while it is repeated', async () => {
+      const { own, url, seen } = await stale()
+      const asked = ask(own, `${url}/never`)
+      asked.catch(() => {})
+      await until(() => seen.includes('GET /never'))
+      const error = new Error('of the program')
+      await own.destroy(error)
+      await expect(asked).rejects.toBe(error)
     })
 
     it.skipIf(!hasNetAdmin).each([
