@@ -27,7 +27,7 @@ export interface AgentConnection {
 }
 
 /**
- * What this process knows of one connection. {@link recordOf} finds it. Each field belongs to one subject, and only that subject writes it.
+ * What this process knows of one connection. {@link recordOf} finds it. Each field belongs to one subject.
  *
  * All fields are set here, so that V8 gives every record the same shape.
  */

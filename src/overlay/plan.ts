@@ -1,8 +1,8 @@
 import type { Keepalive, Sample } from '../kernel/liveness.js'
 import { type KeepaliveClock, SECONDS_MAX, wholeSeconds } from './clock.js'
 
-// Which options a connection must have in force, as opposed to those that its owner wants. Pure. `test/unit/probe-never-harms.test.ts` holds
-// this against a model of the kernel's timers.
+// Which options a connection must have in force, as opposed to those that its owner wants. Pure. `test/unit/overlay-never-harms.test.ts` holds
+// this against a model of the kernel's timer.
 
 /** Stand-ins for the owner's values that wait until the peer is heard. */
 export type Deferred = { readonly [Name in keyof Keepalive]?: NonNullable<Keepalive[Name]> }
