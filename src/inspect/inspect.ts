@@ -5,7 +5,7 @@ import { equalsDefault, readDefaultsOf, type SystemDefaults } from '../kernel/de
 import { networkOf } from '../kernel/network-namespace.js'
 import { allowShortTimeout, type OptionName } from '../kernel/socket-options.js'
 import { readTcpInfo, type TcpInfo } from '../kernel/tcp-info.js'
-import { readProfiles } from '../overlay/overlay.js'
+import { readProfiles } from '../overlay/own-options.js'
 import { noteSource, type Profile } from '../profile/profile.js'
 import { type Judgement, judge, type Verdict } from './verdict.js'
 

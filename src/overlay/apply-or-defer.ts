@@ -6,16 +6,8 @@ import type { OptionValues } from '../kernel/socket-options.js'
 import { readTcpInfo, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 import type { Profile } from '../profile/profile.js'
 import { type Deferral, deferral, fires } from './deferral.js'
-import {
-  findOverlay,
-  type Overlay,
-  overlayFor,
-  overlayOf,
-  readOwnOptions,
-  releaseOverlay,
-  withoutOurProbes,
-  writeOwnOptions,
-} from './overlay.js'
+import { findOverlay, type Overlay, overlayFor, overlayOf, releaseOverlay } from './overlay.js'
+import { readOwnOptions, withoutOurProbes, writeOwnOptions } from './own-options.js'
 import { mayFire, paceWindow } from './probe-rate.js'
 
 /** A connection with values that wait until its peer is heard, and when it is sampled again. */

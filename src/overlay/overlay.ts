@@ -1,5 +1,5 @@
 import type { NativeCore } from '../kernel/binding.js'
-import { descriptorError, isFailure, isShortErrno, persist } from '../kernel/failure.js'
+import { isFailure, isShortErrno, persist } from '../kernel/failure.js'
 import {
   type Keepalive,
   type Sample,
@@ -8,9 +8,9 @@ import {
   sampleWithOptions,
   writeKeepalive,
 } from '../kernel/liveness.js'
-import { compileOptions, type OptionValues, readOptions, refusalError } from '../kernel/socket-options.js'
-import type { TcpInfo } from '../kernel/tcp-info.js'
-import { clockFrom, type KeepaliveClock, wholeSeconds } from './clock.js'
+import { refusalError } from '../kernel/socket-options.js'
+import { TcpState } from '../kernel/tcp-info.js'
+import { clockAfter, clockFrom, type KeepaliveClock } from './clock.js'
 import { CookieMap, type Keyed } from './cookie-map.js'
 import { type Deferred, plan, type Reasons, whileBeating, withDeferred } from './plan.js'
 
@@ -81,14 +81,14 @@ export function baseOf({ own, deferred }: Overlay): Keepalive {
   return withDeferred(own, deferred)
 }
 
-const names = ['enable', 'initialDelay', 'interval', 'count', 'userTimeout'] as const
+export const keepaliveNames = ['enable', 'initialDelay', 'interval', 'count', 'userTimeout'] as const
 
 /** Takes what others have written since for the owner's. */
 export function adopt(overlay: Overlay, found: Keepalive): void {
   const { inForce, beating } = overlay
   if (sameKeepalive(found, inForce)) return
   const own: Record<string, unknown> = {}
-  for (const name of names) if (found[name] !== inForce[name]) own[name] = found[name]
+  for (const name of keepaliveNames) if (found[name] !== inForce[name]) own[name] = found[name]
   // If keepalive was switched on for us, it does not show that it was for them as well; but whoever writes a clock wants it to run.
   const wroteAll = 'interval' in own && 'count' in own
   if (found.enable && (wroteAll || 'initialDelay' in own)) own.enable = true
@@ -104,7 +104,7 @@ export function adopt(overlay: Overlay, found: Keepalive): void {
 export function forgetDeferred(overlay: Overlay, written: Partial<Keepalive>): void {
   if (!overlay.deferred) return
   const left: Record<string, unknown> = { ...overlay.deferred }
-  for (const name of names) if (written[name] !== undefined) delete left[name]
+  for (const name of keepaliveNames) if (written[name] !== undefined) delete left[name]
   overlay.deferred = Object.keys(left).length > 0 ? left : undefined
 }
 
@@ -208,129 +208,45 @@ export function startBeating(core: NativeCore, socket: SocketName, every: number
   return true
 }
 
-/** Puts a connection's own options back, unless the descriptor is closed or a probe has taken over. */
-export function stopBeating(core: NativeCore, { cookie, fd }: SocketName): void {
+/**
+ * Puts a connection's own options back, unless the descriptor is closed or a probe has taken over. Returns whether unanswered probes are still
+ * counted, as after data that took the kernel's short way: then what these need is in force, until a probe session ends it.
+ */
+export function stopBeating(core: NativeCore, { cookie, fd }: SocketName): boolean {
   const overlay = overlays.get(cookie)
-  if (overlay?.beating !== undefined) putBack(core, overlay, fd)
+  return overlay?.beating !== undefined && putBack(core, overlay, fd)
 }
 
-function putBack(core: NativeCore, overlay: Overlay, fd: number): void {
+/** Puts the own options back. Returns whether unanswered probes are still counted: see {@link stopBeating}. */
+export function putBack(core: NativeCore, overlay: Overlay, fd: number): boolean {
   const socket = { fd, cookie: overlay.cookie }
   const seen = persist(() => sampleWithOptions(core, [socket])[0]!)
-  if (typeof seen !== 'number') adopt(overlay, seen.options)
-  releaseOverlay(overlay)
-  if (typeof seen === 'number') return
-  const write = () =>
-    writeKeepalive(core, [{ socket, before: seen.options, wanted: baseOf(overlay) }], false)[0]
+  if (typeof seen === 'number') {
+    releaseOverlay(overlay)
+    return false
+  }
+  adopt(overlay, seen.options)
+  endBeating(overlay, seen.sample)
+  const wanted = plan(overlay.own, overlay, seen.sample)
+  const write = () => writeKeepalive(core, [{ socket, before: seen.options, wanted }], false)[0]
   let refusal = write()
   if (refusal && isShortErrno(refusal.errno)) refusal = write()
   // These options were taken before: only a sandbox that was put in place since refuses.
   if (refusal) process.emitWarning(refusalError(refusal, fd))
-}
-
-/** What the owner wants of a socket: what it has, and has again once nothing differs any more. */
-export function readOwnOptions(
-  core: NativeCore,
-  fd: number,
-  overlay: Overlay | undefined = findOverlay(core, fd),
-): OptionValues {
-  const values = readOptions(core, fd)
-  if (!overlay) return values
-  adopt(overlay, values as Keepalive)
-  return { ...values, ...(definedOnly(overlay.own) as OptionValues) }
-}
-
-/** What the owner wants, what the socket has, and those of the former that are not in force; `undefined` if all are. */
-export function readProfiles(
-  core: NativeCore,
-  fd: number,
-): { own: OptionValues; inForce: OptionValues; pending: OptionValues | undefined } {
-  const inForce = readOptions(core, fd)
-  const overlay = findOverlay(core, fd)
-  if (!overlay) return { own: inForce, inForce, pending: undefined }
-  adopt(overlay, inForce as Keepalive)
-  const own: OptionValues = { ...inForce, ...(definedOnly(overlay.own) as OptionValues) }
-  const differing = names.filter((name) => own[name] !== inForce[name])
-  const pending = Object.fromEntries(differing.map((name) => [name, own[name]]))
-  return { own, inForce, pending: differing.length > 0 ? pending : undefined }
-}
-
-/** The counters as they would be without our probes. */
-export function withoutOurProbes(overlay: Overlay | undefined, info: TcpInfo): TcpInfo {
-  return overlay?.unanswered ? { ...info, probes: Math.max(0, info.probes - overlay.unanswered) } : info
+  else overlay.inForce = wanted
+  if (overlay.clock) return true
+  releaseOverlay(overlay)
+  return false
 }
 
 /**
- * Writes options that the owner wants, all or none. If the connection is being probed, what the probe needs stays in force, and what was
- * written comes into force when it is over. A heartbeat's options go back first.
- *
- * @throws what the kernel refuses.
+ * The kernel no longer probes for a heartbeat. Probes that it counts as unanswered stay counted, so they become ours, but for those that the
+ * connection's own timer would have sent by now.
  */
-export function writeOwnOptions(
-  core: NativeCore,
-  fd: number,
-  values: OptionValues,
-  overlay: Overlay | undefined = findOverlay(core, fd),
-): void {
-  if (overlay?.beating !== undefined) {
-    putBack(core, overlay, fd)
-    overlay = overlays.get(overlay.cookie)
-  }
-  const written = keepaliveOf(values)
-  if (!overlay?.clock) {
-    apply(core, fd, values)
-    if (!overlay) return
-    overlay.own = { ...overlay.own, ...written }
-    overlay.inForce = { ...overlay.inForce, ...written }
-    forgetDeferred(overlay, written)
-    return
-  }
-  const seen = sampleWithOptions(core, [{ fd, cookie: overlay.cookie }])[0]!
-  if (typeof seen === 'number') throw descriptorError(seen, fd)
-  adopt(overlay, seen.options)
-  const changed: Overlay = { ...overlay, own: { ...overlay.own, ...written } }
-  forgetDeferred(changed, written)
-  changed.clock = clockWritten(overlay, baseOf(changed), values, seen.sample) ?? overlay.clock
-  const wanted = plan(changed.own, changed, seen.sample)
-  const writes: OptionValues = { ...values }
-  for (const name of names) {
-    delete writes[name]
-    const fires = name === 'initialDelay' && values[name] !== undefined && !overlay.isFiring
-    if (wanted[name] !== overlay.inForce[name] || fires) Object.assign(writes, { [name]: wanted[name] })
-  }
-  apply(core, fd, definedOnly(writes))
-  const { own, deferred, clock } = changed
-  Object.assign(overlay, { own, deferred, clock, inForce: wanted })
-}
-
-/** Where a connection's own clock stands after its owner has written to it. */
-function clockWritten(
-  overlay: Overlay,
-  base: Keepalive,
-  values: OptionValues,
-  sample: Sample,
-): KeepaliveClock | undefined {
-  const silence = sample.sampledAt - sample.heardAt
-  const sent = Math.max(0, sample.probes - overlay.unanswered)
-  const { initialDelay } = base
-  // After a longer silence the kernel probes at once, as it would have without us.
-  if (values.initialDelay !== undefined) return { due: Math.max(initialDelay, silence), initialDelay, sent }
-  if (!values.enable || overlay.own.enable) return undefined
-  const due = silence + initialDelay
-  return { due, initialDelay: wholeSeconds(due), sent }
-}
-
-function keepaliveOf(values: OptionValues): Partial<Keepalive> {
-  const part: Record<string, unknown> = {}
-  for (const name of names) if (values[name] !== undefined) part[name] = values[name]
-  return part as Partial<Keepalive>
-}
-
-function definedOnly<T extends object>(values: T): T {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as T
-}
-
-function apply(core: NativeCore, fd: number, values: OptionValues): void {
-  const refusal = core.apply(fd, compileOptions(core, values))
-  if (refusal) throw refusalError(refusal, fd)
+export function endBeating(overlay: Overlay, sample: Sample): void {
+  overlay.beating = undefined
+  const own = baseOf(overlay)
+  if (!own.enable || sample.probes === 0 || sample.state !== TcpState.ESTABLISHED) return
+  overlay.clock = clockAfter(own, sample.sampledAt - sample.heardAt)
+  overlay.unanswered = sample.probes - overlay.clock.sent
 }

@@ -1,14 +1,15 @@
 import { findRecordOfHandle, recordOfHandle } from '../connection/record.js'
 import type { Handle } from '../connection/target.js'
 import type { Keepalive, Sample } from '../kernel/liveness.js'
+import { clockAfterStop, clockFrom, clockFromTimer, type KeepaliveClock } from '../overlay/clock.js'
 import {
-  clockAfter,
-  clockAfterStop,
-  clockFrom,
-  clockFromTimer,
-  type KeepaliveClock,
-} from '../overlay/clock.js'
-import { baseOf, type Overlay, overlayFor, overlayOf, releaseOverlay } from '../overlay/overlay.js'
+  baseOf,
+  endBeating,
+  type Overlay,
+  overlayFor,
+  overlayOf,
+  releaseOverlay,
+} from '../overlay/overlay.js'
 import { isOpen, silenceOf } from './evidence.js'
 
 /** How one session makes the kernel send probes: its reasons in the overlay of the connection. */
@@ -23,8 +24,9 @@ export class Firing {
   constructor(cookie: bigint, handle: Handle | undefined) {
     this.#cookie = cookie
     this.#handle = handle
-    // The options of a heartbeat are this session's to put back.
-    this.#isOverlaid = this.overlay?.beating !== undefined
+    // What a heartbeat has left in force is this session's to put back.
+    const { beating, clock } = this.overlay ?? {}
+    this.#isOverlaid = beating !== undefined || clock !== undefined
   }
 
   get overlay(): Overlay | undefined {
@@ -93,20 +95,16 @@ export class Firing {
   }
 
   /**
-   * Takes over from a heartbeat whose probes the kernel sends. Those that the connection's own clock would have sent by now are its own.
-   * Returns how many are unanswered, and how long ago the last was sent, in ms: if the timer is not told, just now.
+   * Takes over from a heartbeat whose probes the kernel sends. Returns how many are unanswered, and how long ago the last was sent, in ms: if the
+   * timer is not told, just now.
    */
-  takeOver(own: Keepalive, sample: Sample): { readonly probes: number; readonly ago: number } | undefined {
+  takeOver(sample: Sample): { readonly probes: number; readonly ago: number } | undefined {
     const { overlay } = this
     if (overlay?.beating === undefined) return undefined
-    overlay.beating = undefined
-    const { probes } = sample
-    if (own.enable && probes > 0) {
-      overlay.clock = clockAfter(own, silenceOf(sample))
-      overlay.unanswered = probes - overlay.clock.sent
-    }
+    endBeating(overlay, sample)
+    this.#isOverlaid = true
     const { interval } = overlay.inForce
-    return { probes, ago: Math.max(0, interval - (this.timer ?? interval)) }
+    return { probes: sample.probes, ago: Math.max(0, interval - (this.timer ?? interval)) }
   }
 
   /**

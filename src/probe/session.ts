@@ -136,6 +136,8 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
   observe({ sample, options }: SampleWithOptions): boolean {
     const now = performance.now()
     const wasQueued = this.phase === 'queued'
+    const taken = this.firing.takeOver(sample)
+    if (taken && taken.probes > 0) this.#attempts.takeOver(taken.probes, now - taken.ago)
     if (!isOpen(sample.state)) this.#end(this.#attempts.closed(sample), sample)
     else if (this.#isHeard(sample)) {
       this.#waiters.recall()
@@ -219,8 +221,6 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
   #decide(sample: Sample, options: Keepalive, now: number): void {
     const { firing } = this
     const own = firing.ownOf(options)
-    const taken = firing.takeOver(own, sample)
-    if (taken && taken.probes > 0) this.#attempts.takeOver(taken.probes, now - taken.ago)
     const prober = proberOf(sample, own.enable, this.overlay?.unanswered ?? 0)
     if (this.#waiters.waiting.length === 0) this.#restore()
     else if (prober !== 'us') this.#observeProber(prober, sample, now)

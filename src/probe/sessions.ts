@@ -85,6 +85,15 @@ export function startProbe(core: NativeCore, subject: Subject, waiter: Waiter): 
   wake(core)
 }
 
+/** Sees to it that options which unanswered probes need go back once these are no longer counted. */
+export function restoreLater(core: NativeCore, subject: Subject): void {
+  if (open.get(subject.cookie)) return
+  const session = new ProbeSession(subject)
+  open.add(session)
+  queue.push(session)
+  wake(core)
+}
+
 /** The waiter no longer wants a result, and gets `aborted`. */
 export function withdraw(cookie: bigint, waiter: Waiter): void {
   open.get(cookie)?.abort(waiter)

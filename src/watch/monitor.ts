@@ -10,7 +10,7 @@ import {
 } from '../kernel/liveness.js'
 import { baseOf, overlayCount, overlayOf, startBeating, stopBeating } from '../overlay/overlay.js'
 import type { ProbeResult } from '../probe/result.js'
-import { startProbe, withdraw } from '../probe/sessions.js'
+import { restoreLater, startProbe, withdraw } from '../probe/sessions.js'
 import type { Subject } from '../probe/subject.js'
 import type { Waiter } from '../probe/waiters.js'
 import { DueQueue, type Queued } from './due-queue.js'
@@ -137,7 +137,8 @@ export class ConnectionMonitor implements Waiter, Queued<ConnectionMonitor>, Soc
     if (options) this.#endKernelBeats()
     const didKernelBeat = kernelBeats(state)
     const event = observe(state, sample, this.#own, this.#heartbeat, Math.random())
-    if (didKernelBeat && !kernelBeats(state)) stopBeating(this.#core, this)
+    if (didKernelBeat && !kernelBeats(state)) this.#stopBeating()
+    else if (overlayOf(this.cookie)?.clock) restoreLater(this.#core, this.#subject)
     if (state.isToBeProbed) this.#probe()
     this.#sampleAgain(state.sampleAt)
     if (event === 'suspect') this.#listener.suspected(suspicionOf(sample), sample.sampledAt - sample.heardAt)
@@ -229,7 +230,11 @@ export class ConnectionMonitor implements Waiter, Queued<ConnectionMonitor>, Soc
   #endKernelBeats(): void {
     if (!this.#state || !kernelBeats(this.#state)) return
     endKernelBeats(this.#state)
-    stopBeating(this.#core, this)
+    this.#stopBeating()
+  }
+
+  #stopBeating(): void {
+    if (stopBeating(this.#core, this)) restoreLater(this.#core, this.#subject)
   }
 
   #probeAgainAt(beatAt: number): void {

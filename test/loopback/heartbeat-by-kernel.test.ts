@@ -56,7 +56,9 @@ async function lent(count: number, options: WatchOptions = {}, own: Parameters<t
   const { watcher, deaths } = watching(options)
   watcher.add(pairs.map(({ socket }) => socket))
   await until(() => pairs.every((pair) => found(pair).interval === every), 4 * every)
-  for (const pair of pairs) expect(found(pair)).toEqual(clock)
+  for (const pair of pairs) {
+    expect(found(pair)).toMatchObject({ enable: true, initialDelay: every, interval: every })
+  }
   return { pairs, pair: pairs[0]!, before, watcher, deaths }
 }
 
@@ -272,4 +274,47 @@ it('of 6,000 loans there is none left', async () => {
   // The tests before have some as well.
   for (const other of others) releaseOverlay(other)
   await until(() => found(pair).interval === every)
+})
+
+describe.runIf(hasNetAdmin)('a probe of the kernel that stays counted although the peer was heard', () => {
+  const own = { enable: true, initialDelay: 20_000, interval: 5_000, count: 2, userTimeout: 0 }
+
+  /** Data that acknowledges nothing new leaves it counted (tcp_rcv_established). */
+  async function counted() {
+    const { pair, watcher, deaths } = await lent(1, {}, own)
+    pair.socket.resume()
+    const hole = blackHole(pair.peer)
+    await until(() => inspect(pair.socket).info!.probes === 1, 2 * every)
+    pair.peer.write('.')
+    return { pair, watcher, deaths, hole }
+  }
+
+  it('does not count against the own options', async () => {
+    const { pair, deaths, hole } = await counted()
+    await until(() => found(pair).initialDelay !== every, 3 * every)
+    const { probes } = inspect(pair.socket).info!
+    expect(found(pair).count).toBe(own.count + probes)
+    hole.restore()
+    await until(
+      () => inspect(pair.socket).pending === undefined || found(pair).initialDelay === every,
+      5 * every,
+    )
+    expect(deaths).toEqual([])
+  })
+
+  it('does not when the connection is no longer watched, or is tuned', async () => {
+    const [gone, tuned] = [await counted(), await counted()]
+    gone.watcher.delete(gone.pair.socket)
+    tune(tuned.pair.socket, { count: 3 })
+    expect(found(gone.pair).count).toBe(own.count + inspect(gone.pair.socket).info!.probes)
+    expect(found(tuned.pair).count).toBe(3 + inspect(tuned.pair.socket).info!.probes)
+    for (const { pair, hole } of [gone, tuned]) {
+      expect(inspect(pair.socket).pending).toMatchObject({ count: pair === gone.pair ? 2 : 3 })
+      hole.restore()
+      // What the peer acknowledges ends the count.
+      pair.socket.write('.')
+      await until(() => inspect(pair.socket).pending === undefined, 5 * every)
+      expect(found(pair)).toMatchObject({ initialDelay: 20_000, count: pair === gone.pair ? 2 : 3 })
+    }
+  })
 })

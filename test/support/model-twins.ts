@@ -1,6 +1,7 @@
 import type { Keepalive } from '../../src/kernel/liveness.js'
 import type { OptionValues } from '../../src/kernel/socket-options.js'
-import { overlayOf, writeOwnOptions } from '../../src/overlay/overlay.js'
+import { overlayOf } from '../../src/overlay/overlay.js'
+import { writeOwnOptions } from '../../src/overlay/own-options.js'
 import type { ProbeResult } from '../../src/probe/result.js'
 import { startProbes } from '../../src/probe/sessions.js'
 import { JIFFY, ModelConnection, modelCore, type Outage } from './keepalive-model.js'
