@@ -1,0 +1,73 @@
+import { describe, expect, it } from 'vitest'
+import type { Keepalive } from '../../src/kernel/liveness.js'
+import { overlayOf, releaseOverlay, startBeating, stopBeating } from '../../src/overlay/overlay.js'
+import { writeOwnOptions } from '../../src/overlay/own-options.js'
+import { ModelConnection, modelCore, type Outage } from '../support/keepalive-model.js'
+
+// Probes that the kernel sends for a heartbeat, on the model of its timer.
+
+const own: Keepalive = { enable: true, initialDelay: 20_000, interval: 5_000, count: 2, userTimeout: 0 }
+let lastFd = 1_000
+
+/** Lets the kernel probe every 2 s, and lose as many probes as are said; then the peer says something. */
+function afterLostProbes(lost: number) {
+  const fd = ++lastFd
+  const outages: Outage[] = [[0, 2_000 * lost + 1_000]]
+  const connection = new ModelConnection(own, outages)
+  let now = 0
+  const core = modelCore(new Map([[fd, connection]]), { enter: () => now })
+  const socket = { fd, cookie: BigInt(fd) }
+  expect(startBeating(core, socket, 2_000)).toBe(true)
+  const passUntil = (end: number) => {
+    while (connection.next <= end) connection.happen()
+    now = end
+  }
+  passUntil(2_000 * lost + 500)
+  expect(connection.probes).toBe(lost)
+  return {
+    connection,
+    outages,
+    core,
+    socket,
+    passUntil,
+    now: () => now,
+    overlay: () => overlayOf(socket.cookie)!,
+  }
+}
+
+describe('probes that stay counted although the peer was heard', () => {
+  it.each([{ lost: 1 }, { lost: 3 }])(
+    'do not count against the own options when the heartbeat ends: $lost lost',
+    ({ lost }) => {
+      const { connection, outages, core, socket, passUntil, now, overlay } = afterLostProbes(lost)
+      connection.hearData(now())
+      expect(stopBeating(core, socket)).toBe(true)
+      expect(connection.options).toEqual({ ...own, count: own.count + lost })
+      expect(overlay()).toMatchObject({ own, unanswered: lost })
+      const heardAt = now()
+      outages.push([heardAt, Number.POSITIVE_INFINITY])
+      passUntil(heardAt + 100_000)
+      // As by its own options: 20 s, and two intervals of 5 s.
+      expect(connection.diedAt - heardAt).toBeGreaterThanOrEqual(30_000)
+      expect(connection.diedAt - heardAt).toBeLessThan(30_100)
+      releaseOverlay(overlay())
+    },
+  )
+
+  it('do not count against options that the program writes', () => {
+    const { connection, core, socket, now, overlay } = afterLostProbes(1)
+    connection.hearData(now())
+    writeOwnOptions(core, socket.fd, { count: 3 })
+    expect(connection.options.count).toBe(3 + 1)
+    expect(overlay()).toMatchObject({ own: { ...own, count: 3 }, unanswered: 1 })
+    releaseOverlay(overlay())
+  })
+
+  it('leave nothing behind if there are none', () => {
+    const { connection, core, socket, now } = afterLostProbes(1)
+    connection.hear(now())
+    expect(stopBeating(core, socket)).toBe(false)
+    expect(connection.options).toEqual(own)
+    expect(overlayOf(socket.cookie)).toBeUndefined()
+  })
+})
