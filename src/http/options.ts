@@ -6,7 +6,7 @@ import { checkProfile, type Profile } from '../profile/profile.js'
 import type { PoolSettings } from './pool.js'
 import { type Watching, watcherOf } from './watching.js'
 
-/** The options that {@link HttpAgent} and {@link HttpsAgent} add to those of Node's agents. All times are in ms. */
+/** The options that {@link HttpAgent} and {@link HttpsAgent} add to those of Node's agents. All times are in ms; 1 … 99 is refused. */
 export interface ConnectionPoolOptions {
   /** What its connections are tuned to. Default: `'cloud'`. `false`: they are left as Node has them. */
   profile?: Profile | PresetName | false

@@ -164,7 +164,7 @@ export class SocketRecord {
 
   /** `SO_COOKIE`, socket(7): unique to this socket for as long as the system runs. */
   get cookie(): bigint {
-    // Two halves, the lower one first also on a big-endian machine.
+    // The lower half comes first, also on a big-endian machine.
     return BigInt(this.#u32(offsets.cookie)) | (BigInt(this.#u32(offsets.cookie + 4)) << 32n)
   }
 
@@ -201,15 +201,11 @@ export class SocketRecord {
 
   /** A plain copy. The cookie becomes a decimal string, for JSON has no bigint. */
   toJSON() {
-    return { ...this.#copy(), cookie: this.cookie.toString() }
+    return { ...this[inspect.custom](), cookie: this.cookie.toString() }
   }
 
   /** What `console.log` shows. */
   [inspect.custom]() {
-    return this.#copy()
-  }
-
-  #copy() {
     const { family, state, local, remote, timer, expires, retries, receiveQueue, sendQueue } = this
     const { uid, inode, cookie, interface: index, info } = this
     return {
@@ -265,8 +261,7 @@ export class SocketList<Record extends SocketRecord = SocketRecord> implements I
 
   /** What `console.log` shows: the records, as of an array. */
   [inspect.custom](_depth: number, options: InspectOptions, print: typeof inspect): string {
-    const incomplete = this.interrupted ? ', interrupted' : ''
-    return `SocketList(${this.length}${incomplete}) ${print([...this], options)}`
+    return `SocketList(${this.length}${this.interrupted ? ', interrupted' : ''}) ${print([...this], options)}`
   }
 
   /** The records, in the order in which the kernel listed them. */

@@ -18,7 +18,8 @@ export interface AgentOptions extends Agent.Options {
   /**
    * Repeats a request once, on a new connection, if its connection was used before and was already gone: reset without an answer, or closed or
    * found dead by keepalive (`ETIMEDOUT`) without an answer or an acknowledgement. Only requests that may happen twice are repeated: by their
-   * method (GET, HEAD, OPTIONS, PUT, DELETE, TRACE) or by an `Idempotency-Key`, with a body that is a string or bytes, or without one. A POST without
+   * method (GET, HEAD, OPTIONS, PUT, DELETE, TRACE) or by an `Idempotency-Key` that is not blank, with a body that is a string or bytes, or
+   * without one, and with headers that can be read twice (an object, array, Map or Headers object; not `headers.entries()`). A POST without
    * a key and a stream are never repeated. Repeated requests are counted as `retried` and published on the channel `deadpeer:http:retried`. Default:
    * `false`.
    */
