@@ -188,15 +188,17 @@ function schedule(core: NativeCore, due: number): void {
   timer.unref()
 }
 
-/** How long one turn of the event loop may take, ms. */
+/** How long one turn of the event loop may take, ms; and more if the program keeps it busy, as a share of how late the turn is. */
 const BUDGET = 2
+const SHARE_OF_LATENESS = 1 / 8
 
 function retryDue(core: NativeCore): void {
-  timerDue = Number.POSITIVE_INFINITY
   const now = performance.now()
+  const budget = Math.max(BUDGET, (now - timerDue) * SHARE_OF_LATENESS)
+  timerDue = Number.POSITIVE_INFINITY
   for (const each of retries.values()) {
     if (each.due > now) continue
-    if (performance.now() - now > BUDGET) break
+    if (performance.now() - now > budget) break
     // Back at the end if it has to wait on, so that each has a turn.
     retries.delete(each.cookie)
     const overlay = overlayOf(each.cookie)
