@@ -17,7 +17,7 @@ export type Evidence =
   | 'aborted'
   | 'error'
 
-/** Who probes the peer. `us`: nobody yet, and we can. The others are the kernel's own, and nothing is added to them. */
+/** Who probes the peer. `us`: the kernel does not, so a probe of ours is sent. Otherwise the kernel's own transmissions are only observed. */
 export type Prober = 'closed' | 'retransmission' | 'window-probe' | 'keepalive' | 'us'
 
 /** A peer that was heard so recently is not probed: TCP_KEEPIDLE's least value, in ms. */

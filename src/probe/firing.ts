@@ -1,7 +1,13 @@
 import { findRecordOfHandle, recordOfHandle } from '../connection/record.js'
 import type { Handle } from '../connection/target.js'
 import type { Keepalive, Sample } from '../kernel/liveness.js'
-import { clockAfterStop, clockFrom, clockFromTimer, type KeepaliveClock } from '../overlay/clock.js'
+import {
+  clockAfter,
+  clockAfterStop,
+  clockFrom,
+  clockFromTimer,
+  type KeepaliveClock,
+} from '../overlay/clock.js'
 import {
   baseOf,
   endBeating,
@@ -104,7 +110,9 @@ export class Firing {
     endBeating(overlay, sample)
     this.#isOverlaid = true
     const { interval } = overlay.inForce
-    return { probes: sample.probes, ago: Math.max(0, interval - (this.timer ?? interval)) }
+    // Probes from before the peer was last heard may still be counted, and are not attempts.
+    const { sent } = clockAfter(overlay.inForce, silenceOf(sample))
+    return { probes: Math.min(sample.probes, sent), ago: Math.max(0, interval - (this.timer ?? interval)) }
   }
 
   /**
