@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Keepalive } from '../../src/kernel/liveness.js'
 import { overlayOf, releaseOverlay, startBeating, stopBeating } from '../../src/overlay/overlay.js'
 import { writeOwnOptions } from '../../src/overlay/own-options.js'
+import { Firing } from '../../src/probe/firing.js'
 import { ModelConnection, modelCore, type Outage } from '../support/keepalive-model.js'
 
 // Probes that the kernel sends for a heartbeat, on the model of its timer.
@@ -70,4 +71,16 @@ describe('probes that stay counted although the peer was heard', () => {
     expect(connection.options).toEqual(own)
     expect(overlayOf(socket.cookie)).toBeUndefined()
   })
+})
+
+it('a session that takes over does not count probes from before the peer was heard as attempts', () => {
+  const { connection, socket, now, overlay } = afterLostProbes(1)
+  const { probes } = connection
+  connection.hearData(now())
+  const sample = { state: 1, probes, retransmits: 0, unacked: 0, notSent: 0, rto: 200, heardAt: now() }
+  // Heard 1.5 s ago, and the kernel probes after 2 s.
+  const taken = new Firing(socket.cookie, undefined).takeOver({ ...sample, sampledAt: now() + 1_500 })
+  expect(taken).toMatchObject({ probes: 0 })
+  expect(overlay()).toMatchObject({ unanswered: 1, beating: undefined })
+  releaseOverlay(overlay())
 })
