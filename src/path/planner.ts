@@ -14,7 +14,7 @@ import { judgeHops, shortestMemory } from './hop-findings.js'
 import { chain, type HttpTimeouts } from './http-chain.js'
 import { inWords } from './in-words.js'
 import { type Path, resolvePath } from './resolve.js'
-import { FIRST_RETRANSMISSION, fastest, type Timing, timingFor } from './timing.js'
+import { FASTEST_DETECTION, FIRST_RETRANSMISSION, type Timing, timingFor } from './timing.js'
 
 /** The arguments of {@link plan}. */
 export interface PlanOptions {
@@ -133,7 +133,7 @@ const ANSWER = 300
 const OWN_DELAY = 100
 
 function heartbeatFor({ count }: Timing, detectWithin: number | undefined): Plan['heartbeat'] {
-  if (detectWithin === undefined || (count >= 3 && detectWithin >= fastest)) return undefined
+  if (detectWithin === undefined || (count >= 3 && detectWithin >= FASTEST_DETECTION)) return undefined
   const allowed = Math.floor(detectWithin) - OWN_DELAY
   const room = allowed - FIRST_PROBE - ANSWER
   if (room < 0) return undefined
@@ -151,8 +151,8 @@ function judgeDetection(
   const instead = heartbeat
     ? `A heartbeat can: watch({ heartbeat: { every: ${heartbeat.every}, timeout: ${heartbeat.timeout}, attempts: ${heartbeat.attempts} } }).`
     : "Have the application's own protocol ask."
-  if (detectWithin < fastest) {
-    const message = `The kernel cannot notice a dead peer within ${inWords(detectWithin)}: it counts in whole seconds, and takes ${inWords(fastest)} at least.`
+  if (detectWithin < FASTEST_DETECTION) {
+    const message = `The kernel cannot notice a dead peer within ${inWords(detectWithin)}: it counts in whole seconds, and takes ${inWords(FASTEST_DETECTION)} at least.`
     return [{ severity: 'error', code: 'detection-too-fast', message, change: instead }]
   }
   if (timing.count >= 3) return []

@@ -1,5 +1,3 @@
-import { detectionTime } from '../profile/detection-time.js'
-
 /**
  * When the kernel probes an idle connection, ms.
  *
@@ -11,11 +9,11 @@ export interface Timing {
   readonly count: number
 }
 
-/** The time from a write to the start of the user timeout, on a path without delay. */
-export const FIRST_RETRANSMISSION = detectionTime({ userTimeout: 1_000 }).inFlight - 1_000
+/** The time from a write to the start of the user timeout, on a path without delay: as `detectionTime` computes it. */
+export const FIRST_RETRANSMISSION = 400
 
 /** The fastest detection by the kernel: one probe after a second, and a second for its answer. */
-export const fastest = detectionTime({ initialDelay: 1_000, interval: 1_000, count: 1 }).idle
+export const FASTEST_DETECTION = 2_000
 
 /** The longest initialDelay, s: one probe in two minutes lets a radio sleep. */
 const LONGEST_DELAY = 120
@@ -37,7 +35,7 @@ export function latestProbe(memory: number): number {
  */
 export function timingFor(memory: number, detectWithin = Number.POSITIVE_INFINITY): Timing {
   const latest = latestProbe(memory) / 1_000
-  const allowed = Math.max(fastest, detectWithin)
+  const allowed = Math.max(FASTEST_DETECTION, detectWithin)
   const within = Math.floor(allowed / 1_000)
   const count = Math.min(3, within - 1)
   const interval = Math.max(1, Math.min(Math.round(within / 6), Math.floor(latest / 3)))

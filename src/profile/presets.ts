@@ -67,13 +67,16 @@ export const profiles = Object.freeze({
   patient: preset(60_000, 15_000, 8, 0),
 })
 
+/** Without the checks of {@link defineProfile}, which would run at every import: a test checks the presets. */
 function preset(
   initialDelay: number,
   interval: number,
   count: number,
   userTimeout = initialDelay + interval * count,
 ) {
-  return defineProfile({ enable: true, initialDelay, interval, count, userTimeout })
+  const profile = Object.freeze({ enable: true, initialDelay, interval, count, userTimeout })
+  defined.add(profile)
+  return profile
 }
 
 /** The name of one of the {@link profiles}: `lan`, `datacenter`, `cloud`, `mobile`, `patient`. */

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { detectionTime, explain, watch } from '../../src/index.js'
 import { type HopName, hops, type OwnHop, plan } from '../../src/path/index.js'
+import { FASTEST_DETECTION, FIRST_RETRANSMISSION } from '../../src/path/timing.js'
 
 const names = fc.constantFrom(...(Object.keys(hops) as HopName[]))
 const ownHop = fc.record({
@@ -16,6 +17,14 @@ const within = fc.integer({ min: 2_000, max: 3_600_000 })
 const perhaps = <T>(what: fc.Arbitrary<T>) => fc.option(what, { nil: undefined })
 const optional = (values: object) =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
+
+describe('the constants that plans are computed with', () => {
+  it('are those of detectionTime', () => {
+    expect(detectionTime({ userTimeout: 1_000 }).inFlight).toBe(1_000 + FIRST_RETRANSMISSION)
+    const fastest = { initialDelay: 1_000, interval: 1_000, count: 1 }
+    expect(detectionTime(fastest).idle).toBe(FASTEST_DETECTION)
+  })
+})
 
 /** Timers are late by up to an eighth. */
 const LATE = 9 / 8
