@@ -22,6 +22,8 @@ import type { Profile } from './profile/profile.js'
 import { onPassed } from './register/passed.js'
 import { firstMatch, ruleForAll } from './register/rules.js'
 import { readSettings, type Settings } from './register/settings.js'
+import { YoungConnections } from './register/young-connections.js'
+import { InheritedOptions } from './tune/inherited.js'
 import { profileOfServer } from './tune/server.js'
 import { tune } from './tune/tune.js'
 import type { Death } from './watch/events.js'
@@ -55,12 +57,13 @@ function settingsOrExit(): Settings | undefined {
 function register({ profile, rules, watch: action }: Settings): void {
   const { native } = capabilities()
   const watcher = action && watchFor(action)
+  const young = watcher && action === 'destroy' ? new YoungConnections(watchNow) : undefined
   // What the program tunes itself is applied on top.
   recordExplicitProfiles()
 
   onMessage('net.server.socket', (socket) => {
     const { remoteAddress: address, localPort: port } = rules.length > 0 ? socket : {}
-    protect(socket, profileFor({ address, port }), watchAccepted)
+    protectAccepted(socket, profileFor({ address, port }))
   })
   // Connections inherit the options, also those that are sent to another process before they are tuned here.
   if (native) onListen(tuneListener)
@@ -70,7 +73,10 @@ function register({ profile, rules, watch: action }: Settings): void {
       const port = isAccepted ? localPort : remotePort
       protect(socket, profileFor({ address, port }), watchOne)
     },
-    sent: (socket) => void watcher?.delete(socket),
+    sent(socket) {
+      young?.delete(socket)
+      watcher?.delete(socket)
+    },
   })
   // An undici with a connector of its own may have opened it in another way.
   onMessage('undici:client:connected', (socket) => {
@@ -95,7 +101,11 @@ function register({ profile, rules, watch: action }: Settings): void {
     const wanted = rules.length > 0 ? profileForAll(address.port) : profile
     if (!wanted) return
     try {
-      tune(fd, onTop(profileOfServer(server), wanted), { bestEffort: true })
+      const profile = onTop(profileOfServer(server), wanted)
+      tune(fd, profile, { bestEffort: true })
+      const inherited = new InheritedOptions()
+      inherited.listenerTuned()
+      listeners.set(server, { profile, inherited })
     } catch (error) {
       warn(error as Error)
     }
@@ -114,23 +124,40 @@ function register({ profile, rules, watch: action }: Settings): void {
     else socket.prependOnceListener('connect', onDescriptor)
   }
 
+  /** A connection that is known to have inherited its options from the listener is not tuned again. */
+  function protectAccepted(socket: net.Socket, wanted: Profile | undefined): void {
+    const server = serverOf(socket)
+    const listener = server && listeners.get(server)
+    const hasInherited =
+      listener !== undefined &&
+      wanted !== undefined &&
+      listener.profile === onTop(profileOfServer(server!), wanted)
+    protect(socket, wanted, watchAccepted, hasInherited ? listener.inherited : undefined)
+  }
+
   /** A refusal must not end the program's connection: it becomes a warning. */
   function protect(
     socket: net.Socket,
     wanted: Profile | undefined,
     add?: (socket: net.Socket) => void,
+    inherited?: InheritedOptions,
   ): void {
     if (!wanted || !handleOf(socket) || socket.destroyed) return
     try {
       const record = recordOf(socket)
-      const server = serverOf(socket)
-      const own = record.explicitProfile ?? (server && profileOfServer(server))
-      tune(native ? descriptorOf(socket) : socket, onTop(own, wanted), { bestEffort: true })
       record.registerProfile = wanted
+      if (!inherited) tuneNow(socket, wanted)
+      else if (!inherited.isProven) inherited.tune(descriptorOf(socket), () => tuneNow(socket, wanted))
       add?.(socket)
     } catch (error) {
       warn(error as Error)
     }
+  }
+
+  function tuneNow(socket: net.Socket, wanted: Profile): void {
+    const server = serverOf(socket)
+    const own = findRecord(socket)?.explicitProfile ?? (server && profileOfServer(server))
+    tune(native ? descriptorOf(socket) : socket, onTop(own, wanted), { bestEffort: true })
   }
 
   function tuneAgain(socket: net.Socket): void {
@@ -138,7 +165,16 @@ function register({ profile, rules, watch: action }: Settings): void {
   }
 
   function watchOne(socket: net.Socket): void {
-    watcher?.add(socket)
+    if (young) young.add(socket)
+    else watcher?.add(socket)
+  }
+
+  function watchNow(socket: net.Socket): void {
+    try {
+      watcher?.add(socket)
+    } catch (error) {
+      warn(error as Error)
+    }
   }
 
   /** Of a TLS server, the TLSSocket that the program gets is watched, not the socket under it. */
@@ -158,6 +194,9 @@ function register({ profile, rules, watch: action }: Settings): void {
     }
   }
 }
+
+/** The listeners that were tuned here, and what the connections that they accept inherit. */
+const listeners = new WeakMap<net.Server, { profile: Profile; inherited: InheritedOptions }>()
 
 const merged = new WeakMap<Profile, WeakMap<Profile, Profile>>()
 

@@ -1,11 +1,11 @@
-import type net from 'node:net'
+import net from 'node:net'
 import { endRecord, recordOf } from './record.js'
-import { descriptorOf, noDescriptor, unwrap } from './target.js'
+import { descriptorOf, type Handle, handleOf, noDescriptor, unwrap } from './target.js'
 
 /**
  * Calls `apply` as soon as the socket has a descriptor, again at each connection attempt (Happy Eyeballs
- * opens several, each with a descriptor of its own), and once more when it is connected. If `apply` throws now, that is thrown; if it throws
- * later, it destroys the socket.
+ * opens several, each with a descriptor of its own), and once more when it is connected if Node may have overwritten the options since. If
+ * `apply` throws now, that is thrown; if it throws later, it destroys the socket.
  */
 export function whenConnecting(target: net.Socket, apply: (fd: number) => void): void {
   const socket = unwrap(target)
@@ -18,8 +18,10 @@ export function whenConnecting(target: net.Socket, apply: (fd: number) => void):
   }
   record.onDescriptor = [apply]
 
+  let applied: Handle | undefined
   const applyAll = () => {
     const current = descriptorOf(socket)
+    applied = handleOf(socket)
     if (current >= 0) for (const each of record.onDescriptor ?? []) each(current)
     else if (!socket.connecting) throw noDescriptor(socket)
   }
@@ -36,7 +38,7 @@ export function whenConnecting(target: net.Socket, apply: (fd: number) => void):
   const onConnect = () => {
     // From now on the record is kept on the handle.
     recordOf(socket)
-    orDestroy(applyAll)
+    if (handleOf(socket) !== applied || mayNodeSetKeepAlive(socket)) orDestroy(applyAll)
     stop()
   }
   const onClose = () => {
@@ -54,4 +56,14 @@ export function whenConnecting(target: net.Socket, apply: (fd: number) => void):
   // and tune it again.
   socket.prependListener('connect', onConnect)
   socket.prependListener('close', onClose)
+}
+
+/** What Node notes on a socket for `setKeepAlive` and the option `keepAlive` until it is connected. */
+const noted = Object.getOwnPropertySymbols(new net.Socket()).find(
+  ({ description }) => description === 'kSetKeepAlive',
+)
+
+/** Whether Node sets keepalive on the handle when the socket is connected, right before `'connect'`. */
+function mayNodeSetKeepAlive(socket: net.Socket): boolean {
+  return noted === undefined || (socket as unknown as Record<symbol, unknown>)[noted] !== false
 }

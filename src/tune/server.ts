@@ -1,14 +1,11 @@
 import type net from 'node:net'
-import { setImmediate } from 'node:timers'
 import { isShared, onAccepted, onListen } from '../connection/accepting-server.js'
 import type { TuningWriter } from '../connection/kept-tuning.js'
 import { type Handle, handleOf } from '../connection/target.js'
 import { DeadpeerError } from '../errors.js'
-import { nativeCore } from '../kernel/binding.js'
-import { optionNames } from '../kernel/socket-options.js'
-import { findOverlay } from '../overlay/overlay.js'
 import type { Compiled } from '../profile/compile.js'
 import type { Profile } from '../profile/profile.js'
+import { InheritedOptions } from './inherited.js'
 
 /** How a tuning is written to a server. */
 interface ServerTuningWriter extends TuningWriter<Compiled> {
@@ -48,8 +45,7 @@ class TunedServer {
   readonly #writer: ServerTuningWriter
   /** The listening handle that has the tuning. */
   #handle: Handle | undefined
-  /** Set until the turn of the event loop that tuned the listener has ended. */
-  #turn: object | undefined
+  readonly #inherited = new InheritedOptions()
   #stopChecking: (() => void) | undefined
 
   constructor(server: net.Server, tuning: Compiled, writer: ServerTuningWriter) {
@@ -89,23 +85,12 @@ class TunedServer {
     this.#checkAccepted()
   }
 
-  /**
-   * The kernel copies the listener's options when a handshake completes. Connections that were queued before the listener was tuned lack
-   * them, and one whose handshake completed between two writes has some of them. In a cluster worker all connections lack them unless
-   * the primary tuned its listener, and Node's own `keepAlive: true` overwrites them. So each connection is tuned until one arrives that has
-   * every option already, in a later turn of the event loop: the queue is first in, first out, so all that follow inherit too.
-   */
+  /** Tunes each connection that is accepted, until one shows that it has inherited the options. */
   #checkAccepted(): void {
-    const turn = {}
-    this.#turn = turn
-    setImmediate(() => {
-      if (this.#turn === turn) this.#turn = undefined
-    }).unref()
+    this.#inherited.listenerTuned()
     this.#stopChecking ??= onAccepted(this.#server, (socket) => {
-      const fd = handleOf(socket)?.fd ?? -1
-      const before = readOptionValues(fd)
-      this.#writer.connection(socket, this.tuning)
-      if (this.#turn !== undefined || !isUnchanged(fd, before)) return
+      this.#inherited.tune(handleOf(socket)?.fd ?? -1, () => this.#writer.connection(socket, this.tuning))
+      if (!this.#inherited.isProven) return
       this.#stopChecking?.()
       this.#stopChecking = undefined
     })
@@ -118,17 +103,4 @@ function tuneOnListen(): void {
   if (isSubscribed) return
   isSubscribed = true
   onListen((server) => tunedServers.get(server)?.onListening())
-}
-
-function readOptionValues(fd: number): Float64Array {
-  const values = new Float64Array(optionNames.length)
-  nativeCore()?.readOptions(fd, values)
-  return values
-}
-
-/** Whether tuning a connection wrote nothing new to it, and nothing waits to be written. */
-function isUnchanged(fd: number, before: Float64Array): boolean {
-  const core = nativeCore()
-  if (!core || findOverlay(core, fd)?.deferred) return false
-  return readOptionValues(fd).every((value, i) => value === before[i])
 }

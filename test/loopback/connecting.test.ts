@@ -177,6 +177,28 @@ describe('a tune before connect', () => {
     socket.destroy()
   })
 
+  it.each([
+    {
+      way: 'an option of the connection',
+      connect: (port: number) =>
+        net.connect({ port, host: '127.0.0.1', keepAlive: true, keepAliveInitialDelay: 9_000 }),
+    },
+    {
+      way: 'setKeepAlive before the connection',
+      connect: (port: number) => new net.Socket().setKeepAlive(true, 9_000).connect(port, '127.0.0.1'),
+    },
+    {
+      way: 'setKeepAlive during the handshake',
+      connect: (port: number) => net.connect(port, '127.0.0.1').setKeepAlive(true, 9_000),
+    },
+  ])('wins over what Node was asked for by $way', async ({ connect }) => {
+    const socket = connect(await echoServer())
+    tune(socket, 'lan')
+    await once(socket, 'connect')
+    expect(inspect(socket).profile).toMatchObject(profiles.lan)
+    socket.destroy()
+  })
+
   it('applies to one connection of a socket that connects again', async () => {
     const port = await echoServer()
     const socket = new net.Socket()
