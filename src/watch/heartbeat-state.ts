@@ -212,6 +212,8 @@ export function observe(
   const isHeard = sample.heardAt > state.heardAt + SAME
   if (isHeard) {
     if (heartbeat && kernelBeats(state)) followAnswers(state, sample, heartbeat)
+    // All that receive a broadcast, or the answer to a probe of their own timers, may have heard it together.
+    else state.isSpread = false
     renewState(state, sample.heardAt, heartbeat, random)
   }
   state.isToBeProbed = sample.sampledAt >= state.beatAt

@@ -435,6 +435,14 @@ describe('a heartbeat whose probes the kernel sends', () => {
     }
   })
 
+  it('does not begin before a connection that was heard meanwhile has been spread again', () => {
+    const state = { ...heard(0, fiveSeconds, 0), isSpread: true }
+    observe(state, look(3_000, 3_010), undefined, fiveSeconds, 0)
+    expect(state.isSpread).toBe(false)
+    afterAnswer(state, 8_000, fiveSeconds, 0.5)
+    expect(state).toMatchObject({ isSpread: true, beatAt: 8_000 + 1_000 + 0.5 * 4_000 })
+  })
+
   it('is over where there was no answer: then it is asked', () => {
     const state = lent()
     observe(state, look(0, state.sampleAt), undefined, fiveSeconds, 0)

@@ -11,6 +11,8 @@ import { sampleTcpInfo, tune, watch } from '../../../dist/index.js'
 
 const options = JSON.parse(process.argv[2])
 const { connections, profile, every, seconds } = options
+/** Over how many ms the idle connections are heard for the last time. */
+const spread = 2 * every
 
 const sockets = []
 const server = net.createServer((socket) => {
@@ -20,12 +22,12 @@ server.listen({ port: 0, host: '127.0.0.1', backlog: 1_024 })
 await once(server, 'listening')
 if (profile !== undefined) tune(server, profile)
 const script = new URL('peers.mjs', import.meta.url)
-const peers = fork(script, [JSON.stringify({ ...options, port: server.address().port })])
+const peers = fork(script, [JSON.stringify({ ...options, spread, port: server.address().port })])
 await once(peers, 'message')
 while (sockets.length < connections) await delay(10)
 peers.send('talk')
 // Until those that are busy have been heard, and the others have been idle for two heartbeats.
-await delay(2 * every)
+await delay(spread + 2 * every)
 
 // The same is read in both, so that neither has to pay for it alone.
 const unwatched = await observe(() => probesSent())
@@ -38,11 +40,15 @@ const first = await observe(
   (2 * every) / 1_000,
 )
 const before = snapshot()
+const heardBefore = sample('dataSegsIn')
 const sentBy = []
 const watched = await observe(() => sentBy.push([probesSent(), performance.now()]))
 const after = snapshot()
 const probes = after.sent - before.sent
-const heard = sample('dataSegsIn')
+const heard = sample('dataSegsIn').map((segments, i) => segments - heardBefore[i])
+const ended = sockets.filter(({ destroyed }) => destroyed).length
+if (ended > 0)
+  throw new Error(`${ended} of the connections have ended: the figures are not those of ${connections}.`)
 // A connection that receives nothing sends nothing but probes.
 const toIdle = after.segments.reduce(
   (sum, sent, i) => sum + (heard[i] > 0 ? 0 : sent - before.segments[i]),
