@@ -77,7 +77,7 @@ export function writeDocument(machineLine, results) {
     file('docs/benchmarks.md'),
     `# Benchmarks: deadpeer beside Node, net-keepalive, agentkeepalive, ss and C
 
-${reached.length} of ${goals.length} rows with a goal reach it. Rows that fall short stay in the table.
+${reached.length} of ${goals.length} goals are reached. Rows that fall short stay in the table.
 
 \`npm run bench\` measures each figure and its reference in the same run, so compare the ratios, not the times. The references are a loop in C that the run compiles, Node's own
 call, the net-keepalive and agentkeepalive packages, and \`ss\`. \`npm run bench -- --write\` writes this page.
