@@ -46,30 +46,38 @@ async function ofProgram(): Promise<Exposition> {
 }
 
 describe('docs/metrics.md', () => {
-  const counters = documented('What the kernel counts')
+  const counters = documented('Counters of the kernel')
 
   it('lists every metric of deadpeer export with type and labels, and no other', async () => {
-    expect((await exported()).metrics).toEqual([...documented('Of a host'), ...counters])
+    expect((await exported()).metrics).toEqual([
+      ...documented('Metrics of a host: deadpeer export'),
+      ...counters,
+    ])
   })
 
   it('lists every metric of deadpeer/metrics with type and labels, and no other', async () => {
-    expect((await ofProgram()).metrics).toEqual([...documented('Of a program'), ...counters])
+    expect((await ofProgram()).metrics).toEqual([
+      ...documented('Metrics of a program: deadpeer/metrics'),
+      ...counters,
+    ])
   })
 
   it('lists the values of labels that exist', async () => {
     const reasons = (text: string, row: RegExp) =>
       [...row.exec(text)![0].matchAll(/`([a-z-]+)`/g)].map(([, reason]) => reason)
     const told = [await exported(), await ofProgram()] as const
-    expect(reasons(section('Of a host'), /- `reason`: .*?\./).slice(1)).toEqual([
+    expect(reasons(section('Metrics of a host: deadpeer export'), /- `reason`: .*?\./).slice(1)).toEqual([
       ...told[0].valuesOf('reason'),
     ])
     const ofWatcher = /`reason`: (`[a-z-]+`,? ?)+/
-    expect(reasons(section('Of a program'), ofWatcher).slice(1)).toEqual([...told[1].valuesOf('reason')])
+    expect(reasons(section('Metrics of a program: deadpeer/metrics'), ofWatcher).slice(1)).toEqual([
+      ...told[1].valuesOf('reason'),
+    ])
   })
 
   it('has alerts with metrics and labels that exist', async () => {
     const known = [await exported(), await ofProgram()].flatMap(({ metrics }) => metrics)
-    const alerts = section('Alerts')
+    const alerts = section('Alerts for dead peers, leaked connections and stale reuse')
     const names = alerts.match(/deadpeer_\w+/g)!
     for (const name of names) expect(known.map((each) => each.name)).toContain(name)
     const labels = new Set(known.flatMap((each) => each.labels))
@@ -79,7 +87,9 @@ describe('docs/metrics.md', () => {
   it.runIf(hasPromtool)('has alert rules that fire when they should', () => {
     const folder = mkdtempSync(join(tmpdir(), 'deadpeer-rules-'))
     try {
-      const [, rules] = /```yaml\n([\s\S]*?)```/.exec(section('Alerts'))!
+      const [, rules] = /```yaml\n([\s\S]*?)```/.exec(
+        section('Alerts for dead peers, leaked connections and stale reuse'),
+      )!
       writeFileSync(join(folder, 'rules.yml'), rules!)
       writeFileSync(join(folder, 'test.yml'), scenario)
       const { status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', join(folder, 'test.yml')], {
