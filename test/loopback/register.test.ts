@@ -161,7 +161,7 @@ function run(env: Record<string, string>, program = 'console.log("it runs")') {
 describe('a bad variable for deadpeer/register', () => {
   it.each<{ env: Record<string, string>; message: RegExp }>([
     { env: { DEADPEER: 'yes please' }, message: /DEADPEER must be .*; got 'yes please'/ },
-    { env: { DEADPEER_PROFILE: 'cluod' }, message: /DEADPEER_PROFILE: There is no preset 'cluod'/ },
+    { env: { DEADPEER_PROFILE: 'cluod' }, message: /DEADPEER_PROFILE: Unknown preset 'cluod'/ },
     {
       env: { DEADPEER_PROFILE: '{"initialDelay": 1500}' },
       message: /DEADPEER_PROFILE: initialDelay .* whole seconds/,
