@@ -58,7 +58,8 @@ export const misplaced = {
 } as const
 
 /** The advice for the option `bestEffort`, which agents do not have. */
-export const NO_BEST_EFFORT = 'Remove from `profile` the options that capabilities() reports as not available.'
+export const NO_BEST_EFFORT =
+  'Remove from `profile` the options that capabilities() reports as not available.'
 
 /** The names in a text of several lines. */
 export function namesIn(text: string): readonly string[] {
