@@ -61,8 +61,8 @@ export interface Verdict {
   /** Whether its connection was already gone. */
   readonly isStale: boolean
   /**
-   * Whether its connection was already gone, if the request may be sent twice. Then a reset is enough, even if the request was acknowledged: a
-   * server that closes an idle connection just as a request arrives resets it after its kernel has acknowledged the request.
+   * Whether its connection was already gone, if the request may be sent twice. Then a reset is enough, even if the request was acknowledged. If
+   * a server closes an idle connection just as a request arrives, its kernel first acknowledges the request and then sends a reset.
    */
   readonly isStaleIfIdempotent: boolean
   /** Counts the retry. Left out if no agent of this package sent the request. */
@@ -126,8 +126,8 @@ function isHangUp(error: unknown): boolean {
  * @param error the error of the request's `'error'` event, or a client library's error with it as `cause`.
  * @param request the request, of any agent, or the wrapper of axios and got. Default: `request` of the error or of its cause. If there is none
  * (AWS SDK, superagent), the error is enough if {@link HttpAgent}, {@link HttpsAgent} or `createAgent` of `deadpeer/undici` sent the request.
- * Only these agents know whether the server has acknowledged the request. So only with them, a server that read the request and died is not
- * taken for a stale connection.
+ * Only these agents know whether the server has acknowledged the request. With them, a server that has read the request and then died does not
+ * count as a stale connection.
  * @example
  * ```ts
  * request.on('error', (error) => (isStaleReuse(error, request) ? again() : fail(error)))

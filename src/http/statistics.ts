@@ -123,11 +123,11 @@ export class Statistics {
   #begin(origin: string): Counts {
     const counts = noCounts()
     this.#origins.set(origin, counts)
-    if (this.#origins.size > MOST_ORIGINS) this.#forgetOne()
+    if (this.#origins.size > MOST_ORIGINS) this.#dropOne()
     return counts
   }
 
-  #forgetOne(): void {
+  #dropOne(): void {
     for (const [origin, counts] of this.#origins) {
       if (openOf(counts) > 0) continue
       this.#origins.delete(origin)

@@ -132,7 +132,7 @@ export interface NativeCore {
     count: number,
     fds: Int32Array,
     cookies: BigUint64Array | undefined,
-    looks: Float64Array,
+    samples: Float64Array,
     options?: Float64Array,
   ): void
   /** Returns the writes that the kernel refused. `asks`: writing initialDelay makes the kernel send a probe. */

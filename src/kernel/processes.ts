@@ -159,8 +159,8 @@ function unreadable(error: unknown): DeadpeerError {
 
 /**
  * The entries of a folder in /proc that are numbers. It reads names only: with `withFileTypes`, Node calls lstat for an entry of unknown type,
- * and fails if the entry has just disappeared. It runs on the thread pool, because a process may have thousands of descriptors, and in one task,
- * so that no directory stays open if a worker is terminated meanwhile.
+ * and fails if the entry has just disappeared. It runs on the thread pool, because a process may have thousands of descriptors. It is one task,
+ * so no directory stays open if a worker is terminated meanwhile.
  */
 async function numbersIn(folder: string): Promise<number[]> {
   return (await readdir(folder)).filter((name) => /^\d+$/.test(name)).map(Number)

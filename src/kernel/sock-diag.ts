@@ -246,8 +246,8 @@ export class SocketList<Record extends SocketRecord = SocketRecord> implements I
   /** The number of sockets. */
   readonly length: number
   /**
-   * Whether sockets may be missing, because each of four attempts was disturbed: a socket closed exactly where the kernel had paused, a listener
-   * opened or closed, the kernel reported that its tables had changed (`NLM_F_DUMP_INTR`), or a part of its reply was lost.
+   * Whether sockets may be missing, because each of four attempts was disturbed. A socket closed exactly where the kernel had paused, or a
+   * listener opened or closed. Or the kernel reported that its tables had changed (`NLM_F_DUMP_INTR`), or a part of its reply was lost.
    */
   readonly interrupted: boolean
   readonly #view: DataView

@@ -53,9 +53,10 @@ export interface Profile {
   count?: number
   /**
    * How long data or a probe may go unacknowledged until the kernel ends the connection, in ms: 100 … 2 147 483 647, or 0: off, the
-   * default. `TCP_USER_TIMEOUT`, tcp(7). 1 to 99 throws, because callers who pass it usually mean seconds; a profile that was read from a socket
-   * may have it. It also ends the connection to a live peer that reads nothing for that long while data waits for it, and a connection
-   * attempt that takes that long.
+   * default. `TCP_USER_TIMEOUT`, tcp(7). 1 to 99 throws, because it usually means seconds; a profile that was read from a socket may have it.
+   *
+   * It also ends the connection to a live peer that reads nothing for that long while data waits for it. And it ends a connection attempt that
+   * takes that long.
    */
   userTimeout?: number
   /**
@@ -144,7 +145,7 @@ export function checkProfile(profile: unknown): Profile {
 /** For each profile that `inspect` read: reads the sysctls of the connection's network namespace. */
 const defaultReaders = new WeakMap<Profile, () => SystemDefaults | undefined>()
 
-/** Notes from where a profile was read. The sysctls are read on first use. */
+/** Notes where a profile was read. The sysctls are read on first use. */
 export function noteSource(profile: Profile, readDefaults: () => SystemDefaults | undefined): void {
   defaultReaders.set(profile, readDefaults)
 }
