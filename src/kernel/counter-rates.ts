@@ -46,7 +46,7 @@ export function diffCounters(earlier: Counters, later: Counters): CounterRates {
   const elapsed = timeOf(later, 'later') - timeOf(earlier, 'earlier')
   if (elapsed <= 0) {
     throw new OutOfRangeError(
-      `The second reading must be later than the first; it is ${-elapsed} ms earlier.`,
+      `The second reading must be later than the first; got ${elapsed} ms later.`,
       {
         field: 'later',
       },
