@@ -9,8 +9,8 @@ import { untilAborted } from '../options/abort-signal.js'
 import { checkFilter, type SocketFilter } from './filter.js'
 
 /**
- * Lists the TCP sockets of a network namespace, of all processes: sock_diag(7), `NETLINK_SOCK_DIAG`. They are those that `ss -tan` shows. It needs
- * no privileges. It runs off the event loop and takes about 1 ms of a pool thread for 1,000 sockets. The kernel filters.
+ * Lists the TCP sockets of all processes in a network namespace, as `ss -tan` does: sock_diag(7), `NETLINK_SOCK_DIAG`. It needs no privileges. It
+ * runs off the event loop and takes about 1 ms of a pool thread for 1,000 sockets. The kernel applies the filter.
  *
  * A socket that opens or closes meanwhile may be listed or not. A socket that stays open is listed, or {@link SocketList.interrupted} is `true`.
  * Linux does not report when it skips sockets, so this function checks:

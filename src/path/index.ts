@@ -61,7 +61,7 @@ export const hops: Catalogue = catalogue()
  * @example
  * ```ts
  * for (const { severity, message, change } of audit(server, ['aws-alb'])) console.log(severity, message, change)
- * // error aws-alb keeps connections to the server idle for 60 s, the server closes them after 5 s: …
+ * // error aws-alb keeps connections to the server idle for 60 s, but the server closes them after 5 s. …
  * ```
  */
 export function audit(live: Target | ServerTarget | AgentLike | Dispatcher, path: Path): Finding[] {
