@@ -124,7 +124,7 @@ function register({ profile, rules, watch: action }: Settings): void {
     else socket.prependOnceListener('connect', onDescriptor)
   }
 
-  /** A connection that is known to have inherited its options from the listener is not tuned again. */
+  /** Tunes an accepted connection, unless it is known to have inherited its options from the listener. */
   function protectAccepted(socket: net.Socket, wanted: Profile | undefined): void {
     const server = serverOf(socket)
     const listener = server && listeners.get(server)
@@ -195,7 +195,7 @@ function register({ profile, rules, watch: action }: Settings): void {
   }
 }
 
-/** The listeners that were tuned here, and what the connections that they accept inherit. */
+/** The listeners that were tuned here, with the profile that accepted connections inherit. */
 const listeners = new WeakMap<net.Server, { profile: Profile; inherited: InheritedOptions }>()
 
 const merged = new WeakMap<Profile, WeakMap<Profile, Profile>>()
