@@ -1,5 +1,5 @@
 /**
- * The six functions of the `net-keepalive` package, call for call. For new code there is `tune`.
+ * The six functions of the `net-keepalive` package, compatible with it. In new code, use `tune`.
  *
  * @module deadpeer/net-keepalive
  */
@@ -11,14 +11,14 @@ import { describeErrno } from './errors.js'
 import { type NativeCore, requireCore } from './kernel/binding.js'
 import { type OptionName, optionNames } from './kernel/socket-options.js'
 
-// Like that package: the order of arguments, units, return values, truncation, and errors: an AssertionError for a bad call, and an errno if
-// the kernel refuses.
+// Compatible with net-keepalive in the order of arguments, units, return values and truncation. Errors too: an AssertionError for a bad call, and
+// an errno if the kernel refuses.
 
-/** The parameter type of that package. Its functions, and these, throw an AssertionError if it is not a `net.Socket`. */
+/** The parameter type of `net-keepalive`. Its functions, and these, throw an AssertionError if the value is not a `net.Socket`. */
 export type NodeJSSocketWithFileDescriptor = net.Socket | { _handle: { _fd: number } }
 
 /**
- * Sets the time between two unanswered probes, `TCP_KEEPINTVL`, in ms. A fraction of a second is dropped.
+ * Sets the time between two unanswered probes, `TCP_KEEPINTVL`, in ms. It drops fractions of a second.
  *
  * @returns `true`
  * @throws AssertionError for a bad call, or a socket that is not connected. An errno if the kernel refuses:
@@ -41,7 +41,7 @@ export const setKeepAliveInterval = setter('setKeepAliveInterval', 'interval', '
 export const getKeepAliveInterval = getter('getKeepAliveInterval', 'interval', 1000)
 
 /**
- * Sets the number of unanswered probes after which the kernel gives the connection up, `TCP_KEEPCNT`: 1 … 127. Otherwise as
+ * Sets the number of unanswered probes after which the kernel ends the connection, `TCP_KEEPCNT`: 1 … 127. Otherwise like
  * {@link setKeepAliveInterval}.
  *
  * @example
@@ -52,7 +52,7 @@ export const getKeepAliveInterval = getter('getKeepAliveInterval', 'interval', 1
 export const setKeepAliveProbes = setter('setKeepAliveProbes', 'count', 'cnt', 1)
 
 /**
- * Reads the number of unanswered probes after which the kernel gives the connection up, `TCP_KEEPCNT`.
+ * Reads the number of unanswered probes after which the kernel ends the connection, `TCP_KEEPCNT`.
  *
  * @example
  * ```ts
@@ -62,7 +62,7 @@ export const setKeepAliveProbes = setter('setKeepAliveProbes', 'count', 'cnt', 1
 export const getKeepAliveProbes = getter('getKeepAliveProbes', 'count', 1)
 
 /**
- * Sets how long data may go unacknowledged before the kernel gives the connection up, `TCP_USER_TIMEOUT`, in ms; 0 is off. Otherwise as
+ * Sets how long data may go unacknowledged before the kernel ends the connection, `TCP_USER_TIMEOUT`, in ms. 0: off. Otherwise like
  * {@link setKeepAliveInterval}.
  *
  * @example
@@ -73,7 +73,7 @@ export const getKeepAliveProbes = getter('getKeepAliveProbes', 'count', 1)
 export const setUserTimeout = setter('setUserTimeout', 'userTimeout', 'msec', 1)
 
 /**
- * Reads how long data may go unacknowledged, `TCP_USER_TIMEOUT`, in ms; 0 is off.
+ * Reads how long data may go unacknowledged, `TCP_USER_TIMEOUT`, in ms. 0: off.
  *
  * @example
  * ```ts
@@ -147,9 +147,9 @@ function descriptor(socket: net.Socket): number {
   return fd ?? -1
 }
 
-/** `undefined` on Windows, where that package does nothing. */
+/** `undefined` on Windows, where `net-keepalive` does nothing. */
 function coreOrNone(): NativeCore | undefined {
-  return process.platform === 'win32' ? undefined : requireCore('This')
+  return process.platform === 'win32' ? undefined : requireCore('deadpeer/net-keepalive')
 }
 
 function refusal(errno: number, syscall: string): Error {

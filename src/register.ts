@@ -1,5 +1,5 @@
 /**
- * `deadpeer run -- node app.js`, or `node --require <path of this file> app.js`: tunes every TCP socket of a program without changing the program.
+ * Tunes every TCP socket of a program without code changes: `deadpeer run -- node app.js`, or `node --require <path of this file> app.js`.
  * It exports nothing. Environment variables configure it: see the guide.
  *
  * @module deadpeer/register
@@ -40,15 +40,15 @@ function settingsOrExit(): Settings | undefined {
     if (wanted && process.versions.bun) {
       throw new DeadpeerError(
         'ERR_UNSUPPORTED_PLATFORM',
-        'Bun does not tell which sockets a program opens. Call tune, watch or HttpAgent in the program instead.',
+        'Bun does not tell which sockets a program opens. Use tune, watch or HttpAgent in the program instead.',
       )
     }
-    // What the kernel refuses must be known now, not at the first connection.
+    // If the kernel refuses a profile, fail now, not at the first connection.
     const profiles = wanted ? [...wanted.rules.map(({ value }) => value), wanted.profile] : []
     for (const each of profiles) if (each) compile(each, true)
     return wanted
   } catch (error) {
-    // A program that does not start is better than one that seems protected and is not.
+    // Exit: otherwise the program would run without protection, and its operator would not know.
     writeSync(2, `deadpeer/register: ${(error as Error).message.replaceAll('\n', ' ')}\n`)
     process.exit(1)
   }
@@ -58,14 +58,14 @@ function register({ profile, rules, watch: action }: Settings): void {
   const { native } = capabilities()
   const watcher = action && watchFor(action)
   const young = watcher && action === 'destroy' ? new YoungConnections(watchNow) : undefined
-  // What the program tunes itself is applied on top.
+  // Options that the program tunes itself override these.
   recordExplicitProfiles()
 
   onMessage('net.server.socket', (socket) => {
     const { remoteAddress: address, localPort: port } = rules.length > 0 ? socket : {}
     protectAccepted(socket, profileFor({ address, port }))
   })
-  // Connections inherit the options, also those that are sent to another process before they are tuned here.
+  // Accepted connections inherit the options, including those that are sent to another process before they are tuned here.
   if (native) onListen(tuneListener)
   onPassed({
     received(socket, isAccepted) {
@@ -78,15 +78,15 @@ function register({ profile, rules, watch: action }: Settings): void {
       watcher?.delete(socket)
     },
   })
-  // An undici with a connector of its own may have opened it in another way.
+  // undici with its own connector may open connections in another way.
   onMessage('undici:client:connected', (socket) => {
     if (findRecord(socket)?.registerProfile) return
     const { remoteAddress: address, remotePort: port } = socket
     protect(socket, profileFor({ address, port }), watchOne)
   })
-  if (opensUnseen()) wrapConnect(onOpening)
+  if (opensUnpublished()) wrapConnect(onOpening)
   else onMessage('net.client.socket', onOpening)
-  // Without the native core, setKeepAlive is what tunes.
+  // Without the native core, tuning itself calls setKeepAlive.
   if (native) afterSetKeepAlive(tuneAgain)
 
   function profileFor(destination: Destination): Profile | undefined {
@@ -111,7 +111,7 @@ function register({ profile, rules, watch: action }: Settings): void {
     }
   }
 
-  /** For all connections to a port; `undefined` if that depends on their address, or if the rule says `off`. */
+  /** The profile of all connections to a port. `undefined` if it depends on their address, or if the rule is `off`. */
   function profileForAll(port: number): Profile | undefined {
     const rule = ruleForAll(rules, { port })
     return rule === 'depends' ? undefined : rule ? rule.value : profile
@@ -124,7 +124,7 @@ function register({ profile, rules, watch: action }: Settings): void {
     else socket.prependOnceListener('connect', onDescriptor)
   }
 
-  /** A connection that is known to have inherited its options from the listener is not tuned again. */
+  /** Tunes an accepted connection, unless it is known to have inherited its options from the listener. */
   function protectAccepted(socket: net.Socket, wanted: Profile | undefined): void {
     const server = serverOf(socket)
     const listener = server && listeners.get(server)
@@ -135,7 +135,7 @@ function register({ profile, rules, watch: action }: Settings): void {
     protect(socket, wanted, watchAccepted, hasInherited ? listener.inherited : undefined)
   }
 
-  /** A refusal must not end the program's connection: it becomes a warning. */
+  /** Tunes and watches a socket. An error must not end the program's connection, so it becomes a warning. */
   function protect(
     socket: net.Socket,
     wanted: Profile | undefined,
@@ -177,7 +177,7 @@ function register({ profile, rules, watch: action }: Settings): void {
     }
   }
 
-  /** Of a TLS server, the TLSSocket that the program gets is watched, not the socket under it. */
+  /** For a TLS server, watches the TLSSocket that the program gets, not the socket under it. */
   function watchAccepted(socket: net.Socket): void {
     const server = serverOf(socket)
     if (!server || acceptedEvent(server) === 'connection') watchOne(socket)
@@ -195,12 +195,12 @@ function register({ profile, rules, watch: action }: Settings): void {
   }
 }
 
-/** The listeners that were tuned here, and what the connections that they accept inherit. */
+/** The listeners that were tuned here, with the profile that accepted connections inherit. */
 const listeners = new WeakMap<net.Server, { profile: Profile; inherited: InheritedOptions }>()
 
 const merged = new WeakMap<Profile, WeakMap<Profile, Profile>>()
 
-/** Both, the first over the second. Defined once for each pair, since a server may accept thousands of connections. */
+/** Merges two profiles; `own` wins. Cached for each pair, because a server may accept thousands of connections. */
 function onTop(own: Profile | undefined, wanted: Profile): Profile {
   if (!own) return wanted
   const known = merged.get(own) ?? new WeakMap<Profile, Profile>()
@@ -221,41 +221,41 @@ function serverOf(socket: net.Socket): net.Server | undefined {
   return (socket as net.Socket & { server?: net.Server | null }).server ?? undefined
 }
 
-function onMessage(name: string, hear: (socket: net.Socket) => void): void {
+function onMessage(name: string, onSocket: (socket: net.Socket) => void): void {
   diagnostics.subscribe(name, (message) => {
     const { socket } = message as { socket?: unknown }
-    if (socket instanceof net.Socket) hear(socket)
+    if (socket instanceof net.Socket) onSocket(socket)
   })
 }
 
-/** Node 20 publishes what `net.connect` opens, but neither `new Socket().connect()` nor `tls.connect`. */
-function opensUnseen(): boolean {
+/** Whether Node does not publish all connections. Node 20 publishes those of `net.connect`, but not of `new Socket().connect()` and `tls.connect`. */
+function opensUnpublished(): boolean {
   return Number.parseInt(process.versions.node, 10) < 22
 }
 
-function wrapConnect(hear: (socket: net.Socket) => void): void {
+function wrapConnect(onConnect: (socket: net.Socket) => void): void {
   const { connect } = net.Socket.prototype
   net.Socket.prototype.connect = function (this: net.Socket, ...args: unknown[]) {
-    hear(this)
+    onConnect(this)
     return Reflect.apply(connect, this, args)
   } as typeof connect
 }
 
-/** Libraries call it once they are connected, and Node's agents each time they keep a connection. Both overwrite what was tuned. */
-function afterSetKeepAlive(hear: (socket: net.Socket) => void): void {
+/** Libraries call `setKeepAlive` once they are connected, and Node's agents each time they keep a connection. Both overwrite tuned options. */
+function afterSetKeepAlive(onCall: (socket: net.Socket) => void): void {
   const { setKeepAlive } = net.Socket.prototype
   net.Socket.prototype.setKeepAlive = function (this: net.Socket, ...args: unknown[]) {
     const result: unknown = Reflect.apply(setKeepAlive, this, args)
-    hear(this)
+    onCall(this)
     return result
   } as typeof setKeepAlive
 }
 
-/** Where a socket is connecting to, filled in as that becomes known. */
+/** The destination of a connecting socket. Host, address and port are filled in as they become known. */
 function destinationOf(socket: net.Socket): Destination {
   const record = recordOf(socket)
   record.destination ??= {}
-  // A socket may connect again.
+  // A socket may connect several times, so the listeners may be there already.
   if (!socket.listeners('lookup').includes(noteHost)) {
     socket.on('lookup', noteHost)
     socket.on('connectionAttempt', noteAddress)
@@ -282,7 +282,7 @@ function noteAddress(this: net.Socket, address: string, port: number): void {
 function watchFor(onDead: 'destroy' | 'report'): Watcher {
   const watcher = watch({ onDead: onDead === 'destroy' ? leaveResets : onDead })
   watcher.on('error', warn)
-  // A destroyed socket tells the program by itself.
+  // With 'destroy', the program gets the socket's own error.
   if (onDead === 'report') watcher.on('dead', report)
   return watcher
 }
@@ -294,7 +294,7 @@ function report({ remote: { address, port, family }, error }: Death): void {
 
 const warned = new Set<string>()
 
-/** Once for each code. UNIX sockets and the like are left alone. */
+/** Warns once for each code. Ignores sockets that are not TCP, such as UNIX sockets. */
 function warn(error: Error): void {
   const { code } = error as DeadpeerError
   if (code === 'ERR_NOT_TCP' || warned.has(code)) return

@@ -21,14 +21,14 @@ import { nearestOnly } from '../options/nearest.js'
 import { ports } from '../options/ranges.js'
 
 /**
- * An address with the number of its bits that count, such as `'10.0.0.0/8'` or `'2001:db8::/32'`; an address alone counts
- * in full. Bits beyond are ignored. One of IPv4 also finds sockets of IPv6 that talk IPv4 (`::ffff:10.0.0.1`).
+ * An address, or an address prefix such as `'10.0.0.0/8'` or `'2001:db8::/32'`. Bits after the prefix are ignored. An IPv4 prefix also matches
+ * IPv6 sockets with IPv4 addresses (`::ffff:10.0.0.1`).
  */
 export type Prefix = string
 
-/** Which sockets to list. A field left out does not filter. The kernel does the filtering. */
+/** Which sockets to list. A field that is left out matches every socket. The kernel filters. */
 export interface SocketFilter {
-  /** Family of the socket: `'ipv4'` or `'ipv6'`. */
+  /** Address family of the socket: `'ipv4'` or `'ipv6'`. Default: both. */
   family?: SocketFamily
   /** States to list, at least one. Default: all. */
   states?: readonly SocketState[]
@@ -36,18 +36,18 @@ export interface SocketFilter {
   localPort?: number
   /** Remote port: 1 … 65 535. */
   remotePort?: number
-  /** Local address. */
+  /** Local address or prefix. */
   local?: Prefix
-  /** Remote address. */
+  /** Remote address or prefix. */
   remote?: Prefix
-  /** Whether to list tcp_info as well: 280 bytes more a socket. Default: `false`. */
+  /** Whether to list tcp_info too: 280 more bytes per socket. Default: `false`. */
   info?: boolean
   /**
-   * A process in the network namespace to list: that namespace's sockets, whichever process has them open. For a namespace other than the
-   * caller's it takes CAP_SYS_ADMIN. Default: the caller's namespace.
+   * The id of a process in the network namespace to list. It does not filter by that process. A namespace other than the caller's needs
+   * CAP_SYS_ADMIN. Default: the caller's namespace.
    */
   pid?: number | undefined
-  /** Aborts the listing: the promise is rejected with the signal's reason. */
+  /** Aborts the call: the promise rejects with the signal's reason. */
   signal?: AbortSignal
 }
 
@@ -72,7 +72,7 @@ const filterFields: Options<SocketFilter> = {
     pid: processId,
     signal: abortSignal,
   },
-  // ss, the kernel, Node.
+  // Names in ss, the kernel and Node.
   otherNames: {
     sport: 'localPort',
     dport: 'remotePort',
@@ -90,7 +90,7 @@ const filterFields: Options<SocketFilter> = {
  * Checks a filter and translates it for the kernel.
  *
  * @throws {@link InvalidTypeError} for an unknown field or a value of the wrong type.
- * @throws {@link OutOfRangeError} for a value that no socket could have, or values that contradict each other.
+ * @throws {@link OutOfRangeError} for a value or a combination that no socket can have.
  */
 export function checkFilter(filter: unknown): SocketQuery & { signal: AbortSignal | undefined } {
   const {
@@ -136,14 +136,17 @@ function checkFamily(family: unknown): void {
 
 function checkStates(states: unknown): void {
   if (!Array.isArray(states)) throw wrongType('states', states, 'an array of states')
-  if (states.length === 0) throw outOfRange('states', 'states is empty: no socket could be listed.')
+  if (states.length === 0)
+    throw outOfRange('states', 'states must have at least one state; got an empty array.')
   for (const state of states) {
     if (typeof state !== 'string') throw wrongType('states', state, 'an array of states')
     if (socketStates.includes(state as SocketState)) continue
     const meant = nearestOnly(state, socketStates)
     const hint =
-      meant.length > 0 ? `Did you mean '${meant.join("' or '")}'?` : `There are: ${socketStates.join(', ')}.`
-    throw outOfRange('states', `'${state}' is no state of a socket. ${hint}`)
+      meant.length > 0
+        ? `Did you mean '${meant.join("' or '")}'?`
+        : `The states are ${socketStates.map((name) => `'${name}'`).join(', ')}.`
+    throw outOfRange('states', `Unknown socket state '${state}'. ${hint}`)
   }
 }
 
@@ -154,15 +157,23 @@ function checkPrefix(field: 'local' | 'remote', prefix: unknown): EndCondition['
   const [, address = '', bits] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(prefix) ?? []
   const bytes = addressBytes(address)
   if (bytes === undefined) {
-    const why = prefix.includes('%') ? ' An address cannot have a zone here.' : ''
+    const why = prefix.includes('%') ? ' A zone is not allowed here.' : ''
     throw outOfRange(field, `${field} must be ${wanted}; got '${prefix}'.${why}`)
   }
   const most = 8 * bytes.length
   const length = bits === undefined ? most : Number(bits)
   if (length > most) {
-    throw outOfRange(field, `${field} is '${prefix}'; an address of that family has ${most} bits.`)
+    const family = most === 32 ? 'IPv4' : 'IPv6'
+    throw outOfRange(
+      field,
+      `The prefix length of ${field} must be 0 to ${most} for ${family}; got '${prefix}'.`,
+    )
   }
   return { bytes, length }
+}
+
+function familyName(family: SocketFamily): string {
+  return family === 'ipv4' ? 'IPv4' : 'IPv6'
 }
 
 interface Ends {
@@ -170,7 +181,7 @@ interface Ends {
   readonly remote: EndCondition
 }
 
-/** The families to list. A filter that no socket can match is refused. */
+/** The families to list. Throws if no socket can match the filter. */
 function familiesOf(family: SocketFamily | undefined, ends: Ends): readonly SocketFamily[] {
   const ofPrefix = (end: keyof Ends) => {
     const { prefix } = ends[end]
@@ -181,13 +192,19 @@ function familiesOf(family: SocketFamily | undefined, ends: Ends): readonly Sock
   if (local && remote && local !== remote) {
     throw outOfRange(
       'remote',
-      `local is a prefix of ${local}, and remote one of ${remote}: no socket has both.`,
+      `local and remote must be of the same family; got ${familyName(local)} and ${familyName(remote)}.`,
     )
   }
   const prefixFamily = local ?? remote
   if (family && prefixFamily && family !== prefixFamily) {
-    const hint = family === 'ipv6' ? " For sockets of IPv6 that talk IPv4, write '::ffff:10.0.0.0/104'." : ''
-    throw outOfRange('family', `family is '${family}', and the prefix is one of ${prefixFamily}.${hint}`)
+    const hint =
+      family === 'ipv6'
+        ? " For IPv6 sockets with IPv4 addresses, use a prefix such as '::ffff:10.0.0.0/104'."
+        : ''
+    throw outOfRange(
+      'family',
+      `family must be '${prefixFamily}', because the prefix is ${familyName(prefixFamily)}; got '${family}'.${hint}`,
+    )
   }
   if (family) return [family]
   return prefixFamily === 'ipv6' ? ['ipv6'] : families

@@ -1,5 +1,5 @@
 /**
- * What concerns the whole host: its sockets, its counters and defaults, the connections of other processes.
+ * The sockets, counters and defaults of the whole host, and the connections of other processes.
  *
  * @module deadpeer/host
  */

@@ -9,27 +9,29 @@ import { untilAborted } from '../options/abort-signal.js'
 import { checkFilter, type SocketFilter } from './filter.js'
 
 /**
- * Lists the TCP sockets of this network namespace, or of that of a process, whoever has them open: sock_diag(7), `NETLINK_SOCK_DIAG`. What `ss -tan` shows, without
- * privileges, off the event loop (about a millisecond of a pool thread for 1,000 sockets), and filtered by the kernel.
+ * Lists the TCP sockets of all processes in a network namespace, as `ss -tan` does: sock_diag(7), `NETLINK_SOCK_DIAG`. It needs no privileges. It
+ * runs off the event loop and takes about 1 ms of a pool thread for 1,000 sockets. The kernel applies the filter.
  *
- * Sockets come and go meanwhile, and one that does may be listed or not. One that stays is listed, or the list says that it may not be
- * complete: {@link SocketList.interrupted}. Linux itself does not tell when it passes sockets over, so it is looked after here: where the
- * kernel has paused, once in 80 sockets or so, those listed last must still be there; and listeners that do not fit into one answer are listed
- * twice and must be the same. Those that a filter leaves out cannot be looked at, so what does not fit into one answer is then listed twice as
- * well, and what the one list lacks is taken from the other. That does not see more than six to a hash bucket (far more sockets than the
- * machine's memory is made for, or a small `net.ipv4.tcp_child_ehash_entries`).
+ * A socket that opens or closes meanwhile may be listed or not. A socket that stays open is listed, or {@link SocketList.interrupted} is `true`.
+ * Linux does not report when it skips sockets, so this function checks:
  *
- * With `pid` the kernel is asked from a thread that enters that process's network namespace for the duration of the list (setns(2)). Records of
- * another namespace go with {@link readSocketOwners} and {@link borrowSocket} as any others do; {@link destroySocket} takes the same `pid`.
+ * - The kernel pauses about every 80 sockets. The last listed sockets must still exist after each pause.
+ * - Listeners that do not fit into one reply of the kernel are listed twice. Both lists must be equal.
+ * - With a filter, the skipped sockets cannot be checked. Then everything that does not fit into one reply is listed twice, and the two lists are
+ *   merged. This may miss sockets if more than six share a hash bucket: with far more sockets than the hash table is sized for, or with a small
+ *   `net.ipv4.tcp_child_ehash_entries`.
  *
- * @param filter which sockets, and whether with tcp_info; without one, all.
+ * With `pid`, a thread enters the network namespace of that process for the duration of the call (setns(2)). {@link readSocketOwners} and
+ * {@link borrowSocket} work with the records of another namespace too. Pass the same `pid` to {@link destroySocket}.
+ *
+ * @param filter which sockets to list, and whether with tcp_info. Default: all, without.
  * @throws (rejects) {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE` for a bad filter, before
- * anything is opened; {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM` where there is no native core or the kernel has no sock_diag, or
- * the errno where a sandbox forbids it; with `pid` `ESRCH` for a process that is not there, `EACCES` where its namespace may not be looked up, and
- * `EPERM` with `syscall` `'setns'` where it may not be entered (CAP_SYS_ADMIN); the signal's reason once it is aborted.
+ * it opens anything; {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM` if there is no native core or the kernel has no sock_diag, or the errno
+ * if a sandbox forbids it. With `pid` also: `ESRCH` if there is no such process; `EACCES` if the caller may not look up its namespace; `EPERM`
+ * with `syscall` `'setns'` if the caller may not enter it (CAP_SYS_ADMIN). The signal's reason if it is aborted.
  * @example
  * ```ts
- * // Peers that answer no keepalive probe
+ * // Peers that do not acknowledge keepalive probes
  * for (const socket of await listSockets({ states: ['established'] })) {
  *   if (socket.timer === 'keepalive' && socket.retries > 0) console.log(socket.remote.address, socket.retries)
  * }

@@ -12,19 +12,19 @@ const channels = {
   retried: diagnostics.channel('deadpeer:http:retried'),
 }
 
-/** Publishes a message, and makes it only if there is a subscriber. */
+/** Publishes a message. Creates it only if there is a subscriber. */
 function publish(name: keyof typeof channels, message: () => object): void {
   if (channels[name].hasSubscribers) channels[name].publish(message())
 }
 
-/** The connections of one agent: found by their sockets, counted, and published on the channels of `deadpeer:http`. */
+/** The connections of one agent. Finds them by their sockets, counts them, and publishes what happens on the channels of `deadpeer:http`. */
 export class AgentConnections extends Statistics implements ConnectionOwner {
-  /** The agent as messages name it. */
+  /** `agent` of the published messages. */
   agent: object | undefined
 
   /**
-   * @param limit how many requests it may have.
-   * @returns `undefined` if it was added before.
+   * @param limit the number of requests that the connection may have.
+   * @returns `undefined` if the socket was added before.
    */
   add(socket: net.Socket, origin: string, limit?: number, mayBeTunnel?: boolean): Connection | undefined {
     const record = recordOf(socket)
@@ -36,7 +36,7 @@ export class AgentConnections extends Statistics implements ConnectionOwner {
     return connection
   }
 
-  /** `undefined` where this agent did not open it. */
+  /** `undefined` if this agent did not open the socket. */
   find(socket: net.Socket): Connection | undefined {
     const found = findRecord(socket)?.agentConnections.find(({ owner }) => owner === this)
     return found as Connection | undefined
@@ -54,13 +54,13 @@ export class AgentConnections extends Statistics implements ConnectionOwner {
     publish('closed', () => ({ ...this.message(connection), how }))
   }
 
-  /** @param origin that the request is for. */
+  /** @param origin the origin of the request. */
   retried(connection: Connection, origin: string, request?: object): void {
     this.count(origin, 'retried')
     publish('retried', () => this.message(connection, request))
   }
 
-  /** A connection was gone. `avoided`: that was seen before a request was sent on it; otherwise `request` has failed for it. */
+  /** A reused connection was gone. `avoided`: the agent noticed it before it sent a request; otherwise `request` has failed because of it. */
   staleReuse(connection: Connection, avoided: boolean, request?: object): void {
     if (avoided) this.count(connection.origin, 'staleReusesAvoided')
     publish('staleReuse', () => ({ ...this.message(connection, request), avoided }))

@@ -8,22 +8,22 @@ import { Pool } from './pool.js'
 import { printCounts, type Snapshot } from './statistics.js'
 
 /**
- * An `http.Agent` that does not hand out a connection which the kernel knows to be gone, and that counts what becomes of its connections.
- * It can replace Node's own agent anywhere.
+ * An `http.Agent` that does not reuse a connection that the kernel knows to be gone, and that keeps statistics of its connections. It can
+ * replace Node's own agent.
  *
- * - Before a request gets a connection that was used before, one native call samples all idle connections of that name. Those that are closed,
- *   reset, dead or have unanswered probes are discarded. A close by the server while the request is on its way cannot be seen
- *   beforehand: {@link isStaleReuse}.
- * - Connections are tuned to `profile`, also while they connect, and watched: {@link watch}.
- * - If a request meets a connection that was already gone, the connections to the same server that were idle then are closed as well: they may
- *   be gone for the same reason.
- * - The server's `Keep-Alive: timeout=, max=` counts if it is less than what was set here.
- * - `diagnostics_channel`: `deadpeer:http:opened` (`{ agent, origin, socket }`), `deadpeer:http:closed` (and `how`: a way to end of
- *   {@link ConnectionStatistics}, or `failedToOpen`), `deadpeer:http:stale-reuse` (and `avoided`, and where it was not, `request`),
- *   `deadpeer:http:retried` (and `request`: {@link retryStale}).
+ * - Before a request reuses a connection, one native call samples all idle connections to that server. The agent discards those that are
+ *   closed, reset, dead or have unanswered probes. It cannot notice a server that closes the connection while the request is on its way:
+ *   {@link isStaleReuse}.
+ * - The agent tunes its connections to `profile`, also while they connect, and watches them: {@link watch}.
+ * - If a request fails because its connection was already gone, the agent also closes the connections to the same server that were idle at that
+ *   time: they may be gone for the same reason.
+ * - The server's `Keep-Alive: timeout=, max=` applies if it is lower than the agent's own limits.
+ * - `diagnostics_channel`: `deadpeer:http:opened` with `{ agent, origin, socket }`; `deadpeer:http:closed`, also with `how`: an ending of
+ *   {@link ConnectionStatistics}, or `failedToOpen`; `deadpeer:http:stale-reuse`, also with `avoided`, and with `request` if it is `false`;
+ *   `deadpeer:http:retried`, also with `request`: {@link retryStale}.
  *
- * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE` for bad options; what {@link tune}
- * throws for a profile.
+ * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE` for bad options; the errors of
+ * {@link tune} for a profile.
  * @example
  * ```ts
  * const agent = new HttpAgent({ profile: 'datacenter' })
@@ -44,7 +44,7 @@ export class HttpAgent extends http.Agent {
     if (profile !== false) tune(this, profile)
   }
 
-  /** What has become of its connections and requests so far. */
+  /** The statistics of its connections and requests so far. */
   snapshot(): Snapshot {
     return this.#pool.snapshot()
   }
@@ -56,7 +56,7 @@ export class HttpAgent extends http.Agent {
 }
 
 /**
- * The same for HTTPS: see {@link HttpAgent}.
+ * {@link HttpAgent} for HTTPS.
  *
  * @example
  * ```ts
@@ -77,7 +77,7 @@ export class HttpsAgent extends https.Agent {
     if (profile !== false) tune(this, profile)
   }
 
-  /** What has become of its connections and requests so far. */
+  /** The statistics of its connections and requests so far. */
   snapshot(): Snapshot {
     return this.#pool.snapshot()
   }

@@ -11,7 +11,7 @@ import { isTimeout } from '../watch/cause.js'
 import { failureOf } from './stale.js'
 import type { Ending } from './statistics.js'
 
-/** A request with what Node has no types for. */
+/** A request, with members that Node's types do not have. */
 export type SentRequest = http.ClientRequest & {
   readonly res?: http.IncomingMessage | null
   readonly upgradeOrConnect?: boolean
@@ -23,7 +23,7 @@ export interface ConnectionOwner {
   closed(connection: Connection): void
 }
 
-/** What the kernel knows of an idle connection. NaN where it is no TCP connection. */
+/** The kernel's counters of an idle connection. NaN if it is not a TCP connection. */
 export interface Sample {
   readonly state: number
   readonly probes: number
@@ -32,10 +32,10 @@ export interface Sample {
 
 const fields = Object.freeze(['state', 'probes', 'bytesAcked'] as const)
 
-/** Kept from one call to the next. */
+/** Reused by each call. */
 let rows = new Float64Array(fields.length * 64)
 
-/** One native call for all of them. `undefined` without the native core. */
+/** Samples all sockets with one native call. `undefined` without the native core. */
 export function sampleAll(sockets: readonly net.Socket[]): Sample[] | undefined {
   if (!nativeCore()) return undefined
   const width = fields.length
@@ -48,22 +48,23 @@ export function sampleAll(sockets: readonly net.Socket[]): Sample[] | undefined 
   }))
 }
 
-/** One connection in the statistics of an agent, from its opening to its end. */
+/** One connection in the statistics of an agent, from opening to closing. */
 export class Connection implements AgentConnection, CloseListener {
   readonly owner: ConnectionOwner
   readonly socket: net.Socket
   readonly origin: string
-  /** When it was made, and when it was last kept for another request; by `performance.now()`. */
+  /** When it was created, by `performance.now()`. */
   readonly madeAt = performance.now()
+  /** When it last became free, by `performance.now()`. */
   freeAt = 0
-  /** For how long it may be idle, as it was decided then, in ms. */
+  /** How long it may stay free since `freeAt`, in ms. 0: no limit. */
   freeFor = 0
-  /** How many requests it has had. */
+  /** The number of requests so far. */
   requests = 0
-  /** The last of them. */
+  /** The last request. */
   request: SentRequest | undefined
   isOpen = false
-  /** Whether the peer has announced, without being asked to, that it closes the connection. */
+  /** Whether the peer has announced that it closes the connection, without a request for that. */
   isCloseAnnounced = false
   /** `bytesAcked` when the connection was last sampled while idle. */
   ackedWhenIdle = Number.NaN
@@ -76,7 +77,7 @@ export class Connection implements AgentConnection, CloseListener {
   #peerClosed = false
   #failure: Ending | undefined
 
-  /** @param mayBeTunnel whether it may be a tunnel through a proxy, with TLS over it, instead of a connection for requests. */
+  /** @param mayBeTunnel whether the socket may be a tunnel through a proxy with TLS over it, and not a connection for requests. */
   constructor(
     socket: net.Socket,
     origin: string,
@@ -95,7 +96,7 @@ export class Connection implements AgentConnection, CloseListener {
     emitter.once(errorMonitor, (error) => {
       const failure = failureOf(error)
       this.#failure ??= failure && (failure === 'reset' ? 'reset' : 'timedOut')
-      // Counted before the request reports the error. A program may also emit an error on a socket that stays open.
+      // Counts before the request reports the error. Only if the socket is destroyed: a program may emit an error on one that stays open.
       if (this.socket.destroyed) this.#onClosed()
     })
     requestCloseSnapshot(nativeCore(), socket, this)
@@ -104,7 +105,7 @@ export class Connection implements AgentConnection, CloseListener {
   /** Of {@link CloseListener}. */
   beforeClose(): void {}
 
-  /** Of {@link CloseListener}. A listener for 'close' is only added now: programs, and Node's own tests, count listeners. */
+  /** Of {@link CloseListener}. Adds its 'close' listener as late as possible: programs and Node's own tests count listeners. */
   afterClose(): void {
     releaseCloseSnapshot(this.socket, this)
     this.socket.prependOnceListener('close', this.#onClosed)
@@ -113,25 +114,25 @@ export class Connection implements AgentConnection, CloseListener {
   readonly #onClosed = () => {
     if (this.#isReplaced || this.#isClosed) return
     this.#isClosed = true
-    // An error or an end that Node reported is more exact.
+    // An error or a FIN that Node has reported is more exact.
     if (!this.#failure && !this.peerClosed) this.#noteCloseSnapshot()
     this.owner.closed(this)
   }
 
-  /** Until its purpose is known, only a failure to open it is counted. */
+  /** While this is true, only a failure to open it is counted. */
   get mayBeTunnel(): boolean {
     return this.#mayBeTunnel
   }
 
-  /** It is a tunnel: the TLS connection over it takes its place. */
+  /** The socket is a tunnel. The TLS connection over it replaces it. */
   replace(): void {
     this.#isReplaced = true
   }
 
-  /** It is used for requests. */
+  /** The socket is used for requests. */
   useForRequests(): void {
     this.#mayBeTunnel = false
-    // A destroyed one never opens, and is counted as such when it closes.
+    // A destroyed socket never opens. It is counted as failed to open when it closes.
     if (!this.socket.destroyed) this.#openWhenConnected()
   }
 
@@ -149,7 +150,7 @@ export class Connection implements AgentConnection, CloseListener {
     this.owner.opened(this)
   }
 
-  /** Whether the peer's FIN was read, or the kernel has it. */
+  /** Whether the peer has sent a FIN: Node has read it, or the kernel has received it. */
   get peerClosed(): boolean {
     return this.#peerClosed || this.socket.readableEnded
   }
@@ -160,21 +161,21 @@ export class Connection implements AgentConnection, CloseListener {
     return this.peerClosed || isAnnounced ? 'closedByPeer' : 'closedByUs'
   }
 
-  /** Notes how many requests the server takes, as it says. Some servers count down, others always send the total. */
+  /** Notes `Keep-Alive: max=` of the server. Some servers count it down, others always send the total. */
   noteServerMax(max: number): void {
     this.#limit = Math.min(this.#limit, this.#hasServerMax ? this.requests + max : max)
     this.#hasServerMax = true
   }
 
-  /** Whether it has had all its requests, or is older than `oldest` ms; 0: no limit. */
+  /** Whether it has reached its limit of requests, or is older than `oldest` ms. 0: no limit. */
   isUsedUp(oldest: number, now: number): boolean {
     return this.requests >= this.#limit || (oldest > 0 && now - this.madeAt >= oldest)
   }
 
-  /** Whether an idle connection must not be used any more. Notes how it ended. */
+  /** Whether an idle connection must not be reused. Notes how it ended. */
   checkGone(sample: Sample | undefined): boolean {
     if (this.socket.readableEnded) return true
-    // Without the native core, or where it is no TCP connection.
+    // There is no native core, or it is not a TCP connection.
     if (!sample || Number.isNaN(sample.state)) return false
     this.ackedWhenIdle = sample.bytesAcked
     if (sample.state === TcpState.ESTABLISHED) return sample.probes > 0
@@ -182,9 +183,9 @@ export class Connection implements AgentConnection, CloseListener {
     return true
   }
 
-  /** What the kernel knows and Node has not reported, or not as an error. */
+  /** Notes an end that the kernel knows and Node has not reported as an error. */
   #noteTcpState({ state, probes }: Pick<Sample, 'state' | 'probes'>): void {
-    // If this side has ended the connection too, it may have been an orderly close.
+    // If this side has sent a FIN as well, it may be an orderly close.
     if (state === TcpState.CLOSE && (probes > 0 || !this.socket.writableEnded)) {
       this.#failure ??= probes > 0 ? 'timedOut' : 'reset'
     } else if (state === TcpState.CLOSE_WAIT || state === TcpState.LAST_ACK) this.#peerClosed = true
@@ -195,26 +196,26 @@ export class Connection implements AgentConnection, CloseListener {
     const { state = Number.NaN, errno, final } = this.#record.closeSnapshot ?? {}
     if (errno === undefined) this.#noteTcpState({ state, probes: final?.info.probes ?? 0 })
     else if (isTimeout(errno)) this.#failure = 'timedOut'
-    // A reset that follows the peer's FIN.
+    // EPIPE: a reset after the peer's FIN.
     else if (errno === 'EPIPE') this.#peerClosed = true
     else if (!this.socket.writableEnded) this.#failure = 'reset'
   }
 
-  /** How many bytes the peer has acknowledged, now or at the close. NaN: not known. */
+  /** The number of bytes that the peer has acknowledged, now or at the close. NaN: not known. */
   bytesAcked(): number {
     const isConnected = descriptorOf(this.socket) >= 0
     const source = isConnected ? sampleAll([this.socket])?.[0] : this.#record.closeSnapshot
     return source?.bytesAcked ?? Number.NaN
   }
 
-  /** Whether the peer has acknowledged anything since it had acknowledged so much. `undefined`: not known. */
+  /** Whether the peer has acknowledged more than `before` bytes. `undefined`: not known. */
   hasAcknowledgedSince(before: number): boolean | undefined {
     const now = this.bytesAcked()
     return Number.isNaN(now) || Number.isNaN(before) ? undefined : now > before
   }
 }
 
-/** Whether the server has announced that it closes the connection after this request, without being asked to. */
+/** Whether the server has announced that it closes the connection after this request, and the request did not ask for that. */
 function announcesClose(request: SentRequest): boolean {
   return hasClose(request.res?.headers.connection) && !hasClose(request.getHeader('connection'))
 }

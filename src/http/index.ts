@@ -1,5 +1,5 @@
 /**
- * Agents of `node:http` and `node:https` whose connections are tuned, and checked before they are used again.
+ * Agents for `node:http` and `node:https` that tune their connections and check them before reuse.
  *
  * @module deadpeer/http
  */

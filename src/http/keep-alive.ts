@@ -1,19 +1,19 @@
-/** How long a server says that it keeps a connection: hints, no promises. */
+/** What a server's `Keep-Alive` header announces. The server may close a connection earlier. */
 export interface KeepAlive {
-  /** For how long it keeps an idle connection, in ms. */
+  /** How long the server keeps an idle connection, in ms. */
   readonly timeout?: number
-  /** How many more requests it takes. Some servers send the total instead. */
+  /** How many more requests the server accepts on the connection. Some servers send the total instead. */
   readonly max?: number
 }
 
-/** `name`, `name=token` or `name="text"`, up to the next comma that is not in quotes. */
+/** `name`, `name=token` or `name="text"`, up to the next comma outside quotes. */
 const parameter = /\s*([^=,\s"]+)\s*(?:=\s*(?:"([^"]*)"|([^,"]*)))?[^,]*(?:,|$)/y
 
 /**
- * Reads a `Keep-Alive` header: `timeout=5, max=100`. Malformed and unknown parameters are left out. If a parameter is given twice, the lower
- * value counts. Never throws.
+ * Parses a `Keep-Alive` header: `timeout=5, max=100`. It skips malformed and unknown parameters. If a parameter occurs twice, the lower value
+ * applies. Never throws.
  *
- * @param header its value as Node has it; several lines are one list.
+ * @param header the value of the header, or the values of several.
  * @example
  * ```ts
  * parseKeepAlive('timeout=5, max=100') // { timeout: 5000, max: 100 }
@@ -29,7 +29,7 @@ export function parseKeepAlive(header: string | readonly string[] | undefined): 
     const at = parameter.lastIndex
     const [whole, name = '', quoted, token = ''] = parameter.exec(text) ?? []
     if (whole === undefined) {
-      // An empty member, or none of this form: on to the next.
+      // An empty or malformed member: skip it.
       const comma = text.indexOf(',', at)
       parameter.lastIndex = comma < 0 ? text.length : comma + 1
       continue
@@ -43,7 +43,7 @@ export function parseKeepAlive(header: string | readonly string[] | undefined): 
   return found
 }
 
-/** No more digits than a number holds exactly, in ms as well. */
+/** At most 12 digits: such a number of seconds is exact in ms too. */
 function wholeNumber(text: string): number | undefined {
   return /^\d{1,12}$/.test(text) ? Number(text) : undefined
 }

@@ -8,23 +8,23 @@ import { type Watching, watcherOf } from './watching.js'
 
 /** The options that {@link HttpAgent} and {@link HttpsAgent} add to those of Node's agents. All times are in ms; 1 … 99 is refused. */
 export interface ConnectionPoolOptions {
-  /** What its connections are tuned to. Default: `'cloud'`. `false`: they are left as Node has them. */
+  /** The profile of its connections. Default: `'cloud'`. `false`: the agent does not tune them. */
   profile?: Profile | PresetName | false
   /**
    * Watches the agent's connections: with your watcher, with options for a new one, or with the defaults (`true`). `false` turns this off. Default:
-   * `true` if the native core is available. Node does not notice the death of a connection that it does not read. Without a watcher, a
-   * response that the program does not read therefore keeps a dead connection open forever, and counts towards `maxSockets`. By default, the watcher leaves
-   * resets to Node, which first delivers the data before the reset.
+   * `true` if the native core is available. Node does not notice that the peer is gone while it does not read the connection. So without a
+   * watcher, a response that the program does not read keeps a dead connection open forever, and that connection counts towards `maxSockets`.
+   * By default, the watcher leaves resets to Node: Node first delivers the data that arrived before the reset.
    */
   watch?: Watching
   /**
-   * How long a connection may be idle before it is closed: 0 … 2 147 483 647; 0: as long as the server keeps it. Default: 4 000. The agent's
-   * `timeout` counts if it is shorter. If the server says less (`Keep-Alive: timeout=`), a second less than that.
+   * How long a connection may be idle before the agent closes it: 0 … 2 147 483 647. 0: as long as the server keeps it. Default: 4 000. The
+   * agent's `timeout` applies if it is shorter. So does the server's `Keep-Alive: timeout=`, less 1 s.
    */
   freeSocketTimeout?: number
-  /** How old a connection may become; it ends with the request that it has then. 0 … 2 147 483 647; 0, the default: any age. */
+  /** How old a connection may become: 0 … 2 147 483 647. An older one is closed after its current request. 0, the default: no limit. */
   socketActiveTTL?: number
-  /** How many requests a connection may have: 0 … 2 147 483 647; 0, the default: any number. If the server takes fewer (`max=`), that many. */
+  /** How many requests a connection may have: 0 … 2 147 483 647. 0, the default: no limit. The server's `max=` applies if it is lower. */
   maxRequestsPerSocket?: number
 }
 
@@ -42,7 +42,7 @@ const own = {
   maxRequestsPerSocket: true,
 } satisfies Record<keyof ConnectionPoolOptions, true>
 
-/** Options that belong inside another one: fields of a profile, and options of `watch()`. */
+/** Names that belong inside another option: fields of a profile, and options of `watch()`. */
 export const misplaced = {
   enable: 'profile',
   initialdelay: 'profile',
@@ -57,15 +57,16 @@ export const misplaced = {
   watcher: 'watch',
 } as const
 
-/** What to do instead of the option `bestEffort`, which agents do not have. */
-export const NO_BEST_EFFORT = 'Leave out of `profile` what capabilities() says cannot be set.'
+/** The advice for the option `bestEffort`, which agents do not have. */
+export const NO_BEST_EFFORT =
+  'Remove from `profile` the options that capabilities() reports as not available.'
 
 /** The names in a text of several lines. */
 export function namesIn(text: string): readonly string[] {
   return text.trim().split(/\s+/)
 }
 
-/** What `net.connect` and `tls.connect` take, of every Node from 20 to 26. An agent passes it on. */
+/** The options of `net.connect` and `tls.connect` in Node 20 to 26. An agent passes them on. */
 export const connectOptions = namesIn(`
   host port path family hints lookup localAddress localPort signal onread noDelay keepAlive keepAliveInitialDelay
   autoSelectFamily autoSelectFamilyAttemptTimeout allowHalfOpen timeout blockList typeOfService socketPath servername session
@@ -88,12 +89,12 @@ const agentOptions: MixedOptions = {
   ],
   otherNames: {
     ...misplaced,
-    // agentkeepalive had these.
+    // Former names of agentkeepalive.
     keepalivetimeout: 'freeSocketTimeout',
     freesocketkeepalivetimeout: 'freeSocketTimeout',
   },
   elsewhere: {
-    retrystale: 'Repeat a request with retryStale(send, { method }).',
+    retrystale: 'To repeat a request, call retryStale(send, { method }).',
     besteffort: NO_BEST_EFFORT,
   },
 }
@@ -101,10 +102,10 @@ const agentOptions: MixedOptions = {
 const timeLimit = milliseconds({ min: 0, max: 0x7fffffff, why: '0 sets no limit' })
 const requestLimit = whole({ min: 0, max: 0x7fffffff, unit: 'requests', why: '0 sets no limit' })
 
-/** Options of Node's agents, and this package's, that are times. */
+/** The options that are times, of Node's agents and of this package. */
 const times = ['freeSocketTimeout', 'socketActiveTTL', 'timeout', 'keepAliveMsecs'] as const
 
-/** @throws for times that are usually meant in seconds. */
+/** @throws {@link OutOfRangeError} for a time of 1 to 99 ms, which usually means seconds. */
 export function refuseShortTimes(given: object, names: readonly string[]): void {
   for (const name of names) {
     const value = (given as Record<string, unknown>)[name]
@@ -113,12 +114,12 @@ export function refuseShortTimes(given: object, names: readonly string[]): void 
 }
 
 /**
- * Checks the options of an agent. Splits them into the settings of its pool, the profile of its connections, and `nodes`: what Node's agent
- * gets.
+ * Checks the options of an agent. Splits them into the settings of its pool, the profile of its connections, and `nodes`: the options for Node's
+ * agent.
  */
 export function splitOptions<Given extends HttpAgentOptions>(given: Given) {
   const options = checkMixedOptions(given, agentOptions)
-  // Node ignores a `timeout` that is a text; agentkeepalive takes one.
+  // Node ignores a `timeout` that is a string; agentkeepalive accepts one.
   if (typeof options.timeout === 'string') timeLimit(options.timeout, 'timeout')
   const {
     profile = 'cloud',
@@ -132,11 +133,11 @@ export function splitOptions<Given extends HttpAgentOptions>(given: Given) {
   timeLimit(socketActiveTTL, 'socketActiveTTL')
   requestLimit(maxRequestsPerSocket, 'maxRequestsPerSocket')
   refuseShortTimes(options, times)
-  // Before a watcher is made.
+  // A bad profile must throw before a watcher is created.
   if (profile !== false) checkProfile(profileOf(profile))
   const watcher = watcherOf(watch)
   const settings: PoolSettings = { freeSocketTimeout, socketActiveTTL, maxRequestsPerSocket, watcher }
-  // Node keeps the two times among the agent's options, where audit() reads them, as it reads those of agentkeepalive.
+  // Node keeps the two times in the agent's options. audit() reads them there, as it does for agentkeepalive.
   return {
     settings,
     profile,

@@ -19,7 +19,7 @@ export interface PoolSettings {
   readonly watcher: Watcher | undefined
 }
 
-/** What an `http.Agent` has beyond its types. */
+/** Members of `http.Agent` that its types do not have. */
 interface Internals extends http.Agent {
   readonly protocol: string
   readonly options: { readonly timeout?: number }
@@ -30,15 +30,15 @@ interface Internals extends http.Agent {
   reuseSocket(socket: net.Socket, request: http.ClientRequest): void
 }
 
-/** Node's default of `agentKeepAliveTimeoutBuffer`: how long before the server's own timeout a connection is closed. */
+/** Node's default of `agentKeepAliveTimeoutBuffer`, ms: the agent closes a connection this long before the server's own timeout. */
 const SERVER_HINT_BUFFER = 1_000
 
-/** The longest timer that Node can set. */
+/** The longest timer that Node can set, ms. */
 const LONGEST = 2 ** 31 - 1
 
 /**
- * The connections of one agent: counts them, and decides which of the idle ones may be used. It wraps the agent's own methods, so that it works
- * for subclasses as well.
+ * The connections of one agent. Counts them, and decides which of the idle ones may be reused. It wraps the agent's own methods, so it works
+ * for subclasses too.
  */
 export class Pool {
   readonly #agent: Internals
@@ -74,13 +74,13 @@ export class Pool {
     const mayBeTunnel = this.#agent.protocol === 'https:'
     if (!this.#connections.add(socket, this.#originOf(options), limit, mayBeTunnel)) return
     if (!watcher) return
-    // A connection is watched once: by the socket that the program has.
+    // Watches a connection once: the socket that the program gets, not the one under it.
     const under = socketUnder(socket)
     if (under) watcher.delete(under)
     if (!mayBeTunnel) watchOrDestroy(watcher, socket)
   }
 
-  /** A request gets it, or it is kept for one: the request that it was opened for may have been called off. */
+  /** Called when a request gets the connection, or when it becomes free without one because that request was aborted. */
   #useForRequests(connection: Connection): void {
     if (!connection.mayBeTunnel) return
     connection.useForRequests()
@@ -94,13 +94,13 @@ export class Pool {
     return `${this.#agent.protocol}//${name}:${port}`
   }
 
-  /** `addRequest` calls `getName` for the name of the suitable connections, and then takes a free one of them. */
+  /** `addRequest` calls `getName` for the name of the suitable connections, then takes a free one. The check runs in between. */
   #discardGoneBeforeRequests(): void {
     const agent = this.#agent
     const [addRequest, getName] = [lateBound(agent, 'addRequest'), lateBound(agent, 'getName')]
     let asked: http.ClientRequest | undefined
     agent.addRequest = (request, ...rest) => {
-      // Node's own tests pass objects that only look like one.
+      // Node's own tests pass objects that are not requests.
       asked = request instanceof EventEmitter ? request : undefined
       try {
         addRequest.call(agent, request, ...rest)
@@ -131,8 +131,8 @@ export class Pool {
   }
 
   /**
-   * If one connection was gone, those that have been idle for longer may be gone for the same reason. The kernel does not know that a host was
-   * restarted until something is sent.
+   * If one connection was gone, those that have been idle for longer may be gone for the same reason. For example, the kernel does not know that
+   * a host has restarted until it sends something.
    */
   #discardIdleSince(name: string, time: number): void {
     this.#keepIdle(name, (socket) => (this.#connections.find(socket)?.freeAt ?? time) >= time)
@@ -143,7 +143,7 @@ export class Pool {
     return free && free.length > 0 ? free : undefined
   }
 
-  /** Destroys the others and removes them from Node's own list, so that they cannot be chosen. */
+  /** Destroys the other idle connections, and removes them from Node's own list so that the agent cannot choose them. */
   #keepIdle(name: string, isKept: (socket: net.Socket, i: number) => boolean): void {
     const free = this.#idle(name)
     if (!free) return
@@ -156,21 +156,21 @@ export class Pool {
     if (kept === 0) delete (this.#agent.freeSockets as Record<string, unknown>)[name]
   }
 
-  /** Whether a connection that had requests before must not get another. Counts it if it was gone. */
+  /** Whether a connection that had requests before must not get another. Counts a connection that was gone. */
   #discards(connection: Connection | undefined, sample: Sample | undefined, now: number): boolean {
     if (!connection || connection.requests === 0) return false
     if (connection.checkGone(sample)) {
       this.#connections.staleReuse(connection, true)
       return true
     }
-    // Timers are late if the event loop is busy, and then idle connections are in demand.
+    // Its timer may be late: the event loop is busy when requests need idle connections.
     const { freeAt, freeFor } = connection
     return (
       connection.isUsedUp(this.#settings.socketActiveTTL, now) || (freeFor > 0 && now - freeAt >= freeFor)
     )
   }
 
-  /** A waiting request gets this connection, unless it is destroyed here. */
+  /** Checks a connection before a waiting request gets it. Destroys it if it must not be reused. */
   #checkBeforeHandingOn(socket: net.Socket): void {
     const connection = this.#connections.find(socket)
     if (!connection || socket.destroyed) return
@@ -203,14 +203,14 @@ export class Pool {
     }
   }
 
-  /** Reads the `Keep-Alive` header of the last answer. Returns how long the server keeps the connection, in ms. */
+  /** Reads the `Keep-Alive` header of the last response. Returns how long the server keeps the connection, in ms. */
   #readKeepAlive(connection: Connection): number | undefined {
     const { timeout, max } = parseKeepAlive(connection.request?.res?.headers['keep-alive'])
     if (max !== undefined) connection.noteServerMax(max)
     return timeout
   }
 
-  /** How long it may be idle: the least of the setting, what the server says, and what is left of `socketActiveTTL`. */
+  /** How long it may be idle, in ms: the minimum of `freeSocketTimeout`, the server's timeout, and the rest of `socketActiveTTL`. */
   #mayBeIdle(connection: Connection, hint: number | undefined, now: number): number {
     const { freeSocketTimeout, socketActiveTTL } = this.#settings
     const buffer = this.#agent.agentKeepAliveTimeoutBuffer ?? SERVER_HINT_BUFFER
@@ -221,14 +221,14 @@ export class Pool {
     )
   }
 
-  /** The idle timeout must not apply to a request. */
+  /** Restores the agent's `timeout` before reuse: the idle timeout must not apply to a request. */
   #resetBeforeReuse(): void {
     const agent = this.#agent
     const reuseSocket = lateBound(agent, 'reuseSocket')
     agent.reuseSocket = (socket, request) => {
       const timeout = agent.options.timeout ?? 0
       if (socket.timeout !== timeout) socket.setTimeout(timeout)
-      // Last, because a subclass may set another.
+      // Called last, because a subclass may set its own timeout.
       reuseSocket.call(agent, socket, request)
     }
   }
@@ -261,7 +261,8 @@ export class Pool {
     emitter.once(errorMonitor, (error) => {
       const used = connection
       if (used) judgeFailure(used, error)
-      // A program may also emit an error on a request that goes on. Node reports a FIN in place of an answer before it closes the socket.
+      // Only if the request has ended: a program may emit an error on one that goes on. Node reports a FIN without a response before it closes
+      // the socket.
       if (request.destroyed || request.socket?.destroyed || request.socket?.readableEnded) fail()
     })
     const judgeFailure = (used: Connection, error: unknown) => {

@@ -2,26 +2,25 @@ import { InvalidTypeError } from '../errors.js'
 import { checkOptions, describe, type Options, text, typed } from '../options/check.js'
 import { idempotentMethods, verdictOf } from './stale.js'
 
-/** What says that a request may happen twice, for {@link retryStale}. At least one of the two must be given. */
+/** Tells {@link retryStale} whether the request may be sent twice. At least one of the two is required. */
 export interface RetryStaleOptions {
-  /** The request's method, in any case. GET, HEAD, OPTIONS, PUT, DELETE and TRACE may be repeated (RFC 9110, 9.2.2). */
+  /** The request's method, in upper or lower case. GET, HEAD, OPTIONS, PUT, DELETE and TRACE may be repeated (RFC 9110, 9.2.2). */
   method?: string
-  /** The key by which the server recognizes a repetition (`Idempotency-Key`, an AWS client token). With it any method may be repeated. */
+  /** The key by which the server recognizes a repeated request (`Idempotency-Key`, an AWS client token). With a key, any method may be repeated. */
   idempotencyKey?: string | undefined
 }
 
 /**
- * Sends a request, and sends it once more if its connection had been used before and was already gone: see {@link isStaleReuse}. Only
- * requests that may happen twice are repeated: those with an idempotent method, or with an idempotency key. A reset of a reused connection
- * without an answer is enough for those. Every other failure, and a failure of the repetition, is thrown as it is.
+ * Sends a request, and repeats it once if its connection had been used before and was already gone: see {@link isStaleReuse}. It repeats only
+ * requests with an idempotent method or an idempotency key. For those, a reset of a reused connection without a response is enough. It rejects with
+ * any other error, and with the error of the second attempt.
  *
- * Works with axios, got and SDKs over {@link HttpAgent} and {@link HttpsAgent}; these open a new connection for the repetition and count it as
- * `retried`. With other agents it needs an error that has the request. Where the client library retries by itself, turn that off: got
- * `retry: { limit: 0 }`.
+ * Works with axios, got and SDKs that use {@link HttpAgent} or {@link HttpsAgent}. These agents open a new connection for the second attempt and
+ * count it as `retried`. With other agents, the error must have the request. Turn off retries of the client library: got `retry: { limit: 0 }`.
  *
- * @param send makes the request anew at each call, with its body: a stream that was read cannot be sent again. It returns a promise that
+ * @param send makes a new request at each call, with its body: a stream that was read cannot be sent again. It must return a promise that
  * rejects with the error.
- * @returns what `send` returns.
+ * @returns the result of `send`.
  * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE` for bad arguments, before anything is sent; the error of the request.
  * @example
  * ```ts
@@ -44,9 +43,9 @@ export async function retryStale<Result>(
   return await send()
 }
 
-/** An empty key, also in quotes, names no request: the server would take the repetition for another one. */
+/** With an empty key, also in quotes, the server would not recognize the repeated request. */
 const keyOfRequest = typed(
-  'the key of this one request, a string that is not blank',
+  'a string that is not blank and identifies this request',
   (value) => typeof value === 'string' && value.replaceAll('"', '').trim() !== '',
 )
 
@@ -64,9 +63,9 @@ function checkRepeatable(send: unknown, options: RetryStaleOptions): boolean {
   const { method, idempotencyKey } = checkOptions(options, retryOptions)
   if (method === undefined && idempotencyKey === undefined) {
     const message =
-      "options has neither method nor idempotencyKey; give the request's method, such as { method: 'GET' }."
+      "The options of retryStale() must have method or idempotencyKey; got neither. Pass the request's method, such as { method: 'GET' }."
     throw new InvalidTypeError(message, { field: 'method' })
   }
-  // Client libraries take methods in lower case as well.
+  // Client libraries also accept methods in lower case.
   return idempotencyKey !== undefined || idempotentMethods.has((method ?? '').toUpperCase())
 }

@@ -3,7 +3,7 @@ import type net from 'node:net'
 import { PeerDeathError } from '../errors.js'
 import { tryOr } from '../options/try-or.js'
 
-/** What is known of the connection of a failed request. */
+/** What is known about the connection of a failed request. */
 export interface Evidence {
   /** Whether the connection had served a request before. */
   readonly reused: boolean
@@ -15,7 +15,7 @@ export interface Evidence {
   readonly acknowledged: boolean | undefined
 }
 
-/** Methods of requests that may happen twice: RFC 9110, 9.2.2. */
+/** Methods of requests that may be sent twice: RFC 9110, 9.2.2. */
 export const idempotentMethods: ReadonlySet<string> = new Set([
   'GET',
   'HEAD',
@@ -36,9 +36,9 @@ const timeouts: ReadonlySet<string> = new Set([
 ])
 const resets: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED'])
 
-/** What the kernel reported by an error. Errors that programs and Node make under the same names have no `errno`. */
+/** How the kernel ended the connection, by the error. Errors that programs and Node create with the same codes have no `errno`. */
 export function failureOf(error: unknown): 'reset' | 'timed-out' | undefined {
-  // The program may have made the error, with getters that throw.
+  // The program may have created the error, with getters that throw.
   const find = () => withCauses(error).find(({ errno }) => typeof errno === 'number')?.code
   const code = String(tryOr(find, undefined))
   if (timeouts.has(code)) return 'timed-out'
@@ -46,12 +46,11 @@ export function failureOf(error: unknown): 'reset' | 'timed-out' | undefined {
 }
 
 /**
- * Whether a request met a connection that was already gone: reset, given up, or closed by the peer, without an answer and without an
- * acknowledgement. If the peer acknowledges the request, it was there: a server that closes after that had the request, and chose not to answer
- * it or died.
+ * Whether a request was sent on a connection that was already gone: reset, timed out or closed by the peer, without a response and without an
+ * acknowledgement. If the peer has acknowledged the request, the connection was not gone: the server had the request and then closed or died.
  *
- * The opposite does not prove that the server had nothing. An acknowledgement can be delayed by 40 ms, and a reset does not carry it: a server
- * that reads a request and resets the connection at once looks the same.
+ * Without an acknowledgement, the server may still have the request. TCP may delay an acknowledgement by 40 ms, and a reset does not carry
+ * one: a server that reads a request and resets the connection at once looks the same.
  */
 export function judgeStale(failure: Failure, { reused, answered, acknowledged }: Evidence): boolean {
   return reused && !answered && failure !== undefined && acknowledged !== true
@@ -62,11 +61,11 @@ export interface Verdict {
   /** Whether its connection was already gone. */
   readonly isStale: boolean
   /**
-   * The same for a request that may happen twice: a reset counts whether the request was acknowledged or not. A server that closes an idle
-   * connection just as a request arrives resets it, after its kernel has acknowledged the request.
+   * Whether its connection was already gone, if the request may be sent twice. Then a reset is enough, even if the request was acknowledged. If
+   * a server closes an idle connection just as a request arrives, its kernel first acknowledges the request and then sends a reset.
    */
   readonly isStaleIfIdempotent: boolean
-  /** Counts that it is sent again. Absent if it was not sent by an agent of this package. */
+  /** Counts the retry. Left out if no agent of this package sent the request. */
   readonly retried?: () => void
 }
 
@@ -80,10 +79,10 @@ export function judge(failure: Failure, evidence: Evidence, retried?: () => void
 /** The failed requests of this package's agents, by the request. */
 const judgedRequests = new WeakMap<object, { readonly error: unknown; readonly verdict: Verdict }>()
 
-/** The same by their errors, because an SDK passes on the error alone. */
+/** Their verdicts by the error, because SDKs pass on only the error. */
 const judgedErrors = new WeakMap<object, Verdict>()
 
-/** Judges a request that is failing, and keeps that for {@link isStaleReuse} and {@link retryStale}. */
+/** Judges a failed request, and keeps the verdict for {@link isStaleReuse} and {@link retryStale}. */
 export function judgeRequest(
   request: http.ClientRequest,
   error: unknown,
@@ -96,7 +95,7 @@ export function judgeRequest(
   return verdict
 }
 
-/** Several requests may fail with one error: those of an HTTP/2 session. It is stale if it was for each of them. */
+/** Several requests of an HTTP/2 session may fail with one error. The error counts as stale if it does for each of them. */
 export function keepVerdict(error: unknown, verdict: Verdict): void {
   if (!isObject(error)) return
   const before = judgedErrors.get(error)
@@ -111,24 +110,24 @@ function failureWith(error: unknown, { peerClosed }: Evidence): Failure {
   return failureOf(error) ?? (peerClosed && tryOr(() => isHangUp(error), false) ? 'closed' : undefined)
 }
 
-/** Node reports a FIN instead of an answer like this, and also a request that the program has destroyed. */
+/** Node creates this error for a FIN without a response, and for a request that the program has destroyed. */
 function isHangUp(error: unknown): boolean {
   const { code, errno } = (error ?? {}) as NodeJS.ErrnoException
   return code === 'ECONNRESET' && errno === undefined && !(error instanceof PeerDeathError)
 }
 
 /**
- * Whether a request failed because its connection had been used before and was already gone: closed, reset or dead. Such a failure says
- * nothing about the request, and a request that may be repeated can be repeated at once: {@link retryStale}.
+ * Whether a request failed because its connection had been used before and was already gone: closed, reset or dead. The cause is the
+ * connection, not the request. So an idempotent request can be repeated at once: {@link retryStale}.
  *
- * `true` does not prove that the server has seen nothing of the request: a server that reads it and breaks off within 40 ms looks the same.
- * Do not use it to repeat a request that must not happen twice. Never throws.
+ * `true` does not prove that the server has not read the request: a server that reads it and resets the connection within 40 ms looks the same.
+ * Do not use it to repeat a request that must not run twice. Never throws.
  *
- * @param error what the request's `'error'` event reported, or what a client library made of it: its `cause` is looked at.
- * @param request the request, of any agent; also the wrapped one of axios and got. Default: the `request` of the error or of its cause. Without
- * a request (AWS SDK, superagent) the error is enough if {@link HttpAgent}, {@link HttpsAgent} or `createAgent` of `deadpeer/undici` sent the
- * request. These agents know whether the server had acknowledged the request, and so recognize a server that read it and died. Of other agents
- * that is not known.
+ * @param error the error of the request's `'error'` event, or a client library's error with it as `cause`.
+ * @param request the request, of any agent, or the wrapper of axios and got. Default: `request` of the error or of its cause. If there is none
+ * (AWS SDK, superagent), the error is enough if {@link HttpAgent}, {@link HttpsAgent} or `createAgent` of `deadpeer/undici` sent the request.
+ * Only these agents know whether the server has acknowledged the request. With them, a server that has read the request and then died does not
+ * count as a stale connection.
  * @example
  * ```ts
  * request.on('error', (error) => (isStaleReuse(error, request) ? again() : fail(error)))
@@ -139,7 +138,7 @@ export function isStaleReuse(error: unknown, request?: object | null): boolean {
   return verdictOf(error, request)?.isStale ?? false
 }
 
-/** `undefined` if nothing is known, also if the error or the request cannot be read: a getter or a proxy of the program throws. */
+/** `undefined` if nothing is known, or if a getter or proxy of the program throws while the error or the request is read. */
 export function verdictOf(error: unknown, request?: object | null): Verdict | undefined {
   return tryOr(() => findVerdict(error, request), undefined)
 }
@@ -156,12 +155,12 @@ function findVerdict(error: unknown, request: object | null | undefined): Verdic
     if (verdict) return verdict
   }
   const sent = requests.find((each) => each !== undefined)
-  return sent && judgeByLooks(error, sent)
+  return sent && judgeForeign(error, sent)
 }
 
 type Bag = Record<string, unknown>
 
-/** Client libraries nest fewer, and a cycle must end. */
+/** The most causes that are followed. Client libraries nest fewer; a cycle must end. */
 const MOST_CAUSES = 8
 
 function withCauses(error: unknown): Bag[] {
@@ -174,15 +173,15 @@ function requestIn({ request }: Bag): object | undefined {
   return isObject(request) ? request : undefined
 }
 
-/** axios hands out the request of follow-redirects, got its own. Both keep Node's in a property. */
+/** axios passes on the request of follow-redirects, got its own. Both have Node's request in a property. */
 function unwrap(request: object | undefined): object | undefined {
   if (!request) return undefined
   const { _currentRequest, _request } = request as { _currentRequest?: unknown; _request?: unknown }
   return [_currentRequest, _request].find(isObject) ?? request
 }
 
-/** A request of another agent. */
-function judgeByLooks(error: unknown, request: object): Verdict {
+/** The verdict on a request of another agent, by the request's own fields. */
+function judgeForeign(error: unknown, request: object): Verdict {
   const { reusedSocket, res, socket } = request as Partial<http.ClientRequest> & { res?: unknown }
   const evidence: Evidence = {
     reused: reusedSocket === true,
@@ -193,7 +192,7 @@ function judgeByLooks(error: unknown, request: object): Verdict {
   return judge(failureWith(error, evidence), evidence)
 }
 
-/** Libraries wrap the error, and say so by `cause`; or copy its code. */
+/** Whether an error is the known one, or has its code. Libraries wrap an error and set `cause`, or copy its code. */
 function sameError(errors: readonly object[], known: unknown): boolean {
   const { code } = (known ?? {}) as NodeJS.ErrnoException
   return errors.some((each) => each === known || (each as NodeJS.ErrnoException).code === code)

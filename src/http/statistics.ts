@@ -1,51 +1,52 @@
 import type { InspectOptions, inspect } from 'node:util'
 
 /**
- * What has become of connections and of requests. Only `failedRequests` are faults; the rest is normal for connections.
+ * Counts of connections and requests. Only `failedRequests` counts faults; all other endings are normal.
  *
- * `opened` equals the sum of `open` and the four ways to end. Each request is at most one of `staleReuses` and `failedRequests`.
+ * `opened` equals `open` plus the four endings `closedByPeer`, `closedByUs`, `reset` and `timedOut`. A request counts as `staleReuses` or
+ * `failedRequests`, never as both.
  */
 export interface ConnectionStatistics {
-  /** Connections that were established; with TLS, that have shaken hands. */
+  /** Connections that were established; with TLS, including the handshake. */
   readonly opened: number
-  /** Those there are now. */
+  /** Connections that are open now. */
   readonly open: number
-  /** Ended by the other side: its FIN came first, or its answer said `Connection: close`. */
+  /** Connections that the peer closed: its FIN came first, or its response had `Connection: close`. */
   readonly closedByPeer: number
-  /** Ended by this side: idle for too long, too old, used often enough, or the request was aborted. */
+  /** Connections that this side closed: idle for too long, too old, at the limit of requests, or the request was aborted. */
   readonly closedByUs: number
-  /** Ended by a reset. */
+  /** Connections that ended by a reset. */
   readonly reset: number
-  /** Given up, by the kernel or a heartbeat: the peer is gone, or there is no way to it. */
+  /** Connections that the kernel or a heartbeat ended: the peer is gone or unreachable. */
   readonly timedOut: number
-  /** Never established: refused, no such name, no answer, no TLS, or aborted before. Not in `opened`. */
+  /** Connections that were never established: refused, unknown host name, timeout, failed TLS handshake, or aborted. Not in `opened`. */
   readonly failedToOpen: number
-  /** Requests that were made, including those that wait for a connection. */
+  /** Requests, including those that wait for a connection. */
   readonly requests: number
-  /** Requests that went out on a connection that had served one before. */
+  /** Requests that were sent on a connection that had a request before. */
   readonly reusedRequests: number
-  /** `reusedRequests` divided by `requests`: 0 … 1; 0 without requests. */
+  /** `reusedRequests` divided by `requests`: 0 … 1. 0 if there were no requests. */
   readonly reuseRatio: number
-  /** Idle connections that were found gone or unresponsive before a request was sent on them. */
+  /** Idle connections that the agent found gone or unresponsive before it sent a request on them. */
   readonly staleReusesAvoided: number
   /** Requests that failed because their connection was already gone. See {@link isStaleReuse}. */
   readonly staleReuses: number
   /**
-   * Requests that were sent again because their connection was already gone: by {@link retryStale}, or by `createAgent({ retryStale: true })`
+   * Requests that were repeated because their connection was already gone: by {@link retryStale}, or by `createAgent({ retryStale: true })`
    * of `deadpeer/undici`.
    */
   readonly retried: number
-  /** Other requests that ended without a complete answer, for any reason, also because the program aborted them. */
+  /** Other requests that ended without a complete response, for any reason. Includes requests that the program aborted. */
   readonly failedRequests: number
 }
 
 /** The counts at one moment. */
 export interface Snapshot {
-  /** Of all origins together. */
+  /** The sum over all origins. */
   readonly total: ConnectionStatistics
   /**
-   * By origin: `https://example.com:443`, `http://[::1]:80`, `unix:/run/app.sock`; through a proxy the origin of the request. Of more than 1,000 origins,
-   * the least recently used without open connections are dropped; `total` still includes them.
+   * By origin: `https://example.com:443`, `http://[::1]:80`, `unix:/run/app.sock`. Through a proxy: the origin of the request. At most about
+   * 1,000: above that, the least recently used origins without open connections are dropped. `total` still includes them.
    */
   readonly origins: Readonly<Record<string, ConnectionStatistics>>
 }
@@ -74,7 +75,7 @@ function noCounts(): Counts {
   }
 }
 
-/** An agent, for `console.log`: the whole of it would be hundreds of lines. */
+/** The text of an agent for `console.log`. All of its fields would be hundreds of lines. */
 export function printCounts(
   agent: { snapshot(): Snapshot },
   name: string,
@@ -96,7 +97,7 @@ function statisticsOf(counts: Counts): ConnectionStatistics {
 
 const MOST_ORIGINS = 1_000
 
-/** Counts for each origin and in total. */
+/** Counts per origin and in total. */
 export class Statistics {
   readonly #total = noCounts()
   /** Least recently used first. */
@@ -122,11 +123,11 @@ export class Statistics {
   #begin(origin: string): Counts {
     const counts = noCounts()
     this.#origins.set(origin, counts)
-    if (this.#origins.size > MOST_ORIGINS) this.#forgetOne()
+    if (this.#origins.size > MOST_ORIGINS) this.#dropOne()
     return counts
   }
 
-  #forgetOne(): void {
+  #dropOne(): void {
     for (const [origin, counts] of this.#origins) {
       if (openOf(counts) > 0) continue
       this.#origins.delete(origin)

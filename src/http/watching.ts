@@ -9,14 +9,14 @@ import { type WatchOptions, watchOptions } from '../watch/watch-options.js'
 import { Watcher } from '../watch/watcher.js'
 
 /**
- * The watcher of an agent's connections: a watcher of the program, or a new one with these options or with the defaults (`true`).
- * `false`: the connections are not watched.
+ * The watcher of an agent's connections: your watcher, the options of a new one, or `true` for a new one with the defaults. `false`: the agent
+ * does not watch its connections.
  */
 export type Watching = Watcher | WatchOptions | boolean
 
 /**
- * By default, connections are watched if the native core is available. Without it a watcher would only report what Node notices anyway. The agent's
- * own watcher leaves resets to Node, unless its options have an `onDead`.
+ * By default, an agent watches its connections if the native core is available: without it, a watcher only reports what Node notices anyway.
+ * A new watcher leaves resets to Node, unless its options have an `onDead`.
  */
 export function watcherOf(watching: Watching | undefined): Watcher | undefined {
   if (watching instanceof Watcher) return watching
@@ -34,8 +34,8 @@ function notWatching(given: unknown): InvalidTypeError {
 }
 
 /**
- * Watches a socket of an agent once it is connected: before that it may be a UNIX socket, which is not watched. A connection that cannot be
- * watched is destroyed with the reason.
+ * Watches a socket of an agent once it is connected: before that, it is not known whether it is a UNIX socket, which is not watched. Destroys a
+ * connection that cannot be watched, with the error.
  */
 export function watchOrDestroy(watcher: Watcher, socket: net.Socket): void {
   if (socket.destroyed) return

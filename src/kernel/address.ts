@@ -1,6 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net'
 
-/** The text of an IPv4 address of 4 bytes, or of an IPv6 address of 16 as RFC 5952 has it. */
+/** The text of an address: IPv4 for 4 bytes, IPv6 in the form of RFC 5952 for 16 bytes. */
 export function addressText(bytes: Uint8Array): string {
   if (bytes.length === 4) return dotted(bytes, 0)
   if (isMapped(bytes)) return `::ffff:${dotted(bytes, 12)}`
@@ -14,12 +14,12 @@ export function addressText(bytes: Uint8Array): string {
   return length < 2 ? text(0, 8) : `${text(0, start)}::${text(start + length, 8)}`
 }
 
-// Joining a typed array is slow, and this is most of the work of reading a list.
+// Joining a typed array is slow, and this function does most of the work of reading a list.
 function dotted(bytes: Uint8Array, at: number): string {
   return `${bytes[at]}.${bytes[at + 1]}.${bytes[at + 2]}.${bytes[at + 3]}`
 }
 
-/** The bytes of an address, 4 or 16; `undefined` where the text is none, or has a zone (`fe80::1%eth0`). */
+/** The bytes of an address, 4 or 16. `undefined` if the text is not an address, or has a zone (`fe80::1%eth0`). */
 export function addressBytes(text: string): Uint8Array | undefined {
   if (isIPv4(text)) return Uint8Array.from(text.split('.'), Number)
   if (!isIPv6(text) || text.includes('%')) return undefined
@@ -38,12 +38,12 @@ function groupBytes(text: string): number[] {
   })
 }
 
-/** `::ffff:0:0/96`: IPv4, as an IPv6 socket sees it. */
+/** `::ffff:0:0/96`: an IPv4 address in the form that an IPv6 socket uses. */
 function isMapped(bytes: Uint8Array): boolean {
   return bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff
 }
 
-/** The first of the longest runs: what `::` stands for. */
+/** The first of the longest runs of zeros: `::` replaces it. */
 function longestZeros(groups: number[]): { start: number; length: number } {
   let best = { start: 0, length: 0 }
   let length = 0

@@ -6,13 +6,13 @@ import { DeadpeerError } from '../errors.js'
 /** A profile in the native core's form. Opaque here. */
 export type NativeProfile = { readonly __native: unique symbol }
 
-/** A descriptor that the native core owns. It is closed when it is given back, or else with the environment. */
+/** A descriptor that the native core owns. It is closed by `giveBack`, at the latest when the environment ends. */
 export type NativeDescriptor = { readonly __native: unique symbol }
 
-/** A dump under way. Opaque here. */
+/** A running dump. Opaque here. */
 export type NativeDump = { readonly __native: unique symbol }
 
-/** The thread that watches for deaths. Opaque here. */
+/** The thread that waits for kernel events of watched connections. Opaque here. */
 export type NativeDeathwatch = { readonly __native: unique symbol }
 
 export interface NativeOptionRow {
@@ -23,23 +23,23 @@ export interface NativeOptionRow {
   max: number
 }
 
-/** A call that failed. Without `syscall` the call is known, or the kernel carried it out and answered with the error. */
+/** A failed call. Without `syscall`, the caller knows the call, or the kernel executed it and replied with the error. */
 export interface NativeFailure {
   /** Negative. */
   readonly errno: number
   readonly syscall?: string
 }
 
-/** An option that the kernel refused. Without `option` the descriptor itself is at fault. */
+/** An option that the kernel refused. Without `option`, the kernel refused the descriptor itself. */
 export interface NativeRefusal extends NativeFailure {
   readonly option?: string
-  /** Fields of the profile that were written before it and could not be taken back. */
+  /** Fields of the profile that were written before it and could not be rolled back. */
   readonly written: readonly string[]
 }
 
-/** A connection to which not all was written. */
+/** A connection that did not get all options. */
 export interface NotTuned {
-  /** Nothing was written: it might end the connection as it is. */
+  /** Nothing was written, because the options could end the connection now. */
   readonly held: boolean
   readonly refusal: NativeRefusal | undefined
 }
@@ -51,12 +51,12 @@ export interface NativeEnd {
   readonly address: Uint8Array
 }
 
-/** What one end must be: a port of -1 and an address of no bytes stand for any. */
+/** A condition on one end. Port -1 and an empty address match any. */
 export interface NativeCondition extends NativeEnd {
   readonly prefixLength: number
 }
 
-/** Which TCP sockets to list: of the network namespace of process `pid`, 0 being the caller's. */
+/** Which TCP sockets to list, in the network namespace of process `pid`. 0: the caller's namespace. */
 export interface NativeQuery {
   readonly pid: number
   readonly ipv4: boolean
@@ -68,7 +68,7 @@ export interface NativeQuery {
   readonly remote: NativeCondition
 }
 
-/** A TCP socket in the network namespace of process `pid`, 0 being the caller's. */
+/** A TCP socket in the network namespace of process `pid`. 0: the caller's namespace. */
 export interface NativeSocketId {
   readonly pid: number
   readonly local: NativeEnd
@@ -77,49 +77,49 @@ export interface NativeSocketId {
   readonly cookie: bigint
 }
 
-/** Of one socket among many. */
+/** A result for one socket of many. */
 type Of<Result> = Result & { readonly index: number }
 
 /**
- * What native/binding offers. A call that can fail returns its value, or a {@link NativeFailure} in its place; without a value it returns
+ * The functions of native/binding. A call that can fail returns its value or a {@link NativeFailure}; a call without a value returns
  * `undefined` or the failure. Results for many sockets go into the caller's typed arrays.
  */
 export interface NativeCore {
   options: NativeOptionRow[]
-  /** NaN is a value that is not set. */
+  /** NaN: the value is not set. */
   compile(values: Float64Array): NativeProfile | NativeRefusal
   rehearse(profile: NativeProfile): NativeRefusal | undefined
   /**
-   * @param heardAt when the peer is known to have been heard, in ms of the kernel's monotonic clock; -Infinity where it is not.
-   * @returns when it was last heard, NaN where the kernel was not asked; or why not all was written.
+   * @param heardAt when the peer was last heard as far as the caller knows, in ms of the kernel's monotonic clock. -Infinity: not known.
+   * @returns when the peer was last heard; NaN if the kernel's counters were not read. Or why not all options were written.
    */
   tune(fd: number, profile: NativeProfile, heardAt: number): number | NotTuned
-  /** Those to which not all was written. The elements of `heardAt` become what `tune` returns. */
+  /** Returns the connections that did not get all options. The elements of `heardAt` become what `tune` returns. */
   tuneMany(fds: Int32Array, profile: NativeProfile, heardAt: Float64Array): Of<NotTuned>[] | undefined
-  /** Whether `tune` would hold it now, where the caller does not know when the peer was heard. Writes nothing. */
+  /** Whether `tune` would return `held` now, if the caller does not know when the peer was last heard. Writes nothing. */
   wouldHold(fd: number, profile: NativeProfile): boolean
   apply(fd: number, profile: NativeProfile): NativeRefusal | undefined
-  /** NaN is a value that the socket does not have. */
+  /** NaN: the socket does not have the option. */
   readOptions(fd: number, values: Float64Array): NativeFailure | undefined
-  /** In the kernel's own unit; the option by its place in the table. */
+  /** In the kernel's own unit. `option` is an index into the table. */
   getOption(fd: number, option: number): number | NativeFailure
   setOption(fd: number, option: number, value: number): NativeFailure | undefined
-  /** How many bytes were filled in. */
+  /** Returns the number of bytes that the kernel filled in. */
   readTcpInfo(fd: number, bytes: Uint8Array): number | NativeFailure
-  /** One row of `out` for each socket; NaN for what cannot be read. */
+  /** One row of `out` for each socket. NaN: the field cannot be read. */
   sampleTcpInfo(fds: Int32Array, count: number, places: Uint32Array, out: Float64Array): void
-  /** The bytes become the addresses that connection/endpoints.ts decodes. */
+  /** Fills `bytes` with the addresses. connection/endpoints.ts decodes them. */
   readAddresses(fd: number, bytes: Uint8Array): NativeFailure | undefined
   readCookie(fd: number): bigint | NativeFailure
-  /** Which network namespace a socket is in. */
+  /** The network namespace of a socket. */
   readNetworkCookie(fd: number): bigint | NativeFailure
   /** The network namespace of the calling thread. */
   readOwnNetworkCookie(): bigint | NativeFailure
-  /** What a process in the network namespace of `pid` reads there; one failure alone where that cannot be entered. */
+  /** The texts of files, read in the network namespace of process `pid`. A single failure if it cannot be entered. */
   readFilesFor(pid: number, paths: readonly string[]): (string | NativeFailure)[] | NativeFailure
-  /** The same in the network namespace that a socket is in. */
+  /** The texts of files, read in the network namespace of a socket. */
   readFilesForSocket(fd: number, paths: readonly string[]): (string | NativeFailure)[] | NativeFailure
-  /** An error each, 0 or -errno. */
+  /** Fills `cookies`, `states` and `errors`: 0 or -errno for each socket. */
   identify(
     count: number,
     fds: Int32Array,
@@ -127,15 +127,15 @@ export interface NativeCore {
     states: Float64Array,
     errors: Float64Array,
   ): void
-  /** A row a socket, as kernel/liveness.ts decodes them. Without cookies it is not asked which sockets these are. */
+  /** One row for each socket; kernel/liveness.ts decodes them. Without `cookies`, the sockets' identities are not checked. */
   look(
     count: number,
     fds: Int32Array,
     cookies: BigUint64Array | undefined,
-    looks: Float64Array,
+    samples: Float64Array,
     options?: Float64Array,
   ): void
-  /** Those that were refused. */
+  /** Returns the writes that the kernel refused. `asks`: writing initialDelay makes the kernel send a probe. */
   writeKeepalive(
     count: number,
     fds: Int32Array,
@@ -143,7 +143,7 @@ export interface NativeCore {
     wanted: Float64Array,
     asks: boolean,
   ): Of<{ readonly refusal: NativeRefusal }>[] | undefined
-  /** In how many ms they are due; NaN where that is not told. Of sockets in the network namespace of process `pid`; 0 is the caller's. */
+  /** In how many ms they fire; NaN if the kernel does not report it. The sockets are in the network namespace of process `pid`; 0: the caller's. */
   readKeepaliveTimers(
     pid: number,
     count: number,
@@ -151,14 +151,14 @@ export interface NativeCore {
     cookies: BigUint64Array,
     due: Float64Array,
   ): void
-  /** The callback gets a failure, or the records. */
+  /** The callback gets the records, or a failure. */
   dumpSockets(
     query: NativeQuery,
     callback: (result: ArrayBuffer | NativeFailure, length: number, interrupted: boolean) => void,
   ): NativeDump
   cancelDump(dump: NativeDump): void
   destroySocket(socket: NativeSocketId): NativeFailure | undefined
-  /** Strings that each end with NUL. Returns only where it failed. */
+  /** `args`: strings that each end with NUL. Returns only if it failed. */
   exec(args: Uint8Array, lastDescriptor: number): NativeFailure
   lose(fd: number, share: number): NativeFailure | undefined
   undeafen(fd: number): NativeFailure | undefined
@@ -166,7 +166,7 @@ export interface NativeCore {
   borrow(pid: number, fd: number): NativeDescriptor | NativeFailure
   borrowedNumber(borrowed: NativeDescriptor): number
   giveBack(borrowed: NativeDescriptor): void
-  /** One row of values for each socket of one process. Returns those that failed. */
+  /** One row of values for each socket of one process. Returns the failures. */
   readOptionsOf(
     pid: number,
     fds: Int32Array,
@@ -180,13 +180,13 @@ export interface NativeCore {
   /** Returns an id. */
   watchDescriptor(deathwatch: NativeDeathwatch, fd: number): number | NativeFailure
   unwatch(deathwatch: NativeDeathwatch, id: number): void
-  /** `SO_ERROR` as -errno. `undefined` without one, and where the connection has not ended. */
+  /** `SO_ERROR` as -errno. `undefined` if there is none, or if the connection has not ended. */
   takeSocketError(fd: number): number | undefined
 }
 
 let loaded: { core: NativeCore } | { core: undefined; reason: string } | undefined
 
-/** node-gyp-build recognizes musl by a file that only Alpine has; other systems must set LIBC. It reads LIBC when it is loaded. */
+/** node-gyp-build recognizes musl by a file that only Alpine has. For other musl systems, LIBC must be set before it is loaded. */
 function load(require: NodeJS.Require): NativeCore {
   const mustSetLibc = process.env.LIBC === undefined && isMusl()
   if (mustSetLibc) process.env.LIBC = 'musl'
@@ -199,12 +199,12 @@ function load(require: NodeJS.Require): NativeCore {
 }
 
 /**
- * Whether this runtime is linked with musl; there may be a musl beside glibc. The runtime's own report tells, and takes milliseconds: so it is read
- * only where there is a musl at all, and without its sockets, whose names it would look up one by one.
+ * Whether this runtime is linked with musl. A system may have both musl and glibc, so the runtime's own report decides. The report takes
+ * milliseconds: it is read only if musl is installed, and without the network part, which looks up the name of each peer.
  */
 function isMusl(): boolean {
   if (!filesIn('/lib').some((name) => name.startsWith('ld-musl-'))) return false
-  // From Node 20.13 on.
+  // Since Node 20.13.
   const report = process.report as typeof process.report & { excludeNetwork: boolean }
   const { excludeNetwork } = report
   report.excludeNetwork = true
@@ -241,22 +241,22 @@ function open(): NonNullable<typeof loaded> {
   }
 }
 
-/** Loaded at first use, so that importing costs nothing. */
+/** The native core, loaded on first use. `undefined` if it is not available. */
 export function nativeCore(): NativeCore | undefined {
   loaded ??= open()
   return loaded.core
 }
 
-/** Why there is no native core, where there is none. */
+/** Why the native core is not available. `undefined` if it is. */
 export function missingReason(): string | undefined {
   loaded ??= open()
   return loaded.core ? undefined : loaded.reason
 }
 
 /**
- * The native core, for what cannot be done without it.
+ * The native core, for calls that cannot work without it.
  *
- * @param what begins the message: `Listing sockets`.
+ * @param what the first words of the error message: `Listing sockets`.
  * @throws {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM`.
  */
 export function requireCore(what: string): NativeCore {

@@ -5,7 +5,7 @@ import { failureError, orThrow } from './failure.js'
 import { decodeOptions, type OptionValues, optionNames } from './socket-options.js'
 
 /**
- * A descriptor of our own for descriptor `fd` of process `pid`: pidfd_getfd(2). The caller gives it back.
+ * Duplicates descriptor `fd` of process `pid` into this process: pidfd_getfd(2). The caller must give it back.
  *
  * @throws {@link DeadpeerError} as `borrowSocket` does.
  */
@@ -13,15 +13,15 @@ export function borrowDescriptor(core: NativeCore, pid: number, fd: number): Nat
   return orThrow(core.borrow(pid, fd), (failure) => borrowError(failure, pid, fd))
 }
 
-/** A socket of another process: the descriptor's number there, and the cookie of the one that is meant. */
+/** A socket of another process: its descriptor there, and its cookie. */
 export interface OwnedSocket {
   readonly fd: number
   readonly cookie: bigint
 }
 
 /**
- * The options of many sockets of one process, in order, or why there are none: `ERR_SOCKET_CLOSED` for a number that is another socket's by
- * now, else as `borrowSocket` has it. Each is borrowed for the microseconds that it takes.
+ * The options of many sockets of one process, in order, or an error for each that could not be read: `ERR_SOCKET_CLOSED` if the descriptor is
+ * another socket now, otherwise an error as of `borrowSocket`. Each socket is borrowed for microseconds.
  */
 export function readOptionsOf(
   core: NativeCore,
@@ -34,7 +34,7 @@ export function readOptionsOf(
   const failures = new Map(
     core.readOptionsOf(pid, fds, cookies, values)?.map((failure) => [failure.index, failure]),
   )
-  // The kernel mostly refuses all for the same reason, and making an error takes longer than the call.
+  // Usually the kernel refuses all for the same reason, and creating an error takes longer than the call.
   const errors = new Map<string, DeadpeerError>()
   return sockets.map(({ fd }, i) => {
     const failure = failures.get(i)
@@ -55,7 +55,7 @@ function borrowError(failure: NativeFailure, pid: number, fd: number): DeadpeerE
   const which = `Descriptor ${fd} of process ${pid}`
   return failureError(failure, (name, words) => {
     if (failure.syscall === 'pidfd_open' && (name === 'EINVAL' || name === 'ENOENT')) {
-      return ['ESRCH', `${pid} is a thread, no process; pass the id of its process (${name}).`]
+      return ['ESRCH', `pid must be the id of a process; ${pid} is the id of a thread (${name}).`]
     }
     switch (name) {
       case 'ESRCH':
@@ -63,20 +63,20 @@ function borrowError(failure: NativeFailure, pid: number, fd: number): DeadpeerE
       case 'ESTALE':
         return [
           'ERR_SOCKET_CLOSED',
-          `Process ${pid} has closed the connection that was its descriptor ${fd} (${name}).`,
+          `Process ${pid} has closed the connection on its descriptor ${fd} (${name}).`,
         ]
       case 'EBADF':
         return `Process ${pid} has no descriptor ${fd} (${name}).`
       case 'ENOTSOCK':
         return ['ERR_NOT_TCP', `${which} is not a socket (${name}).`]
       case 'ENOPROTOOPT':
-        return ['ERR_NOT_TCP', `${which} is a socket, but not a TCP one (${name}).`]
+        return ['ERR_NOT_TCP', `${which} is not a TCP socket (${name}).`]
       case 'EPERM':
-        return `Not permitted to borrow from process ${pid} (${name}). ${remedy(pid)}`
+        return `This process may not borrow descriptors of process ${pid} (${name}). ${remedy(pid)}`
       case 'ENOSYS':
         return (
-          `This kernel cannot lend descriptors (${name}). It takes Linux 5.6 or newer, and a sandbox that lets ` +
-          'pidfd_open(2) and pidfd_getfd(2) pass.'
+          `Borrowing is not available here (${name}). It needs Linux 5.6 or newer, and a sandbox that allows ` +
+          'pidfd_open(2) and pidfd_getfd(2).'
         )
       default:
         return `${which} cannot be borrowed: ${words} (${name}).`
@@ -84,19 +84,19 @@ function borrowError(failure: NativeFailure, pid: number, fd: number): DeadpeerE
   })
 }
 
-/** What borrowing takes, and which of that is missing here. */
+/** The permissions that borrowing needs, and which of them are missing here. */
 function remedy(pid: number): string {
   const owner = Number(/^Uid:\s+(\d+)/m.exec(readText(`/proc/${pid}/status`))?.[1])
   const own = process.getuid?.()
   const users =
     Number.isNaN(owner) || own === undefined || owner === own
       ? ''
-      : ` (it runs as uid ${owner}, this one as uid ${own})`
+      : ` (it runs as uid ${owner}, this process as uid ${own})`
   const scope = readText('/proc/sys/kernel/yama/ptrace_scope').trim()
   return (
-    `It takes the same user${users}, a process that is dumpable and has no capabilities that this one lacks, and ` +
-    `kernel.yama.ptrace_scope 0${scope && ` (it is ${scope} here)`} or the process as one's own child; or else ` +
-    'CAP_SYS_PTRACE in its user namespace, and a sandbox that lets pidfd_getfd(2) pass.'
+    `Either run as the same user${users}: then the process must be dumpable, must not have capabilities that this process lacks, and ` +
+    `must be a child of this process unless kernel.yama.ptrace_scope is 0${scope && ` (here it is ${scope})`}. Or run with ` +
+    'CAP_SYS_PTRACE in its user namespace. A sandbox must allow pidfd_getfd(2).'
   )
 }
 

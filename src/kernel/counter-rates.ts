@@ -1,13 +1,14 @@
 import { InvalidTypeError, OutOfRangeError } from '../errors.js'
+import { describe } from '../options/check.js'
 import type { CounterGroup, CounterGroups, Counters } from './counters.js'
 
-/** How fast counters grew between two readings: per second, by the kernel's names. */
+/** The rates of counters between two readings, per second, by the kernel's names. */
 export interface CounterRates extends CounterGroups {
   /** The time between the two readings, ms. */
   readonly elapsed: number
 }
 
-// What says how many there are now, or how the kernel is set, does not grow.
+// Gauges and settings, which have no rate.
 const gaugeGroups = new Set(
   ['sockets', 'TCP', 'UDP', 'UDPLITE', 'RAW', 'FRAG'].flatMap((name) => [name, `${name}6`]),
 )
@@ -23,27 +24,28 @@ const gauges = new Set([
 ])
 
 /**
- * The rates between two readings of the same network namespace, per second. Pure.
+ * The rates of counters between two readings of the same network namespace, per second. Pure.
  *
- * Left out, so that no rate is made up:
- * - gauges (`Tcp.CurrEstab`, all of `sockstat`, settings such as `Tcp.RtoMin`): read them from the later reading;
- * - a counter that went backwards, which the kernel's do not: the readings are of two namespaces, or of two boots;
- * - a counter that only one reading has. But ICMP types (`IcmpMsg`, `Icmp6.InType…`), which the kernel lists once they have been
- *   seen, count from 0.
+ * The result leaves out:
+ * - gauges and settings (`Tcp.CurrEstab`, all of `sockstat`, `Tcp.RtoMin`). Read them from the later reading.
+ * - counters that went backwards. The kernel's never do: the readings are from two namespaces or two boots.
+ * - counters that only one reading has. Exception: ICMP types (`IcmpMsg`, `Icmp6.InType…`) start at 0, because the kernel lists a type only
+ *   once it has occurred.
  *
- * @throws {@link InvalidTypeError} for what is no reading; {@link OutOfRangeError} where the second is not the later one.
+ * @throws {@link InvalidTypeError} for anything but two results of {@link readCounters}; {@link OutOfRangeError} if the second is not later
+ * than the first.
  * @example
  * ```ts
  * const before = readCounters()
  * await setTimeout(10_000)
  * const rates = diffCounters(before, readCounters())
- * console.log(`${rates.TcpExt.TCPAbortOnTimeout} peers a second are found dead`)
+ * console.log(`the kernel gives up ${rates.TcpExt.TCPAbortOnTimeout} connections per second`)
  * ```
  */
 export function diffCounters(earlier: Counters, later: Counters): CounterRates {
   const elapsed = timeOf(later, 'later') - timeOf(earlier, 'earlier')
   if (elapsed <= 0) {
-    throw new OutOfRangeError(`The second reading is ${-elapsed} ms before the first; it must be later.`, {
+    throw new OutOfRangeError(`The second reading must be later than the first; got ${elapsed} ms later.`, {
       field: 'later',
     })
   }
@@ -78,5 +80,7 @@ function groupsOf(counters: Counters): [string, CounterGroup][] {
 function timeOf(counters: unknown, field: string): number {
   const time = typeof counters === 'object' && counters !== null && 'time' in counters && counters.time
   if (typeof time === 'number' && Number.isFinite(time)) return time
-  throw new InvalidTypeError('diffCounters takes two results of readCounters.', { field })
+  throw new InvalidTypeError(`${field} must be a result of readCounters(); got ${describe(counters)}.`, {
+    field,
+  })
 }

@@ -4,19 +4,19 @@ import { pidOf } from './network-namespace.js'
 import { readProcFile, requireLinux } from './proc-file.js'
 import { parseSnmp, parseSnmp6, parseSockstat, type Table } from './proc-net.js'
 
-/** Numbers by the kernel's names. What this kernel does not count is `undefined`, never 0. */
+/** Counters by the kernel's names. A counter that this kernel does not have is `undefined`, never 0. */
 export interface CounterGroup {
   readonly [name: string]: number | undefined
 }
 
 /**
- * The groups of `/proc/net/{snmp,netstat,snmp6,sockstat,sockstat6}`, proc(5), as the files have them. Group and name,
- * written together, are what nstat(8) prints. A group beyond these, of another kernel, is there as well.
+ * The groups of `/proc/net/{snmp,netstat,snmp6,sockstat,sockstat6}`, proc(5). nstat(8) prints group and name as one word. Groups that only
+ * other kernels have are included too.
  */
 export interface CounterGroups {
   /** TCP, RFC 4022: `RetransSegs`, `OutRsts`, `CurrEstab`, … */
   readonly Tcp: CounterGroup
-  /** Linux's own counters of TCP: `TCPKeepAlive`, `TCPAbortOnTimeout`, … Empty where the kernel has no `netstat`. */
+  /** Linux's own counters of TCP: `TCPKeepAlive`, `TCPAbortOnTimeout`, … Empty if the kernel has no `netstat`. */
   readonly TcpExt: CounterGroup
   /** IPv4: `InReceives`, `OutNoRoutes`, … */
   readonly Ip?: CounterGroup
@@ -24,7 +24,7 @@ export interface CounterGroups {
   readonly IpExt?: CounterGroup
   /** ICMP: `InDestUnreachs`, `OutMsgs`, … */
   readonly Icmp?: CounterGroup
-  /** ICMP by type: only types that have been seen. */
+  /** ICMP by type: only types that have occurred. */
   readonly IcmpMsg?: CounterGroup
   /** UDP, RFC 4113. */
   readonly Udp?: CounterGroup
@@ -32,7 +32,7 @@ export interface CounterGroups {
   readonly UdpLite?: CounterGroup
   /** Multipath TCP. */
   readonly MPTcpExt?: CounterGroup
-  /** IPv6, of `snmp6`: `Ip6InReceives` is `Ip6.InReceives`. Without IPv6 these five are not there. */
+  /** IPv6, of `snmp6`: `Ip6InReceives` is `Ip6.InReceives`. Without IPv6, all groups of `snmp6` and `sockstat6` are missing. */
   readonly Ip6?: CounterGroup
   /** ICMPv6. */
   readonly Icmp6?: CounterGroup
@@ -50,7 +50,7 @@ export interface CounterGroups {
   readonly UDPLITE?: CounterGroup
   /** Raw sockets, of `sockstat`: `inuse`. */
   readonly RAW?: CounterGroup
-  /** Fragments that wait for the rest, of `sockstat`: `inuse`; `memory` in bytes. */
+  /** IPv4 packets with missing fragments, of `sockstat`: `inuse`; `memory` in bytes. */
   readonly FRAG?: CounterGroup
   /** TCP sockets of IPv6, of `sockstat6`: `inuse`. */
   readonly TCP6?: CounterGroup
@@ -60,34 +60,34 @@ export interface CounterGroups {
   readonly UDPLITE6?: CounterGroup
   /** Raw sockets of IPv6, of `sockstat6`: `inuse`. */
   readonly RAW6?: CounterGroup
-  /** Fragments of IPv6, of `sockstat6`: `inuse`; `memory` in bytes. */
+  /** IPv6 packets with missing fragments, of `sockstat6`: `inuse`; `memory` in bytes. */
   readonly FRAG6?: CounterGroup
 }
 
-/** The counters of one network namespace. Plain data: it may be stored, or sent to another thread. */
+/** The counters of one network namespace. Plain data: it can be stored or sent to another thread. */
 export interface Counters extends CounterGroups {
-  /** When they were read: ms on the system's monotonic clock, the same in every process of the host. */
+  /** When they were read, in ms of the system's monotonic clock. All processes of the host share that clock. */
   readonly time: number
 }
 
-/** Whose counters. */
+/** Which network namespace to read. */
 export interface CountersOptions {
-  /** A process in the network namespace that is meant. Default: the namespace of the calling thread. */
+  /** The id of a process in the network namespace to read. Default: the namespace of the calling thread. */
   readonly pid?: number
 }
 
 const files = { netstat: parseSnmp, snmp6: parseSnmp6, sockstat: parseSockstat, sockstat6: parseSockstat }
 
 /**
- * Reads what the kernel counts for a network namespace, of one's own or of another process. It needs no privileges and no
- * native core, and is synchronous: it takes 0.3 ms.
+ * Reads the kernel's counters of a network namespace: the caller's, or that of another process. It needs no privileges and no
+ * native core. It is synchronous and takes 0.3 ms.
  *
- * Numbers are the kernel's 64-bit ones; beyond 2^53 (bytes, at most) they are rounded. The files are read one after the other,
- * so what moves meanwhile may be in one and not yet in another.
+ * The kernel's counters have 64 bits. Values above 2^53 are rounded; only byte counters get that high. The files are read one after the
+ * other, so an event in between may show in one file only.
  *
  * @throws {@link InvalidTypeError}, {@link OutOfRangeError} for a bad `pid`.
- * @throws {@link DeadpeerError} `ESRCH` where there is no such process to be seen, or it has ended; `ENOENT` where there is
- * no /proc/net; `EACCES` or `EPERM` where it is forbidden; `ERR_UNSUPPORTED_PLATFORM` where there is no Linux.
+ * @throws {@link DeadpeerError} `ESRCH` if the process has ended or is not visible; `ENOENT` if there is no /proc/net; `EACCES` or `EPERM` if
+ * reading is forbidden; `ERR_UNSUPPORTED_PLATFORM` if the system is not Linux.
  * @example
  * ```ts
  * const counters = readCounters({ pid: 4711 })
@@ -103,13 +103,13 @@ export function readCounters(options: CountersOptions = {}): Counters {
   return counters
 }
 
-/** Puts the files' groups together; `undefined` where there is not even `snmp`. */
+/** Combines the groups of all files. `undefined` if `snmp` is missing. */
 export function collectCounters(
   read: (file: string) => string | undefined,
   time: number,
 ): Counters | undefined {
   const tables = Object.entries(files).map(([file, parse]) => parse(read(file) ?? ''))
-  // The last: where it is to be read, the process was there for the others too, and what is missing is not the kernel's.
+  // Read last: if it can be read, the process still existed for the other files, and a missing file is one that this kernel does not have.
   const snmp = read('snmp')
   if (snmp === undefined) return undefined
   const groups = [parseSnmp(snmp), ...tables].flatMap(toGroups)
@@ -125,7 +125,7 @@ function toGroups(table: Table): [string, CounterGroup][] {
   return [...table].map(([group, counters]) => [group, Object.fromEntries(counters)])
 }
 
-/** CLOCK_MONOTONIC, and not performance.now(), which begins anew in each thread. */
+/** CLOCK_MONOTONIC, not performance.now(): that starts at 0 in each thread. */
 function monotonicTime(): number {
   return Number(process.hrtime.bigint()) / 1e6
 }
@@ -140,8 +140,8 @@ function notThere(pid: number | undefined): DeadpeerError {
     failure,
     (name, words) =>
       pid === undefined
-        ? `There is no /proc/net: ${words} (${name}); is proc mounted, and without subset=pid?`
-        : `There is no process ${pid} to be seen: ${words} (${name}). It has ended, or proc hides it (hidepid).`,
+        ? `/proc/net is missing: ${words} (${name}). Mount proc, without the option subset=pid.`
+        : `There is no process ${pid} (${name}), or proc hides it (hidepid).`,
     details,
   )
 }

@@ -3,9 +3,9 @@ import type { NativeCore, NativeDeathwatch, NativeFailure } from './binding.js'
 import { descriptorError, failureError, isUnsupported, orThrow, takeSocketError } from './failure.js'
 import { decodeTcpInfo, stateOf, type TcpInfo } from './tcp-info.js'
 
-/** What the kernel reported of a connection. */
+/** An event that the kernel reported for a connection. */
 export interface KernelEvent {
-  /** The peer sends no more: it has closed its side, or the connection has ended. */
+  /** The peer sends nothing more: it has closed its side, or the connection has ended. */
   readonly peerClosed: boolean
   /** The next read or write fails with an error. */
   readonly failed: boolean
@@ -13,9 +13,9 @@ export interface KernelEvent {
   readonly unread: number
   /** `info.state`. */
   readonly state: number
-  /** The counters right after. They are decoded on first use, since most closes need the state alone. */
+  /** The counters right after the event. Decoded on first use, because most closes need the state only. */
   readonly info: TcpInfo
-  /** {@link takeSocketError}, once for all listeners of the connection. */
+  /** The result of {@link takeSocketError}, taken once for all listeners of the connection. */
   takeError(core: NativeCore, fd: number): string | undefined
 }
 
@@ -24,13 +24,13 @@ export type KernelEventListener = (event: KernelEvent) => void
 
 let deathwatch: NativeDeathwatch | undefined
 
-/** By id. A connection rarely has more than one. */
+/** By id. A connection rarely has more than one listener. */
 const listeners = new Map<number, KernelEventListener | KernelEventListener[]>()
 
 /**
- * Watches a connection's descriptor. Several may watch the same. Returns an id for {@link unwatchDescriptor}.
+ * Watches a connection's descriptor. A descriptor can have several listeners. Returns an id for {@link unwatchDescriptor}.
  *
- * @throws typed, with nothing left behind.
+ * @throws {@link DeadpeerError}; then nothing is watched.
  */
 export function watchDescriptor(core: NativeCore, fd: number, listener: KernelEventListener): number {
   deathwatch ??= orThrow(core.openDeathwatch(report), watchError)
@@ -59,17 +59,18 @@ const LINGER = 1_000
 let last: number | undefined
 
 /**
- * The native thread ends with the last watched connection, and starting a thread costs more than watching a hundred connections. So the last one stays
- * watched for a while, without a listener and even if it is closed: programs that open one connection after the other keep their thread.
+ * The native thread ends with the last watched connection, and starting a thread costs more than watching a hundred connections. So the last
+ * connection stays watched for {@link LINGER}, without a listener and even if it is closed. Programs that open one connection after the other
+ * keep their thread that way.
  */
 function linger(core: NativeCore, id: number): void {
   const before = last
   last = id
   if (before !== undefined) core.unwatch(deathwatch!, before)
-  else setTimeout(letGo, LINGER, core).unref()
+  else setTimeout(unwatchLast, LINGER, core).unref()
 }
 
-function letGo(core: NativeCore): void {
+function unwatchLast(core: NativeCore): void {
   core.unwatch(deathwatch!, last!)
   last = undefined
 }
@@ -115,9 +116,9 @@ class EventFromKernel implements KernelEvent {
 }
 
 const hints: Record<string, string> = {
-  EAGAIN: 'no more threads are allowed (ulimit -u, or the pids limit of the cgroup)',
-  EMFILE: 'the process has no descriptors left (ulimit -n); watching takes two',
-  ENOSPC: 'the user watches as many as fs.epoll.max_user_watches allows, epoll(7)',
+  EAGAIN: 'the limit of threads is reached (ulimit -u, or the pids limit of the cgroup)',
+  EMFILE: 'the limit of open descriptors is reached (ulimit -n), and watching needs two',
+  ENOSPC: 'the limit fs.epoll.max_user_watches of this user is reached, epoll(7)',
 }
 
 function watchError(failure: NativeFailure, fd?: number): Error {

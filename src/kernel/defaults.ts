@@ -7,64 +7,64 @@ import { readError, readProcFile, requireLinux } from './proc-file.js'
 import { type OptionName, type OptionValues, optionNames } from './socket-options.js'
 
 /**
- * What a socket has where nobody has set it, in a profile's names and units: sysctl `net.ipv4.tcp_*`, tcp(7). What this
- * kernel or namespace does not show is `undefined`, never 0.
+ * The system's defaults for socket options, with the names and units of a {@link Profile}: sysctl `net.ipv4.tcp_*`, tcp(7). A sysctl that this
+ * kernel or namespace does not have is `undefined`, never 0.
  */
 export interface OptionDefaults {
-  /** `tcp_keepalive_time`, ms; 7 200 000 in a kernel left as it is. */
+  /** `tcp_keepalive_time`, ms. The kernel's default is 7 200 000. */
   readonly initialDelay: number | undefined
-  /** `tcp_keepalive_intvl`, ms; 75 000. */
+  /** `tcp_keepalive_intvl`, ms. The kernel's default is 75 000. */
   readonly interval: number | undefined
-  /** `tcp_keepalive_probes`; 9. */
+  /** `tcp_keepalive_probes`. The kernel's default is 9. */
   readonly count: number | undefined
-  /** `tcp_syn_retries`; 6. */
+  /** `tcp_syn_retries`. The kernel's default is 6. */
   readonly synCount: number | undefined
-  /** `tcp_rto_max_ms`, ms; 120 000. Linux 6.15. A socket takes it when it is made, and does not follow it afterwards. */
+  /** `tcp_rto_max_ms`, ms, since Linux 6.15. The kernel's default is 120 000. A socket copies it when it is created; later changes have no effect on it. */
   readonly rtoMax: number | undefined
 }
 
-/** How this system is set in what concerns dead peers. All times in ms. */
+/** The system's settings that matter for the detection of dead peers. All times in ms. */
 export interface SystemDefaults extends OptionDefaults {
-  /** `tcp_rto_min_us`, ms, with fractions; 200. Linux 6.11. */
+  /** `tcp_rto_min_us`, in ms with fractions: the minimum retransmission timeout. Since Linux 6.11. The kernel's default is 200. */
   readonly rtoMin: number | undefined
-  /** `tcp_retries1`: retransmissions until the route is doubted; 3. */
+  /** `tcp_retries1`: retransmissions until the kernel looks for another route. The kernel's default is 3. */
   readonly retries1: number | undefined
-  /** `tcp_retries2`: retransmissions that the time allowed for data in flight is modelled on; 15. */
+  /** `tcp_retries2`: retransmissions from which the kernel computes how long data may be in flight. The kernel's default is 15. */
   readonly retries2: number | undefined
-  /** `tcp_synack_retries`: SYN-ACKs sent again until a connection that came in is given up; 5. */
+  /** `tcp_synack_retries`: SYN-ACK retransmissions until the kernel drops an incoming connection. The kernel's default is 5. */
   readonly synackRetries: number | undefined
-  /** `tcp_syn_linear_timeouts`: how many waits of a connection attempt do not double; 4. Linux 6.5. */
+  /** `tcp_syn_linear_timeouts`: how many waits of a connection attempt are not doubled. Since Linux 6.5. The kernel's default is 4. */
   readonly synLinearTimeouts: number | undefined
-  /** `tcp_orphan_retries`: retransmissions for a connection that its process has closed; 0, which the kernel takes for 8. */
+  /** `tcp_orphan_retries`: retransmissions for a connection that its process has closed. The kernel's default is 0, which means 8. */
   readonly orphanRetries: number | undefined
-  /** `tcp_fin_timeout`, ms: how long such a connection waits for the peer's FIN; 60 000. */
+  /** `tcp_fin_timeout`, ms: how long a connection that its process has closed waits for the peer's FIN. The kernel's default is 60 000. */
   readonly finTimeout: number | undefined
-  /** `tcp_invalid_ratelimit`, ms: a connection answers segments such as probes at most this often; 500. */
+  /** `tcp_invalid_ratelimit`, ms: the minimum time between two ACKs for segments such as probes, per connection. The kernel's default is 500. */
   readonly invalidRatelimit: number | undefined
   /**
-   * `net.core.netdev_max_backlog`: segments that may wait for one processor; 1000. A burst of probes beyond it is lost.
-   * Only the host's own namespace shows it.
+   * `net.core.netdev_max_backlog`: segments that can wait for one processor. The kernel's default is 1000. The kernel drops a larger burst of
+   * probes. Only the host's own namespace has it.
    */
   readonly netdevMaxBacklog: number | undefined
 }
 
 /** Which network namespace to read. */
 export interface DefaultsOptions {
-  /** A process in the network namespace that is meant. Default: the namespace of the calling thread. */
+  /** The id of a process in the network namespace to read. Default: the namespace of the calling thread. */
   readonly pid?: number | undefined
 }
 
 /**
- * Reads the sysctls that decide where no option was set, of the network namespace of the calling thread. It needs no privileges and
- * no native core, and is synchronous: it takes 0.2 ms.
+ * Reads the sysctls that apply to options that are not set, in the network namespace of the calling thread. It needs no privileges and
+ * no native core. It is synchronous and takes 0.2 ms.
  *
- * With `pid` it reads those of the network namespace of that process, by the native core: /proc/sys shows each reader its own namespace, by
- * whatever path, so a thread enters the other for as long as that takes. That needs CAP_SYS_ADMIN where the namespace is not the caller's.
+ * With `pid`, it reads those of the network namespace of that process. That needs the native core: /proc/sys always shows the reader's own
+ * namespace, so a native thread enters the other one to read. If the namespace is not the caller's, that needs CAP_SYS_ADMIN.
  *
  * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE` for a bad `pid`.
- * @throws {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM` where there is no Linux, or `pid` is given and there is no native core; `EACCES` where
- * a sandbox forbids it. With `pid`: `ESRCH` for a process that is not there, `EACCES` where its namespace may not be looked up, `EPERM` with
- * `syscall` `'setns'` where it may not be entered.
+ * @throws {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM` if the system is not Linux, or with `pid` if there is no native core; `EACCES` if
+ * a sandbox forbids reading. With `pid` also: `ESRCH` if there is no such process; `EACCES` if this process may not look up its namespace;
+ * `EPERM` with `syscall` `'setns'` if this process may not enter it.
  * @example
  * ```ts
  * const { initialDelay, interval, count } = readDefaults() // 7_200_000, 75_000, 9
@@ -80,7 +80,7 @@ export function readDefaults(options: DefaultsOptions = {}): SystemDefaults {
   return toDefaults(sysctls, texts)
 }
 
-/** Those sysctls for which a socket has an option. */
+/** Reads the sysctls for which a socket has an option. */
 export function readOptionDefaults(): OptionDefaults {
   return readOwn(optionSysctls)
 }
@@ -129,10 +129,11 @@ function readOwn<Name extends string>(table: Table<Name>): Record<Name, number |
 }
 
 /**
- * The sysctls of the network namespace that a socket was found in; `undefined` where they cannot be read.
+ * The sysctls of a socket's network namespace. `undefined` if they cannot be read.
  *
- * @param withSocket calls what it is given with the socket's descriptor, and throws where there is none any more. Only a namespace other
- * than this thread's needs it.
+ * @param network the namespace that the socket was in.
+ * @param withSocket calls the function with the socket's descriptor, and throws if the socket is closed. It is called only if the namespace
+ * is not that of this thread.
  */
 export function readDefaultsOf(
   core: NativeCore,
@@ -154,7 +155,7 @@ function readForSocket(core: NativeCore, fd: number): SystemDefaults | undefined
   return isFailure(texts) ? undefined : toDefaults(sysctls, texts)
 }
 
-/** A file that this kernel or namespace does not have makes `undefined`. */
+/** A file that this kernel or namespace does not have becomes `undefined`. */
 function toDefaults<Name extends string>(
   table: Table<Name>,
   texts: readonly (string | NativeFailure | undefined)[],
@@ -192,15 +193,15 @@ function anyOf<Name extends string>(names: readonly Name[]): Record<Name, Check>
   return Object.fromEntries(names.map((name) => [name, anything])) as Record<Name, Check>
 }
 
-/** Of the options that no sysctl governs. */
+/** The defaults of the options that have no sysctl. */
 const fixedDefaults = { enable: false, userTimeout: 0, failOnIcmp: false }
 
 /**
- * Which options have the value that the system has as its default. Whether one follows the default, or was set to the same, the
- * kernel does not tell. Pure: `inspect(socket).equalsDefault` reads the defaults each time, and this does for many sockets
- * with one reading.
+ * Lists the options whose value equals the system's default. The kernel does not report whether such an option follows the default or was set
+ * to the same value. Pure. `inspect(socket).equalsDefault` reads the defaults at each call; with this function one reading serves many
+ * sockets.
  *
- * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE` for what is no object of options.
+ * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE` for anything but an object of options.
  * @example
  * ```ts
  * const defaults = readDefaults()
@@ -216,7 +217,7 @@ export function equalsDefault(values: OptionValues, defaults: Partial<OptionDefa
   return optionNames.filter((name) => compared[name] !== undefined && compared[name] === all[name])
 }
 
-/** One whole number and the end of the line; `undefined` for anything else. Pure. */
+/** Parses a whole number, with or without a newline. `undefined` for any other text. Pure. */
 export function parseSysctl(text: string): number | undefined {
   return /^-?\d{1,15}\n?$/.test(text) ? Number(text) : undefined
 }

@@ -1,13 +1,13 @@
 import { DeadpeerError, type DeadpeerErrorCode, describeErrno, type ErrorDetails } from '../errors.js'
 import type { NativeCore, NativeFailure } from './binding.js'
 
-/** Says what an errno means to the caller: the message, with a code where that is not the errno's name. */
+/** Makes the message for an errno, and a code if that is not the errno's name. */
 export type Explain = (
   name: string,
   words: string,
 ) => string | readonly [code: DeadpeerErrorCode, message: string]
 
-/** The typed error for a call that failed. Every errno becomes an error here, but for those of `deadpeer/net-keepalive`. */
+/** The typed error for a failed call. Every errno becomes an error here, except those of `deadpeer/net-keepalive`. */
 export function failureError(
   { errno, syscall }: NativeFailure,
   explain: Explain,
@@ -24,7 +24,7 @@ export function isFailure(outcome: unknown): outcome is NativeFailure {
   return typeof outcome === 'object' && outcome !== null && 'errno' in outcome
 }
 
-/** What a native call returned. */
+/** The value that a native call returned. Throws if it returned a failure. */
 export function orThrow<Value>(
   outcome: Value | NativeFailure,
   error: (failure: NativeFailure) => Error,
@@ -33,25 +33,25 @@ export function orThrow<Value>(
   return outcome
 }
 
-/** Whether an option, or a kind of socket, does not exist there, rather than being forbidden. */
+/** Whether an errno means that the option or the kind of socket is not supported, and not that it is forbidden. */
 export function isUnsupported(name: string): boolean {
   return ['ENOPROTOOPT', 'EOPNOTSUPP', 'ENOTSUP'].includes(name)
 }
 
-/** The typed error for a descriptor that cannot be read at all. */
+/** The typed error for a descriptor that cannot be read. */
 export function descriptorError(errno: number, fd?: number): DeadpeerError {
   const which = fd === undefined ? 'The descriptor' : `Descriptor ${fd}`
   return failureError({ errno, syscall: 'getsockopt' }, (name, words) => {
     if (name === 'EBADF') return ['ERR_SOCKET_CLOSED', `${which} is not open (${name}).`]
     if (name === 'ENOTSOCK') return ['ERR_NOT_TCP', `${which} is not a socket (${name}).`]
-    if (isUnsupported(name)) return ['ERR_NOT_TCP', `${which} is a socket, but not a TCP one (${name}).`]
-    return `The kernel will not let this socket be looked at: ${words} (${name}).`
+    if (isUnsupported(name)) return ['ERR_NOT_TCP', `${which} is not a TCP socket (${name}).`]
+    return `The kernel refused to read this socket: ${words} (${name}).`
   })
 }
 
 /**
- * Takes `SO_ERROR`, socket(7), of a connection that the kernel has ended (state CLOSE), by name. `undefined` without one, and for a connection
- * that has not ended. Reading it clears it, so Node does not see it any more.
+ * Reads and clears `SO_ERROR`, socket(7), of a connection that the kernel has ended (state CLOSE). Returns the errno's name; `undefined` if there
+ * is none, or if the connection has not ended. Node does not see the error afterwards.
  */
 export function takeSocketError(core: NativeCore, fd: number): string | undefined {
   const errno = core.takeSocketError(fd)
@@ -61,8 +61,7 @@ export function takeSocketError(core: NativeCore, fd: number): string | undefine
 const shortages: readonly unknown[] = ['EAGAIN', 'EINTR', 'EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']
 
 /**
- * Whether a call failed because this process or the system was short of something at that moment. The same call may succeed the
- * next time.
+ * Whether a call failed because this process or the system lacked a resource at that moment. The same call may succeed later.
  */
 export function isShortage(error: object): boolean {
   return 'code' in error && shortages.includes(error.code)
@@ -75,7 +74,7 @@ export function isShortErrno(errno: number): boolean {
 
 const TRIES = 3
 
-/** Repeats a call that fails for a shortage, at once and up to three times in all. */
+/** Repeats a call at once if it fails for lack of a resource: up to three calls in all. */
 export function persist<T>(call: () => T): T {
   let result = call()
   for (let i = 1; i < TRIES && isShortErrno(errnoOf(result)); i++) result = call()

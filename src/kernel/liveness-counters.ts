@@ -1,41 +1,42 @@
 import { InvalidTypeError } from '../errors.js'
+import { describe } from '../options/check.js'
 import type { CounterGroups } from './counters.js'
 
-/** What the kernel counts that concerns dead peers. What this kernel does not count is `undefined`. */
+/** The kernel's counters about dead peers. A counter that this kernel does not have is `undefined`. */
 export interface LivenessCounters {
   /** Keepalive probes sent: `TcpExt.TCPKeepAlive`. */
   readonly keepaliveProbes: number | undefined
   /** Probes of a closed window sent: `TcpExt.TCPWinProbe`. */
   readonly windowProbes: number | undefined
-  /** Firings of a retransmission timer, the last one, which gives up, and those for SYNs included: `TcpExt.TCPTimeouts`. */
+  /** Firings of a retransmission timer: `TcpExt.TCPTimeouts`. Includes those for SYNs, and the last firing, which ends the connection. */
   readonly retransmissionTimeouts: number | undefined
   /**
-   * Connections and attempts that the kernel gave up: by keepalive, user timeout, retransmission, an unopened window.
-   * `TcpExt.TCPAbortOnTimeout`.
+   * Connections and connection attempts that the kernel ended by a timeout: keepalive, user timeout, retransmission, or probes of a closed
+   * window. `TcpExt.TCPAbortOnTimeout`.
    */
   readonly abortsOnTimeout: number | undefined
-  /** Connections ended whose reset could not be sent: `TcpExt.TCPAbortFailed`. Counted in `resetsSent` all the same. */
+  /** Ended connections whose reset could not be sent: `TcpExt.TCPAbortFailed`. `resetsSent` counts those resets too. */
   readonly failedAborts: number | undefined
-  /** Resets sent: `Tcp.OutRsts`. Also those that refuse a connection, and the one with which keepalive gives a peer up. */
+  /** Resets sent: `Tcp.OutRsts`. Includes resets that refuse a connection, and the reset by which keepalive ends a connection. */
   readonly resetsSent: number | undefined
   /**
-   * Connections that went from ESTABLISHED or CLOSE_WAIT to CLOSED at once: `Tcp.EstabResets`. By a reset received, but as well by
-   * one sent, or because the kernel gave up: the kernel has no counter of resets received.
+   * Connections that went from ESTABLISHED or CLOSE_WAIT directly to CLOSED: `Tcp.EstabResets`. Either side sent a reset, or the kernel ended
+   * the connection by a timeout. The kernel has no counter for received resets.
    */
   readonly endedAbruptly: number | undefined
   /**
-   * ICMP errors that quote a segment outside the window, and were ignored: `TcpExt.OutOfWindowIcmps`. All that answer a keepalive
-   * probe do.
+   * Ignored ICMP errors that quote a segment outside the window: `TcpExt.OutOfWindowIcmps`. Every ICMP error for a keepalive probe is one.
    */
   readonly outOfWindowIcmps: number | undefined
-  /** Connections in ESTABLISHED or CLOSE_WAIT now: `Tcp.CurrEstab`. A gauge, so `undefined` of rates. */
+  /** Connections in ESTABLISHED or CLOSE_WAIT now: `Tcp.CurrEstab`. A gauge: `undefined` for the rates of `diffCounters`. */
   readonly established: number | undefined
 }
 
 /**
- * The counters that concern dead peers, by what they mean: of a reading, or of rates per second. Pure.
+ * Picks the counters about dead peers, under names that tell their meaning. Pure.
  *
- * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE` for what are no counters.
+ * @param counters a result of {@link readCounters}, or rates of {@link diffCounters}.
+ * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE` for anything else.
  * @example
  * ```ts
  * const { abortsOnTimeout, established } = livenessCounters(readCounters())
@@ -44,8 +45,7 @@ export interface LivenessCounters {
 export function livenessCounters(counters: Pick<CounterGroups, 'Tcp' | 'TcpExt'>): LivenessCounters {
   const { Tcp, TcpExt } = counters ?? {}
   if (typeof Tcp !== 'object' || Tcp === null || typeof TcpExt !== 'object' || TcpExt === null) {
-    const message =
-      'counters must be what readCounters or diffCounters returned: its Tcp and TcpExt are needed.'
+    const message = `counters must be a result of readCounters() or diffCounters(); got ${describe(counters)} without Tcp and TcpExt.`
     throw new InvalidTypeError(message, { field: 'counters' })
   }
   return {

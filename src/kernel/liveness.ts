@@ -1,9 +1,9 @@
 import type { NativeCore, NativeRefusal } from './binding.js'
 import { OWN_NAMESPACE } from './network-namespace.js'
 
-/** What shows whether a peer answers. Times in ms, on the kernel's coarse clock. */
+/** The counters that show whether a peer acknowledges. Times in ms, on the kernel's coarse clock. */
 export interface Sample {
-  /** As {@link TcpState} names them. */
+  /** A value of {@link TcpState}. */
   readonly state: number
   /** Unanswered probes, of keepalive or of a closed window. */
   readonly probes: number
@@ -13,7 +13,7 @@ export interface Sample {
   readonly unacked: number
   /** Bytes queued and not sent yet. */
   readonly notSent: number
-  /** When this was read. */
+  /** When the sample was taken. */
   readonly sampledAt: number
   /** When the peer was last heard. */
   readonly heardAt: number
@@ -21,35 +21,35 @@ export interface Sample {
   readonly rto: number
 }
 
-/** The options that decide what keepalive does, in a profile's units. */
+/** The options that control keepalive, in a profile's units. */
 export interface Keepalive {
   readonly enable: boolean
   readonly initialDelay: number
   readonly interval: number
   readonly count: number
-  /** `undefined` where the socket does not have it (MPTCP). */
+  /** `undefined` if the socket does not have it (MPTCP). */
   readonly userTimeout: number | undefined
 }
 
-/** A sample, and the options that the socket has. */
+/** A sample, and the socket's options. */
 export interface SampleWithOptions {
   readonly sample: Sample
   readonly options: Keepalive
 }
 
-/** A socket by its number and its cookie: the number may be another socket's by now. */
+/** A socket's descriptor and its cookie. The cookie shows whether the descriptor is still that socket. */
 export interface SocketName {
   readonly fd: number
   readonly cookie: bigint
-  /** Whether it cannot be: the number has just been read from the handle that owns it. */
+  /** Whether the descriptor was just read from its handle, and so is certainly that socket. */
   readonly isCertain?: boolean
 }
 
 export interface KeepaliveWrite {
   readonly socket: SocketName
-  /** What the socket has, for a roll-back. */
+  /** The socket's present options, for a rollback. */
   readonly before: Keepalive
-  /** What it is to have. What is the same is not written. */
+  /** The options to write. Those that equal `before` are not written. */
   readonly wanted: Keepalive
 }
 
@@ -59,13 +59,13 @@ const SAMPLE_COLUMNS = 9
 const OPTION_COLUMNS = 5
 const INITIAL_DELAY = 1
 
-/** What goes to the native core and comes back from it, kept from call to call: making these takes longer than a sample. */
+/** The arrays that are passed to the native core. They are reused: allocating them takes longer than a sample. */
 let room = 0
 let fds: Int32Array
 let cookies: BigUint64Array
 let results: Float64Array
 let errors: Float64Array
-let looks: Float64Array
+let samples: Float64Array
 let options: Float64Array
 let wanted: Float64Array
 
@@ -76,18 +76,18 @@ function makeRoom(count: number): void {
   cookies = new BigUint64Array(room)
   results = new Float64Array(room)
   errors = new Float64Array(room)
-  looks = new Float64Array(room * SAMPLE_COLUMNS)
+  samples = new Float64Array(room * SAMPLE_COLUMNS)
   options = new Float64Array(room * OPTION_COLUMNS)
   wanted = new Float64Array(room * OPTION_COLUMNS)
 }
 
 export interface Identity {
   readonly cookie: bigint
-  /** As {@link TcpState} names them. */
+  /** A value of {@link TcpState}. */
   readonly state: number
 }
 
-/** Which sockets descriptors are; -errno for what is no TCP socket. */
+/** The identities of descriptors. -errno for a descriptor that is not a TCP socket. */
 export function identify(core: NativeCore, numbers: readonly number[]): (Identity | number)[] {
   makeRoom(numbers.length)
   fds.set(numbers)
@@ -95,30 +95,30 @@ export function identify(core: NativeCore, numbers: readonly number[]): (Identit
   return numbers.map((_, i) => errors[i]! || { cookie: cookies[i]!, state: results[i]! })
 }
 
-/** Samples many sockets, one result each: a sample or -errno; ESTALE for a number that is another socket's by now. */
+/** Samples many sockets. For each: a sample, or -errno. ESTALE: the descriptor is another socket now. */
 export function sampleAll(core: NativeCore, sockets: readonly SocketName[]): (Sample | number)[] {
   const uncertain = nameUncertain(sockets)
-  core.look(sockets.length, fds, uncertain, looks)
-  return sockets.map((_, i) => decodeSample(looks, i))
+  core.look(sockets.length, fds, uncertain, samples)
+  return sockets.map((_, i) => decodeSample(samples, i))
 }
 
-/** The same, with the options that the socket has. */
+/** Samples many sockets and reads their options. */
 export function sampleWithOptions(
   core: NativeCore,
   sockets: readonly SocketName[],
 ): (SampleWithOptions | number)[] {
   const uncertain = nameUncertain(sockets)
-  core.look(sockets.length, fds, uncertain, looks, options)
+  core.look(sockets.length, fds, uncertain, samples, options)
   return sockets.map((_, i) => {
-    const sample = decodeSample(looks, i)
+    const sample = decodeSample(samples, i)
     return typeof sample === 'number' ? sample : { sample, options: decodeOptions(options, i) }
   })
 }
 
 /**
- * In how many ms the keepalive timers of many sockets are due; `undefined` where that is not told.
+ * In how many ms the keepalive timers of many sockets fire. `undefined` if the kernel does not report it.
  *
- * @param pid a process in the network namespace that they are in; `undefined`: the caller's.
+ * @param pid a process in the sockets' network namespace. `undefined`: the caller's namespace.
  */
 export function readKeepaliveTimers(
   core: NativeCore,
@@ -131,9 +131,10 @@ export function readKeepaliveTimers(
 }
 
 /**
- * Writes options of many sockets that have just been looked at, all or none of each. Returns refusals by index; most often none. `asks`: initialDelay goes
- * last, so that all that a probe's fate depends on is in place before it, and is written also where it is the same, since writing it is
- * the question. Else it goes first.
+ * Writes options of many sockets that were just sampled, all or none of each. Returns refusals by index; usually there are none.
+ *
+ * @param asks whether writing initialDelay is to make the kernel send a probe. Then it is written last, when the options that decide about that
+ * probe are in place, and also if its value does not change. Otherwise it is written first.
  */
 export function writeKeepalive(
   core: NativeCore,
@@ -160,7 +161,7 @@ function name(sockets: readonly SocketName[]): void {
   }
 }
 
-/** Reading the cookie costs as much as a sample. */
+/** Fills `fds`. Returns the cookies to check, or `undefined` if all sockets are certain: reading a cookie takes as long as a sample. */
 function nameUncertain(sockets: readonly SocketName[]): BigUint64Array | undefined {
   if (!sockets.every(({ isCertain }) => isCertain)) {
     name(sockets)
@@ -171,18 +172,18 @@ function nameUncertain(sockets: readonly SocketName[]): BigUint64Array | undefin
   return undefined
 }
 
-function decodeSample(looks: Float64Array, i: number): Sample | number {
+function decodeSample(samples: Float64Array, i: number): Sample | number {
   const at = i * SAMPLE_COLUMNS
-  if (looks[at]! < 0) return looks[at]!
+  if (samples[at]! < 0) return samples[at]!
   return {
-    state: looks[at + 1]!,
-    probes: looks[at + 2]!,
-    retransmits: looks[at + 3]!,
-    unacked: looks[at + 4]!,
-    notSent: looks[at + 5]!,
-    sampledAt: looks[at + 6]!,
-    heardAt: looks[at + 7]!,
-    rto: looks[at + 8]!,
+    state: samples[at + 1]!,
+    probes: samples[at + 2]!,
+    retransmits: samples[at + 3]!,
+    unacked: samples[at + 4]!,
+    notSent: samples[at + 5]!,
+    sampledAt: samples[at + 6]!,
+    heardAt: samples[at + 7]!,
+    rto: samples[at + 8]!,
   }
 }
 
@@ -212,7 +213,7 @@ function encodeChange(
   }
 }
 
-/** In the order in which {@link decodeOptions} has them. NaN is for what the socket does not have. */
+/** In the order of {@link decodeOptions}. NaN: the socket does not have the option. */
 function encodeOptions(keepalive: Keepalive, row: Float64Array, at: number): void {
   row[at] = Number(keepalive.enable)
   row[at + INITIAL_DELAY] = keepalive.initialDelay

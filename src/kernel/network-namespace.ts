@@ -25,28 +25,28 @@ export function pidOf(options: unknown, of: string): number | undefined {
   return checkOptions(options, known).pid
 }
 
-/** The `pid` by which the native core means the caller's own network namespace. */
+/** The native core's `pid` for the caller's own network namespace. */
 export const OWN_NAMESPACE = 0
 
-/** Whether a system call failed on the way into another process's network namespace. */
+/** Whether a failure comes from entering another process's network namespace. */
 export function isEntryRefusal({ syscall }: NativeFailure): boolean {
   return syscall !== undefined && ['open', 'fstat', 'pthread_create', 'setns'].includes(syscall)
 }
 
-/** The typed error where the network namespace of process `pid` could not be entered. */
+/** The typed error if the network namespace of process `pid` could not be entered. */
 export function entryError(failure: NativeFailure, pid: number): DeadpeerError {
   const which = `the network namespace of process ${pid}`
   const { name } = describeErrno(failure.errno)
   const isGone = name === 'ENOENT' || name === 'ESRCH'
   const explain: Explain = (_, words) => {
-    if (isGone) return ['ESRCH', `There is no process ${pid} (${name}), or proc hides it.`]
+    if (isGone) return ['ESRCH', `There is no process ${pid} (${name}), or proc hides it (hidepid).`]
     if (failure.syscall === 'open' && (name === 'EACCES' || name === 'EPERM')) {
-      return `Not permitted to look up ${which} (${name}): it takes the same user and a dumpable process, or CAP_SYS_PTRACE.`
+      return `This process may not look up ${which} (${name}). Run as the same user, if that process is dumpable, or with CAP_SYS_PTRACE.`
     }
     if (failure.syscall === 'setns' && name === 'EPERM') {
-      return `Not permitted to enter ${which} (${name}): it takes CAP_SYS_ADMIN, both here and over that namespace.`
+      return `This process may not enter ${which} (${name}). Run with CAP_SYS_ADMIN, both here and in that namespace.`
     }
-    return `Cannot enter ${which}: ${words} (${name}).`
+    return `The kernel refused to enter ${which}: ${words} (${name}).`
   }
   return failureError(failure, explain, { field: 'pid', ...(isGone && { errno: -constants.errno.ESRCH }) })
 }
@@ -57,8 +57,8 @@ export function mayNotEnter(error: unknown): boolean {
 }
 
 /**
- * Whether a process is in another network namespace than this thread. Needs no permission, while /proc/<pid>/ns/net takes that of ptrace(2):
- * the kernel makes the files of /proc/net once for each namespace, so their inodes differ. False where there is no such process.
+ * Whether a process is in another network namespace than this thread. `false` if there is no such process. It compares the inodes of
+ * /proc/net/snmp: the kernel has one such file for each namespace. That needs no permission; /proc/<pid>/ns/net needs that of ptrace(2).
  */
 export function isInOtherNamespace(pid: number): boolean {
   const inodeOf = (task: string) => statSync(`/proc/${task}/net/snmp`, { throwIfNoEntry: false })?.ino
@@ -72,8 +72,8 @@ export function isInOtherNamespace(pid: number): boolean {
 }
 
 /**
- * Which network namespace a socket is in, by its cookie. `undefined` where the kernel does not tell, before Linux 5.14: then it is taken to be
- * in this process's.
+ * The cookie of a socket's network namespace. `undefined` before Linux 5.14, which does not report it: callers then assume this process's
+ * namespace.
  */
 export function networkOf(core: NativeCore, fd: number): bigint | NativeFailure | undefined {
   const cookie = core.readNetworkCookie(fd)

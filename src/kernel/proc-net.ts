@@ -1,4 +1,4 @@
-// Parsers for the formats of /proc/net, proc(5). Pure, for any text: they skip lines that do not have the format.
+// Parsers for the formats of /proc/net, proc(5). Pure. They skip lines that do not have the format.
 
 /** Counters by group and name. */
 export type Table = Map<string, Map<string, number>>
@@ -17,14 +17,14 @@ export function parseSnmp(text: string): Table {
     }
     const { names } = heading
     heading = undefined
-    // Names cannot be matched with values.
+    // Skipped: the names cannot be matched with the values.
     if (names.length !== words.length) continue
     for (const [i, name] of names.entries()) put(table, group, name, words[i]!)
   }
   return table
 }
 
-/** `snmp6`: a line a counter, the group being what the name begins with, up to the 6. */
+/** `snmp6`: one counter per line. The group is the part of the name up to the 6. */
 export function parseSnmp6(text: string): Table {
   const table: Table = new Map()
   for (const line of text.split('\n')) {
@@ -34,7 +34,7 @@ export function parseSnmp6(text: string): Table {
   return table
 }
 
-/** `sockstat` and `sockstat6`: a line a group, name and value by turns. */
+/** `sockstat` and `sockstat6`: one group per line, with names and values in turn. */
 export function parseSockstat(text: string): Table {
   const table: Table = new Map()
   for (const line of text.split('\n')) {
@@ -62,7 +62,6 @@ function put(table: Table, group: string, name: string, word: string): void {
 function toNumber(word: string): number | undefined {
   if (!/^-?\d{1,20}$/.test(word)) return undefined
   const value = Number(word)
-  // A sum over the processors, taken while one adds and another subtracts, can be below zero for a moment; the kernel
-  // prints it without a sign.
+  // The kernel sums over the processors while they count, so a sum can be negative for a moment. It prints such a sum as unsigned.
   return Math.abs(value) < 2 ** 63 ? value : Number(BigInt.asIntN(64, BigInt(word)))
 }

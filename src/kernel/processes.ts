@@ -2,6 +2,7 @@ import { readFileSync, readlinkSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { type DeadpeerError, InvalidTypeError } from '../errors.js'
+import { describe } from '../options/check.js'
 import { readError, requireLinux } from './proc-file.js'
 import { Slice } from './slice.js'
 
@@ -10,8 +11,8 @@ export interface SocketOwner {
   /** The process, in the PID namespace of the caller. */
   readonly pid: number
   /**
-   * The process's name as `ps -o comm` shows it, at most 15 bytes: `/proc/<pid>/comm`. Every Node from 24 on is called `MainThread` or
-   * `node-MainThread` there: of these it is the name of the program, as `node`.
+   * The process's name as `ps -o comm` shows it, at most 15 bytes: `/proc/<pid>/comm`. Node 24 and newer is called `MainThread` or
+   * `node-MainThread` there; then this is the name of the program file, such as `node`.
    */
   readonly command: string
   /** The descriptor's number in that process. */
@@ -19,17 +20,19 @@ export interface SocketOwner {
 }
 
 /**
- * Whose sockets they are: by inode, every descriptor of every process that holds one, by process and descriptor. Read from
- * `/proc/<pid>/fd`, proc(5), so of other users' processes only with CAP_SYS_PTRACE, and of none that another PID
- * namespace hides. What one may not see is not in there: `undefined` says "nobody that one may see", and a socket
- * in TIME-WAIT, or closed by its owner, has nobody at all.
+ * Finds the owners of sockets: a map from inode to every descriptor that holds the socket open, sorted by process and descriptor. It reads
+ * `/proc/<pid>/fd`, proc(5).
  *
- * Processes that come, go or open and close while it reads are taken as they are found. It leaves the event loop free
- * every two milliseconds.
+ * - A socket that is not in the map has no owner that the caller may see. Other users' processes need CAP_SYS_PTRACE. Processes outside the
+ *   caller's PID namespace are never visible.
+ * - A socket in TIME-WAIT, or one that its owner has closed, has no owner.
+ * - A process that starts, ends, opens or closes sockets meanwhile may be found before or after that.
  *
- * @param inodes those that matter, `undefined` among them being passed over; left out: all sockets, of whatever kind.
- * @throws (rejects) {@link InvalidTypeError} for what is no iterable of inode numbers; {@link DeadpeerError}
- * `ERR_UNSUPPORTED_PLATFORM` without Linux's `/proc`, or the errno where it cannot be read.
+ * It yields to the event loop every 2 ms.
+ *
+ * @param inodes the sockets' inodes; `undefined` among them is skipped. Default: all sockets of all kinds.
+ * @throws (rejects) {@link InvalidTypeError} for anything but an iterable of inode numbers; {@link DeadpeerError}
+ * `ERR_UNSUPPORTED_PLATFORM` if the system is not Linux, or the errno if `/proc` cannot be read.
  * @example
  * ```ts
  * const owners = await readSocketOwners([record.inode])
@@ -53,21 +56,21 @@ export async function readSocketOwners(
 }
 
 /**
- * When a process began, in ticks since the system did: proc_pid_stat(5), `starttime`. With it a number stands for one process only. `undefined`
- * where there is none, or none that one may see.
+ * When a process started, in clock ticks since boot: `starttime` of proc_pid_stat(5). A pid and its start time identify one process.
+ * `undefined` if there is no such process, or this process may not see it.
  */
 export function readStartTime(pid: number): number | undefined {
   try {
-    // The name, in parentheses, may have spaces and parentheses of its own.
+    // The process's name, in parentheses, may contain spaces and parentheses.
     const [, ...fields] = /.*\) (.*)/s.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))![1]!.split(' ')
     return Number(fields[18])
   } catch (error) {
-    if (isOutOfSight(error)) return undefined
+    if (isGoneOrHidden(error)) return undefined
     throw unreadable(error)
   }
 }
 
-/** The inode in what a socket's descriptor links to: `socket:[123]`. */
+/** The inode in the link of a socket's descriptor: `socket:[123]`. */
 export function parseSocketLink(link: string): number | undefined {
   const inode = /^socket:\[(\d+)\]$/.exec(link)?.[1]
   return inode === undefined ? undefined : Number(inode)
@@ -76,7 +79,9 @@ export function parseSocketLink(link: string): number | undefined {
 function checkInodes(inodes: Iterable<number | undefined>): Set<number> {
   const field = 'inodes'
   if (typeof inodes !== 'object' || inodes === null || !(Symbol.iterator in inodes)) {
-    throw new InvalidTypeError('inodes must be an iterable of inode numbers.', { field })
+    throw new InvalidTypeError(`inodes must be an iterable of inode numbers; got ${describe(inodes)}.`, {
+      field,
+    })
   }
   const wanted = new Set<number>()
   for (const inode of inodes) {
@@ -96,7 +101,7 @@ async function readPids(): Promise<number[]> {
   }
 }
 
-/** Adds one process's sockets. None where it has ended or is not ours to see. */
+/** Adds one process's sockets. Adds none if the process has ended, or this process may not see it. */
 async function addSockets(
   owners: Map<number, SocketOwner[]>,
   pid: number,
@@ -114,7 +119,7 @@ async function addSockets(
     if (found.length === 0) return
     command = readCommand(pid)
   } catch (error) {
-    if (isOutOfSight(error)) return
+    if (isGoneOrHidden(error)) return
     throw unreadable(error)
   }
   for (const { inode, fd } of found) {
@@ -136,13 +141,13 @@ function socketAt(pid: number, fd: number): number | undefined {
   try {
     return parseSocketLink(readlinkSync(`/proc/${pid}/fd/${fd}`))
   } catch (error) {
-    if (isOutOfSight(error)) return undefined
+    if (isGoneOrHidden(error)) return undefined
     throw error
   }
 }
 
-/** Ended or closed since, or not ours to see. Not so where we are short of descriptors, say. */
-function isOutOfSight(error: unknown): boolean {
+/** Whether the process has ended, has closed the descriptor, or is not visible. Other errors, such as EMFILE, are thrown. */
+function isGoneOrHidden(error: unknown): boolean {
   const { code = '' } = error as NodeJS.ErrnoException
   return ['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(code)
 }
@@ -153,9 +158,9 @@ function unreadable(error: unknown): DeadpeerError {
 }
 
 /**
- * The entries of a folder of /proc that are numbers. By name alone: asked for more, Node looks at each that the kernel tells no type of, as it
- * does of what has just gone, and fails where it has. On the pool, since a process may hold thousands of descriptors; all in one task of it, so that
- * nothing stays open where a worker is terminated meanwhile.
+ * The entries of a folder in /proc that are numbers. It reads names only: with `withFileTypes`, Node calls lstat for an entry of unknown type,
+ * and fails if the entry has just disappeared. It runs on the thread pool, because a process may have thousands of descriptors. It is one task,
+ * so no directory stays open if a worker is terminated meanwhile.
  */
 async function numbersIn(folder: string): Promise<number[]> {
   return (await readdir(folder)).filter((name) => /^\d+$/.test(name)).map(Number)

@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
-/** How long a loop over thousands of items may hold the event loop at a time, ms. */
+/** How long a loop over thousands of items may block the event loop at a time, ms. */
 const SLICE = 2
 
-/** Yields to the event loop whenever a loop has run for that long. */
+/** Yields to the event loop each time a loop has run for {@link SLICE}. */
 export class Slice {
   #end = performance.now() + SLICE
 

@@ -1,6 +1,6 @@
 import net from 'node:net'
 import { DeadpeerError, InvalidTypeError, OutOfRangeError } from '../errors.js'
-import { whole } from '../options/check.js'
+import { describe, whole } from '../options/check.js'
 import { addressBytes } from './address.js'
 import { type NativeEnd, type NativeFailure, requireCore } from './binding.js'
 import { failureError } from './failure.js'
@@ -14,46 +14,45 @@ export interface SocketAddress {
   readonly port: number
 }
 
-/** What tells a TCP socket of a network namespace from all others. What `listSockets` yields has it. */
+/** The identity of a TCP socket in a network namespace. The records of `listSockets` have it. */
 export interface SocketIdentity {
-  /** The near end. */
+  /** The local end. */
   readonly local: SocketAddress
-  /** The far end. Of a listener: all zeros. */
+  /** The remote end. For a listener: all zeros. */
   readonly remote: SocketAddress
-  /** `SO_COOKIE`, socket(7): unique to the socket for as long as the system runs. */
+  /** `SO_COOKIE`, socket(7): unique to the socket until the system reboots. */
   readonly cookie: bigint
-  /** The index of the network interface that it is bound to; 0 or left out: none. One that is bound is not found without it. */
+  /** The index of the network interface that the socket is bound to. 0 or left out: none. The kernel does not find a bound socket without it. */
   readonly interface?: number | undefined
 }
 
-/** Where the socket is. */
+/** The network namespace of the socket. */
 export interface DestroyOptions {
-  /** A process in the network namespace that is meant, as {@link SocketFilter.pid}. Default: the caller's namespace. */
+  /** The id of a process in the socket's network namespace, as for {@link SocketFilter.pid}. Default: the caller's namespace. */
   readonly pid?: number | undefined
 }
 
-/** INET_DIAG_NOCOOKIE: the kernel would not compare, and hit whoever has the addresses. */
+/** INET_DIAG_NOCOOKIE: the kernel would skip the check and destroy any socket with these addresses. */
 const ANY_COOKIE = 2n ** 64n - 1n
 
 /**
- * Ends a TCP connection at once, whoever owns it: `SOCK_DESTROY`, sock_diag(7). Its owner's calls fail with
- * `ECONNABORTED`, its peer gets a RST. It goes by the cookie, so it hits the connection that was listed and never another that
- * has its addresses by now.
+ * Ends a TCP connection at once, whichever process owns it: `SOCK_DESTROY`, sock_diag(7). The owner's calls fail with `ECONNABORTED`, and the
+ * peer gets a RST. The kernel checks the cookie, so a newer connection with the same addresses is never destroyed.
  *
- * @param record what `listSockets` yielded, or the same made by hand.
- * @param options the `pid` that was given to `listSockets`, if any.
- * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE`, with `field` naming
- * what of the record is wrong. {@link DeadpeerError}:
- * - `EPERM`: it takes CAP_NET_ADMIN over the network namespace, capabilities(7); with `syscall` `'setns'`: the namespace of `pid` may not be
- *   entered.
+ * @param record a record of `listSockets`, or an object with the same fields.
+ * @param options the same `pid` as for `listSockets`, if any.
+ * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE`; `field` names the wrong field of the
+ * record. {@link DeadpeerError}:
+ * - `EPERM`: the caller lacks CAP_NET_ADMIN over the network namespace, capabilities(7). With `syscall` `'setns'`: the caller may not enter
+ *   the namespace of `pid`.
  * - `ESRCH`: there is no process `pid`.
- * - `ENOENT`: it is gone already.
- * - `ERR_AMBIGUOUS_ADDRESS`: a listener that is alive, but by its address Linux finds others only: some of those that share it
- *   (`SO_REUSEPORT`) have a CPU of their own (`SO_INCOMING_CPU`), or `interface` is not what it is bound to. Without either, each of many
- *   listeners that share an address is found.
- * - `EAGAIN`: a listener of which neither can be said, for others of its port come and go too fast.
+ * - `ENOENT`: the socket is already gone.
+ * - `ERR_AMBIGUOUS_ADDRESS`: the socket is a listener and still open, but Linux finds only other listeners by its address. Either some of the
+ *   listeners that share the address (`SO_REUSEPORT`) are pinned to a CPU (`SO_INCOMING_CPU`), or the listener is not bound to `interface`.
+ *   Otherwise each of the listeners that share an address is found.
+ * - `EAGAIN`: the socket is a listener, and it is not known whether it is gone: other listeners on its port open and close too fast.
  * - `EOPNOTSUPP`: the kernel was built without CONFIG_INET_DIAG_DESTROY.
- * - `ERR_UNSUPPORTED_PLATFORM`: needs the native core.
+ * - `ERR_UNSUPPORTED_PLATFORM`: there is no native core.
  * @example
  * ```ts
  * for (const record of await listSockets({ remotePort: 5432, states: ['close-wait'] })) destroySocket(record)
@@ -62,16 +61,19 @@ const ANY_COOKIE = 2n ** 64n - 1n
 export function destroySocket(record: SocketIdentity, options: DestroyOptions = {}): void {
   if (typeof record !== 'object' || record === null) {
     throw new InvalidTypeError(
-      'The record must be an object with local, remote and cookie, as listSockets yields it.',
+      `record must be a record of listSockets(), with local, remote and cookie; got ${describe(record)}.`,
       { field: 'record' },
     )
   }
   const { local, remote, cookie, interface: index = 0 } = record
   const family = checkEnd(local, 'local')
   if (checkEnd(remote, 'remote') !== family) {
-    throw new InvalidTypeError(`remote.address is not IPv${family}, as local.address is.`, {
-      field: 'remote.address',
-    })
+    throw new InvalidTypeError(
+      `remote.address must be IPv${family}, like local.address; got '${remote.address}'.`,
+      {
+        field: 'remote.address',
+      },
+    )
   }
   interfaceIndex(index, 'interface')
   checkCookie(cookie)
@@ -94,15 +96,20 @@ function nativeEnd({ address, port }: SocketAddress): NativeEnd {
 
 function checkEnd(end: unknown, field: string): number {
   if (typeof end !== 'object' || end === null) {
-    throw new InvalidTypeError(`${field} must be an object with address and port.`, { field })
+    throw new InvalidTypeError(`${field} must be an object with address and port; got ${describe(end)}.`, {
+      field,
+    })
   }
   const { address, port } = end as SocketAddress
   const family = typeof address === 'string' ? net.isIP(address) : 0
-  // With a zone (fe80::1%eth0) it is the interface that would have to say so.
+  // Instead of a zone (fe80::1%eth0), set `interface`.
   if (family === 0 || address.includes('%')) {
-    throw new InvalidTypeError(`${field}.address must be an IPv4 or IPv6 address, without a zone.`, {
-      field: `${field}.address`,
-    })
+    throw new InvalidTypeError(
+      `${field}.address must be an IPv4 or IPv6 address without a zone; got ${describe(address)}.`,
+      {
+        field: `${field}.address`,
+      },
+    )
   }
   portOrNone(port, `${field}.port`)
   return family
@@ -110,17 +117,21 @@ function checkEnd(end: unknown, field: string): number {
 
 const interfaceIndex = whole({ min: 0, max: 2 ** 31 - 1 })
 
-/** A listener's far end has the port 0. */
+/** The remote port of a listener is 0. */
 const portOrNone = whole({ min: 0, max: 65_535 })
 
 function checkCookie(cookie: unknown): void {
   const field = 'cookie'
-  if (typeof cookie !== 'bigint') throw new InvalidTypeError('cookie must be a bigint.', { field })
+  if (typeof cookie !== 'bigint') {
+    throw new InvalidTypeError(`cookie must be a bigint; got ${describe(cookie)}.`, { field })
+  }
   if (cookie > 0n && cookie < ANY_COOKIE) return
-  throw new OutOfRangeError(`cookie must be the cookie of a socket; got ${cookie}.`, { field })
+  throw new OutOfRangeError(`cookie must be the cookie of a socket, 1n to 2n ** 64n - 2n; got ${cookie}n.`, {
+    field,
+  })
 }
 
-/** How the native core says that the kernel finds only others. */
+/** The native core's errno for: the listener is open, but the kernel finds only others. */
 const ENOTUNIQ = -76
 
 function destroyError({ errno }: NativeFailure, { local, remote }: SocketIdentity): DeadpeerError {
@@ -128,8 +139,8 @@ function destroyError({ errno }: NativeFailure, { local, remote }: SocketIdentit
   if (errno === ENOTUNIQ) {
     return new DeadpeerError(
       'ERR_AMBIGUOUS_ADDRESS',
-      `The listener at ${nameOf(local)} is alive, but by that address Linux finds others only: those that share it have a CPU of their own ` +
-        '(SO_INCOMING_CPU), or its interface is not the one given. Nothing was destroyed.',
+      `The listener at ${nameOf(local)} is open, but Linux finds only other listeners at that address. Either some of them are pinned to a CPU ` +
+        '(SO_INCOMING_CPU), or `interface` is wrong. Nothing was destroyed.',
       { constant },
     )
   }
@@ -140,9 +151,9 @@ function destroyError({ errno }: NativeFailure, { local, remote }: SocketIdentit
       switch (name) {
         case 'EPERM':
         case 'EACCES':
-          return `Not permitted to destroy ${which} (${name}): it takes CAP_NET_ADMIN over the network namespace.`
+          return `This process may not destroy ${which} (${name}). Run with CAP_NET_ADMIN over the network namespace.`
         case 'ENOENT':
-          return `${which} is gone already (${name}); nothing was destroyed.`
+          return `${which} is already gone (${name}). Nothing was destroyed.`
         case 'EOPNOTSUPP':
         case 'ENOTSUP':
           return [
@@ -150,7 +161,7 @@ function destroyError({ errno }: NativeFailure, { local, remote }: SocketIdentit
             `This kernel cannot destroy sockets (${name}): it was built without CONFIG_INET_DIAG_DESTROY.`,
           ]
         default:
-          return `${which} could not be destroyed: ${words} (${name}).`
+          return `The kernel refused to destroy ${which}: ${words} (${name}).`
       }
     },
     { constant },

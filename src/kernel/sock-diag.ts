@@ -7,7 +7,7 @@ import { type Explain, failureError, isFailure } from './failure.js'
 import { entryError, isEntryRefusal, OWN_NAMESPACE } from './network-namespace.js'
 import { decodeTcpInfo, readTcpInfoField, type TcpInfo, type TcpInfoField } from './tcp-info.js'
 
-/** A connection's state by the number that the kernel gives it, and by name. */
+/** The kernel's numbers of the states, by name. */
 const stateNumbers = {
   established: 1,
   'syn-sent': 2,
@@ -32,35 +32,35 @@ export const socketStates = Object.keys(stateNumbers) as SocketState[]
 const stateNames: SocketState[] = []
 for (const state of socketStates) stateNames[stateNumbers[state]] = state
 
-/** `idiag_timer`, by its number. */
+/** The values of `idiag_timer`, by number. */
 const timerNames = ['off', 'retransmit', 'keepalive', 'time-wait', 'window-probe', 'delayed-ack'] as const
 
 /**
- * Which of a socket's timers runs; the first of these that does, in this order:
+ * Which of a socket's timers runs. If several run, the first of these:
  *
  * - `retransmit`: data or a SYN is unacknowledged (also tail-loss probe and reordering timer).
  * - `window-probe`: the peer's window is closed.
  * - `delayed-ack`: an acknowledgement is due (newer kernels).
- * - `keepalive`: probes of an idle connection; of `fin-wait-2`, how long the peer's FIN is waited for.
- * - `time-wait`: how long the connection is remembered. Stands alone.
- * - `off`: none.
+ * - `keepalive`: probes of an idle connection; in `fin-wait-2`, the wait for the peer's FIN.
+ * - `time-wait`: the end of `time-wait`. No other timer runs then.
+ * - `off`: no timer runs.
  */
 export type SocketTimer = (typeof timerNames)[number]
 
-/** Of the socket, not of what it talks: one of IPv6 talks IPv4 to `::ffff:192.0.2.1`. */
+/** The address family of the socket, not of its packets: an IPv6 socket sends IPv4 packets to `::ffff:192.0.2.1`. */
 export type SocketFamily = 'ipv4' | 'ipv6'
 
 /** One end of a connection. */
 export interface SocketEnd {
-  /** In the form of RFC 5952. `0.0.0.0` and `::` stand for any. */
+  /** In the form of RFC 5952. `0.0.0.0` and `::` mean any address. */
   readonly address: string
-  /** 0 at the far end of a listener. */
+  /** 0 for the remote end of a listener. */
   readonly port: number
 }
 
 const familyNumbers = { ipv4: 2, ipv6: 10 } as const
 
-/** A record: `struct inet_diag_msg` (linux/inet_diag.h), the length of tcp_info, tcp_info. */
+/** The layout of a record: `struct inet_diag_msg` (linux/inet_diag.h), the length of tcp_info, tcp_info. */
 const offsets = {
   family: 0,
   state: 1,
@@ -81,12 +81,12 @@ const offsets = {
   info: 76,
 } as const
 
-// The kernel writes in the machine's byte order, but for addresses and ports.
+// The kernel writes in the machine's byte order, except addresses and ports.
 const littleEndian = endianness() === 'LE'
 
 /**
- * One TCP socket as the kernel listed it: a view into the list's bytes, decoded where it is looked at. Holding one
- * holds the whole list; {@link SocketRecord.toJSON} is a copy.
+ * One TCP socket that the kernel listed. It is a view into the bytes of the list: fields are decoded when they are read, and a reference to one
+ * record keeps the whole list in memory. {@link SocketRecord.toJSON} makes a copy.
  */
 export class SocketRecord {
   readonly #view: DataView
@@ -104,76 +104,76 @@ export class SocketRecord {
     return this.#u8(offsets.family) === familyNumbers.ipv4 ? 'ipv4' : 'ipv6'
   }
 
-  /** Its state; see {@link SocketState}. */
+  /** The state of the socket. */
   get state(): SocketState {
     return stateNames[this.#u8(offsets.state)]!
   }
 
-  /** The near end. */
+  /** The local end. */
   get local(): SocketEnd {
     return this.#end(offsets.local, offsets.localPort)
   }
 
-  /** The far end. Of a listener: all zeros. */
+  /** The remote end. For a listener: all zeros. */
   get remote(): SocketEnd {
     return this.#end(offsets.remote, offsets.remotePort)
   }
 
-  /** Which timer runs; `undefined` for one that the kernel has and this package does not know. */
+  /** Which timer runs. `undefined`: a timer that this package does not know. */
   get timer(): SocketTimer | undefined {
     return timerNames[this.#u8(offsets.timer)]
   }
 
-  /** ms until the timer fires, in the kernel's ticks; `undefined` where it is off. */
+  /** In how many ms the timer fires, to the kernel's tick. `undefined` if no timer runs. */
   get expires(): number | undefined {
     if (this.timer === 'off') return undefined
-    // Negative for one that is due: older kernels do not cut that off.
+    // Older kernels report a negative time for a timer that is due.
     return Math.max(0, this.#u32(offsets.expires) | 0)
   }
 
   /**
-   * What the timer has done in vain: retransmissions (`retransmit`), unanswered probes (`keepalive`,
-   * `window-probe`); 0 … 255.
+   * How often the timer has fired without an answer: retransmissions (`retransmit`), or unanswered probes (`keepalive`, `window-probe`).
+   * 0 … 255.
    */
   get retries(): number {
     return this.#u8(offsets.retries)
   }
 
-  /** Bytes received and not read yet; of a listener, connections waiting to be accepted. */
+  /** Bytes received and not read yet. For a listener: connections that wait to be accepted. */
   get receiveQueue(): number {
     return this.#u32(offsets.receiveQueue)
   }
 
-  /** Bytes written and not acknowledged yet; of a listener, its backlog. */
+  /** Bytes written and not acknowledged yet. For a listener: its backlog. */
   get sendQueue(): number {
     return this.#u32(offsets.sendQueue)
   }
 
   /**
-   * Who opened it, as the caller's user namespace has it. `undefined` where the kernel has forgotten: in `time-wait`, during
-   * the handshake of a listener, and once its process has closed it.
+   * The user that opened the socket, as an id in the caller's user namespace. `undefined` if the kernel no longer has it: in `time-wait`, during
+   * the handshake of an incoming connection, and after its process has closed it.
    */
   get uid(): number | undefined {
     return this.#u32(offsets.uid) || (this.inode === undefined ? undefined : 0)
   }
 
-  /** The inode, as in `/proc/<pid>/fd`: `socket:[…]`. `undefined` where no process has it open. */
+  /** The inode, as in the links `socket:[…]` of `/proc/<pid>/fd`. `undefined` if no process has the socket open. */
   get inode(): number | undefined {
     return this.#u32(offsets.inode) || undefined
   }
 
-  /** `SO_COOKIE`, socket(7): unique to this socket for as long as the system runs. */
+  /** `SO_COOKIE`, socket(7): unique to this socket until the system reboots. */
   get cookie(): bigint {
-    // The lower half comes first, also on a big-endian machine.
+    // The lower half is first, on big-endian machines too.
     return BigInt(this.#u32(offsets.cookie)) | (BigInt(this.#u32(offsets.cookie + 4)) << 32n)
   }
 
-  /** Index of the interface it is bound to (`SO_BINDTODEVICE`, or an address with a zone); `undefined`: none. */
+  /** The index of the interface that the socket is bound to (`SO_BINDTODEVICE`, or an address with a zone). `undefined`: none. */
   get interface(): number | undefined {
     return this.#u32(offsets.interface) || undefined
   }
 
-  /** tcp_info, where it was asked for; not in `time-wait`, nor during a listener's handshake. Decoded at first use. */
+  /** tcp_info, decoded on first use. `undefined` without `info: true`, in `time-wait`, and during the handshake of an incoming connection. */
   get info(): TcpInfo | undefined {
     const length = this.#u32(offsets.infoLength)
     if (length > 0) this.#info ??= decodeTcpInfo(this.#bytes(offsets.info, length))
@@ -181,7 +181,7 @@ export class SocketRecord {
   }
 
   /**
-   * A few fields of it, without decoding the others or keeping any.
+   * A few fields of tcp_info. It does not decode the others.
    *
    * @internal
    */
@@ -191,7 +191,7 @@ export class SocketRecord {
   }
 
   /**
-   * One field of it, for decisions on many.
+   * One field of tcp_info.
    *
    * @internal
    */
@@ -199,7 +199,7 @@ export class SocketRecord {
     return readTcpInfoField(this.#view, this.#start + offsets.info, this.#u32(offsets.infoLength), field)
   }
 
-  /** A plain copy. The cookie becomes a decimal string, for JSON has no bigint. */
+  /** A plain copy. The cookie becomes a decimal string, because JSON has no bigint. */
   toJSON() {
     return { ...this[inspect.custom](), cookie: this.cookie.toString() }
   }
@@ -235,19 +235,19 @@ export class SocketRecord {
   }
 }
 
-/** The states in which the kernel has tcp_info: not in `time-wait`, nor during a listener's handshake. */
+/** The states in which the kernel has tcp_info: all except `time-wait`, and `syn-recv` of incoming connections. */
 export type StateWithInfo = Exclude<SocketState, 'time-wait' | 'syn-recv'>
 
-/** A record of a list with tcp_info, of sockets in states that have it. */
+/** A record that has tcp_info: it was listed with `info: true`, in a state that has it. */
 export type SocketRecordWithInfo = SocketRecord & { readonly info: TcpInfo }
 
-/** The sockets of one moment, or nearly: they were read one after the other, while others went on. */
+/** The sockets at one moment. The kernel lists them one after the other, so they may change meanwhile. */
 export class SocketList<Record extends SocketRecord = SocketRecord> implements Iterable<Record> {
-  /** How many there are. */
+  /** The number of sockets. */
   readonly length: number
   /**
-   * Whether some may be missing: sockets went just where the kernel had paused, or listeners came or went meanwhile, or the kernel said that
-   * its tables had changed (`NLM_F_DUMP_INTR`), or part of its answer was lost, at each of four attempts.
+   * Whether sockets may be missing, because each of four attempts was disturbed. A socket closed exactly where the kernel had paused, or a
+   * listener opened or closed. Or the kernel reported that its tables had changed (`NLM_F_DUMP_INTR`), or a part of its reply was lost.
    */
   readonly interrupted: boolean
   readonly #view: DataView
@@ -259,7 +259,7 @@ export class SocketList<Record extends SocketRecord = SocketRecord> implements I
     this.interrupted = interrupted
   }
 
-  /** What `console.log` shows: the records, as of an array. */
+  /** What `console.log` shows: the records, as for an array. */
   [inspect.custom](_depth: number, options: InspectOptions, print: typeof inspect): string {
     return `SocketList(${this.length}${this.interrupted ? ', interrupted' : ''}) ${print([...this], options)}`
   }
@@ -276,14 +276,14 @@ export class SocketList<Record extends SocketRecord = SocketRecord> implements I
   }
 }
 
-/** Conditions on one end. Anything matches what is left out. */
+/** Conditions on one end. A field that is left out matches anything. */
 export interface EndCondition {
   readonly port?: number | undefined
   readonly prefix?: { readonly bytes: Uint8Array; readonly length: number } | undefined
 }
 
 export interface SocketQuery {
-  /** A process of the network namespace that is meant; `undefined`: the caller's. */
+  /** A process in the network namespace to list. `undefined`: the caller's namespace. */
   readonly pid: number | undefined
   readonly families: readonly SocketFamily[]
   readonly states: readonly SocketState[]
@@ -292,14 +292,14 @@ export interface SocketQuery {
   readonly remote: EndCondition
 }
 
-/** A dump under way. */
+/** A running dump. */
 export interface SocketDump {
   readonly list: Promise<SocketList>
-  /** Ends it soon; the list may then never arrive. */
+  /** Ends the dump soon. `list` may then never settle. */
   cancel(): void
 }
 
-/** Lists the kernel's TCP sockets on a thread of the pool. */
+/** Lists the kernel's TCP sockets, on a thread of the pool. */
 export function dumpSockets(core: NativeCore, query: SocketQuery): SocketDump {
   let dump: NativeDump | undefined
   const list = new Promise<SocketList>((resolve, reject) => {
@@ -332,16 +332,16 @@ function dumpError(failure: NativeFailure): DeadpeerError {
   const { syscall } = failure
   const explain: Explain = (name, words) => {
     if (isMissing(name)) {
-      const message = `This kernel does not list TCP sockets: ${words} (${name}). It needs NETLINK_SOCK_DIAG and tcp_diag (CONFIG_INET_DIAG).`
+      const message = `This kernel cannot list TCP sockets: ${words} (${name}). It needs NETLINK_SOCK_DIAG and tcp_diag (CONFIG_INET_DIAG).`
       return ['ERR_UNSUPPORTED_PLATFORM', message]
     }
-    const who = syscall ? `The kernel refused ${syscall} for` : 'The kernel answered with an error to'
-    return `${who} a list of TCP sockets: ${words} (${name}).`
+    const call = syscall ? ` (${syscall})` : ''
+    return `The kernel refused to list TCP sockets${call}: ${words} (${name}).`
   }
   return failureError(failure, explain, { constant: 'NETLINK_SOCK_DIAG' })
 }
 
-/** Not compiled in, its module not to be had, or no such thing in a sandbox. */
+/** Whether sock_diag is not compiled in, its module is missing, or a sandbox does not have it. */
 function isMissing(name: string): boolean {
   return ['ENOENT', 'EPROTONOSUPPORT', 'EAFNOSUPPORT', 'EOPNOTSUPP', 'ENOTSUP'].includes(name)
 }

@@ -8,14 +8,14 @@ export interface OptionRow {
   readonly constant: string
   /** The man page that describes it. */
   readonly manual: string
-  /** What a profile counts in: milliseconds, times, or yes and no. */
+  /** The kind of value in a profile: a time in ms, a number, or true and false. */
   readonly kind: 'ms' | 'count' | 'boolean'
-  /** One unit of the kernel in ours: 1000 where the kernel counts whole seconds. */
+  /** The kernel's unit in the profile's unit: 1000 if the kernel counts whole seconds. */
   readonly unit: number
-  /** Both ends of the range, in our unit. */
+  /** The lowest and highest value, in the profile's unit. */
   readonly min: number
   readonly max: number
-  /** What must be so for the option to exist. */
+  /** The requirement of the option, if it has one. */
   readonly needs?: string
 }
 
@@ -56,13 +56,13 @@ export type OptionName = keyof typeof optionTable
 export const optionNames = Object.keys(optionTable) as OptionName[]
 
 /**
- * What the kernel holds, in a profile's units. What a socket or kernel does not have is left out.
+ * Values read from the kernel, in a profile's units. An option that the socket or the kernel does not have is left out.
  *
  * @inline
  */
 export type OptionValues = { [Name in OptionName]?: Name extends 'enable' | 'failOnIcmp' ? boolean : number }
 
-/** Puts values into the native core's form. They must be in range: the facade has checked them. */
+/** Converts values to the native core's form. They must be checked before. */
 export function compileOptions(core: NativeCore, values: OptionValues): NativeProfile {
   const numbers = Float64Array.from(optionNames, (name) => Number(values[name] ?? Number.NaN))
   const compiled = core.compile(numbers)
@@ -70,7 +70,7 @@ export function compileOptions(core: NativeCore, values: OptionValues): NativePr
   return compiled
 }
 
-/** Values in force, read back from the kernel. */
+/** The values in force, read from the kernel. */
 export function readOptions(core: NativeCore, fd: number): OptionValues {
   const numbers = new Float64Array(optionNames.length)
   const failure = core.readOptions(fd, numbers)
@@ -80,18 +80,18 @@ export function readOptions(core: NativeCore, fd: number): OptionValues {
 
 const withShortTimeout = new WeakSet<OptionValues>()
 
-/** Lets a profile have a user timeout below 100 ms, which is refused elsewhere: a socket has it already. */
+/** Allows a user timeout below 100 ms in a profile that was read from a socket. In other profiles it is refused. */
 export function allowShortTimeout(values: OptionValues): void {
   const { userTimeout = 0 } = values
   if (userTimeout > 0 && userTimeout < MEANS_SECONDS) withShortTimeout.add(values)
 }
 
-/** Whether a profile with a user timeout below 100 ms was read from a socket. */
+/** Whether a profile may have a user timeout below 100 ms, because it was read from a socket. */
 export function allowsShortTimeout(values: OptionValues): boolean {
   return withShortTimeout.has(values)
 }
 
-/** A row of the native core's, from `at` on; NaN is what the socket does not have. */
+/** Decodes a row of the native core that starts at `at`. NaN: the socket does not have the option. */
 export function decodeOptions(numbers: Float64Array, at: number): OptionValues {
   const values: OptionValues = {}
   optionNames.forEach((name, i) => {
@@ -112,35 +112,35 @@ export function refusalError({ errno, option, written = [] }: NativeRefusal, fd?
   const changed =
     written.length === 0
       ? 'Nothing was changed.'
-      : `Written before it, and not taken back: ${written.join(', ')}.`
+      : `These options were written before it and not rolled back: ${written.join(', ')}.`
   return failureError(
     { errno, syscall: 'setsockopt' },
     (name, words) => {
       if (!isUnsupported(name)) return `The kernel refused ${which}: ${words} (${name}). ${changed}`
-      const why = needs ? `it needs ${needs}, and a socket that is not MPTCP` : 'MPTCP sockets do not have it'
+      const why = needs ? `it needs ${needs} and a socket that is not MPTCP` : 'MPTCP sockets do not have it'
       return [
         'ERR_UNSUPPORTED_OPTION',
-        `This kernel does not have ${which} for this socket: ${words} (${name}); ${why}. ${changed}`,
+        `The kernel does not support ${which} on this socket: ${words} (${name}); ${why}. ${changed}`,
       ]
     },
     { field, constant, ...(written.length > 0 && { written }) },
   )
 }
 
-/** What the kernel said when each option was last tried on a TCP socket of our own: nothing, or a refusal. */
+/** The result of the last try of each option on a new TCP socket: `undefined` if the kernel accepted it, or its refusal. */
 const tried = new Map<OptionName, NativeRefusal | undefined>()
 
-/** Whether this process can set an option on a plain TCP socket. It cannot where the kernel lacks it, or a sandbox forbids it. */
+/** Whether this process can set an option on a plain TCP socket. It cannot if the kernel lacks the option, or a sandbox forbids it. */
 export function canSet(name: OptionName): boolean {
   return tried.has(name) ? tried.get(name) === undefined : canSetNow(name)
 }
 
-/** The same, tried again: a sandbox may be in place by now. */
+/** Tries again whether this process can set an option: a sandbox may have been set up since. */
 export function canSetNow(name: OptionName): boolean {
   const core = nativeCore()!
   const { kind, max } = optionTable[name]
   const refusal = core.rehearse(compileOptions(core, { [name]: kind === 'boolean' ? true : max }))
-  // No socket to try it on, or a shortage, says nothing about the option: connections will show whether it can be set.
+  // If no socket could be opened, or a resource was lacking, the option itself may work: the last result stands.
   if (refusal && (refusal.option === undefined || isShortErrno(refusal.errno))) {
     return tried.get(name) === undefined
   }

@@ -1,6 +1,6 @@
 /**
- * Where a field lies: offset and width in bytes; of a bit field, the byte it is in, the lowest
- * bit and how many, and the length that a tcp_info has had since those bits are more than padding.
+ * The place of a field: offset and width in bytes. For a bit field also its lowest bit, its number of bits, and the minimum length of a tcp_info
+ * in which these bits are not padding.
  */
 export type Place =
   | readonly [offset: number, width: 1 | 2 | 4 | 8]
@@ -8,7 +8,7 @@ export type Place =
 
 type Layout = Readonly<Record<string, Place>>
 
-/** Fields of one width that follow each other, from an offset on. */
+/** Consecutive fields of one width, starting at an offset. */
 function fields<Name extends string>(
   offset: number,
   width: 1 | 2 | 4 | 8,
@@ -18,7 +18,7 @@ function fields<Name extends string>(
   return Object.fromEntries(places) as Record<Name, Place>
 }
 
-/** struct tcp_info (linux/tcp.h), which only ever grows at its end. */
+/** struct tcp_info (linux/tcp.h). New fields are only added at its end. */
 const steady = {
   ...fields(0, 1, 'state', 'caState', 'retransmits', 'probes', 'backoff', 'options'),
   sndWscale: [6, 1, 0, 4],
@@ -43,7 +43,7 @@ const steady = {
 /** Linux 6.18 and 6.19. */
 const lastWord = { accecnFailMode: [276, 2], accecnOptSeen: [278, 2] } as const satisfies Layout
 
-/** Linux 7.0 laid the last word out anew, in the same length: ecn_mode:2, accecn_opt_seen:2, accecn_fail_mode:4. */
+/** Linux 7.0 has another layout of the last word, with the same length: ecn_mode:2, accecn_opt_seen:2, accecn_fail_mode:4. */
 const lastWordSince7: Record<keyof typeof lastWord, Place> = {
   accecnFailMode: [276, 1, 4, 4],
   accecnOptSeen: [276, 1, 2, 2],
@@ -51,7 +51,7 @@ const lastWordSince7: Record<keyof typeof lastWord, Place> = {
 
 type Field = keyof typeof steady | keyof typeof lastWord
 
-/** The places of all fields in a kernel's tcp_info, by its release as uname(2) tells it. */
+/** The places of all fields in tcp_info. `kernel`: its release, as uname(2) reports it. */
 export function layoutOf(kernel: string): Readonly<Record<Field, Place>> {
   return { ...steady, ...(Number.parseInt(kernel, 10) >= 7 ? lastWordSince7 : lastWord) }
 }

@@ -5,7 +5,7 @@ import { descriptorError, orThrow } from './failure.js'
 import { layoutOf, type Place } from './tcp-info-layout.js'
 
 /**
- * What {@link TcpInfo.state} counts, under the names of RFC 9293.
+ * The values of {@link TcpInfo.state}, under the names of RFC 9293.
  *
  * @example
  * ```ts
@@ -27,13 +27,13 @@ export const TcpState = Object.freeze({
 })
 
 /**
- * What the kernel counts for one connection: `struct tcp_info`, tcp(7), through Linux 6.18. Named after the kernel's
- * fields. A field that this kernel does not have is `undefined`, never 0. The 64-bit ones are exact up to 2^53.
+ * The kernel's counters of one connection: `struct tcp_info`, tcp(7), up to Linux 6.18. The names follow the kernel's. A field that this kernel
+ * does not have is `undefined`, never 0. 64-bit fields are exact up to 2^53.
  *
- * `console.log` shows the eight fields that tell whether the peer is there, with the state as a word; `console.log({ ...info })` shows all.
+ * `console.log` shows the eight fields that tell whether the peer is alive, with the state as a word. `console.log({ ...info })` shows all.
  */
 export interface TcpInfo {
-  /** Connection state, as {@link TcpState} names them: 1 is ESTABLISHED. */
+  /** Connection state, a value of {@link TcpState}: 1 is ESTABLISHED. */
   readonly state: number
   /** Congestion state: 0 open, 1 disorder, 2 CWR, 3 recovery, 4 loss. */
   readonly caState: number
@@ -49,10 +49,10 @@ export interface TcpInfo {
   readonly sndWscale: number
   /** Window scale of this side, a power of two. */
   readonly rcvWscale: number
-  /** 1 where {@link deliveryRate} was held down by the program, not the path (Linux 4.9). */
+  /** 1 if the program limited {@link deliveryRate}, not the path (Linux 4.9). */
   readonly deliveryRateAppLimited: number | undefined
-  /** Why Fast Open was not used: 0 unknown, 1 no cookie, 2 SYN data not acknowledged, 3 SYN retransmitted (Linux 5.5; told from 6.2
-   * on, as before that the length does not show whether it is there). */
+  /** Why Fast Open was not used: 0 unknown, 1 no cookie, 2 SYN data not acknowledged, 3 SYN retransmitted (Linux 5.5). `undefined` before Linux
+   * 6.2, because the length of older structures does not show whether they have it. */
   readonly fastopenClientFail: number | undefined
   /** Retransmission timeout, µs. */
   readonly rto: number
@@ -62,49 +62,49 @@ export interface TcpInfo {
   readonly sndMss: number
   /** Maximum segment size seen in receiving, bytes. */
   readonly rcvMss: number
-  /** Segments sent and not acknowledged; of a listener, connections waiting to be accepted. */
+  /** Segments sent and not acknowledged. For a listener: connections that wait to be accepted. */
   readonly unacked: number
-  /** Segments that the peer has selectively acknowledged; of a listener, the backlog's size. */
+  /** Segments that the peer has selectively acknowledged. For a listener: the size of the backlog. */
   readonly sacked: number
-  /** Segments taken for lost. */
+  /** Segments that the kernel considers lost. */
   readonly lost: number
   /** Segments retransmitted and not yet acknowledged. */
   readonly retrans: number
-  /** Forward acknowledgements; 0 in kernels of today. */
+  /** Forward acknowledgements. 0 in current kernels. */
   readonly fackets: number
   /** ms since data was last sent. */
   readonly lastDataSent: number
-  /** Always 0: the kernel does not remember. */
+  /** Always 0: the kernel does not record it. */
   readonly lastAckSent: number
-  /** ms since data last came. */
+  /** ms since data was last received. */
   readonly lastDataRecv: number
-  /** ms since an acknowledgement last came. Counts in the kernel's ticks (4 ms at HZ=250). */
+  /** ms since an acknowledgement was last received, to the kernel's tick (4 ms at HZ=250). */
   readonly lastAckRecv: number
   /** Path MTU, bytes. */
   readonly pmtu: number
-  /** Slow start threshold of receiving, bytes. */
+  /** Slow start threshold for receiving, bytes. */
   readonly rcvSsthresh: number
   /** Smoothed round-trip time, µs. */
   readonly rtt: number
-  /** Its mean deviation, µs. */
+  /** Mean deviation of the round-trip time, µs. */
   readonly rttvar: number
-  /** Slow start threshold of sending, segments; 2^31 − 1 is none. */
+  /** Slow start threshold for sending, segments. 2^31 − 1: none. */
   readonly sndSsthresh: number
   /** Congestion window, segments. */
   readonly sndCwnd: number
   /** Maximum segment size advertised to the peer, bytes. */
   readonly advmss: number
-  /** How far segments may be out of order before they are taken for lost. */
+  /** How many segments may arrive out of order before the kernel considers one lost. */
   readonly reordering: number
-  /** Round-trip time as the receiver sees it, µs. */
+  /** Round-trip time estimated by the receiver, µs. */
   readonly rcvRtt: number
-  /** Receive buffer space tuned to what the program reads, bytes. */
+  /** Receive buffer space, which the kernel adapts to how much the program reads, bytes. */
   readonly rcvSpace: number
-  /** Segments retransmitted in all. */
+  /** Segments retransmitted in total. */
   readonly totalRetrans: number
-  /** Rate of sending, bytes a second; 2^64 − 1 is unlimited (Linux 3.15). */
+  /** Pacing rate, bytes per second. 2^64 − 1: unlimited (Linux 3.15). */
   readonly pacingRate: number | undefined
-  /** Its limit, SO_MAX_PACING_RATE, bytes a second; 2^64 − 1 is none (Linux 3.15). */
+  /** Limit of the pacing rate, SO_MAX_PACING_RATE, bytes per second. 2^64 − 1: none (Linux 3.15). */
   readonly maxPacingRate: number | undefined
   /** Bytes acknowledged by the peer (Linux 4.1). */
   readonly bytesAcked: number | undefined
@@ -112,27 +112,27 @@ export interface TcpInfo {
   readonly bytesReceived: number | undefined
   /** Segments sent (Linux 4.2). */
   readonly segsOut: number | undefined
-  /** Segments received: the exact witness that the peer was heard (Linux 4.2). */
+  /** Segments received: it increases each time the peer is heard (Linux 4.2). */
   readonly segsIn: number | undefined
   /** Bytes queued and not sent (Linux 4.6). */
   readonly notsentBytes: number | undefined
-  /** Lowest round-trip time of late, µs (Linux 4.6). */
+  /** Lowest recent round-trip time, µs (Linux 4.6). */
   readonly minRtt: number | undefined
   /** Segments with data received (Linux 4.6). */
   readonly dataSegsIn: number | undefined
   /** Segments with data sent (Linux 4.6). */
   readonly dataSegsOut: number | undefined
-  /** Most recent rate of delivery, bytes a second (Linux 4.9). */
+  /** Most recent delivery rate, bytes per second (Linux 4.9). */
   readonly deliveryRate: number | undefined
   /** Time spent with data to send, µs (Linux 4.10). */
   readonly busyTime: number | undefined
-  /** Time of that spent waiting for the peer's window, µs (Linux 4.10). */
+  /** Part of `busyTime` spent waiting for the peer's window, µs (Linux 4.10). */
   readonly rwndLimited: number | undefined
-  /** Time of that spent with the send buffer full, µs (Linux 4.10). */
+  /** Part of `busyTime` limited by the send buffer, µs (Linux 4.10). */
   readonly sndbufLimited: number | undefined
   /** Data segments delivered, retransmitted ones included (Linux 4.18). */
   readonly delivered: number | undefined
-  /** Of those, the ones marked by ECN (Linux 4.18). */
+  /** Delivered data segments that were marked by ECN (Linux 4.18). */
   readonly deliveredCe: number | undefined
   /** Bytes of data sent, retransmitted ones included (Linux 4.19). */
   readonly bytesSent: number | undefined
@@ -140,7 +140,7 @@ export interface TcpInfo {
   readonly bytesRetrans: number | undefined
   /** Segments that the peer reported as duplicates (Linux 4.19). */
   readonly dsackDups: number | undefined
-  /** Times that reordering was seen (Linux 4.19). */
+  /** How often reordering occurred (Linux 4.19). */
   readonly reordSeen: number | undefined
   /** Segments received out of order (Linux 5.4). */
   readonly rcvOoopack: number | undefined
@@ -148,13 +148,13 @@ export interface TcpInfo {
   readonly sndWnd: number | undefined
   /** The window announced to the peer, bytes (Linux 6.2). */
   readonly rcvWnd: number | undefined
-  /** Times that another path was tried, by a new flow label (Linux 6.2). */
+  /** How often the kernel tried another path, by a new flow label (Linux 6.2). */
   readonly rehash: number | undefined
-  /** Retransmission timeouts in all (Linux 6.7). */
+  /** Retransmission timeouts in total (Linux 6.7). */
   readonly totalRto: number | undefined
-  /** Recoveries from them in all (Linux 6.7). */
+  /** Recoveries from retransmission timeouts in total (Linux 6.7). */
   readonly totalRtoRecoveries: number | undefined
-  /** Time spent in those recoveries, ms (Linux 6.7). */
+  /** Time spent in recoveries from retransmission timeouts, ms (Linux 6.7). */
   readonly totalRtoTime: number | undefined
   /** Segments received that were marked by ECN (Linux 6.18). */
   readonly receivedCe: number | undefined
@@ -179,7 +179,7 @@ export interface TcpInfo {
 /** The name of one of the kernel's counters, for {@link sampleTcpInfo}. */
 export type TcpInfoField = keyof TcpInfo
 
-/** Time since the peer was last heard, in ms, by the measure that the kernel's keepalive uses. */
+/** The time since the peer was last heard, in ms, computed as the kernel's keepalive does. */
 export function silentFor({
   lastDataRecv,
   lastAckRecv,
@@ -187,7 +187,7 @@ export function silentFor({
   return Math.min(lastDataRecv, lastAckRecv)
 }
 
-/** Whether the kernel has ended a connection since its peer did not answer. A reset cannot be told from an end that both sides agreed to. */
+/** Whether the kernel has ended a connection because its peer did not answer. These counters do not tell a reset from an orderly close. */
 export function isGivenUp({
   state,
   probes,
@@ -200,13 +200,13 @@ type Layout = Readonly<Record<TcpInfoField, Place>>
 
 let own: Layout | undefined
 
-/** The layout of the kernel that this runs on. */
+/** The layout of the running kernel. */
 export function ownLayout(): Layout {
   own ??= layoutOf(release())
   return own
 }
 
-/** Room for every tcp_info so far (280 bytes in Linux 6.18), and some to come. */
+/** Large enough for every tcp_info so far (280 bytes in Linux 6.18) and for later ones. */
 const CAPACITY = 512
 
 /** Reads TCP_INFO of a descriptor. */
@@ -216,7 +216,7 @@ export function readTcpInfo(core: NativeCore, fd: number): TcpInfo {
   return decodeTcpInfo(bytes.subarray(0, length))
 }
 
-/** Decodes by length: what the kernel did not fill in is `undefined`, and a tail that is not known here is ignored. */
+/** Decodes as many fields as the length covers. Fields that the kernel did not fill in are `undefined`; unknown fields at the end are ignored. */
 export function decodeTcpInfo(bytes: Uint8Array, layout = ownLayout()): TcpInfo {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const info = Object.create(prototype) as Partial<Record<TcpInfoField, number | undefined>>
@@ -226,7 +226,7 @@ export function decodeTcpInfo(bytes: Uint8Array, layout = ownLayout()): TcpInfo 
   return info as TcpInfo
 }
 
-/** What `console.log` shows of the seventy fields: whether the peer is there, and how far away. */
+/** The fields that `console.log` shows beside the state: they tell whether the peer is alive, and the round-trip time. */
 const shown = [
   'probes',
   'retransmits',
@@ -249,15 +249,15 @@ const prototype = Object.freeze({
   },
 })
 
-/** The state alone, which is the first byte in every kernel. */
+/** The state: the first byte in every kernel. */
 export function stateOf(bytes: Uint8Array): number {
   return bytes[0]!
 }
 
-/** Machines differ in the order of bytes, and of the bits of a bit field with it. */
+/** Machines differ in byte order, and in the order of bits in a bit field. */
 const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
-/** One field of the tcp_info that begins at `start` and is `length` bytes long. */
+/** One field of the tcp_info that starts at `start` and is `length` bytes long. */
 export function readTcpInfoField(
   view: DataView,
   start: number,
@@ -282,7 +282,7 @@ export function readTcpInfoField(
   }
 }
 
-/** Rounded as a bigint would be, and without making one. */
+/** A 64-bit number. Rounds like a conversion from a bigint, without creating one. */
 function read64(view: DataView, offset: number): number {
   const first = view.getUint32(offset, littleEndian)
   const second = view.getUint32(offset + 4, littleEndian)
@@ -295,7 +295,7 @@ function bitField(byte: number, shift: number, bits: number): number {
 }
 
 /**
- * A field as the native core reads it: offset, log2 of the width, shift and bits in one number, and the least
+ * A field in the native core's form: offset, log2 of the width, shift and bits in one number, and the minimum
  * length in another.
  */
 export function encodePlace([offset, width, shift = 0, bits = 0, since = 0]: Place): [

@@ -3,27 +3,27 @@ import { type Metric, metricsOf } from './prometheus.js'
 
 const metric = metricsOf<ConnectionStatistics>('deadpeer_agent')
 
-/** What has become of the connections and requests of an agent. */
+/** The metrics of an agent's connections and requests. */
 export const agentMetrics: readonly Metric<ConnectionStatistics>[] = [
   metric('connections', 'Connections that are open.', ({ open }) => open),
   metric(
     'connections_opened_total',
-    'Connections that were established; with TLS, that have shaken hands.',
+    'Connections that were established; with TLS, including the handshake.',
     ({ opened }) => opened,
   ),
   metric(
     'connections_closed_total',
-    'Connections that were closed in good order, by the peer or by this side.',
+    'Connections that the peer or this side closed in an orderly way.',
     ({ closedByPeer, closedByUs }) => [
       { labels: { by: 'peer' }, value: closedByPeer },
       { labels: { by: 'us' }, value: closedByUs },
     ],
     { labels: ['by'] },
   ),
-  metric('connection_resets_total', 'Connections that ended by a reset.', ({ reset }) => reset),
+  metric('connection_resets_total', 'Connections that ended with a reset.', ({ reset }) => reset),
   metric(
     'connection_timeouts_total',
-    'Connections that were given up, by the kernel or a heartbeat: the peer is gone, or there is no way to it.',
+    'Connections that the kernel or a heartbeat ended: the peer is gone or unreachable.',
     ({ timedOut }) => timedOut,
   ),
   metric(
@@ -33,23 +33,23 @@ export const agentMetrics: readonly Metric<ConnectionStatistics>[] = [
   ),
   metric(
     'requests_total',
-    'Requests that were made, also those that wait for a connection.',
+    'Requests, including those that wait for a connection.',
     ({ requests }) => requests,
   ),
   metric(
     'reused_requests_total',
-    'Requests that went out on a connection that had served one before.',
+    'Requests that were sent on a connection that had a request before.',
     ({ reusedRequests }) => reusedRequests,
   ),
   metric(
     'reuse_ratio',
-    'Reused requests of all requests since the agent was made, 0 to 1.',
+    'Share of requests that were sent on a reused connection, since the agent was created, 0 to 1.',
     ({ reuseRatio }) => reuseRatio,
     { aggregator: 'average' },
   ),
   metric(
     'stale_reuses_avoided_total',
-    'Idle connections that were found gone before a request was sent on them.',
+    'Idle connections that the agent found gone before it sent a request on them.',
     ({ staleReusesAvoided }) => staleReusesAvoided,
   ),
   metric(
@@ -59,12 +59,12 @@ export const agentMetrics: readonly Metric<ConnectionStatistics>[] = [
   ),
   metric(
     'retried_requests_total',
-    'Requests that were sent again because their connection was already gone.',
+    'Requests that were repeated because their connection was already gone.',
     ({ retried }) => retried,
   ),
   metric(
     'failed_requests_total',
-    'Other requests that ended without a whole answer, for whatever reason.',
+    'Other requests that ended without a complete response, for any reason.',
     ({ failedRequests }) => failedRequests,
   ),
 ]

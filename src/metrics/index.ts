@@ -1,5 +1,5 @@
 /**
- * What a program knows of its own connections, put into its own registry of prom-client 15: deaths, agents, the kernel's counters.
+ * Metrics for a registry of prom-client 15: dead peers of a watcher, connections of an agent, the kernel's counters.
  *
  * @module deadpeer/metrics
  */
@@ -17,22 +17,22 @@ import { WatcherTally, watcherMetrics } from './watcher.js'
 
 export type { MetricsRegistry } from './prometheus.js'
 
-/** What {@link collectWatcher} and {@link collectAgent} call what they collect from. */
+/** The options of {@link collectAgent}. */
 export interface CollectOptions {
-  /** What tells it apart from others of its kind in the same registry: the value of its label. Default: `'default'`. */
+  /** The value of the label `watcher` or `agent`. It must be unique among the watchers or agents of the registry. Default: `'default'`. */
   name?: string
 }
 
-/** What {@link collectWatcher} counts. */
+/** The options of {@link collectWatcher}. */
 export interface CollectWatcherOptions extends CollectOptions {
   /**
-   * Whether to count suspicions and recoveries. It takes looking at connections that may be in trouble, which nobody does without a listener:
-   * see {@link watch}. Default: `false`.
+   * Whether to count suspicions and recoveries. This adds listeners for `suspect` and `recover`, so the watcher samples connections that may
+   * be unresponsive: see {@link watch}. Default: `false`.
    */
   suspicions?: boolean
 }
 
-/** What keeps statistics: `HttpAgent` and `HttpsAgent` of deadpeer/http, and what `createAgent` of deadpeer/undici makes. */
+/** An agent that keeps statistics: `HttpAgent` or `HttpsAgent` of deadpeer/http, or a result of `createAgent` of deadpeer/undici. */
 export interface WithStatistics {
   /** The counts at this moment. */
   snapshot(): Snapshot
@@ -42,15 +42,15 @@ const watchers = new Sources('watcher', watcherMetrics, (tally: WatcherTally) =>
 const agents = new Sources('agent', agentMetrics, (agent: WithStatistics) => agent.snapshot().total)
 
 /**
- * Has a registry of prom-client tell what a watcher does: connections that are watched, deaths by reason, how long peers had been silent. All
- * of it has the label `watcher`. Several watchers go into one registry by different names. Deaths are counted from now on.
+ * Adds the metrics of a watcher to a registry of prom-client: watched connections, deaths by reason, how long the peers had not been heard. All
+ * have the label `watcher`. A registry can have several watchers with different names. Deaths are counted from this call on.
  *
- * docs/metrics.md names every metric.
+ * docs/metrics.md lists all metrics.
  *
- * @param registry the one that the program serves: prom-client's `register`, or one of its own. It is held by nothing here.
- * @returns what ends it: its series are gone with the next scrape.
- * @throws {@link InvalidTypeError} for anything else than a registry, a watcher, or a name; {@link DeadpeerError} `ERR_NAME_TAKEN` where that
- * registry has a watcher of that name, or somebody else's metric of the same name.
+ * @param registry the registry that the program serves: prom-client's `register`, or another one. Only a weak reference to it is kept.
+ * @returns a function that removes the watcher: the next scrape has no series of it.
+ * @throws {@link InvalidTypeError} for anything but a registry, a watcher and a name; {@link DeadpeerError} `ERR_NAME_TAKEN` if the
+ * registry already has a watcher of that name, or a metric of the same name from another source.
  * @example
  * ```ts
  * import { register } from 'prom-client'
@@ -65,31 +65,31 @@ export function collectWatcher(
   options: CollectWatcherOptions = {},
 ): () => void {
   if (!(watcher instanceof Watcher)) {
-    throw new InvalidTypeError(`watcher must be what watch() returned; got ${describe(watcher)}.`, {
+    throw new InvalidTypeError(`watcher must be a result of watch(); got ${describe(watcher)}.`, {
       field: 'watcher',
     })
   }
   const { name = 'default', suspicions = false } = checkOptions(options, watcherOptions)
   let tally: WatcherTally | undefined
-  const forget = watchers.add(registry, name, () => {
+  const remove = watchers.add(registry, name, () => {
     tally = new WatcherTally(watcher, suspicions)
     return tally
   })
   return () => {
-    forget()
+    remove()
     tally?.end()
   }
 }
 
 /**
- * Has a registry of prom-client tell what becomes of an agent's connections and requests: open connections, ways they ended, resets and
- * timeouts, reuse, stale reuses, failed requests. All of it has the label `agent`, and none other that could grow: origins are in
+ * Adds the metrics of an agent to a registry of prom-client: open connections, how connections ended, resets and timeouts, reuse, stale reuses,
+ * failed requests. All have the label `agent`. No label has the origin, because their number could grow: for counts by origin, call
  * `agent.snapshot()`.
  *
- * @param registry the one that the program serves: prom-client's `register`, or one of its own.
- * @returns what ends it: its series are gone with the next scrape.
- * @throws {@link InvalidTypeError} for anything else than a registry, an agent of ours, or a name; {@link DeadpeerError} `ERR_NAME_TAKEN`
- * where that registry has an agent of that name, or somebody else's metric of the same name.
+ * @param registry the registry that the program serves: prom-client's `register`, or another one.
+ * @returns a function that removes the agent: the next scrape has no series of it.
+ * @throws {@link InvalidTypeError} for anything but a registry, an agent of this package and a name; {@link DeadpeerError} `ERR_NAME_TAKEN`
+ * if the registry already has an agent of that name, or a metric of the same name from another source.
  * @example
  * ```ts
  * const agent = new HttpAgent()
@@ -103,7 +103,7 @@ export function collectAgent(
 ): () => void {
   if (typeof (agent as Partial<WithStatistics> | undefined)?.snapshot !== 'function') {
     throw new InvalidTypeError(
-      `agent must be an HttpAgent or HttpsAgent, or what createAgent of deadpeer/undici returned; got ${describe(agent)} without statistics.`,
+      `agent must be an HttpAgent, an HttpsAgent, or a result of createAgent of deadpeer/undici; got ${describe(agent)} without snapshot().`,
       { field: 'agent' },
     )
   }
@@ -112,12 +112,13 @@ export function collectAgent(
 }
 
 /**
- * Has a registry of prom-client tell what the kernel counts for this network namespace that concerns dead peers: probes sent, connections
- * given up, resets, …: {@link livenessCounters}. Once is enough: it is the same for all processes of the host.
+ * Adds the kernel's counters about dead peers to a registry of prom-client: probes sent, connections ended by a timeout, resets and others of
+ * {@link livenessCounters}. The counters are those of this network namespace. All processes in it read the same values, so one process is
+ * enough.
  *
- * @param registry the one that the program serves: prom-client's `register`, or one of its own.
- * @throws {@link InvalidTypeError} for anything else than a registry; {@link DeadpeerError} `ERR_NAME_TAKEN` where it has these metrics
- * already; what {@link readCounters} throws where there is no /proc.
+ * @param registry the registry that the program serves: prom-client's `register`, or another one.
+ * @throws {@link InvalidTypeError} for anything but a registry; {@link DeadpeerError} `ERR_NAME_TAKEN` if the registry already has these metrics;
+ * the errors of {@link readCounters} if there is no /proc.
  * @example
  * ```ts
  * collectCounters(register)
@@ -126,7 +127,7 @@ export function collectAgent(
 export function collectCounters(registry: MetricsRegistry): void {
   checkRegistry(registry)
   const read = () => [{ labels: {}, sample: livenessCounters(readCounters()) }]
-  // Where there are none to be read, this is the time to be told.
+  // If the counters cannot be read, throw now, not at the first scrape.
   read()
   putMetrics(registry, hostCounters, [], read)
 }

@@ -19,20 +19,20 @@ export interface Value {
   readonly value: number
 }
 
-/** One metric: its name and meaning, and how its value is read from a sample. */
+/** One metric: its name, its help text, and how its value is read from a sample. */
 export interface Metric<Sample> {
   readonly name: string
   readonly type: 'counter' | 'gauge'
   readonly help: string
-  /** Labels of its own, beside those that tell samples apart. Each has few values, whatever happens. */
+  /** Its own labels, in addition to those of the source. Each must have a small, fixed set of values. */
   readonly labels?: readonly string[]
   /** How the primary of a cluster combines the values of its workers. Default: `'sum'`. */
   readonly aggregator?: Aggregator
-  /** A value, or one for each set of labels. `undefined`: there is no value, which is not 0. */
+  /** The value, or one for each set of labels. `undefined`: no value; that is not 0. */
   read(sample: Sample): number | undefined | readonly Value[]
 }
 
-/** Makes the metrics of one kind, whose names begin with `prefix`. A name that ends with `_total` is a counter. */
+/** Creates metrics whose names start with `prefix`. A name that ends with `_total` is a counter, any other a gauge. */
 export function metricsOf<Sample>(prefix: string) {
   return (
     name: string,
@@ -45,7 +45,7 @@ export function metricsOf<Sample>(prefix: string) {
   }
 }
 
-/** The state of one source, and the labels that tell it apart from other sources. */
+/** A sample of one source, and the labels of that source. */
 export interface Labelled<Sample> {
   readonly labels: Labels
   readonly sample: Sample
@@ -54,9 +54,9 @@ export interface Labelled<Sample> {
 /**
  * Registers metrics, all or none.
  *
- * @param common the labels that tell samples apart.
- * @param readSamples called once for each scrape, so that all metrics show the same moment.
- * @returns the first metric. The registry has it as long as it was not cleared.
+ * @param common the labels of the sources.
+ * @param readSamples called once for each scrape, so that all metrics are from the same moment.
+ * @returns the first metric. The registry has it until it is cleared.
  */
 export function putMetrics<Sample>(
   registry: MetricsRegistry,
@@ -69,7 +69,7 @@ export function putMetrics<Sample>(
     if (registry.getSingleMetric(name) === undefined) continue
     throw new DeadpeerError(
       'ERR_NAME_TAKEN',
-      `There is a metric ${name} in this registry already, of somebody else's.`,
+      `The registry already has a metric ${name}. Pass another registry, or remove that metric.`,
     )
   }
   const readOnce = oncePerTurn(readSamples)
@@ -85,7 +85,7 @@ function putMetric<Sample>(
   const collect = (metric: Gauge | Counter) => {
     const values = readSamples().flatMap((each) => valuesOf(each, read(each.sample)))
     metric.reset()
-    // Without labels, prom-client begins with a 0.
+    // A metric without labels starts with a value of 0 in prom-client.
     metric.remove({})
     for (const { labels, value } of values) metric.inc(labels, value)
   }
@@ -110,7 +110,7 @@ function valuesOf(
   return read.map((each) => ({ labels: { ...labels, ...each.labels }, value: each.value }))
 }
 
-/** A registry collects all its metrics in one turn of the event loop, so one sample serves them all. */
+/** A registry collects all its metrics in one turn of the event loop, so one reading serves all of them. */
 function oncePerTurn<T>(read: () => T): () => T {
   let known: { readonly value: T } | undefined
   return () => {
@@ -128,7 +128,7 @@ export function checkRegistry(registry: unknown): asserts registry is MetricsReg
   const { registerMetric, getSingleMetric } = (registry ?? {}) as Partial<Registry>
   if (typeof registerMetric === 'function' && typeof getSingleMetric === 'function') return
   throw new InvalidTypeError(
-    `registry must be a Registry of prom-client, such as its register; got ${describe(registry)}.`,
+    `registry must be a Registry of prom-client, such as its \`register\`; got ${describe(registry)}.`,
     { field: 'registry' },
   )
 }

@@ -1,14 +1,14 @@
 import { DeadpeerError } from '../errors.js'
 import { checkRegistry, type Metric, type MetricsRegistry, putMetrics } from './prometheus.js'
 
-/** The sources that one registry shows. */
+/** The sources in one registry. */
 interface Shown<Source> {
   readonly byName: Map<string, Source>
-  /** One of its metrics. */
+  /** One of the metrics in the registry. */
   readonly metric: unknown
 }
 
-/** Sources of one kind (watchers, agents) in any number of registries. In one registry each source has a name of its own. */
+/** Sources of one kind (watchers or agents) in any number of registries. The names in one registry are unique. */
 export class Sources<Source, Sample> {
   readonly #label: string
   readonly #metrics: readonly Metric<Sample>[]
@@ -25,7 +25,7 @@ export class Sources<Source, Sample> {
   /**
    * Adds a source to a registry.
    *
-   * @param begin makes the source, once its name is known to be free.
+   * @param begin creates the source. Called only if the name is free.
    * @returns a function that removes it.
    */
   add(registry: MetricsRegistry, name: string, begin: () => Source): () => void {
@@ -34,7 +34,7 @@ export class Sources<Source, Sample> {
     if (known?.byName.has(name)) {
       throw new DeadpeerError(
         'ERR_NAME_TAKEN',
-        `This registry has the ${this.#label} '${name}' already; give this one another name.`,
+        `The registry already has a ${this.#label} with the name '${name}'. Pass another \`name\`.`,
         { field: 'name' },
       )
     }
@@ -46,7 +46,7 @@ export class Sources<Source, Sample> {
     }
   }
 
-  /** `undefined` if the registry was cleared since. */
+  /** `undefined` for a new registry, and for one that was cleared. */
   #find(registry: MetricsRegistry): Shown<Source> | undefined {
     const shown = this.#shown.get(registry)
     return shown && registry.getSingleMetric(this.#metrics[0]!.name) === shown.metric ? shown : undefined

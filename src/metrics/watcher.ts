@@ -3,7 +3,7 @@ import type { Death } from '../watch/events.js'
 import type { Watcher, WatchStats } from '../watch/watcher.js'
 import { type Metric, metricsOf } from './prometheus.js'
 
-/** Every reason from the start: Prometheus cannot compute the rate of a counter that first appears with a value above 0. */
+/** All reasons start at 0: Prometheus cannot compute the rate of a counter that first appears with a value above 0. */
 const noDeaths: Readonly<Record<DeathReason, number>> = {
   keepalive: 0,
   'user-timeout': 0,
@@ -15,7 +15,7 @@ const noDeaths: Readonly<Record<DeathReason, number>> = {
 
 interface WatcherSample extends WatchStats {
   readonly deaths: Readonly<Record<DeathReason, number>>
-  /** Sum over all deaths, ms. */
+  /** The sum of `silentFor` of all deaths, ms. */
   readonly silence: number
   /** `undefined`: not counted. */
   readonly suspicions: number | undefined
@@ -68,38 +68,38 @@ export class WatcherTally {
 
 const metric = metricsOf<WatcherSample>('deadpeer_watcher')
 
-/** What has become of the connections that were added to a watcher. */
+/** The metrics of a watcher's connections. */
 export const watcherMetrics: readonly Metric<WatcherSample>[] = [
   metric('connections', 'Connections that are watched.', ({ watching }) => watching),
   metric(
     'connections_added_total',
-    'Connections that were added, or accepted by a server that was.',
+    'Connections that were added, or accepted by a server that was added.',
     ({ added }) => added,
   ),
   metric(
     'connections_closed_total',
-    'Connections that were closed, by the program or both sides, or never connected.',
+    'Connections that were closed by the program or in an orderly way, or were never established.',
     ({ closed }) => closed,
   ),
   metric(
     'connections_removed_total',
-    'Connections that were taken out of the watcher.',
+    'Connections that were removed from the watcher.',
     ({ removed }) => removed,
   ),
   metric(
     'deaths_total',
-    'Connections whose peer was found dead, by what they died of.',
+    'Connections whose peer was found dead, by reason.',
     ({ deaths }) => Object.entries(deaths).map(([reason, value]) => ({ labels: { reason }, value })),
     { labels: ['reason'] },
   ),
   metric(
     'death_silence_seconds_total',
-    'How long the peers had not been heard when they were found dead, of all deaths together.',
+    'Sum of the time since the peer was last heard, over all deaths.',
     ({ silence }) => silence / 1_000,
   ),
   metric(
     'suspicions_total',
-    'Connections on which something became unanswered.',
+    'Connections that became suspect: a probe or data was not acknowledged.',
     ({ suspicions }) => suspicions,
   ),
   metric(

@@ -11,31 +11,37 @@ const amazon = (title: string, path: string, date: string): Source => ({
   date,
 })
 
-/** At layer 4, seeing packets: it forgets without a word, and a keepalive probe is a packet like any other. */
-const forgets = { layer: 4, onExpiry: 'silent', endsTcp: false, probesCount: true } as const
-/** At layer 4, but with a connection of its own on either side. */
-const relays = { layer: 4, onExpiry: 'close', endsTcp: true, probesCount: false } as const
-/** At layer 7: a connection of its own on either side, closed where no request comes. */
-const http = { layer: 7, protocol: 'http', onExpiry: 'close', endsTcp: true, probesCount: false } as const
+/** At layer 4, forwards packets: drops an idle connection silently. A keepalive probe counts as traffic. */
+const dropsSilently = { layer: 4, onExpiry: 'silent', endsTcp: false, probesCount: true } as const
+/** At layer 4, terminates TCP: it has one connection to each side, and closes both when they are idle. */
+const tcpProxy = { layer: 4, onExpiry: 'close', endsTcp: true, probesCount: false } as const
+/** At layer 7, terminates TCP: it has one connection to each side, and closes each when no request arrives. */
+const httpProxy = {
+  layer: 7,
+  protocol: 'http',
+  onExpiry: 'close',
+  endsTcp: true,
+  probesCount: false,
+} as const
 
 const documented = { certainty: 'documented' } as const
 const reported = { certainty: 'reported' } as const
 const uncertain = { certainty: 'uncertain' } as const
 
-/** It can be set, and its documentation names no limits. */
+/** The range of a setting whose documentation gives no limits. */
 const anyTime = [1, 2 ** 31 * s] as const
 
-/** The rows by name, all times in ms. A function, since `import 'deadpeer'` need not make them. */
+/** The rows by name, all times in ms. A function, so that `import 'deadpeer'` does not build them. */
 const rows = () =>
   ({
     'aws-nlb': {
-      ...forgets,
+      ...dropsSilently,
       ...documented,
       title: 'AWS Network Load Balancer, TCP listener',
       idleTimeout: 350 * s,
       range: [60 * s, 6_000 * s],
       setting: 'tcp.idle_timeout.seconds',
-      note: 'silent at first; what is sent afterwards is answered with a reset',
+      note: 'sends nothing when the timeout expires; answers later segments with a reset',
       source: amazon(
         'Update the TCP idle timeout for your Network Load Balancer listener',
         'elasticloadbalancing/latest/network/update-idle-timeout.html',
@@ -43,7 +49,7 @@ const rows = () =>
       ),
     },
     'aws-nlb-tls': {
-      ...forgets,
+      ...dropsSilently,
       ...documented,
       title: 'AWS Network Load Balancer, TLS listener',
       endsTcp: true,
@@ -55,7 +61,7 @@ const rows = () =>
       ),
     },
     'aws-gwlb': {
-      ...forgets,
+      ...dropsSilently,
       ...documented,
       title: 'AWS Gateway Load Balancer',
       idleTimeout: 350 * s,
@@ -68,13 +74,13 @@ const rows = () =>
       ),
     },
     'aws-alb': {
-      ...http,
+      ...httpProxy,
       ...documented,
       title: 'AWS Application Load Balancer',
       idleTimeout: 60 * s,
       range: [1 * s, 4_000 * s],
       setting: 'idle_timeout.timeout_seconds',
-      note: 'both sides; HTTP/2 PING frames do not count either',
+      note: 'for both sides; HTTP/2 PING frames do not count as traffic',
       source: amazon(
         'Edit attributes for your Application Load Balancer: connection idle timeout',
         'elasticloadbalancing/latest/application/edit-load-balancer-attributes.html',
@@ -82,7 +88,7 @@ const rows = () =>
       ),
     },
     'aws-clb': {
-      ...http,
+      ...httpProxy,
       ...documented,
       title: 'AWS Classic Load Balancer',
       idleTimeout: 60 * s,
@@ -95,12 +101,12 @@ const rows = () =>
       ),
     },
     'aws-nat-gateway': {
-      ...forgets,
+      ...dropsSilently,
       ...reported,
       title: 'AWS NAT gateway',
       idleTimeout: 350 * s,
       onExpiry: 'reset',
-      note: 'the reset comes when something is sent afterwards; AWS says elsewhere that such packets are not delivered',
+      note: 'answers later segments with a reset; another AWS page says that it drops them',
       source: amazon(
         'Troubleshoot NAT gateways: connection drops after 350 seconds',
         'vpc/latest/userguide/nat-gateway-troubleshooting.html',
@@ -108,7 +114,7 @@ const rows = () =>
       ),
     },
     'aws-privatelink': {
-      ...forgets,
+      ...dropsSilently,
       ...documented,
       title: 'AWS interface VPC endpoint',
       idleTimeout: 350 * s,
@@ -119,11 +125,11 @@ const rows = () =>
       },
     },
     'aws-global-accelerator': {
-      ...forgets,
+      ...dropsSilently,
       ...uncertain,
       title: 'AWS Global Accelerator',
       idleTimeout: 340 * s,
-      note: 'a third party says 90 s',
+      note: 'AWS documents 340 s, a third party reports 90 s',
       source: amazon(
         'AWS Global Accelerator: how it works, idle timeout',
         'global-accelerator/latest/dg/introduction-how-it-works.html',
@@ -131,7 +137,7 @@ const rows = () =>
       ),
     },
     'aws-network-firewall': {
-      ...forgets,
+      ...dropsSilently,
       ...documented,
       title: 'AWS Network Firewall',
       idleTimeout: 350 * s,
@@ -140,7 +146,7 @@ const rows = () =>
       source: amazon('FlowTimeouts', 'network-firewall/latest/APIReference/API_FlowTimeouts.html', '2026-11'),
     },
     'ec2-conntrack': {
-      ...forgets,
+      ...dropsSilently,
       ...documented,
       title: 'EC2 security group, connection tracking',
       idleTimeout: 5 * day,
@@ -153,7 +159,7 @@ const rows = () =>
       ),
     },
     'ec2-conntrack-nitro-v6': {
-      ...forgets,
+      ...dropsSilently,
       ...documented,
       title: 'EC2 security group, connection tracking on Nitro v6 instances',
       idleTimeout: 350 * s,
@@ -166,13 +172,13 @@ const rows = () =>
       ),
     },
     'azure-lb': {
-      ...forgets,
+      ...dropsSilently,
       ...documented,
       title: 'Azure Load Balancer',
       idleTimeout: 4 * min,
       range: [4 * min, 100 * min],
       setting: 'idleTimeoutInMinutes',
-      note: 'sends a reset to both ends where enableTcpReset is on',
+      note: 'with enableTcpReset, sends a reset to both ends',
       source: {
         title: 'Configure TCP reset and idle timeout for Azure Load Balancer',
         url: 'https://learn.microsoft.com/en-us/azure/load-balancer/load-balancer-tcp-idle-timeout',
@@ -180,7 +186,7 @@ const rows = () =>
       },
     },
     'azure-nat-gateway': {
-      ...forgets,
+      ...dropsSilently,
       ...documented,
       title: 'Azure NAT gateway',
       idleTimeout: 4 * min,
@@ -193,7 +199,7 @@ const rows = () =>
       },
     },
     'gcp-vpc': {
-      ...forgets,
+      ...dropsSilently,
       ...documented,
       title: 'Google Cloud VPC firewall',
       idleTimeout: 10 * min,
@@ -204,7 +210,7 @@ const rows = () =>
       },
     },
     'gcp-alb': {
-      ...http,
+      ...httpProxy,
       ...documented,
       title: 'Google Cloud external Application Load Balancer, global',
       idleTimeout: 610 * s,
@@ -218,7 +224,7 @@ const rows = () =>
       },
     },
     'gcp-passthrough-internal': {
-      ...forgets,
+      ...dropsSilently,
       ...documented,
       title: 'Google Cloud internal passthrough Network Load Balancer',
       idleTimeout: 10 * min,
@@ -231,7 +237,7 @@ const rows = () =>
       },
     },
     'gcp-passthrough-external': {
-      ...forgets,
+      ...dropsSilently,
       ...documented,
       title: 'Google Cloud external passthrough Network Load Balancer',
       idleTimeout: 60 * s,
@@ -242,7 +248,7 @@ const rows = () =>
       },
     },
     'gcp-cloud-nat': {
-      ...forgets,
+      ...dropsSilently,
       ...reported,
       title: 'Google Cloud NAT',
       idleTimeout: 1_200 * s,
@@ -255,7 +261,7 @@ const rows = () =>
       },
     },
     'ibm-vpc-public-gateway': {
-      ...forgets,
+      ...dropsSilently,
       ...documented,
       title: 'IBM Cloud VPC public gateway',
       idleTimeout: 4 * min,
@@ -266,7 +272,7 @@ const rows = () =>
       },
     },
     'oracle-nlb': {
-      ...forgets,
+      ...dropsSilently,
       ...documented,
       title: 'Oracle Cloud Network Load Balancer',
       idleTimeout: 360 * s,
@@ -279,7 +285,7 @@ const rows = () =>
       },
     },
     'oracle-lb': {
-      ...http,
+      ...httpProxy,
       ...documented,
       title: 'Oracle Cloud Load Balancer',
       idleTimeout: 65 * s,
@@ -291,13 +297,13 @@ const rows = () =>
       },
     },
     'linux-conntrack': {
-      ...forgets,
+      ...dropsSilently,
       ...documented,
       title: 'Linux connection tracking: NAT or firewall (iptables, nftables)',
       idleTimeout: 5 * day,
       range: anyTime,
       setting: 'net.netfilter.nf_conntrack_tcp_timeout_established',
-      note: '5 min where data goes unacknowledged',
+      note: '5 min for a connection with unacknowledged data',
       source: {
         title: 'nf_conntrack sysctls',
         url: 'https://docs.kernel.org/networking/nf_conntrack-sysctl.html',
@@ -305,7 +311,7 @@ const rows = () =>
       },
     },
     'kube-proxy': {
-      ...forgets,
+      ...dropsSilently,
       ...documented,
       title: 'Kubernetes kube-proxy, iptables or nftables mode',
       idleTimeout: 1 * day,
@@ -318,13 +324,13 @@ const rows = () =>
       },
     },
     'kube-proxy-ipvs': {
-      ...forgets,
+      ...dropsSilently,
       ...documented,
       title: 'Kubernetes kube-proxy, IPVS mode, and Linux IPVS itself',
       idleTimeout: 15 * min,
       range: anyTime,
       setting: '--ipvs-tcp-timeout',
-      note: 'a connection through it is reset when it sends again, once IPVS has forgotten it',
+      note: 'later segments get a reset',
       source: {
         title: 'Linux, net/netfilter/ipvs/ip_vs_proto_tcp.c: tcp_timeouts',
         url: 'https://github.com/torvalds/linux/blob/master/net/netfilter/ipvs/ip_vs_proto_tcp.c',
@@ -332,7 +338,7 @@ const rows = () =>
       },
     },
     'docker-userland-proxy': {
-      ...relays,
+      ...tcpProxy,
       ...documented,
       title: 'Docker userland proxy (docker-proxy)',
       idleTimeout: Number.POSITIVE_INFINITY,
@@ -344,14 +350,14 @@ const rows = () =>
       },
     },
     nginx: {
-      ...http,
+      ...httpProxy,
       ...documented,
       title: 'nginx, http',
       idleTimeout: 75 * s,
       range: anyTime,
       setting: 'keepalive_timeout',
       upstream: { idleTimeout: 60 * s, range: anyTime, setting: 'keepalive_timeout (upstream)' },
-      note: 'towards the server it keeps connections only where the upstream has keepalive',
+      note: 'keeps connections to the server only if the upstream block has keepalive',
       source: {
         title: 'Modules ngx_http_core_module and ngx_http_upstream_module: keepalive_timeout',
         url: 'https://nginx.org/en/docs/http/ngx_http_core_module.html#keepalive_timeout',
@@ -359,7 +365,7 @@ const rows = () =>
       },
     },
     'nginx-stream': {
-      ...relays,
+      ...tcpProxy,
       ...documented,
       title: 'nginx, stream (TCP)',
       idleTimeout: 10 * min,
@@ -372,13 +378,13 @@ const rows = () =>
       },
     },
     haproxy: {
-      ...http,
+      ...httpProxy,
       ...documented,
       title: 'HAProxy, mode http',
       idleTimeout: 50 * s,
       range: anyTime,
       setting: 'timeout http-keep-alive',
-      note: "Debian's configuration (timeout client, timeout server); HAProxy itself has no default, and then keeps for ever",
+      note: "the value of Debian's configuration (timeout client, timeout server); HAProxy itself has no default and keeps connections forever",
       source: {
         title: 'Debian, /etc/haproxy/haproxy.cfg; HAProxy Configuration Manual: timeout client',
         url: 'https://docs.haproxy.org/2.6/configuration.html#timeout%20client',
@@ -386,13 +392,13 @@ const rows = () =>
       },
     },
     'haproxy-tcp': {
-      ...relays,
+      ...tcpProxy,
       ...documented,
       title: 'HAProxy, mode tcp',
       idleTimeout: 50 * s,
       range: anyTime,
       setting: 'timeout client, timeout server, timeout tunnel',
-      note: "Debian's configuration; HAProxy itself has no default, and then keeps for ever",
+      note: "the value of Debian's configuration; HAProxy itself has no default and keeps connections forever",
       source: {
         title: 'Debian, /etc/haproxy/haproxy.cfg; HAProxy Configuration Manual: timeout tunnel',
         url: 'https://docs.haproxy.org/2.6/configuration.html#timeout%20tunnel',
@@ -400,7 +406,7 @@ const rows = () =>
       },
     },
     envoy: {
-      ...http,
+      ...httpProxy,
       ...documented,
       title: 'Envoy, HTTP connection manager; Istio',
       idleTimeout: 1 * hour,
@@ -413,7 +419,7 @@ const rows = () =>
       },
     },
     'envoy-tcp': {
-      ...relays,
+      ...tcpProxy,
       ...documented,
       title: 'Envoy, TCP proxy',
       idleTimeout: 1 * hour,
@@ -426,7 +432,7 @@ const rows = () =>
       },
     },
     traefik: {
-      ...http,
+      ...httpProxy,
       ...documented,
       title: 'Traefik, HTTP',
       idleTimeout: 180 * s,
@@ -440,7 +446,7 @@ const rows = () =>
       },
     },
     cloudflare: {
-      ...http,
+      ...httpProxy,
       ...documented,
       title: 'Cloudflare, proxied HTTP',
       idleTimeout: 400 * s,
@@ -470,11 +476,11 @@ const rows = () =>
       },
     },
     'home-router': {
-      ...forgets,
+      ...dropsSilently,
       ...uncertain,
       title: 'Home router (NAT)',
       idleTimeout: 4 * min,
-      note: 'from 4 min to more than a day; RFC 5382 asks for 124 min at least',
+      note: '4 min to more than a day; RFC 5382 requires at least 124 min',
       source: {
         title: 'An Experimental Study of Home Gateway Characteristics, IMC 2010; RFC 5382, REQ-5',
         url: 'https://www.rfc-editor.org/rfc/rfc5382#section-5',
@@ -482,11 +488,11 @@ const rows = () =>
       },
     },
     'mobile-carrier': {
-      ...forgets,
+      ...dropsSilently,
       ...uncertain,
       title: 'Mobile carrier (NAT, firewall)',
       idleTimeout: 5 * min,
-      note: 'most keep for 30 min and more, some for less than 5 min',
+      note: 'most carriers 30 min and more, some less than 5 min',
       source: {
         title: 'An Untold Story of Middleboxes in Cellular Networks, SIGCOMM 2011',
         url: 'https://doi.org/10.1145/2018436.2018479',
@@ -495,15 +501,16 @@ const rows = () =>
     },
   }) as const satisfies Record<string, Omit<CatalogueHop, 'name'>>
 
-/** The name of a hop of the catalogue. */
+/** The name of a hop in the catalogue. */
 export type HopName = keyof ReturnType<typeof rows>
 
 /** A hop of the catalogue. */
 export interface CatalogueHop extends Hop {
   /** Its name in the catalogue. */
   readonly name: HopName
+  /** How reliable the idle timeout is. */
   readonly certainty: Certainty
-  /** Where the number comes from. */
+  /** The source of the number. */
   readonly source: Source
 }
 

@@ -14,7 +14,7 @@ interface Row {
 }
 
 const WIDTH = 800
-/** Names to the left, times to the right, the drawing between. */
+/** Names left of LEFT, times right of RIGHT, the drawing between them. */
 const LEFT = 216
 const RIGHT = 676
 const MARGIN = 16
@@ -22,7 +22,7 @@ const ROW = 26
 /** The width of a character of the widest monospaced fonts at 12 px. */
 const CHARACTER = 7.4
 
-/** Without CSS variables, which some SVG renderers do not support. */
+/** No CSS variables: some SVG renderers do not support them. */
 const STYLE = `
   text { font: 12px ui-monospace, SFMono-Regular, Menlo, Consolas, 'Liberation Mono', 'DejaVu Sans Mono', monospace; fill: #1f2328 }
   .title { font-weight: bold }
@@ -116,7 +116,7 @@ export class Drawing {
     const title = escaped(this.#title)
     return [
       `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-labelledby="what">`,
-      `<title id="what">How long a dead peer goes unnoticed: ${title}</title>`,
+      `<title id="what">How long it takes to detect a dead peer: ${title}</title>`,
       `<style>${STYLE}\n</style>`,
       `<rect class="paper" width="${WIDTH}" height="${height}" rx="6"/>`,
       ...this.#parts,
@@ -131,10 +131,10 @@ export class Drawing {
     const y = this.#y - 4
     const entries = [
       ['heard', 'last heard'],
-      ['answered', 'probe, answered'],
-      ['probe', 'unanswered'],
-      ['retransmission', 'sent again'],
-      ['death', 'given up'],
+      ['answered', 'probe acknowledged'],
+      ['probe', 'probe unanswered'],
+      ['retransmission', 'retransmission'],
+      ['death', 'dead peer detected'],
     ] as const
     const before = this.#parts.length
     let x = MARGIN + 6
@@ -177,7 +177,7 @@ function drawn(kind: Mark['kind'] | 'heard', x: number, y: number): string {
   return `<circle class="${kind}" cx="${x}" cy="${y}" r="${kind === 'heard' ? 5 : 4}"/>`
 }
 
-/** The distance of the scale's times: round, and wide enough for the labels. */
+/** The distance between two labels of the axis, ms: a round time, and wide enough for the text. */
 function step(end: number): number {
   const steps = [
     100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 60_000, 120_000, 300_000, 600_000,

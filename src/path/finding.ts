@@ -1,17 +1,17 @@
-/** `error`: connections will hang, break or be refused. `warning`: they may. `note`: good to know. */
+/** `error`: connections will hang, break or be refused. `warning`: they may. `note`: information only. */
 export type Severity = 'error' | 'warning' | 'note'
 
 /**
- * A problem, or an unexpected behaviour, of a path or of the settings for it. Match `code`: it is stable.
+ * A problem or an unexpected behaviour of a path, or of the settings for it. Match `code`: it is stable.
  *
  * - `keepalive-off`, `forgets-before-probe`, `forgets-after-lost-probe`: a hop drops idle connections before a probe passes it.
- * - `detection-too-fast`, `detection-too-slow`, `few-probes`, `in-flight-unbounded`, `slow-reader`, `profile`: how long it takes to notice a death, and the disadvantages.
+ * - `detection-too-fast`, `detection-too-slow`, `few-probes`, `in-flight-unbounded`, `slow-reader`, `profile`: how long it takes to detect a dead peer, and the side effects.
  * - `probes-not-counted`, `proxy-behind`, `hop-uncertain`: properties of a hop.
  * - `sender-outlasts-receiver`, `raise-hop`, `server-refuses-opened-early`, `no-reuse`: HTTP connections between two requests.
  * - `not-read`: nothing could be read, so nothing was checked.
  */
 export interface Finding {
-  /** How bad it is. */
+  /** The severity. */
   readonly severity: Severity
   /** The kind of finding. Stable. */
   readonly code:

@@ -25,13 +25,13 @@ function expiryOf({ name, onExpiry, idleTimeout }: Hop, without: 'traffic' | 'da
 /** Findings about the hops of a path, for connections that the kernel probes with this timing. */
 export function judgeHops(path: readonly Hop[], timing: Timing): Finding[] {
   return path.flatMap((hop) => [
-    ...(hop.layer === 4 && hop.probesCount ? judgeMemory(hop, timing) : []),
+    ...(hop.layer === 4 && hop.probesCount ? judgeIdleTimeout(hop, timing) : []),
     ...judgeProxy(hop),
     ...judgeCertainty(hop),
   ])
 }
 
-function judgeMemory(hop: Hop, { initialDelay, interval }: Timing): Finding[] {
+function judgeIdleTimeout(hop: Hop, { initialDelay, interval }: Timing): Finding[] {
   const { name, idleTimeout } = hop
   const expiry = expiryOf(hop, 'traffic')
   const change = settable(hop) ?? changeOf(idleTimeout)
@@ -84,7 +84,7 @@ function judgeProxy(hop: Hop): Finding[] {
 
 function judgeCertainty({ name, certainty, note, idleTimeout }: Hop): Finding[] {
   if (certainty !== 'uncertain') return []
-  const message = `The idle timeout of ${name}, ${inWords(idleTimeout)}, is a cautious guess: ${note}.`
-  const change = `If you know the idle timeout of yours, pass it: { name: '${name}', idleTimeout: ms }.`
+  const message = `The idle timeout of ${name} is uncertain: ${note}. The value used is ${inWords(idleTimeout)}.`
+  const change = `If you know the idle timeout, pass it: { name: '${name}', idleTimeout: ms }.`
   return [{ severity: 'note', code: 'hop-uncertain', hop: name, message, change }]
 }

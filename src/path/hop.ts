@@ -2,15 +2,15 @@
 export interface Source {
   /** Its title. */
   readonly title: string
-  /** Its address. */
+  /** Its URL. */
   readonly url: string
-  /** When it was published or last changed; if it does not say, when it was read. Year, or year and month. */
+  /** When it was published or last changed: year, or year and month. If the document has no date: when it was read. */
   readonly date: string
 }
 
 /**
- * How certain a row is. `documented`: by its maker. `reported`: by others. `uncertain`: sources contradict each other, or devices
- * differ, and the number is at the cautious end.
+ * How reliable an idle timeout is. `documented`: the vendor documents it. `reported`: others report it. `uncertain`: sources contradict each
+ * other, or devices differ; `note` has the other values.
  */
 export type Certainty = 'documented' | 'reported' | 'uncertain'
 
@@ -22,7 +22,7 @@ export type OnExpiry = 'silent' | 'reset' | 'close' | 'nothing'
 
 /** How long a hop keeps an idle connection, and whether that can be configured. */
 export interface IdleTimeout {
-  /** ms; `Infinity`: for ever. */
+  /** In ms. `Infinity`: forever. */
   readonly idleTimeout: number
   /** The range of the setting, in ms. Left out: the timeout is fixed. */
   readonly range?: readonly [min: number, max: number]
@@ -48,21 +48,21 @@ export interface Hop extends IdleTimeout {
   readonly endsTcp: boolean
   /** Whether a TCP keepalive probe counts as activity. */
   readonly probesCount: boolean
-  /** A remark. */
+  /** An exception or a detail. */
   readonly note?: string
-  /** Only in the catalogue. */
+  /** How reliable the idle timeout is. Only hops of the catalogue have it. */
   readonly certainty?: Certainty
   /** The source of the number. */
   readonly source?: Source
 }
 
-/** A hop of your own, or one of the catalogue with other settings. */
+/** A hop of your own, or a hop of the catalogue with other settings. */
 export interface OwnHop {
-  /** A name of the catalogue, or any other. */
+  /** The name of a hop in the catalogue, or any other name. */
   readonly name: string
-  /** How long it keeps an idle connection, ms. `Infinity`: for ever. */
+  /** How long it keeps an idle connection, in ms. `Infinity`: forever. */
   readonly idleTimeout: number
-  /** The same towards the server. Default: `idleTimeout`, or the catalogue's value. */
+  /** How long it keeps an idle connection to the server, in ms. Default: `idleTimeout`, or the catalogue's value. */
   readonly upstreamTimeout?: number
   /** 7: an HTTP load balancer or proxy. Default: 4, or the catalogue's value. */
   readonly layer?: 4 | 7

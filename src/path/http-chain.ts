@@ -2,7 +2,7 @@ import type { Finding } from './finding.js'
 import type { Hop, IdleTimeout } from './hop.js'
 import { forInWords, inWords } from './in-words.js'
 
-/** One of the TCP connections, in order, that carry an HTTP request. */
+/** One of the TCP connections that carry an HTTP request from the client to the server. */
 export interface Leg {
   /** The sender of requests: `client`, or a hop. */
   readonly from: string
@@ -12,7 +12,7 @@ export interface Leg {
   readonly to: string
   /** How long that side keeps it idle, ms. */
   readonly toTimeout: number
-  /** How much sooner the sender closes it, ms. Negative: it may send on a connection that is being closed. */
+  /** By how many ms the sender closes it sooner. Negative: it may send on a connection that the receiver is closing. */
   readonly slack: number
 }
 
@@ -22,36 +22,36 @@ export interface HttpTimeouts {
   readonly freeSocketTimeout: number
   /** For `new Agent(…)` of undici. */
   readonly undici: {
-    /** How long it keeps a free connection if the server sends no `Keep-Alive: timeout=`. */
+    /** How long undici keeps a free connection if the server sends no `Keep-Alive: timeout=`. */
     readonly keepAliveTimeout: number
-    /** The longest `Keep-Alive: timeout=` that it obeys. */
+    /** The longest `Keep-Alive: timeout=` that undici obeys. */
     readonly keepAliveMaxTimeout: number
   }
   /** For `http.createServer(…)`. */
   readonly server: {
-    /** How long it keeps an idle connection. */
+    /** How long the server keeps an idle connection. */
     readonly keepAliveTimeout: number
     /**
-     * Longer than the last hop keeps a connection idle: the server answers 408 after this time, also on a connection that the hop opened
-     * ahead and has not used yet.
+     * Longer than the last hop keeps a connection idle. After this time the server answers 408, also on a connection that the hop has opened
+     * and not used yet.
      */
     readonly headersTimeout: number
-    /** Not less than `headersTimeout`, which Node refuses. */
+    /** At least `headersTimeout`: Node refuses less. */
     readonly requestTimeout: number
   }
-  /** From the client to the server, with these settings. */
+  /** The connections from the client to the server, with these settings. */
   readonly legs: readonly Leg[]
 }
 
 /** How long a client keeps a free connection if no hop limits it. */
 const USUAL_FREE = 60_000
-/** Node's defaults, which are kept if they are long enough. */
+/** Node's defaults, ms. They are kept if they are long enough. */
 const NODE_HEADERS_TIMEOUT = 60_000
 const NODE_REQUEST_TIMEOUT = 300_000
 
 /**
- * The timeout of the sender for a receiver's timeout. A close must arrive before the sender sends, so it is a quarter less, at most 5 s,
- * which is more than a round trip and a retransmission take.
+ * The sender's timeout for a receiver's timeout: a quarter less, and at most 5 s less. 5 s is longer than a round trip and a retransmission, so
+ * the sender has closed the connection before the receiver does.
  */
 export function under(timeout: number): number {
   return timeout === Number.POSITIVE_INFINITY ? timeout : Math.floor(timeout - Math.min(5_000, timeout / 4))
@@ -71,19 +71,19 @@ export function upstreamOf(hop: Hop): IdleTimeout {
   return hop.upstream ?? hop
 }
 
-/** A hop with the timeouts to set. */
-interface Settled {
+/** A hop with the timeouts to set on its two sides: towards the client (`down`) and the server (`up`). */
+interface HopTimeouts {
   readonly hop: Hop
   readonly down: number
   readonly up: number
 }
 
 /**
- * Computes the timeouts along the chain. A fixed timeout stays. A setting is raised if the hop before it keeps connections longer,
- * and lowered only if the next hop cannot be raised.
+ * Computes the timeouts along the chain. A fixed timeout stays. A setting is raised if the hop before it keeps connections longer.
+ * It is lowered only if the setting of the next hop cannot be raised.
  */
 export function chain(path: readonly Hop[]): { http: HttpTimeouts; findings: Finding[] } {
-  const set = settle(httpHops(path))
+  const set = timeoutsOf(httpHops(path))
   const first = set[0]
   const last = set.at(-1)
   const free = first ? finite(under(first.down)) : USUAL_FREE
@@ -104,26 +104,26 @@ export function chain(path: readonly Hop[]): { http: HttpTimeouts; findings: Fin
   }
 }
 
-/** A hop that keeps connections for ever sets no limit. */
+/** A hop that keeps connections forever sets no limit. */
 function finite(timeout: number): number {
   return timeout === Number.POSITIVE_INFINITY ? USUAL_FREE : timeout
 }
 
-function settle(hops: readonly Hop[]): Settled[] {
+function timeoutsOf(hops: readonly Hop[]): HopTimeouts[] {
   const most = ceilings(hops)
-  const settled: Settled[] = []
+  const chosen: HopTimeouts[] = []
   for (const [i, hop] of hops.entries()) {
-    const before = settled[i - 1]
+    const before = chosen[i - 1]
     const needed = before ? over(before.up) : 0
     const down = reach(hop, Math.min(Math.max(hop.idleTimeout, needed), most[i]!.down))
     // With one setting for both sides, both are raised together.
     const up = hop.upstream ? reach(hop.upstream, Math.min(hop.upstream.idleTimeout, most[i]!.up)) : down
-    settled.push({ hop, down, up })
+    chosen.push({ hop, down, up })
   }
-  return settled
+  return chosen
 }
 
-/** The longest timeouts of each hop above which the hops after it can still be raised. */
+/** For each hop, the longest timeouts that the hops after it can still exceed. */
 function ceilings(hops: readonly Hop[]): { down: number; up: number }[] {
   const most: { down: number; up: number }[] = []
   let next = Number.POSITIVE_INFINITY
@@ -145,7 +145,7 @@ function reach({ range, idleTimeout }: IdleTimeout, wanted: number): number {
   return range ? Math.max(range[0], Math.min(range[1], wanted)) : idleTimeout
 }
 
-function legsOf(free: number, set: readonly Settled[], served: number): Leg[] {
+function legsOf(free: number, set: readonly HopTimeouts[], served: number): Leg[] {
   const senders = [
     { name: 'client', timeout: free },
     ...set.map(({ hop, up }) => ({ name: hop.name, timeout: up })),
@@ -168,7 +168,7 @@ function leg(from: { name: string; timeout: number }, to: { name: string; timeou
   }
 }
 
-function changes({ hop, down, up }: Settled, before: Settled | undefined): Finding[] {
+function changes({ hop, down, up }: HopTimeouts, before: HopTimeouts | undefined): Finding[] {
   const upstream = upstreamOf(hop)
   const findings: Finding[] = []
   if (before && before.up > down) {
@@ -176,15 +176,15 @@ function changes({ hop, down, up }: Settled, before: Settled | undefined): Findi
       severity: 'error',
       code: 'sender-outlasts-receiver',
       hop: hop.name,
-      message: `${before.hop.name} keeps connections to ${hop.name} idle ${forInWords(before.up)}, but ${hop.name} closes them after ${inWords(down)}, and neither can be set. Some requests arrive on a connection that is being closed.`,
-      change: `Configure ${before.hop.name} to retry requests that fail this way, or to open a connection for each request.`,
+      message: `${before.hop.name} keeps connections to ${hop.name} idle ${forInWords(before.up)}, but ${hop.name} closes them after ${inWords(down)}, and neither timeout can be changed. Some requests arrive on a connection that ${hop.name} is closing.`,
+      change: `Configure ${before.hop.name} to retry such requests, or to open a new connection for each request.`,
     })
   } else if (before && down > hop.idleTimeout) {
     findings.push({
       severity: 'warning',
       code: 'raise-hop',
       hop: hop.name,
-      message: `${before.hop.name} keeps connections to ${hop.name} idle ${forInWords(before.up)}, but ${hop.name} closes them after ${inWords(hop.idleTimeout)}. Some requests arrive on a connection that is being closed.`,
+      message: `${before.hop.name} keeps connections to ${hop.name} idle ${forInWords(before.up)}, but ${hop.name} closes them after ${inWords(hop.idleTimeout)}. Some requests arrive on a connection that ${hop.name} is closing.`,
       change: `Set ${settingOf(hop, hop)} to ${inWords(down)}.`,
     })
   }

@@ -4,12 +4,12 @@ const units = [
   [60_000, 'min', 3],
 ] as const
 
-/** A duration: for 60 s, or for ever. */
+/** A duration: `for 60 s`, or `forever`. */
 export function forInWords(ms: number): string {
-  return ms === Number.POSITIVE_INFINITY ? 'for ever' : `for ${inWords(ms)}`
+  return ms === Number.POSITIVE_INFINITY ? 'forever' : `for ${inWords(ms)}`
 }
 
-/** A time in ms with its usual unit, not rounded: 350 s, 4 min, 5 d. `Infinity` is never. */
+/** A time in ms with its usual unit, not rounded: `350 s`, `4 min`, `5 d`. `Infinity` becomes `never`. */
 export function inWords(ms: number): string {
   if (ms === Number.POSITIVE_INFINITY) return 'never'
   for (const [unit, name, least] of units) {

@@ -35,7 +35,7 @@ export type { Path } from './resolve.js'
 export { type TimelineOptions, timeline } from './timeline.js'
 
 /**
- * The idle timeouts of load balancers, NAT gateways, firewalls and proxies, by name. Times are in ms, and the defaults of each.
+ * The default idle timeouts of load balancers, NAT gateways, firewalls and proxies, by name. All times in ms.
  *
  * @example
  * ```ts
@@ -48,19 +48,20 @@ export const hops: Catalogue = catalogue()
  * Checks a live object against a path: options read back from the kernel, timeouts read from servers, agents and undici's dispatchers.
  *
  * - **A connection**: the options in force, against the hops at layer 4.
- * - **A server** that listens, or a fastify instance, `WebSocketServer` or socket.io Server: the options that accepted connections inherit; for an HTTP server also its timeouts, against the last HTTP hop.
- * - **An `http.Agent`** or similar: how long it keeps free connections, against the first HTTP hop; and the options of one
- *   of its connections, if it has any.
- * - **A dispatcher of undici**: the same, if it can be read (`Agent`, `Pool`, `Client`).
+ * - **A server** that listens, or a fastify instance, `WebSocketServer` or socket.io Server: the options that accepted connections inherit. For
+ *   an HTTP server also its timeouts, against the last HTTP hop.
+ * - **An `http.Agent`** or an agent with the same fields: how long it keeps free connections, against the first HTTP hop. Also the options of
+ *   one of its connections, if it has any.
+ * - **A dispatcher of undici** (`Agent`, `Pool`, `Client`): how long it keeps free connections.
  *
  * @param path the hops from the client to the server, as for {@link plan}.
- * @returns findings, the worst first; none if all is well.
- * @throws {@link InvalidTypeError} for an unknown hop, or another kind of object; {@link DeadpeerError}
+ * @returns the findings, the most severe first. Empty if there are none.
+ * @throws {@link InvalidTypeError} for an unknown hop or another kind of object; {@link DeadpeerError}
  * `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`.
  * @example
  * ```ts
  * for (const { severity, message, change } of audit(server, ['aws-alb'])) console.log(severity, message, change)
- * // error aws-alb keeps connections to the server idle for 60 s, the server closes them after 5 s: …
+ * // error aws-alb keeps connections to the server idle for 60 s, but the server closes them after 5 s. …
  * ```
  */
 export function audit(live: Target | ServerTarget | AgentLike | Dispatcher, path: Path): Finding[] {
@@ -77,7 +78,7 @@ function auditServer(server: net.Server, path: readonly Hop[]): Finding[] {
   return [
     ...(settings ? judgeServer(settings, path) : []),
     ...(fd === undefined
-      ? notRead('The server does not listen (here)', 'Audit it once it listens.')
+      ? notRead('The server does not listen in this process', 'Audit it once it listens.')
       : auditConnection(fd, path)),
   ]
 }
@@ -91,7 +92,10 @@ function auditClient(live: Target | AgentLike | Dispatcher, path: readonly Hop[]
     const settings = readDispatcher(live)
     return settings
       ? judgeClient(settings, path)
-      : notRead('This dispatcher does not show its timeouts', 'Compare them with plan({ path }).http.undici.')
+      : notRead(
+          'This dispatcher does not expose its timeouts',
+          'Compare them with plan({ path }).http.undici.',
+        )
   }
   return auditConnection(live as Target, path)
 }
@@ -99,12 +103,13 @@ function auditClient(live: Target | AgentLike | Dispatcher, path: readonly Hop[]
 function auditConnection(target: Target, path: readonly Hop[]): Finding[] {
   const { profile, info } = inspect(target)
   if (info === undefined) {
-    const change = 'Audit it where there is one: capabilities() says why not here.'
-    return notRead('There is no native core here', change)
+    const change =
+      'Run the audit on a system with the native core. capabilities().reason tells why it is missing here.'
+    return notRead('The native core is not available', change)
   }
   return judgeConnection(profile, path)
 }
 
 function notRead(why: string, change: string): Finding[] {
-  return [{ severity: 'note', code: 'not-read', message: `${why}: its options were not read.`, change }]
+  return [{ severity: 'note', code: 'not-read', message: `${why}, so its options were not checked.`, change }]
 }

@@ -13,16 +13,16 @@ import { forInWords, inWords } from './in-words.js'
 export interface ClientSettings {
   /** The client's name for the setting. */
   readonly setting: string
-  /** ms; `Infinity`: until the other side closes. 0: connections are not kept. */
+  /** In ms. `Infinity`: until the other side closes. 0: it does not keep connections. */
   readonly freeSocketTimeout: number
-  /** The longest `Keep-Alive: timeout=` of a server that the client obeys, ms; left out if it obeys none. */
-  readonly believes?: { readonly setting: string; readonly most: number }
+  /** The longest `Keep-Alive: timeout=` of a server that the client obeys, ms. Left out: it ignores the header. */
+  readonly obeys?: { readonly setting: string; readonly most: number }
 }
 
-/** How long an HTTP server keeps idle connections, ms. 0 is without limit, as in Node. */
+/** How long an HTTP server keeps idle connections, ms. 0: no limit, as in Node. */
 export interface ServerSettings {
   readonly keepAliveTimeout: number
-  /** Newer versions of Node wait longer by this time. */
+  /** Node adds it to `keepAliveTimeout`. 0 in versions that do not have it. */
   readonly keepAliveTimeoutBuffer: number
   readonly headersTimeout: number
   readonly requestTimeout: number
@@ -31,12 +31,12 @@ export interface ServerSettings {
 /** Findings about options that were read back from a connection or a listener. */
 export function judgeConnection(profile: Profile, path: readonly Hop[]): Finding[] {
   const { enable, initialDelay, interval, count, userTimeout = 0 } = profile
-  const memory = shortestMemory(path)
+  const shortest = shortestMemory(path)
   const proxies = judgeHops(
     path.filter(({ probesCount, layer }) => !probesCount || layer === 7),
     idleTiming,
   )
-  if (!enable) return [keepaliveOff(path, memory), ...proxies]
+  if (!enable) return [keepaliveOff(path, shortest), ...proxies]
   const findings = judgeHops(path, { ...idleTiming, ...definedOnly({ initialDelay, interval, count }) })
   const { idle, inFlight } = detectionTime(profile)
   if (idle > SLOW) {
@@ -62,49 +62,49 @@ function matchUserTimeout(profile: Profile): string {
   return `Set userTimeout to initialDelay + interval × count, which is ${inWords(initialDelay + interval * count)}.`
 }
 
-/** By default, the kernel takes about this long with data in flight. An idle connection should not take longer, ms. */
+/** The longest detection time of an idle connection without a warning, ms. With data in flight, the kernel's default is about as long. */
 const SLOW = 900_000
 
-/** For hops that probes do not affect. */
+/** A placeholder for hops that probes do not affect. */
 const idleTiming = { initialDelay: 1_000, interval: 1_000, count: 1 }
 
-function keepaliveOff(path: readonly Hop[], memory: number): Finding {
-  const hop = path.find(({ layer, idleTimeout }) => layer === 4 && idleTimeout === memory)
+function keepaliveOff(path: readonly Hop[], shortest: number): Finding {
+  const hop = path.find(({ layer, idleTimeout }) => layer === 4 && idleTimeout === shortest)
   const message = 'Keepalive is off, so the kernel never notices that the peer of an idle connection is gone'
   return {
     severity: 'error',
     code: 'keepalive-off',
     ...(hop && { hop: hop.name }),
     message: hop
-      ? `${message}, and ${hop.name} drops the connection after ${inWords(memory)} without traffic.`
+      ? `${message}, and ${hop.name} drops the connection after ${inWords(shortest)} without traffic.`
       : `${message}.`,
-    change: 'Set the profile that plan({ path }) gives.',
+    change: 'Set the profile that plan({ path }) returns.',
   }
 }
 
 /** The client must close an idle connection before the first hop does. */
 export function judgeClient(settings: ClientSettings, path: readonly Hop[]): Finding[] {
-  const { setting, freeSocketTimeout: free, believes } = settings
+  const { setting, freeSocketTimeout: free, obeys } = settings
   const [hop] = httpHops(path)
   const { http, findings } = chain(path)
   if (free === 0) {
-    const message = 'Connections are not kept: each request opens a new connection.'
+    const message = 'The client does not keep connections: each request opens a new connection.'
     findings.push({ severity: 'note', code: 'no-reuse', message, change: 'Set keepAlive: true.' })
   }
   if (!hop) return findings
   const closes = `${hop.name} closes them after ${inWords(hop.idleTimeout)}`
   const keeps =
     free === Number.POSITIVE_INFINITY
-      ? 'Free connections are kept until the other side closes them'
-      : `Free connections are kept for ${inWords(free)}`
+      ? 'The client keeps free connections until the other side closes them'
+      : `The client keeps free connections for ${inWords(free)}`
   const severity = tooLong(free, hop.idleTimeout)
   if (severity) {
-    const message = `${keeps}, but ${closes}. A request that is sent at that moment fails with ECONNRESET.`
+    const message = `${keeps}, but ${closes}. A request sent at that moment fails with ECONNRESET.`
     const change = `Set ${setting} to ${inWords(http.freeSocketTimeout)}.`
     findings.push({ severity, code: 'sender-outlasts-receiver', hop: hop.name, message, change })
-  } else if (believes && tooLong(believes.most, hop.idleTimeout)) {
-    const message = `The client obeys a Keep-Alive header ${upTo(believes.most)}, but ${closes}. A header that ${hop.name} forwards from the server may promise too much.`
-    const change = `Set ${believes.setting} to ${inWords(http.freeSocketTimeout)}.`
+  } else if (obeys && tooLong(obeys.most, hop.idleTimeout)) {
+    const message = `The client obeys a Keep-Alive header ${upTo(obeys.most)}, but ${hop.name} closes idle connections after ${inWords(hop.idleTimeout)}. If ${hop.name} forwards the server's header, the client may keep connections too long.`
+    const change = `Set ${obeys.setting} to ${inWords(http.freeSocketTimeout)}.`
     findings.push({ severity: 'note', code: 'sender-outlasts-receiver', hop: hop.name, message, change })
   }
   return findings
@@ -135,15 +135,15 @@ export function judgeServer(settings: ServerSettings, path: readonly Hop[]): Fin
       change: endless ? limitHop(kept) : `Set server.keepAliveTimeout to ${inWords(keepAliveTimeout)}.`,
     })
   }
-  const patience = Math.min(unlimited(settings.headersTimeout), unlimited(settings.requestTimeout))
-  if (patience < upstream.idleTimeout) {
+  const untilRefusal = Math.min(unlimited(settings.headersTimeout), unlimited(settings.requestTimeout))
+  if (untilRefusal < upstream.idleTimeout) {
     findings.push({
       severity: 'warning',
       code: 'server-refuses-opened-early',
       hop: hop.name,
-      message: `${sends}. If it opens a connection before it has a request, the server answers with 408 after ${inWords(patience)}.`,
+      message: `${sends}. If it opens a connection before it has a request, the server answers with 408 after ${inWords(untilRefusal)}.`,
       change: endless
-        ? limitHop(patience)
+        ? limitHop(untilRefusal)
         : `Set server.requestTimeout to ${inWords(requestTimeout)}, and server.headersTimeout to ${inWords(headersTimeout)}.`,
     })
   }

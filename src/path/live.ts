@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import type net from 'node:net'
 import type { ClientSettings, ServerSettings } from './judge.js'
 
-// Reads the timeouts of servers, agents and dispatchers. They are recognised by their members, since their classes would have to be loaded.
+// Reads the timeouts of servers, agents and dispatchers. It recognizes them by their members: instanceof would have to load their classes.
 
 /** The fields of an `http.Server` or `https.Server` that concern idle connections. */
 export interface HttpServer extends net.Server {
@@ -64,26 +64,26 @@ export function readAgent(agent: AgentLike): ClientSettings {
     const isFree = free < Number.POSITIVE_INFINITY
     return settingOf('freeSocketTimeout', isFree ? Math.min(free, age) : timeout, isKept)
   }
-  const isOfItsOwn = free <= timeout && 'freeSocketTimeout' in options
-  return settingOf(isOfItsOwn ? 'freeSocketTimeout' : 'timeout', Math.min(free, timeout, age), isKept)
+  const hasFreeTimeout = free <= timeout && 'freeSocketTimeout' in options
+  return settingOf(hasFreeTimeout ? 'freeSocketTimeout' : 'timeout', Math.min(free, timeout, age), isKept)
 }
 
 function settingOf(name: string, freeSocketTimeout: number, isKept: boolean): ClientSettings {
   return { setting: `${name} of the agent`, freeSocketTimeout: isKept ? freeSocketTimeout : 0 }
 }
 
-/** A time in ms. 0, or none, is no limit. */
+/** A time in ms. 0 and anything but a number mean no limit. */
 function limitOf(option: unknown): number {
   return typeof option === 'number' && option > 0 ? option : Number.POSITIVE_INFINITY
 }
 
 const require = createRequire(import.meta.url)
 
-/** A program that has an agent has loaded these modules. */
+/** Whether it is of Node's own class, not of a subclass. A program that has such an agent has loaded these modules already. */
 function isNodesOwn(agent: AgentLike): boolean {
   const { Agent } = require('node:http') as typeof http
   const prototype: unknown = Object.getPrototypeOf(agent)
-  // Loading TLS takes 10 ms, so it is not loaded for another agent.
+  // Loading node:https takes 10 ms, so it is loaded for HTTPS agents only.
   return (
     prototype === Agent.prototype ||
     (agent instanceof Agent &&
@@ -92,7 +92,7 @@ function isNodesOwn(agent: AgentLike): boolean {
   )
 }
 
-/** One of its connections, if it has any: all have the same options. */
+/** One of the agent's connections, if it has any. All have the same options. */
 export function anySocketOf({ freeSockets, sockets }: AgentLike): net.Socket | undefined {
   return [freeSockets, sockets]
     .flatMap((byName) => Object.values(byName).flat())
@@ -107,7 +107,7 @@ export function isDispatcher(live: unknown): live is Dispatcher {
 const undiciDefaults = { keepAliveTimeout: 4_000, keepAliveMaxTimeout: 600_000 }
 
 /**
- * undici has no public access to its options. An `Agent` or a `Pool` has them under a symbol called options, a `Client` has a symbol for
+ * undici does not publish its options. An `Agent` or a `Pool` has them under a symbol called `options`. A `Client` has a symbol for
  * each. `undefined` if neither is found.
  */
 export function readDispatcher(dispatcher: Dispatcher): ClientSettings | undefined {
@@ -127,7 +127,7 @@ export function readDispatcher(dispatcher: Dispatcher): ClientSettings | undefin
   return {
     setting: 'keepAliveTimeout of the dispatcher',
     freeSocketTimeout: numbers.pipelining === 0 ? 0 : keepAliveTimeout,
-    believes: { setting: 'keepAliveMaxTimeout of the dispatcher', most: keepAliveMaxTimeout },
+    obeys: { setting: 'keepAliveMaxTimeout of the dispatcher', most: keepAliveMaxTimeout },
   }
 }
 

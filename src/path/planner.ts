@@ -20,29 +20,29 @@ import { FASTEST_DETECTION, FIRST_RETRANSMISSION, type Timing, timingFor } from 
 export interface PlanOptions {
   /** The hops from the client to the server: names of the catalogue, or hops of your own. */
   readonly path: Path
-  /** How soon a dead peer must be detected, ms, idle or with data in flight. Default: as late as the path allows, to probe least. */
+  /** Detect a dead peer within this time, in ms, idle or with data in flight. Default: as late as the path allows, with the fewest probes. */
   readonly detectWithin?: number
   /** What is known about the traffic of the connections. Default: nothing. */
   readonly traffic?: Traffic
-  /** How many connections there will be, for `load`. */
+  /** The number of connections, for `load`. From 1. */
   readonly connections?: number
 }
 
 /** What is known about the traffic of the connections. */
 export interface Traffic {
-  /** The peer sends data at least this often, ms. If that is less than `initialDelay`, no probe is ever sent. */
+  /** The peer sends data at least this often, in ms. If that is less than `initialDelay`, the kernel never probes. */
   readonly every?: number
-  /** A live peer may read nothing for this long while data waits for it, ms. A `userTimeout` of this time or less would end it. */
+  /** A live peer may read nothing for this long while data waits for it, in ms. A `userTimeout` of this time or less would end its connection. */
   readonly stall?: number
 }
 
-/** The probes of all connections together, while all are idle and every peer is alive. */
+/** The probes of all connections together, if all are idle and every peer is alive. */
 export interface ProbeLoad {
-  /** How many connections. */
+  /** The number of connections. */
   readonly connections: number
-  /** Probes sent in a second, by all of them. */
+  /** Probes per second, of all connections. */
   readonly probesPerSecond: number
-  /** Both directions. A probe and its answer are 86 bytes of Ethernet each over IPv6, which is assumed here; 66 over IPv4. */
+  /** In both directions. A probe and its ACK are 86 bytes of Ethernet each over IPv6, which this assumes; 66 over IPv4. */
   readonly bitsPerSecond: number
 }
 
@@ -50,37 +50,37 @@ export interface ProbeLoad {
 export interface Plan {
   /** The hops from the client to the server, complete. */
   readonly path: readonly Hop[]
-  /** For `tune`. */
+  /** The profile to pass to `tune`. */
   readonly profile: Readonly<Timing & { enable: true; userTimeout: number }>
-  /** `detectionTime(profile)`. */
+  /** How long the kernel takes to detect a dead peer: `detectionTime(profile)`. */
   readonly detection: DetectionTime
-  /** Of one idle connection whose peer is alive. */
+  /** Probes per hour of one idle connection whose peer is alive. */
   readonly probesPerHour: number
-  /** The probes of all connections. Present if `connections` was given. */
+  /** The probes of all connections. Only with `connections`. */
   readonly load?: ProbeLoad
-  /** For `watch`, if the kernel by itself is too slow or has time for too few probes. */
+  /** The heartbeat to pass to `watch`, in ms. Only if the kernel alone is too slow or has time for fewer than three probes. */
   readonly heartbeat?: { readonly every: number; readonly timeout: number; readonly attempts: number }
-  /** The keep-alive timeouts that follow along the HTTP hops, ms. */
+  /** The keep-alive timeouts for the client, the server and the HTTP hops, ms. */
   readonly http: HttpTimeouts
-  /** Each names the hop and the number. */
+  /** Problems of the path and of these settings, each with the hop and the numbers. */
   readonly warnings: readonly Finding[]
 }
 
-/** Ethernet, IPv6, and TCP with timestamps, twice. */
+/** The headers of Ethernet, IPv6 and TCP with timestamps, for a probe and for its ACK. */
 const BITS_PER_PROBE = 2 * (14 + 40 + 32) * 8
 
 /**
  * Computes the settings for a path. Pure: it reads nothing but its arguments.
  *
- * - `initialDelay` is half of the shortest idle timeout at layer 4, or less, so that a probe, and one more if that is lost,
- *   pass in time.
+ * - `initialDelay` is half of the shortest idle timeout at layer 4, or less. So the first probe is in time, and the second one if the
+ *   first is lost.
  * - `interval` and `count`: three probes if `detectWithin` leaves time for them.
- * - `userTimeout`: `initialDelay + interval × count`, less the time before the kernel starts to count it if
- *   `detectWithin` leaves no time for that.
+ * - `userTimeout`: `initialDelay + interval × count`. If `detectWithin` is too short for that, up to 400 ms less: the kernel starts to count
+ *   it at the first retransmission. 0 if `traffic.stall` is as long or longer.
  *
- * The kernel's timers are late by up to an eighth, as in {@link detectionTime}.
+ * The kernel's timers fire late by up to an eighth, as in {@link detectionTime}.
  *
- * @throws {@link InvalidTypeError} for an unknown hop (similar names are suggested); {@link OutOfRangeError} for a time that is out of
+ * @throws {@link InvalidTypeError} for an unknown hop, with similar names; {@link OutOfRangeError} for a time that is out of
  * range.
  * @example
  * ```ts
@@ -116,20 +116,20 @@ export function plan(options: PlanOptions): Plan {
 
 function userTimeoutFor(timing: Timing, detectWithin: number | undefined, { stall = 0 }: Traffic): number {
   const allowed = Math.floor(detectWithin ?? Number.POSITIVE_INFINITY)
-  const matching = Math.min(deathOf(timing), allowed - FIRST_RETRANSMISSION)
-  const userTimeout = Math.max(matching, deathOf(timing) - FIRST_RETRANSMISSION)
+  const matching = Math.min(idleDetection(timing), allowed - FIRST_RETRANSMISSION)
+  const userTimeout = Math.max(matching, idleDetection(timing) - FIRST_RETRANSMISSION)
   return userTimeout > stall ? userTimeout : 0
 }
 
-function deathOf({ initialDelay, interval, count }: Timing): number {
+function idleDetection({ initialDelay, interval, count }: Timing): number {
   return initialDelay + interval * count
 }
 
-/** Attempts are 510 ms apart, each has 300 ms, and a peer that was heard within the last second is not probed. */
+/** Of a heartbeat, ms: its attempts are 510 ms apart, each waits 300 ms, and peers heard within the last second are not probed. */
 const FIRST_PROBE = 1_000
 const BETWEEN_ATTEMPTS = 510
 const ANSWER = 300
-/** For the lateness of this process's timers and events. */
+/** Allowance for the delay of this process's timers and event loop, ms. */
 const OWN_DELAY = 100
 
 function heartbeatFor({ count }: Timing, detectWithin: number | undefined): Plan['heartbeat'] {
@@ -150,24 +150,27 @@ function judgeDetection(
   if (detectWithin === undefined) return []
   const instead = heartbeat
     ? `A heartbeat can: watch({ heartbeat: { every: ${heartbeat.every}, timeout: ${heartbeat.timeout}, attempts: ${heartbeat.attempts} } }).`
-    : "Have the application's own protocol ask."
+    : 'Use a ping of the application protocol.'
   if (detectWithin < FASTEST_DETECTION) {
-    const message = `The kernel cannot notice a dead peer within ${inWords(detectWithin)}: it counts in whole seconds, and takes ${inWords(FASTEST_DETECTION)} at least.`
+    const message = `The kernel cannot notice a dead peer within ${inWords(detectWithin)}: it counts in whole seconds and takes at least ${inWords(FASTEST_DETECTION)}.`
     return [{ severity: 'error', code: 'detection-too-fast', message, change: instead }]
   }
   if (timing.count >= 3) return []
   const probes = timing.count === 1 ? 'a single probe' : `${timing.count} probes`
-  const message = `Within ${inWords(detectWithin)} the kernel has time for ${probes}: a loss of ${inWords(timing.count * timing.interval)} ends a connection whose peer is alive.`
+  const message = `Within ${inWords(detectWithin)} the kernel has time for ${probes}. If the network loses packets for ${inWords(timing.count * timing.interval)}, connections to live peers end.`
   const change =
-    heartbeat && heartbeat.attempts > timing.count ? instead : 'Allow 4 s, which is three probes.'
+    heartbeat && heartbeat.attempts > timing.count
+      ? instead
+      : 'Set detectWithin to 4 s: that is enough for three probes.'
   return [{ severity: 'warning', code: 'few-probes', message, change }]
 }
 
 function judgeStall(timing: Timing, { stall }: Traffic): Finding[] {
   if (stall === undefined || userTimeoutFor(timing, undefined, { stall }) > 0) return []
   const { inFlight } = detectionTime({ userTimeout: 0 })
-  const message = `A peer that is alive may read nothing for ${inWords(stall)}, and a userTimeout of ${inWords(deathOf(timing))} would end it. So there is none, and a death with data in flight is noticed after ${inWords(inFlight)}.`
-  const change = 'On Linux 6.15 or newer add rtoMax: 1_000, which makes that 14.8 s and ends no reader.'
+  const message = `A live peer may read nothing for ${inWords(stall)}, and a userTimeout of ${inWords(idleDetection(timing))} would end its connection. So the plan sets none. With data in flight, the kernel takes ${inWords(inFlight)} to notice that the peer is gone.`
+  const change =
+    'On Linux 6.15 or newer, add rtoMax: 1_000. Detection then takes 14.8 s, and slow readers stay connected.'
   return [{ severity: 'warning', code: 'slow-reader', message, change }]
 }
 
@@ -189,7 +192,7 @@ const planOptions: Options<PlanOptions> = {
     path: anything,
     detectWithin: (value, field) => {
       finiteTime(value, field)
-      refuseSeconds(value, field, 'The kernel needs 2 s, a heartbeat 1.4 s.', { field })
+      refuseSeconds(value, field, 'The kernel needs at least 2 s, a heartbeat 1.4 s.', { field })
     },
     traffic: object(traffic),
     connections: whole({ min: 1 }),

@@ -13,11 +13,11 @@ import { catalogue, type HopName } from './catalogue.js'
 import type { Hop, OwnHop } from './hop.js'
 import { inWords } from './in-words.js'
 
-/** The hops from the client to the server. A name that the catalogue does not have is refused when the path is used. */
+/** The hops from the client to the server. A name that is not in the catalogue throws when the path is used. */
 export type Path = readonly (HopName | (string & {}) | OwnHop)[]
 
 /**
- * Completes the hops of a path.
+ * Looks up and completes the hops of a path.
  *
  * @throws {@link InvalidTypeError} for an unknown hop; {@link OutOfRangeError} for a time that the hop cannot have.
  */
@@ -32,7 +32,7 @@ function resolveHop(hop: string | OwnHop): Hop {
   if (typeof hop === 'string') return known(hop) ?? unknown(hop)
   if (typeof hop !== 'object' || hop === null || typeof hop.name !== 'string' || hop.name === '') {
     throw new InvalidTypeError(
-      `A hop must be a name of the catalogue or { name, idleTimeout }; got ${describe(hop)}.`,
+      `A hop must be the name of a hop in the catalogue or { name, idleTimeout }; got ${describe(hop)}.`,
       { field: 'path' },
     )
   }
@@ -48,21 +48,25 @@ function known(name: string): Hop | undefined {
 function unknown(name: string): never {
   const near = nearest(name, Object.keys(catalogue()))
   const hint =
-    near.length > 0 ? `Did you mean ${near.join(' or ')}?` : 'One of your own is { name, idleTimeout }.'
-  throw new InvalidTypeError(`There is no hop '${name}'. ${hint}`, { field: 'path' })
+    near.length > 0
+      ? `Did you mean ${near.join(' or ')}?`
+      : 'Pass a hop of your own as { name, idleTimeout }.'
+  throw new InvalidTypeError(`Unknown hop '${name}'. ${hint}`, { field: 'path' })
 }
 
 function setOtherwise(row: Hop, { name, idleTimeout, upstreamTimeout, layer = row.layer }: OwnHop): Hop {
   if (layer !== row.layer) {
-    throw new OutOfRangeError(`${name} is at layer ${row.layer}, not ${layer}.`, { field: 'layer' })
+    throw new OutOfRangeError(`layer of ${name} must be ${row.layer}; got ${String(layer)}.`, {
+      field: 'layer',
+    })
   }
   checkSetting(name, 'idleTimeout', idleTimeout, row.range, row.idleTimeout)
-  // A time that the caller gives is not the catalogue's guess.
-  const { certainty, ...withoutGuess } = row
-  const isGuess = certainty === 'uncertain' && idleTimeout === row.idleTimeout
+  // A timeout that the caller sets is not an estimate of the catalogue.
+  const { certainty, ...withoutCertainty } = row
+  const isEstimate = certainty === 'uncertain' && idleTimeout === row.idleTimeout
   const ends = row.onExpiry === 'nothing' ? 'close' : row.onExpiry
   const set: Hop = {
-    ...(isGuess || certainty !== 'uncertain' ? row : withoutGuess),
+    ...(isEstimate || certainty !== 'uncertain' ? row : withoutCertainty),
     idleTimeout,
     onExpiry: idleTimeout === Number.POSITIVE_INFINITY ? 'nothing' : ends,
   }
@@ -116,7 +120,7 @@ function checkSetting(name: string, field: string, value: number, range: Hop['ra
 
 function checkOwnTime(name: string, field: string, value: unknown): void {
   checkTime(name, field, value)
-  refuseSeconds(value, `${field} of ${name}`, 'No device forgets a connection so soon.', { field })
+  refuseSeconds(value, `${field} of ${name}`, 'No device drops an idle connection that early.', { field })
 }
 
 function checkTime(name: string, field: string, value: unknown): void {
@@ -132,7 +136,7 @@ const ownHop: Options<OwnHop> = {
   checks: { name: anything, idleTimeout: anything, upstreamTimeout: anything, layer: anything },
 }
 
-/** A hop of the catalogue or of `plan().path`, which has more fields than an own hop may have. */
+/** Whether it is a hop of the catalogue or of `plan().path`. Those have more fields than an `OwnHop` may have. */
 function isComplete(hop: object): boolean {
   return 'onExpiry' in hop && 'endsTcp' in hop
 }

@@ -18,14 +18,14 @@ export interface TimelineOptions {
 
 /** The time axis ends at this multiple of the last event. */
 const BEYOND = 1.25
-/** A hop whose timeout is longer than this multiple of the detection time is off the scale. */
+/** A hop whose timeout is longer than this multiple of the detection time runs off the axis. */
 const ON_SCALE = 4
 
 /**
- * Draws how a profile detects a peer that vanishes, idle and with data in flight, as SVG, 800 wide, for light and dark: last data,
- * each probe, each hop's timeout, the time of death; and the same with Node's defaults.
+ * Draws as SVG how a profile detects a peer that vanishes, on an idle connection and with data in flight. It shows the last segment received,
+ * each probe, each hop's timeout and the detection; below that, the same with Node's defaults. 800 px wide, for light and dark themes.
  *
- * @param what a plan, whose hops are drawn as well; a profile; or the name of a preset.
+ * @param what a plan; a profile; or the name of a preset. Only a plan has hops.
  * @throws {@link InvalidTypeError}, {@link OutOfRangeError} for a bad profile.
  * @example
  * ```ts
@@ -39,12 +39,12 @@ export function timeline(what: Plan | Profile | PresetName, options: TimelineOpt
   const { idle, inFlight } = detectionTime(profile, { defaults })
   const drawing = new Drawing(title ?? wordsOf(settings))
 
-  const memories = path
+  const timeouts = path
     .map(({ idleTimeout }) => idleTimeout)
-    .filter((memory) => memory <= ON_SCALE * finite(idle, settings))
+    .filter((timeout) => timeout <= ON_SCALE * finite(idle, settings))
   drawing.section(
     'A peer vanishes while nothing is in flight',
-    BEYOND * Math.max(finite(idle, settings), ...memories),
+    BEYOND * Math.max(finite(idle, settings), ...timeouts),
   )
   if (settings.enable) {
     drawing.row('while it is alive', {
@@ -82,7 +82,7 @@ const timelineOptions: Options<TimelineOptions> = {
 interface Parts {
   readonly profile: Profile
   readonly path: readonly Hop[]
-  /** Of the system that the profile was read from, where it was read. */
+  /** The defaults of the system that the profile was read from. `undefined` if it was not read. */
   readonly defaults: SystemDefaults | undefined
 }
 
@@ -109,7 +109,7 @@ function wordsOf({ enable, initialDelay, interval, count, userTimeout }: Setting
   return `keepalive ${inWords(initialDelay)} + ${count} × ${inWords(interval)}, ${limit}`
 }
 
-/** If nothing ends an idle connection, the axis ends at the detection time with data in flight, or at the first probe. */
+/** The idle detection time. If nothing ends an idle connection: the user timeout, or the first probe. */
 function finite(idle: number, { initialDelay, userTimeout }: Settings): number {
   return idle < Number.POSITIVE_INFINITY ? idle : userTimeout || initialDelay
 }
@@ -117,7 +117,7 @@ function finite(idle: number, { initialDelay, userTimeout }: Settings): number {
 /** More marks than this would overlap. */
 const MOST_MARKS = 127
 
-/** The probes that a live peer answers. If there are too many, only every n-th is drawn. */
+/** The probes that a live peer acknowledges. If there are too many, only every n-th is drawn. */
 function aliveProbes(initialDelay: number, end: number): Mark[] {
   const every = initialDelay * Math.ceil(end / initialDelay / MOST_MARKS)
   return Array.from({ length: Math.ceil(end / every) - 1 }, (_, i) => ({
@@ -126,7 +126,7 @@ function aliveProbes(initialDelay: number, end: number): Mark[] {
   }))
 }
 
-/** The unanswered probes until the kernel gives the connection up. */
+/** The unanswered probes until the kernel ends the connection. */
 function probes({ initialDelay, interval }: Settings, idle: number): Mark[] {
   const marks: Mark[] = []
   if (idle === Number.POSITIVE_INFINITY) return marks
@@ -135,7 +135,7 @@ function probes({ initialDelay, interval }: Settings, idle: number): Mark[] {
   return marks
 }
 
-/** Each wait is twice the one before, up to rtoMax. */
+/** The retransmissions until the kernel ends the connection. Each wait is twice the previous one, up to rtoMax. */
 function retransmissions(rtoMax: number, end: number): Mark[] {
   const marks: Mark[] = []
   let wait = FIRST_RETRANSMISSION

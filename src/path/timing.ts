@@ -9,32 +9,32 @@ export interface Timing {
   readonly count: number
 }
 
-/** The time from a write to the start of the user timeout, on a path without delay: as `detectionTime` computes it. */
+/** The time from a write until the kernel starts to count the user timeout, on a path with an RTT of 0, in ms. `detectionTime` computes the same. */
 export const FIRST_RETRANSMISSION = 400
 
-/** The fastest detection by the kernel: one probe after a second, and a second for its answer. */
+/** The fastest detection by the kernel, ms: one probe after a second, and a second until the next timer. */
 export const FASTEST_DETECTION = 2_000
 
-/** The longest initialDelay, s: one probe in two minutes lets a radio sleep. */
+/** The longest initialDelay, s. A phone's radio can sleep between probes that are two minutes apart. */
 const LONGEST_DELAY = 120
 
-/** The kernel's timers are late by up to an eighth of each wait. */
+/** The kernel's timers fire late by up to an eighth of each wait. */
 export const LATEST = 9 / 8
 
 /**
- * The latest first probe on a path with this idle timeout: half of it. A second probe, a third of that later, is then in time as well, even
- * if both are late by an eighth. In whole seconds, and one at least, as the kernel requires.
+ * The latest initialDelay on a path with this idle timeout, ms: half of the timeout. Then a second probe, a third of that later, is also in
+ * time, even if both fire an eighth late. The kernel requires whole seconds, at least 1.
  */
-export function latestProbe(memory: number): number {
-  return Math.max(1, Math.min(LONGEST_DELAY, Math.floor(memory / 2_000))) * 1_000
+export function latestProbe(idleTimeout: number): number {
+  return Math.max(1, Math.min(LONGEST_DELAY, Math.floor(idleTimeout / 2_000))) * 1_000
 }
 
 /**
- * Three probes if they fit. Half of the time allowed passes before the first, if the path allows that, and the other half is for
+ * Three probes if they fit. Half of the allowed time passes before the first probe, unless the path needs it earlier. The other half is for
  * the probes.
  */
-export function timingFor(memory: number, detectWithin = Number.POSITIVE_INFINITY): Timing {
-  const latest = latestProbe(memory) / 1_000
+export function timingFor(idleTimeout: number, detectWithin = Number.POSITIVE_INFINITY): Timing {
+  const latest = latestProbe(idleTimeout) / 1_000
   const allowed = Math.max(FASTEST_DETECTION, detectWithin)
   const within = Math.floor(allowed / 1_000)
   const count = Math.min(3, within - 1)

@@ -8,13 +8,13 @@ export interface Compiled {
   readonly profile: Profile
   readonly core: NativeCore
   readonly native: NativeProfile
-  /** The fields of `bestEffort`: each is left out if the socket does not have the option, or this process cannot set it. */
+  /** The fields of a `bestEffort` tune: each is left out if the socket does not have the option, or this process cannot set it. */
   readonly optional: ReadonlySet<OptionName>
   /** The fields that were left out. */
   readonly skipped: readonly OptionName[]
 }
 
-/** Defined profiles never change, so each is compiled and tried once. */
+/** Profiles of `defineProfile` are frozen, so each is compiled and tried once. */
 const strict = new WeakMap<Profile, Compiled>()
 const lenient = new WeakMap<Profile, Compiled>()
 
@@ -53,19 +53,19 @@ function namesOf(profile: Profile): OptionName[] {
   return Object.keys(profile) as OptionName[]
 }
 
-/** The same without an option that the socket does not have. */
+/** A copy without an option that the socket does not have. */
 export function without(compiled: Compiled, name: OptionName): Compiled {
   return { ...leavingOut(compiled, [name]), skipped: [...compiled.skipped, name] }
 }
 
-/** The same without options that are deferred. */
+/** A copy without the options that are deferred. */
 export function leavingOut(compiled: Compiled, names: readonly OptionName[]): Compiled {
   const profile = { ...compiled.profile }
   for (const name of names) delete profile[name]
   return { ...compiled, profile, native: compileOptions(compiled.core, profile) }
 }
 
-/** Both, the later over the earlier. A field is optional if the tune that brought it in was `bestEffort`. */
+/** Merges two profiles; `later` wins. A field is optional if its tune was `bestEffort`. */
 export function merge(earlier: Compiled, later: Compiled): Compiled {
   if (earlier === later) return later
   const { core } = later
@@ -80,13 +80,13 @@ export function merge(earlier: Compiled, later: Compiled): Compiled {
 const rehearsed = new WeakSet<Compiled>()
 
 /**
- * Tries a profile on a socket of our own, once. If the kernel refuses an option, it does so there already. If it accepts all of them, no
- * values need to be saved for a roll-back on other sockets.
+ * Tries a profile on a new TCP socket, once. An option that the kernel refuses is refused here already. If the kernel accepts all of them,
+ * tuning other sockets saves no values for a rollback.
  */
 export function rehearse(compiled: Compiled): void {
   if (rehearsed.has(compiled)) return
   const refusal = compiled.core.rehearse(compiled.native)
-  // There was no socket to try it on (EMFILE): until the next try, values are saved and rolled back.
+  // No socket could be opened (EMFILE): until a try succeeds, tuning saves the values and rolls back.
   if (refusal && refusal.option === undefined) return
   if (refusal) throw refusalError(refusal)
   rehearsed.add(compiled)

@@ -5,25 +5,25 @@ import { checkProfile, defaultsBehind, type Profile } from './profile.js'
 
 /** The time until the kernel detects a dead peer, in ms. `Infinity`: never. */
 export interface DetectionTime {
-  /** Without data in flight: detected by keepalive probes. */
+  /** On an idle connection: keepalive probes detect it. */
   readonly idle: number
-  /** With data sent and not acknowledged: detected by retransmissions. */
+  /** With unacknowledged data: retransmissions detect it. */
   readonly inFlight: number
 }
 
 /** The arguments of {@link detectionTime} beside the profile. */
 export interface DetectionTimeOptions {
-  /** Round-trip time of the path in ms, from 0. It delays the first retransmission. Default: 0. */
+  /** Round-trip time of the path in ms, from 0. A longer one delays the first retransmission. Default: 0. */
   rtt?: number
   /**
-   * The sysctls of the network namespace that the connection is in, as `readDefaults()` or `inspect(socket).defaults` has them. They
-   * apply to the fields that the profile leaves out, and `retries2` (`tcp_retries2`) applies with data in flight. Default: those of the
-   * system that {@link inspect} read the profile from, or else the kernel's defaults.
+   * The sysctls of the connection's network namespace, from `readDefaults()` or `inspect(socket).defaults`. They apply to the fields that the
+   * profile leaves out. `retries2` (`tcp_retries2`) applies with data in flight. Default: those of the system that {@link inspect} read the
+   * profile from; for any other profile, the kernel's defaults.
    */
   defaults?: Partial<SystemDefaults> | undefined
 }
 
-/** A complete profile, and the sysctls that matter beside it. Times in ms. */
+/** A complete profile, and the sysctls that also matter. Times in ms. */
 export interface Settings {
   readonly enable: boolean
   readonly initialDelay: number
@@ -32,9 +32,9 @@ export interface Settings {
   readonly userTimeout: number
   readonly synCount: number
   readonly rtoMax: number
-  /** `tcp_retries2`: the number of retransmissions from which the kernel computes the time that data in flight may take. */
+  /** `tcp_retries2`: the number of retransmissions from which the kernel computes how long data may be in flight. */
   readonly retries2: number
-  /** The least retransmission timeout. */
+  /** The minimum retransmission timeout. */
   readonly rtoMin: number
   /** `tcp_syn_linear_timeouts`: how many waits of a connection attempt are not doubled. */
   readonly synLinearTimeouts: number
@@ -54,27 +54,27 @@ export const systemDefaults: Settings = {
   synLinearTimeouts: 4,
 }
 
-/** TCP_RTO_MIN. With it the kernel computes the time for `tcp_retries2`, whatever the connection's own timeout is. */
+/** TCP_RTO_MIN. The kernel computes the time for `tcp_retries2` from it, not from the connection's own timeout. */
 const MODEL_RTO = 200
 
 /** TCP_TIMEOUT_INIT: the wait after the first SYN. */
 const SYN_RTO = 1_000
 
 /**
- * Computes how long the kernel takes to detect that a peer is gone. The kernel is never earlier, and later
- * by the slack of its timers, an eighth at most.
+ * Computes how long the kernel takes to detect that a peer is gone. The kernel is never earlier. Its timers make it later, by an eighth at
+ * most.
  *
- * - `idle`: `initialDelay + interval × count`. With a `userTimeout`: the time of the first probe at or after that; `count`
- *   is ignored then.
- * - `inFlight`: `userTimeout`, counted from the first retransmission by timeout. Without it: the time that `tcp_retries2` allows: about
- *   15 minutes for 15, 13 s for 5, less with `rtoMax`. The kernel checks that time at its retransmissions only, so it ends the connection
+ * - `idle`: `initialDelay + interval × count`. With a `userTimeout`, the kernel ignores `count`. It ends the connection when a probe is
+ *   next due at or after `userTimeout`.
+ * - `inFlight`: `userTimeout`, counted from the first retransmission by timeout. Without it, the time that `tcp_retries2` allows: about
+ *   15 minutes for 15, 13 s for 5, less with `rtoMax`. The kernel checks that time at its retransmissions only. So it ends the connection
  *   up to twice as late, but at most one `rtoMax` later.
  *
- * Fields left out count as the system's defaults (keepalive off, 7200 s, 75 s, 9, `tcp_retries2` 15) unless `defaults` says otherwise.
- * For a live connection pass the profile that `inspect(socket)` read: it counts with the sysctls of the connection's own network
- * namespace. If those cannot be read, `inspect(socket).defaults` is `undefined`, and the kernel's defaults count.
+ * For a field that is left out, the system's default applies: keepalive off, 7200 s, 75 s, 9, `tcp_retries2` 15, or the values of `defaults`.
+ * For a live connection, pass `inspect(socket).profile`: then the sysctls of the connection's own network namespace apply. If those cannot
+ * be read, `inspect(socket).defaults` is `undefined`, and the kernel's defaults apply.
  *
- * @throws as {@link defineProfile} does; {@link OutOfRangeError} for an `rtt` or a default that is not a number from 0.
+ * @throws as {@link defineProfile}; {@link OutOfRangeError} for an `rtt` or a default that is not a number from 0.
  * @example
  * ```ts
  * detectionTime('cloud') // { idle: 60_000, inFlight: 60_400 }
@@ -92,7 +92,7 @@ export function detectionTime(
   return { idle: idleDetection(settings), inFlight: inFlightDetection(settings, rtt) }
 }
 
-/** Completes a profile by the defaults of its system, or the kernel's if those are not known. */
+/** Completes a profile with the defaults of its system. If those are not known, with the kernel's. */
 export function settingsOf(profile: Profile, defaults: Partial<SystemDefaults> = {}): Settings {
   return { ...systemDefaults, ...definedOnly(defaults), ...definedOnly(profile) }
 }
@@ -127,7 +127,10 @@ function idleDetection({ enable, initialDelay, interval, count, userTimeout }: S
   )
 }
 
-/** With a user timeout the kernel gives up when its timer first fires at or after that time with a probe unanswered. */
+/**
+ * The unanswered probes before the kernel ends an idle connection with a user timeout. It does so when its timer first fires at or after that
+ * time, with at least one unanswered probe.
+ */
 export function probesUntil(userTimeout: number, initialDelay: number, interval: number): number {
   return Math.max(1, Math.ceil((userTimeout - initialDelay) / interval))
 }
@@ -138,11 +141,11 @@ function inFlightDetection(settings: Settings, rtt: number): number {
   return firstRetransmission(settings, rtt) + allowed
 }
 
-/** How often a connection with data in flight has retransmitted. */
+/** The retransmissions of a connection with data in flight. */
 export interface Retransmitting {
-  /** Its retransmission timeout before it was doubled, ms; `undefined` if that is not known. */
+  /** The retransmission timeout before the first doubling, ms. `undefined`: not known. */
   readonly rto: number | undefined
-  /** Retransmissions by timeout so far, each after twice the wait of the one before. */
+  /** Retransmissions by timeout so far. Each waits twice as long as the previous one. */
   readonly resent: number
 }
 
@@ -152,22 +155,22 @@ export function inFlightAtMost(settings: Settings, rtt: number, { rto, resent }:
   const first = firstRetransmission(settings, rtt)
   const waits = doubling(2 * (rto ?? rtoMax), rtoMax)
   const passed = resent === 0 ? 0 : first + (rto === undefined ? 0 : sum(resent - 1, waits))
-  // The kernel cuts its waits short to give up at a user timeout.
+  // The kernel shortens its last wait so that it ends at the user timeout.
   if (userTimeout > 0) return Math.max(0, first + userTimeout - passed)
   const allowed = modelTimeout(retries2, MODEL_RTO, rtoMax)
   if (rto === undefined) return first + allowed + rtoMax - passed
   const retransmitting = firstExpiry(allowed, waits)
-  // A closed window is probed as often as retries2 says.
+  // The kernel probes a closed window retries2 times.
   const probing = resent === 0 ? sum(retries2 + 1, doubling(rto, rtoMax)) : 0
   return Math.max(0, first + Math.max(retransmitting, probing) - passed)
 }
 
 /**
- * When the kernel gives up a connection attempt without an answer, counted from the first SYN: when its timer first expires after the time
- * that `synCount` allows, 2^(n+1) − 1 s, or after the user timeout.
+ * When the kernel ends a connection attempt that the peer does not answer, in ms after the first SYN. That is when its timer first expires
+ * after the time that `synCount` allows, 2^(n+1) − 1 s, or after the user timeout.
  *
  * @param resent SYNs retransmitted so far.
- * @returns that time, when the last SYN was sent, and when the timer expires next.
+ * @returns that time (`ends`), when the last SYN was sent (`sent`), and when the timer expires next (`due`).
  */
 export function connectDetection(
   { synCount, synLinearTimeouts, rtoMax, userTimeout }: Settings,
@@ -179,11 +182,11 @@ export function connectDetection(
   const sent = sum(resent, waits)
   const due = sum(resent + 1, waits)
   if (userTimeout === 0) return { ends: byCount, sent, due }
-  // The kernel shortens a wait so that it ends at the user timeout, except the first.
+  // The kernel shortens a wait, except the first, so that it ends at the user timeout.
   return { ends: Math.min(byCount, Math.max(SYN_RTO, userTimeout)), sent, due }
 }
 
-/** A tail loss probe goes first, then the retransmission that starts the clock (RFC 8985, tcp_write_timeout). */
+/** The kernel sends a tail loss probe first, then the retransmission from which it counts (RFC 8985, tcp_write_timeout). */
 function firstRetransmission({ rtoMin }: Settings, rtt: number): number {
   return 2 * (rtoMin + rtt)
 }
@@ -194,7 +197,7 @@ function modelTimeout(retries: number, rto: number, rtoMax: number): number {
   return (2 ** (doublings + 1) - 1) * rto + (retries - doublings) * rtoMax
 }
 
-/** The waits from one expiry to the next: `linear` more of the first, then twice as long each time, up to `rtoMax`. */
+/** The waits from one expiry to the next: `first`, `linear` times the same again, then twice as long each time, up to `rtoMax`. */
 function doubling(first: number, rtoMax: number, linear = 0): (i: number) => number {
   return (i) => Math.min(rtoMax, first * 2 ** Math.max(0, i - linear))
 }

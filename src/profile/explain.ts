@@ -18,16 +18,16 @@ export interface Warning {
   readonly message: string
 }
 
-/** Of Azure's load balancer and NAT gateway, one of the shortest defaults in wide use, ms. */
+/** The idle timeout of Azure's load balancer and NAT gateway, ms: one of the shortest defaults in wide use. */
 const COMMON_IDLE_TIMEOUT = 240_000
 
-/** A retransmission takes 200 ms at least, so a userTimeout below this allows one or two, ms. */
+/** The shortest userTimeout without a warning, ms. A retransmission takes at least 200 ms, so a shorter one allows one or two. */
 const SHORTEST_USUAL = 1_000
 
 /**
- * Lists what a profile does that its author may not expect, in words.
+ * Warns about effects of a profile that its author may not expect. An empty array if there are none.
  *
- * @throws as {@link defineProfile} does.
+ * @throws as {@link defineProfile}.
  * @example
  * ```ts
  * explain({ initialDelay: 10_000, interval: 10_000, count: 5, userTimeout: 20_000 })[0].message
@@ -46,7 +46,7 @@ export function explain(profile: Profile | PresetName): Warning[] {
   if (!enable) {
     warn(
       'keepalive-off',
-      'Keepalive is off: a peer that vanishes while nothing is in flight is never noticed.',
+      'Keepalive is off, so the kernel never notices that the peer of an idle connection is gone.',
     )
   } else {
     if (userTimeout > 0) {
@@ -58,27 +58,27 @@ export function explain(profile: Profile | PresetName): Warning[] {
     if (initialDelay >= COMMON_IDLE_TIMEOUT) {
       warn(
         'initial-delay-past-middleboxes',
-        `initialDelay ${time(initialDelay)} is longer than common load balancers and NATs keep a silent connection ` +
-          '(Azure 4 min, AWS 350 s): it is gone there before the first probe leaves.',
+        `initialDelay is ${time(initialDelay)}. Common load balancers and NATs may drop an idle connection before the first probe ` +
+          '(Azure after 4 min, AWS after 350 s).',
       )
     }
   }
   if (userTimeout > 0 && userTimeout < SHORTEST_USUAL) {
     warn(
       'user-timeout-under-a-second',
-      `userTimeout ${time(userTimeout)} ends a connection whose peer is alive as soon as its packets are lost for about that long. ` +
+      `userTimeout ${time(userTimeout)} ends the connection to a live peer if the network loses packets for about that long. ` +
         `If you mean ${userTimeout} s, write ${literal(userTimeout * 1_000)}.`,
     )
   }
   if (userTimeout > 0) {
     warn(
       'ends-slow-reader',
-      `userTimeout ${time(userTimeout)} also ends a peer that is alive but reads nothing for that long while data waits for it.`,
+      `userTimeout ${time(userTimeout)} also ends the connection to a live peer that reads nothing for that long while data waits for it.`,
     )
   } else {
     warn(
       'in-flight-unbounded',
-      `No userTimeout: keepalive is silent while data is in flight, so a peer that vanishes then is noticed after ${time(inFlight)}.`,
+      `No userTimeout is set. With data in flight, the kernel sends no keepalive probes and takes ${time(inFlight)} to notice that the peer is gone.`,
     )
   }
   return warnings

@@ -11,8 +11,7 @@ export function isDefined(profile: object): boolean {
 }
 
 /**
- * Checks a profile once and freezes it. Tuning with a defined profile is faster than with a literal, which is checked and tried each
- * time.
+ * Checks a profile once and freezes it. Tuning with it is faster than with a literal: `tune` checks and tries a literal each time.
  *
  * @throws {@link InvalidTypeError} for an unknown field or a value of the wrong type.
  * @throws {@link OutOfRangeError} for a value outside its range, or one the kernel cannot hold exactly.
@@ -32,18 +31,18 @@ export function defineProfile(profile: Profile): Readonly<Profile> {
 
 /**
  * Profiles for common paths. Every preset sets the same five fields: `enable`, `initialDelay`, `interval`, `count` and
- * `userTimeout`. So a preset replaces another preset completely.
+ * `userTimeout`. So one preset replaces another completely.
  *
- * Each `userTimeout` equals `initialDelay + interval × count`, so that a death is detected as fast with data in flight as
- * without, and no probe is cut off. `patient` switches it off: `userTimeout: 0`.
+ * Each `userTimeout` equals `initialDelay + interval × count`. So detection takes as long with data in flight as on an idle connection, and
+ * the kernel sends all `count` probes. `patient` turns it off: `userTimeout: 0`.
  *
  * | preset | idle peer gone after | with data in flight | for |
  * |---|---|---|---|
  * | `lan` | 6 s | 6.4 s | one rack or switch; sidecars; a few hundred connections |
  * | `datacenter` | 30 s | 30.4 s | services and databases of one region |
- * | `cloud` | 60 s | 60.4 s | through load balancers and NAT that forget after 60 s or more |
- * | `mobile` | 4 min | 4 min | phones behind carrier NAT: few wake-ups, survives minutes in a tunnel |
- * | `patient` | 3 min | 15 min | peers that may stop reading for long and must not be cut off |
+ * | `cloud` | 60 s | 60.4 s | paths through load balancers and NAT with idle timeouts of 60 s or more |
+ * | `mobile` | 4 min | 4 min | phones behind carrier NAT: few wake-ups, survives minutes without a network |
+ * | `patient` | 3 min | 15 min | peers that may read nothing for minutes and must stay connected |
  *
  * @example
  * ```ts
@@ -52,22 +51,22 @@ export function defineProfile(profile: Profile): Readonly<Profile> {
  * ```
  */
 export const profiles = Object.freeze({
-  /** Idle death in 6 s, with data in flight in 6.4 s. */
+  /** Detects a dead peer in 6 s on an idle connection, in 6.4 s with data in flight. */
   lan: preset(3_000, 1_000, 3),
-  /** Idle death in 30 s, with data in flight in 30.4 s. */
+  /** Detects a dead peer in 30 s on an idle connection, in 30.4 s with data in flight. */
   datacenter: preset(15_000, 5_000, 3),
-  /** Idle death in 60 s, with data in flight in 60.4 s. A probe, and one more if it is lost, within any 60 s. */
+  /** Detects a dead peer in 60 s on an idle connection, in 60.4 s with data in flight. Within any 60 s it sends a probe, and a second one if that is lost. */
   cloud: preset(30_000, 10_000, 3),
-  /** Idle death in 4 minutes, and the same with data in flight. One probe in two minutes lets a radio sleep. */
+  /** Detects a dead peer in 4 minutes, idle or with data in flight. One probe in two minutes lets a phone's radio sleep. */
   mobile: preset(120_000, 20_000, 6),
   /**
-   * Idle death in 3 minutes. `userTimeout` is 0, since any other value also ends a peer that is alive and slow to read.
-   * With data in flight only the kernel's retransmissions detect a death, after 15 minutes or more.
+   * Detects a dead peer in 3 minutes on an idle connection. `userTimeout` is 0, because any other value also ends connections to live peers that
+   * read slowly. With data in flight only the kernel's retransmissions detect a dead peer, after 15 minutes or more.
    */
   patient: preset(60_000, 15_000, 8, 0),
 })
 
-/** Without the checks of {@link defineProfile}, which would run at every import: a test checks the presets. */
+/** Without the checks of {@link defineProfile}: they would run at every import. A test checks the presets. */
 function preset(
   initialDelay: number,
   interval: number,
@@ -103,7 +102,7 @@ function notAProfile(given: unknown): InvalidTypeError {
   }
   const [near] = isOff ? [] : nearestOnly(given, names)
   const hint = near === undefined ? '' : ` Did you mean '${near}'?`
-  return new InvalidTypeError(`There is no preset '${given}'.${hint} ${presets}`, { field: 'profile' })
+  return new InvalidTypeError(`Unknown preset '${given}'.${hint} ${presets}`, { field: 'profile' })
 }
 
 export function isPreset(profile: Profile | PresetName): boolean {

@@ -19,11 +19,11 @@ import {
 } from '../options/check.js'
 
 /**
- * Keepalive settings of one connection. All times are in milliseconds, under the names and in the units of
- * Node's own `setKeepAlive({ … })`. A field left out stays as the socket has it.
+ * Keepalive settings of one connection. The names and units are those of Node's own `setKeepAlive({ … })`: all times in milliseconds.
+ * For a field that is left out, the socket keeps its value.
  *
- * A value that the kernel cannot hold exactly (1500 ms of `interval`, which it counts in whole seconds) is a
- * `RangeError`: nothing is rounded silently.
+ * Nothing is rounded. A value that the kernel cannot hold exactly throws a `RangeError`, such as an `interval` of 1500 ms: the kernel counts it in
+ * whole seconds.
  *
  * @example
  * ```ts
@@ -32,13 +32,13 @@ import {
  */
 export interface Profile {
   /**
-   * Whether the kernel sends keepalive probes at all: `SO_KEEPALIVE`, socket(7). Defaults to `true` when
-   * `initialDelay`, `interval` or `count` is given.
+   * Whether the kernel sends keepalive probes: `SO_KEEPALIVE`, socket(7). Default: `true` if `initialDelay`, `interval` or `count` is
+   * given.
    */
   enable?: boolean
   /**
    * How long a connection is idle before the first probe, in ms: 1 000 … 32 767 000, whole seconds.
-   * `TCP_KEEPIDLE`, tcp(7). The system's default is two hours.
+   * `TCP_KEEPIDLE`, tcp(7). The system's default is 2 hours.
    */
   initialDelay?: number
   /**
@@ -47,21 +47,22 @@ export interface Profile {
    */
   interval?: number
   /**
-   * Unanswered probes until the kernel gives the connection up: 1 … 127. `TCP_KEEPCNT`, tcp(7). The system's default is 9.
-   * Ignored if `userTimeout` is set.
+   * Unanswered probes until the kernel ends the connection: 1 … 127. `TCP_KEEPCNT`, tcp(7). The system's default is 9.
+   * The kernel ignores it if `userTimeout` is set.
    */
   count?: number
   /**
-   * How long sent data, or a probe, may go unacknowledged until the kernel gives the connection up, in ms:
-   * 100 … 2 147 483 647, or 0: off, the default. `TCP_USER_TIMEOUT`, tcp(7). 1 to 99 is refused, because it is usually meant in
-   * seconds, unless the profile was read from a socket. Also ends a peer that is alive but
-   * reads nothing for that long while data waits for it, and a connection attempt that takes as long.
+   * How long data or a probe may go unacknowledged until the kernel ends the connection, in ms: 100 … 2 147 483 647, or 0: off, the
+   * default. `TCP_USER_TIMEOUT`, tcp(7). 1 to 99 throws, because it usually means seconds; a profile that was read from a socket may have it.
+   *
+   * It also ends the connection to a live peer that reads nothing for that long while data waits for it. And it ends a connection attempt that
+   * takes that long.
    */
   userTimeout?: number
   /**
-   * SYN retransmissions until the kernel gives a connection attempt up: 1 … 127. `TCP_SYNCNT`, tcp(7). With n of them it takes
-   * 2^(n+1) − 1 seconds: 3 s, 7 s, 15 s and so on; from n = 3 on 4 s more since Linux 6.5, which sends the first 5 SYNs a second
-   * apart (`tcp_syn_linear_timeouts`). The system's default is 6.
+   * SYN retransmissions until the kernel ends a connection attempt: 1 … 127. `TCP_SYNCNT`, tcp(7). n retransmissions take 2^(n+1) − 1
+   * seconds: 3 s, 7 s, 15 s and so on. Since Linux 6.5 it takes 4 s more from n = 3 on: the first 5 SYNs are a second apart
+   * (`tcp_syn_linear_timeouts`). The system's default is 6.
    */
   synCount?: number
   /**
@@ -119,8 +120,8 @@ function checkFor({ kind, constant, min, max, unit }: OptionRow): Check {
 }
 
 /**
- * Checks a profile and completes it: `enable` is `true` if a field about probes is given. Fields that are
- * `undefined` count as left out.
+ * Checks a profile and completes it: `enable` becomes `true` if `initialDelay`, `interval` or `count` is given. `undefined` counts as
+ * left out.
  *
  * @throws {@link InvalidTypeError} for an unknown field or a value of the wrong type.
  * @throws {@link OutOfRangeError} for a value outside its range, or one the kernel cannot hold exactly.
@@ -128,8 +129,8 @@ function checkFor({ kind, constant, min, max, unit }: OptionRow): Check {
 export function checkProfile(profile: unknown): Profile {
   if (profile instanceof EventEmitter) {
     const message =
-      'A profile must be an object such as { initialDelay: 30_000 }; got a connection or another emitter of events.'
-    throw new InvalidTypeError(`${message} For a connection, pass inspect(socket).profile.`, {
+      'A profile must be an object such as { initialDelay: 30_000 }; got a connection or another EventEmitter.'
+    throw new InvalidTypeError(`${message} For the profile of a connection, pass inspect(socket).profile.`, {
       field: 'profile',
     })
   }
@@ -141,18 +142,18 @@ export function checkProfile(profile: unknown): Profile {
   return checked
 }
 
-/** The sysctls behind the profiles that `inspect` read: those of the network namespace that the connection is in. */
+/** For each profile that `inspect` read: reads the sysctls of the connection's network namespace. */
 const defaultReaders = new WeakMap<Profile, () => SystemDefaults | undefined>()
 
-/** Notes where a profile was read. The sysctls are read when they are needed. */
+/** Notes where a profile was read. The sysctls are read on first use. */
 export function noteSource(profile: Profile, readDefaults: () => SystemDefaults | undefined): void {
   defaultReaders.set(profile, readDefaults)
 }
 
-/** The defaults of the system that a profile was read from. `undefined` if it was not read, or if they cannot be. */
+/** The defaults of the system that a profile was read from. `undefined` for any other profile, or if they cannot be read. */
 export function defaultsBehind(profile: Profile): SystemDefaults | undefined {
   return defaultReaders.get(profile)?.()
 }
 
-const OTHER_WAY = 'setUserTimeout of deadpeer/net-keepalive takes any time.'
+const OTHER_WAY = 'setUserTimeout of deadpeer/net-keepalive accepts any time.'
 const userTimeoutField = { field: 'userTimeout', constant: optionTable.userTimeout.constant }

@@ -11,24 +11,24 @@ import {
 import type { Profile } from './profile.js'
 
 export interface TimeLeft {
-  /** ms; `Infinity`: nothing will ever end it. */
+  /** In ms. `Infinity`: the kernel never ends it. */
   readonly ms: number
-  /** Whether it is that time, up to the slack of the kernel's timers; or else the most that it can be. */
+  /** Whether `ms` is exact, up to the slack of the kernel's timers. If not, it is an upper bound. */
   readonly isExact: boolean
-  /** Sysctls that decide and could not be read in the connection's network namespace, with the values that were taken instead. */
+  /** Sysctls that matter but could not be read in the connection's network namespace, with the values used instead. */
   readonly assumed?: { readonly retries2?: number; readonly synLinearTimeouts?: number }
 }
 
-/** The timer of a socket that runs, and in how many ms it fires: as a record of `listSockets` has them. */
+/** The running timer of a socket, and in how many ms it fires. A record of `listSockets` has both. */
 export interface RunningTimer {
   readonly timer: SocketTimer | undefined
   readonly expires: number | undefined
 }
 
 /**
- * When the kernel gives a connection up if its peer is never heard again. `undefined` for one that is neither open nor connecting. Pure.
+ * How long until the kernel ends a connection whose peer sends nothing more. `undefined` if the connection is neither open nor connecting. Pure.
  *
- * @param defaults the sysctls of the network namespace that the connection is in, where they could be read.
+ * @param defaults the sysctls of the connection's network namespace. Left out if they cannot be read.
  */
 export function timeLeft(
   info: TcpInfo,
@@ -37,25 +37,25 @@ export function timeLeft(
   defaults?: Partial<SystemDefaults>,
 ): TimeLeft | undefined {
   const settings = settingsOf(profile, defaults)
-  if (info.state === TcpState.SYN_SENT) return untilNotConnected(info, settings, running, defaults)
+  if (info.state === TcpState.SYN_SENT) return connectTimeLeft(info, settings, running, defaults)
   if (info.state !== TcpState.ESTABLISHED && info.state !== TcpState.CLOSE_WAIT) return undefined
-  // The kernel counts from the first retransmission, and does not tell when that was.
+  // The kernel counts from the first retransmission, and does not report when that was.
   if (info.unacked > 0 || (info.notsentBytes ?? 0) > 0) {
     const ms = Math.round(inFlightAtMost(settings, info.rtt / 1_000, retransmitting(info, settings)))
     const isAssumed = settings.userTimeout === 0 && defaults?.retries2 === undefined
     return { ms, isExact: false, ...(isAssumed && { assumed: { retries2: settings.retries2 } }) }
   }
   if (!settings.enable) return { ms: Number.POSITIVE_INFINITY, isExact: true }
-  return { ms: untilProbedInVain(info, settings, due('keepalive', running)), isExact: true }
+  return { ms: idleTimeLeft(info, settings, due('keepalive', running)), isExact: true }
 }
 
-function untilProbedInVain(
+function idleTimeLeft(
   info: TcpInfo,
   { initialDelay, interval, count, userTimeout }: Settings,
   dueIn = 0,
 ): number {
   const silence = silentFor(info)
-  // A timer that is due before initialDelay of silence is set anew then, and sends nothing.
+  // A timer that fires before the connection was idle for initialDelay sends no probe: the kernel sets it again.
   const firing = Math.max(dueIn, info.probes > 0 ? 0 : initialDelay - silence)
   const firingsAfter =
     userTimeout === 0
@@ -64,13 +64,13 @@ function untilProbedInVain(
   return firing + interval * Math.max(0, firingsAfter)
 }
 
-function untilNotConnected(
+function connectTimeLeft(
   info: TcpInfo,
   settings: Settings,
   running: RunningTimer | undefined,
   defaults: Partial<SystemDefaults> | undefined,
 ): TimeLeft {
-  // A kernel that has no such sysctl, before Linux 6.5, has no such waits.
+  // Kernels before Linux 6.5 have neither the sysctl nor linear waits.
   const synLinearTimeouts = defaults ? (defaults.synLinearTimeouts ?? 0) : settings.synLinearTimeouts
   const { ends, sent, due: next } = connectDetection({ ...settings, synLinearTimeouts }, info.retransmits)
   const dueIn = due('retransmit', running)
@@ -87,8 +87,8 @@ function due(timer: SocketTimer, running: RunningTimer | undefined): number | un
 }
 
 /**
- * The kernel doubles the timeout at each retransmission, up to `rtoMax`, unless an ICMP unreachable takes that back (RFC 6069). Probing a
- * closed window it does not.
+ * The kernel doubles the timeout at each retransmission, up to `rtoMax`. An ICMP unreachable undoes a doubling (RFC 6069). For probes of a
+ * closed window `rto` stays the same.
  */
 function retransmitting(
   { rto, backoff, retransmits: resent }: TcpInfo,

@@ -1,6 +1,6 @@
 import { parseTime } from '../options/time.js'
 
-/** The three fields that say when the kernel probes an idle connection. */
+/** The three fields that decide when the kernel probes an idle connection. */
 export interface Timings {
   readonly initialDelay: number
   readonly interval: number
@@ -8,8 +8,8 @@ export interface Timings {
 }
 
 /**
- * Reads initialDelay/interval/count as people write them: 60s/5s/3. A time without a unit is in seconds, as the sysctls are: 60/5/3 is the
- * same. `undefined` for anything else.
+ * Parses `initialDelay/interval/count`, such as `60s/5s/3`. A time without a unit is in seconds, as in the sysctls: `60/5/3` is the
+ * same. `undefined` for any other text.
  */
 export function parseTimings(text: string): Timings | undefined {
   const [first = '', second = '', count = '', ...more] = text.split('/')

@@ -13,26 +13,26 @@ interface Handle {
   readonly owner?: unknown
 }
 
-/** `process`, or a child process: the end of a channel. */
+/** One end of an IPC channel: `process`, or a child process. */
 interface Channel extends EventEmitter {
   /** The message that the other process has not acknowledged yet. */
   readonly _pendingMessage?: { readonly handle: Handle } | null
 }
 
-interface Hearers {
-  /** A socket that another process has sent here, before the program gets it. */
+interface Listeners {
+  /** Another process has sent a socket. Called before the program gets it. */
   received(socket: net.Socket, isAccepted: boolean): void
-  /** A socket that was sent to another process, and is about to be closed here. It gets no `'close'` event. */
+  /** A socket was sent to another process. Node is about to close it here, without a `'close'` event. */
   sent(socket: net.Socket): void
 }
 
 /**
  * Reports sockets that `process.send` or `subprocess.send` passes between processes.
  *
- * Node creates the socket in its listener for `'internalMessage'`. A listener for that event, unlike one for `'message'`, neither keeps the channel open
- * nor consumes messages that the program has not read yet.
+ * Node creates the socket in its own listener for `'internalMessage'`. Another listener for that event does not keep the channel open and does
+ * not consume messages that the program has not read yet. A listener for `'message'` would do both.
  */
-export function onPassed({ received, sent }: Hearers): void {
+export function onPassed({ received, sent }: Listeners): void {
   const listen = (channel: Channel) => {
     // This runs before Node's own listener, which creates or closes the socket.
     channel.prependListener('internalMessage', ({ cmd, type, key }: Internal, handle?: Handle) => {

@@ -3,19 +3,19 @@ import type { Destination } from '../connection/record.js'
 import { InvalidTypeError } from '../errors.js'
 
 export interface Rule<Value> {
-  /** `undefined`: it depends on the address, which is not known. */
+  /** `undefined`: it depends on the address, which is not known yet. */
   readonly matches: (destination: Destination) => boolean | undefined
   readonly value: Value
 }
 
-/** `where=what`, separated by commas; `what` may be JSON without braces inside. */
+/** `where=what`, separated by commas. `what` may be a JSON object without nested braces. */
 const oneRule = /\s*([^=,\s]+)\s*=\s*(\{[^}]*\}|[^,\s]+)\s*(?:,|$)/y
 
 /**
- * Reads rules such as `5432=datacenter, *.internal=lan, 10.0.0.0/8:6379=off`.
+ * Parses rules such as `5432=datacenter, *.internal=lan, 10.0.0.0/8:6379=off`.
  *
- * @param make parses the text after the `=`. Its errors are passed on.
- * @throws {@link InvalidTypeError} if the text is not a rule.
+ * @param make parses the text after the `=`. Its errors are not caught.
+ * @throws {@link InvalidTypeError} for a malformed rule.
  */
 export function parseRules<Value>(text: string, make: (what: string) => Value): Rule<Value>[] {
   const rules: Rule<Value>[] = []
@@ -25,7 +25,7 @@ export function parseRules<Value>(text: string, make: (what: string) => Value): 
     const [whole, where, what] = oneRule.exec(text) ?? []
     if (whole === undefined) {
       throw new InvalidTypeError(
-        `'${rest.trim()}' is no rule; a rule is a port or a host, =, and a profile: 5432=datacenter,*.internal=lan.`,
+        `A rule must be a port or a host, =, and a profile, such as 5432=datacenter,*.internal=lan; got '${rest.trim()}'.`,
       )
     }
     rules.push({ matches: parseWhere(where!), value: make(what!) })
@@ -41,7 +41,7 @@ export function firstMatch<Value>(
   return rules.find(({ matches }) => matches(destination))
 }
 
-/** The first rule that matches all addresses; `'depends'` if an earlier rule matches only some. */
+/** The first rule that matches for all addresses. `'depends'` if an earlier rule depends on the address. */
 export function ruleForAll<Value>(
   rules: readonly Rule<Value>[],
   destination: Omit<Destination, 'address'>,
@@ -66,7 +66,7 @@ function parseWhere(where: string): Rule<unknown>['matches'] {
   return (destination) => destination.port === wanted && matchesHost(destination)
 }
 
-/** `host:port`, `[::1]:port`; a bare IPv6 address has no port. */
+/** `host:port` or `[::1]:port`. A bare IPv6 address has no port. */
 function splitPort(where: string): [host: string, port?: string] {
   const bracketed = /^\[([^\]]*)\](\/\d+)?(?::(.*))?$/.exec(where)
   if (bracketed) {
@@ -80,7 +80,7 @@ function splitPort(where: string): [host: string, port?: string] {
 function parsePort(text: string, where: string): number {
   const port = Number(text)
   if (/^\d+$/.test(text) && port >= 1 && port <= 65_535) return port
-  throw new InvalidTypeError(`'${where}' has no port from 1 to 65535.`)
+  throw new InvalidTypeError(`The port of a rule must be 1 to 65535; got '${where}'.`)
 }
 
 function parseHost(host: string, where: string): Rule<unknown>['matches'] {
@@ -93,20 +93,24 @@ function parseHost(host: string, where: string): Rule<unknown>['matches'] {
       if (length === undefined) list.addAddress(base, family)
       else list.addSubnet(base, /^\d+$/.test(length) ? Number(length) : -1, family)
     } catch {
-      throw new InvalidTypeError(`'${where}' is not an address prefix such as 10.0.0.0/8 or fd00::/8.`)
+      throw new InvalidTypeError(
+        `The host of a rule must be an address prefix such as 10.0.0.0/8 or fd00::/8; got '${where}'.`,
+      )
     }
     return ({ address }) => (address === undefined ? undefined : contains(list, address))
   }
   const name = host.toLowerCase()
   if (!/^(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$/.test(name)) {
-    throw new InvalidTypeError(`'${where}' is neither a port, a host name, *.name, nor an address.`)
+    throw new InvalidTypeError(
+      `A rule must start with a port, a host name, *.name or an address; got '${where}'.`,
+    )
   }
   if (name.startsWith('*.')) return ({ host }) => host?.toLowerCase().endsWith(name.slice(1)) ?? false
   return ({ host }) => host?.toLowerCase() === name
 }
 
 function contains(list: net.BlockList, address: string): boolean {
-  // A dual-stack socket shows its IPv4 peers like this.
+  // A dual-stack socket reports IPv4 peers as ::ffff:192.0.2.1.
   const plain = address.replace(/^::ffff:(?=\d+\.)/i, '')
   return list.check(plain, net.isIPv4(plain) ? 'ipv4' : 'ipv6')
 }

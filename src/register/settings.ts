@@ -7,7 +7,7 @@ import { parseRules, type Rule } from './rules.js'
 /** The settings in the environment. */
 export interface Settings {
   readonly profile: Profile
-  /** The first rule that matches decides; `undefined`: the connection is left alone. */
+  /** The first rule that matches decides. Value `undefined`: the connection is not tuned. */
   readonly rules: readonly Rule<Profile | undefined>[]
   readonly watch: 'destroy' | 'report' | undefined
 }
@@ -15,8 +15,10 @@ export interface Settings {
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * @returns `undefined` if `DEADPEER` switches it off.
- * @throws an error of this package, with the variable's name before its message.
+ * Reads the settings from environment variables.
+ *
+ * @returns `undefined` if `DEADPEER` turns it off.
+ * @throws {@link InvalidTypeError}; its message starts with the variable's name.
  */
 export function readSettings(env: Environment): Settings | undefined {
   if (!choose(env, 'DEADPEER', { on: true, '1': true, off: false, '0': false }, true)) return undefined
@@ -60,7 +62,7 @@ function parseProfileOrOff(text: string): Profile | undefined {
   return text === 'off' ? undefined : parseProfile(text)
 }
 
-/** The name of a preset; initialDelay/interval/count as 60s/5s/3; or a profile as JSON. */
+/** The name of a preset; `initialDelay/interval/count`, such as `60s/5s/3`; or a profile as JSON. */
 function parseProfile(text: string): Profile {
   if (text.startsWith('{')) return defineProfile(JSON.parse(text) as Profile)
   const timings = parseTimings(text)

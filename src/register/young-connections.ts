@@ -1,12 +1,12 @@
 import type net from 'node:net'
 
-/** How long a connection is left unwatched, ms. */
+/** The longest time that a new connection is not watched, ms. */
 const YOUNG = 100
 
 /**
- * Connections that were opened or accepted less than 100 ms ago, and are watched once they are older. Watching a connection costs more than
- * tuning it, and many are closed by then. Nothing is missed: a socket that has died before it is watched is reported when it is added. One that
- * Node has destroyed by then has told the program.
+ * New connections. They are watched at most 100 ms after they were opened or accepted. Watching a connection costs more than tuning it,
+ * and many connections close sooner. No death is missed: a connection that ends before it is watched is reported when it is added. If Node has
+ * destroyed the socket by then, the program already has its error.
  */
 export class YoungConnections {
   readonly #sockets = new Set<net.Socket>()

@@ -1,33 +1,32 @@
-import type { Hold, Impairment } from './impairment.js'
+import type { AttachedFilter, Impairment } from './impairment.js'
 
 /**
- * A black hole that ends by itself once it has dropped enough segments.
+ * A black hole that ends by itself after it has dropped a number of segments.
  *
- * A filter cannot count, so the kernel's count of what the socket has dropped (`SK_MEMINFO_DROPS` of `SO_MEMINFO`,
- * linux/sock_diag.h, Linux 4.12) is looked at every millisecond. Segments that arrive a few milliseconds apart, as
- * keepalive probes and most retransmissions do, are counted exactly. Of a burst, or while the event loop is held up, more
- * may be swallowed before it is noticed, but never fewer: {@link swallowed} says how many it really were.
+ * A filter cannot count. So the kernel's count of the socket's dropped segments is read every millisecond: `SK_MEMINFO_DROPS` of `SO_MEMINFO`,
+ * linux/sock_diag.h, Linux 4.12. Segments that arrive a few milliseconds apart are counted exactly, such as keepalive probes and most
+ * retransmissions. In a burst, or while the event loop is blocked, it may drop more, but never fewer: {@link swallowed} is the real number.
  *
- * A segment is what the kernel counts as one: what it has put together for its own use (GSO, GRO) counts as many as it is on
- * the wire. Over loopback, whose MTU is 65,536 bytes, that may be tens of kilobytes.
+ * A segment that the kernel has merged (GSO, GRO) counts as many as it has on the wire. Over loopback, whose MTU is 65,536 bytes, one segment may
+ * have tens of kilobytes.
  */
 export interface BriefBlackHole extends Impairment {
-  /** How many segments it has swallowed, now; as it last saw where the socket has been closed meanwhile. */
+  /** The number of segments dropped so far. If the socket is closed: the last number read. */
   readonly swallowed: number
   /**
-   * Resolved once it is over: it has swallowed enough, was restored, or the socket was closed. The socket hears again then,
-   * unless something else impairs it.
+   * Resolves when the black hole has ended: it has dropped enough, was restored, or the socket was closed. Then the socket receives again,
+   * unless another filter drops segments.
    *
-   * Rejected where the kernel refuses to take the filter away, with what {@link restore} throws. One that nobody waits for is
-   * no unhandled rejection, and the looks do not hold the process.
+   * Rejects if the kernel refuses to remove the filter, with the error that {@link restore} throws. If nothing awaits it, a rejection is not
+   * reported as unhandled. The timer that reads the count does not keep the process running.
    */
   readonly done: Promise<void>
 }
 
-/** The shortest that a timer of Node's can be, in ms. */
-const LOOK_EVERY = 1
+/** How often the count is read, ms: the shortest timer of Node. */
+const READ_EVERY = 1
 
-export function endAfter(segments: number, { release, isOpen, readDrops }: Hold): BriefBlackHole {
+export function endAfter(segments: number, { release, isOpen, readDrops }: AttachedFilter): BriefBlackHole {
   let swallowed = 0
   let over = false
   let resolve!: () => void
@@ -37,7 +36,7 @@ export function endAfter(segments: number, { release, isOpen, readDrops }: Hold)
   })
   done.catch(() => {})
 
-  // Read with the filter in place, so that what was dropped before does not count.
+  // Read after the filter is attached: segments that were dropped before do not count.
   const before = orRelease(readDrops, release)
   const count = () => {
     if (!over && isOpen()) swallowed = (readDrops() - before) >>> 0
@@ -57,14 +56,14 @@ export function endAfter(segments: number, { release, isOpen, readDrops }: Hold)
       over = true
     }
   }
-  const look = () => {
+  const check = () => {
     try {
       if (!isOpen() || count() >= segments) restore()
     } catch (error) {
       reject(error)
     }
   }
-  const timer = setInterval(look, LOOK_EVERY).unref()
+  const timer = setInterval(check, READ_EVERY).unref()
 
   return {
     get swallowed() {

@@ -1,5 +1,5 @@
 /**
- * Peers that hear nothing, or not all, for your own tests.
+ * Peers that receive nothing, or not everything, for your own tests.
  *
  * @module deadpeer/testing
  */

@@ -7,7 +7,7 @@ import { Attempt } from './attempt.js'
 export class AgentStatistics extends AgentConnections {
   readonly #socketPath: unknown
 
-  /** @param socketPath where the agent connects to, whatever the origin. */
+  /** @param socketPath the UNIX socket that the agent connects to for every origin, if there is one. */
   constructor(socketPath: unknown) {
     super()
     this.#socketPath = socketPath
@@ -17,18 +17,18 @@ export class AgentStatistics extends AgentConnections {
     this.add(socket, this.#originOf(protocol, hostname, port))
   }
 
-  /** A request is made. */
+  /** A request starts. */
   begin(options: Dispatcher.DispatchOptions): Attempt {
     this.count(this.#originOfRequest(options), 'requests')
     return this.attempt(options)
   }
 
-  /** The request is sent: for the first time, or again. */
+  /** A request is sent, for the first time or again. */
   attempt(options: Dispatcher.DispatchOptions): Attempt {
     return new Attempt(this, this.#originOfRequest(options), Boolean(options.reset))
   }
 
-  /** undici refuses what is not an origin: those requests are counted together. */
+  /** undici refuses requests without a valid origin. They are counted under `invalid`. */
   #originOfRequest({ origin }: Dispatcher.DispatchOptions): string {
     const text = String(origin)
     if (!URL.canParse(text)) return 'invalid'

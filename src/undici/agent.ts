@@ -13,24 +13,24 @@ import { isRepeatable } from './repeatable.js'
 /** What {@link createAgent} returns: an `Agent` of undici that counts its connections and requests. */
 export interface CountingAgent extends Dispatcher {
   /**
-   * What has become of its connections and requests so far. A request that `retryStale` repeats is counted once, by the outcome of the repetition.
+   * The statistics of its connections and requests so far. A request that `retryStale` repeats counts once, by the outcome of its second attempt.
    * With undici 6 and HTTP/2, reused connections are not recognized.
    */
   snapshot(): Snapshot
-  /** As undici's own. What it returns also has a {@link CountingAgent.snapshot}. */
+  /** `compose` of undici. The result also has {@link CountingAgent.snapshot}. */
   compose(interceptors: readonly Dispatcher.DispatcherComposeInterceptor[]): CountingDispatcher
   compose(...interceptors: Dispatcher.DispatcherComposeInterceptor[]): CountingDispatcher
 }
 
-/** What `compose` of a {@link CountingAgent} returns. */
+/** The result of `compose` of a {@link CountingAgent}. */
 export type CountingDispatcher = Dispatcher.ComposedDispatcher & Pick<CountingAgent, 'snapshot'>
 
 /**
- * An `Agent` of undici whose connections are tuned, and that counts what becomes of them. It works wherever a dispatcher does:
- * `request(url, { dispatcher })`, `setGlobalDispatcher`, and so also the `fetch` built into Node. It works with the program's undici 6, 7 or 8.
+ * Creates an `Agent` of undici that tunes and watches its connections and keeps statistics of them. Use it like any dispatcher:
+ * `request(url, { dispatcher })` or `setGlobalDispatcher`, which also applies to Node's built-in `fetch`. It uses the program's undici 6, 7 or 8.
  *
- * @throws {@link InvalidTypeError} for bad options, also those of {@link watch}; what undici throws for its own; what {@link tune} throws for a
- * profile; `ERR_UNSUPPORTED_PLATFORM` in Bun, which has an undici of its own.
+ * @throws {@link InvalidTypeError} for bad options, also those of {@link watch}; undici's errors for its own options; the errors of
+ * {@link tune} for a profile; `ERR_UNSUPPORTED_PLATFORM` in Bun, which replaces undici.
  * @example
  * ```ts
  * setGlobalDispatcher(createAgent({ profile: 'datacenter', retryStale: true }))
@@ -40,7 +40,7 @@ export type CountingDispatcher = Dispatcher.ComposedDispatcher & Pick<CountingAg
 export function createAgent(options: AgentOptions = {}): CountingAgent {
   mustBeUndici()
   const { profile = 'cloud', watch, retryStale = false, ...rest } = checkOptions(options)
-  // undici refuses bad options here, including those that it is not given below.
+  // undici refuses bad options here, also those that are not passed on below.
   Reflect.construct(Agent, [rest])
   const watcher = watcherOf(watch)
   const tuned = connector(profile, typeof rest.connect === 'function' ? rest.connect : connectOptions(rest))
@@ -59,12 +59,12 @@ function socketPathOf({ socketPath, connect }: Agent.Options): unknown {
 function checkOptions(given: AgentOptions): AgentOptions {
   const options = checkMixedOptions(given, agentOptions)
   refuseShortTimes(options, agentTimes)
-  // The text 'false' from a configuration must not turn retries on.
+  // The string 'false' from a configuration must not turn retries on.
   if (options.retryStale !== undefined) trueOrFalse(options.retryStale, 'retryStale')
   return options
 }
 
-/** The options that a `Client` passes to the connector that it builds by default. */
+/** The options that a `Client` passes to its default connector. */
 const connecting = [
   'allowH2',
   'preferH2',
@@ -83,15 +83,15 @@ function connectOptions(options: Agent.Options): buildConnector.BuildOptions {
   return { ...Object.fromEntries(taken), ...timeout, ...(connect as object | undefined) }
 }
 
-/** Under a symbol, as undici keeps its own: `compose` of undici 7 and 8 makes a Proxy, and private members cannot be read through one. */
+/** A symbol, as undici uses for its own state. `compose` of undici 7 and 8 creates a Proxy, and private members cannot be read through one. */
 const state = Symbol('deadpeer.state')
 
 interface State {
   readonly statistics: AgentStatistics
   readonly retryStale: boolean
-  /** For a client that repeats a request. */
+  /** The options of a client that repeats a request. */
   readonly clientOptions: Client.Options
-  /** One for each request that is being repeated. */
+  /** One client for each request that is being repeated. */
   readonly repeating: Map<Client, Promise<void>>
   isClosing: boolean
 }
@@ -116,7 +116,7 @@ class OurAgent extends Agent {
   }
 
   override dispatch(options: Agent.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    // undici reports what is wrong.
+    // undici reports the error.
     if (!isObject(options) || !isObject(handler)) return super.dispatch(options, handler)
     const repeat = (again: Dispatcher.DispatchHandler) => repeatOn(this, options, again)
     const { retryStale, statistics } = this[state]
@@ -131,12 +131,12 @@ class OurAgent extends Agent {
     return Reflect.apply(super.close, this, args)
   }
 
-  /** undici also calls it after `close`: then requests that are being repeated must be allowed to end. */
+  /** undici also calls it after `close`. Then requests that are being repeated must be able to finish. */
   // biome-ignore lint/suspicious/noExplicitAny: with a callback or a promise
   override destroy(...args: unknown[]): any {
     const { isClosing, repeating } = this[state]
     if (isClosing && args.length === 0) return settled(repeating).then(() => super.destroy())
-    // With a callback alone, or without an argument, undici makes an error of its own.
+    // Without an error, undici creates its own.
     const error = args[0] instanceof Error ? args[0] : null
     for (const client of repeating.keys()) void client.destroy(error)
     return Reflect.apply(super.destroy, this, args)
@@ -145,12 +145,12 @@ class OurAgent extends Agent {
   // biome-ignore lint/suspicious/noExplicitAny: undici's own types differ between its versions
   override compose(...interceptors: any[]): any {
     const composed = super.compose(...interceptors)
-    // undici 6 makes another dispatcher, which only has undici's own methods.
+    // undici 6 creates another dispatcher, which has only undici's own methods.
     return 'snapshot' in composed ? composed : withSnapshot(this, composed)
   }
 }
 
-/** The same for the dispatchers that are composed of this one. */
+/** Adds `snapshot` to a dispatcher, and to those that are composed of it. */
 // biome-ignore lint/suspicious/noExplicitAny: undici's own types differ between its versions
 function withSnapshot(agent: OurAgent, dispatcher: any): any {
   const { compose } = dispatcher
@@ -165,7 +165,7 @@ async function settled(repeating: ReadonlyMap<Client, Promise<void>>): Promise<v
   while (repeating.size > 0) await Promise.all(repeating.values())
 }
 
-/** A client of its own opens a new connection: another idle one may be gone as well. */
+/** Repeats a request with a new client, which opens a new connection: another idle one may be gone too. */
 function repeatOn(
   agent: OurAgent,
   options: Agent.DispatchOptions,

@@ -5,7 +5,7 @@ import type { Connection } from '../http/connection.js'
 import { failureOf, judge, keepVerdict } from '../http/stale.js'
 import { tryOr } from '../options/try-or.js'
 
-/** The attempt whose request is being written: undici reports its connection in the same call. */
+/** The attempt whose request undici is writing. undici reports the connection in the same call. */
 let writing: Attempt | undefined
 let isSubscribed = false
 
@@ -24,16 +24,16 @@ interface Use {
   readonly connection: Connection
   /** Whether the connection had a request before. */
   readonly isReuse: boolean
-  /** How much the peer had acknowledged before. */
+  /** How many bytes the peer had acknowledged before. */
   readonly ackedBefore: number
 }
 
-/** One attempt to send a request. It counts what becomes of the request. */
+/** One attempt to send a request. It counts the outcome. */
 export class Attempt {
   readonly #connections: AgentConnections
   readonly #origin: string
   readonly #asksForClose: boolean
-  /** `undefined` until it is sent; for a connection that the agent did not open; for HTTP/2 with undici 6. */
+  /** `undefined` until the request is sent, for a connection that the agent did not open, and for HTTP/2 with undici 6. */
   #use: Use | undefined
   #isAnswered = false
 
@@ -50,7 +50,7 @@ export class Attempt {
     writing = this
   }
 
-  /** It was aborted before anything of it was written. */
+  /** The request was aborted before any of it was written. */
   abort(): void {
     if (writing === this) writing = undefined
   }
@@ -65,12 +65,13 @@ export class Attempt {
 
   answered(headers: unknown): void {
     this.#isAnswered = true
-    if (this.#use && !this.#asksForClose && saysClose(headers)) this.#use.connection.isCloseAnnounced = true
+    if (this.#use && !this.#asksForClose && announcesClose(headers))
+      this.#use.connection.isCloseAnnounced = true
   }
 
   /**
    * @param mayRepeat whether the request may be sent again.
-   * @returns whether it is to be sent again, since its connection was already gone: see {@link judgeStale}.
+   * @returns whether the caller must send it again, because its connection was already gone: see {@link judgeStale}.
    */
   failed(error: unknown, mayRepeat: boolean): boolean {
     const connections = this.#connections
@@ -91,14 +92,14 @@ function judgeUse({ connection, isReuse, ackedBefore }: Use, error: unknown, ans
   return judge(failure, { reused: isReuse, answered, peerClosed: true, acknowledged })
 }
 
-/** The peer has closed its side, or the HTTP/2 session. */
+/** Whether the peer has closed its side, or the HTTP/2 session. */
 function isClosed(error: unknown): boolean {
   const { code = '' } = (error ?? {}) as NodeJS.ErrnoException
   return ['UND_ERR_SOCKET', 'ERR_HTTP2_GOAWAY_SESSION', 'ERR_HTTP2_STREAM_CANCEL'].includes(code)
 }
 
-/** Headers come as an object, or as names and values in turns. */
-function saysClose(headers: unknown): boolean {
+/** Headers are an object, or an array of names and values in turn. */
+function announcesClose(headers: unknown): boolean {
   const value = Array.isArray(headers)
     ? headers[headers.findIndex((each, i) => i % 2 === 0 && String(each).toLowerCase() === 'connection') + 1]
     : (headers as { connection?: unknown } | undefined)?.connection

@@ -9,11 +9,11 @@ import { tune } from '../tune/tune.js'
 import { connectorOptions } from './options.js'
 
 /**
- * Makes a connector for undici whose connections are tuned as soon as they have a descriptor. UNIX sockets are left alone.
+ * Creates a connector for undici that tunes each connection as soon as it has a descriptor. It does not tune UNIX sockets.
  *
  * @param profile a {@link Profile}, or the name of one of {@link profiles}.
- * @param wrapped the connector that opens them, or options for undici's own. Default: undici's own.
- * @throws what {@link tune} throws for a bad profile; `ERR_UNSUPPORTED_PLATFORM` in Bun, which has an undici of its own.
+ * @param wrapped the connector that opens the connections, or options for undici's own. Default: undici's own.
+ * @throws the errors of {@link tune} for a bad profile; `ERR_UNSUPPORTED_PLATFORM` in Bun, which replaces undici.
  * @example
  * ```ts
  * new Agent({ connect: connector('cloud') })
@@ -31,26 +31,26 @@ export function connector(
   return onConnection(connect, (socket) => tuneIfTcp(socket, profile))
 }
 
-/** Opens connections by another connector, and reports each before undici gets it, also while it connects. */
+/** Wraps a connector. Reports each socket once, before undici gets it, if possible while it connects. */
 export function onConnection(
   wrapped: buildConnector.connector | buildConnector.BuildOptions,
-  hear: (socket: net.Socket, options: buildConnector.Options) => void,
+  report: (socket: net.Socket, options: buildConnector.Options) => void,
 ): buildConnector.connector {
   const connect = typeof wrapped === 'function' ? wrapped : buildConnector(wrapped)
   // undici's own connector also returns the socket, although that is not in its types.
   const open = (options: buildConnector.Options, callback: buildConnector.Callback): unknown => {
-    let heard: unknown
-    const hearOnce = (socket: unknown) => {
-      if (!(socket instanceof net.Socket) || socket === heard) return
-      heard = socket
-      hear(socket, options)
+    let reported: unknown
+    const reportOnce = (socket: unknown) => {
+      if (!(socket instanceof net.Socket) || socket === reported) return
+      reported = socket
+      report(socket, options)
     }
     const done: buildConnector.Callback = (...result) => {
-      hearOnce(result[1])
+      reportOnce(result[1])
       callback(...result)
     }
     const socket: unknown = connect(options, done)
-    hearOnce(socket)
+    reportOnce(socket)
     return socket
   }
   return open
@@ -64,11 +64,11 @@ function tuneIfTcp(socket: net.Socket, profile: Profile | PresetName): void {
   }
 }
 
-/** @throws in Bun, whose module of that name has empty classes for agents: it sends requests by its own client and shows no connection. */
+/** @throws in Bun. Its module `undici` has empty agent classes: it sends requests with its own client, and gives no access to connections. */
 export function mustBeUndici(): void {
   if (typeof Agent.prototype.dispatch === 'function') return
   throw new DeadpeerError(
     'ERR_UNSUPPORTED_PLATFORM',
-    "This runtime replaces the package 'undici' by its own, as Bun does, and its connections cannot be tuned. Use HttpAgent of deadpeer/http instead.",
+    "This runtime (such as Bun) replaces the package 'undici' with its own, whose connections cannot be tuned. Use HttpAgent of deadpeer/http instead.",
   )
 }

@@ -5,7 +5,7 @@ type Handler = Dispatcher.DispatchHandler
 type Callback = (...args: never[]) => unknown
 type Callbacks = Record<string, Callback | undefined>
 
-/** The names of the callbacks in the handlers of undici 7 and 8, and in those of 6, which 7 takes as well. */
+/** The names of the callbacks in the handlers of undici 7 and 8 (`new`), and of undici 6 (`legacy`), which undici 7 also accepts. */
 const styles = {
   new: {
     begin: 'onRequestStart',
@@ -24,9 +24,9 @@ const styles = {
 } as const
 
 /**
- * Wraps a handler, so that the attempt learns what becomes of the request.
+ * Wraps a handler, so that the attempt gets the outcome of the request.
  *
- * @param repeat sends the request again with the handler that was given. Called instead of the error callback if the connection was gone.
+ * @param repeat sends the request again with the original handler. Called instead of the error callback if the connection was gone.
  */
 export function countingHandler(
   given: Handler,
@@ -39,7 +39,7 @@ export function countingHandler(
   const own: Callbacks = {}
   own[begin] = (...args: never[]) => {
     attempt.begin()
-    return inner[begin]?.(...withAbortSeen(args, () => attempt.abort()))
+    return inner[begin]?.(...withAbortObserved(args, () => attempt.abort()))
   }
   for (const name of answers) {
     own[name] = (...args: never[]) => {
@@ -53,7 +53,7 @@ export function countingHandler(
     return isRepeated ? repeat?.(given) : inner[error]?.(...args)
   }
   for (const name of others) own[name] = (...args: never[]) => inner[name]?.(...args)
-  // What is missing, or is no function, is left as it is: undici reports it.
+  // A callback that is missing or not a function stays as it is: undici reports it.
   const handler: Callbacks = {}
   for (const [name, callback] of Object.entries(own)) {
     const theirs = inner[name]
@@ -62,13 +62,13 @@ export function countingHandler(
   return handler as unknown as Handler
 }
 
-/** The older handlers get a function to abort with. The newer ones get a controller, which belongs to undici. */
-function withAbortSeen(args: never[], see: () => void): never[] {
+/** Legacy handlers get a function that aborts: it is wrapped. New handlers get a controller of undici, which is passed on. */
+function withAbortObserved(args: never[], onAbort: () => void): never[] {
   const [abort, ...rest] = args as unknown[]
   if (typeof abort !== 'function') return args
-  const seen = (reason: unknown) => {
-    see()
+  const observed = (reason: unknown) => {
+    onAbort()
     abort(reason)
   }
-  return [seen, ...rest] as never[]
+  return [observed, ...rest] as never[]
 }

@@ -1,5 +1,5 @@
 /**
- * A connector and an `Agent` for undici 6, 7 and 8, and with that for the `fetch` of Node.
+ * A connector and an `Agent` for undici 6, 7 and 8. With `setGlobalDispatcher` they also serve Node's built-in `fetch`.
  *
  * @module deadpeer/undici
  */

@@ -5,23 +5,26 @@ import type { MixedOptions } from '../options/check.js'
 import type { PresetName } from '../profile/presets.js'
 import type { Profile } from '../profile/profile.js'
 
-/** What `createAgent` takes beside what undici's `Agent` takes. */
+/** The options of `createAgent`, in addition to those of undici's `Agent`. */
 export interface AgentOptions extends Agent.Options {
-  /** What its connections are tuned to. Default: `'cloud'`. */
+  /** The profile of its connections. Default: `'cloud'`. */
   profile?: Profile | PresetName
   /**
    * Watches the agent's connections: with your watcher, with options for a new one, or with the defaults (`true`). `false` turns this off. Default:
-   * `true` if the native core is available. Without a watcher, a response whose body the program does not read keeps a dead connection open forever. By
-   * default, the watcher leaves resets to undici, which reports the reset after the body has been read.
+   * `true` if the native core is available. Without a watcher, a response whose body the program does not read keeps a dead connection open
+   * forever. By default, the watcher leaves resets to undici, which reports the reset after the program has read the body.
    */
   watch?: Watching
   /**
-   * Repeats a request once, on a new connection, if its connection was used before and was already gone: reset without an answer, or closed or
-   * found dead by keepalive (`ETIMEDOUT`) without an answer or an acknowledgement. Only requests that may happen twice are repeated: by their
-   * method (GET, HEAD, OPTIONS, PUT, DELETE, TRACE) or by an `Idempotency-Key` that is not blank, with a body that is a string or bytes, or
-   * without one, and with headers that can be read twice (an object, array, Map or Headers object; not `headers.entries()`). A POST without
-   * a key and a stream are never repeated. Repeated requests are counted as `retried` and published on the channel `deadpeer:http:retried`. Default:
-   * `false`.
+   * Repeats a request once, on a new connection, if its connection had been used before and was already gone. That means: reset without a
+   * response, or closed or ended by keepalive (`ETIMEDOUT`) without a response and without an acknowledgement. Default: `false`.
+   *
+   * A request is repeated only if all of these are true:
+   * - its method is GET, HEAD, OPTIONS, PUT, DELETE or TRACE, or it has an `Idempotency-Key` that is not blank;
+   * - its body is a string or bytes, or it has none: a stream is never repeated;
+   * - its headers can be read twice: an object, array, Map or Headers object, not `headers.entries()`.
+   *
+   * Repeated requests count as `retried` and are published on the channel `deadpeer:http:retried`.
    */
   retryStale?: boolean
 }
@@ -32,7 +35,7 @@ const own = {
   retryStale: true,
 } satisfies Record<Exclude<keyof AgentOptions, keyof Agent.Options>, true>
 
-/** Options of `createAgent()`. undici itself refuses the names that it has given up, such as `socketTimeout`. */
+/** Options of `createAgent()`. undici itself refuses its former options, such as `socketTimeout`. */
 export const agentOptions: MixedOptions = {
   of: 'createAgent()',
   example: "{ profile: 'cloud' }",
@@ -46,7 +49,7 @@ export const agentOptions: MixedOptions = {
   `),
   otherNames: {
     ...misplaced,
-    // Of HttpAgent.
+    // Names of HttpAgent's options.
     freesockettimeout: 'keepAliveTimeout',
     socketactivettl: 'clientTtl',
     maxrequestspersocket: 'maxRequestsPerClient',
@@ -54,12 +57,12 @@ export const agentOptions: MixedOptions = {
   elsewhere: { besteffort: NO_BEST_EFFORT },
 }
 
-/** Options of undici's Agent that are times. */
+/** The options of undici's Agent that are times. */
 export const agentTimes: readonly string[] = namesIn(
   'keepAliveTimeout keepAliveMaxTimeout headersTimeout bodyTimeout connectTimeout clientTtl',
 )
 
-/** Options of undici's own connector, which `connector()` passes on: those of `tls.connect`, and a few more. */
+/** The options of undici's own connector, which `connector()` passes on: those of `tls.connect`, and a few more. */
 export const connectorOptions: MixedOptions = {
   of: 'connector()',
   example: '{ timeout: 2_000 }',

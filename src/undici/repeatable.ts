@@ -5,26 +5,26 @@ import { tryOr } from '../options/try-or.js'
 
 type Options = Dispatcher.DispatchOptions
 
-/** Whether a request may happen twice, and the same request can be sent twice: its headers and its body are still available. */
+/** Whether a request may be sent twice, and can be: its headers and its body are still available. */
 export function isRepeatable(options: Options): boolean {
-  // undici reports what is wrong with headers that cannot be read.
+  // undici reports headers that cannot be read.
   return tryOr(() => judge(options), false)
 }
 
 function judge(options: Options): boolean {
-  const { method, body, headers, upgrade, idempotent: said } = options
-  if (upgrade || said === false || !isAtHand(body) || !canBeReadTwice(headers)) return false
+  const { method, body, headers, upgrade, idempotent } = options
+  if (upgrade || idempotent === false || !isInMemory(body) || !canBeReadTwice(headers)) return false
   return idempotentMethods.has(method) || hasIdempotencyKey(headers)
 }
 
-function isAtHand(body: unknown): boolean {
+function isInMemory(body: unknown): boolean {
   return body === null || body === undefined || typeof body === 'string' || body instanceof Uint8Array
 }
 
 /**
- * Whether headers are the same each time that they are read: those in an array, a Map, an object of the class Headers, or an object without an
- * iterator and without getters. Any other iterable may be used up by the first request, as `headers.entries()` and a generator are. It is not
- * read here: what is read here would be missing from the request.
+ * Whether headers are the same each time they are read: an array, a Map, a Headers object, or an object without an iterator and without
+ * getters. The first request may consume any other iterable, such as `headers.entries()` or a generator. It is not read here: what is read
+ * here would be missing in the request.
  */
 function canBeReadTwice(headers: unknown): boolean {
   if (headers === null || headers === undefined) return true
@@ -34,12 +34,12 @@ function canBeReadTwice(headers: unknown): boolean {
   return Object.values(Object.getOwnPropertyDescriptors(headers)).every(({ get }) => get === undefined)
 }
 
-/** Of Node, or of any copy of undici. */
+/** Whether it is a Headers object of Node or of any copy of undici. */
 function isHeaders(headers: object): boolean {
   return Object.prototype.toString.call(headers) === '[object Headers]'
 }
 
-/** Headers come as an object, as names and values in turns, or as pairs. The key counts only if it is not blank. */
+/** Headers are an object, an array of names and values in turn, or pairs. A blank key does not count. */
 function hasIdempotencyKey(headers: unknown): boolean {
   const keys = pairsIn(headers).flatMap(([name, value]) =>
     String(name).toLowerCase() === 'idempotency-key' && value !== undefined ? [value].flat() : [],
@@ -63,7 +63,7 @@ function isPair(each: unknown): each is readonly [name: unknown, value: unknown]
   return Array.isArray(each)
 }
 
-/** An empty one, also in quotes, names no request: the server would not recognise the repetition. */
+/** With an empty key, also in quotes, the server would not recognize the repeated request. */
 function isKey(value: unknown): boolean {
   if (value instanceof Uint8Array) return isKey(Buffer.from(value).toString('latin1'))
   if (typeof value === 'number' || typeof value === 'bigint') return true

@@ -324,7 +324,7 @@ describe('what Node does by itself', () => {
 
 describe.concurrent('deadpeer doctor with bad input', () => {
   it.for<{ args: string; message: string }>([
-    { args: 'doctor --hop nowhere', message: "There is no hop 'nowhere'." },
+    { args: 'doctor --hop nowhere', message: "Unknown hop 'nowhere'." },
     { args: 'doctor --pid 4194305', message: 'there is no process 4194305' },
     { args: 'doctor --pid x', message: '--pid must be a whole number from 1 to 2147483647' },
     { args: 'doctor --jsonl', message: "unknown option '--jsonl'" },

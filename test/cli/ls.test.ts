@@ -163,7 +163,7 @@ describe.concurrent('deadpeer ls with bad input', () => {
     { args: 'ls --pid 1 --pid 2', message: "option '--pid <pid>' is given twice" },
     { args: 'ls --port 65536', message: "--port must be a whole number from 1 to 65535; got '65536'" },
     { args: 'ls --state open', message: '--state must be one of established, ' },
-    { args: 'ls 10.0.0.0/33', message: 'an address of that family has 32 bits' },
+    { args: 'ls 10.0.0.0/33', message: "must be 0 to 32 for IPv4; got '10.0.0.0/33'" },
     { args: 'ls nowhere', message: 'local must be an address or a prefix' },
     { args: 'ls ::1 ::2', message: 'too many arguments' },
     { args: 'ls --nothing', message: "unknown option '--nothing'" },

@@ -64,7 +64,7 @@ describe.concurrent('deadpeer plan', () => {
     const run = await deadpeer(words('plan --hop aws-nlb --within 1500ms'))
     expect(run.code).toBe(1)
     expect(run.out).toContain(
-      'error: The kernel cannot notice a dead peer within 1.5 s: it counts in whole seconds, and takes 2 s at least.',
+      'error: The kernel cannot notice a dead peer within 1.5 s: it counts in whole seconds and takes at least 2 s.',
     )
     expect(run.out.at(-1)).toBe(
       '  A heartbeat can: watch({ heartbeat: { every: 1000, timeout: 300, attempts: 1 } }).',
@@ -96,7 +96,7 @@ describe.concurrent('deadpeer explain', () => {
       code: 1,
       lines: [
         'A dead peer is noticed after 7875 s, with data in flight after 925 s.',
-        'warning: initialDelay 120 min',
+        'warning: initialDelay is 120 min',
         'note: No userTimeout',
       ],
     },
@@ -166,7 +166,7 @@ describe.concurrent('deadpeer hops', () => {
 describe.concurrent('bad input to plan, explain and hops', () => {
   it.for<{ args: string; message: string }>([
     { args: 'plan', message: '--hop <hop> is missing; --help shows what this command takes' },
-    { args: 'plan --hop aws-nbl', message: "There is no hop 'aws-nbl'. Did you mean aws-nlb or" },
+    { args: 'plan --hop aws-nbl', message: "Unknown hop 'aws-nbl'. Did you mean aws-nlb or" },
     { args: 'plan --hop aws-nlb=30s', message: 'idleTimeout of aws-nlb must be 60 s to 100 min; got 30 s.' },
     { args: 'plan --hop nat=-5s', message: 'must be a number with a unit: 1500ms, 30s, 5m, 1h or 5d' },
     { args: 'plan --hop nat=0s', message: 'idleTimeout of nat must be a time above 0; got 0 ms.' },

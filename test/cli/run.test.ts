@@ -116,7 +116,7 @@ describe('deadpeer run', () => {
       message: /^deadpeer: --profile must be .*lan, datacenter, cloud.*; got 'cluod'\. Did you mean cloud\?/,
     },
     { args: ['--profile', '1500ms/5s/3'], message: /^deadpeer: --profile: initialDelay .*whole seconds/ },
-    { args: ['--rules', '5432'], message: /^deadpeer: --rules: '5432' is no rule/ },
+    { args: ['--rules', '5432'], message: /^deadpeer: --rules: A rule must be .* got '5432'/ },
     { args: ['--watch=repotr'], message: /^deadpeer: --watch must be .*--watch=report.*; got 'repotr'/ },
   ])('says in one line what is wrong with $args, and starts nothing', ({ args, message }) => {
     const { status, stdout, stderr } = run([...args, '--', 'echo', 'started'])
@@ -128,7 +128,7 @@ describe('deadpeer run', () => {
   it('names the variable where a bad value comes from the environment', () => {
     const { status, stderr } = run(['--', 'true'], { env: { DEADPEER_RULES: '5432' } })
     expect(status).toBe(2)
-    expect(stderr).toMatch(/^deadpeer: DEADPEER_RULES: '5432' is no rule/)
+    expect(stderr).toMatch(/^deadpeer: DEADPEER_RULES: A rule must be .* got '5432'/)
   })
 
   it.each(['bun', '/usr/local/bin/bunx', 'deno'])(

@@ -130,7 +130,7 @@ describe.concurrent('deadpeer watch with bad input', () => {
     { args: 'watch --pid 4194305', message: 'there is no process 4194305' },
     { args: 'watch --every 50ms', message: 'must be a time from 100ms to 1d; got' },
     { args: 'watch --every 5', message: 'must be a number with a unit' },
-    { args: 'watch 10.0.0.0/33', message: 'an address of that family has 32 bits' },
+    { args: 'watch 10.0.0.0/33', message: "must be 0 to 32 for IPv4; got '10.0.0.0/33'" },
     { args: 'watch --json', message: "unknown option '--json'" },
   ])('refuses `$args` in one line, with exit code 2', async ({ args, message }) => {
     const run = await deadpeer(args.split(' '))

@@ -332,7 +332,7 @@ describe('a refusal to borrow', () => {
     const { pid, ask } = await startOwner()
     const { file, udp } = await ask('others')
     expect(() => borrowSocket(pid, file)).toThrow(refusal('ERR_NOT_TCP', /not a socket/))
-    expect(() => borrowSocket(pid, udp)).toThrow(refusal('ERR_NOT_TCP', /not a TCP one/))
+    expect(() => borrowSocket(pid, udp)).toThrow(refusal('ERR_NOT_TCP', /not a TCP socket/))
     expect(() => borrowSocket(pid, 9_999)).toThrow(refusal('EBADF', /no descriptor 9999/))
     expect(() => borrowSocket(process.pid, openSync('/dev/null', 'r'))).toThrow(refusal('ERR_NOT_TCP'))
   })

@@ -66,8 +66,8 @@ describe('readCounters', () => {
       env: { ...process.env, DEADPEER_NATIVE: 'off' },
     })
     expect(stdout).toBe(
-      'ERR_UNSUPPORTED_PLATFORM readCounters reads /proc, which only Linux has, not darwin.\n' +
-        'ERR_UNSUPPORTED_PLATFORM readDefaults reads /proc, which only Linux has, not darwin.\n',
+      'ERR_UNSUPPORTED_PLATFORM readCounters needs Linux, because it reads /proc; this system is darwin.\n' +
+        'ERR_UNSUPPORTED_PLATFORM readDefaults needs Linux, because it reads /proc; this system is darwin.\n',
     )
   })
 })

@@ -161,15 +161,18 @@ function run(env: Record<string, string>, program = 'console.log("it runs")') {
 describe('a bad variable for deadpeer/register', () => {
   it.each<{ env: Record<string, string>; message: RegExp }>([
     { env: { DEADPEER: 'yes please' }, message: /DEADPEER must be .*; got 'yes please'/ },
-    { env: { DEADPEER_PROFILE: 'cluod' }, message: /DEADPEER_PROFILE: There is no preset 'cluod'/ },
+    { env: { DEADPEER_PROFILE: 'cluod' }, message: /DEADPEER_PROFILE: Unknown preset 'cluod'/ },
     {
       env: { DEADPEER_PROFILE: '{"initialDelay": 1500}' },
       message: /DEADPEER_PROFILE: initialDelay .* whole seconds/,
     },
     { env: { DEADPEER_PROFILE: '{"initialDelay": }' }, message: /DEADPEER_PROFILE: .*JSON/ },
     { env: { DEADPEER_WATCH: 'repotr' }, message: /DEADPEER_WATCH must be .*report.*; got 'repotr'/ },
-    { env: { DEADPEER_RULES: '5432' }, message: /DEADPEER_RULES: '5432' is no rule/ },
-    { env: { DEADPEER_RULES: '5432=lan,99999=lan' }, message: /DEADPEER_RULES: '99999' has no port/ },
+    { env: { DEADPEER_RULES: '5432' }, message: /DEADPEER_RULES: A rule must be .* got '5432'/ },
+    {
+      env: { DEADPEER_RULES: '5432=lan,99999=lan' },
+      message: /DEADPEER_RULES: The port of a rule must be 1 to 65535; got '99999'/,
+    },
     { env: { DEADPEER_RULES: '10.0.0.0\n/8=lan' }, message: /DEADPEER_RULES: / },
   ])('is refused in one line, and the program does not start: $env', ({ env, message }) => {
     const { status, stdout, stderr } = run(env)

@@ -335,7 +335,7 @@ describe.runIf(hasNamespaces && canBeNobody)(
       const refusal = {
         code: 'EPERM',
         syscall: 'setns',
-        message: `Not permitted to enter the network namespace of process ${own.pid} (EPERM): it takes CAP_SYS_ADMIN, both here and over that namespace.`,
+        message: `This process may not enter the network namespace of process ${own.pid} (EPERM). Run with CAP_SYS_ADMIN, both here and in that namespace.`,
       }
       expect(jsonl(stdout.trim().split('\n'))).toEqual([refusal, refusal])
     })

@@ -33,7 +33,7 @@ describe('the audit of an agent', () => {
         code: 'sender-outlasts-receiver',
         hop: 'balancer',
         message:
-          'Free connections are kept for 60 s, but balancer closes them after 30 s. A request that is sent at that moment fails with ECONNRESET.',
+          'The client keeps free connections for 60 s, but balancer closes them after 30 s. A request sent at that moment fails with ECONNRESET.',
         change: 'Set timeout of the agent to 25 s.',
       },
     ])
@@ -110,7 +110,7 @@ describe('the audit of an agent', () => {
         code: 'sender-outlasts-receiver',
         hop: 'aws-alb',
         message:
-          'Free connections are kept until the other side closes them, but aws-alb closes them after 60 s. A request that is sent at that moment fails with ECONNRESET.',
+          'The client keeps free connections until the other side closes them, but aws-alb closes them after 60 s. A request sent at that moment fails with ECONNRESET.',
         change: 'Set freeSocketTimeout of the agent to 55 s.',
       },
     ])
@@ -165,7 +165,7 @@ describe('the audit of an undici dispatcher', () => {
       {
         severity: 'note',
         code: 'not-read',
-        message: 'This dispatcher does not show its timeouts: its options were not read.',
+        message: 'This dispatcher does not expose its timeouts, so its options were not checked.',
         change: 'Compare them with plan({ path }).http.undici.',
       },
     ])
@@ -233,10 +233,10 @@ describe('a hop that keeps connections for ever', () => {
     const found = withoutUnread(audit(http.createServer({ keepAliveTimeout: 5_000 }), [endless]))
     expect(found.map(({ message }) => message)).toEqual([
       expect.stringMatching(
-        /^balancer keeps connections to the server idle for ever, but the server closes them/,
+        /^balancer keeps connections to the server idle forever, but the server closes them/,
       ),
       expect.stringMatching(
-        /^balancer keeps connections to the server idle for ever\. If it opens a connection before it has a request/,
+        /^balancer keeps connections to the server idle forever\. If it opens a connection before it has a request/,
       ),
     ])
     for (const { change } of found) {

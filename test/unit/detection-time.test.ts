@@ -103,7 +103,7 @@ describe('the sysctls of a system', () => {
 
 it('takes the detection time of presets by name, and refuses unknown ones', () => {
   expect(detectionTime('cloud')).toEqual(detectionTime(profiles.cloud))
-  expect(() => detectionTime('clown' as never)).toThrow(/no preset 'clown'/)
+  expect(() => detectionTime('clown' as never)).toThrow(/Unknown preset 'clown'/)
 })
 
 it.each([-1, Number.NaN, '5', Number.POSITIVE_INFINITY])('refuses a round trip of %s', (rtt) => {

@@ -27,19 +27,21 @@ describe('explain', () => {
 
   it('warns of a userTimeout that ends a slow but living reader', () => {
     const warning = explain('lan').find(({ code }) => code === 'ends-slow-reader')
-    expect(warning?.message).toMatch(/userTimeout 6 s also ends a peer that is alive/)
+    expect(warning?.message).toMatch(
+      /userTimeout 6 s also ends the connection to a live peer that reads nothing/,
+    )
   })
 
   it('warns without a userTimeout that data in flight to a dead peer takes 15 minutes', () => {
     const warning = explain('patient').find(({ code }) => code === 'in-flight-unbounded')
-    expect(warning?.message).toMatch(/after 15\.4 min/)
-    expect(explain({ initialDelay: 5_000, rtoMax: 1_000 })[0]?.message).toMatch(/after 14\.8 s/)
+    expect(warning?.message).toMatch(/takes 15\.4 min/)
+    expect(explain({ initialDelay: 5_000, rtoMax: 1_000 })[0]?.message).toMatch(/takes 14\.8 s/)
   })
 
   it('warns of an initialDelay longer than common middleboxes keep a silent connection', () => {
     const warning = explain({ initialDelay: 300_000, interval: 1_000, count: 1, userTimeout: 301_000 })[0]
     expect(warning?.code).toBe('initial-delay-past-middleboxes')
-    expect(warning?.message).toMatch(/initialDelay 5 min/)
+    expect(warning?.message).toMatch(/initialDelay is 5 min/)
     expect(codes({ enable: true })).toContain('initial-delay-past-middleboxes')
     expect(codes({ initialDelay: 239_000, userTimeout: 5_000 })).not.toContain(
       'initial-delay-past-middleboxes',

@@ -94,10 +94,10 @@ describe('a hop of a path', () => {
   })
 
   it.each([
-    { hop: 'aws-nbl', message: "There is no hop 'aws-nbl'. Did you mean aws-nlb or", error: TypeError },
+    { hop: 'aws-nbl', message: "Unknown hop 'aws-nbl'. Did you mean aws-nlb or", error: TypeError },
     {
       hop: 'nlb',
-      message: "There is no hop 'nlb'. Did you mean aws-nlb or aws-nlb-tls or oracle-nlb?",
+      message: "Unknown hop 'nlb'. Did you mean aws-nlb or aws-nlb-tls or oracle-nlb?",
       error: TypeError,
     },
     { hop: 'Azure-LB', message: 'Did you mean azure-lb', error: TypeError },
@@ -105,10 +105,10 @@ describe('a hop of a path', () => {
     { hop: 'haporxy', message: 'Did you mean haproxy or haproxy-tcp?', error: TypeError },
     {
       hop: 'fritzbox',
-      message: "There is no hop 'fritzbox'. One of your own is { name, idleTimeout }.",
+      message: "Unknown hop 'fritzbox'. Pass a hop of your own as { name, idleTimeout }.",
       error: TypeError,
     },
-    { hop: 'constructor', message: "There is no hop 'constructor'.", error: TypeError },
+    { hop: 'constructor', message: "Unknown hop 'constructor'.", error: TypeError },
     {
       hop: { name: 'aws-nlb', idleTimeout: 30_000 },
       message: 'idleTimeout of aws-nlb must be 60 s to 100 min; got 30 s.',
@@ -140,7 +140,7 @@ describe('a hop of a path', () => {
     },
     {
       hop: { name: 'nginx', idleTimeout: 75_000, layer: 4 },
-      message: 'nginx is at layer 7, not 4',
+      message: 'layer of nginx must be 7; got 4.',
       error: RangeError,
     },
     {
@@ -150,7 +150,7 @@ describe('a hop of a path', () => {
     },
     {
       hop: { idleTimeout: 5 },
-      message: 'A hop must be a name of the catalogue or { name, idleTimeout }',
+      message: 'A hop must be the name of a hop in the catalogue or { name, idleTimeout }',
       error: TypeError,
     },
     { hop: null, message: 'got null', error: TypeError },

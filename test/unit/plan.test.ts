@@ -220,7 +220,7 @@ describe('a plan for common paths', () => {
       code: 'raise-hop',
       hop: 'nginx',
       message:
-        'cloudflare keeps connections to nginx idle for 15 min, but nginx closes them after 75 s. Some requests arrive on a connection that is being closed.',
+        'cloudflare keeps connections to nginx idle for 15 min, but nginx closes them after 75 s. Some requests arrive on a connection that nginx is closing.',
       change: 'Set keepalive_timeout of nginx to 905 s.',
     })
   })
@@ -292,7 +292,7 @@ describe('detectWithin', () => {
         severity: 'error',
         code: 'detection-too-fast',
         message:
-          'The kernel cannot notice a dead peer within 1.5 s: it counts in whole seconds, and takes 2 s at least.',
+          'The kernel cannot notice a dead peer within 1.5 s: it counts in whole seconds and takes at least 2 s.',
         change: 'A heartbeat can: watch({ heartbeat: { every: 1000, timeout: 300, attempts: 1 } }).',
       },
     ])
@@ -301,7 +301,7 @@ describe('detectWithin', () => {
   it('is left to the application below 1.4 s', () => {
     const { warnings, heartbeat } = plan({ path: [], detectWithin: 1_399 })
     expect(heartbeat).toBeUndefined()
-    expect(warnings[0]?.change).toBe("Have the application's own protocol ask.")
+    expect(warnings[0]?.change).toBe('Use a ping of the application protocol.')
   })
 
   it('gives a heartbeat with attempts that fit into it', () => {

@@ -153,14 +153,14 @@ describe('a timeline', () => {
     const svg = timeline('cloud')
     expect(svg).toContain('@media (prefers-color-scheme: dark)')
     expect(svg).toContain(
-      '<title id="what">How long a dead peer goes unnoticed: keepalive 30 s + 3 × 10 s, user timeout 60 s</title>',
+      '<title id="what">How long it takes to detect a dead peer: keepalive 30 s + 3 × 10 s, user timeout 60 s</title>',
     )
     expect(svg).toContain('width="800"')
   })
 
   it('is refused without a plan', () => {
     expect(() => timeline(undefined as never)).toThrow(TypeError)
-    expect(() => timeline('clown' as never)).toThrow(/no preset 'clown'/)
+    expect(() => timeline('clown' as never)).toThrow(/Unknown preset 'clown'/)
     expect(() => timeline({ interval: 1_500 })).toThrow(RangeError)
   })
 })
