@@ -1,4 +1,4 @@
-import net from 'node:net'
+import type net from 'node:net'
 import { endRecord, recordOf } from './record.js'
 import { descriptorOf, type Handle, handleOf, noDescriptor, unwrap } from './target.js'
 
@@ -59,11 +59,10 @@ export function whenConnecting(target: net.Socket, apply: (fd: number) => void):
 }
 
 /** What Node notes on a socket for `setKeepAlive` and the option `keepAlive` until it is connected. */
-const noted = Object.getOwnPropertySymbols(new net.Socket()).find(
-  ({ description }) => description === 'kSetKeepAlive',
-)
+let noted: symbol | undefined
 
 /** Whether Node sets keepalive on the handle when the socket is connected, right before `'connect'`. */
 function mayNodeSetKeepAlive(socket: net.Socket): boolean {
+  noted ??= Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'kSetKeepAlive')
   return noted === undefined || (socket as unknown as Record<symbol, unknown>)[noted] !== false
 }

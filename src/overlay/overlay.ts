@@ -28,6 +28,11 @@ export interface Overlay extends Keyed<Overlay>, Reasons {
   unanswered: number
   isFiring: boolean
   beating: number | undefined
+  /**
+   * The owner has moved the keepalive timer while the kernel was made to probe, so the timer stands where the probe has left it:
+   * nine hours away if keepalive was off. TCP_KEEPIDLE must be written again after the probe, also if its value is in force already.
+   */
+  mustSetTimer: boolean
 }
 
 /** One for each connection that has a reason. */
@@ -55,6 +60,7 @@ export function overlayFor(cookie: bigint, options: Keepalive): Overlay {
     unanswered: 0,
     isFiring: false,
     beating: undefined,
+    mustSetTimer: false,
   }
   overlays.add(overlay)
   return overlay
@@ -66,6 +72,7 @@ export function releaseOverlay(overlay: Overlay): void {
   overlay.unanswered = 0
   overlay.isFiring = false
   overlay.beating = undefined
+  overlay.mustSetTimer = false
   if (!overlay.deferred) overlays.delete(overlay)
 }
 
@@ -119,6 +126,12 @@ export function sameKeepalive(a: Keepalive, b: Keepalive): boolean {
   )
 }
 
+/** Whether the options in force, and the keepalive timer, are as they must be. */
+export function isInForce(overlay: Overlay, sample: Sample): boolean {
+  if (overlay.mustSetTimer && !overlay.isFiring) return false
+  return sameKeepalive(overlay.inForce, plan(overlay.own, overlay, sample))
+}
+
 /** What {@link reconcile} needs of a connection. */
 export interface Reconciled extends SocketName {
   readonly overlay: Overlay | undefined
@@ -152,6 +165,7 @@ export function reconcile<Item extends Reconciled>(
   const seen = sampleWithOptions(core, items)
   prepare?.(seen)
   const firing: Change<Item>[] = []
+  const timers: Change<Item>[] = []
   const others: Change<Item>[] = []
   for (const [i, found] of seen.entries()) {
     const socket = items[i]!
@@ -165,24 +179,32 @@ export function reconcile<Item extends Reconciled>(
     if (!socket.overlay) continue
     const wanted = plan(socket.overlay.own, socket.overlay, sample)
     if (isToFire) firing.push({ socket, before: options, wanted })
+    else if (socket.overlay.mustSetTimer && !socket.overlay.isFiring)
+      timers.push({ socket, before: options, wanted })
     else if (sameKeepalive(wanted, options)) accept(socket, wanted)
     else others.push({ socket, before: options, wanted })
   }
-  write(core, firing, true)
-  write(core, others, false)
+  write(core, firing, true, true)
+  write(core, timers, true, false)
+  write(core, others, false, false)
 }
 
+/** @param setsTimer writes TCP_KEEPIDLE, last, also if its value does not change. */
 function write<Item extends Reconciled>(
   core: NativeCore,
   changes: readonly Change<Item>[],
+  setsTimer: boolean,
   areFiring: boolean,
 ): void {
   if (changes.length === 0) return
-  const refusals = writeKeepalive(core, changes, areFiring)
+  const refusals = writeKeepalive(core, changes, setsTimer)
   for (const [i, { socket, wanted }] of changes.entries()) {
     const refusal = refusals[i]
     if (refusal) socket.refused(refusalError(refusal, socket.fd), areFiring)
-    else accept(socket, wanted)
+    else {
+      if (setsTimer && socket.overlay) socket.overlay.mustSetTimer = false
+      accept(socket, wanted)
+    }
   }
 }
 

@@ -88,6 +88,8 @@ export function writeOwnOptions(
   }
   apply(core, fd, definedOnly(writes))
   const { own, deferred, clock } = changed
+  const movesTimer = values.initialDelay !== undefined || (values.enable && !overlay.own.enable)
+  if (overlay.isFiring && movesTimer) overlay.mustSetTimer = true
   Object.assign(overlay, { own, deferred, clock, inForce: wanted })
 }
 

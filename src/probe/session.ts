@@ -3,8 +3,8 @@ import { descriptorError, isShortage } from '../kernel/failure.js'
 import type { Keepalive, Sample, SampleWithOptions } from '../kernel/liveness.js'
 import type { KeepaliveClock } from '../overlay/clock.js'
 import type { Keyed } from '../overlay/cookie-map.js'
-import { baseOf, type Overlay, type Reconciled, sameKeepalive } from '../overlay/overlay.js'
-import { isUnderWay, plan } from '../overlay/plan.js'
+import { baseOf, isInForce, type Overlay, type Reconciled, sameKeepalive } from '../overlay/overlay.js'
+import { isUnderWay } from '../overlay/plan.js'
 import { Attempts } from './attempts.js'
 import { isImminent, isOpen, type Prober, proberOf, RECENT, silenceOf } from './evidence.js'
 import { Firing } from './firing.js'
@@ -111,7 +111,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
   observeSample(sample: Sample, now: number): 'reconcile' | 'fire' | undefined {
     if (!isOpen(sample.state) || this.#isHeard(sample) || this.#isAnswered(sample)) return 'reconcile'
     const { overlay } = this
-    if (overlay && !sameKeepalive(overlay.inForce, plan(overlay.own, overlay, sample))) return 'reconcile'
+    if (overlay && !isInForce(overlay, sample)) return 'reconcile'
     if (this.phase === 'awaiting' && isUnderWay(sample)) {
       this.#observeProber(proberOf(sample, false, 0), sample, now)
     }
