@@ -24,22 +24,21 @@ const { version, description } = JSON.parse(
 ) as { version: string; description: string }
 
 /** The commands in the order of `--help`. The code of each is loaded only when it runs. */
-const commands = [
-  demo,
-  ls,
-  inspect,
-  probe,
-  tune,
-  doctor,
-  watch,
-  exportMetrics,
-  run,
-  plan,
-  explain,
-  hops,
-  http,
-  simulate,
+const groups = [
+  { heading: 'Look at connections:', commands: [ls, doctor, inspect, watch, exportMetrics] },
+  { heading: 'Act on connections:', commands: [probe, tune] },
+  { heading: 'Plan settings:', commands: [plan, explain, hops, http, simulate] },
+  { heading: 'Run a program:', commands: [run, demo] },
 ]
+
+const examples = `
+Examples:
+  deadpeer doctor --pid 4711                      what is wrong with a program's
+                                                  connections, and what fixes it
+  deadpeer probe --port 5432 --kill               close connections whose peer is
+                                                  gone
+  deadpeer run --profile cloud -- node app.js     protect a program without
+                                                  changing it`
 
 /** The command line. */
 export const program = new Command('deadpeer')
@@ -47,6 +46,7 @@ export const program = new Command('deadpeer')
   .version(version)
   .configureOutput({ outputError: (text, write) => write(`deadpeer: ${firstLine(text)}\n`) })
   .enablePositionalOptions()
+  .addHelpText('after', examples)
   .exitOverride(({ exitCode }) => {
     if (exitCode !== 0) process.exit(USAGE_ERROR)
     // After --help and --version the process ends before stdout reports an error.
@@ -55,10 +55,12 @@ export const program = new Command('deadpeer')
     process.exit(USAGE_ERROR)
   })
 
-for (const command of commands) {
-  program.addCommand(command.copyInheritedSettings(program))
-  for (const option of command.options) {
-    if (!option.isBoolean() && !(option instanceof RepeatableOption)) acceptOnce(command, option)
+for (const { heading, commands } of groups) {
+  for (const command of commands) {
+    program.addCommand(command.copyInheritedSettings(program).helpGroup(heading))
+    for (const option of command.options) {
+      if (!option.isBoolean() && !(option instanceof RepeatableOption)) acceptOnce(command, option)
+    }
   }
 }
 

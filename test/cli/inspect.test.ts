@@ -35,7 +35,7 @@ describe('deadpeer inspect', () => {
         verdict: 'alive',
         timeLeft: { ms: null, isExact: true },
       })
-      expect(one.options).toEqual(await program.ask('profile', client.port))
+      expect(one.profile).toEqual(await program.ask('profile', client.port))
       expect(one.info.segsIn).toBeGreaterThan(0)
     }
   })

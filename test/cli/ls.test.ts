@@ -58,7 +58,7 @@ describe('deadpeer ls', () => {
     const run = await deadpeer(['ls', ...ours(), '--options', '--json'])
     const listed = JSON.parse(run.out.join('\n'))
     expect(
-      new Map(listed.map(({ remote, options }: never) => [(remote as { port: number }).port, options])),
+      new Map(listed.map(({ remote, profile }: never) => [(remote as { port: number }).port, profile])),
     ).toEqual(await program.profiles())
   })
 
@@ -130,7 +130,7 @@ describe.runIf(canDropCapabilities)('deadpeer ls without privileges', () => {
         before: withoutCapabilities,
       })
       expect(run).toMatchObject({ code: 0, err: [] })
-      expect(new Map(jsonl(run.out).map(({ remote, options }) => [remote.port, options]))).toEqual(
+      expect(new Map(jsonl(run.out).map(({ remote, profile }) => [remote.port, profile]))).toEqual(
         await own.profiles(),
       )
     } finally {

@@ -2,8 +2,8 @@ import type { SocketOwner } from '../../host/index.js'
 import type { Profile } from '../../index.js'
 import type { Connection } from './selection.js'
 
-/** A connection with its options; `undefined` if this user may not read them. */
-export type WithOptions = Connection & { readonly options: Profile | undefined }
+/** A connection with its profile; `undefined` if this user may not read it. */
+export type WithProfile = Connection & { readonly profile: Profile | undefined }
 
 /** A connection in the output of --json and --jsonl. Times in ms; unknown values are left out. */
 export interface ConnectionJson {
@@ -19,8 +19,8 @@ export function connectionJson({
   evidence,
   silentFor,
   counters,
-  options,
-}: WithOptions): ConnectionJson {
+  profile,
+}: WithProfile): ConnectionJson {
   const { family, state, local, remote, timer, expires, retries, receiveQueue, sendQueue } = record
   const { uid, inode, cookie, interface: index } = record
   return {
@@ -34,6 +34,6 @@ export function connectionJson({
     retransmits: counters?.retransmits,
     totalRetrans: counters?.totalRetrans,
     rtt: counters && counters.rtt / 1_000,
-    options,
+    profile,
   }
 }

@@ -112,12 +112,12 @@ function toJson(known: Known, info: TcpInfo | undefined, left: TimeLeft | undefi
   const { connection, read } = known
   return {
     ...(connection
-      ? connectionJson({ ...connection, options: read?.profile })
+      ? connectionJson({ ...connection, profile: read?.profile })
       : {
           state: unlistedState(info),
           verdict: read.verdict,
           evidence: read.evidence,
-          options: read.profile,
+          profile: read.profile,
         }),
     equalsDefault: read?.equalsDefault,
     pending: read?.pending,

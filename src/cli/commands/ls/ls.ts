@@ -1,7 +1,7 @@
 import type { SocketState } from '../../../host/index.js'
 import { DeadpeerError, type Profile } from '../../../index.js'
 import { socketStates } from '../../../kernel/sock-diag.js'
-import { connectionJson, type WithOptions } from '../../lib/connection-json.js'
+import { connectionJson, type WithProfile } from '../../lib/connection-json.js'
 import {
   endWords,
   keepaliveWords,
@@ -40,7 +40,7 @@ export async function lsCommand(options: LsCommandOptions, signal: AbortSignal):
       .sort(byTrouble)
     // The table shows a question mark if this user may not read the options, or the connection is gone.
     const found = withOptions ? await readOptions(selected, progress, signal) : []
-    return selected.map((connection, i) => ({ ...connection, options: profileOrNone(found[i]) }))
+    return selected.map((connection, i) => ({ ...connection, profile: profileOrNone(found[i]) }))
   })
   if (jsonl) for (const each of connections) write(JSON.stringify(connectionJson(each)))
   else if (json) writeArray(connections)
@@ -68,12 +68,12 @@ function isOwnerHidden({ record: { inode }, owners }: Connection): boolean {
   return inode !== undefined && owners.length === 0
 }
 
-function profileOrNone(options: Profile | DeadpeerError | undefined): Profile | undefined {
-  return options instanceof DeadpeerError ? undefined : options
+function profileOrNone(found: Profile | DeadpeerError | undefined): Profile | undefined {
+  return found instanceof DeadpeerError ? undefined : found
 }
 
 /** Writes one at a time, because one string for tens of thousands would take twice the memory. */
-function writeArray(connections: readonly WithOptions[]): void {
+function writeArray(connections: readonly WithProfile[]): void {
   write('[')
   connections.forEach((each, i) => {
     write(`  ${JSON.stringify(connectionJson(each))}${i < connections.length - 1 ? ',' : ''}`)
@@ -81,7 +81,7 @@ function writeArray(connections: readonly WithOptions[]): void {
   write(']')
 }
 
-function show(connections: readonly WithOptions[], withOptions: boolean): void {
+function show(connections: readonly WithProfile[], withOptions: boolean): void {
   const head = [
     'STATE',
     'RECV-Q',
@@ -94,7 +94,7 @@ function show(connections: readonly WithOptions[], withOptions: boolean): void {
     'HEARD',
     'VERDICT',
   ]
-  const rows = connections.map(({ record, owners, verdict, silentFor, counters, options }) => [
+  const rows = connections.map(({ record, owners, verdict, silentFor, counters, profile }) => [
     stateWords[record.state],
     String(record.receiveQueue),
     String(record.sendQueue),
@@ -105,7 +105,7 @@ function show(connections: readonly WithOptions[], withOptions: boolean): void {
     counters ? `${counters.retransmits}/${counters.totalRetrans}` : '-',
     silentFor === undefined ? '-' : shortTime(silentFor),
     verdict,
-    ...(withOptions ? [words(options, keepaliveWords), words(options, userTimeoutWords)] : []),
+    ...(withOptions ? [words(profile, keepaliveWords), words(profile, userTimeoutWords)] : []),
     ownerWords(owners),
   ])
   const [first, ...lines] = columns([
@@ -119,6 +119,6 @@ function show(connections: readonly WithOptions[], withOptions: boolean): void {
   })
 }
 
-function words(options: Profile | undefined, inWords: (options: Profile) => string): string {
-  return options ? inWords(options) : '?'
+function words(profile: Profile | undefined, inWords: (profile: Profile) => string): string {
+  return profile ? inWords(profile) : '?'
 }
