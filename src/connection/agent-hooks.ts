@@ -102,7 +102,7 @@ function wrapMethods(agent: Internals, hook: Hook): void {
   }
 }
 
-/** The same method to look at, with its name and what a program has put on it: a test may have assigned a mock. */
+/** Gives the wrapper the method's name and properties: a test may have assigned a mock. */
 function hearing({ listeners }: Hook, method: Internals['createConnection']): Internals['createConnection'] {
   const apply = (createConnection: Internals['createConnection'], self: unknown, args: unknown[]) => {
     let heard: unknown
@@ -171,7 +171,7 @@ export function lateBound<Owner extends object, Name extends keyof Owner>(
 
 const connectingChannel = diagnostics.channel('net.client.socket')
 
-/** Runs something, and lists the sockets that Node starts to connect meanwhile. Node 20 reports only those of `net.connect`. */
+/** Runs something, and lists the sockets that Node starts to connect in that time. Node 20 reports only those of `net.connect`. */
 function listConnecting<Result>(run: () => Result): { result: Result; connecting: net.Socket[] } {
   const connecting: net.Socket[] = []
   const note = (message: unknown) => {

@@ -11,7 +11,7 @@ export function recordExplicitProfiles(): void {
 }
 
 /**
- * Records what the program has tuned by itself. To be called once the connection is tuned or is sure to be. A target without a connection is
+ * Records the profiles that the program sets by its own calls. To be called once the connection is tuned or is sure to be. A target without a connection is
  * reported again when it has one.
  */
 export function noteExplicitProfile(target: Target, profile: Profile): void {

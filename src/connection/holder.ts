@@ -23,7 +23,7 @@ interface Kind {
   isClosed?(holder: Members): boolean
   /** Default: none, `inner` stays as it is. */
   changes?(holder: Members): readonly Changes[]
-  /** Whether it connects again by itself once its connection has ended. */
+  /** Whether it reconnects once its connection has ended. */
   readonly reconnects?: boolean
   /** What to wait for if there is no connection yet, in words. The target of the caller emits the event. */
   waitFor(holder: Members): string

@@ -53,7 +53,7 @@ export class ConnectionRecord {
   /** Whether its death was published on `deadpeer:death`. */
   isDeathPublished = false
 
-  /** What the program has tuned by itself. */
+  /** The profile that the program has set by its own calls. */
   explicitProfile: Profile | undefined = undefined
   /** What `deadpeer/register` applies. */
   registerProfile: Profile | undefined = undefined

@@ -126,7 +126,7 @@ function placesOf(fields: readonly TcpInfoField[]): Uint32Array {
       const meant = typeof field === 'string' ? nearestOnly(field, names) : []
       const hint =
         meant.length > 0 ? `Did you mean ${meant.join(' or ')}?` : `There are: ${names.join(', ')}.`
-      const message = `${String(field)} is no field of tcp_info. ${hint}`
+      const message = `Unknown tcp_info field \`${String(field)}\`. ${hint}`
       throw new InvalidTypeError(message, { field: 'fields' })
     }
     places.set(encodePlace(layout[field]), i * 2)

@@ -14,7 +14,7 @@ import { silentFor, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
  * A listener is `alive`, and so is a connection attempt until its SYN is sent again.
  *
  * An acknowledged probe shows in the counters as `lastAckRecv` at least 1 s below `lastDataSent` and `lastDataRecv`: an acknowledgement of data comes
- * sooner, or the data is sent again. A window update that the peer sends by itself looks the same, and is as good a sign of life. A probe
+ * sooner, or the data is sent again. A window update that the peer sends unasked looks the same, and is as good a sign of life. A probe
  * that the *peer* sends does not show.
  */
 export type Verdict = 'alive' | 'unknown' | 'suspect' | 'dead' | 'closing'

@@ -134,7 +134,9 @@ export function checkMixedOptions<T extends object>(given: T, options: MixedOpti
     if (value === undefined || known.includes(name)) continue
     const plain = plainName(name)
     if (Object.hasOwn(elsewhere, plain)) {
-      throw new InvalidTypeError(`\`${name}\` is no option of ${of}. ${elsewhere[plain]}`, { field: name })
+      throw new InvalidTypeError(`${of} does not take the option \`${name}\`. ${elsewhere[plain]}`, {
+        field: name,
+      })
     }
     const meant = Object.hasOwn(otherNames, plain)
       ? otherNames[plain]

@@ -53,7 +53,7 @@ export function clockFromTimer(sample: Sample, own: Keepalive, dueIn: number | u
 }
 
 /**
- * The clock after this process was stopped while it made the kernel probe: meanwhile the timer has fired by itself, at the interval that
+ * The clock after this process was stopped while it made the kernel probe: in that time the timer has fired, at the interval that
  * `whileFiring` (plan.ts) has set.
  *
  * @param times how often it fired.

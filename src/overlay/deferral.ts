@@ -20,7 +20,7 @@ const RTO_MAX = 120_000
  *
  * - Keepalive kills at a firing where `userTimeout` has passed since the peer was last heard and one probe is
  *   unanswered. Where the silence so far leaves fewer probes until then than the settings would give from the start, the
- *   `userTimeout` waits, and is off meanwhile: then `count` decides.
+ *   `userTimeout` waits, and is off until then: `count` decides.
  * - Without a `userTimeout` it kills at a firing with `count` probes unanswered. Where as many are already, the
  *   connection gets `count` more.
  * - Retransmissions, and probes of a closed window, are measured by `userTimeout` as well. One that has passed

@@ -96,7 +96,7 @@ export function adopt(overlay: Overlay, found: Keepalive): void {
   if (sameKeepalive(found, inForce)) return
   const own: Record<string, unknown> = {}
   for (const name of keepaliveNames) if (found[name] !== inForce[name]) own[name] = found[name]
-  // If keepalive was switched on for us, it does not show that it was for them as well; but whoever writes a clock wants it to run.
+  // If keepalive was switched on for us, it does not show that it was for them as well; but a caller that writes all of a keepalive timer wants it to run.
   const wroteAll = 'interval' in own && 'count' in own
   if (found.enable && (wroteAll || 'initialDelay' in own)) own.enable = true
   // A value that was in force already does not show either.

@@ -86,9 +86,9 @@ function deathAt({ userTimeout = 0, interval }: Keepalive, probes: number, { due
 }
 
 /**
- * What makes the kernel send a probe at its next tick. Nothing can be taken back before that tick, and this process may be stopped meanwhile
+ * What makes the kernel send a probe at its next tick. Nothing can be taken back before that tick, and this process may be stopped in between
  * for any length of time. So the firing after it is not before the one that the connection's own clock has due, and not so soon that a peer
- * which is heard meanwhile, and vanishes then, has less time than the connection gives.
+ * which is heard in between, and vanishes then, has less time than the connection gives.
  *
  * @param unanswered with the probe that is to be sent.
  * @param silence since the peer was last heard, ms.
@@ -133,7 +133,7 @@ export function whileBeating(own: Keepalive, every: number): Keepalive | undefin
       ? { enable: true, initialDelay: every, interval: every, count: COUNT_MAX, userTimeout }
       : undefined
   }
-  // The kernel probes often enough by itself.
+  // The kernel's own timer probes often enough.
   if (own.initialDelay <= every) return undefined
   const beating = { ...own, initialDelay: every, interval: Math.min(own.interval, every) }
   if (userTimeout > 0) return endsTooSoon(beating, timeOfDeath(own)) ? undefined : beating

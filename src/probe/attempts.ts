@@ -20,7 +20,7 @@ export class Attempts {
   probedAt = Number.NEGATIVE_INFINITY
   /** When the kernel's own probe, which is waited for, has left at the latest. */
   kernelProbesBy = Number.NEGATIVE_INFINITY
-  /** How often the kernel has probed by itself. */
+  /** How many probes the kernel's own timer has sent. */
   #byKernel = 0
   /** When the last was sent, on the kernel's clock; undefined if it was not ours. */
   #probedAtTick: number | undefined
@@ -60,7 +60,7 @@ export class Attempts {
     this.#notSent++
   }
 
-  /** The kernel probes by itself. */
+  /** The kernel's own timer probes. */
   observe(prober: Prober, sample: Sample, waiting: readonly Waiter[], now: number): void {
     this.prober = prober
     this.#byKernel = timesProbed(sample, prober)

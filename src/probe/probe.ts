@@ -46,7 +46,7 @@ export interface ProbeOptions {
  *
  * Probing never shortens a connection's life. If the kernel is probing or retransmitting already, this only observes. The kernel counts our
  * unanswered probes with its own, so while a peer is silent, `count` (or `userTimeout`) stays raised by as much, until the peer is heard or the
- * connection ends when it would have anyway. {@link inspect} shows what is `inForce` meanwhile. {@link tune} changes what goes back.
+ * connection ends when it would have anyway. Until then {@link inspect} shows it as `inForce`. {@link tune} changes what goes back.
  *
  * Probes of one connection are shared within a thread. Another thread or process that probes it is recognised by its unanswered probe, and only
  * observed. Two that begin within the same few ms do not see each other: each takes what the other has written for the owner's options, and

@@ -16,8 +16,8 @@ import { type Waiter, Waiters } from './waiters.js'
  * - `queued`: waits for its turn to probe.
  * - `firing`: the kernel will send the probe at its next tick.
  * - `awaiting`: the probe has left, and its answer is awaited.
- * - `observing`: the kernel probes or retransmits by itself.
- * - `restoring`: nobody waits; what unanswered probes need stays in force until the peer is heard, or the connection ends.
+ * - `observing`: the kernel's own timers probe or retransmit.
+ * - `restoring`: no waiter is left; what unanswered probes need stays in force until the peer is heard, or the connection ends.
  * - `over`
  */
 type Phase = 'queued' | 'firing' | 'awaiting' | 'observing' | 'restoring' | 'over'
@@ -164,7 +164,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     if (!overlay || !this.firing.isOverlaid) return
     const { isFiring, clock, unanswered } = overlay
     if (isFiring || !sameKeepalive(options, baseOf(overlay))) return
-    // Its own may do while a probe is unanswered, and others that are written meanwhile not.
+    // Its own options may suffice while a probe is unanswered, but options that are written in that time may not.
     const isNeeded = !this.subject.borrowed || this.#waiters.waiting.length > 0
     if (clock && unanswered > 0 && options.enable && isNeeded) return
     this.firing.restored(options)
@@ -286,7 +286,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     return this.#heardAt !== undefined && sample.heardAt - this.#heardAt > LEAST_DIFFERENCE
   }
 
-  /** Whoever borrowed a socket is told when its options are back. */
+  /** The borrower of a socket waits until its options are back. */
   #tell(waiter: Waiter, result: ProbeResult): void {
     if (this.subject.borrowed && this.firing.isOverlaid) this.#waiters.withhold(waiter, result)
     else this.#waiters.tell(waiter, result)
@@ -337,7 +337,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     } else this.fail(error)
   }
 
-  /** It cannot be got at just now. Nobody waits for an answer any more; the options go back once it can be. */
+  /** The connection cannot be reached just now. No waiter is left; the options go back once it can be reached. */
   #unreached(error: Error): void {
     this.#waiters.fail(error)
     this.surrender()

@@ -128,7 +128,7 @@ function abortWith(
       .filter(({ session, waiter }) => session.abort(waiter))
       .map(({ session }) => session)
     for (const session of surrendered) session.surrender()
-    // Whoever probes this connection from now on has a session, and a turn, of its own.
+    // A later probe of this connection gets a session and a turn of its own.
     queue = queue.filter(({ phase }) => phase === 'queued')
     step(core, surrendered, reconcileSessions)
     wake(core)

@@ -6,13 +6,13 @@ import type { ProbeResult } from './result.js'
 export interface Waiter {
   readonly attempts: number
   readonly timeout: number
-  /** Whether the process may end meanwhile. */
+  /** Whether the process may end while it waits. */
   readonly unref?: boolean
   /** When all attempts have had their time, on performance.now(), once that has begun. */
   deadline?: number | undefined
-  /** When the kernel was first seen to have probed often enough by itself. */
+  /** When a sample first showed that the kernel's own timer has probed often enough. */
   enoughAt?: number | undefined
-  /** Called with what is known, before anything that delays `resolve`; again if that turns out differently. */
+  /** Called with the result so far, before anything that delays `resolve`; called again if the result changes. */
   learn?(result: ProbeResult): void
   resolve(result: ProbeResult): void
   reject(error: Error): void
@@ -34,7 +34,7 @@ export class Waiters {
   #waiting: Waiter[] = []
   #withheld: Map<Waiter, ProbeResult> | undefined
 
-  /** Those who have not been told. */
+  /** Waiters without a result. */
   get waiting(): readonly Waiter[] {
     return this.#waiting
   }
@@ -52,7 +52,7 @@ export class Waiters {
     this.#waiting.push(waiter)
   }
 
-  /** Until when each waits; also for those who have joined since the last sample. */
+  /** Sets until when each waits, also for waiters that have joined since the last sample. */
   setDeadlines(sample: Sample, now: number, kernelProbesBy: number): void {
     for (const waiter of this.#waiting) {
       waiter.deadline ??= Math.max(
@@ -66,7 +66,7 @@ export class Waiters {
     for (const waiter of this.#waiting) waiter.deadline = undefined
   }
 
-  /** When the next attempt is due for those who want more than `attempts`; Infinity if nobody does. */
+  /** When the next attempt is due for waiters that want more than `attempts`; Infinity if there are none. */
   nextAttempt(attempts: number, probedAt: number, sample: Sample): number {
     let longest = LEAST_GAP
     let isWanted = false
@@ -88,7 +88,7 @@ export class Waiters {
     return next
   }
 
-  /** Told later what is known now; see {@link release}. */
+  /** Gets the result of now later; see {@link release}. */
   withhold(waiter: Waiter, result: ProbeResult): void {
     this.#leave(waiter)
     this.#withheld ??= new Map()
@@ -102,7 +102,7 @@ export class Waiters {
     waiter.resolve(result)
   }
 
-  /** Told what is known, or else this. Returns false for one who has been told already. */
+  /** Gives a waiter its result, or this one. Returns false for a waiter that has a result already. */
   dismiss(waiter: Waiter, otherwise: ProbeResult): boolean {
     const known = this.#withheld?.get(waiter)
     if (!this.#waiting.includes(waiter) && !known) return false
@@ -131,7 +131,7 @@ export class Waiters {
     this.#withheld = undefined
   }
 
-  /** A new list, so that whoever goes through the old one may tell some of them. */
+  /** A new list, so that a loop over the old one may resolve some of them. */
   #leave(waiter: Waiter): void {
     this.#waiting = this.#waiting.filter((other) => other !== waiter)
   }

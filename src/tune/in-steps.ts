@@ -8,7 +8,7 @@ const PATIENCE = 2_000
 const LOOK_AGAIN = 20
 
 /**
- * Tunes a borrowed socket by way of `attempt`, which writes all but the fields it is told to leave out, or throws `ERR_MUST_WAIT`:
+ * Tunes a borrowed socket by way of `attempt`, which writes all fields except those that it must leave out, or throws `ERR_MUST_WAIT`:
  * first what is safe, and all of it once the peer has been heard. Each value that is written is one that was asked for, and
  * safe as the others are, so whatever ends this process in between leaves no makeshift behind.
  *

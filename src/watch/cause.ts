@@ -7,7 +7,7 @@ import type { Profile } from '../profile/profile.js'
 
 // The cause of a death. All functions are pure functions of what the kernel reported.
 
-/** How far both sides had closed when the kernel reported an event, and whether Node will find the error by itself. */
+/** How far both sides had closed when the kernel reported an event, and whether Node will find the error. */
 export interface Progress {
   /** The peer has closed its side: its FIN has arrived, or the TLS stream has been read to its end. */
   readonly peerEnded: boolean

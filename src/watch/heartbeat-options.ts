@@ -21,7 +21,7 @@ export interface HeartbeatOptions {
   every: number
   /** How long each attempt waits for an answer, in ms: 1 … 60 000, `every` at most; see {@link ProbeOptions}. Default: 300. */
   timeout?: number
-  /** How many attempts go unanswered before the peer is called dead: 1 … 100, at least 510 ms apart. Default: 3. */
+  /** How many attempts go unanswered before the peer is declared dead: 1 … 100, at least 510 ms apart. Default: 3. */
   attempts?: number
 }
 

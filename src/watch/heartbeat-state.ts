@@ -11,7 +11,7 @@ export interface Heartbeat {
   readonly every: number
   /** How long an attempt waits for the answer. */
   readonly timeout: number
-  /** How many go unanswered before the peer is called dead. */
+  /** How many go unanswered before the peer is declared dead. */
   readonly attempts: number
 }
 
@@ -39,7 +39,7 @@ export interface HeartbeatState {
   sampleAt: number
 }
 
-/** What is due within so many ms is sampled together: waking up costs more than a sample. */
+/** Connections that are due within so many ms are sampled together: a wake-up costs more than a sample. */
 export const SLOT = 50
 
 /** As a share of `every`, if that is more. */
@@ -112,7 +112,10 @@ export function beginKernelBeats(state: HeartbeatState, every: number): void {
   state.period = every * (1 + LATENESS)
 }
 
-/** We send the probes again. Connections that this happens to at the same time are spread again before the kernel takes over: it would probe them together for ever. */
+/**
+ * We send the probes again. Connections to which this happens at the same time are spread again before the kernel takes over. Otherwise it
+ * would always probe them together.
+ */
 export function endKernelBeats(state: HeartbeatState): void {
   state.period = Number.NaN
   state.isSpread = false

@@ -183,7 +183,7 @@ export class ConnectionMonitor implements Waiter, Queued<ConnectionMonitor>, Soc
     }
     const now = performance.now() + this.#offset
     if (result.alive) this.#heard(now - result.idleFor, now, result.rtt)
-    // The kernel probes by itself, but not often enough yet. With a closed window it rarely does.
+    // The kernel probes on its own timer, but not often enough yet. With a closed window it rarely does.
     else this.#probeAgainAt(now + (result.evidence === 'window-probe' ? this.#heartbeat!.every : 0))
   }
 

@@ -34,7 +34,7 @@ export function decide(onDead: OnDead, death: () => Death): Action {
 
 let hasWarned = false
 
-/** `(death) => list.push(death)` returns a number: no reason to end the program. Node reports the rejection of a promise by itself. */
+/** `(death) => list.push(death)` returns a number: no reason to end the program. Node reports the rejection of a promise. */
 function warnOnce(returned: unknown): void {
   if (hasWarned) return
   hasWarned = true

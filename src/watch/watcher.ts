@@ -221,7 +221,7 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
       const socket = socketNow(target)
       return socket && this.#sockets.get(unwrap(socket))
     } catch {
-      // What is not a connection, or has none any more, is not watched.
+      // A target without a connection is not watched.
       return undefined
     }
   }

@@ -149,7 +149,7 @@ describe('sampleTcpInfo', () => {
     expect(() => sampleTcpInfo([socket], ['lastAckRcv' as never])).toThrow(
       expect.objectContaining({
         field: 'fields',
-        message: 'lastAckRcv is no field of tcp_info. Did you mean lastAckRecv?',
+        message: 'Unknown tcp_info field `lastAckRcv`. Did you mean lastAckRecv?',
       }),
     )
   })
