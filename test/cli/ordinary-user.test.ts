@@ -68,7 +68,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
     expect(JSON.parse(after.out.join('\n'))).toMatchObject({ connections: 8, unread: 0, findings: [] })
   })
 
-  it('probes their own connections, and is told in one line what closing silent ones takes', async () => {
+  it('probes their own connections, and learns in one line which permission --kill needs', async () => {
     const [silent] = ownClients as [Client]
     using _hole = blackHole(silent.socket)
     await own.idle()
@@ -96,7 +96,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
     },
   )
 
-  it('is told what is missing on tune by port, which changes nothing', async () => {
+  it('learns which permission tune by port needs; nothing is changed', async () => {
     const [{ port }] = othersClients as [Client]
     const fd = await others.ask('fd', port)
     const before = await others.profiles()
@@ -133,7 +133,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
     expect(await others.profiles()).toEqual(before)
   })
 
-  it('is not told that nothing is wrong with connections they may not read', async () => {
+  it('gets no all-clear for connections that they may not read', async () => {
     const [{ port }] = othersClients as [Client]
     const reason =
       'Not permitted to see the owning process (uid 0): run as that user or with CAP_SYS_PTRACE (sudo).'
@@ -147,7 +147,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
     })
   })
 
-  it('is told for how many connections nothing is wrong if they may read some', async () => {
+  it('learns how many connections an all-clear covers', async () => {
     const { client } = await own.connectAlone()
     await own.ask('tune', client.port, profiles.cloud)
     // Both ends are here, and the client's is ours.

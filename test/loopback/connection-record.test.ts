@@ -28,7 +28,7 @@ async function closed(socket: net.Socket): Promise<void> {
 }
 
 describe('the record of a connection', () => {
-  it('is the same each time it is asked for, from the socket and from its handle', async () => {
+  it('is the same each time, found from the socket or from its handle', async () => {
     const socket = await connected()
     const record = recordOf(socket)
     expect(recordOf(socket)).toBe(record)

@@ -189,7 +189,7 @@ describe.concurrent('a connection on loopback', () => {
     })
   })
 
-  describe.runIf(hasNetAdmin)('a connection attempt that nobody answers (row 9)', () => {
+  describe.runIf(hasNetAdmin)('a connection attempt that is not answered (row 9)', () => {
     it.for<{ profile: Profile; predicted: number }>([
       { profile: { userTimeout: 2_000 }, predicted: 2_000 },
       { profile: { userTimeout: 500 }, predicted: 1_000 },

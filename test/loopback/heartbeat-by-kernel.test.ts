@@ -64,8 +64,8 @@ async function lent(count: number, options: WatchOptions = {}, own: Parameters<t
 
 const segmentsIn = ({ peer }: Pair) => inspect(peer).info!.segsIn!
 
-describe.concurrent('a connection that is lent a clock', () => {
-  it('is asked by the kernel alone, and shows what goes back', async () => {
+describe.concurrent('a connection whose heartbeat the kernel sends', () => {
+  it('is probed by the kernel alone, and shows the own options as profile', async () => {
     const { pairs, before, watcher } = await lent(20)
     const asked = pairs.map(segmentsIn)
     await delay(3 * every)
@@ -87,7 +87,7 @@ describe.concurrent('a connection that is lent a clock', () => {
     for (const pair of pairs) expect(found(pair)).toEqual(before)
   })
 
-  it('has its own again once it is not watched any more, or without a heartbeat', async () => {
+  it('gets its own options back when it is deleted, or loses its heartbeat', async () => {
     const { pairs, before, watcher } = await lent(3)
     const [deleted, silenced, closed] = pairs as [Pair, Pair, Pair]
     watcher.delete(deleted.socket)
@@ -97,7 +97,7 @@ describe.concurrent('a connection that is lent a clock', () => {
     expect(found(closed)).toEqual(before)
   })
 
-  it('keeps the life that its own keepalive gives it, and has that again in the end', async () => {
+  it('lives as long as its own keepalive allows, and gets that back in the end', async () => {
     const pairs = (await connect(3)) as [Pair, Pair, Pair]
     const [cloud, patient, slow] = pairs
     tune(cloud.socket, 'cloud')
@@ -129,7 +129,7 @@ describe.concurrent('a connection that is lent a clock', () => {
     expect(found(pair)).toEqual(before)
   })
 
-  it('has what the program writes meanwhile: by tune at once, and by other means in the end', async () => {
+  it('gets what the program writes: by tune at once, by other means in the end', async () => {
     const { pairs, watcher } = await lent(4)
     const [tuned, byNode, off, same] = pairs as [Pair, Pair, Pair, Pair]
     tune(tuned.socket, { initialDelay: 20_000, interval: 5_000, count: 4 })
@@ -150,7 +150,7 @@ describe.concurrent('a connection that is lent a clock', () => {
     expect(found(same)).toMatchObject({ enable: true, initialDelay: every })
   })
 
-  it('is not lent to who is listened to for suspicion, and taken back once somebody listens', async () => {
+  it('is probed directly while a suspect listener exists', async () => {
     const { pair, before, watcher } = await lent(1)
     watcher.on('suspect', () => {})
     await until(() => found(pair).interval === before.interval)
@@ -158,7 +158,7 @@ describe.concurrent('a connection that is lent a clock', () => {
     expect(found(pair)).toEqual(before)
   })
 
-  it('has its own again once it has more to say than answers, and is lent another when it is silent', async () => {
+  it("gets its own options back when it carries data, and the heartbeat's again when it is idle", async () => {
     const { pair, before, deaths } = await lent(1)
     pair.socket.resume()
     const talk = setInterval(() => pair.peer.write('.'), 300)
@@ -173,7 +173,7 @@ describe.concurrent('a connection that is lent a clock', () => {
     expect(deaths).toEqual([])
   })
 
-  it('is not asked any more after the peer has closed its side', async () => {
+  it('is not probed after the peer has closed its side', async () => {
     const pairs = await connect(1, { allowHalfOpen: true })
     const [pair] = pairs as [Pair]
     const { watcher } = watching()
@@ -236,7 +236,7 @@ describe.concurrent('a connection that is lent a clock', () => {
       if (timed) expect(Math.max(...took)).toBeLessThan(latest(most))
     })
 
-    it('is asked anew by who asks when it is told: a question that took the loan over begins again', async () => {
+    it('is probed anew by a listener that probes when it is told of the silence', async () => {
       const { pair, watcher } = await lent(1, { onDead: 'report' })
       const asked = new Promise<{ result: ProbeResult; took: number }>((resolve) => {
         watcher.on('dead', async ({ socket }) => {
@@ -251,7 +251,7 @@ describe.concurrent('a connection that is lent a clock', () => {
       expect(took).toBeGreaterThanOrEqual(2 * 510 + 300)
     })
 
-    it('and is back for the last attempt lives, and is lent a clock again', async () => {
+    it('and returns for the last attempt lives, and its heartbeat goes back to the kernel', async () => {
       const { pairs, deaths, watcher } = await lent(10)
       const holes = pairs.map(({ peer }) => blackHole(peer, { segments: 2 }))
       await Promise.all(holes.map(({ done }) => done))
@@ -262,7 +262,7 @@ describe.concurrent('a connection that is lent a clock', () => {
   })
 })
 
-it('of 6,000 loans there is none left', async () => {
+it('leaves nothing behind of 6,000 heartbeats that the kernel has sent', async () => {
   const before = { enable: false, initialDelay: 1_000, interval: 1_000, count: 1, userTimeout: 0 }
   const others = Array.from({ length: MOST_BEATING }, (_, i) => overlayFor(BigInt(i - MOST_BEATING), before))
   const [pair] = (await connect(1)) as [Pair]

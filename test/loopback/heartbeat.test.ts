@@ -108,7 +108,7 @@ describe.concurrent('with peers that vanish', () => {
       expect(watcher.stats()).toEqual({ added: 200, watching: 0, dead: 200, closed: 0, removed: 0 })
     })
 
-    it('a peer that answers its last attempt lives, is suspect once and recovers once', async () => {
+    it('keeps a peer that acknowledges the last attempt: suspect once, recover once', async () => {
       const { watcher, deaths, of, suspicions } = watching({ heartbeat: { ...often, attempts: 3 } })
       const pairs = await connect(20)
       const sockets = pairs.map(({ socket }) => socket)
@@ -129,7 +129,7 @@ describe.concurrent('with peers that vanish', () => {
       expect(deaths).toEqual([])
     })
 
-    it('is for who is silent: a peer that sends or acknowledges is not asked', async () => {
+    it('does not probe a peer that sends or acknowledges', async () => {
       const { watcher } = watching({ heartbeat: { every: 2_000 } }, false)
       const [sends, acknowledges, silent] = (await connect(3)) as [Pair, Pair, Pair]
       const all = [sends, acknowledges, silent]
@@ -157,7 +157,7 @@ describe.concurrent('with peers that vanish', () => {
       expect(watcher.size).toBe(3)
     })
 
-    it("a peer that does not read is judged by the kernel's window probes: it lives, and dies when it is gone", async () => {
+    it("judges a peer that does not read by the kernel's window probes", async () => {
       const { watcher, deaths } = watching({ heartbeat: { ...often, attempts: 2 } })
       // The peer's side is paused from the start.
       const pair = await connectPair()
@@ -176,7 +176,7 @@ describe.concurrent('with peers that vanish', () => {
       })
     })
 
-    it('with data in flight it judges by retransmissions, and adds nothing to them', async () => {
+    it('judges by retransmissions while data is in flight, and adds no probes', async () => {
       const { watcher, deaths } = watching({ heartbeat: { ...often, attempts: 3 } })
       const { socket, peer } = await connectPair()
       watcher.add(socket)
@@ -208,7 +208,7 @@ describe.concurrent('with peers that vanish', () => {
       }
     })
 
-    it("onDead: 'report' tells once, and leaves the socket and its options", async () => {
+    it("reports a death once with onDead: 'report', and leaves the socket and its options", async () => {
       const { watcher, told } = watching({ heartbeat: { ...often, attempts: 1 }, onDead: 'report' })
       const pair = await connectPair()
       const { socket } = pair
@@ -228,7 +228,7 @@ describe.concurrent('with peers that vanish', () => {
       expect(watcher.stats()).toEqual({ added: 1, watching: 0, dead: 1, closed: 0, removed: 0 })
     })
 
-    it('several watchers of one socket: one question, and each is told once', async () => {
+    it('sends one probe for several watchers of a socket, and reports once to each', async () => {
       const one = watching({ heartbeat: { ...often, attempts: 3 } })
       const other = watching({ heartbeat: { ...often, attempts: 3 } })
       const plain = watching({})
@@ -245,7 +245,7 @@ describe.concurrent('with peers that vanish', () => {
       expect(one.deaths[0]!.info!.probes).toBe(3)
     })
 
-    it('one socket with its own, one with none, and both changed later', async () => {
+    it('can be set for a single socket, and changed later', async () => {
       const { watcher, of } = watching({ heartbeat: { ...often, attempts: 1 } }, false)
       const [plain, slow, none, late] = (await connect(4)) as [Pair, Pair, Pair, Pair]
       const died = ({ socket }: Pair) => of(socket).length === 1
@@ -265,7 +265,7 @@ describe.concurrent('with peers that vanish', () => {
       expect(watcher.has(none.socket)).toBe(true)
     })
 
-    it('deleted or closed in the middle of a question: nothing is told and nobody asked any more', async () => {
+    it('reports nothing and sends no more probes after delete or close during a probe', async () => {
       const { watcher, told } = watching({ heartbeat: { ...often, attempts: 3 } })
       const pairs = await connect(40)
       watcher.add(pairs.map(({ socket }) => socket))
@@ -287,7 +287,7 @@ describe.concurrent('with peers that vanish', () => {
       expect(watcher.stats()).toEqual({ added: 40, watching: 0, dead: 0, closed: 0, removed: 40 })
     })
 
-    it('destroyed by the program in the middle of a question: closed, not dead', async () => {
+    it('counts a socket that the program destroys during a probe as closed, not dead', async () => {
       const { watcher, deaths } = watching({ heartbeat: { ...often, attempts: 3 } })
       const pairs = await connect(20)
       watcher.add(pairs.map(({ socket }) => socket))
@@ -298,7 +298,7 @@ describe.concurrent('with peers that vanish', () => {
       expect(watcher.stats()).toMatchObject({ watching: 0, closed: 20 })
     })
 
-    it('what a server accepts: TCP, TLS and HTTP/2', async () => {
+    it('covers what a server accepts: TCP, TLS and HTTP/2', async () => {
       const { watcher, deaths } = watching({ heartbeat: { ...often, attempts: 2 } })
       const servers = [net.createServer(), tls.createServer(certificate()), http2.createServer()] as const
       const [plain, secure, h2] = await Promise.all(servers.map((server) => listen(server)))
@@ -330,7 +330,7 @@ describe.concurrent('with peers that vanish', () => {
         expect([reason, detectedBy]).toEqual(['heartbeat', 'heartbeat'])
     })
 
-    it('a socket that is still connecting when it is added', async () => {
+    it('covers a socket that is still connecting when it is added', async () => {
       const { watcher, deaths } = watching({ heartbeat: { ...often, attempts: 1 } })
       const server = net.createServer()
       closing.push(() => server.close())
@@ -345,7 +345,7 @@ describe.concurrent('with peers that vanish', () => {
       peer.destroy()
     })
 
-    it('after the peer has closed its side nobody asks any more', async () => {
+    it('sends no more probes after the peer has closed its side', async () => {
       const { watcher, deaths } = watching({ heartbeat: { ...often, attempts: 1 } })
       const { socket, peer } = await connectPair({ allowHalfOpen: true })
       watcher.add(socket)
@@ -388,7 +388,7 @@ describe.concurrent('with peers that vanish', () => {
       }
     })
 
-    it('is told to who listens later, and no more once nobody does', async () => {
+    it('is reported to a listener that is added later, and not without listeners', async () => {
       const watcher = watch()
       closing.push(() => watcher.close())
       const pairs = await connect(3)
@@ -418,7 +418,7 @@ describe.concurrent('with peers that vanish', () => {
       for (const socket of sockets) expect(of(socket).map(({ what }) => what)).toEqual(['suspect', 'recover'])
     })
 
-    it('a listener that deletes keeps nobody else from being told', async () => {
+    it('is reported to all listeners, also if one deletes the socket', async () => {
       const { watcher, suspicions } = watching({})
       const [a, b, c] = (await connect(3)) as [Pair, Pair, Pair]
       for (const { socket } of [a, b, c]) {
@@ -520,7 +520,7 @@ describe.concurrent('a program with a heartbeat', () => {
     if (timed) expect(took).toBeLessThan(700)
   })
 
-  it('without the native core is told that it cannot have one', async () => {
+  it('gets a typed error without the native core', async () => {
     const { out, code } = await run('without', { DEADPEER_NATIVE: 'off' })
     expect(code).toBe(0)
     expect(JSON.parse(out)).toEqual([

@@ -18,7 +18,7 @@ vi.mock('../../src/overlay/probe-rate.js', async (original) => {
   return { ...pace, takeTurns: (wanted: number) => (turns.areThere ? pace.takeTurns(wanted) : 0) }
 })
 
-it('a borrowed connection is asked again after a question that was aborted before its turn', async () => {
+it('a borrowed connection is probed again after a probe that was aborted before its turn', async () => {
   const { socket } = await idlePair()
   const borrowed = borrowSocket(process.pid, descriptorOf(socket))
   const listeners = process.listenerCount('exit')

@@ -182,7 +182,7 @@ describe.concurrent('what cannot be probed', () => {
   })
 })
 
-describe.concurrent('bad options: refused, and nothing was asked', () => {
+describe.concurrent('bad options are refused, and no probe is sent', () => {
   const type = { code: 'ERR_INVALID_ARG_TYPE' }
   const range = { code: 'ERR_OUT_OF_RANGE' }
   const cases: [object, string, object][] = [

@@ -34,7 +34,7 @@ describe.concurrent("probe of another process's connection", () => {
     expect(await optionsIn(owner)).toEqual(before)
   })
 
-  it("one's own process", async () => {
+  it('takes a connection of this process', async () => {
     const { socket } = await idlePair()
     const before = kernelOptions(socket)
     const borrowed = borrowSocket(process.pid, descriptorOf(socket))
@@ -43,7 +43,7 @@ describe.concurrent("probe of another process's connection", () => {
     for (const result of results) expect(result).toMatchObject({ alive: true, evidence: 'ack', attempts: 1 })
   })
 
-  it('the handle is disposed of in mid-question: answered all the same, by one of its own', async () => {
+  it('goes on when the borrowed handle is disposed of during the probe', async () => {
     const { owner, before } = await idleOwner()
     const open = readdirSync('/proc/self/fd').length
     const ask = () => {
@@ -55,7 +55,7 @@ describe.concurrent("probe of another process's connection", () => {
     expect(readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(open + SOME_OTHERS)
   })
 
-  it('closed by its owner, before and in mid-question; given back before', async () => {
+  it('is closed if the owner closes before or during the probe, or the handle was disposed of before', async () => {
     const { owner } = await idleOwner()
     const borrowed = borrowSocket(owner.pid, owner.fd)
     const given = borrowSocket(owner.pid, owner.fd)
@@ -66,7 +66,7 @@ describe.concurrent("probe of another process's connection", () => {
     expect(await probe(borrowed)).toMatchObject({ alive: false, evidence: 'closed', attempts: 0 })
   })
 
-  it.runIf(hasNetAdmin)('closed by its owner in mid-question', async () => {
+  it.runIf(hasNetAdmin)('is closed if the owner closes during the probe', async () => {
     const { owner, before } = await idleOwner(patient)
     blackHole(owner.peer)
     const asked = probe(borrowSocket(owner.pid, owner.fd))
@@ -75,13 +75,16 @@ describe.concurrent("probe of another process's connection", () => {
     expect(await asked).toMatchObject({ alive: false, evidence: 'closed', attempts: 1 })
   })
 
-  it.runIf(hasNetAdmin)('silent, with keepalive off: everything is back before it resolves', async () => {
-    const { owner, before } = await idleOwner()
-    blackHole(owner.peer)
-    const result = await probe(borrowSocket(owner.pid, owner.fd))
-    expect(result).toMatchObject({ alive: false, evidence: 'silence', attempts: 3 })
-    expect(await optionsIn(owner)).toEqual(before)
-  })
+  it.runIf(hasNetAdmin)(
+    'restores all options before it resolves for a silent peer without keepalive',
+    async () => {
+      const { owner, before } = await idleOwner()
+      blackHole(owner.peer)
+      const result = await probe(borrowSocket(owner.pid, owner.fd))
+      expect(result).toMatchObject({ alive: false, evidence: 'silence', attempts: 3 })
+      expect(await optionsIn(owner)).toEqual(before)
+    },
+  )
 
   it.runIf(hasNetAdmin).each<[string, Profile]>([
     // userTimeout is initialDelay + interval × count, as presets have it: nothing has to be raised but for the question itself.
@@ -104,7 +107,7 @@ describe.concurrent("probe of another process's connection", () => {
     expect(await optionsIn(owner)).toEqual(before)
   })
 
-  it.runIf(hasNetAdmin)('silent, with options that are enough: it resolves at once', async () => {
+  it.runIf(hasNetAdmin)('resolves at once for a silent peer if the own options suffice', async () => {
     const { owner, before } = await idleOwner(profiles.cloud)
     blackHole(owner.peer)
     const result = await probe(borrowSocket(owner.pid, owner.fd))
@@ -129,7 +132,7 @@ describe.concurrent("probe of another process's connection", () => {
     },
   )
 
-  it.runIf(hasNetAdmin)('silent, and heard again before it resolves: it is alive', async () => {
+  it.runIf(hasNetAdmin)('is alive if a silent peer is heard again before it resolves', async () => {
     const { owner, before } = await idleOwner({ initialDelay: 4_000, interval: 1_000, count: 2 })
     const hole = blackHole(owner.peer)
     const asked = probe(borrowSocket(owner.pid, owner.fd), { attempts: 1 })
@@ -198,7 +201,7 @@ describe.concurrent("probe of another process's connection", () => {
     },
   )
 
-  it.runIf(hasNetAdmin)('aborted in mid-question: everything is back at once', async () => {
+  it.runIf(hasNetAdmin)('restores all options at once if it is aborted', async () => {
     const { owner, before } = await idleOwner(patient)
     blackHole(owner.peer)
     const controller = new AbortController()
@@ -250,7 +253,7 @@ function startProber({ pid, fd }: Owner, end: string): ChildProcess & { stdout: 
   }) as ChildProcess & { stdout: NodeJS.ReadableStream }
 }
 
-describe.runIf(hasNetAdmin)('a process that ends in the middle of its question', () => {
+describe.runIf(hasNetAdmin)('a process that ends during its probe', () => {
   const cases: [string, string, (prober: ChildProcess) => void, unknown[]][] = [
     ...(['SIGINT', 'SIGTERM', 'SIGHUP'] as const).map((signal): (typeof cases)[number] => [
       signal,
@@ -283,7 +286,7 @@ describe.runIf(hasNetAdmin)('a process that ends in the middle of its question',
     expect(await optionsIn(owner)).toEqual(before)
   })
 
-  it.concurrent('one that ends by itself leaves no listener of ours on signals', async () => {
+  it.concurrent('leaves no signal listener of ours if it ends on its own', async () => {
     const { owner, before } = await idleOwner(patient)
     const prober = startProber(owner, 'signal')
     const [output, [code]] = await Promise.all([text(prober.stdout), once(prober, 'exit')])

@@ -50,7 +50,7 @@ async function expectAnswer(target: Target, socket: net.Socket): Promise<void> {
 
 describe.concurrent('probe', () => {
   describe('recent', () => {
-    it('heard within the last second: nothing is asked', async () => {
+    it('is recent if the peer was heard within the last second: no probe is sent', async () => {
       const { socket } = await connectPair()
       const sent = sentBy(socket)
       const result = await probe(socket)
@@ -75,13 +75,13 @@ describe.concurrent('probe', () => {
       expect(kernelOptions(socket)).toMatchObject(profiles[preset])
     })
 
-    it('by the number of a descriptor', async () => {
+    it('takes the number of a descriptor', async () => {
       const { socket, peer } = await connectPair()
       await expectAnswer(descriptorOf(socket), socket)
       await expectAnswer(descriptorOf(peer), peer)
     })
 
-    it('TLS, both ends', async () => {
+    it('takes both ends of a TLS connection', async () => {
       const server = closedInTheEnd(tls.createServer(certificate()))
       const accepting = once(server, 'secureConnection') as Promise<[tls.TLSSocket]>
       const socket = tls.connect({ port: await listen(server), host: '127.0.0.1', rejectUnauthorized: false })
@@ -91,7 +91,7 @@ describe.concurrent('probe', () => {
       socket.destroy()
     })
 
-    it('ClientRequest, IncomingMessage and ServerResponse', async () => {
+    it('takes a ClientRequest, an IncomingMessage and a ServerResponse', async () => {
       const server = closedInTheEnd(http.createServer())
       const accepting = once(server, 'request') as Promise<[http.IncomingMessage, http.ServerResponse]>
       const request = http.get({ port: await listen(server), host: '127.0.0.1', agent: false })
@@ -105,7 +105,7 @@ describe.concurrent('probe', () => {
       request.destroy()
     })
 
-    it('Http2Session, both ends', async () => {
+    it('takes both ends of an Http2Session', async () => {
       const server = closedInTheEnd(http2.createServer())
       const accepting = once(server, 'session') as Promise<[http2.ServerHttp2Session]>
       const session = http2.connect(`http://127.0.0.1:${await listen(server)}`)
@@ -114,7 +114,7 @@ describe.concurrent('probe', () => {
       session.destroy()
     })
 
-    it('a ws WebSocket, both ends', async () => {
+    it('takes both ends of a ws WebSocket', async () => {
       const server = closedInTheEnd(new WebSocketServer({ port: 0, host: '127.0.0.1' }))
       await once(server, 'listening')
       const accepting = once(server, 'connection') as Promise<[WebSocket]>
@@ -126,7 +126,7 @@ describe.concurrent('probe', () => {
       socket.terminate()
     })
 
-    it('results in order, and a connection that is there twice is asked once', async () => {
+    it('returns results in order, and probes a connection that is listed twice only once', async () => {
       const [first, second] = [await idlePair(), await idlePair()]
       second.socket.destroy()
       const sent = sentBy(first.socket)
@@ -159,7 +159,7 @@ describe.concurrent('probe', () => {
       expect(kernelOptions(socket)).toEqual(before)
     })
 
-    it.runIf(hasNetAdmin)('timeout is for each attempt', async () => {
+    it.runIf(hasNetAdmin)('waits for timeout in each attempt', async () => {
       const { socket, peer } = await idlePair()
       blackHole(peer)
       const { took } = await timed(() => probe(socket, { attempts: 2, timeout: 900 }))
@@ -167,7 +167,7 @@ describe.concurrent('probe', () => {
       expect(took).toBeLessThan(1_800 + AT_ONCE)
     })
 
-    it.runIf(hasNetAdmin)('the answer to the last attempt counts as much as one to the first', async () => {
+    it.runIf(hasNetAdmin)('is alive if the peer acknowledges only the last attempt', async () => {
       const { socket, peer } = await idlePair()
       const hole = blackHole(peer, { segments: 2 })
       const { result } = await timed(() => probe(socket))
@@ -176,7 +176,7 @@ describe.concurrent('probe', () => {
       expect(result).not.toHaveProperty('rtt')
     })
 
-    it.runIf(hasNetAdmin)('where the kernel is asking already it is only watched', async () => {
+    it.runIf(hasNetAdmin)('sends nothing while the kernel probes already', async () => {
       const { socket, peer } = await connectPair()
       tune(socket, { initialDelay: 1_000, interval: 1_000, count: 20 })
       blackHole(peer)
@@ -191,7 +191,7 @@ describe.concurrent('probe', () => {
       expect(sentBy(socket).segments - segments).toBe(inspect(socket).info!.probes!)
     })
 
-    it('where the kernel is late with its own question, that is waited for', async () => {
+    it('waits for a probe of the kernel that is late', async () => {
       // Its timers of seconds are up to an eighth late, each connection's by another part of that. Here by more than its clocks may differ.
       const sockets: net.Socket[] = []
       for (let i = 0; i < 10; i++) {
@@ -243,7 +243,7 @@ describe.concurrent('probe', () => {
   }
 
   describe('retransmitting', () => {
-    it.runIf(hasNetAdmin)('a dead peer', async () => {
+    it.runIf(hasNetAdmin)('is the evidence for a dead peer with data in flight', async () => {
       const { socket, peer } = await idlePair()
       const options = kernelOptions(socket)
       blackHole(peer)
@@ -257,17 +257,20 @@ describe.concurrent('probe', () => {
       expect(kernelOptions(socket)).toEqual(options)
     })
 
-    it.runIf(hasNetAdmin)('fewer times than attempts: not known', async () => {
-      const { socket, peer } = await idlePair()
-      blackHole(peer)
-      await write(socket)
-      // Sent again after 0.2, 0.6, 1.4, 3 s, and this waits for 2.9.
-      const result = await probe(socket, { attempts: 6 })
-      expect(result).toMatchObject({ alive: undefined, evidence: 'retransmitting' })
-      expect(result.attempts).toBeLessThan(6)
-    })
+    it.runIf(hasNetAdmin)(
+      'is undecided if the kernel has retransmitted fewer times than attempts',
+      async () => {
+        const { socket, peer } = await idlePair()
+        blackHole(peer)
+        await write(socket)
+        // Sent again after 0.2, 0.6, 1.4, 3 s, and this waits for 2.9.
+        const result = await probe(socket, { attempts: 6 })
+        expect(result).toMatchObject({ alive: undefined, evidence: 'retransmitting' })
+        expect(result.attempts).toBeLessThan(6)
+      },
+    )
 
-    it.runIf(hasNetAdmin)('a peer that is there: what was sent again is answered', async () => {
+    it.runIf(hasNetAdmin)('is alive if the peer acknowledges a retransmission', async () => {
       const { socket, peer } = await idlePair()
       const hole = blackHole(peer)
       await write(socket)
@@ -277,7 +280,7 @@ describe.concurrent('probe', () => {
       expect(await asked).toMatchObject({ alive: true, evidence: 'ack' })
     })
 
-    it.runIf(hasNetAdmin)('data written in mid-probe to a dead peer', async () => {
+    it.runIf(hasNetAdmin)('judges data that is written to a dead peer during the probe', async () => {
       const { socket, peer } = await idlePair()
       blackHole(peer)
       const asked = probe(socket)
@@ -297,7 +300,7 @@ describe.concurrent('probe', () => {
   }
 
   describe('window-probe', () => {
-    it('a peer that is there and does not read is never called silent', async () => {
+    it('is alive for a peer that responds and does not read', async () => {
       const pair = await connectPair()
       const { socket } = pair
       await fill(pair)
@@ -317,7 +320,7 @@ describe.concurrent('probe', () => {
       expect(kernelOptions(socket)).toEqual(options)
     })
 
-    it.runIf(hasNetAdmin)('one that is gone does not answer them', async () => {
+    it.runIf(hasNetAdmin)('is unanswered by a peer that is gone', async () => {
       const pair = await connectPair()
       await fill(pair)
       blackHole(pair.peer)
@@ -332,7 +335,7 @@ describe.concurrent('probe', () => {
   const CLOSED: ProbeResult = { alive: false, evidence: 'closed', attempts: 0, idleFor: Number.NaN }
 
   describe('closed', () => {
-    it('destroyed', async () => {
+    it('is the evidence for a destroyed socket', async () => {
       const { socket, peer } = await connectPair()
       const fd = descriptorOf(socket)
       socket.destroy()
@@ -344,7 +347,7 @@ describe.concurrent('probe', () => {
       peer.destroy()
     })
 
-    it("the peer's FIN: the peer may be there", async () => {
+    it("is undecided after the peer's FIN", async () => {
       const { socket, peer } = await connectPair({ allowHalfOpen: true })
       socket.pause()
       peer.end()
@@ -356,7 +359,7 @@ describe.concurrent('probe', () => {
       expect(sentBy(socket)).toEqual(sent)
     })
 
-    it("one's own FIN", async () => {
+    it('is undecided after our own FIN', async () => {
       const { socket, peer } = await connectPair({ allowHalfOpen: true })
       peer.pause()
       socket.end()
@@ -364,14 +367,14 @@ describe.concurrent('probe', () => {
       expect(await probe(socket)).toMatchObject({ alive: undefined, evidence: 'closed', attempts: 0 })
     })
 
-    it("the peer's reset", async () => {
+    it("is dead after the peer's reset", async () => {
       const { socket, peer } = await connectPair()
       peer.resetAndDestroy()
       await until(() => socket.destroyed)
       expect(await probe(socket)).toEqual(CLOSED)
     })
 
-    it("the peer's reset, which nobody has read yet", async () => {
+    it('is dead after a reset of the peer that Node has not read yet', async () => {
       const { socket, peer } = await connectPair()
       const fd = descriptorOf(peer)
       // Out of Node's sight: it neither reads nor polls.
@@ -385,9 +388,9 @@ describe.concurrent('probe', () => {
     })
 
     const inMidProbe: [string, (pair: Pair) => void, Partial<ProbeResult>][] = [
-      ['destroyed', ({ socket }) => socket.destroy(), { alive: false }],
+      ['is the evidence for a destroyed socket', ({ socket }) => socket.destroy(), { alive: false }],
       ["the peer's FIN", ({ peer }) => peer.end(), { alive: undefined }],
-      ["the peer's reset", ({ peer }) => peer.resetAndDestroy(), { alive: false }],
+      ["is dead after the peer's reset", ({ peer }) => peer.resetAndDestroy(), { alive: false }],
     ]
     it.runIf(hasNetAdmin).each(inMidProbe)('%s in mid-probe', async (_, close, expected) => {
       const pair = await idlePair({ allowHalfOpen: true })
@@ -402,7 +405,7 @@ describe.concurrent('probe', () => {
   })
 
   describe('aborted', () => {
-    it('before: nothing is asked', async () => {
+    it('sends no probe if the signal is aborted before', async () => {
       const { socket } = await idlePair()
       const sent = sentBy(socket)
       const result = await probe(socket, { signal: AbortSignal.abort() })
@@ -410,7 +413,7 @@ describe.concurrent('probe', () => {
       expect(sentBy(socket)).toEqual(sent)
     })
 
-    it('in the same turn: nothing is asked', async () => {
+    it('sends no probe if the signal is aborted in the same turn', async () => {
       const { socket } = await idlePair()
       const before = { sent: sentBy(socket), options: kernelOptions(socket) }
       const controller = new AbortController()
@@ -445,7 +448,7 @@ describe.concurrent('probe', () => {
       },
     )
 
-    it.runIf(hasNetAdmin)('one of two who ask: the other gets its answer', async () => {
+    it.runIf(hasNetAdmin)('ends one of two joined probes: the other gets its result', async () => {
       const { socket, peer } = await idlePair()
       const sent = sentBy(socket)
       const hole = blackHole(peer)
@@ -460,7 +463,7 @@ describe.concurrent('probe', () => {
       expect(sentBy(socket).segments).toBe(sent.segments + 2)
     })
 
-    it('a thousand questions under one signal: no warning, and no listener left on it', async () => {
+    it('handles a thousand probes under one signal without a warning, and leaves no listener on it', async () => {
       const { socket } = await connectPair()
       const warnings: Error[] = []
       const note = (warning: Error) => void warnings.push(warning)
@@ -475,8 +478,8 @@ describe.concurrent('probe', () => {
     })
   })
 
-  describe('questions that are joined', () => {
-    it.runIf(hasNetAdmin)('each has its own number of attempts', async () => {
+  describe('probes that are joined', () => {
+    it.runIf(hasNetAdmin)('each have their own number of attempts', async () => {
       const { socket, peer } = await idlePair()
       const sent = sentBy(socket)
       blackHole(peer)
@@ -509,7 +512,7 @@ describe.concurrent('probe', () => {
       },
     )
 
-    it.runIf(hasNetAdmin)('one that joins while the kernel asks ends in its own time', async () => {
+    it.runIf(hasNetAdmin)('end in their own time if one joins while the kernel probes', async () => {
       const { socket, peer } = await connectPair()
       tune(socket, { initialDelay: 1_000, interval: 60_000, count: 20 })
       blackHole(peer)

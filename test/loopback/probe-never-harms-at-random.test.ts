@@ -216,7 +216,7 @@ function leastOf({ initialDelay, interval, count, userTimeout = 0 }: ModelSchedu
   return userTimeout > 0 ? Math.max(userTimeout, initialDelay + interval) : initialDelay + interval * count
 }
 
-describe.runIf(hasNetAdmin)(`a question never harms: ${SCHEDULES} schedules (DEADPEER_SEED=${seed})`, () => {
+describe.runIf(hasNetAdmin)(`a probe never harms: ${SCHEDULES} schedules (DEADPEER_SEED=${seed})`, () => {
   let foretold: Foretold[] = []
   let played: Played[] = []
 
@@ -227,7 +227,7 @@ describe.runIf(hasNetAdmin)(`a question never harms: ${SCHEDULES} schedules (DEA
     played = (await Promise.all(parts.map((part) => play(part.map(({ model }) => toPlay(model)))))).flat()
   }, 90_000)
 
-  it('each connection that is asked ends when its twin does, or lives and has its options', async () => {
+  it('each probed connection ends when its twin does, or lives and has its options', async () => {
     const different = (some: readonly Foretold[], outcomes: readonly Played[]) =>
       some.flatMap((each, i) => {
         const found = differences(each, outcomes[i]!)
@@ -250,7 +250,7 @@ describe.runIf(hasNetAdmin)(`a question never harms: ${SCHEDULES} schedules (DEA
     expect(others.length).toBeLessThanOrEqual(0.02 * SCHEDULES)
   })
 
-  it('is shown by connections that end, and that live through unanswered questions', () => {
+  it('is shown by connections that end, and that live through unanswered probes', () => {
     const answers = played.flatMap((each) => each.answers)
     const share = (of: number) => of / SCHEDULES
     expect(share(played.filter(({ probed }) => probed.died !== null).length)).toBeGreaterThan(0.2)

@@ -199,7 +199,7 @@ const schedule = ([, profile, events, , more]: Case): Schedule => ({
   ...more,
 })
 
-describe.concurrent('a question never harms', () => {
+describe.concurrent('a probe never harms', () => {
   // All of them wait together: deaths take seconds.
   const together = hasNetAdmin ? play(cases.map(schedule)) : undefined
 

@@ -85,8 +85,8 @@ describe('what it costs', () => {
   )
 })
 
-describe.runIf(hasNetAdmin)('a process that has asked', () => {
-  it('is held by an open question and by nothing else; leaves nothing open', async () => {
+describe.runIf(hasNetAdmin)('a process that probes', () => {
+  it('is held open by a pending probe and by nothing else', async () => {
     const { stdout } = await promisify(execFile)(process.execPath, [fixture('probe-and-leave.mjs')], {
       timeout: 15_000,
     })
@@ -99,7 +99,7 @@ describe.runIf(hasNetAdmin)('a process that has asked', () => {
 describe.runIf(hasNetAdmin)('worker threads', () => {
   const start = (workerData: object) => new Worker(fixture('probe-worker.mjs'), { workerData })
 
-  it('two that ask at the same time: each learns what is so', async () => {
+  it('that probe at the same time each get the right result', async () => {
     const workers = [0, 100].map((silent) => start({ count: 1_000, silent }))
     await Promise.all(workers.map((worker) => once(worker, 'message')))
     const asked = workers.map((worker) => once(worker, 'message') as Promise<[string[]]>)
@@ -111,7 +111,7 @@ describe.runIf(hasNetAdmin)('worker threads', () => {
     await Promise.all(workers.map((worker) => worker.terminate()))
   })
 
-  it('terminated in mid-question: no crash, nothing left open', async () => {
+  it('can be terminated during a probe without a crash or a leak', async () => {
     const errors: Error[] = []
     const round = async () => {
       const workers = Array.from({ length: 4 }, () =>

@@ -224,7 +224,7 @@ describe.skipIf(!hasNetAdmin)('DEADPEER_WATCH', () => {
     for (const victim of victims) blackHole(peers.get(program.ports[victim]!)!)
   }
 
-  it.concurrent('reports a death once to the program with 1, also if nobody reads', async () => {
+  it.concurrent('reports a death once to the program with 1, also on a socket that is not read', async () => {
     const program = await start({ ...quick, DEADPEER_WATCH: '1' })
     await vanish(program)
     await until(() => victims.every((name) => program.messages.some(({ error }) => error === name)))

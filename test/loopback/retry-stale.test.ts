@@ -182,7 +182,7 @@ describe('isStaleReuse without a request', () => {
     },
   )
 
-  it('tells it by the error of undici as well', async () => {
+  it('recognises it by the error of undici as well', async () => {
     const { url, peers } = await site()
     const dispatcher = createAgent({ connections: 1 })
     closing.push(() => void dispatcher.destroy())
@@ -246,7 +246,7 @@ describe('isStaleReuse without a request', () => {
     expect([calls, passedOn]).toEqual([1, [true]])
   })
 
-  it('is told by an agent without reading an error of the program that cannot be read', async () => {
+  it('is recognised by an agent without reading an unreadable error of the program', async () => {
     const { url } = await site()
     const agent = httpAgent()
     await plain(agent, `${url}/first`)

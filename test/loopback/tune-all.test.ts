@@ -15,7 +15,7 @@ describe('tuneAll', () => {
     for (const socket of sockets) expect(inspect(socket).profile).toMatchObject(profiles.datacenter)
   })
 
-  it('one that fails does not hold up the others', async () => {
+  it('tunes the others when one fails', async () => {
     const { socket, peer } = await connectPair()
     const closed = (await connectPair()).socket.destroy()
     const connecting = new net.Socket()

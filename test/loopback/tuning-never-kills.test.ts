@@ -144,7 +144,7 @@ describe.concurrent('tuning never kills', () => {
     expect(inspect(socket)).toMatchObject({ verdict: 'alive', inForce: { userTimeout: 2_000 } })
   })
 
-  it('what is pending gives way to what is set by hand', async () => {
+  it('drops a pending value when the program sets another', async () => {
     const { socket } = await connectPair()
     await delay(3_000)
     tune(socket, { ...wanted, initialDelay: 1_000, userTimeout: 2_500 })

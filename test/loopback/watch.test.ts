@@ -752,7 +752,7 @@ describe.concurrent('watch', () => {
       expect(await run('idle')).toEqual({ out: '', err: '', code: 0 })
     })
 
-    it('is told what Node sees without a native core', async () => {
+    it('reports what Node notices without a native core', async () => {
       const { out, err, code } = await run('reset-while-reading', { DEADPEER_NATIVE: 'off' })
       expect(err).toBe('')
       const { local, remote, ...told } = JSON.parse(out)

@@ -86,11 +86,11 @@ describe.concurrent('a heartbeat', { timeout: 150_000 }, () => {
       expect(told).not.toContain('recover')
     })
 
-    it('calls nobody dead because the event loop was blocked for 5 s', async () => {
+    it('declares no peer dead because the event loop was blocked for 5 s', async () => {
       expect(await run('blocked', 5_000, 4)).toMatchObject({ watching: 200, dead: 0, told: [] })
     })
 
-    it('calls nobody dead because the process was stopped for 10 s, and finds who vanished meanwhile', async () => {
+    it('declares no live peer dead because the process was stopped for 10 s, and finds those that vanished', async () => {
       const { stopped, ...rest } = await run('stopped', 10_000)
       expect(stopped).toBeGreaterThanOrEqual(9_900)
       expect(rest).toMatchObject({ alive: true, watching: 50, dead: 50 })

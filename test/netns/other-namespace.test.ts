@@ -324,7 +324,7 @@ describe.runIf(hasNamespaces && canBeNobody)(
       await roots.end()
     })
 
-    it('may not list a namespace of their own process, and is told what it takes', async () => {
+    it('may not list a namespace of their own process, and learns which permission that needs', async () => {
       const script = `
       import { listSockets, readDefaults } from '${new URL('../../dist/host/index.js', import.meta.url)}'
       const told = ({ code, syscall, message }) => console.log(JSON.stringify({ code, syscall, message }))

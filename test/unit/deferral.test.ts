@@ -61,7 +61,7 @@ describe('deferral', () => {
     expect(later).toEqual({ count: 3 })
   })
 
-  it('raises the count that the socket has, where the userTimeout that made it moot is lifted', () => {
+  it('raises the count that the socket has, when the userTimeout that made it moot is removed', () => {
     const current = { enable: true, initialDelay: 2_000, interval: 1_000, count: 3, userTimeout: 60_000 }
     const { now, later } = deferral({ userTimeout: 5_000 }, current, state(12_000, { probes: 10 }))
     expect(now).toEqual({ userTimeout: 0, count: 13 })

@@ -102,7 +102,7 @@ describe('suspicion, beside a model of the kernel', () => {
     )
   })
 
-  it('also of data in flight, although the kernel backs off', () => {
+  it('precedes death with data in flight too, although the kernel backs off', () => {
     // Where there is room for an interval, a look and the first retransmission.
     const withRoom = profile.filter(({ userTimeout = 0, interval }) => userTimeout >= 2 * interval + 2_000)
     fc.assert(
@@ -121,7 +121,7 @@ describe('suspicion, beside a model of the kernel', () => {
     )
   })
 
-  it('never of who answers, however long the path', () => {
+  it('never comes for a peer that acknowledges, however long the path', () => {
     fc.assert(
       fc.property(profile, fc.integer(), fc.nat(900), (own, seed, rtt) => {
         const random = seeded(seed)
@@ -158,7 +158,7 @@ describe('suspicion, beside a model of the kernel', () => {
     )
   })
 
-  it('recovery is told within a look of what was heard', () => {
+  it('ends within one sample after the peer was heard', () => {
     const own: Keepalive = { enable: true, initialDelay: 10_000, interval: 5_000, count: 9, userTimeout: 0 }
     fc.assert(
       fc.property(fc.integer(), fc.integer({ min: 11_000, max: 40_000 }), (seed, backAt) => {
@@ -176,7 +176,7 @@ describe('suspicion, beside a model of the kernel', () => {
     )
   })
 
-  it('who cannot be in trouble is not looked at', () => {
+  it('takes no sample of a connection whose next probe is not due', () => {
     const own: Keepalive = {
       enable: true,
       initialDelay: 30_000,
@@ -224,7 +224,7 @@ describe('a closed window', () => {
 describe('calmUntil', () => {
   const look = fc.record({ heardAt: fc.nat(1e9), silence: fc.nat(1e7) })
 
-  it('is later than now, and soon after the kernel may have asked', () => {
+  it('is later than now, and soon after the kernel may have probed', () => {
     fc.assert(
       fc.property(profile, fc.nat(400_000), look, (settings, userTimeout, { heardAt, silence }) => {
         const own = { ...settings, userTimeout }
@@ -244,7 +244,7 @@ describe('calmUntil', () => {
     )
   })
 
-  it('without keepalive and user timeout looks for retransmissions each minute', () => {
+  it('samples for retransmissions each minute without keepalive and user timeout', () => {
     const off: Keepalive = {
       enable: false,
       initialDelay: 1_000,
@@ -263,8 +263,8 @@ const heartbeat = fc.record({
 })
 const share = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
 
-describe('a beat', () => {
-  it('is never under a second of silence, and in the last tenth of `every` where that is possible', () => {
+describe('a probe of a heartbeat', () => {
+  it('comes after at least a second of silence, and in the last tenth of `every` where that is possible', () => {
     fc.assert(
       fc.property(heartbeat, share, fc.nat(1e9), (beat, random, heardAt) => {
         const at = nextBeat(heardAt, beat, random) - heardAt
@@ -275,7 +275,7 @@ describe('a beat', () => {
     )
   })
 
-  it('is asked for where a peer has been silent for so long, and once until it has been answered', () => {
+  it('is due once when a peer has been silent for so long', () => {
     fc.assert(
       fc.property(heartbeat, share, fc.nat(1_000_000), (beat, random, silence) => {
         const heardAt = 1_000_000
@@ -304,7 +304,7 @@ describe('a beat', () => {
     )
   })
 
-  it('is spread, of ten thousand who were heard together: over a tenth at first, and without crowds from then on', () => {
+  it('is spread over ten thousand peers that were heard together: over a tenth at first, then evenly', () => {
     const random = seeded(7)
     const first = Array.from({ length: 10_000 }, () => nextBeat(0, fiveSeconds, random()))
     for (const count of binned(first, 50, 100).slice(90)) expect(count).toBeGreaterThan(800)
@@ -315,7 +315,7 @@ describe('a beat', () => {
     for (const count of perSecond) expect(count / (10_000 / 4.75)).toBeLessThan(1.3)
   })
 
-  it('is spread, of ten thousand who had long been silent: evenly from the first on, and within `every`', () => {
+  it('is spread evenly within `every` over ten thousand peers that were silent before', () => {
     const random = seeded(7)
     const beats = Array.from({ length: 10_000 }, () => beatsOf(fiveSeconds, -60_000, 60_000, random))
     expect(Math.max(...beats.map(([first]) => first!))).toBeLessThanOrEqual(5_000)
@@ -323,7 +323,7 @@ describe('a beat', () => {
     for (const count of perSecond) expect(Math.abs(count / (10_000 / 4.75) - 1)).toBeLessThan(0.25)
   })
 
-  it('is asked for early once only, and of those only who have answered a first time', () => {
+  it('is early once only, after the first acknowledgement', () => {
     const random = seeded(3)
     for (let i = 0; i < 1_000; i++) {
       const beats = beatsOf(fiveSeconds, 0, 60_000, random)
@@ -367,7 +367,7 @@ function quiet(part: Pick<Sample, 'sampledAt' | 'heardAt'>): Sample {
 }
 
 describe('a year of a thousand connections', () => {
-  it('with a heartbeat each hour: as many beats as there are hours, evenly, and nobody is suspect', () => {
+  it('with a heartbeat each hour has as many probes as hours, evenly, and no suspicion', () => {
     const random = seeded(11)
     const beat: Heartbeat = { every: 3_600_000, timeout: 300, attempts: 3 }
     const own: Keepalive = { enable: false, initialDelay: 0, interval: 0, count: 0, userTimeout: 0 }
@@ -415,7 +415,7 @@ describe('a heartbeat whose probes the kernel sends', () => {
   }
   const look = (heardAt: number, sampledAt: number) => quiet({ heardAt, sampledAt })
 
-  it('is looked at when it must have answered, as late as the kernel may be; then as late as it was', () => {
+  it('is sampled when the acknowledgement is due at the latest; then as late as the last one was', () => {
     const state = lent()
     expect(state.sampleAt).toBe(5_000 * 1.125 + 300)
     observe(state, look(5_120, state.sampleAt), undefined, fiveSeconds, 0)
@@ -425,7 +425,7 @@ describe('a heartbeat whose probes the kernel sends', () => {
     expect(kernelBeats(state)).toBe(true)
   })
 
-  it('is taken back from a peer that is heard at another time', () => {
+  it('ends for a peer that is heard at another time', () => {
     for (const heardAt of [3_000, 4_900, 5_950]) {
       const state = lent()
       observe(state, look(heardAt, 5_960), undefined, fiveSeconds, 0.5)
@@ -435,7 +435,7 @@ describe('a heartbeat whose probes the kernel sends', () => {
     }
   })
 
-  it('does not begin before a connection that was heard meanwhile has been spread again', () => {
+  it('does not begin before a connection that was heard in between has been spread again', () => {
     const state = { ...heard(0, fiveSeconds, 0), isSpread: true }
     observe(state, look(3_000, 3_010), undefined, fiveSeconds, 0)
     expect(state.isSpread).toBe(false)
@@ -443,7 +443,7 @@ describe('a heartbeat whose probes the kernel sends', () => {
     expect(state).toMatchObject({ isSpread: true, beatAt: 8_000 + 1_000 + 0.5 * 4_000 })
   })
 
-  it('is over where there was no answer: then it is asked', () => {
+  it('ends without an acknowledgement: then we send the probe', () => {
     const state = lent()
     observe(state, look(0, state.sampleAt), undefined, fiveSeconds, 0)
     expect({ ...state }).toMatchObject({ isToBeProbed: true, sampleAt: Number.POSITIVE_INFINITY })

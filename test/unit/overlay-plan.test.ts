@@ -28,7 +28,7 @@ describe('whileUnanswered', () => {
     expect(whileUnanswered(under(userTimeout), 1, clock)).toEqual(under(death))
   })
 
-  it('leaves a userTimeout alone that ends it at the next firing, where the kernel has asked already', () => {
+  it('leaves a userTimeout alone that ends it at the next firing, if the kernel has probed already', () => {
     const late: KeepaliveClock = { due: 9_000, initialDelay: 9_000, sent: 2 }
     expect(whileUnanswered(under(9_000), 1, late).userTimeout).toBe(9_000)
     expect(whileUnanswered(under(9_500), 1, late).userTimeout).toBe(11_000)
@@ -96,7 +96,7 @@ describe('clockAfterStop', () => {
     expect(clockAfterStop(clock, own, asking, 1, 11_000, 1_000).initialDelay).toBe(11_000)
   })
 
-  it('leaves the timer alone where it is not told when it fires', () => {
+  it('leaves the timer alone if the kernel does not report when it fires', () => {
     expect(clockAfterStop(clock, own, asking, 2, 8_000, undefined)).toEqual({
       due: 5_000,
       initialDelay: 1_000,

@@ -116,7 +116,7 @@ const sooner = ({ options: { interval, initialDelay } }: Schedule) => (interval 
 const later = ({ options: { interval } }: Schedule) => 1_000 + interval
 
 describe('a probed connection ends as its twin does, on a model of the kernel', () => {
-  it('outages and questions', async () => {
+  it('with outages and probes', async () => {
     await check(
       fc.record({ options: plain, outages, questions }).map((r) => ({ ...still, ...r })),
       () => 0,
@@ -143,7 +143,7 @@ describe('a probed connection ends as its twin does, on a model of the kernel', 
     )
   })
 
-  it('what the peer says, and what is said to it', async () => {
+  it('with data in both directions', async () => {
     await check(
       fc
         .record({
@@ -190,7 +190,7 @@ describe('a probed connection ends as its twin does, on a model of the kernel', 
     )
   })
 
-  it('tuned meanwhile', async () => {
+  it('tuned during a probe', async () => {
     const values = fc.record(
       {
         initialDelay: seconds(6, 9),
