@@ -1,4 +1,4 @@
-// The package in a project that it is installed in, used as its users do. Part of verify-package.mjs, in a network namespace of its own where need be:
+// Uses the package in a project that it is installed in. Part of verify-package.mjs; runs in a separate network namespace if necessary:
 //   node test/package/verify-installed.mjs <folder of the project>
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

