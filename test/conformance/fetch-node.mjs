@@ -73,6 +73,6 @@ function aptSettings() {
 function debianMirror() {
   const known = execFileSync('apt-get', ['indextargets', '--format', '$(REPO_URI)'], { encoding: 'utf8' })
   const mirror = known.split('\n').find((uri) => /\/debian\/?$/.test(uri))
-  if (!mirror) throw new Error('The apt sources of this system name no mirror of Debian.')
+  if (!mirror) throw new Error('The apt sources of this system must name a Debian mirror. Found none.')
   return mirror
 }

@@ -46,7 +46,7 @@ const files = [
   .filter(({ suite }) => !suites || suites.includes(suite))
   .filter(({ name }) => parts.length === 0 || parts.some((part) => name.includes(part)))
 if (files.length === 0)
-  throw new Error('No test file was found. Give --node-source, --undici or --ws, each with a folder.')
+  throw new Error('Found no test file. Pass --node-source, --undici or --ws with a folder.')
 withNetAdmin()
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
 
@@ -103,9 +103,9 @@ if (options.json) {
   )
 }
 const minutes = ((performance.now() - started) / 60_000).toFixed(0)
-for (const { name, outcome } of failing) console.log(`# left out, does not pass plain: ${name}, ${outcome}`)
+for (const { name, outcome } of failing) console.log(`# left out, fails plain: ${name}, ${outcome}`)
 console.log(
-  `# ${files.length} files, ${failing.length} left out as they do not pass plain, ${unsteady.length} comparisons unsteady, in ${minutes} min`,
+  `# ${files.length} files, ${failing.length} left out because they fail plain, ${unsteady.length} comparisons unsteady, in ${minutes} min`,
 )
 console.log(`${same} same, ${differing.length} differ`)
 process.exit(differing.length > 0 || compared === 0 ? 1 : 0)

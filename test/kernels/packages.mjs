@@ -35,7 +35,7 @@ export function fetchKernel({ name, package: meta, ...known }) {
 /** The versioned package that the unversioned one depends on. */
 function imageOf(meta) {
   const depends = /^Depends: *(linux-image-\S+)/m.exec(output('apt-cache', 'show', '--no-all-versions', meta))
-  if (!depends) throw new Error(`apt knows no package ${meta}; apt-get update may help.`)
+  if (!depends) throw new Error(`apt does not know the package ${meta}. Run apt-get update.`)
   return depends[1]
 }
 

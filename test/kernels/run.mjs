@@ -20,7 +20,7 @@ const { values: options, positionals: tests } = parseArgs({
 })
 const chosen = kernels.filter(({ name }) => !options.kernel || options.kernel.includes(name))
 if (chosen.length === 0)
-  throw new Error(`There is no such kernel: ${kernels.map(({ name }) => name).join(', ')}.`)
+  throw new Error(`--kernel must be one of these: ${kernels.map(({ name }) => name).join(', ')}.`)
 
 const emulated = !options.kvm
 // From power-on to power-off.
@@ -70,7 +70,7 @@ for (const each of chosen) {
     const said = await boot(kernel, makeImage(folder, kernel))
     const facts = [`tcp_info has ${kernel.tcpInfo} bytes`, `options that it does not have: ${kernel.lacks}`]
     const unlike = facts.filter((fact) => !said.includes(fact))
-    for (const fact of unlike) console.log(`FAILED it was to say: ${fact}`)
+    for (const fact of unlike) console.log(`FAILED the output must contain: ${fact}`)
     const [line, passed, failed] = /^(\d+) passed, (\d+) failed.*$/m.exec(said) ?? [
       'did not come to its end',
       '0',

@@ -60,5 +60,5 @@ function whereIs(program) {
       return realpathSync(join(folder, program))
     } catch {}
   }
-  throw new Error(`There is no ${program} on the PATH.`)
+  throw new Error(`Found no ${program} on the PATH.`)
 }

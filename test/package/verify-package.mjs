@@ -64,8 +64,8 @@ function pack() {
 }
 
 function checkFiles(paths, size) {
-  assert.ok(size < largest, `${size} bytes packed; ${largest} is the most`)
-  for (const path of expected) assert.ok(paths.includes(path), `${path} is not in the package`)
+  assert.ok(size < largest, `the package must be smaller than ${largest} bytes; got ${size}`)
+  for (const path of expected) assert.ok(paths.includes(path), `the package must contain ${path}`)
   const others = paths.filter((path) => !expected.includes(path))
   const unexpected = others.filter((path) => !/^dist\/.*(\.js|\.d\.ts)$|^docs\/[\w-]+\.(md|svg)$/.test(path))
   assert.deepEqual(unexpected, [], 'files that users do not need')
@@ -100,7 +100,7 @@ function checkByOthers(tarball) {
   for (const entry of entries) {
     for (const mode of ['node16-cjs', 'node16-esm', 'bundler']) {
       const { resolution } = analysis.entrypoints[entry].resolutions[mode]
-      assert.ok(resolution?.isTypeScript, `${entry}: no types in mode ${mode}`)
+      assert.ok(resolution?.isTypeScript, `${entry} must have types in mode ${mode}`)
     }
   }
   console.log(
@@ -118,7 +118,7 @@ function checkInstalled(project) {
   const withoutUndici = `import('deadpeer/undici').catch(({ code, message }) => console.log(code, message))`
   assert.match(project.run('node', '-e', withoutUndici), /^ERR_MODULE_NOT_FOUND .*'undici'/)
   console.log(
-    `# ${specifiers.length} entry points are imported and required, deadpeer/undici where there is undici`,
+    `# ${specifiers.length} entry points can be imported and required, deadpeer/undici once undici is installed`,
   )
 }
 

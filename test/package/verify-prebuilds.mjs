@@ -53,19 +53,23 @@ const the = (name) => elves.find((each) => each.name === name)
 
 for (const { name, arch, libc, file, elf } of elves) {
   const { size } = statSync(file)
-  assert.equal(elf.type, 'DYN', `${name}: is no shared library`)
-  assert.equal(elf.machine, machines[arch], `${name}: is for another machine`)
-  assert.ok(elf.isStripped, `${name}: is not stripped`)
-  assert.deepEqual(elf.needed, libraries[libc], `${name}: needs other libraries`)
+  assert.equal(elf.type, 'DYN', `${name}: must be a shared library`)
+  assert.equal(elf.machine, machines[arch], `${name}: must be for ${machines[arch]}`)
+  assert.ok(elf.isStripped, `${name}: must be stripped`)
+  assert.deepEqual(elf.needed, libraries[libc], `${name}: must need only these libraries`)
   assert.deepEqual(
     [...elf.exported].sort(),
     ['napi_register_module_v1', 'node_api_module_get_api_version_v1'],
-    `${name}: exports other symbols`,
+    `${name}: must export only these symbols`,
   )
   const tooNew = elf.versions.filter((version) => byVersion(version, newestGlibc) > 0)
-  assert.deepEqual(libc === 'musl' ? elf.versions : tooNew, [], `${name}: needs symbols of these versions`)
-  assert.ok(size <= largest, `${name}: has ${size} bytes`)
-  assert.ok(isMadeFromThese(file), `${name}: is made from other sources. npm run binaries`)
+  assert.deepEqual(
+    libc === 'musl' ? elf.versions : tooNew,
+    [],
+    `${name}: must not need symbols of these versions`,
+  )
+  assert.ok(size <= largest, `${name}: must have at most ${largest} bytes; got ${size}`)
+  assert.ok(isMadeFromThese(file), `${name}: must be compiled from these sources. Run npm run binaries`)
   const versions = elf.versions.length > 0 ? `up to ${elf.versions.at(-1)}` : 'no versions'
   console.log(
     `# ${name}: ${elf.machine}, stripped, ${size} bytes, ${elf.needed.join(' ')}, ${versions}, these sources`,
@@ -77,7 +81,7 @@ for (const { name, arch, libc, file, elf } of elves) {
   const unknown = the('linux-arm64-musl').elf.imported.filter((symbol) => !known.has(symbol))
   assert.deepEqual(unknown, [], 'linux-arm64-musl: imports what those that were loaded do not')
   console.log(
-    `# linux-arm64-musl: its ${the('linux-arm64-musl').elf.imported.length} imports are among those of the others`,
+    `# linux-arm64-musl: the ${the('linux-arm64-musl').elf.imported.length} imports are all imported by the other two as well`,
   )
 }
 
@@ -105,7 +109,7 @@ for (const { name, arch, libc, file, elf } of elves) {
   assert.equal(arch, 'arm64')
   assert.deepEqual(options, { interval: 3_000, count: 4, userTimeout: 19_000 })
   console.log(
-    `# linux-arm64-glibc: loaded by Node ${version} for arm64, and the kernel has what tune has set`,
+    `# linux-arm64-glibc: loaded by Node ${version} for arm64, and the kernel has the options that tune set`,
   )
 }
 

@@ -47,7 +47,7 @@ const chosen = runtimes.filter(
     (names.length === 0 || names.some((part) => name.includes(part))),
 )
 if (chosen.length === 0)
-  throw new Error(`There is no such runtime: ${runtimes.map(({ name }) => name).join(', ')}.`)
+  throw new Error(`The runtime must be one of these: ${runtimes.map(({ name }) => name).join(', ')}.`)
 
 const programs = chosen.map(({ from: [name, version, program] }) =>
   join(fetchPackage(name, version), program),

@@ -19,5 +19,5 @@ assert.throws(() => tune(socket, { userTimeout: 7_000 }), {
 })
 await assert.rejects(probe(socket), { code: 'ERR_UNSUPPORTED_PLATFORM', message: new RegExp(what) })
 assert.deepEqual(inspect(socket).profile, {})
-console.log(`Deno ${Deno.version.deno}: ${what}, and deadpeer says so`)
+console.log(`Deno ${Deno.version.deno}: ${what}, and the errors say so`)
 process.exit()

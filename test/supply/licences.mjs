@@ -23,7 +23,7 @@ export const exceptions = [
   {
     name: /^lightningcss(-|$)/,
     licence: 'MPL-2.0',
-    why: 'compiles style sheets for vite, of which there are none here',
+    why: 'compiles style sheets for vite, and this package has none',
   },
 ]
 
@@ -35,7 +35,7 @@ export const exceptions = [
 export function judgeLicences(packages) {
   const used = new Set()
   const faults = packages.flatMap(({ name, version, licence, isRuntime }) => {
-    if (licence === undefined) return [`${name}@${version} says no licence`]
+    if (licence === undefined) return [`${name}@${version} names no licence`]
     if (isPermissive(licence)) return []
     const exception = exceptions.find((one) => one.name.test(name) && one.licence === licence)
     if (exception && !isRuntime) {
@@ -47,7 +47,7 @@ export function judgeLicences(packages) {
   const unused = exceptions.filter((one) => !used.has(one))
   return [
     ...faults,
-    ...unused.map(({ name, licence }) => `nothing needs the exception ${name} (${licence}) any more`),
+    ...unused.map(({ name, licence }) => `the exception ${name} (${licence}) is no longer needed. Remove it`),
   ]
 }
 

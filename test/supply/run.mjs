@@ -54,7 +54,7 @@ for (const script of ['preinstall', 'install', 'postinstall']) {
 const advisories = askForAdvisories()
 if (advisories.refusal) {
   console.log(`advisories: NOT CHECKED, the registry does not answer npm audit: ${advisories.refusal}`)
-  if (isRequired) faults.push('advisories are required, and could not be had')
+  if (isRequired) faults.push('advisories are required, but could not be read')
 } else {
   console.log(`advisories: ${advisories.found.length} of ${packages.length} packages`)
   faults.push(...advisories.found)
@@ -88,7 +88,7 @@ function askForAdvisories() {
     return { found: [], refusal: message ?? error?.summary ?? `status ${statusCode}` }
   }
   const found = Object.values(answer.vulnerabilities).map(
-    ({ name, severity, range }) => `${name} ${range}: an advisory, ${severity} (npm audit says which)`,
+    ({ name, severity, range }) => `${name} ${range}: an advisory, ${severity}. Run npm audit for details`,
   )
   return { found }
 }
