@@ -81,7 +81,7 @@ export const verbs = {
     degraded: ({ evidence }) => (evidence === 'ack' ? undefined : evidence),
     after: restored,
   },
-  'probe, of a silent peer': {
+  'probe, of an unresponsive peer': {
     takesSilence: true,
     prepare: ({ peer }) => blackHole(peer),
     run: ({ socket }) => probe(socket, { attempts: 1, timeout: 50 }),
@@ -100,7 +100,7 @@ export const verbs = {
     degraded: ({ evidence }) => (evidence === 'ack' ? undefined : evidence),
     after: restored,
   },
-  'watch, and a reset that Node does not see': {
+  'watch, and a reset that Node does not read': {
     prepare: async ({ socket, peer }) => {
       // The buffer is full, so that Node does not read the socket any more.
       socket.on('data', () => {})
