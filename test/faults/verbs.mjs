@@ -39,7 +39,7 @@ const fail = (what) => {
  * is not probed.
  *
  * `run` runs the verb and returns its outcome. `degraded` says what a result lacks compared with one without a fault, or that it lacks nothing.
- * `after` checks what must hold then, whatever the outcome, once the fault is over. `inWorker` is what a worker runs, and what must hold if it is
+ * `after` checks what must hold after any outcome, once the fault is over. `inWorker` is what a worker runs, and what must hold if it is
  * terminated.
  */
 export const verbs = {
@@ -194,7 +194,7 @@ async function watchOneOfItsOwn() {
 /** No other connection has both. */
 const endsOf = ({ localPort, remotePort }) => ({ localPort, remotePort })
 
-/** The connection has the whole profile, or none of it except the options that the error names as written. */
+/** The connection has the whole profile. After an error it has only the options that the error names as `written`. */
 function allOrNothing({ socket }, profile, before, error) {
   const expected = error ? { ...before } : profile
   for (const name of error?.written ?? []) expected[name] = profile[name]

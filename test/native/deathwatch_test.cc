@@ -216,7 +216,7 @@ TEST(deathwatch_keeps_no_more_than_two_events_of_each) {
   CHECK(eventually([&] { return watch.calls > 0; }));
   reset(peers.far);
   CHECK(eventually([&] { return info_of(peers.near).tcpi_state == kClose; }));
-  // Each add asks epoll again.
+  // Each add makes epoll report again.
   for (int i = 0; i < 10; i++) {
     CHECK_EQ(must_add(watch, peers.near), id);
     let_ticks_pass();
