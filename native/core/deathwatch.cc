@@ -49,8 +49,8 @@ int read_event(int fd, uint64_t cookie, KernelEvent* event) {
   return check_cookie(fd, cookie);
 }
 
-// The peer has closed its side, and the connection still stands. After its end no counter shows
-// this.
+// The peer has closed its side, and the connection still stands. After the connection's end nothing
+// else shows that the peer had closed.
 bool is_mere_close(const KernelEvent& event) {
   return event.events == EPOLLRDHUP;
 }

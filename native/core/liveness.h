@@ -32,9 +32,8 @@ constexpr OptionMask kKeepaliveOptions =
 int read_keepalive(int fd, Settings* settings);
 
 // Writing an initialDelay that is not above the idle time makes the kernel send a probe at its next
-// tick. This process may be stopped at any point. So the other options, which decide what that
-// probe can do, are in force before it and until after it: to send a probe, initialDelay is written
-// last, and to stop probing first.
+// tick. The other options decide what that probe can do, and this process may be stopped at any
+// point. So initialDelay is written last to send a probe, and first to stop probing.
 enum class Order { kAsk, kStop };
 
 // Writes options of one connection, all or none. `before` is what it has: the caller has just read

@@ -112,8 +112,7 @@ int find_listener(const SocketId& id, size_t* listeners) {
 
 // The kernel looks a listener up as for a SYN from the remote end. If several share an address
 // (SO_REUSEPORT), a hash of both ends chooses one, and the cookie is compared with that one alone.
-// Other remote ends lead to the other listeners, and the cookie prevents that a wrong one is
-// destroyed.
+// Other remote ends lead to the other listeners. The cookie protects the wrong ones.
 int destroy_listener(int netlink, const SocketId& id) {
   size_t listeners;
   if (int error = find_listener(id, &listeners)) return error;
