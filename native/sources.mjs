@@ -5,14 +5,14 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** Whether a binary exists and was compiled from the sources that are here now. */
+/** Whether a binary exists and was compiled from the current sources. */
 export function isMadeFromThese(file) {
   return existsSync(file) && readFileSync(file).includes(`deadpeer sources ${sourcesHash()}\0`)
 }
 
 /**
- * A hash of everything that decides what a binary does: the sources, the headers of node-addon-api, and how they are compiled.
- * binding.gyp has it compiled into each binary.
+ * A hash of everything that decides what a binary does: the sources, the headers of node-addon-api, and how they are compiled. binding.gyp compiles
+ * it into each binary.
  */
 export function sourcesHash() {
   const hash = createHash('sha256')

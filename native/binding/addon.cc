@@ -40,7 +40,7 @@ Napi::Value failure_or_undefined(Napi::Env env, int error) {
 
 namespace {
 
-// The hash of the sources of a shipped binary; npm run verify:prebuilds looks for it.
+// The hash of the sources of a shipped binary. npm run verify:prebuilds searches for it.
 #ifdef DEADPEER_SOURCES
 constexpr char kSources[] = "deadpeer sources " DEADPEER_SOURCES;
 #else

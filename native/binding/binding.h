@@ -12,8 +12,8 @@
 namespace deadpeer {
 
 // Each file of this folder binds what its name says. A call that can fail returns its value, or a
-// failure in its place: an object { errno, syscall }. One without a value returns undefined, or a
-// failure. The facade knows what it asked for and makes the typed error.
+// failure: an object { errno, syscall }. A call without a value returns undefined, or a failure.
+// TypeScript makes the typed error.
 void bind_options(Napi::Env env, Napi::Object exports);
 void bind_socket(Napi::Env env, Napi::Object exports);
 void bind_process(Napi::Env env, Napi::Object exports);
@@ -22,7 +22,7 @@ void bind_liveness(Napi::Env env, Napi::Object exports);
 void bind_deathwatch(Napi::Env env, Napi::Object exports);
 void bind_network_namespace(Napi::Env env, Napi::Object exports);
 
-// The facade checks arguments; a wrong one here is our own mistake.
+// TypeScript checks arguments. A wrong argument here is a bug of ours.
 Napi::Value bad_call(Napi::Env env);
 
 // The elements of a typed array.
@@ -44,7 +44,7 @@ inline constexpr napi_typedarray_type kArrayType<double> = napi_float64_array;
 template <>
 inline constexpr napi_typedarray_type kArrayType<uint64_t> = napi_biguint64_array;
 
-// Reads a value of JavaScript's. False where it is of another type.
+// Reads a JavaScript value. Returns false if it has another type.
 template <typename Value>
 inline constexpr auto kGetter = nullptr;
 template <>
@@ -88,7 +88,7 @@ bool read_value(napi_env env, napi_value value, Array<Element>* array) {
   return type == kArrayType<Element>;
 }
 
-// What hold() made.
+// What hold() returned.
 template <typename Held>
 bool read_value(napi_env env, napi_value value, Held** held) {
   void* data;
@@ -104,7 +104,7 @@ bool read_field(const Napi::Object& object, const char* name, Value* value) {
          read_value(object.Env(), field, value);
 }
 
-// Calls a function with the arguments that its parameters name.
+// Calls a function with arguments of the types that its parameters declare.
 template <auto function>
 struct Bound;
 template <typename... Parameters, Napi::Value (*function)(Napi::Env, Parameters...)>
@@ -132,7 +132,7 @@ void bind(Napi::Env env, Napi::Object exports, const char* name) {
   exports.Set(name, Napi::Function::New<Bound<function>::call>(env, name));
 }
 
-// For functions that take a CallbackInfo: optional arguments, or arrays longer than what is used.
+// For functions that take a CallbackInfo: optional arguments, or arrays longer than the used part.
 inline bool read_descriptor(const Napi::CallbackInfo& info, size_t index, int* fd) {
   return read_value(info.Env(), info[index], fd);
 }
@@ -146,8 +146,8 @@ bool read_array(const Napi::CallbackInfo& info, size_t index, napi_typedarray_ty
   return true;
 }
 
-// An external that owns what it holds and frees it with the environment: a worker that is
-// terminated runs no `finally`. Empty where the environment is being torn down.
+// An external that owns a value and frees it with the environment: a terminated worker runs no
+// `finally`. Empty while the environment is torn down.
 template <typename Held>
 Napi::Value hold(Napi::Env env, std::unique_ptr<Held> held) {
   const auto external =
@@ -156,8 +156,8 @@ Napi::Value hold(Napi::Env env, std::unique_ptr<Held> held) {
   return external;
 }
 
-// A result with named fields. A worker that is being terminated lets no property be set, and runs
-// nothing that could miss it.
+// A result with named fields. While a worker is terminated no property can be set. That is
+// harmless: no JavaScript runs any more that could read it.
 class Result {
  public:
   explicit Result(napi_env env);
@@ -171,8 +171,8 @@ class Result {
   napi_value object_ = nullptr;
 };
 
-// { errno, syscall } of a call that failed. Without `syscall` the call is known, or the kernel
-// carried it out and answered with the error.
+// { errno, syscall } of a failed call. `syscall` is missing if only one call is possible, or if the
+// kernel executed the request and answered with the error.
 Napi::Value failure(Napi::Env env, int error, const char* syscall = nullptr);
 inline Napi::Value failure(Napi::Env env, const Failure& failed) {
   return failure(env, failed.error, failed.syscall);
@@ -181,11 +181,11 @@ inline Napi::Value failure(Napi::Env env, const Failure& failed) {
 // undefined for 0, else a failure.
 Napi::Value failure_or_undefined(Napi::Env env, int error);
 
-// { errno, option, written }: options by the names of a profile's fields. Without an option the
-// descriptor itself is the fault. undefined where nothing was refused.
+// { errno, option, written }: options by the names of a profile's fields. Without `option` the
+// descriptor itself is the fault. undefined if nothing was refused.
 Napi::Value refusal_or_undefined(Napi::Env env, const Refusal& refusal);
 
-// The first `count` options of a profile, in its order; NaN for those that are not there.
+// The first `count` options of a profile, in its order; NaN for options that are missing.
 void put_values(const Settings& settings, size_t count, double* row);
 
 }  // namespace deadpeer

@@ -9,11 +9,11 @@ namespace deadpeer {
 
 namespace {
 
-// The deathwatch of one environment, and its way to that environment's thread. Made at first use,
-// and there until the environment ends.
+// The deathwatch of one environment, and the function that wakes the environment's thread. Made at
+// first use; lives until the environment ends.
 class Watch {
  public:
-  // Empty where it cannot be made.
+  // Empty if it cannot be made.
   static Napi::Value open(napi_env env, napi_value callback) {
     auto* watch = new Watch;
     napi_value external;
@@ -37,7 +37,7 @@ class Watch {
                                         deliver, &to_javascript_) != napi_ok) {
       return false;
     }
-    // Hooks run in the opposite order: the thread ends before what it calls does.
+    // Hooks run in reverse order: the thread ends before the function that it calls is released.
     is_open_ = napi_add_env_cleanup_hook(env, close, this) == napi_ok;
     return is_open_ && napi_unref_threadsafe_function(env, to_javascript_) == napi_ok;
   }
@@ -58,7 +58,7 @@ class Watch {
     watch->to_javascript_ = nullptr;
   }
 
-  // On the deathwatch's thread. Fails only where the environment ends.
+  // Runs on the deathwatch's thread. Fails only while the environment ends.
   static void wake(void* data) {
     napi_call_threadsafe_function(static_cast<Watch*>(data)->to_javascript_, nullptr,
                                   napi_tsfn_nonblocking);
@@ -68,7 +68,7 @@ class Watch {
     if (env == nullptr) return;
     auto* watch = static_cast<Watch*>(context);
     for (const KernelEvent& event : watch->deathwatch_.take()) {
-      // The callback throws nothing of its own: only a worker that is terminated ends this.
+      // The callback itself throws nothing. This loop ends early only if the worker is terminated.
       if (!call(env, callback, event)) return;
     }
   }
@@ -95,8 +95,8 @@ class Watch {
   bool is_open_ = false;
 };
 
-// openDeathwatch(callback): an external. The callback gets an id, the events of epoll_ctl(2), how
-// many bytes are unread, and a tcp_info.
+// openDeathwatch(callback): an external. The callback gets an id, the events of epoll_ctl(2), the
+// number of unread bytes, and a tcp_info.
 Napi::Value open_deathwatch(Napi::Env env, Napi::Function callback) {
   const Napi::Value external = Watch::open(env, callback);
   return external.IsEmpty() ? failure(env, -ENOMEM) : external;

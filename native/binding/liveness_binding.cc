@@ -12,9 +12,9 @@ namespace deadpeer {
 
 namespace {
 
-// A row of a look: error, state, probes, retransmits, unacked, notSent, seenAt, heardAt, rto.
+// A row of a sample: error, state, probes, retransmits, unacked, notSent, seenAt, heardAt, rto.
 constexpr size_t kLookColumns = 9;
-// A row of options: the first five of a profile. NaN: not there, or not to be written.
+// A row of options: the first five of a profile. NaN: missing, or not to be written.
 constexpr size_t kOptionColumns = 5;
 
 void put_look(int error, const Look& seen, double* row) {
@@ -38,7 +38,7 @@ Settings take_options(const double* row) {
   return settings;
 }
 
-// Arrays may be longer than `count` sockets need: the facade keeps them from call to call.
+// Arrays may be longer than `count` sockets need: TypeScript reuses them from call to call.
 bool read_count(const Napi::CallbackInfo& info, size_t index, size_t room, size_t* count) {
   uint32_t value;
   if (napi_get_value_uint32(info.Env(), info[index], &value) != napi_ok || value > room)
@@ -71,7 +71,8 @@ Napi::Value identify_all(const Napi::CallbackInfo& info) {
 }
 
 // look(count, fds: Int32Array, cookies: BigUint64Array | undefined, looks: Float64Array, options:
-// Float64Array | undefined), a row of both a socket. Without cookies they are not checked.
+// Float64Array | undefined): one row of each for each socket. Without cookies, sockets are not
+// checked.
 Napi::Value look_at(const Napi::CallbackInfo& info) {
   int* fds;
   uint64_t* cookies = nullptr;
@@ -103,7 +104,7 @@ Napi::Value look_at(const Napi::CallbackInfo& info) {
 }
 
 // writeKeepalive(count, fds: Int32Array, before: Float64Array, wanted: Float64Array, asks:
-// boolean): { index, refusal } of each that was refused, or undefined
+// boolean): { index, refusal } for each refused socket, or undefined. `asks`: to send a probe.
 Napi::Value write_keepalive_of(const Napi::CallbackInfo& info) {
   int* fds;
   double* before;
@@ -137,9 +138,9 @@ Napi::Value write_keepalive_of(const Napi::CallbackInfo& info) {
 }
 
 // readKeepaliveTimers(pid, count, fds: Int32Array, cookies: BigUint64Array, due: Float64Array): in
-// how many ms they are due; NaN where that is not told
+// how many ms each timer is due; NaN if unknown.
 //
-// Of sockets in the network namespace of process `pid`; 0 is the caller's.
+// The sockets are in the network namespace of process `pid`; 0 is the caller's.
 Napi::Value read_keepalive_timers(const Napi::CallbackInfo& info) {
   int pid;
   int* fds;

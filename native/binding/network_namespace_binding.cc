@@ -14,7 +14,7 @@ namespace deadpeer {
 
 namespace {
 
-// A file of one value, as in /proc/sys.
+// A file with one value, as in /proc/sys.
 struct SmallFile {
   std::string path;
   std::array<char, 64> text;
@@ -48,7 +48,7 @@ bool read_paths(const Napi::Object& value, std::vector<SmallFile>* files) {
   return true;
 }
 
-// `enter` runs what it is given in a network namespace.
+// `enter` runs the work that it gets in a network namespace.
 template <typename Enter>
 Napi::Value read_files(Napi::Env env, const Napi::Object& paths, Enter enter) {
   std::vector<SmallFile> files;
@@ -70,12 +70,12 @@ Napi::Value read_files(Napi::Env env, const Napi::Object& paths, Enter enter) {
 }
 
 // readFilesFor(pid, paths): what a process in the network namespace of `pid` reads there, one
-// string or failure for each path; a failure alone where the namespace cannot be entered
+// string or failure for each path; a single failure if the namespace cannot be entered
 Napi::Value read_files_for(Napi::Env env, int pid, Napi::Object paths) {
   return read_files(env, paths, [pid](auto work) { return in_network_namespace_of(pid, work); });
 }
 
-// readFilesForSocket(fd, paths): the same in the network namespace that a socket is in
+// readFilesForSocket(fd, paths): the same in the network namespace of a socket
 Napi::Value read_files_for_socket(Napi::Env env, int fd, Napi::Object paths) {
   return read_files(env, paths,
                     [fd](auto work) { return in_network_namespace_of_socket(fd, work); });

@@ -15,7 +15,7 @@ bool is_done(const Tuned& tuned) {
   return !tuned.held && tuned.refusal.error == 0;
 }
 
-// { held, refusal } of a connection to which not all was written.
+// { held, refusal } for a connection to which not everything was written.
 Result not_done(Napi::Env env, const Tuned& tuned) {
   Result result(env);
   result.boolean("held", tuned.held);
@@ -23,15 +23,15 @@ Result not_done(Napi::Env env, const Tuned& tuned) {
   return result;
 }
 
-// Settings live on our side behind an external, so that a call per connection converts nothing.
+// Settings stay on the native side behind an external, so a call per connection converts nothing.
 Prepared* compiled(const Napi::CallbackInfo& info, size_t index) {
   void* data = nullptr;
   const napi_status status = napi_get_value_external(info.Env(), info[index], &data);
   return status == napi_ok ? static_cast<Prepared*>(data) : nullptr;
 }
 
-// compile(values: Float64Array): an external, or a refusal where no kernel could take a value. NaN
-// is a value that is not set.
+// compile(values: Float64Array): an external, or a refusal if no kernel could accept a value. NaN
+// means that a value is not set.
 Napi::Value compile(Napi::Env env, Array<double> values) {
   if (values.length != kOptionCount) return bad_call(env);
   Settings settings;
@@ -44,15 +44,15 @@ Napi::Value compile(Napi::Env env, Array<double> values) {
   return hold(env, std::make_unique<Prepared>(settings, false));
 }
 
-// rehearse(compiled): a refusal or undefined. From then on the settings are known to be good.
+// rehearse(compiled): a refusal or undefined. After undefined the settings count as known good.
 Napi::Value rehearse_compiled(Napi::Env env, Prepared* profile) {
   const Refusal refusal = rehearse(profile->settings);
   profile->known_good = refusal.error == 0 && refused_first_or_never(profile->settings);
   return refusal_or_undefined(env, refusal);
 }
 
-// tune(fd, compiled, heardAt): when the peer was last heard, NaN where the kernel was not asked; or
-// { held, refusal } where not all was written
+// tune(fd, compiled, heardAt): when the peer was last heard, NaN if the kernel was not read; or {
+// held, refusal } if not everything was written.
 Napi::Value tune_one(const Napi::CallbackInfo& info) {
   int fd;
   double heard_at;
@@ -66,8 +66,9 @@ Napi::Value tune_one(const Napi::CallbackInfo& info) {
                         : not_done(info.Env(), tuned).object();
 }
 
-// tuneMany(fds: Int32Array, compiled, heardAt: Float64Array): { index, held, refusal } of each to
-// which not all was written, or undefined. The elements of heardAt become what tune() returns.
+// tuneMany(fds: Int32Array, compiled, heardAt: Float64Array): { index, held, refusal } for each
+// socket to which not everything was written, or undefined. The elements of heardAt become what
+// tune() returns.
 Napi::Value tune_many(const Napi::CallbackInfo& info) {
   const Prepared* profile = compiled(info, 1);
   int* fd;
@@ -93,7 +94,7 @@ Napi::Value tune_many(const Napi::CallbackInfo& info) {
   return Napi::Value(info.Env(), exceptions);
 }
 
-// wouldHold(fd, compiled): whether tune() would hold it now
+// wouldHold(fd, compiled): whether tune() would hold the settings back now.
 Napi::Value would_hold_one(const Napi::CallbackInfo& info) {
   int fd;
   const Prepared* profile = compiled(info, 1);
@@ -101,12 +102,12 @@ Napi::Value would_hold_one(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), would_hold(fd, profile->settings));
 }
 
-// apply(fd, compiled): a refusal or undefined. Whatever the state of the connection.
+// apply(fd, compiled): a refusal or undefined. Writes in any state of the connection.
 Napi::Value apply_one(Napi::Env env, int fd, Prepared* profile) {
   return refusal_or_undefined(env, apply(fd, *profile));
 }
 
-// readOptions(fd, values). NaN is a value that the socket does not have.
+// readOptions(fd, values). NaN means that the socket does not have the option.
 Napi::Value read_options(Napi::Env env, int fd, Array<double> values) {
   if (values.length != kOptionCount) return bad_call(env);
   Settings settings;

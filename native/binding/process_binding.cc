@@ -17,7 +17,7 @@ Napi::Value borrow_from(Napi::Env env, int pid, int fd) {
   return hold(env, std::move(owned));
 }
 
-// borrowedNumber(external): the descriptor's number here, -1 once given back
+// borrowedNumber(external): the descriptor's number in this process, -1 after giveBack()
 Napi::Value borrowed_number(Napi::Env env, Descriptor* borrowed) {
   return Napi::Number::New(env, borrowed->get());
 }
@@ -28,8 +28,8 @@ Napi::Value give_back(Napi::Env env, Descriptor* borrowed) {
   return env.Undefined();
 }
 
-// readOptionsOf(pid, fds, cookies, values): one row of values for each socket, NaN for what it does
-// not have. Returns { index, errno, syscall } of each that failed, or undefined.
+// readOptionsOf(pid, fds, cookies, values): one row of values for each socket, NaN for options that
+// it does not have. Returns { index, errno, syscall } for each that failed, or undefined.
 Napi::Value read_options_of_process(Napi::Env env, int pid, Array<int32_t> fds,
                                     Array<uint64_t> cookies, Array<double> values) {
   if (cookies.length != fds.length || values.length != fds.length * kOptionCount) {
@@ -57,7 +57,7 @@ Napi::Value read_options_of_process(Napi::Env env, int pid, Array<int32_t> fds,
   return Napi::Value(env, failures);
 }
 
-// exec(arguments, lastDescriptor). It does not return where it succeeds.
+// exec(arguments, lastDescriptor). Does not return if it succeeds.
 Napi::Value exec_at(Napi::Env env, Array<uint8_t> arguments, int last_descriptor) {
   auto* text = reinterpret_cast<char*>(arguments.data);
   return failure(env, exec_program(text, arguments.length, last_descriptor));

@@ -14,8 +14,8 @@ namespace {
 
 using Cancelled = std::shared_ptr<std::atomic<bool>>;
 
-// Copies the records to where JavaScript can see them. There may be hundreds of megabytes of them,
-// too many to copy on the event loop.
+// Copies the records to memory that JavaScript can read. They can be hundreds of megabytes, too
+// many to copy on the event loop.
 class Handover : public Napi::AsyncWorker {
  public:
   Handover(const Napi::Function& callback, Napi::Buffer<uint8_t> target, ByteBuffer records,
@@ -28,7 +28,7 @@ class Handover : public Napi::AsyncWorker {
 
  private:
   void Execute() override {
-    // Freed here as well.
+    // Freed here too, off the event loop.
     const ByteBuffer records = std::move(records_);
     std::copy_n(records.data(), records.size(), bytes_);
   }
@@ -65,9 +65,9 @@ class Dump : public Napi::AsyncWorker {
       Callback().Call({failure(Env(), outcome_.failure)});
       return;
     }
-    // A Buffer is not filled with zeros first, as an ArrayBuffer would be.
+    // A Buffer is not zero-filled, unlike an ArrayBuffer.
     const auto target = Napi::Buffer<uint8_t>::New(Env(), records_.size());
-    // Not made where the environment is being torn down (worker.terminate()).
+    // Empty while the environment is torn down (worker.terminate()).
     if (target.IsEmpty()) return;
     auto* handover = new Handover(Callback().Value(), target, std::move(records_), outcome_);
     handover->Queue();
@@ -80,7 +80,7 @@ class Dump : public Napi::AsyncWorker {
   DumpOutcome outcome_;
 };
 
-// An address of 4 or 16 bytes, or of none where `family` is AF_UNSPEC.
+// An address of 4 or 16 bytes, or of 0 bytes if `family` is AF_UNSPEC.
 bool read_address(const Napi::Object& end, uint8_t* family, std::array<uint8_t, 16>* address) {
   Array<uint8_t> bytes;
   if (!read_field(end, "address", &bytes)) return false;
@@ -90,7 +90,7 @@ bool read_address(const Napi::Object& end, uint8_t* family, std::array<uint8_t, 
   return true;
 }
 
-// { port, address, prefixLength }. A port of -1 and an address of no bytes stand for any.
+// { port, address, prefixLength }. A port of -1, and an address of 0 bytes, match any.
 bool read_condition(const Napi::Object& query, const char* name, EndpointCondition* condition) {
   Napi::Object end;
   uint32_t prefix_length;
@@ -105,11 +105,11 @@ bool read_condition(const Napi::Object& query, const char* name, EndpointConditi
   return true;
 }
 
-// dumpSockets({ pid, ipv4, ipv6, states, withInfo, local, remote }, callback): what cancels it, an
-// external
+// dumpSockets({ pid, ipv4, ipv6, states, withInfo, local, remote }, callback): an external that
+// cancelDump() takes.
 //
-// In the network namespace of process `pid`; 0 is the caller's. The callback gets a failure, or the
-// records, their number, and whether the dump was interrupted.
+// Runs in the network namespace of process `pid`; 0 is the caller's. The callback gets a failure,
+// or the records, their number, and whether the dump was interrupted.
 Napi::Value dump_sockets_for(Napi::Env env, Napi::Object request, Napi::Function callback) {
   int pid;
   SocketQuery query;
@@ -149,7 +149,7 @@ bool read_end(const Napi::Object& request, const char* name, uint8_t* family, ui
 
 // destroySocket({ pid, local, remote, interface, cookie })
 //
-// In the network namespace of process `pid`; 0 is the caller's.
+// Runs in the network namespace of process `pid`; 0 is the caller's.
 Napi::Value destroy(Napi::Env env, Napi::Object request) {
   int pid;
   SocketId id;

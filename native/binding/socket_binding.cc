@@ -14,7 +14,7 @@ namespace {
 constexpr size_t kMostFields = 128;
 constexpr size_t kMostBytes = 512;
 
-// readAddresses(fd, bytes). The bytes become an Addresses.
+// readAddresses(fd, bytes). Fills `bytes` with an Addresses.
 Napi::Value read_addresses_into(Napi::Env env, int fd, Array<uint8_t> bytes) {
   Addresses addresses;
   static_assert(sizeof(addresses) == 2 * (2 + 2 + 16 + 16));
@@ -24,14 +24,14 @@ Napi::Value read_addresses_into(Napi::Env env, int fd, Array<uint8_t> bytes) {
   return failure_or_undefined(env, error);
 }
 
-// readTcpInfo(fd, bytes): number of bytes filled in
+// readTcpInfo(fd, bytes): the number of bytes filled in
 Napi::Value read_tcp_info_into(Napi::Env env, int fd, Array<uint8_t> bytes) {
   const int filled = read_tcp_info(fd, bytes.data, bytes.length);
   return filled < 0 ? failure(env, filled) : Napi::Number::New(env, filled);
 }
 
-// sampleTcpInfo(fds, count, places, out), one row of `out` for each socket and two numbers of
-// `places` for each field, as kernel/tcp-info.ts encodes them.
+// sampleTcpInfo(fds, count, places, out): one row of `out` for each socket, two numbers of `places`
+// for each field, as kernel/tcp-info.ts encodes them.
 Napi::Value sample_tcp_info(Napi::Env env, Array<int32_t> fds, uint32_t count,
                             Array<uint32_t> places, Array<double> out) {
   const size_t field_count = places.length / 2;
@@ -63,7 +63,7 @@ Napi::Value read_cookie_of(Napi::Env env, int fd) {
   return Napi::BigInt::New(env, cookie);
 }
 
-// takeSocketError(fd): SO_ERROR of a connection that has ended, as -errno; undefined without one
+// takeSocketError(fd): SO_ERROR of an ended connection, as -errno; undefined if there is none
 Napi::Value take_socket_error(Napi::Env env, int fd) {
   int error = 0;
   if (take_error(fd, &error) != 0 || error == 0) return env.Undefined();
@@ -80,7 +80,7 @@ Napi::Value remove_filter(Napi::Env env, int fd) {
   return failure_or_undefined(env, undeafen(fd));
 }
 
-// readDrops(fd): a count that wraps around at 2^32
+// readDrops(fd): a count that wraps at 2^32
 Napi::Value read_drop_count(Napi::Env env, int fd) {
   uint32_t drops;
   if (int error = read_drops(fd, &drops)) return failure(env, error);

@@ -32,7 +32,7 @@ int decode(const sockaddr_storage& name, Address* address) {
 }
 
 // getpeername(2) fails with ENOTCONN once the connection is in state CLOSE. SO_PEERNAME returns the
-// address in that state too; it must be asked for exactly as many bytes as the address has.
+// address in that state too. The buffer must have exactly the size of the address.
 int read_peer_name(int fd, socklen_t length, sockaddr_storage* name) {
   if (getsockopt(fd, SOL_SOCKET, SO_PEERNAME, name, &length) == 0) return 0;
   // Sandboxes that emulate Linux do not know the option.

@@ -6,7 +6,7 @@
 
 namespace deadpeer {
 
-// One end of a connection. The facade decodes it at these offsets.
+// One end of a connection. TypeScript decodes it at these offsets.
 struct Address {
   uint16_t family;          // AF_INET or AF_INET6
   uint16_t port;            // in host byte order
@@ -19,8 +19,8 @@ struct Addresses {
   Address remote;
 };
 
-// Reads both addresses of a TCP connection, also of one that the kernel has ended (state CLOSE) and
-// whose descriptor is still open. Returns 0 or -errno. -ENOTCONN: it was never connected.
+// Reads both addresses of a TCP connection, even after the kernel has ended it (state CLOSE), if
+// the descriptor is still open. Returns 0 or -errno. -ENOTCONN: it was never connected.
 // -EAFNOSUPPORT: neither IPv4 nor IPv6.
 int read_addresses(int fd, Addresses* addresses);
 

@@ -6,7 +6,7 @@
 
 #include "core/socket.h"
 
-// The same numbers on every architecture; C libraries have no wrappers before glibc 2.36.
+// The numbers are the same on every architecture. C libraries have no wrappers before glibc 2.36.
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
 #endif
@@ -18,7 +18,7 @@ namespace deadpeer {
 
 namespace {
 
-// Both calls set close-on-exec by themselves.
+// Both calls set close-on-exec themselves.
 int open_process(pid_t pid, Descriptor* process) {
   process->reset(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   return process->get() < 0 ? -errno : 0;

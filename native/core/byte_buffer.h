@@ -7,8 +7,8 @@
 
 namespace deadpeer {
 
-// Bytes that grow at the end. By realloc(3): what is large is remapped, not copied, and a lack of
-// memory can be told from success where there are no exceptions.
+// Bytes that grow at the end. realloc(3) remaps large blocks and does not copy them. Its failure
+// can be detected without exceptions.
 class ByteBuffer {
  public:
   ByteBuffer() = default;
@@ -24,8 +24,8 @@ class ByteBuffer {
 
   void truncate(size_t size) { size_ = size; }
 
-  // So many bytes more, to be written by the caller. Null where there is no memory for them; what
-  // was there before stays.
+  // Appends so many bytes, which the caller writes. Returns null if there is no memory; the
+  // existing bytes stay.
   uint8_t* extend(size_t more) {
     if (more > capacity_ - size_ && !grow(size_ + more)) return nullptr;
     uint8_t* added = data_ + size_;

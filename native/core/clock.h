@@ -4,7 +4,7 @@
 
 namespace deadpeer {
 
-// CLOCK_MONOTONIC_COARSE in ms: as fine as the kernel's ticks, which tcp_info counts in too.
+// CLOCK_MONOTONIC_COARSE in ms. It advances with the kernel's ticks, as the times of tcp_info do.
 inline double coarse_clock() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC_COARSE, &now);

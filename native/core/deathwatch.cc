@@ -19,17 +19,17 @@ namespace deadpeer {
 
 namespace {
 
-// Errors and hang-ups come unasked. Data does not wake the thread.
+// epoll always reports errors and hang-ups. Data does not wake the thread.
 constexpr uint32_t kWanted = EPOLLRDHUP | EPOLLET;
 
-// No connection's id: those count from 1.
+// Not an id of a connection: those count from 1.
 constexpr uint64_t kNone = 0;
 constexpr uint64_t kStop = kNone;
 
 constexpr int kEventsAtOnce = 64;
 
 // Linux itself never fails these calls for a shortage, but a sandbox may. An edge is reported only
-// once, so it is worth another try.
+// once, so the read is tried again.
 constexpr int kTries = 10;
 constexpr timespec kBetweenTries = {0, 10'000'000};
 
@@ -38,18 +38,19 @@ bool may_pass(int error) {
          error == -ENFILE;
 }
 
-// As KernelEvent has them. Returns 0 or -errno; -ESTALE: the number is another socket's by now.
+// Fills a KernelEvent. Returns 0 or -errno; -ESTALE: the number is another socket's by now.
 int read_event(int fd, uint64_t cookie, KernelEvent* event) {
   if (int error = check_cookie(fd, cookie)) return error;
   event->length = read_tcp_info(fd, event->info.data(), event->info.size());
   if (event->length < 0) return event->length;
-  // Zero where the kernel does not say.
+  // Zero if the kernel does not report it.
   event->unread = 0;
   ioctl(fd, SIOCINQ, &event->unread);
   return check_cookie(fd, cookie);
 }
 
-// The peer has closed its side, and nothing is over yet: known by nothing else once it is.
+// The peer has closed its side, and the connection still stands. After the connection's end nothing
+// else shows that the peer had closed.
 bool is_mere_close(const KernelEvent& event) {
   return event.events == EPOLLRDHUP;
 }
@@ -75,7 +76,7 @@ void Deathwatch::close() {
 }
 
 int Deathwatch::add(int fd, uint64_t* id) {
-  // An option that only TCP has, instead of three that say what kind of socket it is.
+  // Only TCP has this option, so one call checks the kind of socket instead of three.
   int no_delay;
   if (int error = get_int(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay)) return error;
   uint64_t cookie;
@@ -83,7 +84,7 @@ int Deathwatch::add(int fd, uint64_t* id) {
   if (int error = start()) return error;
   const uint64_t fresh = ++last_id_;
   {
-    // Before epoll has it, so that the thread finds it however soon it looks.
+    // Before epoll_ctl(), so that the thread finds it even if an event comes at once.
     const std::lock_guard lock(mutex_);
     entries_.emplace(fresh, Entry{cookie, fd, 1, 0});
   }
@@ -97,7 +98,7 @@ int Deathwatch::add(int fd, uint64_t* id) {
     const std::lock_guard lock(mutex_);
     entries_.erase(fresh);
   }
-  // As if it were added now, so that the newcomer gets what the kernel has reported already.
+  // Registers it as new, so that this caller also gets what the kernel has already reported.
   if (error == -EEXIST && add_reference(fd, cookie, id)) {
     control(epoll_.get(), EPOLL_CTL_MOD, fd, kWanted, *id);
     return 0;
@@ -130,8 +131,8 @@ void Deathwatch::remove(uint64_t id) {
     entry = found->second;
     entries_.erase(found);
   }
-  // A descriptor that was closed has left the set by itself. Its number may be in it again, for
-  // whoever was added with it since.
+  // A closed descriptor has left the set by itself. Its number may be in the set again, for the id
+  // that was added with it since.
   if (newest_of(entry.fd) == id) {
     epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, entry.fd, nullptr);
   }
@@ -182,7 +183,8 @@ void* Deathwatch::run(void* self) {
   for (;;) {
     const int count = epoll_wait(epoll, events, kEventsAtOnce, -1);
     if (count < 0) {
-      // Somebody has closed a descriptor that is not theirs: better blind than spinning.
+      // The program has closed a descriptor that is not its own. The thread stops, to avoid an
+      // endless loop.
       if (!may_pass(-errno)) return nullptr;
       if (errno != EINTR) nanosleep(&kBetweenTries, nullptr);
     }
@@ -216,7 +218,7 @@ void Deathwatch::keep(const KernelEvent& event) {
   bool first;
   {
     const std::lock_guard lock(mutex_);
-    // Not if it was removed meanwhile.
+    // Unless it was removed meanwhile.
     const auto found = entries_.find(event.id);
     if (found == entries_.end()) return;
     Entry& entry = found->second;

@@ -13,52 +13,51 @@
 
 namespace deadpeer {
 
-// What the kernel reported of a connection, and its counters right after.
+// What the kernel reported about a connection, and its counters right after.
 struct KernelEvent {
   uint64_t id;
-  // Of epoll_ctl(2): EPOLLRDHUP, EPOLLHUP, EPOLLERR.
+  // As in epoll_ctl(2): EPOLLRDHUP, EPOLLHUP, EPOLLERR.
   uint32_t events;
-  // Bytes received and not read yet.
+  // Bytes received and not yet read.
   int unread;
-  // Of `info`; a kernel with a longer tcp_info loses its tail.
+  // The length of `info`. If a kernel has a longer tcp_info, its end is cut off.
   int length;
   std::array<unsigned char, 320> info;
 };
 
-// Watches connections for their end on a thread of its own: a private epoll set, edge-triggered,
-// for hang-ups and errors only. It costs nothing while no connection ends, and it covers sockets
-// that the program does not read.
+// Detects the end of connections on its own thread. A private epoll set, edge-triggered, reports
+// hang-ups and errors only. It costs nothing while no connection ends, and covers sockets that the
+// program does not read.
 //
-// The thread only reads. A descriptor that it works on can be closed and its number be given to
-// another socket between two of its instructions, so epoll carries ids, and a socket's cookie is
-// compared before and after its counters are read. It ends with the last connection.
+// The thread only reads. Between two of its instructions a descriptor can be closed and its number
+// given to another socket. So epoll carries ids, and the thread compares a socket's cookie before
+// and after it reads the counters. The thread ends with the last connection.
 //
-// All functions but the thread's own belong to one caller at a time.
+// Except for the thread's own functions, only one caller may use it at a time.
 class Deathwatch {
  public:
-  // `wake` is called on the thread when the first event waits for take(), and not again until
-  // it has been taken. It must not call back.
+  // The thread calls `wake` when the first event waits for take(), and not again until that event
+  // was taken. `wake` must not call back.
   Deathwatch(void (*wake)(void* context), void* context) : wake_(wake), context_(context) {}
   ~Deathwatch();
   Deathwatch(const Deathwatch&) = delete;
   Deathwatch& operator=(const Deathwatch&) = delete;
 
-  // Watches a TCP connection. One that has ended already is reported at once. The same connection
-  // again gets the same id, and is to be removed as often. Returns 0 or -errno: of getsockopt(2),
-  // -EBADF, -ENOTSOCK, and -ENOPROTOOPT or -EOPNOTSUPP for what is not TCP; of epoll_ctl(2), such
-  // as -ENOSPC (fs.epoll.max_user_watches); -EMFILE, or -EAGAIN where there can be no more threads.
-  // Nothing is left behind then.
+  // Watches a TCP connection. A connection that has already ended is reported at once. Adding the
+  // same connection again returns the same id, and it must be removed as often. Returns 0 or
+  // -errno: of getsockopt(2), -EBADF, -ENOTSOCK, and -ENOPROTOOPT or -EOPNOTSUPP if it is not TCP;
+  // of epoll_ctl(2), such as -ENOSPC (fs.epoll.max_user_watches); -EMFILE; or -EAGAIN if no more
+  // threads are allowed. After a failure nothing is left behind.
   int add(int fd, uint64_t* id);
 
-  // Whether its descriptor is still open or not. Its events that were not taken yet are
-  // dropped.
+  // Works whether the descriptor is still open or not. Drops events that were not taken yet.
   void remove(uint64_t id);
 
-  // Takes the events, in order. At most two of each connection: that its peer has
-  // closed its side, and the last.
+  // Takes the events, in order. A connection has at most two: its peer has closed its side, and the
+  // last event.
   std::vector<KernelEvent> take();
 
-  // Removes all of them: the thread has ended when it returns.
+  // Removes all connections. The thread has ended when it returns.
   void close();
 
  private:
@@ -66,7 +65,7 @@ class Deathwatch {
     uint64_t cookie;
     int fd;
     uint32_t references;
-    // Where in waiting_ it is, counted from 1. 0: nowhere.
+    // Its position in waiting_, from 1. 0: none.
     uint32_t waiting;
   };
 
@@ -86,7 +85,7 @@ class Deathwatch {
   pthread_t thread_ = {};
   bool running_ = false;
   uint64_t last_id_ = 0;
-  // By descriptor: who was the last to be added with it.
+  // By descriptor: the id that was added last with it.
   std::vector<uint64_t> newest_;
 
   // Shared with the thread.

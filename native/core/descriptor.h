@@ -4,8 +4,8 @@
 
 namespace deadpeer {
 
-// Owns a descriptor that this library opened itself. Descriptors that callers
-// hand in are plain ints: they are borrowed and never closed here.
+// Owns a descriptor that this library opened itself. Descriptors from callers are plain ints: they
+// are borrowed and never closed here.
 class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}
@@ -15,13 +15,13 @@ class Descriptor {
 
   int get() const { return fd_; }
 
-  // Closes what it owns, and owns `fd` from then on.
+  // Closes the descriptor that it owns, and owns `fd` from then on.
   void reset(int fd = -1) {
     if (fd_ >= 0) close(fd_);
     fd_ = fd;
   }
 
-  // What it owned is the caller's to close.
+  // Releases the descriptor; the caller must close it.
   int release() {
     const int fd = fd_;
     fd_ = -1;

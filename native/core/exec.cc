@@ -14,8 +14,8 @@ namespace {
 
 constexpr int kLastSignal = 31;
 
-// Node marks every descriptor that it inherits FD_CLOEXEC, and makes pipes non-blocking once it has
-// written to them.
+// Node sets FD_CLOEXEC on every descriptor that it inherits, and makes pipes non-blocking when it
+// first writes to them.
 void pass_on(int fd) {
   const int flags = fcntl(fd, F_GETFD);
   if (flags >= 0) fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC);
@@ -24,7 +24,7 @@ void pass_on(int fd) {
   if (status >= 0) fcntl(fd, F_SETFL, status & ~O_NONBLOCK);
 }
 
-// Node ignores SIGPIPE, and what is ignored stays ignored in the next program.
+// Node ignores SIGPIPE, and an ignored signal stays ignored in the next program.
 void reset_signals() {
   for (int number = 1; number <= kLastSignal; number++) signal(number, SIG_DFL);
 }

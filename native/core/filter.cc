@@ -18,8 +18,8 @@ namespace deadpeer {
 
 namespace {
 
-// What a filter returns is how much of the segment to keep: at TCP sockets too, where what was cut
-// off would have to be sent again. So all of it, or none.
+// A filter returns how many bytes of the segment to keep. At a TCP socket the rest would have to be
+// sent again. So the filter keeps all bytes or none.
 constexpr sock_filter kKeep = BPF_STMT(BPF_RET | BPF_K, UINT32_MAX);
 constexpr sock_filter kDrop = BPF_STMT(BPF_RET | BPF_K, 0);
 
@@ -40,7 +40,7 @@ int deafen(int fd) {
 int lose(int fd, double share) {
   if (!(share >= 0 && share <= 1)) return -EINVAL;
   const uint64_t threshold = static_cast<uint64_t>(std::llround(std::ldexp(share, 32)));
-  // All 32 bits of a random number are below this one, which 32 bits cannot hold.
+  // Every random 32-bit number is below 2^32, which does not fit into 32 bits.
   if (threshold > UINT32_MAX) return deafen(fd);
   constexpr uint32_t kRandom = static_cast<uint32_t>(SKF_AD_OFF + SKF_AD_RANDOM);
   sock_filter drop_below[] = {

@@ -21,7 +21,7 @@ namespace deadpeer {
 
 namespace {
 
-// idiag_timer, which linux/inet_diag.h has no names for.
+// Values of idiag_timer. linux/inet_diag.h has no names for them.
 constexpr uint8_t kKeepaliveTimer = 2;
 
 using Name = int (*)(int, sockaddr*, socklen_t*);
@@ -69,8 +69,8 @@ int KeepaliveTimers::read(int fd, uint64_t cookie, uint32_t* due) {
   const DiagRequest request = build_lookup_request(&wanted, 1, ++sequence_);
   if (send(netlink_.get(), request.bytes.data(), request.length, 0) < 0) return -errno;
 
-  // The kernel answers before send() returns. What is there before the answer is another process's,
-  // or the answer to a question whose own could not be taken.
+  // The kernel answers before send() returns. A datagram that is already here comes from another
+  // process, or answers an earlier request whose answer could not be received.
   for (;;) {
     alignas(nlmsghdr) uint8_t bytes[4096];
     sockaddr_nl sender = {};

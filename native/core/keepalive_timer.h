@@ -6,12 +6,12 @@
 
 namespace deadpeer {
 
-// Reads in how many ms keepalive timers are due. Neither an option nor a field of tcp_info tells;
-// sock_diag(7) does. One netlink socket serves for as many connections as are asked about.
+// Reads in how many ms keepalive timers are due. No option and no field of tcp_info shows that;
+// sock_diag(7) does. One netlink socket serves any number of connections.
 class KeepaliveTimers {
  public:
-  // `due` is in ms. Returns 0 or -errno: -ENOENT where no such timer is set, or for a socket that
-  // is not in the network namespace of the thread that makes the first call.
+  // `due` is in ms. Returns 0 or -errno: -ENOENT if no such timer is set, or if the socket is not
+  // in the network namespace of the thread that made the first call.
   int read(int fd, uint64_t cookie, uint32_t* due);
 
  private:

@@ -28,7 +28,7 @@ int open_namespace(const char* path, Descriptor* descriptor) {
   return descriptor->get() < 0 ? -errno : 0;
 }
 
-// namespaces(7): two descriptors are of the same namespace where device and inode are equal.
+// namespaces(7): two descriptors refer to the same namespace if device and inode are equal.
 int is_same(const Descriptor& one, const Descriptor& other, bool* same) {
   struct stat first, second;
   if (fstat(one.get(), &first) != 0 || fstat(other.get(), &second) != 0) return -errno;
@@ -74,7 +74,7 @@ int read_own_network_cookie(uint64_t* cookie) {
 }
 
 Failure run_in_network_namespace_of_socket(int fd, void (*work)(void*), void* argument) {
-  // The kernel sets close-on-exec by itself.
+  // The kernel sets close-on-exec itself.
   const Descriptor network(ioctl(fd, SIOCGSKNS));
   if (network.get() < 0) return {-errno, "ioctl"};
   return enter_and_run(network, work, argument);

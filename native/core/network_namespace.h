@@ -8,26 +8,26 @@
 
 namespace deadpeer {
 
-// Which network namespace a socket is in: SO_NETNS_COOKIE, unique for as long as the system runs.
+// Which network namespace a socket is in: SO_NETNS_COOKIE, unique until the system is rebooted.
 // Returns 0 or -errno; -ENOPROTOOPT before Linux 5.14.
 int read_network_cookie(int fd, uint64_t* cookie);
 
-// The namespace of the calling thread, which is where a socket that it opens is.
+// The namespace of the calling thread. A socket that it opens is in that namespace.
 int read_own_network_cookie(uint64_t* cookie);
 
-// Runs `work(argument)` in the network namespace of process `pid` and returns when it is done. It
-// runs on the calling thread if `pid` is 0 or that thread is in the namespace already. Otherwise it
-// runs on a new thread, which enters the namespace and then ends: a thread of libuv's pool that
-// stayed there would open the program's sockets in the wrong namespace.
+// Runs `work(argument)` in the network namespace of process `pid` and returns when it is done. If
+// `pid` is 0, or the calling thread is already in that namespace, the work runs on the calling
+// thread. Otherwise it runs on a new thread, which enters the namespace and then ends. A thread of
+// libuv's pool that stayed there would open the program's sockets in the wrong namespace.
 //
-// Nothing was run where a call on the way into the namespace failed. open: -ENOENT or -ESRCH, no
+// If a call on the way into the namespace fails, the work has not run. open: -ENOENT or -ESRCH, no
 // such process; -EACCES, it takes what ptrace(2) calls PTRACE_MODE_READ_FSCREDS. setns: -EPERM, it
 // takes CAP_SYS_ADMIN in the user namespace that owns the network namespace, and in the caller's.
 // pthread_create: -EAGAIN.
 Failure run_in_network_namespace_of(pid_t pid, void (*work)(void*), void* argument);
 
-// The same for the network namespace that a socket is in, always on a thread of its own.
-// ioctl: -EPERM, SIOCGSKNS takes CAP_NET_ADMIN over that namespace.
+// The same for the network namespace of a socket, always on a new thread. ioctl: -EPERM, SIOCGSKNS
+// takes CAP_NET_ADMIN over that namespace.
 Failure run_in_network_namespace_of_socket(int fd, void (*work)(void*), void* argument);
 
 template <typename Work>

@@ -29,15 +29,15 @@ const std::array<OptionSpec, kOptionCount> kOptions = {{
 
 namespace {
 
-// The order of writing. First those that a socket may refuse although it is TCP: MPTCP takes none
-// of them, and once it has fallen back to plain TCP all but TCP_RTO_MAX_MS. TCP_KEEPIDLE is the
-// one that acts: on a connection idle for longer it fires a probe at once, so everything that the
-// probe's fate depends on is in place before it.
+// The order of writing. First the options that a TCP socket may refuse: MPTCP accepts none of them,
+// and once it has fallen back to plain TCP all but TCP_RTO_MAX_MS. TCP_KEEPIDLE comes last: on a
+// connection that has been idle for longer it sends a probe at once, and by then the options that
+// decide what the probe can do must be in force.
 constexpr std::array<Option, kOptionCount> kWriteOrder = {
     kFailOnIcmp, kRtoMax, kUserTimeout, kSynCount, kInterval, kCount, kEnable, kInitialDelay,
 };
 
-// An IPv6 socket carries IPv4 connections too, unless it is IPV6_V6ONLY, so failOnIcmp is written
+// Unless it is IPV6_V6ONLY, an IPv6 socket carries IPv4 connections too. So failOnIcmp is written
 // at both levels there.
 WriteList plan_writes(const Settings& settings, int family) {
   WriteList list;
@@ -54,7 +54,7 @@ WriteList plan_writes(const Settings& settings, int family) {
   return list;
 }
 
-// What is said of an option that is not there, by a kernel, or by a sandbox that hides it.
+// The errnos for an option that is missing, in the kernel or because a sandbox hides it.
 bool is_lacking(int error) {
   return error == -ENOPROTOOPT || error == -EOPNOTSUPP || error == -EINVAL || error == -EPERM ||
          error == -EACCES;
@@ -82,7 +82,7 @@ Refusal apply_or_roll_back(int fd, const Settings& settings) {
   for (size_t at = 0; at < list.size; at++) {
     const Write& write = list.writes[at];
     int error = get_int(fd, write.level, write.name, &before[at]);
-    // Asked for an option that a socket does not have, kernels say this; told to set it, that.
+    // If a socket lacks an option, kernels answer a read with EOPNOTSUPP, a write with ENOPROTOOPT.
     if (error == -EOPNOTSUPP) error = -ENOPROTOOPT;
     if (error == 0) error = set_int(fd, write.level, write.name, write.value);
     if (error == 0) continue;
@@ -111,7 +111,7 @@ Refusal check(const Settings& settings) {
 bool refused_first_or_never(const Settings& settings) {
   const bool refusable =
       settings.has(kRtoMax) || settings.has(kUserTimeout) || settings.has(kSynCount);
-  // failOnIcmp depends on the address family, and is taken where rtoMax may still be refused.
+  // failOnIcmp depends on the address family, and is accepted where rtoMax may still be refused.
   return refusable && !settings.has(kFailOnIcmp);
 }
 

@@ -28,11 +28,11 @@ struct Request {
   inet_diag_req_v2 socket;
 };
 
-// Any, as each request has a netlink socket of its own.
+// Any number works, because each request has its own netlink socket.
 constexpr uint32_t kSequence = 1;
 
 // Remote ports to try for each of the listeners that share a port. The kernel's choice among n is
-// as good as random: 20 n in vain is a chance of 1 in 10^8.
+// as good as random: the chance that 20 n tries fail is 1 in 10^8.
 constexpr size_t kTriesEach = 20;
 constexpr size_t kMostTries = 65535;
 
@@ -65,10 +65,10 @@ int send_request(int netlink, const Request& request) {
   return 0;
 }
 
-// The kernel answers before send() returns, so there is never anything to wait for.
+// The kernel answers before send() returns, so waiting is never needed.
 int receive_ack(int netlink) {
   alignas(nlmsghdr) uint8_t bytes[4096];
-  // One is the rule. More than a few is no kernel that we know.
+  // Normally there is one datagram. More than a few come from no kernel that we know.
   for (int message = 0; message < 16; message++) {
     sockaddr_nl sender = {};
     socklen_t sender_length = sizeof(sender);
@@ -78,7 +78,7 @@ int receive_ack(int netlink) {
       if (errno == EINTR) continue;
       return -errno;
     }
-    // Other processes may write to a netlink socket as well.
+    // Other processes can write to a netlink socket too.
     if (sender.nl_pid != 0) continue;
     const int result = find_ack(bytes, static_cast<size_t>(length), kSequence);
     if (result != kNoAck) return result;
@@ -91,7 +91,7 @@ int destroy_once(int netlink, const SocketId& id) {
   return receive_ack(netlink);
 }
 
-// How many listeners there are at this one's port. -ENOENT: it is none of them.
+// The number of listeners at this listener's port. -ENOENT: it is not among them.
 int find_listener(const SocketId& id, size_t* listeners) {
   SocketQuery query;
   query.ipv4 = id.family == AF_INET;
@@ -110,10 +110,9 @@ int find_listener(const SocketId& id, size_t* listeners) {
   return outcome.interrupted ? -EAGAIN : -ENOENT;
 }
 
-// The kernel looks a listener up as it would for a SYN from the remote end. Where several share an
-// address (SO_REUSEPORT), a hash of both ends chooses, and the cookie is compared with that one's
-// alone. So other remote ends lead to the others, and the cookie sees to it that none of them is
-// hit.
+// The kernel looks a listener up as for a SYN from the remote end. If several share an address
+// (SO_REUSEPORT), a hash of both ends chooses one, and the cookie is compared with that one alone.
+// Other remote ends lead to the other listeners. The cookie protects the wrong ones.
 int destroy_listener(int netlink, const SocketId& id) {
   size_t listeners;
   if (int error = find_listener(id, &listeners)) return error;
@@ -123,7 +122,7 @@ int destroy_listener(int netlink, const SocketId& id) {
     const int error = destroy_once(netlink, asked);
     if (error != -ENOENT) return error;
   }
-  // Perhaps it has been closed meanwhile.
+  // It may have been closed meanwhile.
   if (int error = find_listener(id, &listeners)) return error;
   return -ENOTUNIQ;
 }

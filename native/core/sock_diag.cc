@@ -16,23 +16,24 @@ namespace deadpeer {
 
 namespace {
 
-// A dump that was interrupted is tried again, so often in all.
+// How often an interrupted dump is made, in all.
 constexpr int kAttempts = 4;
 
-// The kernel puts 32 KiB at most into a datagram.
+// The kernel puts at most 32 KiB into a datagram.
 constexpr size_t kReceiveBytes = 64 * 1024;
 constexpr size_t kMostReceiveBytes = 16 * kReceiveBytes;
 
-// The kernel answers at once. Where nothing of ours comes for so long, something is wrong with it.
+// The kernel answers at once. If no reply to us arrives for this long, something is wrong with it.
 constexpr double kPatienceMs = 10'000;
-// How long a cancellation may have to wait for then.
+// A cancellation may have to wait for this long then.
 constexpr timeval kWait = {0, 100'000};
 
-// The kernel ends a datagram where the next record does not fit. It has room for a page at least
-// (NLMSG_GOODSIZE), and a record takes less than half of one: what is shorter was not full.
+// The kernel ends a datagram if the next record does not fit. A datagram has room for at least a
+// page (NLMSG_GOODSIZE), and a record takes less than half of that. A shorter datagram was not
+// full.
 constexpr size_t kNeverFull = 2048;
 
-// The states that sockets have which are no listeners, but for CLOSE, which is not listed.
+// All states except LISTEN, and except CLOSE, which is not listed.
 constexpr uint32_t kConnections = 0xb7e;
 
 bool leaves_some_out(const SocketQuery& query) {
@@ -73,7 +74,7 @@ class NetlinkSocket {
     const ssize_t received = recvfrom(descriptor_->get(), bytes, capacity, MSG_TRUNC,
                                       reinterpret_cast<sockaddr*>(&sender), &length);
     if (received < 0) return -errno;
-    // A privileged process may send to anybody's netlink socket.
+    // A privileged process may send to any netlink socket.
     return sender.nl_pid == 0 ? received : -EINTR;
   }
 
@@ -87,7 +88,7 @@ class NetlinkSource : public DumpSource {
   int open(uint32_t* port) override {
     if (int error = dump_.open()) return error;
     *port = dump_.port();
-    // Of its own: the dump's socket is in the middle of the dump.
+    // A separate socket, because the dump's socket is in the middle of the dump.
     return lookup_.open();
   }
 
@@ -103,11 +104,11 @@ class NetlinkSource : public DumpSource {
     if (int error = lookup_.send(build_lookup_request(sockets, count, first))) return error;
     bool all = true;
     for (size_t answered = 0; answered < count;) {
-      // A record without extensions, or an error with the request.
+      // A record without extensions, or an error about the request.
       uint8_t bytes[512];
       const ssize_t received = lookup_.receive(bytes, sizeof(bytes));
       if (received == -EINTR) continue;
-      // The answers are there when the request has been sent: what is missing was lost.
+      // All answers are there when the request has been sent. A missing one was lost.
       if (received < 0)
         return received == -EAGAIN || received == -ENOBUFS ? 0 : static_cast<int>(received);
       const size_t length = std::min(static_cast<size_t>(received), sizeof(bytes));
@@ -158,9 +159,9 @@ class Dumper {
     return leaves_some_out(query_) ? add_passed_over(first) : first;
   }
 
-  // Listeners that share a port are hundreds to a bucket, and looking one up finds any of them
-  // (SO_REUSEPORT). But they are few altogether: they are listed once more. Where all are as they
-  // were, none had gone while the kernel paused, so none was passed over.
+  // Listeners that share a port (SO_REUSEPORT) are hundreds to a bucket, and looking one up finds
+  // any of them. But there are few in all, so they are listed once more. If the list is unchanged,
+  // none was removed while the kernel paused, so none was skipped.
   DumpOutcome compare_listeners(DumpOutcome first) {
     SocketQuery query = query_;
     query.with_info = false;
@@ -171,9 +172,9 @@ class Dumper {
     return first;
   }
 
-  // The kernel also counts the sockets that a filter leaves out, and nothing tells when one of them
-  // has gone. But it pauses elsewhere in the next list, or another goes: what was passed over in
-  // the one is in the other.
+  // The kernel also counts sockets that a filter leaves out, and their removal cannot be detected.
+  // But in the next list the kernel pauses elsewhere, or another socket is removed. A socket that
+  // one list skipped is in the other.
   DumpOutcome add_passed_over(DumpOutcome first) {
     ByteBuffer again;
     const DumpOutcome second = request(query_, &again);
@@ -204,7 +205,7 @@ class Dumper {
     double heard_at = coarse_clock();
     while (!progress->done && progress->error == 0) {
       if (cancelled_.load(std::memory_order_relaxed)) return -ECANCELED;
-      // The last attempt brings what it can.
+      // The last attempt returns what it can.
       if (progress->interrupted && !is_last_) return 0;
       uint8_t* bytes = reserve();
       if (bytes == nullptr) return -ENOMEM;
@@ -214,7 +215,7 @@ class Dumper {
         take(static_cast<size_t>(received), identity, records, progress);
         if (int error = look_back(progress)) return error;
       } else if (received == -ENOBUFS) {
-        // The kernel had to drop some, perhaps the end as well.
+        // The kernel had to drop some datagrams, perhaps also the end.
         progress->interrupted = true;
         return 0;
       } else if (received != -EINTR && received != -EAGAIN) {
@@ -236,10 +237,10 @@ class Dumper {
     capacity_ = std::min(2 * capacity_, kMostReceiveBytes);
   }
 
-  // inet_diag never sets NLM_F_DUMP_INTR (seen to Linux 6.18), and does pass sockets over: it goes
-  // on with a hash bucket by counting, and where one of those counted before has gone meanwhile,
-  // another takes its place. As the kernel has put the next datagram together by now, those that
-  // this one ended with must still be there.
+  // inet_diag never sets NLM_F_DUMP_INTR (as of Linux 6.18), but it does skip sockets: it continues
+  // in a hash bucket by counting. If an earlier socket was removed meanwhile, another takes its
+  // place in the count. By now the kernel has prepared the next datagram, so the last sockets of
+  // this one must still exist.
   int look_back(DumpProgress* progress) {
     if (lists_listeners() || !progress->heard || progress->done || progress->interrupted ||
         progress->error != 0 || progress->recent.count() == 0) {
@@ -277,8 +278,8 @@ SocketQuery of_states(SocketQuery query, uint32_t states) {
 
 DumpOutcome dump_sockets(const SocketQuery& query, const std::atomic<bool>& cancelled,
                          ByteBuffer* records, DumpSource* source) {
-  // The kernel has listeners in a table of their own, and passes over the table that is not asked
-  // for: two requests take no longer than one.
+  // The kernel has listeners in a separate table, and skips the table that is not requested. So two
+  // requests take no longer than one.
   DumpOutcome outcome;
   for (const uint32_t states : {query.states & kListening, query.states & ~kListening}) {
     if (states == 0) continue;

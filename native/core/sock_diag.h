@@ -13,31 +13,31 @@
 namespace deadpeer {
 
 struct DumpOutcome {
-  Failure failure;  // -ECANCELED where it was called off
+  Failure failure;  // -ECANCELED if it was cancelled
   size_t records = 0;
-  bool interrupted = false;  // tried again, and still not known to be complete
+  bool interrupted = false;  // repeated, and perhaps still incomplete
 };
 
 // Lists the TCP sockets of the caller's network namespace, sock_diag(7), into `records`
-// (sock_diag_reply.h). Needs no privileges. Takes about a millisecond for a thousand sockets;
-// looks at `cancelled` every hundred or so.
+// (sock_diag_reply.h). Needs no privileges. Takes about 1 ms for 1,000 sockets, and checks
+// `cancelled` about every 100 sockets.
 DumpOutcome dump_sockets(const SocketQuery& query, const std::atomic<bool>& cancelled,
                          ByteBuffer* records);
 
-// What a dump is read from: a netlink socket, or a test's stand-in for one.
+// The source of a dump: a netlink socket, or a test's replacement.
 class DumpSource {
  public:
   virtual ~DumpSource() = default;
 
-  // Starts afresh: what is left of a dump that was under way is not seen again. 0 or -errno.
+  // Starts again and discards the rest of a dump that was under way. Returns 0 or -errno.
   virtual int open(uint32_t* port) = 0;
   virtual int send(const DiagRequest& request) = 0;
 
-  // Whether all of these, none of them a listener, are still there: 1 or 0, or -errno.
+  // Whether all of these, none of them a listener, still exist: 1 or 0, or -errno.
   virtual int still_there(const inet_diag_msg* sockets, size_t count) = 0;
 
-  // One datagram of the kernel's. Returns its length, above `capacity` where it did not fit and
-  // only its beginning is there, or -errno; -EAGAIN after a while without any.
+  // Receives one datagram of the kernel. Returns its length, or -errno; -EAGAIN if none arrives for
+  // a while. A length above `capacity` means that only the beginning was stored.
   virtual ssize_t receive(uint8_t* bytes, size_t capacity) = 0;
 };
 

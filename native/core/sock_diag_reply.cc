@@ -21,7 +21,7 @@ struct Span {
     return {bytes + offset, length - offset};
   }
 
-  // Datagrams come with no promise of alignment.
+  // Datagrams need not be aligned.
   template <typename Struct>
   bool read(Struct* value) const {
     if (length < sizeof(Struct)) return false;
@@ -43,7 +43,7 @@ int error_in(const Span& payload) {
   return error <= 0 && error >= -kLargestErrno ? error : -EPROTO;
 }
 
-// Takes the first message off. False where there is no whole one.
+// Removes the first message. Returns false if there is no complete one.
 bool take_message(Span* rest, nlmsghdr* header, Span* payload) {
   if (!rest->read(header) || header->nlmsg_len < sizeof(*header) ||
       header->nlmsg_len > rest->length) {
@@ -54,7 +54,7 @@ bool take_message(Span* rest, nlmsghdr* header, Span* payload) {
   return true;
 }
 
-// False where the attributes break off.
+// Returns false if the attributes are cut off.
 bool find_info(Span attributes, Span* info) {
   while (attributes.length > 0) {
     nlattr header;
@@ -83,13 +83,13 @@ bool append_record(const Span& message, const Span& info, ByteBuffer* records) {
   return true;
 }
 
-// One datagram.
+// Decodes one datagram.
 struct Context {
   uint32_t states;
   ByteBuffer* records;
   DumpProgress* progress;
-  // The kernel goes on where it was by counting the sockets of a hash bucket. Where new ones have
-  // come in before, those at the end of the last datagram are listed again.
+  // The kernel continues in a hash bucket by counting its sockets. If new sockets were added before
+  // that place, it lists the last ones of the previous datagram again.
   const RecentSockets before;
 };
 
@@ -100,10 +100,10 @@ void parse_socket(const Span& payload, Context* context) {
     progress->interrupted = true;
     return;
   }
-  // The kernel looks at the state, lets go of the lock, and only then fills the message in:
-  // meanwhile the socket may have left the states asked for, also for CLOSE, which is none of them.
+  // The kernel checks the state, releases the lock, and only then fills the message in. Meanwhile
+  // the socket may have left the requested states, perhaps for CLOSE, which is never listed.
   if (message.idiag_state >= 32 || (context->states & (1u << message.idiag_state)) == 0) {
-    // It was counted all the same.
+    // The kernel has counted it all the same.
     progress->recent.add(message);
     return;
   }
@@ -156,7 +156,7 @@ void parse_dump(const uint8_t* bytes, size_t length, const DumpIdentity& identit
     nlmsghdr header;
     Span payload;
     if (!take_message(&rest, &header, &payload)) {
-      // Whose it was, and what would have come after it, cannot be known.
+      // The sender, and the messages that would have followed, are unknown.
       progress->interrupted = true;
       return;
     }
@@ -218,7 +218,7 @@ bool are_same_sockets(const ByteBuffer& list, size_t start, const ByteBuffer& ot
 
 int add_missing(const ByteBuffer& more, ByteBuffer* list, size_t start, size_t* count) {
   if (more.size() == 0) return 0;
-  // One too many, for a buffer of none is no buffer.
+  // One byte more, because malloc(0) may return null.
   ByteBuffer cookies;
   auto* known = reinterpret_cast<uint64_t*>(cookies.extend((*count + 1) * sizeof(uint64_t)));
   if (known == nullptr) return -ENOMEM;

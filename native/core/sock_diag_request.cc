@@ -38,9 +38,9 @@ class Writer {
   DiagRequest* request_;
 };
 
-// The kernel runs the operations as a program whose only way is forward. "yes" goes on with the
-// next. A socket is listed if it comes out exactly at the end: one that jumps 4 bytes beyond is
-// not.
+// The kernel runs the operations as a program that can only jump forward. "yes" continues with the
+// next operation. A socket is listed if the program stops exactly at its end, and left out if it
+// jumps 4 bytes beyond.
 void put_condition(Writer* writer, uint8_t code, const EndpointCondition& condition,
                    size_t until_end) {
   if (condition.any()) return;
@@ -53,7 +53,7 @@ void put_condition(Writer* writer, uint8_t code, const EndpointCondition& condit
   host.prefix_len = condition.prefix_length;
   host.port = condition.port;
   writer->put(operation);
-  // What follows is a flexible array, which C++ has no name for.
+  // A flexible array follows, which C++ has no name for.
   writer->put(&host, sizeof(host));
   writer->put(condition.address.data(), address_size(condition.family));
 }
@@ -73,7 +73,7 @@ DiagRequest build_dump_request(const SocketQuery& query, uint32_t sequence) {
   header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
   header.nlmsg_seq = sequence;
   if (query.ipv4 && query.ipv6) {
-    // Only the older form takes both families in one pass over the kernel's tables.
+    // Only the older form reads both families in one pass over the kernel's tables.
     inet_diag_req body = {};
     body.idiag_family = AF_UNSPEC;
     body.idiag_ext = extensions;

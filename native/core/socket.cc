@@ -15,7 +15,7 @@ int read_kind(int fd, SocketKind* kind) {
   if (int error = get_int(fd, SOL_SOCKET, SO_TYPE, &type)) return error;
   const bool internet = kind->family == AF_INET || kind->family == AF_INET6;
   const bool tcp = kind->protocol == IPPROTO_TCP || kind->protocol == IPPROTO_MPTCP;
-  // A raw socket of protocol TCP sees TCP's segments, but is no connection.
+  // A raw socket of protocol TCP receives TCP's segments, but is not a connection.
   return internet && tcp && type == SOCK_STREAM ? 0 : -ENOPROTOOPT;
 }
 

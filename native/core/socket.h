@@ -7,25 +7,25 @@
 
 namespace deadpeer {
 
-// What kind of socket a descriptor is. All functions return 0 or -errno.
+// The kind of socket that a descriptor is. All functions return 0 or -errno.
 struct SocketKind {
   int family = 0;    // AF_INET or AF_INET6
   int protocol = 0;  // IPPROTO_TCP or IPPROTO_MPTCP
 };
 
-// -EBADF: not open. -ENOTSOCK: no socket. -ENOPROTOOPT: a socket, but neither TCP nor MPTCP
-// over IPv4 or IPv6.
+// -EBADF: not open. -ENOTSOCK: not a socket. -ENOPROTOOPT: a socket, but neither TCP nor MPTCP over
+// IPv4 or IPv6.
 int read_kind(int fd, SocketKind* kind);
 
-// SO_COOKIE (socket(7)): unique to a socket for as long as the system runs, so it tells whether a
-// descriptor's number has been given to another socket meanwhile.
+// SO_COOKIE (socket(7)) is unique until the system is rebooted. It shows whether a descriptor's
+// number now belongs to another socket.
 int read_cookie(int fd, uint64_t* cookie);
 
-// -ESTALE: the number is another socket's.
+// -ESTALE: the number belongs to another socket.
 int check_cookie(int fd, uint64_t cookie);
 
-// Single-integer options, the form of every option here. Inline, for they are the whole of the
-// work.
+// Single-integer options, the form of every option here. Inline, because these calls are all the
+// work that there is.
 inline int get_int(int fd, int level, int name, int* value) {
   socklen_t length = sizeof(*value);
   return getsockopt(fd, level, name, value, &length) == 0 ? 0 : -errno;

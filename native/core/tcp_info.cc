@@ -15,8 +15,8 @@ namespace deadpeer {
 
 namespace {
 
-// Connection states as tcp_info reports them (include/net/tcp_states.h, not exported to user
-// space by linux/tcp.h).
+// Connection states as tcp_info reports them (include/net/tcp_states.h; linux/tcp.h does not export
+// them to user space).
 enum State : uint8_t {
   kSynSent = 2,
   kSynRecv = 3,
@@ -79,7 +79,7 @@ int take_error(int fd, int* error) {
 
 int read_quiet(int fd, Quiet* quiet) {
   tcp_info info = {};
-  // Up to total_retrans, which every kernel has: asking for less costs less.
+  // Reads up to total_retrans, which every kernel has. A shorter read costs less.
   const int length = read_tcp_info(fd, &info, offsetof(tcp_info, tcpi_pacing_rate));
   if (length < 0) return length;
   const uint8_t state = info.tcpi_state;
@@ -87,7 +87,7 @@ int read_quiet(int fd, Quiet* quiet) {
   quiet->synchronized =
       !quiet->connecting && state != kTimeWait && state != kClose && state != kListen;
   quiet->in_trouble = info.tcpi_probes != 0 || info.tcpi_retransmits != 0 || info.tcpi_backoff != 0;
-  // The kernel's own measure for keepalive (keepalive_time_elapsed): whichever came last.
+  // The kernel's own measure for keepalive (keepalive_time_elapsed): the later of the two.
   quiet->silent_for = std::min(info.tcpi_last_data_recv, info.tcpi_last_ack_recv);
   return 0;
 }

@@ -6,7 +6,7 @@ namespace deadpeer {
 
 namespace {
 
-// The threads call no deeper than a system call. A sanitizer's frames are larger.
+// These threads call nothing deeper than a system call. A sanitizer's frames are larger.
 constexpr size_t kStackSize = 512 * 1024;
 
 }  // namespace

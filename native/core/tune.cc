@@ -8,19 +8,19 @@ namespace deadpeer {
 
 namespace {
 
-// How long a healthy connection may have been silent for these settings to be harmless: as long
-// as TCP_KEEPIDLE does not fire at once. Switching keepalive on alone starts the timer afresh on
-// top of the silence so far, so no silence is harmless there.
+// For how long a healthy connection may have been idle so that these settings are harmless:
+// TCP_KEEPIDLE must not fire at once. Switching keepalive on alone starts the timer afresh on top
+// of the idle time so far, so no idle time is harmless then.
 uint32_t harmless_silence(const Settings& settings) {
   if (settings.has(kInitialDelay)) return static_cast<uint32_t>(settings.value[kInitialDelay]);
   if (settings.has(kEnable) && settings.value[kEnable] != 0) return 0;
   return std::numeric_limits<uint32_t>::max();
 }
 
-// TCP_KEEPIDLE's least value, in ms.
+// TCP_KEEPIDLE's minimum, in ms.
 constexpr double kRecent = 1000;
 
-// A user timeout that a connection heard within the last second may still have exceeded.
+// A user timeout that may have passed even if the peer was heard within the last second.
 bool is_short(const Settings& settings) {
   return settings.has(kUserTimeout) && settings.value[kUserTimeout] > 0 &&
          static_cast<double>(settings.value[kUserTimeout]) < kRecent;
@@ -30,7 +30,7 @@ bool could_end(const Quiet& quiet, const Settings& settings) {
   if (quiet.synchronized) {
     return quiet.in_trouble || quiet.silent_for >= harmless_silence(settings);
   }
-  // A user timeout ends an attempt as well, and it may have lasted longer already.
+  // A user timeout also ends a connection attempt, which may already have lasted longer.
   return quiet.connecting && quiet.in_trouble && settings.has(kUserTimeout);
 }
 
@@ -46,7 +46,7 @@ Tuned tune(int fd, const Prepared& prepared, double heard_at, double now) {
   const Settings& settings = prepared.settings;
   if (now - heard_at >= kRecent || is_short(settings)) {
     Quiet quiet;
-    // Where TCP_INFO cannot be read, apply() says why.
+    // If TCP_INFO cannot be read, apply() reports why.
     if (read_quiet(fd, &quiet) == 0) {
       tuned.held = could_end(quiet, settings);
       if (tuned.held) return tuned;

@@ -8,23 +8,23 @@
 namespace deadpeer {
 
 struct Tuned {
-  // Nothing was written: the connection has been silent so long, or is in such trouble, that the
-  // settings might end it. The caller looks closer and decides what to hold back.
+  // Nothing was written: the connection has been idle for so long, or is in such trouble, that the
+  // settings might end it. The caller samples it and decides which values to defer.
   bool held = false;
-  // When the peer was last heard, in ms of coarse_clock(), which a time namespace may have begun
-  // after that: it can be below 0. NaN where the kernel was not asked.
+  // When the peer was last heard, in ms of coarse_clock(). It can be below 0, because the clock of
+  // a time namespace may have begun after that. NaN if the kernel was not read.
   double heard_at = std::numeric_limits<double>::quiet_NaN();
   Refusal refusal;
 };
 
 // Applies settings to a connection that they cannot end. `heard_at`: when the caller knows that the
-// peer was heard, or -infinity. Within a second of that the kernel need not be asked: TCP_KEEPIDLE
-// is a second at least, so no probe can be outstanding, and no user timeout of a second or more
-// have passed. `now` is coarse_clock().
+// peer was heard, or -infinity. Within 1 s of that the kernel need not be read: TCP_KEEPIDLE is at
+// least 1 s, so no probe can be outstanding, and a user timeout of 1 s or more cannot have passed.
+// `now` is coarse_clock().
 Tuned tune(int fd, const Prepared& prepared, double heard_at, double now);
 
-// Whether tune() would hold these settings now, for a connection of which the caller does not know
-// when its peer was heard. Writes nothing.
+// Whether tune() would hold these settings back now, for a connection whose peer was heard at an
+// unknown time. Writes nothing.
 bool would_hold(int fd, const Settings& settings);
 
 }  // namespace deadpeer

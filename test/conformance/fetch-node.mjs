@@ -1,6 +1,6 @@
-// The source of a Node version with its tests, from Debian, and the same Node from npm:
+// Downloads the source of a Node version with its tests from Debian, and the same Node from npm:
 //   node test/conformance/fetch-node.mjs [suite of Debian, default trixie] [major version of Node, default 20]
-// Prints the arguments for run.mjs. Takes apt-get and tar; changes nothing of the system's apt.
+// Prints the arguments for run.mjs. Needs apt-get and tar. Does not change the system's apt.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
@@ -34,7 +34,7 @@ function fetchSource() {
   if (!version) throw new Error(`Debian ${suite} has no Node ${major}.`)
   const download = ['source', '-qq', '--download-only', `nodejs=${version}`]
   spawnSync(...apt('apt-get', ...download), { cwd: cache, stdio: ['ignore', 'ignore', 'inherit'] })
-  // Debian's own changes are not needed, so that a mirror need not have them.
+  // Debian's own patches are not needed, so the mirror need not have them.
   const archive = readdirSync(cache).find((name) => /^nodejs_.*\.orig\.tar\.xz$/.test(name))
   if (!archive) throw new Error(`The source of nodejs ${version} could not be downloaded.`)
   const partial = `${source}.partial`
@@ -45,7 +45,7 @@ function fetchSource() {
   execFileSync('mv', [partial, source])
 }
 
-/** The system's apt may have neither this suite nor any sources: its own lists and cache, with the mirror that the system uses. */
+/** The system's apt may have neither this suite nor any sources. So this uses separate lists and a separate cache, with the system's mirror. */
 function aptSettings() {
   for (const folder of ['lists/partial', 'cache/archives/partial'])
     mkdirSync(join(cache, folder), { recursive: true })
@@ -60,7 +60,7 @@ function aptSettings() {
       ['Dir::Etc::sourceparts', '-'],
       ['Dir::State::lists', join(cache, 'lists')],
       ['Dir::Cache', join(cache, 'cache')],
-      // Otherwise root's downloads are made by a user who may not write here.
+      // Otherwise apt downloads as another user, who may not write here.
       ['APT::Sandbox::User', 'root'],
     ]
       .map(([name, value]) => `${name} "${value}";\n`)
@@ -73,6 +73,6 @@ function aptSettings() {
 function debianMirror() {
   const known = execFileSync('apt-get', ['indextargets', '--format', '$(REPO_URI)'], { encoding: 'utf8' })
   const mirror = known.split('\n').find((uri) => /\/debian\/?$/.test(uri))
-  if (!mirror) throw new Error('The apt sources of this system name no mirror of Debian.')
+  if (!mirror) throw new Error('The apt sources of this system must name a Debian mirror. Found none.')
   return mirror
 }

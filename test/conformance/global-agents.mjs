@@ -1,4 +1,4 @@
-// Preloaded before a test file: Node's global agents, replaced by this package's with the options that Node gives its own.
+// Preloaded before a test file. Replaces Node's global agents with this package's, with the options that Node gives its own.
 import http from 'node:http'
 import https from 'node:https'
 import { HttpAgent, HttpsAgent } from '../../dist/http/index.js'

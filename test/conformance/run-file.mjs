@@ -2,17 +2,17 @@ import { spawn } from 'node:child_process'
 
 /** undici's own runner gives a test file 180 s, Node's 120 s. */
 const timeLimit = 180_000
-/** How much of what a failing file printed is kept. */
+/** How much of a failing file's output is kept. */
 const tailLength = 3_000
 
-/** The process groups of the files that run now. */
+/** The process groups of the running files. */
 const running = new Set()
 process.on('exit', () => {
   for (const group of running) endGroup(group)
 })
 
 /**
- * Runs one test file in a network namespace of its own, so that no two runs share a port and nothing leaves the machine.
+ * Runs one test file in a separate network namespace, so that no two runs share a port and no traffic leaves the machine.
  *
  * @param {import('./suites.mjs').TestFile} file
  * @param {string} node
@@ -25,7 +25,7 @@ export async function runFile(file, node, settings, job) {
     ['-n', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', node, ...file.args],
     {
       cwd: file.cwd,
-      // Its own process group: what it starts is ended with it.
+      // A separate process group, so that the processes that it starts end with it.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
@@ -67,12 +67,12 @@ function endGroup(pid) {
   try {
     process.kill(-pid, 'SIGKILL')
   } catch (error) {
-    // Nothing of it is left.
+    // The whole group has already ended.
     if (error.code !== 'ESRCH') throw error
   }
 }
 
-/** Without what npm, this package and Node would read. */
+/** Without the variables that npm, this package and Node would read. */
 function clean(env) {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(npm_|DEADPEER|NODE_)/.test(name)))
 }

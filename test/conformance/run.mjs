@@ -1,11 +1,11 @@
-// Other projects' own tests, with deadpeer and without: they must behave the same.
+// Runs other projects' own tests with deadpeer and without. Both must behave the same.
 //   npm run test:conformance -- [--node-source DIR] [--undici DIR] [--ws DIR] [--node PATH] [--suite net,http,…] [--json FILE] [--jobs 2] [part of a file's name …]
 //
-// The folders are the user's: the source of Node, of about the version of --node; clones of undici and ws, installed.
-// test/conformance/fetch-node.mjs fetches a source and its Node. Takes iproute2 and util-linux.
+// Provide the folders yourself: the source of a Node version near that of --node, and installed clones of undici and ws.
+// test/conformance/fetch-node.mjs downloads a source and its Node. Needs iproute2 and util-linux.
 //
-// Each file runs plain, under `register` with DEADPEER_WATCH=1, and (where it uses http) with the global agents replaced by HttpAgent
-// and HttpsAgent. What differs runs again, alone and several times each way. A file that does not pass plain is left out.
+// Each file runs plain, under `register` with DEADPEER_WATCH=1, and (if it uses http) with the global agents replaced by HttpAgent and HttpsAgent. A
+// file that differs runs again, alone and several times each way. A file that does not pass plain is left out.
 // The last line counts: N same, N differ.
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
@@ -16,9 +16,9 @@ import { withNetAdmin } from '../privileges.mjs'
 import { runFile } from './run-file.mjs'
 import { nodeSuites, nodeTests, undiciTests, wsTests } from './suites.mjs'
 
-/** How often a file is tried until it counts as failing without deadpeer. */
+/** How often a file is tried before it counts as failing without deadpeer. */
 const TRIES = 3
-/** How often what differed runs again, each way; and what did not end in time, which takes minutes. */
+/** How often a file that differed runs again, each way; and one that did not end in time, which takes minutes. */
 const RERUNS = 10
 const LATE_RERUNS = 2
 
@@ -46,7 +46,7 @@ const files = [
   .filter(({ suite }) => !suites || suites.includes(suite))
   .filter(({ name }) => parts.length === 0 || parts.some((part) => name.includes(part)))
 if (files.length === 0)
-  throw new Error('No test file was found. Give --node-source, --undici or --ws, each with a folder.')
+  throw new Error('Found no test file. Pass --node-source, --undici or --ws with a folder.')
 withNetAdmin()
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
 
@@ -74,7 +74,7 @@ for (const suspect of suspects) {
   const reruns = first.late ? LATE_RERUNS : RERUNS
   const plain = await repeat(file, {}, reruns)
   const changed = await repeat(file, modes[mode], reruns)
-  // The first run of each counts, too: it passed plain, and did not pass otherwise.
+  // The first runs count too: the file passed plain and failed with deadpeer.
   const result = {
     suite: file.suite,
     name: file.name,
@@ -103,14 +103,14 @@ if (options.json) {
   )
 }
 const minutes = ((performance.now() - started) / 60_000).toFixed(0)
-for (const { name, outcome } of failing) console.log(`# left out, does not pass plain: ${name}, ${outcome}`)
+for (const { name, outcome } of failing) console.log(`# left out, fails plain: ${name}, ${outcome}`)
 console.log(
-  `# ${files.length} files, ${failing.length} left out as they do not pass plain, ${unsteady.length} comparisons unsteady, in ${minutes} min`,
+  `# ${files.length} files, ${failing.length} left out because they fail plain, ${unsteady.length} comparisons unsteady, in ${minutes} min`,
 )
 console.log(`${same} same, ${differing.length} differ`)
 process.exit(differing.length > 0 || compared === 0 ? 1 : 0)
 
-/** What Node is started with. Until Node 22 an `--import` loses messages that a cluster worker gets early. */
+/** Node's arguments. Until Node 22 an `--import` loses messages that a cluster worker gets early. */
 function modesOf(version) {
   const preload = Number.parseInt(version.slice(1), 10) < 22 ? '--require' : '--import'
   const path = (name) => fileURLToPath(new URL(name, import.meta.url))
@@ -133,7 +133,7 @@ async function compare(file, job) {
   let plain
   for (let i = 0; i < TRIES; i++) {
     plain = await runFile(file, options.node, {}, job)
-    // What hangs takes minutes, and hangs again.
+    // A file that hangs takes minutes, and would hang again.
     if (plain.passed || plain.late) break
   }
   if (!plain.passed) {

@@ -1,4 +1,4 @@
-// Which test files other projects have, and the command that runs one of them as the project itself does.
+// Lists the test files of other projects, and the command that runs one of them as the project itself does.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -9,10 +9,10 @@ export const nodeSuites = ['net', 'http', 'https', 'tls', 'http2']
  * @property {string} suite
  * @property {string} name relative to the project's folder of tests
  * @property {string} cwd
- * @property {string[]} args what Node is started with
+ * @property {string[]} args Node's arguments
  * @property {Record<string, string>} env
- * @property {boolean} runsAlone the project itself runs it beside no other
- * @property {boolean} usesHttp whether it can meet Node's global agents
+ * @property {boolean} runsAlone the project itself runs no other file beside it
+ * @property {boolean} usesHttp whether it can use Node's global agents
  */
 
 /** Node's own tests of the modules named, from a folder with its source. @returns {TestFile[]} */

@@ -2,16 +2,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from '../../dist/index.js'
 import { descriptors, until } from './connections.mjs'
 
-/** A verb that has not ended by then is stuck: none waits for longer than seconds. */
+/** A verb that has not ended after this time hangs: none takes longer than a few seconds. ms. */
 const PATIENCE = 15_000
 const STUCK = Symbol()
 
 /**
- * Does a verb under a fault, and looks whether it kept its promises: ended in time, with a typed error or with all done that it says,
- * and nothing left open.
+ * Runs a verb under a fault, and checks its promises: it ends in time, with a typed error or with everything done that its result says, and leaves
+ * nothing open.
  *
- * @param fault `begin`, which makes it, and `end`, which takes it back; `errno`, its name.
- * @param without what came of the same without a fault, to tell what is less.
+ * @param fault `begin` starts it, `end` ends it; `errno` is its name.
+ * @param without the outcome of the same verb without a fault, to find what is missing.
  */
 export async function attempt(verb, pair, fault, without) {
   const problems = []
@@ -25,7 +25,7 @@ export async function attempt(verb, pair, fault, without) {
   try {
     const end = Promise.resolve(verb.run(pair, prepared))
     result = await Promise.race([end, sleep(PATIENCE, STUCK, { ref: false })])
-    if (result === STUCK) problems.push('stuck')
+    if (result === STUCK) problems.push('hangs')
   } catch (thrown) {
     error = thrown
   }
@@ -39,7 +39,7 @@ export async function attempt(verb, pair, fault, without) {
   } catch (problem) {
     problems.push(`${problem.message} (after ${error ? error.message : (lack ?? 'no error')})`)
   }
-  // The connection itself may be gone by now. What watches stays for a second after the last.
+  // The connection itself may be gone by now. The deathwatch stays open for a second after the last connection.
   if (!(await until(() => descriptors() <= open, 3_000)))
     problems.push(`descriptors: ${open} before, ${descriptors()} after`)
   return {
@@ -48,11 +48,11 @@ export async function attempt(verb, pair, fault, without) {
     problems,
     result,
     error,
-    outcome: error ? error.code : (lack ?? 'done all the same'),
+    outcome: error ? error.code : (lack ?? 'done anyway'),
   }
 }
 
-/** What came of all, how often. */
+/** How often each outcome occurred. */
 export class Outcomes {
   #counts = new Map()
 

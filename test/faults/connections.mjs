@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs'
 import net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Connections over loopback, as many as wanted at a time; `peers` by their far ends. */
+/** Loopback connections, as many as wanted at a time. `peers` are their far ends. */
 export async function openConnections(count) {
   const accepted = []
   const server = net.createServer({ pauseOnConnect: true }, (peer) =>
@@ -34,12 +34,12 @@ export async function openConnections(count) {
   }
 }
 
-/** The numbers of all descriptors that this process has open, but for the one that lists them. */
+/** The numbers of all descriptors that this process has open, except the one that lists them. */
 export function descriptors() {
   return readdirSync('/proc/self/fd').length
 }
 
-/** Waits until it holds, `patience` ms at most. Returns whether it does. */
+/** Waits until the condition holds, at most `patience` ms. Returns whether it does. */
 export async function until(holds, patience = 3_000) {
   const end = performance.now() + patience
   while (!(await holds())) {

@@ -1,4 +1,4 @@
-// Every verb, with every one of its system calls failing in turn, with each errno. Run by run.mjs, with the shim.
+// Runs every verb with each of its system calls failing in turn, with each errno. run.mjs starts this with the shim.
 import { constants } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { attempt, Outcomes } from './attempt.mjs'
@@ -19,7 +19,7 @@ for (const [name, verb] of chosenVerbs()) {
 }
 finish(runs)
 
-/** Returns how many calls there were until none failed any more. */
+/** Returns how many calls there were until no call failed any more. */
 async function everyCallOf(name, verb, errno, outcomes) {
   const { pairs, close } = await openConnections(MOST_CALLS)
   if (verb.takesSilence) await sleep(1_100)

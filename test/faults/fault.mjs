@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 
-// The other end of shim.c's control: five numbers and a name.
+// The same layout as in shim.c: five numbers and a name.
 const BYTES = 68
 const NAME = 20
 const file = openSync(process.env.DEADPEER_FAULTS, 'r+')
@@ -11,24 +11,24 @@ export function failCall(call, errno) {
   write([0, call, errno])
 }
 
-/** From now on its `call`th system call waits until {@link disarm}. */
+/** From now on the addon's `call`th system call waits until {@link disarm}. */
 export function holdCall(call) {
   write([1, call, 0])
 }
 
-/** From now on there is no memory the `time`th time that it takes some. */
+/** From now on the addon's `time`th allocation fails. */
 export function failMemory(time) {
   write([2, time, 0])
 }
 
-/** Lets all calls through, and says how many there were, and which was to fail or to wait. */
+/** Lets all calls pass, and returns how many there were and which of them failed or waited. */
 export function disarm() {
   const found = report()
   write([0, 0, 0])
   return found
 }
 
-/** As {@link disarm}, which it does not. */
+/** Returns the same as {@link disarm}, without disarming. */
 export function report() {
   const bytes = Buffer.alloc(BYTES)
   readSync(file, bytes, 0, BYTES, 0)
@@ -39,7 +39,7 @@ export function report() {
 function write(numbers) {
   const bytes = Buffer.alloc(NAME)
   for (const [i, number] of numbers.entries()) bytes.writeInt32LE(number, i * 4)
-  // The call's number last: it is what arms.
+  // The call's number comes last, because it arms the shim.
   const wanted = bytes.subarray(4, 8)
   const number = wanted.readInt32LE()
   wanted.writeInt32LE(0)

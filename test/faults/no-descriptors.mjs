@@ -1,11 +1,11 @@
-// Every verb with no descriptor left. Run by run.mjs, with few allowed.
+// Runs every verb with no descriptor left. run.mjs starts this with a low limit.
 import { closeSync, openSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { attempt, Outcomes } from './attempt.mjs'
 import { openConnections } from './connections.mjs'
 import { chosenVerbs, finish, problem } from './report.mjs'
 
-/** Of each verb one goes without the fault first, which also loads what is loaded at first use. */
+/** Each verb runs once without the fault first. That also loads the modules that load at first use. */
 const ROUNDS = 3
 
 let runs = 0

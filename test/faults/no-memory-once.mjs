@@ -1,4 +1,4 @@
-// no-memory-once.mjs <verb> <time>: does it, with no memory that time, and says what came of it.
+// no-memory-once.mjs <verb> <time>: runs the verb with its <time>th allocation failing, and prints the outcome.
 import { attempt } from './attempt.mjs'
 import { openConnections } from './connections.mjs'
 import { failMemory, report } from './fault.mjs'
@@ -7,7 +7,7 @@ import { verbs } from './verbs.mjs'
 const [name, time] = process.argv.slice(2)
 process.on('warning', () => {})
 const { pairs } = await openConnections(1)
-// Left as it is at the end: whoever started this looks whether it fired.
+// Stays armed at the end: the parent process reads whether it fired.
 const fault = { errno: 'ENOMEM', begin: () => failMemory(Number(time)), end: report }
 const { outcome, problems } = await attempt(verbs[name], pairs[0], fault)
 console.log(JSON.stringify({ outcome, problems }))

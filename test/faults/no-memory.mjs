@@ -1,7 +1,7 @@
-// Every verb, with no memory for the addon each time in turn that it takes some. Run by run.mjs, with the shim.
+// Runs every verb with each of the addon's allocations failing in turn. run.mjs starts this with the shim.
 //
-// What grows with the host's sockets is taken by malloc() and realloc(), and their failure is an error. Small objects are made by operator
-// new: without memory for them the process ends (SIGABRT), as it does where Node itself has none.
+// Memory that grows with the host's sockets comes from malloc() and realloc(), and a failure there is an error. Small objects come from operator new:
+// if that fails, the process ends (SIGABRT), as in Node itself.
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { Outcomes } from './attempt.mjs'
@@ -21,19 +21,19 @@ for (const [name] of chosenVerbs()) {
     runs++
     outcomes.add(`${failed}: ${outcome}`)
   }
-  if (time > MOST_TIMES) problem(`${name} takes memory more than ${MOST_TIMES} times`)
-  console.log(`${name}: ${time - 1} times; ${outcomes}`)
+  if (time > MOST_TIMES) problem(`${name} allocates more than ${MOST_TIMES} times`)
+  console.log(`${name}: ${time - 1} allocations; ${outcomes}`)
 }
 finish(runs)
 
-/** In a process of its own. */
+/** In a separate process. */
 function once(name, time) {
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, [script, name, String(time)], {
     encoding: 'utf8',
     timeout: 30_000,
   })
   const { failed } = disarm()
-  const which = `${name}, memory for the ${time}th time (${failed})`
+  const which = `${name}, allocation ${time} (${failed})`
   if (signal === 'SIGABRT' && failed === 'operator new') return { failed, outcome: 'the process ends' }
   if (status !== 0) {
     problem(`${which}: ended with ${signal ?? status}: ${stderr}`)

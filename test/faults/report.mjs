@@ -1,7 +1,7 @@
 import { verbs } from './verbs.mjs'
 
 const problems = []
-// A verb may warn of what it could not do.
+// A verb may warn about what it could not do.
 process.on('warning', () => {})
 process.on('uncaughtException', (error) => problem(`uncaught: ${error.stack}`))
 process.on('unhandledRejection', (error) => problem(`unhandled: ${error?.stack ?? error}`))
@@ -10,7 +10,7 @@ export function problem(what) {
   problems.push(what)
 }
 
-/** By the parts of names on the command line. */
+/** Selects verbs by the parts of names on the command line. */
 export function chosenVerbs() {
   const parts = process.argv.slice(2)
   return Object.entries(verbs).filter(
@@ -18,7 +18,7 @@ export function chosenVerbs() {
   )
 }
 
-/** Says what was wrong, and ends the process. */
+/** Prints the problems, and ends the process. */
 export function finish(runs) {
   for (const each of problems) console.log(`not ok ${each}`)
   console.log(`${Math.max(0, runs - problems.length)} passed, ${problems.length} failed`)

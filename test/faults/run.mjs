@@ -1,12 +1,12 @@
-// The native layer where the system refuses:
+// Tests the native layer when the system refuses:
 //   npm run test:faults [-- part of a verb's name …]
 //
 // failing-calls   every system call of every verb fails in turn, once, with each of five errnos
-// no-descriptors  every verb with no descriptor left
-// no-memory       every time that the addon takes memory, there is none
+// no-descriptors  every verb runs with no descriptor left
+// no-memory       each allocation of the addon fails in turn
 // terminated      a worker is terminated in each system call of each verb
 //
-// By a shim that is preloaded into a stock Node. What is looked at is the package as it is built, so `npm run build:ts` comes first.
+// A shim is preloaded into a stock Node. The tests load dist/, so run `npm run build:ts` first.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -27,7 +27,7 @@ writeFileSync(control, Buffer.alloc(4096))
 const env = { ...process.env, LD_PRELOAD: shim, DEADPEER_FAULTS: control }
 const verbs = process.argv.slice(2)
 
-/** With a descriptor limit, where one is given. */
+/** With a descriptor limit, if there is one. */
 function run(program, limit) {
   console.log(`# ${program}`)
   const command = [process.execPath, `test/faults/${program}.mjs`, ...verbs]

@@ -1,10 +1,9 @@
-// Preloaded into Node: fails the Nth system call that the addon makes, or the Nth time that it
-// takes memory, and lets all others through; or holds the Nth system call up for as long as it is
-// told to.
+// Preloaded into Node. It fails the Nth system call of the addon, or its Nth allocation, and lets
+// all others pass. Or it blocks the Nth system call until it is released.
 //
-// A file that both map tells what to do, and what has been done: fault.mjs has the other end. A
-// call is the addon's by where it returns to. close() does its work and then fails, as Linux does.
-// eventfd_write() is left alone, which cannot fail as it is used.
+// The test and the shim map the same file: it says what to do, and what was done (fault.mjs has the
+// other end). A call belongs to the addon if its return address does. close() does its work and
+// then fails, as on Linux. eventfd_write() is left alone, because it cannot fail as used here.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -25,12 +24,12 @@
 enum { kFail, kHold, kNoMemory };
 
 struct control {
-  atomic_int what;    // one of those
-  atomic_int wanted;  // which call is to fail, from 1; 0: none
-  atomic_int error;   // with what
-  atomic_int calls;   // how many there were since it was armed
-  atomic_int fired;   // how many have failed
-  char name[48];      // of the one that failed
+  atomic_int what;    // one of the above
+  atomic_int wanted;  // the call that must fail, from 1; 0: none
+  atomic_int error;   // its errno
+  atomic_int calls;   // calls since it was armed
+  atomic_int fired;   // calls that have failed
+  char name[48];      // name of the call that failed
 };
 
 static struct control* control;
@@ -61,7 +60,7 @@ static int is_its_turn(const void* caller, const char* name) {
   return 1;
 }
 
-// The errno that this call is to fail with, or 0.
+// The errno that this call must fail with, or 0.
 static int fault(const void* caller, const char* name) {
   if (control == NULL || atomic_load(&control->wanted) == 0) return 0;
   const int what = atomic_load(&control->what);
@@ -76,7 +75,7 @@ static int is_to_lack_memory(const void* caller, const char* name) {
          atomic_load(&control->what) == kNoMemory && is_its_turn(caller, name);
 }
 
-// The C library's own, by name.
+// The C library's own function of that name.
 #define REAL(name) ((__typeof__(&name))real(#name))
 static void* real(const char* name) {
   return dlsym(RTLD_NEXT, name);
@@ -188,7 +187,7 @@ int close(int fd) {
   return -1;
 }
 
-// Returns its error.
+// Returns its error number.
 int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*),
                    void* argument) {
   const int error = fault(__builtin_return_address(0), "pthread_create");
@@ -198,7 +197,7 @@ int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*
 void* __libc_malloc(size_t size);
 void* __libc_realloc(void* memory, size_t size);
 
-// Operator new takes its memory in the C++ library.
+// operator new allocates inside the C++ library.
 static _Thread_local int is_new_to_fail;
 
 void* malloc(size_t size) {
@@ -217,7 +216,7 @@ void* realloc(void* memory, size_t size) {
   return __libc_realloc(memory, size);
 }
 
-// operator new(size_t), which throws where there is no memory.
+// operator new(size_t), which throws if there is no memory.
 void* _Znwm(size_t size) {
   void* (*take)(size_t) = real("_Znwm");
   is_new_to_fail = is_to_lack_memory(__builtin_return_address(0), "operator new");

@@ -1,7 +1,7 @@
-// A worker is terminated in each system call of each verb, on a connection of the main thread's. Run by run.mjs, with the shim.
+// Terminates a worker in each system call of each verb, on a connection of the main thread. run.mjs starts this with the shim.
 //
-// Nothing is left open, the connection lives, and has all options or none; of a question what it needs may stay lifted, which is what
-// the kernel's own arithmetic is left to (docs/internals.md). The main thread goes on.
+// Afterwards nothing is left open, and the connection stands and has all options or none. The overlay of a probe may stay in force: it never shortens
+// the connection's life (docs/internals.md). The main thread goes on.
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
@@ -36,7 +36,7 @@ for (const [name, verb] of chosenVerbs()) {
       verb.inWorker.leaves === 'all or nothing' &&
       !isAllOrNothing(before, after.profile, verb.inWorker.profile)
     )
-      problem(`${which}: neither all nor nothing: ${JSON.stringify(after.profile)}`)
+      problem(`${which}: neither all options nor none: ${JSON.stringify(after.profile)}`)
     tune(pair.socket, 'lan')
   }
   console.log(`${name}: ${steps} calls`)
@@ -45,7 +45,7 @@ for (const [name, verb] of chosenVerbs()) {
 }
 finish(runs)
 
-/** Returns which call the worker was in, or nothing where it had ended before. */
+/** Returns the call that the worker was in, or nothing if it had ended before. */
 async function inWorker(name, call, { socket }) {
   const worker = new Worker(script, { workerData: { name, fd: socket._handle.fd, pid: process.pid } })
   let isDone = false

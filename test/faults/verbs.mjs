@@ -35,11 +35,12 @@ const fail = (what) => {
 }
 
 /**
- * What is done under a fault, each to a connection of its own. `takesSilence`: one that was heard from within a second is not asked.
+ * What runs under a fault, each on a new connection. `takesSilence`: the connection must be idle, because one that was heard within the last second
+ * is not probed.
  *
- * `run` does it, and returns what came of it. `degraded` says of a result that is less than without a fault what it lacks, or that it
- * is all there. `after` is what must hold then, whatever came of it; without a fault since.
- * `inWorker` is what a worker does, and what that leaves where it is terminated.
+ * `run` runs the verb and returns its outcome. `degraded` says what a result lacks compared with one without a fault, or that it lacks nothing.
+ * `after` checks what must hold after any outcome, once the fault is over. `inWorker` is what a worker runs, and what must hold if it is
+ * terminated.
  */
 export const verbs = {
   'tune, values as a literal': {
@@ -80,14 +81,14 @@ export const verbs = {
     degraded: ({ evidence }) => (evidence === 'ack' ? undefined : evidence),
     after: restored,
   },
-  'probe, of a silent peer': {
+  'probe, of an unresponsive peer': {
     takesSilence: true,
     prepare: ({ peer }) => blackHole(peer),
     run: ({ socket }) => probe(socket, { attempts: 1, timeout: 50 }),
     degraded: ({ evidence }) => (evidence === 'silence' ? undefined : evidence),
     after: async (pair, before, error, hole, errno) => {
       hole.restore()
-      // The peer is heard again, and what was lifted goes back.
+      // The peer is heard again, and the connection gets its own options back.
       pair.peer.write('.')
       await restored(pair, before, error, hole, errno)
     },
@@ -99,9 +100,9 @@ export const verbs = {
     degraded: ({ evidence }) => (evidence === 'ack' ? undefined : evidence),
     after: restored,
   },
-  'watch, and a reset that Node does not see': {
+  'watch, and a reset that Node does not read': {
     prepare: async ({ socket, peer }) => {
-      // Full, so that Node does not look at it any more.
+      // The buffer is full, so that Node does not read the socket any more.
       socket.on('data', () => {})
       socket.pause()
       peer.write(Buffer.alloc(1_000_000))
@@ -125,11 +126,11 @@ export const verbs = {
     degraded: (seen) => (seen === 'kernel' ? undefined : seen),
     inWorker: { run: watchOneOfItsOwn },
     after: (_pair, _before, error, _prepared, errno, result) => {
-      if (!error && errno !== 'EBADF' && result !== 'kernel') fail(`a death that was ${result}`)
+      if (!error && errno !== 'EBADF' && result !== 'kernel') fail(`a death reported as ${result}`)
     },
   },
   listSockets: {
-    // Few, so that it does not go on for as long as there are sockets here.
+    // Few, because the number of steps grows with the number of listed sockets.
     inWorker: { run: () => listSockets({ states: ['listen'] }) },
     run: async ({ socket }) => {
       const list = await listSockets({ states: ['established'], ...endsOf(socket), info: true })
@@ -155,7 +156,7 @@ export const verbs = {
     run: (_, record) => destroySocket(record),
     after: async ({ socket }, _, error) => {
       const isGone = await until(() => inspect(socket).info.state === 7, error ? 20 : 1_000).catch(() => true)
-      if (!error && !isGone) fail('not destroyed, without an error')
+      if (!error && !isGone) fail('neither destroyed nor an error')
     },
   },
   'blackHole, and its end': {
@@ -176,7 +177,7 @@ export const verbs = {
   },
 }
 
-/** A worker has no socket for a descriptor of another thread's. */
+/** A worker has no socket object for another thread's descriptor. */
 async function watchOneOfItsOwn() {
   const server = net.createServer((peer) => peer.on('error', () => {}).resume()).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -193,26 +194,26 @@ async function watchOneOfItsOwn() {
 /** No other connection has both. */
 const endsOf = ({ localPort, remotePort }) => ({ localPort, remotePort })
 
-/** Or what the error says. */
+/** The connection has the whole profile. After an error it has only the options that the error names as `written`. */
 function allOrNothing({ socket }, profile, before, error) {
   const expected = error ? { ...before } : profile
   for (const name of error?.written ?? []) expected[name] = profile[name]
-  if (!has(socket, expected)) fail(`neither all nor nothing: ${JSON.stringify(profileOf(socket))}`)
+  if (!has(socket, expected)) fail(`neither all options nor none: ${JSON.stringify(profileOf(socket))}`)
 }
 
-/** Of a descriptor that is said to be closed nothing is put back. */
+/** If a verb reports that the descriptor is closed, its options are not restored. */
 async function restored({ socket }, before, _error, _prepared, errno) {
   if (errno === 'EBADF') return
   const isBack = await until(() => has(socket, before))
-  if (!isBack) fail(`options have not gone back: ${JSON.stringify(profileOf(socket))}`)
+  if (!isBack) fail(`the owner's options were not restored: ${JSON.stringify(profileOf(socket))}`)
 }
 
-/** Data arrives, once the end that failed has been called for again. */
+/** The peer receives data again. If `restore` failed under the fault, this call of it succeeds. */
 async function hears({ socket, peer }, _before, _error, { impairment }, errno) {
   if (errno === 'EBADF') return
   impairment?.restore()
   peer.resume()
   const before = peer.bytesRead
   socket.write('x')
-  if (!(await until(() => peer.bytesRead > before))) fail('it has stayed deaf')
+  if (!(await until(() => peer.bytesRead > before))) fail('the peer still receives nothing')
 }

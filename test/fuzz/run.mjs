@@ -1,8 +1,7 @@
-// Fuzzes what reads bytes of the kernel's, with libFuzzer, AddressSanitizer and UndefinedBehaviorSanitizer, one target after
-// the other, so many seconds in all:
+// Fuzzes the code that decodes the kernel's bytes, with libFuzzer, AddressSanitizer and UndefinedBehaviorSanitizer, one target after the other, for
+// so many seconds in all:
 //   npm run fuzz [-- seconds]
-// corpus/ is where each run starts; what this one finds that goes further is kept in build/fuzz. With --merge, as much of
-// that as is needed is added to corpus/.
+// Each run starts from corpus/. Inputs that reach new code are kept in build/fuzz; with --merge, as many of them as needed are added to corpus/.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -23,7 +22,7 @@ const core = readdirSync('native/core')
   .filter((file) => file.endsWith('.cc'))
   .map((file) => `native/core/${file}`)
 
-/** Of each target what it starts with, beside its corpus: bytes by name. */
+/** The seeds of each target, in addition to its corpus: bytes by name. */
 const targets = { sock_diag: recordedDatagrams, sock_destroy: acknowledgements, tcp_info: recordedTcpInfo }
 
 function run(command, args) {
@@ -36,7 +35,7 @@ function run(command, args) {
   if (status !== 0) process.exit(1)
 }
 
-/** Each behind what the fuzzer chooses: sequence, port, and no cut. */
+/** The fuzzer's own choices come first: sequence, port, and no cut. */
 function* recordedDatagrams() {
   const folder = 'test/fixtures/sock-diag'
   for (const name of readdirSync(folder).filter((file) => file.endsWith('.dump'))) {
@@ -53,7 +52,7 @@ function* recordedDatagrams() {
 
 const NLMSG_ERROR = 2
 
-/** Behind the sequence and no cut: one of another request, and ours. */
+/** After the sequence and no cut come a reply to another request, and ours. */
 function* acknowledgements() {
   const acknowledge = (sequence, error) => {
     const message = Buffer.alloc(36)
@@ -69,7 +68,7 @@ function* acknowledgements() {
   }
 }
 
-/** Behind four fields: offset, width, shift, bits and least length of each. */
+/** Four fields come first: offset, width, shift, bits and least length of each. */
 function* recordedTcpInfo() {
   const recorded = JSON.parse(readFileSync('test/unit/fixtures/tcp-info-linux-6.18.json', 'utf8'))
   const fields = [
@@ -113,7 +112,7 @@ function fuzz(target, seeds, secondsOfIt) {
   }
 }
 
-// The dump is what there is most of: it has what the others leave, a second each at least.
+// The dump decoder is the largest: it gets the time that the others leave. They take at least a second each.
 const each = Math.max(1, Math.floor(seconds / 6))
 const names = Object.keys(targets)
 for (const [target, seeds] of Object.entries(targets)) {

@@ -2,8 +2,8 @@
 
 #include "core/sock_diag_reply.h"
 
-// The first bytes say what is asked for, and where the datagram is cut in two: sockets that end one
-// are not to be listed again by the next.
+// The first bytes choose the request, and where the datagram is cut in two: sockets that end the
+// first part must not be listed again by the second.
 struct Choice {
   uint32_t sequence;
   uint32_t port;
@@ -25,7 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   deadpeer::parse_dump(data + cut, size - cut, identity, &records, &progress);
   deadpeer::parse_lookup(data, size, choice.port, choice.sequence, 6);
 
-  // As JavaScript walks them.
+  // In the way that JavaScript reads them.
   size_t count = 0;
   for (size_t at = 0; at < records.size(); count++) {
     if (records.size() - at < sizeof(inet_diag_msg) + sizeof(uint32_t)) __builtin_trap();

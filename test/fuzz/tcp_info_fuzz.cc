@@ -6,7 +6,7 @@
 
 using deadpeer::Field;
 
-// The first bytes are fields, sound or not; the rest is what the kernel filled in.
+// The first bytes are fields, sound or not. The rest is what the kernel filled in.
 struct Choice {
   Field fields[4];
 };
@@ -18,7 +18,7 @@ void check(const Field& field, double value, size_t length) {
   }
   const double limit =
       std::ldexp(1, static_cast<int>(field.bits == 0 ? 8 * field.width : field.bits));
-  // The largest of 64 bits is rounded to their limit.
+  // The largest 64-bit values are rounded to the limit.
   if (!(value >= 0 && (field.width == 8 ? value <= limit : value < limit))) __builtin_trap();
 }
 

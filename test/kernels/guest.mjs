@@ -1,5 +1,5 @@
-// Inside the machine that test/kernels/run.mjs starts:
-//   guest.mjs before-modules                      what is said where the kernel has no sock_diag
+// Runs inside the machine that test/kernels/run.mjs starts:
+//   guest.mjs before-modules                      checks the error on a kernel without sock_diag
 //   guest.mjs --untimed|--timed [part of a test file's name …]
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,34 +11,34 @@ import { listSockets } from '../../dist/host/index.js'
 import { capabilities, inspect } from '../../dist/index.js'
 import { runVitest } from '../vitest.mjs'
 
-// Emulated, everything takes ten times as long or more. So what is about how soon something happens (probes, heartbeats, deaths to a tenth of
-// a second), or about Node rather than the kernel (agents, undici, register, the demo), is left to a machine that is one: run.mjs --kvm.
+// In an emulated machine everything takes ten times as long or more. So tests of timing (probes, heartbeats, deaths to a tenth of a second), and
+// tests of Node rather than the kernel (agents, undici, register, the demo), run only on a real processor: run.mjs --kvm.
 const whenEmulated = [
   'borrowed', // another process's descriptors
   'connecting', // options before and after the handshake
-  'deaths', // when the kernel gives up: here only that it does, and why
+  'deaths', // when the kernel ends a connection: here only that it does, and why
   'descriptor-reuse', // cookies
   'descriptors-exhausted',
   'destroy', // SOCK_DESTROY
-  'host', // what the kernel counts
+  'host', // the kernel's counters
   'impairments', // filters
   'list-sockets', // dumps
-  'mptcp', // options that it lacks
+  'mptcp', // options that it does not have
   'options', // options
   'probe-arguments',
   'server', // inheritance
   'targets',
-  'tcp-info', // the length of it
+  'tcp-info', // its length
   'tune-all',
-  'tuning-never-kills', // the kernel's timers when they are written
+  'tuning-never-kills', // the kernel's timers when options are written
   'watch', // epoll
 ]
 const leftOut = [
   'costs no system call per connection', // strace: six minutes
-  '4,000 healthy connections', // to be written in less than the silence they meet
+  '4,000 healthy connections', // must be written in less time than the connections have been idle
 ]
 
-// Tests side by side would be late for each other.
+// Tests side by side would delay each other.
 const patience = [
   ...['--testTimeout=600000', '--hookTimeout=600000', '--maxConcurrency=8', '--maxWorkers=1'],
   `--testNamePattern=^(?!.*(${leftOut.join('|')}))`,
@@ -64,7 +64,7 @@ async function everything() {
   }
   const isTimed = how === '--timed'
   const files = tests.length > 0 ? tests : isTimed ? ['test/loopback/'] : whenEmulated.map(fileOf)
-  // The console is a terminal, but nobody sits at it.
+  // The console is a terminal, but no user sits at it.
   const env = { CI: '1', ...(!isTimed && { DEADPEER_TEST_UNTIMED: '1' }) }
   const loopback = runVitest([...(isTimed ? [] : patience), ...files], env)
   const sum = (key) => native[key] + loopback[key]
@@ -75,7 +75,7 @@ function fileOf(name) {
   return `test/loopback/${name}.test.ts`
 }
 
-/** What this kernel lacks: run.mjs compares it with what the kernel is known for. */
+/** What this kernel lacks. run.mjs compares it with the known facts about the kernel. */
 async function sayWhatIsThere() {
   const server = net.createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -93,7 +93,7 @@ async function sayWhatIsThere() {
   server.close()
 }
 
-/** The tests that test/native/run.mjs has built, each in a process of its own. */
+/** The tests that test/native/run.mjs has built, each in a separate process. */
 async function runNative() {
   const count = { passed: 0, failed: 0, skipped: 0 }
   const names = spawnSync('./native-tests', { encoding: 'utf8' }).stdout.trim().split('\n')
@@ -104,13 +104,13 @@ async function runNative() {
       why += text
     })
     const [code, signal] = await once(child, 'close')
-    // As check.h ends a test.
+    // The exit codes of check.h.
     const outcome = code === 0 ? 'passed' : code === 77 ? 'skipped' : 'failed'
     count[outcome]++
     if (outcome !== 'passed')
       console.log(`${outcome.toUpperCase()} native ${name}: ${why.trim() || signal || code}`)
   }
-  // Most wait for the kernel rather than work.
+  // Most tests wait for the kernel and use little CPU time.
   for (let at = 0; at < names.length; at += 8) await Promise.all(names.slice(at, at + 8).map(run))
   return count
 }

@@ -14,10 +14,10 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-// What the tests run besides Node and this project.
+// The programs that the tests run, besides Node and this project.
 const programs = ['ip', 'openssl', 'prlimit', 'setpriv', 'ss', 'strace', 'unshare']
 
-// Parts of the project that the tests read, and of its dependencies those that nothing here loads: compilers and formatters.
+// The parts of the project that the tests read, without the dependencies that they do not load: compilers and formatters.
 const parts = [
   'package.json',
   'tsconfig.json',
@@ -40,12 +40,12 @@ const unneeded = [
   'prebuildify',
 ]
 
-// In the order in which they need each other.
+// In the order in which they depend on each other.
 const modules = ['net/ipv4/inet_diag', 'net/ipv4/tcp_diag']
 
 export const project = '/deadpeer'
 
-/** The archive that the kernel unpacks as its root: this machine's Node with its libraries, the project as it is built here, and a shell. */
+/** The archive that the kernel unpacks as its root: this machine's Node with its libraries, the built project, and a shell. */
 export function makeImage(folder, kernel) {
   const root = join(folder, 'root')
   rmSync(root, { recursive: true, force: true })
@@ -57,7 +57,7 @@ export function makeImage(folder, kernel) {
   for (const name of programs) copyProgram(root, which(name))
   copyProgram(root, process.execPath)
   copyPython(root)
-  // Loaded by name alone: users and hosts, and what ends a thread.
+  // Loaded by name only: the libraries for users and hosts, and the one that ends a thread.
   for (const library of ['libnss_files.so.2', 'libgcc_s.so.1']) copyLibrary(root, libraryNamed(library))
   writeFileSync(join(root, 'etc/passwd'), 'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n')
   writeFileSync(join(root, 'etc/group'), 'root:x:0:\nnogroup:x:65534:\n')
@@ -107,7 +107,7 @@ function archive(root, file) {
 
 const moduleFile = (name) => `${name.split('/').at(-1)}.ko`
 
-/** busybox loads no compressed modules. */
+/** busybox cannot load compressed modules. */
 function readModule(kernel, name) {
   const file = join(kernel.modules, 'kernel', `${name}.ko`)
   const options = { maxBuffer: 2 ** 26 }
@@ -128,7 +128,7 @@ function copyProgram(root, file) {
   copyLibrariesOf(root, file)
 }
 
-/** At its own place, where it finds its library; of that without packages and Python's own tests. */
+/** Python at its usual place, where it finds its library, without packages and Python's own tests. */
 function copyPython(root) {
   const places =
     'import os, sys, sysconfig; print(os.path.realpath(sys.executable), sysconfig.get_path("stdlib"))'
@@ -163,7 +163,7 @@ function libraryNamed(name) {
   return line.split('=> ')[1]
 }
 
-/** To where it is looked for, as what it is. */
+/** To the path where it is looked up, as the file that it is. */
 function copyLibrary(root, file) {
   const copy = join(root, file)
   if (existsSync(copy)) return

@@ -4,8 +4,8 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 
 /**
- * The kernels to run on: of each the newest for virtual machines that Debian has under this name. How long its tcp_info is (linux/tcp.h),
- * and which options it does not have.
+ * The kernels to run on: for each name the newest that Debian has for virtual machines, the length of its tcp_info (linux/tcp.h), and the options
+ * that it does not have.
  */
 export const kernels = [
   { name: '6.1', package: 'linux-image-cloud-amd64', tcpInfo: 232, lacks: 'rtoMax' },
@@ -17,8 +17,8 @@ const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'dea
 const output = (command, ...args) => execFileSync(command, args, { encoding: 'utf8' })
 
 /**
- * A kernel's package, unpacked and not installed: where its files are, and its release. Downloaded once: what the cache has stays in use,
- * until its folder is removed.
+ * A kernel's package, unpacked and not installed: its files, and its release. It is downloaded once, and the cached one is used until its folder is
+ * removed.
  */
 export function fetchKernel({ name, package: meta, ...known }) {
   const folder = join(cache, name)
@@ -32,10 +32,10 @@ export function fetchKernel({ name, package: meta, ...known }) {
   return { ...known, name, release, image: join(boot, image), modules }
 }
 
-/** The package that the one without a version stands for. */
+/** The versioned package that the unversioned one depends on. */
 function imageOf(meta) {
   const depends = /^Depends: *(linux-image-\S+)/m.exec(output('apt-cache', 'show', '--no-all-versions', meta))
-  if (!depends) throw new Error(`apt knows no package ${meta}; apt-get update may help.`)
+  if (!depends) throw new Error(`apt does not know the package ${meta}. Run apt-get update.`)
   return depends[1]
 }
 

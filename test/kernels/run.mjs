@@ -1,8 +1,8 @@
-// The native tests and the loopback suite on other kernels, each in a virtual machine with nothing but Node, this project and a shell:
+// Runs the native tests and the loopback suite on other kernels, each in a virtual machine with only Node, this project and a shell:
 //   npm run test:kernels [-- [--kernel 6.1 …] [--kvm] [part of a test file's name …]]
 //
-// Takes qemu-system-x86_64, busybox (static), cpio, and apt's sources for the kernels; no privileges. The processor is emulated, and tests judge
-// no times; with --kvm both are real. A /dev/kvm that is there need not work: inside a virtual machine it may be for show.
+// Needs qemu-system-x86_64, busybox (static), cpio, and apt's sources for the kernels; no privileges. The processor is emulated, and tests do not
+// check times. With --kvm it is real, and they do. Even if /dev/kvm exists it may not work inside a virtual machine.
 import { execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -20,13 +20,13 @@ const { values: options, positionals: tests } = parseArgs({
 })
 const chosen = kernels.filter(({ name }) => !options.kernel || options.kernel.includes(name))
 if (chosen.length === 0)
-  throw new Error(`There is no such kernel: ${kernels.map(({ name }) => name).join(', ')}.`)
+  throw new Error(`--kernel must be one of these: ${kernels.map(({ name }) => name).join(', ')}.`)
 
 const emulated = !options.kvm
-// From switching on to switching off.
+// From power-on to power-off.
 const patience = emulated ? 3_600_000 : 900_000
 
-/** Starts the machine, shows what it says, and returns that once it has switched itself off. */
+/** Starts the machine and shows its output. Returns the output once the machine has switched itself off. */
 async function boot(kernel, image) {
   const words = ['console=ttyS0', 'quiet', 'panic=-1', `deadpeer.times=${emulated ? 'untimed' : 'timed'}`]
   if (tests.length > 0) words.push(`deadpeer.tests=${tests.join(',')}`)
@@ -70,7 +70,7 @@ for (const each of chosen) {
     const said = await boot(kernel, makeImage(folder, kernel))
     const facts = [`tcp_info has ${kernel.tcpInfo} bytes`, `options that it does not have: ${kernel.lacks}`]
     const unlike = facts.filter((fact) => !said.includes(fact))
-    for (const fact of unlike) console.log(`FAILED it was to say: ${fact}`)
+    for (const fact of unlike) console.log(`FAILED the output must contain: ${fact}`)
     const [line, passed, failed] = /^(\d+) passed, (\d+) failed.*$/m.exec(said) ?? [
       'did not come to its end',
       '0',

@@ -17,7 +17,7 @@ namespace deadpeer {
 
 namespace {
 
-// Settings that a caller may rehearse, and then apply without a look at the socket.
+// Settings that a caller may rehearse, and then apply without sampling the socket.
 Settings rehearsed() {
   return without(one_profile(), kFailOnIcmp);
 }

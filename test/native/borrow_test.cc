@@ -63,7 +63,7 @@ void check_fin_at(const Descriptor& socket) {
   CHECK_EQ(info_of(socket).tcpi_state, kCloseWait);
 }
 
-// Runs `task` in a process of its own, which then waits to be killed; goes on once it is done.
+// Runs `task` in another process, which then waits to be killed. Returns once `task` is done.
 template <typename Task>
 pid_t start_process(Task task) {
   int ends[2];
@@ -104,7 +104,7 @@ TEST(borrowed_from_another_process_takes_options_there) {
   Connection connection;
   const int fd = connection.client.get();
   const pid_t owner = start_process([] {});
-  // This process has it no more: what is read below came through the other.
+  // This process no longer has the socket, so the values below came through the other process.
   connection.client.reset();
   {
     Descriptor borrowed(-1);
@@ -125,7 +125,7 @@ TEST(options_of_many_sockets_of_one_process) {
   OwnersOptions sockets[4] = {
       {first.client.get(), cookie_of(first.client), {}, 0, {}},
       {second.client.get(), cookie_of(second.client), {}, 0, {}},
-      // The number of the second, and the cookie of the first.
+      // The number of the second socket with the cookie of the first.
       {second.client.get(), cookie_of(first.client), {}, 0, {}},
       {kNoSuchDescriptor, cookie_of(first.client), {}, 0, {}},
   };
@@ -170,7 +170,8 @@ TEST(borrower_that_is_killed_gives_back) {
   const pid_t borrower = start_process([&] {
     Descriptor borrowed(-1);
     CHECK_EQ(borrow(owner, fd, &borrowed).error, 0);
-    // As if never inherited: what remains is what was borrowed, until the kernel closes it.
+    // Closed here as if never inherited. Only the borrowed descriptor remains, until the kernel
+    // closes it.
     connection.client.reset();
     borrowed.release();
   });

@@ -6,8 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 
-// Each test runs in a process of its own (run.mjs starts them). A check that fails ends that
-// process, from however deep, and a test may do to its process what cannot be taken back.
+// Each test runs in a separate process (run.mjs starts them). A failed check ends that process,
+// from any depth, and a test may change its process in ways that cannot be undone.
 struct Test {
   Test(const char* name, void (*run)()) : name(name), run(run) {
     *end = this;
@@ -52,7 +52,8 @@ inline void check_equal(long long actual, long long expected, const char* what, 
 
 #define FAIL(...) end_test(kFailed, __VA_ARGS__)
 #define SKIP(...) end_test(kSkipped, __VA_ARGS__)
-// For want of privileges, which a machine that is there for the tests has to give (.ci/run).
+// Skips a test for lack of privileges. A machine that must run all tests has to grant them
+// (.ci/run).
 #define SKIP_UNPRIVILEGED(...) end_test(privileges_required() ? kFailed : kSkipped, __VA_ARGS__)
 #define CHECK(what) ((what) ? void() : FAIL("%s:%d: %s", __FILE__, __LINE__, #what))
 #define CHECK_EQ(actual, expected) check_equal(actual, expected, #actual, __FILE__, __LINE__)

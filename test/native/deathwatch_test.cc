@@ -38,7 +38,7 @@ uint64_t must_add(Watch& watch, const Descriptor& socket) {
   return id;
 }
 
-// Waits for the next call, and takes what it is about.
+// Waits for the next call, and takes its event.
 std::vector<KernelEvent> await_events(Watch& watch) {
   CHECK(eventually([&] { return watch.calls.exchange(0) > 0; }));
   return watch.deathwatch.take();
@@ -59,7 +59,7 @@ struct Peers {
   Descriptor far;
 };
 
-// By name: a sanitizer may have a thread of its own.
+// Finds it by name, because a sanitizer may have its own thread.
 int threads() {
   int count = 0;
   DIR* tasks = opendir("/proc/self/task");
@@ -76,7 +76,7 @@ int threads() {
   return count;
 }
 
-// pthread_join() returns a moment before the kernel takes the thread off the list.
+// pthread_join() returns a moment before the kernel removes the thread from the list.
 bool has_no_thread() {
   return eventually([] { return threads() == 0; });
 }
@@ -152,7 +152,7 @@ TEST(deathwatch_leaves_the_error_until_it_is_taken) {
   Peers peers;
   const uint64_t id = must_add(watch, peers.near);
   int error = 0;
-  // A live connection's error is never taken.
+  // The error of a live connection is never taken.
   CHECK_EQ(take_error(peers.near.get(), &error), -EISCONN);
   reset(peers.far);
   await_events(watch);
@@ -171,8 +171,8 @@ TEST(deathwatch_is_not_misled_by_a_descriptor_used_again) {
   Peers third;
   const int number = first.near.get();
   const uint64_t first_id = must_add(watch, first.near);
-  // The number becomes another connection's, as after a close by whoever owns it. A second
-  // reference keeps the first in the epoll set.
+  // The number is given to another connection, as after a close by its owner. A second reference
+  // keeps the first connection in the epoll set.
   const Descriptor kept(dup(number));
   CHECK_EQ(dup3(second.near.get(), number, O_CLOEXEC), number);
   const uint64_t second_id = must_add(watch, first.near);
@@ -180,9 +180,9 @@ TEST(deathwatch_is_not_misled_by_a_descriptor_used_again) {
   reset(first.far);
   CHECK(eventually([&] { return info_of(kept).tcpi_state == kClose; }));
   let_ticks_pass();
-  // What happened to the first is not told of the second, which has its number.
+  // Events of the first connection are not reported for the second, which has its number.
   CHECK_EQ(watch.calls, 0);
-  // Nor does removing the first take the second out of the set.
+  // Removing the first does not take the second out of the set either.
   watch.deathwatch.remove(first_id);
   reset(second.far);
   const auto events = await_events(watch);
@@ -199,7 +199,7 @@ TEST(deathwatch_keeps_the_close_of_each_and_the_last) {
   reset(peers.far);
   CHECK(eventually([&] { return info_of(peers.near).tcpi_state == kClose; }));
   let_ticks_pass();
-  // One call for as long as nobody has taken.
+  // One call until the events are taken.
   CHECK_EQ(watch.calls, 1);
   const auto events = watch.deathwatch.take();
   CHECK_EQ(events.size(), 2);
@@ -216,7 +216,7 @@ TEST(deathwatch_keeps_no_more_than_two_events_of_each) {
   CHECK(eventually([&] { return watch.calls > 0; }));
   reset(peers.far);
   CHECK(eventually([&] { return info_of(peers.near).tcpi_state == kClose; }));
-  // Each asks epoll again.
+  // Each add makes epoll report again.
   for (int i = 0; i < 10; i++) {
     CHECK_EQ(must_add(watch, peers.near), id);
     let_ticks_pass();
@@ -329,7 +329,7 @@ TEST(deathwatch_without_threads_leaves_nothing_behind) {
   CHECK_EQ(watch.deathwatch.add(connection.client.get(), &id), -EAGAIN);
   const Descriptor after(dup(0));
   CHECK_EQ(after.get(), next);
-  // LeakSanitizer would look for leaks on a thread of its own.
+  // LeakSanitizer would search for leaks on its own thread.
   end_test(0, "no threads left");
 }
 
@@ -350,7 +350,7 @@ TEST(deathwatch_handles_no_signals) {
   struct sigaction action = {};
   action.sa_handler = [](int) { handled_by = static_cast<pid_t>(syscall(SYS_gettid)); };
   CHECK_EQ(sigaction(SIGUSR1, &action, nullptr), 0);
-  // The thread that sends it may not have it, so only the deathwatch's could.
+  // The sending thread blocks the signal, so only the deathwatch's thread could receive it.
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGUSR1);
@@ -362,8 +362,8 @@ TEST(deathwatch_handles_no_signals) {
   CHECK_EQ(handled_by, getpid());
 }
 
-// What threads share, for ThreadSanitizer: connections come, die, and have their numbers used again
-// while the deathwatch looks.
+// For ThreadSanitizer, the data that threads share: connections open, end, and have their numbers
+// reused while the deathwatch reads.
 TEST(deathwatch_loses_none_and_tells_none_twice) {
   Watch watch;
   constexpr int kRounds = 300;
@@ -380,7 +380,7 @@ TEST(deathwatch_loses_none_and_tells_none_twice) {
     std::vector<bool> awaited(kAtOnce, true);
     for (size_t i = 0; i < kAtOnce; i++) {
       if (i % 4 == 0) {
-        // Closed under the deathwatch's eyes, and removed after that.
+        // Closed while the deathwatch still watches it, and removed after that.
         reset(all[i]->near);
         watch.deathwatch.remove(ids[i]);
         awaited[i] = false;
@@ -400,7 +400,7 @@ TEST(deathwatch_loses_none_and_tells_none_twice) {
           left--;
           seen++;
           watch.deathwatch.remove(ids[i]);
-          // Nothing is to be left in TIME_WAIT: other tests list what there is.
+          // Nothing may stay in TIME_WAIT, because other tests list all sockets.
           reset(all[i]->near);
         }
       }

@@ -13,7 +13,7 @@ namespace deadpeer {
 
 namespace {
 
-// The test goes on in the shell, whose exit code is its result.
+// The test continues in the shell, whose exit code is its result.
 int exec_shell(const char* script, int last_descriptor) {
   std::string arguments = std::string("sh") + '\0' + "-c" + '\0' + script + '\0';
   return exec_program(arguments.data(), arguments.size(), last_descriptor);
@@ -40,7 +40,7 @@ TEST(exec_makes_standard_streams_blocking) {
   int ends[2];
   CHECK_EQ(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
   CHECK_EQ(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
-  // The read end waits for the writer, which a non-blocking one would not.
+  // The read end waits for the writer. A non-blocking one would not.
   CHECK_EQ(fcntl(ends[1], F_SETFD, 0), 0);
   const std::string script =
       "(sleep 0.2; echo late >&" + std::to_string(ends[1]) + ") & read word && test $word = late";

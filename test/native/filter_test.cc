@@ -79,8 +79,8 @@ TEST(deafen_twice_is_undone_at_once) {
   CHECK_EQ(undeafen(socket.get()), -ENOENT);
 }
 
-// Ends between which a datagram is handed over before send() returns, and never sent again: each
-// is one trial of the filter.
+// Two ends of a local datagram socket: a datagram arrives before send() returns and is never sent
+// again, so each is one trial of the filter.
 struct Datagrams {
   Datagrams() {
     int ends[2];
@@ -120,7 +120,7 @@ TEST(share_lost_is_the_share_asked_for) {
   for (const double share : {0.001, 0.1, 0.5, 0.75, 0.999}) {
     must_lose(datagrams.receiver, share);
     const int lost = count_lost(datagrams, kSent);
-    // Binomial; beyond five standard deviations once in 1.7 million runs.
+    // Binomial. A deviation of more than five standard deviations occurs once in 1.7 million runs.
     const double deviation = std::sqrt(kSent * share * (1 - share));
     if (std::fabs(lost - kSent * share) > 5 * deviation) FAIL("%g: %d lost", share, lost);
   }
@@ -133,7 +133,7 @@ TEST(share_of_none_and_of_all_are_exact) {
   CHECK_EQ(count_lost(datagrams, kSent), 0);
   must_lose(datagrams.receiver, 1);
   CHECK_EQ(count_lost(datagrams, kSent), kSent);
-  // What rounds to none and to all.
+  // Values that round to none and to all.
   must_lose(datagrams.receiver, 1e-12);
   CHECK_EQ(count_lost(datagrams, kSent), 0);
   must_lose(datagrams.receiver, 1 - 1e-12);
@@ -142,7 +142,7 @@ TEST(share_of_none_and_of_all_are_exact) {
 
 TEST(one_instruction_is_enough_to_lose_all) {
   const Descriptor socket = open_socket(Path::kIpv4);
-  // Asked for the program, the kernel says how many instructions it has; 0: there is none.
+  // The kernel returns the number of instructions of the attached program; 0 if there is none.
   const auto instructions = [&] {
     socklen_t count = 0;
     CHECK_EQ(getsockopt(socket.get(), SOL_SOCKET, SO_GET_FILTER, nullptr, &count), 0);
@@ -157,12 +157,12 @@ TEST(one_instruction_is_enough_to_lose_all) {
   CHECK_EQ(instructions(), 0);
 }
 
-// A filter that keeps a part of a segment cuts it at TCP sockets too.
+// A filter that keeps part of a segment would cut it at TCP sockets too.
 TEST(segments_that_are_kept_are_kept_whole) {
   for (const Path path : kPaths) {
     const Connection connection(path);
     must_lose(connection.server, 0);
-    // Fits one segment; what was cut off would have to come in others.
+    // Fits into one segment. If it were cut, the rest would have to come in other segments.
     static char bytes[1 << 14];
     CHECK_EQ(send(connection.client.get(), bytes, sizeof(bytes), 0), sizeof(bytes));
     CHECK_EQ(recv(connection.server.get(), bytes, sizeof(bytes), MSG_WAITALL), sizeof(bytes));
@@ -189,7 +189,7 @@ TEST(drops_are_counted_by_the_segment) {
     CHECK_EQ(drops(), 0);
     must_deafen(connection.server);
     CHECK_EQ(set_int(connection.client.get(), SOL_SOCKET, SO_KEEPALIVE, 1), 0);
-    // Where a busy machine loses a probe on its way, there is another a second later.
+    // If a busy machine loses a probe on the way, another follows a second later.
     CHECK_EQ(set_int(connection.client.get(), IPPROTO_TCP, TCP_KEEPINTVL, 1), 0);
     await_silence(connection.client);
     for (uint32_t sent = 1; sent <= 3; sent++) {

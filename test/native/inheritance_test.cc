@@ -34,7 +34,7 @@ TEST(accepted_connections_inherit_both_levels_of_fail_on_icmp) {
   CHECK_EQ(v6, 1);
 }
 
-// What is inherited is what the listener had when the handshake was done, not at accept().
+// A connection inherits what the listener had when the handshake completed, not at accept().
 TEST(connections_waiting_to_be_accepted_keep_the_old_values) {
   for (const Path path : kPaths) {
     const Descriptor listener = listen_on(path);

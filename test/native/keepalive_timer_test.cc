@@ -8,8 +8,7 @@
 #include "profiles.h"
 #include "waiting.h"
 
-// How the kernel's keepalive timer answers to options. tune() and everything that asks on demand
-// rest on this.
+// How the kernel's keepalive timer reacts to options. tune() and on-demand probes depend on this.
 
 namespace deadpeer {
 
@@ -60,7 +59,7 @@ TEST(initial_delay_put_back_before_the_tick_sends_no_probe) {
   for (;;) {
     await_silence(client);
     const Segments before(client);
-    // Right after a tick, and only counted where the next one had not come when all was done.
+    // Starts right after a tick. Counts only if the next tick had not come when all was done.
     const double last_tick = coarse_clock();
     double tick = last_tick;
     while (tick == last_tick) tick = coarse_clock();

@@ -19,7 +19,7 @@ namespace deadpeer {
 
 namespace {
 
-// Two readings of the kernel's clocks differ by a tick or two, the longest of which is 10 ms.
+// Two readings of the kernel's clocks differ by a tick or two. The longest tick is 10 ms.
 constexpr double kTicks = 20;
 
 uint64_t cookie_of(const Descriptor& socket) {
@@ -102,7 +102,7 @@ TEST(look_at_a_number_that_is_another_socket_by_now) {
   CHECK_EQ(look(second.client.get(), cookie, &seen), -ESTALE);
   CHECK_EQ(dup3(second.client.get(), first.client.get(), O_CLOEXEC), first.client.get());
   CHECK_EQ(look(first.client.get(), cookie, &seen), -ESTALE);
-  // Who knows which it is does not ask.
+  // A cookie of 0 skips the check.
   CHECK_EQ(look(first.client.get(), 0, &seen), 0);
   CHECK_EQ(look(-1, cookie, &seen), -EBADF);
   CHECK_EQ(look(-1, 0, &seen), -EBADF);
@@ -114,7 +114,7 @@ TEST(look_tells_when_the_peer_was_heard) {
     const Connection connection(path);
     const double after = coarse_clock() + kTicks;
     await_silence(connection.client);
-    // Again where the process was paused between the two readings.
+    // Reads again if the process was paused between the two readings.
     CHECK(eventually([&] {
       const Look seen = look_at(connection.client);
       return seen.heard_at >= before && seen.heard_at <= after &&
@@ -185,8 +185,8 @@ TEST(write_keepalive_writes_what_is_wanted_and_nothing_else) {
   check_same(keepalive_of(connection.client), five(1, 3600000, 7000, 9, 90000));
 }
 
-// Forbids one option more each time, from the last that is written to the first: each is refused
-// with all before it written, and none after it.
+// Forbids one option more each time, from the last one written to the first. Each is refused when
+// all before it are written, and none after it.
 void check_order(Order order, const std::array<Option, 5>& from_last_to_first) {
   const Connection connection;
   check_applied(connection.client, quiet());
@@ -245,7 +245,7 @@ TEST(keepalive_timer_is_due_when_the_silence_reaches_initial_delay) {
     const Connection connection(path);
     for (const Descriptor* socket : {&connection.client, &connection.server}) {
       check_applied(*socket, quiet());
-      // Again where the process was paused between the two readings.
+      // Reads again if the process was paused between the two readings.
       const auto is_due = [&] {
         const TimerReading timer = timer_of(*socket);
         const double due = static_cast<double>(timer.due) + silence_of(*socket);
@@ -258,7 +258,7 @@ TEST(keepalive_timer_is_due_when_the_silence_reaches_initial_delay) {
   }
 }
 
-// Which no option tells.
+// No option shows that.
 TEST(keepalive_timer_is_due_an_interval_after_a_probe) {
   const Connection connection;
   must_deafen(connection.server);

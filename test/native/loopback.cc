@@ -50,7 +50,7 @@ int open_stream(int family, int type, int protocol) {
   if (fd < 0 && errno == EAFNOSUPPORT) SKIP("no IPv6 here");
   if (fd < 0 && protocol == IPPROTO_MPTCP) SKIP("no MPTCP here: %s", strerror(errno));
   CHECK(fd >= 0);
-  // Whatever the system's default (net.ipv6.bindv6only).
+  // Independent of the system's default (net.ipv6.bindv6only).
   if (family == AF_INET6) CHECK_EQ(set_int(fd, SOL_IPV6, IPV6_V6ONLY, 0), 0);
   return fd;
 }

@@ -18,7 +18,7 @@ enum class Path {
 
 constexpr Path kPaths[] = {Path::kIpv4, Path::kIpv6, Path::kMapped};
 
-// Skips the test where the machine has no IPv6.
+// Skips the test if the machine has no IPv6.
 Descriptor open_socket(Path path, int protocol = IPPROTO_TCP);
 
 // On a port that the kernel chooses.
@@ -26,13 +26,13 @@ Descriptor listen_on(Path path, int backlog = 16, int protocol = IPPROTO_TCP);
 
 Descriptor connect_to(const Descriptor& listener, int protocol = IPPROTO_TCP);
 
-// Still connecting: to a listener with a backlog of 0, whose one place is taken.
+// Stays connecting: the listener has a backlog of 0, and its one place is taken.
 Descriptor connect_in_vain_to(const Descriptor& listener);
 
 // Waits for a connection.
 Descriptor accept_from(const Descriptor& listener);
 
-// Waits until a connection is there to be accepted, and leaves it there.
+// Waits until a connection can be accepted, and leaves it in the queue.
 void await_acceptable(const Descriptor& listener);
 
 struct Connection {
@@ -47,10 +47,10 @@ struct Connection {
   const Descriptor server;
 };
 
-// Skips the test where that is not allowed.
+// Skips the test if that is not allowed.
 void must_deafen(const Descriptor& socket);
 
-// Writes until nothing more fits. The peer is one that does not read.
+// Writes until the buffer is full. The peer must be one that does not read.
 void fill(const Descriptor& writer);
 
 }  // namespace deadpeer

@@ -3,7 +3,7 @@
 
 #include "check.h"
 
-// Without an argument: the names of all tests. With one: runs that test.
+// Without an argument it prints the names of all tests. With a name it runs that test.
 int main(int count, char** arguments) {
   for (const Test* test = Test::first; test != nullptr; test = test->next) {
     if (count < 2) {

@@ -11,16 +11,16 @@ namespace deadpeer {
 
 using Bytes = std::vector<uint8_t>;
 
-// Which dump the messages below belong to.
+// The dump that the messages below belong to.
 constexpr uint32_t kSequence = 7;
 constexpr uint32_t kPort = 4711;
 
-// As the kernel would put them together; each function appends.
+// Messages as the kernel would build them. Each function appends one.
 struct Datagram {
   Bytes bytes;
 
   Datagram& message(uint16_t type, const Bytes& payload, uint16_t flags = NLM_F_MULTI);
-  // Each with a cookie of its own.
+  // Each record has a different cookie.
   Datagram& socket(uint8_t state, const Bytes& attributes = {}, uint16_t flags = NLM_F_MULTI);
   Datagram& done(uint16_t flags = NLM_F_MULTI);
 
@@ -34,7 +34,7 @@ Bytes bytes_of(int value);
 Bytes attribute(uint16_t type, const Bytes& payload);
 Bytes operator+(Bytes first, const Bytes& second);
 
-// The datagrams of a dump of test/fixtures/sock-diag, or what is to be made of them.
+// The datagrams of a recorded dump in test/fixtures/sock-diag, or what they must decode to.
 struct RecordedDump {
   std::vector<Bytes> datagrams;
   uint32_t sequence;

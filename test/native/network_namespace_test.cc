@@ -25,7 +25,7 @@ ino_t here() {
   return found.st_ino;
 }
 
-// A process in a network namespace of its own, until it is destroyed.
+// A process in a separate network namespace, until it is destroyed.
 class Neighbour {
  public:
   Neighbour() {
@@ -115,7 +115,8 @@ TEST(refuses_a_namespace_that_may_not_be_entered) {
 
 TEST(refuses_where_no_thread_can_be_started) {
   const Neighbour neighbour;
-  // A filter holds for its thread: the sanitizer's leak check starts one from the main thread.
+  // A filter applies to its thread, and the sanitizer's leak check starts a thread from the main
+  // thread.
   std::thread([&neighbour] {
     forbid_call(SYS_clone, EAGAIN);
 #ifdef SYS_clone3

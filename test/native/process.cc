@@ -26,7 +26,7 @@ namespace deadpeer {
 
 namespace {
 
-// Where the low half of a system call's argument lies: all that an int argument fills.
+// The offset of the low half of a system call's argument. An int argument fills only that half.
 constexpr uint32_t argument(size_t index) {
   return static_cast<uint32_t>(offsetof(seccomp_data, args) + index * sizeof(uint64_t) +
                                (__BYTE_ORDER == __BIG_ENDIAN ? sizeof(uint32_t) : 0));
@@ -67,7 +67,7 @@ void forbid_call(int number, int error) {
 }
 
 void enter_own_network() {
-  // Without privileges a user namespace gives them, over that network.
+  // An unprivileged process gets the privileges over that network from a user namespace.
   if (unshare(CLONE_NEWNET) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0) return;
   SKIP_UNPRIVILEGED("no network of one's own here: %s", strerror(errno));
 }
@@ -99,7 +99,7 @@ void allow_more_descriptors(bool allow) {
 }
 
 void give_up_privileges() {
-  // The capabilities, not the user: in a user namespace there may be no other user to become.
+  // Drops the capabilities, not the user: a user namespace may have no other user.
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   const __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
   CHECK_EQ(syscall(SYS_capset, &header, none), 0);

@@ -1,26 +1,26 @@
 #pragma once
 
-// What a test may do to its own process, and no other feels.
+// Changes that a test makes to its own process. They do not affect other tests.
 
 namespace deadpeer {
 
-// From now on the kernel refuses this process to set the option: EPERM, as a sandbox would.
+// From now on the kernel refuses to set the option in this process: EPERM, as a sandbox would.
 void forbid_setting(int level, int name);
 
-// From now on the system call of that number fails with `error`, as under a sandbox or an old
+// From now on the system call with that number fails with `error`, as under a sandbox or an old
 // kernel.
 void forbid_call(int number, int error);
 
-// Gives the process a network of its own, whose defaults it may change. Nothing is up in there.
+// Gives the process a separate network, whose defaults it may change. No interface is up in it.
 void enter_own_network();
 
-// The same with loopback, and nobody else on it.
+// The same with loopback up, and no other program on it.
 void enter_own_loopback();
 
-// As in tcp(7), such as "tcp_keepalive_intvl".
+// A name as in tcp(7), such as "tcp_keepalive_intvl".
 void set_default(const char* name, int value);
 
-// Those that are open stay open.
+// Open descriptors stay open.
 void allow_more_descriptors(bool allow);
 
 void give_up_privileges();

@@ -12,19 +12,19 @@ using Field = std::pair<Option, int>;
 
 Settings profile(std::initializer_list<Field> fields);
 
-// Two profiles of every option that this kernel has. No value is the same in both, or a system's
-// default.
+// Two profiles with every option that this kernel has. No value is the same in both, or equals a
+// system's default.
 Settings one_profile();
 Settings another_profile();
 
 Settings without(Settings settings, Option option);
 
-// Skips the test where the kernel does not have the option.
+// Skips the test if the kernel does not have the option.
 void need(Option option);
 
 Settings read_all(const Descriptor& socket);
 
-// Fails with the name of the first option that reads back as something else.
+// Fails with the name of the first option that reads back as another value.
 void check_reads_back(const Descriptor& socket, const Settings& expected);
 
 void check_applied(const Descriptor& socket, const Settings& settings);

@@ -20,22 +20,22 @@ void check_recverr(const Descriptor& socket, int v4, int v6) {
   CHECK_EQ(value, v6);
 }
 
-// With a client that speaks MPTCP to a peer that does not: TCP from the handshake on.
+// With a client that speaks MPTCP to a peer that does not: plain TCP from the handshake on.
 struct FallenBack : Connection {
   explicit FallenBack(Path path) : Connection(path, IPPROTO_MPTCP) {}
 };
 
-// Whether two sockets have the same settings and know the same options.
+// Whether two sockets have the same settings and the same options.
 bool same(const Settings& a, const Settings& b) {
   return a.mask == b.mask && a.value == b.value;
 }
 
-// What MPTCP takes.
+// The options that MPTCP accepts.
 Settings keepalive_profile() {
   return profile({{kEnable, 1}, {kInitialDelay, 41000}, {kInterval, 7000}, {kCount, 5}});
 }
 
-// The kernel checks these values too, so a bad one is refused after all that is written before it.
+// The kernel checks these values too, so it refuses a bad one after all that are written before it.
 TEST(refusal_after_several_writes_undoes_them) {
   for (const Path path : kPaths) {
     const Connection connection(path);
@@ -47,7 +47,7 @@ TEST(refusal_after_several_writes_undoes_them) {
   }
 }
 
-// Linux itself never does this: here the profile is not as good as is said of it.
+// Linux itself never does this. Here a profile is wrongly marked as known good.
 TEST(refusal_of_what_was_known_to_be_good_says_what_stays) {
   const Connection connection;
   check_applied(connection.client, one_profile());
@@ -87,8 +87,8 @@ TEST(refusal_pins_what_followed_the_systems_default) {
   check_reads_back(socket, profile({{kInterval, 33000}}));
 }
 
-// Forbids one option more each time, from the last that is written to the first, so that each is
-// met with all before it written.
+// Forbids one option more each time, from the last one written to the first. Each is refused when
+// all before it are written.
 TEST(refusal_of_any_option_undoes_those_before_it) {
   need(kRtoMax);
   const Descriptor v4 = open_socket(Path::kIpv4);
@@ -184,8 +184,8 @@ TEST(known_good_is_applied) {
   }
 }
 
-// Every combination of options for which a caller may skip the roll-back, on every kind of socket
-// that refuses some: taken whole, or refused with nothing changed.
+// Every combination of options for which a caller may skip the rollback, on every kind of socket
+// that refuses some: accepted as a whole, or refused with nothing changed.
 TEST(known_good_is_taken_whole_or_not_at_all) {
   const Descriptor mptcp = open_socket(Path::kIpv4, IPPROTO_MPTCP);
   const FallenBack v4(Path::kIpv4);

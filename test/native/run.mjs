@@ -1,6 +1,6 @@
-// Compiles the native core together with its tests and runs every test in a process of its own:
+// Compiles the native core together with its tests, and runs every test in a separate process:
 //   node test/native/run.mjs [--sanitizer address|thread|none] [--build-only]
-// AddressSanitizer comes with UndefinedBehaviorSanitizer and the leak check.
+// The address sanitizer includes UndefinedBehaviorSanitizer and the leak check.
 import { spawn } from 'node:child_process'
 import { mkdirSync, readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -17,7 +17,7 @@ const sanitizers = {
   thread: ['-fsanitize=thread'],
   none: [],
 }[options.sanitizer]
-if (!sanitizers) throw new Error(`There is no sanitizer '${options.sanitizer}': address, thread or none.`)
+if (!sanitizers) throw new Error(`--sanitizer must be address, thread or none; got '${options.sanitizer}'`)
 
 process.chdir(fileURLToPath(new URL('../..', import.meta.url)))
 
@@ -30,9 +30,9 @@ const flags = [
 const buildFolder = `build/native-test/${options.sanitizer}`
 const program = `${buildFolder}/tests`
 
-// As check.h ends a test.
+// The exit codes of check.h.
 const skippedCode = 77
-// Most tests wait for the kernel rather than work.
+// Most tests wait for the kernel and use little CPU time.
 const testsAtOnce = 4 * availableParallelism()
 const patience = 60_000
 
@@ -57,7 +57,7 @@ function run(command, args, env = {}) {
   })
 }
 
-/** As Promise.all of the tasks, with at most `limit` of them at a time. */
+/** Like Promise.all of the tasks, with at most `limit` of them at a time. */
 async function all(items, limit, task) {
   const results = []
   const queue = items.entries()
@@ -94,7 +94,7 @@ async function build() {
 async function runTest(name) {
   const { code, signal, stdout, stderr } = await run(program, [name], {
     ASAN_OPTIONS: 'detect_leaks=1',
-    // A test may forbid itself descriptors or calls, so that no report could be symbolized later.
+    // A test may forbid itself descriptors or calls, and a report could not be symbolized after that.
     TSAN_OPTIONS: 'halt_on_error=1 second_deadlock_stack=1',
   })
   if (code === 0) return { outcome: 'passed', line: `ok ${name}` }
@@ -103,7 +103,7 @@ async function runTest(name) {
   return { outcome: 'failed', name, why, line: `not ok ${name}: ${why}`, stderr }
 }
 
-/** A check that failed while other tests ran may be about time. A sanitizer's report never is. */
+/** A check that failed while other tests ran may depend on time. A sanitizer's report never does. */
 async function runAgainAlone(result) {
   if (result.outcome !== 'failed' || result.stderr) return result
   const again = await runTest(result.name)

@@ -125,8 +125,7 @@ Descriptor connect_from(uint32_t address, uint16_t port, const Descriptor& liste
 }
 
 TEST(destroy_hits_no_successor_with_the_same_addresses) {
-  // An address that nobody else's connections have, whose ports are free again when they are
-  // closed.
+  // An address that no other test uses, whose ports are free again once its connections are closed.
   const uint32_t address = 0x7f000000 | (static_cast<uint32_t>(getpid()) & 0xffffff) | 0x10000;
   const Descriptor listener = listen_on(Path::kIpv4);
   Descriptor client = connect_from(address, 0, listener);
@@ -162,7 +161,7 @@ Descriptor share_port(const sockaddr_storage& address, socklen_t length) {
   return Descriptor(listener.release());
 }
 
-// So many listeners at one address of that family (SO_REUSEPORT).
+// Opens so many listeners at one address of that family (SO_REUSEPORT).
 std::vector<std::unique_ptr<Descriptor>> listen_together(int family, size_t count) {
   sockaddr_storage address = {};
   address.ss_family = static_cast<sa_family_t>(family);
@@ -192,7 +191,8 @@ TEST(destroy_each_of_the_listeners_that_share_an_address) {
 }
 
 TEST(destroy_a_listener_that_the_kernel_does_not_find) {
-  // Where some have a CPU of their own (SO_INCOMING_CPU), those of the other CPUs are not chosen.
+  // If some listeners have a CPU of their own (SO_INCOMING_CPU), the kernel does not choose those
+  // of other CPUs.
   cpu_set_t cpus;
   CPU_ZERO(&cpus);
   CPU_SET(0, &cpus);
@@ -250,7 +250,7 @@ TEST(destroy_where_no_descriptor_is_left) {
 
 constexpr uint32_t kSequence = 7;
 
-// A message as the kernel lays it out, padded to the next.
+// A message as the kernel lays it out, padded to the next one.
 std::vector<uint8_t> message(uint16_t type, uint32_t sequence, int error, uint32_t length = 0) {
   struct {
     nlmsghdr header;
@@ -302,7 +302,7 @@ TEST(ack_that_makes_no_sense) {
 TEST(ack_looked_for_in_any_bytes) {
   std::mt19937 random(1);
   for (int round = 0; round < 100000; round++) {
-    // On the heap and just so long, for AddressSanitizer to see a byte too many.
+    // On the heap and exactly that long, so that AddressSanitizer detects one byte too many.
     std::vector<uint8_t> bytes(random() % 64);
     for (uint8_t& byte : bytes)
       byte = static_cast<uint8_t>(random() % 4 == 0 ? random() : random() % 24);

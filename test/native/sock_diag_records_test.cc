@@ -12,7 +12,8 @@ constexpr uint64_t kLarge = 0x8000'0001'ffff'fff0;
 
 using Cookies = std::vector<uint64_t>;
 
-// None as long as the next: each has 4 bytes more of tcp_info, all of them its cookie's last.
+// All have different lengths: each has 4 bytes more of tcp_info than the one before, filled with
+// the last byte of its cookie.
 ByteBuffer records_of(const Cookies& cookies) {
   ByteBuffer records;
   uint32_t info_length = 0;

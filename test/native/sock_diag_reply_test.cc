@@ -20,7 +20,7 @@ constexpr uint32_t kStates = 0xf7e;
 constexpr DumpIdentity kIdentity = {kSequence, kPort, kStates};
 constexpr size_t kHead = sizeof(inet_diag_msg) + sizeof(uint32_t);
 
-// Copied to where AddressSanitizer sees the first byte too many.
+// A copy for which AddressSanitizer detects the first byte too many.
 DumpProgress parse(const Bytes& bytes, ByteBuffer* records,
                    const DumpIdentity& identity = kIdentity) {
   const auto exact = std::make_unique<uint8_t[]>(bytes.size());
@@ -41,7 +41,7 @@ uint32_t info_length_at(const ByteBuffer& records, size_t at) {
   return length;
 }
 
-// How many records there are; fails where they do not end where the buffer does.
+// The number of records. Fails if they do not end where the buffer does.
 size_t count(const ByteBuffer& records) {
   size_t number = 0;
   size_t at = 0;
@@ -88,7 +88,7 @@ TEST(datagram_cut_anywhere_is_read_to_there_and_flagged) {
               {dump.sequence, dump.port, kStates});
     CHECK_EQ(progress.records, count(records));
     CHECK(progress.records >= last);
-    // Between two messages nothing is seen to be missing, but the end.
+    // If it is cut between two messages, only the end is missing.
     if (progress.records == last && length > 0 && length % 4 != 0) CHECK(progress.interrupted);
     CHECK(!progress.done);
     last = progress.records;
@@ -167,7 +167,7 @@ TEST(lengths_that_lead_nowhere_end_the_datagram) {
 }
 
 TEST(states_that_were_not_asked_for_are_left_out) {
-  // 7: closed since the kernel looked. 255: garbage.
+  // 7: closed since the kernel checked the state. 255: garbage.
   const DumpProgress progress =
       parse(Datagram().socket(kEstablished).socket(kClose).socket(0).socket(32).socket(255));
   CHECK_EQ(progress.records, 1);
@@ -193,7 +193,7 @@ TEST(interruption_is_seen_on_any_message) {
 TEST(errors_of_the_kernel_are_passed_on) {
   CHECK_EQ(parse(Datagram().message(NLMSG_ERROR, bytes_of(-EPERM))).error, -EPERM);
   CHECK_EQ(parse(Datagram().message(NLMSG_DONE, bytes_of(-ENOENT))).error, -ENOENT);
-  // An acknowledgement, and an end as older kernels write it.
+  // An acknowledgement, and the end of a dump as older kernels write it.
   CHECK_EQ(parse(Datagram().message(NLMSG_ERROR, bytes_of(0))).error, 0);
   const DumpProgress bare = parse(Datagram().message(NLMSG_DONE, {}));
   CHECK(bare.done);
@@ -239,7 +239,7 @@ TEST(sockets_that_the_last_datagram_ended_with_are_not_listed_again) {
   };
   CHECK_EQ(take(listing({101, 102, 103})), 3);
   CHECK_EQ(take(listing({102, 103, 104, 105})), 5);
-  // Also behind one that the kernel had counted before it could be listed.
+  // Also after a socket that the kernel counted and could not list.
   CHECK_EQ(take(listing({106, 104, 105, 107})), 7);
   CHECK_EQ(take(listing({108, 109, 110, 111, 112, 113, 114})), 14);
   CHECK_EQ(take(listing({108})), 15);
@@ -276,7 +276,7 @@ Bytes garbage(Random* random) {
   return bytes;
 }
 
-// Some bytes changed, perhaps cut, perhaps a piece of it somewhere else as well.
+// Some bytes changed, perhaps cut, perhaps a piece of it copied to another place.
 Bytes mutated(Bytes bytes, Random* random) {
   for (size_t changes = below(random, 8); changes > 0; changes--) {
     // Mostly where the lengths are: at the beginning of a word.
@@ -300,7 +300,7 @@ void check_survives(const Bytes& bytes, const DumpIdentity& identity) {
   const DumpProgress progress = parse(bytes, &records, identity);
   parse_lookup(bytes.data(), bytes.size(), identity.port, identity.sequence, 4);
   CHECK_EQ(progress.records, count(records));
-  // A message is header and inet_diag_msg at least, and what it brings is in it.
+  // A message has at least a header and an inet_diag_msg, and its records are inside it.
   CHECK(progress.records <= bytes.size() / (NLMSG_HDRLEN + sizeof(inet_diag_msg)));
   CHECK(records.size() <= bytes.size());
   CHECK(progress.error <= 0 && progress.error > -4096);

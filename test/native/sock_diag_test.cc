@@ -21,7 +21,7 @@ namespace {
 
 constexpr uint32_t kStates = 0xf7e;
 
-// Answers each request with the next of its scripts, a list of datagrams and errors.
+// Answers each request with its next script, a list of datagrams and errors.
 class FakeSource : public DumpSource {
  public:
   using Script = std::vector<std::function<ssize_t(FakeSource*, uint8_t*, size_t)>>;
@@ -50,7 +50,7 @@ class FakeSource : public DumpSource {
 
   ssize_t receive(uint8_t* bytes, size_t capacity) override {
     const Script& script = scripts_.at(script_);
-    // The last one goes on for ever.
+    // The last script repeats without end.
     const auto& step = script.at(std::min(step_++, script.size() - 1));
     return step(this, bytes, capacity);
   }
@@ -66,7 +66,7 @@ class FakeSource : public DumpSource {
   size_t looked_back = 0;
   int there = 1;
   uint32_t sequence = 0;
-  // As asked for last.
+  // As in the last request.
   uint32_t states = 0;
   bool with_info = false;
   int open_error = 0;
@@ -82,7 +82,7 @@ auto fails_with(int error) {
   return [=](FakeSource*, uint8_t*, size_t) -> ssize_t { return error; };
 }
 
-// A datagram for the request that is under way, put together by `fill`.
+// A datagram for the current request, which `fill` makes.
 auto answers(void (*fill)(Datagram*)) {
   return [=](FakeSource* source, uint8_t* bytes, size_t capacity) -> ssize_t {
     Datagram datagram;
@@ -104,7 +104,7 @@ SocketQuery everything() {
   return query;
 }
 
-// Listeners are asked for on their own.
+// Listeners are requested separately.
 constexpr uint32_t kConnections = kStates & ~kListening;
 
 DumpOutcome dump(FakeSource* source, uint32_t states = kConnections, bool cancel = false) {
@@ -183,7 +183,7 @@ TEST(socket_that_has_gone_where_the_kernel_paused_is_an_interruption) {
   const DumpOutcome outcome = dump(&source);
   CHECK_EQ(outcome.failure.error, 0);
   CHECK(outcome.interrupted);
-  // The last attempt goes on to the end all the same.
+  // The last attempt continues to the end all the same.
   CHECK_EQ(outcome.records, 3);
   CHECK_EQ(source.opened, 4);
   CHECK_EQ(source.looked_back, 4);
@@ -401,10 +401,10 @@ int local_port(const Descriptor& socket) {
   sockaddr_in6 address;
   socklen_t length = sizeof(address);
   CHECK_EQ(getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
-  return ntohs(address.sin6_port);  // where sin_port is too
+  return ntohs(address.sin6_port);  // sin_port is at the same place
 }
 
-// A port that one connection has another may have on another address.
+// Another connection may have the same port on another address.
 TEST(both_ends_of_a_connection_and_its_listener_are_listed) {
   enter_own_loopback();
   for (const Path path : kPaths) {

@@ -128,7 +128,7 @@ TEST(silence_is_counted_from_the_last_ack) {
 TEST(closed_window_is_trouble) {
   const Connection connection;
   fill(connection.client);
-  // The peer answers the window probes, and no answer is owed in between.
+  // The peer answers the window probes, and between them no answer is outstanding.
   CHECK(eventually([&] {
     const tcp_info info = info_of(connection.client);
     return info.tcpi_backoff > 0 && info.tcpi_probes == 0;
@@ -139,8 +139,8 @@ TEST(closed_window_is_trouble) {
 
 TEST(retransmission_is_trouble) {
   const Connection connection;
-  // Without the backoff that would tell as well: thin streams can do that, with congestion control
-  // that has a slow-start threshold. reno is on every system.
+  // Without the backoff, which would show the trouble too: thin streams can switch it off, with a
+  // congestion control that has a slow-start threshold. Every system has reno.
   CHECK_EQ(setsockopt(connection.client.get(), IPPROTO_TCP, TCP_CONGESTION, "reno", 4), 0);
   CHECK_EQ(set_int(connection.client.get(), IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, 1), 0);
   must_deafen(connection.server);

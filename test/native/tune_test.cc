@@ -47,7 +47,7 @@ TEST(tune_holds_when_silent_for_the_initial_delay) {
   for (const Path path : kPaths) {
     const Connection connection(path);
     await_silence(connection.client);
-    // Whose handshake was over a little later.
+    // A peer whose handshake completed a little later.
     await_silence(connection.server);
     check_held(connection.client, with_initial_delay(1000));
     check_held(connection.server, with_initial_delay(1000));
@@ -90,7 +90,7 @@ TEST(tune_without_initial_delay_goes_on_in_any_silence) {
   check_tuned(connection.client, profile({{kEnable, 0}}));
 }
 
-// The timer starts with whatever TCP_KEEPIDLE is in force, which the settings do not say.
+// The timer starts with the TCP_KEEPIDLE in force, which the settings do not contain.
 TEST(tune_holds_enable_alone) {
   const Connection connection;
   check_held(connection.client, profile({{kEnable, 1}}));
@@ -101,13 +101,13 @@ TEST(tune_holds_enable_alone) {
 }
 
 TEST(tune_tells_when_the_peer_was_heard) {
-  // Either way, as the clock and tcp_info are not read at the same moment.
+  // In either order, because the clock and tcp_info are not read at the same moment.
   constexpr double kTick = 10;
   const double before = coarse_clock() - kTick;
   const Connection connection;
   const double after = coarse_clock() + kTick;
   await_silence(connection.client);
-  // Again where the process was paused between the two readings.
+  // Reads again if the process was paused between the two readings.
   CHECK(eventually([&] {
     const Tuned tuned = tune_unheard(connection.client, with_initial_delay(3600000));
     return tuned.heard_at >= before && tuned.heard_at <= after;
@@ -175,11 +175,11 @@ TEST(tune_holds_nothing_but_a_user_timeout_while_connecting) {
   CHECK(eventually([&] { return info_of(second).tcpi_retransmits > 0; }));
   check_tuned(second, with_initial_delay(1000));
   CHECK_EQ(info_of(second).tcpi_state, kSynSent);
-  // But for what ends an attempt as well, and may have passed already.
+  // Except a user timeout, which also ends a connection attempt and may already have passed.
   check_held(second, profile({{kUserTimeout, 5000}}));
 }
 
-// Though the peer was just heard: so short a time may have passed since.
+// Even though the peer was just heard: so short a time may have passed since.
 TEST(tune_looks_before_a_user_timeout_under_a_second) {
   const Connection connection;
   fill(connection.client);

@@ -10,8 +10,8 @@
 
 namespace deadpeer {
 
-// How long to wait for what the kernel does within milliseconds: long enough for a busy machine,
-// and far below the hours after which it would have happened anyway.
+// How long to wait for things that the kernel does within milliseconds: long enough for a busy
+// machine, and far less than the hours after which they would happen anyway.
 constexpr double kPatience = 10000;
 
 template <typename Condition>
@@ -24,7 +24,7 @@ bool eventually(Condition holds) {
   return true;
 }
 
-// Connection states as tcp_info reports them: linux/tcp.h, which has all of tcp_info, lacks them.
+// Connection states as tcp_info reports them. linux/tcp.h has all of tcp_info, but not these.
 enum State : uint8_t {
   kEstablished = 1,
   kSynSent = 2,
@@ -36,10 +36,10 @@ enum State : uint8_t {
 
 tcp_info info_of(const Descriptor& socket);
 
-// Until nothing has been heard from the peer for a second, the least TCP_KEEPIDLE.
+// Until the peer was not heard for a second, the minimum of TCP_KEEPIDLE.
 void await_silence(const Descriptor& socket);
 
-// Until any timer that was due at once has fired.
+// Until every timer that was due at once has fired.
 void let_ticks_pass();
 
 }  // namespace deadpeer

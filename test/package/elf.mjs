@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process'
 
-/** What readelf says of a shared library: enough to tell where it will load. */
+/** What readelf prints about a shared library: enough to know where it loads. */
 export function readElf(file) {
   const text = execFileSync('readelf', ['--wide', '-h', '-S', '-d', '-V', '--dyn-syms', file], {
     encoding: 'utf8',
-    // In words that do not depend on who runs this.
+    // Independent of the user's locale.
     env: { ...process.env, LC_ALL: 'C' },
   })
   const all = (pattern) => [...text.matchAll(pattern)].map(([, found]) => found)
@@ -16,7 +16,7 @@ export function readElf(file) {
     machine: all(/^ +Machine: +(.+)/gm)[0],
     isStripped: !/ \.(symtab|debug_\w+) /.test(text),
     needed: all(/\(NEEDED\).*\[(.+)\]/g).sort(),
-    /** As in GLIBC_2.17. */
+    /** Such as GLIBC_2.17. */
     versions: [...new Set(all(/ Name: (\S+) +Flags: /g))].sort(byVersion),
     exported: symbols.filter(({ isUndefined }) => !isUndefined).map(({ name }) => name),
     imported: symbols.filter(({ isUndefined }) => isUndefined).map(({ name }) => name),

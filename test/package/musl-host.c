@@ -1,6 +1,6 @@
-// Loads the addon on musl without Node: every symbol must be found, and its initialization must run
-// to the end. Node-API is stubs.c, where every call succeeds and does nothing, and this, which
-// tells the names that the addon offers.
+// Loads the addon on musl without Node. Every symbol must be found, and the initialization must run
+// to its end. Node-API is stubs.c, where every call succeeds and does nothing, and this file, which
+// prints the names that the addon offers.
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>

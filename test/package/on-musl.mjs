@@ -7,7 +7,7 @@ import { readElf } from './elf.mjs'
 
 const host = fileURLToPath(new URL('musl-host.c', import.meta.url))
 
-/** The names that an addon offers, initialized in a program that is linked with Debian's musl. */
+/** The names that an addon offers when a program linked with Debian's musl initializes it. */
 export function namesOfferedOnMusl(addon) {
   const folder = mkdtempSync(join(tmpdir(), 'deadpeer-musl-'))
   try {

@@ -6,12 +6,12 @@ import { fileURLToPath } from 'node:url'
 
 const users = fileURLToPath(new URL('users', import.meta.url))
 
-/** All that is on the PATH there. */
+/** All programs on the PATH there. */
 const MACHINE = '.machine'
 
-/** An empty project of a user's, on a machine that has Node and npm and nothing else: no compiler, no shell's tools. */
+/** A user's empty project, on a machine with only Node and npm: no compiler, no command-line tools. */
 export class Project {
-  /** @param {string} folder one that {@link Project.create} has made */
+  /** @param {string} folder made by {@link Project.create} */
   constructor(folder) {
     this.folder = folder
   }
@@ -35,9 +35,9 @@ export class Project {
     this.run('npm', 'install', '--no-audit', '--no-fund', '--loglevel=error', '--prefer-offline', ...packages)
   }
 
-  /** @returns what it printed */
+  /** @returns its output */
   run(program, ...args) {
-    // What npm tells the scripts that it runs is not a user's.
+    // Without the variables that npm sets for the scripts that it runs.
     const others = Object.entries(process.env).filter(
       ([name]) => !/^npm_(?!config_(registry|cache)$)/.test(name),
     )
@@ -60,5 +60,5 @@ function whereIs(program) {
       return realpathSync(join(folder, program))
     } catch {}
   }
-  throw new Error(`There is no ${program} on the PATH.`)
+  throw new Error(`Found no ${program} on the PATH.`)
 }

@@ -1,5 +1,5 @@
-// Run by another Node, and printed by it: that the addon loads there, and what the kernel has of what tune has set. Nothing here needs
-// TCP_INFO, SO_COOKIE or sock_diag: an emulated machine does not have them.
+// Runs in another Node. Prints whether the addon loads there, and the options that the kernel has after `tune`. Nothing here needs TCP_INFO,
+// SO_COOKIE or sock_diag: an emulated machine does not have them.
 import net from 'node:net'
 import { capabilities, tune } from '../../dist/index.js'
 import { getKeepAliveInterval, getKeepAliveProbes, getUserTimeout } from '../../dist/net-keepalive.js'

@@ -1,4 +1,4 @@
-// The package in a project that it is installed in, used as its users do. Part of verify-package.mjs, in a network namespace of its own where need be:
+// Uses the package in a project that it is installed in. Part of verify-package.mjs; runs in a separate network namespace if necessary:
 //   node test/package/verify-installed.mjs <folder of the project>
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -18,7 +18,9 @@ const installed = join(project.folder, 'node_modules/deadpeer')
   const outcome = { binary, tuned: 2_000, evidence: 'ack', reason: 'keepalive', code: 'ETIMEDOUT' }
   assert.deepEqual(JSON.parse(project.run('node', 'imported.mjs')), outcome)
   assert.deepEqual(JSON.parse(project.run('node', '--no-warnings', 'required.cjs')), outcome)
-  console.log('# tune, inspect, probe and watch work, by import and by require, on the binary of the package')
+  console.log(
+    '# tune, inspect, probe and watch work, by import and by require, with the binary of the package',
+  )
 }
 
 {
@@ -41,5 +43,5 @@ const installed = join(project.folder, 'node_modules/deadpeer')
   )
   for (const each of [socket, peer]) each.destroy()
   server.close()
-  console.log('# the shell plans, tunes and lists')
+  console.log('# the command line plans, tunes and lists')
 }

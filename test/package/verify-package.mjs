@@ -1,4 +1,4 @@
-// The package as users get it: packed, installed into an empty project where there is no compiler, and used.
+// Checks the package as users get it: packed, installed into an empty project on a machine without a compiler, and used.
 //   npm run verify:package
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -22,7 +22,7 @@ const expected = [
   ...platforms.map(({ file }) => relative('.', file)),
 ]
 
-/** What is for those who change the package; and the reference, which the declarations have in them. */
+/** Files for contributors, and the reference, which users have in the declarations. */
 const inRepositoryAlone =
   /^(CONTRIBUTING|SECURITY)\.md$|^docs\/api\/|^docs\/(internals|verification)\.md$|^docs\/soak\.svg$/
 
@@ -56,7 +56,7 @@ try {
   rmSync(folder, { recursive: true, force: true })
 }
 
-/** Without the package's scripts: npm run verify:package has run them before. */
+/** Without the package's scripts: npm run verify:package has already run them. */
 function pack() {
   const options = ['--ignore-scripts', '--json', '--loglevel=error', '--pack-destination', folder]
   const output = execFileSync('npm', ['pack', ...options], { encoding: 'utf8' })
@@ -64,8 +64,8 @@ function pack() {
 }
 
 function checkFiles(paths, size) {
-  assert.ok(size < largest, `${size} bytes packed; ${largest} is the most`)
-  for (const path of expected) assert.ok(paths.includes(path), `${path} is not in the package`)
+  assert.ok(size < largest, `the package must be smaller than ${largest} bytes; got ${size}`)
+  for (const path of expected) assert.ok(paths.includes(path), `the package must contain ${path}`)
   const others = paths.filter((path) => !expected.includes(path))
   const unexpected = others.filter((path) => !/^dist\/.*(\.js|\.d\.ts)$|^docs\/[\w-]+\.(md|svg)$/.test(path))
   assert.deepEqual(unexpected, [], 'files that users do not need')
@@ -78,7 +78,7 @@ function checkFiles(paths, size) {
 
   const atInstall = ['preinstall', 'install', 'postinstall'].filter((name) => name in manifest.scripts)
   assert.deepEqual(atInstall, [], 'scripts that would run at installation')
-  // npm would make one up where there is a binding.gyp.
+  // If there is a binding.gyp, npm would add an install script.
   assert.ok(!paths.includes('binding.gyp'))
 }
 
@@ -88,7 +88,7 @@ function checkByOthers(tarball) {
 
   const name = '@arethetypeswrong/cli'
   const typesWrong = join(fetchPackage(name, '0.18.5'), 'dist/index.js')
-  // That `require` finds an ES module is as it should be: every Node that `engines` admits can.
+  // `require` finds an ES module, as intended: every Node that `engines` allows can load it.
   const options = ['--profile', 'node16', '--ignore-rules', 'cjs-resolves-to-esm', '--format', 'json']
   const { status, stdout } = spawnSync(process.execPath, [typesWrong, tarball, ...options], {
     encoding: 'utf8',
@@ -100,7 +100,7 @@ function checkByOthers(tarball) {
   for (const entry of entries) {
     for (const mode of ['node16-cjs', 'node16-esm', 'bundler']) {
       const { resolution } = analysis.entrypoints[entry].resolutions[mode]
-      assert.ok(resolution?.isTypeScript, `${entry}: no types in mode ${mode}`)
+      assert.ok(resolution?.isTypeScript, `${entry} must have types in mode ${mode}`)
     }
   }
   console.log(
@@ -109,7 +109,7 @@ function checkByOthers(tarball) {
 }
 
 function checkInstalled(project) {
-  // Without undici, which is the user's to have.
+  // Without undici, which users install themselves.
   for (const specifier of specifiers.filter((each) => !each.endsWith('/undici'))) {
     const quoted = JSON.stringify(specifier)
     project.run('node', '--input-type=module', '-e', `await import(${quoted})`)
@@ -118,7 +118,7 @@ function checkInstalled(project) {
   const withoutUndici = `import('deadpeer/undici').catch(({ code, message }) => console.log(code, message))`
   assert.match(project.run('node', '-e', withoutUndici), /^ERR_MODULE_NOT_FOUND .*'undici'/)
   console.log(
-    `# ${specifiers.length} entry points are imported and required, deadpeer/undici where there is undici`,
+    `# ${specifiers.length} entry points can be imported and required, deadpeer/undici once undici is installed`,
   )
 }
 

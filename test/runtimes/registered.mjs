@@ -1,4 +1,4 @@
-// Knows nothing of deadpeer/register, and prints the initialDelay that its connections have.
+// Does not import deadpeer/register. Prints the initialDelay that its connections have.
 import net from 'node:net'
 import { inspect } from 'deadpeer'
 

@@ -1,8 +1,8 @@
-// What users run it in, each on the binary that the package ships:
+// Tests the runtimes that users have, each with the binary that the package ships:
 //   npm run test:runtimes [-- suite | smoke] [part of a runtime's name …]
 //
-// suite  on the oldest and the newest Node: the tests of which the outcome may depend on the Node that runs them
-// smoke  test/runtimes/smoke.mjs, at most 20 s, on those between and on Bun; and what Deno is told
+// suite  on the oldest and the newest Node: the tests whose result may depend on the Node version
+// smoke  test/runtimes/smoke.mjs, at most 20 s, on the versions between and on Bun; and the errors on Deno
 import { spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -12,20 +12,19 @@ import { runVitest } from '../vitest.mjs'
 
 process.chdir(fileURLToPath(new URL('../..', import.meta.url)))
 
-/** As users have it: a build of one's own is not looked for. */
+/** As users have it: a local build is ignored. */
 const shipped = { PREBUILDS_ONLY: '1' }
 const patience = 20_000
 
 /**
- * Node's sockets, agents, servers, workers and loaders, the shell, and the clients that people use. Left to `npm test`: test/unit, which is of
- * pure functions, and test/netns, which is of what the kernel lists, counts and does in a namespace. Both are the same on every Node, and
- * took a quarter of the time.
+ * Node's sockets, agents, servers, workers and loaders, the command line, and popular clients. Left out: test/unit, which tests pure functions, and
+ * test/netns, which tests what the kernel lists, counts and does in a namespace. Both are the same on every Node, and took a quarter of the time.
  */
 const dependsOnNode = ['test/loopback/', 'test/cli/', 'test/http/', 'test/clients/']
 
 const nodePackage = `node-linux-${process.arch}`
 const runtimes = [
-  // The oldest is the first that `engines` admits.
+  // The oldest is the first that `engines` allows.
   { name: 'node-20', way: 'suite', from: [nodePackage, '20.19.0', 'bin/node'] },
   { name: 'node-22', way: 'smoke', from: [nodePackage, '22.23.3', 'bin/node'] },
   { name: 'node-24', way: 'smoke', from: [nodePackage, '24.21.0', 'bin/node'] },
@@ -48,12 +47,12 @@ const chosen = runtimes.filter(
     (names.length === 0 || names.some((part) => name.includes(part))),
 )
 if (chosen.length === 0)
-  throw new Error(`There is no such runtime: ${runtimes.map(({ name }) => name).join(', ')}.`)
+  throw new Error(`The runtime must be one of these: ${runtimes.map(({ name }) => name).join(', ')}.`)
 
 const programs = chosen.map(({ from: [name, version, program] }) =>
   join(fetchPackage(name, version), program),
 )
-// From here on there may be no way to the network.
+// From here on there may be no network access.
 withNetAdmin()
 
 const outcomes = chosen.map((runtime, i) => {
@@ -71,7 +70,7 @@ for (const { line } of outcomes) console.log(line)
 if (outcomes.some(({ isWell }) => !isWell)) process.exit(1)
 
 function suite(path) {
-  // Also for what is started by name.
+  // Also for programs that are started by name.
   const env = { ...shipped, PATH: `${dirname(path)}:${process.env.PATH}` }
   const { passed, failed, skipped } = runVitest(dependsOnNode, env, path)
   return {

@@ -1,6 +1,6 @@
-// What the package is for, once each, in whatever runtime runs this:
+// Uses each main function of the package once, in the runtime that runs this:
 //   node test/runtimes/smoke.mjs
-// A line for each, and at the end the count.
+// Prints a line for each, and the count at the end.
 import assert from 'node:assert/strict'
 import { execFile, execFileSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -19,11 +19,11 @@ import { blackHole } from 'deadpeer/testing'
 const isBun = process.versions.bun !== undefined
 
 const checks = {
-  async 'the native core is there'() {
+  async 'the native core loads'() {
     assert.deepEqual(capabilities().reason, undefined)
   },
 
-  async 'tune: the kernel has it, inspect shows it'() {
+  async 'tune sets the options, and inspect reads them back'() {
     const { socket } = await connect()
     tune(socket, 'cloud')
     const { profile, info, verdict } = inspect(socket)
@@ -32,7 +32,7 @@ const checks = {
     assert.ok(info.segsIn > 0)
   },
 
-  async 'tune while it connects'() {
+  async 'tune works on a connecting socket'() {
     const server = await listen(net.createServer((peer) => peer.resume()))
     const socket = net.connect(server.address().port, '127.0.0.1')
     cleanup(() => socket.destroy())
@@ -41,12 +41,12 @@ const checks = {
     assert.equal(inspect(socket).profile.interval, 3_000)
   },
 
-  async 'tune a server: accepted connections inherit'() {
+  async 'accepted connections inherit the options of a tuned server'() {
     const { peer } = await connect((server) => tune(server, { initialDelay: 7_000 }))
     assert.equal(inspect(peer).profile.initialDelay, 7_000)
   },
 
-  async tuneAll() {
+  async 'tuneAll tunes several sockets'() {
     const { socket, peer } = await connect()
     const results = await tuneAll([socket, peer], { count: 4 })
     assert.deepEqual(
@@ -56,9 +56,9 @@ const checks = {
     assert.deepEqual([inspect(socket).profile.count, inspect(peer).profile.count], [4, 4])
   },
 
-  async 'probe: a peer that is there, and one that is not'() {
+  async 'probe distinguishes a live peer from a dead one'() {
     const { socket, peer } = await connect()
-    // Who was heard within the last second is not asked.
+    // A connection that was heard within the last second is not probed.
     await delay(1_100)
     const there = await probe(socket)
     assert.deepEqual([there.alive, there.evidence], [true, 'ack'])
@@ -68,7 +68,7 @@ const checks = {
     assert.deepEqual([gone.alive, gone.evidence], [false, 'silence'])
   },
 
-  async 'watch: the kernel gives it up, and the program hears why'() {
+  async 'watch reports why the kernel ended a connection'() {
     const { socket, peer } = await connect()
     tune(socket, { initialDelay: 1_000, interval: 1_000, count: 1 })
     const watcher = watch().add(socket)
@@ -80,7 +80,7 @@ const checks = {
     assert.equal((await failed).code, 'ETIMEDOUT')
   },
 
-  async 'watch: also where nobody reads'() {
+  async 'watch reports a death on a paused socket'() {
     const { socket, peer } = await connect()
     peer.write(Buffer.alloc(1_000_000))
     socket.pause()
@@ -93,7 +93,7 @@ const checks = {
     assert.match(death.reason, /keepalive|retransmission|user-timeout/)
   },
 
-  async 'watch: a heartbeat'() {
+  async 'a heartbeat detects a dead peer'() {
     const { socket, peer } = await connect()
     const watcher = watch({ heartbeat: { every: 1_000, attempts: 2 } }).add(socket)
     cleanup(() => watcher.close())
@@ -102,7 +102,7 @@ const checks = {
     assert.equal(death.reason, 'heartbeat')
   },
 
-  async 'TLS, while it connects, and what a server accepts'() {
+  async 'tune works on TLS sockets, connecting and accepted'() {
     const server = tls.createServer(certificate())
     tune(server, { interval: 5_000 })
     await listen(server)
@@ -116,21 +116,21 @@ const checks = {
     assert.equal(inspect(peer).profile.interval, 5_000)
   },
 
-  async 'in a worker'() {
+  async 'the package works in a worker'() {
     const worker = new Worker(new URL('registered.mjs', import.meta.url), { stdout: true })
     cleanup(() => worker.terminate())
     const [output] = await once(worker.stdout, 'data')
     assert.deepEqual(Object.keys(JSON.parse(output)), ['opened', 'accepted'])
   },
 
-  async listSockets() {
+  async 'listSockets lists a connection'() {
     const { socket } = await connect()
     const { localPort, remotePort } = socket
     const list = await listSockets({ localPort, remotePort, states: ['established'], info: true })
     assert.equal(list.length, 1)
   },
 
-  async 'an HTTP agent: tuned connections, used again'() {
+  async 'an HTTP agent tunes and reuses its connections'() {
     const server = await listen(http.createServer((_, response) => response.end('here')))
     const agent = new HttpAgent({ profile: 'datacenter' })
     cleanup(() => agent.destroy())
@@ -149,7 +149,7 @@ const checks = {
     assert.deepEqual([total.opened, total.requests], [1, 2])
   },
 
-  async 'what an HTTP server accepts'() {
+  async 'connections of an HTTP server can be tuned, inspected and watched, except on Bun'() {
     const refusals = []
     const server = await listen(
       http.createServer(({ socket }, response) => {
@@ -172,7 +172,7 @@ const checks = {
     if (isBun) assert.throws(() => tune(server, 'lan'), { code: 'ERR_INVALID_ARG_TYPE' })
   },
 
-  async undici() {
+  async 'createAgent works with undici, except on Bun'() {
     const { request } = await import('undici')
     const { connector, createAgent } = await import('deadpeer/undici')
     if (isBun) {
@@ -192,7 +192,7 @@ const checks = {
     assert.ok(accepted)
   },
 
-  async 'register: a program of which no code is changed'() {
+  async 'register tunes a program without code changes, except on Bun'() {
     const program = fileURLToPath(new URL('registered.mjs', import.meta.url))
     const register = fileURLToPath(import.meta.resolve('deadpeer/register'))
     const started = promisify(execFile)(
@@ -215,7 +215,7 @@ const checks = {
   },
 }
 
-/** With its key, each in PEM. */
+/** A certificate with its key, each in PEM. */
 function certificate() {
   const key = '-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout -'
   const args = ['req', '-x509', '-subj', '/CN=localhost', ...key.split(' '), '-out', '-']
@@ -243,18 +243,18 @@ async function connect(prepare) {
   const socket = net.connect(server.address().port, '127.0.0.1')
   await once(socket, 'connect')
   const [peer] = await accepted
-  // What has been awaited by then has been told.
+  // An earlier error has rejected one of the promises above.
   socket.on('error', () => {})
   cleanup(() => [socket.destroy(), peer.destroy()])
   return { socket, peer }
 }
 
-// Together: most of it is waiting.
+// All at once, because they mostly wait.
 const outcomes = await Promise.all(
   Object.entries(checks).map(async ([name, check]) => {
     const started = performance.now()
     try {
-      await Promise.race([check(), delay(15_000).then(() => assert.fail('nothing in 15 s'))])
+      await Promise.race([check(), delay(15_000).then(() => assert.fail('not done after 15 s'))])
       console.log(`ok ${name} (${Math.round(performance.now() - started)} ms)`)
       return true
     } catch (error) {

@@ -1,4 +1,4 @@
-// In Deno, which does not show the descriptors of its sockets: what is missing is said, and what Node's interface can do is done.
+// In Deno, which hides the descriptors of its sockets, errors must say what is missing, and Node's own interface must do the rest.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import net from 'node:net'
@@ -19,5 +19,5 @@ assert.throws(() => tune(socket, { userTimeout: 7_000 }), {
 })
 await assert.rejects(probe(socket), { code: 'ERR_UNSUPPORTED_PLATFORM', message: new RegExp(what) })
 assert.deepEqual(inspect(socket).profile, {})
-console.log(`Deno ${Deno.version.deno}: ${what}, and deadpeer says so`)
+console.log(`Deno ${Deno.version.deno}: ${what}, and the errors say so`)
 process.exit()

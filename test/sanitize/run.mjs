@@ -1,11 +1,11 @@
-// The addon under sanitizers, in a stock Node:
+// Tests the addon under sanitizers, in a stock Node:
 //   npm run sanitize [-- address | thread] [-- part of a test file's name …]
 //
-// address  AddressSanitizer and UndefinedBehaviorSanitizer under the loopback suite. Without the leak check, which would find what
-//          Node itself leaves at its end; test/native has it.
-// thread   ThreadSanitizer over the native tests, and over plain Node programs: the test runner and workers do not survive it.
+// address  AddressSanitizer and UndefinedBehaviorSanitizer with the loopback suite. No leak check, because it would report memory that Node
+//          itself leaves at its end; test/native has that check.
+// thread   ThreadSanitizer with the native tests and with plain Node programs. The test runner and workers crash under it.
 //
-// Tests judge no times here (DEADPEER_TEST_UNTIMED).
+// Tests do not check times here (DEADPEER_TEST_UNTIMED).
 import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, rmSync, symlinkSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -25,7 +25,7 @@ const flags = {
 
 const libraries = { address: ['libasan.so', 'libubsan.so'], thread: ['libtsan.so'] }
 
-/** Builds the addon in a folder of its own, and returns what to run Node with. */
+/** Builds the addon in a separate folder, and returns the environment to run Node with. */
 function build(sanitizer) {
   const folder = resolve('build/sanitize', sanitizer)
   rmSync(folder, { recursive: true, force: true })
@@ -47,7 +47,7 @@ function build(sanitizer) {
   const paths = libraries[sanitizer].map((name) =>
     execFileSync(compiler, [`-print-file-name=${name}`], { encoding: 'utf8' }).trim(),
   )
-  // As node-gyp-build looks it up.
+  // node-gyp-build reads this.
   return { DEADPEER_PREBUILD: folder, LD_PRELOAD: paths.join(':'), DEADPEER_TEST_UNTIMED: '1' }
 }
 
@@ -69,7 +69,7 @@ const ways = {
   thread() {
     run(process.execPath, ['test/native/run.mjs', '--sanitizer', 'thread'])
     const env = build('thread')
-    // Node is not instrumented: of its threads only the calls to the C library would be seen, and not how it orders them.
+    // Node is not instrumented. ThreadSanitizer would see only its threads' calls to the C library, and not how Node orders them.
     const options = { ...env, TSAN_OPTIONS: 'halt_on_error=1 ignore_noninstrumented_modules=1' }
     const fixtures = 'test/loopback/fixtures'
     const churn = JSON.stringify({ connections: 200, each: 50, peers: 1 })
@@ -81,5 +81,6 @@ const ways = {
 }
 
 const [way, ...tests] = process.argv.slice(2)
-if (way !== undefined && !(way in ways)) throw new Error(`There is no '${way}': address or thread.`)
+if (way !== undefined && !(way in ways))
+  throw new Error(`The sanitizer must be address or thread; got '${way}'`)
 for (const each of way === undefined ? Object.keys(ways) : [way]) ways[each](tests)

@@ -1,4 +1,4 @@
-// Whether a licence lets others do what they want with a package, as this package's own does. Pure.
+// Whether a licence is as permissive as this package's own. Pure.
 
 const permissive = new Set([
   '0BSD',
@@ -16,26 +16,26 @@ const permissive = new Set([
 ])
 
 /**
- * Those that are not, of packages that only development uses and that ship with nothing, each with why that is no matter. A package
- * that has gone is to go from here as well.
+ * Packages with other licences. Only development uses them, and nothing of them ships; each has the reason why that is acceptable. An exception for a
+ * package that is no longer used must be removed.
  */
 export const exceptions = [
   {
     name: /^lightningcss(-|$)/,
     licence: 'MPL-2.0',
-    why: 'compiles style sheets for vite, of which there are none here',
+    why: 'compiles style sheets for vite, and this package has none',
   },
 ]
 
 /**
- * What is said of each package: a fault, or nothing.
+ * Checks each package, and returns the faults.
  *
  * @param {{ name: string, version: string, licence: string | undefined, isRuntime: boolean }[]} packages
  */
 export function judgeLicences(packages) {
   const used = new Set()
   const faults = packages.flatMap(({ name, version, licence, isRuntime }) => {
-    if (licence === undefined) return [`${name}@${version} says no licence`]
+    if (licence === undefined) return [`${name}@${version} names no licence`]
     if (isPermissive(licence)) return []
     const exception = exceptions.find((one) => one.name.test(name) && one.licence === licence)
     if (exception && !isRuntime) {
@@ -47,11 +47,11 @@ export function judgeLicences(packages) {
   const unused = exceptions.filter((one) => !used.has(one))
   return [
     ...faults,
-    ...unused.map(({ name, licence }) => `nothing needs the exception ${name} (${licence}) any more`),
+    ...unused.map(({ name, licence }) => `the exception ${name} (${licence}) is no longer needed. Remove it`),
   ]
 }
 
-/** An SPDX expression: of those joined by OR one may be chosen, of those joined by AND all hold. */
+/** An SPDX expression: one of the parts joined by OR must be permissive, and all parts joined by AND. */
 export function isPermissive(expression) {
   const tokens = expression.match(/[()]|[^()\s]+/g) ?? []
   let at = 0
@@ -79,11 +79,11 @@ export function isPermissive(expression) {
     return result
   }
   const result = either()
-  // What is left over, such as an exception that begins with WITH, is not understood.
+  // The rest, such as an exception that begins with WITH, is not understood.
   return result && at === tokens.length
 }
 
-/** As package.json has it; older ones have an object, or a list of which one may choose. */
+/** As in package.json. Older packages have an object, or a list to choose from. */
 export function licenceOf({ license, licenses }) {
   const name = (one) => (typeof one === 'string' ? one : one?.type)
   if (license !== undefined) return name(license)

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { exceptions, judgeLicences, licenceOf } from './licences.mjs'
 
-// Verifies the dependencies, every package of the lock file:
+// Checks the dependencies, every package of the lock file:
 //   npm run verify:dependencies [-- --advisories required]
-// Fails on a licence that is not permissive, on an install script that would run on a user's machine, and on a published advisory. Not every
-// registry answers `npm audit`. Where it does not, this prints that advisories were not checked, and fails only if they are required.
+// Fails on a licence that is not permissive, on an install script that would run on a user's machine, and on a published advisory. Some registries do
+// not answer `npm audit`. It then prints that advisories were not checked, and fails only if they are required.
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
@@ -17,7 +17,7 @@ const packages = Object.entries(lock.packages)
   .filter(([path]) => path !== '')
   .map(([path, locked]) => {
     const file = join(root, path, 'package.json')
-    // What is for other platforms is locked and not installed.
+    // Packages for other platforms are locked and not installed.
     const installed = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined
     return {
       name: installed?.name ?? path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length),
@@ -54,7 +54,7 @@ for (const script of ['preinstall', 'install', 'postinstall']) {
 const advisories = askForAdvisories()
 if (advisories.refusal) {
   console.log(`advisories: NOT CHECKED, the registry does not answer npm audit: ${advisories.refusal}`)
-  if (isRequired) faults.push('advisories are required, and could not be had')
+  if (isRequired) faults.push('advisories are required, but could not be read')
 } else {
   console.log(`advisories: ${advisories.found.length} of ${packages.length} packages`)
   faults.push(...advisories.found)
@@ -88,7 +88,7 @@ function askForAdvisories() {
     return { found: [], refusal: message ?? error?.summary ?? `status ${statusCode}` }
   }
   const found = Object.values(answer.vulnerabilities).map(
-    ({ name, severity, range }) => `${name} ${range}: an advisory, ${severity} (npm audit says which)`,
+    ({ name, severity, range }) => `${name} ${range}: an advisory, ${severity}. Run npm audit for details`,
   )
   return { found }
 }

@@ -46,7 +46,7 @@ describe('a dependency', () => {
     ])
     expect(judgeLicences([excepted, of('lightning', 'MPL-2.0')])).toHaveLength(1)
     expect(judgeLicences([excepted, of('a', 'GPL-3.0')])).toEqual(['a@1.0.0 is under GPL-3.0'])
-    expect(judgeLicences([excepted, of('a', undefined)])).toEqual(['a@1.0.0 says no licence'])
+    expect(judgeLicences([excepted, of('a', undefined)])).toEqual(['a@1.0.0 names no licence'])
   })
 
   it('has no exception that is not needed', () => {

@@ -1,4 +1,4 @@
-// What a user's TypeScript sees of each entry point. A type that is not found is `any`, and then what is to be an error is none.
+// Uses the types of each entry point as a user's TypeScript does. A type that is not found is `any`, and then an expected error does not occur.
 import net from 'node:net'
 import type { Death, Inspection, Profile } from 'deadpeer'
 import { inspect, probe, tune, watch } from 'deadpeer'

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** What a user does with the package, and what comes of it; however it was loaded. */
+/** Uses the package as a user does, however it was loaded, and returns the results. */
 export async function use({ capabilities, inspect, probe, tune, watch }, { blackHole }) {
   const server = net.createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -14,7 +14,7 @@ export async function use({ capabilities, inspect, probe, tune, watch }, { black
 
   tune(socket, { initialDelay: 2_000, interval: 1_000, count: 1 })
   const tuned = inspect(socket).profile.initialDelay
-  // Who was heard within the last second is not asked.
+  // A connection that was heard within the last second is not probed.
   await delay(1_100)
   const { evidence } = await probe(socket)
   const watcher = watch().add(socket)
