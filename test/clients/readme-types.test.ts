@@ -1,37 +1,27 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { root } from '../support/guide-examples.js'
 
-// Compiles the JavaScript examples of the README as strict TypeScript. What an example takes from the reader's program is declared.
+// Compiles the JavaScript examples of the README, and of the pages with the details, as strict TypeScript: each as it stands.
 
 const folder = join(root, `test/clients/.examples/readme-${process.pid}`)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-const declarations = `
-declare global {
-  const socket: import('node:net').Socket
-  const peer: import('node:net').Socket
-  const pool: import('node:net').Socket[]
-  const control: import('node:net').Socket
-  const server: import('node:net').Server
-  const watcher: import('deadpeer').Watcher
-  const agent: import('deadpeer/http').HttpAgent
-  const url: string
-  const axios: { get(url: string, options: object): Promise<{ data: string }> }
-}
-export {}
-`
+const pages = ['install', 'tune', 'watch', 'probe', 'plan', 'host', 'testing'].map(
+  (page) => `docs/${page}.md`,
+)
 
-const examples = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(
-  ([, code = ''], index) => ({ name: `${index}.ts`, code, what: code.split('\n')[0]! }),
+const examples = ['README.md', ...pages].flatMap((page) =>
+  [...readFileSync(join(root, page), 'utf8').matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(
+    ([, code = ''], index) => ({ name: `${basename(page, '.md')}-${index}.ts`, page, code }),
+  ),
 )
 
 function compile(): string[] {
   mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, 'declarations.ts'), declarations)
-  for (const { name, code } of examples) writeFileSync(join(folder, name), `${namesUsed(code)}${code}`)
+  for (const { name, code } of examples) writeFileSync(join(folder, name), code)
   const compilerOptions = {
     ...{ strict: true, exactOptionalPropertyTypes: true, noEmit: true },
     ...{
@@ -51,23 +41,18 @@ function compile(): string[] {
   return stdout.split('\n').filter((line) => /^\S/.test(line))
 }
 
-/** Names of the package that an earlier example has imported. */
-function namesUsed(code: string): string {
-  const names = ['tune', 'inspect', 'watch'].filter(
-    (name) =>
-      new RegExp(`\\b${name}\\(`).test(code) && !new RegExp(`import .*\\b${name}\\b.* from`).test(code),
-  )
-  return names.length > 0 ? `import { ${names.join(', ')} } from 'deadpeer'\n` : ''
-}
-
 const errors = compile()
 
-describe('an example of the README', () => {
-  it.each(examples)('compiles with strict TypeScript: $name, $what', ({ name }) => {
+describe('an example', () => {
+  it.each(pages)('is on the page %s', (page) => {
+    expect(examples.filter((example) => example.page === page)).not.toEqual([])
+  })
+
+  it.each(examples)('compiles with strict TypeScript, pasted alone: $name', ({ name }) => {
     expect(errors.filter((line) => line.startsWith(`${name}(`))).toEqual([])
   })
 
   it('leaves no error outside the examples', () => {
-    expect(errors.filter((line) => !/^\d+\.ts\(/.test(line))).toEqual([])
+    expect(errors.filter((line) => !/^\w+-\d+\.ts\(/.test(line))).toEqual([])
   })
 })

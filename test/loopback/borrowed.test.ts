@@ -55,10 +55,11 @@ describe('a borrowed connection', () => {
     })
   })
 
-  it("is tuned by the README's example, as it stands", async () => {
+  it('is tuned by the example of docs/host.md, as it stands', async () => {
     const { pid, fd, ask } = await startOwner()
-    const readme = readFileSync(`${root}/README.md`, 'utf8')
-    const [, example = ''] = /### Another process's socket\n[\s\S]*?```js\n([\s\S]*?)```/.exec(readme) ?? []
+    const page = readFileSync(`${root}/docs/host.md`, 'utf8')
+    const [, example = ''] =
+      /## Inspect and tune another process's socket\n[\s\S]*?```js\n([\s\S]*?)```/.exec(page) ?? []
     const args = ['--input-type=module', '-e', example, String(pid), String(fd)]
     expect(execFileSync(process.execPath, args, { encoding: 'utf8', cwd: root })).toMatch(/verdict: 'alive'/)
     expect((await ask('inspect')).profile).toMatchObject(profiles.cloud)

@@ -1,14 +1,74 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import net from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { listSockets } from '../../src/host/index.js'
+import { blackHole } from '../../src/testing/index.js'
+import { hasNetAdmin } from '../support/net-admin.js'
+import { latest, timed } from '../support/tolerance.js'
+import { until } from '../support/until.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const node = (...args: string[]) => execFileSync(process.execPath, args, { encoding: 'utf8', cwd: root })
 
-describe("the README's example, as it stands", () => {
-  const [, example = ''] =
-    /## Use\n\n```js\n([\s\S]*?)```/.exec(readFileSync(`${root}/README.md`, 'utf8')) ?? []
+/** The first JavaScript example of a page. */
+function firstExample(page: string): string {
+  const [, example = ''] = /```js\n([\s\S]*?)```/.exec(readFileSync(`${root}/${page}`, 'utf8')) ?? []
+  return example
+}
+
+describe("the README's first example, as it stands", () => {
+  let child: ChildProcess
+  let output: string
+  let client: net.Socket
+  beforeEach(async () => {
+    output = ''
+    child = spawn(process.execPath, ['--input-type=module', '-e', firstExample('README.md')], {
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    child.stdout!.setEncoding('utf8').on('data', (chunk) => {
+      output += chunk
+    })
+    await until(async () => {
+      client = net.connect(7000, '127.0.0.1').on('error', () => {})
+      return await once(client, 'connect').then(
+        () => true,
+        () => false,
+      )
+    })
+    client.write('hello')
+    await once(client, 'data')
+  })
+  afterEach(async () => {
+    client.destroy()
+    child.kill()
+    // So that the next test does not connect to this one.
+    if (child.signalCode === null) await once(child, 'exit')
+  })
+
+  it('tunes what it accepts, and reports a connection that the client resets', async () => {
+    const [accepted] = await listSockets({ states: ['established'], localPort: 7000 })
+    expect(accepted).toMatchObject({ timer: 'keepalive' })
+    expect(accepted!.expires).toBeLessThanOrEqual(3_000)
+    client.resetAndDestroy()
+    await until(() => output.endsWith('closed\n'))
+    expect(output).toBe('read ECONNRESET\nconnection closed\n')
+  })
+
+  it.runIf(hasNetAdmin)('reports a client that vanishes, after 6 s', { timeout: 20_000 }, async () => {
+    using _ = blackHole(client)
+    const vanished = performance.now()
+    await until(() => output.endsWith('closed\n'))
+    expect(output).toBe('read ETIMEDOUT\nconnection closed\n')
+    if (timed) expect(performance.now() - vanished).toBeLessThan(latest(6_000))
+  })
+})
+
+describe('the first example of docs/tune.md, as it stands', () => {
+  const example = firstExample('docs/tune.md')
 
   it('shows what the kernel has', () => {
     const output = node('--input-type=module', '-e', example)

@@ -58,7 +58,7 @@ describe('the tables in docs/targets.md', () => {
     { heading: 'Not connected yet', rows: connectingRows },
     { heading: 'Closed', rows: closedRows },
     { heading: 'Servers', rows: serverRows },
-    { heading: 'What cannot be taken', rows: mistakeRows },
+    { heading: 'What you cannot pass', rows: mistakeRows },
     { heading: 'Calls in the wrong form', rows: wrongCallRows },
   ])('have the rows of these tests: $heading', ({ heading, rows }) => {
     const [, section = ''] =
