@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 export const rules = [
   { words: /\b(nobody|no one)\b/i, advice: 'name what there is none of: no program, no waiter, no listener' },
   {
-    words: /(^|[.;:] )(Who|Whoever)\b(?! (is|are|has|does)\b[^.]*\?)/,
+    words: /(^|[.;:] )(Who|Whoever)\b/,
     advice: 'make the actor the subject: a peer that …',
   },
   { words: /\bthat which\b|\blest\b/i, advice: 'say which thing' },
@@ -37,8 +37,8 @@ export const rules = [
 /** The most words that a sentence of a document may have. */
 const LONGEST = 45
 
-/** Findings that stay, by file and text, each with its reason. */
-const allowed = [{ file: 'test/words.mjs', text: '', reason: 'names what it flags' }]
+/** Findings that stay, by file and what was found, each with its reason. */
+const allowed = [{ file: 'test/unit/words.test.ts', text: '', reason: 'its titles name what is flagged' }]
 
 /** All texts: file, line, kind, text. */
 export function texts() {

@@ -17,7 +17,7 @@ export type Evidence =
   | 'aborted'
   | 'error'
 
-/** Who probes the peer. `us`: the kernel does not, so a probe of ours is sent. Otherwise the kernel's own transmissions are only observed. */
+/** The prober of the peer. `us`: the kernel does not probe, so we send a probe. Otherwise the kernel's own transmissions are only observed. */
 export type Prober = 'closed' | 'retransmission' | 'window-probe' | 'keepalive' | 'us'
 
 /** A peer that was heard so recently is not probed: TCP_KEEPIDLE's least value, in ms. */
@@ -53,7 +53,7 @@ export function silenceOf(sample: Sample): number {
 }
 
 /**
- * Who probes an idle connection.
+ * The prober of an idle connection.
  *
  * @param isKeepaliveOn by the owner's options.
  * @param unanswered how many of the unanswered probes are ours.

@@ -21,7 +21,7 @@ export interface Death extends WatchedConnection {
   readonly reason: DeathReason
   /** The evidence for it, in words. */
   readonly evidence: string
-  /** Who found it first. `node`: Node was reading or writing the socket, so it got the error at once. */
+  /** What found it first. `node`: Node was reading or writing the socket, so it got the error at once. */
   readonly detectedBy: 'kernel' | 'heartbeat' | 'node'
   /**
    * Always a {@link PeerDeathError}, with which the socket is destroyed. If Node found the death first (`detectedBy` is `node`), the

@@ -121,7 +121,7 @@ function fleetRows({ connections, busyShare, profile }) {
       const average = perSecond.reduce((a, b) => a + b) / perSecond.length
       return { ours: [Math.max(...perSecond) / average], reference: [1], unit: '×' }
     }),
-    row('called dead', none('deaths'), ({ dead }) => ({ ours: [dead], reference: [0], unit: 'deaths' })),
+    row('declared dead', none('deaths'), ({ dead }) => ({ ours: [dead], reference: [0], unit: 'deaths' })),
   ]
 }
 

@@ -226,7 +226,7 @@ it('applies timeout to a server without keepAliveTimeout, if it has one', () => 
   expect(words(withoutUnread(audit(server, ['aws-alb'])))).toEqual([])
 })
 
-describe('a hop that keeps connections for ever', () => {
+describe('a hop that keeps connections forever', () => {
   const endless: OwnHop = { ...balancer, idleTimeout: Number.POSITIVE_INFINITY }
 
   it('is the setting to change, whatever the server has', () => {

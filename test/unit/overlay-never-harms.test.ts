@@ -166,7 +166,7 @@ describe('a heartbeat whose probes the kernel sends', () => {
     expect(takeovers).toBeGreaterThan(runs / 50)
   })
 
-  it('keeps a peer that answers for ever, whatever share of its answers is late', () => {
+  it('keeps a peer that answers forever, whatever share of its answers is late', () => {
     fc.assert(
       fc.property(keepalive, every, lateness, (own, period, late) => {
         const beating = whileBeating(own, period)

@@ -30,7 +30,7 @@ export function endWords({ address, port }: SocketEnd): string {
   return `${address.includes(':') ? `[${address}]` : address}:${port === 0 ? '*' : port}`
 }
 
-/** keepalive 1m52s ×2: the timer, the time until it fires, and how often it fired in vain. */
+/** keepalive 1m52s ×2: the timer, the time until it fires, and how many probes or retransmissions went unanswered. */
 export function timerWords({ timer, expires, retries }: SocketRecord): string {
   if (timer === 'off' || timer === undefined) return '-'
   return `${timer} ${shortTime(expires ?? 0)}${retries > 0 ? ` ×${retries}` : ''}`

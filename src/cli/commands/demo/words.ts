@@ -63,7 +63,7 @@ export function closingWords({ failures, connections }: Summary): string[] {
   const summary = [
     'Every peer vanished without a FIN or RST, as in a power cut or behind a NAT that dropped the connection.',
     `Tuned with 'lan', Node knew after ${took('lan')}; with its own setKeepAlive after ${took('setKeepAlive')};`,
-    'untouched, it would wait for ever.',
+    'untouched, it would wait forever.',
     `With three probes a heartbeat took ${took('heartbeat')}, and keepalive ${took('kernel')}.`,
   ]
   if (isZombie) {

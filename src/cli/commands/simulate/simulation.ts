@@ -37,30 +37,30 @@ export interface Fleet {
 export interface Forecast {
   /** Probes sent on behalf of the heartbeat. */
   readonly probes: number
-  /** Those of them that took a question; the others the kernel sent on the heartbeat's schedule. */
+  /** Those of them that we sent ourselves; the kernel sent the others on the heartbeat's schedule. */
   readonly questions: number
-  /** Probes that the kernel sent by its own clock. */
+  /** Probes that the kernel sent on the connection's own keepalive timer. */
   readonly kernelProbes: number
-  /** At busy connections, which are not asked, and at those that the kernel asks. */
+  /** Samples of busy connections, which are not probed, and of those that the kernel probes. */
   readonly looks: number
-  /** Live peers that were called dead. */
+  /** Live peers that were declared dead. */
   readonly falseDeaths: number
   /** The detection time of each peer that vanished, sorted. */
   readonly detection: Float64Array
 }
 
-/** From when a peer was heard: how it is asked until it answers or is called dead. */
+/** How a peer is probed, from when it was last heard until it acknowledges or is declared dead. */
 interface Cycle {
-  /** Whether the heartbeat asks; else the kernel is asking by then, and is watched. */
+  /** Whether the heartbeat sends the probes; otherwise the kernel probes already, and is observed. */
   readonly isOurs: boolean
-  /** How many questions go unanswered until the peer is called dead. */
+  /** How many probes go unanswered until the peer is declared dead. */
   readonly attempts: number
   readonly gap: number
   /** After the last. */
   readonly wait: number
-  /** The least and the greatest silence at which the first is asked. */
+  /** The shortest and the longest silence at which the first probe is sent. */
   readonly first: readonly [number, number]
-  /** The schedule that the kernel keeps, and how much later than after `gap` the second is asked then. */
+  /** The schedule that the kernel keeps, and how much later than `gap` the second probe is sent then. */
   readonly clock?: number
   readonly lag: number
 }
@@ -210,8 +210,8 @@ interface Wait {
 }
 
 /**
- * How long the waits before beats are, and which share of them. A beat that is not answered at once ends a loan; the next wait is anything
- * from a second on, and if that one is answered at once the kernel sends them again.
+ * How long the waits before heartbeats are, and the share of each. After a heartbeat that is not acknowledged at once we send the probes; the next
+ * wait is random, from a second on. If that probe is acknowledged at once, the kernel sends them again.
  */
 function waitsOf({ clock, first: [from, to] }: Cycle, { heartbeat, loss }: Fleet): Wait[] {
   if (clock === undefined) return [{ share: 1, from, to }]
@@ -230,7 +230,7 @@ interface Life {
   falseDeaths: number
 }
 
-/** By the rules of the schedule, from when it is added, just heard. One that is called dead is replaced by another. */
+/** Plays the rules of the schedule for a connection that is added right after it was heard. One that is declared dead is replaced by another. */
 function liveBeatByBeat(cycle: Cycle, fleet: Fleet, random: Random): Life {
   const { heartbeat, loss, rtt, duration } = fleet
   const life = { probes: 0, byKernel: 0, falseDeaths: 0 }
