@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { program } from '../../src/cli/program.js'
 
 // What the documents point to is there.
 
@@ -46,6 +47,62 @@ describe.each(documents)('%s', (name) => {
       expect(existsSync(target), `${path} does not exist`).toBe(true)
       if (anchor) expect(anchorsIn(readFileSync(target, 'utf8')), `${path}#${anchor}`).toContain(anchor)
     }
+  })
+})
+
+/** As package.json says what the npm package has. */
+const { files } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { files: string[] }
+const excluded = files.filter((file) => file.startsWith('!')).map((file) => file.slice(1))
+const isPacked = (path: string) =>
+  ['README.md', 'LICENSE', 'package.json', 'CHANGELOG.md'].includes(path) ||
+  (path.startsWith('docs/') && !excluded.some((each) => path === each || path.startsWith(`${each}/`)))
+
+describe('a document of the package', () => {
+  it.each(documents.filter(isPacked))('links only to what the package has: %s', (name) => {
+    const targets = linksIn(readFileSync(join(root, name), 'utf8')).flatMap(({ path }) =>
+      path === '' ? [] : [join(dirname(name), path)],
+    )
+    expect(targets.filter((path) => !isPacked(path))).toEqual([])
+  })
+})
+
+describe('an option of a command that a document names', () => {
+  const flags = new Map(
+    program.commands.map((command) => [
+      command.name(),
+      new Set(command.options.flatMap(({ short, long }) => [short, long])),
+    ]),
+  )
+  const lines = documents.flatMap((name) =>
+    readFileSync(join(root, name), 'utf8')
+      .split('\n')
+      .flatMap((line) => [...line.matchAll(/\bdeadpeer (\w+)((?: [^`#|]*)?)/g)])
+      .map(([, command, rest]) => ({ name, command: command!, rest: rest!.split(/ -- | #/)[0]! }))
+      .filter(({ command }) => flags.has(command)),
+  )
+
+  it('exists', () => {
+    const named = lines.flatMap(({ name, command, rest }) =>
+      [...rest.matchAll(/(?<=^|\s|\[)(--?[a-z][\w.-]*)/g)].map(([, flag]) => ({
+        name,
+        command,
+        flag: flag!,
+      })),
+    )
+    expect(named.length).toBeGreaterThan(40)
+    const common = ['--help', '-h']
+    expect(
+      named.filter(({ command, flag }) => !flags.get(command)!.has(flag) && !common.includes(flag)),
+    ).toEqual([])
+  })
+})
+
+describe('CHANGELOG.md', () => {
+  const lines = readFileSync(join(root, 'CHANGELOG.md'), 'utf8').split('\n')
+
+  it('says nothing twice', () => {
+    const items = lines.filter((line) => line.startsWith('- '))
+    expect(items.filter((line, i) => items.indexOf(line) !== i)).toEqual([])
   })
 })
 
