@@ -66,7 +66,9 @@ export function findings(all = texts()) {
 }
 
 function sentencesOf(text) {
-  return text.split(/(?<=[.!?:;])\s+(?=["'`(*[]*[A-Z0-9`])/).filter((sentence) => /[a-z]{3}/.test(sentence))
+  return text
+    .split(/(?<=[.!?:;])\s+(?=["'`(*[]*[A-Z0-9`])/)
+    .filter((sentence) => /[a-z]{2} .*[a-z]{2}/.test(sentence))
 }
 
 /** Paragraphs and list items, without code blocks; each row of a table by its cells. */

@@ -120,8 +120,8 @@ function mustWait(pending: Profile, why: string): DeadpeerError {
   const fields = Object.keys(pending).join(' and ')
   return new DeadpeerError(
     'ERR_MUST_WAIT',
-    `${fields} ${why}, and for another process's socket nothing is kept for later. Nothing was changed. ` +
-      `tuneAll takes the time; or leave out ${fields} now, and set that next.`,
+    `${fields} ${why}. On a socket of another process nothing can wait. Nothing was changed. ` +
+      `Use tuneAll, which waits for the peer; or leave out ${fields} now and set it next.`,
     { pending },
   )
 }

@@ -23,7 +23,7 @@ describe.concurrent('deadpeer plan', () => {
       'A dead peer is noticed after 30 s, with data in flight after 30 s.',
       'An idle connection is probed 240 times an hour.',
       '50,000 of them: 3,333.3 probes a second, 4.6 Mbit/s.',
-      'HTTP keep-alive, each side that sends giving up first:',
+      'HTTP keep-alive, so that each client gives a connection up before its server:',
       '  client  60 s  → server  65 s  slack 5 s',
       '  new http.Agent({ keepAlive: true, timeout: 60_000 })',
       '  new undici.Agent({ keepAliveTimeout: 60_000, keepAliveMaxTimeout: 60_000 })',

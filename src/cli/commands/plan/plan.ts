@@ -74,7 +74,7 @@ function show({ path, profile, detection, probesPerHour, load, http, warnings }:
     write(`${each} of them: ${all} probes a second, ${bits(bitsPerSecond)}.`)
   }
   write()
-  write('HTTP keep-alive, each side that sends giving up first:')
+  write('HTTP keep-alive, so that each client gives a connection up before its server:')
   for (const line of columns(
     http.legs.map(({ from, fromTimeout, to, toTimeout, slack }) => [
       `  ${from}`,
