@@ -238,7 +238,7 @@ function checkTls({ tls, tlsFarSide }, { connections, fates, faults, told }) {
   ]
 }
 
-function reportTls({ connections, fates, told, faults, errors, excused }, raisedByNode) {
+function reportTls({ connections, fates, told, faults, errors, excused, filled }, raisedByNode) {
   console.log(
     `\n${connections} TLS, HTTPS and HTTP/2 connections came; how they ended: ${JSON.stringify(fates)}`,
   )
@@ -248,6 +248,9 @@ function reportTls({ connections, fates, told, faults, errors, excused }, raised
     `errors of orderly closed ones: ${JSON.stringify(errors)}, unwatched ${JSON.stringify(raisedByNode)}`,
   )
   console.log(`not judged, as their SYNs met the end of an older connection that was silent: ${excused}`)
+  console.log(
+    `not judged, as the window of their paused client closed for longer than userTimeout: ${filled}`,
+  )
   for (const [fault, count] of Object.entries(countsOf(faults))) console.log(`${count} × ${fault}`)
   for (const fault of faults.slice(0, 20)) console.log('fault', JSON.stringify(fault))
 }

@@ -13,6 +13,7 @@ export interface TlsJudgement {
   }[]
   readonly errors: Record<string, number>
   readonly excused: number
+  readonly filled: number
 }
 export function judgeTls(entries: readonly Entry[], raisedByNode?: Record<string, number>): TlsJudgement
 export function errorsOf(entries: readonly Entry[]): Record<string, number>

@@ -21,10 +21,15 @@ export function judgeTls(entries, raisedByNode = {}, rules = tlsFates) {
   const counts = {}
   const errors = {}
   let excused = 0
+  let filled = 0
   const silent = silentServers(connections)
   for (const connection of connections.values()) {
     if (hasMetSilentServer(connection, silent)) {
       excused++
+      continue
+    }
+    if (hasFilledWindow(connection)) {
+      filled++
       continue
     }
     settle(connection)
@@ -59,7 +64,7 @@ export function judgeTls(entries, raisedByNode = {}, rules = tlsFates) {
       told[name].times.push(at - fate.at)
     }
   }
-  return { connections: connections.size, fates: counts, told, faults, errors, excused }
+  return { connections: connections.size, fates: counts, told, faults, errors, excused, filled }
 }
 
 /** When each server end fell silent, by the ports of its connection: `<client> <server>`. */
@@ -81,6 +86,16 @@ function hasMetSilentServer({ ends }, silent) {
   const { ports, portsAt, errors = [] } = ends.get('client') ?? {}
   if (ends.has('server') || !errors.every(({ detail }) => detail.startsWith('ETIMEDOUT'))) return false
   return (silent.get(ports) ?? []).some((at) => at < portsAt && portsAt < at + SILENT_FOR)
+}
+
+/**
+ * The server sends a paused client more than Node keeps. Sometimes the client's window closes before the end of that, and the server's own
+ * `userTimeout` ends the connection, as it ends any peer that does not read for so long. So no fate was ever noted.
+ */
+function hasFilledWindow({ fate, filledAt, ends }) {
+  const { errors = [] } = ends.get('server') ?? {}
+  const isByUserTimeout = errors.length > 0 && errors.every(({ detail }) => detail.startsWith('ETIMEDOUT'))
+  return !fate && filledAt !== undefined && isByUserTimeout
 }
 
 /** The errors of orderly closed connections, each with how often it came: `<kind>, <fate>: <code> <name>`. */
@@ -161,6 +176,7 @@ function connectionsOf(entries) {
     const connection = connections.get(name)
     if (event === 'fate') connection.fate ??= { name: detail, at }
     else if (event === 'wrote') connection.wroteAt = at
+    else if (event === 'filled') connection.filledAt = at
     if (side === undefined) continue
     if (!connection.ends.has(side)) connection.ends.set(side, { said: [], errors: [] })
     note(connection.ends.get(side), at, event, detail)

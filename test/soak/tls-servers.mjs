@@ -187,6 +187,7 @@ export class TlsServers {
   async #meet(end, fate) {
     const { id, socket, kind } = end
     if (fate.endsWith(' unread')) {
+      this.#ends.note(id, 'filled')
       await new Promise((resolve) => socket.write(Buffer.alloc(UNREAD), resolve))
       await this.#ends.acknowledged(socket)
       if (socket.destroyed) return

@@ -545,6 +545,22 @@ describe('the judge of TLS, HTTPS and HTTP/2 connections', () => {
       entry(28_000, 'out.1/client', 'closed'),
     ]
 
+    it.each([
+      { what: 'is excused after its paused client was sent more than it takes', isFilled: true },
+      { what: 'is a fault otherwise', isFilled: false },
+    ])('whose server ends by userTimeout $what', ({ isFilled }) => {
+      const entries = [
+        entry(1, 'out.1/client', 'opened', 'clocked tls ::1 true'),
+        entry(1, 'out.1/server', 'opened', 'clocked tls ::1 true'),
+        ...(isFilled ? [entry(1_000, 'out.1', 'filled')] : []),
+        entry(9_200, 'out.1/server', 'error', 'ETIMEDOUT Error'),
+        entry(9_200, 'out.1/server', 'closed'),
+        entry(9_300, 'out.1/client', 'dead', 'reset kernel'),
+      ]
+      const { faults, filled } = judgeTls(entries)
+      expect({ isFault: faults.length > 0, filled }).toEqual({ isFault: !isFilled, filled: Number(isFilled) })
+    })
+
     it('is excused if it got the ports of a connection whose server is silent', () => {
       const { faults, excused } = judgeTls([...silentServer, ...cannotConnect('40000 443', 'ETIMEDOUT')])
       expect({ faults, excused }).toEqual({ faults: [], excused: 1 })
