@@ -73,7 +73,7 @@ describe('a program that goes on serving 2,000 connections', () => {
     )
     expect(listed.sort()).toEqual(ss().sort())
     expect(listed).toHaveLength(COUNT)
-    expect(new Map(found.map(({ remote, options }) => [remote.port, options]))).toEqual(
+    expect(new Map(found.map(({ remote, profile }) => [remote.port, profile]))).toEqual(
       await program.profiles(),
     )
   })

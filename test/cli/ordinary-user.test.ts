@@ -55,7 +55,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
   it('lists, inspects, tunes and examines their own connections', async () => {
     const listed = await shell(['ls', ...pid(), '--options', '--jsonl'])
     expect(listed).toMatchObject({ code: 0, err: [] })
-    expect(new Map(jsonl(listed.out).map(({ remote, options }) => [remote.port, options]))).toEqual(
+    expect(new Map(jsonl(listed.out).map(({ remote, profile }) => [remote.port, profile]))).toEqual(
       await own.profiles(),
     )
     const fd = await own.ask('fd', ownClients[0]!.port)

@@ -68,7 +68,7 @@ describe.runIf(hasNginx).concurrent('a client of 60 s, a load balancer of 30 s a
       expect.objectContaining({
         code: 'sender-outlasts-receiver',
         hop: 'nginx',
-        message: expect.stringContaining('kept for 4 s, but nginx closes them after 2 s'),
+        message: expect.stringContaining('for 4 s, but nginx closes them after 2 s'),
       }),
     ])
     await throughBalancer(agent, async (path) => {

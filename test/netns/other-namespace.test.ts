@@ -213,8 +213,8 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
       expect(listed.length).toBe(8)
       for (const each of listed) expect(each.processes[0].pid).toBe(other.pid)
       for (const port of ports) {
-        const { options } = listed.find(({ local }) => local.port === port)
-        expect(options).toEqual(await other.ask('profile', port))
+        const { profile } = listed.find(({ local }) => local.port === port)
+        expect(profile).toEqual(await other.ask('profile', port))
       }
     })
 
@@ -222,10 +222,10 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
       const [, , , port] = ports as [number, number, number, number]
       const run = await deadpeer(['inspect', `${other.pid}:${await other.ask('fd', port)}`, '--json'])
       expect(run).toMatchObject({ code: 0, err: [] })
-      const { state, options, equalsDefault } = JSON.parse(run.out.join('\n'))
+      const { state, profile, equalsDefault } = JSON.parse(run.out.join('\n'))
       expect(state).toBe('established')
       // As the test above wrote it.
-      expect(options.initialDelay).toBe(77_000)
+      expect(profile.initialDelay).toBe(77_000)
       expect(equalsDefault).toContain('initialDelay')
     })
 
