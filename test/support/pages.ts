@@ -5,7 +5,7 @@ export const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** The README, the other documents beside it, and the pages of docs, without the generated reference. */
 export const documents: readonly string[] = [
-  ...namesIn('.').map((name) => name),
+  ...namesIn('.'),
   ...namesIn('docs').map((name) => `docs/${name}`),
 ]
 
