@@ -1,8 +1,10 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { root } from '../support/guide-examples.js'
+import { examples as guideExamples } from '../support/guide-examples.js'
+import { codeSpans, documents, parsePage, root, textOf } from '../support/pages.js'
+import { exportsOf, isExpression, isUnknownName, moduleOf } from '../support/span-modules.js'
 
 // Compiles the JavaScript examples of the README, and of the pages with the details, as strict TypeScript: each as it stands. The examples of
 // the guide are in types.test.ts. Compiles what the pages name in code spans as well, such as `inspect(socket).profile`.
@@ -10,70 +12,78 @@ import { root } from '../support/guide-examples.js'
 const folder = join(root, `test/clients/.examples/readme-${process.pid}`)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-const documents = [
-  'README.md',
-  ...readdirSync(join(root, 'docs'))
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => `docs/${name}`),
-]
-const textOf = (page: string) => readFileSync(join(root, page), 'utf8')
-const pages = documents.filter((page) => page !== 'docs/guide.md' && /^```js$/m.test(textOf(page)))
+const parsed = documents.map((page) => ({ page, ...parsePage(textOf(page)) }))
 
-const examples = pages.flatMap((page) =>
-  [...textOf(page).matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(([, code = ''], index) => ({
-    name: `${basename(page, '.md')}-${index}.ts`,
-    page,
-    code,
-  })),
+const fences = parsed.flatMap(({ page, fences }) => fences.map((fence) => ({ page, ...fence })))
+
+/** However the page spells the language. */
+const code = fences.filter(({ language }) => /^(?:[cm]?[jt]sx?|javascript|typescript|node)$/i.test(language))
+
+const examples = code
+  .filter(({ page }) => page !== 'docs/guide.md')
+  .map((fence) => ({ ...fence, name: `${basename(fence.page, '.md')}-${fence.line}.ts` }))
+
+/** Code spans with a call or a property. */
+const spans = parsed.flatMap(({ page, prose }) =>
+  codeSpans(prose)
+    .filter((span) => isExpression(span.code))
+    .map((span, i) => ({
+      name: `span-${basename(page, '.md')}-${i}.ts`,
+      where: `${page}:${span.line}: ${span.code}`,
+      code: span.code,
+    })),
 )
 
-/** What stands for the objects that the pages talk of. */
-const named = `
-import { capabilities, inspect, type Death, type Watcher } from 'deadpeer'
-import { listSockets } from 'deadpeer/host'
-import { HttpAgent } from 'deadpeer/http'
-declare const socket: import('node:net').Socket
-declare const watcher: Watcher
-declare const death: Death
-declare const agent: HttpAgent
-const list = await listSockets()
-const snapshot = () => agent.snapshot()
-`
+/** Spans with a name that does not exist in the package, and why. */
+const foreign: Readonly<Record<string, string>> = {
+  'plan({ within })': 'an example of a mistake that gets a suggestion',
+  'probe({ attempts: 1 }, socket)': 'a call in the wrong form, beside the right one',
+  'socket.freeSocketTimeout': 'a property that agentkeepalive reads',
+  'tune(…, { bestEfort })': 'an example of a mistake that gets a suggestion',
+  'tune({ count: 3 }, server)': 'a call in the wrong form, beside the right one',
+}
 
-/** Code spans that name a property of a result. */
-const properties = documents.flatMap((page) =>
-  [
-    ...textOf(page).matchAll(
-      /`((?:inspect\(socket\)|capabilities\(\)|snapshot\(\)|(?:death|watcher|agent|list)(?=\.))[\w.()]+)`/g,
-    ),
-  ].map(([, code]) => ({ page, code: code! })),
-)
-
-function compile(): string[] {
+/** The compiler's errors by the name of the file. An error may take several lines. */
+function compile(): Map<string, string[]> {
   mkdirSync(folder, { recursive: true })
-  const lines = properties.map(({ page, code }) => `void ${code} // ${page}\n`)
-  writeFileSync(join(folder, 'named.ts'), named + lines.join(''))
   for (const { name, code } of examples) writeFileSync(join(folder, name), code)
+  for (const { name, code } of spans) writeFileSync(join(folder, name), moduleOf(code))
   const compilerOptions = {
-    ...{ strict: true, exactOptionalPropertyTypes: true, noEmit: true },
-    ...{
-      target: 'es2023',
-      module: 'nodenext',
-      moduleDetection: 'force',
-      types: ['node'],
-      skipLibCheck: true,
-    },
+    ...{ strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, noEmit: true },
+    ...{ target: 'es2023', module: 'nodenext', moduleDetection: 'force' },
+    ...{ types: ['node'], skipLibCheck: true },
   }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions }))
-  const { stdout } = spawnSync(
+  const { stdout, stderr } = spawnSync(
     process.execPath,
     [`${root}/node_modules/typescript/bin/tsc`, '--project', folder, '--pretty', 'false'],
     { cwd: folder, encoding: 'utf8' },
   )
-  return stdout.split('\n').filter((line) => /^\S/.test(line))
+  const found = new Map<string, string[]>()
+  for (const error of `${stdout}${stderr}`.split(/\n(?!\s)/).filter((each) => each.trim() !== '')) {
+    const [, name = 'no file'] = /^([^(\s]+)\(\d+,\d+\): error /.exec(error) ?? []
+    found.set(name, [...(found.get(name) ?? []), error])
+  }
+  return found
 }
 
 const errors = compile()
+const errorsOf = ({ name }: { name: string }) => errors.get(name) ?? []
+
+describe('a code block', () => {
+  it('has a language that the checks know, and no other words after it', () => {
+    const known = ['', 'diff', 'dockerfile', 'haproxy', 'ini', 'js', 'json', 'nginx', 'sh', 'ts', 'yaml']
+    const unknown = fences.filter(({ language, info }) => !known.includes(language) || info !== '')
+    expect(unknown.map(({ page, line }) => `${page}:${line}`)).toEqual([])
+  })
+
+  it('of the guide is one that types.test.ts compiles', () => {
+    const compiled = guideExamples.filter(({ language }) => ['js', 'ts'].includes(language))
+    expect(code.filter(({ page }) => page === 'docs/guide.md').map((fence) => fence.code)).toEqual(
+      compiled.map((example) => example.code),
+    )
+  })
+})
 
 describe('an example', () => {
   it('is on the README and on each page about a verb', () => {
@@ -81,21 +91,53 @@ describe('an example', () => {
       'README.md',
       ...['host', 'install', 'plan', 'probe', 'testing', 'tune', 'watch'].map((page) => `docs/${page}.md`),
     ]
-    expect(pages).toEqual(expect.arrayContaining(expected))
+    expect(examples.map(({ page }) => page)).toEqual(expect.arrayContaining(expected))
   })
 
-  it.each(examples)('compiles with strict TypeScript, pasted alone: $name', ({ name }) => {
-    expect(errors.filter((line) => line.startsWith(`${name}(`))).toEqual([])
+  it.each(examples)('compiles with strict TypeScript, pasted alone: $page:$line', (example) => {
+    expect(errorsOf(example)).toEqual([])
   })
 
   it('leaves no error outside the examples', () => {
-    expect(errors.filter((line) => !/^([\w-]+-\d+|named)\.ts\(/.test(line))).toEqual([])
+    const names = [...examples, ...spans].map(({ name }) => name)
+    expect([...errors.keys()].filter((name) => !names.includes(name))).toEqual([])
   })
 })
 
-describe('a property that a page names', () => {
+describe('a function, property or option that a page names in a code span', () => {
   it('exists', () => {
-    expect(properties.length).toBeGreaterThan(10)
-    expect(errors.filter((line) => line.startsWith('named.ts('))).toEqual([])
+    expect(spans.length).toBeGreaterThan(100)
+    // After an error of syntax the compiler reports nothing else.
+    expect([...errors.values()].flat().filter((error) => /error TS1\d{3}:/.test(error))).toEqual([])
+    const unknown = spans.filter((span) => errorsOf(span).some(isUnknownName))
+    expect(unknown.filter((span) => !(span.code in foreign)).map(({ where }) => where)).toEqual([])
+  })
+
+  it('is not listed as foreign without need', () => {
+    const unknown = spans.filter((span) => errorsOf(span).some(isUnknownName)).map((span) => span.code)
+    expect(unknown).toEqual(expect.arrayContaining(Object.keys(foreign)))
+  })
+})
+
+describe('a module of the package that a page names', () => {
+  const { exports } = JSON.parse(textOf('package.json')) as { exports: object }
+  const entries = Object.keys(exports).map((key) => key.replace(/^\.(?=\/|$)/, 'deadpeer'))
+
+  it('exists', () => {
+    const named = documents.flatMap((page) =>
+      [...textOf(page).matchAll(/(?<=[`'" ])deadpeer\/[\w./-]*\w/g)].map(([name]) => `${page}: ${name}`),
+    )
+    expect(named.length).toBeGreaterThan(30)
+    expect(named.filter((each) => !entries.includes(each.split(': ')[1]!))).toEqual([])
+  })
+
+  it('has what the page requires of it', () => {
+    const required = documents.flatMap((page) =>
+      [...textOf(page).matchAll(/\{([^{}]*)\} = require\('(deadpeer[^']*)'\)/g)].flatMap(
+        ([, names, module]) =>
+          names!.split(',').map((name) => ({ page, module: module!, name: name.split(':')[0]!.trim() })),
+      ),
+    )
+    expect(required.filter(({ module, name }) => !exportsOf[module]?.includes(name))).toEqual([])
   })
 })
