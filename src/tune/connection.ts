@@ -85,7 +85,7 @@ export function tuneDescriptor(
   write = applyOrDefer,
 ): TuneResult {
   const { core, native, profile, skipped } = compiled
-  // If the options in force are not the owner's, overlay/ has written all.
+  // If the options in force are not the owner's, `write` goes through overlay/ instead of one native call.
   const tuned = findOverlay(core, fd) ? held : core.tune(fd, native, lastHeard(handle))
   if (typeof tuned === 'number') return succeeded(compiled, handle, tuned)
   try {

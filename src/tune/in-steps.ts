@@ -4,8 +4,8 @@ import type { OptionName } from '../kernel/socket-options.js'
 import type { Profile } from '../profile/profile.js'
 
 /** How long to wait for the peer's answer, and how long between two tries; ms. */
-const PATIENCE = 2_000
-const LOOK_AGAIN = 20
+const ANSWER_WITHIN = 2_000
+const RETRY_AFTER = 20
 
 /**
  * Tunes a borrowed socket. `attempt` writes all fields except those that it must leave out, or throws `ERR_MUST_WAIT`. The safe values are
@@ -18,7 +18,7 @@ export async function inSteps<T>(
   wanted: Profile,
   attempt: (leaveOut: readonly OptionName[]) => T,
 ): Promise<T | { pending: Profile }> {
-  const deadline = performance.now() + PATIENCE
+  const deadline = performance.now() + ANSWER_WITHIN
   let pending: Profile | undefined
   do {
     try {
@@ -29,7 +29,7 @@ export async function inSteps<T>(
       // All other values have been written, so later attempts refuse only these.
       pending ??= attemptOthers(wanted, refused, attempt)
     }
-    await delay(LOOK_AGAIN)
+    await delay(RETRY_AFTER)
   } while (performance.now() < deadline)
   return { pending }
 }
