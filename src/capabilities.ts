@@ -9,7 +9,7 @@ export interface Capabilities {
   /** The reason why it is not available. */
   readonly reason?: string
   /**
-   * The fields of a profile that this process can set on a TCP socket. Each call tries them on a socket of its own. `false` if the
+   * The fields of a profile that this process can set on a TCP socket. Each call tries them on a new socket. `false` if the
    * kernel lacks the option or a sandbox (seccomp) forbids it. `tune` with `bestEffort` leaves out exactly these fields.
    */
   readonly options: Readonly<Record<OptionName, boolean>>

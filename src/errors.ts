@@ -74,7 +74,7 @@ export class OutOfRangeError extends RangeError {
  * does not exist).
  *
  * - `ERR_AMBIGUOUS_ADDRESS`: the socket is alive, but the kernel finds only other sockets by its address.
- * - `ERR_MUST_WAIT`: the values could end a borrowed connection as it is, so its peer must be heard first.
+ * - `ERR_MUST_WAIT`: the values could end a borrowed connection now. They can be written after the next segment from its peer.
  * - `ERR_NAME_TAKEN`: the metrics registry already has a metric of that name.
  * - `ERR_NOT_TCP`: the descriptor is another kind of socket, or not a socket.
  * - `ERR_SOCKET_CLOSED`: the socket has no descriptor: it is closed, or not connected yet. The message says which.
@@ -136,12 +136,12 @@ export class DeadpeerError extends Error {
  * The reason why a connection is dead.
  *
  * - `keepalive`: the peer acknowledged none of `count` probes.
- * - `user-timeout`: the peer acknowledged nothing for `userTimeout`: neither data in flight or behind a closed window, nor a probe before
- *   `count` was reached.
+ * - `user-timeout`: the peer acknowledged nothing for `userTimeout`: no data in flight or behind a closed window, and no keepalive
+ *   probe before `count` was reached.
  * - `retransmission`: data was retransmitted as often as the system allows (`tcp_retries2`), without a `userTimeout`.
- * - `reset`: either side reset the connection, for example a peer that was restarted and does not know it.
+ * - `reset`: either side reset the connection, for example a peer that was restarted and no longer has the connection.
  * - `unreachable`: a router or this host reported that the peer is unreachable.
- * - `heartbeat`: the peer acknowledged none of a heartbeat's `attempts`, and the kernel had not given it up yet.
+ * - `heartbeat`: the peer acknowledged none of a heartbeat's `attempts`, before the kernel gave the connection up.
  */
 export type DeathReason =
   | 'keepalive'

@@ -1,5 +1,5 @@
 /**
- * The verbs, tune, inspect, probe, watch and plan, and what they take and return. All times are in milliseconds.
+ * The functions `tune`, `inspect`, `probe`, `watch` and `plan`, and the types of their arguments and results. All times are in milliseconds.
  *
  * @module deadpeer
  */

@@ -3,30 +3,29 @@ import type net from 'node:net'
 import type { WebSocketSource } from './listening.js'
 import { handleOf } from './target.js'
 
-/** What emits the connections that it accepts. */
+/** An emitter of accepted connections. */
 export type AcceptingServer = net.Server | WebSocketSource
 
 /**
- * The event with which a server hands over a connection. A TLS server emits the raw socket with `'connection'`; that must not be destroyed under
- * the program's TLSSocket. TLS servers are recognized by a method, so that a program without TLS need not load `node:tls`.
+ * The event that a server emits for a new connection. A TLS server emits the raw socket with `'connection'`, and that socket must not be
+ * destroyed under the program's TLSSocket. TLS servers are recognized by a method, so that a program without TLS need not load `node:tls`.
  */
 export function acceptedEvent(server: AcceptingServer): 'connection' | 'secureConnection' {
   return 'setSecureContext' in server ? 'secureConnection' : 'connection'
 }
 
 /**
- * Calls back with each server right after its listen(2). The `'listening'` event comes later, after all synchronous work of that turn of the event
- * loop. Bun does not publish it.
+ * Calls `onServer` with each server right after its listen(2). The `'listening'` event comes later, after all synchronous work of that turn of the
+ * event loop. Bun does not publish this diagnostics channel.
  */
-export function onListen(hear: (server: net.Server) => void): void {
+export function onListen(onServer: (server: net.Server) => void): void {
   diagnostics.subscribe('tracing:net.server.listen:asyncEnd', (message) => {
-    hear((message as { server: net.Server }).server)
+    onServer((message as { server: net.Server }).server)
   })
 }
 
 /**
- * Calls `tune` with each connection that the server accepts, before the program's own listeners, so that they find it tuned. A refusal
- * destroys the connection. Streams that the program passes to `server.emit('connection')` are left alone.
+ * Calls `tune` with each connection that the server accepts, before the program's own listeners run. A refusal destroys the connection. Streams that the program passes to `server.emit('connection')` are left alone.
  *
  * @returns a function that stops it.
  */
@@ -43,7 +42,7 @@ export function onAccepted(server: net.Server, tune: (socket: net.Socket) => voi
   return () => void server.off('connection', listener)
 }
 
-/** Whether other processes listen on the same descriptor: in a cluster the primary owns it, and the workers may not even have it. */
+/** Whether other processes listen on the same descriptor. In a cluster the primary owns it, and a worker may not have it. */
 export function isShared(server: net.Server): boolean {
   // Not imported: a program without a cluster need not load it.
   const cluster = process.getBuiltinModule('node:cluster') as unknown as { isWorker: boolean }

@@ -35,7 +35,7 @@ export function socketsOf(agent: http.Agent): net.Socket[] {
   return lists.flatMap((sockets) => sockets ?? []).filter(isConnection)
 }
 
-/** Hears of the connections that an agent opens. */
+/** Receives the connections that an agent opens. */
 export interface OpeningListener {
   /** A connection that the agent has opened, before the program gets it. It may be connecting. */
   opened(socket: net.Socket, options: ConnectionOptions): void
@@ -43,20 +43,20 @@ export interface OpeningListener {
   openedToProxy(socket: net.Socket): void
 }
 
-/** What hears of the connections of one agent. */
+/** The listeners and wrappers of one agent. */
 interface Hook {
   readonly listeners: OpeningListener[]
-  /** What stands, or stood, in the place of the agent's own methods. A program may put one back that it has replaced. */
+  /** Wrappers that were assigned to the agent. A program may assign one again after it has replaced it. */
   readonly wrappers: WeakSet<object>
 }
 
 const hooks = new WeakMap<Internals, Hook>()
 
 /**
- * Reports each connection that an agent opens from now on. An agent returns it or passes it to a callback, and some do both.
+ * Reports each connection that an agent opens from now on, once. An agent returns it or passes it to a callback, and some do both.
  *
- * A program may assign another `createConnection` later, and a subclass may define one as a field, which replaces it after this package's
- * constructor. So it is wrapped again before each connection that Node opens by `createSocket`.
+ * A program may assign another `createConnection` later. A subclass may define one as a field, which replaces the wrapper after this package's
+ * constructor. So `createConnection` is wrapped again before each connection that Node opens by `createSocket`.
  *
  * @throws {@link InvalidTypeError} for an agent that is frozen.
  */
@@ -74,17 +74,17 @@ export function onOpened(given: http.Agent, listener: OpeningListener): void {
   if (typeof agent.createSocket !== 'function') return
   const createSocket = lateBound(agent, 'createSocket') as NonNullable<Internals['createSocket']>
   agent.createSocket = function (this: Internals, ...args) {
-    // A program can make a property of its own that cannot be assigned.
+    // The program may have made a property read-only.
     tryOr(() => wrapMethods(agent, hook), undefined)
     return Reflect.apply(createSocket, this, args)
   }
 }
 
-/** @throws {@link InvalidTypeError} for an agent that cannot be changed, and has not been before. */
+/** @throws {@link InvalidTypeError} for a frozen agent that has no wrappers yet. */
 export function requireExtensible(agent: http.Agent): void {
   if (hooks.has(agent as unknown as Internals) || Object.isExtensible(agent)) return
   throw new InvalidTypeError(
-    'The agent is frozen, so its later connections cannot be seen. Tune it before it is frozen.',
+    'The agent is frozen, so its later connections cannot be tuned. Tune it before you freeze it.',
     { field: 'target' },
   )
 }
@@ -92,43 +92,46 @@ export function requireExtensible(agent: http.Agent): void {
 function wrapMethods(agent: Internals, hook: Hook): void {
   const { wrappers } = hook
   if (!wrappers.has(agent.createConnection)) {
-    agent.createConnection = hearing(hook, lateBound(agent, 'createConnection'))
+    agent.createConnection = reporting(hook, lateBound(agent, 'createConnection'))
     wrappers.add(agent.createConnection)
   }
-  // Agents made on the package agent-base open the tunnel here, and only then call createConnection.
+  // Agents based on the package agent-base open the tunnel here, before they call createConnection.
   if (typeof agent.connect === 'function' && !wrappers.has(agent.connect)) {
-    agent.connect = hearingProxy(hook, lateBound(agent, 'connect') as NonNullable<Internals['connect']>)
+    agent.connect = reportingProxy(hook, lateBound(agent, 'connect') as NonNullable<Internals['connect']>)
     wrappers.add(agent.connect)
   }
 }
 
 /** Gives the wrapper the method's name and properties: a test may have assigned a mock. */
-function hearing({ listeners }: Hook, method: Internals['createConnection']): Internals['createConnection'] {
+function reporting(
+  { listeners }: Hook,
+  method: Internals['createConnection'],
+): Internals['createConnection'] {
   const apply = (createConnection: Internals['createConnection'], self: unknown, args: unknown[]) => {
-    let heard: unknown
-    const hearOnce = (socket: unknown) => {
-      if (!isConnection(socket) || socket === heard) return
-      heard = socket
+    let reported: unknown
+    const reportOnce = (socket: unknown) => {
+      if (!isConnection(socket) || socket === reported) return
+      reported = socket
       for (const each of listeners) each.opened(socket, optionsIn(args))
     }
     const callback = args.at(-1)
     const opened = function (this: unknown, ...given: [error?: unknown, socket?: unknown]) {
       const [error, socket] = given
-      if (!error) hearOnce(socket)
+      if (!error) reportOnce(socket)
       return Reflect.apply(callback as (...all: unknown[]) => unknown, this, given)
     }
     const passed = typeof callback === 'function' ? args.with(-1, opened) : args
     const { result, connecting } = listConnecting(() => Reflect.apply(createConnection, self, passed))
     for (const socket of connecting) {
-      if (socket !== result && socket !== heard) for (const each of listeners) each.openedToProxy(socket)
+      if (socket !== result && socket !== reported) for (const each of listeners) each.openedToProxy(socket)
     }
-    hearOnce(result)
+    reportOnce(result)
     return result
   }
   return new Proxy(method, { apply })
 }
 
-function hearingProxy(
+function reportingProxy(
   { listeners }: Hook,
   method: NonNullable<Internals['connect']>,
 ): NonNullable<Internals['connect']> {
@@ -150,13 +153,13 @@ function optionsIn(args: readonly unknown[]): ConnectionOptions {
     | undefined
   const [first, second] = args
   if (first === options) return options ?? {}
-  // A string that is no number is the path of a UNIX socket, as in net.connect().
+  // A string that is not a number is the path of a UNIX socket, as in net.connect().
   const isPort = typeof first === 'number' || (typeof first === 'string' && Number(first) >= 0)
   if (!isPort) return { ...options, socketPath: String(first) }
   return { ...options, port: first, ...(typeof second === 'string' && { host: second }) }
 }
 
-/** The method that the owner has when it is called: instrumentation may replace an inherited method later. */
+/** Calls the method that the owner has at the time of the call, because instrumentation may replace an inherited method later. */
 export function lateBound<Owner extends object, Name extends keyof Owner>(
   owner: Owner,
   name: Name,
@@ -171,7 +174,7 @@ export function lateBound<Owner extends object, Name extends keyof Owner>(
 
 const connectingChannel = diagnostics.channel('net.client.socket')
 
-/** Runs something, and lists the sockets that Node starts to connect in that time. Node 20 reports only those of `net.connect`. */
+/** Runs a function, and lists the sockets that Node starts to connect meanwhile. Node 20 reports only those of `net.connect`. */
 function listConnecting<Result>(run: () => Result): { result: Result; connecting: net.Socket[] } {
   const connecting: net.Socket[] = []
   const note = (message: unknown) => {

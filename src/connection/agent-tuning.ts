@@ -6,12 +6,12 @@ import { keepTuning, type TuningWriter } from './kept-tuning.js'
 import { findRecord, linkRecord } from './record.js'
 
 /**
- * Applies a tuning to the connections of an agent: those it has, and those it opens later. It is applied again whenever
- * `setKeepAlive` is called, which overwrites it: Node does that when a connection is kept for the next request, and axios with every request.
+ * Applies a tuning to an agent's present and later connections. `setKeepAlive` overwrites the options, so the tuning is applied again after
+ * each call. Node calls it when it keeps a connection for the next request, and axios calls it with every request.
  */
 export function tuneAgent<Tuning>(agent: http.Agent, tuning: Tuning, writer: TuningWriter<Tuning>): void {
   requireExtensible(agent)
-  // Other connections of the agent are left alone: to a UNIX socket, through the tunnel of a proxy.
+  // Connections that are not TCP are left alone: UNIX sockets, and streams through a proxy's tunnel.
   const connection = (socket: net.Socket, now: Tuning) => {
     if (socket.destroyed) return
     try {
@@ -32,7 +32,7 @@ export function tuneAgent<Tuning>(agent: http.Agent, tuning: Tuning, writer: Tun
   onOpened(agent, { opened: tuneFromNowOn, openedToProxy: tuneFromNowOn })
 }
 
-/** Calls `hear` after each `setKeepAlive` of a connection. One function for all sockets, as in close-hook.ts. */
+/** Calls `hear` after each `setKeepAlive` of a connection. All sockets share one function, as in close-hook.ts. */
 function afterSetKeepAlive(socket: net.Socket, hear: (socket: net.Socket) => void): void {
   const record = linkRecord(socket)
   const { setKeepAlive } = socket
@@ -47,7 +47,7 @@ function setAndHear(this: net.Socket, ...args: unknown[]): unknown {
   const hook = findRecord(this)?.setKeepAliveHook
   if (!hook) return Reflect.apply(net.Socket.prototype.setKeepAlive, this, args)
   const result: unknown = Reflect.apply(hook.setKeepAlive, this, args)
-  // What is connecting is tuned when it is connected. Without the native core it is what tunes.
+  // A connecting socket is tuned when it is connected. Without the native core the tuning itself calls setKeepAlive.
   if (hook.isCalling || this.connecting) return result
   hook.isCalling = true
   hook.hear(this)

@@ -7,9 +7,8 @@ import { readStartTime } from '../kernel/processes.js'
 /**
  * A connection of another process, as {@link borrowSocket} found it.
  *
- * A descriptor in this process would be a second reference to the connection: as long as it is open, the owner's `close()` sends no FIN, and the
- * peer waits. So nothing is held between calls. Each call borrows a descriptor, checks that it is the same connection, and closes it before it
- * returns.
+ * A descriptor in this process is a second reference to the connection: while it is open, the owner's `close()` sends no FIN. So nothing is held
+ * between calls. Each call borrows a descriptor, checks that it is the same connection, and closes the descriptor before it returns.
  */
 export class BorrowedSocket {
   /** The process that owns it. */
@@ -30,24 +29,28 @@ export class BorrowedSocket {
     this.fd = fd
     const held = borrowDescriptor(core, pid, fd)
     this.cookie = this.#giveBackAfter(held, (number) => this.#cookieOf(number))
-    // Read last. If the process has just ended, this is the start of its successor, and an EPERM is reported as such.
+    // Read last. If the process has just ended, this is the start time of the next process with that id, and its EPERM is reported.
     this.#started = readStartTime(pid)
   }
 
   /**
-   * Runs something synchronous on a descriptor for the connection, and closes it in any case.
+   * Runs a synchronous function on a descriptor for the connection. The descriptor is always closed afterwards.
    *
    * @internal
    */
   use<T>(run: (fd: number) => T): T {
-    if (this.#closed) throw new DeadpeerError('ERR_SOCKET_CLOSED', 'The borrowed socket was given back.')
+    if (this.#closed)
+      throw new DeadpeerError(
+        'ERR_SOCKET_CLOSED',
+        'This BorrowedSocket was closed by its close(). Call borrowSocket() again.',
+      )
     return this.#giveBackAfter(this.#borrowAgain(), (number) => {
       if (this.#cookieOf(number) !== this.cookie) throw this.#gone()
       return run(number)
     })
   }
 
-  /** Ends the use of this object. The connection is not affected: nothing was held. */
+  /** Ends the use of this object. The connection is not affected. */
   close(): void {
     this.#closed = true
   }
@@ -65,7 +68,7 @@ export class BorrowedSocket {
     }
   }
 
-  /** Whether the process id belongs to another process by now. */
+  /** Whether the process id now belongs to another process. */
   #isAnothers(error: unknown): boolean {
     if (!(error instanceof DeadpeerError && error.code === 'EPERM')) return false
     const started = readStartTime(this.pid)
@@ -73,7 +76,7 @@ export class BorrowedSocket {
   }
 
   #giveBackAfter<T>(held: NativeDescriptor, run: (fd: number) => T): T {
-    // A worker that is terminated in here runs no `finally`: the core gives back then, with the environment.
+    // A worker that is terminated in here runs no `finally`. The native core then closes the descriptor when the environment ends.
     try {
       return run(this.#core.borrowedNumber(held))
     } finally {
@@ -99,22 +102,22 @@ export class BorrowedSocket {
  * A live connection of another process, for {@link tune}, {@link tuneAll} and {@link inspect}: pidfd_getfd(2). The other program need not be
  * restarted and does not notice. The id of this process is allowed.
  *
- * Nothing is held between calls: each call borrows the connection for microseconds and gives it back. So nothing can leak, and nothing is left
- * behind if a signal ends this process. Once the owner has closed the connection, calls throw `ERR_SOCKET_CLOSED`, also if the descriptor's number
- * belongs to another connection by then.
+ * Nothing is held between calls: each call opens a descriptor for microseconds and closes it. So nothing leaks, and nothing is left behind if a
+ * signal ends this process. Once the owner has closed the connection, calls throw `ERR_SOCKET_CLOSED`, even if the descriptor's number now belongs
+ * to another connection.
  *
- * If the owner has set `SO_LINGER` and closes the connection during a call, the call makes the last `close()` and waits for the peer, at most
- * that time.
+ * If the owner has set `SO_LINGER` and closes the connection during a call, the call makes the last `close()`. It then waits for the peer, at most
+ * for the linger time.
  *
- * No value is kept for later. If {@link tune} would have to wait with a value until the peer is heard, it throws `ERR_MUST_WAIT` and changes
- * nothing; {@link tuneAll} waits.
+ * No value is deferred. If a value must wait until the peer is heard, {@link tune} throws `ERR_MUST_WAIT` and changes nothing. {@link tuneAll}
+ * waits.
  *
- * @param pid the process; the number that this process sees, in its own PID namespace.
+ * @param pid the process id, as seen in the PID namespace of this process.
  * @param fd the number of the descriptor in that process, as in `/proc/<pid>/fd`, proc(5). `readSocketOwners` finds it.
  * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE` for a bad process id or descriptor. {@link DeadpeerError}:
  * - `ESRCH`: no such process.
  * - `EBADF`: the process has no such descriptor.
- * - `EPERM`: not permitted. It takes the same user, a dumpable process, and `kernel.yama.ptrace_scope` 0; or else
+ * - `EPERM`: not permitted. It requires the same user, a dumpable process, and `kernel.yama.ptrace_scope` 0; or
  *   CAP_SYS_PTRACE. ptrace(2), PTRACE_MODE_ATTACH_REALCREDS. The message lists the state of each.
  * - `ERR_NOT_TCP`: a file, or a socket of another kind.
  * - `ENOSYS`: a kernel before Linux 5.6, or a sandbox.

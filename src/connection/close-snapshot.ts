@@ -10,7 +10,7 @@ export interface FinalState {
   readonly profile: Profile
 }
 
-/** What the kernel knew of a connection right before Node closed its descriptor. */
+/** The kernel's state of a connection right before Node closed its descriptor. */
 export interface CloseSnapshot {
   /** `tcpi_state`; NaN if it could not be read. */
   readonly state: number
@@ -30,15 +30,15 @@ export function readFinalState(core: NativeCore, fd: number): FinalState | undef
   try {
     return { info: readTcpInfo(core, fd), profile: readOptions(core, fd) }
   } catch {
-    // Something other than Node closed the descriptor. Only the error's code is left then.
+    // Other code closed the descriptor. Only the error's code is known then.
     return undefined
   }
 }
 
 /**
- * Takes the snapshot of a connection whose descriptor is still open. Most connections close with nothing wrong: for those it is one call.
+ * Takes the snapshot of a connection whose descriptor is still open. Most connections close without an error, and then it is one native call.
  *
- * @param hasError whether Node closes it with an error, which Node has read from the socket by then.
+ * @param hasError whether Node closes it with an error. Node has read that error from the socket already.
  */
 export function takeCloseSnapshot(core: NativeCore, fd: number, hasError: boolean): CloseSnapshot {
   const { state, probes, retransmits, bytesAcked } = sample(core, fd)
@@ -54,7 +54,7 @@ type Sample = Record<(typeof fields)[number], number>
 const one = new Int32Array(1)
 const row = new Float64Array(fields.length)
 
-/** NaN if it cannot be read. */
+/** Reads the counters that the snapshot needs; NaN if they cannot be read. */
 function sample(core: NativeCore, fd: number): Sample {
   one[0] = fd
   core.sampleTcpInfo(one, 1, places(), row)

@@ -3,9 +3,9 @@ import { endRecord, recordOf } from './record.js'
 import { descriptorOf, type Handle, handleOf, noDescriptor, unwrap } from './target.js'
 
 /**
- * Calls `apply` as soon as the socket has a descriptor, again at each connection attempt (Happy Eyeballs
- * opens several, each with a descriptor of its own), and once more when it is connected if Node may have overwritten the options since. If
- * `apply` throws now, that is thrown; if it throws later, it destroys the socket.
+ * Calls `apply` as soon as the socket has a descriptor, and again at each connection attempt: Happy Eyeballs opens several, each with its own
+ * descriptor. Calls it once more when the socket is connected, if Node may have overwritten the options since. An error of `apply` is thrown if
+ * it comes at once. If it comes later, it destroys the socket.
  */
 export function whenConnecting(target: net.Socket, apply: (fd: number) => void): void {
   const socket = unwrap(target)
@@ -33,10 +33,10 @@ export function whenConnecting(target: net.Socket, apply: (fd: number) => void):
       socket.destroy(error as Error)
     }
   }
-  // The event comes just before connect(2), which is what opens the descriptor.
+  // The event comes just before connect(2), which opens the descriptor.
   const onAttempt = () => process.nextTick(orDestroy, applyAll)
   const onConnect = () => {
-    // From now on the record is kept on the handle.
+    // This moves the record to the handle.
     recordOf(socket)
     if (handleOf(socket) !== applied || mayNodeSetKeepAlive(socket)) orDestroy(applyAll)
     stop()
@@ -52,13 +52,13 @@ export function whenConnecting(target: net.Socket, apply: (fd: number) => void):
     socket.off('close', onClose)
   }
   socket.on('connectionAttempt', onAttempt)
-  // Before the program's own listeners: those of 'connect' find the socket tuned, and those of 'close' may connect
-  // and tune it again.
+  // Run before the program's own listeners: its 'connect' listeners get a tuned socket, and its 'close' listeners may
+  // connect and tune it again.
   socket.prependListener('connect', onConnect)
   socket.prependListener('close', onClose)
 }
 
-/** What Node notes on a socket for `setKeepAlive` and the option `keepAlive` until it is connected. */
+/** The symbol under which Node notes `setKeepAlive` and the option `keepAlive` on a socket until it is connected. */
 let noted: symbol | undefined
 
 /** Whether Node sets keepalive on the handle when the socket is connected, right before `'connect'`. */

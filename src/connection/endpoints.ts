@@ -9,7 +9,7 @@ import { descriptorOf } from './target.js'
  * before the address was read, which is rare.
  */
 export interface Endpoint {
-  /** `'192.0.2.1'`, `'2001:db8::1'`, `'fe80::1%eth0'`; of IPv4 on an IPv6 socket `'::ffff:192.0.2.1'`. */
+  /** `'192.0.2.1'`, `'2001:db8::1'`, `'fe80::1%eth0'`; for IPv4 on an IPv6 socket `'::ffff:192.0.2.1'`. */
   readonly address?: string
   /** The port, 1 to 65,535. */
   readonly port?: number
@@ -33,8 +33,8 @@ const view = new DataView(bytes.buffer)
 const littleEndian = endianness() === 'LE'
 
 /**
- * Reads both addresses of a socket whose descriptor is open. The kernel still has them after it has ended the connection. Node's
- * `socket.remoteAddress` is `undefined` then, unless the program read it before.
+ * Reads both addresses of a socket whose descriptor is open. The kernel has them even after it has ended the connection. Node's
+ * `socket.remoteAddress` is `undefined` then, unless the program has read it before.
  */
 export function readEndpoints(core: NativeCore | undefined, socket: net.Socket): Endpoints {
   return core && !core.readAddresses(descriptorOf(socket), bytes)

@@ -5,14 +5,14 @@ import { socketNow, type Target, unwrap } from './target.js'
 
 let isWanted = false
 
-/** Has explicit profiles recorded from now on. `deadpeer/register` does not undo them. */
+/** Starts recording explicit profiles, so that `deadpeer/register` does not overwrite them. */
 export function recordExplicitProfiles(): void {
   isWanted = true
 }
 
 /**
- * Records the profiles that the program sets by its own calls. To be called once the connection is tuned or is sure to be. A target without a connection is
- * reported again when it has one.
+ * Records a profile that the program has set by its own call. Called once the connection is tuned or certain to be. A target without a connection
+ * is reported again when it has one.
  */
 export function noteExplicitProfile(target: Target, profile: Profile): void {
   if (!isWanted || typeof target === 'number' || target instanceof BorrowedSocket) return

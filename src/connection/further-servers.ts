@@ -7,7 +7,7 @@ const waiting = new Map<net.Server, ((server: net.Server) => void)[]>()
 let isSubscribed = false
 
 /**
- * Calls back with each further server that a target opens: those of fastify, which have the request listener of the first.
+ * Calls `opened` with each further server that a target opens. Only fastify opens them; they share the request listener of the first.
  *
  * @returns a function that stops it.
  */

@@ -2,13 +2,13 @@ import net from 'node:net'
 import { type Emitter, listenShared } from './shared-listener.js'
 import { webSocketUnder } from './websocket-stream.js'
 
-// Objects that have a connection without being a net.Socket. They are recognised by their members: to know their classes, this package would
-// have to load the libraries that make them.
+// Objects that have a connection without being a net.Socket. They are recognised by their members, because checking for
+// their classes would require loading the libraries.
 
-// biome-ignore lint/suspicious/noExplicitAny: each kind reads members of its own, which `is` has checked
+// biome-ignore lint/suspicious/noExplicitAny: each kind reads members that its `is` has checked
 type Members = Record<string, any>
 
-/** What a holder emits when it gets its connection, gets another one, or closes. */
+/** The events of a holder that gets its connection, gets another one, or closes. */
 interface Changes {
   readonly emitter: Emitter
   readonly events: readonly string[]
@@ -17,15 +17,15 @@ interface Changes {
 /** One kind of object that holds a connection. */
 interface Kind {
   is(holder: Members): boolean
-  /** The socket that it has now, or the next holder on the way to it; nothing where it has none. */
+  /** The socket that it has now, or the next holder on the way to it; `undefined` or `null` if it has none. */
   inner(holder: Members): unknown
-  /** Whether it gets no connection any more, if it has none. Default: yes. */
+  /** Whether a holder without a connection will get none. Default: yes. */
   isClosed?(holder: Members): boolean
-  /** Default: none, `inner` stays as it is. */
+  /** Default: none, because `inner` never changes. */
   changes?(holder: Members): readonly Changes[]
-  /** Whether it reconnects once its connection has ended. */
+  /** Whether it reconnects after its connection has ended. */
   readonly reconnects?: boolean
-  /** What to wait for if there is no connection yet, in words. The target of the caller emits the event. */
+  /** What to wait for if there is no connection yet, in words, for error messages. The caller's target emits the event. */
   waitFor(holder: Members): string
 }
 
@@ -69,14 +69,14 @@ const fastifyMessage: Kind = {
   waitFor: () => "wait for the 'socket' event of its raw",
 }
 
-/** The server's side. */
+/** A Socket of socket.io on the server's side. */
 const socketIoSocket: Kind = {
   is: (it) => 'nsp' in it && isObject(it.conn),
   inner: (it) => it.conn,
   waitFor: () => 'wait for the next poll of its client',
 }
 
-/** What socket.io calls `conn`. Long polling uses whatever connection a poll comes by, and an upgrade is another connection. */
+/** socket.io's `conn`. Each long poll may use another connection, and so does an upgrade. */
 const engineSocket: Kind = {
   is: (it) => isObject(it.transport) && isObject(it.request) && 'upgraded' in it,
   inner: (it) => it.transport.socket ?? it.transport.req ?? it.request,
@@ -93,7 +93,7 @@ const engineSocket: Kind = {
 const socketIoClient: Kind = {
   is: (it) => 'nsp' in it && isObject(it.io) && 'engine' in it.io,
   inner: (it) => it.io,
-  // Long polling shows no connection: that comes with the upgrade.
+  // Long polling does not expose its connection. The one of the upgrade is exposed.
   waitFor: (it) =>
     it.connected ? "wait for the 'upgrade' event of its io.engine" : "wait for its 'connect' event",
 }
@@ -107,7 +107,7 @@ const socketIoManager: Kind = {
   waitFor: () => "wait for its 'open' event",
 }
 
-/** Long polling goes by XMLHttpRequest, which shows no connection: that comes with the upgrade. */
+/** Long polling uses XMLHttpRequest, which does not expose its connection. The one of the upgrade is exposed. */
 const engineClient: Kind = {
   is: (it) => 'writeBuffer' in it && typeof it.createTransport === 'function',
   inner: (it) => it.transport?.ws,
@@ -120,19 +120,19 @@ const engineClient: Kind = {
       : "wait for its 'open' event",
 }
 
-/** What createWebSocketStream of ws makes: the `stream` of an mqtt client over ws://. */
+/** A stream of ws's createWebSocketStream, such as the `stream` of an mqtt client over ws://. */
 const webSocketStream: Kind = {
   is: (it) => webSocketUnder(it) !== undefined,
   inner: (it) => webSocketUnder(it),
   waitFor: () => "wait for the 'open' event of its WebSocket",
 }
 
-/** ClientRequest, IncomingMessage, ServerResponse, and whatever else has a connection as `socket` or `_socket`. */
+/** ClientRequest, IncomingMessage, ServerResponse, and any other object that has a connection as `socket` or `_socket`. */
 const message: Kind = {
   is: (it) => 'socket' in it || '_socket' in it,
   inner: (it) => it.socket ?? it._socket,
   isClosed: (it) => it.destroyed === true || it.writableFinished === true || !isEmitter(it),
-  // A request gets its socket when the agent has one for it, a response when those before it on the connection are done.
+  // A request gets its socket when the agent has one for it. A response gets it when earlier responses on the connection are done.
   changes: (it) =>
     isObject(it.socket ?? it._socket) || !isEmitter(it)
       ? nothing
@@ -162,23 +162,23 @@ function kindOf(holder: unknown): Kind | undefined {
   return isObject(holder) ? kinds.find((kind) => kind.is(holder)) : undefined
 }
 
-/** The most holders that can lie between a target and its socket; more is a circle. */
+/** The most holders that can lie between a target and its socket. More than that is a cycle. */
 const DEEPEST = 8
 
 /** The state of a holder. */
 export interface Standing {
   /** The socket that it has, which may be connecting. */
   readonly socket: net.Socket | undefined
-  /** The same, or a socket that is destroyed while the holder waits for another one. */
+  /** Like `socket`, but also a destroyed socket while the holder waits for another one. */
   readonly lastSocket: net.Socket | undefined
-  /** Whether it has no socket and gets none. */
+  /** Whether it has no socket and will get none. */
   readonly isClosed: boolean
-  /** What to wait for if there is no socket yet, or one that is connecting. */
+  /** What to wait for if there is no socket yet, or the socket is connecting. */
   readonly waitFor: string
   readonly changes: readonly Changes[]
 }
 
-/** The state of a holder now; `undefined` for what is no holder. */
+/** The present state of a holder; `undefined` if the object is not a holder. */
 export function standingOf(target: object): Standing | undefined {
   const changes: Changes[] = []
   let inner: unknown = target
@@ -186,7 +186,7 @@ export function standingOf(target: object): Standing | undefined {
   let waitFor = ''
   for (let depth = 0; depth < DEEPEST; depth++) {
     if (inner instanceof net.Socket) {
-      // A holder that gets another connection is not closed with this one.
+      // A holder that will get another connection is not closed when this one is.
       const isOver = inner.destroyed && changes.length > 0
       return { socket: isOver ? undefined : inner, lastSocket: inner, isClosed: false, waitFor, changes }
     }
@@ -205,33 +205,34 @@ export function standingOf(target: object): Standing | undefined {
   return undefined
 }
 
-/** Whether a holder has no connection and gets none. `false` for what is no holder. */
+/** Whether a holder has no connection and will get none. `false` if the value is not a holder. */
 export function isClosedHolder(target: unknown): boolean {
   return isObject(target) && standingOf(target)?.isClosed === true
 }
 
-/** The socket that a holder has now; `null` if it has none, `undefined` for what is no holder. */
+/** The socket that a holder has now; `null` if it has none, `undefined` if the object is not a holder. */
 export function heldSocket(target: object): net.Socket | null | undefined {
   const standing = standingOf(target)
   return standing && (standing.lastSocket ?? null)
 }
 
-/** The socket of a holder that keeps it from now on; `undefined` for any other. */
+/** The socket of a holder that will not get another one; `undefined` for other holders. */
 export function settledSocket(target: object): net.Socket | undefined {
   const standing = standingOf(target)
   return standing?.changes.length === 0 ? standing.socket : undefined
 }
 
-/** Hears of the connections of a holder. */
+/** Receives the connections of a holder. */
 export interface HolderListener {
-  /** The holder has this connection now, which may be connecting. The first can be reported before {@link follow} returns. */
+  /** The holder has this socket now, which may be connecting. The first one may be reported before {@link follow} returns. */
   connection(socket: net.Socket): void
   /** There will be no other connection. */
   ended(): void
 }
 
 /**
- * Reports the connection that a holder has, and each that it gets later: a request that waits for one, a socket.io Socket that is upgraded.
+ * Reports the connection that a holder has, and each one that it gets later: a request that waits for its socket, a socket.io Socket after an
+ * upgrade.
  *
  * @returns a function that stops it, or `undefined` if there will be no other connection.
  */
@@ -258,7 +259,7 @@ export function follow(target: object, listener: HolderListener): (() => void) |
     releases = []
     const isOver = !standing || standing.isClosed || standing.changes.length === 0
     if (!isOver) {
-      // Before the program's own listeners, so that they find the connection tuned.
+      // Run before the program's own listeners, so that they get a tuned connection.
       releases = standing.changes.flatMap(({ emitter, events }) =>
         events.map((event) => listenShared(emitter, event, update)),
       )

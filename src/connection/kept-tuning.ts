@@ -3,7 +3,7 @@ import type net from 'node:net'
 /** How a tuning is written to the connections of an agent, a server, or another object that gets connections later. */
 export interface TuningWriter<Tuning> {
   connection(socket: net.Socket, tuning: Tuning): void
-  /** Both tunings, the later over the earlier. */
+  /** Merges two tunings. The later one takes precedence. */
   merge(earlier: Tuning, later: Tuning): Tuning
 }
 
@@ -17,9 +17,9 @@ export interface KeptTuning<Tuning> {
 const kept = new WeakMap<object, { tuning: unknown }>()
 
 /**
- * Keeps a tuning for the connections that an object gets later. If the object has a tuning already, the two are merged.
+ * Keeps a tuning for an object's later connections. If the object has a tuning already, the two are merged.
  *
- * @returns the tuning if it is the first one, so that the caller starts to listen for connections; `undefined` otherwise.
+ * @returns the tuning if it is the object's first, so that the caller can start to listen for connections; otherwise `undefined`.
  */
 export function keepTuning<Tuning>(
   owner: object,

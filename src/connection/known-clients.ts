@@ -1,4 +1,4 @@
-// Clients that have connections and do not show them. They are recognised by their members, also those that are functions.
+// Clients whose connections are not accessible. They are recognised by their members, including functions.
 
 // biome-ignore lint/suspicious/noExplicitAny: the objects can be anything
 type Members = Record<string, any>
@@ -29,7 +29,7 @@ const clients: readonly Client[] = [
 export const useCreateAgent =
   "undici and fetch do not show their connections. Tune them with createAgent({ profile }) of 'deadpeer/undici' as the dispatcher."
 
-/** What to do for a function or an object that has connections and does not show them. */
+/** What to do instead of passing a client whose connections are not accessible. */
 export function remedyForClient(value: object): string | undefined {
   const it: Members = value
   if (typeof value === 'function') {

@@ -3,8 +3,8 @@ import net from 'node:net'
 import { DeadpeerError } from '../errors.js'
 
 /**
- * What accepts connections: a `net.Server` (servers of HTTP, TLS and HTTP/2 are such as well); a `WebSocketServer` of ws; a Server of
- * socket.io; a fastify instance. The last three stand for the HTTP server under them and all the connections that it accepts. A
+ * An object that accepts connections: a `net.Server` (servers of HTTP, TLS and HTTP/2 are subclasses), a `WebSocketServer` of ws, a Server of
+ * socket.io, or a fastify instance. The last three stand for the HTTP server under them and all connections that it accepts. A
  * `WebSocketServer` with `noServer` stands for the WebSockets that it emits.
  */
 export type ServerTarget =
@@ -25,7 +25,7 @@ export function isServer(target: unknown): target is ServerTarget {
   return isWebSocketServer(target) || isSocketIoServer(target) || isFastify(target)
 }
 
-/** The servers under a target; empty for a WebSocketServer with `noServer`. `undefined` for what is no server. */
+/** The servers under a target; empty for a WebSocketServer with `noServer`; `undefined` if the value is not a server. */
 export function serversOf(target: unknown): readonly net.Server[] | undefined {
   if (target instanceof net.Server) return [target]
   if (typeof target !== 'object' || target === null) return undefined
@@ -69,7 +69,7 @@ function notAttached(): DeadpeerError {
   return new DeadpeerError('ERR_SOCKET_CLOSED', message)
 }
 
-/** On `localhost` fastify listens on every address of that name, with one server each. */
+/** For `localhost`, fastify opens one server for each address of that name. */
 function openedBy(fastify: Members): net.Server[] {
   for (let it: object | null = fastify; it; it = Object.getPrototypeOf(it)) {
     const symbol = Object.getOwnPropertySymbols(it).find(

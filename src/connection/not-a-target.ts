@@ -40,7 +40,7 @@ export function checkNoTarget(options: unknown): void {
  * @throws for `tune('lan', socket)` and `probe({ attempts: 1 }, socket)`.
  */
 export function checkOrder(target: unknown, other: unknown, call: string): void {
-  // Most calls, and the fastest check.
+  // The most frequent case, and the fastest check.
   if (target instanceof net.Socket && !(other instanceof net.Socket)) return
   if (typeof other !== 'object' || other === null) return
   if (!Array.isArray(other) && !isTargetLike(other)) return
@@ -63,7 +63,7 @@ const mistakes: readonly Mistake[] = [
   {
     is: isServer,
     remedy:
-      'A server has no peer. tune and watch().add take it; for the rest pass a connection that it accepted.',
+      'A server has no peer. Only tune and watch().add take a server; for others pass a connection that it accepted.',
   },
   { is: (it) => typeof it.then === 'function', remedy: 'Await it, and pass what it resolves to.' },
   {
@@ -72,7 +72,7 @@ const mistakes: readonly Mistake[] = [
       'This takes one connection. Use tuneAll, probeAll, sampleTcpInfo or watch().add for several, or call it for each.',
   },
   { is: (it) => typeof it.dispatch === 'function', remedy: useCreateAgent },
-  // A Response or Request of fetch; what undici's request() resolves to.
+  // A Response or Request of fetch; then the result of undici's request().
   { is: (it) => typeof it.arrayBuffer === 'function' && 'headers' in it, remedy: useCreateAgent },
   { is: (it) => 'statusCode' in it && 'trailers' in it && 'body' in it, remedy: useCreateAgent },
   {
@@ -99,7 +99,7 @@ function remedyFor(value: unknown): string | undefined {
   const client = remedyForClient(value)
   if (client !== undefined) return client
   if (typeof value === 'function') {
-    // Express and connect.
+    // An application of Express or connect.
     const isApplication = typeof (value as Members).listen === 'function' || 'handle' in value
     return isApplication ? 'Pass the server that its listen() returns.' : undefined
   }
@@ -109,7 +109,7 @@ function remedyFor(value: unknown): string | undefined {
   return name && `Did you mean its ${name}?`
 }
 
-/** The property in which an object has a connection: `stream` of a client of ioredis, mqtt or mysql2; `connection.stream` of pg. */
+/** The property of an object that has its connection: `stream` of a client of ioredis, mqtt or mysql2; `connection.stream` of pg. */
 function nameOfConnection(owner: Members): string | undefined {
   for (const name of ['stream', 'socket', 'connection', 'request', 'client', 'ws', 'server']) {
     const value = read(owner, name)

@@ -4,7 +4,7 @@ import type { CloseSnapshot } from './close-snapshot.js'
 import type { Endpoints } from './endpoints.js'
 import { type Handle, handleOf } from './target.js'
 
-/** Where a connection goes. For an accepted one: the address of the peer and the local port. */
+/** The destination of a connection. For an accepted one: the address of the peer and the local port. */
 export interface Destination {
   /** The name that the program connects to, if it gave a name. */
   host?: string | undefined
@@ -12,7 +12,7 @@ export interface Destination {
   port?: number | undefined
 }
 
-/** The method as it was before, and what is called after it. */
+/** The original method, and the function to call after it. */
 export interface SetKeepAliveHook {
   readonly setKeepAlive: net.Socket['setKeepAlive']
   readonly hear: (socket: net.Socket) => void
@@ -27,7 +27,7 @@ export interface AgentConnection {
 }
 
 /**
- * What this process knows of one connection. {@link recordOf} finds it. Each field belongs to one subject.
+ * The state that this process keeps for one connection. {@link recordOf} finds it. Each field belongs to one module.
  *
  * All fields are set here, so that V8 gives every record the same shape.
  */
@@ -35,19 +35,19 @@ export class ConnectionRecord {
   /** `SO_COOKIE`, socket(7). It never changes. `undefined` until it is read. */
   cookie: bigint | undefined = undefined
   /**
-   * When the peer was last heard, as far as this process has asked the kernel; in ms of the native core's clock. -Infinity: not known. In a
-   * time namespace it can be below 0: the clock may have begun after the peer was heard.
+   * When the peer was last heard, by the last sample of this process; in ms on the native core's clock. -Infinity: not known. In a time namespace
+   * it can be below 0, because the clock may have started after the peer was heard.
    */
   heardAt = Number.NEGATIVE_INFINITY
   /**
-   * Whether the keepalive timer is known to stand at `initialDelay`, as it does from when that was last written. Keepalive that is switched on
-   * anew moves it, and an interval that is longer.
+   * Whether the keepalive timer is known to be set to `initialDelay`, as it is after a write of that option. Switching keepalive on again moves
+   * the timer, and so does an interval longer than `initialDelay`.
    */
   isTimerKnown = false
 
-  /** Both addresses. They are kept since they cannot be read after the close. */
+  /** Both addresses. They are kept because they cannot be read after the close. */
   endpoints: Endpoints | undefined = undefined
-  /** What the kernel knew of the connection right before Node closed it. */
+  /** The kernel's state of the connection right before Node closed it. */
   closeSnapshot: CloseSnapshot | undefined = undefined
 
   /** Whether its death was published on `deadpeer:death`. */
@@ -55,14 +55,14 @@ export class ConnectionRecord {
 
   /** The profile that the program has set by its own calls. */
   explicitProfile: Profile | undefined = undefined
-  /** What `deadpeer/register` applies. */
+  /** The profile that `deadpeer/register` applies. */
   registerProfile: Profile | undefined = undefined
-  /** Where the socket is connecting to. Only `deadpeer/register` with rules asks for it. */
+  /** The destination that the socket is connecting to. Only `deadpeer/register` with rules uses it. */
   destination: Destination | undefined = undefined
   /** Called with the descriptor of each connection attempt. `undefined` when the socket is not connecting. */
   onDescriptor: ((fd: number) => void)[] | undefined = undefined
 
-  /** What an agent that was tuned has put in the place of `setKeepAlive`. */
+  /** The wrapper that a tuned agent has put in place of `setKeepAlive`. */
   setKeepAliveHook: SetKeepAliveHook | undefined = undefined
   /** An entry for each agent of this package that opened it: one, unless agents are nested. */
   agentConnections: readonly AgentConnection[] = none
@@ -74,9 +74,9 @@ export class ConnectionRecord {
 const none: readonly AgentConnection[] = Object.freeze([])
 
 /**
- * Kept as a property of the handle, since a handle stands for one connection and its descriptor's number does not. A lookup in a WeakMap
- * costs as much as half a system call where there are thousands. It is kept on the socket as well where it must be found before there is a
- * handle, or after Node has closed it: see {@link linkRecord}.
+ * The record is a property of the handle, because a handle stands for one connection, and a descriptor's number does not. With thousands of
+ * connections a lookup in a WeakMap costs half as much as a system call. The record is also kept on the socket if it must be found before there
+ * is a handle, or after Node has closed it: see {@link linkRecord}.
  */
 const record = Symbol('deadpeer.connection')
 
@@ -84,7 +84,7 @@ type WithRecord<Owner> = Owner & { [record]?: ConnectionRecord }
 type InnerHandle = WithRecord<Handle> & { readonly _parent?: InnerHandle | null; readonly owner?: unknown }
 
 /**
- * Finds the record of the connection that a socket has now, or makes it. A TLSSocket over another socket is the same connection. A socket
+ * Finds or makes the record of the connection that a socket has now. A TLSSocket over another socket is the same connection. A socket
  * that connects again is another connection and gets another record.
  */
 export function recordOf(socket: net.Socket): ConnectionRecord {
@@ -106,32 +106,32 @@ export function findRecord(socket: net.Socket): ConnectionRecord | undefined {
   return inner[record]?.isPending ? bind(handle, inner) : undefined
 }
 
-/** The same as {@link recordOf} where only the handle is at hand. */
+/** Like {@link recordOf}, for callers that have only the handle. */
 export function recordOfHandle(handle: Handle): ConnectionRecord {
   const inner = innermostHandle(handle)
   if (inner[record]) return inner[record]
-  // Node knows the socket that a handle belongs to; other runtimes do not show it.
+  // Node's handle has its socket as `owner`; in other runtimes it does not.
   return inner.owner instanceof net.Socket ? recordOf(inner.owner) : bind(inner, undefined)
 }
 
-/** The record of the connection that a handle is, if there is one. */
+/** The record of a handle's connection, if there is one. */
 export function findRecordOfHandle(handle: Handle | undefined): ConnectionRecord | undefined {
   return handle && innermostHandle(handle)[record]
 }
 
-/** Finds the record, or makes it, and keeps it on the socket so that {@link findRecord} finds it after the close. */
+/** Finds or makes the record, and keeps it on the socket too, so that {@link findRecord} finds it after the close. */
 export function linkRecord(socket: net.Socket): ConnectionRecord {
   const known = recordOf(socket)
   ;(socket as WithRecord<net.Socket>)[record] = known
   return known
 }
 
-/** To be called when a connection has ended, since one that never had a connected handle would pass for the next one. */
+/** Called when a connection has ended. Otherwise the record of a connection that never had a connected handle would be used for the next one. */
 export function endRecord(ended: ConnectionRecord): void {
   ended.isPending = false
 }
 
-/** The socket that a TLSSocket was made over, where that is a socket. */
+/** The socket under a TLSSocket, if it is a socket. */
 export function socketUnder(socket: net.Socket): net.Socket | undefined {
   const { _parent: under } = socket as net.Socket & { readonly _parent?: unknown }
   return under instanceof net.Socket ? under : undefined
@@ -143,7 +143,7 @@ function innermostSocket(socket: net.Socket): net.Socket {
   return inner
 }
 
-/** While a socket connects, each attempt (Happy Eyeballs) has a handle of its own. */
+/** The handle of a connected socket. While a socket connects, each attempt (Happy Eyeballs) has its own handle. */
 function connectedHandle(inner: net.Socket, socket: net.Socket): InnerHandle | undefined {
   const handle = inner.connecting ? undefined : handleOf(socket)
   return handle && innermostHandle(handle)
@@ -155,7 +155,7 @@ function innermostHandle(handle: Handle): InnerHandle {
   return inner
 }
 
-/** What was noted while the socket was connecting stays with the connection that came of it. */
+/** Binds a record to a handle. A record that was made while the socket was connecting stays with the resulting connection. */
 function bind(handle: InnerHandle, socket: WithRecord<net.Socket> | undefined): ConnectionRecord {
   const pending = socket?.[record]
   const own = pending?.isPending ? pending : new ConnectionRecord()

@@ -6,14 +6,14 @@ export interface Emitter {
   listeners?(event: string): readonly unknown[]
 }
 
-/** By event, those who listen. */
-type Listeners = Map<string, { readonly hear: () => void; readonly all: Set<() => void> }>
+/** The listeners by event. */
+type Listeners = Map<string, { readonly callAll: () => void; readonly all: Set<() => void> }>
 
 const shared = new WeakMap<object, Listeners>()
 
 /**
- * Listens to an event. An emitter gets one listener for any number of callers, because Node warns of a leak from the eleventh on. It is put
- * before the program's own, and removed with the last caller.
+ * Listens to an event. An emitter gets one listener for any number of callers, because Node warns of a leak from the eleventh on. It runs
+ * before the program's own listeners, and is removed with the last caller.
  *
  * @param listener must not throw, because other callers' functions follow.
  * @returns a function that stops it.
@@ -23,24 +23,24 @@ export function listenShared(emitter: Emitter, event: string, listener: () => vo
   shared.set(emitter, known)
   let entry = known.get(event)
   // The program may have called removeAllListeners().
-  if (!entry || emitter.listeners?.(event).includes(entry.hear) === false) {
+  if (!entry || emitter.listeners?.(event).includes(entry.callAll) === false) {
     const all = new Set<() => void>()
-    const hear = () => {
-      // Some leave while they are called, and others join.
+    const callAll = () => {
+      // Callers may leave or join while they are called.
       for (const each of [...all]) if (all.has(each)) each()
     }
-    entry = { hear, all }
+    entry = { callAll, all }
     known.set(event, entry)
-    if (emitter.prependListener) emitter.prependListener(event, hear)
-    else emitter.on(event, hear)
+    if (emitter.prependListener) emitter.prependListener(event, callAll)
+    else emitter.on(event, callAll)
   }
-  const { hear, all } = entry
-  // A caller may listen twice with the same function.
+  const { callAll, all } = entry
+  // A caller may register the same function twice.
   const own = () => listener()
   all.add(own)
   return () => {
     if (!all.delete(own) || all.size > 0) return
-    emitter.off(event, hear)
-    if (known.get(event)?.hear === hear) known.delete(event)
+    emitter.off(event, callAll)
+    if (known.get(event)?.callAll === callAll) known.delete(event)
   }
 }

@@ -19,7 +19,7 @@ import { isTargetLike, notATarget } from './not-a-target.js'
  * - the number of a file descriptor that the caller owns;
  * - a connection of another process, by `borrowSocket` of `deadpeer/host`.
  *
- * docs/targets.md lists what each function does with each of them.
+ * docs/targets.md lists what each function does with each kind of target.
  */
 export type Target = OwnTarget | BorrowedSocket
 
@@ -39,7 +39,7 @@ export type OwnTarget =
   | Duplex
   | number
 
-/** What Node keeps under a socket or server. Node has no public access to the descriptor. */
+/** Node's internal object under a socket or server. Node has no public access to the descriptor. */
 export interface Handle {
   readonly fd?: number
   /** Whether Node reads from it; absent in other runtimes. */
@@ -71,7 +71,7 @@ export function socketOf(target: Exclude<OwnTarget, number>): net.Socket {
   if (target instanceof net.Socket) return target
   const standing = typeof target === 'object' && target !== null ? standingOf(target) : undefined
   if (!standing) throw notATarget(target)
-  // Between two requests of long polling there is no socket.
+  // Between two long-polling requests there is no socket.
   if (!standing.socket) throw noSocket(target)
   return standing.socket
 }
@@ -91,8 +91,8 @@ export function noSocket(target: object): DeadpeerError {
 }
 
 /**
- * A socket's descriptor, or -1 if it has none (yet). It is read from the handle each time, although that takes 45 ns: the handle of a TLS
- * connection outlives the descriptor of the socket under it, and another socket may get the same number at once.
+ * A socket's descriptor, or -1 if it has none (yet). It is read from the handle each time, which takes 45 ns, because the handle of a
+ * TLS connection outlives the descriptor of the socket under it, and another socket may get the same number at once.
  */
 export function descriptorOf(socket: net.Socket): number {
   return handleOf(socket)?.fd ?? -1
@@ -104,7 +104,7 @@ export function isReading(socket: net.Socket): boolean {
   return handle !== undefined && handle.reading !== false && !socket.readableEnded
 }
 
-/** Whether Node has something to write to the socket, or to finish. */
+/** Whether Node has data to write to the socket, or has to finish a write. */
 export function isWriting(socket: net.Socket): boolean {
   return socket.writableLength > 0 || (socket.writableEnded && !socket.writableFinished)
 }
@@ -112,8 +112,8 @@ export function isWriting(socket: net.Socket): boolean {
 const noop = () => {}
 
 /**
- * The socket behind the proxy that HTTP/2 puts in front of it, which forbids some methods. Removing a listener that does not exist returns the
- * emitter itself.
+ * The socket behind HTTP/2's proxy, which forbids some methods. Removing a listener that does not exist returns the emitter itself, not the
+ * proxy.
  */
 export function unwrap(socket: net.Socket): net.Socket {
   return socket.off('deadpeer', noop)
@@ -124,17 +124,17 @@ export function mayConnect(socket: net.Socket): boolean {
   return socket.connecting || (!socket.destroyed && handleOf(socket) === undefined && !isHidden(socket))
 }
 
-/** Bun's HTTP server shows sockets that are connected and have no handle. */
+/** Whether a socket is connected and has no handle, as in Bun's HTTP server. */
 function isHidden(socket: net.Socket): boolean {
   return handleOf(socket) === undefined && socket.remoteAddress !== undefined
 }
 
-/** Runs something synchronous on a target's descriptor. That of a borrowed socket is borrowed for that time. */
+/** Runs a synchronous function on a target's descriptor. The descriptor of a borrowed socket is borrowed for that time. */
 export function withDescriptor<T>(target: Target, run: (fd: number) => T): T {
   return target instanceof BorrowedSocket ? target.use(run) : run(requireDescriptor(target))
 }
 
-/** A target's descriptor, now. */
+/** The present descriptor of a target. */
 export function requireDescriptor(target: OwnTarget): number {
   if (typeof target === 'number') return checkDescriptor(target)
   const socket = socketOf(target)
@@ -161,7 +161,7 @@ export function checkTarget(target: Target): void {
   else if (socketOf(target).destroyed) throw noDescriptor(socketOf(target))
 }
 
-/** The error for a target whose socket has no descriptor. It names the event of the target, which the program has at hand. */
+/** The error for a target whose socket has no descriptor. It names the event of the target, because the program has the target and not the socket. */
 export function noDescriptorOf(target: Exclude<OwnTarget, number>, socket: net.Socket): DeadpeerError {
   const isHolder = !(target instanceof net.Socket) && mayConnect(socket)
   return isHolder ? notConnectedYet(target, standingOf(target)?.waitFor ?? '') : noDescriptor(socket)
@@ -179,10 +179,10 @@ export function noDescriptor(socket: net.Socket): DeadpeerError {
   if (isHidden(socket)) {
     return new DeadpeerError(
       'ERR_UNSUPPORTED_PLATFORM',
-      'This runtime does not show the descriptor of this socket. Bun does not where its own HTTP server accepts it.',
+      'This runtime does not expose the descriptor of this socket. Bun does not expose it for sockets that its HTTP server accepted.',
     )
   }
-  // A TLS connection over a stream that is no socket.
+  // A TLS connection over a stream that is not a socket.
   return new DeadpeerError(
     'ERR_NOT_TCP',
     'The socket has no descriptor of its own: there is no TCP connection under it.',

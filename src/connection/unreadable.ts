@@ -3,8 +3,8 @@ import { InvalidTypeError } from '../errors.js'
 import { tryOr } from '../options/try-or.js'
 
 /**
- * What was thrown, as an error. A getter or a proxy of a target may throw anything, also `undefined` or a revoked proxy, which cannot be looked
- * at. Such a target is one that cannot be read.
+ * Makes an error of a thrown value. A target's getter or proxy may throw anything, including `undefined` or a revoked proxy. Then the error says
+ * that the target cannot be read.
  */
 export function errorFrom(thrown: unknown): Error {
   if (types.isNativeError(thrown)) return thrown

@@ -9,10 +9,11 @@ const found = new WeakMap<object, object>()
 /**
  * The WebSocket under a stream of ws's `createWebSocketStream`. An mqtt client over ws:// has such a `stream`.
  *
- * The stream keeps the WebSocket in a closure. But its `_read` reads the getter `isPaused` of the WebSocket's class, and resumes the WebSocket if
- * it is paused. So for one synchronous call the getter is replaced: the new one notes its `this` and returns false, so that `_read` does nothing.
+ * The stream keeps the WebSocket in a closure. Its `_read` reads the getter `isPaused` of the WebSocket's class, and resumes the WebSocket if it is
+ * paused. So the getter is replaced for one synchronous call of `_read`. The replacement notes its `this` and returns false, so `_read` does
+ * nothing.
  *
- * The class is found on a connection of this process that has a WebSocket.
+ * The class is found by way of a connection of this process that has a WebSocket.
  */
 export function webSocketUnder(stream: object): object | undefined {
   const known = found.get(stream)
@@ -23,7 +24,7 @@ export function webSocketUnder(stream: object): object | undefined {
   return webSocket
 }
 
-/** Matches the `_read` of `createWebSocketStream`, also minified. No other `_read` is called: that could disturb a stream. */
+/** Matches the `_read` of `createWebSocketStream`, minified or not. No other `_read` is called, because that could disturb a stream. */
 const resumesWebSocket =
   /^(function\s*)?\(\)\s*(=>\s*)?\{?\s*(if\s*\()?\w+\.isPaused(\)|&&)\s*\w+\.resume\(\);?\s*\}?$/
 
@@ -67,7 +68,7 @@ function newPrototypes(): object[] {
   return [...fresh]
 }
 
-/** ws keeps it under a symbol of this name. */
+/** The WebSocket of a connection. ws keeps it under a symbol of this name. */
 function webSocketOf(socket: net.Socket): unknown {
   const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'websocket')
   return symbol && (socket as unknown as Record<symbol, unknown>)[symbol]

@@ -11,23 +11,23 @@ import { type Judgement, judge, type Verdict } from './verdict.js'
 
 const { custom } = format
 
-/** What the kernel has for one connection. `console.log` shows the verdict first, and {@link TcpInfo} on one line. */
+/** The kernel's options and counters of one connection. `console.log` shows the verdict first, and {@link TcpInfo} on one line. */
 export class Inspection {
   /**
-   * The options that the connection's owner wants. They differ from {@link Inspection.inForce} while {@link tune} waits for the peer, while
-   * {@link probe} asks it, and while a heartbeat has the kernel probe. What this kernel or socket does not have is left out.
+   * The options that the connection's owner has set. They differ from {@link Inspection.inForce} while {@link tune} waits for the peer, during
+   * a {@link probe}, and while the kernel sends a heartbeat's probes. Options that this kernel or socket does not have are left out.
    */
   declare readonly profile: Profile
   /** The options that the socket has, read back from the kernel. */
   declare readonly inForce: Profile
-  /** The kernel's counters; `undefined` where there is no native core. */
+  /** The kernel's counters; `undefined` without the native core. */
   declare readonly info: TcpInfo | undefined
-  /** What they say; `undefined` where there is no native core. */
+  /** The verdict on those counters; `undefined` without the native core. */
   declare readonly verdict: Verdict | undefined
-  /** Why, in words. */
+  /** The reason for the verdict, in words. */
   declare readonly evidence: string
   /**
-   * The fields of `profile` that are not in force, and will be once the peer has been heard, the probe is over, or the heartbeat has ended.
+   * The fields of `profile` that are not in force yet. They come into force when the peer is heard, the probe is over, or the heartbeat ends.
    */
   declare readonly pending?: Profile
 
@@ -45,13 +45,17 @@ export class Inspection {
   }
 
   /**
-   * The sysctls that decide beside the options, such as `retries2` (`tcp_retries2`), of the network namespace that the connection is
-   * in: as `readDefaults()` of `deadpeer/host` has them, read when this is read.
+   * The sysctls that apply to the connection in addition to its options, such as `retries2` (`tcp_retries2`). They are those of the
+   * connection's network namespace, in the form of `readDefaults()` of `deadpeer/host`. Each access to this property reads them.
    *
-   * `undefined` where they cannot be read: the connection is in another namespace than the calling thread (a borrowed socket of a
-   * container, an inherited descriptor), and this process lacks CAP_SYS_ADMIN or CAP_NET_ADMIN over it, or the connection is closed by
-   * now; where a sandbox hides /proc; and where there is no native core. Before Linux 5.14 a socket's namespace cannot be told: the
-   * calling thread's is taken.
+   * `undefined` if they cannot be read:
+   *
+   * - The connection is in another namespace than the calling thread (a borrowed socket of a container, an inherited descriptor), and this
+   *   process lacks CAP_SYS_ADMIN or CAP_NET_ADMIN over it, or the connection has been closed.
+   * - A sandbox hides /proc.
+   * - There is no native core.
+   *
+   * Before Linux 5.14 the kernel does not report a socket's namespace, so the calling thread's is used.
    *
    * @example
    * ```ts
@@ -64,9 +68,9 @@ export class Inspection {
   }
 
   /**
-   * The options of `profile` that have the value which the system has as its default. Whether one follows the default, or was set
-   * to the same, the kernel does not tell. The defaults are read when this is: those of `defaults`. Where these cannot be read, only
-   * options that no sysctl governs are listed: `enable`, `userTimeout`, `failOnIcmp`.
+   * The options of `profile` whose value equals the system's default. The kernel does not report whether an option follows the default or
+   * was set to the same value. Each access to this property reads `defaults`. If these cannot be read, the list has only options that no
+   * sysctl governs: `enable`, `userTimeout`, `failOnIcmp`.
    */
   get equalsDefault(): readonly OptionName[] {
     return this.info === undefined ? [] : equalsDefault(this.profile, this.defaults ?? {})
@@ -96,8 +100,8 @@ const unread = new Inspection(
 Object.freeze(unread)
 
 /**
- * Reads a connection's options and counters back from the kernel. Changes nothing: also not the socket's
- * error, which reading `SO_ERROR` would take away from Node.
+ * Reads a connection's options and counters back from the kernel. Changes nothing. `SO_ERROR` is not read, because reading it clears
+ * the error that Node would report.
  *
  * @throws {@link InvalidTypeError} if the target is not a connection; {@link DeadpeerError} `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`.
  * @example

@@ -4,13 +4,14 @@ import { descriptorOf, isDescriptor, socketNow, type Target, targetsOf } from '.
 import { DeadpeerError, InvalidTypeError, OutOfRangeError } from '../errors.js'
 import { type NativeCore, requireCore } from '../kernel/binding.js'
 import { encodePlace, ownLayout, type TcpInfoField } from '../kernel/tcp-info.js'
+import { describe, mustBe } from '../options/check.js'
 import { nearestOnly } from '../options/nearest.js'
 
 const none = new Int32Array(0)
 
 /**
- * A buffer for descriptors, kept between calls so that sampling does not allocate per socket. A call takes it away: a `socket` getter of
- * a target may sample as well.
+ * A buffer for descriptors, kept between calls so that sampling does not allocate per socket. Each call takes the buffer out of this variable,
+ * because a target's `socket` getter may sample too.
  */
 let spare: Int32Array = none
 
@@ -25,12 +26,12 @@ function takeBuffer(count: number): Int32Array {
  * `j` of target `i`. NaN if there is no value: the target is closed, is not connected yet, is not a TCP connection,
  * may not be borrowed, or this kernel does not have the field.
  *
- * @param targets an array is read without a copy of it.
+ * @param targets an array is read in place, without a copy.
  * @param out receives the values; at least `targets.length * fields.length` long. Default: a new array. Pass
  * the same array each time to avoid allocation.
  * @returns `out`
  * @throws {@link InvalidTypeError} for an unknown field of {@link TcpInfo}; {@link OutOfRangeError} if `out` is too short, or `fields`
- * longer than 128; {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM` without the native core. Never for a bad target.
+ * has more than 128 names; {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM` without the native core. Never for a bad target.
  * @example
  * ```ts
  * const [probes, lastAckRecv] = sampleTcpInfo([socket], ['probes', 'lastAckRecv'])
@@ -49,10 +50,11 @@ export function sampleTcpInfo(
   const values = count * width
   const rows = out ?? new Float64Array(values)
   if (!(rows instanceof Float64Array)) {
-    throw new InvalidTypeError('out must be a Float64Array.', { field: 'out' })
+    throw new InvalidTypeError(mustBe('out', 'a Float64Array', describe(rows)), { field: 'out' })
   }
   if (rows.length < values) {
-    const message = `out has room for ${rows.length} values; ${values} are needed.`
+    const wanted = `at least ${values} long (${count} targets × ${width} fields)`
+    const message = mustBe('out', wanted, `a Float64Array of length ${rows.length}`)
     throw new OutOfRangeError(message, { field: 'out' })
   }
   const descriptors = takeBuffer(count)
@@ -71,7 +73,7 @@ export function sampleTcpInfo(
   return rows
 }
 
-/** One at a time, since a borrowed socket is held for one call. If it cannot be borrowed, its row stays NaN. */
+/** Borrowed sockets are sampled one at a time, because each is held for one call. If it cannot be borrowed, its row stays NaN. */
 function sampleBorrowed(
   core: NativeCore,
   target: BorrowedSocket,
@@ -85,10 +87,10 @@ function sampleBorrowed(
   }
 }
 
-/** In place of the descriptor of a borrowed socket. */
+/** Stands for the descriptor of a borrowed socket. */
 const BORROWED = -2
 
-/** -1 if there is none: to the kernel that is a closed descriptor. */
+/** A target's descriptor, or -1 if it has none. The kernel treats -1 as a closed descriptor. */
 function descriptorNow(target: Target): number {
   try {
     if (target instanceof net.Socket) return descriptorOf(target)
@@ -107,17 +109,18 @@ const MOST_FIELDS = 128
 
 const encoded = new WeakMap<readonly TcpInfoField[], Uint32Array>()
 
-/** A frozen list of fields is encoded once. */
+/** Where the fields are in tcp_info. A frozen list is encoded once. */
 function placesOf(fields: readonly TcpInfoField[]): Uint32Array {
   if (!Array.isArray(fields)) {
-    throw new InvalidTypeError('fields must be an array of names of tcp_info.', { field: 'fields' })
+    const wanted = "an array of TcpInfo field names such as ['probes', 'rtt']"
+    throw new InvalidTypeError(mustBe('fields', wanted, describe(fields)), { field: 'fields' })
   }
   const known = encoded.get(fields)
   if (known) return known
   const layout = ownLayout()
   const places = new Uint32Array(fields.length * 2)
   if (fields.length > MOST_FIELDS) {
-    const message = `fields has ${fields.length} names; ${MOST_FIELDS} are the most.`
+    const message = mustBe('fields', `an array of at most ${MOST_FIELDS} names`, `${fields.length} names`)
     throw new OutOfRangeError(message, { field: 'fields' })
   }
   Array.from(fields as readonly TcpInfoField[]).forEach((field, i) => {
@@ -125,7 +128,7 @@ function placesOf(fields: readonly TcpInfoField[]): Uint32Array {
       const names = Object.keys(layout)
       const meant = typeof field === 'string' ? nearestOnly(field, names) : []
       const hint =
-        meant.length > 0 ? `Did you mean ${meant.join(' or ')}?` : `There are: ${names.join(', ')}.`
+        meant.length > 0 ? `Did you mean ${meant.join(' or ')}?` : `The fields are: ${names.join(', ')}.`
       const message = `Unknown tcp_info field \`${String(field)}\`. ${hint}`
       throw new InvalidTypeError(message, { field: 'fields' })
     }

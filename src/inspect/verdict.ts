@@ -5,8 +5,8 @@ import { silentFor, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
  * What the kernel's counters show about the peer of a connection, at one moment:
  *
  * - `alive`: the peer was heard within the last 60 s, or acknowledged a probe within the last 5 minutes, and nothing is unanswered.
- * - `unknown`: neither, and nothing is unanswered: the connection is idle, and no probe has been acknowledged for 5 minutes. The peer may
- *   be there or gone; {@link probe} tells.
+ * - `unknown`: nothing is unanswered, but the peer was not heard for 60 s and no probe was acknowledged for 5 minutes. The peer may be
+ *   there or gone; {@link probe} finds out.
  * - `suspect`: a probe, a SYN or data is unacknowledged.
  * - `dead`: the kernel has given the connection up, after unanswered probes or retransmissions.
  * - `closing`: one side or both have closed, or one has reset it, and nothing is unanswered.
@@ -14,8 +14,8 @@ import { silentFor, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
  * A listener is `alive`, and so is a connection attempt until its SYN is sent again.
  *
  * An acknowledged probe shows in the counters as `lastAckRecv` at least 1 s below `lastDataSent` and `lastDataRecv`: an acknowledgement of data comes
- * sooner, or the data is sent again. A window update that the peer sends unasked looks the same, and is as good a sign of life. A probe
- * that the *peer* sends does not show.
+ * sooner, or the data is sent again. A window update that the peer sends on its own shows the same way, and also proves that the peer is
+ * alive. A probe that the *peer* sends does not show.
  */
 export type Verdict = 'alive' | 'unknown' | 'suspect' | 'dead' | 'closing'
 
@@ -25,7 +25,7 @@ export interface Judgement {
   readonly evidence: string
 }
 
-/** The counters that decide. */
+/** The counters that a verdict is made from. */
 export type VerdictCounters = Pick<
   TcpInfo,
   'state' | 'retransmits' | 'probes' | 'lastDataSent' | 'lastDataRecv' | 'lastAckRecv'
@@ -47,7 +47,7 @@ export function verdictOf(info: VerdictCounters): Verdict {
     case TcpState.LISTEN:
       return 'alive'
     case TcpState.CLOSE:
-      // The counters keep their values from when the kernel gave up. After a reset, or a close by both sides, they are 0.
+      // If the kernel gave up, the counters keep their last values. After a reset, or a close by both sides, they are 0.
       return isUnanswered ? 'dead' : 'closing'
     case TcpState.SYN_SENT:
     case TcpState.SYN_RECV:

@@ -4,8 +4,8 @@ import { parseTime } from './time.js'
 import { tryOr } from './try-or.js'
 
 /**
- * Checks one option. Called with `undefined` only if the option is required: otherwise `undefined` counts as left out. It returns nothing, or a
- * checked copy to use instead of the value.
+ * Checks one option. An `undefined` value counts as left out, so the check sees `undefined` only for a required option. It returns nothing, or
+ * a checked copy to use instead of the value.
  *
  * @param field `field` of the error.
  * @param name the option's name in the message. Default: `field`.
@@ -34,8 +34,8 @@ export interface Options<T extends object> {
 }
 
 /**
- * Checks that a value is an object, that every name in it is known, and every value. Each is read once: a getter may return something else the
- * next time. Inherited options count.
+ * Checks that a value is an object, that every name in it is known, and that every value is valid. Each value is read once, because a getter
+ * may return another value the next time. Inherited options count.
  *
  * @param prefix precedes each name in messages and in `field`: `traffic.`.
  * @returns a copy with the options that are not `undefined`.
@@ -61,7 +61,7 @@ export function checkOptions<T extends object>(given: unknown, options: Options<
   return copy as T
 }
 
-/** Whether options can be read from a value: not from a Map, a Date or a Promise, in which all of them would seem to be left out. */
+/** Whether options can be read from a value. A Map, a Date or a Promise is refused: all options would seem to be left out. */
 export function isOptionsObject(value: unknown): value is Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null) return false
   const tag = Object.prototype.toString.call(value)
@@ -69,7 +69,7 @@ export function isOptionsObject(value: unknown): value is Readonly<Record<string
   return tag === '[object Object]' || tag === '[object Module]'
 }
 
-/** The names in an object, inherited ones too but for what every object inherits, and those of options that a class has as getters. */
+/** The names in an object: own, inherited (except from Object.prototype), and options that a class defines as getters. */
 function namesOf(given: object, checks: object): Set<string> {
   const names = new Set<string>()
   for (const name in given) {
@@ -186,7 +186,7 @@ export interface Range {
   readonly min: number
   /** Default: any finite number; for whole numbers, any that is exact. */
   readonly max?: number
-  /** The thing that is counted: `requests`. */
+  /** What the number counts: `requests`. */
   readonly unit?: string
   /** The reason for the range. */
   readonly why?: string
@@ -238,10 +238,10 @@ export const timeOrNever = inRange({ min: Number.MIN_VALUE }, 'a time above 0', 
 export const MEANS_SECONDS = 100
 
 /**
- * Refuses a time from 1 to 99 ms: callers pass seconds for milliseconds more often than they want such a time.
+ * Refuses a time from 1 to 99 ms: the caller usually meant seconds.
  *
  * @param name the option, in words.
- * @param instead how to set such a time all the same.
+ * @param instead tells how to set such a time anyway.
  * @throws {@link OutOfRangeError}
  */
 export function refuseSeconds(value: unknown, name: string, instead: string, details: ErrorDetails): void {
@@ -279,15 +279,15 @@ export function mustBe(label: string, wanted: string, got: string): string {
   return `${label} must be ${wanted}; got ${got}.`
 }
 
-/** For the end of a message about a time that is refused: ` Did you mean 30_000?`, or nothing. */
+/** The end of the message for a refused time: ` Did you mean 30_000?`, or nothing. */
 export function suggestTime(value: unknown, isTaken: (ms: number) => boolean): string {
   const meant = timesMeantBy(value).find(isTaken)
   return meant === undefined ? '' : ` Did you mean ${literal(meant)}?`
 }
 
-/** The times in ms that the caller of a refused one may have meant, the likeliest first: seconds, or a string such as '30s'. */
+/** The times in ms that the caller may have meant by a refused value, the likeliest first. Callers pass seconds, or a string such as '30s'. */
 function timesMeantBy(value: unknown): number[] {
-  // 999 is a second, less the one by which a loop or a rounding is off.
+  // From 900 to 999 the caller means 1 s: off by one, or rounded.
   if (typeof value === 'number' && value >= 900 && value < 1_000) return [1_000]
   if (typeof value === 'number') return value > 0 && value < 1_000 ? [value * 1_000] : []
   if (typeof value !== 'string') return []
@@ -298,7 +298,7 @@ function timesMeantBy(value: unknown): number[] {
   return bare < MEANS_SECONDS ? [bare * 1_000, bare] : [bare, bare * 1_000]
 }
 
-/** A number as a program has it: 30_000. */
+/** A number as in source code: 30_000. */
 export function literal(value: number): string {
   return String(value).replace(/\B(?=(\d{3})+$)/g, '_')
 }

@@ -1,4 +1,4 @@
-/** The names nearest to a misspelled one, the nearest first: at most three, none if nothing is near. */
+/** The names most similar to a misspelled one, the most similar first: at most three, and none if no name is similar. */
 export function nearest(word: string, names: readonly string[]): string[] {
   const wanted = plainName(word)
   return names
@@ -20,7 +20,7 @@ export function nearestOnly(word: string, names: readonly string[]): string[] {
 
 /**
  * Whether a word misspells a name: another spelling (`keepalive`), one wrong letter in a name of five or more, or two in a name of nine or
- * more. Stricter than {@link nearest}, for objects that may have names which are not known here.
+ * more. Stricter than {@link nearest}, for objects that may have names unknown to this package.
  */
 export function isMisspellingOf(word: string, name: string): boolean {
   const [a, b] = [plainName(word), plainName(name)]
@@ -35,7 +35,7 @@ export function plainName(name: string): string {
 }
 
 /**
- * A part of a name is nearer than any misspelling: `nlb` is near `aws-nlb`, `within` is near `detectWithin`. A misspelled part counts too:
+ * A part of a name ranks before any misspelling: `nlb` is near `aws-nlb`, `within` is near `detectWithin`. A misspelled part counts too:
  * `azrue` is near `azure-lb`.
  */
 function distanceOf(wanted: string, name: string): number {

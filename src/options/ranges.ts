@@ -1,12 +1,12 @@
 import type { Range, TimeRange } from './check.js'
 
-// Ranges that several options objects share, or that the command line has as well.
+// Ranges that several options objects share, or that the command line uses too.
 
 export const processIds: Range = { min: 1, max: 2 ** 31 - 1 }
 
 export const ports: Range = { min: 1, max: 65_535 }
 
-/** A part of a whole. */
+/** A fraction: 0.25 is a quarter. */
 export const shares: Range = { min: 0, max: 1 }
 
 /** `attempts` of a probe or a heartbeat. */

@@ -9,7 +9,7 @@ const units = {
   d: 86_400_000,
 } as const
 
-/** The ms of a time with a unit: 1500ms, 30s, 1.5s, 5m, 1h, 5d. `undefined` for anything else, also for a number without a unit. */
+/** Parses a time with a unit (1500ms, 30s, 1.5s, 5m, 1h, 5d) to ms. `undefined` for anything else, including a number without a unit. */
 export function parseTime(text: string): number | undefined {
   const [, number, unit] = /^(\d+(?:\.\d+)?)(us|µs|ms|s|m|min|h|d)$/.exec(text.trim()) ?? []
   if (number === undefined) return undefined

@@ -1,4 +1,4 @@
-/** The result of `run`, or a fallback if that throws: a getter, or a proxy, of a value that the program passed may throw anything. */
+/** Returns the result of `run`, or a fallback if `run` throws. A getter or proxy that the program passed may throw anything. */
 export function tryOr<Result, Fallback>(run: () => Result, fallback: Fallback): Result | Fallback {
   try {
     return run()

@@ -10,11 +10,11 @@ import { findOverlay, type Overlay, overlayFor, overlayOf, releaseOverlay } from
 import { readOwnOptions, withoutOurProbes, writeOwnOptions } from './own-options.js'
 import { mayFire, paceWindow } from './probe-rate.js'
 
-/** A connection with values that wait until its peer is heard, and when it is sampled again. */
+/** A connection with values that wait until its peer is heard, and the time of its next sample. */
 interface Retry {
   readonly cookie: bigint
   readonly fd: number
-  /** When, on performance.now(), and the wait that led there; ms. */
+  /** `due`: when to sample next, on performance.now(). `wait`: the wait before that, ms. */
   due: number
   wait: number
 }
@@ -28,10 +28,10 @@ const FIRST_WAIT = 20
 const LONGEST_WAIT = 1_000
 
 /**
- * Writes what is safe now and defers the rest until the peer is heard. Returns what is deferred. All of `wanted` is tried against the socket
- * before this returns, so a refusal is thrown here and later there is none.
+ * Writes the safe values now and defers the others until the peer is heard. Returns the deferred values. All of `wanted` is tried on the socket
+ * before this returns, so a refusal is thrown here and not later.
  *
- * @param hasTurn the caller has waited for its turn to let a probe leave.
+ * @param hasTurn the caller has waited for its turn in the probe rate limit.
  */
 export function applyOrDefer(core: NativeCore, fd: number, wanted: Profile, hasTurn = false): Profile {
   const overlay = findOverlay(core, fd)
@@ -52,7 +52,7 @@ function divideAndWrite(
   const current: OptionValues = { ...own, ...overlay?.deferred }
   const info = withoutOurProbes(overlay, readTcpInfo(core, fd))
   const { now, later } = divide({ ...pending, ...wanted }, current, info)
-  // Likewise if the settings change: the probes granted first are all there are.
+  // The same if the settings change: the peer gets no more probes than the first deferral granted.
   if (pending.count !== undefined && later.count !== undefined) now.count = current.count!
   if (fires(now, current, info) && !hasTurn && !mayFire()) {
     later.initialDelay = now.initialDelay!
@@ -69,37 +69,40 @@ function isWithin(wanted: Profile, known: Profile): boolean {
   return Object.entries(wanted).every(([name, value]) => known[name as keyof Profile] === value)
 }
 
-/** A connection that has ended can take no harm. */
+/** Divides `wanted` into values for now and later. For a connection that has ended, all values are safe. */
 function divide(wanted: Profile, current: Profile, info: TcpInfo): Deferral {
   return info.state === TcpState.CLOSE ? { now: { ...wanted }, later: {} } : deferral(wanted, current, info)
 }
 
 /**
- * The same for a connection of another process, for which nothing can be deferred: writes all of it, or throws `ERR_MUST_WAIT` with what would
- * have to wait, having written nothing.
+ * Like {@link applyOrDefer}, for a connection of another process, for which no value can be deferred. It writes all values; or it writes nothing
+ * and throws `ERR_MUST_WAIT` with the values that would have to wait.
  */
 export function applyOrRefuse(core: NativeCore, fd: number, wanted: Profile, hasTurn = false): Profile {
   const { own, current, info } = stateOf(core, fd)
   if (isWithin(wanted, own) && isWithin(wanted, current)) return {}
   refuseWhatMustWait(wanted, current, info)
   if (fires(wanted, current, info) && !hasTurn && !mayFire()) {
-    throw mustWait({ initialDelay: wanted.initialDelay! }, 'would send a probe, and too many leave just now')
+    throw mustWait(
+      { initialDelay: wanted.initialDelay! },
+      'would send a probe, and the probe rate limit is reached',
+    )
   }
   writeOwnOptions(core, fd, wanted)
   return {}
 }
 
 /**
- * Whether {@link applyOrRefuse}, given its turn, would write this now.
+ * Checks that {@link applyOrRefuse}, given its turn, would write the values now.
  *
- * @throws what it would throw before it writes.
+ * @throws the error that it would throw before it writes.
  */
 export function rehearseOrRefuse(core: NativeCore, fd: number, wanted: Profile): void {
   const { current, info } = stateOf(core, fd)
   if (!isWithin(wanted, current)) refuseWhatMustWait(wanted, current, info)
 }
 
-/** What the owner wants, what the socket would have without probes, and its counters. */
+/** `own`: what the owner wants. `current`: what would be in force without probes. `info`: the counters without our probes. */
 function stateOf(core: NativeCore, fd: number): { own: OptionValues; current: OptionValues; info: TcpInfo } {
   const overlay = findOverlay(core, fd)
   const own = readOwnOptions(core, fd, overlay)
@@ -113,20 +116,20 @@ function stateOf(core: NativeCore, fd: number): { own: OptionValues; current: Op
 function refuseWhatMustWait(wanted: Profile, current: Profile, info: TcpInfo): void {
   const { later } = divide(wanted, current, info)
   if (Object.keys(later).length === 0) return
-  throw mustWait(later, 'could end this connection as it is: its peer must be heard first')
+  throw mustWait(later, 'could end this connection now, before its peer is heard')
 }
 
 function mustWait(pending: Profile, why: string): DeadpeerError {
   const fields = Object.keys(pending).join(' and ')
   return new DeadpeerError(
     'ERR_MUST_WAIT',
-    `${fields} ${why}. On a socket of another process nothing can wait. Nothing was changed. ` +
-      `Use tuneAll, which waits for the peer; or leave out ${fields} now and set it next.`,
+    `${fields} ${why}. No value can wait on a socket of another process. Nothing was changed. ` +
+      `Use tuneAll, which waits for the peer, or leave out ${fields} now and set it later.`,
     { pending },
   )
 }
 
-/** The owner's values that wait until the peer is heard. */
+/** The owner's values that are deferred until the peer is heard. */
 export function deferredOf(overlay: Overlay | undefined): Profile {
   const values: Profile = {}
   if (!overlay?.deferred) return values
@@ -136,14 +139,14 @@ export function deferredOf(overlay: Overlay | undefined): Profile {
   return values
 }
 
-/** Nothing is deferred any more. */
+/** Cleans up if no value is deferred any more. */
 function finish(overlay: Overlay): void {
   if (overlay.deferred) return
   retries.delete(overlay.cookie)
   if (!overlay.clock && overlay.beating === undefined) releaseOverlay(overlay)
 }
 
-/** Whose values are to be deferred: 0 if there are none. */
+/** The cookie of the connection whose values will be deferred; 0 if there are no values. */
 function cookieFor(core: NativeCore, fd: number, values: Profile): bigint {
   if (Object.keys(values).length === 0) return 0n
   const cookie = core.readCookie(fd)
@@ -151,7 +154,7 @@ function cookieFor(core: NativeCore, fd: number, values: Profile): bigint {
   return cookie
 }
 
-/** @param inForce what the socket would have without probes. */
+/** @param inForce the options that would be in force without probes. */
 function defer(core: NativeCore, { fd, cookie }: SocketName, inForce: OptionValues, later: Profile): void {
   const names = Object.keys(later) as (keyof Keepalive)[]
   if (names.length === 0) {
@@ -179,7 +182,7 @@ function keepaliveOf({ enable, initialDelay, interval, count, userTimeout }: Opt
   }
 }
 
-/** One timer for all. It does not hold the process: when that ends, so do its connections. */
+/** Schedules the next retries. One timer serves all, and it does not hold the process open: the connections end with the process. */
 function schedule(core: NativeCore, due: number): void {
   if (due >= timerDue) return
   clearTimeout(timer)
@@ -188,7 +191,7 @@ function schedule(core: NativeCore, due: number): void {
   timer.unref()
 }
 
-/** How long one turn of the event loop may take, ms; and more if the program keeps it busy, as a share of how late the turn is. */
+/** BUDGET: how long one turn of the event loop may take, ms. If the program keeps the loop busy, it may take SHARE_OF_LATENESS of the delay. */
 const BUDGET = 2
 const SHARE_OF_LATENESS = 1 / 8
 
@@ -199,7 +202,7 @@ function retryDue(core: NativeCore): void {
   for (const each of retries.values()) {
     if (each.due > now) continue
     if (performance.now() - now > budget) break
-    // Back at the end if it has to wait on, so that each has a turn.
+    // If it has to wait on, it goes to the end of the list, so that every connection gets a turn.
     retries.delete(each.cookie)
     const overlay = overlayOf(each.cookie)
     if (overlay?.deferred) retryOne(core, each, overlay, now)
@@ -227,8 +230,8 @@ function retryOne(core: NativeCore, each: Retry, overlay: Overlay, now: number):
       divideAndWrite(core, each.fd, pending, { own, overlay }, true)
     } else retryAll(core, each, overlay, pending, now)
   } catch (error) {
-    // All of it was taken when it was first tried. So a refusal is a shortage, after which it is tried again; or a sandbox has been put in
-    // place since, or another thread has closed the socket.
+    // The kernel accepted all values at the first try. So either a resource has run out, and the write is tried again; or a sandbox was
+    // installed since, or another thread has closed the socket.
     if (isShortage(error as Error)) retryAt(each, now + LONGEST_WAIT)
     else {
       overlay.deferred = undefined
@@ -238,7 +241,7 @@ function retryOne(core: NativeCore, each: Retry, overlay: Overlay, now: number):
   }
 }
 
-/** All of them or none: an unresponsive peer must not be given more probes at every retry. */
+/** Writes all deferred values or none, so that an unresponsive peer does not get more probes at every retry. */
 function retryAll(core: NativeCore, each: Retry, overlay: Overlay, pending: Profile, now: number): void {
   const info = withoutOurProbes(overlay, readTcpInfo(core, each.fd))
   const own = readOwnOptions(core, each.fd, overlay)
@@ -257,7 +260,7 @@ function retryAt(each: Retry, due: number): void {
   retries.set(each.cookie, each)
 }
 
-/** Whether a descriptor is still the socket whose values wait. If that cannot be read just now, it is assumed. */
+/** Whether the descriptor still belongs to the socket whose values wait. Assumed if the cookie cannot be read now. */
 function isStill(core: NativeCore, { fd, cookie }: Retry): boolean {
   const now = persist(() => core.readCookie(fd))
   return now === cookie || (isFailure(now) && isShortErrno(now.errno))

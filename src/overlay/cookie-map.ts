@@ -1,16 +1,16 @@
-/** What a {@link CookieMap} keeps. */
+/** An item of a {@link CookieMap}. */
 export interface Keyed<Item> {
   readonly cookie: bigint
-  /** The next one in the same bucket. The map's own. */
+  /** The next item in the same bucket. Only the map reads and writes it. */
   nextInBucket: Item | undefined
 }
 
 const LEAST = 64
 
 /**
- * A map by SO_COOKIE, for items that come and go thousands of times a second. V8's Map moves to a new table now and then, and the old table
- * keeps everything that was ever in it until the next full collection. Then an item that lives for milliseconds costs as much as one that
- * lives for long.
+ * A map by SO_COOKIE, for items that come and go thousands of times a second. V8's Map sometimes moves to a new table, and the old table
+ * keeps all its former items reachable until the next full garbage collection. Then an item that lives for milliseconds costs as much as a
+ * long-lived one.
  */
 export class CookieMap<Item extends Keyed<Item>> {
   #buckets = new Array<Item | undefined>(LEAST).fill(undefined)
@@ -45,13 +45,13 @@ export class CookieMap<Item extends Keyed<Item>> {
       if (!other) return
       other.nextInBucket = next
     }
-    // Else it would keep the rest of its bucket from being collected.
+    // Otherwise a removed item would keep the rest of its bucket from being collected.
     item.nextInBucket = undefined
     this.#size--
     if (this.#size === 0 && this.#buckets.length > LEAST) this.#resize(LEAST)
   }
 
-  /** Calls back with each item. The callback must neither add nor delete items. */
+  /** Calls a function with each item. The callback must neither add nor delete items. */
   forEach(callback: (item: Item) => void): void {
     for (let item of this.#buckets) {
       for (; item; item = item.nextInBucket) callback(item)

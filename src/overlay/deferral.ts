@@ -3,28 +3,28 @@ import { probesUntil } from '../profile/detection-time.js'
 import type { Profile } from '../profile/profile.js'
 import { COUNT_MAX } from './plan.js'
 
-/** What to write now, and what only once the peer has been heard. */
+/** The values to write now, and those to write once the peer is heard. */
 export interface Deferral {
-  /** Safe at once. For a field of `later`, a value that stands in for it until then. */
+  /** Values that are safe now. For a field of `later`, a stand-in until the peer is heard. */
   readonly now: Profile
-  /** Values that could end the connection as it is. */
+  /** Values that could end the connection in its present state. */
   readonly later: Profile
 }
 
-/** TCP_RTO_MAX: the longest wait between retransmissions where the kernel has no option for it. */
+/** TCP_RTO_MAX: the longest wait between retransmissions, for kernels without that socket option. */
 const RTO_MAX = 120_000
 
 /**
- * Divides settings into those that cannot end a connection in the state that `info` shows and those that
- * might. Pure, and the whole of "tuning never kills":
+ * Divides settings into those that cannot end a connection in the state that `info` shows, and those that might. Pure. This function is
+ * the rule "tuning never kills":
  *
- * - Keepalive kills at a firing where `userTimeout` has passed since the peer was last heard and one probe is
- *   unanswered. Where the silence so far leaves fewer probes until then than the settings would give from the start, the
- *   `userTimeout` waits, and is off until then: `count` decides.
- * - Without a `userTimeout` it kills at a firing with `count` probes unanswered. Where as many are already, the
- *   connection gets `count` more.
- * - Retransmissions, and probes of a closed window, are measured by `userTimeout` as well. One that has passed
- *   already waits until they are answered, and what the socket had stays in force.
+ * - With a `userTimeout`, keepalive ends the connection when the timer fires, `userTimeout` has passed since the peer was last heard, and a
+ *   probe is unanswered. If the peer would get fewer probes before that than on a fresh connection, the `userTimeout` is deferred. Until it
+ *   is written, it is off and `count` decides.
+ * - Without a `userTimeout`, keepalive ends the connection when the timer fires and `count` probes are unanswered. If as many are unanswered
+ *   already, the connection gets `count` more.
+ * - `userTimeout` also limits retransmissions and probes of a closed window. If it has passed already, it is deferred until they are
+ *   answered, and the socket's previous value stays in force.
  */
 export function deferral(wanted: Profile, current: Profile, info: TcpInfo): Deferral {
   const after = { ...current, ...wanted }
@@ -36,8 +36,8 @@ export function deferral(wanted: Profile, current: Profile, info: TcpInfo): Defe
   if (info.retransmits > 0 || info.backoff > 0) {
     if (wanted.userTimeout && stalledFor(info, current.rtoMax ?? RTO_MAX) >= wanted.userTimeout) {
       later.userTimeout = wanted.userTimeout
-      // Written as it is, which still finds out whether the socket takes the option. Any other would end the connection
-      // at the retransmission that is due then, without asking the peer once more.
+      // Write the present value, which still shows whether the socket takes the option. Another value could end the connection at the
+      // next retransmission timeout, without another transmission.
       now.userTimeout = current.userTimeout ?? 0
     }
     return { now, later }
@@ -58,36 +58,36 @@ export function deferral(wanted: Profile, current: Profile, info: TcpInfo): Defe
   }
   return { now, later }
 
-  /** Probes that the peer would still get before `userTimeout` ends the connection. */
+  /** The number of probes that the peer still gets before `userTimeout` ends the connection. */
   function probesToCome(): number {
-    // Being probed, it ends at the first firing that is late enough, with no probe more.
+    // While probes are unanswered, the connection ends the first time the timer fires after `userTimeout`, without another probe.
     return info.probes > 0
       ? Math.max(0, Math.ceil((userTimeout - nextFiring()) / interval))
       : probesUntil(userTimeout, nextFiring(), interval)
   }
 
-  /** When the timer fires next, counted from when the peer was last heard; not before, if it is not known. */
+  /** When the timer fires next, counted from when the peer was last heard. If that is not known, the earliest possible time. */
   function nextFiring(): number {
-    // Switching keepalive on without TCP_KEEPIDLE starts a whole initialDelay on top of the silence so far.
+    // Switching keepalive on without writing TCP_KEEPIDLE starts a whole initialDelay now.
     if (!current.enable && wanted.initialDelay === undefined) return silence + initialDelay
-    // The timer stands at the interval, and only TCP_KEEPIDLE sets it anew.
+    // The timer is set to the interval, and only writing TCP_KEEPIDLE moves it.
     if (info.probes > 0 && wanted.initialDelay === undefined) return silence + interval
     return Math.max(silence, initialDelay)
   }
 }
 
 /**
- * How long a retransmission, or the probing of a closed window, can have gone on, in ms. The kernel does not tell,
- * so this is a bound from above. The waits so far double, and so add up to less than the present one; where they
- * did not all double (once at rtoMax; SYNs, of which the first are sent at even intervals) each was at most the present one.
+ * The longest time that a retransmission, or the probing of a closed window, can have lasted, in ms. The kernel does not report it, so this is
+ * an upper bound. Each wait doubles, so the earlier waits add up to less than the present one. If they did not all double (at rtoMax, or for
+ * SYNs, of which the first are sent at even intervals), each was at most the present one.
  */
 function stalledFor(info: TcpInfo, rtoMax: number): number {
-  // Into a closed window no data is sent: the last that was came before.
+  // No data is sent into a closed window, so the last data was sent before it closed.
   if (info.retransmits === 0) return info.lastDataSent
   const rto = info.rto / 1000
   const doubled = info.backoff >= info.retransmits && rto < rtoMax
   const waits = doubled ? rto : info.retransmits * rto
-  // SYNs do not count as data sent.
+  // The kernel does not count SYNs as data sent.
   return waits + (info.state === TcpState.SYN_SENT ? rto : info.lastDataSent)
 }
 

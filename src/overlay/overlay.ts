@@ -15,13 +15,13 @@ import { CookieMap, type Keyed } from './cookie-map.js'
 import { type Deferred, plan, type Reasons, whileBeating, withDeferred } from './plan.js'
 
 /**
- * A connection whose options in force differ from those that its owner wants, or are about to. What anybody else writes to the socket counts
- * as the owner's from then on.
+ * A connection whose options in force differ, or are about to differ, from those that its owner wants. An option that other code writes to the
+ * socket counts as the owner's from then on.
  */
 export interface Overlay extends Keyed<Overlay>, Reasons {
-  /** What the owner wants. */
+  /** The options that the owner wants. */
   own: Keepalive
-  /** What the socket has. */
+  /** The options that the socket has. */
   inForce: Keepalive
   deferred: Deferred | undefined
   clock: KeepaliveClock | undefined
@@ -29,13 +29,13 @@ export interface Overlay extends Keyed<Overlay>, Reasons {
   isFiring: boolean
   beating: number | undefined
   /**
-   * The owner has moved the keepalive timer while the kernel was made to probe, so the timer stands where the probe has left it:
-   * nine hours away if keepalive was off. TCP_KEEPIDLE must be written again after the probe, also if its value is in force already.
+   * The owner has moved the keepalive timer during a probe, so the timer is set to the probe's interval: nine hours if keepalive was off.
+   * After the probe TCP_KEEPIDLE must be written again, even if its value is in force already.
    */
   mustSetTimer: boolean
 }
 
-/** One for each connection that has a reason. */
+/** All overlays: one for each connection that has a reason. */
 const overlays = new CookieMap<Overlay>()
 
 export function overlayOf(cookie: bigint): Overlay | undefined {
@@ -66,7 +66,7 @@ export function overlayFor(cookie: bigint, options: Keepalive): Overlay {
   return overlay
 }
 
-/** Ends the reasons of a probe or a heartbeat. The options must be back, or the connection gone. */
+/** Ends the reasons of a probe or a heartbeat. The options must be restored, or the connection gone. */
 export function releaseOverlay(overlay: Overlay): void {
   overlay.clock = undefined
   overlay.unanswered = 0
@@ -76,30 +76,30 @@ export function releaseOverlay(overlay: Overlay): void {
   if (!overlay.deferred) overlays.delete(overlay)
 }
 
-/** Finds the overlay of the connection that a descriptor is. */
+/** Finds the overlay of a descriptor's connection. */
 export function findOverlay(core: NativeCore, fd: number): Overlay | undefined {
   if (overlays.size === 0) return undefined
   const cookie = core.readCookie(fd)
   return isFailure(cookie) ? undefined : overlays.get(cookie)
 }
 
-/** What the owner wants, but for what waits until the peer is heard: what the connection would have in force without probe and heartbeat. */
+/** The options that would be in force without probe and heartbeat: the owner's, with stand-ins for deferred values. */
 export function baseOf({ own, deferred }: Overlay): Keepalive {
   return withDeferred(own, deferred)
 }
 
 export const keepaliveNames = ['enable', 'initialDelay', 'interval', 'count', 'userTimeout'] as const
 
-/** Takes what others have written since for the owner's. */
+/** Takes values that other code has written since for the owner's. */
 export function adopt(overlay: Overlay, found: Keepalive): void {
   const { inForce, beating } = overlay
   if (sameKeepalive(found, inForce)) return
   const own: Record<string, unknown> = {}
   for (const name of keepaliveNames) if (found[name] !== inForce[name]) own[name] = found[name]
-  // If keepalive was switched on for us, it does not show that it was for them as well; but a caller that writes all of a keepalive timer wants it to run.
+  // If we switched keepalive on, the options do not show whether the other code did too. Code that writes all timer values wants keepalive on.
   const wroteAll = 'interval' in own && 'count' in own
   if (found.enable && (wroteAll || 'initialDelay' in own)) own.enable = true
-  // A value that was in force already does not show either.
+  // Writing a value that was in force already does not show either.
   if (wroteAll && beating !== undefined) own.initialDelay = found.initialDelay
   forgetDeferred(overlay, own)
   overlay.own = { ...overlay.own, ...own }
@@ -107,7 +107,7 @@ export function adopt(overlay: Overlay, found: Keepalive): void {
   if (overlay.clock && own.initialDelay !== undefined) overlay.clock = clockFrom(baseOf(overlay))
 }
 
-/** Values of the owner's that wait no longer, since others were written. */
+/** Drops deferred values of the owner for fields that were written since. */
 export function forgetDeferred(overlay: Overlay, written: Partial<Keepalive>): void {
   if (!overlay.deferred) return
   const left: Record<string, unknown> = { ...overlay.deferred }
@@ -116,7 +116,7 @@ export function forgetDeferred(overlay: Overlay, written: Partial<Keepalive>): v
 }
 
 export function sameKeepalive(a: Keepalive, b: Keepalive): boolean {
-  // Spelled out: this runs for each sample of each probe.
+  // Not a loop, for speed: this runs for each sample of each probe.
   return (
     a.enable === b.enable &&
     a.initialDelay === b.initialDelay &&
@@ -135,11 +135,11 @@ export function isInForce(overlay: Overlay, sample: Sample): boolean {
 /** What {@link reconcile} needs of a connection. */
 export interface Reconciled extends SocketName {
   readonly overlay: Overlay | undefined
-  /** May change the reasons. Returns whether the kernel is to send a probe now. */
+  /** May change the reasons. Returns whether the kernel must send a probe now. */
   observe(seen: SampleWithOptions): boolean
   /** The socket has these options now. */
   written(options: Keepalive): void
-  /** The kernel refused to write, and the socket has what it had. */
+  /** The kernel refused a write, and the socket's options are unchanged. */
   refused(error: Error, wasFiring: boolean): void
   /** The socket could not be read. */
   unread(errno: number): void
@@ -152,10 +152,10 @@ interface Change<Item> {
 }
 
 /**
- * The one step by which options in force change: reads counters and options, adopts what others wrote as the owner's, lets each connection
- * change its reasons, plans, and writes the difference. One native call to read all, and one for each order of writing.
+ * The only step that changes options in force. It reads counters and options, adopts values that other code wrote as the owner's, lets each
+ * connection change its reasons, plans, and writes the difference. It makes one native call to read all, and one for each order of writing.
  *
- * @param prepare called with what was read, before any reason changes.
+ * @param prepare called with the samples, before any reason changes.
  */
 export function reconcile<Item extends Reconciled>(
   core: NativeCore,
@@ -189,7 +189,7 @@ export function reconcile<Item extends Reconciled>(
   write(core, others, false, false)
 }
 
-/** @param setsTimer writes TCP_KEEPIDLE, last, also if its value does not change. */
+/** @param setsTimer writes TCP_KEEPIDLE last, even if its value does not change. */
 function write<Item extends Reconciled>(
   core: NativeCore,
   changes: readonly Change<Item>[],
@@ -214,8 +214,8 @@ function accept(socket: Reconciled, options: Keepalive): void {
 }
 
 /**
- * Has the kernel probe a connection after each `every` ms of silence. Returns whether it does: not if no options promise that this neither
- * shortens nor lengthens its life, and not while it is probed or has values that wait.
+ * Makes the kernel probe a connection each time the peer was not heard for `every` ms. Returns false, and changes nothing, if no options
+ * guarantee the connection's lifetime ({@link whileBeating}), if it is being probed, or if it has deferred values.
  */
 export function startBeating(core: NativeCore, socket: SocketName, every: number): boolean {
   if (overlays.get(socket.cookie)) return false
@@ -231,15 +231,15 @@ export function startBeating(core: NativeCore, socket: SocketName, every: number
 }
 
 /**
- * Puts a connection's own options back, unless the descriptor is closed or a probe has taken over. Returns whether unanswered probes are still
- * counted, as after data that took the kernel's short way: then what these need is in force, until a probe session ends it.
+ * Restores a connection's own options, unless the descriptor is closed or a probe has taken over. Returns whether the kernel still counts
+ * unanswered probes, as after data on its fast path. Then options that compensate for these probes are in force, until a probe session ends.
  */
 export function stopBeating(core: NativeCore, { cookie, fd }: SocketName): boolean {
   const overlay = overlays.get(cookie)
   return overlay?.beating !== undefined && putBack(core, overlay, fd)
 }
 
-/** Puts the own options back. Returns whether unanswered probes are still counted: see {@link stopBeating}. */
+/** Restores the own options. Returns whether the kernel still counts unanswered probes; see {@link stopBeating}. */
 export function putBack(core: NativeCore, overlay: Overlay, fd: number): boolean {
   const socket = { fd, cookie: overlay.cookie }
   const seen = persist(() => sampleWithOptions(core, [socket])[0]!)
@@ -253,7 +253,7 @@ export function putBack(core: NativeCore, overlay: Overlay, fd: number): boolean
   const write = () => writeKeepalive(core, [{ socket, before: seen.options, wanted }], false)[0]
   let refusal = write()
   if (refusal && isShortErrno(refusal.errno)) refusal = write()
-  // These options were taken before: only a sandbox that was put in place since refuses.
+  // The kernel accepted these options before. Only a sandbox installed since then makes it refuse.
   if (refusal) process.emitWarning(refusalError(refusal, fd))
   else overlay.inForce = wanted
   if (overlay.clock) return true
@@ -262,8 +262,8 @@ export function putBack(core: NativeCore, overlay: Overlay, fd: number): boolean
 }
 
 /**
- * The kernel no longer probes for a heartbeat. Probes that it counts as unanswered stay counted, so they become ours, but for those that the
- * connection's own timer would have sent by now.
+ * Ends the heartbeat's probes by the kernel. Unanswered probes stay counted, so they now count as ours, except those that the connection's own
+ * timer would have sent by now.
  */
 export function endBeating(overlay: Overlay, sample: Sample): void {
   overlay.beating = undefined

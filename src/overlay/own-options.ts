@@ -16,7 +16,7 @@ import {
 } from './overlay.js'
 import { plan } from './plan.js'
 
-/** What the owner wants of a socket: what it has, and has again once nothing differs any more. */
+/** The options that the owner wants: those of the socket, or those of its overlay if it has one. */
 export function readOwnOptions(
   core: NativeCore,
   fd: number,
@@ -28,7 +28,7 @@ export function readOwnOptions(
   return { ...values, ...(definedOnly(overlay.own) as OptionValues) }
 }
 
-/** What the owner wants, what the socket has, and those of the former that are not in force; `undefined` if all are. */
+/** `own`: what the owner wants. `inForce`: what the socket has. `pending`: fields of `own` that are not in force; `undefined` if none. */
 export function readProfiles(
   core: NativeCore,
   fd: number,
@@ -43,16 +43,16 @@ export function readProfiles(
   return { own, inForce, pending: differing.length > 0 ? pending : undefined }
 }
 
-/** The counters as they would be without our probes. */
+/** The counters without our probes. */
 export function withoutOurProbes(overlay: Overlay | undefined, info: TcpInfo): TcpInfo {
   return overlay?.unanswered ? { ...info, probes: Math.max(0, info.probes - overlay.unanswered) } : info
 }
 
 /**
- * Writes options that the owner wants, all or none. If the connection is being probed, what the probe needs stays in force, and what was
- * written comes into force when it is over. A heartbeat's options go back first.
+ * Writes options that the owner wants: all or none. While the connection is being probed, the probe's options stay in force, and the written
+ * ones come into force when the probe is over. A heartbeat's options are restored first.
  *
- * @throws what the kernel refuses.
+ * @throws if the kernel refuses an option.
  */
 export function writeOwnOptions(
   core: NativeCore,
@@ -93,7 +93,7 @@ export function writeOwnOptions(
   Object.assign(overlay, { own, deferred, clock, inForce: wanted })
 }
 
-/** Where a connection's own clock stands after its owner has written to it. */
+/** The connection's own clock after its owner has written options. */
 function clockWritten(
   overlay: Overlay,
   base: Keepalive,
@@ -103,7 +103,7 @@ function clockWritten(
   const silence = sample.sampledAt - sample.heardAt
   const sent = Math.max(0, sample.probes - overlay.unanswered)
   const { initialDelay } = base
-  // After a longer silence the kernel probes at once, as it would have without us.
+  // If the connection has been idle for longer, the kernel probes at once, as it would without us.
   if (values.initialDelay !== undefined) return { due: Math.max(initialDelay, silence), initialDelay, sent }
   if (!values.enable || overlay.own.enable) return undefined
   const due = silence + initialDelay

@@ -1,23 +1,23 @@
 import type { Keepalive, Sample } from '../kernel/liveness.js'
 import { type KeepaliveClock, SECONDS_MAX, wholeSeconds } from './clock.js'
 
-// Which options a connection must have in force, as opposed to those that its owner wants. Pure. `test/unit/overlay-never-harms.test.ts` holds
-// this against a model of the kernel's timer.
+// Plans the options that a connection must have in force when they differ from the owner's. Pure. `test/unit/overlay-never-harms.test.ts` checks
+// it against a model of the kernel's timer.
 
-/** Stand-ins for the owner's values that wait until the peer is heard. */
+/** Stand-ins for the owner's values that are deferred until the peer is heard. */
 export type Deferred = { readonly [Name in keyof Keepalive]?: NonNullable<Keepalive[Name]> }
 
 /** Why the options in force differ from the owner's. */
 export interface Reasons {
-  /** Tuning: values in force until the peer is heard, instead of the owner's, which could end the connection as it is (deferral.ts). */
+  /** Tuning: values in force until the peer is heard. The owner's could end the connection in its present state (deferral.ts). */
   readonly deferred: Deferred | undefined
-  /** Probing: where the timer would stand without our probes; `undefined` if nothing of ours is unanswered. */
+  /** Probing: when the timer would fire without our probes; `undefined` if none of ours is unanswered. */
   readonly clock: KeepaliveClock | undefined
-  /** Of the unanswered probes that the kernel counts, those that we caused, also one that has yet to leave. */
+  /** How many of the unanswered probes that the kernel counts are ours. A probe that has not left yet counts too. */
   readonly unanswered: number
-  /** The kernel is being made to send a probe at its next tick. */
+  /** Whether the options in force make the kernel send a probe at its next tick. */
   readonly isFiring: boolean
-  /** Heartbeat: the kernel sends a probe after so much silence, in ms, whole seconds; `undefined`: it does not. */
+  /** Heartbeat: the kernel sends a probe this long after the last segment, in ms, whole seconds. `undefined`: it sends none. */
   readonly beating: number | undefined
 }
 
@@ -25,7 +25,7 @@ export interface Reasons {
 export const COUNT_MAX = 127
 const USER_TIMEOUT_MAX = 2 ** 31 - 1
 
-/** TCP_KEEPIDLE's least value: at or under any silence that is worth a probe, so the kernel sends one at its next tick. */
+/** TCP_KEEPIDLE's least value. A connection is probed only if idle for at least this long, so the kernel sends a probe at its next tick. */
 const AT_ONCE = 1_000
 
 /** The kernel's timers fire late by up to an eighth of the wait, never early. */
@@ -39,27 +39,27 @@ export function plan(own: Keepalive, reasons: Reasons, sample: Sample): Keepaliv
   if (!clock) return base
   if (isFiring) return whileFiring(base, unanswered, clock, sample.sampledAt - sample.heardAt)
   const wanted = whileUnanswered(base, unanswered, clock)
-  // With data under way keepalive rests, and a raised userTimeout would hold for the retransmissions.
+  // With data in flight the kernel sends no keepalive probes, and a raised userTimeout would apply to the retransmissions.
   return isUnderWay(sample) ? { ...wanted, userTimeout: base.userTimeout } : wanted
 }
 
-/** What the owner wants, but for what waits until the peer is heard. */
+/** The owner's options, with stand-ins for deferred values. */
 export function withDeferred(own: Keepalive, deferred: Deferred | undefined): Keepalive {
   return deferred ? { ...own, ...deferred } : own
 }
 
-/** Data is unacknowledged, or queued. */
+/** Whether data is unacknowledged or queued. */
 export function isUnderWay(sample: Sample): boolean {
   return sample.unacked > 0 || sample.notSent > 0
 }
 
 /**
- * What a connection has while probes of ours are unanswered, so that it ends neither sooner nor later than by its own settings.
+ * The options while probes of ours are unanswered. With them the connection ends neither sooner nor later than by its own settings.
  *
- * The kernel counts our probes with its own. At a firing it gives up if `count` probes are unanswered, or, with a `userTimeout`, if that has
- * passed since the peer was last heard and at least one is. So `count` grows by ours. An unanswered probe before the kernel's own first would
- * make a `userTimeout` deadly one firing too early, so it becomes the time of death that follows from the connection's own clock. It is only
- * ever raised: it also bounds data in flight.
+ * The kernel counts our probes with its own. When the timer fires, the kernel gives up if `count` probes are unanswered. With a `userTimeout` it
+ * gives up if at least one probe is unanswered and `userTimeout` has passed since the peer was last heard. So `count` is raised by the number of
+ * our probes. With our probe unanswered, `userTimeout` could end the connection one firing too early. So `userTimeout` is set to the time at which
+ * the connection's own clock would end it. It is never lowered, because it also limits data in flight.
  */
 export function whileUnanswered(own: Keepalive, unanswered: number, clock: KeepaliveClock): Keepalive {
   if (!own.enable) return own
@@ -77,7 +77,7 @@ export function whileUnanswered(own: Keepalive, unanswered: number, clock: Keepa
   if (count <= COUNT_MAX || own.userTimeout === undefined) {
     return { ...own, initialDelay, count: Math.min(COUNT_MAX, count) }
   }
-  // No room to count. With so many probes, a bound on data in flight of as many intervals does no harm for that long.
+  // `count` cannot be raised that far. A userTimeout takes its place; with so many intervals it is long enough for data in flight too.
   return { ...own, initialDelay, userTimeout: deathAt(own, own.count, clock) }
 }
 
@@ -86,12 +86,12 @@ function deathAt({ userTimeout = 0, interval }: Keepalive, probes: number, { due
 }
 
 /**
- * What makes the kernel send a probe at its next tick. Nothing can be taken back before that tick, and this process may be stopped in between
- * for any length of time. So the firing after it is not before the one that the connection's own clock has due, and not so soon that a peer
- * which is heard in between, and vanishes then, has less time than the connection gives.
+ * The options that make the kernel send a probe at its next tick. They cannot be restored before that tick, and this process may be stopped in
+ * between for any length of time. So the next firing must not come before the connection's own clock is due. It must also not come so soon that
+ * a peer which is heard in between, and then vanishes, gets less time than by the connection's own options.
  *
- * @param unanswered with the probe that is to be sent.
- * @param silence since the peer was last heard, ms.
+ * @param unanswered includes the probe that will be sent.
+ * @param silence time since the peer was last heard, ms.
  */
 export function whileFiring(
   own: Keepalive,
@@ -117,23 +117,24 @@ export function whileFiring(
 }
 
 /**
- * What makes the kernel send a probe after each `every` ms of silence, so that a heartbeat need only look. If the peer vanishes, and this
- * process is stopped, the connection ends no sooner than by its own settings, and at most an interval of these later. `undefined` if no values
- * promise that: then the heartbeat sends its own probes.
+ * The options that make the kernel send a probe each time the peer was not heard for `every` ms, so that a heartbeat only samples. If the peer
+ * vanishes and this process is stopped, the connection ends no sooner than by its own settings, and at most one of their intervals later.
+ * `undefined` if no values guarantee that: then the heartbeat sends its own probes.
  *
- * TCP_USER_TIMEOUT serves two clocks. It bounds data in flight, so it is never changed for this, and never set if the owner's is 0: that
- * would end peers that are slow to read. With it, the kernel ends an idle connection at the first firing at which it has passed.
+ * TCP_USER_TIMEOUT limits both idle connections and data in flight. It is never changed here, because that would change the limit for data.
+ * It is never set if the owner's is 0, because that would end peers that are slow to read. With a `userTimeout`, the kernel ends an idle
+ * connection at the first firing after it has passed.
  */
 export function whileBeating(own: Keepalive, every: number): Keepalive | undefined {
   const { enable, userTimeout } = own
-  // MPTCP.
+  // MPTCP sockets do not have the option.
   if (userTimeout === undefined) return undefined
   if (!enable) {
     return userTimeout === 0
       ? { enable: true, initialDelay: every, interval: every, count: COUNT_MAX, userTimeout }
       : undefined
   }
-  // The kernel's own timer probes often enough.
+  // The connection's own options make the kernel probe often enough.
   if (own.initialDelay <= every) return undefined
   const beating = { ...own, initialDelay: every, interval: Math.min(own.interval, every) }
   if (userTimeout > 0) return endsTooSoon(beating, timeOfDeath(own)) ? undefined : beating
@@ -141,7 +142,7 @@ export function whileBeating(own: Keepalive, every: number): Keepalive | undefin
   return count <= COUNT_MAX ? { ...beating, count } : undefined
 }
 
-/** After how much silence the kernel ends an idle connection, by settings whose timer fires in time. */
+/** The time from the last segment until the kernel ends an idle connection, if its timer fires on time. */
 function timeOfDeath({ initialDelay, interval, count, userTimeout }: Keepalive): number {
   const firings = userTimeout ? Math.max(1, Math.ceil((userTimeout - initialDelay) / interval)) : count
   return initialDelay + firings * interval

@@ -1,20 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 /**
- * What makes the kernel send a probe is written at a limited rate. A burst of 4,000 overflows the receive backlog of loopback
- * (net.core.netdev_max_backlog, 1,000), and healthy peers look dead. Timers that are due within one tick fire together, and a tick
- * of the slowest kernels (HZ=100) is 10 ms: that many ms at this rate, and a burst, are 850.
+ * Limits the rate of writes that make the kernel send a probe. A burst of 4,000 probes overflows the receive backlog of loopback
+ * (net.core.netdev_max_backlog, 1,000), and healthy peers look dead. Timers that are due within one tick fire together. A tick of the slowest
+ * kernels (HZ=100) is 10 ms, so at most 850 probes leave together: 10 ms at this rate, and a burst.
  */
 const RATE_PER_MS = 65
 const BURST = 200
 
-/** How long to wait where there is no turn now, in ms: by then there are hundreds. */
+/** How long to wait if there is no turn now, in ms. After that there are hundreds. */
 export const paceWindow = 10
 
 let turns = BURST
 let countedAt = 0
 
-/** Takes as many turns to let a probe leave as there are, `wanted` at most. Those that were not needed go back. */
+/** Takes up to `wanted` turns to send a probe. The caller gives unused turns back. */
 export function takeTurns(wanted: number): number {
   const now = performance.now()
   turns = Math.min(BURST, turns + (now - countedAt) * RATE_PER_MS)
@@ -28,12 +28,12 @@ export function giveBackTurns(unused: number): void {
   turns = Math.min(BURST, turns + unused)
 }
 
-/** Whether one more probe may leave now; counts it if so. */
+/** Whether another probe may be sent now. If so, this counts it. */
 export function mayFire(): boolean {
   return takeTurns(1) === 1
 }
 
-/** Resolves once one more probe may leave. */
+/** Resolves when another probe may be sent. */
 export async function turnToFire(): Promise<void> {
   while (!mayFire()) await delay(paceWindow)
 }

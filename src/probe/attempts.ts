@@ -12,17 +12,17 @@ import {
 import type { ProbeResult } from './result.js'
 import { timeoutOf, type Waiter } from './waiters.js'
 
-/** How often a connection was probed so far, by whom, and the results that follow. Times in ms, on performance.now(). */
+/** Counts the probes of one connection, ours and the kernel's, and makes results from them. Times in ms, on performance.now(). */
 export class Attempts {
   prober: Prober = 'us'
-  /** Ours. */
+  /** Attempts that we have made. */
   count = 0
   probedAt = Number.NEGATIVE_INFINITY
-  /** When the kernel's own probe, which is waited for, has left at the latest. */
+  /** The latest time at which the kernel's own probe, which we wait for, is sent. */
   kernelProbesBy = Number.NEGATIVE_INFINITY
   /** How many probes the kernel's own timer has sent. */
   #byKernel = 0
-  /** When the last was sent, on the kernel's clock; undefined if it was not ours. */
+  /** When our last attempt was sent, on the kernel's clock; undefined if the kernel sent it. */
   #probedAtTick: number | undefined
   /** Attempts that the kernel did not send. */
   #notSent = 0
@@ -32,7 +32,7 @@ export class Attempts {
     return this.probedAt + LEAST_GAP
   }
 
-  /** For those who join now: the next attempt has to be as far from the last as any. */
+  /** Starts counting anew for waiters that join now. `probedAt` stays, so the next attempt keeps its distance from the last one. */
   restart(): void {
     this.prober = 'us'
     this.count = 0
@@ -47,38 +47,38 @@ export class Attempts {
     this.#probedAtTick = sample.sampledAt
   }
 
-  /** The kernel has sent so many for a heartbeat, the last one at that time. */
+  /** Counts the probes that the kernel has sent for a heartbeat. `probedAt`: when it sent the last one. */
   takeOver(count: number, probedAt: number): void {
     this.count = count
     this.probedAt = probedAt
     this.#probedAtTick = undefined
   }
 
-  /** The kernel has not sent the last one. */
+  /** The kernel did not send the last attempt. */
   notSent(): void {
     this.count--
     this.#notSent++
   }
 
-  /** The kernel's own timer probes. */
+  /** Records that the kernel's own timers probe or retransmit. */
   observe(prober: Prober, sample: Sample, waiting: readonly Waiter[], now: number): void {
     this.prober = prober
     this.#byKernel = timesProbed(sample, prober)
     for (const waiter of waiting) waiter.enoughAt = this.#byKernel >= waiter.attempts ? now : undefined
   }
 
-  /** Whether a waiter's attempts of ours are over without an answer. */
+  /** Whether our attempts for a waiter are over without an answer. */
   isOverForUs(waiter: Waiter, sample: Sample, now: number): boolean {
     const isOver = now >= this.probedAt + timeoutOf(waiter, sample)
     return isOver && (this.count >= waiter.attempts || this.#notSent > waiter.attempts)
   }
 
-  /** Whether those of the kernel's are. */
+  /** Whether the kernel's attempts are over without an answer. */
   isOverForKernel(waiter: Waiter, sample: Sample, now: number): boolean {
     this.#byKernel = timesProbed(sample, this.prober)
     if (this.#byKernel >= waiter.attempts) waiter.enoughAt ??= now
     if (waiter.enoughAt === undefined) return now >= waiter.deadline!
-    // The last one has its time, too.
+    // The last attempt gets its full timeout too.
     const grace = this.prober === 'window-probe' ? WINDOW_GRACE : 0
     return now >= waiter.enoughAt + Math.max(grace, timeoutOf(waiter, sample))
   }
@@ -91,9 +91,9 @@ export class Attempts {
 
   answer(sample: Sample): ProbeResult {
     const isOurs = this.prober === 'us'
-    // A probe of the kernel's own that is answered between two samples is not seen.
+    // The counters do not show a kernel probe that was acknowledged between two samples, so there was at least one.
     const byKernel = isOurs ? 0 : Math.max(1, this.#byKernel)
-    // With more than one attempt it is not known which was answered.
+    // With more than one attempt, the counters do not show which one was acknowledged.
     const sentAt = isOurs && this.count === 1 ? this.#probedAtTick : undefined
     return {
       alive: true,
@@ -108,7 +108,7 @@ export class Attempts {
     return { alive: undefined, evidence: 'aborted', attempts: this.count, idleFor: Number.NaN }
   }
 
-  /** @param sample of a connection that is closed, or being closed; without one it is gone. */
+  /** @param sample of a connection that is closed or being closed; `undefined` if the connection is gone. */
   closed(sample?: Sample): ProbeResult {
     // If only one side has closed, the peer may be there.
     const isHalf = sample && sample.state !== TcpState.CLOSE

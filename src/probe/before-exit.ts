@@ -1,12 +1,12 @@
-/** What is to be done before this process ends, by 'exit' or by one of the signals that end it. */
+/** Tasks to run before this process ends, by 'exit' or by a signal. */
 const tasks = new Set<() => void>()
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * Has something synchronous done before this process ends. Signals are listened to only as long as there is something, and then do what
- * they would have done without it.
+ * Runs a synchronous task before this process ends. Signals have listeners only while there are tasks. After the tasks, a signal has its
+ * default effect.
  *
- * @returns takes it back.
+ * @returns a function that removes the task.
  */
 export function beforeExit(task: () => void): () => void {
   const own = () => task()
@@ -32,7 +32,7 @@ function runAll(): void {
 }
 
 function onSignal(signal: NodeJS.Signals): void {
-  // Somebody else who listens decides whether the process ends; 'exit' comes then.
+  // The program listens too, so it decides whether the process ends. If it does, 'exit' follows.
   if (process.listenerCount(signal) > 1) return
   runAll()
   uninstall()

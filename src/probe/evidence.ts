@@ -3,7 +3,7 @@ import { TcpState } from '../kernel/tcp-info.js'
 import type { KeepaliveClock } from '../overlay/clock.js'
 
 /**
- * Why a {@link ProbeResult} says what it says.
+ * The reason for a {@link ProbeResult}.
  *
  * @inline
  */
@@ -17,24 +17,24 @@ export type Evidence =
   | 'aborted'
   | 'error'
 
-/** The prober of the peer. `us`: the kernel does not probe, so we send a probe. Otherwise the kernel's own transmissions are only observed. */
+/** What probes the peer. `us`: the kernel does not probe, so we do. Otherwise we only observe the kernel's own transmissions. */
 export type Prober = 'closed' | 'retransmission' | 'window-probe' | 'keepalive' | 'us'
 
 /** A peer that was heard so recently is not probed: TCP_KEEPIDLE's least value, in ms. */
 export const RECENT = 1_000
 
 /**
- * The least time between two attempts, in ms. A Linux peer answers such segments once in tcp_invalid_ratelimit (500 ms) for each connection:
- * probed sooner, a healthy peer whose first answer was lost does not answer.
+ * The least time between two attempts, in ms. A Linux peer answers such segments at most once in tcp_invalid_ratelimit (500 ms) per
+ * connection. If its first answer was lost and we probe sooner, a healthy peer does not answer.
  */
 export const LEAST_GAP = 510
 
-/** If the kernel's own probe is due within this, in ms, we wait for it: sent shortly after ours, it would go unanswered. */
+/** If the kernel's own probe is due within this time, in ms, we wait for it. Sent shortly after ours, it would go unanswered. */
 export const IMMINENT = LEAST_GAP + 90
 
 /**
- * How long a probe of a closed window may go unanswered, in ms. One that follows an answered one within tcp_invalid_ratelimit is not answered
- * for the same reason, and the next comes after twice as long; a timer is late by an eighth.
+ * How long a probe of a closed window may go unanswered, in ms. A peer does not answer a probe that follows an answered one within
+ * tcp_invalid_ratelimit (500 ms). The next probe comes after twice that time, and its timer is late by up to an eighth.
  */
 export const WINDOW_GRACE = 1_200
 
@@ -43,7 +43,7 @@ export function isOpen(state: number): boolean {
   return state === TcpState.ESTABLISHED
 }
 
-/** The path's own retransmission timeout: the kernel doubles it with each retransmission, which is taken back here. */
+/** The path's own retransmission timeout. The kernel doubles it with each retransmission; this undoes the doubling. */
 export function timeoutOfPath({ rto, retransmits }: Sample): number {
   return rto / 2 ** retransmits
 }
@@ -62,31 +62,31 @@ export function proberOf(sample: Sample, isKeepaliveOn: boolean, unanswered: num
   if (!isOpen(sample.state)) return 'closed'
   if (sample.unacked > 0) return 'retransmission'
   if (sample.notSent > 0) return 'window-probe'
-  // Or another process probes it: its probe is only observed as well.
+  // If another process probes the connection, its probes are only observed too.
   return isKeepaliveOn && sample.probes > unanswered ? 'keepalive' : 'us'
 }
 
-/** Whether the kernel's own probe is due at any moment. */
+/** Whether the kernel's own probe is due within {@link IMMINENT}. */
 export function isImminent(sample: Sample, own: Keepalive, clock: KeepaliveClock): boolean {
   return own.enable && clock.due - silenceOf(sample) < IMMINENT
 }
 
-/** How often something was sent without an answer: the first transmission counts, and each retransmission. */
+/** How often a segment was sent without an answer. The first transmission counts, and so does each retransmission. */
 export function timesProbed(sample: Sample, prober: Prober): number {
   return prober === 'retransmission' ? 1 + sample.retransmits : sample.probes
 }
 
-/** Whether what is unanswered are probes of a closed window. */
+/** Whether the unanswered segments are probes of a closed window. */
 export function isWindowShut(sample: Sample): boolean {
   return sample.unacked === 0 && sample.notSent > 0
 }
 
-/** What a result says if the peer was heard. */
+/** The evidence of a result if the peer was heard. */
 export function evidenceOfAnswer(prober: Prober): Evidence {
   return prober === 'window-probe' ? 'window-probe' : 'ack'
 }
 
-/** What a result says if it was not. */
+/** The evidence of a result if the peer was not heard. */
 export function evidenceOfSilence(prober: Prober): Evidence {
   if (prober === 'retransmission') return 'retransmitting'
   return prober === 'window-probe' ? 'window-probe' : 'silence'

@@ -18,9 +18,9 @@ import {
 } from '../overlay/overlay.js'
 import { isOpen, silenceOf } from './evidence.js'
 
-/** How one session makes the kernel send probes: its reasons in the overlay of the connection. */
+/** Makes the kernel send the probes of one session. It sets this session's reasons in the connection's overlay. */
 export class Firing {
-  /** In how many ms the kernel's keepalive timer is due, if it was read for this step. */
+  /** Ms until the kernel's keepalive timer fires; undefined if the timer was not read for this step. */
   timer: number | undefined
   readonly #cookie: bigint
   readonly #handle: Handle | undefined
@@ -30,7 +30,7 @@ export class Firing {
   constructor(cookie: bigint, handle: Handle | undefined) {
     this.#cookie = cookie
     this.#handle = handle
-    // What a heartbeat has left in force is this session's to put back.
+    // This session also restores the options that a heartbeat has left in force.
     const { beating, clock } = this.overlay ?? {}
     this.#isOverlaid = beating !== undefined || clock !== undefined
   }
@@ -39,7 +39,7 @@ export class Firing {
     return overlayOf(this.#cookie)
   }
 
-  /** Whether options in force are, or may be, other than the owner's because of this session. */
+  /** Whether the options in force differ, or may differ, from the owner's because of this session. */
   get isOverlaid(): boolean {
     return this.#isOverlaid
   }
@@ -49,12 +49,12 @@ export class Firing {
     return this.#isOverlaid && this.overlay?.clock !== undefined
   }
 
-  /** What the connection would have in force without probes. */
+  /** The options that would be in force without probes. */
   ownOf(options: Keepalive): Keepalive {
     return this.overlay ? baseOf(this.overlay) : options
   }
 
-  /** Where the connection's own timer stands. */
+  /** When the connection's own keepalive timer is due. */
   clockOf(sample: Sample, own: Keepalive): KeepaliveClock {
     const known = this.overlay?.clock
     if (known) return known
@@ -66,7 +66,7 @@ export class Firing {
     return !this.overlay?.clock && !this.#isTimerKnown(options, sample)
   }
 
-  /** Has the kernel send a probe, once the options are written. */
+  /** Plans a probe. The kernel sends it once the options are written. */
   begin(options: Keepalive, clock: KeepaliveClock, sample: Sample): void {
     const overlay = overlayFor(this.#cookie, options)
     overlay.clock = clock
@@ -90,7 +90,7 @@ export class Firing {
     }
   }
 
-  /** The kernel has not sent the probe, and will not. Returns whether others are unanswered. */
+  /** The kernel has not sent the probe, and will not send it. Returns whether other probes are unanswered. */
   hasNotLeft(): boolean {
     const { overlay } = this
     if (overlay?.isFiring) {
@@ -101,8 +101,8 @@ export class Firing {
   }
 
   /**
-   * Takes over from a heartbeat whose probes the kernel sends. Returns how many are unanswered, and how long ago the last was sent, in ms: if the
-   * timer is not told, just now.
+   * Takes over from a heartbeat whose probes the kernel sends. Returns how many probes are unanswered, and how long ago the last one was
+   * sent, in ms. That is 0 if the kernel does not report the timer.
    */
   takeOver(sample: Sample): { readonly probes: number; readonly ago: number } | undefined {
     const { overlay } = this
@@ -116,9 +116,12 @@ export class Firing {
   }
 
   /**
-   * The peer was heard. Nothing of this session is unanswered then, and its reasons end, unless probes are counted all the same. Either the
-   * peer said something that took the kernel's short way, which does not look for what is acknowledged (tcp_rcv_established): then those
-   * from before still count. Or this process was stopped, and the timer, still set to fire, has fired since. Returns whether they count.
+   * The peer was heard. Usually no probe of this session is unanswered then, and its reasons end. Returns `true` if the kernel still counts
+   * unanswered probes, which has two causes:
+   *
+   * - The peer's segment took the kernel's fast path (tcp_rcv_established), which skips tcp_ack if nothing new is acknowledged. Earlier
+   *   probes still count.
+   * - This process was stopped, and the timer, still set to fire, has fired since the peer was heard.
    */
   afterHeard(sample: Sample): boolean {
     const { overlay } = this
@@ -128,7 +131,7 @@ export class Firing {
       return false
     }
     const own = baseOf(overlay)
-    // Set to fire, the timer fires once before the connection's own is due.
+    // A timer that is set to fire does so once before the connection's own timer is due.
     overlay.unanswered = Math.min(overlay.unanswered + Number(overlay.isFiring), sample.probes)
     const others = sample.probes - overlay.unanswered
     const hasFired = overlay.isFiring && others > 0 && silenceOf(sample) >= own.initialDelay
@@ -140,25 +143,25 @@ export class Firing {
     return true
   }
 
-  /** All options are to go back at the next opportunity. */
+  /** Ends this session's reasons. The next step restores all options. */
   end(): void {
     if (!this.overlay || !this.#isOverlaid) return
     Object.assign(this.overlay, { clock: undefined, unanswered: 0, isFiring: false, beating: undefined })
   }
 
-  /** The connection's own options are back, with TCP_KEEPIDLE just written. */
+  /** The connection's own options are restored, and TCP_KEEPIDLE was just written. */
   restored({ enable }: Keepalive): void {
     if (this.#handle) recordOfHandle(this.#handle).isTimerKnown = enable
     this.drop()
   }
 
-  /** Forgets the reasons, whatever is in force. */
+  /** Forgets the reasons without writing options. */
   drop(): void {
     if (this.overlay && this.#isOverlaid) releaseOverlay(this.overlay)
     this.#isOverlaid = false
   }
 
-  /** A timer that should have fired by then and has not was moved by somebody else. */
+  /** Not known if the timer should have fired by now: other code has moved it. */
   #isTimerKnown({ enable, initialDelay, interval }: Keepalive, sample: Sample): boolean {
     if (!enable || interval > initialDelay || silenceOf(sample) >= initialDelay) return false
     return findRecordOfHandle(this.#handle)?.isTimerKnown === true

@@ -10,8 +10,8 @@ import { isConnecting, untilConnected } from './until-connected.js'
 /** How {@link probe} and {@link probeAll} probe. */
 export interface ProbeOptions {
   /**
-   * How many attempts go unanswered before the peer is called silent: 1 … 100, at least 510 ms apart, also from those of a probe before.
-   * Default: 3.
+   * How many attempts must go unanswered before the result is `alive: false`: 1 … 100. They are at least 510 ms apart, and as far from the
+   * attempts of an earlier probe. Default: 3.
    */
   attempts?: number
   /**
@@ -20,18 +20,18 @@ export interface ProbeOptions {
    */
   timeout?: number
   /**
-   * Ends the wait: the results are then `aborted`. The connection's own options go back all the same. It also ends the wait of {@link probe}
+   * Ends the wait: the results are then `aborted`. The connection's own options are still restored. It also ends the wait of {@link probe}
    * for a connection that is still connecting.
    */
   signal?: AbortSignal
   /**
-   * Called with each result as soon as it is known, and with its target's index: 0 for {@link probe}. For a borrowed socket that is before its
-   * options are back. If a silent peer is heard before that, it is called again. Called before the promise resolves, and not for an `error`. What
-   * it throws is an uncaught exception. Default: none.
+   * Called with each result as soon as it is known, and with its target's index: 0 for {@link probe}. Called before the promise resolves, and
+   * not for an `error`. For a borrowed socket it is called before the options are restored. If an unresponsive peer is heard before that, it is
+   * called again. An error that it throws is an uncaught exception. Default: none.
    *
    * @example
    * ```ts
-   * // Silent peers are known within two seconds. The promise waits until their own options have ended these connections.
+   * // Unresponsive peers are known within 2 s. The promise waits until these connections have ended by their own options.
    * await probeAll(borrowed, { onAnswer: ({ alive }, i) => console.log(borrowed[i].fd, alive) })
    * ```
    */
@@ -39,27 +39,29 @@ export interface ProbeOptions {
 }
 
 /**
- * Finds out whether a peer is there, now: in one round trip, below the application protocol, without privileges and without a byte of payload.
+ * Finds out whether a peer is there now: in one round trip, below the application protocol, without privileges and without payload.
  *
- * `TCP_KEEPIDLE` (tcp(7)) set to no more than the idle time makes the kernel send a keepalive probe at its next tick. Any segment from the peer
- * shows in `tcp_info`. Then the option goes back.
+ * Setting `TCP_KEEPIDLE` (tcp(7)) to at most the idle time makes the kernel send a keepalive probe at its next tick. Any segment from the
+ * peer shows in `tcp_info`. Then the option is restored.
  *
  * Probing never shortens a connection's life. If the kernel is probing or retransmitting already, this only observes. The kernel counts our
- * unanswered probes with its own, so while a peer is silent, `count` (or `userTimeout`) stays raised by as much, until the peer is heard or the
- * connection ends when it would have anyway. Until then {@link inspect} shows it as `inForce`. {@link tune} changes what goes back.
+ * unanswered probes with its own. So while a peer is unresponsive, `count` (or `userTimeout`) stays raised to compensate, until the peer is
+ * heard or the connection ends at the time of its own options. Until then {@link inspect} shows the raised value as `inForce`. {@link tune}
+ * changes the values that are restored.
  *
- * Probes of one connection are shared within a thread. Another thread or process that probes it is recognised by its unanswered probe, and only
- * observed. Two that begin within the same few ms do not see each other: each takes what the other has written for the owner's options, and
- * that may stay. Probes of many connections are rate-limited, since a burst would be dropped on the way.
+ * Probes of one connection are shared within a thread. If another thread or process probes it, its unanswered probe shows in the counters, and this
+ * only observes. Two that begin within the same few ms do not notice each other: each takes the values that the other has written for the
+ * owner's options, and those values may stay. Probes of many connections are rate-limited, because a burst would be dropped on the way.
  *
- * A connection that is still connecting is waited for, until it is connected or closed, or `signal` is aborted. That wait alone does not hold
- * the process open.
+ * If a connection is still connecting, this waits until it is connected or closed, or `signal` is aborted. That wait alone does not hold the
+ * process open.
  *
- * A borrowed socket gets its options back before this resolves. For a silent peer that may take until the connection ends; `onAnswer` tells
- * sooner. `signal` cuts it short, at a price: unanswered probes stay counted, and the connection may end sooner by as many intervals.
+ * The options of a borrowed socket are restored before this resolves. For an unresponsive peer that may take until the connection ends;
+ * `onAnswer` gets the result sooner. Aborting `signal` restores the options at once. Unanswered probes then stay counted, and the connection may
+ * end sooner by as many intervals.
  *
  * @throws (rejects) {@link InvalidTypeError}, {@link OutOfRangeError} for bad arguments; {@link DeadpeerError} `ERR_NOT_TCP`,
- * `ERR_SOCKET_CLOSED` for a descriptor that is not connected yet, `ERR_UNSUPPORTED_PLATFORM`, or the errno if a sandbox forbids it. Nothing has
+ * `ERR_SOCKET_CLOSED` for a descriptor that is not connected yet, `ERR_UNSUPPORTED_PLATFORM`, or the errno if a sandbox forbids it. Nothing is
  * changed then. A closed connection is not an error.
  * @example
  * ```ts
@@ -79,9 +81,9 @@ export async function probe(target: Target, options: ProbeOptions = {}): Promise
 }
 
 /**
- * Probes many peers at once, and returns the results in order. See {@link probe}. Four thousand that answer take 100 ms.
+ * Probes many peers at once, and returns the results in order. See {@link probe}. 4,000 peers that answer take 100 ms.
  *
- * A bad target does not fail the others. If a target is not a connection, is not connected yet, or the kernel refuses the probe, its
+ * A bad target does not affect the others. If a target is not a connection, is not connected yet, or the kernel refuses the probe, its
  * result has `evidence: 'error'` and the `error`. Unlike `probe`, this does not wait for a connection.
  *
  * @throws (rejects) {@link InvalidTypeError}, {@link OutOfRangeError} for bad options, and if `targets` is not iterable;

@@ -3,8 +3,8 @@ import type { Evidence } from './evidence.js'
 /** The result of a probe. */
 export interface ProbeResult {
   /**
-   * `undefined`: not known. Nothing could be sent (data is queued behind a closed window, the connection is being closed, the wait was
-   * aborted), or the kernel was probing already, and fewer times than `attempts`.
+   * `undefined`: not known. Either no probe could be sent (data is queued behind a closed window, the connection is being closed, the wait was
+   * aborted), or the kernel was probing already and has sent fewer probes than `attempts`.
    */
   readonly alive: boolean | undefined
   /**
@@ -15,15 +15,15 @@ export interface ProbeResult {
    * - `silence`: no probe was answered.
    * - `closed`: the connection is closed, or being closed.
    * - `aborted`: by `signal`.
-   * - `error`: it could not be probed; `error` says why. From {@link probeAll} only.
+   * - `error`: the peer could not be probed; `error` has the reason. From {@link probeAll} only.
    */
   readonly evidence: Evidence
-  /** Why it could not be probed, if `evidence` is `error`. */
+  /** The reason why the peer could not be probed. Only if `evidence` is `error`. */
   readonly error?: Error
-  /** From the probe to the answer, in ms; in ticks of the kernel (1 to 10 ms), one of which may pass before the probe leaves. */
+  /** Time from the probe to the answer, in ms. The resolution is a tick of the kernel (1 to 10 ms). A tick may pass before the probe leaves. */
   readonly rtt?: number
-  /** How many probes were sent: by this call, or by the kernel if that was probing. */
+  /** How many probes were sent: by this call, or by the kernel if it was probing already. */
   readonly attempts: number
-  /** How long since the peer was last heard, in ms; NaN if there is no connection any more. */
+  /** Time since the peer was last heard, in ms; NaN if the connection no longer exists. */
   readonly idleFor: number
 }

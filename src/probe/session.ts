@@ -15,9 +15,9 @@ import { type Waiter, Waiters } from './waiters.js'
 /**
  * - `queued`: waits for its turn to probe.
  * - `firing`: the kernel will send the probe at its next tick.
- * - `awaiting`: the probe has left, and its answer is awaited.
+ * - `awaiting`: the probe has left; its answer has not come yet.
  * - `observing`: the kernel's own timers probe or retransmit.
- * - `restoring`: no waiter is left; what unanswered probes need stays in force until the peer is heard, or the connection ends.
+ * - `restoring`: no waiter is left; options that compensate for unanswered probes stay in force until the peer is heard or the connection ends.
  * - `over`
  */
 type Phase = 'queued' | 'firing' | 'awaiting' | 'observing' | 'restoring' | 'over'
@@ -26,29 +26,29 @@ type Phase = 'queued' | 'firing' | 'awaiting' | 'observing' | 'restoring' | 'ove
 const FIRST_WAIT = 5
 const LONGEST_WAIT = 64
 const LONGEST_RESTORING_WAIT = 1_000
-/** A raised userTimeout holds for data as well, and goes back when there is some. */
+/** A raised userTimeout also applies to data, so it is restored soon after data is sent. */
 const LONGEST_USER_TIMEOUT_WAIT = 200
 
-/** A timer that has not fired after so long, in ms, will not: a busy socket's is 50 ms late. */
+/** A timer that has not fired after this time, in ms, will not fire. The timer of a busy socket is 50 ms late. */
 const MUST_HAVE_LEFT = 250
 
-/** What is heard after the probe differs from the silence before it, of a second at least, by more than this, in ms. */
+/** An answer moves the time of the last segment by more than this, in ms: the peer was idle for at least a second before the probe. */
 const LEAST_DIFFERENCE = 500
 
-/** How often putting options back is tried if it is forbidden. A shortage passes, so then it is tried until it succeeds. */
+/** How often a forbidden restore is tried. A shortage of resources passes, so after one the restore is tried until it succeeds. */
 const MOST_REFUSALS = 5
 
-/** The probing of one connection. All who probe it at the same time share it. */
+/** The probing of one connection. Concurrent probes of the connection share it. */
 export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
   nextInBucket: ProbeSession | undefined
   phase: Phase = 'queued'
-  /** The descriptor, for as long as a step takes. */
+  /** The descriptor, valid during a step. */
   fd = -1
   /** When to sample next, on performance.now(). */
   due = 0
-  /** Whether it is counted as one whose probe has not been seen to leave. */
+  /** Whether it counts towards MOST_LEAVING (sessions.ts): its probe is not known to have left. */
   isLeaving = false
-  /** Undoes what was prepared for the end of the process. */
+  /** Cancels the task for the end of the process. */
   release?: () => void
   readonly cookie: bigint
   readonly firing: Firing
@@ -86,18 +86,18 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
   join(waiter: Waiter): void {
     this.#waiters.join(waiter)
     if (this.phase !== 'restoring') return
-    // As after an attempt: the next has to be as far from the last of the probe before.
+    // The next attempt keeps the least gap to the last attempt of the previous probe.
     this.phase = 'awaiting'
     this.due = 0
     this.#attempts.restart()
     this.#isEnding = false
   }
 
-  /** Whether it takes the kernel's keepalive timer to understand a sample. */
+  /** Whether the kernel's keepalive timer must be read to interpret a sample. */
   needsTimer({ sample, options }: SampleWithOptions): boolean {
     if (this.overlay?.beating !== undefined) return sample.probes > 0
     if (!this.firing.ownOf(options).enable || !isOpen(sample.state)) return false
-    // Before the probe; and if the kernel has fired more than once for it, since this process was stopped.
+    // Read it before the probe, and if the timer has fired more than once because this process was stopped.
     if (this.phase === 'firing') {
       return this.#isHeard(sample) ? sample.probes > 1 : this.firing.left(sample) > 1
     }
@@ -105,8 +105,8 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
   }
 
   /**
-   * Takes a sample without the options. Returns `reconcile` if something is to be written, which takes the options as well, and `fire` if it is
-   * this session's turn to probe.
+   * Takes a sample without the options. Returns `reconcile` if options must be written, which requires reading them too, and `fire` if this
+   * session needs a turn to probe.
    */
   observeSample(sample: Sample, now: number): 'reconcile' | 'fire' | undefined {
     if (!isOpen(sample.state) || this.#isHeard(sample) || this.#isAnswered(sample)) return 'reconcile'
@@ -119,7 +119,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     if (this.phase === 'observing' || this.phase === 'awaiting') this.#judge(sample, now)
     if (this.#waiters.waiting.length === 0) {
       if (this.phase !== 'restoring') this.#restore()
-      // Its own options were enough all along.
+      // Its own options were sufficient, so nothing has to be written.
       if (this.subject.borrowed && overlay) this.written(overlay.inForce)
     }
     const nextAttempt = this.phase === 'awaiting' ? this.#nextAttempt(sample) : Number.POSITIVE_INFINITY
@@ -164,7 +164,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     if (!overlay || !this.firing.isOverlaid) return
     const { isFiring, clock, unanswered } = overlay
     if (isFiring || !sameKeepalive(options, baseOf(overlay))) return
-    // Its own options may suffice while a probe is unanswered, but options that are written in that time may not.
+    // The own options may be sufficient while a probe is unanswered, but the program may write others that are not.
     const isNeeded = !this.subject.borrowed || this.#waiters.waiting.length > 0
     if (clock && unanswered > 0 && options.enable && isNeeded) return
     this.firing.restored(options)
@@ -177,7 +177,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     else if (wasFiring) this.#refusedToFire(error)
     else if (this.#mayTryAgain(error)) this.#unreached(error)
     else {
-      // These options were taken before: only a sandbox that was put in place since, or another thread, refuses.
+      // The kernel accepted these options before. Only a sandbox installed since then, or another thread, makes it refuse.
       process.emitWarning(error)
       this.fail(error)
     }
@@ -187,14 +187,14 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     this.unreachable(descriptorError(errno, this.fd))
   }
 
-  /** It cannot be got at, for now or at all. */
+  /** The connection cannot be reached, now or for good. */
   unreachable(error: Error): void {
     if (isClosed(error)) this.gone()
     else if (this.#mayTryAgain(error)) this.#unreached(error)
     else this.fail(error)
   }
 
-  /** The connection is gone, or was never one. */
+  /** The connection is gone, or the target was never a connection. */
   gone(): void {
     this.firing.drop()
     this.#tellAll(this.#attempts.closed())
@@ -206,13 +206,13 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     this.phase = 'over'
   }
 
-  /** Tells one who waits that it was aborted. Returns whether the options are to go back at once. */
+  /** Resolves a waiter with `aborted`. Returns whether to restore the options at once. */
   abort(waiter: Waiter): boolean {
     if (!this.#waiters.dismiss(waiter, this.#attempts.aborted())) return false
     return this.subject.borrowed !== undefined && !this.isAwaited
   }
 
-  /** All options back, whatever it may do to the connection: it is left with its owner's. */
+  /** Restores all options, even if that shortens the connection's life: it keeps only its owner's options. */
   surrender(): void {
     this.firing.end()
     this.#restore()
@@ -239,13 +239,13 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
 
   #awaitKernel(sample: Sample, clock: KeepaliveClock, now: number): void {
     this.#observeProber('keepalive', sample, now)
-    // As late as the kernel's timer may be.
+    // The kernel's timer is late by up to an eighth.
     this.#attempts.kernelProbesBy = now + (clock.due - silenceOf(sample)) * 1.15 + 100
     this.#waiters.forgetDeadlines()
     this.#waiters.setDeadlines(sample, now, this.#attempts.kernelProbesBy)
   }
 
-  /** Once the probe has left, the kernel's clock goes back to what it was; sooner, that would take the probe back. */
+  /** Restores the kernel's timer once the probe has left. Restoring it sooner would cancel the probe. */
   #hasItLeft(sample: Sample, now: number): void {
     const left = this.firing.left(sample)
     if (left > 0) {
@@ -277,7 +277,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     }
   }
 
-  /** Nothing is counted any more of what was left when the peer was heard. */
+  /** Whether the kernel no longer counts the probes that it still counted when the peer was heard. */
   #isAnswered(sample: Sample): boolean {
     return this.#isEnding && this.firing.isUnanswered && sample.probes === 0
   }
@@ -286,7 +286,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     return this.#heardAt !== undefined && sample.heardAt - this.#heardAt > LEAST_DIFFERENCE
   }
 
-  /** The borrower of a socket waits until its options are back. */
+  /** For a borrowed socket, the waiter gets the result when the options are restored. */
   #tell(waiter: Waiter, result: ProbeResult): void {
     if (this.subject.borrowed && this.firing.isOverlaid) this.#waiters.withhold(waiter, result)
     else this.#waiters.tell(waiter, result)
@@ -297,7 +297,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     this.#tellAll(result)
   }
 
-  /** The last word: nothing is left to do but to put options back. */
+  /** Gives all waiters their result. After that only options are restored. */
   #tellAll(result: ProbeResult): void {
     for (const waiter of this.#waiters.waiting) this.#tell(waiter, result)
     this.#restore()
@@ -329,7 +329,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     return isUserTimeoutRaised ? LONGEST_USER_TIMEOUT_WAIT : LONGEST_RESTORING_WAIT
   }
 
-  /** The kernel refused to send the probe, and the connection has what it had. */
+  /** The kernel refused to send the probe, and the connection's options are unchanged. */
   #refusedToFire(error: Error): void {
     if (this.firing.hasNotLeft()) {
       this.#waiters.fail(error)
@@ -337,7 +337,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     } else this.fail(error)
   }
 
-  /** The connection cannot be reached just now. No waiter is left; the options go back once it can be reached. */
+  /** The connection cannot be reached now. The waiters get the error, and the options are restored once it can be reached. */
   #unreached(error: Error): void {
     this.#waiters.fail(error)
     this.surrender()

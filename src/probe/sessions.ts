@@ -12,7 +12,7 @@ import { ProbeSession } from './session.js'
 import { descriptorNow, type Subject, subjectsOf } from './subject.js'
 import type { Waiter } from './waiters.js'
 
-/** How each connection is probed. */
+/** The options of a probe, checked. */
 export interface ProbeParameters {
   readonly attempts: number
   readonly timeout: number
@@ -20,18 +20,18 @@ export interface ProbeParameters {
   readonly onAnswer?: (result: ProbeResult, index: number) => void
 }
 
-/** Sessions under way, by cookie, and those of them that wait for their turn to probe. */
+/** All sessions by cookie. `queue` has those that wait for their turn to probe. */
 const open = new CookieMap<ProbeSession>()
 let queue: ProbeSession[] = []
 
 /**
- * Sessions whose probe has not been seen to leave. On a machine too busy for timers in time, these fire together, and more than
- * net.core.netdev_max_backlog (1,000) would not arrive. So there are no more at a time, however long it takes.
+ * The number of sessions whose probe is not known to have left. On a busy machine their timers are late and fire together, and probes beyond
+ * net.core.netdev_max_backlog (1,000) would be lost. So at most MOST_LEAVING are sent at a time.
  */
 let leaving = 0
 const MOST_LEAVING = 480
 
-/** Sockets in one native call, and how long one turn of the event loop may take, ms. */
+/** SLICE: sockets in one native call. BUDGET: how long one turn of the event loop may take, ms. */
 const SLICE = 64
 const BUDGET = 1
 
@@ -74,18 +74,19 @@ export const aborted: ProbeResult = {
 }
 const closed: ProbeResult = { alive: false, evidence: 'closed', attempts: 0, idleFor: Number.NaN }
 
-/** Called in a microtask, so that what it throws or probes does not interrupt a step. Queued before a promise is resolved, it comes first. */
+/** Calls `onAnswer` in a microtask, so that an error or a probe in it does not interrupt a step. It is queued before the promise is resolved, so
+ * it runs first. */
 function learner({ onAnswer }: ProbeParameters, i: number): Waiter['learn'] {
   return onAnswer && ((result) => queueMicrotask(() => onAnswer(result, i)))
 }
 
-/** Probes one connection for a waiter of the caller's own. */
+/** Probes one connection for a waiter that the caller has made. */
 export function startProbe(core: NativeCore, subject: Subject, waiter: Waiter): void {
   join(core, subject, waiter)
   wake(core)
 }
 
-/** Sees to it that options which unanswered probes need go back once these are no longer counted. */
+/** Restores the options that compensate for unanswered probes once the kernel no longer counts these. */
 export function restoreLater(core: NativeCore, subject: Subject): void {
   if (open.get(subject.cookie)) return
   const session = new ProbeSession(subject)
@@ -94,7 +95,7 @@ export function restoreLater(core: NativeCore, subject: Subject): void {
   wake(core)
 }
 
-/** The waiter no longer wants a result, and gets `aborted`. */
+/** Ends the wait of a waiter, which gets `aborted`. */
 export function withdraw(cookie: bigint, waiter: Waiter): void {
   open.get(cookie)?.abort(waiter)
 }
@@ -111,7 +112,7 @@ function join(core: NativeCore, subject: Subject, waiter: Waiter): ProbeSession 
   return session
 }
 
-/** Puts all options back at once, whatever that may do: this process is about to end. */
+/** Restores all options at once, because this process is about to end. */
 function giveUp(core: NativeCore, session: ProbeSession): void {
   session.surrender()
   step(core, [session], reconcileSessions)
@@ -139,7 +140,7 @@ function abortWith(
 let timer: NodeJS.Timeout | undefined
 let isAwake = false
 
-/** As soon as the present turn of the event loop is over, so that probes of the same turn are served together. */
+/** Runs a turn with setImmediate, so that probes started in the same turn of the event loop are sent together. */
 function wake(core: NativeCore): void {
   if (isAwake) return
   isAwake = true
@@ -157,7 +158,7 @@ function turn(core: NativeCore): void {
   let at = 0
   let isPaced = false
   do {
-    if (at < due.length) lookAgain(core, due.slice(at, at + SLICE))
+    if (at < due.length) sampleDue(core, due.slice(at, at + SLICE))
     at += SLICE
     isPaced = !fireNext(core)
   } while ((at < due.length || !isPaced) && performance.now() - start < BUDGET)
@@ -180,7 +181,7 @@ function sleep(core: NativeCore, isPaced: boolean): void {
   }
 }
 
-/** Has as many probes sent as may leave now. Returns whether more may. */
+/** Sends as many probes as the rate limit allows now. Returns whether it allows more. */
 function fireNext(core: NativeCore): boolean {
   if (queue.length === 0) return false
   const turns = takeTurns(Math.min(SLICE, queue.length, MOST_LEAVING - leaving))
@@ -191,7 +192,7 @@ function fireNext(core: NativeCore): boolean {
   return turns > 0 && queue.length > 0
 }
 
-function lookAgain(core: NativeCore, sessions: readonly ProbeSession[]): void {
+function sampleDue(core: NativeCore, sessions: readonly ProbeSession[]): void {
   const firing = sessions.filter(({ phase }) => phase === 'firing')
   const others = sessions.filter(({ phase }) => phase !== 'firing')
   step(core, firing, reconcileSessions)
@@ -200,7 +201,7 @@ function lookAgain(core: NativeCore, sessions: readonly ProbeSession[]): void {
 
 type Step = (core: NativeCore, sessions: readonly ProbeSession[]) => void
 
-/** Runs a step with the descriptors of connections. Those of other processes are borrowed for it, one by one. */
+/** Runs a step with the descriptors of connections. Connections of other processes are borrowed for it, one at a time. */
 function step(core: NativeCore, sessions: readonly ProbeSession[], run: Step): void {
   const own = sessions.every(({ subject }) => !subject.borrowed)
     ? sessions
@@ -262,7 +263,7 @@ function readTimers(
     return typeof found !== 'number' && session.needsTimer(found)
   })
   for (const session of sessions) session.firing.timer = undefined
-  // A borrowed connection may be in the network namespace of its owner, and no other shows its timer.
+  // A borrowed connection may be in its owner's network namespace. Only there is its timer shown.
   const pidOf = ({ subject }: ProbeSession) => subject.borrowed?.pid
   for (const pid of new Set(needing.map(pidOf))) {
     const ofOne = needing.filter((session) => pidOf(session) === pid)

@@ -20,7 +20,7 @@ import { descriptorError } from '../kernel/failure.js'
 import { type Identity, identify } from '../kernel/liveness.js'
 import { TcpState } from '../kernel/tcp-info.js'
 
-/** A connection to be probed, and where its descriptor is found each time that it is needed. */
+/** A connection to probe, and where to find its descriptor for each step. */
 export interface Subject {
   readonly cookie: bigint
   /** A handle stands for one connection for as long as it is open. */
@@ -29,10 +29,10 @@ export interface Subject {
   readonly borrowed?: BorrowedSocket
 }
 
-/** What a target stands for: `undefined` for a connection that is closed, an error for what cannot be probed. */
+/** What was found for a target: `undefined` for a closed connection, an error for a target that cannot be probed. */
 export type Found = Subject | Error | undefined
 
-/** What targets stand for, in order. */
+/** Finds the connections of targets, in order. */
 export function subjectsOf(core: NativeCore, targets: readonly Target[]): Found[] {
   const found = targets.map((target) => orError(() => subjectOf(core, target)))
   const unnamed = found.filter(isUnnamed)
@@ -94,7 +94,7 @@ function subjectOf(core: NativeCore, target: Target): Subject | Unnamed | undefi
   throw noDescriptorOf(target, socket)
 }
 
-/** A connection that has ended is one that is answered for. */
+/** Refuses listeners and connection attempts. A connection that has ended passes, and gets the result `closed`. */
 function requireConnected(state: number): void {
   if (state === TcpState.LISTEN) {
     throw new InvalidTypeError('The target is listening: there is no peer to probe.', { field: 'target' })
@@ -102,7 +102,7 @@ function requireConnected(state: number): void {
   if (state === TcpState.SYN_SENT || state === TcpState.SYN_RECV) throw notConnected()
 }
 
-/** A handle of our own for it: the caller may close its one while options are still to go back. */
+/** Makes a second BorrowedSocket, because the caller may close its own before the options are restored. */
 function borrowAgain(core: NativeCore, target: BorrowedSocket): Subject | undefined {
   try {
     target.use((fd) => {
@@ -117,12 +117,12 @@ function borrowAgain(core: NativeCore, target: BorrowedSocket): Subject | undefi
   }
 }
 
-/** -1 where there is none any more, which the kernel answers like any closed one. */
+/** The descriptor, or -1 if it is closed. The kernel treats -1 as a closed descriptor. */
 export function descriptorNow({ fd, handle }: Unnamed): number {
   return fd ?? handle?.fd ?? -1
 }
 
-/** ESTALE is the native core's word for a number that is another socket's by now. */
+/** The native core returns ESTALE if the descriptor's number now belongs to another socket. */
 export function isClosed(error: Error): boolean {
   return 'code' in error && (error.code === 'ERR_SOCKET_CLOSED' || error.code === 'ESTALE')
 }

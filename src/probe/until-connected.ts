@@ -5,10 +5,10 @@ import { listenShared } from '../connection/shared-listener.js'
 import { mayConnect, type Target, unwrap } from '../connection/target.js'
 import { onAbort } from '../options/abort-signal.js'
 
-/** A target that has a `net.Socket`, or gets one. */
+/** A target that has a `net.Socket` or will get one. */
 type Waitable = Exclude<Target, number | BorrowedSocket>
 
-/** Whether a target is not connected yet, and may be. */
+/** Whether a target is not connected yet and can still be. */
 export function isConnecting(target: Target): target is Waitable {
   if (target instanceof net.Socket) return mayConnect(target)
   if (typeof target !== 'object' || target === null || target instanceof BorrowedSocket) return false
@@ -18,9 +18,9 @@ export function isConnecting(target: Target): target is Waitable {
 }
 
 /**
- * Waits until a target is connected, is closed, or the signal is aborted. Returns the socket that was connected, or closed, last; the target if it
- * never had one; `undefined` if the signal was aborted. The target may not have that socket any more: a response that is sent as soon as its
- * turn in a pipeline has come.
+ * Waits until a target is connected, is closed, or the signal is aborted. Returns the socket that was last connected or closed, the target if
+ * it never had a socket, or `undefined` if the signal was aborted. The target may no longer have that socket: a pipelined response that is sent
+ * in full as soon as its turn comes.
  */
 export function untilConnected(
   target: Waitable,
@@ -36,7 +36,7 @@ export function untilConnected(
       resolve(found)
     }
     if (signal) releases.push(onAbort(signal, () => end(undefined)))
-    // A holder may get another connection where this one is closed.
+    // A holder may get another connection after this one is closed.
     let isLast = target instanceof net.Socket
     const connection = (given: net.Socket) => {
       const socket = unwrap(given)

@@ -2,15 +2,15 @@ import type { Sample } from '../kernel/liveness.js'
 import { LEAST_GAP, timeoutOfPath } from './evidence.js'
 import type { ProbeResult } from './result.js'
 
-/** Somebody who waits for the result of a probe. Times in ms. */
+/** A caller that waits for the result of a probe. Times in ms. */
 export interface Waiter {
   readonly attempts: number
   readonly timeout: number
   /** Whether the process may end while it waits. */
   readonly unref?: boolean
-  /** When all attempts have had their time, on performance.now(), once that has begun. */
+  /** When the time for all attempts is over, on performance.now(); undefined until it has begun. */
   deadline?: number | undefined
-  /** When a sample first showed that the kernel's own timer has probed often enough. */
+  /** When a sample first showed that the kernel has sent at least `attempts` probes. */
   enoughAt?: number | undefined
   /** Called with the result so far, before anything that delays `resolve`; called again if the result changes. */
   learn?(result: ProbeResult): void
@@ -18,18 +18,18 @@ export interface Waiter {
   reject(error: Error): void
 }
 
-/** For one attempt, and not under the time that the connection itself gives an answer. */
+/** The timeout of one attempt, at least the path's own retransmission timeout. */
 export function timeoutOf(waiter: Waiter, sample: Sample): number {
   return Math.max(waiter.timeout, timeoutOfPath(sample))
 }
 
-/** How long it takes to probe as often as a waiter wants. */
+/** How long all attempts of a waiter take. */
 function durationFor(waiter: Waiter, sample: Sample): number {
   const timeout = timeoutOf(waiter, sample)
   return (waiter.attempts - 1) * Math.max(LEAST_GAP, timeout) + timeout
 }
 
-/** Those who wait for the result of one session, each told once. */
+/** The waiters of one session. Each gets one result. */
 export class Waiters {
   #waiting: Waiter[] = []
   #withheld: Map<Waiter, ProbeResult> | undefined
@@ -43,7 +43,7 @@ export class Waiters {
     return this.#waiting.length === 0 && this.#withheld === undefined
   }
 
-  /** Whether somebody waits for whom the process is to go on. */
+  /** Whether a waiter holds the process open. */
   get holdsProcess(): boolean {
     return this.#withheld !== undefined || this.#waiting.some(({ unref }) => !unref)
   }
@@ -52,7 +52,7 @@ export class Waiters {
     this.#waiting.push(waiter)
   }
 
-  /** Sets until when each waits, also for waiters that have joined since the last sample. */
+  /** Sets a deadline for each waiter that has none, so also for waiters that joined since the last sample. */
   setDeadlines(sample: Sample, now: number, kernelProbesBy: number): void {
     for (const waiter of this.#waiting) {
       waiter.deadline ??= Math.max(
@@ -88,7 +88,7 @@ export class Waiters {
     return next
   }
 
-  /** Gets the result of now later; see {@link release}. */
+  /** Keeps a waiter's result back until {@link release}. */
   withhold(waiter: Waiter, result: ProbeResult): void {
     this.#leave(waiter)
     this.#withheld ??= new Map()
@@ -102,7 +102,7 @@ export class Waiters {
     waiter.resolve(result)
   }
 
-  /** Gives a waiter its result, or this one. Returns false for a waiter that has a result already. */
+  /** Gives a waiter the result that was kept back for it, or else `otherwise`. Returns false for a waiter that has a result already. */
   dismiss(waiter: Waiter, otherwise: ProbeResult): boolean {
     const known = this.#withheld?.get(waiter)
     if (!this.#waiting.includes(waiter) && !known) return false
@@ -113,13 +113,13 @@ export class Waiters {
     return true
   }
 
-  /** Tells everybody what was withheld. */
+  /** Gives waiters the results that were kept back. */
   release(): void {
     for (const [waiter, result] of this.#withheld ?? []) waiter.resolve(result)
     this.#withheld = undefined
   }
 
-  /** What was withheld is no longer so: the peer has been heard after all. */
+  /** Drops the results that were kept back, because the peer was heard. Their waiters wait again. */
   recall(): void {
     if (this.#withheld) this.#waiting = [...this.#waiting, ...this.#withheld.keys()]
     this.#withheld = undefined
@@ -131,7 +131,7 @@ export class Waiters {
     this.#withheld = undefined
   }
 
-  /** A new list, so that a loop over the old one may resolve some of them. */
+  /** Makes a new list, because a caller may be iterating over the old one. */
   #leave(waiter: Waiter): void {
     this.#waiting = this.#waiting.filter((other) => other !== waiter)
   }

@@ -23,22 +23,22 @@ import { type Compiled, merge, without } from '../profile/compile.js'
 import type { Profile } from '../profile/profile.js'
 import { tuneHolder } from './holder.js'
 
-/** What became of one target of {@link tuneAll}. All empty: everything is set. */
+/** The result of {@link tuneAll} for one target. Without any of these properties: everything is set. */
 export interface TuneResult {
-  /** Why nothing of it was set. */
+  /** The reason why nothing was set. */
   readonly error?: Error
   /**
-   * What waits until the peer has been heard, since it could end the connection as it is; or until it is connected. Of
-   * a borrowed socket, whose peer was not heard in time: what was left out.
+   * Values that could end the connection now, so they wait until the peer is heard; or values that wait until the target is connected. For a
+   * borrowed socket whose peer was not heard within 2 s: the values that were left out.
    */
   readonly pending?: Profile
-  /** What was left out by `bestEffort`. */
+  /** The options that `bestEffort` left out. */
   readonly skipped?: readonly OptionName[]
 }
 
 export const DONE: TuneResult = Object.freeze({})
 
-/** Tunes one connection. With `hasTurn` the caller has waited for its turn to let a probe leave. */
+/** Tunes one connection. `hasTurn`: the caller has waited for its turn in the probe rate limit. */
 export function tuneTarget(target: Target, compiled: Compiled, hasTurn = false): TuneResult {
   if (target instanceof BorrowedSocket) return tuneBorrowed(target, compiled, hasTurn)
   if (typeof target === 'number') return tuneDescriptor(checkDescriptor(target), compiled, undefined, hasTurn)
@@ -46,7 +46,7 @@ export function tuneTarget(target: Target, compiled: Compiled, hasTurn = false):
   return tuneSocket(target, compiled, hasTurn)
 }
 
-/** A request, a WebSocket, and whatever else has a connection, or will have. */
+/** Tunes a request, a WebSocket, or another object that has a connection or will get one. */
 function tuneHeld(target: Exclude<OwnTarget, number>, compiled: Compiled, hasTurn: boolean): TuneResult {
   if (typeof target !== 'object' || target === null) throw notATarget(target)
   let result: TuneResult = { pending: compiled.profile }
@@ -70,7 +70,7 @@ function tuneSocket(socket: net.Socket, compiled: Compiled, hasTurn: boolean): T
   return tuneDescriptor(fd, compiled, handleOf(socket), hasTurn)
 }
 
-/** Nothing can wait for another process's socket, which is given back at once. */
+/** Tunes a connection of another process. Its descriptor is closed at once, so no value can wait. */
 export function tuneBorrowed(target: BorrowedSocket, compiled: Compiled, hasTurn: boolean): TuneResult {
   return target.use((fd) => tuneDescriptor(fd, compiled, undefined, hasTurn, applyOrRefuse))
 }
@@ -85,7 +85,7 @@ export function tuneDescriptor(
   write = applyOrDefer,
 ): TuneResult {
   const { core, native, profile, skipped } = compiled
-  // The options in force are not the owner's: overlay/ writes.
+  // If the options in force are not the owner's, `write` goes through overlay/ instead of one native call.
   const tuned = findOverlay(core, fd) ? held : core.tune(fd, native, lastHeard(handle))
   if (typeof tuned === 'number') return succeeded(compiled, handle, tuned)
   try {
@@ -110,8 +110,8 @@ export function succeeded(compiled: Compiled, handle: Handle | undefined, heardA
 }
 
 /**
- * Without TCP_KEEPIDLE, keepalive that is switched on starts its timer anew, and a timer that stands at the interval stays there, whatever
- * the interval is from now on.
+ * Notes that the keepalive timer is no longer known. If TCP_KEEPIDLE is not written, switching keepalive on restarts the timer, and a timer
+ * that is set to the old interval is not moved by a new one.
  */
 function forgetTimer({ profile }: Compiled, handle: Handle | undefined): void {
   const { enable, initialDelay, interval } = profile
@@ -120,16 +120,16 @@ function forgetTimer({ profile }: Compiled, handle: Handle | undefined): void {
   if (record) record.isTimerKnown = false
 }
 
-/** The refused option, where `bestEffort` does without it. */
+/** The refused option, if `bestEffort` leaves it out. */
 function optionToLeaveOut({ optional, profile }: Compiled, error: unknown): OptionName | undefined {
   if (!(error instanceof DeadpeerError)) return undefined
   const field = error.field as OptionName | undefined
   if (field === undefined || !optional.has(field) || !(field in profile)) return undefined
-  // MPTCP sockets do not have all that this process can set on others. What is forbidden on this connection only stays an error.
+  // MPTCP sockets lack options that this process can set on other sockets. An option that is forbidden on this connection only is an error.
   return error.code === 'ERR_UNSUPPORTED_OPTION' || !canSetNow(field) ? field : undefined
 }
 
-/** When the peer is known to have been heard; -Infinity if it is not known. */
+/** When the peer was last heard, as far as known; -Infinity if not known. */
 export function lastHeard(handle: Handle | undefined): number {
   return findRecordOfHandle(handle)?.heardAt ?? Number.NEGATIVE_INFINITY
 }

@@ -5,10 +5,10 @@ import { notATarget } from '../connection/not-a-target.js'
 import { noSocket } from '../connection/target.js'
 
 /**
- * Applies a tuning to the connection of a holder: at once where it has one, and to each that it gets later. A refusal is thrown at
- * first, and destroys the connection later.
+ * Applies a tuning to the connection of a holder: at once if it has one, and to each connection that it gets later. A refusal is thrown if it
+ * comes at once. If it comes later, it destroys the connection.
  *
- * @returns the connection that it has, or `undefined`.
+ * @returns the current connection, or `undefined`.
  */
 export function tuneHolder<Tuning>(
   target: object,

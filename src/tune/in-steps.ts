@@ -3,22 +3,22 @@ import { DeadpeerError } from '../errors.js'
 import type { OptionName } from '../kernel/socket-options.js'
 import type { Profile } from '../profile/profile.js'
 
-/** How long the peer has to answer, and how often to look; ms. */
-const PATIENCE = 2_000
-const LOOK_AGAIN = 20
+/** How long to wait for the peer's answer, and how long between two tries; ms. */
+const ANSWER_WITHIN = 2_000
+const RETRY_AFTER = 20
 
 /**
- * Tunes a borrowed socket by way of `attempt`, which writes all fields except those that it must leave out, or throws `ERR_MUST_WAIT`:
- * first what is safe, and all of it once the peer has been heard. Each value that is written is one that was asked for, and
- * safe as the others are, so whatever ends this process in between leaves no makeshift behind.
+ * Tunes a borrowed socket. `attempt` writes all fields except those that it must leave out, or throws `ERR_MUST_WAIT`. The safe values are
+ * written first, and all values once the peer is heard. No stand-in value is ever written, so if this process ends in between, the socket has
+ * only values that the caller wants.
  *
- * @returns what `attempt` did, or what had to be left out in the end.
+ * @returns the result of `attempt`, or the values that were left out in the end.
  */
 export async function inSteps<T>(
   wanted: Profile,
   attempt: (leaveOut: readonly OptionName[]) => T,
 ): Promise<T | { pending: Profile }> {
-  const deadline = performance.now() + PATIENCE
+  const deadline = performance.now() + ANSWER_WITHIN
   let pending: Profile | undefined
   do {
     try {
@@ -26,18 +26,18 @@ export async function inSteps<T>(
     } catch (error) {
       const refused = pendingOf(error)
       if (!refused) throw error
-      // Later attempts refuse no more than that: all other values have been written.
+      // All other values have been written, so later attempts refuse only these.
       pending ??= attemptOthers(wanted, refused, attempt)
     }
-    await delay(LOOK_AGAIN)
+    await delay(RETRY_AFTER)
   } while (performance.now() < deadline)
   return { pending }
 }
 
 /**
- * What {@link inSteps} would come to now, where `attempt` writes nothing: what it would write only once the peer has been heard.
+ * The values that {@link inSteps} would write only after the peer is heard. `attempt` must write nothing.
  *
- * @throws what `attempt` throws, unless that is about waiting.
+ * @throws the error of `attempt`, except `ERR_MUST_WAIT`.
  */
 export function stepsAhead(
   wanted: Profile,
@@ -54,8 +54,8 @@ export function stepsAhead(
 }
 
 /**
- * Attempts all fields but the refused ones, and returns what was left out in the end. That can be more than `refused`: where a `userTimeout`
- * is left out, the kernel goes by `count`, which can end the connection as well.
+ * Attempts all fields except the refused ones, and returns all values that were left out. That can be more than `refused`: if `userTimeout` is
+ * left out, `count` decides, and it can end the connection too.
  */
 function attemptOthers(
   wanted: Profile,

@@ -4,20 +4,22 @@ import { optionNames } from '../kernel/socket-options.js'
 import { findOverlay } from '../overlay/overlay.js'
 
 /**
- * Finds out from when on the connections that a server accepts inherit the options of its listener, so that they need not be tuned one by one.
+ * Finds out when the accepted connections of a server start to inherit its listener's options, so that they need not be tuned one by one.
  *
- * The kernel copies the options when a handshake completes. Connections that were queued before the listener was tuned lack them, and one
- * whose handshake completed between two writes has some of them. In a cluster worker all connections lack them unless the primary tuned
- * its listener, and Node's own `keepAlive: true` overwrites them. So each connection is tuned until one arrives that has every option
- * already, in a later turn of the event loop: the queue is first in, first out, so all that follow inherit too.
+ * The kernel copies the options when a handshake completes. Connections that were queued before the listener was tuned lack them, and a
+ * connection whose handshake completed between two writes has only some. In a cluster worker all connections lack them unless the primary
+ * tuned its listener. Node's own `keepAlive: true` overwrites them.
+ *
+ * So each connection is tuned until one arrives, in a later turn of the event loop, that has every option already. The queue is first in,
+ * first out, so all later connections inherit too.
  */
 export class InheritedOptions {
-  /** Whether a connection has shown that it and all that follow inherit the options. */
+  /** Whether a connection has arrived that inherited every option, so that all later ones do too. */
   isProven = false
   /** Set until the turn of the event loop that tuned the listener has ended. */
   #turn: object | undefined
 
-  /** To be called when the listener is tuned. */
+  /** The caller has tuned the listener. */
   listenerTuned(): void {
     const turn = {}
     this.isProven = false

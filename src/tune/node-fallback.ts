@@ -17,7 +17,7 @@ import { isPreset, type PresetName, profileOf } from '../profile/presets.js'
 import { checkProfile, type Profile } from '../profile/profile.js'
 import { tuneHolder } from './holder.js'
 
-/** `setKeepAlive({ … })` with interval and count: Node 24.19 and 26.4 brought it. */
+/** Whether `setKeepAlive({ … })` takes interval and count: from Node 24.19 and 26.4 on. */
 function nodeSetsAllThree(): boolean {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
   return major > 26 || (major === 26 && minor >= 4) || (major === 24 && minor >= 19)
@@ -32,8 +32,8 @@ export function nodeCan(name: OptionName): boolean {
 let warned = false
 
 /**
- * Checks what Node can set of a profile if there is no native core. The rest is an error if it was asked for explicitly. For a preset, or with
- * `bestEffort`, it is left out, with one warning in the life of the process.
+ * Checks which fields of a profile Node can set without the native core. Any other field is an error. For a preset, or with `bestEffort`, it is
+ * left out instead, with one warning in the life of the process.
  */
 function checkForNode(profile: Profile, bestEffort: boolean): void {
   const missing = (Object.keys(profile) as OptionName[]).filter(
@@ -58,7 +58,7 @@ function checkForNode(profile: Profile, bestEffort: boolean): void {
   )
 }
 
-/** Tunes with Node's own `setKeepAlive` if there is no native core. It takes no descriptor, and a server's connections are tuned one by one. */
+/** Tunes with Node's own `setKeepAlive`, without the native core. Descriptors are refused, and a server's connections are tuned one by one. */
 export function tuneByNode(
   target: Target | ServerTarget | http.Agent,
   wanted: Profile | PresetName,
@@ -95,12 +95,12 @@ function tuneServer(server: net.Server, profile: Profile): void {
   if (kept) onAccepted(server, kept.tuneOrDestroy)
 }
 
-/** If the socket is not connected yet, Node keeps the setting for later. */
+/** Tunes one socket. If it is not connected yet, Node keeps the setting for later. */
 function tuneConnection(socket: net.Socket, { enable, initialDelay, interval, count }: Profile): void {
   if (socket.destroyed) throw noDescriptor(socket)
   if (enable === undefined) return
   const connection = unwrap(socket)
-  // @types/node only has the older form.
+  // @types/node has only the older signature.
   const args = nodeSetsAllThree()
     ? [{ enable, ...defined({ initialDelay, interval, count }) }]
     : [enable, initialDelay ?? 0]

@@ -9,15 +9,15 @@ import { InheritedOptions } from './inherited.js'
 
 /** How a tuning is written to a server. */
 interface ServerTuningWriter extends TuningWriter<Compiled> {
-  /** To a listening descriptor: the connections it accepts inherit the options. */
+  /** Writes to a listening descriptor. The connections that it accepts inherit the options. */
   listener(fd: number, tuning: Compiled): void
 }
 
 const tunedServers = new WeakMap<net.Server, TunedServer>()
 
 /**
- * Writes a tuning to the descriptor that a server listens on, now and at every later `listen()`: the kernel copies the options to each
- * connection. Connections that did not inherit all of them are tuned one by one.
+ * Writes a tuning to the descriptor that a server listens on, now and at every later `listen()`. The kernel copies the options to each
+ * connection. Connections that did not inherit all options are tuned one by one.
  */
 export function tuneServer(server: net.Server, tuning: Compiled, writer: ServerTuningWriter): void {
   const known = tunedServers.get(server)
@@ -29,11 +29,11 @@ export function tuneServer(server: net.Server, tuning: Compiled, writer: ServerT
   if (server.listening) tuned.tune(tuning)
   tunedServers.set(server, tuned)
   tuneOnListen()
-  // For Bun. On Node the listener has its options by then.
+  // For Bun. On Node the listener has its options before this event.
   server.prependListener('listening', () => tuned.onListening())
 }
 
-/** What the program has tuned a server to. */
+/** The profile that the program has tuned a server to. */
 export function profileOfServer(server: net.Server): Profile | undefined {
   return tunedServers.get(server)?.tuning.profile
 }
@@ -59,16 +59,16 @@ class TunedServer {
     this.tuning = tuning === this.tuning ? tuning : this.#writer.merge(this.tuning, tuning)
   }
 
-  /** Tunes what the server listens on, unless that was done already. */
+  /** Tunes the listening handle, unless it is tuned already. */
   onListening(): void {
     const handle = handleOf(this.#server)
     if (handle === undefined || handle === this.#handle) return
-    // Not tried again at 'listening'.
+    // A refused tuning is not tried again at 'listening'.
     this.#handle = handle
     try {
       this.#apply(this.tuning)
     } catch (error) {
-      // listen() has not returned yet, and its caller may add the 'error' listener after it.
+      // listen() has not returned yet. Its caller may add the 'error' listener after it.
       process.nextTick(() => this.#server.emit('error', error))
     }
   }

@@ -19,12 +19,12 @@ import { tuneByNode } from './node-fallback.js'
 import { isBestEffort, type TuneOptions } from './tune.js'
 
 /**
- * Sets the same options on many connections, in order, one result each. One that fails does not hold up the
- * others. Runs in slices that leave the event loop free, and paces those writes that make the kernel send a probe: a
- * burst of thousands would be dropped on the way, and the peers look dead.
+ * Sets the same options on many connections, in order, with one result for each. A target that fails does not affect the others. Runs in slices
+ * that leave the event loop free. Writes that make the kernel send a probe are rate-limited: a burst of thousands would be dropped on the way, and
+ * healthy peers would look dead.
  *
- * Of a borrowed socket it writes first what is safe, and the rest once the peer has answered, within two seconds. What had
- * to be left out even so is in its result as `pending`, and is not kept.
+ * For a borrowed socket it writes the safe values first, and the others when the peer answers within 2 s. Values that were left out are in its
+ * result as `pending`. They are not written later.
  *
  * @throws (rejects) for a bad profile, as `tune` does; never for a bad target.
  * @example
@@ -64,10 +64,10 @@ export async function tuneAll(
   return results
 }
 
-/** A write takes about 1.5 µs a connection: a slice is less than a millisecond. */
+/** Connections in one slice. A write takes about 1.5 µs for each, so a slice takes less than 1 ms. */
 const SLICE = 512
 
-/** Tunes a slice in one native call. Returns the indices of those yet to be tuned, which may make the kernel send a probe. */
+/** Tunes a slice in one native call. Returns the indices of targets that are not tuned yet because the write may make the kernel send a probe. */
 function tuneSlice(list: Target[], start: number, compiled: Compiled, results: TuneResult[]): number[] {
   const { core, native } = compiled
   const count = Math.min(SLICE, list.length - start)
@@ -76,7 +76,7 @@ function tuneSlice(list: Target[], start: number, compiled: Compiled, results: T
   const heardAt = new Float64Array(count)
   for (let i = 0; i < count; i++) {
     const target = list[start + i]!
-    // What has no descriptor here is refused below, and then looked at one by one.
+    // A target without a descriptor here is refused below, and then tuned on its own.
     fds[i] = -1
     heardAt[i] = Number.NEGATIVE_INFINITY
     try {
@@ -108,7 +108,7 @@ function tuneSlice(list: Target[], start: number, compiled: Compiled, results: T
   }
 }
 
-/** The handle of a target that is connected, without complaint about others. */
+/** The handle of a target that is connected; `undefined` for any other. */
 function connectedHandle(target: Target): Handle | undefined {
   if (typeof target === 'number' || target instanceof BorrowedSocket) return undefined
   const socket = target instanceof net.Socket ? target : settledSocket(target)
@@ -134,7 +134,7 @@ function resultOf(run: () => TuneResult | undefined): TuneResult {
   }
 }
 
-/** Of any value: `instanceof` throws for a revoked proxy. */
+/** Works for any value: `instanceof` throws for a revoked proxy. */
 function isBorrowed(target: unknown): target is BorrowedSocket {
   return tryOr(() => target instanceof BorrowedSocket, false)
 }

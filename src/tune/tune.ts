@@ -19,38 +19,38 @@ import { tuneServer } from './server.js'
 /** How `tune` and `tuneAll` set options. */
 export interface TuneOptions {
   /**
-   * Leave out options that this kernel, socket or platform does not have, and those that a sandbox forbids this process to set: what
-   * {@link capabilities} says cannot be set, and what an MPTCP socket lacks. Default: `false`, an error. An option that this process can
-   * set, and that is refused on one connection only, is an error either way.
+   * Leave out options that this process cannot set: {@link capabilities} has `false` for them, because the kernel or platform lacks them or a
+   * sandbox forbids them. Also leave out options that an MPTCP socket lacks. Default: `false`, which makes these an error. An option that this
+   * process can set, but that is refused on one connection, is an error in both cases.
    */
   bestEffort?: boolean
 }
 
 /**
- * Sets keepalive options, all or none.
+ * Sets keepalive options: all of them, or none.
  *
- * - **A connection** is set at once; one that is still connecting as soon as it has a descriptor, at each attempt
- *   (Happy Eyeballs opens several) and when it is connected; a refusal destroys it then with that error. The same holds for a request,
- *   WebSocket or HTTP/2 session that has no connection yet. A socket.io Socket that gets another connection, by an upgrade, is tuned again.
+ * - **A connection** is tuned at once. While it is still connecting, it is tuned as soon as it has a descriptor, at each attempt (Happy
+ *   Eyeballs opens several) and when it is connected; a refusal then destroys it with that error. The same holds for a request, WebSocket or
+ *   HTTP/2 session that has no connection yet. A socket.io Socket is tuned again when an upgrade gives it another connection.
  * - **A server**: every connection that it accepts from now on has the options. They are written to the descriptor that it listens on, at once
- *   and at every later `listen()`, and the kernel copies them to each connection at no cost. Connections that were queued before that are
- *   tuned when they are accepted. In a `cluster` worker this holds at no cost where the primary runs `deadpeer/register` with the same
- *   profile; otherwise each connection is tuned, and so it is with Node's `keepAlive: true`, which overwrites what was inherited. Streams that
- *   the program passes to `server.emit('connection')` are left alone. A fastify instance, a `WebSocketServer` of ws and a Server of
- *   socket.io stand for the HTTP server under them.
- * - **An agent** (`http.Agent`, `https.Agent`, `http.globalAgent`, a subclass): what it has open, and all that it opens later, as
- *   soon as that has a descriptor. A `setKeepAlive` by Node, when a connection is kept for the next request, or by a library (axios)
- *   does not undo it. UNIX sockets stay as they are.
+ *   and at every later `listen()`. The kernel copies them to each connection at no cost. Connections that were queued before that are tuned
+ *   when they are accepted. In a `cluster` worker the copy needs a primary that runs `deadpeer/register` with the same profile. Otherwise, and
+ *   with Node's `keepAlive: true`, which overwrites inherited options, each connection is tuned. Streams that the program passes to
+ *   `server.emit('connection')` are left alone. For a fastify instance, a `WebSocketServer` of ws or a Server of socket.io, the HTTP server under
+ *   it is tuned.
+ * - **An agent** (`http.Agent`, `https.Agent`, `http.globalAgent`, a subclass): its open connections are tuned at once, and later ones as soon
+ *   as they have a descriptor. They are tuned again after Node calls `setKeepAlive`, which it does when it keeps a connection for the next
+ *   request, or after a library (axios) does. UNIX sockets are left alone.
  *
- * Tuning never kills: a value that could end a connection that has long been silent is written once the peer has
- * been heard; {@link inspect} shows it as `pending` until then. Not so for a borrowed socket: `ERR_MUST_WAIT`.
+ * Tuning never kills. A value that could end a connection that has been idle for long is written once the peer is heard. Until then
+ * {@link inspect} shows it as `pending`. For a borrowed socket such a value throws `ERR_MUST_WAIT` instead.
  *
  * @param profile a {@link Profile}, or the name of one of {@link profiles}.
  * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE` for a bad
  * profile; {@link DeadpeerError} `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`, `ERR_UNSUPPORTED_OPTION`, `ERR_MUST_WAIT`, or the
- * errno where a sandbox forbids it. Nothing is changed then: options set before the refused one go back to what they were. One that
- * followed the system's default is pinned to the value it had; Linux cannot un-set it. A defined profile is known to be taken, so what was
- * there is not read; where a sandbox or a BPF program refuses a later option all the same, the error names those before it as `written`.
+ * errno if a sandbox forbids it. Nothing is changed then: options set before the refused one get their previous values back. An option that
+ * followed the system's default is pinned to the value it had, because Linux cannot un-set it. Defined profiles are validated beforehand, so the
+ * previous values are not saved. If a sandbox or a BPF program refuses a later option anyway, the error lists the earlier ones as `written`.
  * @example
  * ```ts
  * tune(server, 'cloud')
@@ -72,7 +72,7 @@ export function tune(
   else tuneAndNote(target, compiled)
 }
 
-/** All that a target listens with, now and later. */
+/** Tunes every server of a target, now and later. */
 function tuneServers(target: ServerTarget, compiled: Compiled): void {
   for (const server of serversOf(target)!) tuneListening(server, compiled)
   onFurtherServer(target, (server) => tuneListening(server, compiled))
@@ -82,7 +82,7 @@ function tuneServers(target: ServerTarget, compiled: Compiled): void {
 }
 
 function tuneListening(server: net.Server, compiled: Compiled): void {
-  // Also where no descriptor will ever be set: a refusal is thrown here and now.
+  // Throws a refusal now, even if no descriptor will ever be tuned.
   rehearse(compiled)
   tuneServer(server, compiled, {
     listener: (fd, tuning) => void tuneDescriptor(fd, tuning),
