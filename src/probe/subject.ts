@@ -23,7 +23,7 @@ import { TcpState } from '../kernel/tcp-info.js'
 /** A connection to probe, and where to find its descriptor for each step. */
 export interface Subject {
   readonly cookie: bigint
-  /** A handle stands for one connection for as long as it is open. */
+  /** An open handle always stands for the same connection. */
   readonly handle?: Handle | undefined
   readonly fd?: number | undefined
   readonly borrowed?: BorrowedSocket

@@ -11,7 +11,7 @@ import type { WatchTarget } from './watch-target.js'
 export class AcceptedConnections {
   readonly #intake: Intake
   readonly #listeners = new Map<AcceptingServer, (accepted: WatchTarget) => void>()
-  /** By target, a function that stops listening for the further servers that it opens. */
+  /** For each target, a function that stops listening for its further servers. */
   readonly #stopFollowing = new Map<object, () => void>()
 
   constructor(intake: Intake) {
@@ -55,7 +55,7 @@ export class AcceptedConnections {
       if (socket) this.#intake.later(unwrap(socket), heartbeat)
     }
     this.#listeners.set(server, onAccepted)
-    // Before the program's own listeners, which may destroy the socket or add it themselves.
+    // Run before the program's own listeners, which may destroy the socket or add it themselves.
     server.prependListener(acceptedEvent(server), onAccepted)
   }
 
@@ -67,12 +67,12 @@ export class AcceptedConnections {
   }
 }
 
-/** The emitters of accepted connections. */
+/** The emitters of a target's accepted connections. */
 function acceptorsOf(target: ServerTarget): readonly AcceptingServer[] {
   return isWithoutServer(target) ? [target] : serversOf(target)!
 }
 
-/** The same. Empty, instead of an error, if the target has no server any more. */
+/** Like {@link acceptorsOf}, but empty instead of an error if the target no longer has a server. */
 function acceptorsNow(target: ServerTarget): readonly AcceptingServer[] {
   try {
     return acceptorsOf(target)

@@ -5,7 +5,7 @@ import type { KernelEvent } from '../kernel/deathwatch.js'
 import { isGivenUp, silentFor, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 import type { Profile } from '../profile/profile.js'
 
-// The cause of a death. All functions are pure functions of what the kernel reported.
+// Finds the cause of a death from the kernel's report. All functions are pure.
 
 /** How far both sides had closed when the kernel reported an event, and whether Node will find the error. */
 export interface Progress {
@@ -20,18 +20,18 @@ export interface Progress {
 }
 
 /**
- * What an event of the kernel means. `dead`: the peer is gone. `closing`: the peer has closed its side. `left-to-node`: a reset that Node is
- * about to find, and reports if it is an error for the program. `unclear`: a reset or a timeout after the peer had closed its
- * side; `SO_ERROR` tells which. `undefined`: nothing to report.
+ * The meaning of a kernel event. `dead`: the peer is gone. `closing`: the peer has closed its side. `left-to-node`: a reset that Node is
+ * about to find; Node reports it if it is an error for the program. `unclear`: a reset or a timeout after the peer had closed its
+ * side; `SO_ERROR` shows which. `undefined`: nothing to report.
  */
 export type Judgement = 'dead' | 'closing' | 'left-to-node' | 'unclear' | undefined
 
 /**
- * Judges an event of the kernel.
+ * Judges a kernel event.
  *
  * A reset after both sides have ended is not a death: a TLS peer that closes without waiting for our close_notify resets the connection
- * when that arrives. If Node uses the descriptor, Node decides whether a reset is an error. That leaves the resets that Node cannot
- * see, on paused and on half-open sockets. A timeout is a death in any case.
+ * when that arrives. If Node uses the descriptor, Node decides whether a reset is an error. So this judges only resets that Node does not
+ * notice, on paused and on half-open sockets. A timeout is always a death.
  *
  * An error on a connection that is still open is an ICMP message that `failOnIcmp` let through. Without that option it is another kind of
  * message on the error queue, such as a time stamp.
@@ -45,27 +45,27 @@ export function judgeKernelEvent(event: KernelEvent, profile: Profile, progress:
   }
   const givenUp = isGivenUp(event.info)
   if (!failed && !givenUp) {
-    // Both sides have closed. Otherwise Node has just taken the error and is about to report it.
+    // If we have not ended our side, Node has just taken the error and is about to report it.
     return weEnded ? 'closing' : undefined
   }
-  // After a FIN Node reads the end of the stream instead of an error.
+  // After a FIN, Node reads the end of the stream and no error.
   if (peerEnded) return isWriting ? undefined : 'unclear'
   if (givenUp) return 'dead'
   return isReading || isWriting ? 'left-to-node' : 'dead'
 }
 
-/** Whether an event can only be judged with the connection's options. An orderly close, by far the most frequent event, is judged without. */
+/** Whether the connection's options are needed to judge an event. They are not for an orderly close, by far the most frequent event. */
 export function needsOptions(event: KernelEvent): boolean {
   return event.failed || (event.state === TcpState.CLOSE && isGivenUp(event.info))
 }
 
-/** A death that was found, before `onDead` has decided about it. */
+/** A death before `onDead` has decided about it. */
 export interface FoundDeath {
   readonly detectedBy: 'kernel' | 'heartbeat' | 'node'
   readonly error: PeerDeathError<TcpInfo>
 }
 
-/** Parameters as of {@link causeOf}, and Node's own error. */
+/** Makes a death. The parameters are those of {@link causeOf}, and Node's own error. */
 export function foundDeath(
   detectedBy: FoundDeath['detectedBy'],
   final: FinalState | undefined,
@@ -82,7 +82,7 @@ export interface Cause {
   readonly evidence: string
 }
 
-/** ECONNREFUSED is an ICMP message here, port unreachable: a peer can refuse only a connection attempt. */
+/** ECONNREFUSED means ICMP port unreachable here, because a peer can refuse only a connection attempt. */
 const unreachable: ReadonlySet<string> = new Set([
   'EACCES',
   'ECONNREFUSED',
@@ -109,7 +109,7 @@ export function isReset(errno: string): boolean {
   return reset.has(errno)
 }
 
-/** Whether the kernel gave up: no answer in time, or no route to the peer. */
+/** Whether the kernel gave the connection up: no answer in time, or no route to the peer. */
 export function isTimeout(errno: string): boolean {
   return errno === 'ETIMEDOUT' || unreachable.has(errno)
 }
@@ -131,7 +131,7 @@ export function causeOf(final: FinalState | undefined, errno?: string): Cause {
     const silence = final ? `, ${silent(final.info)}` : ''
     return { reason: 'unreachable', evidence: `there is no way to the peer (${errno})${silence}` }
   }
-  // Without the counters the three causes of a timeout look the same. Keepalive is the cause for idle connections.
+  // Without the counters the three causes of a timeout look the same. Assume keepalive, the cause for idle connections.
   if (!final) return { reason: 'keepalive', evidence: `${errno ?? 'closed'}; the counters could not be read` }
   return causeByCounters(final, errno)
 }
@@ -142,7 +142,7 @@ function causeByCounters({ info, profile }: FinalState, errno: string | undefine
   if (state !== TcpState.CLOSE) {
     return { reason: 'unreachable', evidence: `there is no way to the peer (failOnIcmp), ${silent(info)}` }
   }
-  // If there is a user timeout, the kernel checks nothing else (retransmits_timed_out, tcp_probe_timer).
+  // With a user timeout, the kernel checks no other limit (retransmits_timed_out, tcp_probe_timer).
   const inFlight: DeathReason = userTimeout > 0 ? 'user-timeout' : 'retransmission'
   if (retransmits > 0) {
     const evidence = `data unacknowledged after ${times(retransmits, 'retransmission')}`

@@ -5,40 +5,40 @@ import { isGivenUp, TcpState } from '../kernel/tcp-info.js'
 import { tryOr } from '../options/try-or.js'
 import { type FoundDeath, foundDeath, isDeadly, isOver, isReset, isTimeout } from './cause.js'
 
-// What it means that Node closes a watched socket: the peer is dead, or the connection has ended in good order.
+// Decides, when Node closes a watched socket, whether the peer is dead or the connection has ended in an orderly way.
 
-/** What a watcher knows of the connection by then. */
+/** What a watcher has recorded about the connection by then. */
 export interface ConnectionState {
   readonly socket: net.Socket
   readonly record: ConnectionRecord
-  /** Whether the kernel reports its end: it is connected, and there is a native core. */
+  /** Whether the kernel reports the connection's end. That requires a connected socket and the native core. */
   readonly isWatchedByKernel: boolean
-  /** Whether the kernel reported a reset that Node was about to find as well. */
+  /** Whether the kernel reported a reset that Node was about to find too. */
   readonly isLeftToNode: boolean
   /** Whether the peer has closed its side. */
   readonly hasPeerEnded: boolean
 }
 
-/** The socket that an error is about. Streams that are piped together are destroyed with each other's errors. */
+/** The socket to which an error belongs. Piped streams are destroyed with each other's errors. */
 const socketOfError = new WeakMap<Error, net.Socket>()
 
-/** Notes which socket an error is about, so that no other socket is taken for dead because of it. */
+/** Notes which socket an error belongs to, so that no other socket counts as dead because of it. */
 export function claimError(error: Error, socket: net.Socket): void {
   socketOfError.set(error, socket)
 }
 
-/** The death that an error of a socket means. `undefined` if it means none. */
+/** The death that a socket's error shows; `undefined` if it shows none. */
 export function deathByError(connection: ConnectionState, error: unknown): FoundDeath | undefined {
   const { socket } = connection
-  // A program may emit anything.
+  // A program may emit any value as 'error'.
   if (!(error instanceof Error)) return undefined
   const owner = socketOfError.get(error)
   if (error instanceof PeerDeathError) {
-    // Another watcher has found it.
+    // Another watcher has found the death.
     const detectedBy = error.reason === 'heartbeat' ? 'heartbeat' : 'kernel'
     return owner === socket ? { detectedBy, error } : undefined
   }
-  // Its getters may throw.
+  // The error's getters may throw.
   const errno = tryOr(() => deadlyErrno(error), undefined)
   if (errno === undefined || (owner && owner !== socket)) return undefined
   const final = connection.record.closeSnapshot?.final
@@ -48,7 +48,7 @@ export function deathByError(connection: ConnectionState, error: unknown): Found
   return foundDeath('node', final, errno, error)
 }
 
-/** The death of a connection that Node closed without an error of its own. `undefined` if it ended in good order. */
+/** The death of a connection that Node closed without an error; `undefined` after an orderly close. */
 export function deathWithoutError(connection: ConnectionState): FoundDeath | undefined {
   if (!hasDied(connection)) return undefined
   const { errno, final } = connection.record.closeSnapshot ?? {}
@@ -62,7 +62,7 @@ function hasDied(connection: ConnectionState): boolean {
   if (errno !== undefined) return isTimeout(errno)
   if (haveBothEnded(connection)) return false
   if (final && isGivenUp(final.info)) return true
-  // Node took the error and reported it elsewhere: on the TLSSocket over this one.
+  // Node took the error and reported it on the TLSSocket over this one.
   return connection.isLeftToNode && !connection.hasPeerEnded && state === TcpState.CLOSE
 }
 
@@ -70,7 +70,7 @@ function haveBothEnded({ hasPeerEnded, socket }: ConnectionState): boolean {
   return hasPeerEnded && socket.writableEnded
 }
 
-/** The kernel's own errors, not errors of the same name that programs make, on a connection that was established. */
+/** The errno, if the error is the kernel's own and ends an established connection. Errors with the same code that programs make do not count. */
 function deadlyErrno({ errno, syscall }: NodeJS.ErrnoException): string | undefined {
   if (errno === undefined || !(syscall === 'read' || syscall === 'write' || syscall === 'shutdown')) {
     return undefined

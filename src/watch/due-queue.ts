@@ -1,24 +1,25 @@
 import { SLOT } from './heartbeat-state.js'
 
-/** How many at a time, and for how long at a turn of the event loop, ms. */
+/** PORTION: items in one call. BUDGET: how long one turn of the event loop may take, ms. */
 const PORTION = 64
 const BUDGET = 1
 
-/** The longest that a timer of Node's can be, ms. */
+/** The longest timer of Node, ms. */
 const LONGEST_WAIT = 2 ** 31 - 1
 
-/** What can be due. Its place is in the item itself, so that thousands a second can be moved and nothing is left to be collected. */
+/** An item of the queue. The links are in the item itself, so that moving thousands a second leaves nothing for the garbage collector. */
 export interface Queued<Item> {
-  /** When, in slots; 0: not at all. The schedule's own, as are those that are due in the same. */
+  /** The slot in which it is due; 0: none. `before` and `after` are items due in the same slot. Only the queue writes these fields. */
   slot: number
   before: Item | undefined
   after: Item | undefined
 }
 
-/** Items that are due at some time, on one timer that does not hold the process open. Times are on performance.now(). */
+/** Calls a function with items when they are due. One timer serves all items, and it does not hold the process open. Times are on
+ * performance.now(). */
 export class DueQueue<Item extends Queued<Item>> {
   readonly #run: (items: readonly Item[]) => void
-  /** The first of those that are due in each. */
+  /** The first item of each slot. */
   readonly #slots = new Map<number, Item>()
   #due: Item[] = []
   #timer: NodeJS.Timeout | undefined
@@ -29,7 +30,7 @@ export class DueQueue<Item extends Queued<Item>> {
     this.#run = run
   }
 
-  /** Due at that time, instead of when it was. Not before, and up to a slot later; or up to `width`, a multiple of that. */
+  /** Sets the time at which an item is due. It runs at most `width` later, a multiple of {@link SLOT}, and never sooner. */
   at(item: Item, time: number, width = SLOT): void {
     this.cancel(item)
     if (time === Number.POSITIVE_INFINITY) return
@@ -76,7 +77,7 @@ export class DueQueue<Item extends Queued<Item>> {
     if (!this.#isWorking) this.#work()
   }
 
-  /** The event loop is left to others now and then. */
+  /** Runs the due items, and yields to the event loop after each BUDGET. */
   #work(): void {
     const start = performance.now()
     let done = 0

@@ -5,9 +5,9 @@ import type { Endpoint } from '../connection/endpoints.js'
 import type { DeathReason, PeerDeathError } from '../errors.js'
 import type { TcpInfo } from '../kernel/tcp-info.js'
 
-/** Which connection an event of a watcher is about. */
+/** The connection of a watcher's event. */
 export interface WatchedConnection {
-  /** The `net.Socket` or `tls.TLSSocket`, also if it was added by way of a request or session. */
+  /** The `net.Socket` or `tls.TLSSocket`, even if a request or session was added. */
   readonly socket: net.Socket
   /** The peer's address. `socket.remoteAddress` is `undefined` once the connection has ended. */
   readonly remote: Endpoint
@@ -21,14 +21,14 @@ export interface Death extends WatchedConnection {
   readonly reason: DeathReason
   /** The evidence for it, in words. */
   readonly evidence: string
-  /** What found it first. `node`: Node was reading or writing the socket, so it got the error at once. */
+  /** What found the death first. `node`: Node was reading or writing the socket, so it got the error at once. */
   readonly detectedBy: 'kernel' | 'heartbeat' | 'node'
   /**
-   * Always a {@link PeerDeathError}, with which the socket is destroyed. If Node found the death first (`detectedBy` is `node`), the
+   * Always a {@link PeerDeathError}. The socket is destroyed with it. If Node found the death first (`detectedBy` is `node`), the
    * socket emits Node's own error instead, which is the `cause` of this one.
    */
   readonly error: PeerDeathError<TcpInfo>
-  /** The kernel's counters at the end. Absent without the native core. */
+  /** The kernel's last counters. Absent without the native core. */
   readonly info?: TcpInfo
   /** Time since the peer was last heard, in ms. Absent if `info` is. */
   readonly silentFor?: number
@@ -41,8 +41,7 @@ export interface Closing extends WatchedConnection {
 }
 
 /**
- * A probe is unanswered, or data has been retransmitted. This has lasted a quarter of a second at least, and longer if the path is slower
- * (`tcpi_rto`).
+ * A probe is unanswered, or data has been retransmitted, for at least 250 ms; for longer if the path is slower (`tcpi_rto`).
  */
 export interface Suspicion extends WatchedConnection {
   /** The evidence, in words. */
@@ -56,7 +55,7 @@ export interface Recovery extends WatchedConnection {}
 
 /** What a {@link Watcher} emits. */
 export interface WatcherEvents {
-  /** A peer is gone. Once for each connection. */
+  /** A peer is gone. Emitted once for each connection. */
   dead: [death: Death]
   /** A peer may be gone. */
   suspect: [suspicion: Suspicion]

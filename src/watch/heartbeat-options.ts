@@ -4,24 +4,24 @@ import { heartbeatInterval, probeAttempts, probeTimeout } from '../options/range
 import type { Heartbeat } from './heartbeat-state.js'
 
 /**
- * A probe on a schedule, for {@link watch} or one connection.
+ * Periodic probes, for all connections of {@link watch} or for one.
  *
  * If `every` is from 2 to 16 s, the kernel sends the probes of most idle connections itself. For that, a lower `TCP_KEEPIDLE` and
  * `TCP_KEEPINTVL` (tcp(7)) are in force while the peer answers: {@link inspect} shows them as `inForce`, and the connection's own options as
- * `profile`. They are chosen so that the connection ends no sooner than by its own options, and at most `every` later, also while this process
- * is stopped for less than 127 × `every`. If no values promise that (a `userTimeout` without keepalive, or one well below
+ * `profile`. With them the connection ends no sooner than by its own options, and at most `every` later, even while this process is stopped
+ * for less than 127 × `every`. If no values guarantee that (a `userTimeout` without keepalive, or one well below
  * `initialDelay + interval × count`), the watcher sends the probes.
  */
 export interface HeartbeatOptions {
   /**
-   * A peer that has not been heard for so long is probed, in ms: 1 000 … 2 147 483 000, whole seconds, as the kernel counts. Up to a tenth
-   * sooner (above 1 000), at random, and the second time at any moment from a second on, so that connections that went idle together are
-   * not probed together.
+   * A peer is probed when it has not been heard for this time, in ms: 1 000 … 2 147 483 000, in whole seconds like the kernel's timers. The
+   * probes are jittered, so that connections that went idle together are not probed together. Above 1 000 a probe is up to a tenth sooner. The
+   * second probe comes at a random time, at the earliest 1 s after the last segment.
    */
   every: number
-  /** How long each attempt waits for an answer, in ms: 1 … 60 000, `every` at most; see {@link ProbeOptions}. Default: 300. */
+  /** How long each attempt waits for an answer, in ms: 1 … 60 000, and at most `every`; see {@link ProbeOptions}. Default: 300. */
   timeout?: number
-  /** How many attempts go unanswered before the peer is declared dead: 1 … 100, at least 510 ms apart. Default: 3. */
+  /** How many attempts must go unanswered before the peer is declared dead: 1 … 100, at least 510 ms apart. Default: 3. */
   attempts?: number
 }
 

@@ -2,62 +2,62 @@ import { seconds, times } from '../format.js'
 import type { Keepalive, Sample } from '../kernel/liveness.js'
 import { isOpen, isWindowShut, RECENT, silenceOf, timeoutOfPath, WINDOW_GRACE } from '../probe/evidence.js'
 
-// When to sample a connection, when to probe it, and what to report. Pure: samples and a clock go in, decisions come out, so that years of many
+// Decides when to sample a connection, when to probe it, and what to report. Pure: the input is samples and a clock, so that years of many
 // connections can be simulated. Times in ms, on the clock of the samples.
 
-/** A probe on a schedule. */
+/** A heartbeat's options, checked. */
 export interface Heartbeat {
-  /** A peer is probed so long after it was last heard. */
+  /** A peer is probed when it has not been heard for this time. */
   readonly every: number
   /** How long an attempt waits for the answer. */
   readonly timeout: number
-  /** How many go unanswered before the peer is declared dead. */
+  /** How many attempts must go unanswered before the peer is declared dead. */
   readonly attempts: number
 }
 
 /**
- * What is remembered of a connection from one sample to the next, and what follows from the last. Changed in place: with thousands of samples
- * a second, collecting objects that have lived for seconds would cost more than the samples.
+ * The state of a connection between samples. It is changed in place: with thousands of samples a second, collecting objects that have lived for
+ * seconds would cost more than sampling.
  */
 export interface HeartbeatState {
   /** When the peer was last heard. */
   heardAt: number
-  /** Since when something is known to be unanswered; NaN: nothing is. */
+  /** When a sample first showed an unanswered probe or retransmission; NaN: none is unanswered. */
   doubtedAt: number
   isSuspect: boolean
-  /** Whether it has been probed at a moment of its own, not together with others that went idle at the same time. */
+  /** Whether it has been probed at a random time, apart from connections that went idle at the same time. */
   isSpread: boolean
   /**
-   * How long after it was last heard the peer is heard again, if the kernel sends the probes and the next one is answered; NaN: we send them.
+   * Time between two answers, if the kernel sends the probes; NaN: we send them.
    */
   period: number
-  /** When the peer is to be probed; Infinity without a heartbeat, and while it is being probed. */
+  /** When to probe the peer; Infinity without a heartbeat, and during a probe. */
   beatAt: number
-  /** Whether that is now. */
+  /** Whether to probe it now. */
   isToBeProbed: boolean
   /** When to sample next. */
   sampleAt: number
 }
 
-/** Connections that are due within so many ms are sampled together: a wake-up costs more than a sample. */
+/** Connections that are due within this many ms are sampled together, because a wake-up costs more than a sample. */
 export const SLOT = 50
 
-/** As a share of `every`, if that is more. */
+/** The same as a share of `every`. The larger one applies. */
 const SLOT_SHARE = 0.02
 const LONGEST_SLOT = 1_000
 
-/** Within how many ms heartbeats are sampled together, a multiple of {@link SLOT}. */
+/** The width in ms within which heartbeats are sampled together, a multiple of {@link SLOT}. */
 export function slotOf({ every }: Heartbeat): number {
   return SLOT * Math.max(1, Math.floor(Math.min(LONGEST_SLOT, every * SLOT_SHARE) / SLOT))
 }
 
-/** A probe that has been unanswered for less may yet be answered; for more if the path takes longer. */
+/** A probe that has been unanswered for less time may still be answered. On a slow path the time is longer. */
 const LEAST_GRACE = 250
 
-/** How soon after a probe a sample shows whether it was answered: a tick or two of the kernel's. */
+/** How soon after a probe a sample shows whether it was answered: one or two ticks of the kernel. */
 const AFTER_PROBE = 50
 
-/** How often a connection in trouble is sampled: the less often, the longer it has been idle. */
+/** How often a connection in trouble is sampled, ms. The longer it has been idle, the less often. */
 const IN_TROUBLE = 250
 const SHARE_OF_SILENCE = 16
 const LONG_IN_TROUBLE = 5_000
@@ -66,18 +66,18 @@ const LONG_IN_TROUBLE = 5_000
 const SHARE_OF_WAIT = 16
 const SHORTEST_WAIT = 50
 
-/** Without a user timeout retransmission ends a connection after 15 minutes. */
+/** Without a user timeout, retransmission takes 15 minutes to end a connection. */
 const LONGEST_CALM = 60_000
 
-/** How much of `every` the beats are spread over. */
+/** The share of `every` over which heartbeats are spread. */
 const SPREAD = 0.1
 
-/** Two readings of when a peer was heard may differ by ticks. */
+/** Two readings of when a peer was heard may differ by this, in ms: a few ticks. */
 const SAME = 25
 
 /**
- * When a peer that was heard at `heardAt` is to be probed. Jittered over a tenth of `every`, so that connections that were heard together do not
- * probe in lockstep; and not within the first second, since TCP_KEEPIDLE is a second at least.
+ * When to probe a peer that was heard at `heardAt`. Jittered over a tenth of `every`, so that connections that were heard together do not
+ * probe in lockstep; and not within the first second, because TCP_KEEPIDLE is at least a second.
  *
  * @param random 0 ≤ random < 1
  */
@@ -91,30 +91,30 @@ type Silence = Pick<Sample, 'sampledAt' | 'heardAt'>
 const LATENESS = 1 / 8
 
 /**
- * The kernel sends the probes of so many connections at most. Its timers fire in heaps that are up to an eighth of their time wide. Spread
- * evenly, no heap is as large as the 1,000 (net.core.netdev_max_backlog) beyond which a machine loses what it sends to itself.
+ * The kernel sends the probes of at most this many connections. Its timers fire in batches that span up to an eighth of their time. With the
+ * connections spread evenly, no batch reaches 1,000 (net.core.netdev_max_backlog), beyond which a machine drops packets to itself.
  */
 export const MOST_BEATING = 6_000
 
-/** The longest period that the kernel keeps well enough. */
+/** The longest period, in ms, for which the kernel's timers are exact enough. */
 const LONGEST_PERIOD = 16_000
 
 /**
- * After how much silence, in ms, the kernel is to send a probe; `undefined` if we send them: a heartbeat of one second is too exact for the
- * kernel's timers, and beyond 16 s they fire in heaps of seconds.
+ * The idle time in ms after which the kernel sends a probe; `undefined` if we send the probes. The kernel's timers are not exact enough for a
+ * heartbeat of 1 s, and above 16 s they fire in batches that span seconds.
  */
 export function kernelPeriod({ every }: Heartbeat): number | undefined {
   return every > RECENT && every <= LONGEST_PERIOD ? every : undefined
 }
 
-/** The kernel sends the probes from now on. Until the first one it is not known how late its timer is. */
+/** The kernel sends the probes from now on. Its timer's lateness is not known until the first one, so the most is assumed. */
 export function beginKernelBeats(state: HeartbeatState, every: number): void {
   state.period = every * (1 + LATENESS)
 }
 
 /**
- * We send the probes again. Connections to which this happens at the same time are spread again before the kernel takes over. Otherwise it
- * would always probe them together.
+ * We send the probes again. The connection is spread again before the kernel takes over. Otherwise the kernel would always probe connections
+ * together that return to us at the same time.
  */
 export function endKernelBeats(state: HeartbeatState): void {
   state.period = Number.NaN
@@ -127,8 +127,8 @@ export function kernelBeats(state: HeartbeatState): boolean {
 }
 
 /**
- * The state of a connection that was just added. Thousands may be added at once that have all been idle for longer than `every`: their probes
- * are spread over `every`.
+ * The state of a connection that was just added. If it has been idle for longer than `every`, its first probe comes at a random time
+ * within `every`, because thousands may be added at once.
  */
 export function firstState(
   { sampledAt, heardAt }: Silence,
@@ -149,7 +149,7 @@ export function firstState(
   }
 }
 
-/** The peer has been heard; or there is another heartbeat. */
+/** Sets the state after the peer was heard, or after the heartbeat has changed. */
 export function renewState(
   state: HeartbeatState,
   heardAt: number,
@@ -166,9 +166,9 @@ export function renewState(
 }
 
 /**
- * The next answer comes as long after this one as this one after the last. What is heard at another time is no answer. Data moves the kernel's
- * timers: after a broadcast it would probe all who heard it in one tick. So we send the probes of a connection that receives more than
- * answers.
+ * Follows the answers to the kernel's probes. The next answer is expected as long after this one as this one came after the last. A segment at
+ * another time is not an answer. Data moves the kernel's timers, so after a broadcast the kernel would probe all its receivers in one tick. So we
+ * send the probes of a connection that receives anything else than answers.
  */
 function followAnswers(state: HeartbeatState, sample: Sample, heartbeat: Heartbeat): void {
   const since = sample.heardAt - state.heardAt
@@ -179,8 +179,8 @@ function followAnswers(state: HeartbeatState, sample: Sample, heartbeat: Heartbe
 }
 
 /**
- * The peer has answered. After its first answer it is probed at any moment within `every`, so that connections that went idle together are
- * probed together only once.
+ * Sets the state after an answer. The probe after the first answer comes at a random time within `every`, so that connections that went idle
+ * together are probed together only once.
  */
 export function afterAnswer(
   state: HeartbeatState,
@@ -200,7 +200,7 @@ function beatAfter(heardAt: number, heartbeat: Heartbeat | undefined, random: nu
 }
 
 /**
- * What a look says: it is in the state then, and what is to be told is returned.
+ * Updates the state from a sample. Returns the event to report, if any.
  *
  * @param own the options that the connection has; `undefined` if suspicion is not wanted.
  */
@@ -215,7 +215,7 @@ export function observe(
   const isHeard = sample.heardAt > state.heardAt + SAME
   if (isHeard) {
     if (heartbeat && kernelBeats(state)) followAnswers(state, sample, heartbeat)
-    // All that receive a broadcast, or the answer to a probe of their own timers, may have heard it together.
+    // Connections may have received the segment together: a broadcast, or answers to probes of their own timers.
     else state.isSpread = false
     renewState(state, sample.heardAt, heartbeat, random)
   }
@@ -235,7 +235,7 @@ export function observe(
   return isHeard && wasSuspect ? 'recover' : undefined
 }
 
-/** Something is unanswered. Returns when to sample next. */
+/** Updates the state while a probe or retransmission is unanswered. Returns when to sample next. */
 function doubt(state: HeartbeatState, sample: Sample): number {
   if (Number.isNaN(state.doubtedAt)) state.doubtedAt = sample.sampledAt
   const certainAt = state.doubtedAt + graceOf(sample)
@@ -248,7 +248,7 @@ function calm(state: HeartbeatState, sample: Sample, own: Keepalive): number {
   return state.isToBeProbed ? sample.sampledAt + AFTER_PROBE : sampleAgainAt(sample, own)
 }
 
-/** The kernel doubles its timeout with each retransmission. */
+/** How long a probe or retransmission may be unanswered without suspicion. */
 function graceOf(sample: Sample): number {
   const least = isWindowShut(sample) ? WINDOW_GRACE : LEAST_GRACE
   return Math.max(least, timeoutOfPath(sample))
@@ -262,25 +262,25 @@ function whileInTrouble(sample: Sample): number {
   return Math.min(LONG_IN_TROUBLE, Math.max(IN_TROUBLE, silenceOf(sample) / SHARE_OF_SILENCE))
 }
 
-/** Data on the way may be sent again soon. */
+/** When to sample next. Data in flight may be retransmitted soon. */
 function sampleAgainAt(sample: Sample, own: Keepalive): number {
   const isAwaited = sample.unacked > 0 && silenceOf(sample) > sample.rto
   return isAwaited ? sample.sampledAt + sample.rto : calmUntil(sample, own)
 }
 
 /**
- * When to sample a connection that is not in trouble, so that suspicion precedes its death by an interval at least.
+ * When to sample a connection that is not in trouble. Early enough that suspicion precedes its death by at least an interval.
  */
 export function calmUntil({ sampledAt, heardAt }: Silence, own: Keepalive): number {
   const { enable, initialDelay, interval, userTimeout = 0 } = own
-  // Data may be sent at any time from now on.
+  // The program may send data at any time from now on.
   const data = userTimeout > 0 ? Math.max(RECENT, userTimeout - interval - RECENT) : LONGEST_CALM
   if (!enable) return sampledAt + data
   const due = heardAt + initialDelay
   return Math.min(sampledAt + data, due > sampledAt ? due : sampledAt + waitForTimer(sampledAt - due, own))
 }
 
-/** The kernel's timer is late, or stands at an `interval` that is longer than `initialDelay`. */
+/** How long to wait for an overdue timer: it is late, or set to an `interval` that is longer than `initialDelay`. */
 function waitForTimer(overdue: number, { initialDelay, interval }: Keepalive): number {
   const wait = Math.max(initialDelay / SHARE_OF_WAIT, overdue / 2)
   return Math.max(SHORTEST_WAIT, Math.min(wait, interval / 2))

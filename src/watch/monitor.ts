@@ -38,13 +38,13 @@ export interface MonitorListener {
   readonly wantsSuspicion: boolean
   suspected(evidence: string, silentFor: number): void
   recovered(): void
-  /** The heartbeat went unanswered. */
+  /** All attempts of a heartbeat went unanswered. */
   silent(result: ProbeResult): void
 }
 
 const queue = new DueQueue<ConnectionMonitor>(sampleMonitors)
 
-/** Samples one connection from time to time, and probes it, for one watcher. */
+/** Samples and probes one connection, for one watcher. */
 export class ConnectionMonitor implements Waiter, Queued<ConnectionMonitor>, SocketName {
   readonly unref = true
   readonly isCertain = true
@@ -59,7 +59,7 @@ export class ConnectionMonitor implements Waiter, Queued<ConnectionMonitor>, Soc
   readonly #listener: MonitorListener
   #state: HeartbeatState | undefined
   #own: Keepalive | undefined
-  /** The kernel's clock less performance.now(), ms. */
+  /** The kernel's clock minus performance.now(), ms. */
   #offset = 0
   #isProbing = false
   #isOver = false
@@ -107,7 +107,7 @@ export class ConnectionMonitor implements Waiter, Queued<ConnectionMonitor>, Soc
     queue.at(this, performance.now())
   }
 
-  /** Another heartbeat, or none. */
+  /** Changes the heartbeat. `undefined`: none. */
   beat(heartbeat: Heartbeat | undefined): void {
     this.#withdraw()
     this.#endKernelBeats()
@@ -183,7 +183,7 @@ export class ConnectionMonitor implements Waiter, Queued<ConnectionMonitor>, Soc
     }
     const now = performance.now() + this.#offset
     if (result.alive) this.#heard(now - result.idleFor, now, result.rtt)
-    // The kernel probes on its own timer, but not often enough yet. With a closed window it rarely does.
+    // The kernel probes on its own timer, but has not sent enough probes yet. With a closed window it rarely probes.
     else this.#probeAgainAt(now + (result.evidence === 'window-probe' ? this.#heartbeat!.every : 0))
   }
 
@@ -246,14 +246,14 @@ export class ConnectionMonitor implements Waiter, Queued<ConnectionMonitor>, Soc
 /** When a connection that could not be read, and has no heartbeat, is sampled again, ms. */
 const UNREAD_WAIT = 1_000
 
-/** The descriptor is closed, or belongs to another socket by now: Node reports that. */
+/** Whether the descriptor is closed or now belongs to another socket. Node reports that. */
 function isGone(error: Error): boolean {
   return 'code' in error && ['ERR_SOCKET_CLOSED', 'ERR_NOT_TCP', 'ESTALE'].includes(error.code as string)
 }
 
 const warned = new Set<unknown>()
 
-/** Warns once for each cause, since thousands of connections may fail at every heartbeat. */
+/** Warns once for each cause, because thousands of connections may fail at every heartbeat. */
 function warnOnce(error: Error): void {
   const { code } = error as { code?: unknown }
   if (warned.has(code)) return

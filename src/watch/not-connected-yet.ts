@@ -9,15 +9,15 @@ interface Pending {
   stopFollowing(): void
 }
 
-/** How a watcher takes a connection. */
+/** How a watcher starts to watch a connection. */
 export interface Intake {
   /** @throws if it cannot be watched. */
   now(socket: net.Socket, heartbeat: HeartbeatChoice): void
-  /** Outside of `add`: emits an error instead of throwing it. */
+  /** For connections that arrive after `add`: emits an error instead of throwing it. */
   later(socket: net.Socket, heartbeat: HeartbeatChoice): void
 }
 
-/** The targets of one watcher that are not connected yet, or get another connection later: requests, WebSockets, socket.io Sockets. */
+/** The targets of one watcher that are not connected yet or may get another connection: requests, WebSockets, socket.io Sockets. */
 export class TargetsNotConnectedYet {
   readonly #intake: Intake
   readonly #pending = new Map<object, Pending>()
@@ -26,7 +26,7 @@ export class TargetsNotConnectedYet {
     this.#intake = intake
   }
 
-  /** Watches the connection that the target has now, if it has one, and those that it gets. */
+  /** Watches the connection that the target has now, if any, and each one that it gets later. */
   add(target: Exclude<WatchTarget, net.Socket>, heartbeat: HeartbeatChoice): void {
     const { isClosed } = requireStanding(target)
     const known = this.#pending.get(target)
@@ -58,7 +58,7 @@ export class TargetsNotConnectedYet {
     return this.#pending.has(target)
   }
 
-  /** All of them at this moment. */
+  /** The targets at this moment. */
   list(): ReadonlySet<object> {
     return new Set(this.#pending.keys())
   }

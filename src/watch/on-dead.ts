@@ -9,8 +9,8 @@ type Action = 'destroy' | 'report'
 // biome-ignore lint/suspicious/noConfusingVoidType: `undefined` would refuse (death) => console.log(death)
 type Decision = Action | void
 /**
- * What happens to a socket whose peer is dead: the same for all, or decided by a function for each death. A function that returns nothing
- * means `'report'`. It must not be async. Any other value means `'report'` as well, with one warning in the life of the process.
+ * What happens to a socket whose peer is dead: an action for all, or a function that decides for each death. The function must not be async. If it
+ * returns nothing, that means `'report'`. Any other value means `'report'` too, with one warning in the life of the process.
  */
 export type OnDead = Action | ((death: Death) => Decision)
 
@@ -34,7 +34,7 @@ export function decide(onDead: OnDead, death: () => Death): Action {
 
 let hasWarned = false
 
-/** `(death) => list.push(death)` returns a number: no reason to end the program. Node reports the rejection of a promise. */
+/** Warns of another value. It is not an error, because `(death) => list.push(death)` returns a number. Node reports the rejection of a promise. */
 function warnOnce(returned: unknown): void {
   if (hasWarned) return
   hasWarned = true
@@ -44,15 +44,15 @@ function warnOnce(returned: unknown): void {
 }
 
 /**
- * `onDead` of the watchers of agents and `register`. It destroys the connection of an unresponsive peer, and leaves a reset to Node. Node first
- * delivers the data before the reset, so a complete response stays complete. undici throws an AssertionError if its socket is destroyed with
+ * `onDead` of the watchers of agents and `register`. It destroys the connection of an unresponsive peer, and leaves a reset to Node. Node
+ * delivers the data that came before the reset, so a complete response stays complete. undici throws an AssertionError if its socket is destroyed with
  * ECONNRESET while a body is unread.
  */
 export function leaveResets({ reason }: Death): 'destroy' | 'report' {
   return reason === 'reset' ? 'report' : 'destroy'
 }
 
-/** Throws in the check phase of the event loop. By then all deaths that this turn's poll phase brought have been announced. */
+/** Throws in the check phase of the event loop. All deaths of this turn's poll phase are announced first. */
 export function throwLater(error: unknown): void {
   setImmediate(() => {
     throw error

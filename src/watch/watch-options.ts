@@ -7,26 +7,29 @@ import { checkOnDead, type OnDead } from './on-dead.js'
 /** What a watcher does, for {@link watch}. */
 export interface WatchOptions {
   /**
-   * What happens to a socket whose peer is dead. `'destroy'`, the default: it is destroyed with a {@link PeerDeathError}. `'report'`: it
-   * is left as it is, and its error to Node. A function decides for each death; if it returns nothing, that means `'report'`. Anything else,
-   * such as the number of `(death) => list.push(death)` or a promise, means `'report'` too, with one warning in the life of the process. If it
-   * throws, the socket is left as it is too, and the error becomes an uncaught exception, as that of a listener does. An async function is
-   * refused: the decision cannot wait.
+   * What happens to a socket whose peer is dead.
+   *
+   * - `'destroy'`, the default: the socket is destroyed with a {@link PeerDeathError}.
+   * - `'report'`: the socket is left as it is, and Node handles its error.
+   * - A function decides for each death. If it returns nothing, that means `'report'`. Any other value, such as the number of
+   *   `(death) => list.push(death)` or a promise, means `'report'` too, with one warning in the life of the process. If it throws, the socket is
+   *   left as it is, and the error becomes an uncaught exception, like that of a listener. An async function is refused, because the decision
+   *   cannot wait.
    */
   onDead?: OnDead
   /**
-   * Probes peers that have not been heard for a while, instead of waiting for the kernel's keepalive timer; see {@link watch}. Default: none.
+   * Probes peers that have not been heard for `every` ms, instead of waiting for the kernel's keepalive timer; see {@link watch}. Default: none.
    */
   heartbeat?: HeartbeatOptions
-  /** Closes the watcher when it is aborted. */
+  /** Aborting it closes the watcher. */
   signal?: AbortSignal
 }
 
 /** How {@link Watcher.add} watches. */
 export interface AddOptions {
   /**
-   * The heartbeat of these connections, or of those that this server accepts, instead of the watcher's; `false`: none. It also replaces
-   * the heartbeat of a connection that is watched already.
+   * The heartbeat of these connections, or of those that this server accepts, instead of the watcher's; `false`: none. If a connection
+   * is watched already, this replaces its heartbeat.
    */
   heartbeat?: HeartbeatOptions | false
 }
@@ -58,7 +61,7 @@ export function checkAddOptions(options: AddOptions): HeartbeatChoice {
   return heartbeat === undefined || heartbeat === false ? heartbeat : heartbeatOf(heartbeat)
 }
 
-/** @throws without the native core, which sends the probes. */
+/** @throws without the native core, because a heartbeat needs it. */
 function heartbeatOf(options: HeartbeatOptions): Heartbeat {
   const heartbeat = checkHeartbeat(options)
   requireCore('A heartbeat')

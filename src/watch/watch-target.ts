@@ -5,17 +5,17 @@ import { notATarget } from '../connection/not-a-target.js'
 import type { OwnTarget } from '../connection/target.js'
 import { DeadpeerError, InvalidTypeError } from '../errors.js'
 
-/** What can be watched: a connection of this process, given as any object that {@link Target} lists, but not as a bare descriptor. */
+/** A connection that can be watched: any object of this process that {@link Target} lists, but not a bare descriptor. */
 export type WatchTarget = Exclude<OwnTarget, number>
 
-/** What `add` takes as one item. */
+/** One item for `add`. */
 export type Watchable = WatchTarget | ServerTarget
 
 export function isIterable(target: unknown): target is Iterable<Watchable> {
   return typeof target === 'object' && target !== null && Symbol.iterator in target
 }
 
-/** @throws for what cannot be watched. */
+/** @throws {@link InvalidTypeError} for a target that cannot be watched. */
 export function requireStanding(target: WatchTarget): Standing {
   if (typeof target === 'number') {
     const message = 'A bare descriptor cannot be watched: there is no socket to listen to. Pass the socket.'
@@ -23,7 +23,7 @@ export function requireStanding(target: WatchTarget): Standing {
   }
   if (target instanceof BorrowedSocket) {
     const message =
-      "Another process's socket cannot be watched: it is held for one call. inspect it now and then."
+      "Another process's socket cannot be watched: it is held for one call only. Call inspect() from time to time."
     throw new InvalidTypeError(message, { field: 'target' })
   }
   const standing = typeof target === 'object' && target !== null ? standingOf(target) : undefined
@@ -34,8 +34,8 @@ export function requireStanding(target: WatchTarget): Standing {
 const aboutTarget: readonly string[] = ['ERR_NOT_TCP', 'ERR_SOCKET_CLOSED', 'ERR_UNSUPPORTED_PLATFORM']
 
 /**
- * Whether an error is about one target, not about a resource that this process or the system has run out of: those are errors of this package
- * with the errno as their code. A target may throw anything when it is read.
+ * Whether an error concerns one target only. If this process or the system has run out of a resource, the error is one of this package with an
+ * errno as its code. A target may throw anything when it is read.
  */
 export function isAboutTarget(error: Error): boolean {
   return !(error instanceof DeadpeerError) || aboutTarget.includes(error.code)

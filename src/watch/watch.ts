@@ -3,37 +3,36 @@ import { checkWatchOptions, type WatchOptions } from './watch-options.js'
 import { Watcher } from './watcher.js'
 
 /**
- * Reports the death of a connection's peer: when the kernel has given the connection up, by the settings of {@link tune}. That includes
- * connections on which Node would not notice, since nothing reads the socket. The socket is then destroyed, with an error code that programs
- * handle already.
+ * Reports the death of a connection's peer when the kernel gives the connection up, by the settings of {@link tune}. It also notices this on
+ * sockets that are not read, where Node does not. The socket is then destroyed, with an error code that programs handle already.
  *
- * It costs nothing until a peer dies: its one thread sleeps. Neither the watcher nor waiting for a death holds the process open. If a peer
+ * It does no work until a connection ends: its one thread sleeps. Neither the watcher nor waiting for a death holds the process open. If a peer
  * closes its side, `closing` is emitted and the socket is not destroyed: the data that the peer sent stays readable. If the peer dies after
  * that, the socket is destroyed once all of it has been read.
  *
  * An orderly close is not a death. A connection that both sides have ended counts as closed, even if the peer resets it afterwards, as TLS
- * peers do that do not wait for a close_notify. If Node reads or writes a socket, Node decides whether a reset is an error.
+ * peers do if they do not wait for a close_notify. If Node reads or writes a socket, Node decides whether a reset is an error.
  *
- * `death.error` always is a {@link PeerDeathError}, with which the socket is destroyed. If Node found the death first (`detectedBy` is
+ * `death.error` is always a {@link PeerDeathError}. The socket is destroyed with it. If Node found the death first (`detectedBy` is
  * `node`), the socket emits Node's own error instead, which is the `cause` of `death.error`.
  *
- * `reason` comes from the kernel's counters. Only `unreachable` needs the socket's error as well. Reading that error takes it away
- * from Node, so it is read only if the socket is being destroyed: with `'report'`, and when a function decides, such
- * a death is a `user-timeout` or `retransmission`.
+ * `reason` comes from the kernel's counters. Only `unreachable` needs the socket's error as well. Reading that error clears it for
+ * Node, so it is read only if the socket is being destroyed. With `'report'`, and when a function decides, such a
+ * death has the reason `user-timeout` or `retransmission`.
  *
  * **Suspicion**, for programs that listen to `suspect` or `recover`: the kernel's counters are sampled, as often as the connection's own
  * settings require. A connection with an `initialDelay` of 30 s whose peer was heard 2 s ago is not sampled for 28 s. `suspect` comes at
  * least one `interval` before the kernel gives the peer up, if the kernel probes twice or more and the path is not slower than that. Each
  * `suspect` is followed by `recover`, once the peer has been heard, or by the end of the connection.
  *
- * **Heartbeat**: a peer that has not been heard for `every` is probed as by {@link probe}. It is `dead` of `heartbeat` when `attempts`
- * probes went unanswered. With `{ every: 1_000 }` that takes 3 s at most; keepalive with as many probes takes 4. Connections with recent
+ * **Heartbeat**: a peer that has not been heard for `every` is probed as by {@link probe}. It is `dead` with the reason `heartbeat` when
+ * `attempts` probes have gone unanswered. With `{ every: 1_000 }` that takes 3 s at most; keepalive with as many probes takes 4. Connections with recent
  * traffic are not probed. While the kernel itself probes or retransmits (keepalive, data in flight, a closed window), no probe is
  * added: as many of the kernel's own must go unanswered. So a live peer that does not read stays connected, which `userTimeout` would end.
- * A peer that has closed its side is left to the kernel's timers. With a share p of probes or answers lost, a
- * live peer is declared dead with a probability of p to the power of `attempts` at each heartbeat.
+ * A peer that has closed its side is left to the kernel's timers. With a loss rate of p, a live
+ * peer is declared dead with probability p^`attempts` at each heartbeat.
  *
- * Neither holds the process open. Both handle thousands of connections in slices of a millisecond of the event loop.
+ * Suspicion and heartbeat do not hold the process open. Both handle thousands of connections in slices of 1 ms of the event loop.
  *
  * Without the native core there is neither suspicion nor heartbeat (`ERR_UNSUPPORTED_PLATFORM`). Only deaths that Node notices are reported,
  * as `detectedBy: 'node'` and without counters: an `ETIMEDOUT` is then always called `keepalive`.

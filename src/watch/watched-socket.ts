@@ -24,8 +24,8 @@ import type { Heartbeat } from './heartbeat-state.js'
 import { ConnectionMonitor, type MonitorListener } from './monitor.js'
 
 /**
- * Receives what happens to the sockets of one watcher. For each socket either `died` or `closed` or `failed` is called, once at most.
- * After {@link WatchedSocket.stop} nothing is called.
+ * Receives the events of one watcher's sockets. For each socket `died`, `closed` or `failed` is called, at most one of them and once. Nothing is
+ * called after {@link WatchedSocket.stop}.
  */
 export interface SocketListener {
   /** Whether to report suspicions. */
@@ -37,21 +37,21 @@ export interface SocketListener {
   closing(watched: WatchedSocket, event: KernelEvent | undefined): void
   died(watched: WatchedSocket, found: FoundDeath): void
   closed(watched: WatchedSocket): void
-  /** It was connecting when it was added, and could not be watched once it was connected. */
+  /** The socket was connecting when it was added, and could not be watched once it was connected. */
   failed(watched: WatchedSocket, error: Error): void
 }
 
-/** One socket that one watcher watches: what the kernel reports of it, and what Node does with it. */
+/** One socket of one watcher. It combines the kernel's reports with Node's handling of the socket. */
 export class WatchedSocket implements MonitorListener, CloseListener, ConnectionState {
   readonly socket: net.Socket
-  /** Of this one connection: a socket may connect again. */
+  /** The record of this connection. If the socket connects again, that is another record. */
   readonly record: ConnectionRecord
   /** Only this class writes this field and the next. */
   isStopped = false
   isLeftToNode = false
   readonly #core: NativeCore | undefined
   readonly #listener: SocketListener
-  /** Of {@link watchDescriptor}. 0: the kernel is not asked. */
+  /** The id from {@link watchDescriptor}; 0: the kernel does not watch it. */
   #id = 0
   #isDestroying = false
   #isClosing = false
@@ -80,7 +80,7 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
     return this.#id !== 0
   }
 
-  /** The FIN may have arrived, and been read, before the socket was added. */
+  /** Whether the peer has closed its side. The FIN may have been read before the socket was added. */
   get hasPeerEnded(): boolean {
     return this.#isClosing || this.socket.readableEnded
   }
@@ -187,7 +187,7 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
     this.#listener.died(this, { detectedBy: 'heartbeat', error })
   }
 
-  /** Both addresses are read here if an event may need them, since they cannot be read after the close. */
+  /** Reads both addresses if an event may need them, because they cannot be read after the close. */
   beforeClose(snapshot: CloseSnapshot | undefined): void {
     if (this.isStopped) return
     const mayBeDeath = snapshot?.final !== undefined || this.isLeftToNode
@@ -199,7 +199,7 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
     if (this.isStopped || this.#isDestroying) return
     // Node may have read the FIN and closed the socket before the kernel's report came.
     if (this.socket.readableEnded) this.#closing(undefined)
-    // The program may have removed all listeners, ours too.
+    // The program may have removed all listeners, including ours.
     if (error) this.#onError(error)
     if (this.isStopped) return
     const found = deathWithoutError(this)
@@ -209,7 +209,7 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
 
   #startOnceConnected(): void {
     if (this.isStopped) return
-    // From now on the record is kept on the handle.
+    // This moves the record to the handle.
     recordOf(this.socket)
     try {
       this.#watchDescriptor()
@@ -220,7 +220,7 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
 
   #watchDescriptor(): void {
     if (!this.#core) {
-      // Once Node has closed the socket it does not know the local address any more.
+      // Node no longer has the local address once it has closed the socket.
       this.record.endpoints = readEndpoints(undefined, this.socket)
       return
     }
@@ -232,7 +232,7 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
 
   readonly #onKernelEvent = (event: KernelEvent) => {
     const { socket } = this
-    // If it is destroyed, Node was faster: it is about to emit the error, or the program has closed the socket.
+    // A destroyed socket: Node is about to emit the error, or the program has closed it.
     if (this.isStopped || socket.destroyed) return
     const profile = needsOptions(event)
       ? (readFinalState(this.#core!, descriptorOf(socket))?.profile ?? {})
@@ -245,7 +245,7 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
     })
     this.#kernelEvent = event
     if (judgement === 'closing') this.#closing(event)
-    // Most events are an orderly close. Only the others need the counters, whose decoding takes longer than all the rest.
+    // Most events are an orderly close. Only other events need the counters. Decoding these takes longer than the rest of this function.
     if (judgement === 'closing' || judgement === undefined) return
     this.#final = { info: event.info, profile }
     if (judgement === 'left-to-node') this.#leaveToNode()
@@ -254,8 +254,8 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
   }
 
   /**
-   * Node finds the error in this turn of the event loop, unless the reset came together with data: libuv then reports the end of the stream
-   * (`UV_EOF` at EPOLLHUP), and a paused stream does not emit it. EPIPE: the peer's FIN had come before the reset.
+   * Node finds the error in this turn of the event loop, unless the reset came together with data. Then libuv reports the end of the stream
+   * (`UV_EOF` at EPOLLHUP), which a paused stream does not emit. EPIPE: the peer's FIN had come before the reset.
    */
   #leaveToNode(): void {
     this.isLeftToNode = true
@@ -274,7 +274,7 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
   }
 
   /**
-   * `EPIPE`: the peer's FIN had come before the reset, and the kernel reported both at once. Node reads the data that was sent before, and
+   * `EPIPE`: the peer's FIN had come before the reset, and the kernel reported both at once. Node reads the earlier data and
    * the end of the stream, without an error.
    */
   #closedBeforeReset(): void {
@@ -299,7 +299,7 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
     this.#died(this.#takeError())
   }
 
-  /** The listener runs before any `'error'` listener and is not one: without those, the program crashes as it should. */
+  /** Runs before any `'error'` listener. It is not an `'error'` listener itself, so without one the program still crashes as it should. */
   readonly #onError = (error: unknown) => {
     const found = this.isStopped ? undefined : deathByError(this, error)
     if (found) this.#listener.died(this, found)
@@ -309,7 +309,7 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
     if (this.#onEnd) return
     this.#onEnd = () => {
       this.#closing(undefined)
-      // Later, since the program and Node may end their side first.
+      // Check later, because the program or Node may end this side first.
       if (this.#kernelEvent) setImmediate(() => this.#resetWhileHalfOpen())
     }
     this.socket.on('end', this.#onEnd)

@@ -44,14 +44,14 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
   readonly #sockets = new Map<net.Socket, WatchedSocket>()
   readonly #notConnectedYet: TargetsNotConnectedYet
   readonly #accepted: AcceptedConnections
-  /** The sockets that the `add` of a list that is under way has added so far. */
+  /** The sockets that an `add` of a list, still running, has added so far. */
   #justAdded: WatchedSocket[] | undefined
   #closed = false
   #added = 0
   #died = 0
   #ended = 0
 
-  /** @internal by {@link watch} alone. */
+  /** @internal Only {@link watch} calls it. */
   constructor(onDead: OnDead, heartbeat: Heartbeat | undefined, signal: AbortSignal | undefined) {
     super()
     this.#onDead = onDead
@@ -75,15 +75,14 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
   }
 
   /**
-   * Watches a connection; or the connections that a server accepts from now on (of a TLS server, after their handshake); or every item of
-   * an iterable of these. A connection that is still connecting, and a request or WebSocket that has no connection yet, is watched once it is
+   * Watches a connection, the connections that a server accepts from now on (for a TLS server, after their handshake), or every item of an
+   * iterable of these. A connection that is still connecting, or a request or WebSocket that has no connection yet, is watched once it is
    * connected. A socket.io Socket stays watched when its transport is upgraded. Adding a watched connection again has no effect.
    *
-   * In an iterable, a bad item does not keep the others from being watched. An item that is closed already counts as `closed` in
-   * {@link stats}. For an item that is not a TCP connection, `error` is emitted after `add` has returned.
+   * In an iterable, a bad item does not affect the others. An item that is closed already counts as `closed` in {@link stats}. For an item that is not a TCP connection, `error` is emitted after `add` has returned.
    *
    * @throws {@link InvalidTypeError}, {@link OutOfRangeError} for bad options. For a single target {@link InvalidTypeError} if it is not a
-   * connection, or is a bare descriptor or a borrowed socket; {@link DeadpeerError} `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`. In any case
+   * connection, or is a bare descriptor or a borrowed socket; {@link DeadpeerError} `ERR_SOCKET_CLOSED`, `ERR_NOT_TCP`. For any target
    * `ERR_WATCHER_CLOSED`, or the errno if there are no descriptors or threads left (`EMFILE`, `EAGAIN`, `ENOSPC`). No item is watched then.
    */
   add(target: Watchable | Iterable<Watchable>, options: AddOptions = {}): this {
@@ -105,13 +104,13 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
     return wasPending || watched !== undefined
   }
 
-  /** Whether a connection is watched, or will be once it is connected. Of a server: whether the connections that it accepts will be. */
+  /** Whether a connection is watched, or will be once it is connected. For a server: whether the connections that it accepts will be watched. */
   has(target: WatchTarget | ServerTarget): boolean {
     if (isServer(target)) return this.#accepted.has(target)
     return this.#notConnectedYet.has(target) || this.#find(target) !== undefined
   }
 
-  /** What has become of all sockets that were added. */
+  /** Counts all sockets that were added, by their present state. */
   stats(): WatchStats {
     const [added, watching, dead, closed] = [this.#added, this.size, this.#died, this.#ended]
     return { added, watching, dead, closed, removed: added - watching - dead - closed }
@@ -166,7 +165,7 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
     this.#justAdded?.push(watched)
   }
 
-  /** A connection that was accepted, or came of a target that was not connected yet. */
+  /** Adds a connection that a server accepted, or that a target got after `add`. */
   #addLater(socket: net.Socket, heartbeat: HeartbeatChoice): void {
     if (socket.destroyed) return
     try {
@@ -176,7 +175,7 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
     }
   }
 
-  /** Adds all that can be watched. If the system runs out of a resource, none of them. */
+  /** Adds all items that can be watched. If the system runs out of a resource, it adds none of them. */
   #addAll(targets: Iterable<Watchable>, heartbeat: HeartbeatChoice): void {
     const all = [...targets]
     const added: WatchedSocket[] = []
@@ -250,19 +249,19 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
       this.#announce('suspect', createEvent({ ...connectionOf(watched), evidence, silentFor })),
     recovered: (watched) => this.#announce('recover', createEvent(connectionOf(watched))),
     closing: (watched, kernelEvent) => {
-      // Every connection ends, and few programs listen.
+      // Most programs do not listen, so the event is not made for every connection.
       if (this.listenerCount('closing') === 0) return
       const info = kernelEvent?.info
       this.#announce('closing', createEvent({ ...connectionOf(watched), ...(info && { info }) }))
     },
     died: (watched, found) => {
       const final = this.#act(watched, found)
-      // `onDead` may have removed it. Or its peer had closed in good order, and the program has not read to the end yet.
+      // `onDead` may have removed the socket. Or the peer had closed its side before, and the program has not read to the end yet.
       if (!final || watched.isStopped) return
       const death = deathOf(watched, final)
       this.#remove(watched)
       this.#died++
-      // Once for each connection, however many watchers there are.
+      // Publish once for each connection, even with several watchers.
       if (deaths.hasSubscribers && !watched.record.isDeathPublished) {
         watched.record.isDeathPublished = true
         deaths.publish(death)
@@ -279,15 +278,15 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
     },
   }
 
-  /** Does what `onDead` says. Returns the death as it is known after that; `undefined` if it turned out to be none. */
+  /** Applies `onDead`. Returns the death with what is known after that; `undefined` if it was not a death. */
   #act(watched: WatchedSocket, found: FoundDeath): FoundDeath | undefined {
-    // Node has destroyed it already; or the peer had closed its side, and all that it sent is there to be read.
+    // Either Node has destroyed the socket already, or the peer had closed its side and its data is still unread.
     if (watched.socket.destroyed || watched.hasUnreadData) return found
     const action = decide(this.#onDead, () => deathOf(watched, found))
     return action === 'destroy' && !watched.isStopped ? watched.destroy(found) : found
   }
 
-  /** If a listener throws, the program ends as it would elsewhere, after the other deaths of this turn have been announced. */
+  /** Emits an event. If a listener throws, its error becomes an uncaught exception, after the other deaths of this turn have been announced. */
   #announce<Name extends keyof WatcherEvents>(name: Name, ...args: WatcherEvents[Name]): void {
     try {
       ;(this as EventEmitter).emit(name, ...args)
@@ -297,7 +296,7 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
   }
 }
 
-/** Of any item of a list. One that cannot be read is refused as a connection. */
+/** Whether an item is a server. An item that cannot be read is not, so it is refused later as a connection. */
 function isReadableServer(target: Watchable): target is ServerTarget {
   return tryOr(() => isServer(target), false)
 }
