@@ -33,12 +33,12 @@ const groups = [
 
 const examples = `
 Examples:
-  deadpeer doctor --pid 4711                      what is wrong with a program's
-                                                  connections, and what fixes it
-  deadpeer probe --port 5432 --kill               close connections whose peer is
-                                                  gone
-  deadpeer run --profile cloud -- node app.js     protect a program without
-                                                  changing it`
+  deadpeer doctor --pid 4711                   what is wrong with a program's
+                                               connections, and what fixes it
+  deadpeer probe --port 5432 --kill            close connections whose peer is
+                                               gone
+  deadpeer run --profile cloud -- node app.js  protect a program without
+                                               changing it`
 
 /** The command line. */
 export const program = new Command('deadpeer')
@@ -46,6 +46,8 @@ export const program = new Command('deadpeer')
   .version(version)
   .configureOutput({ outputError: (text, write) => write(`deadpeer: ${firstLine(text)}\n`) })
   .enablePositionalOptions()
+  .commandsGroup('Help:')
+  .helpCommand(true)
   .addHelpText('after', examples)
   .exitOverride(({ exitCode }) => {
     if (exitCode !== 0) process.exit(USAGE_ERROR)

@@ -4,8 +4,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { deadpeer, program } from '../support/deadpeer-command.js'
 
-// Whatever is wrong in a command line: one line, exit code 2, and nothing else happens. What is right in it is harmless: no connection
-// has the port 1.
+// Bad input: one line on stderr, exit code 2, and no other effect. The valid part of each command line does nothing either: no connection has
+// the port 1.
 
 const word = fc.stringMatching(/^[a-z]{6,12}$/)
 const notWhole = fc.constantFrom('-1', '0', '1.5', '1e3', '0x10', '+5', '', ' 5', '99999999999', 'ten')
@@ -64,7 +64,7 @@ const right: Record<string, string[]> = {
   tune: ['--port', '1', '--profile', 'lan'],
   doctor: ['--port', '1'],
   watch: ['--port', '1'],
-  // There is no such address here: it would listen nowhere.
+  // No host has this address, so the command could not listen.
   export: ['--listen', '192.0.2.1:0'],
 }
 
@@ -82,7 +82,7 @@ const commandLine = fc.constantFrom(...Object.keys(commands)).chain((command) =>
       { weight: 2, arbitrary: bad.prefix.map((prefix) => [prefix]) },
       { weight: 1, arbitrary: fc.constant(['127.0.0.1', '::1']) },
     )
-    // A flag whose value is missing is last, or it would take the next for one.
+    // A flag without a value comes last. Before another word, it would take that word as its value.
     .map((wrong) => [command, ...right[command]!, ...wrong]),
 )
 
@@ -95,7 +95,7 @@ describe('the command line', () => {
       message: '<connection> must be <pid>:<fd> as ls shows it',
     },
   ])(
-    'answers `$args` with the option or argument, the value and what is accepted',
+    'reports for `$args` the option or argument, the value and what is accepted',
     async ({ args, message }) => {
       const { code, err } = await deadpeer(args.split(' '))
       expect({ code, err }).toEqual({ code: 2, err: [expect.stringContaining(`deadpeer: ${message}`)] })
@@ -119,7 +119,7 @@ describe('the command line', () => {
     },
   )
 
-  it('answers any bad input in one line, with exit code 2', { timeout: 120_000 }, async () => {
+  it('reports any bad input in one line, with exit code 2', { timeout: 120_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(commandLine, { minLength: 5, maxLength: 5 }), async (lines) => {
         const runs = await Promise.all(lines.map((args) => deadpeer(args)))

@@ -7,10 +7,10 @@ import { program } from '../../src/cli/program.js'
 import type { SocketState } from '../../src/host/index.js'
 import { type PresetName, profiles } from '../../src/index.js'
 
-// What is right on the command line has one meaning, however it is put; and all else is refused in one line, before anything is done. The
-// parser runs in here, and what it would have done is only noted.
+// A valid command line has one meaning, in every order and spelling. An invalid one is refused in one line before anything happens. The parser
+// runs in this process, and each command's action only records its arguments.
 
-/** What a word on the command line stands for. */
+/** A word of the command line and its parsed value. */
 interface Said<T = unknown> {
   readonly text: string
   readonly means: T
@@ -36,7 +36,7 @@ const wholeSeconds = timeWithin(1_000, 32_767_000).filter(({ means }) => means %
 const preset = fc
   .constantFrom(...(Object.keys(profiles) as PresetName[]))
   .map((name) => ({ text: name, means: profiles[name] }))
-/** A time without a unit is in seconds there. */
+/** In a profile such as 60/5/3, a time without a unit is in seconds. */
 const timing = fc.oneof(
   time,
   fc.integer({ min: 0, max: 500 }).map((n) => ({ text: String(n), means: n * 1_000 })),
@@ -71,7 +71,7 @@ const hop = fc
       means: [own],
     }
   })
-/** Said any number of times; the meanings are put together. */
+/** Repeatable options. Their values form a list. */
 const collected = new Set(['--state', '--hop'])
 const flag = fc.constant({ text: '', means: true })
 
@@ -120,7 +120,7 @@ const defaults: Readonly<Record<string, object>> = {
   watch: { every: 1_000 },
 }
 
-/** A flag and its value, in either way that there is. */
+/** A flag and its value, as two arguments or as flag=value. */
 interface Word {
   readonly flag: string
   readonly args: readonly string[]
@@ -144,7 +144,7 @@ interface Line {
   readonly words: readonly Word[]
 }
 
-/** Any flags in any order, with a prefix before, between or behind them. */
+/** Any flags in any order, with a prefix before, between or after them. */
 const line: fc.Arbitrary<Line> = fc.constantFrom(...Object.keys(commands)).chain((command) => {
   const meanings = commands[command]!
   const names = Object.keys(meanings).flatMap((name) => (collected.has(name) ? [name, name, name] : [name]))
@@ -179,7 +179,7 @@ function meaningOf({ command, words: said }: Line): object {
   return comparable(options)
 }
 
-/** States are a set, in whatever order. */
+/** The order of states does not matter. */
 function comparable(options: Record<string, unknown>): object {
   const { state: states } = options
   return Array.isArray(states) ? { ...options, state: [...new Set(states)].sort() } : options
@@ -197,7 +197,7 @@ class Exit extends Error {
   }
 }
 
-/** Runs the parser alone. */
+/** Runs the parser without the commands' actions. */
 async function parse(args: readonly string[]): Promise<Outcome> {
   const called: Outcome['called'][number][] = []
   let err = ''
@@ -235,7 +235,7 @@ async function parse(args: readonly string[]): Promise<Outcome> {
 const position = fc.nat({ max: 20 })
 
 describe('the command line', () => {
-  it('does what a right command line means, in any spelling', async () => {
+  it('parses a valid command line in any order and spelling', async () => {
     await fc.assert(
       fc.asyncProperty(line, position, async (said, at) => {
         const { called, err, code } = await parse(argsOf(said, at))
@@ -285,7 +285,7 @@ describe('the command line', () => {
     '--hop': fc.constantFrom('', 'nat=', 'nat=5', '=5s', 'nat=soon', 'nat=5s/6'),
   }
 
-  /** Something wrong beside what is right, in a command that could have been. */
+  /** A valid command line with one invalid part added. */
   const wrongLine = line.chain((said) => {
     const meanings = commands[said.command]!
     const names = Object.keys(meanings)
@@ -302,7 +302,7 @@ describe('the command line', () => {
     if (unsaid.length > 0) {
       kinds.push(
         fc.constantFrom(...unsaid).chain((name) => bad[name]!.map((value) => [`${name}=${value}`])),
-        // Nothing follows that could be taken for its value.
+        // The flag comes last, so that it takes no other word as its value.
         fc.constantFrom(...unsaid).map((name) => [name]),
       )
     }
@@ -311,7 +311,7 @@ describe('the command line', () => {
     return fc.oneof(...kinds).map((wrong) => [...argsOf(said, 0), ...wrong])
   })
 
-  it('refuses a wrong command line in one line, and does nothing', async () => {
+  it('refuses an invalid command line in one line, and does nothing', async () => {
     await fc.assert(
       fc.asyncProperty(wrongLine, async (args) => {
         const { called, err, code } = await parse(args)
@@ -322,7 +322,7 @@ describe('the command line', () => {
     )
   })
 
-  it('takes a connection in three notations', async () => {
+  it('accepts a connection in three notations', async () => {
     const port = fc.integer({ min: 1, max: 65_535 })
     const address = fc.oneof(
       fc.ipV4().map((text) => ({ text, address: text })),

@@ -11,8 +11,8 @@ import { type Profile, profiles, TcpState } from '../../src/index.js'
 import { deadpeer, runPasted } from '../support/deadpeer-command.js'
 import { until } from '../support/until.js'
 
-// What one sample of the kernel's counters does not show: connections that the peer has closed and the program has not, and peers that
-// read nothing. Each finding ends with a command; it is pasted, and doctor must have no more to say.
+// Findings that need two samples of the kernel's counters: connections that the peer has closed and the program has not, and peers that read
+// nothing. Each finding ends with a command. The tests run that command, and doctor must then find nothing.
 
 let holder: ChildProcess
 let serverPort: number
@@ -38,7 +38,7 @@ afterEach(async () => {
 })
 afterAll(() => holder.kill())
 
-/** A connection that the program has accepted, with a profile that leaves nothing to say but what the test is about. */
+/** A connection that the program has accepted. Its profile causes no finding, so that only those under test remain. */
 async function connect(profile: Profile): Promise<{ peer: net.Socket; port: number }> {
   const peer = net.connect({ port: serverPort, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => {})
   peers.push(peer)
@@ -64,11 +64,11 @@ async function doctor(...args: string[]): Promise<{ code: number | null; finding
   return { code: run.code, findings: JSON.parse(run.out.join('\n')).findings }
 }
 
-/** Keepalive on, and a probe every second: each answer makes the connection look busy. */
+/** A keepalive probe every second. Each acknowledgement resets the time since the peer was last heard. */
 const probed = { initialDelay: 1_000, interval: 1_000, count: 9, userTimeout: 10_000 }
 
 describe('a connection that the peer has closed and the program has not', () => {
-  it('is found while the peer acknowledges keepalive probes, with the time since when at least', async () => {
+  it('is found while the peer acknowledges keepalive probes, with the least time since the close', async () => {
     const { peer, port } = await connect(probed)
     peer.end()
     await until(async () => (await ask('state', port)) === TcpState.CLOSE_WAIT)
@@ -91,7 +91,7 @@ describe('a connection that the peer has closed and the program has not', () => 
     expect(Number(seconds)).toBeGreaterThanOrEqual(2)
   })
 
-  it('is shown, and no other, by the command of the finding: its program alone can close it', async () => {
+  it('is the only one that the command of the finding lists, because only its program can close it', async () => {
     const { peer, port } = await connect(probed)
     await connect(profiles.cloud)
     peer.end()
@@ -106,7 +106,7 @@ describe('a connection that the peer has closed and the program has not', () => 
     expect(await doctor()).toEqual({ code: 0, findings: [] })
   })
 
-  it('is no leak while the program still sends', async () => {
+  it('is not reported while the program still sends', async () => {
     const { peer, port } = await connect(probed)
     peer.resume().end()
     await until(async () => (await ask('state', port)) === TcpState.CLOSE_WAIT)
@@ -117,7 +117,7 @@ describe('a connection that the peer has closed and the program has not', () => 
 })
 
 describe('a live peer that does not read', () => {
-  it('is named with what is queued, and the command of the finding sets a userTimeout', async () => {
+  it('is reported with the bytes queued, and the command of the finding sets a userTimeout', async () => {
     const { peer, port } = await connect(profiles.patient)
     peer.pause()
     await ask('write', port, 20e6)
@@ -137,7 +137,7 @@ describe('a live peer that does not read', () => {
     expect(await doctor()).toEqual({ code: 0, findings: [] })
   })
 
-  it('is no finding if it reads between the two samples', async () => {
+  it('is not reported if it reads between the two samples', async () => {
     const { peer, port } = await connect(profiles.patient)
     peer.pause()
     await ask('write', port, 20e6)
@@ -179,13 +179,13 @@ describe('two samples of a connection', () => {
   const shut = { timer: 'window-probe', sendQueue: 34e6 } as const
   const before = record(wait, { lastAckRecv: 3_100 })
 
-  it('are taken only where they can show something', () => {
+  it('are taken only if a connection is in CLOSE-WAIT or behind a closed window', () => {
     expect(mayBeStuck(connection(record({})))).toBe(false)
     expect(mayBeStuck(connection(record(wait)))).toBe(true)
     expect(mayBeStuck(connection(record(shut)))).toBe(true)
   })
 
-  it('add up to at least the time since the FIN, which also acknowledged something', () => {
+  it('give at least the time since the FIN, which also carried an acknowledgement', () => {
     expect(found(before, record(wait, { lastDataSent: 9_000 }))).toEqual([
       expect.objectContaining({
         code: 'closed-by-peer',
@@ -195,7 +195,7 @@ describe('two samples of a connection', () => {
   })
 
   it.each([
-    { what: 'closed meanwhile', after: undefined },
+    { what: 'closed in the meantime', after: undefined },
     { what: 'in another state', after: record({ state: 'last-ack' }) },
     { what: 'still sending', after: record(wait, { lastDataSent: 1_999 }) },
     { what: 'with data that waits', after: record({ ...wait, sendQueue: 1 }, { lastDataSent: 9_000 }) },
@@ -203,7 +203,7 @@ describe('two samples of a connection', () => {
     expect(found(before, after)).toEqual([])
   })
 
-  it('say how much is queued, and name the peer', () => {
+  it('report the bytes queued, with the peer at fault', () => {
     expect(found(record(shut, { bytesAcked: 5 }), record(shut, { bytesAcked: 5 }))).toEqual([
       expect.objectContaining({
         code: 'peer-not-reading',
@@ -216,7 +216,7 @@ describe('two samples of a connection', () => {
   })
 
   it.each([
-    { what: 'it took something', after: record(shut, { bytesAcked: 6 }), profile: undefined },
+    { what: 'it acknowledged data', after: record(shut, { bytesAcked: 6 }), profile: undefined },
     { what: 'its window has opened', after: record({ sendQueue: 9 }), profile: undefined },
     { what: 'a userTimeout will end it', after: record(shut, { bytesAcked: 5 }), profile: profiles.cloud },
   ])('find no peer that stopped reading: $what', ({ after, profile }) => {

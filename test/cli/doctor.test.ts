@@ -62,7 +62,7 @@ describe('deadpeer doctor', () => {
     })
   })
 
-  it('names a port in its command if the process has other connections that must stay as they are', async () => {
+  it('adds --port to its command if the process has other connections that must not change', async () => {
     const [one, ...rest] = clients as [Client, ...Client[]]
     for (const { port } of rest) await program.ask('tune', port, profiles.patient)
     const [finding] = json((await deadpeer([...ours(), '--json'])).out).findings
@@ -75,7 +75,7 @@ describe('deadpeer doctor', () => {
     await program.ask('tune', one.port, { enable: false, userTimeout: 0 })
   })
 
-  it('finds nothing once its command was pasted, and reports a path that the connections are not tuned for', async () => {
+  it('reports a path that the connections are not tuned for, and finds nothing after its command has run', async () => {
     const [finding] = json((await deadpeer([...ours(), '--json'])).out).findings
     expect(runPasted(finding.command)).toMatchObject({ status: 0 })
     for (const profile of (await program.profiles()).values()) expect(profile).toMatchObject(profiles.cloud)
@@ -97,7 +97,7 @@ describe('deadpeer doctor', () => {
     expect(ofPath.command).toBe(
       `deadpeer tune --pid ${program.pid} --idle 10s --interval 3s --count 3 --user-timeout 19s`,
     )
-    // Idle for longer than that, a connection is tuned once its peer has answered, which a busy machine may be late to see.
+    // A connection that has been idle for longer is tuned after its peer responds. A busy machine may notice the response late.
     for (const client of clients) await client.echo('hello')
     expect(runPasted(ofPath.command)).toMatchObject({ status: 0 })
     expect(codes(await deadpeer([...ours(), '--hop', 'nat=20s', '--json']))).toEqual([
@@ -140,7 +140,7 @@ describe('deadpeer doctor', () => {
       await alone.ask('stall', client.port)
       await alone.ask('tune', client.port, { initialDelay: 1_000, interval: 1_000, count: 1, userTimeout: 0 })
       using _gone = blackHole(client.socket)
-      // One run may still find a connection in the list that the kernel gives up before its descriptor is looked at.
+      // In one run the kernel may give up a connection after it was listed and before its descriptor is read.
       const ends = { localPort: client.socket.remotePort!, remotePort: client.port }
       await until(async () => (await listSockets(ends)).length === 0, 20_000)
       const run = await deadpeer(['doctor', '--pid', String(alone.pid)])
@@ -155,7 +155,7 @@ describe('deadpeer doctor', () => {
   })
 
   it.runIf(hasNetAdmin)(
-    'finds a zombie, which no list of sockets has, and a peer that does not answer',
+    'finds a zombie, which no list of sockets contains, and a peer that does not respond',
     async () => {
       const [zombie, mute] = clients as [Client, Client]
       const fd = await program.ask('fd', zombie.port)
@@ -170,7 +170,7 @@ describe('deadpeer doctor', () => {
       using _mute = blackHole(mute.socket)
       await program.ask('write', mute.port, 'anybody?')
       let run = await deadpeer([...ours(), '--json'])
-      // On a busy machine another may be late to answer for a moment.
+      // On a busy machine another peer may respond late.
       const isFound = (wanted: string) =>
         codes(run).some(([code, count]: [string, number]) => code === wanted && count === 1)
       while (!isFound('zombie') || !isFound('unanswered')) {
@@ -186,7 +186,7 @@ describe('deadpeer doctor', () => {
       const unanswered = json(run.out).findings.find(({ code }: { code: string }) => code === 'unanswered')
       const kill = `deadpeer probe --pid ${program.pid} --port ${mute.port} --kill`
       expect(unanswered).toMatchObject({ severity: 'error', fault: 'peer', command: kill })
-      // It asks before it closes anything.
+      // The command asks before it closes a connection.
       const typed = await inTerminal(kill.split(' ').slice(1), { answers: ['[y/N]', 'y\n'] })
       expect(typed.out.join('\n')).toContain('1 of 1 closed')
       const after = json((await deadpeer([...ours(), '--json'])).out)
@@ -211,25 +211,25 @@ describe('findings that take long to reproduce', () => {
   it.each([
     {
       state: 'established',
-      message: 'The peer does not answer.',
+      message: 'The peer does not respond.',
       command: 'deadpeer probe --pid 7 --kill',
     },
     {
       state: 'syn-sent',
-      message: 'The peer does not answer the attempt to connect.',
+      message: 'The peer does not respond to the attempt to connect.',
       command: 'deadpeer ls --pid 7 --state syn-sent',
     },
     {
       state: 'close-wait',
-      message: 'The peer closed, your program did not, and the peer does not answer any more.',
+      message: 'The peer closed, your program did not, and the peer no longer responds.',
       command: 'deadpeer ls --pid 7 --state close-wait',
     },
     {
       state: 'fin-wait-1',
-      message: 'Your program closed its side, and the peer does not answer.',
+      message: 'Your program closed its side, and the peer does not respond.',
       command: 'deadpeer ls --pid 7 --state fin-wait-1',
     },
-  ])('report a peer that does not answer in $state', ({ state, ...words }) => {
+  ])('report a peer that does not respond in $state', ({ state, ...words }) => {
     const suspect = { ...connection(state, 0), verdict: 'suspect' } as Connection
     expect(found([suspect])).toEqual([
       expect.objectContaining({ code: 'unanswered', severity: 'error', fault: 'peer', ...words }),
@@ -269,7 +269,7 @@ describe('what Node does by itself', () => {
     nodeTraps(version, profile, port, defaults).map(({ code }) => code)
   const versions = ['20.20.2', '22.23.3', '24.18.0', '24.21.0', '26.3.1', '26.10.0', 'unknown']
 
-  it.each(versions)('is reported for Node %s as its options show it', (version) => {
+  it.each(versions)('is recognised for Node %s by the options of the connection', (version) => {
     const set = { enable: true, initialDelay: 30_000, interval: 1_000, count: 10 }
     expect(codesOf(version, set)).toEqual(['node-set-keep-alive'])
     expect(codesOf(version, { ...set, initialDelay: 1_000 })).toEqual(['node-agent-keep-alive'])
@@ -291,7 +291,7 @@ describe('what Node does by itself', () => {
     expect(change('unknown')).toContain('From Node 24.19 and 26.4 on')
   })
 
-  it('goes by the version of the process, read from its binary or its path without running it', async () => {
+  it('depends on the version of Node, which doctor reads from the binary or its path without running it', async () => {
     expect(readNodeVersion(process.pid, 'node')).toBe(process.versions.node)
     const folder = mkdtempSync(join(tmpdir(), 'deadpeer-node-'))
     const sleepAs = async (name: string) => {
@@ -300,7 +300,7 @@ describe('what Node does by itself', () => {
       copyFileSync('/bin/sleep', path)
       const child = spawn(path, ['30'], { stdio: 'ignore' })
       await once(child, 'spawn')
-      // As after an upgrade under a running program.
+      // This happens after an upgrade while the program runs.
       rmSync(path)
       const version = readNodeVersion(child.pid!, 'sleep')
       child.kill()
@@ -315,7 +315,7 @@ describe('what Node does by itself', () => {
     } finally {
       rmSync(folder, { recursive: true })
     }
-    // Of another user's process, or none, its name alone is known.
+    // For a process of another user, or one that has ended, only the name is known.
     expect(readNodeVersion(4_194_305, 'node')).toBe('unknown')
     expect(readNodeVersion(4_194_305, 'MainThread')).toBe('unknown')
     expect(readNodeVersion(4_194_305, 'postgres')).toBeUndefined()
@@ -324,7 +324,11 @@ describe('what Node does by itself', () => {
 
 describe.concurrent('deadpeer doctor with bad input', () => {
   it.for<{ args: string; message: string }>([
-    { args: 'doctor --hop nowhere', message: "Unknown hop 'nowhere'." },
+    {
+      args: 'doctor --hop nowhere',
+      message:
+        "deadpeer: --hop: Unknown hop 'nowhere'. deadpeer hops lists the names; write a hop of your own as name=time, such as nat=350s",
+    },
     { args: 'doctor --pid 4194305', message: 'there is no process 4194305' },
     { args: 'doctor --pid x', message: '--pid must be a whole number from 1 to 2147483647' },
     { args: 'doctor --jsonl', message: "unknown option '--jsonl'" },

@@ -39,7 +39,7 @@ interface Exporter {
   text(): Promise<string>
 }
 
-/** Runs `deadpeer export` on a port that is free, until `use` is done; then comes Ctrl-C. */
+/** Runs `deadpeer export` on a free port until `use` is done, and then sends Ctrl-C. */
 async function exporting(
   args: readonly string[],
   use: (exporter: Exporter) => Promise<void>,
@@ -48,7 +48,7 @@ async function exporting(
   return deadpeer(['export', '--listen', '0', ...args], {
     ...options,
     interruptWhen: async (out) => {
-      // The first look comes before: to see whose all connections are takes seconds on a busy machine.
+      // The command takes its first sample before it listens. On a busy machine, finding the owners of all connections takes seconds.
       await until(() => out().length > 0, 30_000)
       const url = out()[0]!.replace(/^listening on /, '')
       const text = async () => {
@@ -61,21 +61,21 @@ async function exporting(
   })
 }
 
-/** So rarely that only scrapes look. */
+/** With such an interval only scrapes take samples. */
 const BY_SCRAPES_ALONE = ['--every', '1d']
 const established = (verdict: string) => ({ state: 'established', verdict, ...ours })
 const listed = (told: Exposition) =>
   told.value('deadpeer_connections', established('alive'))! +
   told.value('deadpeer_connections', established('suspect'))!
 
-/** Every suspicion there was: it is suspect still, or has recovered, died or ended. */
+/** Each connection that became suspect is still suspect, or has recovered, died or ended. */
 function expectBalance(told: Exposition): void {
   const of = (name: string) => told.sum(`deadpeer_${name}_total`, ours)
   const suspect = told.sum('deadpeer_connections', { verdict: 'suspect', ...ours })
   expect(suspect).toBe(of('suspicions') - of('recoveries') - of('deaths') - of('suspects_ended'))
 }
 
-/** What is unanswered on the program's end; `undefined` once that is over. */
+/** Unacknowledged probes or retransmissions of the program's end; `undefined` after the connection has ended. */
 async function retriesOf({ port, socket }: Client): Promise<number | undefined> {
   const [record] = await listSockets({
     localPort: socket.remotePort!,
@@ -87,7 +87,7 @@ async function retriesOf({ port, socket }: Client): Promise<number | undefined> 
 
 const canSeeAll = process.getuid?.() === 0
 
-// A look reads everybody's descriptors: seconds, where others have tens of thousands and are busy.
+// A sample reads the descriptors of all processes. That takes seconds if others have tens of thousands and the machine is busy.
 describe('deadpeer export', { timeout: 120_000 }, () => {
   it('prints where it listens, serves series for each process, and ends with Ctrl-C', async () => {
     const run = await exporting(['--process', NAME], async ({ url, scrape }) => {
@@ -98,7 +98,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
         new Set([NAME, '(other processes)', '(unknown process)', '(without process)']),
       )
       expect(told.value('deadpeer_host_established_connections')).toBeGreaterThanOrEqual(16)
-      // Also where there is none: what rises is seen to rise.
+      // The series exists before the first death, so that Prometheus counts its first increase.
       expect(told.value('deadpeer_deaths_total', { ...ours, reason: 'keepalive' })).toBe(0)
     })
     expect(run).toMatchObject({ code: 130, err: [] })
@@ -113,7 +113,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
     })
   })
 
-  it('serves HTTP with type and length, HEAD, and answers for other paths and methods', async () => {
+  it('serves GET with type and length, serves HEAD, and answers 404 and 405 for other paths and methods', async () => {
     await exporting(['--process', NAME], async ({ url }) => {
       const got = await fetch(url)
       expect(got.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
@@ -125,7 +125,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
       expect((await fetch(new URL('/', url))).status).toBe(200)
       expect((await fetch(new URL('/metrics/x', url))).status).toBe(404)
       expect((await fetch(`${url}?name[]=up`)).status).toBe(200)
-      // What is no HTTP ends that connection alone.
+      // Input that is not HTTP ends only its own connection.
       const { port } = new URL(url)
       const socket = net.connect(Number(port), '127.0.0.1').end('\x16\x03\x01 hello?\r\n\r\n')
       await new Promise((resolve) => socket.resume().once('close', resolve))
@@ -133,13 +133,13 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
     })
   })
 
-  it('answers scrapes at the same time from one sample', async () => {
+  it('answers simultaneous scrapes from one sample', async () => {
     await exporting([...BY_SCRAPES_ALONE, '--process', NAME], async ({ scrape }) => {
       const before = (await scrape()).value('deadpeer_export_looks_total')!
       const told = await Promise.all(Array.from({ length: 30 }, scrape))
       for (const each of told) expect(listed(each)).toBe(8)
       const after = (await scrape()).value('deadpeer_export_looks_total')!
-      // Those that come while one look is under way wait for the next, with all others that do.
+      // Scrapes that arrive during a sample share the next one.
       expect(after - before).toBeLessThanOrEqual(10)
       expect(after - before).toBeGreaterThanOrEqual(2)
     })
@@ -147,7 +147,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
 
   it.runIf(hasNetAdmin)('counts a death in the right series at the next scrape', async () => {
     const [kept, busy] = clients as [Client, Client]
-    // Suspect for so long that it is seen, also where a look takes seconds.
+    // The connections stay suspect for long enough, even if a sample takes seconds.
     await program.ask('tune', kept.port, { initialDelay: 1_000, interval: 1_000, count: 8 })
     await program.ask('tune', busy.port, { userTimeout: 8_000 })
     await exporting([...BY_SCRAPES_ALONE, '--process', NAME], async ({ scrape }) => {
@@ -170,7 +170,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
         expectBalance(await scrape())
       }
       const after = await scrape()
-      // Others' connections die as well.
+      // Connections of other tests die as well.
       const isOurs = (key: string) => key.startsWith(`deadpeer_deaths_total{process="${NAME}"`)
       const deaths = [...after.series].filter(([key, value]) => isOurs(key) && value > 0)
       expect(Object.fromEntries(deaths)).toEqual({
@@ -190,7 +190,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
     await exporting(['--every', '100ms', '--process', NAME], async ({ scrape }) => {
       const looks = async () => (await scrape()).value('deadpeer_export_looks_total')!
       const before = await looks()
-      // One scrape is one look. On a busy machine one takes up to a second.
+      // Each scrape takes one sample. On a busy machine a sample takes up to a second.
       let after = await looks()
       for (let scrapes = 1; after - before <= scrapes; scrapes++) {
         expect(scrapes).toBeLessThan(20)
@@ -235,12 +235,12 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
   })
 
   it.runIf(canSeeAll)(
-    'does not count a connection that closes during a sample as one that it may not read',
+    'does not count a connection that closes during a sample as one of an unknown process',
     async () => {
       const view = new HostView(new ProcessGroups(), new AbortController().signal)
       let unknown = 0
       let most = 0
-      // They are to be closed after the list and before it is known whose they are, which takes from 20 ms to seconds.
+      // The connections must close after they are listed and before their owners are read. That takes from 20 ms to seconds.
       for (let ms = 5; most <= 20 && ms < 5_000; ms *= 2) {
         const pairs = await connect(50)
         const looking = view.sample()
@@ -256,12 +256,12 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
         most = Math.max(most, sum(NOBODY))
       }
       expect(most).toBeGreaterThan(20)
-      // Other tests' processes may hand a connection over just then.
+      // Processes of other tests may hand a connection over at that moment.
       expect(unknown).toBeLessThan(10)
     },
   )
 
-  it('answers in the same length for thousands of remote addresses', async () => {
+  it('sends a response of the same length for thousands of remote addresses', async () => {
     const server = net.createServer().on('connection', (peer) => peer.on('error', () => {}))
     const port = await listen(server)
     const sockets: net.Socket[] = []
@@ -278,7 +278,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
         }
         const after = await text()
         expect(new Exposition(after).sum('deadpeer_connections')).toBeGreaterThan(4_000)
-        // A process more that came meanwhile has some 1,500 bytes.
+        // A process that starts in the meantime adds some 1,500 bytes.
         expect(after.length).toBeLessThan(before.length + 8_000)
       })
     } finally {
@@ -287,7 +287,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
     }
   })
 
-  it('ends cleanly with a Ctrl-C during scrapes', async () => {
+  it('ends without an error at a Ctrl-C during scrapes', async () => {
     const failures: unknown[] = []
     const asking: Promise<void>[] = []
     const run = await exporting(['--every', '100ms'], async ({ url }) => {
@@ -327,7 +327,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
       out: [],
       err: ['deadpeer: export needs prom-client, which is not installed: npm install prom-client'],
     })
-    // No other command asks for it.
+    // No other command needs prom-client.
     expect(await deadpeer(['ls', '--port', '1'], { env })).toMatchObject({ code: 0, err: [] })
   })
 
@@ -361,7 +361,11 @@ describe.concurrent('deadpeer export with bad input', () => {
     { args: 'export --listen :9733', message: '--listen must be a port, or an address and a port' },
     { args: 'export --listen ::1:9733', message: '--listen must be a port, or an address and a port' },
     { args: 'export --listen 127.0.0.1:65536', message: '--listen must be a port, or an address and a port' },
-    { args: 'export --listen 192.0.2.1:9733', message: '192.0.2.1:9733 is no address of this host' },
+    {
+      args: 'export --listen 192.0.2.1:9733',
+      message:
+        'deadpeer: cannot listen on 192.0.2.1:9733: this host does not have the address (EADDRNOTAVAIL)',
+    },
     { args: 'export --every 10ms', message: 'must be a time from 100ms to 1d; got' },
     {
       args: 'export --process a-name-of-16-byt',
@@ -386,7 +390,9 @@ describe.concurrent('deadpeer export with bad input', () => {
     expect(run).toMatchObject({
       code: 2,
       out: [],
-      err: [`deadpeer: 127.0.0.1:${port} is in use by another program; choose another port with --listen`],
+      err: [
+        `deadpeer: cannot listen on 127.0.0.1:${port}: another program uses it. Choose another port with --listen`,
+      ],
     })
   })
 })

@@ -21,7 +21,7 @@ const ends = ({ socket }: Client) => {
 const json = (lines: readonly string[]): any => JSON.parse(lines.join('\n'))
 
 describe('deadpeer inspect', () => {
-  it('prints what the program reads, for a descriptor and for both addresses, over IPv4, IPv6 and TLS', async () => {
+  it('prints the options that the program reads, by descriptor and by addresses, over IPv4, IPv6 and TLS', async () => {
     for (const client of clients) {
       const fd = await program.ask('fd', client.port)
       const byDescriptor = await deadpeer(['inspect', `${program.pid}:${fd}`, '--json'])
@@ -56,7 +56,7 @@ describe('deadpeer inspect', () => {
   it('shows the listener of a port, or says in one line how to choose a connection', async () => {
     const [{ socket, port }] = clients as [Client]
     const server = await deadpeer(['inspect', String(socket.remotePort)])
-    // Its own listener and the connection that it has accepted.
+    // The listener and the connection that it has accepted.
     expect(server.out[0]).toContain(`:${socket.remotePort} → 127.0.0.1:${port}`)
     await program.connect(4)
     const several = await deadpeer(['inspect', String(socket.remotePort)])
@@ -69,11 +69,11 @@ describe('deadpeer inspect', () => {
   })
 
   it.runIf(hasNetAdmin)(
-    'says why the kernel gave up a connection that is on no list, and exits with 1',
+    'says why the kernel gave up a connection that it no longer lists, and exits with 1',
     async () => {
       const [client] = (await program.connect(1)) as [Client]
       const fd = await program.ask('fd', client.port)
-      // Backpressured, so that Node does not look at it.
+      // Backpressured, so that Node does not poll the socket.
       await program.ask('stall', client.port)
       const tuned = { initialDelay: 1_000, interval: 1_000, count: 1 }
       await program.ask('tune', client.port, tuned)

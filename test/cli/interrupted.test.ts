@@ -8,10 +8,10 @@ import { deadpeer } from '../support/deadpeer-command.js'
 import { hasNetAdmin } from '../support/net-admin.js'
 import { type Client, type Program, startProgram } from '../support/server-process.js'
 
-// Ctrl-C at any moment, in each command: whatever had been borrowed is given back, with its options.
+// At a Ctrl-C at any moment, each command releases the connections that it borrowed and restores their options.
 
 const COUNT = 200
-/** Without a user timeout, so that a question has to raise something. */
+/** Without a user timeout, so that a probe must raise `count`. */
 const patient: Profile = {
   enable: true,
   initialDelay: 60_000,
@@ -30,9 +30,9 @@ beforeAll(async () => {
 }, 80_000)
 afterAll(() => program.end())
 
-/** Of a process that starts, works for a second or two and would end. */
+/** When Ctrl-C is sent, in ms after the start. A command works for a second or two. */
 const moment = fc.integer({ min: 0, max: 3_000 })
-/** 130; killed before it listened; or it was over before. */
+/** 130; null if the signal came before the command listened for it; 0 or 1 if the command had ended before. */
 const codes = [130, null, 0, 1]
 
 describe('Ctrl-C at any moment', () => {
@@ -77,7 +77,7 @@ describe('Ctrl-C at any moment', () => {
   })
 
   it.runIf(hasNetAdmin)(
-    'puts all options back during probe, also while it waits',
+    'restores all options during probe, also while probe waits',
     { timeout: 160_000 },
     async () => {
       const silent = clients.filter((_, i) => i % 20 === 0)
@@ -100,7 +100,7 @@ describe('Ctrl-C at any moment', () => {
     },
   )
 
-  it('holds no connection: one that its program closes ends at once', async () => {
+  it('keeps no connection open: one that its program closes ends at once', async () => {
     const [, { socket, port }] = clients as [Client, Client]
     const closed = once(socket.resume(), 'end')
     await program.ask('close', port)

@@ -7,8 +7,8 @@ import { hasNetAdmin } from '../support/net-admin.js'
 import { type Client, type Program, startProgram } from '../support/server-process.js'
 import { hasTmux, Terminal } from '../support/terminal.js'
 
-// Every command beside a program with 2,000 connections, plain and TLS, IPv4 and IPv6, which goes on serving: piped, and in a terminal, where
-// what is seen is what is left on the screen.
+// Every command runs against a program with 2,000 connections, plain and TLS, IPv4 and IPv6, that goes on serving requests. The output goes to a
+// pipe, or to a terminal, where the tests read the screen.
 
 const COUNT = 2_000
 let program: Program
@@ -30,7 +30,7 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(() => program.end())
 
-/** Has requests served by some of each kind for as long as something takes. Returns how many were. */
+/** Sends requests over some connections of each kind while `run` runs. Returns the number of responses. */
 async function serving(run: () => Promise<void>): Promise<number> {
   const busy = speaking.slice(0, 8)
   let isOver = false
@@ -47,7 +47,7 @@ async function serving(run: () => Promise<void>): Promise<number> {
   return served
 }
 
-/** Of each connection: state, queues, ends, descriptor, inode, cookie. */
+/** The program's connections in ss: state, queues, ends, descriptor, inode, cookie. */
 function ss(): string[] {
   const lines = execFileSync('ss', ['-Htnope'], { encoding: 'utf8', maxBuffer: 1e8 }).split('\n')
   return lines.flatMap((line) => {
@@ -64,7 +64,7 @@ const end = ({ address, port }: { address: string; port: number }) =>
   `${address.includes(':') ? `[${address}]` : address}:${port}`
 
 describe('a program that goes on serving 2,000 connections', () => {
-  it('is listed by ls as by ss at the same moment, with the options that the program reads', async () => {
+  it('is listed by ls as by ss, with the options that the program reads', async () => {
     const run = await deadpeer(['ls', ...ours(), '--options', '--jsonl'])
     expect(run).toMatchObject({ code: 0, err: [] })
     const found = jsonl(run.out)
@@ -78,7 +78,7 @@ describe('a program that goes on serving 2,000 connections', () => {
     )
   })
 
-  it('reads back inside what tune has set', async () => {
+  it('reads back the options that tune has set', async () => {
     const served = await serving(async () => {
       const run = await deadpeer(['tune', ...ours(), '--profile', 'cloud', '--jsonl'])
       expect(run).toMatchObject({ code: 0, err: [] })
@@ -91,10 +91,10 @@ describe('a program that goes on serving 2,000 connections', () => {
   })
 
   it.runIf(hasNetAdmin)(
-    'has exactly its silent connections found by probe, which puts all options back',
+    'is probed: exactly the silent connections are found, and all options are restored',
     { timeout: 90_000 },
     async () => {
-      // Freshly, so that the kernel has no reason to ask by itself.
+      // The peers were just heard, so that the kernel sends no keepalive probe of its own.
       await Promise.all(clients.map((client) => client.echo('heard')))
       const holes = silent.map(({ socket }) => blackHole(socket))
       const before = await program.profiles()
@@ -107,7 +107,7 @@ describe('a program that goes on serving 2,000 connections', () => {
         const unanswered = answers.filter(({ alive }) => alive === false)
         expect(portsOf(unanswered.map(({ remote }) => remote))).toEqual(portsOf(silent))
         expect(answers.filter(({ alive }) => alive === true)).toHaveLength(speaking.length)
-        // A user timeout that is as long as keepalive takes, as presets have it, is enough also with our probes counted.
+        // The user timeout of a preset is as long as its keepalive takes. The connection outlasts our probes without a raised option.
         expect(run.err).toEqual([])
       })
       expect(served).toBeGreaterThan(100)
@@ -122,7 +122,7 @@ describe('a program that goes on serving 2,000 connections', () => {
 const patient: Profile = { enable: true, initialDelay: 60_000, interval: 20_000, count: 5, userTimeout: 0 }
 
 describe.runIf(hasTmux)('a terminal', () => {
-  it('shows ls as a table that fits, in colour only where there is trouble', async () => {
+  it('shows ls as a table, with colour only for connections in trouble', async () => {
     using terminal = new Terminal(['ls', ...ours(), '--options'])
     expect(await terminal.ends()).toBe(0)
     const lines = terminal.all()
@@ -134,7 +134,7 @@ describe.runIf(hasTmux)('a terminal', () => {
     expect(terminal.screen({ colours: true }).join('\n')).not.toContain('\x1b[33m')
   })
 
-  it('shows inspect by descriptor', async () => {
+  it('shows inspect of a descriptor', async () => {
     const fd = await program.ask('fd', speaking[0]!.port)
     using terminal = new Terminal(['inspect', `${program.pid}:${fd}`])
     expect(await terminal.ends()).toBe(0)
@@ -143,7 +143,7 @@ describe.runIf(hasTmux)('a terminal', () => {
     expect(screen.join('\n')).toMatch(/initialDelay +30s +TCP_KEEPIDLE +set/)
   })
 
-  it('is asked by tune about both processes, and tune goes on after a yes', async () => {
+  it('shows the question of tune about two processes, and tune goes on after a yes', async () => {
     const { address, client } = alone
     const { port } = client
     const args = [
@@ -180,7 +180,7 @@ describe.runIf(hasTmux)('a terminal', () => {
   })
 
   it.runIf(hasNetAdmin)(
-    'shows the progress of probe after a second, wipes it away, and prints the table and the wait, which Ctrl-C ends',
+    'shows the progress of probe after a second and erases it, then the table and the wait, which Ctrl-C ends',
     async () => {
       const client = speaking[4]!
       await program.ask('tune', client.port, patient)
@@ -207,7 +207,7 @@ describe.runIf(hasTmux)('a terminal', () => {
   )
 
   it.runIf(hasNetAdmin)(
-    'has watch redrawn in place, also when its size changes, and its cursor back after Ctrl-C',
+    'redraws watch in place, also after a resize, and shows the cursor again after Ctrl-C',
     async () => {
       const client = speaking[5]!
       await program.ask('tune', client.port, {

@@ -45,8 +45,23 @@ describe('the command line', () => {
     ])
   })
 
+  it('groups its commands in the help, with three examples, within 80 columns', async () => {
+    const { out } = await deadpeer(['--help'])
+    expect(out.filter((line) => /^\S.*:$/.test(line))).toEqual([
+      'Options:',
+      'Look at connections:',
+      'Act on connections:',
+      'Plan settings:',
+      'Run a program:',
+      'Help:',
+      'Examples:',
+    ])
+    expect(out.filter((line) => line.startsWith('  deadpeer '))).toHaveLength(3)
+    expect(out.filter((line) => line.length > 80)).toEqual([])
+  })
+
   it.each(['--help', '--version', 'ls --help', 'demo --help', 'http --timeout soon'])(
-    'loads the code of no command for: %s',
+    'loads no command for: %s',
     async (line) => {
       const loaded = await loadedBy(line.split(' '))
       expect(loaded).toContain('main')
@@ -54,7 +69,7 @@ describe('the command line', () => {
     },
   )
 
-  // Each ends at once: no connection has the port 1, no process that id, and no host that address. demo takes 14 s, and is not run here.
+  // Each ends at once: no connection has the port 1, no process that id, and no host that address. demo takes 14 s, so it does not run here.
   it.each([
     { command: 'doctor', line: 'doctor --port 1' },
     { command: 'explain', line: 'explain lan' },
@@ -69,7 +84,7 @@ describe('the command line', () => {
     { command: 'simulate', line: 'simulate --connections 1 --probe-cost 20us --look-cost 1us' },
     { command: 'tune', line: 'tune --port 1 --profile lan' },
     { command: 'watch', line: 'watch --pid 2147483647' },
-  ])('loads only the code of $command for: $line', async ({ command, line }) => {
+  ])('loads only $command for: $line', async ({ command, line }) => {
     const loaded = await loadedBy(line.split(' '))
     expect(loaded.filter((file) => commands.includes(file))).toEqual([command])
   })

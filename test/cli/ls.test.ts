@@ -28,7 +28,7 @@ const jsonl = (lines: readonly string[]): any[] => lines.map((line) => JSON.pars
 const end = ({ address, port }: { address: string; port: number }) =>
   `${address.includes(':') ? `[${address}]` : address}:${port}`
 
-/** What `ss -tnope` prints of a process, a line a socket: state, ends, descriptor, inode, cookie. */
+/** The sockets of a process in `ss -tnope`, one a line: state, ends, descriptor, inode, cookie. */
 function ss(pid: number): string[] {
   const lines = execFileSync('ss', ['-Htnope'], { encoding: 'utf8', maxBuffer: 1e8 }).split('\n')
   return lines.flatMap((line) => {
@@ -54,7 +54,7 @@ describe('deadpeer ls', () => {
     expect(listed).toHaveLength(COUNT)
   })
 
-  it('shows with --options what the program itself reads for each connection', async () => {
+  it('shows with --options the values that the program reads for each connection', async () => {
     const run = await deadpeer(['ls', ...ours(), '--options', '--json'])
     const listed = JSON.parse(run.out.join('\n'))
     expect(
@@ -66,7 +66,7 @@ describe('deadpeer ls', () => {
     const [{ port, socket }] = clients as [Client]
     const atPort = jsonl((await deadpeer(['ls', '--port', String(port), '--jsonl'])).out)
     expect(atPort.every(({ local, remote }) => [local.port, remote.port].includes(port))).toBe(true)
-    // Both ends are on this host. Another program may have the port as well, towards another.
+    // Both ends are on this host. Another program may use the same port with another peer.
     const serverPort = socket.remotePort!
     const both = atPort.filter(({ local, remote }) => [local.port, remote.port].includes(serverPort))
     expect(both.map(({ local }) => local.port).sort()).toEqual([port, serverPort].sort())
@@ -88,7 +88,7 @@ describe('deadpeer ls', () => {
     const { port, socket } = clients[5]!
     using _hole = blackHole(socket)
     await program.ask('write', port, 'anybody?')
-    // Until it is sent again, 200 ms at the least.
+    // The data counts as unacknowledged after its first retransmission, at least 200 ms later.
     const suspects = async () => jsonl((await deadpeer(['ls', ...ours(), '--suspect', '--jsonl'])).out)
     let found = await suspects()
     while (found.length === 0) found = await suspects()
@@ -109,7 +109,7 @@ describe('deadpeer ls', () => {
     const shown = await inTerminal(['ls', ...ours()])
     expect(shown.out[1]).toContain('\x1b[33mESTAB')
     const plain = await inTerminal(['ls', ...ours()], { env: { NO_COLOR: '1' } })
-    // Before the table a busy machine has shown progress, and wiped it away.
+    // On a busy machine the command shows progress before the table, and erases it.
     const table = plain.out.map((line) => line.split('\x1b[K').at(-1))
     expect(table.join('')).not.toContain('\x1b[')
   })
@@ -138,7 +138,7 @@ describe.runIf(canDropCapabilities)('deadpeer ls without privileges', () => {
     }
   })
 
-  it('says in one line what is missing for the connections of others', async () => {
+  it('names in one line the permission for connections of other users', async () => {
     const one = await deadpeer(['ls', ...ours()], { before: withoutCapabilities })
     expect(one).toMatchObject({ code: 2, out: [] })
     expect(one.err).toEqual([
@@ -163,8 +163,15 @@ describe.concurrent('deadpeer ls with bad input', () => {
     { args: 'ls --pid 1 --pid 2', message: "option '--pid <pid>' is given twice" },
     { args: 'ls --port 65536', message: "--port must be a whole number from 1 to 65535; got '65536'" },
     { args: 'ls --state open', message: '--state must be one of established, ' },
-    { args: 'ls 10.0.0.0/33', message: "must be 0 to 32 for IPv4; got '10.0.0.0/33'" },
-    { args: 'ls nowhere', message: 'local must be an address or a prefix' },
+    {
+      args: 'ls 10.0.0.0/33',
+      message: "deadpeer: The length of <prefix> must be 0 to 32 for IPv4; got '10.0.0.0/33'.",
+    },
+    {
+      args: 'ls nowhere',
+      message:
+        "deadpeer: <prefix> must be an address or a prefix such as '10.0.0.0/8' or '2001:db8::/32'; got 'nowhere'.",
+    },
     { args: 'ls ::1 ::2', message: 'too many arguments' },
     { args: 'ls --nothing', message: "unknown option '--nothing'" },
     { args: 'ls --json --jsonl', message: "'--jsonl' cannot be used with option '--json'" },

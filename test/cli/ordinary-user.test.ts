@@ -6,7 +6,7 @@ import { blackHole } from '../../src/testing/index.js'
 import { deadpeer, program } from '../support/deadpeer-command.js'
 import { type Client, type Program, startProgram } from '../support/server-process.js'
 
-// As somebody who is not root: one's own programs as root does any, and of others' one line that says what is missing.
+// A user who is not root may do with their own programs what root may do with any. For programs of others, one line names the missing permission.
 
 const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] as const
 const canBeNobody =
@@ -133,7 +133,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
     expect(await others.profiles()).toEqual(before)
   })
 
-  it('gets no all-clear for connections that they may not read', async () => {
+  it('is not told that nothing is wrong with connections that they may not read', async () => {
     const [{ port }] = othersClients as [Client]
     const reason =
       'Not permitted to see the owning process (uid 0): run as that user or with CAP_SYS_PTRACE (sudo).'
@@ -147,10 +147,10 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
     })
   })
 
-  it('learns how many connections an all-clear covers', async () => {
+  it('learns how many connections "nothing is wrong" covers', async () => {
     const { client } = await own.connectAlone()
     await own.ask('tune', client.port, profiles.cloud)
-    // Both ends are here, and the client's is ours.
+    // Both ends are on this host, and the client's end is this process's.
     const run = await shell(['doctor', client.socket.localAddress!, '--port', String(client.port)])
     expect(run).toMatchObject({
       code: 0,

@@ -9,9 +9,9 @@ import { type Client, type Program, startProgram } from '../support/server-proce
 import { latest, TICK } from '../support/tolerance.js'
 import { until } from '../support/until.js'
 
-// Silent peers, each beside a twin that nobody asks.
+// Silent peers. Each has a twin that is not probed.
 
-/** Probes after 25 and 28 s; the end after 31 s. That the shell is heard in time also on a busy machine. */
+/** The kernel probes after 25 and 28 s, and ends the connection after 31 s. That leaves a busy machine time to run the command. */
 const profile: Profile = { initialDelay: 25_000, interval: 3_000, count: 2 }
 const ATTEMPTS = 3
 
@@ -22,13 +22,13 @@ afterAll(() => {
 
 interface Twins {
   readonly program: Program
-  /** The one that is asked, and the other. */
+  /** The probed connection, and its twin. */
   readonly clients: readonly [Client, Client]
   /** Lets the peers of both be heard again. */
   restore(): void
-  /** When the first probe that the kernel sends by its own clock was swallowed, for each: as Date.now(). The attempts of deadpeer come before it. */
+  /** For each, the Date.now() of the first probe that the kernel's own keepalive timer sent and that was dropped. The attempts of deadpeer come before it. */
   readonly firstProbes: readonly [Promise<number>, Promise<number>]
-  /** ms since both were heard. */
+  /** ms since both peers were last heard. */
   silence(): number
   probe(args: readonly string[], options?: Parameters<typeof deadpeer>[1]): Promise<Run>
 }
@@ -43,7 +43,7 @@ async function silentTwins(tuned: Profile): Promise<Twins> {
   const holes = clients.map(({ socket }) => blackHole(socket))
   const swallowed = ({ socket }: Client, segments: number) =>
     blackHole(socket, { segments }).done.then(Date.now)
-  // Under a second there is nothing to ask.
+  // A probe skips a peer that was heard within the last second.
   await program.idle()
   return {
     program,
@@ -58,7 +58,7 @@ async function silentTwins(tuned: Profile): Promise<Twins> {
   }
 }
 
-/** In how many ms the kernel sends the next probe; `undefined` while its timer is not armed. */
+/** The ms until the kernel sends the next probe; `undefined` while its timer is not armed. */
 async function expiryOf({ port, socket }: Client): Promise<number | undefined> {
   // Other connections of this machine may have the same port at one end.
   const [record] = await listSockets({ remotePort: port, localPort: socket.remotePort! })
@@ -67,7 +67,7 @@ async function expiryOf({ port, socket }: Client): Promise<number | undefined> {
 
 interface Ending {
   readonly port: number
-  /** ms since its first probe. */
+  /** ms since the first probe of the connection. */
   readonly at: number
   readonly error: string
 }
@@ -99,7 +99,7 @@ describe.runIf(hasNetAdmin).concurrent('deadpeer probe of a silent peer', { time
     { option: 'count', tuned: profile },
     { option: 'user timeout', tuned: { ...profile, userTimeout: 30_900 } },
   ])(
-    'reports the silence and stays, so that the connection lives as long as its untouched twin ($option)',
+    'reports the silent peer and waits, so that the connection ends no sooner than its untouched twin ($option)',
     async ({ tuned }) => {
       const twins = await silentTwins(tuned)
       const run = await twins.probe(['--json'])
@@ -108,11 +108,12 @@ describe.runIf(hasNetAdmin).concurrent('deadpeer probe of a silent peer', { time
         err: [waits('\\d\\d? s')],
         found: silent,
       })
-      // Told after three attempts, 510 ms apart; the end is as many seconds off.
+      // The result is printed after three attempts, 510 ms apart. The connection ends many seconds later.
       expect(run.took - run.firstWord!).toBeGreaterThan(2_000)
       const [asked, other] = await endingsOf(twins)
       expect([asked!.error, other!.error]).toEqual(['ETIMEDOUT', 'ETIMEDOUT'])
-      // The end comes two intervals after the first probe, each late by an eighth at the most. When the first probe leaves the timer of 25 s decides.
+      // The connection ends two intervals after the first probe, and each may be late by an eighth. The time of the first probe depends on the timer of
+      // 25 s.
       for (const { at } of [asked!, other!]) {
         expect(at).toBeGreaterThan(2 * profile.interval! - 2 * TICK)
         expect(at).toBeLessThan(latest(2 * profile.interval!))
@@ -120,38 +121,38 @@ describe.runIf(hasNetAdmin).concurrent('deadpeer probe of a silent peer', { time
     },
   )
 
-  it('saves a connection whose peer is heard just before its end, and puts its options back', async () => {
+  it('keeps a connection open whose peer is heard just before the end, and restores its options', async () => {
     const twins = await silentTwins(profile)
     const before = await twins.program.profiles()
     const running = twins.probe([])
-    // The next one, the second and last, is answered. A timer of 25 s may be 2 s late, so when the first one leaves cannot be foreseen; and on a busy
-    // machine the kernel counts it as sent some time before it arrives.
+    // The peer acknowledges the second and last probe. A timer of 25 s may be 2 s late, so the time of the first probe cannot be predicted. On a busy
+    // machine the kernel counts a probe as sent some time before it arrives.
     twins.restore()
     await twins.firstProbes[0]
     let next = Number.NaN
     await until(async () => {
       const now = twins.silence()
-      // The kernel sends a probe first, and arms its timer again then.
+      // The kernel sends a probe and then arms its timer again.
       next = now + ((await expiryOf(twins.clients[0])) ?? Number.NaN)
       return next > now
     })
     const run = await running
     expect(run).toMatchObject({ code: 1, err: [waits('\\d+ s'), 'deadpeer: 1 responded after all'] })
-    // The second probe was answered, and nothing was sent before it. A tick of the kernel is at most 10 ms.
+    // The peer acknowledged the second probe, and nothing before it. A tick of the kernel is at most 10 ms.
     expect(twins.silence()).toBeGreaterThan(next - 10)
     expect(await twins.program.ask('endings')).toEqual([])
     expect(await twins.program.profiles()).toEqual(before)
     await Promise.all(twins.clients.map((client) => client.echo('still here')))
   })
 
-  it('puts the options back at a Ctrl-C while it waits, and exits with 130', async () => {
-    // The end is more than 60 s off, the longest wait by default, also if the three attempts take a while.
+  it('restores the options at a Ctrl-C while it waits, and exits with 130', async () => {
+    // The connection ends more than 60 s later, which is the longest wait by default, even if the three attempts take a while.
     const twins = await silentTwins({ ...profile, initialDelay: 120_000 })
     const before = await twins.program.profiles()
     const run = await twins.probe(['--json'], {
       interruptWhen: async (out) => {
         while (out().at(-1) !== ']') await delay(10)
-        // It does not end by itself.
+        // The command does not end by itself.
         await delay(300)
         expect(await twins.program.profiles()).not.toEqual(before)
       },
@@ -161,19 +162,22 @@ describe.runIf(hasNetAdmin).concurrent('deadpeer probe of a silent peer', { time
     expect(await twins.program.profiles()).toEqual(before)
   })
 
-  it.each(['1s', '0s'])('waits no longer than --wait %s, and says what that costs', async (wait) => {
-    const twins = await silentTwins({ ...profile, initialDelay: 60_000 })
-    const before = await twins.program.profiles()
-    const run = await twins.probe(['--wait', wait, '--json'])
-    expect(run.code).toBe(1)
-    expect(json(run)).toEqual(silent)
-    expect(run.err).toEqual([
-      ...(wait === '0s' ? [] : [waits('1 s')]),
-      expect.stringMatching(
-        /^deadpeer: 1 peer does not respond, and its options were put back; .* may end sooner/,
-      ),
-    ])
-    expect(run.took - run.firstWord!).toBeGreaterThan(wait === '0s' ? 0 : 1_000)
-    expect(await twins.program.profiles()).toEqual(before)
-  })
+  it.each(['1s', '0s'])(
+    'waits no longer than --wait %s, and reports that the connection may end sooner',
+    async (wait) => {
+      const twins = await silentTwins({ ...profile, initialDelay: 60_000 })
+      const before = await twins.program.profiles()
+      const run = await twins.probe(['--wait', wait, '--json'])
+      expect(run.code).toBe(1)
+      expect(json(run)).toEqual(silent)
+      expect(run.err).toEqual([
+        ...(wait === '0s' ? [] : [waits('1 s')]),
+        expect.stringMatching(
+          /^deadpeer: 1 peer does not respond, and its options were put back; .* may end sooner/,
+        ),
+      ])
+      expect(run.took - run.firstWord!).toBeGreaterThan(wait === '0s' ? 0 : 1_000)
+      expect(await twins.program.profiles()).toEqual(before)
+    },
+  )
 })

@@ -16,13 +16,13 @@ const jsonl = (lines: readonly string[]): any[] => lines.map((line) => JSON.pars
 beforeAll(async () => {
   program = await startProgram()
   clients = await program.connect(COUNT)
-  // Of every kind, as they come in turns of four.
+  // Every ninth, so that all four kinds are included: they alternate.
   silent = clients.filter((_, i) => i % 9 === 0)
 })
 afterAll(() => program.end())
 
 describe('deadpeer probe', () => {
-  it('exits with 0 when all peers answer', async () => {
+  it('exits with 0 if all peers respond', async () => {
     await program.idle()
     const run = await deadpeer([...ours(), '--jsonl'])
     expect(run).toMatchObject({ code: 0, err: [] })
@@ -39,7 +39,7 @@ describe('deadpeer probe', () => {
       for (const hole of holes) hole[Symbol.dispose]()
     })
 
-    it('finds exactly those, puts the options back, and lets requests go on meanwhile', async () => {
+    it('finds exactly those, restores the options, and does not interrupt requests', async () => {
       const busy = clients[1]!
       await program.idle({ but: busy })
       const before = await program.profiles()
@@ -61,7 +61,7 @@ describe('deadpeer probe', () => {
         expect(each).toMatchObject({ alive: false, evidence: 'silence', attempts: 3 })
       expect(await program.profiles()).toEqual(before)
       expect(await program.ask('errors')).toEqual([])
-      // Three attempts, 510 ms apart, the last waited for: 1.3 s. What goes beyond is Node's start and a busy machine.
+      // Three attempts, 510 ms apart, and the wait after the last take 1.3 s. The rest is for the start of Node and a busy machine.
       expect(run.took).toBeLessThan(15_000)
     })
 
@@ -78,19 +78,19 @@ describe('deadpeer probe', () => {
       expect(run.out.at(-1)).toBe(`${COUNT - silent.length} alive, ${silent.length} silent, 0 not known`)
     })
 
-    it('prints nothing at a Ctrl-C, puts all options back, and exits with 130', async () => {
+    it('prints nothing at a Ctrl-C, restores all options, and exits with 130', async () => {
       await program.idle()
       const before = await program.profiles()
       const run = deadpeer([...ours(), '--attempts', '100'], { interruptWhen: changed })
       async function changed() {
-        // Once a question is open: another process reads what it has lifted.
+        // Waits until a probe is under way: the program then reads a raised option.
         for (let now = before; sameProfiles(now, before); ) now = await program.profiles()
       }
       expect(await run).toMatchObject({ code: 130, out: [], err: [] })
       expect(await program.profiles()).toEqual(before)
     })
 
-    it('asks first with --kill, and closes the silent ones alone', async () => {
+    it('asks before it closes connections with --kill, and closes only the silent ones', async () => {
       await program.idle()
       const once = [...ours(), '--attempts', '1', '--kill']
       const piped = await deadpeer(once)

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { deadpeer } from '../support/deadpeer-command.js'
 import { hasTmux, Terminal } from '../support/terminal.js'
 
-/** Of an answer, in ms: two requests take longer than a second, and it is seen for as long as that. */
+/** The delay of each response in ms. Two requests take longer than a second, after which progress is shown. */
 const SLOW = 1_200
 const server = http.createServer(async (_, response) => {
   await delay(SLOW)
@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => server.close())
 
 describe('the progress of a command that takes over a second', () => {
-  it.runIf(hasTmux)('is shown on stderr in a terminal, and wiped away at the end', async () => {
+  it.runIf(hasTmux)('is shown on stderr in a terminal, and erased at the end', async () => {
     using terminal = new Terminal(['http', url])
     await terminal.shows(new RegExp(`^requesting ${url}, [1-9] s$`))
     expect(await terminal.ends()).toBe(0)

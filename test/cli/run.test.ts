@@ -11,7 +11,7 @@ import { inTerminal, program } from '../support/deadpeer-command.js'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const fixture = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
-// Other tests may have been started with some of these.
+// The environment of the test run may contain some of these.
 const {
   NODE_OPTIONS: _,
   DEADPEER_PROFILE: __,
@@ -55,7 +55,7 @@ describe('deadpeer run', () => {
     },
   )
 
-  it('reaches programs that a shell starts, and worker threads', () => {
+  it('tunes in programs that a shell starts, and in worker threads', () => {
     const worker = fixture('../loopback/fixtures/connecting-worker.mjs')
     const script = `new (require('node:worker_threads').Worker)(${JSON.stringify(worker)})`
     const shell = ['--', 'sh', '-c', '"$0" -e "$1"', process.execPath, script]
@@ -63,7 +63,7 @@ describe('deadpeer run', () => {
     expect(JSON.parse(stdout)).toMatchObject(profiles.lan)
   })
 
-  it('delivers messages that are sent to a cluster worker at online', () => {
+  it("delivers messages that are sent to a cluster worker at 'online'", () => {
     const { stdout } = run(['--', process.execPath, fixture('fixtures/greets-at-online.cjs')])
     expect(JSON.parse(stdout)).toEqual(['hello 0', 'hello 1', 'hello 2'])
   })
@@ -92,21 +92,22 @@ describe('deadpeer run', () => {
     expect(spawnSync('sh', ['-c', script, 'sh', ...command], { env: clean }).status).toBe(0)
   })
 
-  it('leaves the options of the program to the program', () => {
+  it('passes options after the program to the program', () => {
     const { stdout } = run(['--', process.execPath, '-p', 'process.argv.slice(1)', '--', '--watch', '-x'])
     expect(stdout).toBe("[ '--watch', '-x' ]\n")
   })
 
-  it('leaves the options of the program to the program without -- too', () => {
+  it('passes options after the program to the program, also without --', () => {
     const command = [process.execPath, '-p', 'process.argv.slice(1)', 'x', '--watch', '--profile', 'y']
     expect(run(['--profile', 'lan', ...command]).stdout).toBe("[ 'x', '--watch', '--profile', 'y' ]\n")
   })
 
-  it('says where -- comes, where --watch would take the program for its value', () => {
+  it('says where to put -- if --watch would take the program as its value', () => {
     const { status, stderr } = run(['--watch', 'echo', 'started'])
     expect({ status, stderr }).toEqual({
       status: 2,
-      stderr: "deadpeer: --watch must be --watch or --watch=report, with -- before the program; got 'echo'\n",
+      stderr:
+        "deadpeer: --watch must be given without a value or as --watch=report, with -- before the program; got 'echo'\n",
     })
   })
 
@@ -125,7 +126,7 @@ describe('deadpeer run', () => {
     expect(stderr).toMatch(message)
   })
 
-  it('names the variable where a bad value comes from the environment', () => {
+  it('names the variable if a bad value comes from the environment', () => {
     const { status, stderr } = run(['--', 'true'], { env: { DEADPEER_RULES: '5432' } })
     expect(status).toBe(2)
     expect(stderr).toMatch(/^deadpeer: DEADPEER_RULES: A rule must be .* got '5432'/)
@@ -165,7 +166,7 @@ describe.each([
     expect({ status, isSame: stdout === input }).toEqual({ status: 0, isSame: true })
   })
 
-  it('says in one line that the program is not found (127), or is no program (126)', () => {
+  it('says in one line that the program is not found (127) or cannot be executed (126)', () => {
     const missing = run(['--', 'no-such-program', 'x'], { env })
     expect(missing).toMatchObject({ status: 127, stdout: '' })
     expect(missing.stderr).toBe(
@@ -180,7 +181,7 @@ describe.each([
     const script = `
       let count = 0
       process.on('${signal}', () => {
-        // Another one would come before this.
+        // A second signal would arrive before this line.
         if (++count === 1) setTimeout(() => process.exit(count), 300)
       })
       setInterval(() => {}, 1_000)

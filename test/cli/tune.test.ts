@@ -47,7 +47,7 @@ describe('deadpeer tune', () => {
     expect(await inside()).toEqual(all(off))
   })
 
-  it('sets options that the program reads back inside, while it goes on serving', async () => {
+  it('sets options that the program reads back, while it goes on serving', async () => {
     const [busy] = clients as [Client]
     let isOver = false
     const serving = (async () => {
@@ -80,11 +80,11 @@ describe('deadpeer tune', () => {
   })
 
   it.runIf(hasNetAdmin)(
-    'leaves out and reports what could end a connection with a silent peer, and exits with 1',
+    'leaves out values that could end a connection with a silent peer, reports them, and exits with 1',
     async () => {
       const client = clients[2]!
       await program.ask('tune', client.port, off)
-      // Two probes are due from the start, and after so long a silence only one.
+      // A user timeout of 3 s leaves a fresh connection time for two probes. After 2 s without a segment it leaves time for one.
       await program.idle({ least: 2_000 })
       using _hole = blackHole(client.socket)
       const risky = ['--idle', '1s', '--interval', '1s', '--count', '20', '--user-timeout', '3s']
@@ -110,7 +110,7 @@ describe('deadpeer tune', () => {
     const other = await startProgram()
     try {
       const { client: there, address } = await other.connectAlone()
-      // Both ends: the program's, and ours, which is another process.
+      // The two ends belong to two processes: the program and this one.
       const both = ['tune', address, '--port', String(there.port), '--profile', 'lan']
       const piped = await deadpeer(both)
       expect(piped).toMatchObject({ code: 2, out: [] })
@@ -136,7 +136,7 @@ describe('deadpeer tune', () => {
 })
 
 describe('deadpeer tune --dry-run', () => {
-  /** Both, of one connection. */
+  /** The two ends of one connection. */
   async function both(client: Client, ...fields: string[]) {
     const command = [...ours(), '--port', String(client.port), ...fields, '--json']
     const dry = await deadpeer([...command, '--dry-run'])
@@ -145,11 +145,11 @@ describe('deadpeer tune --dry-run', () => {
     return { dry, real, foretold: parsed(dry), done: parsed(real) }
   }
 
-  // Two probes are due from the start, and after so long a silence only one.
+  // A user timeout of 3 s leaves a fresh connection time for two probes. After 2 s without a segment it leaves time for one.
   const risky = ['--idle', '1s', '--interval', '1s', '--count', '20', '--user-timeout', '3s']
   const whatWaits = { userTimeout: 3_000 }
 
-  it('predicts that a live idle peer is probed first, and that all is set', async () => {
+  it('predicts that a live idle peer is probed first, and that all options are set', async () => {
     const client = clients[10]!
     await program.ask('tune', client.port, off)
     await idle(client, 2_000)
@@ -165,7 +165,7 @@ describe('deadpeer tune --dry-run', () => {
   })
 
   it.runIf(hasNetAdmin)(
-    'predicts that values which must wait are left out if the peer is about to be found silent',
+    'predicts which values are left out if the peer does not respond to the probe',
     async () => {
       const client = clients[11]!
       await program.ask('tune', client.port, off)
@@ -179,7 +179,7 @@ describe('deadpeer tune --dry-run', () => {
   )
 
   it.runIf(hasNetAdmin)(
-    'predicts that values which must wait are left out if the peer leaves data unanswered',
+    'predicts that values which must wait are left out if data is unacknowledged',
     async () => {
       const client = clients[12]!
       await program.ask('tune', client.port, off)
@@ -206,7 +206,7 @@ describe('deadpeer tune --dry-run', () => {
     return record!.info!
   }
 
-  /** This one alone: others have keepalive, whose answers are heard. */
+  /** Waits for this connection only. The others have keepalive, and their peers acknowledge probes. */
   const idle = (client: Client, least: number) =>
     until(async () => {
       const { lastAckRecv, lastDataRecv } = await infoOf(client)
@@ -218,7 +218,7 @@ describe('deadpeer tune --dry-run', () => {
     return retransmits > 0 ? lastDataSent : 0
   }
 
-  it('predicts the refusal of a user timeout that has passed and that keepalive would now enforce', async () => {
+  it('predicts the refusal of a user timeout that the idle time exceeds and that keepalive would enforce', async () => {
     const client = clients[13]!
     await program.ask('tune', client.port, { enable: false, userTimeout: 3_000 })
     await idle(client, 4_000)
@@ -232,7 +232,7 @@ describe('deadpeer tune --dry-run', () => {
     }
   })
 
-  it('predicts no change and no failure for a connection that is closed meanwhile', async () => {
+  it('predicts no change and no failure for a connection that is closed in the meantime', async () => {
     const { socket } = (await connect(1))[0]!
     const borrowed = borrowSocket(process.pid, descriptorOf(socket))
     socket.destroy()
@@ -295,9 +295,9 @@ describe('deadpeer tune of several connections', () => {
     }))
   }
 
-  it('gives the others their old options back if one is refused', async () => {
+  it('restores the options of the others if the kernel refuses one', async () => {
     const sockets = await tunable(5)
-    // A socket, and not of TCP: the kernel refuses.
+    // A socket of another protocol, whose options the kernel refuses to set.
     const pipe = net.createServer().listen(`\0deadpeer-${process.pid}`)
     const fd = descriptorOf(pipe)
     try {
@@ -315,7 +315,7 @@ describe('deadpeer tune of several connections', () => {
     }
   })
 
-  it('gives all their old options back if it is interrupted', async () => {
+  it('restores all options if it is interrupted', async () => {
     const sockets = await tunable(3)
     const tuned = await tuneAllOrNone(sockets, profiles.cloud, AbortSignal.abort(), progress)
     expect(tuned).toMatchObject({ error: { message: 'interrupted' }, notPutBack: 0 })
@@ -323,7 +323,7 @@ describe('deadpeer tune of several connections', () => {
     for (const each of sockets) expect(inspect(each.target).profile).toEqual(each.before)
   })
 
-  it('does not fail because one was closed meanwhile', async () => {
+  it('does not fail if one was closed in the meantime', async () => {
     const sockets = await tunable(2)
     const gone = net.connect(await listen(net.createServer().unref()), '127.0.0.1').destroy()
     const tuned = await tuneAllOrNone(
@@ -342,7 +342,7 @@ describe.concurrent('deadpeer tune with bad input', () => {
     { args: 'tune', message: 'select connections by --pid, --port or a prefix' },
     {
       args: 'tune --port 1',
-      message: 'set something: --profile, --idle, --interval, --count or --user-timeout',
+      message: 'no option to set: add --profile, --idle, --interval, --count or --user-timeout',
     },
     {
       args: 'tune --port 1 --profile clod',

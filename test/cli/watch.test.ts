@@ -23,7 +23,7 @@ const events = (lines: readonly string[], { port }: Client) =>
 
 describe.runIf(hasNetAdmin)('deadpeer watch', () => {
   it('prints one line for each change, with reason and process, until Ctrl-C', async () => {
-    // Plain and TLS in turns of two; what is reset has to be plain.
+    // Two plain connections alternate with two over TLS. The connection that is reset must be plain.
     const [zombie, busy, deaf, closed, restarted, written] = clients as [
       ...[Client, Client, Client, Client, Client, Client],
     ]
@@ -39,7 +39,7 @@ describe.runIf(hasNetAdmin)('deadpeer watch', () => {
         const isOver = (client: Client) => events(out(), client).length > 1
         await until(() => [zombie, deaf, restarted, closed, written].every(isSuspect))
         await program.ask('write', busy.port, 'anybody?')
-        // Until that is sent again, the kernel's list counts nothing in vain.
+        // The kernel's list counts no unacknowledged retransmission until the data is sent again.
         await program.ask('write', written.port, 'anybody?')
         hole!.restore()
         restarted.socket.resetAndDestroy()
@@ -49,13 +49,13 @@ describe.runIf(hasNetAdmin)('deadpeer watch', () => {
     })
     const run = await watched
     expect(run).toMatchObject({ code: 130, err: [] })
-    const story = (client: Client) => events(run.out, client).map(({ event }) => event)
-    expect(story(zombie)).toEqual(['suspect', 'dead'])
-    expect(story(busy)).toEqual(['suspect', 'dead'])
-    expect(story(deaf)).toEqual(['suspect', 'recover'])
-    expect(story(restarted)).toEqual(['suspect', 'gone'])
-    expect(story(closed)).toEqual(['suspect', 'closing'])
-    expect(story(written)).toEqual(['suspect'])
+    const eventsOf = (client: Client) => events(run.out, client).map(({ event }) => event)
+    expect(eventsOf(zombie)).toEqual(['suspect', 'dead'])
+    expect(eventsOf(busy)).toEqual(['suspect', 'dead'])
+    expect(eventsOf(deaf)).toEqual(['suspect', 'recover'])
+    expect(eventsOf(restarted)).toEqual(['suspect', 'gone'])
+    expect(eventsOf(closed)).toEqual(['suspect', 'closing'])
+    expect(eventsOf(written)).toEqual(['suspect'])
     const last = (client: Client) => events(run.out, client)[1]
     expect(last(zombie)).toMatchObject({
       reason: 'keepalive',
@@ -67,7 +67,7 @@ describe.runIf(hasNetAdmin)('deadpeer watch', () => {
     expect(await program.ask('errors')).toEqual(expect.arrayContaining(['ETIMEDOUT', 'ECONNRESET']))
   })
 
-  it('prints words into a pipe, and redraws a table in a terminal until the watched process ends', async () => {
+  it('prints lines into a pipe, and redraws a table in a terminal until the watched process ends', async () => {
     const other = await startProgram()
     const [client] = (await other.connect(1)) as [Client]
     await other.ask('tune', client.port, patient)
@@ -78,7 +78,7 @@ describe.runIf(hasNetAdmin)('deadpeer watch', () => {
     expect((await piped).out[0]).toMatch(
       /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ {2}suspect {2}127\.0\.0\.1:\d+ → 127\.0\.0\.1:\d+ {2}node\(\d+:\d+\) {2}\d probes? unanswered, /,
     )
-    // A second or two of being redrawn.
+    // Leaves time for several redraws.
     await delay(1_500)
     other.end()
     const run = await shown
@@ -86,7 +86,7 @@ describe.runIf(hasNetAdmin)('deadpeer watch', () => {
     const text = run.out.join('\n')
     expect(text).toMatch(/sampling \d+ connections for those of process \d+: 1 peer does not respond/)
     expect(text).toMatch(/LOCAL +PEER +TIMER +HEARD +PROCESS/)
-    // Line by line over what was there, several times; in the end the cursor is back.
+    // Each redraw overwrites the lines in place. At the end the cursor is visible again.
     expect(text.split('\x1b[K').length).toBeGreaterThan(20)
     expect(text.lastIndexOf('\x1b[?25h')).toBeGreaterThan(text.lastIndexOf('\x1b[?25l'))
   })
@@ -120,9 +120,12 @@ describe('a suspect connection that disappeared from the list', () => {
     { timer: 'retransmit', retries: 3, event: 'dead' },
     { timer: 'off', retries: 0, event: 'gone' },
     { timer: 'retransmit', retries: 0, event: 'gone' },
-  ] as const)('is $event after the timer $timer, with $retries unanswered', ({ timer, retries, event }) => {
-    expect(endingOf(suspect(timer, retries), 1_000)?.event).toBe(event)
-  })
+  ] as const)(
+    'is $event if its timer was $timer, with $retries unacknowledged',
+    ({ timer, retries, event }) => {
+      expect(endingOf(suspect(timer, retries), 1_000)?.event).toBe(event)
+    },
+  )
 })
 
 describe.concurrent('deadpeer watch with bad input', () => {

@@ -309,7 +309,7 @@ describe.concurrent('the headers of a server about its connections', () => {
         '    Connection: keep-alive',
         '    Keep-Alive: timeout=5, max=100',
         '  connections opened 1, TLS handshakes 0',
-        '  reused; the server promises to keep it for 5 s, 100 requests more',
+        '  reused; the server promises to keep it for 5 s, 100 more requests',
       ])
     })
   })

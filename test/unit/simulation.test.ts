@@ -203,7 +203,7 @@ describe('deadpeer simulate', () => {
     const { stdout, status } = run('--profile', 'lan', '--deaths', '0')
     expect(status).toBe(0)
     expect(stdout).toMatch(/^10,000 connections for 24 h, 50 % of them busy; keepalive: 3s\/1s\/3\n/)
-    expect(stdout).toMatch(/^CPU .* at 20\.0 µs a probe and 2\.0 µs a look$/m)
+    expect(stdout).toMatch(/^CPU .* at 20\.0 µs a probe and 2\.0 µs a sample$/m)
     expect(stdout).toMatch(/^deaths +none$/m)
   })
 

@@ -131,7 +131,7 @@ interface Known {
 function answerOrClose(record: SocketRecord): What {
   return isAbandoned(record)
     ? { event: 'closing', evidence: 'its program has closed it' }
-    : { event: 'recover', evidence: 'the peer has answered' }
+    : { event: 'recover', evidence: 'the peer has responded' }
 }
 
 function readProfile(record: SocketRecord, owners: readonly SocketOwner[]): Profile | undefined {

@@ -1,14 +1,19 @@
 import { parseTime } from '../../options/time.js'
 import { mustBe } from './invalid-argument.js'
 
+/** The notation of a time, for errors. */
+export const TIME = 'number with a unit: 1500ms, 30s, 5m, 1h or 5d'
+
 /**
  * A time with its unit, in ms: 1500ms, 30s, 1.5s, 5m, 1h, 5d. A number without a unit is refused, because seconds and milliseconds are
  * equally likely.
+ *
+ * @param wanted what the error says is accepted.
  */
-export function duration(text: string): number {
+export function duration(text: string, wanted = `a ${TIME}`): number {
   const ms = parseTime(text)
   if (ms !== undefined) return ms
-  throw mustBe('a number with a unit: 1500ms, 30s, 5m, 1h or 5d', suggestUnit(text))
+  throw mustBe(wanted, suggestUnit(text))
 }
 
 /** The likelier unit comes first. */

@@ -1,5 +1,5 @@
 import type { HopName, OwnHop } from '../../path/index.js'
-import { duration } from './duration.js'
+import { duration, TIME } from './duration.js'
 import { mustBe } from './invalid-argument.js'
 
 /**
@@ -9,7 +9,8 @@ import { mustBe } from './invalid-argument.js'
 export function hopArgument(text: string, before: (HopName | OwnHop)[] = []): (HopName | OwnHop)[] {
   const [, name, idle, upstream, layer] =
     /^([^=]+?)(?:=([^/@]+)(?:\/([^@]+))?(?:@([47]))?)?$/.exec(text) ?? []
-  if (name === undefined) throw mustBe('a name, or name=time such as nat=350s or edge=30s@7')
+  if (name === undefined)
+    throw mustBe('a name, or name=time such as nat=350s or edge=30s@7; the layer is 4 or 7')
   if (idle === undefined) return [...before, name as HopName]
   return [
     ...before,
@@ -23,5 +24,7 @@ export function hopArgument(text: string, before: (HopName | OwnHop)[] = []): (H
 }
 
 function timeOrNever(text: string): number {
-  return text === 'never' ? Number.POSITIVE_INFINITY : duration(text)
+  return text === 'never'
+    ? Number.POSITIVE_INFINITY
+    : duration(text, `name=time, where time is never or a ${TIME}`)
 }

@@ -16,7 +16,7 @@ export function nothingMatched({ pid, port, prefix }: Criteria, what = 'TCP conn
     ...(port === undefined ? [] : [`with port ${port}`]),
     ...(prefix === undefined ? [] : [`with an end in ${prefix}`]),
   ]
-  // With a pid, the command looks in the network namespace of that process.
+  // With a pid, the command lists the network namespace of that process.
   const where = pid === undefined ? ['in this network namespace'] : []
   return `there is no ${what} ${[...which, ...where].join(' ')}`
 }

@@ -10,7 +10,7 @@ import {
   type SocketRecord,
   type SocketState,
 } from '../../host/index.js'
-import { DeadpeerError } from '../../index.js'
+import { DeadpeerError, OutOfRangeError } from '../../index.js'
 import { Slice } from '../../kernel/slice.js'
 import { type Judged, judgeRecord } from './judge-record.js'
 import { mustEnterAsRoot, orNsenter } from './network-namespace.js'
@@ -79,7 +79,8 @@ export async function listRecords(
   { pid, port, prefix }: Selection,
   { states, ...rest }: Query,
 ): Promise<SocketRecord[]> {
-  const list = (filter: SocketFilter) => orNsenter(pid, () => listSockets({ ...rest, pid, ...filter }))
+  const list = (filter: SocketFilter) =>
+    orNsenter(pid, () => listSockets({ ...rest, pid, ...filter })).catch(inArgumentNames)
   // States and ports are filtered here. A list that the kernel filters is read twice, so that none is missing.
   const lists =
     prefix === undefined
@@ -98,6 +99,16 @@ export async function listRecords(
   return lists.length === 1
     ? records
     : [...new Map(records.map((record) => [record.cookie, record])).values()]
+}
+
+/** The library names its field `local`; the command line calls it <prefix>. */
+function inArgumentNames(error: unknown): never {
+  if (!(error instanceof OutOfRangeError && error.field === 'local')) throw error
+  throw new Misuse(
+    error.message
+      .replace(/^local must/, '<prefix> must')
+      .replace('prefix length of local', 'length of <prefix>'),
+  )
 }
 
 function hasPort({ local, remote }: SocketRecord, port: number): boolean {

@@ -68,7 +68,7 @@ export interface Asked extends At {
   readonly event: 'asked'
   readonly took: number
   readonly answered: number
-  /** The number of wrong verdicts: live peers called silent, and silent peers called alive. */
+  /** The number of wrong verdicts: live peers reported as silent, and silent peers reported as alive. */
   readonly wrong: number
   /** The number of live connections that are still open with the same options. */
   readonly untouched: number

@@ -147,7 +147,7 @@ function summarize(connections: readonly Observed[], asked: Asked, t: number): S
 }
 
 function failureOf({ name, predicted, death }: Observed): string | undefined {
-  const prediction = `predicted were ${seconds(predicted, 2)}, at most ${seconds(latest(predicted), 2)}`
+  const prediction = `predicted after ${seconds(predicted, 2)}, and after ${seconds(latest(predicted), 2)} at the latest`
   if (!death) return `${name} had not died by the end: ${prediction}`
   const missed = Math.round(missedBy(predicted, death.actual))
   if (missed === 0) return undefined
@@ -165,8 +165,9 @@ async function probePool(pool: Pool, clock: Clock, emit: Emit): Promise<Asked> {
 
 function poolFailures({ wrong, answered, untouched }: Asked): string[] {
   const failures: string[] = []
-  if (wrong > 0) failures.push(`of the pool ${wrong} were called what they are not`)
-  if (untouched < answered) failures.push(`of the pool's live ones ${answered - untouched} were touched`)
+  if (wrong > 0) failures.push(`${wrong} verdicts on the pool were wrong`)
+  if (untouched < answered)
+    failures.push(`${answered - untouched} live connections of the pool were changed or closed`)
   return failures
 }
 

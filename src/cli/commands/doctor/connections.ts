@@ -20,9 +20,9 @@ export interface WithOptions {
 }
 
 const unansweredIn: { readonly [state in SocketState]?: string } = {
-  established: 'The peer does not answer.',
-  'syn-sent': 'The peer does not answer the attempt to connect.',
-  'close-wait': 'The peer closed, your program did not, and the peer does not answer any more.',
+  established: 'The peer does not respond.',
+  'syn-sent': 'The peer does not respond to the attempt to connect.',
+  'close-wait': 'The peer closed, your program did not, and the peer no longer responds.',
 }
 
 /** Findings from the counters of connections, which need no permission. Pure. */
@@ -43,7 +43,7 @@ export function examineCounters(
             code: 'unanswered',
             fault: 'peer',
             message:
-              unansweredIn[record.state] ?? 'Your program closed its side, and the peer does not answer.',
+              unansweredIn[record.state] ?? 'Your program closed its side, and the peer does not respond.',
             command: record.state === 'established' ? remedies.probeAndKill : remedies.list,
           },
         ]

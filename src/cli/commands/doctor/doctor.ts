@@ -4,6 +4,7 @@ import { DeadpeerError, type Profile, type Verdict } from '../../../index.js'
 import { resolvePath } from '../../../path/resolve.js'
 import { writeFindings } from '../../lib/findings.js'
 import { endWords, printable } from '../../lib/format-socket.js'
+import { checkHops } from '../../lib/known-hops.js'
 import { nothingMatched } from '../../lib/nothing-matched.js'
 import { hasSysPtrace } from '../../lib/privileges.js'
 import { type Progress, withProgress } from '../../lib/progress.js'
@@ -79,6 +80,7 @@ async function examine(
   signal: AbortSignal,
 ): Promise<Examination> {
   const { pid, port, prefix, over, hop = [] } = options
+  checkHops(hop)
   const path = resolvePath(hop)
   const connections = await selectConnections(options, connectionStates, signal)
   const seenAt = performance.now()
@@ -87,7 +89,7 @@ async function examine(
   const { profiles, unread } = await readProfiles(established, progress, signal)
   const defaults = readDefaults({ pid })
   const isWhole = port === undefined && prefix === undefined
-  if (isWhole) progress.say('looking for zombies')
+  if (isWhole) progress.say('searching for zombies')
   const zombies = isWhole ? await findZombies(pid, remedies, signal) : []
   const later = connections.some(mayBeStuck)
     ? await sampleLater(options, seenAt + over, progress, signal)
@@ -131,7 +133,7 @@ async function sampleLater(
 ): Promise<Later> {
   const left = due - performance.now()
   if (left > 0) {
-    progress.say('waiting to see what stays as it is')
+    progress.say('waiting for the second sample')
     await delay(left, undefined, { signal }).catch(() => signal.throwIfAborted())
   }
   const at = performance.now()

@@ -8,7 +8,7 @@ import { firstLine } from '../../lib/terminal.js'
 import { Misuse } from '../../lib/usage.js'
 import type { Scrape } from './registry.js'
 
-/** There are few scrapers. Other connections are refused before they cost anything. */
+/** The limit of connections to the endpoint. Node closes further connections before it reads a request. */
 const MOST_CLIENTS = 64
 
 const PLAIN = 'text/plain; charset=utf-8'
@@ -46,11 +46,11 @@ function refusalWords({ code = '', message }: NodeJS.ErrnoException, where: Sock
   const at = endWords(where)
   switch (code) {
     case 'EADDRINUSE':
-      return `${at} is in use by another program; choose another port with --listen`
+      return `cannot listen on ${at}: another program uses it. Choose another port with --listen`
     case 'EADDRNOTAVAIL':
-      return `${at} is no address of this host (${code})`
+      return `cannot listen on ${at}: this host does not have the address (${code})`
     case 'EACCES':
-      return `${at} does not permit this user to listen (${code}): ports below 1024 require CAP_NET_BIND_SERVICE`
+      return `cannot listen on ${at}: permission denied (${code}). Ports below 1024 require CAP_NET_BIND_SERVICE`
     default:
       return `cannot listen on ${at}: ${message}`
   }
@@ -66,7 +66,7 @@ async function respond(
   if (path !== '/metrics') return end(response, path === '/' ? 200 : 404, 'deadpeer: see /metrics\n')
   if (method !== 'GET' && method !== 'HEAD') {
     response.setHeader('Allow', 'GET, HEAD')
-    return end(response, 405, 'deadpeer: /metrics is to be read\n')
+    return end(response, 405, 'deadpeer: /metrics accepts GET and HEAD\n')
   }
   try {
     const { text, contentType } = await scrape()

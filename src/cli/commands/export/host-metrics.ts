@@ -6,7 +6,7 @@ export const hostMetrics: readonly Metric<HostSample>[] = [
   {
     name: 'deadpeer_connections',
     type: 'gauge',
-    help: 'TCP connections of the host. suspect: a probe or data is unanswered. unknown: idle for over 60 s, with no probe acknowledged for 5 minutes.',
+    help: 'TCP connections of the host. suspect: a probe or data is unacknowledged. unknown: idle for over 60 s, with no probe acknowledged for 5 minutes.',
     labels: ['state', 'verdict', 'process'],
     read: ({ connections, tallies }) => [
       // The values of most interest are exported even if they are 0.
@@ -24,14 +24,14 @@ export const hostMetrics: readonly Metric<HostSample>[] = [
   {
     name: 'deadpeer_unanswered_probes',
     type: 'gauge',
-    help: 'Probes, of keepalive or a closed window, that suspect connections have unanswered now.',
+    help: 'Unacknowledged keepalive and window probes of the connections that are suspect now.',
     labels: ['process'],
     read: (sample) => sumBy(sample, ({ probes }) => probes),
   },
   {
     name: 'deadpeer_unanswered_retransmissions',
     type: 'gauge',
-    help: 'Retransmissions that suspect connections have unanswered now.',
+    help: 'Unacknowledged retransmissions of the connections that are suspect now.',
     labels: ['process'],
     read: (sample) => sumBy(sample, ({ retransmissions }) => retransmissions),
   },
@@ -52,7 +52,7 @@ export const hostMetrics: readonly Metric<HostSample>[] = [
   {
     name: 'deadpeer_deaths_total',
     type: 'counter',
-    help: 'Suspect connections that the kernel gave up, by what they died of.',
+    help: 'Suspect connections that the kernel gave up, by reason.',
     labels: ['process', 'reason'],
     read: ({ tallies }) =>
       [...tallies].flatMap(([process, { deaths }]) =>
@@ -62,7 +62,7 @@ export const hostMetrics: readonly Metric<HostSample>[] = [
   {
     name: 'deadpeer_unnoticed_deaths_total',
     type: 'counter',
-    help: 'Of these deaths, those whose program still had the connection open when it was seen.',
+    help: 'Of these deaths, those whose program still had the connection open at the next sample.',
     labels: ['process'],
     read: (sample) => perProcess(sample, ({ unnoticed }) => unnoticed),
   },
@@ -76,19 +76,19 @@ export const hostMetrics: readonly Metric<HostSample>[] = [
   {
     name: 'deadpeer_export_looks_total',
     type: 'counter',
-    help: 'How often the exporter has looked at the connections.',
+    help: 'Samples of the connections that the exporter has taken.',
     read: ({ samples }) => samples,
   },
   {
     name: 'deadpeer_export_failed_looks_total',
     type: 'counter',
-    help: 'Of these looks, those that were refused.',
+    help: 'Of these samples, those that failed.',
     read: ({ failedSamples }) => failedSamples,
   },
   {
     name: 'deadpeer_export_look_duration_seconds',
     type: 'gauge',
-    help: 'How long the look took that this scrape shows.',
+    help: 'Duration of the sample that this scrape shows.',
     read: ({ took }) => took / 1_000,
   },
 ]

@@ -9,7 +9,9 @@ export function hopsCommand(word: string | undefined, json: boolean): number {
   const found = Object.values(hops).filter((hop) => word === undefined || has(hop, word.toLowerCase()))
   if (found.length === 0) {
     const near = nearest(word!, Object.keys(hops))
-    complain(`no hop is called '${word}'.${near.length > 0 ? ` Did you mean ${near.join(' or ')}?` : ''}`)
+    complain(
+      `no hop matches '${word}'. ${near.length > 0 ? `Did you mean ${near.join(' or ')}?` : 'deadpeer hops lists all'}`,
+    )
     return 1
   }
   if (json) write(JSON.stringify(found, undefined, 2))
@@ -39,7 +41,7 @@ function describe(hop: CatalogueHop): void {
   const { name, title, layer, onExpiry, endsTcp, probesCount, certainty, note, source } = hop
   write(paint(name, 'strong'))
   const rows = [
-    ['is', `${title}; layer ${layer}${endsTcp ? ', with a connection of its own on either side' : ''}`],
+    ['is', `${title}; layer ${layer}${endsTcp ? ', with its own connection on each side' : ''}`],
     [
       'keeps',
       `an idle connection for ${times(hop, ({ idleTimeout }) => inWords(idleTimeout))}, then ${ends[onExpiry]}`,
@@ -55,8 +57,8 @@ function describe(hop: CatalogueHop): void {
 }
 
 const ends = {
-  silent: 'forgets it without a word',
-  reset: 'forgets it, and resets it when something is sent',
+  silent: 'drops it silently',
+  reset: 'drops it, and answers the next segment with a reset',
   close: 'closes it',
   nothing: 'does nothing',
 } as const

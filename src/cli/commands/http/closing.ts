@@ -9,10 +9,10 @@ export type Closing = Pick<Exchange, 'closedAfter' | 'closedAtOnce' | 'goaway'>
 const AT_ONCE = 100
 
 /**
- * Observes how the server closes an idle connection from now on; the returned function tells the result so far. `events` of `emitter` report the close.
+ * Observes how the server closes an idle connection from now on; the returned function returns the result so far. `events` of `emitter` report the close.
  *
- * On a busy machine this process sees both the answer and the close late. So the idle time is counted from when the kernel has received the
- * answer, so that a delay of this process does not count against the server.
+ * The idle time counts from when the kernel received the response. On a busy machine this process notices the response and the close late,
+ * and that delay must not count against the server.
  */
 export function watchClosing(
   socket: net.Socket,

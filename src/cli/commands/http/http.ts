@@ -117,7 +117,7 @@ function show({ asked, requests, connections, tlsHandshakes, reused, findings }:
 function verdict(reused: boolean, { headers }: Exchange): string {
   if (!reused) return 'not reused'
   const { timeout, max } = promiseOf(headers)
-  const most = max === undefined ? '' : `, ${max} requests more`
+  const most = max === undefined ? '' : `, ${max} more requests`
   return timeout === undefined
     ? 'reused; the server promises nothing'
     : `reused; the server promises to keep it for ${inWords(timeout)}${most}`

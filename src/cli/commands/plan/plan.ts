@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { inWords } from '../../../path/in-words.js'
 import { type HopName, type OwnHop, type Plan, plan, timeline } from '../../../path/index.js'
 import { writeFindings } from '../../lib/findings.js'
+import { checkHops } from '../../lib/known-hops.js'
 import { columns } from '../../lib/table.js'
 import { paint, write } from '../../lib/terminal.js'
 import { Misuse } from '../../lib/usage.js'
@@ -26,6 +27,7 @@ export function planCommand({
   svg,
   json,
 }: PlanCommandOptions): number {
+  checkHops(hop)
   const planned = plan({
     path: hop,
     traffic: { ...(every !== undefined && { every }), ...(stall !== undefined && { stall }) },

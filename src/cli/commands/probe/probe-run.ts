@@ -74,7 +74,7 @@ export class ProbeRun {
     if (waiting === 0) return
     if (longest > 0) {
       complain(
-        `${doNotRespond(waiting)}, and options stay raised until the peer does or the connection's own clock ends it: waiting, ` +
+        `${doNotRespond(waiting)}, and options stay raised until the peer does, or until the connection ends by its own timers: waiting, ` +
           `${inWords(wholeSeconds(Math.min(longest, this.#longestLeft())))} at most. Ctrl-C puts them back now; ${price}`,
       )
     }

@@ -45,5 +45,5 @@ function checkProfileText(text: string): string {
 /** `--watch node app.js` would take the program for the option's value. */
 function checkReport(text: string): 'report' {
   if (text === 'report') return text
-  throw mustBe('--watch or --watch=report, with -- before the program')
+  throw mustBe('given without a value or as --watch=report, with -- before the program')
 }

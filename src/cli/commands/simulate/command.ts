@@ -17,10 +17,17 @@ export const command = new Command('simulate')
     wholeNumberArgument({ min: 0, max: 1e7 }),
     10_000,
   )
-  .option('--busy <share>', 'share of them that hear from the peer more often than every', share, 0.5)
-  .addOption(timeOption('--every <time>', 'of the heartbeat', timeArgument(heartbeatInterval), 5_000))
-  .addOption(timeOption('--timeout <time>', 'of the heartbeat', timeArgument(probeTimeout), 300))
-  .option('--attempts <number>', 'of the heartbeat', wholeNumberArgument(probeAttempts), 3)
+  .option('--busy <share>', 'share of connections whose peer is heard more often than --every', share, 0.5)
+  .addOption(
+    timeOption('--every <time>', 'interval of the heartbeat', timeArgument(heartbeatInterval), 5_000),
+  )
+  .addOption(timeOption('--timeout <time>', 'how long each attempt waits', timeArgument(probeTimeout), 300))
+  .option(
+    '--attempts <number>',
+    'unacknowledged probes until a peer is declared dead',
+    wholeNumberArgument(probeAttempts),
+    3,
+  )
   .addOption(
     new Option(
       '--profile <profile>',
@@ -31,7 +38,12 @@ export const command = new Command('simulate')
   .addOption(timeOption('--rtt <time>', 'round-trip time', timeArgument({ min: 0, max: 60_000 }), 20))
   .option('--hours <number>', 'duration', numberArgument({ min: 0, max: 1e6 }), 24)
   .option('--deaths <number>', 'peers that vanish in an hour', numberArgument({ min: 0, max: 1e6 }), 100)
-  .option('--seed <number>', 'of the random numbers', wholeNumberArgument({ min: 0, max: 2 ** 32 - 1 }), 1)
+  .option(
+    '--seed <number>',
+    'seed of the random numbers',
+    wholeNumberArgument({ min: 0, max: 2 ** 32 - 1 }),
+    1,
+  )
   .option('--probe-cost <time>', 'CPU time of a probe, such as 20us; default: measured here', upToASecond)
   .option('--look-cost <time>', 'CPU time of a sample; default: measured here', upToASecond)
   .option('--json', 'one JSON object, in ms and µs; cpu is the share of a core')

@@ -145,15 +145,15 @@ function words(options: SimulateOptions, fleet: Fleet, forecast: Forecast, costs
   const rows = [
     [
       'probes',
-      `${rate(summary.probesPerSecond)} a second, and ${rate(summary.kernelProbesPerSecond)} by the kernel's own clock`,
+      `${rate(summary.probesPerSecond)} a second, and ${rate(summary.kernelProbesPerSecond)} by the kernel's own keepalive`,
     ],
     [
-      'looks',
+      'samples',
       `${rate(summary.looksPerSecond)} a second, of connections that are busy or that the kernel probes for the heartbeat`,
     ],
     [
       'CPU',
-      `${(summary.cpu * 100).toFixed(2)} % of a core, at ${costs.probe.toFixed(1)} µs a probe and ${costs.look.toFixed(1)} µs a look`,
+      `${(summary.cpu * 100).toFixed(2)} % of a core, at ${costs.probe.toFixed(1)} µs a probe and ${costs.look.toFixed(1)} µs a sample`,
     ],
     ['deaths', found],
     ['false deaths', `${summary.falseDeaths.toLocaleString('en')} in ${options.hours} h`],

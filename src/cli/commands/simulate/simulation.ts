@@ -65,13 +65,13 @@ interface Cycle {
   readonly lag: number
 }
 
-/** What beats come to that are not followed one by one. */
+/** Statistics of heartbeats that are not simulated one by one. */
 interface Beats {
   readonly mean: number
   readonly variance: number
-  /** How many probes a beat takes that is answered. */
+  /** The mean number of probes of a heartbeat that the peer acknowledges. */
   readonly probes: number
-  /** The share of beats that the kernel begins, on the heartbeat's schedule. */
+  /** The share of heartbeats that the kernel begins, on the heartbeat's schedule. */
   readonly byKernel: number
 }
 
@@ -81,7 +81,7 @@ const TICK = 4
 /** The kernel's least retransmission timeout, on top of the path's time (TCP_RTO_MIN). */
 const RTO_MIN = 200
 
-/** Up to this number of beats, each is simulated; for more, a normal distribution gives their total time. */
+/** Up to this number of heartbeats, each is simulated. For more, a normal distribution gives their total time. */
 const FEW = 200
 
 export function simulate(fleet: Fleet): Forecast {
@@ -142,7 +142,7 @@ function cycleOf({ heartbeat, own, rtt }: Fleet): Cycle {
   if (isOurs) return { isOurs, attempts, gap, wait, first, lag: 0 }
   const { initialDelay, interval, count, userTimeout = 0 } = own
   const allowed = userTimeout > 0 ? probesUntil(userTimeout, initialDelay, interval) : count
-  // Where the kernel gives up sooner, it does so at the firing after its last probe.
+  // If the kernel gives up sooner, it does so when its timer fires after the last probe.
   return attempts <= allowed
     ? { isOurs, attempts, gap: interval, wait, first: [initialDelay, initialDelay], lag: 0 }
     : {
@@ -155,7 +155,7 @@ function cycleOf({ heartbeat, own, rtt }: Fleet): Cycle {
       }
 }
 
-/** If the kernel sends the probes once a connection has answered. That one is unanswered is seen after `timeout`. */
+/** The cycle in which the kernel sends the probes, after the peer has acknowledged one. The heartbeat finds an unacknowledged probe after `timeout`. */
 function kernelCycle(asked: Cycle, { heartbeat, own, rtt }: Fleet): Cycle | undefined {
   const clock = kernelPeriod(heartbeat)
   if (!asked.isOurs || clock === undefined || !whileBeating(own, clock)) return undefined
@@ -166,7 +166,7 @@ function kernelCycle(asked: Cycle, { heartbeat, own, rtt }: Fleet): Cycle | unde
   return { ...asked, wait: inTime, first: [silence, silence], clock, lag: Math.max(0, seen - gap) }
 }
 
-/** The kernel makes heaps of its timers, each eight times as wide from 63, 504 … ticks on (kernel/time/timer.c). */
+/** The kernel's timer wheel is eight times as coarse from 63, 504 … ticks on (kernel/time/timer.c). */
 function timerFiresAt(ms: number): number {
   const ticks = ms / TICK
   let width = 1
@@ -174,7 +174,7 @@ function timerFiresAt(ms: number): number {
   return (Math.floor(ticks / width) + 1) * width * TICK
 }
 
-/** Mean and variance of a beat that is answered, at an attempt that is distributed geometrically. */
+/** Mean and variance of a heartbeat that the peer acknowledges. The attempt that it acknowledges has a geometric distribution. */
 function beatsOf(cycle: Cycle, fleet: Fleet): Beats {
   const { attempts, gap, lag } = cycle
   const { loss, rtt } = fleet

@@ -6,18 +6,18 @@ import { rehearseOrRefuse } from '../../../overlay/apply-or-defer.js'
 import { type Compiled, compile, leavingOut, rehearse } from '../../../profile/compile.js'
 import { stepsAhead } from '../../../tune/in-steps.js'
 
-/** What `tuneAll` would come to for a borrowed connection, as that is now. */
+/** What `tuneAll` would do to a borrowed connection in its present state. */
 export interface Forecast {
-  /** Why it would be refused, and nothing be set. */
+  /** Why the kernel would refuse it. Nothing would be set. */
   readonly error?: Error
-  /** Values that could end the connection as it is: they are written once the peer has been heard, or left out. */
+  /** Values that could end the connection now. They would be written after the peer is heard, or left out. */
   readonly awaiting?: Profile
-  /** Whether the peer owes an answer already: then it is not to be expected in time. */
+  /** Whether a probe or data is unacknowledged already. The peer is then not expected to respond in time. */
   readonly isUnanswered?: boolean
 }
 
 /**
- * What tuning these connections would come to, one each. Writes nothing, and asks no peer.
+ * Predicts what tuning would do, one forecast for each connection. Writes nothing and probes no peer.
  *
  * @throws what `tuneAll` would throw, as for an option that this kernel does not have.
  */
@@ -53,7 +53,7 @@ function attemptOn(core: NativeCore, fd: number, { profile, native }: Compiled):
   if (core.wouldHold(fd, native)) rehearseOrRefuse(core, fd, profile)
 }
 
-/** The kernel has it, as it was rehearsed; this kind of socket does not. */
+/** The first option that this kind of socket lacks. The kernel itself has them all: `rehearse` has checked that. */
 function lackedBy(core: NativeCore, fd: number, profile: Profile): OptionName | undefined {
   const current = readOptions(core, fd)
   return optionNames.find((name) => profile[name] !== undefined && current[name] === undefined)

@@ -123,7 +123,7 @@ function profileFrom({ profile, idle, interval, count, userTimeout }: TuneComman
   const given = { initialDelay: idle, interval, count, userTimeout }
   const fields = Object.entries(given).filter(([, value]) => value !== undefined)
   if (!profile && fields.length === 0) {
-    throw new Misuse('set something: --profile, --idle, --interval, --count or --user-timeout')
+    throw new Misuse('no option to set: add --profile, --idle, --interval, --count or --user-timeout')
   }
   return defineProfile({ ...profile, ...Object.fromEntries(fields) } as Profile)
 }
