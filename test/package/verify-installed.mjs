@@ -38,7 +38,7 @@ const installed = join(project.folder, 'node_modules/deadpeer')
   shell('tune', ...ours, '--profile', 'lan')
   const records = JSON.parse(shell('ls', ...ours, '--options', '--json'))
   assert.deepEqual(
-    records.map(({ options }) => options.initialDelay),
+    records.map(({ profile }) => profile.initialDelay),
     [3_000, 3_000],
   )
   for (const each of [socket, peer]) each.destroy()
