@@ -18,7 +18,7 @@ vi.mock('../../src/overlay/probe-rate.js', async (original) => {
   return { ...pace, takeTurns: (wanted: number) => (turns.areThere ? pace.takeTurns(wanted) : 0) }
 })
 
-it('a borrowed connection is probed again after a probe that was aborted before its turn', async () => {
+it('probes a borrowed connection again after a probe that was aborted before it was sent', async () => {
   const { socket } = await idlePair()
   const borrowed = borrowSocket(process.pid, descriptorOf(socket))
   const listeners = process.listenerCount('exit')
@@ -27,14 +27,14 @@ it('a borrowed connection is probed again after a probe that was aborted before 
   const first = probe(borrowed, { signal: abort.signal })
   abort.abort()
   expect(await first).toMatchObject({ evidence: 'aborted', attempts: 0 })
-  // The question is over then.
+  // The probe session has ended then.
   await until(() => process.listenerCount('exit') === listeners)
   const second = probe(borrowed)
   turns.areThere = true
   expect(await second).toMatchObject({ alive: true, evidence: 'ack', attempts: 1 })
 })
 
-it('what a borrowed connection was given goes back once there are descriptors again', async () => {
+it('restores the options of a borrowed connection once the process has free descriptors again', async () => {
   const { socket } = await idlePair()
   const before = kernelOptions(socket)
   const answer = probe(borrowSocket(process.pid, descriptorOf(socket)))
@@ -49,7 +49,7 @@ it('what a borrowed connection was given goes back once there are descriptors ag
   await until(() => isDeepStrictEqual(kernelOptions(socket), before))
 })
 
-it('a clock that somebody else has moved since it was known is read', async () => {
+it('reads the keepalive timer again after the program has changed it through the descriptor', async () => {
   const { socket } = await connectPair()
   tune(socket, { enable: true, initialDelay: 3_000, interval: 1_000 })
   await awaitIdle(socket)
@@ -57,12 +57,12 @@ it('a clock that somebody else has moved since it was known is read', async () =
   await until(() => silenceOf(socket) >= 2_500)
   tune(descriptorOf(socket), { enable: false })
   tune(descriptorOf(socket), { enable: true })
-  // The kernel would have asked by now, and does so at 5.5 s.
+  // Without the change the kernel would have probed by now. It does so at 5.5 s.
   await until(() => silenceOf(socket) >= 3_200)
   expect(await probe(socket)).toMatchObject({ alive: true, evidence: 'ack', attempts: 1 })
 })
 
-it.runIf(hasNetAdmin)('a listener for recover may ask', async () => {
+it.runIf(hasNetAdmin)('lets a listener for recover call probe', async () => {
   const { socket, peer } = await connectPair()
   using watcher = watch({ heartbeat: { every: 1_000, attempts: 3, timeout: 250 }, onDead: 'report' })
   watcher.on('suspect', () => {})

@@ -83,12 +83,12 @@ const notATarget = { code: 'ERR_INVALID_ARG_TYPE', field: 'target' }
 const notTcp = { code: 'ERR_NOT_TCP' }
 const notConnected = { code: 'ERR_SOCKET_CLOSED', message: expect.stringMatching(/not connected yet/) }
 
-describe.concurrent('what cannot be probed', () => {
+describe.concurrent('a target that cannot be probed', () => {
   interface Row {
     readonly what: string
     readonly target: unknown
     readonly refusal: object
-    /** probe waits for it, so only probeAll refuses it. */
+    /** probe waits until it is connected, so only probeAll refuses it. */
     readonly isWaitedFor?: boolean
   }
   const rows: Row[] = [
@@ -125,7 +125,7 @@ describe.concurrent('what cannot be probed', () => {
     },
   ]
   it.each(rows)(
-    '$what: probeAll gives an error for it, and probes the others',
+    'gets an error from probeAll, which probes the others: $what',
     async ({ target, refusal }) => {
       const { socket, peer } = await idlePair()
       const results = await probeAll([socket, target as Target, peer])
@@ -144,14 +144,14 @@ describe.concurrent('what cannot be probed', () => {
   )
 
   it.each(rows.filter(({ isWaitedFor }) => !isWaitedFor))(
-    '$what: probe rejects',
+    'makes probe reject: $what',
     async ({ target, refusal }) => {
       await expect(probe(target as Target)).rejects.toMatchObject(refusal)
     },
   )
 
   it.each(rows.filter(({ isWaitedFor }) => isWaitedFor))(
-    '$what: probe waits until it is aborted',
+    'makes probe wait until it is aborted: $what',
     async ({ target }) => {
       const answers: unknown[] = []
       const abort = new AbortController()
@@ -168,21 +168,24 @@ describe.concurrent('what cannot be probed', () => {
     },
   )
 
-  it.each([undefined, null, 5, {}])('targets that are no list: %s', async (targets) => {
-    await expect(probeAll(targets as never)).rejects.toMatchObject({
-      code: 'ERR_INVALID_ARG_TYPE',
-      field: 'targets',
-    })
-  })
+  it.each([undefined, null, 5, {}])(
+    'makes probeAll reject if it is passed instead of a list: %s',
+    async (targets) => {
+      await expect(probeAll(targets as never)).rejects.toMatchObject({
+        code: 'ERR_INVALID_ARG_TYPE',
+        field: 'targets',
+      })
+    },
+  )
 
-  it('nothing is sent by a socket that is connecting', async () => {
+  it('is sent no probe while it is connecting', async () => {
     const { segsOut, retransmits } = inspect(connecting).info!
-    // The SYN, and what was sent again of it: none of ours.
+    // The SYN and its retransmissions, and no probe.
     expect(segsOut).toBe(1 + retransmits)
   })
 })
 
-describe.concurrent('bad options are refused, and no probe is sent', () => {
+describe.concurrent('probe', () => {
   const type = { code: 'ERR_INVALID_ARG_TYPE' }
   const range = { code: 'ERR_OUT_OF_RANGE' }
   const cases: [object, string, object][] = [
@@ -206,19 +209,19 @@ describe.concurrent('bad options are refused, and no probe is sent', () => {
     ...['print', null, {}].map((onAnswer): (typeof cases)[number] => [{ onAnswer }, 'onAnswer', type]),
     [{ onanswer: () => {} }, 'onanswer', { ...type, message: expect.stringContaining('onAnswer') }],
   ]
-  it.each(cases)('%o', async (options, field, refusal) => {
+  it.each(cases)('refuses %o without sending a probe', async (options, field, refusal) => {
     await expectRefused(({ socket }) => probe(socket, options as ProbeOptions), { ...refusal, field })
   })
 
-  it.each([null, 3, 'three'])('options that are none: %s', async (options) => {
+  it.each([null, 3, 'three'])('refuses %s instead of options without sending a probe', async (options) => {
     await expectRefused(({ socket }) => probe(socket, options as never), { ...type, field: 'options' })
   })
 
-  it('before anything else: with no targets, too', async () => {
+  it('checks the options of probeAll even if the list of targets is empty', async () => {
     await expect(probeAll([], { attempts: 0 })).rejects.toMatchObject({ ...range, field: 'attempts' })
   })
 
-  it('the least and the most are taken', async () => {
+  it('accepts the smallest and the largest values of its options', async () => {
     const { socket } = await idlePair()
     for (const options of [
       { attempts: 1, timeout: 1 },

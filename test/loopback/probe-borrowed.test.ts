@@ -14,7 +14,7 @@ import { type Owner, startOwner } from '../support/owner-process.js'
 import { latest } from '../support/tolerance.js'
 import { until } from '../support/until.js'
 
-/** An option that is not as its owner left it shows there: another process knows nothing of our question. */
+/** The options as the owner's own deadpeer reads them. It does not know about our probe, so an overridden option shows. */
 const optionsIn = async ({ ask }: Owner): Promise<Profile> => (await ask('inspect')).profile
 
 async function idleOwner(profile?: Profile): Promise<{ owner: Owner; before: Profile }> {
@@ -24,17 +24,20 @@ async function idleOwner(profile?: Profile): Promise<{ owner: Owner; before: Pro
   return { owner, before: await optionsIn(owner) }
 }
 
-/** So long that nothing of this is due while these tests run. */
+/** No probe of these options is due while a test runs. */
 const patient: Profile = { initialDelay: 60_000, interval: 10_000, count: 3 }
 
 describe.concurrent("probe of another process's connection", () => {
-  it.each<Profile | undefined>([undefined, patient, profiles.cloud])('answered: %o', async (profile) => {
-    const { owner, before } = await idleOwner(profile)
-    expect(await probe(borrowSocket(owner.pid, owner.fd))).toMatchObject({ alive: true, evidence: 'ack' })
-    expect(await optionsIn(owner)).toEqual(before)
-  })
+  it.each<Profile | undefined>([undefined, patient, profiles.cloud])(
+    'gets an acknowledgement and leaves the options as they were: %o',
+    async (profile) => {
+      const { owner, before } = await idleOwner(profile)
+      expect(await probe(borrowSocket(owner.pid, owner.fd))).toMatchObject({ alive: true, evidence: 'ack' })
+      expect(await optionsIn(owner)).toEqual(before)
+    },
+  )
 
-  it('takes a connection of this process', async () => {
+  it('probes a borrowed connection of this process together with its socket', async () => {
     const { socket } = await idlePair()
     const before = kernelOptions(socket)
     const borrowed = borrowSocket(process.pid, descriptorOf(socket))
@@ -55,7 +58,7 @@ describe.concurrent("probe of another process's connection", () => {
     expect(readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(open + SOME_OTHERS)
   })
 
-  it('is closed if the owner closes before or during the probe, or the handle was disposed of before', async () => {
+  it('resolves with closed if the owner or the borrower closed its handle before the probe', async () => {
     const { owner } = await idleOwner()
     const borrowed = borrowSocket(owner.pid, owner.fd)
     const given = borrowSocket(owner.pid, owner.fd)
@@ -66,11 +69,11 @@ describe.concurrent("probe of another process's connection", () => {
     expect(await probe(borrowed)).toMatchObject({ alive: false, evidence: 'closed', attempts: 0 })
   })
 
-  it.runIf(hasNetAdmin)('is closed if the owner closes during the probe', async () => {
+  it.runIf(hasNetAdmin)('resolves with closed if the owner closes during the probe', async () => {
     const { owner, before } = await idleOwner(patient)
     blackHole(owner.peer)
     const asked = probe(borrowSocket(owner.pid, owner.fd))
-    await untilLifted(owner, before)
+    await untilOverridden(owner, before)
     await owner.ask('close')
     expect(await asked).toMatchObject({ alive: false, evidence: 'closed', attempts: 1 })
   })
@@ -87,10 +90,10 @@ describe.concurrent("probe of another process's connection", () => {
   )
 
   it.runIf(hasNetAdmin).each<[string, Profile]>([
-    // userTimeout is initialDelay + interval × count, as presets have it: nothing has to be raised but for the question itself.
-    ['options that are enough', profiles.cloud],
-    ['options that have to be raised', { ...patient, userTimeout: 85_000 }],
-  ])('silent, with %s: as many attempts as were asked for', async (_, profile) => {
+    // userTimeout is initialDelay + interval × count, as in the presets. Only the probe itself needs other options.
+    ['need an override only during the probe', profiles.cloud],
+    ['need an override after it as well', { ...patient, userTimeout: 85_000 }],
+  ])('makes all attempts on a silent connection whose options %s', async (_, profile) => {
     const { owner, before } = await idleOwner(profile)
     blackHole(owner.peer)
     const controller = new AbortController()
@@ -107,18 +110,21 @@ describe.concurrent("probe of another process's connection", () => {
     expect(await optionsIn(owner)).toEqual(before)
   })
 
-  it.runIf(hasNetAdmin)('resolves at once for a silent peer if the own options suffice', async () => {
-    const { owner, before } = await idleOwner(profiles.cloud)
-    blackHole(owner.peer)
-    const result = await probe(borrowSocket(owner.pid, owner.fd))
-    expect(result).toMatchObject({ alive: false, evidence: 'silence', attempts: 3 })
-    // Its own clock would have sent nothing before that.
-    expect(result.idleFor).toBeLessThan(profiles.cloud.initialDelay!)
-    expect(await optionsIn(owner)).toEqual(before)
-  })
+  it.runIf(hasNetAdmin)(
+    'resolves right after the last attempt if the own options leave time for all attempts',
+    async () => {
+      const { owner, before } = await idleOwner(profiles.cloud)
+      blackHole(owner.peer)
+      const result = await probe(borrowSocket(owner.pid, owner.fd))
+      expect(result).toMatchObject({ alive: false, evidence: 'silence', attempts: 3 })
+      // The kernel would send its own first probe at initialDelay.
+      expect(result.idleFor).toBeLessThan(profiles.cloud.initialDelay!)
+      expect(await optionsIn(owner)).toEqual(before)
+    },
+  )
 
   it.runIf(hasNetAdmin)(
-    'silent, and its own clock ends it when it would have: then it resolves',
+    'resolves when the own options of a silent connection end it, no sooner and no later than without the probe',
     async () => {
       const { owner } = await idleOwner({ initialDelay: 4_000, interval: 1_000, count: 2 })
       const heardAt = performance.now() - silenceIn(await owner.ask('inspect'))
@@ -132,20 +138,23 @@ describe.concurrent("probe of another process's connection", () => {
     },
   )
 
-  it.runIf(hasNetAdmin)('is alive if a silent peer is heard again before it resolves', async () => {
-    const { owner, before } = await idleOwner({ initialDelay: 4_000, interval: 1_000, count: 2 })
-    const hole = blackHole(owner.peer)
-    const asked = probe(borrowSocket(owner.pid, owner.fd), { attempts: 1 })
-    await untilLifted(owner, before)
-    await new Promise((resolve) => setTimeout(resolve, 1_000))
-    hole.restore()
-    expect(await asked).toMatchObject({ alive: true, evidence: 'ack' })
-    expect(await optionsIn(owner)).toEqual(before)
-    expect(await owner.ask('errors')).toEqual([])
-  })
+  it.runIf(hasNetAdmin)(
+    'resolves with alive if a silent peer is heard again before it resolves',
+    async () => {
+      const { owner, before } = await idleOwner({ initialDelay: 4_000, interval: 1_000, count: 2 })
+      const hole = blackHole(owner.peer)
+      const asked = probe(borrowSocket(owner.pid, owner.fd), { attempts: 1 })
+      await untilOverridden(owner, before)
+      await new Promise((resolve) => setTimeout(resolve, 1_000))
+      hole.restore()
+      expect(await asked).toMatchObject({ alive: true, evidence: 'ack' })
+      expect(await optionsIn(owner)).toEqual(before)
+      expect(await owner.ask('errors')).toEqual([])
+    },
+  )
 
   it.runIf(hasNetAdmin)(
-    'onAnswer tells while the options are still raised; anew where the peer is heard then',
+    'calls onAnswer before the options are restored, and again if the peer is heard meanwhile',
     async () => {
       const { owner, before } = await idleOwner({ initialDelay: 4_000, interval: 1_000, count: 2 })
       const hole = blackHole(owner.peer)
@@ -153,7 +162,7 @@ describe.concurrent("probe of another process's connection", () => {
       const onAnswer = async ({ alive, evidence }: ProbeResult, index: number) => {
         told.push([alive, evidence, index, isOver])
         if (alive) return
-        // Another process reads what is lifted.
+        // Another process reads the overridden options.
         isRaised = JSON.stringify(await optionsIn(owner)) !== JSON.stringify(before)
         hole.restore()
       }
@@ -172,7 +181,7 @@ describe.concurrent("probe of another process's connection", () => {
   )
 
   it.runIf(hasNetAdmin)(
-    'onAnswer tells each once, whatever it was, before the promise resolves',
+    'calls onAnswer once for each target, whatever the result, before the promise resolves',
     async () => {
       const [{ owner }, { owner: mute }] = await Promise.all([idleOwner(patient), idleOwner(patient)])
       const { socket } = await idlePair()
@@ -201,21 +210,21 @@ describe.concurrent("probe of another process's connection", () => {
     },
   )
 
-  it.runIf(hasNetAdmin)('restores all options at once if it is aborted', async () => {
+  it.runIf(hasNetAdmin)('restores all options synchronously when it is aborted', async () => {
     const { owner, before } = await idleOwner(patient)
     blackHole(owner.peer)
     const controller = new AbortController()
     const asked = probe(borrowSocket(owner.pid, owner.fd), { signal: controller.signal })
-    await untilLifted(owner, before)
+    await untilOverridden(owner, before)
     controller.abort()
-    // Synchronously: whoever calls it off may end the process next.
+    // Synchronously: the program may end right after it aborts.
     expect(inspect(borrowSocket(owner.pid, owner.fd)).profile).toEqual(before)
     expect(await asked).toMatchObject({ alive: undefined, evidence: 'aborted' })
     expect(await optionsIn(owner)).toEqual(before)
   })
 
   it.runIf(hasNetAdmin)(
-    'aborted when the answer is known, and waits for the options: told that',
+    'resolves with the known result if it is aborted while it waits to restore the options',
     async () => {
       const { owner, before } = await idleOwner(patient)
       blackHole(owner.peer)
@@ -225,7 +234,7 @@ describe.concurrent("probe of another process's connection", () => {
       void asked.then((answer) => {
         result = answer
       })
-      await untilLifted(owner, before)
+      await untilOverridden(owner, before)
       await new Promise((resolve) => setTimeout(resolve, 1_000))
       expect(result).toBeUndefined()
       controller.abort()
@@ -235,14 +244,14 @@ describe.concurrent("probe of another process's connection", () => {
   )
 })
 
-/** Other tests of this file have sockets come and go. */
+/** Other tests of this file open and close sockets at the same time. */
 const SOME_OTHERS = 20
 
 function silenceIn({ info }: { info: { lastAckRecv: number; lastDataRecv: number } }): number {
   return Math.min(info.lastAckRecv, info.lastDataRecv)
 }
 
-async function untilLifted(owner: Owner, before: Profile): Promise<void> {
+async function untilOverridden(owner: Owner, before: Profile): Promise<void> {
   while (JSON.stringify(await optionsIn(owner)) === JSON.stringify(before)) {}
 }
 
@@ -261,24 +270,24 @@ describe.runIf(hasNetAdmin)('a process that ends during its probe', () => {
       (prober) => prober.kill(signal),
       [null, signal],
     ]),
-    ['SIGINT that it listens to itself', 'handled', (prober) => prober.kill('SIGINT'), [7, null]],
+    ['SIGINT with a listener of its own', 'handled', (prober) => prober.kill('SIGINT'), [7, null]],
     ['process.exit()', 'later', (prober) => prober.stdin!.write('now'), [7, null]],
-    ['an error that nobody catches', 'throw', (prober) => prober.stdin!.write('now'), [1, null]],
+    ['an uncaught error', 'throw', (prober) => prober.stdin!.write('now'), [1, null]],
   ]
-  it.concurrent.each(cases)('%s: everything is back', async (_, end, how, code) => {
+  it.concurrent.each(cases)('restores all options: %s', async (_, end, how, code) => {
     const { owner, before } = await idleOwner(patient)
     blackHole(owner.peer)
     const prober = startProber(owner, end)
     const output = text(prober.stdout)
     const ended = once(prober, 'exit')
-    await untilLifted(owner, before)
+    await untilOverridden(owner, before)
     how(prober)
     expect(await ended).toEqual(code)
     expect(await optionsIn(owner)).toEqual(before)
     expect(await output).toBe('')
   })
 
-  it.concurrent('process.exit() before the kernel has sent the probe: everything is back', async () => {
+  it.concurrent('restores all options: process.exit() before the kernel has sent the probe', async () => {
     const { owner, before } = await idleOwner(patient)
     blackHole(owner.peer)
     const [code] = await once(startProber(owner, 'tick'), 'exit')
@@ -286,7 +295,7 @@ describe.runIf(hasNetAdmin)('a process that ends during its probe', () => {
     expect(await optionsIn(owner)).toEqual(before)
   })
 
-  it.concurrent('leaves no signal listener of ours if it ends on its own', async () => {
+  it.concurrent('restores all options and exits with code 0 if it ends on its own after the answer', async () => {
     const { owner, before } = await idleOwner(patient)
     const prober = startProber(owner, 'signal')
     const [output, [code]] = await Promise.all([text(prober.stdout), once(prober, 'exit')])

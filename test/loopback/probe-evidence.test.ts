@@ -14,7 +14,7 @@ import { awaitIdle, idlePair, kernelOptions, sentBy, silenceOf } from '../suppor
 import { hasNetAdmin } from '../support/net-admin.js'
 import { until } from '../support/until.js'
 
-/** A result that is there at once, or after one round trip on loopback, may be late by as much on a busy machine; ms. */
+/** The delay in ms that a busy machine may add to a result that takes no time, or one round trip on loopback. */
 const AT_ONCE = 250
 
 /** Three attempts, 510 ms apart, the last of which waits 300 ms. */
@@ -36,7 +36,7 @@ async function timed(run: () => Promise<ProbeResult>): Promise<{ result: ProbeRe
   return { result, took: performance.now() - start }
 }
 
-/** Asked once, answered, and left as it was: not a byte of payload, and every option as before. */
+/** One probe is sent and acknowledged, no payload is sent, and every option is as before. */
 async function expectAnswer(target: Target, socket: net.Socket): Promise<void> {
   await awaitIdle(socket)
   const before = { options: kernelOptions(socket), sent: sentBy(socket) }
@@ -49,8 +49,8 @@ async function expectAnswer(target: Target, socket: net.Socket): Promise<void> {
 }
 
 describe.concurrent('probe', () => {
-  describe('recent', () => {
-    it('is recent if the peer was heard within the last second: no probe is sent', async () => {
+  describe('of a connection with recent traffic', () => {
+    it('resolves with recent and sends no probe if the peer was heard within the last second', async () => {
       const { socket } = await connectPair()
       const sent = sentBy(socket)
       const result = await probe(socket)
@@ -60,28 +60,31 @@ describe.concurrent('probe', () => {
     })
   })
 
-  describe('ack', () => {
-    it.each(['127.0.0.1', '::1', '::ffff:127.0.0.1'])('%s, both ends, keepalive off', async (host) => {
-      const { socket, peer } = await connectPair({ host })
-      expect(kernelOptions(socket).enable).toBe(false)
-      await expectAnswer(socket, socket)
-      await expectAnswer(peer, peer)
-    })
+  describe('of a peer that acknowledges', () => {
+    it.each(['127.0.0.1', '::1', '::ffff:127.0.0.1'])(
+      'works from both ends with keepalive off: %s',
+      async (host) => {
+        const { socket, peer } = await connectPair({ host })
+        expect(kernelOptions(socket).enable).toBe(false)
+        await expectAnswer(socket, socket)
+        await expectAnswer(peer, peer)
+      },
+    )
 
-    it.each(['cloud', 'patient'] as const)('keepalive on: %s', async (preset) => {
+    it.each(['cloud', 'patient'] as const)('works with keepalive on: %s', async (preset) => {
       const { socket } = await connectPair()
       tune(socket, preset)
       await expectAnswer(socket, socket)
       expect(kernelOptions(socket)).toMatchObject(profiles[preset])
     })
 
-    it('takes the number of a descriptor', async () => {
+    it('accepts the number of a descriptor', async () => {
       const { socket, peer } = await connectPair()
       await expectAnswer(descriptorOf(socket), socket)
       await expectAnswer(descriptorOf(peer), peer)
     })
 
-    it('takes both ends of a TLS connection', async () => {
+    it('accepts both ends of a TLS connection', async () => {
       const server = closedInTheEnd(tls.createServer(certificate()))
       const accepting = once(server, 'secureConnection') as Promise<[tls.TLSSocket]>
       const socket = tls.connect({ port: await listen(server), host: '127.0.0.1', rejectUnauthorized: false })
@@ -91,7 +94,7 @@ describe.concurrent('probe', () => {
       socket.destroy()
     })
 
-    it('takes a ClientRequest, an IncomingMessage and a ServerResponse', async () => {
+    it('accepts a ClientRequest, an IncomingMessage and a ServerResponse', async () => {
       const server = closedInTheEnd(http.createServer())
       const accepting = once(server, 'request') as Promise<[http.IncomingMessage, http.ServerResponse]>
       const request = http.get({ port: await listen(server), host: '127.0.0.1', agent: false })
@@ -105,7 +108,7 @@ describe.concurrent('probe', () => {
       request.destroy()
     })
 
-    it('takes both ends of an Http2Session', async () => {
+    it('accepts both ends of an Http2Session', async () => {
       const server = closedInTheEnd(http2.createServer())
       const accepting = once(server, 'session') as Promise<[http2.ServerHttp2Session]>
       const session = http2.connect(`http://127.0.0.1:${await listen(server)}`)
@@ -114,7 +117,7 @@ describe.concurrent('probe', () => {
       session.destroy()
     })
 
-    it('takes both ends of a ws WebSocket', async () => {
+    it('accepts both ends of a ws WebSocket', async () => {
       const server = closedInTheEnd(new WebSocketServer({ port: 0, host: '127.0.0.1' }))
       await once(server, 'listening')
       const accepting = once(server, 'connection') as Promise<[WebSocket]>
@@ -139,11 +142,11 @@ describe.concurrent('probe', () => {
     })
   })
 
-  describe('silence', () => {
+  describe('of a silent peer', () => {
     it.runIf(hasNetAdmin).each([
       [1, 300],
       [3, ALL_ATTEMPTS],
-    ])('%s attempts', async (attempts, expected) => {
+    ])('resolves with silence after %s attempts', async (attempts, expected) => {
       const { socket, peer } = await idlePair()
       const before = kernelOptions(socket)
       const sent = sentBy(socket)
@@ -167,7 +170,7 @@ describe.concurrent('probe', () => {
       expect(took).toBeLessThan(1_800 + AT_ONCE)
     })
 
-    it.runIf(hasNetAdmin)('is alive if the peer acknowledges only the last attempt', async () => {
+    it.runIf(hasNetAdmin)('resolves with alive if the peer acknowledges only the last attempt', async () => {
       const { socket, peer } = await idlePair()
       const hole = blackHole(peer, { segments: 2 })
       const { result } = await timed(() => probe(socket))
@@ -176,23 +179,27 @@ describe.concurrent('probe', () => {
       expect(result).not.toHaveProperty('rtt')
     })
 
-    it.runIf(hasNetAdmin)('sends nothing while the kernel probes already', async () => {
-      const { socket, peer } = await connectPair()
-      tune(socket, { initialDelay: 1_000, interval: 1_000, count: 20 })
-      blackHole(peer)
-      const { segments } = sentBy(socket)
-      await until(() => inspect(socket).info!.probes! >= 2)
-      const options = kernelOptions(socket)
-      const asked = probe(socket)
-      await until(() => inspect(socket).info!.probes! >= 3)
-      expect(kernelOptions(socket)).toEqual(options)
-      expect(await asked).toMatchObject({ alive: false, evidence: 'silence', attempts: 3 })
-      expect(kernelOptions(socket)).toEqual(options)
-      expect(sentBy(socket).segments - segments).toBe(inspect(socket).info!.probes!)
-    })
+    it.runIf(hasNetAdmin)(
+      "sends no probe of its own while the kernel is probing, and counts the kernel's",
+      async () => {
+        const { socket, peer } = await connectPair()
+        tune(socket, { initialDelay: 1_000, interval: 1_000, count: 20 })
+        blackHole(peer)
+        const { segments } = sentBy(socket)
+        await until(() => inspect(socket).info!.probes! >= 2)
+        const options = kernelOptions(socket)
+        const asked = probe(socket)
+        await until(() => inspect(socket).info!.probes! >= 3)
+        expect(kernelOptions(socket)).toEqual(options)
+        expect(await asked).toMatchObject({ alive: false, evidence: 'silence', attempts: 3 })
+        // The kernel's timers of seconds are up to an eighth late, by a different amount for each connection. This waits for a connection
+        // whose timer is later than two clocks may differ.
+        expect(sentBy(socket).segments - segments).toBe(inspect(socket).info!.probes!)
+      },
+    )
 
-    it('waits for a probe of the kernel that is late', async () => {
-      // Its timers of seconds are up to an eighth late, each connection's by another part of that. Here by more than its clocks may differ.
+    it('waits for a late probe of the kernel instead of sending its own', async () => {
+      // The kernel's timers of seconds are up to an eighth late, by a different amount for each connection. This waits for a connection whose
       const sockets: net.Socket[] = []
       for (let i = 0; i < 10; i++) {
         const { socket } = await connectPair()
@@ -222,7 +229,7 @@ describe.concurrent('probe', () => {
     })
 
     it.runIf(hasNetAdmin)(
-      'where the kernel asks more rarely than that it is not known, after all the same time',
+      'resolves with undefined after the usual time if the kernel is probing at longer intervals than that',
       async () => {
         const { socket, peer } = await connectPair()
         tune(socket, { initialDelay: 1_000, interval: 60_000, count: 20 })
@@ -242,8 +249,8 @@ describe.concurrent('probe', () => {
     await until(() => sentBy(socket).bytes > bytes)
   }
 
-  describe('retransmitting', () => {
-    it.runIf(hasNetAdmin)('is the evidence for a dead peer with data in flight', async () => {
+  describe('of a connection that is retransmitting', () => {
+    it.runIf(hasNetAdmin)('resolves with dead for a peer that is gone with data in flight', async () => {
       const { socket, peer } = await idlePair()
       const options = kernelOptions(socket)
       blackHole(peer)
@@ -252,25 +259,25 @@ describe.concurrent('probe', () => {
       expect(result).toMatchObject({ alive: false, evidence: 'retransmitting', attempts: 3 })
       const { segsOut, retransmits } = inspect(socket).info!
       expect(retransmits).toBe(2)
-      // Handshake, data and what was sent again, the first time by a tail loss probe: not a segment of ours.
+      // Handshake, data and its retransmissions, the first of them a tail loss probe. No probe of ours is among them.
       expect(segsOut).toBeLessThanOrEqual(2 + 1 + 1 + 2)
       expect(kernelOptions(socket)).toEqual(options)
     })
 
     it.runIf(hasNetAdmin)(
-      'is undecided if the kernel has retransmitted fewer times than attempts',
+      'resolves with undefined if the kernel has retransmitted fewer times than attempts',
       async () => {
         const { socket, peer } = await idlePair()
         blackHole(peer)
         await write(socket)
-        // Sent again after 0.2, 0.6, 1.4, 3 s, and this waits for 2.9.
+        // The kernel retransmits after 0.2, 0.6, 1.4 and 3 s. The probe waits for 2.9 s.
         const result = await probe(socket, { attempts: 6 })
         expect(result).toMatchObject({ alive: undefined, evidence: 'retransmitting' })
         expect(result.attempts).toBeLessThan(6)
       },
     )
 
-    it.runIf(hasNetAdmin)('is alive if the peer acknowledges a retransmission', async () => {
+    it.runIf(hasNetAdmin)('resolves with alive if the peer acknowledges a retransmission', async () => {
       const { socket, peer } = await idlePair()
       const hole = blackHole(peer)
       await write(socket)
@@ -280,17 +287,20 @@ describe.concurrent('probe', () => {
       expect(await asked).toMatchObject({ alive: true, evidence: 'ack' })
     })
 
-    it.runIf(hasNetAdmin)('judges data that is written to a dead peer during the probe', async () => {
-      const { socket, peer } = await idlePair()
-      blackHole(peer)
-      const asked = probe(socket)
-      await until(() => inspect({ socket }).info!.segsOut! > 2)
-      await write(socket)
-      expect(await asked).toMatchObject({ alive: false, evidence: 'retransmitting' })
-    })
+    it.runIf(hasNetAdmin)(
+      'resolves with dead by the retransmissions of data that is written during the probe',
+      async () => {
+        const { socket, peer } = await idlePair()
+        blackHole(peer)
+        const asked = probe(socket)
+        await until(() => inspect({ socket }).info!.segsOut! > 2)
+        await write(socket)
+        expect(await asked).toMatchObject({ alive: false, evidence: 'retransmitting' })
+      },
+    )
   })
 
-  /** Data that the peer has no room for: it reads nothing. */
+  /** Writes more than the peer, which reads nothing, has room for. */
   async function fill({ socket }: Pair): Promise<void> {
     while (socket.writableLength < 4 * 2 ** 20) socket.write(Buffer.alloc(2 ** 16))
     await until(() => {
@@ -299,14 +309,14 @@ describe.concurrent('probe', () => {
     })
   }
 
-  describe('window-probe', () => {
-    it('is alive for a peer that responds and does not read', async () => {
+  describe('of a connection whose window is closed', () => {
+    it('never resolves with dead for a peer that acknowledges window probes and does not read', async () => {
       const pair = await connectPair()
       const { socket } = pair
       await fill(pair)
       const options = kernelOptions(socket)
       const met = new Set<string>()
-      // The kernel asks after 0.2, 0.6, 1.4, 3, 6.2 s; within each of these the question is asked many times.
+      // The kernel sends window probes after 0.2, 0.6, 1.4, 3 and 6.2 s. `probe` is called many times between two of them.
       const end = performance.now() + 7_000
       while (performance.now() < end) {
         const { alive, evidence } = await probe(socket)
@@ -320,22 +330,25 @@ describe.concurrent('probe', () => {
       expect(kernelOptions(socket)).toEqual(options)
     })
 
-    it.runIf(hasNetAdmin)('is unanswered by a peer that is gone', async () => {
-      const pair = await connectPair()
-      await fill(pair)
-      blackHole(pair.peer)
-      await until(() => inspect(pair.socket).info!.probes! >= 1)
-      const results = await Promise.all([probe(pair.socket), probe(pair.socket, { attempts: 1 })])
-      expect(results[0]).toMatchObject({ alive: undefined, evidence: 'window-probe' })
-      expect(results[1]).toMatchObject({ alive: false, evidence: 'window-probe' })
-      expect(results[1].attempts).toBeGreaterThanOrEqual(1)
-    })
+    it.runIf(hasNetAdmin)(
+      'resolves with dead once as many window probes as attempts are unacknowledged',
+      async () => {
+        const pair = await connectPair()
+        await fill(pair)
+        blackHole(pair.peer)
+        await until(() => inspect(pair.socket).info!.probes! >= 1)
+        const results = await Promise.all([probe(pair.socket), probe(pair.socket, { attempts: 1 })])
+        expect(results[0]).toMatchObject({ alive: undefined, evidence: 'window-probe' })
+        expect(results[1]).toMatchObject({ alive: false, evidence: 'window-probe' })
+        expect(results[1].attempts).toBeGreaterThanOrEqual(1)
+      },
+    )
   })
 
   const CLOSED: ProbeResult = { alive: false, evidence: 'closed', attempts: 0, idleFor: Number.NaN }
 
-  describe('closed', () => {
-    it('is the evidence for a destroyed socket', async () => {
+  describe('of a connection that is closed or closing', () => {
+    it('resolves with closed for a destroyed socket', async () => {
       const { socket, peer } = await connectPair()
       const fd = descriptorOf(socket)
       socket.destroy()
@@ -347,7 +360,7 @@ describe.concurrent('probe', () => {
       peer.destroy()
     })
 
-    it("is undecided after the peer's FIN", async () => {
+    it("resolves with undefined after the peer's FIN", async () => {
       const { socket, peer } = await connectPair({ allowHalfOpen: true })
       socket.pause()
       peer.end()
@@ -359,7 +372,7 @@ describe.concurrent('probe', () => {
       expect(sentBy(socket)).toEqual(sent)
     })
 
-    it('is undecided after our own FIN', async () => {
+    it('resolves with undefined after our own FIN', async () => {
       const { socket, peer } = await connectPair({ allowHalfOpen: true })
       peer.pause()
       socket.end()
@@ -367,45 +380,48 @@ describe.concurrent('probe', () => {
       expect(await probe(socket)).toMatchObject({ alive: undefined, evidence: 'closed', attempts: 0 })
     })
 
-    it("is dead after the peer's reset", async () => {
+    it("resolves with dead after the peer's reset", async () => {
       const { socket, peer } = await connectPair()
       peer.resetAndDestroy()
       await until(() => socket.destroyed)
       expect(await probe(socket)).toEqual(CLOSED)
     })
 
-    it('is dead after a reset of the peer that Node has not read yet', async () => {
+    it('resolves with dead after a reset of the peer that Node has not read yet', async () => {
       const { socket, peer } = await connectPair()
       const fd = descriptorOf(peer)
-      // Out of Node's sight: it neither reads nor polls.
+      // While paused, Node neither reads nor polls.
       peer.pause()
       await write(socket)
       await until(() => inspect(peer).info!.bytesReceived! > 0)
       socket.resetAndDestroy()
-      // Synchronously: what the kernel knows, before Node does.
+      // Synchronously, before Node reads the reset.
       const asked = probe(fd)
       expect(await asked).toEqual(CLOSED)
     })
 
     const inMidProbe: [string, (pair: Pair) => void, Partial<ProbeResult>][] = [
-      ['is the evidence for a destroyed socket', ({ socket }) => socket.destroy(), { alive: false }],
+      ['socket.destroy()', ({ socket }) => socket.destroy(), { alive: false }],
       ["the peer's FIN", ({ peer }) => peer.end(), { alive: undefined }],
-      ["is dead after the peer's reset", ({ peer }) => peer.resetAndDestroy(), { alive: false }],
+      ["the peer's reset", ({ peer }) => peer.resetAndDestroy(), { alive: false }],
     ]
-    it.runIf(hasNetAdmin).each(inMidProbe)('%s in mid-probe', async (_, close, expected) => {
-      const pair = await idlePair({ allowHalfOpen: true })
-      blackHole(pair.peer)
-      const asked = timed(() => probe(pair.socket))
-      await until(() => inspect(pair.socket).info!.segsOut! > 2)
-      close(pair)
-      const { result, took } = await asked
-      expect(result).toMatchObject({ ...expected, evidence: 'closed', attempts: 1 })
-      expect(took).toBeLessThan(AT_ONCE)
-    })
+    it.runIf(hasNetAdmin).each(inMidProbe)(
+      'resolves at once after %s during the probe',
+      async (_, close, expected) => {
+        const pair = await idlePair({ allowHalfOpen: true })
+        blackHole(pair.peer)
+        const asked = timed(() => probe(pair.socket))
+        await until(() => inspect(pair.socket).info!.segsOut! > 2)
+        close(pair)
+        const { result, took } = await asked
+        expect(result).toMatchObject({ ...expected, evidence: 'closed', attempts: 1 })
+        expect(took).toBeLessThan(AT_ONCE)
+      },
+    )
   })
 
-  describe('aborted', () => {
-    it('sends no probe if the signal is aborted before', async () => {
+  describe('with a signal', () => {
+    it('sends no probe if the signal is already aborted', async () => {
       const { socket } = await idlePair()
       const sent = sentBy(socket)
       const result = await probe(socket, { signal: AbortSignal.abort() })
@@ -420,14 +436,14 @@ describe.concurrent('probe', () => {
       const asked = probe(socket, { signal: controller.signal })
       controller.abort()
       expect(await asked).toMatchObject({ alive: undefined, evidence: 'aborted', attempts: 0 })
-      // Asked again it is answered, by the one probe that leaves.
+      // The second call is answered. Only its probe leaves.
       expect(await probe(socket)).toMatchObject({ evidence: 'ack' })
       expect(sentBy(socket).segments).toBe(before.sent.segments + 1)
       expect(kernelOptions(socket)).toEqual(before.options)
     })
 
     it.runIf(hasNetAdmin)(
-      'in mid-probe: told at once, and all is as before once the peer is heard',
+      'resolves at once when it is aborted during the probe, and restores the options once the peer is heard',
       async () => {
         const { socket, peer } = await idlePair()
         tune(socket, 'cloud')
@@ -448,20 +464,23 @@ describe.concurrent('probe', () => {
       },
     )
 
-    it.runIf(hasNetAdmin)('ends one of two joined probes: the other gets its result', async () => {
-      const { socket, peer } = await idlePair()
-      const sent = sentBy(socket)
-      const hole = blackHole(peer)
-      const controller = new AbortController()
-      const aborted = probe(socket, { signal: controller.signal })
-      const other = probe(socket, { attempts: 2 })
-      await until(() => sentBy(socket).segments > sent.segments)
-      controller.abort()
-      expect(await aborted).toMatchObject({ evidence: 'aborted' })
-      hole.restore()
-      expect(await other).toMatchObject({ alive: true, evidence: 'ack', attempts: 2 })
-      expect(sentBy(socket).segments).toBe(sent.segments + 2)
-    })
+    it.runIf(hasNetAdmin)(
+      'ends one of two joined probes when its signal is aborted, and the other gets its result',
+      async () => {
+        const { socket, peer } = await idlePair()
+        const sent = sentBy(socket)
+        const hole = blackHole(peer)
+        const controller = new AbortController()
+        const aborted = probe(socket, { signal: controller.signal })
+        const other = probe(socket, { attempts: 2 })
+        await until(() => sentBy(socket).segments > sent.segments)
+        controller.abort()
+        expect(await aborted).toMatchObject({ evidence: 'aborted' })
+        hole.restore()
+        expect(await other).toMatchObject({ alive: true, evidence: 'ack', attempts: 2 })
+        expect(sentBy(socket).segments).toBe(sent.segments + 2)
+      },
+    )
 
     it('handles a thousand probes under one signal without a warning, and leaves no listener on it', async () => {
       const { socket } = await connectPair()
@@ -470,7 +489,7 @@ describe.concurrent('probe', () => {
       process.on('warning', note)
       const { signal } = new AbortController()
       await Promise.all(Array.from({ length: 1_000 }, () => probe(socket, { signal })))
-      // Warnings are for the next turn.
+      // Node emits warnings in the next turn.
       await new Promise(setImmediate)
       process.off('warning', note)
       expect(getEventListeners(signal, 'abort')).toEqual([])
@@ -478,8 +497,8 @@ describe.concurrent('probe', () => {
     })
   })
 
-  describe('probes that are joined', () => {
-    it.runIf(hasNetAdmin)('each have their own number of attempts', async () => {
+  describe('calls for the same connection', () => {
+    it.runIf(hasNetAdmin)('have each their own number of attempts', async () => {
       const { socket, peer } = await idlePair()
       const sent = sentBy(socket)
       blackHole(peer)
@@ -495,7 +514,7 @@ describe.concurrent('probe', () => {
     })
 
     it.runIf(hasNetAdmin).each([undefined, 60_000])(
-      'one after the other: as far apart as attempts are (initialDelay %s)',
+      'are as far apart as attempts if they follow each other (initialDelay %s)',
       async (initialDelay) => {
         const { socket, peer } = await idlePair()
         if (initialDelay) tune(socket, { initialDelay })
@@ -506,27 +525,30 @@ describe.concurrent('probe', () => {
           const result = await probe(socket, { attempts: 1 })
           expect(result).toMatchObject({ alive: false, evidence: 'silence', attempts: 1 })
         }
-        // A healthy peer whose answer was lost gives no other for half a second (tcp_invalid_ratelimit).
+        // A healthy peer whose acknowledgement was lost sends no other for half a second (tcp_invalid_ratelimit).
         expect(performance.now() - start).toBeGreaterThan(ALL_ATTEMPTS - 1)
         expect(sentBy(socket).segments).toBe(sent.segments + 3)
       },
     )
 
-    it.runIf(hasNetAdmin)('end in their own time if one joins while the kernel probes', async () => {
-      const { socket, peer } = await connectPair()
-      tune(socket, { initialDelay: 1_000, interval: 60_000, count: 20 })
-      blackHole(peer)
-      await until(() => inspect(socket).info!.probes === 1)
-      const first = probe(socket)
-      await new Promise((resolve) => setTimeout(resolve, 200))
-      const { result, took } = await timed(() => probe(socket, { attempts: 2 }))
-      expect(result).toMatchObject({ alive: undefined, evidence: 'silence', attempts: 1 })
-      expect(took).toBeLessThan(510 + 300 + AT_ONCE)
-      await first
-    })
+    it.runIf(hasNetAdmin)(
+      'end after their own timeouts if the second joins while the kernel is probing',
+      async () => {
+        const { socket, peer } = await connectPair()
+        tune(socket, { initialDelay: 1_000, interval: 60_000, count: 20 })
+        blackHole(peer)
+        await until(() => inspect(socket).info!.probes === 1)
+        const first = probe(socket)
+        await new Promise((resolve) => setTimeout(resolve, 200))
+        const { result, took } = await timed(() => probe(socket, { attempts: 2 }))
+        expect(result).toMatchObject({ alive: undefined, evidence: 'silence', attempts: 1 })
+        expect(took).toBeLessThan(510 + 300 + AT_ONCE)
+        await first
+      },
+    )
 
     it.runIf(hasNetAdmin)(
-      'one that joins while the kernel is about to ask waits for that answer',
+      "wait for the acknowledgement of the kernel's probe if the second joins when that probe is about to leave",
       async () => {
         const { socket } = await connectPair()
         tune(socket, { initialDelay: 2_000, interval: 60_000 })

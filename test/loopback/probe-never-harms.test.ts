@@ -4,7 +4,7 @@ import { type Event, type Played, play, type Schedule } from '../support/loopbac
 import { hasNetAdmin } from '../support/net-admin.js'
 import { latest, TICK } from '../support/tolerance.js'
 
-// Each connection that is asked stands beside a twin that is not, with the same history: what becomes of both, and when, is the same.
+// Each probed connection has a twin with the same history that is not probed. Both must end at the same time, or both stay open.
 
 const s = 1_000
 const seconds = (idle: number, interval: number, count: number, more: Profile = {}): Profile => ({
@@ -34,7 +34,7 @@ type Case = [
   more?: { lateness?: number; until?: number; isReading?: boolean },
 ]
 
-/** Longer than any of these connections is silent before it ends. */
+/** Longer than the detection time of each connection. */
 const LONG_ENOUGH = 21 * s
 
 const cases: Case[] = [
@@ -50,7 +50,7 @@ const cases: Case[] = [
     return [
       ...[300, 1_000, 3_000].map(
         (length): Case => [
-          `${name}: an outage of ${length} ms during the question`,
+          `${name}: an outage of ${length} ms during the probe`,
           profile,
           [...outage(1_900, length), ask(2_000)],
           undefined,
@@ -58,19 +58,19 @@ const cases: Case[] = [
       ),
       [`${name}: a peer that is gone`, profile, [silent, ask(2_000)], death],
       [
-        `${name}: asked as often as there is time`,
+        `${name}: 20 attempts, 50 ms apart`,
         profile,
         [silent, ask(1_100, { attempts: 20, timeout: 50 })],
         death,
       ],
       [
-        `${name}: asked again and again`,
+        `${name}: three probes in a row`,
         profile,
         [silent, ask(1_100, { attempts: 1 }), ask(2_500, { attempts: 1 }), ask(3_800, { attempts: 1 })],
         death,
       ],
       [
-        `${name}: two questions at once`,
+        `${name}: two probes at the same time`,
         profile,
         [silent, ask(2_000), ask(2_100, { attempts: 2, all: true })],
         death,
@@ -80,14 +80,14 @@ const cases: Case[] = [
     ] as Case[]
   }),
   [
-    'a userTimeout shorter than the silence, the peer back in time',
+    'a peer that is back in time, after a longer silence than userTimeout',
     seconds(5, 2, 3, { userTimeout: 2 * s }),
     [...outage(0, 4_500), ask(3_000)],
     undefined,
   ],
   ...[seconds(5, 1, 3), seconds(5, 2, 9, { userTimeout: 3 * s })].map(
     (profile): Case => [
-      `the peer is heard by what it says, which answers no probe: count ${profile.count}`,
+      `a peer that sends data, which acknowledges no probe: count ${profile.count}`,
       profile,
       [
         { at: 100, does: 'speak' },
@@ -101,46 +101,46 @@ const cases: Case[] = [
       { isReading: false },
     ],
   ),
-  ['the kernel is probing already', seconds(2, 5, 3), [silent, ask(8_000)], 17 * s],
-  ['the kernel is about to', seconds(5, 2, 3), [silent, ask(4_700)], 11 * s],
+  ['a probe while the kernel is probing', seconds(2, 5, 3), [silent, ask(8_000)], 17 * s],
+  ['a probe just before the kernel probes', seconds(5, 2, 3), [silent, ask(4_700)], 11 * s],
   [
-    'data written in mid-question, the peer gone',
+    'data written during the probe to a peer that is gone',
     seconds(5, 2, 3, { userTimeout: 3 * s }),
     [silent, ask(2_000), { at: 2_200, does: 'write' }],
     2_200 + 3_400,
   ],
   [
-    'data written in mid-question, and answered',
+    'data written during the probe and acknowledged',
     seconds(5, 2, 3, { userTimeout: 3 * s }),
     [...outage(1_900, 1_500), ask(2_000), { at: 2_200, does: 'write' }],
     undefined,
   ],
   [
-    'tuned in mid-question, to die sooner',
+    'tuned during the probe to a shorter detection time',
     seconds(8, 2, 5),
     [silent, ask(1_500), { at: 2_000, does: 'tune', values: seconds(4, 1, 2) }],
     6 * s,
   ],
   [
-    'tuned in mid-question, to die later',
+    'tuned during the probe to a longer detection time',
     seconds(4, 1, 1),
     [silent, ask(1_500), { at: 2_000, does: 'tune', values: seconds(6, 2, 3) }],
     12 * s,
   ],
   [
-    'tuned in mid-question, the count alone',
+    'tuned during the probe to another count',
     seconds(4, 1, 1),
     [silent, ask(1_500), { at: 2_000, does: 'tune', values: { count: 4 } }],
     8 * s,
   ],
   [
-    'tuned in mid-question, a userTimeout',
+    'tuned during the probe to a userTimeout',
     seconds(4, 1, 5),
     [silent, ask(1_500), { at: 2_000, does: 'tune', values: { userTimeout: 6_500 } }],
     7 * s,
   ],
   [
-    'tuned after the question',
+    'tuned after the probe',
     seconds(4, 1, 1),
     [silent, ask(1_500, { attempts: 2 }), { at: 3_400, does: 'tune', values: { count: 3 } }],
     7 * s,
@@ -152,16 +152,21 @@ const cases: Case[] = [
     undefined,
     { until: 8_000 },
   ],
-  ['an interval longer than initialDelay, probing', seconds(1, 4, 2), [silent, ask(2_500)], 9 * s],
   [
-    'keepalive switched on after initialDelay had passed',
+    'an interval longer than initialDelay, and a peer that is gone',
+    seconds(1, 4, 2),
+    [silent, ask(2_500)],
+    9 * s,
+  ],
+  [
+    'keepalive switched on after a silence longer than initialDelay',
     { ...seconds(2, 2, 2), enable: false },
     [silent, { at: 3_500, does: 'tune', values: { enable: true } }, ask(4_000, { attempts: 1 })],
     9_500,
     { lateness: s },
   ],
   [
-    'keepalive switched on late',
+    'keepalive switched on after a silence shorter than initialDelay',
     { ...seconds(4, 1, 2), enable: false },
     [silent, { at: 2_000, does: 'tune', values: { enable: true } }, ask(2_500, { attempts: 1 })],
     8 * s,
@@ -184,7 +189,7 @@ function fateIs(
     expect(before).toMatchObject(profile)
     return
   }
-  // What the twin shows is that this is the time.
+  // The twin shows that the expected time is right.
   expect(twin.died).toBeGreaterThan(death - TICK)
   expect(twin.died).toBeLessThan(latest(death))
   expect(probed.died).toBeGreaterThan(death - TICK)
@@ -199,30 +204,30 @@ const schedule = ([, profile, events, , more]: Case): Schedule => ({
   ...more,
 })
 
-describe.concurrent('a probe never harms', () => {
-  // All of them wait together: deaths take seconds.
+describe.concurrent('a probed connection', () => {
+  // All of them run at the same time, because deaths take seconds.
   const together = hasNetAdmin ? play(cases.map(schedule)) : undefined
 
-  it.runIf(hasNetAdmin).for(cases)('%s', async (each) => {
+  it.runIf(hasNetAdmin).for(cases)('ends when its twin ends, or survives like it: %s', async (each) => {
     const [, profile, , death, more] = each
     fateIs((await together!)[cases.indexOf(each)]!, profile, death, more?.lateness)
   })
 
   it.runIf(hasNetAdmin).for<Case>([
     [
-      'the event loop blocked for 2 s in mid-question, initialDelay passing meanwhile',
+      'the event loop blocked for 2 s while initialDelay passes',
       seconds(5, 2, 3),
       [silent, ask(3_500, { blockFor: 2_000 })],
       11 * s,
     ],
     [
-      'the event loop blocked for 2 s before',
+      'the event loop blocked for 2 s, until before initialDelay',
       seconds(5, 2, 3),
       [silent, ask(2_000, { blockFor: 2_000 })],
       11 * s,
     ],
     [
-      'with a userTimeout',
+      'the event loop blocked for 2 s, with a userTimeout',
       seconds(5, 2, 9, { userTimeout: 3 * s }),
       [silent, ask(3_500, { blockFor: 2_000 })],
       7 * s,
@@ -241,16 +246,16 @@ describe.concurrent('a probe never harms', () => {
       8 * s,
     ],
     [
-      // The peer is of this process, too: it is back when that goes on, well before its twin ends.
-      'the process stopped for 3 s, the peer back after it',
+      // The peer is in this process too. It is back when the process continues, well before its twin would end.
+      'the process stopped for 3 s, and a peer that is back after it',
       seconds(5, 1, 3),
       [...outage(1_000, 3_500), ask(3_500, { stopFor: 3_000 })],
       undefined,
     ],
-  ])('%s', async (each) => {
+  ])('ends no sooner than its twin, and later by at most the pause, or survives: %s', async (each) => {
     const [, profile, events, death] = each
     const [played] = await play([schedule(each)])
-    // Its own next probe may wait until the process goes on, so it ends later by so much at most.
+    // Its own next probe may wait until the process continues, so it ends later by at most the pause.
     const held = events.map((event) => (event.does === 'ask' && (event.blockFor ?? event.stopFor)) || 0)
     fateIs(played!, profile, death, Math.max(...held))
   })

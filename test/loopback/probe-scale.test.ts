@@ -17,12 +17,12 @@ import { until } from '../support/until.js'
 const fixture = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))
 
 describe.runIf(hasNetAdmin)('4,000 connections of which 1,000 are silent', () => {
-  // Under a sanitizer each takes several times as long, and the tenth visits no code that the third does not.
+  // Under a sanitizer a run takes several times as long, and three runs cover the same code as ten.
   const runs = timed ? 10 : 3
-  it(`exactly those are called silent, ${runs} runs of ${runs}, and every option goes back`, async () => {
+  it(`get silence for exactly these in ${runs} runs of ${runs}, and every option is restored`, async () => {
     const pairs = await idlePairs(4_000)
     const sockets = pairs.map(({ socket }) => socket)
-    // Some of each: keepalive off, by count, by userTimeout.
+    // A third has keepalive off, a third ends by count, a third by userTimeout.
     for (const [i, socket] of sockets.entries()) {
       if (i % 3 > 0) tune(socket, i % 3 === 1 ? profiles.patient : profiles.cloud)
     }
@@ -34,7 +34,7 @@ describe.runIf(hasNetAdmin)('4,000 connections of which 1,000 are silent', () =>
       const results = await probeAll(sockets)
       const wrong = results.filter((result, i) => result.evidence !== (isSilent(i) ? 'silence' : 'ack'))
       expect(wrong).toEqual([])
-      // Not by asking them again: a burst of probes would be lost on the way. Some are, where others send bursts at the same time.
+      // Few of them need a second attempt: the probes do not leave in a burst that the receiver drops. Bursts of other tests cost some probes.
       const askedAgain = results.filter(({ evidence, attempts }) => evidence === 'ack' && attempts > 1)
       expect(askedAgain.length).toBeLessThan(0.05 * 3_000)
       const changed = sockets.filter((socket, i) => !isSilent(i) && differs(socket, before[i]!))
@@ -53,8 +53,8 @@ function differs(socket: Parameters<typeof kernelOptions>[0], options: object): 
 const strace = spawnSync('strace', ['-V']).status === 0
 const needsStrace = strace ? '' : ' (skipped: strace is not installed)'
 
-describe('what it costs', () => {
-  /** System calls of asking a thousand peers: those of a process that does all the same but ask are taken off. */
+describe('the cost of a probe', () => {
+  /** The system calls of a process that probes a thousand peers. With 'not' it does all the same without probing. */
   function systemCalls(how: string): number {
     const folder = mkdtempSync(join(tmpdir(), 'deadpeer-strace-'))
     try {
@@ -71,14 +71,14 @@ describe('what it costs', () => {
   }
 
   it.skipIf(!strace)(
-    `a thousand single probes: not more than one probeAll of a thousand${needsStrace}`,
+    `is at most a fifth more system calls for a thousand single probes than for one probeAll of a thousand${needsStrace}`,
     () => {
       const [nothing, together, singly] = ['not', 'together', 'singly'].map(systemCalls) as [
         number,
         number,
         number,
       ]
-      // The least that it takes: to look, to ask, to look again, to put back.
+      // Each probe needs at least four: sample, write, sample, restore.
       expect(together - nothing).toBeGreaterThan(4 * 1_000)
       expect(singly - nothing).toBeLessThan(1.2 * (together - nothing))
     },
@@ -86,7 +86,7 @@ describe('what it costs', () => {
 })
 
 describe.runIf(hasNetAdmin)('a process that probes', () => {
-  it('is held open by a pending probe and by nothing else', async () => {
+  it('is kept running by a pending probe and by nothing else', async () => {
     const { stdout } = await promisify(execFile)(process.execPath, [fixture('probe-and-leave.mjs')], {
       timeout: 15_000,
     })
@@ -120,7 +120,7 @@ describe.runIf(hasNetAdmin)('worker threads', () => {
       await Promise.all(
         workers.map(async (worker, i) => {
           for await (const [what] of on(worker, 'message')) if (what === 'asking') break
-          // Each at another point of its question: when it is out, unanswered, between two attempts.
+          // Each at a different point of its probe: after it left, while it is unacknowledged, between two attempts.
           await new Promise((resolve) => setTimeout(resolve, i * 200))
           await worker.terminate()
         }),

@@ -12,7 +12,7 @@ import { until } from '../support/until.js'
 
 const wanted = defineProfile({ initialDelay: 2_000, interval: 1_000, count: 3, userTimeout: 5_000 })
 
-/** Longer than the profile gives a dead peer, so that whoever was to die has died. */
+/** Longer than the detection time of the profile, so a connection that tuning kills has ended by then. */
 const DETECTION = 5_000 + 1_000
 
 describe.concurrent('tuning never kills', () => {
@@ -27,7 +27,7 @@ describe.concurrent('tuning never kills', () => {
     ],
     ['a plain loop of tune', async (pairs) => pairs.forEach(({ socket }) => void tune(socket, wanted))],
   ])(
-    '%s: 4,000 healthy connections, silent for longer than initialDelay and userTimeout',
+    'ends none of 4,000 healthy connections that were idle for longer than initialDelay and userTimeout: %s',
     async ([, tuneThem]) => {
       const pairs = await connect(4_000)
       const errors: Error[] = []
@@ -39,13 +39,13 @@ describe.concurrent('tuning never kills', () => {
       expect(errors).toEqual([])
       for (const { socket } of pairs) {
         expect(inspect(socket).inForce).toMatchObject(wanted)
-        // A probe of the kernel's own may be on its way at any moment.
+        // A probe of the kernel may be unacknowledged at any moment.
         await until(() => inspect(socket).verdict === 'alive')
       }
     },
   )
 
-  it.runIf(hasNetAdmin)('one whose first probe is lost lives', async () => {
+  it.runIf(hasNetAdmin)('keeps the connection open when the first probe is lost', async () => {
     const { socket, peer } = await connectPair()
     const errors: Error[] = []
     socket.on('error', (error) => errors.push(error))
@@ -65,7 +65,7 @@ describe.concurrent('tuning never kills', () => {
     expect(inspect(socket)).toMatchObject({ verdict: 'alive', inForce: wanted })
   })
 
-  it.runIf(hasNetAdmin)('one whose peer is gone dies all the same, after count probes', async () => {
+  it.runIf(hasNetAdmin)('ends a connection whose peer is gone after count probes', async () => {
     const { socket, peer } = await connectPair()
     await delay(7_000)
     blackHole(peer)
@@ -73,27 +73,27 @@ describe.concurrent('tuning never kills', () => {
     tune(socket, wanted)
     const [error] = await once(socket, 'error')
     expect(error).toMatchObject({ code: 'ETIMEDOUT' })
-    // Probes at 0, 1 and 2 s; the end where the fourth would be. An eighth late at most, and 100 ms for this test's turn.
+    // Probes leave at 0, 1 and 2 s, and the connection ends at 3 s. The timers are at most an eighth late; 100 ms are for this process.
     const after = performance.now() - start
     expect(after).toBeGreaterThan(3_000 - TICK)
     expect(after).toBeLessThan(latest(3_000))
   })
 
   it.runIf(hasNetAdmin).for<[string, Profile, Profile, number]>([
-    ['a count that is reached already', { initialDelay: 1_000, interval: 1_000, count: 20 }, { count: 2 }, 4],
+    ['count is already reached', { initialDelay: 1_000, interval: 1_000, count: 20 }, { count: 2 }, 4],
     [
-      'a userTimeout that has passed already',
+      'userTimeout has already passed',
       { initialDelay: 1_000, interval: 1_000, count: 20 },
       { userTimeout: 2_000 },
       4,
     ],
     [
-      'a userTimeout the socket had, under a new initialDelay',
+      'initialDelay and userTimeout replace a longer userTimeout',
       { initialDelay: 1_000, interval: 1_000, count: 3, userTimeout: 30_000 },
       { initialDelay: 2_000, userTimeout: 3_000 },
       4,
     ],
-  ])('a connection that the kernel is probing: %s', async ([, before, then, probes]) => {
+  ])('keeps a connection open that the kernel is probing: %s', async ([, before, then, probes]) => {
     const { socket, peer } = await connectPair()
     const errors: Error[] = []
     socket.on('error', (error) => errors.push(error))
@@ -104,7 +104,7 @@ describe.concurrent('tuning never kills', () => {
     expect(inspect(socket).pending).toMatchObject(
       then.count ? { count: 2 } : { userTimeout: then.userTimeout },
     )
-    // At least one more firing under the new settings.
+    // The timer fires at least once more under the new settings.
     await until(() => inspect(socket).info!.probes > probes)
     gone.restore()
     await until(() => inspect(socket).pending === undefined)
@@ -112,24 +112,27 @@ describe.concurrent('tuning never kills', () => {
     expect(inspect(socket)).toMatchObject({ verdict: 'alive', inForce: { ...before, ...then } })
   })
 
-  it.runIf(hasNetAdmin)('a retransmission that has lasted longer than the new userTimeout', async () => {
-    const { socket, peer } = await connectPair()
-    const errors: Error[] = []
-    socket.on('error', (error) => errors.push(error))
-    peer.resume()
-    const gone = blackHole(peer)
-    socket.write('x')
-    await delay(3_000)
-    tune(socket, { userTimeout: 1_000 })
-    expect(inspect(socket).pending).toEqual({ userTimeout: 1_000 })
-    await delay(500)
-    gone.restore()
-    await until(() => inspect(socket).pending === undefined)
-    expect(errors).toEqual([])
-    expect(inspect(socket)).toMatchObject({ verdict: 'alive', inForce: { userTimeout: 1_000 } })
-  })
+  it.runIf(hasNetAdmin)(
+    'defers a userTimeout while a retransmission has lasted longer than that',
+    async () => {
+      const { socket, peer } = await connectPair()
+      const errors: Error[] = []
+      socket.on('error', (error) => errors.push(error))
+      peer.resume()
+      const gone = blackHole(peer)
+      socket.write('x')
+      await delay(3_000)
+      tune(socket, { userTimeout: 1_000 })
+      expect(inspect(socket).pending).toEqual({ userTimeout: 1_000 })
+      await delay(500)
+      gone.restore()
+      await until(() => inspect(socket).pending === undefined)
+      expect(errors).toEqual([])
+      expect(inspect(socket)).toMatchObject({ verdict: 'alive', inForce: { userTimeout: 1_000 } })
+    },
+  )
 
-  it('a window that has been closed for longer than the new userTimeout', async () => {
+  it('defers a userTimeout while the window has been closed for longer than that', async () => {
     const { socket, peer } = await connectPair()
     const errors: Error[] = []
     socket.on('error', (error) => errors.push(error))
@@ -155,7 +158,7 @@ describe.concurrent('tuning never kills', () => {
   })
 
   it.runIf(hasNetAdmin)(
-    'one whose peer is gone does not live longer for being tuned again and again',
+    'does not extend the life of a dead connection that is tuned again and again',
     async () => {
       const { socket, peer } = await connectPair()
       peer.write('.')
@@ -172,22 +175,25 @@ describe.concurrent('tuning never kills', () => {
     },
   )
 
-  it.runIf(hasNetAdmin)('nor for being tuned to one thing and another', async () => {
-    const { socket, peer } = await connectPair()
-    await delay(4_000)
-    blackHole(peer)
-    const died = once(socket, 'error')
-    let turn = 0
-    const start = performance.now()
-    const again = setInterval(() => tune(socket, turn++ % 2 ? 'lan' : { ...wanted, count: 2 }), 500)
-    await died
-    clearInterval(again)
-    // The probes granted at first, one a second or sooner, and no more.
-    expect(performance.now() - start).toBeLessThan(8_000)
-  })
+  it.runIf(hasNetAdmin)(
+    'does not extend the life of a dead connection that is tuned to two profiles in turn',
+    async () => {
+      const { socket, peer } = await connectPair()
+      await delay(4_000)
+      blackHole(peer)
+      const died = once(socket, 'error')
+      let turn = 0
+      const start = performance.now()
+      const again = setInterval(() => tune(socket, turn++ % 2 ? 'lan' : { ...wanted, count: 2 }), 500)
+      await died
+      clearInterval(again)
+      // Only the probes of the first tune are sent, 1 s apart or less.
+      expect(performance.now() - start).toBeLessThan(8_000)
+    },
+  )
 
   it.runIf(hasNetAdmin)(
-    'data sent again for longer than the new userTimeout, though the peer is heard',
+    'defers a userTimeout while data is retransmitted for longer than that, although the peer sends',
     async () => {
       const { socket, peer } = await connectPair()
       const errors: Error[] = []
@@ -207,40 +213,46 @@ describe.concurrent('tuning never kills', () => {
     },
   )
 
-  it.runIf(hasNetAdmin)('data sent again under a userTimeout of its own, which still ends it', async () => {
-    const { socket, peer } = await connectPair()
-    peer.resume()
-    tune(socket, { userTimeout: 6_000 })
-    blackHole(peer)
-    const start = performance.now()
-    socket.write('x')
-    await delay(4_000)
-    tune(socket, { userTimeout: 2_000 })
-    expect(inspect(socket)).toMatchObject({
-      profile: { userTimeout: 2_000 },
-      inForce: { userTimeout: 6_000 },
-      pending: { userTimeout: 2_000 },
-    })
-    const [error] = await once(socket, 'error')
-    expect(error).toMatchObject({ code: 'ETIMEDOUT' })
-    const after = performance.now() - start
-    expect(after).toBeGreaterThan(6_400 - TICK)
-    expect(after).toBeLessThan(latest(6_400))
-  })
+  it.runIf(hasNetAdmin)(
+    'keeps the previous userTimeout in force while a retransmission defers a shorter one',
+    async () => {
+      const { socket, peer } = await connectPair()
+      peer.resume()
+      tune(socket, { userTimeout: 6_000 })
+      blackHole(peer)
+      const start = performance.now()
+      socket.write('x')
+      await delay(4_000)
+      tune(socket, { userTimeout: 2_000 })
+      expect(inspect(socket)).toMatchObject({
+        profile: { userTimeout: 2_000 },
+        inForce: { userTimeout: 6_000 },
+        pending: { userTimeout: 2_000 },
+      })
+      const [error] = await once(socket, 'error')
+      expect(error).toMatchObject({ code: 'ETIMEDOUT' })
+      const after = performance.now() - start
+      expect(after).toBeGreaterThan(6_400 - TICK)
+      expect(after).toBeLessThan(latest(6_400))
+    },
+  )
 
-  it.runIf(hasNetAdmin)('a connection attempt that has lasted longer than the new userTimeout', async () => {
-    const server = net.createServer()
-    const port = await listen(server)
-    const deaf = blackHole(handleOf(server)!.fd!)
-    const socket = net.connect(port, '127.0.0.1')
-    const ended = Promise.race([once(socket, 'connect'), once(socket, 'error')])
-    await delay(2_500)
-    tune(socket, { userTimeout: 2_000 })
-    deaf.restore()
-    expect(await ended).toEqual([])
-    expect(socket.connecting).toBe(false)
-    await until(() => inspect(socket).inForce.userTimeout === 2_000)
-    socket.destroy()
-    server.close()
-  })
+  it.runIf(hasNetAdmin)(
+    'defers a userTimeout while a connection attempt has lasted longer than that',
+    async () => {
+      const server = net.createServer()
+      const port = await listen(server)
+      const deaf = blackHole(handleOf(server)!.fd!)
+      const socket = net.connect(port, '127.0.0.1')
+      const ended = Promise.race([once(socket, 'connect'), once(socket, 'error')])
+      await delay(2_500)
+      tune(socket, { userTimeout: 2_000 })
+      deaf.restore()
+      expect(await ended).toEqual([])
+      expect(socket.connecting).toBe(false)
+      await until(() => inspect(socket).inForce.userTimeout === 2_000)
+      socket.destroy()
+      server.close()
+    },
+  )
 })

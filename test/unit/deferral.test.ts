@@ -20,22 +20,22 @@ const system = { enable: false, initialDelay: 7_200_000, interval: 75_000, count
 const wanted = { enable: true, initialDelay: 2_000, interval: 1_000, count: 3, userTimeout: 5_000 }
 
 describe('deferral', () => {
-  it('holds nothing back from a connection that was just heard', () => {
+  it('defers nothing while the peer was heard just now', () => {
     expect(deferral(wanted, system, state(100))).toEqual({ now: wanted, later: {} })
   })
 
-  it('holds a userTimeout that has passed already', () => {
+  it('defers a userTimeout that has already passed', () => {
     const { now, later } = deferral(wanted, system, state(7_000))
     expect(now).toEqual({ ...wanted, userTimeout: 0 })
     expect(later).toEqual({ userTimeout: 5_000 })
   })
 
-  it('holds one that would leave fewer probes than the settings promise', () => {
+  it('defers a userTimeout that would leave fewer probes than the settings promise', () => {
     expect(deferral(wanted, system, state(3_500)).later).toEqual({ userTimeout: 5_000 })
     expect(deferral(wanted, system, state(2_000)).later).toEqual({})
   })
 
-  it('lifts the userTimeout that the socket has, where a probe fires under it', () => {
+  it('sets the userTimeout of the socket to 0 for now if a probe fires after it has passed', () => {
     const { now, later } = deferral(
       { initialDelay: 2_000 },
       { ...system, enable: true, interval: 1_000, userTimeout: 5_000 },
@@ -45,13 +45,13 @@ describe('deferral', () => {
     expect(later).toEqual({ userTimeout: 5_000 })
   })
 
-  it('counts a whole initialDelay on top where keepalive is switched on alone', () => {
+  it('adds a whole initialDelay to the silence if only keepalive is switched on', () => {
     const off = { ...system, initialDelay: 2_000, interval: 1_000, userTimeout: 5_000 }
     expect(deferral({ enable: true }, off, state(1_500)).later).toEqual({ userTimeout: 5_000 })
     expect(deferral({ enable: true }, off, state(0)).later).toEqual({})
   })
 
-  it('gives a connection that has as many probes unanswered as count is as many again', () => {
+  it('adds the unacknowledged probes to a count that is already reached', () => {
     const { now, later } = deferral(
       { count: 3 },
       { ...system, enable: true },
@@ -61,52 +61,52 @@ describe('deferral', () => {
     expect(later).toEqual({ count: 3 })
   })
 
-  it('raises the count that the socket has, when the userTimeout that made it moot is removed', () => {
+  it('raises the count of the socket while it defers the userTimeout that made count moot', () => {
     const current = { enable: true, initialDelay: 2_000, interval: 1_000, count: 3, userTimeout: 60_000 }
     const { now, later } = deferral({ userTimeout: 5_000 }, current, state(12_000, { probes: 10 }))
     expect(now).toEqual({ userTimeout: 0, count: 13 })
     expect(later).toEqual({ userTimeout: 5_000, count: 3 })
   })
 
-  it('never asks for a count that the kernel does not have', () => {
+  it('never sets a count above 127, the most that the kernel accepts', () => {
     expect(deferral({ count: 100 }, { ...system, enable: true }, state(1, { probes: 120 })).now.count).toBe(
       127,
     )
   })
 
   describe('a retransmission', () => {
-    // The waits have doubled to 6.4 s, so they add up to less than that; 1.5 s of the present one have passed.
+    // The timeout has doubled to 6.4 s, so the earlier ones add up to less than that. 1.5 s of this one have passed.
     const doubling = { retransmits: 5, backoff: 5, rto: 6_400_000, lastDataSent: 1_500 }
 
     it.each([
       ['silent', 8_000],
-      ['still heard, since only one way is cut', 500],
-    ])('that may have lasted longer holds the userTimeout: peer %s', (_, silence) => {
+      ['still heard, because only one direction is cut', 500],
+    ])('that may have lasted longer defers the userTimeout: peer %s', (_, silence) => {
       const { now, later } = deferral({ userTimeout: 5_000 }, system, state(silence, doubling))
       expect(now).toEqual({ userTimeout: 0 })
       expect(later).toEqual({ userTimeout: 5_000 })
     })
 
-    it("leaves the socket's own in force", () => {
+    it("leaves the socket's previous userTimeout in force", () => {
       const own = { ...system, userTimeout: 10_000 }
       expect(deferral({ userTimeout: 5_000 }, own, state(1, doubling)).now).toEqual({ userTimeout: 10_000 })
     })
 
-    it('that cannot have lasted as long does not', () => {
+    it('that cannot have lasted as long defers nothing', () => {
       expect(deferral({ userTimeout: 7_900 }, system, state(8_000, doubling)).later).toEqual({
         userTimeout: 7_900,
       })
       expect(deferral({ userTimeout: 7_901 }, system, state(8_000, doubling)).later).toEqual({})
     })
 
-    it('whose waits no longer double counts each of them', () => {
+    it('whose timeouts stop doubling at rtoMax counts each of them', () => {
       const atMost = { ...doubling, rto: 1_000_000 }
       const capped = { ...system, rtoMax: 1_000 }
       expect(deferral({ userTimeout: 6_000 }, capped, state(1, atMost)).later).toEqual({ userTimeout: 6_000 })
       expect(deferral({ userTimeout: 7_000 }, capped, state(1, atMost)).later).toEqual({})
     })
 
-    it('of a SYN holds it as well', () => {
+    it('of a SYN defers the userTimeout as well', () => {
       const connecting = state(0, {
         state: 2,
         retransmits: 3,
@@ -119,19 +119,19 @@ describe('deferral', () => {
     })
   })
 
-  it('holds a userTimeout from a window that has been closed for longer, though the peer answers', () => {
+  it('defers a userTimeout if the window has been closed for longer, although the peer acknowledges', () => {
     const stalled = state(200, { backoff: 4, lastDataSent: 10_000 })
     expect(deferral({ userTimeout: 5_000 }, system, stalled).later).toEqual({ userTimeout: 5_000 })
   })
 
-  it('has nothing to fear where keepalive is off or is switched off', () => {
+  it('defers nothing if keepalive is off or is switched off', () => {
     expect(deferral({ enable: false, userTimeout: 5_000 }, system, state(9_000)).later).toEqual({})
     expect(deferral({ userTimeout: 5_000 }, system, state(9_000)).later).toEqual({})
   })
 })
 
 describe('fires', () => {
-  it('is true where initialDelay is written to a connection silent for as long', () => {
+  it('is true if keepalive is on and initialDelay is set to no more than the present silence', () => {
     expect(fires({ initialDelay: 2_000 }, { enable: true }, state(2_000))).toBe(true)
     expect(fires({ initialDelay: 2_000, enable: true }, { enable: false }, state(9_000))).toBe(true)
     expect(fires({ initialDelay: 2_000 }, { enable: true }, state(1_999))).toBe(false)

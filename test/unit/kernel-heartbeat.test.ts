@@ -5,12 +5,12 @@ import { writeOwnOptions } from '../../src/overlay/own-options.js'
 import { Firing } from '../../src/probe/firing.js'
 import { ModelConnection, modelCore, type Outage } from '../support/keepalive-model.js'
 
-// Probes that the kernel sends for a heartbeat, on the model of its timer.
+// Heartbeat probes that the kernel sends, tested on a model of its keepalive timer.
 
 const own: Keepalive = { enable: true, initialDelay: 20_000, interval: 5_000, count: 2, userTimeout: 0 }
 let lastFd = 1_000
 
-/** Lets the kernel probe every 2 s, and lose as many probes as are said; then the peer says something. */
+/** A connection that the kernel probes every 2 s, after `lost` probes went unacknowledged. */
 function afterLostProbes(lost: number) {
   const fd = ++lastFd
   const outages: Outage[] = [[0, 2_000 * lost + 1_000]]
@@ -36,7 +36,7 @@ function afterLostProbes(lost: number) {
   }
 }
 
-describe('probes that stay counted although the peer was heard', () => {
+describe('probes that the kernel still counts after the peer sent data', () => {
   it.each([{ lost: 1 }, { lost: 3 }])(
     'do not count against the own options when the heartbeat ends: $lost lost',
     ({ lost }) => {
@@ -48,7 +48,7 @@ describe('probes that stay counted although the peer was heard', () => {
       const heardAt = now()
       outages.push([heardAt, Number.POSITIVE_INFINITY])
       passUntil(heardAt + 100_000)
-      // As by its own options: 20 s, and two intervals of 5 s.
+      // By its own options: 20 s and two intervals of 5 s.
       expect(connection.diedAt - heardAt).toBeGreaterThanOrEqual(30_000)
       expect(connection.diedAt - heardAt).toBeLessThan(30_100)
       releaseOverlay(overlay())
@@ -64,7 +64,7 @@ describe('probes that stay counted although the peer was heard', () => {
     releaseOverlay(overlay())
   })
 
-  it('leave nothing behind if there are none', () => {
+  it('leave no overlay behind if there are none', () => {
     const { connection, core, socket, now } = afterLostProbes(1)
     connection.hear(now())
     expect(stopBeating(core, socket)).toBe(false)
@@ -73,12 +73,12 @@ describe('probes that stay counted although the peer was heard', () => {
   })
 })
 
-it('a session that takes over does not count probes from before the peer was heard as attempts', () => {
+it('does not count probes from before the peer was heard as attempts of a probe session that takes over', () => {
   const { connection, socket, now, overlay } = afterLostProbes(1)
   const { probes } = connection
   connection.hearData(now())
   const sample = { state: 1, probes, retransmits: 0, unacked: 0, notSent: 0, rto: 200, heardAt: now() }
-  // Heard 1.5 s ago, and the kernel probes after 2 s.
+  // The peer was heard 1.5 s ago, and the kernel probes after 2 s.
   const taken = new Firing(socket.cookie, undefined).takeOver({ ...sample, sampledAt: now() + 1_500 })
   expect(taken).toMatchObject({ probes: 0 })
   expect(overlay()).toMatchObject({ unanswered: 1, beating: undefined })

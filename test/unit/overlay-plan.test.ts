@@ -7,15 +7,15 @@ const own: Keepalive = { enable: true, initialDelay: 5_000, interval: 2_000, cou
 const under = (userTimeout: number): Keepalive => ({ ...own, count: 9, userTimeout })
 const clock = clockFrom(own)
 
-// That these add up to the fate of a connection that nobody asked, probe-never-harms.test.ts shows by playing it.
+// probe-never-harms.test.ts shows that a connection with these options ends when one without a probe does.
 
 describe('whileUnanswered', () => {
-  it('is what the connection has where nothing of ours is unanswered', () => {
+  it('returns the own options if no probe of ours is unacknowledged', () => {
     expect(whileUnanswered(own, 0, clock)).toEqual(own)
     expect(whileUnanswered(under(3_000), 0, clock)).toEqual(under(3_000))
   })
 
-  it('counts ours on top', () => {
+  it('adds our unacknowledged probes to count', () => {
     expect(whileUnanswered(own, 2, clock)).toEqual({ ...own, count: 5 })
   })
 
@@ -28,13 +28,13 @@ describe('whileUnanswered', () => {
     expect(whileUnanswered(under(userTimeout), 1, clock)).toEqual(under(death))
   })
 
-  it('leaves a userTimeout alone that ends it at the next firing, if the kernel has probed already', () => {
+  it('keeps a userTimeout that ends the connection at the next firing if the kernel has already probed', () => {
     const late: KeepaliveClock = { due: 9_000, initialDelay: 9_000, sent: 2 }
     expect(whileUnanswered(under(9_000), 1, late).userTimeout).toBe(9_000)
     expect(whileUnanswered(under(9_500), 1, late).userTimeout).toBe(11_000)
   })
 
-  it('uses a userTimeout where there is no room to count, and only the count where there is none', () => {
+  it('sets a userTimeout if count would exceed 127, or the highest count if the socket has no userTimeout', () => {
     const most = { ...own, count: 126 }
     expect(whileUnanswered(most, 1, clock)).toEqual({ ...most, count: 127 })
     expect(whileUnanswered(most, 2, clock)).toEqual({ ...most, userTimeout: 5_000 + 126 * 2_000 })
@@ -42,7 +42,7 @@ describe('whileUnanswered', () => {
     expect(whileUnanswered(mptcp, 2, clock)).toEqual({ ...mptcp, count: 127 })
   })
 
-  it('sets the timer by the clock that the connection has, and changes nothing where keepalive is off', () => {
+  it('sets initialDelay by the clock of the connection, and changes nothing if keepalive is off', () => {
     const late: KeepaliveClock = { due: 7_400, initialDelay: 8_000, sent: 0 }
     expect(whileUnanswered(own, 1, late)).toEqual({ ...own, initialDelay: 8_000, count: 4 })
     const off = { ...own, enable: false }
@@ -51,7 +51,7 @@ describe('whileUnanswered', () => {
 })
 
 describe('whileFiring', () => {
-  it('asks at once, and then not before the connection itself is due, or a peer heard meanwhile', () => {
+  it('probes at once, and then not before the next own probe is due', () => {
     expect(whileFiring(own, 1, clock, 2_000)).toEqual({
       ...own,
       initialDelay: 1_000,
@@ -64,7 +64,7 @@ describe('whileFiring', () => {
     expect(whileFiring(long, 1, clock, 2_000).interval).toBe(60_000)
   })
 
-  it('asks once and harmlessly where keepalive is off', () => {
+  it('probes once if keepalive is off, with a count and a userTimeout that cannot end the connection', () => {
     const off = { ...under(3_000), enable: false }
     const asking = {
       enable: true,
@@ -82,8 +82,8 @@ describe('whileFiring', () => {
 describe('clockAfterStop', () => {
   const asking = whileFiring(own, 1, clock, 2_000)
 
-  it('puts the next firing as far from the last as the own interval has it', () => {
-    // It fired 1 s ago, and would next 5 s after that: 2 s after that it is to be.
+  it('sets the next firing one own interval after the last', () => {
+    // It fired 1 s ago and would fire again 5 s after that. It must fire 2 s after that.
     expect(clockAfterStop(clock, own, asking, 1, 8_000, 4_000)).toEqual({
       due: 5_000,
       initialDelay: 9_000,
@@ -91,7 +91,7 @@ describe('clockAfterStop', () => {
     })
   })
 
-  it('fires at once where that is over', () => {
+  it('fires at once if that time has passed', () => {
     expect(clockAfterStop(clock, own, asking, 1, 10_500, 1_500).initialDelay).toBe(11_000)
     expect(clockAfterStop(clock, own, asking, 1, 11_000, 1_000).initialDelay).toBe(11_000)
   })
@@ -182,7 +182,7 @@ describe('whileBeating', () => {
 })
 
 describe('clockAfter', () => {
-  it('counts the probes that were due after so much silence', () => {
+  it('counts the probes that were due during the silence', () => {
     expect(clockAfter(own, 4_999)).toEqual(clock)
     expect(clockAfter(own, 5_000)).toEqual({ due: 7_000, initialDelay: 7_000, sent: 1 })
     expect(clockAfter(own, 9_500)).toEqual({ due: 11_000, initialDelay: 11_000, sent: 3 })
