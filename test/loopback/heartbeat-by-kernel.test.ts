@@ -65,12 +65,12 @@ async function lent(count: number, options: WatchOptions = {}, own: Parameters<t
 const segmentsIn = ({ peer }: Pair) => inspect(peer).info!.segsIn!
 
 describe.concurrent('a connection whose heartbeat the kernel sends', () => {
-  it('is probed by the kernel alone, and shows the own options as profile', async () => {
+  it('is probed by the kernel alone, and inspect reports its own options as profile', async () => {
     const { pairs, before, watcher } = await lent(20)
     const asked = pairs.map(segmentsIn)
     await delay(3 * every)
     for (const [i, pair] of pairs.entries()) {
-      // An eighth late at most, each.
+      // The kernel's timers are at most an eighth late.
       const probes = segmentsIn(pair) - asked[i]!
       expect(probes).toBeGreaterThanOrEqual(2)
       expect(probes).toBeLessThanOrEqual(3)
@@ -87,7 +87,7 @@ describe.concurrent('a connection whose heartbeat the kernel sends', () => {
     for (const pair of pairs) expect(found(pair)).toEqual(before)
   })
 
-  it('gets its own options back when it is deleted, or loses its heartbeat', async () => {
+  it('gets its own options back when it is deleted or its heartbeat is switched off', async () => {
     const { pairs, before, watcher } = await lent(3)
     const [deleted, silenced, closed] = pairs as [Pair, Pair, Pair]
     watcher.delete(deleted.socket)
@@ -97,7 +97,7 @@ describe.concurrent('a connection whose heartbeat the kernel sends', () => {
     expect(found(closed)).toEqual(before)
   })
 
-  it('lives as long as its own keepalive allows, and gets that back in the end', async () => {
+  it('gets a count that keeps its detection time, and its own options when the watcher closes', async () => {
     const pairs = (await connect(3)) as [Pair, Pair, Pair]
     const [cloud, patient, slow] = pairs
     tune(cloud.socket, 'cloud')
@@ -129,7 +129,7 @@ describe.concurrent('a connection whose heartbeat the kernel sends', () => {
     expect(found(pair)).toEqual(before)
   })
 
-  it('gets what the program writes: by tune at once, by other means in the end', async () => {
+  it('has the options of a later tune at once, and those of setKeepAlive when the watcher closes', async () => {
     const { pairs, watcher } = await lent(4)
     const [tuned, byNode, off, same] = pairs as [Pair, Pair, Pair, Pair]
     tune(tuned.socket, { initialDelay: 20_000, interval: 5_000, count: 4 })
@@ -158,14 +158,14 @@ describe.concurrent('a connection whose heartbeat the kernel sends', () => {
     expect(found(pair)).toEqual(before)
   })
 
-  it("gets its own options back when it carries data, and the heartbeat's again when it is idle", async () => {
+  it("has its own options while it carries data, and the heartbeat's again when it is idle", async () => {
     const { pair, before, deaths } = await lent(1)
     pair.socket.resume()
     const talk = setInterval(() => pair.peer.write('.'), 300)
     await until(() => found(pair).interval === before.interval)
     const { segsIn, dataSegsOut } = inspect(pair.peer).info!
     await delay(2 * every)
-    // Its data is acknowledged, and that is all.
+    // The peer receives acknowledgements of its data and no probes.
     const { segsIn: later, dataSegsOut: sent } = inspect(pair.peer).info!
     clearInterval(talk)
     expect(later! - segsIn!).toBeLessThanOrEqual(sent! - dataSegsOut! + 1)
@@ -189,7 +189,7 @@ describe.concurrent('a connection whose heartbeat the kernel sends', () => {
     expect(segmentsIn(pair)).toBe(asked)
   })
 
-  it('leaves nothing behind when it is closed, or reset', async () => {
+  it('leaves no overlay behind when it is closed or reset', async () => {
     const { pairs, watcher, deaths } = await lent(10)
     const cookies = pairs.map(({ socket }) => nativeCore()!.readCookie(descriptorOf(socket)) as bigint)
     expect(cookies.map((cookie) => overlayOf(cookie)?.beating)).toEqual(Array(10).fill(every))
@@ -208,35 +208,38 @@ describe.concurrent('a connection whose heartbeat the kernel sends', () => {
       [1, 1_000],
       [3, 300],
       [2, 1_000],
-    ] as const)('is found dead, attempts: %d, timeout: %d', async ([attempts, timeout]) => {
-      const heartbeat = { every, attempts, timeout }
-      const { pairs, deaths, before } = await lent(50, { heartbeat, onDead: 'report' })
-      const took: number[] = []
-      const sent = new Map<net.Socket, number>()
-      for (const { socket, peer } of pairs) {
-        blackHole(peer)
-        sent.set(socket, inspect(socket).info!.segsOut!)
-      }
-      await until(() => deaths.length === pairs.length)
-      for (const { socket, reason, evidence, silentFor } of deaths) {
-        expect([reason, evidence]).toEqual([
-          'heartbeat',
-          expect.stringMatching(new RegExp(`^${attempts} probes? `)),
-        ])
-        took.push(silentFor!)
-        const gap = Math.max(510, timeout)
-        expect(silentFor).toBeGreaterThanOrEqual(every + timeout + (attempts - 1) * gap - 20)
-        // The kernel's is one of them.
-        expect(inspect(socket).info!.segsOut! - sent.get(socket)!).toBe(attempts)
-        const pair = pairs.find((each) => each.socket === socket)!
-        expect(found(pair)).toEqual(before)
-      }
-      // The kernel's timer is late by an eighth at most, and what is due together is seen to together.
-      const most = every * 1.125 + timeout + 100 + (attempts - 1) * Math.max(510, timeout)
-      if (timed) expect(Math.max(...took)).toBeLessThan(latest(most))
-    })
+    ] as const)(
+      "is declared dead after all attempts, the first of them the kernel's: attempts %d, timeout %d",
+      async ([attempts, timeout]) => {
+        const heartbeat = { every, attempts, timeout }
+        const { pairs, deaths, before } = await lent(50, { heartbeat, onDead: 'report' })
+        const took: number[] = []
+        const sent = new Map<net.Socket, number>()
+        for (const { socket, peer } of pairs) {
+          blackHole(peer)
+          sent.set(socket, inspect(socket).info!.segsOut!)
+        }
+        await until(() => deaths.length === pairs.length)
+        for (const { socket, reason, evidence, silentFor } of deaths) {
+          expect([reason, evidence]).toEqual([
+            'heartbeat',
+            expect.stringMatching(new RegExp(`^${attempts} probes? `)),
+          ])
+          took.push(silentFor!)
+          const gap = Math.max(510, timeout)
+          expect(silentFor).toBeGreaterThanOrEqual(every + timeout + (attempts - 1) * gap - 20)
+          // One of them is the kernel's.
+          expect(inspect(socket).info!.segsOut! - sent.get(socket)!).toBe(attempts)
+          const pair = pairs.find((each) => each.socket === socket)!
+          expect(found(pair)).toEqual(before)
+        }
+        // The kernel's timer is at most an eighth late. Connections that are due within 100 ms are sampled together.
+        const most = every * 1.125 + timeout + 100 + (attempts - 1) * Math.max(510, timeout)
+        if (timed) expect(Math.max(...took)).toBeLessThan(latest(most))
+      },
+    )
 
-    it('is probed anew by a listener that probes when it is told of the silence', async () => {
+    it('is probed with all attempts again if a listener for dead calls probe', async () => {
       const { pair, watcher } = await lent(1, { onDead: 'report' })
       const asked = new Promise<{ result: ProbeResult; took: number }>((resolve) => {
         watcher.on('dead', async ({ socket }) => {
@@ -251,7 +254,7 @@ describe.concurrent('a connection whose heartbeat the kernel sends', () => {
       expect(took).toBeGreaterThanOrEqual(2 * 510 + 300)
     })
 
-    it('and returns for the last attempt lives, and its heartbeat goes back to the kernel', async () => {
+    it('and acknowledges the last attempt stays open, and the kernel sends its heartbeat again', async () => {
       const { pairs, deaths, watcher } = await lent(10)
       const holes = pairs.map(({ peer }) => blackHole(peer, { segments: 2 }))
       await Promise.all(holes.map(({ done }) => done))
@@ -262,7 +265,7 @@ describe.concurrent('a connection whose heartbeat the kernel sends', () => {
   })
 })
 
-it('leaves nothing behind of 6,000 heartbeats that the kernel has sent', async () => {
+it('lets the kernel send a heartbeat once fewer than 6,000 others are sent by the kernel', async () => {
   const before = { enable: false, initialDelay: 1_000, interval: 1_000, count: 1, userTimeout: 0 }
   const others = Array.from({ length: MOST_BEATING }, (_, i) => overlayFor(BigInt(i - MOST_BEATING), before))
   const [pair] = (await connect(1)) as [Pair]
@@ -271,7 +274,7 @@ it('leaves nothing behind of 6,000 heartbeats that the kernel has sent', async (
   watcher.add(pair.socket)
   await until(() => segmentsIn(pair) >= asked + 3)
   expect(found(pair).interval).not.toBe(every)
-  // The tests before have some as well.
+  // Connections of earlier tests count as well.
   for (const other of others) releaseOverlay(other)
   await until(() => found(pair).interval === every)
 })

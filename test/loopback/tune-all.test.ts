@@ -6,7 +6,7 @@ import { inspect, profiles, type Target, tuneAll } from '../../src/index.js'
 import { connect, connectPair } from '../support/connections.js'
 
 describe('tuneAll', () => {
-  it('tunes every target, one result each, in order', async () => {
+  it('tunes every target, and resolves with one result for each, in order', async () => {
     const pairs = await connect(1_500)
     const sockets = pairs.flatMap(({ socket, peer }) => [socket, peer])
     const results = await tuneAll(sockets, 'datacenter')
@@ -46,7 +46,7 @@ describe('tuneAll', () => {
     expect(inspect(peer).profile).toMatchObject(profiles.cloud)
   })
 
-  it('a number that only looks like a descriptor when cut to 32 bits is none', async () => {
+  it('gives an error for a number that is a descriptor only when cut to 32 bits', async () => {
     const { socket } = await connectPair()
     const fd = descriptorOf(socket)
     const before = inspect(socket).profile
@@ -55,13 +55,13 @@ describe('tuneAll', () => {
     expect(inspect(socket).profile).toEqual(before)
   })
 
-  it('takes any iterable, and none', async () => {
+  it('accepts any iterable, also an empty one', async () => {
     const { socket, peer } = await connectPair()
     expect(await tuneAll(new Set([socket, peer]), 'cloud')).toHaveLength(2)
     expect(await tuneAll([], 'cloud')).toEqual([])
   })
 
-  it('rejects for a bad profile, having changed nothing', async () => {
+  it('rejects a bad profile, and changes no socket', async () => {
     const { socket } = await connectPair()
     const before = inspect(socket).profile
     await expect(tuneAll([socket], { initialDelay: 5_000, interval: 1 })).rejects.toMatchObject({
@@ -87,7 +87,7 @@ describe('tuneAll', () => {
     expect(turns).toBeGreaterThan(2)
   })
 
-  it('sockets that close while it runs are errors of their own', async () => {
+  it('gives an error for each socket that closes while it runs', async () => {
     const pairs = await connect(2_000)
     const running = tuneAll(
       pairs.map(({ socket }) => socket),

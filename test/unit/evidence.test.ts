@@ -14,7 +14,7 @@ import {
 
 const own: Keepalive = { enable: true, initialDelay: 5_000, interval: 2_000, count: 3, userTimeout: 0 }
 
-/** An established connection, silent for so long. */
+/** An established connection whose peer was heard `silence` ms ago. */
 function look(silence: number, more: Partial<Sample> = {}): Sample {
   const heardAt = 1_000_000
   return {
@@ -30,10 +30,10 @@ function look(silence: number, more: Partial<Sample> = {}): Sample {
   }
 }
 
-describe('who probes a connection', () => {
+describe('the prober of a connection', () => {
   it.each<{ what: string; seen: Sample; unanswered: number; asks: string }>([
-    { what: 'a connection at rest', seen: look(2_000), unanswered: 0, asks: 'us' },
-    { what: 'past its initialDelay, not probed yet', seen: look(6_000), unanswered: 0, asks: 'us' },
+    { what: 'that is idle', seen: look(2_000), unanswered: 0, asks: 'us' },
+    { what: 'that is not probed yet after its initialDelay', seen: look(6_000), unanswered: 0, asks: 'us' },
     {
       what: 'that the kernel is probing',
       seen: look(6_000, { probes: 1 }),
@@ -41,13 +41,13 @@ describe('who probes a connection', () => {
       asks: 'keepalive',
     },
     {
-      what: 'with nothing but our probes unanswered',
+      what: 'with only our probes unacknowledged',
       seen: look(6_000, { probes: 2 }),
       unanswered: 2,
       asks: 'us',
     },
     {
-      what: 'with ours and one of the kernel unanswered',
+      what: 'with our probes and one of the kernel unacknowledged',
       seen: look(6_000, { probes: 3 }),
       unanswered: 2,
       asks: 'keepalive',
@@ -94,17 +94,17 @@ describe('who probes a connection', () => {
       unanswered: 0,
       asks: 'closed',
     },
-  ])('is found for $what', ({ seen, unanswered, asks }) => {
+  ])('is $asks for a connection $what', ({ seen, unanswered, asks }) => {
     expect(proberOf(seen, own.enable, unanswered)).toBe(asks)
   })
 
-  it('is us with keepalive off, whatever is counted', () => {
+  it('is us if keepalive is off, whatever number of probes is counted', () => {
     expect(proberOf(look(6_000, { probes: 3 }), false, 0)).toBe('us')
   })
 })
 
 describe("the kernel's next probe", () => {
-  it('is imminent from 600 ms on, when it would go unanswered for ours', () => {
+  it('is imminent less than 600 ms before it is due, because the peer would not acknowledge it so soon after ours', () => {
     expect(isImminent(look(4_400), own, clockFrom(own))).toBe(false)
     expect(isImminent(look(4_401), own, clockFrom(own))).toBe(true)
     expect(isImminent(look(5_200), own, clockFrom(own))).toBe(true)
@@ -113,13 +113,13 @@ describe("the kernel's next probe", () => {
   })
 })
 
-it('counts in timesProbed as the data itself, and each retransmission', () => {
+it('counts data and each of its retransmissions as one probe each', () => {
   expect(timesProbed(look(0, { retransmits: 2, probes: 7 }), 'retransmission')).toBe(3)
   expect(timesProbed(look(0, { retransmits: 2, probes: 7 }), 'window-probe')).toBe(7)
   expect(timesProbed(look(0, { probes: 4 }), 'keepalive')).toBe(4)
 })
 
-it('names the evidence by who probed', () => {
+it('names the evidence by the prober', () => {
   expect((['us', 'keepalive', 'retransmission', 'window-probe'] as const).map(evidenceOfAnswer)).toEqual([
     'ack',
     'ack',
@@ -134,11 +134,11 @@ it('names the evidence by who probed', () => {
   ])
 })
 
-it("judges silence by the kernel's clock", () => {
+it("computes silence from the kernel's time of the sample", () => {
   expect(silenceOf(look(1_234))).toBe(1_234)
 })
 
-it('is not open before the handshake is over, nor once either side has closed', () => {
+it('treats a connection as open only between the handshake and the first FIN or reset', () => {
   const { ESTABLISHED, SYN_SENT, SYN_RECV, CLOSE_WAIT, FIN_WAIT1, CLOSE, LISTEN } = TcpState
   expect(isOpen(ESTABLISHED)).toBe(true)
   expect([SYN_SENT, SYN_RECV, CLOSE_WAIT, FIN_WAIT1, CLOSE, LISTEN].some(isOpen)).toBe(false)

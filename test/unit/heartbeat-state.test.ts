@@ -84,15 +84,15 @@ function run(
   return { told, looks, diedAt: undefined }
 }
 
-describe('suspicion, beside a model of the kernel', () => {
-  it('precedes death by an interval, and something is unanswered for the grace time by then', () => {
+describe('suspicion, tested on a model of the kernel', () => {
+  it('precedes death by at least an interval, and follows the first unacknowledged probe by at least the grace time', () => {
     fc.assert(
       fc.property(profile, fc.integer(), fc.nat(100), (own, seed, rtt) => {
         const random = seeded(seed)
         const gone = 5 * own.initialDelay * random()
         const kernel = new KernelModel(own, rtt, (time) => time < gone, random)
         const { told, diedAt } = run(kernel, 1e8, random)
-        // A user timeout may leave room for one only, where the kernel's first probe is late.
+        // A userTimeout may leave time for only one probe if the kernel's first is late.
         fc.pre(kernel.probes >= 2)
         expect(told.map(({ event }) => event)).toEqual(['suspect'])
         expect(diedAt! - told[0]!.at).toBeGreaterThanOrEqual(own.interval)
@@ -102,8 +102,8 @@ describe('suspicion, beside a model of the kernel', () => {
     )
   })
 
-  it('precedes death with data in flight too, although the kernel backs off', () => {
-    // Where there is room for an interval, a look and the first retransmission.
+  it('precedes death with data in flight by at least an interval too, although the kernel backs off', () => {
+    // Only settings with time for an interval, a sample and the first retransmission.
     const withRoom = profile.filter(({ userTimeout = 0, interval }) => userTimeout >= 2 * interval + 2_000)
     fc.assert(
       fc.property(withRoom, fc.integer(), fc.nat(100), (own, seed, rtt) => {
@@ -111,7 +111,7 @@ describe('suspicion, beside a model of the kernel', () => {
         const gone = 3 * own.initialDelay * random()
         const kernel = new KernelModel(own, rtt, (time) => time < gone, random)
         const { told, diedAt } = run(kernel, 1e8, random, gone)
-        // The model's answer to a probe that was on the way acknowledges what is written meanwhile as well: then nothing was in flight.
+        // In the model, the acknowledgement of a probe also acknowledges data that is written meanwhile. Then nothing was in flight.
         fc.pre(kernel.retransmits > 0)
         expect(told.map(({ event }) => event)).toEqual(['suspect'])
         expect(diedAt! - told[0]!.at).toBeGreaterThanOrEqual(own.interval)
@@ -121,7 +121,7 @@ describe('suspicion, beside a model of the kernel', () => {
     )
   })
 
-  it('never comes for a peer that acknowledges, however long the path', () => {
+  it('is never reported of a peer that acknowledges, with a round trip of up to 900 ms', () => {
     fc.assert(
       fc.property(profile, fc.integer(), fc.nat(900), (own, seed, rtt) => {
         const random = seeded(seed)
@@ -138,7 +138,7 @@ describe('suspicion, beside a model of the kernel', () => {
     fc.assert(
       fc.property(profile, fc.integer(), fc.array(fc.nat(100), { maxLength: 6 }), (own, seed, shares) => {
         const random = seeded(seed)
-        // Outages that the connection survives, an hour apart.
+        // The connection survives these outages, which are an hour apart.
         const hour = 3_600_000
         const longest = own.interval * (own.count - 1)
         const outages = shares.map((share, i) => ({ from: (i + 1) * hour, for: (longest * share) / 100 }))
@@ -167,7 +167,7 @@ describe('suspicion, beside a model of the kernel', () => {
         const { told } = run(kernel, 70_000, random)
         const recovery = told.find(({ event }) => event === 'recover')!
         if (!told.some(({ event }) => event === 'suspect')) return
-        // The next probe finds it; and a sixteenth of the silence, which lasts until then, until somebody looks.
+        // The next probe is acknowledged. The sample follows within a sixteenth of the silence until then.
         const heardAfter = own.interval * 1.125 + 20
         expect(recovery.at - backAt).toBeLessThan(
           heardAfter + Math.max(GRACE, (backAt + heardAfter) / 16) + SLOT,
@@ -187,13 +187,13 @@ describe('suspicion, beside a model of the kernel', () => {
     const random = seeded(1)
     const day = 24 * 3_600_000
     const { looks } = run(new KernelModel(own, 20, () => true, random), day, random)
-    // Twice in each idle period, which the kernel's own lateness (0 to 12.5 %, so 3.75 s) may make four.
+    // Two samples in each idle period; four if the kernel's timer is late (0 to 12.5 %, so up to 3.75 s).
     expect(looks).toBeLessThan((4 * day) / own.initialDelay)
-    // Node's own: probed every second, or after a system's default of 2 h with an interval of 75 s.
+    // The system's defaults: 2 h and an interval of 75 s.
     const calm = { enable: true, initialDelay: 7_200_000, interval: 75_000, count: 9, userTimeout: 0 }
     const idle = run(new KernelModel(calm, 20, () => true, random), day, random)
     expect(idle.looks).toBeLessThan(2 * 24 * 60)
-    // An interval longer than initialDelay: the timer stands at it after each answer.
+    // With an interval longer than initialDelay the timer is set to interval after each acknowledgement.
     const odd = { enable: true, initialDelay: 10_000, interval: 75_000, count: 9, userTimeout: 0 }
     const waiting = run(new KernelModel(odd, 20, () => true, random), day, random)
     expect(waiting.looks).toBeLessThan((16 * day) / odd.interval)
@@ -208,8 +208,8 @@ describe('a closed window', () => {
     notSent: 5_000,
   })
 
-  it("has a probe unanswered now and then, which is the peer's rate limit; longer is suspect", () => {
-    // Sent after 200 ms (answered), 400 ms (not), 800 ms (answered).
+  it("is suspect once a window probe is unacknowledged for longer than the peer's rate limit explains", () => {
+    // Window probes leave after 200 ms (acknowledged), 400 ms (not) and 800 ms (acknowledged).
     const state = heard(0, undefined, 0)
     observe(state, shut(410, 1), own, undefined, 0)
     const until = 400 + 800 * 1.125
@@ -224,7 +224,7 @@ describe('a closed window', () => {
 describe('calmUntil', () => {
   const look = fc.record({ heardAt: fc.nat(1e9), silence: fc.nat(1e7) })
 
-  it('is later than now, and soon after the kernel may have probed', () => {
+  it('is later than now, and at most half an interval after the kernel may have probed', () => {
     fc.assert(
       fc.property(profile, fc.nat(400_000), look, (settings, userTimeout, { heardAt, silence }) => {
         const own = { ...settings, userTimeout }
@@ -232,9 +232,9 @@ describe('calmUntil', () => {
         const calm = calmUntil({ sampledAt, heardAt }, own)
         expect(calm).toBeGreaterThanOrEqual(sampledAt + Math.min(SLOT, own.initialDelay - silence || SLOT))
         const due = heardAt + own.initialDelay
-        // An interval between suspicion and death takes that nobody is away for more than half of one.
+        // To report suspicion an interval before death, samples must be at most half an interval apart.
         expect(calm).toBeLessThanOrEqual(Math.max(due, sampledAt + own.interval / 2))
-        // Data that is sent right now is fatal after userTimeout.
+        // Data that is sent right now ends the connection after userTimeout.
         if (own.userTimeout) {
           expect(calm).toBeLessThanOrEqual(
             sampledAt + Math.max(1_000, own.userTimeout - own.interval - 1_000),
@@ -244,7 +244,7 @@ describe('calmUntil', () => {
     )
   })
 
-  it('samples for retransmissions each minute without keepalive and user timeout', () => {
+  it('is a minute later without keepalive and userTimeout, to notice retransmissions', () => {
     const off: Keepalive = {
       enable: false,
       initialDelay: 1_000,
@@ -264,7 +264,7 @@ const heartbeat = fc.record({
 const share = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
 
 describe('a probe of a heartbeat', () => {
-  it('comes after at least a second of silence, and in the last tenth of `every` where that is possible', () => {
+  it('leaves after at least a second of silence, and in the last tenth of `every` if that is later', () => {
     fc.assert(
       fc.property(heartbeat, share, fc.nat(1e9), (beat, random, heardAt) => {
         const at = nextBeat(heardAt, beat, random) - heardAt
@@ -275,7 +275,7 @@ describe('a probe of a heartbeat', () => {
     )
   })
 
-  it('is due once when a peer has been silent for so long', () => {
+  it('is due only once in a silence', () => {
     fc.assert(
       fc.property(heartbeat, share, fc.nat(1_000_000), (beat, random, silence) => {
         const heardAt = 1_000_000
@@ -293,7 +293,7 @@ describe('a probe of a heartbeat', () => {
     )
   })
 
-  it('starts anew when the peer has been heard in between', () => {
+  it('is scheduled again when the peer was heard in between', () => {
     fc.assert(
       fc.property(heartbeat, share, fc.integer({ min: 26, max: 100_000 }), (beat, random, later) => {
         const state = heard(0, beat, random)
@@ -304,18 +304,18 @@ describe('a probe of a heartbeat', () => {
     )
   })
 
-  it('is spread over ten thousand peers that were heard together: over a tenth at first, then evenly', () => {
+  it('is spread, for ten thousand peers that were heard together, over a tenth of `every` and then over all of it', () => {
     const random = seeded(7)
     const first = Array.from({ length: 10_000 }, () => nextBeat(0, fiveSeconds, random()))
     for (const count of binned(first, 50, 100).slice(90)) expect(count).toBeGreaterThan(800)
     const beats = Array.from({ length: 10_000 }, () => beatsOf(fiveSeconds, 0, 120_000, random))
     // 10,000 in 4.75 s on average.
     const perSecond = binned(beats.flat(), 1_000, 120).slice(15)
-    // Nobody is asked within a second, which leaves a gap in each round for a while; what counts is that there are no crowds.
+    // No peer is probed within a second of being heard, so early rounds have gaps. No second may have many more probes than the average.
     for (const count of perSecond) expect(count / (10_000 / 4.75)).toBeLessThan(1.3)
   })
 
-  it('is spread evenly within `every` over ten thousand peers that were silent before', () => {
+  it('is spread evenly over `every` for ten thousand peers that were silent before', () => {
     const random = seeded(7)
     const beats = Array.from({ length: 10_000 }, () => beatsOf(fiveSeconds, -60_000, 60_000, random))
     expect(Math.max(...beats.map(([first]) => first!))).toBeLessThanOrEqual(5_000)
@@ -323,7 +323,7 @@ describe('a probe of a heartbeat', () => {
     for (const count of perSecond) expect(Math.abs(count / (10_000 / 4.75) - 1)).toBeLessThan(0.25)
   })
 
-  it('is early once only, after the first acknowledgement', () => {
+  it('leaves earlier than nine tenths of `every` only once, after the first acknowledgement', () => {
     const random = seeded(3)
     for (let i = 0; i < 1_000; i++) {
       const beats = beatsOf(fiveSeconds, 0, 60_000, random)
@@ -338,7 +338,7 @@ describe('a probe of a heartbeat', () => {
 
 const fiveSeconds: Heartbeat = { every: 5_000, timeout: 300, attempts: 3 }
 
-/** When a peer that always answers at once is asked. */
+/** The times of the probes to a peer that always acknowledges at once. */
 function beatsOf(beat: Heartbeat, heardAt: number, end: number, random: () => number): number[] {
   const beats: number[] = []
   const state = firstState({ sampledAt: 0, heardAt }, beat, random())
@@ -351,7 +351,7 @@ function beatsOf(beat: Heartbeat, heardAt: number, end: number, random: () => nu
   return beats
 }
 
-/** Of a connection that is new. */
+/** The state of a new connection. */
 function heard(heardAt: number, beat: Heartbeat | undefined, random: number) {
   return firstState({ sampledAt: heardAt, heardAt }, beat, random)
 }
@@ -366,8 +366,8 @@ function quiet(part: Pick<Sample, 'sampledAt' | 'heardAt'>): Sample {
   return { state: 1, probes: 0, retransmits: 0, unacked: 0, notSent: 0, rto: 200, ...part }
 }
 
-describe('a year of a thousand connections', () => {
-  it('with a heartbeat each hour has as many probes as hours, evenly, and no suspicion', () => {
+describe('a thousand connections in a year', () => {
+  it('with a heartbeat each hour have one probe each 0.9 to 1 hour, evenly spread, and no suspicion', () => {
     const random = seeded(11)
     const beat: Heartbeat = { every: 3_600_000, timeout: 300, attempts: 3 }
     const own: Keepalive = { enable: false, initialDelay: 0, interval: 0, count: 0, userTimeout: 0 }
@@ -376,18 +376,18 @@ describe('a year of a thousand connections', () => {
     let beats = 0
     for (let i = 0; i < 1_000; i++) {
       const state = heard(0, beat, random())
-      // What the kernel may be asked between two beats is nothing: it is looked at when a beat is due.
+      // The connection is sampled only when a heartbeat is due.
       for (let now = state.beatAt; now < year; now = state.beatAt) {
         const look = quiet({ sampledAt: now, heardAt: state.heardAt })
         const event = observe(state, look, own, beat, random())
         if (!state.isToBeProbed || event) throw new Error('not so')
         beats++
         perMinute[Math.floor(now / 60_000) % 60]!++
-        // Answered after 20 ms.
+        // Acknowledged after 20 ms.
         afterAnswer(state, now + 20, beat, random())
       }
     }
-    // Between 0.9 and 1 hour each.
+    // Probes are 0.9 to 1 hour apart.
     const expected = (1_000 * year) / (0.95 * beat.every + 20)
     expect(beats / expected).toBeCloseTo(1, 3)
     for (const count of perMinute) expect(count / (beats / 60)).toBeCloseTo(1, 1)
@@ -401,11 +401,11 @@ describe('a heartbeat whose probes the kernel sends', () => {
     { every: 5_000, period: 5_000 },
     { every: 16_000, period: 16_000 },
     { every: 17_000, period: undefined },
-  ])('is one of 2 to 16 s: every $every, period $period', ({ every, period }) => {
+  ])('has an `every` of 2 to 16 s: every $every, period $period', ({ every, period }) => {
     expect(kernelPeriod({ every, timeout: 300, attempts: 3 })).toBe(period)
   })
 
-  /** Heard at 0, and the kernel asks after 5 s. */
+  /** The peer was heard at 0, and the kernel probes after 5 s. */
   const lent = () => {
     const state = { ...heard(0, fiveSeconds, 0), isSpread: true }
     beginKernelBeats(state, 5_000)
@@ -415,7 +415,7 @@ describe('a heartbeat whose probes the kernel sends', () => {
   }
   const look = (heardAt: number, sampledAt: number) => quiet({ heardAt, sampledAt })
 
-  it('is sampled when the acknowledgement is due at the latest; then as late as the last one was', () => {
+  it('is sampled when the acknowledgement is due at the latest, later samples by the delay of the last one', () => {
     const state = lent()
     expect(state.sampleAt).toBe(5_000 * 1.125 + 300)
     observe(state, look(5_120, state.sampleAt), undefined, fiveSeconds, 0)
@@ -425,17 +425,17 @@ describe('a heartbeat whose probes the kernel sends', () => {
     expect(kernelBeats(state)).toBe(true)
   })
 
-  it('ends for a peer that is heard at another time', () => {
+  it('ends when the peer is heard at any other time', () => {
     for (const heardAt of [3_000, 4_900, 5_950]) {
       const state = lent()
       observe(state, look(heardAt, 5_960), undefined, fiveSeconds, 0.5)
       expect(state.sampleAt).toBe(nextBeat(heardAt, fiveSeconds, 0.5))
-      // Who heard the same thing at the same time is spread before it is lent a clock again.
+      // Peers that were heard at the same time are spread before the kernel sends their heartbeats again.
       expect([kernelBeats(state), state.isSpread]).toEqual([false, false])
     }
   })
 
-  it('does not begin before a connection that was heard in between has been spread again', () => {
+  it('begins only after a connection that was heard in between has been spread again', () => {
     const state = { ...heard(0, fiveSeconds, 0), isSpread: true }
     observe(state, look(3_000, 3_010), undefined, fiveSeconds, 0)
     expect(state.isSpread).toBe(false)
@@ -443,7 +443,7 @@ describe('a heartbeat whose probes the kernel sends', () => {
     expect(state).toMatchObject({ isSpread: true, beatAt: 8_000 + 1_000 + 0.5 * 4_000 })
   })
 
-  it('ends without an acknowledgement: then we send the probe', () => {
+  it('ends when a probe is not acknowledged, and deadpeer sends the next one', () => {
     const state = lent()
     observe(state, look(0, state.sampleAt), undefined, fiveSeconds, 0)
     expect({ ...state }).toMatchObject({ isToBeProbed: true, sampleAt: Number.POSITIVE_INFINITY })

@@ -7,8 +7,8 @@ import { deferral } from '../../src/overlay/deferral.js'
 import { plan, whileBeating } from '../../src/overlay/plan.js'
 import type { Profile } from '../../src/profile/profile.js'
 
-// The pure arithmetic of overlay/ on a model of the kernel's keepalive timer (tcp_keepalive_timer): a connection that it has changed beside one
-// that was left alone. `probe-never-harms.test.ts` plays whole probes on a model that also retransmits.
+// Tests the arithmetic of overlay/ on a model of the kernel's keepalive timer (tcp_keepalive_timer). Compares a connection with overridden
+// options to one with its own. `probe-never-harms.test.ts` plays whole probes on a model that also retransmits.
 
 const runs = Number(process.env.DEADPEER_RUNS ?? 100_000)
 
@@ -37,7 +37,7 @@ class Connection {
       : Number.POSITIVE_INFINITY
   }
 
-  /** Lets time pass until `end`, or until it dies. `answers` tells of each probe whether the peer answers it, at once. */
+  /** Lets time pass until `end`, or until the connection ends. `answers` returns whether the peer acknowledges a probe. */
   goOn(end: number, answers: () => boolean = () => false): void {
     let left = end - this.silence
     while (Number.isNaN(this.diedAt) && this.#next - this.silence <= left) {
@@ -85,7 +85,7 @@ function sampleOf({ silence, probes }: Connection): Sample {
   }
 }
 
-/** When a connection whose timers fire in time ends. */
+/** When a connection ends if its timers fire in time. */
 function endOf(options: Keepalive): number {
   const connection = new Connection(options, () => 0)
   connection.goOn(1e12)
@@ -117,7 +117,7 @@ function repeating(values: readonly number[]): () => number {
 }
 
 describe('a heartbeat whose probes the kernel sends', () => {
-  it('ends a connection no sooner than its own options, and at most an interval later, while this process is stopped', () => {
+  it('ends a connection no sooner than its own options, and at most an interval later, if the process is stopped', () => {
     let beats = 0
     fc.assert(
       fc.property(keepalive, every, lateness, (own, period, late) => {
@@ -135,7 +135,7 @@ describe('a heartbeat whose probes the kernel sends', () => {
     expect(beats).toBeGreaterThan(runs / 10)
   })
 
-  it('ends it neither sooner nor later once its own options are back after unanswered probes, whenever that is', () => {
+  it('leaves the end of a connection where its own options have it, if these are restored after unacknowledged probes', () => {
     let takeovers = 0
     fc.assert(
       fc.property(
@@ -166,7 +166,7 @@ describe('a heartbeat whose probes the kernel sends', () => {
     expect(takeovers).toBeGreaterThan(runs / 50)
   })
 
-  it('keeps a peer that answers forever, whatever share of its answers is late', () => {
+  it('keeps a connection open whose peer acknowledges, however late the timer fires', () => {
     fc.assert(
       fc.property(keepalive, every, lateness, (own, period, late) => {
         const beating = whileBeating(own, period)
@@ -188,13 +188,13 @@ describe('a heartbeat whose probes the kernel sends', () => {
 })
 
 describe('tuning', () => {
-  /** Probes of which a peer may lose all but one, by settings that begin when it was last heard. */
+  /** The number of probes that the settings promise from when the peer was last heard. All but one of them may be lost. */
   const promised = (options: Keepalive) => {
     const { initialDelay, interval, count, userTimeout = 0 } = options
     return userTimeout === 0 ? count : Math.max(1, Math.ceil((userTimeout - initialDelay) / interval))
   }
 
-  it('never ends a connection whose peer answers the last probe that the settings promise', () => {
+  it('never ends a connection whose peer acknowledges the last probe that the settings promise', () => {
     let deferrals = 0
     fc.assert(
       fc.property(
@@ -202,7 +202,7 @@ describe('tuning', () => {
         keepalive,
         fc.double({ min: 0, max: 1, noNaN: true }),
         (before, wanted, share) => {
-          // A late timer would reach a userTimeout with fewer probes, tuned or not.
+          // A late timer would reach userTimeout with fewer probes, whether tuned or not.
           const connection = new Connection(before, () => 0)
           connection.goOn(share * endOf(before) * 0.999)
           const { silence, probes } = connection

@@ -57,7 +57,7 @@ const CLOCK_DIFFERENCE = 20
 const seed = process.env.DEADPEER_SEED ? Number(process.env.DEADPEER_SEED) : Date.now() & 0x7fffffff
 const numRuns = Number(process.env.DEADPEER_RUNS ?? 1_500)
 
-/** Plays schedules of a kind, and holds each against what a twin comes to. */
+/** Plays schedules, and compares when each probed connection and its twin end. */
 async function check(
   schedules: fc.Arbitrary<Schedule>,
   lateness: (schedule: Schedule, outcome: Outcome) => number,
@@ -75,7 +75,7 @@ async function check(
           twin.diedAt - CLOCK_DIFFERENCE - early,
         )
         const latest = twin.diedAt + 2 * JIFFY + lateness(schedule, outcome)
-        // One that dies later may meet the peer again before.
+        // A connection that ends later may be acknowledged before.
         if (outcome.heardAfter > latest)
           expect(probed.diedAt, `twin at ${twin.diedAt}`).toBeLessThanOrEqual(latest)
       }
@@ -93,29 +93,29 @@ async function check(
 }
 
 /**
- * Of probes that are counted before the connection's own clock is due it cannot be told whose they were. They are taken for a question's,
- * though they may be the kernel's own, from before the peer said something.
+ * Probes that the kernel counts before its own timer is due are attributed to deadpeer. They may be the kernel's own, from before the peer
+ * sent data.
  */
 const stillCounted = ({ options: { interval, count } }: Schedule) => 1_000 + interval * (count + 1)
 
-/** How long a connection is silent at least when it ends. */
+/** The shortest silence after which a connection ends. */
 function leastOf({ initialDelay, interval, count, userTimeout = 0 }: Keepalive): number {
   return userTimeout > 0 ? Math.max(userTimeout, initialDelay + interval) : initialDelay + interval * count
 }
 
-/** Where a firing is late for a stop, a userTimeout may have passed at it that would not have at the one before. */
+/** A firing that is late because the process was stopped may come after userTimeout. The one before would not have. */
 const regrouped = ({ options: { userTimeout, interval } }: Schedule) => (userTimeout ? interval : 0)
 
-/** Settings with which the kernel's timer stands at `initialDelay` after the peer was heard. */
+/** Settings with which the kernel's timer fires `initialDelay` after the peer was heard. */
 const plain = options.filter(({ initialDelay, interval }) => interval <= initialDelay)
 
-/** An answer starts the clock anew, where it would have stood at the next interval. */
+/** An acknowledgement restarts the timer, which would have fired after `interval` otherwise. */
 const sooner = ({ options: { interval, initialDelay } }: Schedule) => (interval > initialDelay ? interval : 0)
 
-/** Its timer need not stand at a whole second, and is set to one: with a userTimeout that may be an interval. */
+/** The timer is set to whole seconds. With a userTimeout that may add an interval. */
 const later = ({ options: { interval } }: Schedule) => 1_000 + interval
 
-describe('a probed connection ends as its twin does, on a model of the kernel', () => {
+describe('a probed connection on a model of the kernel ends when its twin ends', () => {
   it('with outages and probes', async () => {
     await check(
       fc.record({ options: plain, outages, questions }).map((r) => ({ ...still, ...r })),
@@ -123,7 +123,7 @@ describe('a probed connection ends as its twin does, on a model of the kernel', 
     )
   })
 
-  it('an interval longer than initialDelay', async () => {
+  it('with an interval longer than initialDelay', async () => {
     await check(
       fc.record({ options, outages, questions }).map((r) => ({ ...still, ...r })),
       later,
@@ -131,7 +131,7 @@ describe('a probed connection ends as its twin does, on a model of the kernel', 
     )
   })
 
-  it('keepalive switched on while the peer was silent', async () => {
+  it('if keepalive is switched on while the peer is silent', async () => {
     await check(
       fc.record({ options, outages, questions, enabledAt: ms(9_000) }).map((r) => ({
         ...still,
@@ -158,7 +158,7 @@ describe('a probed connection ends as its twin does, on a model of the kernel', 
     )
   })
 
-  it('the event loop blocked', async () => {
+  it('if the event loop is blocked', async () => {
     await check(
       fc
         .record({
@@ -174,7 +174,7 @@ describe('a probed connection ends as its twin does, on a model of the kernel', 
     )
   })
 
-  it('the process stopped between most system calls', async () => {
+  it('if the process is stopped between two system calls', async () => {
     await check(
       fc
         .record({
@@ -190,7 +190,7 @@ describe('a probed connection ends as its twin does, on a model of the kernel', 
     )
   })
 
-  it('tuned during a probe', async () => {
+  it('or later if it is tuned during a probe', async () => {
     const values = fc.record(
       {
         initialDelay: seconds(6, 9),
@@ -209,7 +209,7 @@ describe('a probed connection ends as its twin does, on a model of the kernel', 
           tunes: fc.array(fc.record({ at: ms(20_000), values }), { minLength: 1, maxLength: 2 }),
         })
         .map((r) => ({ ...still, ...r })),
-      // A twin may end at once by what tune() would hold back.
+      // The twin may end at once, because its values are not deferred.
       () => Number.POSITIVE_INFINITY,
     )
   })
