@@ -9,14 +9,14 @@ import { kernelOptions, silenceOf } from '../support/idle-connections.js'
 import { hasNetAdmin } from '../support/net-admin.js'
 import { until } from '../support/until.js'
 
-/** A row of a look begins with its error. */
+/** The columns of a sample's row in the native core. The first one is the error. */
 const LOOK_COLUMNS = 9
 
 const HEARTBEAT = { every: 1_000, timeout: 100, attempts: 2 }
 
 const errnos = ['ENOBUFS', 'EINTR', 'ENOMEM', 'EPERM'] as const
 
-/** Which call about one connection fails, once: the first look, the next …; to ask; to stop asking. */
+/** Which call for a connection fails once: the first sample, the next …; the write that probes; the write that stops probing. */
 const faults = [
   { call: 'look', time: 1 },
   { call: 'look', time: 2 },
@@ -37,11 +37,11 @@ interface Fault {
 const rows = faults
   .flatMap((fault) => errnos.map((errno) => ({ ...fault, errno })))
   .filter(
-    // Nothing but a shortage is tried again at once, and a cookie is asked for once.
+    // Only a shortage is tried again, and a cookie is read once.
     ({ call, errno }) => call !== 'readCookie' || errno !== 'EPERM',
   )
 
-describe.runIf(hasNetAdmin)('one call of a heartbeat fails, and it goes on', () => {
+describe.runIf(hasNetAdmin)('a heartbeat of which one system call fails', () => {
   const core = nativeCore()!
   const own: Pick<NativeCore, 'look' | 'writeKeepalive' | 'readCookie'> = { ...core }
   const pending = new Map<number, Fault>()
@@ -84,7 +84,7 @@ describe.runIf(hasNetAdmin)('one call of a heartbeat fails, and it goes on', () 
     return fault.errno
   }
 
-  it('a peer that vanishes then is found all the same, with one warning for each cause', async () => {
+  it('still finds a peer that vanishes, and warns once for each errno', async () => {
     const deaths = new Map<Pair, Death>()
     const pairs: { row: (typeof rows)[number]; pair: Pair; fault: Fault }[] = []
     const watcher = watch({ heartbeat: HEARTBEAT, onDead: 'report' })
@@ -113,7 +113,7 @@ describe.runIf(hasNetAdmin)('one call of a heartbeat fails, and it goes on', () 
     expect(codes.every((code) => (errnos as readonly unknown[]).includes(code))).toBe(true)
   })
 
-  it('what waits to be written to a silent connection is not lost by a reading that fails', async () => {
+  it('still applies a deferred value after the read of the cookie has failed', async () => {
     const pair = await connectPair()
     await until(() => silenceOf(pair.socket) >= 3_500)
     const wanted = { initialDelay: 1_000, interval: 1_000, count: 4, userTimeout: 4_000 }

@@ -95,7 +95,7 @@ describe.concurrent('with peers that vanish', () => {
       for (const pair of pairs) since.set(pair.socket, await vanish(pair))
       await until(() => deaths.length === 200, 20_000)
       expect(Math.min(...took)).toBeGreaterThanOrEqual(least - TICK)
-      // What it is to reach is measured by the benchmark; this has the allowance of a test.
+      // The benchmark measures the target. This test allows for a busy machine.
       if (timed) expect(quantile(took, 0.99)).toBeLessThanOrEqual(latest(most))
       for (const { reason, detectedBy, error, evidence, silentFor, socket } of deaths) {
         expect({ reason, detectedBy }).toEqual({ reason: 'heartbeat', detectedBy: 'heartbeat' })
@@ -108,7 +108,7 @@ describe.concurrent('with peers that vanish', () => {
       expect(watcher.stats()).toEqual({ added: 200, watching: 0, dead: 200, closed: 0, removed: 0 })
     })
 
-    it('keeps a peer that acknowledges the last attempt: suspect once, recover once', async () => {
+    it('emits one suspect and one recover for a peer that acknowledges the last attempt', async () => {
       const { watcher, deaths, of, suspicions } = watching({ heartbeat: { ...often, attempts: 3 } })
       const pairs = await connect(20)
       const sockets = pairs.map(({ socket }) => socket)
@@ -116,7 +116,7 @@ describe.concurrent('with peers that vanish', () => {
       const holes = pairs.map(({ peer }) => blackHole(peer, { segments: 2 }))
       await Promise.all(holes.map(({ done }) => done))
       await until(() => sockets.every((socket) => of(socket).some(({ what }) => what === 'recover')))
-      // Two more beats.
+      // Two more heartbeats.
       await delay(2_500)
       for (const socket of sockets) {
         expect(of(socket).map(({ what }) => what)).toEqual(['suspect', 'recover'])
@@ -129,7 +129,7 @@ describe.concurrent('with peers that vanish', () => {
       expect(deaths).toEqual([])
     })
 
-    it('does not probe a peer that sends or acknowledges', async () => {
+    it('does not probe a connection with recent traffic', async () => {
       const { watcher } = watching({ heartbeat: { every: 2_000 } }, false)
       const [sends, acknowledges, silent] = (await connect(3)) as [Pair, Pair, Pair]
       const all = [sends, acknowledges, silent]
@@ -145,7 +145,7 @@ describe.concurrent('with peers that vanish', () => {
       const before = all.map(({ peer }) => inspect(peer).info!)
       await delay(8_000)
       clearInterval(talk)
-      // A probe is a segment without data; of what else those get, the acknowledging one gets data only.
+      // A probe is a segment without data. The peer that only acknowledges receives nothing but data otherwise.
       const [, acked, asked] = all.map(({ peer }, i) => {
         const { segsIn = 0, dataSegsIn = 0 } = inspect(peer).info!
         const { segsIn: segs = 0, dataSegsIn: data = 0 } = before[i]!
@@ -190,7 +190,7 @@ describe.concurrent('with peers that vanish', () => {
       expect(silentFor).toBeLessThan(latest(4_000))
     })
 
-    it("watches the kernel's own probes where those are sooner, and each has its time", async () => {
+    it("waits for the kernel's own probes if those are due sooner, and gives each its timeout", async () => {
       const { watcher, deaths } = watching({ heartbeat: { every: 2_000, attempts: 3 }, onDead: 'report' })
       const pairs = await connect(100)
       for (const { socket } of pairs) tune(socket, { initialDelay: 1_000, interval: 1_000, count: 9 })
@@ -199,7 +199,7 @@ describe.concurrent('with peers that vanish', () => {
       await until(() => deaths.length === 100)
       for (const { socket, reason, evidence, silentFor } of deaths) {
         expect([reason, evidence]).toEqual(['heartbeat', expect.stringMatching(/^3 probes/)])
-        // Sent at 1, 2 and 3 s, as without us.
+        // The kernel sends them at 1, 2 and 3 s, as without deadpeer.
         expect(silentFor).toBeGreaterThanOrEqual(3_000 + 300 - TICK)
         expect(inspect(socket)).toMatchObject({
           info: { probes: 3 },
@@ -219,7 +219,7 @@ describe.concurrent('with peers that vanish', () => {
       await delay(2_500)
       expect(told.filter(({ what }) => what === 'dead')).toHaveLength(1)
       expect([socket.destroyed, watcher.size, watcher.has(socket)]).toEqual([false, 0, false])
-      // Of the one probe that went unanswered the kernel is not to die sooner: what goes back when the peer is heard.
+      // The unacknowledged probe must not shorten the connection's life. count is restored when the peer is heard.
       expect(inspect(socket)).toMatchObject({
         profile: { initialDelay: 20_000, interval: 5_000, count: 3 },
         inForce: { initialDelay: 20_000, interval: 5_000, count: 4 },
@@ -241,7 +241,7 @@ describe.concurrent('with peers that vanish', () => {
         expect(deaths).toMatchObject([{ socket: pair.socket, reason: 'heartbeat', detectedBy: 'heartbeat' }])
         expect(watcher.stats()).toMatchObject({ watching: 0, dead: 1 })
       }
-      // Not as many again for the other.
+      // The second watcher does not send probes of its own.
       expect(one.deaths[0]!.info!.probes).toBe(3)
     })
 
@@ -273,11 +273,11 @@ describe.concurrent('with peers that vanish', () => {
       for (const [i, { socket }] of pairs.slice(0, 20).entries()) {
         setTimeout(() => watcher.delete(socket), 900 + i * 40)
       }
-      // Two have been asked, and the third is due at 2.02 s.
+      // Two attempts have been made, and the third is due at 2.02 s.
       await delay(1_750)
       watcher.close()
       const before = told.length
-      // What the kernel has been made to send leaves at its next tick.
+      // A probe that is already requested leaves at the kernel's next tick.
       await delay(100)
       const probes = pairs.map(({ socket }) => inspect(socket).info!.segsOut)
       await delay(1_500)
@@ -298,7 +298,7 @@ describe.concurrent('with peers that vanish', () => {
       expect(watcher.stats()).toMatchObject({ watching: 0, closed: 20 })
     })
 
-    it('covers what a server accepts: TCP, TLS and HTTP/2', async () => {
+    it('covers the accepted connections of a server: TCP, TLS and HTTP/2', async () => {
       const { watcher, deaths } = watching({ heartbeat: { ...often, attempts: 2 } })
       const servers = [net.createServer(), tls.createServer(certificate()), http2.createServer()] as const
       const [plain, secure, h2] = await Promise.all(servers.map((server) => listen(server)))
@@ -321,7 +321,7 @@ describe.concurrent('with peers that vanish', () => {
         once(session, 'remoteSettings'),
       ])
       await until(() => watcher.size === 3)
-      // A second beat, with all of them alive.
+      // A second heartbeat, while all of them are alive.
       await delay(2_500)
       expect(watcher.size).toBe(3)
       for (const end of [...ends, session]) blackHole(end as net.Socket)
@@ -365,7 +365,7 @@ describe.concurrent('with peers that vanish', () => {
       ['keepalive, count 2', { initialDelay: 2_000, interval: 1_000, count: 2 }, false],
       ['a user timeout', { initialDelay: 1_000, interval: 1_000, count: 9, userTimeout: 4_000 }, false],
       ['data in flight', { initialDelay: 1_000, interval: 1_000, count: 9, userTimeout: 3_000 }, true],
-    ] as const)('precedes death by an interval at least: %s', async ([, profile, writes]) => {
+    ] as const)('precedes death by at least an interval: %s', async ([, profile, writes]) => {
       const { watcher, deaths, of, suspicions } = watching({})
       const pairs = await connect(30)
       for (const { socket } of pairs) tune(socket, profile)
@@ -388,7 +388,7 @@ describe.concurrent('with peers that vanish', () => {
       }
     })
 
-    it('is reported to a listener that is added later, and not without listeners', async () => {
+    it('is reported to a listener that is added later, and not after it is removed', async () => {
       const watcher = watch()
       closing.push(() => watcher.close())
       const pairs = await connect(3)
@@ -405,7 +405,7 @@ describe.concurrent('with peers that vanish', () => {
       expect(suspects).toHaveLength(3)
     })
 
-    it('ends with recover, and does not come again while nothing happens', async () => {
+    it('ends with recover, and is not reported again while the peer acknowledges', async () => {
       const { watcher, told, of } = watching({})
       const pairs = await connect(10)
       for (const { socket } of pairs) tune(socket, { initialDelay: 1_000, interval: 1_000, count: 9 })
@@ -487,7 +487,7 @@ describe('heartbeat options', () => {
   it.each([
     [null, /\{ heartbeat: false \}/],
     [{ every: 1_000 }, /Unknown option `every` of add\(\)/],
-  ])('add with %o', async (options, message) => {
+  ])('are refused by add as well: %o', async (options, message) => {
     const watcher = watch()
     const { socket } = await connectPair()
     expect(() => watcher.add(socket, options as never)).toThrow(
@@ -510,7 +510,7 @@ async function run(part: string, env: NodeJS.ProcessEnv = {}) {
 }
 
 describe.concurrent('a program with a heartbeat', () => {
-  it.for(['idle', 'asking'])('comes to its end, its sockets being unreferenced: %s', async (part) => {
+  it.for(['idle', 'asking'])('exits when its sockets are unreferenced: %s', async (part) => {
     if (part === 'asking' && !hasNetAdmin) return
     const { out, err, code } = await run(part)
     expect({ err, code }).toEqual({ err: '', code: 0 })
@@ -520,7 +520,7 @@ describe.concurrent('a program with a heartbeat', () => {
     if (timed) expect(took).toBeLessThan(700)
   })
 
-  it('gets a typed error without the native core', async () => {
+  it('gets an error with a code without the native core', async () => {
     const { out, code } = await run('without', { DEADPEER_NATIVE: 'off' })
     expect(code).toBe(0)
     expect(JSON.parse(out)).toEqual([

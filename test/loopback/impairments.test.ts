@@ -7,10 +7,10 @@ import { descriptorOf } from '../support/descriptors.js'
 import { hasNetAdmin } from '../support/net-admin.js'
 import { hears, tookFilter } from '../support/segment-counts.js'
 
-// Several on one socket: a share of 0 or 1 shows which is in force.
+// With a share of 0 or 1, a single segment shows which impairment is in force.
 
 describe.runIf(hasNetAdmin)('several impairments on one socket', () => {
-  it('let a black hole win over loss, whichever came first', async () => {
+  it('drop all segments while a black hole is among them, whichever was set first', async () => {
     const pair = await connectPair()
     const before = lossy(pair.peer, 0)
     const hole = blackHole(pair.peer)
@@ -25,7 +25,7 @@ describe.runIf(hasNetAdmin)('several impairments on one socket', () => {
     expect(tookFilter(pair)).toBe(false)
   })
 
-  it('put loss in force that was set under a black hole, once that is gone', async () => {
+  it('apply loss that was set during a black hole once the black hole is restored', async () => {
     const pair = await connectPair()
     const hole = blackHole(pair.peer)
     const all = lossy(pair.peer, 1)
@@ -36,7 +36,7 @@ describe.runIf(hasNetAdmin)('several impairments on one socket', () => {
     expect(tookFilter(pair)).toBe(false)
   })
 
-  it('let it hear again when its last black hole is gone, in any order', async () => {
+  it('let segments through again once the last black hole is restored, in any order', async () => {
     const pair = await connectPair()
     const holes = [blackHole(pair.peer), blackHole(descriptorOf(pair.peer)), blackHole(pair.peer)]
     for (const i of [1, 0]) {
@@ -49,7 +49,7 @@ describe.runIf(hasNetAdmin)('several impairments on one socket', () => {
     expect(tookFilter(pair)).toBe(false)
   })
 
-  it('put the latest share in force, and then the one before', async () => {
+  it('apply the latest share of loss, and the one before once that is restored', async () => {
     const pair = await connectPair()
     const first = lossy(pair.peer, 1)
     const second = lossy(pair.peer, 0)
@@ -65,7 +65,7 @@ describe.runIf(hasNetAdmin)('several impairments on one socket', () => {
     expect(tookFilter(pair)).toBe(false)
   })
 
-  it('leave loss in force under a black hole of a few segments', async () => {
+  it('keep loss in force during and after a black hole of a few segments', async () => {
     const pair = await connectPair()
     const all = lossy(pair.peer, 1)
     expect(await hears(pair)).toBe(false)
@@ -81,7 +81,7 @@ describe.runIf(hasNetAdmin)('several impairments on one socket', () => {
     expect(tookFilter(pair)).toBe(false)
   })
 
-  it('end a black hole of a few segments beside one that stays', async () => {
+  it('end a black hole of a few segments while another one stays', async () => {
     const pair = await connectPair()
     const hole = blackHole(pair.peer)
     const brief = blackHole(pair.peer, { segments: 1 })
@@ -104,7 +104,7 @@ describe.runIf(hasNetAdmin)('a descriptor that now belongs to another socket', (
     const old = brief ?? (kind === 'lossy' ? lossy(fd, 1) : blackHole(fd))
     peer.destroy()
     await once(peer, 'close')
-    // The kernel gives the lowest number that is free, so a few sockets more will have it.
+    // The kernel assigns the lowest free number, so one of the next sockets gets this one.
     const pairs: { socket: net.Socket; peer: net.Socket }[] = []
     const ends = () => pairs.flatMap(({ socket, peer }) => [socket, peer])
     while (!ends().some((end) => descriptorOf(end) === fd)) {

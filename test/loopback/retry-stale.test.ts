@@ -132,13 +132,16 @@ const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
   )
 
 describe('isStaleReuse without a request', () => {
-  it.each(clients)('tells a connection that was gone, by the error of $client', async ({ make }) => {
-    const { send, url } = await stale(make)
-    expect(isStaleReuse(await failureOf(send(url)))).toBe(true)
-  })
+  it.each(clients)(
+    'is true for a connection that was already closed, by the error of $client',
+    async ({ make }) => {
+      const { send, url } = await stale(make)
+      expect(isStaleReuse(await failureOf(send(url)))).toBe(true)
+    },
+  )
 
   it.each(clients)(
-    'tells a server that read the request and died, by the error of $client',
+    'is false for a server that reads the request and dies, by the error of $client',
     async ({ make }) => {
       const { url } = await site()
       const agent = httpAgent()
@@ -151,7 +154,7 @@ describe('isStaleReuse without a request', () => {
     },
   )
 
-  it.each(clients)('tells an answer that broke off, by the error of $client', async ({ make }) => {
+  it.each(clients)('is false for a response that breaks off, by the error of $client', async ({ make }) => {
     const { url } = await site()
     const agent = httpAgent()
     const send = make(agent)
@@ -162,7 +165,7 @@ describe('isStaleReuse without a request', () => {
     expect(isStaleReuse(error)).toBe(false)
   })
 
-  it.each(clients.slice(0, 3))('takes the request that $client wraps', async ({ make }) => {
+  it.each(clients.slice(0, 3))('accepts the request that $client wraps', async ({ make }) => {
     const { send, url } = await stale(make)
     const error = (await failureOf(send(url))) as { request: object }
     expect(isStaleReuse(error, error.request)).toBe(true)
@@ -170,7 +173,7 @@ describe('isStaleReuse without a request', () => {
   })
 
   it.each(clients.slice(0, 3))(
-    "takes a request of Node's own agent too, if the error has it: $client",
+    "judges a request of Node's own agent if the error has it: $client",
     async ({ make }) => {
       const agent = new http.Agent({ keepAlive: true })
       closing.push(() => agent.destroy())
@@ -182,7 +185,7 @@ describe('isStaleReuse without a request', () => {
     },
   )
 
-  it('recognises it by the error of undici as well', async () => {
+  it('judges the errors of undici as well', async () => {
     const { url, peers } = await site()
     const dispatcher = createAgent({ connections: 1 })
     closing.push(() => void dispatcher.destroy())
@@ -246,7 +249,7 @@ describe('isStaleReuse without a request', () => {
     expect([calls, passedOn]).toEqual([1, [true]])
   })
 
-  it('is recognised by an agent without reading an unreadable error of the program', async () => {
+  it('is false for an error of the program whose getter throws, and the agent does not read it', async () => {
     const { url } = await site()
     const agent = httpAgent()
     await plain(agent, `${url}/first`)
@@ -277,14 +280,17 @@ describe('isStaleReuse without a request', () => {
 })
 
 describe('retryStale', () => {
-  it.each(clients)('repeats a request of $client that met a connection that was gone', async ({ make }) => {
-    const { agent, send, url, seen, peers } = await stale(make)
-    expect(await retryStale(() => send(`${url}/it`, 'GET'), { method: 'GET' })).toBe('ok')
-    expect(seen).toEqual(['GET /first', 'GET /it'])
-    expect(peers).toHaveLength(2)
-    const counts = (agent as HttpAgent).snapshot().total
-    expect(counts).toMatchObject({ requests: 3, staleReuses: 1, retried: 1, failedRequests: 0 })
-  })
+  it.each(clients)(
+    'repeats a request of $client on a connection that was already closed',
+    async ({ make }) => {
+      const { agent, send, url, seen, peers } = await stale(make)
+      expect(await retryStale(() => send(`${url}/it`, 'GET'), { method: 'GET' })).toBe('ok')
+      expect(seen).toEqual(['GET /first', 'GET /it'])
+      expect(peers).toHaveLength(2)
+      const counts = (agent as HttpAgent).snapshot().total
+      expect(counts).toMatchObject({ requests: 3, staleReuses: 1, retried: 1, failedRequests: 0 })
+    },
+  )
 
   const [{ make: makeAxios }] = clients as [(typeof clients)[0]]
 
@@ -298,7 +304,7 @@ describe('retryStale', () => {
     { sent: 'POST', method: 'POST', idempotencyKey: 'a' },
     { sent: 'POST', idempotencyKey: 'a' },
     { sent: 'PATCH', method: 'PATCH', idempotencyKey: 'a' },
-  ])('repeats a request that may be repeated: %j', async ({ sent, ...options }) => {
+  ])('repeats an idempotent request: %j', async ({ sent, ...options }) => {
     const { send, url, seen } = await stale(makeAxios)
     await retryStale(() => send(`${url}/it`, sent), options)
     expect(seen).toEqual(['GET /first', `${sent} /it`])
@@ -309,7 +315,7 @@ describe('retryStale', () => {
     { sent: 'PATCH', method: 'PATCH' },
     { sent: 'POST', method: 'POST', idempotencyKey: undefined },
     { sent: 'QUERY', method: 'QUERY' },
-  ])('does not repeat another request: %j', async ({ sent, ...options }) => {
+  ])('does not repeat a request that is not idempotent: %j', async ({ sent, ...options }) => {
     const { agent, send, url, seen } = await stale(makeAxios)
     await expect(retryStale(() => send(`${url}/it`, sent), options)).rejects.toThrow()
     expect(seen).toEqual(['GET /first'])
@@ -342,28 +348,31 @@ describe('retryStale', () => {
     expect(seen).toEqual(['GET /die'])
   })
 
-  it('repeats once: the failure of the repetition is thrown', async () => {
+  it('repeats only once, and rejects with the error of the second request', async () => {
     const { agent, url, seen } = await stale((agent) => (at) => plain(agent, at))
     await expect(retryStale(() => plain(agent, `${url}/die`), { method: 'GET' })).rejects.toThrow()
     expect(seen).toEqual(['GET /first', 'GET /die'])
   })
 
-  it.skipIf(!hasNetAdmin)('repeats on a new connection when all peers are silent', async () => {
-    const { url, peers } = await site()
-    const agent = new HttpAgent({
-      freeSocketTimeout: 0,
-      profile: { initialDelay: 60_000, interval: 60_000, count: 9, userTimeout: 500 },
-    })
-    closing.push(() => agent.destroy())
-    await Promise.all([1, 2, 3].map((i) => plain(agent, `${url}/${i}`)))
-    await until(() => Object.values(agent.freeSockets).flat().length === 3)
-    for (const peer of [...peers]) blackHole(peer)
-    expect(await retryStale(() => plain(agent, url), { method: 'GET' })).toBe('ok')
-    expect(peers).toHaveLength(4)
-    expect(agent.snapshot().total).toMatchObject({ retried: 1, staleReuses: 1 })
-  })
+  it.skipIf(!hasNetAdmin)(
+    'repeats on a new connection when the peers of all idle connections are silent',
+    async () => {
+      const { url, peers } = await site()
+      const agent = new HttpAgent({
+        freeSocketTimeout: 0,
+        profile: { initialDelay: 60_000, interval: 60_000, count: 9, userTimeout: 500 },
+      })
+      closing.push(() => agent.destroy())
+      await Promise.all([1, 2, 3].map((i) => plain(agent, `${url}/${i}`)))
+      await until(() => Object.values(agent.freeSockets).flat().length === 3)
+      for (const peer of [...peers]) blackHole(peer)
+      expect(await retryStale(() => plain(agent, url), { method: 'GET' })).toBe('ok')
+      expect(peers).toHaveLength(4)
+      expect(agent.snapshot().total).toMatchObject({ retried: 1, staleReuses: 1 })
+    },
+  )
 
-  it('publishes what it repeats on diagnostics_channel', async () => {
+  it('publishes each repetition on diagnostics_channel', async () => {
     const { agent, url } = await stale((agent) => (at) => plain(agent, at))
     const told: unknown[] = []
     const hear = (message: unknown) => told.push(message)
@@ -375,7 +384,7 @@ describe('retryStale', () => {
     ])
   })
 
-  it('returns what send returns, and passes on other failures', async () => {
+  it('resolves with the result of send, and rejects with its other errors', async () => {
     expect(await retryStale(() => 1, { method: 'GET' })).toBe(1)
     const error = new Error('anything')
     let calls = 0
@@ -391,9 +400,9 @@ describe('retryStale', () => {
     { what: 'a promise for send', args: [Promise.resolve(), { method: 'GET' }], field: 'send' },
     { what: 'no options', args: [() => 1], field: 'options' },
     { what: 'no method and no key', args: [() => 1, {}], field: 'method' },
-    { what: 'a method that is no text', args: [() => 1, { method: 1 }], field: 'method' },
+    { what: 'a method that is not a string', args: [() => 1, { method: 1 }], field: 'method' },
     { what: 'an empty method', args: [() => 1, { method: '' }], field: 'method' },
-    { what: 'a key that says nothing', args: [() => 1, { idempotencyKey: true }], field: 'idempotencyKey' },
+    { what: 'true as a key', args: [() => 1, { idempotencyKey: true }], field: 'idempotencyKey' },
     {
       what: 'an empty key',
       args: [() => 1, { method: 'POST', idempotencyKey: '' }],

@@ -3,7 +3,7 @@ import { quantile, simulate } from '../../src/cli/commands/simulate/simulation.j
 import { hasNamespaces, runInside } from '../support/network-namespace.js'
 import { timed } from '../support/tolerance.js'
 
-// Long ones, waited for together. Each has a network namespace of its own.
+// These tests take long, so they run at the same time, each in its own network namespace.
 
 // biome-ignore lint/suspicious/noExplicitAny: JSON of a fixture
 async function run(scene: string, ...args: (number | string)[]): Promise<any> {
@@ -12,7 +12,7 @@ async function run(scene: string, ...args: (number | string)[]): Promise<any> {
 
 const off = { enable: false, initialDelay: 0, interval: 0, count: 0, userTimeout: 0 }
 
-/** What such a heartbeat is predicted to do to idle connections on loopback. */
+/** What the simulation predicts for a heartbeat on idle connections on loopback. */
 function predicted(
   connections: number,
   every: number,
@@ -28,7 +28,7 @@ function predicted(
 
 describe.concurrent('a heartbeat', { timeout: 150_000 }, () => {
   describe.runIf(hasNamespaces)('in a namespace of its own', () => {
-    it('of 2,000 connections does what the simulation says: probes sent, and how soon deaths are known', async () => {
+    it('of 2,000 connections sends as many probes and finds deaths as soon as the simulation predicts', async () => {
       const [connections, every, seconds, deaths] = [2_000, 2_000, 20, 500]
       const { probes, observed, detection, watching } = await run(
         'fleet',
@@ -51,14 +51,14 @@ describe.concurrent('a heartbeat', { timeout: 150_000 }, () => {
       }
     })
 
-    it('calls dead of those that lose a tenth of their segments as many as probability predicts', async () => {
+    it('declares as many live peers dead as probability predicts when a tenth of the segments is lost', async () => {
       const [connections, seconds] = [100, 60]
       const results = await run('loss', connections, seconds)
       for (const attempts of [2, 3]) {
         const { falseDeaths } = predicted(100 * connections, 1_000, attempts, seconds, 0.1)
         const mean = falseDeaths / 100
         const { dead, probes } = results[attempts]
-        // Poisson: four standard deviations, and two more for one that is so small.
+        // Four standard deviations of a Poisson distribution, and two more deaths because the mean is small.
         expect(dead, `${attempts} attempts, ${mean} expected`).toBeLessThanOrEqual(
           mean + 4 * Math.sqrt(mean) + 2,
         )
@@ -69,18 +69,18 @@ describe.concurrent('a heartbeat', { timeout: 150_000 }, () => {
       expect(results[20].dead).toBe(0)
     })
 
-    it('leaves peers that read nothing for a minute', async () => {
+    it('keeps peers that read nothing for a minute', async () => {
       const { watching, dead, told, longestSilence } = await run('unread', 60)
       expect({ watching, dead, told }).toEqual({ watching: 30, dead: 0, told: [] })
-      // That they had been silent for longer than a beat: the kernel's window probes are far apart by then.
+      // They were silent for longer than a heartbeat, because the kernel's window probes are far apart by then.
       expect(longestSilence).toBeGreaterThan(1_000)
     })
 
-    it('leaves peers that are 400 ms away, and finds them gone', async () => {
+    it('keeps peers with a round trip of 400 ms, and finds those that vanish', async () => {
       const { alive, rtt, told } = await run('delayed', 20)
       expect(rtt).toBeGreaterThan(400_000)
       expect(alive).toMatchObject({ watching: 20, dead: 0, told: 0 })
-      // Each was asked, about every 1.5 s.
+      // Each was probed about every 1.5 s.
       expect(alive.probes).toBeGreaterThan(20 * 10)
       expect(told.filter((what: string) => what === 'dead')).toHaveLength(20)
       expect(told).not.toContain('recover')

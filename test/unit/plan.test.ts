@@ -19,7 +19,7 @@ const optional = (values: object) =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
 
 describe('the constants that plans are computed with', () => {
-  it('are those of detectionTime', () => {
+  it('equal those of detectionTime', () => {
     expect(detectionTime({ userTimeout: 1_000 }).inFlight).toBe(1_000 + FIRST_RETRANSMISSION)
     const fastest = { initialDelay: 1_000, interval: 1_000, count: 1 }
     expect(detectionTime(fastest).idle).toBe(FASTEST_DETECTION)
@@ -37,7 +37,7 @@ describe('a plan for random paths', () => {
       result: plan({ path: hopsOfPath, ...optional({ detectWithin }) }),
     }))
 
-  it('probes after half of what each layer-4 hop allows, and twice within it, however late', () => {
+  it('sends two probes within the idle timeout of each layer-4 hop, even if the timers are late', () => {
     fc.assert(
       fc.property(planned, ({ result: { path: hopsOfPath, profile } }) => {
         for (const { layer, idleTimeout } of hopsOfPath) {
@@ -49,7 +49,7 @@ describe('a plan for random paths', () => {
     )
   })
 
-  it('meets detectWithin, from the 2 s on that the kernel takes at least', () => {
+  it('meets a detectWithin of 2 s or more', () => {
     fc.assert(
       fc.property(path, within, (hopsOfPath, detectWithin) => {
         const { detection, warnings } = plan({ path: hopsOfPath, detectWithin })
@@ -60,7 +60,7 @@ describe('a plan for random paths', () => {
     )
   })
 
-  it('says what detectionTime says of its profile, which the kernel can hold, and in which every probe counts', () => {
+  it('reports the detection time of its profile, which is valid and reaches count', () => {
     fc.assert(
       fc.property(planned, ({ result: { detection, profile } }) => {
         expect(detection).toEqual(detectionTime(profile))
@@ -79,7 +79,7 @@ describe('a plan for random paths', () => {
     )
   })
 
-  it('never has an HTTP timeout decrease on the way to the server', () => {
+  it('never lets an HTTP timeout decrease on the way to the server', () => {
     fc.assert(
       fc.property(planned, ({ result: { http: timeouts, warnings, path: hopsOfPath } }) => {
         const fixed = warnings.some(
@@ -101,7 +101,7 @@ describe('a plan for random paths', () => {
     )
   })
 
-  it('leaves each side time for a close to arrive', () => {
+  it('leaves time for a close to arrive between the timeouts of two sides', () => {
     fc.assert(
       fc.property(planned, ({ result: { http: timeouts } }) => {
         const [first] = timeouts.legs
@@ -124,7 +124,7 @@ describe('a plan for random paths', () => {
     )
   })
 
-  it('names the hop in every warning that is about one, and no warning is empty', () => {
+  it('names the hop in every warning about a hop, and has no empty warning', () => {
     fc.assert(
       fc.property(planned, ({ result: { warnings } }) => {
         for (const { message, hop, change } of warnings) {
@@ -136,7 +136,7 @@ describe('a plan for random paths', () => {
     )
   })
 
-  it('is the same again for the same arguments, which it does not change', () => {
+  it('is the same for the same arguments, and does not change them', () => {
     fc.assert(
       fc.property(path, (hopsOfPath) => {
         const before = structuredClone(hopsOfPath)
@@ -194,7 +194,7 @@ describe('a plan for common paths', () => {
     expect(profile).toEqual({ enable: true, ...expected })
   })
 
-  it('keeps a client under an AWS load balancer, and the server above it', () => {
+  it("sets the timeout of a client below that of an AWS load balancer, and the server's above", () => {
     expect(plan({ path: ['aws-alb'] }).http).toEqual({
       freeSocketTimeout: 55_000,
       undici: { keepAliveTimeout: 55_000, keepAliveMaxTimeout: 55_000 },
@@ -206,7 +206,7 @@ describe('a plan for common paths', () => {
     })
   })
 
-  it('raises what comes behind a proxy that keeps connections for longer, and says so', () => {
+  it('raises the timeout of the side behind a proxy that keeps connections for longer, and says so', () => {
     const { http: timeouts, warnings } = plan({ path: ['cloudflare', 'nginx'] })
     expect(timeouts.legs[1]).toEqual({
       from: 'cloudflare',
@@ -225,7 +225,7 @@ describe('a plan for common paths', () => {
     })
   })
 
-  it('lowers a proxy where the next cannot be raised', () => {
+  it('lowers the timeout of a proxy if the side behind it cannot be raised', () => {
     const { http: timeouts, warnings } = plan({ path: ['envoy', 'cloudflare'] })
     expect(timeouts.legs[1]).toEqual({
       from: 'envoy',
@@ -239,14 +239,14 @@ describe('a plan for common paths', () => {
     ).toBe('Set common_http_protocol_options.idle_timeout of envoy to 395 s.')
   })
 
-  it('says where neither can be set', () => {
+  it('reports an error if neither side can be set', () => {
     const { warnings } = plan({ path: ['cloudflare', 'cloudflare'] })
     expect(warnings).toContainEqual(
       expect.objectContaining({ severity: 'error', code: 'sender-outlasts-receiver' }),
     )
   })
 
-  it('says of a proxy that keepalive ends there, and does not hold it open', () => {
+  it('says that probes end at a proxy, and do not keep its connection open', () => {
     const messages = plan({ path: ['aws-alb'] }).warnings.map(({ message }) => message)
     expect(messages).toEqual([
       'aws-alb closes a connection after 60 s without data. Keepalive probes do not count as data.',
@@ -254,7 +254,7 @@ describe('a plan for common paths', () => {
     ])
   })
 
-  it('says which numbers are guesses', () => {
+  it('warns of hops with uncertain numbers', () => {
     expect(plan({ path: ['mobile-carrier'] }).warnings).toEqual([
       expect.objectContaining({
         code: 'hop-uncertain',
@@ -268,7 +268,7 @@ describe('a plan for common paths', () => {
     { severity: 'error', code: 'forgets-before-probe', idleTimeout: 1_100 },
     { severity: 'warning', code: 'forgets-after-lost-probe', idleTimeout: 2_200 },
   ])(
-    'says that a hop is too forgetful for the kernel: $severity $code',
+    'reports a hop that forgets connections too soon for keepalive: $severity $code',
     ({ severity, code, idleTimeout }) => {
       expect(plan({ path: [{ name: 'sieve', idleTimeout }] }).warnings).toEqual([
         expect.objectContaining({
@@ -283,7 +283,7 @@ describe('a plan for common paths', () => {
 })
 
 describe('detectWithin', () => {
-  it('is refused with the heartbeat that can if the kernel cannot', () => {
+  it('below 2 s is an error that suggests a heartbeat, because the kernel is too slow', () => {
     const { warnings, heartbeat, detection } = plan({ path: [], detectWithin: 1_500 })
     expect(heartbeat).toEqual({ every: 1_000, timeout: 300, attempts: 1 })
     expect(detection.idle).toBe(2_000)
@@ -298,13 +298,13 @@ describe('detectWithin', () => {
     ])
   })
 
-  it('is left to the application below 1.4 s', () => {
+  it('below 1.4 s is an error that suggests a ping of the application', () => {
     const { warnings, heartbeat } = plan({ path: [], detectWithin: 1_399 })
     expect(heartbeat).toBeUndefined()
     expect(warnings[0]?.change).toBe('Use a ping of the application protocol.')
   })
 
-  it('gives a heartbeat with attempts that fit into it', () => {
+  it('from 1.4 to 4 s gives a heartbeat with attempts that fit into it', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1_400, max: 3_999 }), (detectWithin) => {
         const { every, timeout, attempts } = plan({ path: [], detectWithin }).heartbeat!
@@ -320,12 +320,12 @@ describe('detectWithin', () => {
 })
 
 describe('the traffic of a plan', () => {
-  it('makes probes unnecessary if it comes more often than the first probe', () => {
+  it('leaves no probes to send if it is more frequent than initialDelay', () => {
     expect(plan({ path: [], detectWithin: 30_000, traffic: { every: 10_000 } }).probesPerHour).toBe(0)
     expect(plan({ path: [], detectWithin: 30_000, traffic: { every: 20_000 } }).probesPerHour).toBe(240)
   })
 
-  it('leaves userTimeout out if it may stall for longer', () => {
+  it('switches userTimeout off if it may stall for longer', () => {
     const { profile, warnings, detection } = plan({
       path: [],
       detectWithin: 30_000,
@@ -341,7 +341,7 @@ describe('the traffic of a plan', () => {
     )
   })
 
-  it('includes probes, with 86 bytes for each probe and its answer', () => {
+  it('includes probes, with 86 bytes for each probe and each acknowledgement', () => {
     const { load } = plan({ path: [], detectWithin: 30_000, connections: 50_000 })
     expect(load).toEqual({
       connections: 50_000,
