@@ -297,7 +297,7 @@ await Promise.all([...silencing, timeClosings(trials)])
 await Promise.all(trials.map((trial) => trial.attempt(() => trial.recover())))
 
 describe('the client closes its connections in time and recovers when the server goes silent', () => {
-  it.skipIf(trials.length === 0).each(trials)('holds for $library.name $situation', (trial) => {
+  it.skipIf(trials.length === 0).each(trials)('with $library.name $situation', (trial) => {
     const { library, situation, error, isClosed, lastOpenAt, silent, outcome, profiles } = trial
     if (error) throw error
     const { idle, inFlight } = detectionTime(QUICK)

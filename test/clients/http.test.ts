@@ -61,7 +61,7 @@ it.skipIf(!hasNetAdmin)(
 )
 
 it.skipIf(!hasNetAdmin)(
-  'fails a fetch of Node with an undici agent in time when the server goes silent, and the next fetch works',
+  "fails Node's fetch with an undici agent in time when the server goes silent, and the next fetch works",
   async () => {
     const { agent } = await importExample({ heading: 'undici and fetch' }, 'agent')
     expect(await (await fetch(url)).text()).toBe('ok')

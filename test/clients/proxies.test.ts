@@ -127,7 +127,7 @@ function retriesEnd(n: number): { earliest: number; latest: number } {
   return { earliest: 200 * (2 ** (n + 1) - 1), latest: 400 + 200 * (2 ** (n + 2) - 2) }
 }
 
-it("names Linux's numbers in the guide's lines for Envoy", () => {
+it("uses Linux's socket option numbers in the guide's lines for Envoy", () => {
   const numbers: Record<string, [level: number, name: number, value: number]> = {
     SO_KEEPALIVE: [1, 9, 1],
     TCP_KEEPIDLE: [6, 4, GUIDE.initialDelay! / 1_000],

@@ -71,13 +71,13 @@ const errors = compile()
 const errorsOf = ({ name }: { name: string }) => errors.get(name) ?? []
 
 describe('a code block', () => {
-  it('has a language that the checks know, and no other words after it', () => {
+  it('has a language that the checks know, and nothing after it', () => {
     const known = ['', 'diff', 'dockerfile', 'haproxy', 'ini', 'js', 'json', 'nginx', 'sh', 'ts', 'yaml']
     const unknown = fences.filter(({ language, info }) => !known.includes(language) || info !== '')
     expect(unknown.map(({ page, line }) => `${page}:${line}`)).toEqual([])
   })
 
-  it('of the guide is one that types.test.ts compiles', () => {
+  it('of the guide is compiled by types.test.ts', () => {
     const compiled = guideExamples.filter(({ language }) => ['js', 'ts'].includes(language))
     expect(code.filter(({ page }) => page === 'docs/guide.md').map((fence) => fence.code)).toEqual(
       compiled.map((example) => example.code),
@@ -98,7 +98,7 @@ describe('an example', () => {
     expect(errorsOf(example)).toEqual([])
   })
 
-  it('leaves no error outside the examples', () => {
+  it('causes no compiler error outside the examples', () => {
     const names = [...examples, ...spans].map(({ name }) => name)
     expect([...errors.keys()].filter((name) => !names.includes(name))).toEqual([])
   })
@@ -107,13 +107,13 @@ describe('an example', () => {
 describe('a function, property or option that a page names in a code span', () => {
   it('exists', () => {
     expect(spans.length).toBeGreaterThan(100)
-    // After an error of syntax the compiler reports nothing else.
+    // After a syntax error the compiler reports nothing else.
     expect([...errors.values()].flat().filter((error) => /error TS1\d{3}:/.test(error))).toEqual([])
     const unknown = spans.filter((span) => errorsOf(span).some(isUnknownName))
     expect(unknown.filter((span) => !(span.code in foreign)).map(({ where }) => where)).toEqual([])
   })
 
-  it('is not listed as foreign without need', () => {
+  it('is listed as foreign only if it does not exist', () => {
     const unknown = spans.filter((span) => errorsOf(span).some(isUnknownName)).map((span) => span.code)
     expect(unknown).toEqual(expect.arrayContaining(Object.keys(foreign)))
   })
@@ -131,7 +131,7 @@ describe('a module of the package that a page names', () => {
     expect(named.filter((each) => !entries.includes(each.split(': ')[1]!))).toEqual([])
   })
 
-  it('has what the page requires of it', () => {
+  it('exports each name that the page imports by require', () => {
     const required = documents.flatMap((page) =>
       [...textOf(page).matchAll(/\{([^{}]*)\} = require\('(deadpeer[^']*)'\)/g)].flatMap(
         ([, names, module]) =>

@@ -55,7 +55,7 @@ describe('an example of the guide', () => {
     },
   )
 
-  it('leaves no error outside the examples', () => {
+  it('causes no compiler error outside the examples', () => {
     const names = checked.map(({ name }) => name)
     expect([...errors].filter(([name]) => !names.includes(name))).toEqual([])
   })

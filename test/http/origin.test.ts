@@ -141,7 +141,7 @@ describe.runIf(hasNginx && hasCurl).concurrent('nginx', () => {
     )
   })
 
-  it('is reported to close sooner than it promises, given the time', async () => {
+  it('is reported to close sooner than it promises, with --idle', async () => {
     await using nginx = await startNginx('keepalive_timeout 1s 20s;', 'location / { return 200; }')
     const run = await deadpeer(['http', '--json', '--idle', '2s', `http://127.0.0.1:${nginx.port}/`])
     const [only] = report(run)
@@ -161,7 +161,7 @@ describe.runIf(hasNginx && hasCurl).concurrent('nginx', () => {
 describe.runIf(hasHaproxy && hasCurl).concurrent('HAProxy in front of Node', () => {
   const origin = () => http.createServer((_, response) => response.end('hello'))
 
-  it('is reported to pass on what Node promises, and to act differently', async () => {
+  it('is reported to pass on the Keep-Alive header of Node, and to close at another time', async () => {
     await serving(origin(), async (port) => {
       await using haproxy = await startHaproxy('timeout http-keep-alive 1s', port)
       const url = `http://127.0.0.1:${haproxy.port}/`
@@ -194,7 +194,7 @@ describe.runIf(hasHaproxy && hasCurl).concurrent('HAProxy in front of Node', () 
 })
 
 describe.runIf(hasCurl).concurrent("Node's own server", () => {
-  // Without a length it cannot keep a connection of HTTP/1.0.
+  // Without Content-Length, Node closes a connection of HTTP/1.0.
   const answer: http.RequestListener = (_, response) => response.setHeader('Content-Length', 5).end('hello')
 
   it.for<{ what: string; args: string[]; curled: string[]; expected: number[] }>([
@@ -244,7 +244,7 @@ describe.runIf(hasCurl).concurrent("Node's own server", () => {
 })
 
 describe.concurrent('the headers of a server about its connections', () => {
-  /** Answers each request so, until told to die. */
+  /** Answers each request with this head. With `dies` it resets the connection at the second request. */
   const saying = (head: string, dies = false) =>
     net.createServer((socket) => {
       let requests = 0
@@ -270,13 +270,13 @@ describe.concurrent('the headers of a server about its connections', () => {
       expected: ['not-kept', 'contradiction'],
     },
     { what: 'close', head: 'Connection: close\r\n', expected: ['not-kept'] },
-    { what: 'nothing', head: '', expected: [] },
+    { what: 'none of them', head: '', expected: [] },
     {
-      what: 'Keep-Alive as it should be',
+      what: 'a correct Keep-Alive',
       head: 'Connection: Keep-Alive\r\nKeep-Alive: timeout=5, max=100\r\n',
       expected: [],
     },
-  ])('lead to the right findings: $what', async ({ head, expected }) => {
+  ])('lead to the expected findings: $what', async ({ head, expected }) => {
     await serving(saying(head), async (port) => {
       const run = await deadpeer(['http', '--json', `http://127.0.0.1:${port}/`])
       expect(report(run)[0]!.findings.map(({ code }) => code)).toEqual(expected)
@@ -284,7 +284,7 @@ describe.concurrent('the headers of a server about its connections', () => {
     })
   })
 
-  it('lead to an error for a connection that dies when it is reused, and the request goes over another', async () => {
+  it('do not prevent an error for a connection that is reset when it is reused, and the request uses another', async () => {
     await serving(saying('', true), async (port) => {
       const run = await deadpeer(['http', '--json', `http://127.0.0.1:${port}/`])
       const [only] = report(run)
@@ -315,9 +315,9 @@ describe.concurrent('the headers of a server about its connections', () => {
   })
 })
 
-// One after the other: they are about time.
+// One after the other, because they measure times.
 describe('the time when a server closes a connection, compared with its headers', () => {
-  /** Answers the first request with this head, and closes after so many ms. */
+  /** Answers the first request with this head, and closes the connection after `ms`. */
   const closingAfter = (head: string, ms: number) => {
     let connections = 0
     return net.createServer((socket) => {
@@ -343,7 +343,7 @@ describe('the time when a server closes a connection, compared with its headers'
     words: RegExp
   }>([
     {
-      title: 'closed when it had said that it would',
+      title: 'closed at the promised time',
       head: `${keep}Keep-Alive: timeout=1\r\n`,
       ms: 1_000,
       idle: '3s',
@@ -353,7 +353,7 @@ describe('the time when a server closes a connection, compared with its headers'
         /^The connection was closed after \d(\.\d)? s without a request, as the answer said \(Keep-Alive: timeout=1\)\.$/,
     },
     {
-      title: 'closed up to a second sooner: servers count in whole seconds',
+      title: 'closed up to a second sooner, because servers count whole seconds',
       head: `${keep}Keep-Alive: timeout=2\r\n`,
       ms: 1_300,
       idle: '3s',
@@ -362,7 +362,7 @@ describe('the time when a server closes a connection, compared with its headers'
       words: /as the answer said \(Keep-Alive: timeout=2\)/,
     },
     {
-      title: 'closed long before that',
+      title: 'closed long before the promised time',
       head: `${keep}Keep-Alive: timeout=5\r\n`,
       ms: 500,
       idle: '3s',
@@ -372,7 +372,7 @@ describe('the time when a server closes a connection, compared with its headers'
         /promised Keep-Alive: timeout=5, and the connection was closed after \d(\.\d)? s without a request\.$/,
     },
     {
-      title: 'closed at once, though it had said for a second',
+      title: 'closed at once, although a second was promised',
       head: `${keep}Keep-Alive: timeout=1\r\n`,
       ms: 0,
       idle: '3s',
@@ -381,7 +381,7 @@ describe('the time when a server closes a connection, compared with its headers'
       words: /promised Keep-Alive: timeout=1, and the connection was closed\.$/,
     },
     {
-      title: 'as many requests as it had said',
+      title: 'closed after the promised number of requests',
       head: `${keep}Keep-Alive: timeout=5, max=1\r\n`,
       ms: 0,
       idle: '3s',
@@ -390,7 +390,7 @@ describe('the time when a server closes a connection, compared with its headers'
       words: /as the answer said \(Keep-Alive: max=1\)/,
     },
     {
-      title: 'no time promised, and closed after a while',
+      title: 'closed after a while, without a promised time',
       head: keep,
       ms: 500,
       idle: '3s',
@@ -399,7 +399,7 @@ describe('the time when a server closes a connection, compared with its headers'
       words: /^The connection was not kept after \d(\.\d)? s without a request, and no time was promised\.$/,
     },
     {
-      title: 'keep-alive promised, and closed at once',
+      title: 'closed at once, although keep-alive was promised',
       head: keep,
       ms: 0,
       idle: '3s',
@@ -408,7 +408,7 @@ describe('the time when a server closes a connection, compared with its headers'
       words: /promised Connection: keep-alive, and the connection was closed\.$/,
     },
     {
-      title: 'close counts before all else that is said',
+      title: 'closed at once, with both close and keep-alive',
       head: 'Connection: keep-alive, close\r\n',
       ms: 0,
       idle: '3s',
@@ -425,7 +425,7 @@ describe('the time when a server closes a connection, compared with its headers'
     })
   })
 
-  it('is not wrong if it is later than promised, and no connection is closed by deadpeer', async () => {
+  it('has no finding if it is later than promised, and deadpeer does not close the connection itself', async () => {
     await serving(closingAfter(`${keep}Keep-Alive: timeout=1\r\n`, 10_000), async (port) => {
       const run = await deadpeer(['http', '--json', '--idle', '2s', `http://127.0.0.1:${port}/`])
       expect(report(run)[0]).toMatchObject({ reused: true, findings: [] })
@@ -433,7 +433,7 @@ describe('the time when a server closes a connection, compared with its headers'
     })
   })
 
-  it("is after its keepAliveTimeout for Node's own server, as it said", async () => {
+  it("is after the keepAliveTimeout that Node's own server promises", async () => {
     const server = http.createServer({ keepAliveTimeout: 1_000 }, (_, response) => response.end())
     await serving(server, async (port) => {
       const run = await deadpeer(['http', '--json', '--idle', '3s', `http://127.0.0.1:${port}/`])
@@ -444,7 +444,7 @@ describe('the time when a server closes a connection, compared with its headers'
     })
   })
 
-  it('is reported as a broken answer if the answer breaks off', async () => {
+  it('is an error if it is in the middle of a response', async () => {
     const server = net.createServer((socket) => {
       socket.on('error', () => {})
       socket.on('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello'))
@@ -459,7 +459,7 @@ describe('the time when a server closes a connection, compared with its headers'
     })
   })
 
-  it('is in good order if the server ends an HTTP/2 session by GOAWAY', async () => {
+  it('is reported as orderly if the server ends an HTTP/2 session by GOAWAY', async () => {
     const server = http2.createSecureServer(certificate(), (_, response) => response.end('hello'))
     server.once('session', (session) => {
       session.once('stream', (stream) => stream.once('close', () => setTimeout(() => session.close(), 300)))

@@ -52,7 +52,7 @@ describe.each([
     }
   })
 
-  it('makes bestEffort leave out just these, for a connection, a server and an agent', () => {
+  it('makes bestEffort leave out only these options, for a connection, a server and an agent', () => {
     expect(outcome.bestEffort).toEqual([null, null, null, null])
     const wanted: Profile = { ...profiles.cloud, synCount: 3 }
     const possible = Object.entries(wanted).filter(([name]) => outcome.options[name as OptionName])
@@ -63,7 +63,7 @@ describe.each([
     }
   })
 
-  it('causes an error with the errno without bestEffort, and nothing is changed', () => {
+  it('causes an error with the errno without bestEffort, and no option is changed', () => {
     for (const refusal of outcome.strict) {
       expect(refusal).toMatchObject({ code: errno, errno: -constants.errno[errno], syscall: 'setsockopt' })
       expect(lacking).toContain(refusal!.field)
@@ -96,7 +96,7 @@ describe('two tunes of one server or agent', () => {
     expect([...merge(first, second).optional].sort()).toEqual(optional)
   })
 
-  it('remember what was left out until a later tune sets it', () => {
+  it('remember the options that were left out until a later tune sets them', () => {
     const skipped = without(lenient, 'interval')
     expect(merge(skipped, strict)).toMatchObject({ skipped: ['interval'] })
     expect(merge(strict, skipped)).toMatchObject({ skipped: ['interval'] })
@@ -121,9 +121,9 @@ describe('a connection that refuses an option which this process can set on othe
   })
 })
 
-describe('an errno for a shortage', () => {
+describe('an errno of a shortage', () => {
   it.each(['ENOBUFS', 'ENOMEM', 'EINTR', 'EMFILE'] as const)(
-    'does not count as a refusal while an option is tried: %s',
+    'does not make capabilities() report an option as refused: %s',
     (errno) => {
       const core = nativeCore()!
       const { rehearse } = core

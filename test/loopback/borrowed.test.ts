@@ -24,7 +24,7 @@ const refusal = (code: string, message: RegExp = /./) =>
   expect.objectContaining({ code, message: expect.stringMatching(message) })
 
 describe('a borrowed connection', () => {
-  it.each(['127.0.0.1', '::1'])('is tuned here and read back in its owner: %s', async (host) => {
+  it.each(['127.0.0.1', '::1'])('is tuned in this process and read back in its owner: %s', async (host) => {
     const { pid, fd, ask } = await startOwner(host)
     using borrowed = borrowSocket(pid, fd)
     tune(borrowed, 'datacenter')
@@ -35,7 +35,7 @@ describe('a borrowed connection', () => {
     expect(inspect(borrowed)).toMatchObject({ profile: inside.profile, verdict: 'alive' })
   })
 
-  it('is taken by tuneAll among connections of this process, in order', async () => {
+  it('can be passed to tuneAll together with connections of this process', async () => {
     const { pid, fd, ask } = await startOwner()
     const { socket, peer } = await connectPair()
     const closed = borrowSocket(pid, fd)
@@ -45,7 +45,7 @@ describe('a borrowed connection', () => {
     expect((await ask('inspect')).profile).toMatchObject(profiles.patient)
   })
 
-  it('passes on what a borrowed listener was tuned to, to what it accepts', async () => {
+  it('inherits the options of a borrowed listener that was tuned before it was accepted', async () => {
     const { pid, ask } = await startOwner()
     const { listener } = await ask('others')
     tune(borrowSocket(pid, listener), 'cloud')
@@ -72,7 +72,7 @@ describe('a borrowed connection', () => {
     expect(inspect(socket).profile).toMatchObject(profiles.mobile)
   })
 
-  it('replaces what is pending for a socket of this process when it is tuned', async () => {
+  it('replaces the pending values of a socket of this process when it is tuned', async () => {
     const { socket } = await connectPair()
     await delay(3_000)
     tune(socket, { initialDelay: 1_000, interval: 1_000, count: 9, userTimeout: 2_500 })
@@ -83,7 +83,7 @@ describe('a borrowed connection', () => {
 })
 
 describe('a borrowed descriptor', () => {
-  it("lets the owner's close() reach the peer at once, and closes the handle with it", async () => {
+  it("does not delay the FIN of the owner's close(), and the handle reports closed after it", async () => {
     const { pid, fd, peer, ask } = await startOwner()
     using borrowed = borrowSocket(pid, fd)
     inspect(borrowed)
@@ -111,7 +111,7 @@ describe('a borrowed descriptor', () => {
   })
 
   it.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)(
-    'is given back by a borrower that ends by %s in the middle of a call',
+    'is closed when the borrower ends by %s during a call',
     async (signal) => {
       const { pid, fd, peer, ask } = await startOwner()
       const borrower = spawn(process.execPath, [fixture('borrower.mjs'), String(pid), String(fd)], {
@@ -129,7 +129,7 @@ describe('a borrowed descriptor', () => {
     },
   )
 
-  it('is given back by a worker that is terminated in the middle of a call', async () => {
+  it('is closed when a worker is terminated during a call', async () => {
     const { pid, fd, peer, ask } = await startOwner()
     const worker = new Worker(fixture('borrowing-worker.mjs'), { workerData: { pid, fd } })
     await once(worker, 'message')
@@ -141,7 +141,7 @@ describe('a borrowed descriptor', () => {
     await end
   })
 
-  it('is reported as closed when its number is another connection by then, which stays untouched', async () => {
+  it('is reported as closed when its number belongs to another connection, which is not changed', async () => {
     const { pid, fd, ask } = await startOwner()
     using borrowed = borrowSocket(pid, fd)
     let number = await ask('reopen')
@@ -161,7 +161,7 @@ describe('a borrowed descriptor', () => {
     expect(() => borrowSocket(pid, fd)).toThrow(refusal('ESRCH', new RegExp(`no process ${pid}`)))
   })
 
-  it('can be given back by hand, more than once', async () => {
+  it('can be closed explicitly, more than once', async () => {
     const { pid, fd } = await startOwner()
     const borrowed = borrowSocket(pid, fd)
     borrowed.close()
@@ -171,7 +171,7 @@ describe('a borrowed descriptor', () => {
     }
   })
 
-  it('leaves nothing open, whatever happens', async () => {
+  it('leaves no descriptor open, whatever happens', async () => {
     const { pid, fd, ask } = await startOwner()
     const { file, udp } = await ask('others')
     const before = openDescriptors()
@@ -214,7 +214,7 @@ describe('a borrowed descriptor', () => {
 const hasty = { initialDelay: 1_000, interval: 1_000, count: 9, userTimeout: 2_500 }
 
 describe.concurrent('a tune of a borrowed connection', () => {
-  it('sets all or nothing where values would have to wait', async () => {
+  it('sets nothing if a value would have to be deferred', async () => {
     const { pid, fd } = await startOwner()
     await delay(3_000)
     const borrowed = borrowSocket(pid, fd)
@@ -235,7 +235,7 @@ describe.concurrent('a tune of a borrowed connection', () => {
     expect(inspect(borrowed)).not.toHaveProperty('pending')
   })
 
-  it('goes in two safe steps by tuneAll', async () => {
+  it('takes two steps with tuneAll: the safe values, then those that had to be deferred', async () => {
     const { pid, fd, ask } = await startOwner()
     await delay(3_000)
     expect(await tuneAll([borrowSocket(pid, fd)], hasty)).toEqual([{}])
@@ -244,7 +244,7 @@ describe.concurrent('a tune of a borrowed connection', () => {
     expect(await ask('errors')).toEqual([])
   })
 
-  it.runIf(hasNetAdmin)('sets no value that waits if the peer does not answer tuneAll in time', async () => {
+  it.runIf(hasNetAdmin)('does not set deferred values if the peer does not acknowledge in time', async () => {
     const { pid, fd, peer, ask } = await startOwner()
     const borrowed = borrowSocket(pid, fd)
     await delay(3_000)
@@ -263,7 +263,7 @@ describe.concurrent('a tune of a borrowed connection', () => {
     expect(seen).toMatchObject({ verdict: 'alive', profile: hasty })
   })
 
-  it.runIf(hasNetAdmin)('writes nothing if tuneAll has only values that must wait', async () => {
+  it.runIf(hasNetAdmin)('writes nothing in tuneAll if all values must be deferred', async () => {
     const { pid, fd, peer, ask } = await startOwner()
     const borrowed = borrowSocket(pid, fd)
     tune(borrowed, { initialDelay: 1_000, interval: 1_000, count: 20 })
@@ -277,7 +277,7 @@ describe.concurrent('a tune of a borrowed connection', () => {
     expect(await ask('errors')).toEqual([])
   })
 
-  it.runIf(hasNetAdmin)('leaves out count beside userTimeout if as many probes are unanswered', async () => {
+  it.runIf(hasNetAdmin)('leaves out count and userTimeout if as many probes are unacknowledged', async () => {
     const { pid, fd, peer, ask } = await startOwner()
     const borrowed = borrowSocket(pid, fd)
     tune(borrowed, { initialDelay: 1_000, interval: 1_000, count: 20 })
@@ -291,7 +291,7 @@ describe.concurrent('a tune of a borrowed connection', () => {
     expect(await ask('errors')).toEqual([])
   })
 
-  it.runIf(hasNetAdmin)('writes nothing if the first step of tuneAll would not be safe either', async () => {
+  it.runIf(hasNetAdmin)('writes nothing in tuneAll if the first step would not be safe either', async () => {
     const { pid, fd, peer, ask } = await startOwner()
     const borrowed = borrowSocket(pid, fd)
     tune(borrowed, { initialDelay: 60_000, interval: 1_000, userTimeout: 61_000 })
@@ -329,7 +329,7 @@ describe('a refusal to borrow', () => {
     )
   })
 
-  it('tells a descriptor that is no TCP socket from one that is not open', async () => {
+  it('distinguishes a descriptor that is not a TCP socket from one that is not open', async () => {
     const { pid, ask } = await startOwner()
     const { file, udp } = await ask('others')
     expect(() => borrowSocket(pid, file)).toThrow(refusal('ERR_NOT_TCP', /not a socket/))
@@ -338,7 +338,7 @@ describe('a refusal to borrow', () => {
     expect(() => borrowSocket(process.pid, openSync('/dev/null', 'r'))).toThrow(refusal('ERR_NOT_TCP'))
   })
 
-  it('names the call that found no descriptor left', () => {
+  it('names the call that failed because no descriptor was free', () => {
     const script = `
       import { closeSync, openSync } from 'node:fs'
       import { borrowSocket } from 'deadpeer/host'
@@ -365,14 +365,14 @@ describe('a refusal to borrow', () => {
     ])
   })
 
-  it('names a thread, which is no process', () => {
+  it('says that the id belongs to a thread, not a process', () => {
     const thread = readdirSync('/proc/self/task')
       .map(Number)
       .find((id) => id !== process.pid)!
     expect(() => borrowSocket(thread, 0)).toThrow(refusal('ESRCH', /thread/))
   })
 
-  it.runIf(hasOrdinaryUser)('is EPERM with what would permit it', async () => {
+  it.runIf(hasOrdinaryUser)('is an EPERM that names the required permission', async () => {
     const { pid, fd, ask } = await startOwner()
     const [outcome] = await asOrdinaryUser([['borrow', pid, fd]])
     if (process.getuid!() !== 0) {

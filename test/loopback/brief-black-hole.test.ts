@@ -22,7 +22,7 @@ function expectTruth({ swallowed }: BriefBlackHole, { least, most }: { least: nu
 }
 
 describe.runIf(hasNetAdmin).concurrent('a black hole of a few segments', () => {
-  it.for(['127.0.0.1', '::1'])('swallows just so many keepalive probes over %s', async (host) => {
+  it.for(['127.0.0.1', '::1'])('drops exactly that many keepalive probes over %s', async (host) => {
     const pair = await connectPair({ host })
     tune(pair.socket, { initialDelay: 1_000, interval: 1_000, count: 9 })
     const lost = countLost([pair])
@@ -36,7 +36,7 @@ describe.runIf(hasNetAdmin).concurrent('a black hole of a few segments', () => {
     expectTruth(hole, lost())
   })
 
-  it('swallows the first SYN of a connection attempt', async () => {
+  it('drops the first SYN of a connection attempt', async () => {
     const server = net.createServer()
     const port = await listen(server)
     const hole = blackHole(handleOf(server)!.fd!, { segments: 1 })
@@ -51,7 +51,7 @@ describe.runIf(hasNetAdmin).concurrent('a black hole of a few segments', () => {
     server.close()
   })
 
-  it('counts what it swallowed while chunks come every 20 ms, all of which arrive in the end', async () => {
+  it('counts the segments that it drops from chunks sent every 20 ms, all of which arrive in the end', async () => {
     const pair = await connectPair()
     const lost = countLost([pair])
     const hole = blackHole(pair.peer, { segments: 5 })
@@ -72,7 +72,7 @@ describe.runIf(hasNetAdmin).concurrent('a black hole of a few segments', () => {
     expectTruth(hole, lost())
   })
 
-  it('swallows more segments of a burst than asked for, and says so', async () => {
+  it('drops more segments of a burst than asked for, and counts them', async () => {
     const pair = await connectPair()
     const lost = countLost([pair])
     pair.socket.setNoDelay()
@@ -84,7 +84,7 @@ describe.runIf(hasNetAdmin).concurrent('a black hole of a few segments', () => {
     expectTruth(hole, lost())
   })
 
-  it('is over once it is restored, and leaves no filter', async () => {
+  it('ends when it is restored, and leaves no filter', async () => {
     const pair = await connectPair()
     const hole = blackHole(pair.peer, { segments: 1_000 })
     expect(await hears(pair)).toBe(false)
@@ -99,7 +99,7 @@ describe.runIf(hasNetAdmin).concurrent('a black hole of a few segments', () => {
     expect(hole.swallowed).toBe(swallowed)
   })
 
-  it('is over once the socket is closed', async () => {
+  it('ends when the socket is closed', async () => {
     const pair = await connectPair()
     const hole = blackHole(pair.peer, { segments: 1_000 })
     expect(await hears(pair)).toBe(false)
@@ -192,12 +192,15 @@ describe('a black hole with bad options', () => {
     expect(tookFilter(pair)).toBe(false)
   })
 
-  it.runIf(hasNetAdmin).for([{}, { segments: undefined }])('stays without a number: %o', async (options) => {
-    const pair = await connectPair()
-    const hole = blackHole(pair.peer, options)
-    expect(await hears(pair)).toBe(false)
-    expect(hole).not.toHaveProperty('done')
-    hole.restore()
-    expect(await hears(pair)).toBe(true)
-  })
+  it.runIf(hasNetAdmin).for([{}, { segments: undefined }])(
+    'has no limit without a number of segments: %o',
+    async (options) => {
+      const pair = await connectPair()
+      const hole = blackHole(pair.peer, options)
+      expect(await hears(pair)).toBe(false)
+      expect(hole).not.toHaveProperty('done')
+      hole.restore()
+      expect(await hears(pair)).toBe(true)
+    },
+  )
 })

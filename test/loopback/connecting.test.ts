@@ -16,7 +16,7 @@ async function echoServer(host = '127.0.0.1') {
 }
 
 describe('a tune before connect', () => {
-  it('applies to a socket that has not begun to connect, once it has', async () => {
+  it('applies to a socket once it begins to connect', async () => {
     const port = await echoServer()
     const socket = new net.Socket()
     tune(socket, 'lan')
@@ -191,7 +191,7 @@ describe('a tune before connect', () => {
       way: 'setKeepAlive during the handshake',
       connect: (port: number) => net.connect(port, '127.0.0.1').setKeepAlive(true, 9_000),
     },
-  ])('wins over what Node was asked for by $way', async ({ connect }) => {
+  ])('overrides the values that Node sets by $way', async ({ connect }) => {
     const socket = connect(await echoServer())
     tune(socket, 'lan')
     await once(socket, 'connect')

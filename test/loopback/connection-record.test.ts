@@ -59,7 +59,7 @@ describe('the record of a connection', () => {
   it.each([
     { name: 'that was connected', first: connected },
     { name: 'that was refused', first: refused },
-  ])('is another one for the next connection of a socket $name', async ({ first }) => {
+  ])('is a new one for the next connection of a socket $name', async ({ first }) => {
     const socket = new net.Socket()
     const watcher = watch({ onDead: 'report' })
     watcher.add(socket)

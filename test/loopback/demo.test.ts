@@ -23,7 +23,7 @@ function findUnprivileged(): string[] | undefined {
 }
 
 describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
-  describe.runIf(hasNetAdmin)('with the right to silence peers', () => {
+  describe.runIf(hasNetAdmin)('with CAP_NET_ADMIN', () => {
     it('prints with --json the end of each connection', async () => {
       const run = await deadpeer(['demo', '--json'])
       expect(run.err).toEqual([])
@@ -159,7 +159,7 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
     })
   })
 
-  describe.runIf(unprivileged)('without the right to silence peers', () => {
+  describe.runIf(unprivileged)('without CAP_NET_ADMIN', () => {
     it('runs itself again in its own namespace, and passes on the exit code', async () => {
       const run = await deadpeer(['demo', '--json'], { before: unprivileged! })
       expect(run.err).toEqual([])

@@ -474,7 +474,7 @@ describe('heartbeat options', () => {
     [5_000, 'ERR_INVALID_ARG_TYPE', 'heartbeat', /\{ every: 5_000 \}/],
     [null, 'ERR_INVALID_ARG_TYPE', 'heartbeat', /object/],
     [true, 'ERR_INVALID_ARG_TYPE', 'heartbeat', /object/],
-  ])('%o', async (heartbeat, code, field, message) => {
+  ])('are refused by watch and add: %o', async (heartbeat, code, field, message) => {
     const wrong = expect.objectContaining({ code, field, message: expect.stringMatching(message) })
     expect(() => watch({ heartbeat } as never)).toThrow(wrong)
     const watcher = watch()
@@ -487,7 +487,7 @@ describe('heartbeat options', () => {
   it.each([
     [null, /\{ heartbeat: false \}/],
     [{ every: 1_000 }, /Unknown option `every` of add\(\)/],
-  ])('are refused by add as well: %o', async (options, message) => {
+  ])('must be passed to add as `heartbeat`: %o', async (options, message) => {
     const watcher = watch()
     const { socket } = await connectPair()
     expect(() => watcher.add(socket, options as never)).toThrow(
@@ -516,7 +516,7 @@ describe.concurrent('a program with a heartbeat', () => {
     expect({ err, code }).toEqual({ err: '', code: 0 })
     const { asked, took } = JSON.parse(out)
     expect(asked).toBeGreaterThan(0)
-    // Not even until the question is over: three attempts of 510 ms and more.
+    // It does not wait for the end of the probe, which takes three attempts of at least 510 ms.
     if (timed) expect(took).toBeLessThan(700)
   })
 

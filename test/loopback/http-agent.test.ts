@@ -237,7 +237,7 @@ describe('HttpAgent and HttpsAgent', () => {
 })
 
 describe('a dead idle connection', () => {
-  it('is not reused after the server closed it, although Node has yet to hear of it', async () => {
+  it('is not reused after the server closed it, even before Node has read the close', async () => {
     const here = await site()
     const { socket } = await here.get()
     here.peers[0]!.destroy()
@@ -257,7 +257,7 @@ describe('a dead idle connection', () => {
     expect(total(here)).toMatchObject({ opened: 2, open: 1, staleReusesAvoided: 1 })
   })
 
-  it('is removed with all others of the origin, and the live one is used', async () => {
+  it('is removed with all other dead ones of the origin, and the live one is reused', async () => {
     const here = await site()
     await Promise.all(Array.from({ length: 8 }, () => here.get()))
     expect(total(here).opened).toBe(8)
@@ -282,7 +282,7 @@ describe('a dead idle connection', () => {
     expect(isStaleReuse(error, request)).toBe(true)
   })
 
-  it('is not given to a waiting request', async () => {
+  it('is not given to a queued request', async () => {
     const here = await site({ maxSockets: 1, maxRequestsPerSocket: 2 })
     const sockets = (await Promise.all(Array.from({ length: 5 }, () => here.get()))).map(
       ({ socket }) => socket,
@@ -291,7 +291,7 @@ describe('a dead idle connection', () => {
     expect(total(here)).toMatchObject({ opened: 3, requests: 5, reusedRequests: 2 })
   })
 
-  it.skipIf(!hasNetAdmin)('is not reused while it has unanswered probes', async () => {
+  it.skipIf(!hasNetAdmin)('is not reused while it has unacknowledged probes', async () => {
     const here = await site({ profile: { initialDelay: 1_000, interval: 1_000, count: 9 } })
     const { socket } = await here.get()
     blackHole(here.peers[0]!)
@@ -302,7 +302,7 @@ describe('a dead idle connection', () => {
   })
 
   it.skipIf(!hasNetAdmin)(
-    'is not reused once the kernel gave it up, and watchers are told the reason',
+    'is not reused after the kernel has ended it, and the watcher reports the reason',
     async () => {
       const watcher = watch()
       const profile = { initialDelay: 1_000, interval: 1_000, count: 1 }
@@ -454,15 +454,30 @@ describe('the lifetime of an idle connection', () => {
 
   it.each([
     {
-      what: 'timeout=3, less a second, counts where it is less',
+      what: 'timeout=3 less a second if that is shorter than freeSocketTimeout',
       header: 'timeout=3',
       freeSocketTimeout: 60_000,
       wanted: 2_000,
     },
-    { what: 'and where nothing else is set', header: 'timeout=3', freeSocketTimeout: 0, wanted: 2_000 },
-    { what: 'but not where it is more', header: 'timeout=90', freeSocketTimeout: 4_000, wanted: 4_000 },
-    { what: 'what is malformed does not', header: 'timeout=soon', freeSocketTimeout: 4_000, wanted: 4_000 },
-  ])('follows the header: $what', async ({ header, freeSocketTimeout, wanted }) => {
+    {
+      what: 'timeout=3 less a second if freeSocketTimeout is 0',
+      header: 'timeout=3',
+      freeSocketTimeout: 0,
+      wanted: 2_000,
+    },
+    {
+      what: 'freeSocketTimeout if timeout=90 is longer',
+      header: 'timeout=90',
+      freeSocketTimeout: 4_000,
+      wanted: 4_000,
+    },
+    {
+      what: 'freeSocketTimeout if the header is malformed',
+      header: 'timeout=soon',
+      freeSocketTimeout: 4_000,
+      wanted: 4_000,
+    },
+  ])('is limited by the Keep-Alive header: $what', async ({ header, freeSocketTimeout, wanted }) => {
     const here = await site({ freeSocketTimeout }, answering(header))
     const { socket } = await here.get()
     expect(socket.timeout).toBe(wanted)
@@ -503,7 +518,7 @@ describe('the lifetime of an idle connection', () => {
       await here.get()
       await delay(20)
     }
-    // Where the event loop was held up, its timer may be due and yet to run.
+    // After a delay of the event loop its timer may be due but not have run yet.
     await until(() => socket.destroyed)
     await here.get()
     expect(total(here).opened).toBeGreaterThanOrEqual(2)
@@ -524,7 +539,7 @@ describe('the lifetime of an idle connection', () => {
 })
 
 describe('isStaleReuse', () => {
-  /** Answers the first request of each connection, and leaves all others to the test. */
+  /** Answers the first request of each connection, and calls `onLater` for all others. */
   async function rawSite(options: HttpAgentOptions, onLater: (peer: net.Socket, data: Buffer) => void) {
     const peers: net.Socket[] = []
     const server = net.createServer((peer) => {
@@ -628,7 +643,7 @@ describe('isStaleReuse', () => {
     await until(() => agent.snapshot().total.failedToOpen === 1)
   })
 
-  it.skipIf(!hasNetAdmin)('is true for a dead peer that the request itself found', async () => {
+  it.skipIf(!hasNetAdmin)('is true if the request itself finds the peer dead', async () => {
     const profile = { initialDelay: 60_000, interval: 60_000, count: 9, userTimeout: 500 }
     const { agent, peer, again } = await rawSite({ profile }, () => {})
     blackHole(peer)
@@ -640,7 +655,7 @@ describe('isStaleReuse', () => {
     expect(agent.snapshot().total).toMatchObject({ staleReuses: 1, failedRequests: 0 })
   })
 
-  it.skipIf(!hasNetAdmin)('is false for a peer that acknowledged the request and died then', async () => {
+  it.skipIf(!hasNetAdmin)('is false for a peer that acknowledges the request and then dies', async () => {
     const profile = { initialDelay: 1_000, interval: 1_000, count: 1 }
     let taken = false
     const { agent, peer, again } = await rawSite({ profile }, () => {
@@ -748,16 +763,13 @@ describe('bad options of an agent', () => {
       options: { timeout: 'soon' },
       says: /^timeout must be whole milliseconds from 0 to 2147483647 ms \(0 sets no limit\); got 'soon', a string\.$/,
     },
-  ])(
-    'are refused with what to write instead of an option of agentkeepalive: $options',
-    ({ options, says }) => {
-      for (const Agent of [HttpAgent, HttpsAgent]) {
-        expect(() => new Agent(options)).toThrow(
-          expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', message: expect.stringMatching(says) }),
-        )
-      }
-    },
-  )
+  ])('of agentkeepalive are refused with the option to use instead: $options', ({ options, says }) => {
+    for (const Agent of [HttpAgent, HttpsAgent]) {
+      expect(() => new Agent(options)).toThrow(
+        expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', message: expect.stringMatching(says) }),
+      )
+    }
+  })
 })
 
 describe('a createConnection of the program', () => {

@@ -140,7 +140,7 @@ describe.each(tunnels.filter(({ isPossible }) => isPossible))('$name', ({ make }
     expect(agent.snapshot().total).toMatchObject({ opened: 1, closedByUs: 1, failedToOpen: 0 })
   })
 
-  it('sees what the server closes behind the proxy once the proxy passes that on', async () => {
+  it('removes a tunnel that the server closes once the proxy passes the close on', async () => {
     const agent = agentOf()
     await get(agent, `https://127.0.0.1:${ports.secure}/`)
     const { socket } = await get(agent, `https://127.0.0.1:${ports.secure}/`)

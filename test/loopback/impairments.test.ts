@@ -95,34 +95,37 @@ describe.runIf(hasNetAdmin)('several impairments on one socket', () => {
 })
 
 describe.runIf(hasNetAdmin)('a descriptor that now belongs to another socket', () => {
-  it.for(['whole', 'brief', 'lossy'])('is left alone: %s', async (kind) => {
-    const server = net.createServer()
-    const port = await listen(server)
-    const { peer } = await connectPair()
-    const fd = descriptorOf(peer)
-    const brief = kind === 'brief' ? blackHole(fd, { segments: 2 }) : undefined
-    const old = brief ?? (kind === 'lossy' ? lossy(fd, 1) : blackHole(fd))
-    peer.destroy()
-    await once(peer, 'close')
-    // The kernel assigns the lowest free number, so one of the next sockets gets this one.
-    const pairs: { socket: net.Socket; peer: net.Socket }[] = []
-    const ends = () => pairs.flatMap(({ socket, peer }) => [socket, peer])
-    while (!ends().some((end) => descriptorOf(end) === fd)) {
-      expect(pairs.length).toBeLessThan(100)
-      const socket = net.connect(port, '127.0.0.1')
-      const [[accepted]] = await Promise.all([once(server, 'connection'), once(socket, 'connect')])
-      pairs.push({ socket, peer: accepted })
-    }
-    const heir = pairs.find(({ socket, peer }) => [socket, peer].some((end) => descriptorOf(end) === fd))!
-    const pair = descriptorOf(heir.peer) === fd ? heir : { socket: heir.peer, peer: heir.socket }
-    const own = blackHole(fd)
-    await brief?.done
-    old.restore()
-    expect(await hears(pair)).toBe(false)
-    own.restore()
-    expect(await hears(pair)).toBe(true)
-    expect(tookFilter(pair)).toBe(false)
-    for (const end of ends()) end.destroy()
-    server.close()
-  })
+  it.for(['whole', 'brief', 'lossy'])(
+    'is not changed when the impairment of the old socket ends: %s',
+    async (kind) => {
+      const server = net.createServer()
+      const port = await listen(server)
+      const { peer } = await connectPair()
+      const fd = descriptorOf(peer)
+      const brief = kind === 'brief' ? blackHole(fd, { segments: 2 }) : undefined
+      const old = brief ?? (kind === 'lossy' ? lossy(fd, 1) : blackHole(fd))
+      peer.destroy()
+      await once(peer, 'close')
+      // The kernel assigns the lowest free number, so one of the next sockets gets this one.
+      const pairs: { socket: net.Socket; peer: net.Socket }[] = []
+      const ends = () => pairs.flatMap(({ socket, peer }) => [socket, peer])
+      while (!ends().some((end) => descriptorOf(end) === fd)) {
+        expect(pairs.length).toBeLessThan(100)
+        const socket = net.connect(port, '127.0.0.1')
+        const [[accepted]] = await Promise.all([once(server, 'connection'), once(socket, 'connect')])
+        pairs.push({ socket, peer: accepted })
+      }
+      const heir = pairs.find(({ socket, peer }) => [socket, peer].some((end) => descriptorOf(end) === fd))!
+      const pair = descriptorOf(heir.peer) === fd ? heir : { socket: heir.peer, peer: heir.socket }
+      const own = blackHole(fd)
+      await brief?.done
+      old.restore()
+      expect(await hears(pair)).toBe(false)
+      own.restore()
+      expect(await hears(pair)).toBe(true)
+      expect(tookFilter(pair)).toBe(false)
+      for (const end of ends()) end.destroy()
+      server.close()
+    },
+  )
 })

@@ -102,7 +102,7 @@ describe('listSockets leaves nothing open', () => {
     await expect(listSockets({ signal: AbortSignal.abort() })).rejects.toMatchObject({ name: 'AbortError' })
   })
 
-  it('after a signal that is aborted meanwhile', async () => {
+  it('after a signal that is aborted during the list', async () => {
     await connect(500)
     before = openDescriptors()
     for (let i = 0; i < 50; i++) {
@@ -153,7 +153,7 @@ describe('listSockets where it cannot work', () => {
     return JSON.parse(stdout)
   }
 
-  it('throws ERR_UNSUPPORTED_PLATFORM without the native core', () => {
+  it('rejects with ERR_UNSUPPORTED_PLATFORM without the native core', () => {
     expect(run('', { DEADPEER_NATIVE: 'off' })).toMatchObject({
       code: 'ERR_UNSUPPORTED_PLATFORM',
       message: expect.stringMatching(/needs the native core: switched off/),

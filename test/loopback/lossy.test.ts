@@ -80,7 +80,7 @@ describe.runIf(hasNetAdmin)('a lossy peer', () => {
     })
   })
 
-  it('has no filter left once it is restored, and restoring again does nothing', async () => {
+  it('has no filter after restore, and a second restore does nothing', async () => {
     const pair = await connectPair()
     const bad = lossy(pair.peer, 0.5)
     bad.restore()

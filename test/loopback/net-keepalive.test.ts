@@ -69,7 +69,7 @@ describe('deadpeer/net-keepalive', () => {
     expect(byDefault).toEqual(named)
   })
 
-  it('takes and returns what its types say', () => {
+  it('accepts and returns what its types declare', () => {
     // Checked by tsc: each takes the place of the other.
     const asTheirs: typeof theirs = byDefault
     const asOurs: typeof byDefault = theirs

@@ -101,7 +101,7 @@ describe.each(Object.entries(connections).map(([kind, open]) => ({ kind, open })
 })
 
 describe('the table of options', () => {
-  it('is the same here and in the native core', () => {
+  it('is the same in TypeScript and in the native core', () => {
     const native = nativeCore()!.options
     const ours = optionNames.map((name) => {
       const { constant, unit, min, max } = optionTable[name]

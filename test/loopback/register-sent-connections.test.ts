@@ -142,13 +142,13 @@ describe('the primary of a cluster', () => {
     expect(found().profile).toMatchObject(profiles.lan)
   })
 
-  it('saves a worker that tunes its server the calls for each connection', () => {
-    // The program's own.
+  it('leaves a worker that tunes its server nothing to do for each connection', () => {
+    // Only the program's own listener.
     expect(found('tunes').listeners).toBe(1)
   })
 })
 
-describe('DEADPEER_RULES and a listener', () => {
+describe('a listener under DEADPEER_RULES', () => {
   /** What a listener passes on to a process without deadpeer/register. */
   const sentWith = async (rules: string) => {
     const { told, child } = await start({ DEADPEER_PROFILE: 'lan', DEADPEER_RULES: rules })
@@ -156,11 +156,11 @@ describe('DEADPEER_RULES and a listener', () => {
     return told.find(({ kept }) => kept === 'sent to a process without it')!.profile
   }
 
-  it('tunes it where no rule can say otherwise', async () => {
+  it('is tuned if no rule can match its connections', async () => {
     expect(await sentWith('10.0.0.0/8:1=off')).toMatchObject(profiles.lan)
   })
 
-  it('leaves it alone where a rule goes by the address of its connections', async () => {
+  it('is not tuned if a rule depends on the address of its connections', async () => {
     expect(await sentWith('10.0.0.0/8=off')).toMatchObject({ enable: false })
   })
 })

@@ -108,7 +108,7 @@ describe('deadpeer/register', () => {
     expect(program.stderr()).toBe('')
   })
 
-  it('uses cloud without any variable, and accepts a profile in JSON', async () => {
+  it('applies cloud without any variable, and accepts a profile in JSON', async () => {
     const json = '{"initialDelay": 11000, "interval": 4000, "count": 5}'
     const [plain, custom] = await Promise.all([start({}), start({ DEADPEER_PROFILE: json })])
     expect((await optionsOf(plain))['new Socket']).toMatchObject(profiles.cloud)
@@ -121,7 +121,7 @@ describe('deadpeer/register', () => {
     expect(await optionsOf(off)).toEqual(await optionsOf(none))
   })
 
-  it('follows DEADPEER_RULES by port, name and address, and leaves alone what is off', async () => {
+  it('follows DEADPEER_RULES by port, name and address, and does not tune connections whose rule is off', async () => {
     const rules = `${ports.secure}=lan, *.localhost=patient, localhost:${ports.plain}=mobile, ${ports.web}=off`
     const program = await start({ DEADPEER_RULES: rules })
     const options = await optionsOf(program)
@@ -158,7 +158,7 @@ function run(env: Record<string, string>, program = 'console.log("it runs")') {
   })
 }
 
-describe('a bad variable for deadpeer/register', () => {
+describe('the variables for deadpeer/register', () => {
   it.each<{ env: Record<string, string>; message: RegExp }>([
     { env: { DEADPEER: 'yes please' }, message: /DEADPEER must be .*; got 'yes please'/ },
     { env: { DEADPEER_PROFILE: 'cluod' }, message: /DEADPEER_PROFILE: Unknown preset 'cluod'/ },
@@ -174,7 +174,7 @@ describe('a bad variable for deadpeer/register', () => {
       message: /DEADPEER_RULES: The port of a rule must be 1 to 65535; got '99999'/,
     },
     { env: { DEADPEER_RULES: '10.0.0.0\n/8=lan' }, message: /DEADPEER_RULES: / },
-  ])('is refused in one line, and the program does not start: $env', ({ env, message }) => {
+  ])('are refused in one line if one is wrong, and the program does not start: $env', ({ env, message }) => {
     const { status, stdout, stderr } = run(env)
     expect(status).toBe(1)
     expect(stdout).toBe('')
@@ -182,7 +182,7 @@ describe('a bad variable for deadpeer/register', () => {
     expect(stderr).toMatch(message)
   })
 
-  it('causes no output if it is a good one', () => {
+  it('cause no output if they are right', () => {
     expect(run({ DEADPEER_PROFILE: 'lan', DEADPEER_WATCH: '1' })).toMatchObject({
       status: 0,
       stdout: 'it runs\n',
@@ -190,7 +190,7 @@ describe('a bad variable for deadpeer/register', () => {
     })
   })
 
-  it('causes one warning without a native core, and the program runs', () => {
+  it('cause one warning without a native core, and the program runs', () => {
     const { status, stdout, stderr } = run({ DEADPEER_NATIVE: 'off' }, setsKeepAlive)
     expect({ status, stdout }).toEqual({ status: 0, stdout: '[true,30000]\n'.repeat(2) })
     expect(stderr.match(/Warning:/g)).toHaveLength(1)

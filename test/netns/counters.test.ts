@@ -36,22 +36,22 @@ describe.runIf(hasNamespaces)('the counters of a quiet network namespace', () =>
       abortsOnTimeout: 1,
       resetsSent: 1,
       endedAbruptly: 1,
-      // The peer has not heard of it.
+      // The peer does not know that the connection has ended.
       established: 1,
     })
   })
 
-  it('count a death in flight as the timeout that ended it, without a reset', () => {
+  it('count a death with data in flight as an abort on timeout, without a reset', () => {
     const { retransmissionTimeouts, ...others } = grown.deathInFlight!
     expect(others).toMatchObject({ abortsOnTimeout: 1, resetsSent: 0, endedAbruptly: 1, keepaliveProbes: 0 })
     expect(retransmissionTimeouts).toBeGreaterThan(1)
   })
 
-  it('count a reset as sent once, and two connections as ended here', () => {
+  it('count a reset once, and both ends as ended abruptly', () => {
     expect(grown.reset).toEqual({ ...none, resetsSent: 1, endedAbruptly: 2 })
   })
 
-  it('count a refused connection as a reset sent, and none as ended', () => {
+  it('count a refused connection as a reset sent, and no connection as ended', () => {
     expect(grown.refused).toEqual({ ...none, resetsSent: 1 })
   })
 
@@ -70,7 +70,7 @@ describe.runIf(hasNamespaces)('the counters of a quiet network namespace', () =>
     })
   })
 
-  it('are all those of nstat, with equal values', () => {
+  it('equal all counters of nstat', () => {
     const { time, ...groups } = quiet.counters
     const ours = Object.fromEntries(
       Object.entries(groups).flatMap(([group, counters]) =>

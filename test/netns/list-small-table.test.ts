@@ -15,7 +15,7 @@ const CONNECTIONS = 20
 const MS = 5_000
 
 describe.skipIf(!hasOwnTables)(
-  'the list of a table with few hash buckets, in which connections come and go',
+  'the list of a table with few hash buckets, in which connections open and close',
   () => {
     let all: Lists
     let ofOnePort: Lists
@@ -26,7 +26,7 @@ describe.skipIf(!hasOwnTables)(
       ;({ all, ofOnePort, closed } = JSON.parse(report))
     })
 
-    it('is read while sockets do come and go', () => {
+    it('is read while other sockets open and close', () => {
       expect(closed).toBeGreaterThan(5_000)
       expect(all.held).toBe(2 * CONNECTIONS)
       expect(ofOnePort.held).toBe(CONNECTIONS)
@@ -35,12 +35,12 @@ describe.skipIf(!hasOwnTables)(
 
     const complete = ({ outcomes }: Lists) => outcomes.filter(({ interrupted }) => !interrupted)
 
-    it('is complete, or says that it may not be', () => {
+    it('is complete, or reports that it may be incomplete', () => {
       expect(complete(all).length).toBeGreaterThan(500)
       for (const outcome of complete(all)) expect(outcome).toMatchObject({ missing: 0, twice: 0 })
     })
 
-    it('is complete likewise for a filter that leaves out sockets which come and go', () => {
+    it('is as complete with a filter that leaves out the sockets that open and close', () => {
       expect(complete(ofOnePort).length).toBeGreaterThan(500)
       for (const outcome of complete(ofOnePort)) expect(outcome).toMatchObject({ missing: 0, twice: 0 })
     })

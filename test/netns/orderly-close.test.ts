@@ -24,7 +24,7 @@ interface Outcome {
 const kinds = ['clientErrors', 'sessionErrors', 'socketErrors'] as const
 
 it.runIf(hasNamespaces).each([1, 2, 4])(
-  'reports no death for orderly closes at an RTT of %d ms',
+  'reports no death for orderly closes with a round trip of %d ms',
   async (rtt) => {
     const { key, cert } = certificate()
     const settings = { rtt, ...played, key: String(key), cert: String(cert) }

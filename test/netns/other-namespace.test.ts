@@ -324,7 +324,7 @@ describe.runIf(hasNamespaces && canBeNobody)(
       await roots.end()
     })
 
-    it('may not list a namespace of their own process, and learns which permission that needs', async () => {
+    it('cannot list the namespace of their own process, and gets an error that names the required capability', async () => {
       const script = `
       import { listSockets, readDefaults } from '${new URL('../../dist/host/index.js', import.meta.url)}'
       const told = ({ code, syscall, message }) => console.log(JSON.stringify({ code, syscall, message }))
@@ -349,7 +349,7 @@ describe.runIf(hasNamespaces && canBeNobody)(
       { command: 'ls', whose: 'roots' },
       { command: 'doctor --json', whose: 'roots' },
     ])(
-      'is given the nsenter command in one line for $command of a process ($whose)',
+      'gets the nsenter command in one line for $command of a process ($whose)',
       async ({ command, whose }) => {
         const { pid } = whose === 'own' ? own : roots
         const words = `${command} --pid ${pid}`
@@ -365,7 +365,7 @@ describe.runIf(hasNamespaces && canBeNobody)(
       },
     )
 
-    it("is given it for inspect of root's process too, before its descriptor is borrowed", async () => {
+    it("gets the nsenter command for inspect of root's process too, before its descriptor is borrowed", async () => {
       const words = `inspect ${roots.pid}:3`
       const { code, err } = await deadpeer(words.split(' '), { before: asNobody })
       expect({ code, err }).toEqual({
@@ -378,7 +378,7 @@ describe.runIf(hasNamespaces && canBeNobody)(
       })
     })
 
-    it('is given it for inspect of their own process', async () => {
+    it('gets the nsenter command for inspect of their own process', async () => {
       const [port] = await own.ask('connect', 0)
       const words = ['inspect', `${own.pid}:${await own.ask('fd', port)}`]
       expect(await deadpeer(words, { before: asNobody })).toMatchObject({
@@ -388,7 +388,7 @@ describe.runIf(hasNamespaces && canBeNobody)(
       })
     })
 
-    it('can have root run that line as it stands', async () => {
+    it('gets an nsenter command that root can run as printed', async () => {
       const args = ['ls', '127.0.0.1', '--pid', String(own.pid), '--jsonl']
       const { err } = await deadpeer(args, { before: asNobody })
       const { stdout, status } = runPrinted(err[0]!)
@@ -397,10 +397,10 @@ describe.runIf(hasNamespaces && canBeNobody)(
     })
 
     it.runIf(canBeRootless)(
-      'is given the user namespace of their own process too, and needs no sudo',
+      'gets an nsenter command without sudo for a process in its own user namespace',
       async () => {
-        // In a user namespace of his own he has no rights over root's folders, and Node may be in one of them: it was fetched into
-        // root's home. setpriv alone keeps the rights that it takes to execute it there.
+        // In their own user namespace the user has no rights to root's folders, and Node may be installed in one of them. So the test copies
+        // Node to another folder. With setpriv alone the rights to execute it are kept.
         const node = join(bin, 'node')
         copyFileSync(process.execPath, node)
         const rootless = await settle([...asNobody, 'unshare', '-Urn', ...upAndThen], node)

@@ -16,7 +16,7 @@ const expected = { alive: 4, unknown: 4 + 2 * 6 + 5 + 7 + 2, suspect: 5 + 7, clo
 
 // Idle for a minute, before a verdict is unknown.
 describe.runIf(hasNamespaces)('ls, doctor, watch, export and inspect', { timeout: 180_000 }, () => {
-  it('give each connection the same verdict', async () => {
+  it('report the same verdict for each connection', async () => {
     const { ls, suspects, doctor, exported, watch, inspected }: Report = await runInNamespace('verdicts.mjs')
     expect(ls).toEqual(expected)
     expect(suspects).toBe(expected.suspect)

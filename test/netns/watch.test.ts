@@ -116,7 +116,7 @@ describe.runIf(hasNamespaces)('a watched connection to a far host, behind a rout
     expect(both[1]!.deaths[0]!.detectedBy).toBe('kernel')
   })
 
-  it("does not learn with 'report' that the peer is unreachable, because Node takes that error", () => {
+  it("does not report 'unreachable' with onDead 'report', because Node reads the error first", () => {
     const [, unread] = outcomes.reported!
     expect(unread!.deaths).toMatchObject([
       { reason: 'user-timeout', detectedBy: 'kernel', code: 'ETIMEDOUT' },

@@ -118,7 +118,7 @@ describe('the judge of a connection beside its twin', () => {
     expect(judgePair({ ...quietPair, ...pair }).fault).toBe(fault)
   })
 
-  it('knows how long the kernel waits', () => {
+  it('computes how long the kernel waits', () => {
     const short = { ...lan, userTimeout: 1_500 }
     expect([lan, short, off].map((profile) => leastWait(profile, false))).toEqual([
       6_000,
@@ -132,7 +132,7 @@ describe('the judge of a connection beside its twin', () => {
     ])
   })
 
-  it('knows where lateness decides at which probe the kernel gives up', () => {
+  it('recognises profiles with which a late timer changes the probe at which the kernel ends the connection', () => {
     expect([lan, { ...lan, userTimeout: 5_100 }, { ...lan, userTimeout: 0 }].map(isTossUp)).toEqual([
       false,
       true,

@@ -204,7 +204,7 @@ describe('the judge of a connection', () => {
     expect(faultsOf(...lines)).toEqual([fault])
   })
 
-  it('allows a delay of as long as there was no processor', () => {
+  it('allows a delay as long as the time without a processor', () => {
     const lines: Line[] = [
       [1_000, 'fate', 'reset'],
       [3_000, 'dead', 'reset node'],
@@ -221,23 +221,23 @@ describe('the judge of a connection', () => {
     expect(starved(4_000, '600')).toMatchObject({ faults: [{ fault: 'late' }], delayed: 0 })
   })
 
-  it('judges a killed process by what it came to', () => {
+  it('judges a killed process by how its connections ended', () => {
     const killed = (...said: Entry[]) =>
       judge([entry(0, '1.0', 'accepted', 'beating'), entry(1_000, '1', 'killed'), ...said]).faults
     expect(killed(entry(1_010, '1.0', 'closing'), entry(1_020, '1.0', 'closed'))).toEqual([])
     expect(killed(entry(1_010, '1.0', 'dead', 'reset node'))).toEqual([])
     expect(killed()).toMatchObject([{ fault: 'lost death', fate: 'killed' }])
-    // Of another process whose number begins with the same digit.
+    // The connection of another process whose number begins with the same digit.
     const other = [entry(0, '10.0', 'accepted', 'beating'), entry(1_000, '1', 'killed')]
     expect(judge(other).faults).toEqual([])
   })
 
-  it('does not judge an end that is not known', () => {
+  it('reports events of an unknown connection as unknown', () => {
     expect(judge([entry(0, '?', 'dead', 'reset node')]).faults).toMatchObject([{ fault: 'unknown' }])
     expect(judge([entry(0, '1.0', 'fate', 'reset')]).faults).toMatchObject([{ fault: 'unknown' }])
   })
 
-  it('does not judge a connection of which more was swallowed than meant', () => {
+  it('excuses a connection that lost more segments than intended', () => {
     const lines: Line[] = [
       [1_000, 'deaf'],
       [4_000, 'swallowed', '4'],
@@ -246,7 +246,7 @@ describe('the judge of a connection', () => {
     expect(judged(...lines)).toMatchObject({ excused: 1, faults: [] })
     lines[1] = [4_000, 'swallowed', '3']
     expect(judged(...lines)).toMatchObject({ excused: 0, faults: [{ fault: 'false death' }] })
-    // By the machine, meanwhile.
+    // The machine dropped segments at the time.
     const dropped = (at: number) =>
       judge([
         entry(0, '1.0', 'accepted', 'clocked'),
@@ -257,7 +257,7 @@ describe('the judge of a connection', () => {
     expect(dropped(4_200)).toMatchObject({ excused: 0, faults: [{ fault: 'false death' }] })
   })
 
-  it('ignores what comes after the end', () => {
+  it('ignores events after the end of a connection', () => {
     const lines: Line[] = [[2_000, 'closed']]
     expect(
       judge([
@@ -268,7 +268,7 @@ describe('the judge of a connection', () => {
     ).toEqual([])
   })
 
-  it('counts suspicions about connections that are heard', () => {
+  it('counts suspicions of connections whose peer is heard', () => {
     const doubts = (...lines: Line[]) => judged(...lines).doubts
     expect(doubts([1_000, 'suspect'], [2_000, 'recover'])).toEqual({ suspect: 1, ofHealthy: 1 })
     expect(doubts([500, 'deaf'], [1_000, 'suspect'], [2_000, 'swallowed', '2'], [2_100, 'recover'])).toEqual({
@@ -624,7 +624,7 @@ describe('the judge of growth', () => {
     expect(grownBy).toBeLessThan(allowed)
   })
 
-  it('accepts a value that swings up when most of the last samples are taken, as in a short run', () => {
+  it('accepts a value that swings up during most of the last samples, as in a short run', () => {
     const lifted = [40, 50, 55]
     const run = { seconds: 60, every: 5 }
     const swings = heapOf((at) => 10e6 + (lifted.includes(at) ? 8e6 : 0), run)
