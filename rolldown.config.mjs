@@ -44,12 +44,14 @@ const atFirstCall = [
 
 const entries = Object.values(input).map((file) => fileURLToPath(new URL(file, import.meta.url)))
 
+const isCommand = /\/cli\/commands\/(\w+)\/\1\.ts$/
+
 export default {
   input,
   preserveEntrySignatures: 'allow-extension',
   platform: 'node',
   treeshake: { moduleSideEffects: false },
-  external: ['node-gyp-build', 'commander', 'prom-client', 'undici'],
+  external: ['commander', 'prom-client', 'undici', /\.node$/],
   plugins: [loadAtFirstUse({ index: atFirstCall }), wrapForImport()],
   output: {
     dir: 'dist',
@@ -58,7 +60,8 @@ export default {
     // Without the mark, every bundler gives the wrappers the same default import.
     esModule: false,
     entryFileNames: '[name].js',
-    chunkFileNames: 'chunks/[name].js',
+    chunkFileNames: ({ facadeModuleId }) =>
+      isCommand.test(facadeModuleId) ? 'commands/[name].js' : 'chunks/[name].js',
     // What they say is in the declarations. Here it would be read at each start.
     comments: { jsdoc: false },
     codeSplitting: {

@@ -312,20 +312,18 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
   })
 
   it('says in one line that prom-client is not installed', async () => {
-    const hooks = `export const resolve = (specifier, context, next) => {
-      if (specifier !== 'prom-client') return next(specifier, context)
-      throw Object.assign(new Error("Cannot find package 'prom-client'"), { code: 'ERR_MODULE_NOT_FOUND' })
-    }`
-    const register = `import { register } from 'node:module'
-      register('data:text/javascript,' + encodeURIComponent(${JSON.stringify(hooks)}))`
-    const env = {
-      NODE_OPTIONS: `--no-warnings --import=data:text/javascript,${encodeURIComponent(register)}`,
-    }
+    const hook = `import Module from 'node:module'
+      const { _resolveFilename: resolve } = Module
+      Module._resolveFilename = (specifier, ...rest) =>
+        resolve(specifier === 'prom-client' ? './prom-client' : specifier, ...rest)`
+    const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(hook)}` }
     const run = await deadpeer(['export', '--listen', '0'], { env })
     expect(run).toMatchObject({
       code: 2,
       out: [],
-      err: ['deadpeer: export needs prom-client, which is not installed: npm install prom-client'],
+      err: [
+        'deadpeer: export needs prom-client: npm install prom-client, or npx -p deadpeer -p prom-client deadpeer export',
+      ],
     })
     // No other command needs prom-client.
     expect(await deadpeer(['ls', '--port', '1'], { env })).toMatchObject({ code: 0, err: [] })

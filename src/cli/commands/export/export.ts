@@ -32,14 +32,16 @@ export async function exportCommand(
   return 0
 }
 
-/** prom-client is an optional dependency. */
+/** prom-client is an optional peer dependency. */
 async function loadRegistry() {
   try {
     return await import('./registry.js')
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    if (code !== 'ERR_MODULE_NOT_FOUND' || !message.includes("'prom-client'")) throw error
-    throw new Misuse('export needs prom-client, which is not installed: npm install prom-client')
+    if (code !== 'MODULE_NOT_FOUND' || !message.includes('prom-client')) throw error
+    throw new Misuse(
+      'export needs prom-client: npm install prom-client, or npx -p deadpeer -p prom-client deadpeer export',
+    )
   }
 }
 
