@@ -2,7 +2,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { NativeCore } from './binding.js'
 
 /** Relative to this file, in src as in dist. */
 const LOCAL_BUILD = '../../build/Release/deadpeer.node'
@@ -19,7 +18,7 @@ const inBundles =
  *
  * @param path of another binary than the package's.
  */
-export function loadBinary(path?: string): NativeCore {
+export function loadBinary(path?: string): object {
   if (path !== undefined) return createRequire(import.meta.url)(path)
   const platform = `${process.arch}-${isGlibc() ? 'glibc' : 'musl'}`
   try {
@@ -37,7 +36,7 @@ export function loadBinary(path?: string): NativeCore {
 }
 
 /** Calls with literal paths: bundlers and file tracers find the binaries by them. */
-function shippedBinary(platform: string): NativeCore {
+function shippedBinary(platform: string): object {
   switch (platform) {
     case 'x64-glibc':
       return require('../../prebuilds/linux-x64/deadpeer.glibc.node')
@@ -67,7 +66,7 @@ function firstLine(error: unknown): string {
 }
 
 /** The binary that a Node single executable has as an asset. It must be a file to be loaded. */
-function embeddedBinary(): NativeCore | undefined {
+function embeddedBinary(): object | undefined {
   const sea = process.getBuiltinModule('node:sea')
   if (!sea?.isSea()) return undefined
   let binary: ArrayBuffer
@@ -90,7 +89,7 @@ function embeddedBinary(): NativeCore | undefined {
 }
 
 /** What `npm run build` made. No bundler should look for it, so the path is no literal argument. */
-function localBuild(): NativeCore | undefined {
+function localBuild(): object | undefined {
   const load = createRequire(import.meta.url)
   try {
     return load(LOCAL_BUILD)

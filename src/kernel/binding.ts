@@ -198,7 +198,7 @@ function open(): NonNullable<typeof loaded> {
     return missing(`DEADPEER_NATIVE must be off, required, or the absolute path of a binary; got ${path}`)
   }
   try {
-    return { core: loadBinary(path) }
+    return { core: loadBinary(path) as NativeCore }
   } catch (error) {
     return missing((error as Error).message.split('\n')[0]!)
   }
