@@ -204,6 +204,12 @@ function open(): NonNullable<typeof loaded> {
   }
 }
 
+/** The native core, loaded on first use. `undefined` if it is not available, even if `DEADPEER_NATIVE` requires it. */
+export function coreIfAvailable(): NativeCore | undefined {
+  loaded ??= open()
+  return loaded.core
+}
+
 /**
  * The native core, loaded on first use. `undefined` if it is not available.
  *

@@ -22,22 +22,13 @@ function graphOf(entry: string): Graph {
 /** What each entry point takes that `deadpeer` alone does not. */
 const more: Record<string, string[]> = {
   deadpeer: [],
-  'deadpeer/host': ['node:diagnostics_channel', 'node:os'],
+  'deadpeer/host': ['node:diagnostics_channel', 'node:events', 'node:fs', 'node:os'],
   'deadpeer/http': ['node:diagnostics_channel', 'node:http', 'node:https'],
   'deadpeer/metrics': ['prom-client'],
   'deadpeer/net-keepalive': [],
   'deadpeer/plan': [],
-  // It tunes from its import on, so it needs the native core.
-  'deadpeer/register': [
-    'node:diagnostics_channel',
-    'node:events',
-    'node:fs',
-    'node:module',
-    'node:net',
-    'node:os',
-    'url',
-  ],
-  'deadpeer/testing': ['node:os'],
+  'deadpeer/register': ['node:diagnostics_channel', 'node:events', 'node:fs', 'node:net', 'node:os'],
+  'deadpeer/testing': ['node:diagnostics_channel', 'node:events', 'node:fs', 'node:os'],
   'deadpeer/undici': ['node:diagnostics_channel', 'node:http', 'node:https', 'undici'],
 }
 
