@@ -43,6 +43,8 @@ const files = {
   register: ['register/'],
   testing: ['testing/'],
   undici: ['undici/'],
+  // What commands share.
+  commands: ['cli/lib/', 'profile/time-left.ts', 'profile/timings.ts'],
   // The rest, which the first call of a function loads. All at once: later there may be no descriptor left to read a file with.
   core: [
     'capabilities.ts',
@@ -58,23 +60,25 @@ const files = {
   ],
 }
 
-/** Only commands use these. */
-const ofCommands = ['profile/time-left.ts', 'profile/timings.ts']
-
-/** The functions of `deadpeer` whose modules are loaded when they are first called. */
-const atFirstCall = [
-  'capabilities',
-  'detectionTime',
-  'explain',
-  'inspect',
-  'plan',
-  'probe',
-  'probeAll',
-  'sampleTcpInfo',
-  'tune',
-  'tuneAll',
-  'watch',
-]
+/** The functions that load their file when they are called, by entry point. */
+const atFirstCall = {
+  index: [
+    'capabilities',
+    'detectionTime',
+    'explain',
+    'inspect',
+    'plan',
+    'probe',
+    'probeAll',
+    'sampleTcpInfo',
+    'tune',
+    'tuneAll',
+    'watch',
+  ],
+  // So that a program can import it without undici. On Node 20, a CommonJS module that throws while it is imported ends the process, even if the
+  // program catches the error.
+  'undici/index': ['connector', 'createAgent'],
+}
 
 const entries = Object.values(input).map((file) => fileURLToPath(new URL(file, import.meta.url)))
 
@@ -86,7 +90,7 @@ export default {
   platform: 'node',
   treeshake: { moduleSideEffects: false },
   external: ['commander', 'prom-client', 'undici', /\.node$/],
-  plugins: [loadAtFirstUse({ index: atFirstCall }), wrapForImport()],
+  plugins: [loadAtFirstUse(atFirstCall), wrapForImport()],
   output: {
     dir: 'dist',
     format: 'cjs',
@@ -108,7 +112,6 @@ export default {
 function groupOf(module) {
   if (!module.startsWith(src) || entries.includes(module)) return null
   const path = module.slice(src.length)
-  if (ofCommands.includes(path)) return null
   const [name] = Object.entries(files).find(([, parts]) => parts.some((part) => path.startsWith(part))) ?? [
     null,
   ]

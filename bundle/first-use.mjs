@@ -1,59 +1,82 @@
-import { isBuiltin } from 'node:module'
-
-/** `const require_overlay = require("./overlay.js");`, as rolldown writes it for a file of the package. */
-const ofFile = /^const require_(\w+) = (require\("\.{1,2}\/[^"]+"\));$/gm
-/** `let node_net = require("node:net");`, and the line after it if there is a default import. */
-const ofModule = /^let (\w+) = (require\("([^"]+)"\));$(\n\1 = [\w.]+\(\1, 1\);$)?/gm
-/** An export for another file of the package. Only a variable needs it; a value costs a fifth of the text. */
+/** An export for another file of the package. Only a variable needs a getter; for a value it is five times as long. */
 const getter =
   /^Object\.defineProperty\(exports, "(\w+)", {\s+enumerable: true,\s+get: function \(\) {\s+return \1;\s+}\s+}\);$/gm
 
 /**
- * A rolldown plugin for CommonJS output: a file loads another file of the package, or a module of Node, when it first uses it. Otherwise
- * `import 'deadpeer'` would load all of them. Other packages are loaded at once, so a missing one is an error of the import.
+ * A rolldown plugin for CommonJS output: a file loads other files and modules when it first uses them. Otherwise `import 'deadpeer'` would load
+ * all of them.
  *
  * @param functions by entry point: the exported functions that load their file when they are called.
  */
 export function loadAtFirstUse(functions) {
   return {
     name: 'load-at-first-use',
-    renderChunk(code, { name: entry }) {
-      const files = []
-      const modules = []
-      const declared = code
-        .replaceAll(ofFile, (_, name, load) => {
-          files.push(name)
-          return declare(name, load)
-        })
-        .replaceAll(ofModule, (all, name, load, specifier) => {
-          if (!isBuiltin(specifier)) return all
-          modules.push(name)
-          return declare(name, load)
-        })
-      const used = declared
-        .replaceAll(uses(files, 'require_', ''), use)
-        // A default import of a module of Node is the module.
-        .replaceAll(uses(modules, '', '(?:\\.default\\b)?'), use)
-      const exported = used.replaceAll(getter, (all, name) =>
-        new RegExp(`^let ${name}\\b`, 'm').test(used) ? all : `exports.${name} = ${name};`,
+    renderChunk(code, { name }) {
+      const { body } = this.parse(code)
+      const loads = new Map()
+      const edits = []
+      for (const statement of body) {
+        const { variable, call } = loadIn(statement) ?? {}
+        if (!variable) continue
+        if (call) loads.set(variable, code.slice(call.start, call.end))
+        edits.push({ ...statement, text: call ? loader(variable, loads.get(variable)) : '' })
+      }
+      for (const statement of body) if (!loadIn(statement)) findUses(statement, loads, edits)
+      const text = apply(edits, code).replaceAll(getter, (all, exported) =>
+        new RegExp(`^let ${exported}\\b`, 'm').test(code) ? all : `exports.${exported} = ${exported};`,
       )
-      return (functions[entry] ?? []).reduce(loadAtFirstCall, exported)
+      return (functions[name] ?? []).reduce(loadAtFirstCall, text)
     },
   }
 }
 
-function declare(name, load) {
-  return `let loaded_${name};\nfunction load_${name}() {\n\treturn loaded_${name} ??= ${load};\n}`
+/**
+ * What rolldown writes for an import: `const require_core = require("./core.js")`, and for a default import of a module of Node also
+ * `node_net = require_rolldown_runtime.__toESM(node_net, 1)`. The latter is dropped: the default import is the module.
+ */
+function loadIn({ type, declarations: [{ id, init } = {}] = [], expression: { left, right } = {} }) {
+  if (type === 'VariableDeclaration' && init?.callee?.name === 'require')
+    return { variable: id.name, call: init }
+  if (right?.callee?.property?.name === '__toESM') return { variable: left.name }
+  return undefined
 }
 
-function uses(names, before, after) {
-  if (names.length === 0) return /(?!)/g
-  return new RegExp(`(\\bnew )?\\b${before}(${names.join('|')})\\b${after}`, 'g')
+function loader(variable, call) {
+  const name = nameOf(variable)
+  return `let loaded_${name};\nfunction load_${name}() {\n\treturn loaded_${name} ??= ${call};\n}`
 }
 
-/** `new load_x().Class()` would be `(new load_x()).Class()`. */
-function use(_, asConstructor, name) {
-  return asConstructor ? `new (load_${name}())` : `load_${name}()`
+function nameOf(variable) {
+  return variable.replace(/^require_/, '')
+}
+
+/** Finds each use of a variable that had a module. */
+function findUses(node, loads, edits, parent, grandparent) {
+  if (node.type === 'Identifier' && loads.has(node.name)) {
+    const isOfNode = loads.get(node.name).startsWith('require("node:')
+    if (parent.type !== 'MemberExpression') throw new Error(`${node.name} must only be used for its members.`)
+    const whole = isOfNode && parent.property.name === 'default' ? parent : node
+    // `new load_x().Class()` would be `(new load_x()).Class()`.
+    const isConstructed = (whole === node ? grandparent : undefined)?.type === 'NewExpression'
+    const text = `load_${nameOf(node.name)}()`
+    edits.push({ start: whole.start, end: whole.end, text: isConstructed ? `(${text})` : text })
+    return
+  }
+  for (const [key, child] of Object.entries(node)) {
+    // Names that are no variables.
+    if ((key === 'property' || key === 'key') && !node.computed) continue
+    for (const each of [child].flat()) if (each?.type) findUses(each, loads, edits, node, parent)
+  }
+}
+
+function apply(edits, code) {
+  let text = ''
+  let at = 0
+  for (const { start, end, text: inserted } of edits.toSorted((a, b) => a.start - b.start)) {
+    text += code.slice(at, start) + inserted
+    at = end
+  }
+  return text + code.slice(at)
 }
 
 function loadAtFirstCall(code, name) {

@@ -24,12 +24,12 @@ const more: Record<string, string[]> = {
   deadpeer: [],
   'deadpeer/host': ['node:diagnostics_channel', 'node:events', 'node:fs', 'node:os'],
   'deadpeer/http': ['node:diagnostics_channel', 'node:http', 'node:https'],
-  'deadpeer/metrics': ['prom-client'],
+  'deadpeer/metrics': [],
   'deadpeer/net-keepalive': [],
   'deadpeer/plan': [],
   'deadpeer/register': ['node:diagnostics_channel', 'node:events', 'node:fs', 'node:net', 'node:os'],
   'deadpeer/testing': ['node:diagnostics_channel', 'node:events', 'node:fs', 'node:os'],
-  'deadpeer/undici': ['node:diagnostics_channel', 'node:http', 'node:https', 'undici'],
+  'deadpeer/undici': ['node:diagnostics_channel', 'node:http', 'node:https'],
 }
 
 describe('an import loads what it needs, and nothing else', () => {

@@ -18,7 +18,8 @@ export async function exportCommand(
   { listen, every, process: names }: ExportCommandOptions,
   signal: AbortSignal,
 ): Promise<number> {
-  const { scraper } = await loadRegistry()
+  await checkInstalled()
+  const { scraper } = await import('./registry.js')
   const view = new HostView(new ProcessGroups(names), signal)
   const first = await view.sample()
   const url = await serve(listen, scraper(view, first), signal)
@@ -33,9 +34,9 @@ export async function exportCommand(
 }
 
 /** prom-client is an optional peer dependency. */
-async function loadRegistry() {
+async function checkInstalled(): Promise<void> {
   try {
-    return await import('./registry.js')
+    await import('prom-client')
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code !== 'MODULE_NOT_FOUND' || !message.includes('prom-client')) throw error
