@@ -1,3 +1,5 @@
+import { isBuiltin } from 'node:module'
+
 /** An export for another file of the package. Only a variable needs a getter; for a value it is five times as long. */
 const getter =
   /^Object\.defineProperty\(exports, "(\w+)", {\s+enumerable: true,\s+get: function \(\) {\s+return \1;\s+}\s+}\);$/gm
@@ -18,10 +20,15 @@ export function loadAtFirstUse(functions) {
       for (const statement of body) {
         const { variable, call } = loadIn(statement) ?? {}
         if (!variable) continue
-        if (call) loads.set(variable, code.slice(call.start, call.end))
-        edits.push({ ...statement, text: call ? loader(variable, loads.get(variable)) : '' })
+        if (call) loads.set(variable, call.arguments[0].value)
+        edits.push({ ...statement, text: call ? loader(variable, call.arguments[0].value) : '' })
       }
-      for (const statement of body) if (!loadIn(statement)) findUses(statement, loads, edits)
+      const uses = body.filter((statement) => !loadIn(statement)).flatMap((each) => usesIn(each, loads))
+      for (const { variable, start, end } of uses) {
+        const call = `load_${nameOf(variable)}()`
+        // `new load_x().Class()` would be `(new load_x()).Class()`.
+        edits.push({ start, end, text: code.startsWith('new ', start - 4) ? `(${call})` : call })
+      }
       const text = apply(edits, code).replaceAll(getter, (all, exported) =>
         new RegExp(`^let ${exported}\\b`, 'm').test(code) ? all : `exports.${exported} = ${exported};`,
       )
@@ -41,7 +48,9 @@ function loadIn({ type, declarations: [{ id, init } = {}] = [], expression: { le
   return undefined
 }
 
-function loader(variable, call) {
+/** In an ES module that a bundler made, there is no `require` for the modules of Node. */
+function loader(variable, specifier) {
+  const call = `${isBuiltin(specifier) ? 'process.getBuiltinModule' : 'require'}(${JSON.stringify(specifier)})`
   const name = nameOf(variable)
   return `let loaded_${name};\nfunction load_${name}() {\n\treturn loaded_${name} ??= ${call};\n}`
 }
@@ -50,23 +59,18 @@ function nameOf(variable) {
   return variable.replace(/^require_/, '')
 }
 
-/** Finds each use of a variable that had a module. */
-function findUses(node, loads, edits, parent, grandparent) {
+/** Where a variable is used that had a module: `require_core` in `require_core.tune`, or `node_net.default` in `node_net.default.Socket`. */
+function usesIn(node, loads, parent) {
   if (node.type === 'Identifier' && loads.has(node.name)) {
-    const isOfNode = loads.get(node.name).startsWith('require("node:')
     if (parent.type !== 'MemberExpression') throw new Error(`${node.name} must only be used for its members.`)
-    const whole = isOfNode && parent.property.name === 'default' ? parent : node
-    // `new load_x().Class()` would be `(new load_x()).Class()`.
-    const isConstructed = (whole === node ? grandparent : undefined)?.type === 'NewExpression'
-    const text = `load_${nameOf(node.name)}()`
-    edits.push({ start: whole.start, end: whole.end, text: isConstructed ? `(${text})` : text })
-    return
+    const isDefault = isBuiltin(loads.get(node.name)) && parent.property.name === 'default'
+    const { start, end } = isDefault ? parent : node
+    return [{ variable: node.name, start, end }]
   }
-  for (const [key, child] of Object.entries(node)) {
-    // Names that are no variables.
-    if ((key === 'property' || key === 'key') && !node.computed) continue
-    for (const each of [child].flat()) if (each?.type) findUses(each, loads, edits, node, parent)
-  }
+  return Object.entries(node).flatMap(([key, child]) => {
+    const isName = (key === 'property' || key === 'key') && !node.computed
+    return isName ? [] : [child].flat().flatMap((each) => (each?.type ? usesIn(each, loads, node) : []))
+  })
 }
 
 function apply(edits, code) {

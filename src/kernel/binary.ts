@@ -16,23 +16,33 @@ const inBundles =
 /**
  * Loads the binary of this system. Throws an error with the reason if that fails.
  *
- * @param path of another binary than the package's.
+ * @param path the absolute path of another binary than the package's.
  */
 export function loadBinary(path?: string): object {
-  if (path !== undefined) return createRequire(import.meta.url)(path)
+  if (path !== undefined) return createRequire(path)(path)
+  const embedded = embeddedBinary()
+  if (embedded) return embedded
   const platform = `${process.arch}-${isGlibc() ? 'glibc' : 'musl'}`
   try {
     return shippedBinary(platform)
   } catch (error) {
     if (isFound(error)) throw reasonOf(error as Error)
-    const other = embeddedBinary() ?? localBuild()
-    if (other) return other
-    throw new Error(
-      process.arch === 'x64' || process.arch === 'arm64'
-        ? `the package's binary for linux-${platform} was not found (${firstLine(error)}). ${inBundles}`
-        : `the package has binaries for x64 and arm64, and this is ${process.arch}`,
-    )
+    const local = localBuild()
+    if (local) return local
+    throw new Error(notFound(platform, error as Error))
   }
+}
+
+function notFound(platform: string, { message }: Error): string {
+  if (process.arch !== 'x64' && process.arch !== 'arm64') {
+    return `the package has binaries for x64 and arm64, and this is ${process.arch}`
+  }
+  if (isSingleExecutable()) {
+    const [arch, libc] = platform.split('-')
+    const file = `node_modules/deadpeer/prebuilds/linux-${arch}/deadpeer.${libc}.node`
+    return `this single executable has no asset ${ASSET}. Add to its configuration: "assets": { "${ASSET}": "${file}" }`
+  }
+  return `the package's binary for linux-${platform} was not found (${message.split('\n')[0]}). ${inBundles}`
 }
 
 /** Calls with literal paths: bundlers and file tracers find the binaries by them. */
@@ -57,32 +67,27 @@ function isFound(error: unknown): boolean {
 }
 
 function reasonOf(error: Error & { code?: string }): Error {
-  const forbidden = error.code === 'ERR_DLOPEN_DISABLED'
-  return forbidden ? new Error(`${firstLine(error)} Start Node with --allow-addons`, { cause: error }) : error
+  return error.code === 'ERR_DLOPEN_DISABLED'
+    ? new Error(`${error.message} Start Node with --allow-addons`, { cause: error })
+    : error
 }
 
-function firstLine(error: unknown): string {
-  return (error as Error).message.split('\n')[0]!
+function isSingleExecutable(): boolean {
+  return process.getBuiltinModule('node:sea')?.isSea() ?? false
 }
 
 /** The binary that a Node single executable has as an asset. It must be a file to be loaded. */
 function embeddedBinary(): object | undefined {
-  const sea = process.getBuiltinModule('node:sea')
-  if (!sea?.isSea()) return undefined
-  let binary: ArrayBuffer
-  try {
-    binary = sea.getRawAsset(ASSET) as ArrayBuffer
-  } catch {
-    throw new Error(
-      `this single executable has no asset ${ASSET}. Add it to "assets" of its configuration: ` +
-        `"assets": { "${ASSET}": "node_modules/deadpeer/prebuilds/linux-${process.arch}/deadpeer.glibc.node" }`,
-    )
-  }
+  if (!isSingleExecutable()) return undefined
   const folder = mkdtempSync(join(tmpdir(), 'deadpeer-'))
   try {
     const file = join(folder, ASSET)
+    const binary = process.getBuiltinModule('node:sea').getRawAsset(ASSET) as ArrayBuffer
     writeFileSync(file, new Uint8Array(binary))
     return createRequire(file)(file)
+  } catch (error) {
+    if (isFound(error)) throw error
+    return undefined
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -90,9 +95,8 @@ function embeddedBinary(): object | undefined {
 
 /** What `npm run build` made. No bundler should look for it, so the path is no literal argument. */
 function localBuild(): object | undefined {
-  const load = createRequire(import.meta.url)
   try {
-    return load(LOCAL_BUILD)
+    return createRequire(import.meta.url)(LOCAL_BUILD)
   } catch (error) {
     if (isFound(error)) throw error
     return undefined

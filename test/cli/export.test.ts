@@ -312,11 +312,15 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
   })
 
   it('says in one line that prom-client is not installed', async () => {
-    const hook = `import Module from 'node:module'
-      const { _resolveFilename: resolve } = Module
-      Module._resolveFilename = (specifier, ...rest) =>
-        resolve(specifier === 'prom-client' ? './prom-client' : specifier, ...rest)`
-    const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(hook)}` }
+    const hooks = `export const resolve = (specifier, context, next) => {
+      if (specifier !== 'prom-client') return next(specifier, context)
+      throw Object.assign(new Error("Cannot find package 'prom-client'"), { code: 'ERR_MODULE_NOT_FOUND' })
+    }`
+    const register = `import { register } from 'node:module'
+      register('data:text/javascript,' + encodeURIComponent(${JSON.stringify(hooks)}))`
+    const env = {
+      NODE_OPTIONS: `--no-warnings --import=data:text/javascript,${encodeURIComponent(register)}`,
+    }
     const run = await deadpeer(['export', '--listen', '0'], { env })
     expect(run).toMatchObject({
       code: 2,

@@ -39,7 +39,7 @@ async function checkInstalled(): Promise<void> {
     await import('prom-client')
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    if (code !== 'MODULE_NOT_FOUND' || !message.includes('prom-client')) throw error
+    if (code !== 'ERR_MODULE_NOT_FOUND' || !message.includes('prom-client')) throw error
     throw new Misuse(
       'export needs prom-client: npm install prom-client, or npx -p deadpeer -p prom-client deadpeer export',
     )
