@@ -33,7 +33,7 @@ export class Inspection {
 
   /** @internal */
   constructor(
-    read: Omit<Inspection, 'equalsDefault' | 'defaults' | typeof custom>,
+    read: Omit<Inspection, 'equalsDefault' | 'defaults' | typeof format.custom>,
     readDefaults: () => SystemDefaults | undefined,
   ) {
     Object.assign(this, read)
