@@ -82,7 +82,7 @@ export const matrix = [
     tools: ['@oven/bun-linux-x64@1.4.5'],
     steps: [['bun.mjs']],
   },
-  { name: 'vitest', tools: ['vitest@5.1.2'], steps: [[bin('vitest/vitest.mjs'), 'run', '--silent=false']] },
+  { name: 'vitest', tools: ['vitest@4.1.12'], steps: [[bin('vitest/vitest.mjs'), 'run']] },
   { name: 'tsx', tools: ['tsx@4.23.15'], steps: [[bin('tsx/dist/cli.mjs'), 'app.ts']] },
   { name: 'npm install --omit=optional', install: ['--omit=optional'], steps: [['app.mjs']] },
   { name: 'node --require deadpeer/register', steps: [['--require', 'deadpeer/register', 'app.mjs']] },
@@ -103,7 +103,7 @@ function bin(path) {
 }
 
 function jest() {
-  return [bin('jest/bin/jest.js'), '--testMatch=**/app.test.cjs', '--silent=false']
+  return [bin('jest/bin/jest.js'), '--testMatch=**/app.jest.cjs', '--silent=false']
 }
 
 function esbuild(...options) {
