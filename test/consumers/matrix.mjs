@@ -1,3 +1,6 @@
+const permission =
+  Number.parseInt(process.versions.node, 10) < 22 ? '--experimental-permission' : '--permission'
+
 /**
  * The projects. Each is made in an empty folder with everything in projects/, and the package and `tools` installed. The steps are arguments of Node.
  * The last one prints what use.mjs returns, and nothing else is left to be checked.
@@ -91,6 +94,12 @@ export const matrix = [
     isShort: true,
     steps: [['--import', 'deadpeer/register', 'app.cjs']],
   },
+  {
+    name: 'node --permission --allow-addons',
+    steps: [[permission, '--allow-fs-read=*', '--allow-addons', '--no-warnings', 'app.mjs']],
+  },
+  { name: 'pnpm', tools: ['pnpm@10.34.9'], steps: [['package-manager.mjs', 'pnpm']] },
+  { name: "Yarn Plug'n'Play", tools: ['@yarnpkg/cli-dist@4.18.1'], steps: [['package-manager.mjs', 'yarn']] },
   typescript('5.4.5', true, ['node16', 'nodenext', 'node10', 'bundler']),
   typescript('5.9.3', false, ['node16', 'nodenext', 'node10', 'bundler']),
   typescript('6.0.3', false, ['node16', 'nodenext', 'node10', 'bundler']),

@@ -20,11 +20,12 @@ if (chosen.length === 0)
 
 const folder = mkdtempSync(join(tmpdir(), 'deadpeer-consumers-'))
 const failures = []
+let tarball
 try {
-  const tarball = pack()
+  tarball = pack()
   // Projects with the same tools share an installation.
   for (const [tools, projects] of byTools(chosen)) {
-    const installed = installedWith(tarball, tools)
+    const installed = installedWith(tools)
     for (const project of projects) verify(project, installed)
     rmSync(installed, { recursive: true })
   }
@@ -51,7 +52,7 @@ function byTools(projects) {
 }
 
 /** @returns a folder with the package and the tools in node_modules */
-function installedWith(tarball, tools) {
+function installedWith(tools) {
   const place = mkdtempSync(join(folder, 'installed-'))
   writeFileSync(join(place, 'package.json'), JSON.stringify({ private: true }))
   const options = [
@@ -96,7 +97,7 @@ function run(program, args, cwd) {
   const others = Object.entries(process.env).filter(
     ([name]) => !/^npm_(?!config_(registry|cache)$)|^NODE_OPTIONS$/.test(name),
   )
-  const env = Object.fromEntries(others)
+  const env = { ...Object.fromEntries(others), DEADPEER_TARBALL: tarball }
   const { status, signal, error, stdout, stderr } = spawnSync(program, args, { cwd, env, encoding: 'utf8' })
   if (status === 0) return stdout
   throw new Error(`${args.join(' ')}: ended with ${error?.message ?? signal ?? status}\n${stdout}${stderr}`)
