@@ -34,7 +34,7 @@ describe('a package without its binaries', () => {
     expect(reason).toMatch(/^the package's binary for linux-\w+-\w+ was not found/)
     for (const line of [
       '--external:deadpeer',
-      "externals: { deadpeer: 'commonjs deadpeer' }",
+      "externals: [/^deadpeer/], externalsType: 'commonjs'",
       'external: [/^deadpeer/]',
     ])
       expect(reason).toContain(line)

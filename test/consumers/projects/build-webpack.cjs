@@ -6,7 +6,7 @@ const options = {
   entry: './app.mjs',
   output: { path: `${__dirname}/out`, filename: 'app.cjs' },
   ...(process.argv[2] === 'external'
-    ? { externals: { deadpeer: 'commonjs deadpeer' } }
+    ? { externals: [/^deadpeer/], externalsType: 'commonjs' }
     : { module: { rules: [{ test: /\.node$/, loader: 'node-loader' }] } }),
 }
 webpack(options, (error, stats) => {
