@@ -96,7 +96,7 @@ function filterError({ errno }: NativeFailure): DeadpeerError {
   const explain: Explain = (name, words) => {
     const remedy =
       name === 'EPERM'
-        ? ' It needs CAP_NET_ADMIN in this network namespace. To run a test without privileges: ' +
+        ? '  Attaching or removing a filter needs CAP_NET_ADMIN in this network namespace. To run a test without privileges: ' +
           'unshare -Urn sh -c \'ip link set lo up && exec "$@"\' sh node your-test.js'
         : ''
     return `The kernel refused the filter: ${words} (${name}).${remedy}`
