@@ -13,7 +13,7 @@ export interface Destination {
   port?: number | undefined
 }
 
-/** The original method, and the function to call after it. */
+/** The original `setKeepAlive`, and the function to call after it. */
 export interface SetKeepAliveHook {
   readonly setKeepAlive: net.Socket['setKeepAlive']
   readonly hear: (socket: net.Socket) => void

@@ -149,7 +149,7 @@ export function isDescriptor(fd: number): boolean {
 
 export function checkDescriptor(fd: number): number {
   if (isDescriptor(fd)) return fd
-  throw new InvalidTypeError(`A file descriptor must be a whole number from 0; got ${fd}.`, {
+  throw new InvalidTypeError(`A file descriptor must be a whole number, 0 or greater; got ${fd}.`, {
     field: 'target',
   })
 }

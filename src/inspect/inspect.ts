@@ -109,7 +109,7 @@ const unread = new Inspection(
     inForce: Object.freeze({}),
     info: undefined,
     verdict: undefined,
-    evidence: 'not read: there is no native core here',
+    evidence: 'not read: the native core is not available',
     path: undefined,
   },
   () => undefined,

@@ -118,7 +118,7 @@ export function sampleWithOptions(
 }
 
 /**
- * In how many ms the keepalive timers of many sockets fire. `undefined` if the kernel does not report it.
+ * The time until the keepalive timer of each of many sockets fires, in ms. `undefined` if the kernel does not report it.
  *
  * @param pid a process in the sockets' network namespace. `undefined`: the caller's namespace.
  */

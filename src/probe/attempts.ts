@@ -14,7 +14,7 @@ import {
 import type { ProbeResult } from './result.js'
 import { timeoutOf, type Waiter } from './waiters.js'
 
-/** Counts the probes of one connection, ours and the kernel's, and makes results from them. Times in ms, on performance.now(). */
+/** Counts the probes of one connection, ours and the kernel's, and derives the results. Times in ms, on performance.now(). */
 export class Attempts {
   prober: Prober = 'us'
   /** Attempts that we have made. */
@@ -36,7 +36,7 @@ export class Attempts {
     return this.probedAt + LEAST_GAP
   }
 
-  /** Starts counting anew for waiters that join now. `probedAt` stays, so the next attempt keeps its distance from the last one. */
+  /** Starts a new count for waiters that join now. `probedAt` is kept, so the next attempt is at least {@link LEAST_GAP} after the last one. */
   restart(): void {
     this.prober = 'us'
     this.count = 0
@@ -142,7 +142,7 @@ export class Attempts {
 
   /** @param sample of a connection that is closed or being closed; `undefined` if the connection is gone. */
   closed(sample?: Sample): ProbeResult {
-    // If only one side has closed, the peer may be there.
+    // If only one side has closed, the peer may still be there.
     const isHalf = sample && sample.state !== TcpState.CLOSE
     return {
       alive: isHalf ? undefined : false,

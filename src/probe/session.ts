@@ -24,7 +24,7 @@ import { type Waiter, Waiters } from './waiters.js'
  */
 type Phase = 'queued' | 'firing' | 'awaiting' | 'observing' | 'restoring' | 'over'
 
-/** Between samples, ms: a tick until the probe has left, then twice as long each time. */
+/** Time between samples, ms: one kernel tick until the probe has left, then doubled for each sample. */
 const FIRST_WAIT = 5
 const LONGEST_WAIT = 64
 const LONGEST_RESTORING_WAIT = 1_000
@@ -43,7 +43,9 @@ const MOST_COUNTED = 100
 /** By when data that the application sends for `confirm` must be under way, ms. */
 const LONGEST_CONFIRM = 1_000
 
-/** How often a forbidden restore is tried. A shortage of resources passes, so after one the restore is tried until it succeeds. */
+/**
+ * How often a forbidden restore is tried. A shortage of resources is temporary, so a restore that fails for that reason is tried until it succeeds.
+ */
 const MOST_REFUSALS = 5
 
 /** The probing of one connection. Concurrent probes of the connection share it. */
@@ -208,7 +210,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     this.unreachable(descriptorError(errno, this.fd))
   }
 
-  /** The connection cannot be reached, now or for good. */
+  /** Handles a connection that cannot be read or written, now or ever again. */
   unreachable(error: Error): void {
     if (isClosed(error)) this.gone()
     else if (this.#mayTryAgain(error)) this.#unreached(error)

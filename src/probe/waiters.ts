@@ -63,7 +63,7 @@ export class Waiters {
     this.#waiting.push(waiter)
   }
 
-  /** Sets a deadline for each waiter that has none, so also for waiters that joined since the last sample. */
+  /** Sets a deadline for each waiter that has none, including those that joined since the last sample. */
   setDeadlines(sample: Sample, now: number, kernelProbesBy: number): void {
     for (const waiter of this.#waiting) {
       waiter.deadline ??= Math.max(

@@ -116,7 +116,7 @@ function filterError({ errno, syscall }: NativeFailure): DeadpeerError {
     }
     const remedy =
       name === 'EPERM'
-        ? ' It needs CAP_NET_ADMIN in this network namespace. To run a test without privileges: ' +
+        ? '  Attaching or removing a filter needs CAP_NET_ADMIN in this network namespace. To run a test without privileges: ' +
           'unshare -Urn sh -c \'ip link set lo up && exec "$@"\' sh node your-test.js'
         : ''
     return `The kernel refused the filter: ${words} (${name}).${remedy}`

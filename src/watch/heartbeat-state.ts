@@ -113,14 +113,14 @@ export function kernelPeriod({ every }: Heartbeat): number | undefined {
   return every > RECENT && every <= LONGEST_PERIOD ? every : undefined
 }
 
-/** The kernel sends the probes from now on. Its timer's lateness is not known until the first one, so the most is assumed. */
+/** Leaves the probes to the kernel. The lateness of its timer is unknown until the first probe, so the largest is assumed. */
 export function beginKernelBeats(state: HeartbeatState, every: number): void {
   state.period = every * (1 + LATENESS)
 }
 
 /**
- * We send the probes again. The connection is spread again before the kernel takes over. Otherwise the kernel would always probe connections
- * together that return to us at the same time.
+ * Takes the probes back from the kernel. The next probe comes at a random time again before the kernel takes over. Otherwise the kernel would always
+ * probe connections together that came back at the same time.
  */
 export function endKernelBeats(state: HeartbeatState): void {
   state.period = Number.NaN
@@ -179,7 +179,7 @@ export function renewState(
 /**
  * Follows the answers to the kernel's probes. The next answer is expected as long after this one as this one came after the last. A segment at
  * another time is not an answer. Data moves the kernel's timers, so after a broadcast the kernel would probe all its receivers in one tick. So we
- * send the probes of a connection that receives anything else than answers.
+ * send the probes of a connection that receives anything other than answers.
  */
 function followAnswers(state: HeartbeatState, sample: Sample, heartbeat: Heartbeat): void {
   const since = sample.heardAt - state.heardAt

@@ -95,7 +95,7 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
     return (this.#kernelEvent?.unread ?? 0) + this.socket.readableLength > 0
   }
 
-  /** Read at the first event: reading them when the socket is added would make adding a tenth slower. */
+  /** Read at the first event. Reading them when the socket is added would make `add` a tenth slower. */
   get endpoints(): Endpoints {
     this.record.endpoints ??= readEndpoints(this.#core, this.socket)
     return this.record.endpoints

@@ -46,7 +46,7 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
   readonly #sockets = new Map<net.Socket, WatchedSocket>()
   readonly #notConnectedYet: TargetsNotConnectedYet
   readonly #accepted: AcceptedConnections
-  /** The sockets that an `add` of a list, still running, has added so far. */
+  /** The sockets that a running `add` of a list has added so far. */
   #justAdded: WatchedSocket[] | undefined
   #closed = false
   #added = 0

@@ -84,7 +84,7 @@ describe('the first example of docs/tune.md, as it stands', () => {
       env,
     })
     expect(status).toBe(0)
-    expect(stdout).toMatch(/not read: there is no native core here/)
+    expect(stdout).toMatch(/not read: the native core is not available/)
     expect(stderr.match(/Warning:/g)).toHaveLength(1)
     expect(stderr).toMatch(/DEADPEER_NO_NATIVE_CORE/)
   })

@@ -56,7 +56,10 @@ describe('deadpeer without a native core', () => {
   })
 
   it('says that inspect reads nothing', () => {
-    expect(outcome.inspection).toEqual({ profile: {}, evidence: 'not read: there is no native core here' })
+    expect(outcome.inspection).toEqual({
+      profile: {},
+      evidence: 'not read: the native core is not available',
+    })
   })
 })
 

@@ -21,7 +21,7 @@ import { complain, paint, write } from '../../lib/terminal.js'
 import { Misuse } from '../../lib/usage.js'
 import type { ConnectionName } from './connection-argument.js'
 
-/** What is known about a connection. A dead one is on no list, and another user's options cannot be read. */
+/** What is known about a connection. The kernel does not list dead connections, and another user's options cannot be read. */
 type Known =
   | { readonly connection: Connection; readonly read: Inspection | undefined }
   | { readonly connection: undefined; readonly read: Inspection }

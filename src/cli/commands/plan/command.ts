@@ -8,7 +8,7 @@ import type { PlanCommandOptions } from './plan.js'
 const positiveTime = timeArgument({ min: Number.MIN_VALUE })
 
 export const command = new Command('plan')
-  .description('say what to set on a path: keepalive, user timeout and the HTTP timeouts that go with them')
+  .description('compute what to set on a path: keepalive, user timeout and the matching HTTP timeouts')
   .addOption(
     new RepeatableOption(
       '--hop <hop>',

@@ -6,13 +6,13 @@ import { runInterruptible } from '../../lib/run.js'
 import type { ProbeCommandOptions } from './probe.js'
 
 export const command = new Command('probe').description(
-  'find the connections that are dead now: probes every peer, in one round trip',
+  'probe every peer now, and print which connections have an unresponsive one',
 )
 
 addSelectionOptions(command)
   .option(
     '--attempts <n>',
-    'unacknowledged probes until a peer counts as silent',
+    'unacknowledged probes until a peer counts as unresponsive',
     wholeNumberArgument(probeAttempts),
     3,
   )
@@ -20,12 +20,12 @@ addSelectionOptions(command)
   .addOption(
     timeOption(
       '--wait <time>',
-      "after the answers, how long at most to wait until silent connections can have their options back; 0s: don't",
+      'longest wait, after the results, until connections with unresponsive peers can have their options back; 0s: no wait',
       timeArgument({ min: 0, max: 86_400_000 }),
       60_000,
     ),
   )
-  .option('--kill', 'close the silent connections (SOCK_DESTROY); requires CAP_NET_ADMIN')
+  .option('--kill', 'close the connections whose peer is unresponsive (SOCK_DESTROY); requires CAP_NET_ADMIN')
   .option('--yes', 'close them without asking')
 
 addJsonOptions(command, 'one JSON array; times in ms; alive is null if it is not known')
@@ -34,9 +34,7 @@ addJsonOptions(command, 'one JSON array; times in ms; alive is null if it is not
     `
 Sends a keepalive probe on each connection, below the application, without a byte of payload. If the peer acknowledges, the options go back
 at once. If not, the kernel counts these probes with its own. So on a connection with keepalive, the count (or the user timeout) stays raised
-until the peer responds or the connection ends by its own timers, neither sooner nor later than without the probe. The command prints all
-answers, then waits for that, and says so on stderr. After --wait or Ctrl-C it puts the options back: such a connection may end sooner
-then, by one interval for each attempt.
+until the peer responds or the connection ends by its own timers, neither sooner nor later than without the probe. The command prints all results, then waits for that, and says so on stderr. After --wait or Ctrl-C it puts the options back. Such a connection may then end sooner, by one interval for each attempt.
 
   deadpeer probe --pid 4711                  all connections of a program
   deadpeer probe --port 5432                 all connections of the host to a database, or of the database

@@ -19,7 +19,7 @@ export type Outcome = ProbeResult | DeadpeerError
 const LATE = 1.125
 
 /**
- * Probes connections of other processes. All outcomes are known within seconds. A silent connection's options are still raised then: while
+ * Probes connections of other processes. All outcomes are known within seconds. The options of connections with unresponsive peers are still raised then: while
  * the kernel counts our probes with its own, the connection would otherwise end sooner.
  */
 export class ProbeRun {
