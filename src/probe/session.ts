@@ -7,12 +7,13 @@ import type { Keyed } from '../overlay/cookie-map.js'
 import { baseOf, isInForce, type Overlay, type Reconciled, sameKeepalive } from '../overlay/overlay.js'
 import { isUnderWay } from '../overlay/plan.js'
 import { Attempts } from './attempts.js'
-import { isImminent, isOpen, type Prober, proberOf, RECENT, silenceOf, timeoutOfPath } from './evidence.js'
+import { isImminent, isOpen, type Prober, proberOf, RECENT, silenceOf } from './evidence.js'
 import { Firing } from './firing.js'
 import { PathProof } from './path-proof.js'
 import type { ProbeResult } from './result.js'
+import { SamplingSchedule } from './sampling-schedule.js'
 import { isClosed, type Subject } from './subject.js'
-import { type Waiter, Waiters } from './waiters.js'
+import { awaitConfirmation, type Waiter, Waiters } from './waiters.js'
 
 /**
  * - `queued`: waits for its turn to probe.
@@ -24,8 +25,7 @@ import { type Waiter, Waiters } from './waiters.js'
  */
 type Phase = 'queued' | 'firing' | 'awaiting' | 'observing' | 'restoring' | 'over'
 
-/** Time between samples, ms: one kernel tick until the probe has left, then doubled for each sample. */
-const FIRST_WAIT = 5
+/** The longest time between two samples, ms. */
 const LONGEST_WAIT = 64
 const LONGEST_RESTORING_WAIT = 1_000
 /** A raised userTimeout also applies to data, so it is restored soon after data is sent. */
@@ -40,9 +40,6 @@ const LEAST_DIFFERENCE = 500
 /** How many unanswered probes the kernel may count on a path that is not known to answer: it ends a connection at 127 at the latest. */
 const MOST_COUNTED = 100
 
-/** By when data that the application sends for `confirm` must be under way, ms. */
-const LONGEST_CONFIRM = 1_000
-
 /**
  * How often a forbidden restore is tried. A shortage of resources is temporary, so a restore that fails for that reason is tried until it succeeds.
  */
@@ -52,19 +49,19 @@ const MOST_REFUSALS = 5
 export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
   nextInBucket: ProbeSession | undefined
   phase: Phase = 'queued'
-  /** When to sample next, on performance.now(). */
-  due = 0
   /** Whether it counts towards MOST_LEAVING (sessions.ts): its probe is not known to have left. */
   isLeaving = false
   /** Cancels the task for the end of the process. */
   release?: () => void
+  /** The descriptor, valid during a step. */
+  fd = -1
+  readonly schedule = new SamplingSchedule()
   readonly cookie: bigint
   readonly firing: Firing
   readonly #path: PathProof
 
   readonly #waiters = new Waiters()
   readonly #attempts = new Attempts()
-  #wait = FIRST_WAIT
   /** When the peer was last heard, on the kernel's clock. */
   #heardAt: number | undefined
   #isEnding = false
@@ -75,18 +72,9 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     core: NativeCore,
     readonly subject: Subject,
   ) {
-    this.#path = new PathProof(core, subject)
+    this.#path = new PathProof(core, subject, () => this.fd)
     this.cookie = subject.cookie
     this.firing = new Firing(subject.cookie, subject.handle)
-  }
-
-  /** The descriptor, valid during a step. */
-  get fd(): number {
-    return this.#path.fd
-  }
-
-  set fd(fd: number) {
-    this.#path.fd = fd
   }
 
   get overlay(): Overlay | undefined {
@@ -110,7 +98,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     if (this.phase !== 'restoring') return
     // The next attempt keeps the least gap to the last attempt of the previous probe.
     this.phase = 'awaiting'
-    this.due = 0
+    this.schedule.due = 0
     this.#attempts.restart()
     this.#isEnding = false
   }
@@ -171,7 +159,8 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
       this.firing.end()
       this.#restore()
     } else {
-      this.#noteHeard(sample)
+      if (this.#heardAt === undefined) this.#path.begin(sample)
+      this.#heardAt ??= sample.heardAt
       this.#waiters.setDeadlines(sample, now, this.#attempts.kernelProbesBy)
       if (wasQueued) this.#decide(sample, options, now)
       else if (this.phase === 'firing') this.#hasItLeft(sample, now)
@@ -259,7 +248,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
         firing.begin(options, clock, sample)
         this.#attempts.begin(sample, now)
         this.phase = 'firing'
-        this.#wait = FIRST_WAIT
+        this.schedule.restart()
       }
     }
   }
@@ -284,13 +273,13 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
       this.#attempts.notSent()
       if (isUnderWay(sample)) this.#observeProber(proberOf(sample, false, 0), sample, now)
       else this.phase = 'awaiting'
-    } else this.#wait = FIRST_WAIT
+    } else this.schedule.restart()
   }
 
   #observeProber(prober: Prober, sample: Sample, now: number): void {
     this.phase = 'observing'
     this.#attempts.observe(prober, sample, this.#waiters.waiting, now)
-    this.#wait = FIRST_WAIT
+    this.schedule.restart()
   }
 
   #judge(sample: Sample, now: number): void {
@@ -300,27 +289,10 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
       const isOver = isKernel
         ? attempts.isOverForKernel(waiter, sample, now)
         : attempts.isOverForUs(waiter, sample, now)
-      if (!isOver || this.#confirms(waiter, sample, now)) continue
-      this.#tell(waiter, this.#path.silence(attempts, waiter, sample, isKernel))
+      if (!isOver) continue
+      if (awaitConfirmation(waiter, sample, now)) this.schedule.restart()
+      else this.#tell(waiter, this.#path.silence(attempts, waiter, sample, isKernel))
     }
-  }
-
-  /** Has the application send something before silence becomes a result. Returns whether to wait for the outcome. */
-  #confirms(waiter: Waiter, sample: Sample, now: number): boolean {
-    if (!waiter.confirm || isUnderWay(sample)) return false
-    if (waiter.confirmBy === undefined) {
-      waiter.confirmBy = now + LONGEST_CONFIRM
-      waiter.deadline = waiter.confirmBy + timeoutOfPath(sample) * 2 ** (waiter.attempts + 2)
-      this.#wait = FIRST_WAIT
-      queueMicrotask(waiter.confirm)
-    }
-    return now < waiter.confirmBy
-  }
-
-  #noteHeard(sample: Sample): void {
-    if (this.#heardAt !== undefined) return
-    this.#heardAt = sample.heardAt
-    this.#path.begin(sample)
   }
 
   /** Whether the kernel no longer counts the probes that it still counted when the peer was heard. */
@@ -358,7 +330,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
 
   #restore(): void {
     this.phase = 'restoring'
-    this.#wait = FIRST_WAIT
+    this.schedule.restart()
   }
 
   #nextAttempt(sample: Sample): number {
@@ -367,8 +339,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
 
   #sampleAgain(sample: Sample, now: number, nextAttempt = Number.POSITIVE_INFINITY): void {
     const nextTimeout = this.#waiters.nextTimeout(this.#attempts.probedAt, sample, now)
-    this.due = Math.min(now + this.#wait, nextAttempt, nextTimeout)
-    this.#wait = Math.min(this.#longestWait, this.#wait * 2)
+    this.schedule.next(now, this.#longestWait, Math.min(nextAttempt, nextTimeout))
   }
 
   get #longestWait(): number {
@@ -390,7 +361,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
   #unreached(error: Error): void {
     this.#waiters.fail(error)
     this.surrender()
-    this.due = performance.now() + LONGEST_WAIT
+    this.schedule.due = performance.now() + LONGEST_WAIT
   }
 
   #mayTryAgain(error: Error): boolean {

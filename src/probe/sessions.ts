@@ -166,7 +166,7 @@ function turn(core: NativeCore): void {
   const start = performance.now()
   const due: ProbeSession[] = []
   open.forEach((session) => {
-    if (session.phase !== 'queued' && session.due <= start) due.push(session)
+    if (session.phase !== 'queued' && session.schedule.due <= start) due.push(session)
   })
   let at = 0
   let isPaced = false
@@ -185,7 +185,7 @@ function sleep(core: NativeCore, isPaced: boolean): void {
   let holdsProcess = false
   open.forEach((session) => {
     holdsProcess ||= session.holdsProcess
-    if (session.phase !== 'queued') next = Math.min(next, session.due)
+    if (session.phase !== 'queued') next = Math.min(next, session.schedule.due)
   })
   if (next <= now) wake(core)
   else if (next < Number.POSITIVE_INFINITY) {

@@ -1,4 +1,5 @@
 import type { Sample } from '../kernel/liveness.js'
+import { isUnderWay } from '../overlay/plan.js'
 import { LEAST_GAP, timeoutOfPath } from './evidence.js'
 import type { ProbeResult } from './result.js'
 
@@ -27,6 +28,21 @@ export interface Waiter {
 /** The timeout of one attempt, at least the path's own retransmission timeout. */
 export function timeoutOf(waiter: Waiter, sample: Sample): number {
   return Math.max(waiter.timeout, timeoutOfPath(sample))
+}
+
+/** By when data that the application sends for `confirm` must be under way, ms. */
+const LONGEST_CONFIRM = 1_000
+
+/** Has the application send something, once. Returns whether to wait for it, before silence becomes the result of a waiter. */
+export function awaitConfirmation(waiter: Waiter, sample: Sample, now: number): boolean {
+  // Data in flight decides by its retransmissions.
+  if (!waiter.confirm || isUnderWay(sample)) return false
+  if (waiter.confirmBy === undefined) {
+    waiter.confirmBy = now + LONGEST_CONFIRM
+    waiter.deadline = waiter.confirmBy + timeoutOfPath(sample) * 2 ** (waiter.attempts + 2)
+    queueMicrotask(waiter.confirm)
+  }
+  return now < waiter.confirmBy
 }
 
 /** How long all attempts of a waiter take. */
