@@ -40,3 +40,8 @@ export interface ProbeResult {
   /** Time since the peer was last heard, in ms; NaN if the connection no longer exists. */
   readonly idleFor: number
 }
+
+/** Whether no probe was answered on a path that is not known to answer. */
+export function isUnproven(result: ProbeResult | undefined): boolean {
+  return result?.evidence === 'unproven-path' || result?.evidence === 'deaf-path'
+}

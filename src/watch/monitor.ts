@@ -1,6 +1,6 @@
 import type net from 'node:net'
 import type { PathState } from '../connection/destinations.js'
-import { type ConnectionPath, isAckOnly } from '../connection/path.js'
+import { type ConnectionPath, isAckOnly, showsAnsweredProbe } from '../connection/path.js'
 import { pathOf } from '../connection/record.js'
 import type { Handle } from '../connection/target.js'
 import type { NativeCore } from '../kernel/binding.js'
@@ -14,7 +14,7 @@ import {
 } from '../kernel/liveness.js'
 import { baseOf, overlayCount, overlayOf, startBeating, stopBeating } from '../overlay/overlay.js'
 import { type Confirm, send } from '../probe/confirm.js'
-import type { ProbeResult } from '../probe/result.js'
+import { isUnproven, type ProbeResult } from '../probe/result.js'
 import { restoreLater, startProbe, withdraw } from '../probe/sessions.js'
 import type { Subject } from '../probe/subject.js'
 import type { Waiter } from '../probe/waiters.js'
@@ -159,6 +159,7 @@ export class ConnectionMonitor implements Waiter, Queued<ConnectionMonitor>, Soc
     if (options) this.#endKernelBeats()
     const didKernelBeat = kernelBeats(state)
     this.#path.observe(this.#core, this.fd, sample)
+    if (this.#own && showsAnsweredProbe(sample, this.#own)) this.#path.answered(this.#core, this.fd, sample)
     const isHeard = sample.heardAt > state.heardAt
     const event = observe(state, sample, this.#own, this.#heartbeat, Math.random())
     if (isHeard && kernelBeats(state) && isAckOnly(sample)) this.#path.answered(this.#core, this.fd, sample)
@@ -275,11 +276,6 @@ export class ConnectionMonitor implements Waiter, Queued<ConnectionMonitor>, Soc
     this.#state!.beatAt = beatAt
     this.#sampleAgain(beatAt)
   }
-}
-
-/** Whether no probe was answered on a path that is not known to answer. */
-function isUnproven({ evidence }: ProbeResult): boolean {
-  return evidence === 'unproven-path' || evidence === 'deaf-path'
 }
 
 /** When a connection that could not be read, and has no heartbeat, is sampled again, ms. */

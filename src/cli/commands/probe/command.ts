@@ -26,6 +26,10 @@ addSelectionOptions(command)
     ),
   )
   .option('--kill', 'close the connections whose peer is unresponsive (SOCK_DESTROY); requires CAP_NET_ADMIN')
+  .option(
+    '--unproven',
+    'count a peer as unresponsive even if its connection has never answered a probe; with --kill this can end live connections',
+  )
   .option('--yes', 'close them without asking')
 
 addJsonOptions(command, 'one JSON array; times in ms; alive is null if it is not known')
@@ -35,6 +39,9 @@ addJsonOptions(command, 'one JSON array; times in ms; alive is null if it is not
 Sends a keepalive probe on each connection, below the application, without a byte of payload. If the peer acknowledges, the options go back
 at once. If not, the kernel counts these probes with its own. So on a connection with keepalive, the count (or the user timeout) stays raised
 until the peer responds or the connection ends by its own timers, neither sooner nor later than without the probe. The command prints all results, then waits for that, and says so on stderr. After --wait or Ctrl-C it puts the options back. Such a connection may then end sooner, by one interval for each attempt.
+
+Some paths pass data but no probes. So a connection that does not answer, and has never been seen to answer, is listed as unproven: its peer may
+be alive. --kill does not close it, unless you pass --unproven.
 
   deadpeer probe --pid 4711                  all connections of a program
   deadpeer probe --port 5432                 all connections of the host to a database, or of the database

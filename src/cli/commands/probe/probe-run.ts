@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { DeadpeerError, inspect, type ProbeResult, probe } from '../../../index.js'
+import { DeadpeerError, inspect, type ProbeOptions, type ProbeResult, probe } from '../../../index.js'
 import { wholeSeconds } from '../../../overlay/clock.js'
 import { inWords } from '../../../path/in-words.js'
+import { isUnproven } from '../../../probe/result.js'
 import { timeLeft } from '../../../profile/time-left.js'
 import { type Progress, withProgress } from '../../lib/progress.js'
 import type { Reached } from '../../lib/selection.js'
@@ -10,6 +11,8 @@ import { complain } from '../../lib/terminal.js'
 export interface ProbeParameters {
   readonly attempts: number
   readonly timeout: number
+  /** Whether silence counts on a connection that has never answered. */
+  readonly unproven?: boolean
 }
 
 /** The result for one connection, or the reason why there is none. */
@@ -35,11 +38,16 @@ export class ProbeRun {
 
   constructor(
     reached: readonly Reached[],
-    { attempts, timeout }: ProbeParameters,
+    { attempts, timeout, unproven = false }: ProbeParameters,
     interrupted: AbortSignal,
     progress: Progress,
   ) {
-    const options = { attempts, timeout, signal: AbortSignal.any([interrupted, this.#giveUp.signal]) }
+    const options: ProbeOptions = {
+      attempts,
+      timeout,
+      signal: AbortSignal.any([interrupted, this.#giveUp.signal]),
+      ...(unproven && { unproven: 'dead' }),
+    }
     let unknown = reached.length
     progress.say('probing', 0, unknown)
     let resolveAll = () => {}
@@ -123,7 +131,7 @@ function timeLeftBefore({ connection: { record }, socket }: Reached): number | u
 }
 
 function isSilent(outcome: Outcome): boolean {
-  return 'alive' in outcome && outcome.alive === false
+  return 'alive' in outcome && (outcome.alive === false || isUnproven(outcome))
 }
 
 function doNotRespond(count: number): string {

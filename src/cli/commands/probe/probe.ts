@@ -1,5 +1,6 @@
 import { destroySocket } from '../../../host/index.js'
 import { DeadpeerError, type ProbeResult } from '../../../index.js'
+import { isUnproven } from '../../../probe/result.js'
 import { confirm } from '../../lib/confirm.js'
 import { endWords, ownerWords, shortTime } from '../../lib/format-socket.js'
 import { withProgress } from '../../lib/progress.js'
@@ -20,6 +21,7 @@ export interface ProbeCommandOptions extends Selection {
   /** How long options may stay raised after the results, ms. */
   readonly wait: number
   readonly kill?: boolean
+  readonly unproven?: boolean
   readonly yes?: boolean
   readonly json?: boolean
   readonly jsonl?: boolean
@@ -65,7 +67,7 @@ export async function probeCommand(options: ProbeCommandOptions, signal: AbortSi
 }
 
 function unresponsiveFirst(a: Probed, b: Probed): number {
-  const rank = ({ result }: Probed) => [false, undefined, true].indexOf(result?.alive)
+  const rank = ({ result }: Probed) => words.indexOf(answerWord(result))
   return rank(a) - rank(b) || (b.result?.idleFor || 0) - (a.result?.idleFor || 0)
 }
 
@@ -95,17 +97,30 @@ function show(answers: readonly Probed[]): void {
   })
   const count = (word: string) => answers.filter(({ result }) => answerWord(result) === word).length
   write()
-  write(`${count('alive')} alive, ${count('unresponsive')} unresponsive, ${count('unknown')} not known`)
+  const unproven = count('unproven')
+  const apart = unproven > 0 ? `${unproven} unproven, ` : ''
+  write(
+    `${count('alive')} alive, ${count('unresponsive')} unresponsive, ${apart}${count('unknown')} not known`,
+  )
+  if (unproven > 0) footnote(unprovenWords)
 }
 
-type AnswerWord = 'alive' | 'unresponsive' | 'unknown'
+const unprovenWords =
+  'Unproven: no answer, and the connection has never been seen to answer a probe. Some paths pass data but no probes, so the peer may be alive. ' +
+  '--kill does not close these connections, unless you pass --unproven.'
+
+/** In the order in which they are listed. */
+const words = ['unresponsive', 'unproven', 'unknown', 'alive'] as const
+type AnswerWord = (typeof words)[number]
 const answerStyles: Readonly<Record<AnswerWord, Style>> = {
   alive: 'good',
   unresponsive: 'bad',
+  unproven: 'warning',
   unknown: 'warning',
 }
 
 function answerWord(result: ProbeResult | undefined): AnswerWord {
+  if (isUnproven(result)) return 'unproven'
   if (result?.alive === undefined) return 'unknown'
   return result.alive ? 'alive' : 'unresponsive'
 }
