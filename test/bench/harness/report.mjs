@@ -52,7 +52,7 @@ export function writeJson(machine, results) {
 /** How to run what takes minutes: the end of the page, which is written anew each time. */
 const guide = `## How to reproduce these figures, and run the long tests
 
-Run these commands in a clone of the repository. Each needs Linux, root (or unprivileged user namespaces), and an otherwise idle machine. The exit code is 1 if a claim does not hold. A row
+Run these commands in a clone of the repository. Each command requires Linux, root (or unprivileged user namespaces), and an otherwise idle machine. The exit code is 1 if a claim does not hold. A row
 of the table that falls short does not change the exit code.
 
 | command | shows | takes |
@@ -88,10 +88,10 @@ Measured on ${date}: ${machineLine}.
 
 ${table.join('\n')}
 
-- ours, reference: the medians of deadpeer and of the reference. In rows about CPU and delay, the reference is the same program without deadpeer.
-- against it: the ratio or the difference of the two, with the unit of the goal.
-- p10 – p90: the 10th and 90th percentiles of that ratio or difference across all samples.
-- to reach: the goal. A row without a goal is "for comparison".
+- **ours** and **reference** are the medians of deadpeer and of the reference. In rows about CPU and delay, the reference is the same program without deadpeer.
+- **against it** is the ratio or the difference of the two, in the unit of the goal.
+- **p10 – p90** are the 10th and 90th percentiles of that ratio or difference across all samples.
+- **to reach** is the goal. Rows without a goal are marked "for comparison".
 - \`tune\` reads \`TCP_INFO\` before it tunes a connection that may have been idle for over a second. In those rows, the loop in C makes the same system calls for each socket: one
   \`getsockopt(TCP_INFO)\` and five \`setsockopt\`.
 
