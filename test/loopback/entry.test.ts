@@ -60,7 +60,7 @@ describe("the README's first example, as it stands", () => {
     expect(output).toBe('listening\nread ECONNRESET\nconnection closed\n')
   })
 
-  it.runIf(hasNetAdmin)('reports a client that vanishes, after 6 s with lan', { timeout: 20_000 }, async () => {
+  it.runIf(hasNetAdmin)('reports a vanished client, after 6 s with lan', { timeout: 20_000 }, async () => {
     const faster = example.replace("tune(server, 'cloud')", "tune(server, 'lan')")
     expect(faster).not.toBe(example)
     await start(faster)
