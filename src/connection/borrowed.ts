@@ -91,7 +91,7 @@ export class BorrowedSocket {
   #gone(cause?: unknown): DeadpeerError {
     return new DeadpeerError(
       'ERR_SOCKET_CLOSED',
-      `Process ${this.pid} has closed the connection that was its descriptor ${this.fd}.`,
+      `Process ${this.pid} has closed the connection on its descriptor ${this.fd}.`,
       {},
       { cause },
     )

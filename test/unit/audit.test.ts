@@ -160,7 +160,7 @@ describe('the audit of an undici dispatcher', () => {
     expect(words(audit(client, [balancer]))).toEqual(['error sender-outlasts-receiver balancer'])
   })
 
-  it('says so of a dispatcher that shows nothing', () => {
+  it('reports that a dispatcher does not expose its timeouts', () => {
     expect(audit({ dispatch: () => true }, [balancer])).toEqual([
       {
         severity: 'note',
@@ -173,7 +173,7 @@ describe('the audit of an undici dispatcher', () => {
 })
 
 describe('the audit of an HTTP server', () => {
-  it('names the last hop if the server closes before it: 502', () => {
+  it('names the last hop if the server closes connections before that hop does, which causes a 502', () => {
     expect(withoutUnread(audit(http.createServer(), ['aws-alb']))[0]).toEqual({
       severity: 'error',
       code: 'sender-outlasts-receiver',

@@ -61,7 +61,7 @@ describe('deferral', () => {
     expect(later).toEqual({ count: 3 })
   })
 
-  it('raises the count of the socket while it defers the userTimeout that made count moot', () => {
+  it('raises the count of the socket while it defers the userTimeout that made the kernel ignore count', () => {
     const current = { enable: true, initialDelay: 2_000, interval: 1_000, count: 3, userTimeout: 60_000 }
     const { now, later } = deferral({ userTimeout: 5_000 }, current, state(12_000, { probes: 10 }))
     expect(now).toEqual({ userTimeout: 0, count: 13 })

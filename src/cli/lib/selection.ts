@@ -167,7 +167,7 @@ export function ownerNotVisible({ record: { inode, uid } }: Pick<Connection, 're
   return new DeadpeerError(
     'EPERM',
     inode === undefined
-      ? 'No process has it open any more.'
+      ? 'No process has the connection open any more.'
       : `Not permitted to see the owning process${uid === undefined ? '' : ` (uid ${uid})`}: run as that user or with CAP_SYS_PTRACE (sudo).`,
   )
 }

@@ -25,8 +25,8 @@ addJsonOptions(command, 'one JSON array; times in ms')
   .addHelpText(
     'after',
     `
-TIMER is the kernel's timer, when it fires, and ×n how often it fired without an acknowledgement. PROBES are
-unacknowledged. RETRANS is unacknowledged now / ever. HEARD is the time since the peer's last segment. VERDICT is suspect if something is
+TIMER is the kernel's timer, the time until it fires, and, as ×n, how often it fired without an acknowledgement. PROBES are
+unacknowledged. RETRANS counts retransmissions: unacknowledged now / in total. HEARD is the time since the peer's last segment. VERDICT is suspect if something is
 unacknowledged, unknown if the peer was not heard for 60 s and acknowledged no probe for 5 minutes.
 
   deadpeer ls --suspect                      connections whose peer does not respond

@@ -38,7 +38,7 @@ until the peer responds or the connection ends by its own timers, neither sooner
 
   deadpeer probe --pid 4711                  all connections of a program
   deadpeer probe --port 5432                 all connections of the host to a database, or of the database
-  deadpeer probe 10.1.2.0/24 --kill          a rack has lost power: closes the connections to it
+  deadpeer probe 10.1.2.0/24 --kill          close the connections to a rack that has lost power
 
 Exit code: 0 if all peers respond; 1 if some do not; 2 for bad input, or if no connection may be probed; 130 after Ctrl-C.`,
   )

@@ -15,7 +15,7 @@ export interface RunOptions {
   readonly watch?: true | 'report'
 }
 
-/** As env(1), nice(1) and the shells have them. */
+/** The same exit codes as in env(1), nice(1) and shells. */
 const NOT_EXECUTABLE = 126
 const NOT_FOUND = 127
 

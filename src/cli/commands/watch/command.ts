@@ -19,7 +19,7 @@ In a terminal a table, redrawn in place; piped, a line per change. The events:
   suspect   a probe or data is unacknowledged
   recover   the peer has responded
   dead      the kernel has given up the connection: reason is keepalive, user-timeout or retransmission; isNoticed is false if the
-            program keeps it open all the same
+            program still keeps it open
   gone      the connection ended before the kernel would have ended it: the peer reset it, or its program closed it
   closing   its program has closed it
 The command samples the kernel's list: connections that open and close between two samples are not counted. It changes no connection.
