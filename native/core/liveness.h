@@ -7,7 +7,8 @@
 
 namespace deadpeer {
 
-// The cookie of a descriptor's socket, and its TCP state. -errno if it is not a TCP socket.
+// Reads the cookie and the TCP state of a descriptor's socket. Returns 0, or -errno if it is not a
+// TCP socket.
 int identify(int fd, uint64_t* cookie, uint8_t* state);
 
 // The counters that show whether a peer answers. Times in ms, on coarse_clock().

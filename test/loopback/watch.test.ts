@@ -474,7 +474,7 @@ describe.concurrent('watch', () => {
       expect(watcher.stats()).toMatchObject({ watching: 0, dead: 1, closed: 0 })
     })
 
-    it('decides for each death as a function', async () => {
+    it('can be a function that decides for each death', async () => {
       const asked: Death[] = []
       const [kept, destroyed] = [await pairIn('paused'), await pairIn('paused')]
       const { watcher, deaths } = watching({
@@ -492,7 +492,7 @@ describe.concurrent('watch', () => {
       expect([kept.socket.destroyed, destroyed.socket.destroyed]).toEqual([false, true])
     })
 
-    it("means 'report' as a function that returns nothing", async () => {
+    it("can be a function that returns nothing, which means 'report'", async () => {
       const { socket, peer } = await pairIn('paused')
       const asked: Death[] = []
       const { watcher, deaths } = watching({ onDead: (death) => void asked.push(death) })

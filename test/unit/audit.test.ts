@@ -229,7 +229,7 @@ it('applies timeout to a server without keepAliveTimeout, if it has one', () => 
 describe('a hop that keeps connections forever', () => {
   const endless: OwnHop = { ...balancer, idleTimeout: Number.POSITIVE_INFINITY }
 
-  it('is the setting to change, whatever the server has', () => {
+  it('has the timeout to change, not the server', () => {
     const found = withoutUnread(audit(http.createServer({ keepAliveTimeout: 5_000 }), [endless]))
     expect(found.map(({ message }) => message)).toEqual([
       expect.stringMatching(

@@ -131,7 +131,7 @@ describe('deferral', () => {
 })
 
 describe('fires', () => {
-  it('is true if keepalive is on and initialDelay is set to no more than the present silence', () => {
+  it('is true if keepalive is on and initialDelay is set to at most the current idle time', () => {
     expect(fires({ initialDelay: 2_000 }, { enable: true }, state(2_000))).toBe(true)
     expect(fires({ initialDelay: 2_000, enable: true }, { enable: false }, state(9_000))).toBe(true)
     expect(fires({ initialDelay: 2_000 }, { enable: true }, state(1_999))).toBe(false)

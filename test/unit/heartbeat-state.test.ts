@@ -121,7 +121,7 @@ describe('suspicion, tested on a model of the kernel', () => {
     )
   })
 
-  it('is never reported of a peer that acknowledges, with a round trip of up to 900 ms', () => {
+  it('is never reported for a peer that acknowledges, with a round trip of up to 900 ms', () => {
     fc.assert(
       fc.property(profile, fc.integer(), fc.nat(900), (own, seed, rtt) => {
         const random = seeded(seed)

@@ -159,7 +159,10 @@ export function borrow({ record, owners }: Pick<Connection, 'record' | 'owners'>
   if (!owner) throw ownerNotVisible({ record })
   const socket = borrowSocket(owner.pid, owner.fd)
   if (socket.cookie === record.cookie) return socket
-  throw new DeadpeerError('ERR_SOCKET_CLOSED', `Process ${owner.pid} has closed it in the meantime.`)
+  throw new DeadpeerError(
+    'ERR_SOCKET_CLOSED',
+    `Process ${owner.pid} has closed the connection in the meantime.`,
+  )
 }
 
 /** The error for a connection without a visible owner, which cannot be borrowed. */

@@ -89,7 +89,7 @@ Measured on ${date}: ${machineLine}.
 ${table.join('\n')}
 
 - ours, reference: medians. In rows about CPU and delay, the reference is the same program without deadpeer's part.
-- p10 – p90: of the ratio, over all samples.
+- p10 – p90: the 10th and 90th percentiles of the ratio across all samples.
 - \`tune\` reads \`TCP_INFO\` before it tunes a connection that may have been idle for over a second. The C loop of those rows makes the same system calls: one \`getsockopt(TCP_INFO)\` and five
   \`setsockopt\` for each socket.
 

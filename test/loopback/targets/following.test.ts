@@ -174,7 +174,7 @@ describe('a WebSocket of ws', () => {
     expect(['open', 'redirect', 'close'].map((event) => target.listenerCount(event))).toEqual([0, 0, 0])
   })
 
-  it('is closed for probe when its server cannot be reached', async () => {
+  it('gets the probe result closed when its server cannot be reached', async () => {
     const gone = new WebSocketServer({ port: 0, host: '127.0.0.1' })
     await once(gone, 'listening')
     const { port } = gone.address() as net.AddressInfo

@@ -18,7 +18,7 @@ addSelectionOptions(command)
   .option('--suspect', 'only connections with the verdict suspect: a probe or data is unacknowledged')
   .option(
     '--options',
-    'show keepalive (idle/interval/count) and user timeout; ? where this user may not read them',
+    'show keepalive (initialDelay/interval/count) and user timeout; ? if this user may not read them',
   )
 
 addJsonOptions(command, 'one JSON array; times in ms')

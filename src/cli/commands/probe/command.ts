@@ -32,7 +32,7 @@ addJsonOptions(command, 'one JSON array; times in ms; alive is null if it is not
   .addHelpText(
     'after',
     `
-Sends a keepalive probe on each connection, below the application, without a byte of payload. If the peer acknowledges, the options go back
+Sends a keepalive probe on each connection, below the application and without payload. If the peer acknowledges, the options go back
 at once. If not, the kernel counts these probes with its own. So on a connection with keepalive, the count (or the user timeout) stays raised
 until the peer responds or the connection ends by its own timers, neither sooner nor later than without the probe. The command prints all results, then waits for that, and says so on stderr. After --wait or Ctrl-C it puts the options back. Such a connection may then end sooner, by one interval for each attempt.
 

@@ -59,8 +59,8 @@ function inOptionNames(message: string, chosen: object): string {
 }
 
 /**
- * By its absolute path, so that it loads in every working directory. By `--require`: with any `--import`, Node 20 loses messages that are sent
- * to a cluster worker at `'online'`.
+ * Loads deadpeer/register by its absolute path, so that it loads in every working directory. It uses `--require`, because with any `--import` Node 20
+ * loses messages that are sent to a cluster worker at `'online'`.
  */
 function nodeOptions(): string {
   const path = createRequire(import.meta.url).resolve('deadpeer/register')

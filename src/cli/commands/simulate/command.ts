@@ -17,7 +17,7 @@ export const command = new Command('simulate')
     wholeNumberArgument({ min: 0, max: 1e7 }),
     10_000,
   )
-  .option('--busy <share>', 'share of connections whose peer is heard more often than --every', share, 0.5)
+  .option('--busy <share>', 'share of connections whose peer sends more often than --every', share, 0.5)
   .addOption(
     timeOption('--every <time>', 'interval of the heartbeat', timeArgument(heartbeatInterval), 5_000),
   )

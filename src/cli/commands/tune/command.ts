@@ -13,7 +13,7 @@ export const command = new Command('tune').description(
 addSelectionOptions(command)
   .option(
     '--profile <profile>',
-    'a preset: lan, datacenter, cloud, …; or idle/interval/count as 60s/5s/3',
+    'a preset: lan, datacenter, cloud, …; or initialDelay/interval/count as 60s/5s/3',
     profileArgument,
   )
   .option('--idle <time>', 'idle time before the first probe: TCP_KEEPIDLE', timeOf('initialDelay'))
