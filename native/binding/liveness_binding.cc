@@ -12,8 +12,9 @@ namespace deadpeer {
 
 namespace {
 
-// A row of a sample: error, state, probes, retransmits, unacked, notSent, seenAt, heardAt, rto.
-constexpr size_t kLookColumns = 9;
+// A row of a sample: error, state, probes, retransmits, unacked, notSent, seenAt, heardAt, rto,
+// dataAt.
+constexpr size_t kLookColumns = 10;
 // A row of options: the first five of a profile. NaN: missing, or not to be written.
 constexpr size_t kOptionColumns = 5;
 
@@ -26,7 +27,8 @@ void put_look(int error, const Look& seen, double* row) {
                                        static_cast<double>(seen.not_sent),
                                        seen.seen_at,
                                        seen.heard_at,
-                                       seen.rto};
+                                       seen.rto,
+                                       seen.data_at};
   for (size_t i = 0; i < kLookColumns; i++) row[i] = values[i];
 }
 

@@ -21,6 +21,7 @@ struct Look {
   double seen_at;       // when this was read
   double heard_at;      // when the peer was last heard, data or ACK
   double rto;
+  double data_at;  // when data was last sent or received
 };
 
 // -ESTALE: the descriptor is open, but its socket does not have `cookie`. A cookie of 0, which no

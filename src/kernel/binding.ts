@@ -164,6 +164,7 @@ export interface NativeCore {
   /** `args`: strings that each end with NUL. Returns only if it failed. */
   exec(args: Uint8Array, lastDescriptor: number): NativeFailure
   lose(fd: number, share: number): NativeFailure | undefined
+  ignoreProbes(fd: number): NativeFailure | undefined
   undeafen(fd: number): NativeFailure | undefined
   readDrops(fd: number): number | NativeFailure
   borrow(pid: number, fd: number): NativeDescriptor | NativeFailure

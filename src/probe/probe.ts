@@ -3,6 +3,7 @@ import { type Target, targetsOf } from '../connection/target.js'
 import { requireCore } from '../kernel/binding.js'
 import { abortSignal, callback, checkOptions, milliseconds, type Options, whole } from '../options/check.js'
 import { probeAttempts, probeTimeout } from '../options/ranges.js'
+import { type Confirm, confirmOption, unprovenOption } from './confirm.js'
 import type { ProbeResult } from './result.js'
 import { aborted, type ProbeParameters, startProbes } from './sessions.js'
 import { isConnecting, untilConnected } from './until-connected.js'
@@ -19,6 +20,22 @@ export interface ProbeOptions {
    * (`tcpi_rto`). Default: 300.
    */
   timeout?: number
+  /**
+   * Sends something before silence becomes the result. If TCP acknowledges it, the result is `alive: true` with the evidence `confirmed`, and the
+   * path is `deaf`. If `attempts` retransmissions go unacknowledged, the result is `alive: false`. `'ping'` needs a WebSocket of ws or an HTTP/2
+   * session. Only for connections of this process. Default: none.
+   *
+   * @example
+   * ```ts
+   * const { alive } = await probe(webSocket, { confirm: 'ping' })
+   * ```
+   */
+  confirm?: Confirm
+  /**
+   * `'dead'`: silence means `alive: false` also on a connection that has never answered a probe. On a path that passes data and no probes, such
+   * a peer may be alive. Default: `alive: undefined` with the evidence `unproven-path` or `deaf-path`.
+   */
+  unproven?: 'dead'
   /**
    * Ends the wait: the results are then `aborted`. The connection's own options are still restored. It also ends the wait of {@link probe}
    * for a connection that is still connecting.
@@ -109,8 +126,22 @@ function failed(error: Error): ProbeResult {
 }
 
 function parametersFrom(options: ProbeOptions): ProbeParameters {
-  const { attempts = 3, timeout = 300, signal, onAnswer } = checkOptions(options, probeOptions)
-  return { attempts, timeout, ...(signal && { signal }), ...(onAnswer && { onAnswer }) }
+  const {
+    attempts = 3,
+    timeout = 300,
+    confirm,
+    unproven,
+    signal,
+    onAnswer,
+  } = checkOptions(options, probeOptions)
+  return {
+    attempts,
+    timeout,
+    trustsSilence: unproven === 'dead',
+    ...(confirm && { confirm }),
+    ...(signal && { signal }),
+    ...(onAnswer && { onAnswer }),
+  }
 }
 
 const probeOptions: Options<ProbeOptions> = {
@@ -119,6 +150,8 @@ const probeOptions: Options<ProbeOptions> = {
   checks: {
     attempts: whole(probeAttempts),
     timeout: milliseconds(probeTimeout),
+    confirm: confirmOption,
+    unproven: unprovenOption,
     signal: abortSignal,
     onAnswer: callback,
   },

@@ -1,4 +1,5 @@
 import { recordOfHandle } from '../connection/record.js'
+import type { NativeCore } from '../kernel/binding.js'
 import { descriptorError, isShortage } from '../kernel/failure.js'
 import type { Keepalive, Sample, SampleWithOptions } from '../kernel/liveness.js'
 import type { KeepaliveClock } from '../overlay/clock.js'
@@ -6,8 +7,9 @@ import type { Keyed } from '../overlay/cookie-map.js'
 import { baseOf, isInForce, type Overlay, type Reconciled, sameKeepalive } from '../overlay/overlay.js'
 import { isUnderWay } from '../overlay/plan.js'
 import { Attempts } from './attempts.js'
-import { isImminent, isOpen, type Prober, proberOf, RECENT, silenceOf } from './evidence.js'
+import { isImminent, isOpen, type Prober, proberOf, RECENT, silenceOf, timeoutOfPath } from './evidence.js'
 import { Firing } from './firing.js'
+import { PathProof } from './path-proof.js'
 import type { ProbeResult } from './result.js'
 import { isClosed, type Subject } from './subject.js'
 import { type Waiter, Waiters } from './waiters.js'
@@ -35,6 +37,12 @@ const MUST_HAVE_LEFT = 250
 /** An answer moves the time of the last segment by more than this, in ms: the peer was idle for at least a second before the probe. */
 const LEAST_DIFFERENCE = 500
 
+/** How many unanswered probes the kernel may count on a path that is not known to answer: it ends a connection at 127 at the latest. */
+const MOST_COUNTED = 100
+
+/** By when data that the application sends for `confirm` must be under way, ms. */
+const LONGEST_CONFIRM = 1_000
+
 /**
  * How often a forbidden restore is tried. A shortage of resources is temporary, so a restore that fails for that reason is tried until it succeeds.
  */
@@ -44,8 +52,6 @@ const MOST_REFUSALS = 5
 export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
   nextInBucket: ProbeSession | undefined
   phase: Phase = 'queued'
-  /** The descriptor, valid during a step. */
-  fd = -1
   /** When to sample next, on performance.now(). */
   due = 0
   /** Whether it counts towards MOST_LEAVING (sessions.ts): its probe is not known to have left. */
@@ -54,6 +60,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
   release?: () => void
   readonly cookie: bigint
   readonly firing: Firing
+  readonly #path: PathProof
 
   readonly #waiters = new Waiters()
   readonly #attempts = new Attempts()
@@ -64,9 +71,22 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
   /** How often reading the connection, or restoring its options, was not permitted. */
   #refusals = 0
 
-  constructor(readonly subject: Subject) {
+  constructor(
+    core: NativeCore,
+    readonly subject: Subject,
+  ) {
+    this.#path = new PathProof(core, subject)
     this.cookie = subject.cookie
     this.firing = new Firing(subject.cookie, subject.handle)
+  }
+
+  /** The descriptor, valid during a step. */
+  get fd(): number {
+    return this.#path.fd
+  }
+
+  set fd(fd: number) {
+    this.#path.fd = fd
   }
 
   get overlay(): Overlay | undefined {
@@ -114,7 +134,8 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     if (!isOpen(sample.state) || this.#isHeard(sample) || this.#isAnswered(sample)) return 'reconcile'
     const { overlay } = this
     if (overlay && !isInForce(overlay, sample)) return 'reconcile'
-    if (this.phase === 'awaiting' && isUnderWay(sample)) {
+    const isConfirming = this.#waiters.isConfirming && this.#attempts.prober !== 'retransmission'
+    if ((this.phase === 'awaiting' || isConfirming) && isUnderWay(sample)) {
       this.#observeProber(proberOf(sample, false, 0), sample, now)
     }
     this.#waiters.setDeadlines(sample, now, this.#attempts.kernelProbesBy)
@@ -143,14 +164,14 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     if (!isOpen(sample.state)) this.#end(this.#attempts.closed(sample), sample)
     else if (this.#isHeard(sample)) {
       this.#waiters.recall()
-      this.#end(this.#attempts.answer(sample), sample)
+      this.#end(this.#path.answer(this.#attempts, sample, this.#waiters.isConfirming), sample)
     } else if (silenceOf(sample) < RECENT) {
-      this.#end({ alive: true, evidence: 'recent', attempts: 0, idleFor: silenceOf(sample) }, sample)
+      this.#end(this.#path.recent(sample, silenceOf(sample)), sample)
     } else if (this.#isAnswered(sample)) {
       this.firing.end()
       this.#restore()
     } else {
-      this.#heardAt ??= sample.heardAt
+      this.#noteHeard(sample)
       this.#waiters.setDeadlines(sample, now, this.#attempts.kernelProbesBy)
       if (wasQueued) this.#decide(sample, options, now)
       else if (this.phase === 'firing') this.#hasItLeft(sample, now)
@@ -224,13 +245,17 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     const { firing } = this
     const own = firing.ownOf(options)
     const prober = proberOf(sample, own.enable, this.overlay?.unanswered ?? 0)
+    this.#path.beginWith(sample, own)
     if (this.#waiters.waiting.length === 0) this.#restore()
     else if (prober !== 'us') this.#observeProber(prober, sample, now)
     else if (now < this.#attempts.mayProbeAt || now < this.#nextAttempt(sample)) this.phase = 'awaiting'
     else {
       const clock = firing.clockOf(sample, own)
       if (isImminent(sample, own, clock)) this.#awaitKernel(sample, clock, now)
-      else {
+      else if (sample.probes >= MOST_COUNTED && this.#path.state !== 'answers') {
+        this.#attempts.isAtLimit = true
+        this.phase = 'awaiting'
+      } else {
         firing.begin(options, clock, sample)
         this.#attempts.begin(sample, now)
         this.phase = 'firing'
@@ -275,8 +300,27 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
       const isOver = isKernel
         ? attempts.isOverForKernel(waiter, sample, now)
         : attempts.isOverForUs(waiter, sample, now)
-      if (isOver) this.#tell(waiter, attempts.silence(waiter, sample, isKernel))
+      if (!isOver || this.#confirms(waiter, sample, now)) continue
+      this.#tell(waiter, this.#path.silence(attempts, waiter, sample, isKernel))
     }
+  }
+
+  /** Has the application send something before silence becomes a result. Returns whether to wait for the outcome. */
+  #confirms(waiter: Waiter, sample: Sample, now: number): boolean {
+    if (!waiter.confirm || isUnderWay(sample)) return false
+    if (waiter.confirmBy === undefined) {
+      waiter.confirmBy = now + LONGEST_CONFIRM
+      waiter.deadline = waiter.confirmBy + timeoutOfPath(sample) * 2 ** (waiter.attempts + 2)
+      this.#wait = FIRST_WAIT
+      queueMicrotask(waiter.confirm)
+    }
+    return now < waiter.confirmBy
+  }
+
+  #noteHeard(sample: Sample): void {
+    if (this.#heardAt !== undefined) return
+    this.#heardAt = sample.heardAt
+    this.#path.begin(sample)
   }
 
   /** Whether the kernel no longer counts the probes that it still counted when the peer was heard. */
@@ -295,7 +339,10 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
   }
 
   #end(result: ProbeResult, sample: Sample): void {
-    if (this.firing.afterHeard(sample)) this.#heardAt = sample.heardAt
+    if (this.firing.afterHeard(sample)) {
+      this.#heardAt = sample.heardAt
+      this.#path.begin(sample)
+    }
     this.#tellAll(result)
   }
 

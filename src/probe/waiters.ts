@@ -12,6 +12,12 @@ export interface Waiter {
   deadline?: number | undefined
   /** When a sample first showed that the kernel has sent at least `attempts` probes. */
   enoughAt?: number | undefined
+  /** Whether silence on a path that is not known to answer probes means that the peer is gone. */
+  readonly trustsSilence?: boolean
+  /** Sends something of the application's protocol. Called once, before silence becomes a result. */
+  readonly confirm?: () => void
+  /** Set when `confirm` was called: by when its data must be under way, on performance.now(). */
+  confirmBy?: number | undefined
   /** Called with the result so far, before anything that delays `resolve`; called again if the result changes. */
   learn?(result: ProbeResult): void
   resolve(result: ProbeResult): void
@@ -41,6 +47,11 @@ export class Waiters {
 
   get isEmpty(): boolean {
     return this.#waiting.length === 0 && this.#withheld === undefined
+  }
+
+  /** Whether the application was asked to send something. */
+  get isConfirming(): boolean {
+    return this.#waiting.some(({ confirmBy }) => confirmBy !== undefined)
   }
 
   /** Whether a waiter holds the process open. */

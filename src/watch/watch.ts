@@ -68,7 +68,7 @@ import { Watcher } from './watcher.js'
  */
 export function watch(options: WatchOptions = {}): Watcher {
   checkNoTarget(options)
-  const { onDead, heartbeat, signal } = checkWatchOptions(options)
+  const { onDead, heartbeat, proof, signal } = checkWatchOptions(options)
   signal?.throwIfAborted()
-  return new Watcher(onDead, heartbeat, signal)
+  return new Watcher(onDead, heartbeat, proof, signal)
 }

@@ -363,7 +363,16 @@ function binned(values: readonly number[], width: number, bins: number): number[
 }
 
 function quiet(part: Pick<Sample, 'sampledAt' | 'heardAt'>): Sample {
-  return { state: 1, probes: 0, retransmits: 0, unacked: 0, notSent: 0, rto: 200, ...part }
+  return {
+    state: 1,
+    probes: 0,
+    retransmits: 0,
+    unacked: 0,
+    notSent: 0,
+    rto: 200,
+    dataAt: part.heardAt,
+    ...part,
+  }
 }
 
 describe('a thousand connections in a year', () => {

@@ -309,7 +309,7 @@ const mixed = new Set(['HttpAgent', 'HttpsAgent', 'createAgent', 'connector'])
 const without = [
   ...['capabilities', 'inspect', 'sampleTcpInfo'],
   ...['borrowSocket', 'diffCounters', 'livenessCounters', 'readSocketOwners'],
-  ...['isStaleReuse', 'parseKeepAlive', 'collectCounters', 'lossy'],
+  ...['isStaleReuse', 'parseKeepAlive', 'collectCounters', 'deaf', 'lossy'],
   ...['PeerDeathError', 'DeadpeerError', 'InvalidTypeError', 'OutOfRangeError'],
   ...Object.keys(netKeepalive).filter((name) => name !== 'default'),
 ]
