@@ -6,7 +6,7 @@ import { runInterruptible } from '../../lib/run.js'
 import type { ProbeCommandOptions } from './probe.js'
 
 export const command = new Command('probe').description(
-  'probe every peer now, and print which connections have an unresponsive one',
+  'probe the peer of each connection now, and print which peers respond',
 )
 
 addSelectionOptions(command)
@@ -16,7 +16,14 @@ addSelectionOptions(command)
     wholeNumberArgument(probeAttempts),
     3,
   )
-  .addOption(timeOption('--timeout <time>', 'how long each attempt waits', timeArgument(probeTimeout), 300))
+  .addOption(
+    timeOption(
+      '--timeout <time>',
+      'how long each attempt waits for an acknowledgement',
+      timeArgument(probeTimeout),
+      300,
+    ),
+  )
   .addOption(
     timeOption(
       '--wait <time>',

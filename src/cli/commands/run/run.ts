@@ -27,7 +27,7 @@ export async function runCommand(command: readonly string[], options: RunOptions
   const [file = ''] = command
   if (/^(bunx?|deno)$/.test(basename(file))) {
     throw new Misuse(
-      `${basename(file)} does not read NODE_OPTIONS, so deadpeer/register cannot be loaded there. Tune in the program: tune, watch, HttpAgent.`,
+      `${basename(file)} does not read NODE_OPTIONS, so deadpeer/register cannot be loaded there. Call tune or watch, or use HttpAgent, in the program instead.`,
     )
   }
   Object.assign(process.env, environmentFor(options))

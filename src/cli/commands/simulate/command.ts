@@ -10,7 +10,7 @@ const share = numberArgument(shares)
 const upToASecond = timeArgument({ min: 0, max: 1_000 })
 
 export const command = new Command('simulate')
-  .description('estimate what a heartbeat costs and finds, without any connection')
+  .description('estimate the cost and the detection times of a heartbeat, without opening connections')
   .option(
     '--connections <number>',
     'number of connections',

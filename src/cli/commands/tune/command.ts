@@ -29,7 +29,7 @@ addSelectionOptions(command)
     timeOf('userTimeout'),
   )
   .option('--dry-run', 'show what would be set, left out or refused; change nothing and probe no peer')
-  .option('--yes', 'do not ask before more than one process is changed')
+  .option('--yes', 'change more than one process without asking')
 
 addJsonOptions(command, 'one JSON array with the options before and after; times in ms')
   .addHelpText(
