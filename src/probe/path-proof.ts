@@ -7,7 +7,7 @@ import type { ProbeResult } from './result.js'
 import type { Subject } from './subject.js'
 import type { Waiter } from './waiters.js'
 
-/** Learns from one probe session whether the path answers probes, and makes the results that follow from that. */
+/** Learns from one probe session whether the path answers probes, and says what silence and answers mean on it. */
 export class PathProof {
   /** The descriptor, valid during a step. */
   fd = -1
@@ -18,7 +18,7 @@ export class PathProof {
 
   constructor(core: NativeCore, { handle }: Subject) {
     this.#core = core
-    // No state is kept for a bare descriptor or another process's socket.
+    // Nothing is kept of a bare descriptor or of another process's socket.
     this.#path = handle ? pathOf(handle) : new ConnectionPath(false)
   }
 
@@ -26,13 +26,13 @@ export class PathProof {
     return this.#path.state(this.#core, this.fd)
   }
 
-  /** Called with a sample before the probe. */
+  /** The connection before the probe. */
   begin(sample: Sample): void {
     this.#dataAt = sample.dataAt
     this.#path.observe(this.#core, this.fd, sample)
   }
 
-  /** Called with a sample before the probe and the connection's own options: the peer may have answered a probe of its own keepalive. */
+  /** The connection before the probe, with its own options: its own keepalive may have been answered. */
   beginWith(sample: Sample, own: Keepalive): void {
     if (showsAnsweredProbe(sample, own)) this.#path.answered(this.#core, this.fd, sample)
   }
