@@ -159,7 +159,7 @@ Failure ignore_probes(int fd) {
   if (map.get() < 0) return {map.get(), "bpf"};
   const Descriptor program(load_program(map.get()));
   if (program.get() < 0) return {program.get(), "bpf"};
-  // The socket holds the program and the map from here on.
+  // From here on the socket holds references to the program and the map.
   return {set_int(fd, SOL_SOCKET, SO_ATTACH_BPF, program.get()), "setsockopt"};
 }
 

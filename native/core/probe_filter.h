@@ -6,8 +6,8 @@ namespace deadpeer {
 
 // Drops the keepalive and window probes that a socket receives, and passes everything else: a
 // filter as in filter.h, which undeafen() removes. A probe is a segment without payload whose
-// sequence number is below the highest seen (RFC 9293 3.8.4). A retransmitted pure ACK that was
-// overtaken by data looks the same, and is not missed.
+// sequence number is below the highest seen (RFC 9293 3.8.4). A pure ACK that arrives after later
+// data looks the same. TCP does not need that ACK.
 //
 // It is an eBPF program, because a classic one keeps no state between segments: it requires
 // CAP_BPF, or CAP_SYS_ADMIN before Linux 5.8, and CAP_NET_ADMIN.

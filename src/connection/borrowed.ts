@@ -42,7 +42,7 @@ export class BorrowedSocket {
     if (this.#closed)
       throw new DeadpeerError(
         'ERR_SOCKET_CLOSED',
-        'This BorrowedSocket is closed, by its close(). Call borrowSocket() again.',
+        'This BorrowedSocket is closed. Call borrowSocket() again.',
       )
     return this.#giveBackAfter(this.#borrowAgain(), (number) => {
       if (this.#cookieOf(number) !== this.cookie) throw this.#gone()
@@ -91,7 +91,7 @@ export class BorrowedSocket {
   #gone(cause?: unknown): DeadpeerError {
     return new DeadpeerError(
       'ERR_SOCKET_CLOSED',
-      `Process ${this.pid} has closed the connection that was its descriptor ${this.fd}.`,
+      `Process ${this.pid} has closed the connection on its descriptor ${this.fd}.`,
       {},
       { cause },
     )

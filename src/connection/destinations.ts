@@ -14,7 +14,7 @@ interface Known {
   deafAt: number
 }
 
-/** The destinations of outgoing connections, the latest last. */
+/** The destinations of outgoing connections. The latest is the last. */
 const destinations = new Map<string, Known>()
 
 /** Remembers what a connection to a destination has shown. `now` in ms. */
@@ -43,7 +43,7 @@ export function destinationState(name: string, now: number): PathState {
   return hasAnswered ? 'answers' : 'deaf'
 }
 
-/** The name of one end: address and port. An address alone would join what lies behind one NAT or load balancer. */
+/** The name of one end: address and port. The address alone would merge all hosts behind one NAT or load balancer. */
 export function endName({ address = '', port = 0 }: Endpoint): string {
   return `${plain(address)}|${port}`
 }

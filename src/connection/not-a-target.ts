@@ -63,7 +63,7 @@ const mistakes: readonly Mistake[] = [
   {
     is: isServer,
     remedy:
-      'A server has no peer. Only tune and watch().add take a server. Pass a connection that it accepted to other functions.',
+      'A server has no peer. Only tune and watch().add take a server. Other functions need a connection that it accepted.',
   },
   { is: (it) => typeof it.then === 'function', remedy: 'Await it, and pass what it resolves to.' },
   {

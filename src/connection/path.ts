@@ -10,7 +10,7 @@ import { readDescriptorEndpoints } from './endpoints.js'
 /** Two readings of one time may differ by this, in ms: a few ticks of the kernel. */
 export const SAME = 25
 
-/** How often the knowledge that connections to a destination answer is renewed, ms. */
+/** How often it is recorded again that connections to a destination answer, ms. */
 const RENEWAL = 60_000
 
 interface Place {
@@ -22,8 +22,8 @@ interface Place {
 }
 
 /**
- * How far the proof that a path is deaf has come. A gap in a radio network looks the same at first, so it takes all steps. One acknowledged
- * probe starts again.
+ * The steps of the proof that a path is deaf. An outage of a radio network looks the same at first, so all steps are needed. An acknowledged probe
+ * resets the proof.
  *
  * 1. As many probes as a verdict needs were unanswered.
  * 2. The peer was heard after that, by data or by an ACK of data.
@@ -33,12 +33,12 @@ interface Place {
  */
 type Step = 0 | 1 | 2 | 3
 
-/** What is known of one connection's path. Times in ms, on the clock of the samples. */
+/** The state of one connection's path. Times in ms, on the clock of the samples. */
 export class ConnectionPath {
-  /** What this connection has shown itself. It overrides what its destination has shown. */
+  /** What this connection itself has shown. It overrides what its destination has shown. */
   #shown: PathState = 'unproven'
   #step: Step = 0
-  /** When probes were last unanswered: when the peer had last been heard, and data last been sent or received. */
+  /** The times when probes were last unanswered: when the peer had last been heard, and when data had last been sent or received. */
   #heardAt = Number.NaN
   #dataAt = Number.NaN
   #renewedAt = Number.NEGATIVE_INFINITY
@@ -55,7 +55,7 @@ export class ConnectionPath {
     return this.#shown === 'answers'
   }
 
-  /** Reads both addresses the first time, unless the connection has shown it itself. */
+  /** Reads both addresses at the first call, unless this connection itself has shown the state. */
   state(core: NativeCore, fd: number): PathState {
     if (this.#shown !== 'unproven') return this.#shown
     const place = this.#placeOf(core, fd)
@@ -68,7 +68,7 @@ export class ConnectionPath {
       : destinationState(place.destination, performance.now())
   }
 
-  /** The peer acknowledged a probe. */
+  /** Records that the peer acknowledged a probe. */
   answered(core: NativeCore, fd: number, { sampledAt }: Sample): void {
     this.#step = 0
     if (this.#shown === 'answers' && sampledAt - this.#renewedAt < RENEWAL) return
@@ -76,7 +76,7 @@ export class ConnectionPath {
     this.#show('answers', core, fd)
   }
 
-  /** As many probes as a verdict needs were unanswered. */
+  /** Records that as many probes as a verdict needs were unanswered. */
   unanswered({ heardAt, dataAt }: Sample): void {
     this.#heardAt = heardAt
     this.#dataAt = dataAt
@@ -92,7 +92,7 @@ export class ConnectionPath {
     else this.deaf(core, fd)
   }
 
-  /** The peer acknowledged data and no probe. */
+  /** Records that the peer acknowledged data and no probe. */
   deaf(core: NativeCore, fd: number): void {
     this.#step = 0
     this.#show('deaf', core, fd)
@@ -135,7 +135,7 @@ export function showsAnsweredProbe(
   return heardAt - dataAt >= initialDelay - SAME
 }
 
-/** What `deadpeer/testing` says of connections whose peers it changes, by both ends. */
+/** The states that `deadpeer/testing` sets for connections whose peers it changes, by both ends. */
 const marks = new Map<string, PathState>()
 const MOST_MARKS = 10_000
 

@@ -33,7 +33,8 @@ export const unprovenOption: Check = (value, field) => {
 /**
  * A function that sends what `confirm` says on a target's connection.
  *
- * @throws {@link InvalidTypeError} for a descriptor or a socket of another process; for `'ping'`, if nothing on the connection can ping.
+ * @throws {@link InvalidTypeError} for a descriptor or a socket of another process; for `'ping'`, if the connection has no WebSocket of ws and no
+ * HTTP/2 session.
  */
 export function confirmOf(confirm: Confirm, target: Target): () => void {
   if (typeof target === 'number' || target instanceof BorrowedSocket) {

@@ -11,8 +11,8 @@ import { isConnecting, untilConnected } from './until-connected.js'
 /** How {@link probe} and {@link probeAll} probe. */
 export interface ProbeOptions {
   /**
-   * How many attempts must go unanswered before the result is `alive: false`: 1 … 100. They are at least 510 ms apart, also from those of an earlier
-   * probe. Default: 3.
+   * How many attempts must go unanswered before the result is `alive: false`: 1 … 100. Attempts are at least 510 ms apart, also from the attempts of
+   * an earlier probe. Default: 3.
    */
   attempts?: number
   /**

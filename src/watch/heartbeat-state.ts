@@ -234,7 +234,7 @@ export function observe(
   const isHeard = sample.heardAt > state.heardAt + SAME
   if (isHeard) {
     if (heartbeat && kernelBeats(state)) followAnswers(state, sample, heartbeat)
-    // Connections may have received the segment together: a broadcast, or answers to probes of their own timers.
+    // Other connections may have received such a segment at the same time: from a broadcast, or as answers to probes of their own timers.
     else state.isSpread = false
     state.wait *= 2
     renewState(state, sample.heardAt, heartbeat, random)

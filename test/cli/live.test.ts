@@ -195,7 +195,7 @@ describe.runIf(hasTmux)('a terminal', () => {
       const seen = terminal.screen()
       expect(seen.some((line) => line.startsWith('probing'))).toBe(false)
       expect(seen[1]).toMatch(/^unresponsive +silence +- /)
-      expect(seen.join(' ')).toMatch(/1 peer does not respond, and options stay raised/)
+      expect(seen.join(' ')).toMatch(/1 peer does not respond. Options stay raised/)
       expect(await program.profiles()).not.toEqual(before)
       terminal.type('C-c')
       expect(await terminal.ends()).toBe(130)

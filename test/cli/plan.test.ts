@@ -60,7 +60,7 @@ describe.concurrent('deadpeer plan', () => {
     }
   })
 
-  it('exits with 1 if the kernel cannot do it, and names what can', async () => {
+  it('exits with 1 if the kernel cannot detect a death in time, and names what can', async () => {
     const run = await deadpeer(words('plan --hop aws-nlb --within 1500ms'))
     expect(run.code).toBe(1)
     expect(run.out).toContain(

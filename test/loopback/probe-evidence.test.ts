@@ -148,7 +148,7 @@ describe.concurrent('probe', () => {
     })
   })
 
-  describe('of a silent peer', () => {
+  describe('of an unresponsive peer', () => {
     it.runIf(hasNetAdmin).each([
       [1, 300],
       [3, ALL_ATTEMPTS],

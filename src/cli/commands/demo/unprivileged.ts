@@ -19,8 +19,8 @@ export async function rerunInNamespace(): Promise<number> {
   const obstacle = process.env[INSIDE] ? 'the kernel does not grant it there' : findObstacle()
   if (obstacle) {
     complain(
-      'the demo needs CAP_NET_ADMIN to make its peers vanish. A user namespace would also do, ' +
-        `but ${obstacle}. Run it as root, or a container with --cap-add=NET_ADMIN.`,
+      'the demo needs CAP_NET_ADMIN to make its peers vanish. It can also run in a user namespace, ' +
+        `but ${obstacle}. Run it as root, or in a container with --cap-add=NET_ADMIN.`,
     )
     return 1
   }

@@ -37,7 +37,7 @@ ends with a command that fixes the problem, or lists the affected connections. W
   sudo deadpeer doctor --hop home-router --hop edge=30s@7
 
 Exit code: 0 if nothing is wrong, or there are only notes; 1 if there is an error or a warning; 2 for bad input, or if nothing could be examined;
-130 after Ctrl-C. If some connections could not be read, "nothing is wrong" says how many it covers.`,
+130 after Ctrl-C. If some connections could not be read, the message "nothing is wrong" gives the number that it covers.`,
   )
   .action((prefix: string | undefined, options: DoctorCommandOptions) =>
     runInterruptible(async (signal) =>

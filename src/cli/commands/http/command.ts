@@ -12,7 +12,9 @@ export const command = new Command('http')
   .option('--http1.0', 'send both requests as HTTP/1.0: without and with Connection: keep-alive')
   .option('--http1.1', 'do not offer HTTP/2')
   .addOption(timeOption('--idle <time>', 'time between the two requests', upToADay, 0))
-  .addOption(timeOption('--timeout <time>', 'for each handshake and each response', upToADay, 10_000))
+  .addOption(
+    timeOption('--timeout <time>', 'longest wait for each handshake and each response', upToADay, 10_000),
+  )
   .option('-k, --insecure', 'accept any certificate')
   .option('--json', 'one JSON object; times in ms')
   .addHelpText(

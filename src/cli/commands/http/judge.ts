@@ -24,7 +24,7 @@ export function judgeExchanges(
   if (second.repeatedAfter !== undefined) findings.push(judgeDied(first, second.repeatedAfter, idle))
   else if (!second.reused) findings.push(judgeNotKept(first, wording))
   for (const exchange of exchanges) findings.push(...judgeHeaders(exchange))
-  // A message that applies to both answers appears once.
+  // A message that applies to both responses appears once.
   return findings.filter(({ message }, i) => findings.findIndex((each) => each.message === message) === i)
 }
 

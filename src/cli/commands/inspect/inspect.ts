@@ -89,7 +89,7 @@ async function byPort(port: number, signal: AbortSignal): Promise<Connection> {
   if (only) return only
   if (listed.length === 0) throw new Misuse(`no connection has the port ${port} in this network namespace`)
   throw new Misuse(
-    `${listed.length} connections have the port ${port}: name one as deadpeer ls --port ${port} --state all lists it, <pid>:<fd> or <local>-<remote>`,
+    `${listed.length} connections have the port ${port}. Name one by <pid>:<fd> or <local>-<remote>, as in deadpeer ls --port ${port} --state all`,
   )
 }
 

@@ -82,8 +82,8 @@ export class ProbeRun {
     if (waiting === 0) return
     if (longest > 0) {
       complain(
-        `${doNotRespond(waiting)}, and options stay raised until the peer does, or until the connection ends by its own timers: waiting, ` +
-          `${inWords(wholeSeconds(Math.min(longest, this.#longestLeft())))} at most. Ctrl-C puts them back now; ${price}`,
+        `${doNotRespond(waiting)}. Options stay raised until the peer responds or the connection ends by its own timers. Waiting ` +
+          `${inWords(wholeSeconds(Math.min(longest, this.#longestLeft())))} at most. Ctrl-C puts the options back now; ${price}`,
       )
     }
     const silent = this.#outcomes.filter(isSilent).length
@@ -117,7 +117,7 @@ export class ProbeRun {
 }
 
 const price =
-  'the unacknowledged probes count then, and a connection may end sooner, by one interval for each'
+  'the unacknowledged probes then count, and a connection may end sooner, by one interval for each'
 
 /** The ms that the connection had left before the probe, by its own options. */
 function timeLeftBefore({ connection: { record }, socket }: Reached): number | undefined {
