@@ -2,6 +2,7 @@ import diagnostics from 'node:diagnostics_channel'
 import type http from 'node:http'
 import net from 'node:net'
 import { InvalidTypeError } from '../errors.js'
+import { sharedState } from '../kernel/shared-state.js'
 import { tryOr } from '../options/try-or.js'
 
 /** The methods of an `http.Agent` that open connections and are not in its types. */
@@ -50,7 +51,7 @@ interface Hook {
   readonly wrappers: WeakSet<object>
 }
 
-const hooks = new WeakMap<Internals, Hook>()
+const hooks = sharedState('agentHooks', () => new WeakMap<Internals, Hook>())
 
 /**
  * Reports each connection that an agent opens from now on, once. An agent returns it or passes it to a callback, and some do both.

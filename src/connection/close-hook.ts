@@ -1,5 +1,6 @@
 import type net from 'node:net'
 import type { NativeCore } from '../kernel/binding.js'
+import { sharedState } from '../kernel/shared-state.js'
 import { type CloseSnapshot, takeCloseSnapshot } from './close-snapshot.js'
 import { type ConnectionRecord, endRecord, linkRecord } from './record.js'
 import { descriptorOf } from './target.js'
@@ -26,7 +27,8 @@ interface Hook {
   record: ConnectionRecord
 }
 
-const hook = Symbol('deadpeer.closeHook')
+const newSymbol = Symbol('deadpeer.closeHook')
+const hook: typeof newSymbol = sharedState('closeHook', () => newSymbol)
 
 type Hooked = net.Socket & { _destroy: Destroy; [hook]?: Hook | undefined }
 

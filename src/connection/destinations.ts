@@ -1,4 +1,5 @@
 import { networkInterfaces } from 'node:os'
+import { sharedState } from '../kernel/shared-state.js'
 import type { Endpoint, Endpoints } from './endpoints.js'
 
 /** Whether a path acknowledges keepalive probes: `deaf` paths pass data and no probes. */
@@ -15,7 +16,7 @@ interface Known {
 }
 
 /** The destinations of outgoing connections. The latest is the last. */
-const destinations = new Map<string, Known>()
+const destinations = sharedState('destinations', () => new Map<string, Known>())
 
 /** Remembers what a connection to a destination has shown. `now` in ms. */
 export function noteDestination(name: string, state: 'answers' | 'deaf', now: number): void {

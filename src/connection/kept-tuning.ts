@@ -1,4 +1,5 @@
 import type net from 'node:net'
+import { sharedState } from '../kernel/shared-state.js'
 
 /** How a tuning is written to the connections of an agent, a server, or another object that gets connections later. */
 export interface TuningWriter<Tuning> {
@@ -14,7 +15,7 @@ export interface KeptTuning<Tuning> {
   tuneOrDestroy(socket: net.Socket): void
 }
 
-const kept = new WeakMap<object, { tuning: unknown }>()
+const kept = sharedState('keptTunings', () => new WeakMap<object, { tuning: unknown }>())
 
 /**
  * Keeps a tuning for an object's later connections. If the object has a tuning already, the two are merged.

@@ -1,5 +1,6 @@
 import type { NativeCore } from '../kernel/binding.js'
 import type { Keepalive, Sample } from '../kernel/liveness.js'
+import { sharedState } from '../kernel/shared-state.js'
 import { TcpState } from '../kernel/tcp-info.js'
 import { destinationState, endName, isThisHost, noteDestination, type PathState } from './destinations.js'
 import { readDescriptorEndpoints } from './endpoints.js'
@@ -136,7 +137,7 @@ export function showsAnsweredProbe(
 }
 
 /** The states that `deadpeer/testing` sets for connections whose peers it changes, by both ends. */
-const marks = new Map<string, PathState>()
+const marks = sharedState('pathMarks', () => new Map<string, PathState>())
 const MOST_MARKS = 10_000
 
 /** Marks the connection that a peer's socket belongs to, as the other end sees it. `undefined` removes the mark. */

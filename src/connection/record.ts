@@ -1,4 +1,5 @@
 import net from 'node:net'
+import { sharedState } from '../kernel/shared-state.js'
 import type { Profile } from '../profile/profile.js'
 import type { CloseSnapshot } from './close-snapshot.js'
 import type { Endpoints } from './endpoints.js'
@@ -82,7 +83,8 @@ const none: readonly AgentConnection[] = Object.freeze([])
  * connections a lookup in a WeakMap costs half as much as a system call. The record is also kept on the socket if it must be found before there
  * is a handle, or after Node has closed it: see {@link linkRecord}.
  */
-const record = Symbol('deadpeer.connection')
+const newSymbol = Symbol('deadpeer.connection')
+const record: typeof newSymbol = sharedState('record', () => newSymbol)
 
 type WithRecord<Owner> = Owner & { [record]?: ConnectionRecord }
 type InnerHandle = WithRecord<Handle> & { readonly _parent?: InnerHandle | null; readonly owner?: unknown }

@@ -2,6 +2,7 @@ import { DeadpeerError } from '../errors.js'
 import type { NativeCore } from '../kernel/binding.js'
 import { descriptorError, isFailure, isShortage, isShortErrno, persist } from '../kernel/failure.js'
 import type { Keepalive, SocketName } from '../kernel/liveness.js'
+import { sharedState } from '../kernel/shared-state.js'
 import type { OptionValues } from '../kernel/socket-options.js'
 import { readTcpInfo, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
 import type { Profile } from '../profile/profile.js'
@@ -20,7 +21,7 @@ interface Retry {
 }
 
 /** By cookie. */
-const retries = new Map<bigint, Retry>()
+const retries = sharedState('retries', () => new Map<bigint, Retry>())
 let timer: NodeJS.Timeout | undefined
 let timerDue = Number.POSITIVE_INFINITY
 

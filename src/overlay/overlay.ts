@@ -8,6 +8,7 @@ import {
   sampleWithOptions,
   writeKeepalive,
 } from '../kernel/liveness.js'
+import { sharedState } from '../kernel/shared-state.js'
 import { refusalError } from '../kernel/socket-options.js'
 import { TcpState } from '../kernel/tcp-info.js'
 import { clockAfter, clockFrom, type KeepaliveClock } from './clock.js'
@@ -36,7 +37,7 @@ export interface Overlay extends Keyed<Overlay>, Reasons {
 }
 
 /** All overlays: one for each connection with a reason for other options. */
-const overlays = new CookieMap<Overlay>()
+const overlays = sharedState('overlays', () => new CookieMap<Overlay>())
 
 export function overlayOf(cookie: bigint): Overlay | undefined {
   return overlays.get(cookie)

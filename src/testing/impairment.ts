@@ -4,6 +4,7 @@ import { type OwnTarget, requireDescriptor } from '../connection/target.js'
 import type { DeadpeerError } from '../errors.js'
 import { type NativeCore, type NativeFailure, requireCore } from '../kernel/binding.js'
 import { descriptorError, type Explain, failureError, isFailure, orThrow } from '../kernel/failure.js'
+import { sharedState } from '../kernel/shared-state.js'
 
 const EBADF = -constants.errno.EBADF
 const ENOENT = -constants.errno.ENOENT
@@ -40,7 +41,7 @@ export interface AttachedFilter {
 }
 
 /** The requested filters of each socket, by cookie, the latest last. */
-const wanted = new Map<bigint, readonly Filter[]>()
+const wanted = sharedState('filters', () => new Map<bigint, readonly Filter[]>())
 
 /**
  * Attaches a filter to a socket. If there are several, a black hole overrides the others, a deaf path overrides loss, and the latest loss overrides

@@ -3,6 +3,7 @@ import { isShared, onAccepted, onListen } from '../connection/accepting-server.j
 import type { TuningWriter } from '../connection/kept-tuning.js'
 import { type Handle, handleOf } from '../connection/target.js'
 import { DeadpeerError } from '../errors.js'
+import { sharedState } from '../kernel/shared-state.js'
 import type { Compiled } from '../profile/compile.js'
 import type { Profile } from '../profile/profile.js'
 import { InheritedOptions } from './inherited.js'
@@ -13,7 +14,7 @@ interface ServerTuningWriter extends TuningWriter<Compiled> {
   listener(fd: number, tuning: Compiled): void
 }
 
-const tunedServers = new WeakMap<net.Server, TunedServer>()
+const tunedServers = sharedState('tunedServers', () => new WeakMap<net.Server, TunedServer>())
 
 /**
  * Writes a tuning to the descriptor that a server listens on, now and at every later `listen()`. The kernel copies the options to each

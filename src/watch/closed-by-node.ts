@@ -1,6 +1,7 @@
 import type net from 'node:net'
 import type { ConnectionRecord } from '../connection/record.js'
 import { describeErrno, PeerDeathError } from '../errors.js'
+import { sharedState } from '../kernel/shared-state.js'
 import { isGivenUp, TcpState } from '../kernel/tcp-info.js'
 import { tryOr } from '../options/try-or.js'
 import { type FoundDeath, foundDeath, isDeadly, isOver, isReset, isTimeout } from './cause.js'
@@ -20,7 +21,7 @@ export interface ConnectionState {
 }
 
 /** The socket to which an error belongs. Piped streams are destroyed with each other's errors. */
-const socketOfError = new WeakMap<Error, net.Socket>()
+const socketOfError = sharedState('socketOfError', () => new WeakMap<Error, net.Socket>())
 
 /** Notes which socket an error belongs to, so that no other socket counts as dead because of it. */
 export function claimError(error: Error, socket: net.Socket): void {
