@@ -50,7 +50,7 @@ export function judgeDeafHops(path: readonly Hop[], sendEvery = sendEveryFor(sho
     severity: 'warning',
     code: 'probes-not-answered',
     hop: hop.name,
-    message: `${probesOf(hop)} With keepalive off, the kernel notices a dead peer only with data in flight.`,
+    message: `${probesOf(hop)} Keepalive would end connections to live peers. Without it, the kernel notices a dead peer only with data in flight.`,
     change: sendAdvice(sendEvery),
   }))
 }
@@ -123,7 +123,11 @@ function judgeProxy(hop: Hop): Finding[] {
 
 function judgeCertainty({ name, certainty, note, idleTimeout }: Hop): Finding[] {
   if (certainty !== 'uncertain') return []
-  const message = `The idle timeout of ${name} is uncertain: ${note}. The value used is ${inWords(idleTimeout)}.`
+  const used =
+    idleTimeout === Number.POSITIVE_INFINITY
+      ? 'The value used is that it keeps connections forever.'
+      : `The value used is ${inWords(idleTimeout)}.`
+  const message = `The idle timeout of ${name} is uncertain: ${note}. ${used}`
   const change = `If you know the idle timeout, pass it: { name: '${name}', idleTimeout: ms }.`
   return [{ severity: 'note', code: 'hop-uncertain', hop: name, message, change }]
 }
