@@ -491,7 +491,8 @@ const rows = () =>
         url: 'https://github.com/google/gvisor/blob/master/pkg/tcpip/transport/tcp/rcv.go',
         date: '2026-11',
       }),
-      title: 'Forwarder with gVisor netstack: Tailscale with userspace networking, gvisor-tap-vsock (Podman machine)',
+      title:
+        'Forwarder with gVisor netstack: Tailscale with userspace networking, gvisor-tap-vsock (Podman machine)',
       idleTimeout: Number.POSITIVE_INFINITY,
       onExpiry: 'nothing',
       note: 'netstack has no idle timeout; a program that uses it may have one',

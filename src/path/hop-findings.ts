@@ -45,7 +45,10 @@ export function judgeHops(path: readonly Hop[], timing: Timing): Finding[] {
 }
 
 /** Findings about the deaf hops of a path, for connections without keepalive. */
-export function judgeDeafHops(path: readonly Hop[], sendEvery = sendEveryFor(shortestMemory(path))): Finding[] {
+export function judgeDeafHops(
+  path: readonly Hop[],
+  sendEvery = sendEveryFor(shortestMemory(path)),
+): Finding[] {
   return path.filter(isDeaf).map((hop) => ({
     severity: 'warning',
     code: 'probes-not-answered',
@@ -58,10 +61,10 @@ export function judgeDeafHops(path: readonly Hop[], sendEvery = sendEveryFor(sho
 /** What a deaf hop does with probes and with idle connections. */
 export function probesOf(hop: Hop): string {
   const { name, answersProbes, probeSource, probesCount, idleTimeout } = hop
-  const which = answersProbes === 'no' ? 'acknowledges no keepalive probe' : 'does not acknowledge all keepalive probes'
+  const which =
+    answersProbes === 'no' ? 'acknowledges no keepalive probe' : 'does not acknowledge all keepalive probes'
   const note = answersProbes === 'unreliable' && probeSource?.note ? ` (${probeSource.note})` : ''
-  const expiry =
-    probesCount || idleTimeout === Number.POSITIVE_INFINITY ? '' : ` ${expiryOf(hop, 'data')}.`
+  const expiry = probesCount || idleTimeout === Number.POSITIVE_INFINITY ? '' : ` ${expiryOf(hop, 'data')}.`
   return `${name} ${which}${note}, although data passes.${expiry}`
 }
 

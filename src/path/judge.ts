@@ -4,14 +4,7 @@ import { explain } from '../profile/explain.js'
 import type { Profile } from '../profile/profile.js'
 import type { Finding, Severity } from './finding.js'
 import type { Hop } from './hop.js'
-import {
-  deafHopOf,
-  judgeDeafHops,
-  judgeHops,
-  probesOf,
-  sendAdvice,
-  shortestMemory,
-} from './hop-findings.js'
+import { deafHopOf, judgeDeafHops, judgeHops, probesOf, sendAdvice, shortestMemory } from './hop-findings.js'
 import { chain, httpHops, settingOf, under, upstreamOf } from './http-chain.js'
 import { forInWords, inWords } from './in-words.js'
 import { timingFor, userTimeoutWithoutProbes } from './timing.js'

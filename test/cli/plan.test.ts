@@ -166,7 +166,9 @@ describe.concurrent('deadpeer hops', () => {
     for (const name of Object.keys(hops))
       expect(run.out.filter((line) => words(line)[0] === name)).toHaveLength(1)
     expect(run.out).toContainEqual(
-      expect.stringMatching(/^nginx +75 s, to the server 60 s +layer 7 +close +probes do not count +acknowledged$/),
+      expect.stringMatching(
+        /^nginx +75 s, to the server 60 s +layer 7 +close +probes do not count +acknowledged$/,
+      ),
     )
     expect(run.out).toContainEqual(expect.stringMatching(/^docker-desktop-mac .* not acknowledged$/))
     expect(run.out).toContainEqual(expect.stringMatching(/^aws-global-accelerator .* not all acknowledged$/))

@@ -123,9 +123,9 @@ describe('a hop of a path', () => {
     expect(resolve({ name: 'vpn', idleTimeout: 30_000, answersProbes: 'no' })).toMatchObject({
       answersProbes: 'no',
     })
-    expect(
-      resolve({ name: 'docker-desktop-mac', idleTimeout: 300_000, answersProbes: 'yes' }),
-    ).toMatchObject({ answersProbes: 'yes', idleTimeout: 300_000 })
+    expect(resolve({ name: 'docker-desktop-mac', idleTimeout: 300_000, answersProbes: 'yes' })).toMatchObject(
+      { answersProbes: 'yes', idleTimeout: 300_000 },
+    )
   })
 
   it.each([

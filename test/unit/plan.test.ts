@@ -157,7 +157,11 @@ describe('a plan for random paths', () => {
 
 describe('a plan for random paths with a hop that does not acknowledge all probes', () => {
   const deaf = fc
-    .record({ before: path, hop: ownHop, answersProbes: fc.constantFrom('no' as const, 'unreliable' as const) })
+    .record({
+      before: path,
+      hop: ownHop,
+      answersProbes: fc.constantFrom('no' as const, 'unreliable' as const),
+    })
     .map(({ before, hop, answersProbes }) => [...before, { ...hop, answersProbes }])
 
   it('turns keepalive off, never suggests a heartbeat, and has data sent within every idle timeout at layer 4', () => {
@@ -218,15 +222,14 @@ describe('a plan for paths that do not acknowledge all probes', () => {
     { detectWithin: 2_000, severity: 'warning', userTimeout: 600 },
     { detectWithin: 1_500, severity: 'error', userTimeout: 600 },
     { detectWithin: 4_000, severity: undefined, userTimeout: 2_600 },
-  ])('within $detectWithin ms has userTimeout $userTimeout and severity $severity', ({
-    detectWithin,
-    severity,
-    userTimeout,
-  }) => {
-    const { profile, warnings } = plan({ path: ['docker-desktop-mac'], detectWithin })
-    expect(profile.userTimeout).toBe(userTimeout)
-    expect(warnings.find(({ code }) => code === 'detection-too-fast')?.severity).toBe(severity)
-  })
+  ])(
+    'within $detectWithin ms has userTimeout $userTimeout and severity $severity',
+    ({ detectWithin, severity, userTimeout }) => {
+      const { profile, warnings } = plan({ path: ['docker-desktop-mac'], detectWithin })
+      expect(profile.userTimeout).toBe(userTimeout)
+      expect(warnings.find(({ code }) => code === 'detection-too-fast')?.severity).toBe(severity)
+    },
+  )
 
   it('sets no userTimeout if a live peer may stall for longer, and says so', () => {
     const { profile, warnings } = plan({ path: ['docker-desktop-mac'], traffic: { stall: 130_000 } })

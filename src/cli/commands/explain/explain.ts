@@ -3,6 +3,7 @@ import { inWords } from '../../../path/in-words.js'
 import type { Finding, HopName, OwnHop, Severity } from '../../../path/index.js'
 import { inOrder, judgeConnection } from '../../../path/judge.js'
 import { resolvePath } from '../../../path/resolve.js'
+import { checkProfile } from '../../../profile/profile.js'
 import { type PrintedFinding, writeFindings } from '../../lib/findings.js'
 import { checkHops } from '../../lib/known-hops.js'
 import { write } from '../../lib/terminal.js'
@@ -62,5 +63,7 @@ function ofProfile(profile: Profile, hasPath: boolean): Explained[] {
 
 function onPath(profile: Profile, hop: readonly (HopName | OwnHop)[]): Explained[] {
   if (hop.length === 0) return []
-  return inOrder(judgeConnection(profile, resolvePath(hop))).filter(({ code }) => !sameAsProfile.includes(code))
+  return inOrder(judgeConnection(checkProfile(profile), resolvePath(hop))).filter(
+    ({ code }) => !sameAsProfile.includes(code),
+  )
 }
