@@ -14,7 +14,9 @@ import type { Connection } from '../../src/cli/lib/selection.js'
 import type { SocketRecord } from '../../src/host/index.js'
 import { type Profile, profiles, TcpState } from '../../src/index.js'
 import { hops } from '../../src/path/index.js'
+import { deaf } from '../../src/testing/index.js'
 import { deadpeer, runPasted } from '../support/deadpeer-command.js'
+import { hasProbeFilter } from '../support/probe-filter.js'
 import { until } from '../support/until.js'
 
 // Findings that need two samples of the kernel's counters: connections that the peer has closed and the program has not, and peers that read
@@ -154,6 +156,26 @@ describe('a live peer that does not read', () => {
     const { findings } = await doctor('--over', '500ms')
     clearInterval(reading)
     expect(findings.filter(({ code }) => code === 'peer-not-reading')).toEqual([])
+  })
+})
+
+describe.runIf(hasProbeFilter)('a path that passes data and no probes', () => {
+  it('is reported with the command that turns keepalive off, and does not suggest to end the connection', async () => {
+    const { peer, port } = await connect({ ...probed, count: 100, userTimeout: 0 })
+    peer.write('hello')
+    using _deaf = deaf(peer)
+    const listed = async () => (await deadpeer(['ls', '--pid', String(holder.pid), '--json'])).out.join('')
+    await until(async () => /"probes": ?[2-9]/.test(await listed()))
+    const writing = setInterval(() => peer.write('more'), 500)
+    const { code, findings } = await doctor('--over', '3s')
+    clearInterval(writing)
+    expect(code).toBe(1)
+    const found = findings.find((each) => each.code === 'deaf-path')!
+    expect(found).toMatchObject({ fault: 'path', connections: 1 })
+    expect(findings.map((each) => each.code)).not.toContain('unanswered')
+    expect(found.command).toBe(`deadpeer tune --pid ${holder.pid} --off --user-timeout 120s`)
+    expect(runPasted(found.command)).toMatchObject({ status: 0 })
+    expect(await ask('profile', port)).toMatchObject({ enable: false, userTimeout: 120_000 })
   })
 })
 
