@@ -39,7 +39,14 @@ export type {
 } from './hop.js'
 export type { HttpTimeouts, Leg } from './http-chain.js'
 export type { AgentLike, Dispatcher } from './live.js'
-export { type Plan, type PlanOptions, type ProbeLoad, plan, type Traffic } from './planner.js'
+export {
+  type Plan,
+  type PlannedProfile,
+  type PlanOptions,
+  type ProbeLoad,
+  plan,
+  type Traffic,
+} from './planner.js'
 export type { Path } from './resolve.js'
 export { type TimelineOptions, timeline } from './timeline.js'
 
