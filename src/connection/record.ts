@@ -3,6 +3,7 @@ import { sharedState } from '../kernel/shared-state.js'
 import type { Profile } from '../profile/profile.js'
 import type { CloseSnapshot } from './close-snapshot.js'
 import type { Endpoints } from './endpoints.js'
+import { ConnectionPath } from './path.js'
 import { type Handle, handleOf } from './target.js'
 
 /** The destination of a connection. For an accepted one: the address of the peer and the local port. */
@@ -13,7 +14,7 @@ export interface Destination {
   port?: number | undefined
 }
 
-/** The original method, and the function to call after it. */
+/** The original `setKeepAlive`, and the function to call after it. */
 export interface SetKeepAliveHook {
   readonly setKeepAlive: net.Socket['setKeepAlive']
   readonly hear: (socket: net.Socket) => void
@@ -45,6 +46,9 @@ export class ConnectionRecord {
    * the timer, and so does an interval longer than `initialDelay`.
    */
   isTimerKnown = false
+
+  /** Whether its path acknowledges keepalive probes. `undefined` until a probe or a heartbeat needs it: see {@link pathOf}. */
+  path: ConnectionPath | undefined = undefined
 
   /** Both addresses. They are kept because they cannot be read after the close. */
   endpoints: Endpoints | undefined = undefined
@@ -80,9 +84,9 @@ const none: readonly AgentConnection[] = Object.freeze([])
  * is a handle, or after Node has closed it: see {@link linkRecord}.
  */
 const newSymbol = Symbol('deadpeer.connection')
-const record: typeof newSymbol = sharedState('record', () => newSymbol)
+const recordKey = sharedState('record', (): typeof newSymbol => newSymbol)
 
-type WithRecord<Owner> = Owner & { [record]?: ConnectionRecord }
+type WithRecord<Owner> = Owner & { [newSymbol]?: ConnectionRecord }
 type InnerHandle = WithRecord<Handle> & { readonly _parent?: InnerHandle | null; readonly owner?: unknown }
 
 /**
@@ -92,39 +96,53 @@ type InnerHandle = WithRecord<Handle> & { readonly _parent?: InnerHandle | null;
 export function recordOf(socket: net.Socket): ConnectionRecord {
   const inner: WithRecord<net.Socket> = innermostSocket(socket)
   const handle = connectedHandle(inner, socket)
-  if (handle) return handle[record] ?? bind(handle, inner)
-  const known = inner[record]
+  if (handle) return handle[recordKey()] ?? bind(handle, inner)
+  const known = inner[recordKey()]
   if (known?.isPending) return known
-  inner[record] = new ConnectionRecord()
-  return inner[record]
+  const made = new ConnectionRecord()
+  inner[recordKey()] = made
+  return made
 }
 
 /** The record of the connection that a socket has, or had last, if there is one. */
 export function findRecord(socket: net.Socket): ConnectionRecord | undefined {
   const inner: WithRecord<net.Socket> = innermostSocket(socket)
   const handle = connectedHandle(inner, socket)
-  if (!handle) return (socket as WithRecord<net.Socket>)[record] ?? inner[record]
-  if (handle[record]) return handle[record]
-  return inner[record]?.isPending ? bind(handle, inner) : undefined
+  if (!handle) return (socket as WithRecord<net.Socket>)[recordKey()] ?? inner[recordKey()]
+  if (handle[recordKey()]) return handle[recordKey()]
+  return inner[recordKey()]?.isPending ? bind(handle, inner) : undefined
 }
 
 /** Like {@link recordOf}, for callers that have only the handle. */
 export function recordOfHandle(handle: Handle): ConnectionRecord {
   const inner = innermostHandle(handle)
-  if (inner[record]) return inner[record]
+  const known = inner[recordKey()]
+  if (known) return known
   // Node's handle has its socket as `owner`; in other runtimes it does not.
   return inner.owner instanceof net.Socket ? recordOf(inner.owner) : bind(inner, undefined)
 }
 
+/** What is known of the path of a handle's connection. */
+export function pathOf(handle: Handle): ConnectionPath {
+  const known = recordOfHandle(handle)
+  known.path ??= new ConnectionPath(isOutgoing(innermostHandle(handle).owner))
+  return known.path
+}
+
+/** Node sets `server` of an accepted socket. A socket without one is taken for an outgoing one: at worst it knows an ephemeral port. */
+function isOutgoing(owner: unknown): boolean {
+  return owner instanceof net.Socket && !(owner as net.Socket & { readonly server?: unknown }).server
+}
+
 /** The record of a handle's connection, if there is one. */
 export function findRecordOfHandle(handle: Handle | undefined): ConnectionRecord | undefined {
-  return handle && innermostHandle(handle)[record]
+  return handle && innermostHandle(handle)[recordKey()]
 }
 
 /** Finds or makes the record, and keeps it on the socket too, so that {@link findRecord} finds it after the close. */
 export function linkRecord(socket: net.Socket): ConnectionRecord {
   const known = recordOf(socket)
-  ;(socket as WithRecord<net.Socket>)[record] = known
+  ;(socket as WithRecord<net.Socket>)[recordKey()] = known
   return known
 }
 
@@ -159,9 +177,9 @@ function innermostHandle(handle: Handle): InnerHandle {
 
 /** Binds a record to a handle. A record that was made while the socket was connecting stays with the resulting connection. */
 function bind(handle: InnerHandle, socket: WithRecord<net.Socket> | undefined): ConnectionRecord {
-  const pending = socket?.[record]
+  const pending = socket?.[recordKey()]
   const own = pending?.isPending ? pending : new ConnectionRecord()
   own.isPending = false
-  handle[record] = own
+  handle[recordKey()] = own
   return own
 }

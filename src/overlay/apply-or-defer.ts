@@ -11,7 +11,7 @@ import { findOverlay, type Overlay, overlayFor, overlayOf, releaseOverlay } from
 import { readOwnOptions, withoutOurProbes, writeOwnOptions } from './own-options.js'
 import { mayFire, paceWindow } from './probe-rate.js'
 
-/** A connection with values that wait until its peer is heard, and the time of its next sample. */
+/** A connection with deferred values, and the time of its next sample. */
 interface Retry {
   readonly cookie: bigint
   readonly fd: number
@@ -32,7 +32,7 @@ const LONGEST_WAIT = 1_000
  * Writes the safe values now and defers the others until the peer is heard. Returns the deferred values. All of `wanted` is tried on the socket
  * before this returns, so a refusal is thrown here and not later.
  *
- * @param hasTurn the caller has waited for its turn in the probe rate limit.
+ * @param hasTurn the caller has already waited for the probe rate limit.
  */
 export function applyOrDefer(core: NativeCore, fd: number, wanted: Profile, hasTurn = false): Profile {
   const overlay = findOverlay(core, fd)
@@ -53,13 +53,13 @@ function divideAndWrite(
   const current: OptionValues = { ...own, ...overlay?.deferred }
   const info = withoutOurProbes(overlay, readTcpInfo(core, fd))
   const { now, later } = divide({ ...pending, ...wanted }, current, info)
-  // The same if the settings change: the peer gets no more probes than the first deferral granted.
+  // A tune with other values must not do so either: the peer gets no more probes than the first deferral allowed.
   if (pending.count !== undefined && later.count !== undefined) now.count = current.count!
   if (fires(now, current, info) && !hasTurn && !mayFire()) {
     later.initialDelay = now.initialDelay!
     delete now.initialDelay
   }
-  // Before anything is written: without a cookie nothing can be deferred.
+  // Read the cookie before the first write: without it no value can be deferred.
   const cookie = cookieFor(core, fd, later)
   writeOwnOptions(core, fd, now, overlay)
   defer(core, { fd, cookie }, { ...current, ...now }, later)
@@ -76,8 +76,8 @@ function divide(wanted: Profile, current: Profile, info: TcpInfo): Deferral {
 }
 
 /**
- * Like {@link applyOrDefer}, for a connection of another process, for which no value can be deferred. It writes all values; or it writes nothing
- * and throws `ERR_MUST_WAIT` with the values that would have to wait.
+ * Like {@link applyOrDefer}, for a connection of another process, for which no value can be deferred. If a value would have to be deferred, it writes
+ * none and throws `ERR_MUST_WAIT` with those values.
  */
 export function applyOrRefuse(core: NativeCore, fd: number, wanted: Profile, hasTurn = false): Profile {
   const { own, current, info } = stateOf(core, fd)
@@ -86,7 +86,7 @@ export function applyOrRefuse(core: NativeCore, fd: number, wanted: Profile, has
   if (fires(wanted, current, info) && !hasTurn && !mayFire()) {
     throw mustWait(
       { initialDelay: wanted.initialDelay! },
-      'would send a probe, and the probe rate limit is reached',
+      'would make the kernel send a probe, but the probe rate limit is reached',
     )
   }
   writeOwnOptions(core, fd, wanted)
@@ -94,7 +94,7 @@ export function applyOrRefuse(core: NativeCore, fd: number, wanted: Profile, has
 }
 
 /**
- * Checks that {@link applyOrRefuse}, given its turn, would write the values now.
+ * Checks that {@link applyOrRefuse} would write the values now if the probe rate limit allowed it.
  *
  * @throws the error that it would throw before it writes.
  */
@@ -124,7 +124,7 @@ function mustWait(pending: Profile, why: string): DeadpeerError {
   const fields = Object.keys(pending).join(' and ')
   return new DeadpeerError(
     'ERR_MUST_WAIT',
-    `${fields} ${why}. No value can wait on a socket of another process. Nothing was changed. ` +
+    `${fields} ${why}. Options cannot be deferred on another process's socket. Nothing was changed. ` +
       `Use tuneAll, which waits for the peer, or leave out ${fields} now and set it later.`,
     { pending },
   )
@@ -140,10 +140,10 @@ export function deferredOf(overlay: Overlay | undefined): Profile {
   return values
 }
 
-/** Cleans up if no value is deferred any more. */
+/** Stops the retries of a connection that has no deferred values left. */
 function finish(overlay: Overlay): void {
   if (overlay.deferred) return
-  retries.delete(overlay.cookie)
+  retries().delete(overlay.cookie)
   if (!overlay.clock && overlay.beating === undefined) releaseOverlay(overlay)
 }
 
@@ -169,7 +169,7 @@ function defer(core: NativeCore, { fd, cookie }: SocketName, inForce: OptionValu
   Object.assign(overlay, { own, deferred })
   const wait = later.initialDelay === undefined ? FIRST_WAIT : paceWindow
   const due = performance.now() + wait
-  retries.set(cookie, { cookie, fd, due, wait })
+  retries().set(cookie, { cookie, fd, due, wait })
   schedule(core, due)
 }
 
@@ -200,17 +200,17 @@ function retryDue(core: NativeCore): void {
   const now = performance.now()
   const budget = Math.max(BUDGET, (now - timerDue) * SHARE_OF_LATENESS)
   timerDue = Number.POSITIVE_INFINITY
-  for (const each of retries.values()) {
+  for (const each of retries().values()) {
     if (each.due > now) continue
     if (performance.now() - now > budget) break
-    // If it has to wait on, it goes to the end of the list, so that every connection gets a turn.
-    retries.delete(each.cookie)
+    // A connection that must wait longer goes to the end of the list, so that every connection is retried.
+    retries().delete(each.cookie)
     const overlay = overlayOf(each.cookie)
     if (overlay?.deferred) retryOne(core, each, overlay, now)
     else if (overlay) finish(overlay)
   }
   let next = Number.POSITIVE_INFINITY
-  for (const { due } of retries.values()) next = Math.min(next, due)
+  for (const { due } of retries().values()) next = Math.min(next, due)
   if (next < Number.POSITIVE_INFINITY) schedule(core, next)
 }
 
@@ -231,8 +231,8 @@ function retryOne(core: NativeCore, each: Retry, overlay: Overlay, now: number):
       divideAndWrite(core, each.fd, pending, { own, overlay }, true)
     } else retryAll(core, each, overlay, pending, now)
   } catch (error) {
-    // The kernel accepted all values at the first try. So either a resource has run out, and the write is tried again; or a sandbox was
-    // installed since, or another thread has closed the socket.
+    // The kernel accepted all values at the first try. If a resource has run out, the write is tried again. Otherwise a sandbox was installed since,
+    // or another thread has closed the socket.
     if (isShortage(error as Error)) retryAt(each, now + LONGEST_WAIT)
     else {
       overlay.deferred = undefined
@@ -258,10 +258,10 @@ function retryAll(core: NativeCore, each: Retry, overlay: Overlay, pending: Prof
 
 function retryAt(each: Retry, due: number): void {
   each.due = due
-  retries.set(each.cookie, each)
+  retries().set(each.cookie, each)
 }
 
-/** Whether the descriptor still belongs to the socket whose values wait. Assumed if the cookie cannot be read now. */
+/** Whether the descriptor still belongs to the socket with the deferred values. Returns true if a lack of resources prevents the check. */
 function isStill(core: NativeCore, { fd, cookie }: Retry): boolean {
   const now = persist(() => core.readCookie(fd))
   return now === cookie || (isFailure(now) && isShortErrno(now.errno))

@@ -36,20 +36,20 @@ export interface Overlay extends Keyed<Overlay>, Reasons {
   mustSetTimer: boolean
 }
 
-/** All overlays: one for each connection that has a reason. */
+/** All overlays: one for each connection with a reason for other options. */
 const overlays = sharedState('overlays', () => new CookieMap<Overlay>())
 
 export function overlayOf(cookie: bigint): Overlay | undefined {
-  return overlays.get(cookie)
+  return overlays().get(cookie)
 }
 
 export function overlayCount(): number {
-  return overlays.size
+  return overlays().size
 }
 
 /** Finds or makes the overlay of a connection that has these options now. */
 export function overlayFor(cookie: bigint, options: Keepalive): Overlay {
-  const known = overlays.get(cookie)
+  const known = overlays().get(cookie)
   if (known) return known
   const overlay: Overlay = {
     cookie,
@@ -63,25 +63,25 @@ export function overlayFor(cookie: bigint, options: Keepalive): Overlay {
     beating: undefined,
     mustSetTimer: false,
   }
-  overlays.add(overlay)
+  overlays().add(overlay)
   return overlay
 }
 
-/** Ends the reasons of a probe or a heartbeat. The options must be restored, or the connection gone. */
+/** Ends the reasons of a probe or a heartbeat. Before that, the options must be restored, or the connection must be gone. */
 export function releaseOverlay(overlay: Overlay): void {
   overlay.clock = undefined
   overlay.unanswered = 0
   overlay.isFiring = false
   overlay.beating = undefined
   overlay.mustSetTimer = false
-  if (!overlay.deferred) overlays.delete(overlay)
+  if (!overlay.deferred) overlays().delete(overlay)
 }
 
 /** Finds the overlay of a descriptor's connection. */
 export function findOverlay(core: NativeCore, fd: number): Overlay | undefined {
-  if (overlays.size === 0) return undefined
+  if (overlays().size === 0) return undefined
   const cookie = core.readCookie(fd)
-  return isFailure(cookie) ? undefined : overlays.get(cookie)
+  return isFailure(cookie) ? undefined : overlays().get(cookie)
 }
 
 /** The options that would be in force without probe and heartbeat: the owner's, with stand-ins for deferred values. */
@@ -91,7 +91,7 @@ export function baseOf({ own, deferred }: Overlay): Keepalive {
 
 export const keepaliveNames = ['enable', 'initialDelay', 'interval', 'count', 'userTimeout'] as const
 
-/** Takes values that other code has written since for the owner's. */
+/** Adopts values that other code has written since as the owner's. */
 export function adopt(overlay: Overlay, found: Keepalive): void {
   const { inForce, beating } = overlay
   if (sameKeepalive(found, inForce)) return
@@ -100,7 +100,7 @@ export function adopt(overlay: Overlay, found: Keepalive): void {
   // If we switched keepalive on, the options do not show whether the other code did too. Code that writes all timer values wants keepalive on.
   const wroteAll = 'interval' in own && 'count' in own
   if (found.enable && (wroteAll || 'initialDelay' in own)) own.enable = true
-  // Writing a value that was in force already does not show either.
+  // The options do not show either that other code wrote a value that was in force already.
   if (wroteAll && beating !== undefined) own.initialDelay = found.initialDelay
   forgetDeferred(overlay, own)
   overlay.own = { ...overlay.own, ...own }
@@ -108,7 +108,7 @@ export function adopt(overlay: Overlay, found: Keepalive): void {
   if (overlay.clock && own.initialDelay !== undefined) overlay.clock = clockFrom(baseOf(overlay))
 }
 
-/** Drops deferred values of the owner for fields that were written since. */
+/** Drops the deferred values of fields that other code has written since. */
 export function forgetDeferred(overlay: Overlay, written: Partial<Keepalive>): void {
   if (!overlay.deferred) return
   const left: Record<string, unknown> = { ...overlay.deferred }
@@ -127,22 +127,22 @@ export function sameKeepalive(a: Keepalive, b: Keepalive): boolean {
   )
 }
 
-/** Whether the options in force, and the keepalive timer, are as they must be. */
+/** Whether the options in force and the keepalive timer are as planned. */
 export function isInForce(overlay: Overlay, sample: Sample): boolean {
   if (overlay.mustSetTimer && !overlay.isFiring) return false
   return sameKeepalive(overlay.inForce, plan(overlay.own, overlay, sample))
 }
 
-/** What {@link reconcile} needs of a connection. */
+/** What {@link reconcile} needs from a connection. */
 export interface Reconciled extends SocketName {
   readonly overlay: Overlay | undefined
   /** May change the reasons. Returns whether the kernel must send a probe now. */
   observe(seen: SampleWithOptions): boolean
-  /** The socket has these options now. */
+  /** Called with the options that the socket has now. */
   written(options: Keepalive): void
-  /** The kernel refused a write, and the socket's options are unchanged. */
+  /** Called if the kernel refused a write; the socket's options are unchanged. */
   refused(error: Error, wasFiring: boolean): void
-  /** The socket could not be read. */
+  /** Called if the socket could not be read. */
   unread(errno: number): void
 }
 
@@ -219,7 +219,7 @@ function accept(socket: Reconciled, options: Keepalive): void {
  * guarantee the connection's lifetime ({@link whileBeating}), if it is being probed, or if it has deferred values.
  */
 export function startBeating(core: NativeCore, socket: SocketName, every: number): boolean {
-  if (overlays.get(socket.cookie)) return false
+  if (overlays().get(socket.cookie)) return false
   const [seen] = sampleWithOptions(core, [socket])
   if (typeof seen !== 'object') return false
   const wanted = whileBeating(seen.options, every)
@@ -236,7 +236,7 @@ export function startBeating(core: NativeCore, socket: SocketName, every: number
  * unanswered probes, as after data on its fast path. Then options that compensate for these probes are in force, until a probe session ends.
  */
 export function stopBeating(core: NativeCore, { cookie, fd }: SocketName): boolean {
-  const overlay = overlays.get(cookie)
+  const overlay = overlays().get(cookie)
   return overlay?.beating !== undefined && putBack(core, overlay, fd)
 }
 

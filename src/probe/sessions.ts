@@ -8,6 +8,7 @@ import { CookieMap } from '../overlay/cookie-map.js'
 import { reconcile } from '../overlay/overlay.js'
 import { giveBackTurns, takeTurns } from '../overlay/probe-rate.js'
 import { beforeExit } from './before-exit.js'
+import { type Confirm, confirmOf } from './confirm.js'
 import type { ProbeResult } from './result.js'
 import { ProbeSession } from './session.js'
 import { descriptorNow, type Subject, subjectsOf } from './subject.js'
@@ -17,6 +18,8 @@ import type { Waiter } from './waiters.js'
 export interface ProbeParameters {
   readonly attempts: number
   readonly timeout: number
+  readonly trustsSilence?: boolean
+  readonly confirm?: Confirm
   readonly signal?: AbortSignal
   readonly onAnswer?: (result: ProbeResult, index: number) => void
 }
@@ -46,14 +49,24 @@ export function startProbes(
   parameters: ProbeParameters,
 ): Promise<ProbeResult>[] {
   const subjects = subjectsOf(core, targets)
+  const { confirm } = parameters
   const started: { session: ProbeSession; waiter: Waiter }[] = []
   const answers = subjects.map((subject, i) => {
     const learn = learner(parameters, i)
     if (subject instanceof Error) return Promise.reject(subject)
     return new Promise<ProbeResult>((resolve, reject) => {
       if (subject && !parameters.signal?.aborted) {
-        const { attempts, timeout } = parameters
-        const waiter: Waiter = { attempts, timeout, resolve, reject, ...(learn && { learn }) }
+        const { attempts, timeout, trustsSilence = false } = parameters
+        const confirming = confirm && confirmOf(confirm, targets[i]!)
+        const waiter: Waiter = {
+          attempts,
+          timeout,
+          trustsSilence,
+          resolve,
+          reject,
+          ...(confirming && { confirm: confirming }),
+          ...(learn && { learn }),
+        }
         started.push({ session: join(core, subject, waiter), waiter })
       } else {
         const result = { ...(subject ? aborted : closed) }
@@ -89,23 +102,23 @@ export function startProbe(core: NativeCore, subject: Subject, waiter: Waiter): 
 
 /** Restores the options that compensate for unanswered probes once the kernel no longer counts these. */
 export function restoreLater(core: NativeCore, subject: Subject): void {
-  if (open.get(subject.cookie)) return
-  const session = new ProbeSession(subject)
-  open.add(session)
+  if (open().get(subject.cookie)) return
+  const session = new ProbeSession(core, subject)
+  open().add(session)
   queue.push(session)
   wake(core)
 }
 
 /** Ends the wait of a waiter, which gets `aborted`. */
 export function withdraw(cookie: bigint, waiter: Waiter): void {
-  open.get(cookie)?.abort(waiter)
+  open().get(cookie)?.abort(waiter)
 }
 
 function join(core: NativeCore, subject: Subject, waiter: Waiter): ProbeSession {
-  let session = open.get(subject.cookie)
+  let session = open().get(subject.cookie)
   if (!session) {
-    session = new ProbeSession(subject)
-    open.add(session)
+    session = new ProbeSession(core, subject)
+    open().add(session)
     queue.push(session)
     if (subject.borrowed) session.release = beforeExit(() => giveUp(core, session!))
   }
@@ -153,8 +166,8 @@ function turn(core: NativeCore): void {
   clearTimeout(timer)
   const start = performance.now()
   const due: ProbeSession[] = []
-  open.forEach((session) => {
-    if (session.phase !== 'queued' && session.due <= start) due.push(session)
+  open().forEach((session) => {
+    if (session.phase !== 'queued' && session.schedule.due <= start) due.push(session)
   })
   let at = 0
   let isPaced = false
@@ -171,9 +184,9 @@ function sleep(core: NativeCore, isPaced: boolean): void {
   const now = performance.now()
   let next = queue.length === 0 ? Number.POSITIVE_INFINITY : isPaced ? now + PACE : now
   let holdsProcess = false
-  open.forEach((session) => {
+  open().forEach((session) => {
     holdsProcess ||= session.holdsProcess
-    if (session.phase !== 'queued') next = Math.min(next, session.due)
+    if (session.phase !== 'queued') next = Math.min(next, session.schedule.due)
   })
   if (next <= now) wake(core)
   else if (next < Number.POSITIVE_INFINITY) {
@@ -185,7 +198,7 @@ function sleep(core: NativeCore, isPaced: boolean): void {
 /** Sends as many probes as the rate limit allows now. Returns whether it allows more. */
 function fireNext(core: NativeCore): boolean {
   if (queue.length === 0) return false
-  const turns = takeTurns(Math.min(SLICE, queue.length, MOST_LEAVING - leaving.count))
+  const turns = takeTurns(Math.min(SLICE, queue.length, MOST_LEAVING - leaving().count))
   const next = queue.slice(0, turns)
   queue = queue.slice(turns)
   step(core, next, reconcileSessions)
@@ -214,10 +227,10 @@ function step(core: NativeCore, sessions: readonly ProbeSession[], run: Step): v
     const isLeaving = session.phase === 'firing'
     if (isLeaving !== session.isLeaving) {
       session.isLeaving = isLeaving
-      leaving.count += isLeaving ? 1 : -1
+      leaving().count += isLeaving ? 1 : -1
     }
     if (session.phase !== 'over') continue
-    open.delete(session)
+    open().delete(session)
     session.release?.()
   }
 }

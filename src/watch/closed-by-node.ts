@@ -8,7 +8,7 @@ import { type FoundDeath, foundDeath, isDeadly, isOver, isReset, isTimeout } fro
 
 // Decides, when Node closes a watched socket, whether the peer is dead or the connection has ended in an orderly way.
 
-/** What a watcher has recorded about the connection by then. */
+/** What a watcher knows about the connection when Node closes it. */
 export interface ConnectionState {
   readonly socket: net.Socket
   readonly record: ConnectionRecord
@@ -25,7 +25,7 @@ const socketOfError = sharedState('socketOfError', () => new WeakMap<Error, net.
 
 /** Notes which socket an error belongs to, so that no other socket counts as dead because of it. */
 export function claimError(error: Error, socket: net.Socket): void {
-  socketOfError.set(error, socket)
+  socketOfError().set(error, socket)
 }
 
 /** The death that a socket's error shows; `undefined` if it shows none. */
@@ -33,7 +33,7 @@ export function deathByError(connection: ConnectionState, error: unknown): Found
   const { socket } = connection
   // A program may emit any value as 'error'.
   if (!(error instanceof Error)) return undefined
-  const owner = socketOfError.get(error)
+  const owner = socketOfError().get(error)
   if (error instanceof PeerDeathError) {
     // Another watcher has found the death.
     const detectedBy = error.reason === 'heartbeat' ? 'heartbeat' : 'kernel'

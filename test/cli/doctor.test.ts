@@ -105,6 +105,24 @@ describe('deadpeer doctor', () => {
     ])
   })
 
+  it('reports keepalive as an error on a path with a hop that does not acknowledge all probes', async () => {
+    const ofPath = [...ours(), '--hop', 'docker-desktop-mac', '--json']
+    for (const { port } of clients) await program.ask('tune', port, profiles.cloud)
+    const run = await deadpeer(ofPath)
+    expect(run.code).toBe(1)
+    const [finding] = json(run.out).findings
+    expect(finding).toMatchObject({
+      ...{ severity: 'error', code: 'keepalive-on-deaf-path', fault: 'program', connections: 8 },
+      hop: 'docker-desktop-mac',
+      command: `deadpeer tune --pid ${program.pid} --off --user-timeout 120s`,
+    })
+    expect(runPasted(finding.command)).toMatchObject({ status: 0 })
+    for (const profile of (await program.profiles()).values()) {
+      expect(profile).toMatchObject({ enable: false, userTimeout: 120_000 })
+    }
+    expect(codes(await deadpeer(ofPath))).toEqual([['probes-not-answered', 8]])
+  })
+
   it('finds keepalive that takes two hours to notice a dead peer', async () => {
     const camera = { initialDelay: 7_200_000, interval: 5_000, count: 1, userTimeout: 20_000 }
     for (const { port } of clients) await program.ask('tune', port, camera)
@@ -133,29 +151,37 @@ describe('deadpeer doctor', () => {
     expect(out.join('\n')).toContain(`(${program.pid}, Node ${process.versions.node})`)
   })
 
-  it.runIf(hasNetAdmin)('does not say that there is no connection when all of them are zombies', async () => {
-    const alone = await startProgram()
-    try {
-      const [client] = (await alone.connect(1)) as [Client]
-      await alone.ask('stall', client.port)
-      await alone.ask('tune', client.port, { initialDelay: 1_000, interval: 1_000, count: 1, userTimeout: 0 })
-      using _gone = blackHole(client.socket)
-      // In one run the kernel may give up a connection after it was listed and before its descriptor is read.
-      const ends = { localPort: client.socket.remotePort!, remotePort: client.port }
-      await until(async () => (await listSockets(ends)).length === 0, 20_000)
-      const run = await deadpeer(['doctor', '--pid', String(alone.pid)])
-      expect(run).toMatchObject({ code: 1, err: [] })
-      expect(run.out[0]).toBe('the kernel lists no connection any more')
-      expect(run.out).toContainEqual(
-        expect.stringMatching(/^error: A connection of node\(\d+\), descriptor \d+: The kernel has given/),
-      )
-    } finally {
-      await alone.end()
-    }
-  })
+  it.runIf(hasNetAdmin)(
+    'does not say that there is no connection when the kernel has given up all of them',
+    async () => {
+      const alone = await startProgram()
+      try {
+        const [client] = (await alone.connect(1)) as [Client]
+        await alone.ask('stall', client.port)
+        await alone.ask('tune', client.port, {
+          initialDelay: 1_000,
+          interval: 1_000,
+          count: 1,
+          userTimeout: 0,
+        })
+        using _gone = blackHole(client.socket)
+        // In one run the kernel may give up a connection after it was listed and before its descriptor is read.
+        const ends = { localPort: client.socket.remotePort!, remotePort: client.port }
+        await until(async () => (await listSockets(ends)).length === 0, 20_000)
+        const run = await deadpeer(['doctor', '--pid', String(alone.pid)])
+        expect(run).toMatchObject({ code: 1, err: [] })
+        expect(run.out[0]).toBe('the kernel lists no connection any more')
+        expect(run.out).toContainEqual(
+          expect.stringMatching(/^error: A connection of node\(\d+\), descriptor \d+: The kernel has given/),
+        )
+      } finally {
+        await alone.end()
+      }
+    },
+  )
 
   it.runIf(hasNetAdmin)(
-    'finds a zombie, which no list of sockets contains, and a peer that does not respond',
+    'finds a connection that the kernel has given up and no longer lists, and a peer that does not respond',
     async () => {
       const [zombie, mute] = clients as [Client, Client]
       const fd = await program.ask('fd', zombie.port)
@@ -236,7 +262,7 @@ describe('findings that take long to reproduce', () => {
     ])
   })
 
-  it('report an unprobed silent peer as a note, with a command that probes it', () => {
+  it('report an idle connection that was not probed as a note, with a command that probes it', () => {
     const idle = { ...connection('established', 61_000), verdict: 'unknown' } as Connection
     expect(found([idle])).toEqual([
       expect.objectContaining({

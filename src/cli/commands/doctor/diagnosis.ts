@@ -12,6 +12,7 @@ export interface Diagnosis {
   readonly code:
     | Finding['code']
     | 'closed-by-peer'
+    | 'deaf-path'
     | 'forgotten-already'
     | 'node-agent-keep-alive'
     | 'node-keep-alive-delay'
@@ -46,7 +47,7 @@ export interface Diagnosis {
 export interface Sign extends Pick<Diagnosis, 'severity' | 'code' | 'hop' | 'fault' | 'change'> {
   readonly connection: Connection
   readonly node?: NodeVersion | undefined
-  /** The same for each connection, or computed from all of the group. */
+  /** Text, the same for each connection, or a function of all connections of the group. */
   readonly message: string | ((alike: readonly Sign[]) => string)
   readonly command: (alike: readonly Connection[]) => string
   /** The least time that it has lasted, ms. */

@@ -11,11 +11,12 @@ import { Misuse } from '../../lib/usage.js'
 
 export interface RunOptions {
   readonly profile?: string
+  readonly path?: string
   readonly rules?: string
   readonly watch?: true | 'report'
 }
 
-/** As env(1), nice(1) and the shells have them. */
+/** The same exit codes as in env(1), nice(1) and shells. */
 const NOT_EXECUTABLE = 126
 const NOT_FOUND = 127
 
@@ -27,7 +28,7 @@ export async function runCommand(command: readonly string[], options: RunOptions
   const [file = ''] = command
   if (/^(bunx?|deno)$/.test(basename(file))) {
     throw new Misuse(
-      `${basename(file)} does not read NODE_OPTIONS, so deadpeer/register cannot be loaded there. Tune in the program: tune, watch, HttpAgent.`,
+      `${basename(file)} does not read NODE_OPTIONS, so deadpeer/register cannot be loaded there. Call tune or watch, or use HttpAgent, in the program instead.`,
     )
   }
   Object.assign(process.env, environmentFor(options))
@@ -38,9 +39,10 @@ export async function runCommand(command: readonly string[], options: RunOptions
 }
 
 /** The variables that register reads, checked here so that a mistake is reported before the program starts. */
-function environmentFor({ profile, rules, watch }: RunOptions): Record<string, string> {
+function environmentFor({ profile, path, rules, watch }: RunOptions): Record<string, string> {
   const chosen = {
     ...(profile !== undefined && { DEADPEER_PROFILE: profile }),
+    ...(path !== undefined && { DEADPEER_PATH: path }),
     ...(rules !== undefined && { DEADPEER_RULES: rules }),
     ...(watch !== undefined && { DEADPEER_WATCH: watch === true ? '1' : watch }),
   }
@@ -53,14 +55,14 @@ function environmentFor({ profile, rules, watch }: RunOptions): Record<string, s
 }
 
 function inOptionNames(message: string, chosen: object): string {
-  return message.replace(/^DEADPEER_(PROFILE|RULES)/, (variable, option: string) =>
+  return message.replace(/DEADPEER_(PROFILE|PATH|RULES)/g, (variable, option: string) =>
     variable in chosen ? `--${option.toLowerCase()}` : variable,
   )
 }
 
 /**
- * By its absolute path, so that it loads in every working directory. By `--require`: with any `--import`, Node 20 loses messages that are sent
- * to a cluster worker at `'online'`.
+ * Loads deadpeer/register by its absolute path, so that it loads in every working directory. It uses `--require`, because with any `--import` Node 20
+ * loses messages that are sent to a cluster worker at `'online'`.
  */
 function nodeOptions(): string {
   // From dist/chunks, where the build puts this file.
