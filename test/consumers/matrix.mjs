@@ -74,15 +74,11 @@ export const matrix = [
     name: 'Node single executable',
     isShort: true,
     tools: ['esbuild@0.28.2', 'postject@1.0.0-alpha.6'],
-    steps: [
-      esbuild('--format=cjs', '--external:*.node', '--outfile=out/app.cjs'),
-      ['--experimental-sea-config', 'sea-config.json'],
-      ['inject.mjs'],
-    ],
+    steps: [esbuild('--format=cjs', '--external:*.node', '--outfile=out/app.cjs'), ['single-executable.mjs']],
   },
   {
     name: 'Bun bundler',
-    tools: ['@oven/bun-linux-x64@1.4.5'],
+    tools: [`@oven/bun-linux-${process.arch === 'arm64' ? 'aarch64' : process.arch}@1.4.5`],
     steps: [['bun.mjs']],
   },
   { name: 'vitest', tools: ['vitest@4.1.12'], steps: [[bin('vitest/vitest.mjs'), 'run']] },

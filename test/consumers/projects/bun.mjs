@@ -1,9 +1,10 @@
 // Runs the program with Bun, bundled for Bun and for Node, and compiled to an executable.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { rmSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 
-const bun = 'node_modules/@oven/bun-linux-x64/bin/bun'
+const [name] = readdirSync('node_modules/@oven')
+const bun = `node_modules/@oven/${name}/bin/bun`
 const run = (program, ...args) =>
   execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })
 

@@ -1,8 +1,21 @@
-// Makes the executable, and runs it where there is no node_modules.
+// Makes an executable of out/app.cjs, and runs it where there is no node_modules.
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+
+const config = {
+  main: 'out/app.cjs',
+  output: 'out/app.blob',
+  disableExperimentalSEAWarning: true,
+  assets: {
+    'deadpeer.node': `node_modules/deadpeer/prebuilds/linux-${process.arch}/deadpeer.glibc.node`,
+  },
+}
+writeFileSync('sea-config.json', JSON.stringify(config))
+execFileSync(process.execPath, ['--experimental-sea-config', 'sea-config.json'], {
+  stdio: ['ignore', 'ignore', 'inherit'],
+})
 
 const folder = mkdtempSync(join(tmpdir(), 'deadpeer-executable-'))
 try {
