@@ -34,7 +34,7 @@ export const command = new Command('export')
   .addHelpText(
     'after',
     `
-Serves /metrics until Ctrl-C. docs/metrics.md lists the names and labels, and has alerts. At most 20 processes are counted by name, and all others together. The command changes no connection and needs no privileges; with CAP_SYS_PTRACE it
+Serves /metrics until Ctrl-C. docs/metrics.md lists the names and labels, and has alerts. The command needs prom-client: npm install prom-client. At most 20 processes are counted by name, and all others together. The command changes no connection and needs no privileges; with CAP_SYS_PTRACE it
 also sees other users' processes.
 
   deadpeer export
