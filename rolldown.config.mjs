@@ -20,6 +20,7 @@ const apart = [
   'path/index.ts',
   'path/judge.ts',
   'path/live.ts',
+  'path/measure/',
   'path/timeline.ts',
   'profile/time-left.ts',
   'profile/timings.ts',

@@ -1,5 +1,5 @@
 /**
- * The path between two ends: the catalogue of hops, `plan`, `audit` and `timeline`.
+ * The path between two ends: the catalogue of hops, `plan`, `audit`, `timeline` and `measure`.
  *
  * @module deadpeer/plan
  */
@@ -30,6 +30,8 @@ export type { Finding, Severity } from './finding.js'
 export type { Certainty, Hop, IdleTimeout, OnExpiry, OwnHop, Source } from './hop.js'
 export type { HttpTimeouts, Leg } from './http-chain.js'
 export type { AgentLike, Dispatcher } from './live.js'
+export { type MeasureOptions, type MeasureProgress, measure } from './measure/measure.js'
+export type { IdleLimit, MeasuredPath, MeasureNote, Observation } from './measured-path.js'
 export { type Plan, type PlanOptions, type ProbeLoad, plan, type Traffic } from './planner.js'
 export type { Path } from './resolve.js'
 export { type TimelineOptions, timeline } from './timeline.js'
