@@ -1,11 +1,12 @@
 import { type Profile, profiles } from '../../../index.js'
-import { type HopName, hops, type OwnHop, plan } from '../../../path/index.js'
+import { type HopName, hops, type MeasuredPath, type OwnHop, plan } from '../../../path/index.js'
 import { judgeConnection } from '../../../path/judge.js'
+import { isMeasured } from '../../../path/measured-path.js'
 import { resolvePath } from '../../../path/resolve.js'
 import type { Connection, Selection } from '../../lib/selection.js'
 
 /** A path as the user typed it. */
-export type TypedPath = readonly (HopName | OwnHop)[]
+export type TypedPath = readonly (HopName | OwnHop | MeasuredPath)[]
 
 /** The commands that `doctor` prints for the user to paste. Pure. */
 export interface Remedies {
@@ -78,6 +79,11 @@ function nameOf(hop: TypedPath[number]): string {
 
 function hopWords(hop: TypedPath[number]): string {
   if (typeof hop === 'string') return hop
+  if (isMeasured(hop)) {
+    const { idleLimit, name, http } = hop
+    const time = idleLimit ? timeWords(idleLimit.atLeast) : 'never'
+    return `${quoted(name)}=${time}${http ? '@7' : ''}`
+  }
   const { name, idleTimeout, upstreamTimeout, layer } = hop
   const upstream = upstreamTimeout === undefined ? '' : `/${timeWords(upstreamTimeout)}`
   return `${quoted(name)}=${timeWords(idleTimeout)}${upstream}${layer === undefined ? '' : `@${layer}`}`

@@ -12,7 +12,7 @@ export const command = new Command('plan')
   .addOption(
     new RepeatableOption(
       '--hop <hop>',
-      'a hop on the path, from the client to the server; repeatable: a name (deadpeer hops), or name=time as nat=350s; edge=30s@7 is your own HTTP proxy, edge=30s/60s@7 one that keeps connections to the server for 60s',
+      'a hop on the path, from the client to the server; repeatable: a name (deadpeer hops), or name=time as nat=350s; edge=30s@7 is your own HTTP proxy, edge=30s/60s@7 one that keeps connections to the server for 60s; @file.json is what deadpeer measure --json printed',
     )
       .argParser(hopArgument)
       .makeOptionMandatory(),
