@@ -33,8 +33,8 @@ const SAMPLE_EVERY = 10
 const ANSWER = 300
 /** A Linux peer answers at most one probe in 500 ms. */
 export const BETWEEN_PROBES = 510
-/** So many retransmissions of a FIN must go unacknowledged. */
-const FIN_RETRANSMISSIONS = 3
+/** So many retransmission timeouts of a FIN must pass. By then the kernel has sent it four times: once more for a tail loss probe. */
+const FIN_RETRANSMISSIONS = 2
 /** A FIN whose fate is not known after this time counts as unacknowledged, ms. */
 const LONGEST_WAIT = 60_000
 /** A peer says goodbye (TLS close_notify, HTTP 408) up to this time before its FIN, ms. That does not restart the idle time. */
@@ -58,7 +58,7 @@ export class IdleConnection {
   #idleSince = performance.now()
   #idleBefore: number | undefined
   #changedAt = Number.NEGATIVE_INFINITY
-  #sampledAt = performance.now()
+  #sampledAt = Number.NEGATIVE_INFINITY
   #end: End | undefined
   #endListener: (() => void) | undefined
   /** How often the other end was heard although nothing was sent to it. */

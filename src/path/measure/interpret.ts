@@ -22,8 +22,10 @@ export interface Circumstances {
   readonly notIdle: { readonly count: number; readonly quietFor: number }
 }
 
-/** Up to this share of live connections may miss all their probes to loss. */
+/** Loss may hide the answers to all probes of this share of the connections, or delay the handshake of as many. */
 const LOST = 0.2
+/** A path that answers the first probes only leaves so many unanswered, one after the other. Loss seldom does. */
+const STOPPED = 4
 
 /** Says what a path does, from what happened to its connections. */
 export function interpret(
@@ -38,8 +40,8 @@ export function interpret(
   const onExpiry = isLimited ? expiryOf(observations, atMost) : undefined
   const expiresAt = onExpiry && placeOf(observations, onExpiry, probesCount)
   const found = {
-    ...(isLimited && { idleLimit: { atLeast: Math.round(atLeast), atMost: Math.round(atMost) } }),
-    idleTried: Math.round(idleTried),
+    ...(isLimited && { idleLimit: { atLeast, atMost } }),
+    idleTried,
     ...(onExpiry && { onExpiry }),
     ...(expiresAt && { expiresAt }),
     ...(answersProbes && { answersProbes }),
@@ -73,7 +75,7 @@ function placeOf(
 ): MeasuredPath['expiresAt'] {
   if (onExpiry === 'close') return 'peer'
   if (onExpiry === 'silent' || probesCount === true) return 'hop'
-  const isUnasked = observations.some(({ outcome, unasked }) => outcome === 'reset' && unasked)
+  const isUnasked = idleOnes(observations).some(({ outcome, unasked }) => outcome === 'reset' && unasked)
   return probesCount === false && isUnasked ? 'peer' : 'unknown'
 }
 
@@ -89,7 +91,7 @@ function answersOf(observations: readonly Observation[]): MeasuredPath['answersP
   const mute = alive.filter(({ answered, probes }) => answered === 0 && probes >= 3).length
   if (answering + mute === 0) return undefined
   if (answering === 0) return 'no'
-  const stopped = alive.some(({ answered, unansweredAtEnd }) => answered > 0 && unansweredAtEnd >= 3)
+  const stopped = alive.some(({ answered, unansweredAtEnd }) => answered > 0 && unansweredAtEnd >= STOPPED)
   return stopped || mute / (answering + mute) > LOST ? 'unreliable' : 'yes'
 }
 
@@ -134,7 +136,7 @@ function notesOn(
       `${together} connections of different ages ended at the same moment, as when a server restarts. They do not count.`,
     )
   }
-  if (notIdle.count > 0) {
+  if (notIdle.count > observations.length * LOST) {
     note(
       'peer-not-idle',
       `The other end sent something on ${notIdle.count} connections while they were idle. They were quiet for up to ${seconds(notIdle.quietFor)}.`,

@@ -107,6 +107,7 @@ export async function observeProbed(
   const startedAt = performance.now() - connection.idle
   const { every } = plan()
   let [probes, answered, unansweredAtEnd] = [0, 0, 0]
+  let unasked = true
   for (;;) {
     const left = plan().until - (performance.now() - startedAt)
     const isQuiet = await quiet(connection, Math.min(every, left), signal)
@@ -117,11 +118,13 @@ export async function observeProbed(
     const isAnswered = await connection.probe()
     answered += Number(isAnswered)
     unansweredAtEnd = isAnswered ? 0 : unansweredAtEnd + 1
+    unasked = connection.end === undefined
+    if (!unasked) break
   }
   const idle = performance.now() - startedAt
   const counts = { idle, probes, answered, unansweredAtEnd, probedEvery: every }
   const end = connection.end
-  if (end) return { ...counts, outcome: end.outcome, aliveAt: 0, goneAt: idle, unasked: true }
+  if (end) return { ...counts, outcome: end.outcome, aliveAt: 0, goneAt: idle, unasked }
   const outcome = await connection.halfClose()
   if (outcome === 'acknowledged') return { ...counts, outcome: 'alive', aliveAt: idle, unasked: false }
   return { ...counts, outcome, aliveAt: 0, goneAt: idle, unasked: false }

@@ -173,6 +173,8 @@ const words: Readonly<Record<string, string>> = {
   ECONNRESET: 'the other end reset the connection',
   EHOSTUNREACH: 'the host is unreachable',
   ENETUNREACH: 'the network is unreachable',
+  EACCES: 'the port is not permitted to this user',
+  EADDRINUSE: 'the port is in use',
   ENOTFOUND: 'the name does not exist',
   EAI_AGAIN: 'the name cannot be looked up',
 }

@@ -1,7 +1,14 @@
 import type { Observation } from '../measured-path.js'
 import type { IdleConnection } from './connection.js'
 import { type Observed, observeIdle, observeProbed } from './observe.js'
-import { bracketOf, nextAges, type RefreshPlan, refreshPlan, type SearchOptions } from './search.js'
+import {
+  type Bracket,
+  bracketOf,
+  nextAges,
+  type RefreshPlan,
+  refreshPlan,
+  type SearchOptions,
+} from './search.js'
 import type { ConnectionSource } from './source.js'
 
 /** A search that makes no progress ends after so many rounds. */
@@ -12,6 +19,13 @@ const ATTEMPTS = [3, 1] as const
 const FURTHER_ENDS = 2_500
 /** The time between two samples of the connections that are idle, ms. */
 const SAMPLE_EVERY = 500
+
+/** A round must improve a bound by this, ms. */
+const PROGRESS = 100
+
+function isNarrower(before: Bracket, after: Bracket): boolean {
+  return after.atLeast >= before.atLeast + PROGRESS || after.atMost <= before.atMost - PROGRESS
+}
 
 export interface RoundsListener {
   onObservation(observation: Observation): void
@@ -65,9 +79,7 @@ export class Rounds {
         if (plan) refreshing = this.#refresh(plan)
         await this.#idleRound(ages, ready)
         ready = undefined
-        const after = bracketOf(this.observations)
-        const isStuck = after.atLeast === before.atLeast && after.atMost === before.atMost
-        if (isStuck && this.round > 1 && ages.length > 0) break
+        if (this.round > 1 && ages.length > 0 && !isNarrower(before, bracketOf(this.observations))) break
       }
       await refreshing
     } finally {
@@ -82,6 +94,7 @@ export class Rounds {
     }
     const cutAll = () => cut(0)
     let later: NodeJS.Timeout | undefined
+    let gone = 0
     this.#signal.addEventListener('abort', cutAll)
     this.endsAt = performance.now() + Math.max(0, ...ages)
     // The oldest first: the round takes as long as the connection that becomes oldest.
@@ -97,8 +110,9 @@ export class Rounds {
         const { goneAt, unasked } = observed
         if (goneAt === undefined) return
         // Connections that are to become older than one that is gone teach nothing more.
-        if (!unasked) cut(goneAt)
-        else later ??= setTimeout(() => cut(goneAt + FURTHER_ENDS), FURTHER_ENDS)
+        gone++
+        if (!unasked && gone >= gonesNeeded(this.round, observed)) cut(goneAt)
+        else if (unasked) later ??= setTimeout(() => cut(goneAt + FURTHER_ENDS), FURTHER_ENDS)
       }),
     )
     clearTimeout(later)
@@ -142,7 +156,15 @@ export class Rounds {
   }
 
   #note(observed: Observed): void {
-    const observation = { round: this.round, ...observed, at: performance.now() - this.#startedAt }
+    const { idle, aliveAt, goneAt } = observed
+    const observation = {
+      round: this.round,
+      ...observed,
+      idle: Math.round(idle),
+      aliveAt: Math.floor(aliveAt),
+      ...(goneAt !== undefined && { goneAt: Math.ceil(goneAt) }),
+      at: Math.round(performance.now() - this.#startedAt),
+    }
     this.observations.push(observation)
     this.#listener.onObservation(observation)
   }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { DeadpeerError } from '../../errors.js'
@@ -22,6 +23,8 @@ const GREETING_WAIT = 500
 export async function run(core: NativeCore, options: MeasureOptions): Promise<MeasuredPath> {
   const { listen, host, port, signal } = options
   const stopping = new AbortController()
+  // Each connection listens to it.
+  setMaxListeners(0, stopping.signal)
   const stop = () => stopping.abort()
   signal?.addEventListener('abort', stop)
   if (signal?.aborted) stop()
@@ -175,7 +178,7 @@ class Measurement {
       ...(!isWaiting && {
         timeLeft: isLimited ? Math.max(ofRound, timeLeft(observations, this.#search)) : ofRound,
       }),
-      ...(isLimited && { idleLimit: { atLeast: Math.round(atLeast), atMost: Math.round(atMost) } }),
+      ...(isLimited && { idleLimit: { atLeast, atMost } }),
       ...(observation && { observation }),
     })
   }

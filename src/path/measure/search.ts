@@ -43,10 +43,29 @@ export function bracketOf(observations: readonly Observation[]): Bracket {
   return { atLeast, atMost }
 }
 
-/** The observations that say something about the limit: not those that were probed all the time, and not those that ended together. */
+/**
+ * The observations that say something about the limit: not those that were probed all the time, not those that ended together, and not one that was
+ * silent because its segments were lost.
+ */
 export function idleOnes(observations: readonly Observation[]): Observation[] {
   const together = endedTogether(observations)
-  return observations.filter((each) => each.probedEvery === undefined && !together.includes(each))
+  const usable = observations.filter((each) => each.probedEvery === undefined && !together.includes(each))
+  return usable.filter((each) => !isLost(each, usable))
+}
+
+/** Whether a connection only seemed to be gone: no other one was, and at least two were alive after a longer time. */
+function isLost({ outcome, goneAt = 0 }: Observation, observations: readonly Observation[]): boolean {
+  if (outcome !== 'silent') return false
+  const later = observations.map(({ aliveAt }) => aliveAt).filter((idle) => idle > goneAt)
+  if (later.length < 2) return false
+  const longest = Math.max(...later)
+  return observations.filter((each) => each.goneAt !== undefined && each.goneAt <= longest).length === 1
+}
+
+/** How many connections must be gone before those that are to become older are not needed any more. One may have lost its segments. */
+export function gonesNeeded(round: number, { outcome }: Pick<Observation, 'outcome'>): number {
+  // In the first round three probes and the FIN went unanswered, and the next idle time is far away.
+  return round === 1 || outcome !== 'silent' ? 1 : 2
 }
 
 /**
@@ -98,10 +117,10 @@ function geometric(above: number, upTo: number, count: number): number[] {
   if (count === 1) return [upTo]
   if (above < shortest) {
     const ratio = (upTo / shortest) ** (1 / (count - 1))
-    return distinct(Array.from({ length: count }, (_, i) => shortest * ratio ** i))
+    return distinct(Array.from({ length: count }, (_, i) => Math.min(upTo, shortest * ratio ** i)))
   }
   const ratio = (upTo / above) ** (1 / count)
-  return distinct(Array.from({ length: count }, (_, i) => above * ratio ** (i + 1)))
+  return distinct(Array.from({ length: count }, (_, i) => Math.min(upTo, above * ratio ** (i + 1))))
 }
 
 function dividing({ atLeast, atMost }: Bracket, tolerance: number, connections: number): number[] {
@@ -133,9 +152,11 @@ export interface RefreshPlan {
 
 /** A probe leaves once the peer was not heard for 1 s. */
 const SHORTEST_INTERVAL = 1_200
+/** So many intervals fit in the idle time that a connection survived. Some of these probes may be lost. */
+const INTERVALS = 6
 
 /**
- * A connection that is probed three times within the idle time that another survived, and that must become older than one that expired.
+ * A connection that is probed six times within the idle time that another survived, and that must become older than one that expired.
  * `undefined` if the limit is too short for that, or not known.
  */
 export function refreshPlan(observations: readonly Observation[]): RefreshPlan | undefined {
@@ -145,7 +166,7 @@ export function refreshPlan(observations: readonly Observation[]): RefreshPlan |
     .filter(({ unasked, goneAt }) => unasked && goneAt !== undefined && goneAt < atMost * 1.25)
     .map(({ goneAt }) => goneAt!)
   const last = Math.max(atMost, ...late)
-  return { every: Math.max(SHORTEST_INTERVAL, atLeast / 3), until: last + Math.max(1_000, last / 20) }
+  return { every: Math.max(SHORTEST_INTERVAL, atLeast / INTERVALS), until: last + Math.max(1_000, last / 20) }
 }
 
 /** The longest time that the remaining rounds take, if the limit is at the upper end of what is possible. */

@@ -106,9 +106,10 @@ function show(measured: MeasuredPath): void {
   const { name, address, side, idleLimit, idleTried, onExpiry, expiresAt, rtt, notes, http } = measured
   const where = address === undefined || address === name ? name : `${name} (${address})`
   write(paint(`${where}, from the ${side === 'client' ? 'client' : 'listening side'}`, 'strong'))
+  const tried = idleTried === 0 ? 'not known' : `none up to ${seconds(idleTried)}`
   const limit = idleLimit
-    ? `${seconds(idleLimit.atLeast)} to ${seconds(idleLimit.atMost)}${http ? ' after a response' : ''}`
-    : `none up to ${seconds(idleTried)}`
+    ? `${exactly(idleLimit.atLeast)} to ${exactly(idleLimit.atMost)}${http ? ' after a response' : ''}`
+    : tried
   const rows = [
     ['  idle limit', limit],
     ...(onExpiry ? [['  at the limit', `${ends[onExpiry]}, ${places[expiresAt!]}`]] : []),
@@ -138,6 +139,10 @@ function probesWords({ answersProbes, probesCount }: MeasuredPath): string {
 
 function seconds(time: number): string {
   return inWords(Math.round(time / 100) * 100)
+}
+
+function exactly(time: number): string {
+  return inWords(Math.round(time / 10) * 10)
 }
 
 function ms(time: number): string {
