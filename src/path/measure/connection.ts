@@ -24,13 +24,17 @@ const fields = [
   'lastDataRecv',
   'lastAckRecv',
   'rtt',
-  'rto',
 ] as const
 
 /** The time between two samples while the kernel waits for a segment, ms. About a tick of the slowest kernel. */
 const SAMPLE_EVERY = 10
-/** A probe goes unanswered after this time, ms, or after the connection's own retransmission timeout if that is longer. */
+/**
+ * A probe goes unanswered after this time, ms, or after three round trips if they are longer. The connection's own retransmission timeout is no
+ * measure: the kernel takes it from earlier connections to the same address (tcp_metrics), whose handshake may have been delayed.
+ */
 const ANSWER = 300
+/** A FIN is retransmitted after this time at the latest, ms, where the kernel has TCP_RTO_MAX_MS. */
+const RTO_MAX = 1_000
 /** A Linux peer answers at most one probe in 500 ms. */
 export const BETWEEN_PROBES = 510
 /** So many retransmission timeouts of a FIN must pass. By then the kernel has sent it four times: once more for a tail loss probe. */
@@ -56,6 +60,7 @@ export class IdleConnection {
   #segsIn = Number.NaN
   #segsOut = Number.NaN
   #idleSince = performance.now()
+  #inexact = 0
   #idleBefore: number | undefined
   #changedAt = Number.NEGATIVE_INFINITY
   #sampledAt = Number.NEGATIVE_INFINITY
@@ -75,6 +80,7 @@ export class IdleConnection {
     this.#set('interval', longest)
     this.#set('initialDelay', longest)
     this.#set('enable', 1)
+    this.#set('rtoMax', RTO_MAX)
     for (const each of new Set([raw, stream])) {
       each.on('error', ({ code }: NodeJS.ErrnoException) => this.#ended(code === 'EPIPE' ? 'close' : 'reset'))
       each.on('end', () => this.#ended('close'))
@@ -94,12 +100,17 @@ export class IdleConnection {
     this.#endListener = listener
   }
 
-  /** ms since a segment was last sent or received, as of the last {@link sample}. */
+  /** The longest time since a segment was last sent or received, as of the last {@link sample}, ms. */
   get idle(): number {
     return performance.now() - this.#idleSince
   }
 
-  /** Notes whether the other end was heard since the last call. Must be called about once a second. */
+  /** By how much {@link idle} may be too long, ms: the kernel does not date every segment. */
+  get inexact(): number {
+    return this.#inexact
+  }
+
+  /** Notes whether anything was sent or received since the last call. The idle time is as exact as the calls are frequent. */
   sample(): void {
     this.#sample()
   }
@@ -110,8 +121,10 @@ export class IdleConnection {
     const now = performance.now()
     const { segsIn, segsOut, lastDataSent, lastDataRecv, lastAckRecv } = counters
     if (segsIn !== this.#segsIn || segsOut !== this.#segsOut) {
-      // Some segments leave no trace in these times. They came or left after the last sample.
-      const quiet = Math.min(lastDataSent, lastDataRecv, lastAckRecv, now - this.#sampledAt)
+      // Some segments leave no trace in these times. They came or left at any time after the last sample.
+      const sinceSample = now - this.#sampledAt
+      const quiet = Math.min(lastDataSent, lastDataRecv, lastAckRecv, sinceSample)
+      this.#inexact = Number.isFinite(sinceSample) ? quiet : 0
       const isAfterOpening = now - quiet - this.#openedAt > SETTLING
       if (segsIn > this.#segsIn && isAfterOpening) this.disturbances++
       this.#idleBefore = this.#idleSince
@@ -142,7 +155,7 @@ export class IdleConnection {
     if (!before || this.#end) return false
     const sentAt = performance.now()
     this.#set('initialDelay', 1)
-    const patience = Math.max(ANSWER, before.rto / 1_000 + ANSWER / 3)
+    const patience = Math.max(ANSWER, 3 * this.rtt)
     while (performance.now() - sentAt < patience) {
       await delay(SAMPLE_EVERY)
       const now = this.#counters()

@@ -7,7 +7,6 @@ import type { MeasuredPath } from '../measured-path.js'
 import { IdleConnection } from './connection.js'
 import { CONTROL, GREETING } from './holder.js'
 import { wordsOf } from './opener.js'
-import type { SearchOptions } from './search.js'
 import { type ConnectionSource, MOST_CONNECTIONS } from './source.js'
 
 /** A connection that sends CONTROL does so within this time, ms. */
@@ -20,7 +19,7 @@ const KEPT_ALIVE = 500
 const SPARE = 30
 
 interface Waiter {
-  readonly age: number
+  readonly lifetime: number
   readonly resolve: (connection: IdleConnection | undefined) => void
 }
 
@@ -33,7 +32,6 @@ export class Listener implements ConnectionSource {
   shortage: string | undefined
   readonly #core: NativeCore
   readonly #port: number
-  readonly #options: SearchOptions
   readonly #onControlEnd: () => void
   readonly #server = net.createServer({ allowHalfOpen: true, noDelay: true })
   readonly #spare = new Set<IdleConnection>()
@@ -44,10 +42,9 @@ export class Listener implements ConnectionSource {
   #isTold = false
 
   /** @param onControlEnd called if the client that opens the connections goes away. */
-  constructor(core: NativeCore, port: number, options: SearchOptions, onControlEnd: () => void) {
+  constructor(core: NativeCore, port: number, onControlEnd: () => void) {
     this.#core = core
     this.#port = port
-    this.#options = options
     this.#onControlEnd = onControlEnd
     this.name = `port ${port}`
   }
@@ -69,14 +66,14 @@ export class Listener implements ConnectionSource {
     }
   }
 
-  async take(age: number, signal: AbortSignal): Promise<IdleConnection | undefined> {
+  async take(age: number, signal: AbortSignal, lifetime = age): Promise<IdleConnection | undefined> {
     const spare = [...this.#spare].filter(({ idle, end }) => !end && idle < age)
     const youngest = spare.sort((a, b) => a.idle - b.idle)[0]
     if (youngest) return this.#hand(youngest)
-    this.#askFor(age)
+    this.#askFor(lifetime)
     let waiter: Waiter | undefined
     const arrival = new Promise<IdleConnection | undefined>((resolve) => {
-      waiter = { age, resolve }
+      waiter = { lifetime, resolve }
       this.#waiters.push(waiter)
     })
     const giveUp = () => waiter!.resolve(undefined)
@@ -150,11 +147,11 @@ export class Listener implements ConnectionSource {
       if (!this.#isTold) this.#onControlEnd()
     }
     socket.on('close', onEnd).on('end', onEnd)
-    for (const { age } of this.#waiters) this.#askFor(age)
+    for (const { lifetime } of this.#waiters) this.#askFor(lifetime)
   }
 
-  #askFor(age: number): void {
-    const seconds = Math.ceil(Math.max(age, this.#options.upTo / 10) / 1_000) + SPARE
+  #askFor(lifetime: number): void {
+    const seconds = Math.ceil(lifetime / 1_000) + SPARE
     if (this.#control?.writable) this.#control.write(`open ${seconds}\n`)
   }
 

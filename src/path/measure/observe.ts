@@ -54,7 +54,8 @@ export async function observeIdle(
   if (!isQuiet) return undefined
   connection.sample()
   onAsked()
-  const { idle } = connection
+  const { idle, inexact } = connection
+  const aliveAt = Math.max(0, idle - inexact)
   const askedAt = performance.now() - idle
   let probes = 0
   while (idle >= PROBED_FROM && probes < attempts) {
@@ -65,7 +66,7 @@ export async function observeIdle(
       return {
         idle,
         outcome: 'alive',
-        aliveAt: idle,
+        aliveAt,
         unasked: false,
         probes,
         answered: 1,
@@ -78,9 +79,9 @@ export async function observeIdle(
   const counts = { idle, unasked: false, probes, answered: 0, unansweredAtEnd: probes }
   const goneAt = performance.now() - askedAt
   // It closed just when it was to be probed: what came shows that the path was still there.
-  if (hasClosed(connection)) return { ...counts, outcome: 'close', aliveAt: idle, goneAt, unasked: true }
+  if (hasClosed(connection)) return { ...counts, outcome: 'close', aliveAt, goneAt, unasked: true }
   const outcome = await connection.halfClose()
-  if (outcome === 'acknowledged') return { ...counts, outcome: 'alive', aliveAt: idle }
+  if (outcome === 'acknowledged') return { ...counts, outcome: 'alive', aliveAt }
   return { ...counts, outcome, aliveAt: 0, goneAt }
 }
 
@@ -90,7 +91,7 @@ function hasClosed({ end }: IdleConnection): boolean {
 
 function endedUnasked(connection: IdleConnection): Observed {
   const { outcome, idle } = connection.end!
-  const aliveAt = Math.max(0, idle - connection.rtt - END_SEEN_LATE)
+  const aliveAt = Math.max(0, idle - connection.inexact - connection.rtt - END_SEEN_LATE)
   return { idle, outcome, aliveAt, goneAt: idle, unasked: true, probes: 0, answered: 0, unansweredAtEnd: 0 }
 }
 

@@ -170,7 +170,7 @@ async function within<T>(socket: net.Socket, signal: AbortSignal, wait: Promise<
 
 const words: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'the connection was refused',
-  ECONNRESET: 'the other end reset the connection',
+  ECONNRESET: 'it resets each connection at once',
   EHOSTUNREACH: 'the host is unreachable',
   ENETUNREACH: 'the network is unreachable',
   EACCES: 'the port is not permitted to this user',

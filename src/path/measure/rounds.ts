@@ -4,6 +4,7 @@ import { type Observed, observeIdle, observeProbed } from './observe.js'
 import {
   type Bracket,
   bracketOf,
+  gonesNeeded,
   nextAges,
   type RefreshPlan,
   refreshPlan,
@@ -18,7 +19,11 @@ const ATTEMPTS = [3, 1] as const
 /** If ends of the other side decide, several must be seen: they come as far apart as the connections were opened, ms. */
 const FURTHER_ENDS = 2_500
 /** The time between two samples of the connections that are idle, ms. */
-const SAMPLE_EVERY = 500
+const SAMPLE_EVERY = 100
+/** The listener is called for one sample of so many. */
+const REPORTED = 5
+/** Rounds that find no end of a connection. A second one tries again if connections were missing, or all ended together. */
+const MOST_WITHOUT_LIMIT = 2
 
 /** A round must improve a bound by this, ms. */
 const PROGRESS = 100
@@ -46,6 +51,7 @@ export class Rounds {
   readonly #listener: RoundsListener
   readonly #signal: AbortSignal
   readonly #idle = new Set<IdleConnection>()
+  #samples = 0
 
   constructor(
     source: ConnectionSource,
@@ -79,12 +85,20 @@ export class Rounds {
         if (plan) refreshing = this.#refresh(plan)
         await this.#idleRound(ages, ready)
         ready = undefined
-        if (this.round > 1 && ages.length > 0 && !isNarrower(before, bracketOf(this.observations))) break
+        if (ages.length > 0 && !this.#isWorthAnother(before)) break
       }
       await refreshing
     } finally {
       clearInterval(sampling)
     }
+  }
+
+  #isWorthAnother(before: Bracket): boolean {
+    const after = bracketOf(this.observations)
+    if (after.atMost === Number.POSITIVE_INFINITY) {
+      return this.round < MOST_WITHOUT_LIMIT && this.notIdle.count <= this.observations.length / 2
+    }
+    return this.round === 1 || isNarrower(before, after)
   }
 
   async #idleRound(ages: readonly number[], ready: IdleConnection | undefined): Promise<void> {
@@ -134,16 +148,16 @@ export class Rounds {
       return observed
     } finally {
       this.#idle.delete(connection)
-      // A peer behind an expired entry would not hear a FIN, and the kernel would retransmit it for minutes.
+      // Behind an expired entry a peer would not hear a FIN, and the kernel would retransmit it for minutes.
       const isGone = observed
-        ? observed.outcome !== 'alive'
+        ? observed.outcome === 'silent'
         : connection.idle > bracketOf(this.observations).atMost
       this.#source.release(connection, isGone)
     }
   }
 
   async #refresh(first: RefreshPlan): Promise<void> {
-    const connection = await this.#source.take(first.every, this.#signal)
+    const connection = await this.#source.take(first.every, this.#signal, first.until)
     if (!connection) return
     const plan = () => refreshPlan(this.observations) ?? first
     let observed: Observed | undefined
@@ -151,7 +165,7 @@ export class Rounds {
       observed = await observeProbed(connection, plan, this.#signal)
       if (observed) this.#note(observed)
     } finally {
-      this.#source.release(connection, observed !== undefined && observed.outcome !== 'alive')
+      this.#source.release(connection, observed?.outcome === 'silent')
     }
   }
 
@@ -177,6 +191,6 @@ export class Rounds {
 
   #sample(): void {
     for (const connection of this.#idle) connection.sample()
-    this.#listener.onSample()
+    if (++this.#samples % REPORTED === 0) this.#listener.onSample()
   }
 }

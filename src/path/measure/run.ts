@@ -75,7 +75,7 @@ class Measurement {
   }
 
   async fromServer(core: NativeCore, port: number): Promise<MeasuredPath> {
-    const listener = new Listener(core, port, this.#search, () => this.#stopping.abort())
+    const listener = new Listener(core, port, () => this.#stopping.abort())
     await listener.listen()
     try {
       this.#report({ doing: 'waiting', open: 0 })
@@ -193,6 +193,9 @@ class Measurement {
 
 function endedAtOnce(name: string, outcome: 'close' | 'reset'): DeadpeerError {
   return outcome === 'reset'
-    ? new DeadpeerError('ECONNRESET', `Cannot measure ${name}: it resets each connection at once.`)
+    ? new DeadpeerError(
+        'ECONNRESET',
+        `Cannot measure ${name}: it resets each connection at once (ECONNRESET).`,
+      )
     : new DeadpeerError('ERR_NOT_KEPT', `Cannot measure ${name}: it closes each connection at once.`)
 }

@@ -17,8 +17,9 @@ export interface ConnectionSource {
    * A connection that has been idle for less than `age` ms. `undefined` if there is none to be had, or the signal was aborted.
    *
    * @param signal ends the wait for it.
+   * @param lifetime how long it is needed, ms. Default: `age`.
    */
-  take(age: number, signal: AbortSignal): Promise<IdleConnection | undefined>
+  take(age: number, signal: AbortSignal, lifetime?: number): Promise<IdleConnection | undefined>
   /** Closes a connection that was taken. */
   release(connection: IdleConnection, reset?: boolean): void
 }
