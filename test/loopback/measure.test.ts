@@ -10,6 +10,7 @@ import { type MeasuredPath, type MeasureProgress, measure } from '../../src/path
 import { certificate } from '../support/certificate.js'
 import { hasHaproxy, hasNginx, type Running, startHaproxy, startNginx } from '../support/http-servers.js'
 import { freePort, launch, newFolder } from '../support/installed-server.js'
+import { until } from '../support/until.js'
 
 const host = '127.0.0.1'
 
@@ -23,6 +24,10 @@ async function serve(onConnection: (socket: net.Socket) => void): Promise<net.Se
   server.listen(0, host)
   await once(server, 'listening')
   return server
+}
+
+function connectionsOf(server: net.Server): Promise<number> {
+  return new Promise((resolve) => server.getConnections((_, count) => resolve(count)))
 }
 
 function portOf(server: net.Server): number {
@@ -94,7 +99,7 @@ describe('measure rejects, and leaves nothing open,', () => {
       code,
       message: expect.stringContaining(`Cannot measure ${host}:${port}: it ${how} each connection at once`),
     })
-    await expect.poll(() => new Promise((resolve) => server.getConnections((_, n) => resolve(n)))).toBe(0)
+    await until(async () => (await connectionsOf(server)) === 0)
   })
 
   it('if the port to listen on is in use', async () => {
@@ -143,7 +148,7 @@ describe.concurrent('measure', () => {
     expect(progress[0]).toMatchObject({ doing: 'searching', open: expect.any(Number) })
     expect(Math.max(...progress.map(({ open }) => open))).toBe(12)
     expect(progress.every(({ timeLeft }) => timeLeft! <= 60_000)).toBe(true)
-    await expect.poll(() => new Promise((resolve) => server.getConnections((_, n) => resolve(n)))).toBe(0)
+    await until(async () => (await connectionsOf(server)) === 0)
   })
 
   it('resolves at once if the signal is aborted already', async () => {

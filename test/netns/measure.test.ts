@@ -32,7 +32,7 @@ interface Outcome {
 interface Expected {
   /** The true limit in ms. `undefined`: none. */
   readonly limit?: number
-  readonly found: Partial<MeasuredPath>
+  readonly found: { readonly [Name in keyof MeasuredPath]?: MeasuredPath[Name] | undefined }
   readonly notes?: readonly string[]
 }
 
@@ -170,7 +170,6 @@ describe.runIf(hasNamespaces && hasNat)('measure finds', () => {
     expect(atMost - atLeast).toBeLessThanOrEqual(tolerance)
     expect(took).toBeLessThanOrEqual(4 * limit)
   })
-
 
   it('sends the result of the listening side to the client', () => {
     for (const { result, ofServer } of outcomes.values()) {
