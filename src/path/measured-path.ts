@@ -85,7 +85,7 @@ export interface MeasuredPath {
    * What ends the connection at the limit. `hop`: a device between the ends. `peer`: the end that TCP reaches, such as a server or a proxy. `unknown`:
    * the segments do not tell. Left out if no limit was seen.
    */
-  readonly expiresAt?: 'hop' | 'peer' | 'unknown'
+  readonly expiredBy?: 'hop' | 'peer' | 'unknown'
   /**
    * Whether live connections answer keepalive probes. `unreliable`: some do, or the first probes only. Left out if no connection was probed while it was
    * alive.
@@ -116,13 +116,16 @@ export function isMeasured(hop: object): hop is MeasuredPath {
  * @throws {@link InvalidTypeError} if a field has another type than `measure()` gives it. The object may come from a file.
  */
 export function measuredHop(measured: MeasuredPath): Hop {
-  const { name, idleTried, idleLimit, onExpiry, expiresAt, probesCount = true, side, http } = check(measured)
+  const { name, side, http, idleTried, idleLimit, onExpiry, expiredBy } = check(measured)
+  // What is not known is taken to be as on most paths.
+  const { probesCount = true, answersProbes = 'yes' } = measured
   const from = side === 'client' ? 'from the client' : 'from the listening side'
   const common = {
     name,
     title: `measured ${from}: ${name}`,
     layer: http ? 7 : 4,
     ...(http && { protocol: 'http' as const }),
+    answersProbes,
   } as const
   if (!idleLimit) {
     return {
@@ -140,14 +143,14 @@ export function measuredHop(measured: MeasuredPath): Hop {
     // A connection that expires at once still needs a time above 0.
     idleTimeout: Math.max(1, Math.floor(idleLimit.atLeast)),
     onExpiry: onExpiry ?? 'silent',
-    endsTcp: expiresAt === 'peer',
+    endsTcp: expiredBy === 'peer',
     probesCount,
   }
 }
 
 function check(measured: MeasuredPath): MeasuredPath {
   const isTime = (value: unknown) => typeof value === 'number' && value >= 0
-  const { name, idleTried, idleLimit, onExpiry, probesCount } = measured
+  const { name, idleTried, idleLimit, onExpiry, probesCount, answersProbes } = measured
   const limits: object | undefined = idleLimit
   refuseUnless(typeof name === 'string' && name !== '', 'name', 'a string', name)
   refuseUnless(isTime(idleTried), 'idleTried', 'a time from 0', idleTried)
@@ -158,6 +161,8 @@ function check(measured: MeasuredPath): MeasuredPath {
   }
   const ends = [undefined, 'silent', 'reset', 'close']
   refuseUnless(ends.includes(onExpiry), 'onExpiry', "'silent', 'reset' or 'close'", onExpiry)
+  const answers = [undefined, 'yes', 'no', 'unreliable']
+  refuseUnless(answers.includes(answersProbes), 'answersProbes', "'yes', 'no' or 'unreliable'", answersProbes)
   refuseUnless(
     ['undefined', 'boolean'].includes(typeof probesCount),
     'probesCount',

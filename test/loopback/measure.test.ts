@@ -206,7 +206,7 @@ describe.concurrent('measure', () => {
     server.close()
     expect(measured).toMatchObject({
       onExpiry: 'close',
-      expiresAt: 'peer',
+      expiredBy: 'peer',
       probesCount: false,
       complete: true,
     })
@@ -218,7 +218,12 @@ describe.concurrent('measure', () => {
     const measured = await measure({ host, port: portOf(server), upTo: 6_000 })
     for (const hop of [measured, JSON.parse(JSON.stringify(measured))]) {
       const planned = plan({ path: [hop] })
-      expect(planned.path[0]).toMatchObject({ name: measured.name, onExpiry: 'close', probesCount: false })
+      expect(planned.path[0]).toMatchObject({
+        name: measured.name,
+        onExpiry: 'close',
+        probesCount: false,
+        answersProbes: 'yes',
+      })
       expect(planned.path[0]!.idleTimeout).toBe(measured.idleLimit!.atLeast)
       expect(planned.warnings.map(({ code }) => code)).toContain('probes-not-counted')
     }
@@ -285,7 +290,7 @@ describe('measure with http', () => {
     if (!isThere) return
     expect(measured[name]).toMatchObject({
       complete: true,
-      expiresAt: 'peer',
+      expiredBy: 'peer',
       probesCount: false,
       answersProbes: 'yes',
     })

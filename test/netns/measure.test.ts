@@ -36,7 +36,7 @@ interface Expected {
   readonly notes?: readonly string[]
 }
 
-const dropped = { onExpiry: 'silent', expiresAt: 'hop', answersProbes: 'yes', probesCount: true } as const
+const dropped = { onExpiry: 'silent', expiredBy: 'hop', answersProbes: 'yes', probesCount: true } as const
 const reset = { ...dropped, onExpiry: 'reset' } as const
 const none = {
   idleLimit: undefined,
@@ -124,7 +124,7 @@ const cases: [title: string, Path, Expected][] = [
     { closeAfter: 20_000, upTo: 40_000, side: 'client' },
     {
       limit: 20_000,
-      found: { onExpiry: 'close', expiresAt: 'peer', answersProbes: 'yes', probesCount: false },
+      found: { onExpiry: 'close', expiredBy: 'peer', answersProbes: 'yes', probesCount: false },
       notes: ['closed-by-peer', 'probes-not-counted'],
     },
   ],
@@ -133,7 +133,7 @@ const cases: [title: string, Path, Expected][] = [
     { ...sixty, loose: false, answer: 'drop', closeAfter: 20_000, side: 'client' },
     {
       limit: 20_000,
-      found: { onExpiry: 'close', expiresAt: 'peer', answersProbes: 'yes', probesCount: false },
+      found: { onExpiry: 'close', expiredBy: 'peer', answersProbes: 'yes', probesCount: false },
       notes: ['closed-by-peer', 'probes-not-counted'],
     },
   ],

@@ -64,13 +64,13 @@ describe('the search for an idle limit', () => {
       fc.property(limits, fc.constantFrom('close', 'reset'), seeds, (closesAfter, closesBy, seed) => {
         const path: ModelPath = { ...openPath, closesAfter, closesBy }
         const { observations, rounds } = measureModel(path, options, seeded(seed))
-        const { idleLimit, expiresAt, probesCount } = interpreted(observations)
+        const { idleLimit, expiredBy, probesCount } = interpreted(observations)
         expect(idleLimit!.atLeast).toBeLessThanOrEqual(closesAfter)
         expect(idleLimit!.atMost).toBeGreaterThanOrEqual(closesAfter)
         expect(idleLimit!.atMost - idleLimit!.atLeast).toBeLessThanOrEqual(1_000)
-        expect({ rounds, expiresAt, probesCount }).toEqual({
+        expect({ rounds, expiredBy, probesCount }).toEqual({
           rounds: 2,
-          expiresAt: 'peer',
+          expiredBy: 'peer',
           probesCount: false,
         })
       }),
@@ -183,19 +183,19 @@ describe('what the observations say about probes', () => {
 
 describe('what the observations say about the limit', () => {
   it.each([
-    { path: { limit: 60_000 }, onExpiry: 'silent', expiresAt: 'hop' },
-    { path: { limit: 60_000, answer: 'reset' }, onExpiry: 'reset', expiresAt: 'hop' },
-    { path: { limit: 60_000, answer: 'reset', probesCount: false }, onExpiry: 'reset', expiresAt: 'unknown' },
-    { path: { closesAfter: 20_000 }, onExpiry: 'close', expiresAt: 'peer' },
-    { path: { closesAfter: 20_000, closesBy: 'reset' }, onExpiry: 'reset', expiresAt: 'peer' },
-    { path: { closesAfter: 20_000, limit: 60_000 }, onExpiry: 'close', expiresAt: 'peer' },
-    { path: { closesAfter: 60_000, limit: 20_000 }, onExpiry: 'silent', expiresAt: 'hop' },
-  ] as const)('$path: $onExpiry by the $expiresAt', ({ path, onExpiry, expiresAt }) => {
+    { path: { limit: 60_000 }, onExpiry: 'silent', expiredBy: 'hop' },
+    { path: { limit: 60_000, answer: 'reset' }, onExpiry: 'reset', expiredBy: 'hop' },
+    { path: { limit: 60_000, answer: 'reset', probesCount: false }, onExpiry: 'reset', expiredBy: 'unknown' },
+    { path: { closesAfter: 20_000 }, onExpiry: 'close', expiredBy: 'peer' },
+    { path: { closesAfter: 20_000, closesBy: 'reset' }, onExpiry: 'reset', expiredBy: 'peer' },
+    { path: { closesAfter: 20_000, limit: 60_000 }, onExpiry: 'close', expiredBy: 'peer' },
+    { path: { closesAfter: 60_000, limit: 20_000 }, onExpiry: 'silent', expiredBy: 'hop' },
+  ] as const)('$path: $onExpiry by the $expiredBy', ({ path, onExpiry, expiredBy }) => {
     const { observations } = measureModel({ ...openPath, ...path }, options, seeded(5))
     const found = interpreted(observations)
-    expect({ onExpiry: found.onExpiry, expiresAt: found.expiresAt }).toEqual({ onExpiry, expiresAt })
+    expect({ onExpiry: found.onExpiry, expiredBy: found.expiredBy }).toEqual({ onExpiry, expiredBy })
     const hides = found.notes.some(({ code }) => code === 'closed-by-peer')
-    expect(hides).toBe(expiresAt === 'peer')
+    expect(hides).toBe(expiredBy === 'peer')
   })
 
   it('names contradictions, ends at one moment, missing connections and peers that are not idle', () => {

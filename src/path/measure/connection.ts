@@ -43,8 +43,8 @@ const FIN_RETRANSMISSIONS = 2
 const LONGEST_WAIT = 60_000
 /** A peer says goodbye (TLS close_notify, HTTP 408) up to this time before its FIN, ms. That does not restart the idle time. */
 const GOODBYE = 1_000
-/** A change of less than this is the end of the handshake or a delayed ACK, ms. */
-const SETTLING = 500
+/** What comes before this is a part of the handshake, such as a SYN-ACK that was sent again after 1 s, or a delayed ACK, ms. */
+const SETTLING = 1_500
 
 /**
  * A connection that a measurement may spend. It has keepalive on, with times that never come, so that the kernel probes only when

@@ -7,7 +7,7 @@ import { bracketOf, endedTogether, idleOnes, toleranceOf } from './search.js'
 /** The part of the result that follows from the observations. */
 export type Interpretation = Pick<
   MeasuredPath,
-  'idleLimit' | 'idleTried' | 'onExpiry' | 'expiresAt' | 'answersProbes' | 'probesCount' | 'notes'
+  'idleLimit' | 'idleTried' | 'onExpiry' | 'expiredBy' | 'answersProbes' | 'probesCount' | 'notes'
 >
 
 /** What the sockets did, beside the observations. */
@@ -38,12 +38,12 @@ export function interpret(
   const probesCount = isLimited ? countsOf(observations) : undefined
   const answersProbes = answersOf(observations)
   const onExpiry = isLimited ? expiryOf(observations, atMost) : undefined
-  const expiresAt = onExpiry && placeOf(observations, onExpiry, probesCount)
+  const expiredBy = onExpiry && placeOf(observations, onExpiry, probesCount)
   const found = {
     ...(isLimited && { idleLimit: { atLeast, atMost } }),
     idleTried,
     ...(onExpiry && { onExpiry }),
-    ...(expiresAt && { expiresAt }),
+    ...(expiredBy && { expiredBy }),
     ...(answersProbes && { answersProbes }),
     ...(probesCount !== undefined && { probesCount }),
   }
@@ -72,7 +72,7 @@ function placeOf(
   observations: readonly Observation[],
   onExpiry: NonNullable<MeasuredPath['onExpiry']>,
   probesCount: boolean | undefined,
-): MeasuredPath['expiresAt'] {
+): MeasuredPath['expiredBy'] {
   if (onExpiry === 'close') return 'peer'
   if (onExpiry === 'silent' || probesCount === true) return 'hop'
   const isUnasked = idleOnes(observations).some(({ outcome, unasked }) => outcome === 'reset' && unasked)
@@ -96,14 +96,14 @@ function answersOf(observations: readonly Observation[]): MeasuredPath['answersP
 }
 
 function notesOn(
-  { idleLimit, idleTried, onExpiry, expiresAt, answersProbes, probesCount }: Omit<Interpretation, 'notes'>,
+  { idleLimit, idleTried, onExpiry, expiredBy, answersProbes, probesCount }: Omit<Interpretation, 'notes'>,
   observations: readonly Observation[],
   { incomplete, notOpened, notIdle }: Circumstances,
 ): MeasureNote[] {
   const notes: MeasureNote[] = []
   const note = (code: MeasureNote['code'], message: string) => void notes.push({ code, message })
   if (incomplete !== undefined) note('incomplete', incomplete)
-  if (expiresAt === 'peer') {
+  if (expiredBy === 'peer') {
     const ends = onExpiry === 'close' ? 'closes' : 'resets'
     note(
       'closed-by-peer',

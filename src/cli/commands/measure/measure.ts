@@ -103,7 +103,7 @@ const places = {
 const ends = { silent: 'dropped silently', reset: 'reset', close: 'closed with a FIN' } as const
 
 function show(measured: MeasuredPath): void {
-  const { name, address, side, idleLimit, idleTried, onExpiry, expiresAt, rtt, notes, http } = measured
+  const { name, address, side, idleLimit, idleTried, onExpiry, expiredBy, rtt, notes, http } = measured
   const where = address === undefined || address === name ? name : `${name} (${address})`
   write(paint(`${where}, from the ${side === 'client' ? 'client' : 'listening side'}`, 'strong'))
   const tried = idleTried === 0 ? 'not known' : `none up to ${seconds(idleTried)}`
@@ -112,7 +112,7 @@ function show(measured: MeasuredPath): void {
     : tried
   const rows = [
     ['  idle limit', limit],
-    ...(onExpiry ? [['  at the limit', `${ends[onExpiry]}, ${places[expiresAt!]}`]] : []),
+    ...(onExpiry ? [['  at the limit', `${ends[onExpiry]}, ${places[expiredBy!]}`]] : []),
     ['  probes', probesWords(measured)],
     ...(rtt ? [['  round trip', `${ms(rtt.median)} ms, from ${ms(rtt.min)} to ${ms(rtt.max)} ms`]] : []),
   ]
