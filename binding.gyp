@@ -14,6 +14,7 @@
             "native/core/liveness.cc",
             "native/core/network_namespace.cc",
             "native/core/options.cc",
+            "native/core/probe_filter.cc",
             "native/core/sock_diag.cc",
             "native/core/sock_diag_reply.cc",
             "native/core/sock_diag_request.cc",

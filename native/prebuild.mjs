@@ -46,7 +46,7 @@ function build({ name, arch, libc, target, file }) {
       exported,
       '{ global: napi_register_module_v1; node_api_module_get_api_version_v1; local: *; };\n',
     )
-    // libc++abi's demangler only prints a name before an abort, and would be half of a binary. This function replaces it.
+    // libc++abi's demangler only prints a name before an abort, and would make up half of a binary. This function replaces it.
     const unnamed = join(folder, 'unnamed')
     writeFileSync(
       `${unnamed}.cc`,

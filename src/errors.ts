@@ -44,7 +44,7 @@ export class InvalidTypeError extends TypeError {
 }
 
 /**
- * A value has the right type and is out of range; the message names the range. Nothing was changed.
+ * A value has the right type but is out of range. The message names the range. Nothing was changed.
  *
  * @example
  * ```ts
@@ -140,7 +140,7 @@ export class DeadpeerError extends Error {
  *   probe before `count` was reached.
  * - `retransmission`: data was retransmitted as often as the system allows (`tcp_retries2`), without a `userTimeout`.
  * - `reset`: either side reset the connection, for example a peer that was restarted and no longer has the connection.
- * - `unreachable`: a router or this host reported that the peer is unreachable.
+ * - `unreachable`: a router or this host reported the peer unreachable.
  * - `heartbeat`: the peer acknowledged none of a heartbeat's `attempts`, before the kernel gave the connection up.
  */
 export type DeathReason =

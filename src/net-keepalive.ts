@@ -11,8 +11,8 @@ import { describeErrno } from './errors.js'
 import { type NativeCore, requireCore } from './kernel/binding.js'
 import { type OptionName, optionNames } from './kernel/socket-options.js'
 
-// Compatible with net-keepalive in the order of arguments, units, return values and truncation. Errors too: an AssertionError for a bad call, and
-// an errno if the kernel refuses.
+// Compatible with net-keepalive in the order of arguments, units, return values and truncation. Its errors are the same too: an AssertionError for a
+// bad call, and an errno if the kernel refuses.
 
 /** The parameter type of `net-keepalive`. Its functions, and these, throw an AssertionError if the value is not a `net.Socket`. */
 export type NodeJSSocketWithFileDescriptor = net.Socket | { _handle: { _fd: number } }

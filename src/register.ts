@@ -124,7 +124,7 @@ function register({ profile, rules, watch: action }: Settings): void {
     else socket.prependOnceListener('connect', onDescriptor)
   }
 
-  /** Tunes an accepted connection, unless it is known to have inherited its options from the listener. */
+  /** Tunes an accepted connection, unless it has inherited its options from the listener. */
   function protectAccepted(socket: net.Socket, wanted: Profile | undefined): void {
     const server = serverOf(socket)
     const listener = server && listeners.get(server)
@@ -282,7 +282,7 @@ function noteAddress(this: net.Socket, address: string, port: number): void {
 function watchFor(onDead: 'destroy' | 'report'): Watcher {
   const watcher = watch({ onDead: onDead === 'destroy' ? leaveResets : onDead })
   watcher.on('error', warn)
-  // With 'destroy', the program gets the socket's own error.
+  // With 'destroy', the program gets the error from the socket.
   if (onDead === 'report') watcher.on('dead', report)
   return watcher
 }

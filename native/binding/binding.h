@@ -22,7 +22,7 @@ void bind_liveness(Napi::Env env, Napi::Object exports);
 void bind_deathwatch(Napi::Env env, Napi::Object exports);
 void bind_network_namespace(Napi::Env env, Napi::Object exports);
 
-// TypeScript checks arguments. A wrong argument here is a bug of ours.
+// TypeScript checks arguments. A wrong argument here is a bug in this package.
 Napi::Value bad_call(Napi::Env env);
 
 // The elements of a typed array.
@@ -88,7 +88,7 @@ bool read_value(napi_env env, napi_value value, Array<Element>* array) {
   return type == kArrayType<Element>;
 }
 
-// What hold() returned.
+// The value that hold() returned.
 template <typename Held>
 bool read_value(napi_env env, napi_value value, Held** held) {
   void* data;
@@ -156,8 +156,8 @@ Napi::Value hold(Napi::Env env, std::unique_ptr<Held> held) {
   return external;
 }
 
-// A result with named fields. While a worker is terminated no property can be set. That is
-// harmless: no JavaScript runs any more that could read it.
+// A result with named fields. While a worker is being terminated, no property can be set. That is
+// harmless, because no JavaScript that could read the result runs any more.
 class Result {
  public:
   explicit Result(napi_env env);
@@ -182,7 +182,7 @@ inline Napi::Value failure(Napi::Env env, const Failure& failed) {
 Napi::Value failure_or_undefined(Napi::Env env, int error);
 
 // { errno, option, written }: options by the names of a profile's fields. Without `option` the
-// descriptor itself is the fault. undefined if nothing was refused.
+// kernel refused the descriptor itself. undefined if nothing was refused.
 Napi::Value refusal_or_undefined(Napi::Env env, const Refusal& refusal);
 
 // The first `count` options of a profile, in its order; NaN for options that are missing.

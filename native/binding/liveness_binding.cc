@@ -12,8 +12,9 @@ namespace deadpeer {
 
 namespace {
 
-// A row of a sample: error, state, probes, retransmits, unacked, notSent, seenAt, heardAt, rto.
-constexpr size_t kLookColumns = 9;
+// A row of a sample: error, state, probes, retransmits, unacked, notSent, seenAt, heardAt, rto,
+// dataAt.
+constexpr size_t kLookColumns = 10;
 // A row of options: the first five of a profile. NaN: missing, or not to be written.
 constexpr size_t kOptionColumns = 5;
 
@@ -26,7 +27,8 @@ void put_look(int error, const Look& seen, double* row) {
                                        static_cast<double>(seen.not_sent),
                                        seen.seen_at,
                                        seen.heard_at,
-                                       seen.rto};
+                                       seen.rto,
+                                       seen.data_at};
   for (size_t i = 0; i < kLookColumns; i++) row[i] = values[i];
 }
 
@@ -38,7 +40,7 @@ Settings take_options(const double* row) {
   return settings;
 }
 
-// Arrays may be longer than `count` sockets need: TypeScript reuses them from call to call.
+// Arrays may be longer than `count` sockets need, because TypeScript reuses them.
 bool read_count(const Napi::CallbackInfo& info, size_t index, size_t room, size_t* count) {
   uint32_t value;
   if (napi_get_value_uint32(info.Env(), info[index], &value) != napi_ok || value > room)
@@ -137,8 +139,8 @@ Napi::Value write_keepalive_of(const Napi::CallbackInfo& info) {
   return Napi::Value(info.Env(), refusals);
 }
 
-// readKeepaliveTimers(pid, count, fds: Int32Array, cookies: BigUint64Array, due: Float64Array): in
-// how many ms each timer is due; NaN if unknown.
+// readKeepaliveTimers(pid, count, fds: Int32Array, cookies: BigUint64Array, due: Float64Array): the
+// time until each timer fires, in ms; NaN if unknown.
 //
 // The sockets are in the network namespace of process `pid`; 0 is the caller's.
 Napi::Value read_keepalive_timers(const Napi::CallbackInfo& info) {

@@ -23,7 +23,8 @@ Result not_done(Napi::Env env, const Tuned& tuned) {
   return result;
 }
 
-// Settings stay on the native side behind an external, so a call per connection converts nothing.
+// Settings stay on the native side behind an external, so a call for a connection does not convert
+// them again.
 Prepared* compiled(const Napi::CallbackInfo& info, size_t index) {
   void* data = nullptr;
   const napi_status status = napi_get_value_external(info.Env(), info[index], &data);
@@ -44,7 +45,8 @@ Napi::Value compile(Napi::Env env, Array<double> values) {
   return hold(env, std::make_unique<Prepared>(settings, false));
 }
 
-// rehearse(compiled): a refusal or undefined. After undefined the settings count as known good.
+// rehearse(compiled): a refusal or undefined. After a result of undefined the settings count as
+// known good.
 Napi::Value rehearse_compiled(Napi::Env env, Prepared* profile) {
   const Refusal refusal = rehearse(profile->settings);
   profile->known_good = refusal.error == 0 && refused_first_or_never(profile->settings);
@@ -94,7 +96,7 @@ Napi::Value tune_many(const Napi::CallbackInfo& info) {
   return Napi::Value(info.Env(), exceptions);
 }
 
-// wouldHold(fd, compiled): whether tune() would hold the settings back now.
+// wouldHold(fd, compiled): whether tune() would return `held` now.
 Napi::Value would_hold_one(const Napi::CallbackInfo& info) {
   int fd;
   const Prepared* profile = compiled(info, 1);

@@ -28,7 +28,7 @@ class Handover : public Napi::AsyncWorker {
 
  private:
   void Execute() override {
-    // Freed here too, off the event loop.
+    // The records are freed here too, off the event loop.
     const ByteBuffer records = std::move(records_);
     std::copy_n(records.data(), records.size(), bytes_);
   }

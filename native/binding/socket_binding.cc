@@ -4,6 +4,7 @@
 #include "binding/binding.h"
 #include "core/addresses.h"
 #include "core/filter.h"
+#include "core/probe_filter.h"
 #include "core/socket.h"
 #include "core/tcp_info.h"
 
@@ -75,6 +76,12 @@ Napi::Value lose_segments(Napi::Env env, int fd, double share) {
   return failure_or_undefined(env, lose(fd, share));
 }
 
+// ignoreProbes(fd)
+Napi::Value drop_probes(Napi::Env env, int fd) {
+  const Failure failed = ignore_probes(fd);
+  return failed.error == 0 ? env.Undefined() : failure(env, failed);
+}
+
 // undeafen(fd)
 Napi::Value remove_filter(Napi::Env env, int fd) {
   return failure_or_undefined(env, undeafen(fd));
@@ -96,6 +103,7 @@ void bind_socket(Napi::Env env, Napi::Object exports) {
   bind<read_cookie_of>(env, exports, "readCookie");
   bind<take_socket_error>(env, exports, "takeSocketError");
   bind<lose_segments>(env, exports, "lose");
+  bind<drop_probes>(env, exports, "ignoreProbes");
   bind<remove_filter>(env, exports, "undeafen");
   bind<read_drop_count>(env, exports, "readDrops");
 }

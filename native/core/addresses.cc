@@ -35,7 +35,7 @@ int decode(const sockaddr_storage& name, Address* address) {
 // address in that state too. The buffer must have exactly the size of the address.
 int read_peer_name(int fd, socklen_t length, sockaddr_storage* name) {
   if (getsockopt(fd, SOL_SOCKET, SO_PEERNAME, name, &length) == 0) return 0;
-  // Sandboxes that emulate Linux do not know the option.
+  // Sandboxes that emulate Linux do not have the option.
   length = sizeof(*name);
   return getpeername(fd, reinterpret_cast<sockaddr*>(name), &length) == 0 ? 0 : -errno;
 }

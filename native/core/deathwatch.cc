@@ -22,7 +22,7 @@ namespace {
 // epoll always reports errors and hang-ups. Data does not wake the thread.
 constexpr uint32_t kWanted = EPOLLRDHUP | EPOLLET;
 
-// Not an id of a connection: those count from 1.
+// This is not the id of a connection: those count from 1.
 constexpr uint64_t kNone = 0;
 constexpr uint64_t kStop = kNone;
 
@@ -38,19 +38,19 @@ bool may_pass(int error) {
          error == -ENFILE;
 }
 
-// Fills a KernelEvent. Returns 0 or -errno; -ESTALE: the number is another socket's by now.
+// Fills a KernelEvent. Returns 0 or -errno; -ESTALE: the number now belongs to another socket.
 int read_event(int fd, uint64_t cookie, KernelEvent* event) {
   if (int error = check_cookie(fd, cookie)) return error;
   event->length = read_tcp_info(fd, event->info.data(), event->info.size());
   if (event->length < 0) return event->length;
-  // Zero if the kernel does not report it.
+  // It stays zero if the kernel does not report it.
   event->unread = 0;
   ioctl(fd, SIOCINQ, &event->unread);
   return check_cookie(fd, cookie);
 }
 
-// The peer has closed its side, and the connection still stands. After the connection's end nothing
-// else shows that the peer had closed.
+// The peer has closed its side, and the connection still stands. After the connection has ended, no
+// other value shows that the peer had closed.
 bool is_mere_close(const KernelEvent& event) {
   return event.events == EPOLLRDHUP;
 }
@@ -84,7 +84,7 @@ int Deathwatch::add(int fd, uint64_t* id) {
   if (int error = start()) return error;
   const uint64_t fresh = ++last_id_;
   {
-    // Before epoll_ctl(), so that the thread finds it even if an event comes at once.
+    // Done before epoll_ctl(), so that the thread finds the entry even if an event comes at once.
     const std::lock_guard lock(mutex_);
     entries_.emplace(fresh, Entry{cookie, fd, 1, 0});
   }
@@ -131,8 +131,8 @@ void Deathwatch::remove(uint64_t id) {
     entry = found->second;
     entries_.erase(found);
   }
-  // A closed descriptor has left the set by itself. Its number may be in the set again, for the id
-  // that was added with it since.
+  // A closed descriptor has left the set by itself. Another descriptor may have the same number,
+  // and be in the set under a newer id.
   if (newest_of(entry.fd) == id) {
     epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, entry.fd, nullptr);
   }
@@ -218,7 +218,7 @@ void Deathwatch::keep(const KernelEvent& event) {
   bool first;
   {
     const std::lock_guard lock(mutex_);
-    // Unless it was removed meanwhile.
+    // It may have been removed meanwhile.
     const auto found = entries_.find(event.id);
     if (found == entries_.end()) return;
     Entry& entry = found->second;

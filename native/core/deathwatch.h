@@ -26,14 +26,14 @@ struct KernelEvent {
 };
 
 // Detects the end of connections on its own thread. A private epoll set, edge-triggered, reports
-// hang-ups and errors only. It costs nothing while no connection ends, and covers sockets that the
-// program does not read.
+// hang-ups and errors only. It uses no CPU time while no connection ends, and covers sockets that
+// the program does not read.
 //
-// The thread only reads. Between two of its instructions a descriptor can be closed and its number
-// given to another socket. So epoll carries ids, and the thread compares a socket's cookie before
-// and after it reads the counters. The thread ends with the last connection.
+// The thread only reads. At any moment a descriptor can be closed, and its number can go to another
+// socket. So epoll carries ids, and the thread compares a socket's cookie before and after it reads
+// the counters. The thread ends with the last connection.
 //
-// Except for the thread's own functions, only one caller may use it at a time.
+// Only one caller at a time may use it, apart from the thread's own functions.
 class Deathwatch {
  public:
   // The thread calls `wake` when the first event waits for take(), and not again until that event
@@ -50,7 +50,7 @@ class Deathwatch {
   // threads are allowed. After a failure nothing is left behind.
   int add(int fd, uint64_t* id);
 
-  // Works whether the descriptor is still open or not. Drops events that were not taken yet.
+  // The descriptor may be open or closed. Drops events that were not taken yet.
   void remove(uint64_t id);
 
   // Takes the events, in order. A connection has at most two: its peer has closed its side, and the
@@ -85,10 +85,10 @@ class Deathwatch {
   pthread_t thread_ = {};
   bool running_ = false;
   uint64_t last_id_ = 0;
-  // By descriptor: the id that was added last with it.
+  // For each descriptor, the id that was added last.
   std::vector<uint64_t> newest_;
 
-  // Shared with the thread.
+  // The members below are shared with the thread.
   std::mutex mutex_;
   std::unordered_map<uint64_t, Entry> entries_;
   std::vector<KernelEvent> waiting_;

@@ -18,8 +18,8 @@ namespace deadpeer {
 
 namespace {
 
-// A filter returns how many bytes of the segment to keep. At a TCP socket the rest would have to be
-// sent again. So the filter keeps all bytes or none.
+// A filter returns how many bytes of the segment to keep. The peer would have to send the rest
+// again. So the filter keeps all bytes or none.
 constexpr sock_filter kKeep = BPF_STMT(BPF_RET | BPF_K, UINT32_MAX);
 constexpr sock_filter kDrop = BPF_STMT(BPF_RET | BPF_K, 0);
 

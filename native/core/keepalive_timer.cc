@@ -69,8 +69,8 @@ int KeepaliveTimers::read(int fd, uint64_t cookie, uint32_t* due) {
   const DiagRequest request = build_lookup_request(&wanted, 1, ++sequence_);
   if (send(netlink_.get(), request.bytes.data(), request.length, 0) < 0) return -errno;
 
-  // The kernel answers before send() returns. A datagram that is already here comes from another
-  // process, or answers an earlier request whose answer could not be received.
+  // The kernel answers before send() returns. A datagram that has already arrived comes from
+  // another process, or answers an earlier request whose answer could not be received.
   for (;;) {
     alignas(nlmsghdr) uint8_t bytes[4096];
     sockaddr_nl sender = {};

@@ -6,7 +6,7 @@
 
 namespace deadpeer {
 
-// Reads in how many ms keepalive timers are due. No option and no field of tcp_info shows that;
+// Reads the time until keepalive timers fire. No option and no field of tcp_info shows it;
 // sock_diag(7) does. One netlink socket serves any number of connections.
 class KeepaliveTimers {
  public:

@@ -46,6 +46,7 @@ int look(int fd, uint64_t cookie, Look* out) {
   out->seen_at = coarse_clock();
   out->heard_at = out->seen_at - std::min(info.tcpi_last_data_recv, info.tcpi_last_ack_recv);
   out->rto = info.tcpi_rto / 1e3;
+  out->data_at = out->seen_at - std::min(info.tcpi_last_data_sent, info.tcpi_last_data_recv);
   return 0;
 }
 

@@ -21,13 +21,14 @@ int read_own_network_cookie(uint64_t* cookie);
 // libuv's pool that stayed there would open the program's sockets in the wrong namespace.
 //
 // If a call on the way into the namespace fails, the work has not run. open: -ENOENT or -ESRCH, no
-// such process; -EACCES, it takes what ptrace(2) calls PTRACE_MODE_READ_FSCREDS. setns: -EPERM, it
-// takes CAP_SYS_ADMIN in the user namespace that owns the network namespace, and in the caller's.
+// such process; -EACCES, it requires PTRACE_MODE_READ_FSCREDS (ptrace(2)). setns: -EPERM, it
+// requires CAP_SYS_ADMIN in the user namespace that owns the network namespace, and in the
+// caller's.
 // pthread_create: -EAGAIN.
 Failure run_in_network_namespace_of(pid_t pid, void (*work)(void*), void* argument);
 
 // The same for the network namespace of a socket, always on a new thread. ioctl: -EPERM, SIOCGSKNS
-// takes CAP_NET_ADMIN over that namespace.
+// requires CAP_NET_ADMIN over that namespace.
 Failure run_in_network_namespace_of_socket(int fd, void (*work)(void*), void* argument);
 
 template <typename Work>

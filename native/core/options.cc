@@ -31,13 +31,13 @@ namespace {
 
 // The order of writing. First the options that a TCP socket may refuse: MPTCP accepts none of them,
 // and once it has fallen back to plain TCP all but TCP_RTO_MAX_MS. TCP_KEEPIDLE comes last: on a
-// connection that has been idle for longer it sends a probe at once, and by then the options that
-// decide what the probe can do must be in force.
+// connection that has been idle for longer it makes the kernel send a probe at once. By then the
+// options that decide whether the probe can end the connection must be in force.
 constexpr std::array<Option, kOptionCount> kWriteOrder = {
     kFailOnIcmp, kRtoMax, kUserTimeout, kSynCount, kInterval, kCount, kEnable, kInitialDelay,
 };
 
-// Unless it is IPV6_V6ONLY, an IPv6 socket carries IPv4 connections too. So failOnIcmp is written
+// An IPv6 socket carries IPv4 connections too, unless it is IPV6_V6ONLY. So failOnIcmp is written
 // at both levels there.
 WriteList plan_writes(const Settings& settings, int family) {
   WriteList list;

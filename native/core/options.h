@@ -24,7 +24,7 @@ struct OptionSpec {
   const char* constant;  // the kernel's name for it
   int level;
   int option;
-  int unit;  // one kernel unit, in the profile's unit: 1000 where the kernel counts seconds
+  int unit;  // the kernel's unit, in the profile's unit: 1000 if the kernel counts seconds
   int min;   // min and max are in the profile's unit
   int max;
 };
@@ -51,7 +51,7 @@ struct Settings {
 };
 
 // The option that the kernel refused, and why. error is 0 if nothing was refused, otherwise -errno.
-// kNoOption: the descriptor itself is the fault (see read_kind).
+// kNoOption: the kernel refused the descriptor itself (see read_kind).
 constexpr Option kNoOption = static_cast<Option>(kOptionCount);
 struct Refusal {
   int error = 0;
@@ -64,8 +64,8 @@ struct Refusal {
 // units. error is then -EINVAL.
 Refusal check(const Settings& settings);
 
-// Whether a refusal can only come before anything has changed, once a plain TCP socket has accepted
-// the same settings. Then nothing needs to be saved for a rollback, which halves the work.
+// Whether the kernel can refuse only the first option that is written, once a plain TCP socket has
+// accepted them all. Then no values need to be saved for a rollback, which halves the work.
 bool refused_first_or_never(const Settings& settings);
 
 // One kernel option to write. On an IPv6 socket failOnIcmp is two of them.
@@ -80,8 +80,8 @@ struct WriteList {
   size_t size = 0;
 };
 
-// Settings prepared for writing to many sockets. `known_good` is true for settings that are
-// refused_first_or_never() and that rehearse() has accepted.
+// Settings prepared for writing to many sockets. `known_good` is true if refused_first_or_never()
+// is true for them and rehearse() has accepted them.
 struct Prepared {
   Prepared(const Settings& wanted, bool is_known_good);
 
@@ -92,16 +92,16 @@ struct Prepared {
 
 // Sets all options or none: if the kernel refuses one, those set before it are restored. An option
 // that followed the system's default cannot be un-set (0 is EINVAL): restoring pins the value that
-// it had. Linux itself refuses known-good settings first or never. A BPF program of the cgroup or a
-// seccomp filter may still refuse a later option. Those before it then stay, and Refusal::written
-// names them.
+// it had. Of known-good settings, Linux itself can refuse only the first option. A BPF program of
+// the cgroup or a seccomp filter may still refuse a later option. Those before it then stay, and
+// Refusal::written names them.
 Refusal apply(int fd, const Prepared& prepared);
 
 // Tries the settings on a socket of our own, to learn what this kernel accepts without touching a
 // connection. If socket(2) fails, error is its errno.
 Refusal rehearse(const Settings& settings);
 
-// Reads the options. Options that this kernel or this socket does not have stay out of the mask.
+// Reads the options. The mask does not include options that this kernel or this socket lacks.
 // Returns 0, or -errno if the descriptor is not a TCP socket, or an option could not be read just
 // now.
 int read(int fd, Settings* settings);

@@ -36,7 +36,7 @@ constexpr uint32_t kSequence = 1;
 constexpr size_t kTriesEach = 20;
 constexpr size_t kMostTries = 65535;
 
-// INET_DIAG_NOCOOKIE in both halves: the kernel would not compare.
+// This is INET_DIAG_NOCOOKIE in both halves, with which the kernel would not compare cookies.
 constexpr uint64_t kAnyCookie = ~uint64_t{0};
 
 Request make_request(const SocketId& id) {
@@ -68,7 +68,7 @@ int send_request(int netlink, const Request& request) {
 // The kernel answers before send() returns, so waiting is never needed.
 int receive_ack(int netlink) {
   alignas(nlmsghdr) uint8_t bytes[4096];
-  // Normally there is one datagram. More than a few come from no kernel that we know.
+  // Normally there is one datagram. No known kernel sends more than a few.
   for (int message = 0; message < 16; message++) {
     sockaddr_nl sender = {};
     socklen_t sender_length = sizeof(sender);
@@ -112,7 +112,8 @@ int find_listener(const SocketId& id, size_t* listeners) {
 
 // The kernel looks a listener up as for a SYN from the remote end. If several share an address
 // (SO_REUSEPORT), a hash of both ends chooses one, and the cookie is compared with that one alone.
-// Other remote ends lead to the other listeners. The cookie protects the wrong ones.
+// Other remote ends lead to the other listeners. The cookie keeps other listeners from being
+// destroyed.
 int destroy_listener(int netlink, const SocketId& id) {
   size_t listeners;
   if (int error = find_listener(id, &listeners)) return error;
@@ -122,7 +123,7 @@ int destroy_listener(int netlink, const SocketId& id) {
     const int error = destroy_once(netlink, asked);
     if (error != -ENOENT) return error;
   }
-  // It may have been closed meanwhile.
+  // The listener may have been closed meanwhile.
   if (int error = find_listener(id, &listeners)) return error;
   return -ENOTUNIQ;
 }

@@ -23,10 +23,9 @@ struct SocketId {
 // same addresses.
 //
 // Returns 0 or -errno. -EPERM: needs CAP_NET_ADMIN over the network namespace. -ENOENT: the socket
-// no longer exists. -ENOTUNIQ: the listener exists, but by its address the kernel finds only
-// others. -EAGAIN: perhaps the same; the listeners of its port change too fast to tell.
-// -EOPNOTSUPP: a kernel without CONFIG_INET_DIAG_DESTROY. -EINVAL: the cookie is the one that
-// matches any socket.
+// no longer exists. -ENOTUNIQ: the listener exists, but the kernel finds only other listeners by
+// its address. -EAGAIN: the listeners of its port change too fast to find it. -EOPNOTSUPP: a kernel
+// without CONFIG_INET_DIAG_DESTROY. -EINVAL: the cookie is the one that matches any socket.
 int destroy_socket(const SocketId& id);
 
 }  // namespace deadpeer

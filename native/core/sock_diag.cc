@@ -16,7 +16,7 @@ namespace deadpeer {
 
 namespace {
 
-// How often an interrupted dump is made, in all.
+// The number of attempts for a dump that is interrupted.
 constexpr int kAttempts = 4;
 
 // The kernel puts at most 32 KiB into a datagram.
@@ -25,7 +25,7 @@ constexpr size_t kMostReceiveBytes = 16 * kReceiveBytes;
 
 // The kernel answers at once. If no reply to us arrives for this long, something is wrong with it.
 constexpr double kPatienceMs = 10'000;
-// A cancellation may have to wait for this long then.
+// A cancellation may then take this long.
 constexpr timeval kWait = {0, 100'000};
 
 // The kernel ends a datagram if the next record does not fit. A datagram has room for at least a
@@ -159,9 +159,9 @@ class Dumper {
     return leaves_some_out(query_) ? add_passed_over(first) : first;
   }
 
-  // Listeners that share a port (SO_REUSEPORT) are hundreds to a bucket, and looking one up finds
-  // any of them. But there are few in all, so they are listed once more. If the list is unchanged,
-  // none was removed while the kernel paused, so none was skipped.
+  // Hundreds of listeners that share a port (SO_REUSEPORT) may be in one bucket, and a lookup finds
+  // any of them. There are few listeners in all, so they are listed once more. If the list is
+  // unchanged, none was removed while the kernel paused, so none was skipped.
   DumpOutcome compare_listeners(DumpOutcome first) {
     SocketQuery query = query_;
     query.with_info = false;
@@ -173,8 +173,8 @@ class Dumper {
   }
 
   // The kernel also counts sockets that a filter leaves out, and their removal cannot be detected.
-  // But in the next list the kernel pauses elsewhere, or another socket is removed. A socket that
-  // one list skipped is in the other.
+  // So the dump is made twice. In the second list the kernel pauses elsewhere, so a socket that one
+  // list skipped is in the other.
   DumpOutcome add_passed_over(DumpOutcome first) {
     ByteBuffer again;
     const DumpOutcome second = request(query_, &again);
@@ -205,7 +205,7 @@ class Dumper {
     double heard_at = coarse_clock();
     while (!progress->done && progress->error == 0) {
       if (cancelled_.load(std::memory_order_relaxed)) return -ECANCELED;
-      // The last attempt returns what it can.
+      // The last attempt returns the sockets that it has found.
       if (progress->interrupted && !is_last_) return 0;
       uint8_t* bytes = reserve();
       if (bytes == nullptr) return -ENOMEM;
@@ -215,7 +215,7 @@ class Dumper {
         take(static_cast<size_t>(received), identity, records, progress);
         if (int error = look_back(progress)) return error;
       } else if (received == -ENOBUFS) {
-        // The kernel had to drop some datagrams, perhaps also the end.
+        // The kernel has dropped some datagrams, perhaps the last one too.
         progress->interrupted = true;
         return 0;
       } else if (received != -EINTR && received != -EAGAIN) {

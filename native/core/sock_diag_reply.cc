@@ -103,7 +103,7 @@ void parse_socket(const Span& payload, Context* context) {
   // The kernel checks the state, releases the lock, and only then fills the message in. Meanwhile
   // the socket may have left the requested states, perhaps for CLOSE, which is never listed.
   if (message.idiag_state >= 32 || (context->states & (1u << message.idiag_state)) == 0) {
-    // The kernel has counted it all the same.
+    // The kernel has counted it anyway.
     progress->recent.add(message);
     return;
   }
@@ -218,7 +218,7 @@ bool are_same_sockets(const ByteBuffer& list, size_t start, const ByteBuffer& ot
 
 int add_missing(const ByteBuffer& more, ByteBuffer* list, size_t start, size_t* count) {
   if (more.size() == 0) return 0;
-  // One byte more, because malloc(0) may return null.
+  // Allocates one byte more, because malloc(0) may return null.
   ByteBuffer cookies;
   auto* known = reinterpret_cast<uint64_t*>(cookies.extend((*count + 1) * sizeof(uint64_t)));
   if (known == nullptr) return -ENOMEM;

@@ -53,7 +53,7 @@ void put_condition(Writer* writer, uint8_t code, const EndpointCondition& condit
   host.prefix_len = condition.prefix_length;
   host.port = condition.port;
   writer->put(operation);
-  // A flexible array follows, which C++ has no name for.
+  // C++ has no flexible array member, so the address follows the struct in memory.
   writer->put(&host, sizeof(host));
   writer->put(condition.address.data(), address_size(condition.family));
 }

@@ -21,8 +21,8 @@ struct Field {
 // Whether the field lies within its `length`, and a bit field within its byte.
 bool is_sound(const Field& field);
 
-// Writes one number for each field; all fields must be sound. NaN if this kernel does not have the
-// field, or if `bytes` is missing.
+// Writes one number for each field; each field must be within its range. NaN if this kernel does
+// not have the field, or if `bytes` is missing.
 void pick_fields(const unsigned char* bytes, int length, const Field* fields, size_t count,
                  double* out);
 

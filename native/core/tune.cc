@@ -8,9 +8,9 @@ namespace deadpeer {
 
 namespace {
 
-// For how long a healthy connection may have been idle so that these settings are harmless:
-// TCP_KEEPIDLE must not fire at once. Switching keepalive on alone starts the timer afresh on top
-// of the idle time so far, so no idle time is harmless then.
+// The longest idle time of a healthy connection for which these settings are harmless: TCP_KEEPIDLE
+// must not fire at once. Switching keepalive on alone starts the timer afresh on top of the idle
+// time so far, so no idle time is harmless then.
 uint32_t harmless_silence(const Settings& settings) {
   if (settings.has(kInitialDelay)) return static_cast<uint32_t>(settings.value[kInitialDelay]);
   if (settings.has(kEnable) && settings.value[kEnable] != 0) return 0;

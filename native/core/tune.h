@@ -18,13 +18,13 @@ struct Tuned {
 };
 
 // Applies settings to a connection that they cannot end. `heard_at`: when the caller knows that the
-// peer was heard, or -infinity. Within 1 s of that the kernel need not be read: TCP_KEEPIDLE is at
-// least 1 s, so no probe can be outstanding, and a user timeout of 1 s or more cannot have passed.
-// `now` is coarse_clock().
+// peer was heard, or -infinity. If that was within the last second, TCP_INFO need not be read:
+// TCP_KEEPIDLE is at least 1 s, so no probe can be outstanding, and a user timeout of 1 s or more
+// cannot have passed. `now` is coarse_clock().
 Tuned tune(int fd, const Prepared& prepared, double heard_at, double now);
 
-// Whether tune() would hold these settings back now, for a connection whose peer was heard at an
-// unknown time. Writes nothing.
+// Whether tune() would return `held` for these settings now, for a connection whose peer was heard
+// at an unknown time. Writes nothing.
 bool would_hold(int fd, const Settings& settings);
 
 }  // namespace deadpeer

@@ -2,7 +2,10 @@ import { heldSocket } from './holder.js'
 import { keepTuning, type TuningWriter } from './kept-tuning.js'
 import type { WebSocketSource } from './listening.js'
 
-/** Tunes the connection of each WebSocket that a `WebSocketServer` with `noServer` emits. A refusal destroys the connection. */
+/**
+ * Tunes the connection of each WebSocket that a `WebSocketServer` with `noServer` emits. If tuning fails, the connection is destroyed with that
+ * error.
+ */
 export function tuneWebSockets<Tuning>(
   source: WebSocketSource,
   tuning: Tuning,

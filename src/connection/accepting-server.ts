@@ -25,7 +25,8 @@ export function onListen(onServer: (server: net.Server) => void): void {
 }
 
 /**
- * Calls `tune` with each connection that the server accepts, before the program's own listeners run. A refusal destroys the connection. Streams that the program passes to `server.emit('connection')` are left alone.
+ * Calls `tune` with each connection that the server accepts, before the program's own listeners run. If `tune` throws, the connection is destroyed
+ * with that error. Streams that the program passes to `server.emit('connection')` are left alone.
  *
  * @returns a function that stops it.
  */
@@ -42,7 +43,7 @@ export function onAccepted(server: net.Server, tune: (socket: net.Socket) => voi
   return () => void server.off('connection', listener)
 }
 
-/** Whether other processes listen on the same descriptor. In a cluster the primary owns it, and a worker may not have it. */
+/** Whether other processes listen on the same descriptor. In a cluster the primary owns the descriptor, and a worker may not have it. */
 export function isShared(server: net.Server): boolean {
   // Not imported: a program without a cluster need not load it.
   const cluster = process.getBuiltinModule('node:cluster') as unknown as { isWorker: boolean }

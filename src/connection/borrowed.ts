@@ -42,7 +42,7 @@ export class BorrowedSocket {
     if (this.#closed)
       throw new DeadpeerError(
         'ERR_SOCKET_CLOSED',
-        'This BorrowedSocket was closed by its close(). Call borrowSocket() again.',
+        'This BorrowedSocket is closed. Call borrowSocket() again.',
       )
     return this.#giveBackAfter(this.#borrowAgain(), (number) => {
       if (this.#cookieOf(number) !== this.cookie) throw this.#gone()
@@ -91,7 +91,7 @@ export class BorrowedSocket {
   #gone(cause?: unknown): DeadpeerError {
     return new DeadpeerError(
       'ERR_SOCKET_CLOSED',
-      `Process ${this.pid} has closed the connection that was its descriptor ${this.fd}.`,
+      `Process ${this.pid} has closed the connection on its descriptor ${this.fd}.`,
       {},
       { cause },
     )
@@ -138,7 +138,10 @@ export function borrowSocket(pid: number, fd: number): BorrowedSocket {
 function checkNumber(value: unknown, from: number, field: string, what: string): void {
   if (typeof value === 'number' && Number.isInteger(value) && value >= from && value <= 0x7fffffff) return
   const given = typeof value === 'number' ? value : value === null ? 'null' : `a ${typeof value}`
-  throw new InvalidTypeError(`${field} must be a ${what}, a whole number from ${from}; got ${given}.`, {
-    field,
-  })
+  throw new InvalidTypeError(
+    `${field} must be a ${what}: a whole number, ${from} or greater; got ${given}.`,
+    {
+      field,
+    },
+  )
 }

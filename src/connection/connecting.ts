@@ -4,8 +4,8 @@ import { descriptorOf, type Handle, handleOf, noDescriptor, unwrap } from './tar
 
 /**
  * Calls `apply` as soon as the socket has a descriptor, and again at each connection attempt: Happy Eyeballs opens several, each with its own
- * descriptor. Calls it once more when the socket is connected, if Node may have overwritten the options since. An error of `apply` is thrown if
- * it comes at once. If it comes later, it destroys the socket.
+ * descriptor. Calls it once more when the socket is connected, if Node may have overwritten the options since. If the first call of `apply` throws,
+ * this function throws too. An error of a later call destroys the socket.
  */
 export function whenConnecting(target: net.Socket, apply: (fd: number) => void): void {
   const socket = unwrap(target)

@@ -37,9 +37,13 @@ const littleEndian = endianness() === 'LE'
  * `socket.remoteAddress` is `undefined` then, unless the program has read it before.
  */
 export function readEndpoints(core: NativeCore | undefined, socket: net.Socket): Endpoints {
-  return core && !core.readAddresses(descriptorOf(socket), bytes)
-    ? Object.freeze({ local: decode(0), remote: decode(SIZE) })
-    : nodeEndpoints(socket)
+  return (core && readDescriptorEndpoints(core, descriptorOf(socket))) ?? nodeEndpoints(socket)
+}
+
+/** Reads both addresses of a descriptor. `undefined` if it is closed, or not a socket with addresses. */
+export function readDescriptorEndpoints(core: NativeCore, fd: number): Endpoints | undefined {
+  if (core.readAddresses(fd, bytes)) return undefined
+  return Object.freeze({ local: decode(0), remote: decode(SIZE) })
 }
 
 function decode(start: number): Endpoint {

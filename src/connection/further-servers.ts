@@ -2,12 +2,12 @@ import net from 'node:net'
 import { onListen } from './accepting-server.js'
 import { isFastify, type ServerTarget } from './listening.js'
 
-/** The listeners for the further servers of fastify, by its first server. */
+/** The listeners for the additional servers of fastify, by its first server. */
 const waiting = new Map<net.Server, ((server: net.Server) => void)[]>()
 let isSubscribed = false
 
 /**
- * Calls `opened` with each further server that a target opens. Only fastify opens them; they share the request listener of the first.
+ * Calls `opened` with each additional server that a target opens. Only fastify opens any; they share the request listener of the first.
  *
  * @returns a function that stops it.
  */

@@ -178,7 +178,7 @@ export interface Standing {
   readonly changes: readonly Changes[]
 }
 
-/** The present state of a holder; `undefined` if the object is not a holder. */
+/** The current state of a holder; `undefined` if the object is not a holder. */
 export function standingOf(target: object): Standing | undefined {
   const changes: Changes[] = []
   let inner: unknown = target

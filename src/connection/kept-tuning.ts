@@ -10,7 +10,7 @@ export interface TuningWriter<Tuning> {
 /** The tuning of an agent, a server, or another object that gets connections later. */
 export interface KeptTuning<Tuning> {
   tuning: Tuning
-  /** Tunes a connection. If that is refused, it destroys the connection with that error. */
+  /** Tunes a connection. If that fails, the connection is destroyed with the error. */
   tuneOrDestroy(socket: net.Socket): void
 }
 

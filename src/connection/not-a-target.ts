@@ -63,13 +63,13 @@ const mistakes: readonly Mistake[] = [
   {
     is: isServer,
     remedy:
-      'A server has no peer. Only tune and watch().add take a server; for others pass a connection that it accepted.',
+      'A server has no peer. Only tune and watch().add take a server. Other functions need a connection that it accepted.',
   },
   { is: (it) => typeof it.then === 'function', remedy: 'Await it, and pass what it resolves to.' },
   {
     is: (it) => typeof it[Symbol.iterator as never] === 'function',
     remedy:
-      'This takes one connection. Use tuneAll, probeAll, sampleTcpInfo or watch().add for several, or call it for each.',
+      'This function takes one connection. Use tuneAll, probeAll, sampleTcpInfo or watch().add for several, or call it for each.',
   },
   { is: (it) => typeof it.dispatch === 'function', remedy: useCreateAgent },
   // A Response or Request of fetch; then the result of undici's request().

@@ -2,6 +2,7 @@ import net from 'node:net'
 import type { Profile } from '../profile/profile.js'
 import type { CloseSnapshot } from './close-snapshot.js'
 import type { Endpoints } from './endpoints.js'
+import { ConnectionPath } from './path.js'
 import { type Handle, handleOf } from './target.js'
 
 /** The destination of a connection. For an accepted one: the address of the peer and the local port. */
@@ -12,7 +13,7 @@ export interface Destination {
   port?: number | undefined
 }
 
-/** The original method, and the function to call after it. */
+/** The original `setKeepAlive`, and the function to call after it. */
 export interface SetKeepAliveHook {
   readonly setKeepAlive: net.Socket['setKeepAlive']
   readonly hear: (socket: net.Socket) => void
@@ -44,6 +45,9 @@ export class ConnectionRecord {
    * the timer, and so does an interval longer than `initialDelay`.
    */
   isTimerKnown = false
+
+  /** Whether its path acknowledges keepalive probes. `undefined` until a probe or a heartbeat needs it: see {@link pathOf}. */
+  path: ConnectionPath | undefined = undefined
 
   /** Both addresses. They are kept because they cannot be read after the close. */
   endpoints: Endpoints | undefined = undefined
@@ -112,6 +116,18 @@ export function recordOfHandle(handle: Handle): ConnectionRecord {
   if (inner[record]) return inner[record]
   // Node's handle has its socket as `owner`; in other runtimes it does not.
   return inner.owner instanceof net.Socket ? recordOf(inner.owner) : bind(inner, undefined)
+}
+
+/** What is known of the path of a handle's connection. */
+export function pathOf(handle: Handle): ConnectionPath {
+  const known = recordOfHandle(handle)
+  known.path ??= new ConnectionPath(isOutgoing(innermostHandle(handle).owner))
+  return known.path
+}
+
+/** Node sets `server` of an accepted socket. A socket without one is taken for an outgoing one: at worst it knows an ephemeral port. */
+function isOutgoing(owner: unknown): boolean {
+  return owner instanceof net.Socket && !(owner as net.Socket & { readonly server?: unknown }).server
 }
 
 /** The record of a handle's connection, if there is one. */

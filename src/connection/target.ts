@@ -134,7 +134,7 @@ export function withDescriptor<T>(target: Target, run: (fd: number) => T): T {
   return target instanceof BorrowedSocket ? target.use(run) : run(requireDescriptor(target))
 }
 
-/** The present descriptor of a target. */
+/** The current descriptor of a target. */
 export function requireDescriptor(target: OwnTarget): number {
   if (typeof target === 'number') return checkDescriptor(target)
   const socket = socketOf(target)
@@ -149,7 +149,7 @@ export function isDescriptor(fd: number): boolean {
 
 export function checkDescriptor(fd: number): number {
   if (isDescriptor(fd)) return fd
-  throw new InvalidTypeError(`A file descriptor must be a whole number from 0; got ${fd}.`, {
+  throw new InvalidTypeError(`A file descriptor must be a whole number, 0 or greater; got ${fd}.`, {
     field: 'target',
   })
 }

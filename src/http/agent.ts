@@ -8,7 +8,7 @@ import { Pool } from './pool.js'
 import { printCounts, type Snapshot } from './statistics.js'
 
 /**
- * An `http.Agent` that does not reuse a connection that the kernel knows to be gone, and that keeps statistics of its connections. It can
+ * An `http.Agent` that checks a connection in the kernel before it reuses it, and that keeps statistics of its connections. It can
  * replace Node's own agent.
  *
  * - Before a request reuses a connection, one native call samples all idle connections to that server. The agent discards those that are

@@ -96,7 +96,7 @@ export class Connection implements AgentConnection, CloseListener {
     emitter.once(errorMonitor, (error) => {
       const failure = failureOf(error)
       this.#failure ??= failure && (failure === 'reset' ? 'reset' : 'timedOut')
-      // Counts before the request reports the error. Only if the socket is destroyed: a program may emit an error on one that stays open.
+      // Counts the end before the request reports the error. Only if the socket is destroyed: a program may emit an error on one that stays open.
       if (this.socket.destroyed) this.#onClosed()
     })
     requestCloseSnapshot(nativeCore(), socket, this)
@@ -119,17 +119,17 @@ export class Connection implements AgentConnection, CloseListener {
     this.owner.closed(this)
   }
 
-  /** While this is true, only a failure to open it is counted. */
+  /** While this is true, the connection is counted only if it fails to open. */
   get mayBeTunnel(): boolean {
     return this.#mayBeTunnel
   }
 
-  /** The socket is a tunnel. The TLS connection over it replaces it. */
+  /** Marks the socket as a tunnel. The TLS connection over it takes its place. */
   replace(): void {
     this.#isReplaced = true
   }
 
-  /** The socket is used for requests. */
+  /** Marks the socket as used for requests. */
   useForRequests(): void {
     this.#mayBeTunnel = false
     // A destroyed socket never opens. It is counted as failed to open when it closes.
@@ -183,7 +183,7 @@ export class Connection implements AgentConnection, CloseListener {
     return true
   }
 
-  /** Notes an end that the kernel knows and Node has not reported as an error. */
+  /** Notes an end that the kernel has recorded and Node has not reported as an error. */
   #noteTcpState({ state, probes }: Pick<Sample, 'state' | 'probes'>): void {
     // If this side has sent a FIN as well, it may be an orderly close.
     if (state === TcpState.CLOSE && (probes > 0 || !this.socket.writableEnded)) {

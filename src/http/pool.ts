@@ -94,7 +94,10 @@ export class Pool {
     return `${this.#agent.protocol}//${name}:${port}`
   }
 
-  /** `addRequest` calls `getName` for the name of the suitable connections, then takes a free one. The check runs in between. */
+  /**
+   * Checks the free connections before each request takes one. `addRequest` first calls `getName` to find the connections to that server, so the
+   * check runs in `getName`.
+   */
   #discardGoneBeforeRequests(): void {
     const agent = this.#agent
     const [addRequest, getName] = [lateBound(agent, 'addRequest'), lateBound(agent, 'getName')]
@@ -221,7 +224,7 @@ export class Pool {
     )
   }
 
-  /** Restores the agent's `timeout` before reuse: the idle timeout must not apply to a request. */
+  /** Restores the agent's `timeout` before reuse, because the idle timeout must not apply to a request. */
   #resetBeforeReuse(): void {
     const agent = this.#agent
     const reuseSocket = lateBound(agent, 'reuseSocket')

@@ -100,7 +100,7 @@ const MOST_ORIGINS = 1_000
 /** Counts per origin and in total. */
 export class Statistics {
   readonly #total = noCounts()
-  /** Least recently used first. */
+  /** The least recently used origins come first. */
   readonly #origins = new Map<string, Counts>()
 
   count(origin: string, name: Counted): void {

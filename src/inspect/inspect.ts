@@ -1,5 +1,9 @@
 import { inspect as format, type InspectOptions } from 'node:util'
-import { checkTarget, type Target, withDescriptor } from '../connection/target.js'
+import { BorrowedSocket } from '../connection/borrowed.js'
+import type { PathState } from '../connection/destinations.js'
+import { ConnectionPath, showsAnsweredProbe } from '../connection/path.js'
+import { pathOf } from '../connection/record.js'
+import { checkTarget, handleOf, socketOf, type Target, withDescriptor } from '../connection/target.js'
 import { type NativeCore, nativeCore } from '../kernel/binding.js'
 import { equalsDefault, readDefaultsOf, type SystemDefaults } from '../kernel/defaults.js'
 import { networkOf } from '../kernel/network-namespace.js'
@@ -30,6 +34,18 @@ export class Inspection {
    * The fields of `profile` that are not in force yet. They come into force when the peer is heard, the probe is over, or the heartbeat ends.
    */
   declare readonly pending?: Profile
+
+  /**
+   * Whether the path answers keepalive probes; `undefined` without the native core.
+   *
+   * - `answers`: this connection has acknowledged a probe, or both ends are on this host.
+   * - `deaf`: it passes data and no probes. Keepalive ends such a connection although its peer is alive.
+   * - `unproven`: neither is known.
+   *
+   * For a descriptor and for a borrowed socket the counters show it only after the connection's own keepalive was answered. For an outgoing
+   * connection of this process that has shown neither, it is what others to the same address and port have shown within the last hour.
+   */
+  declare readonly path: PathState | undefined
 
   readonly #readDefaults: () => SystemDefaults | undefined
 
@@ -93,7 +109,8 @@ const unread = new Inspection(
     inForce: Object.freeze({}),
     info: undefined,
     verdict: undefined,
-    evidence: 'not read: there is no native core here',
+    evidence: 'not read: the native core is not available',
+    path: undefined,
   },
   () => undefined,
 )
@@ -135,8 +152,26 @@ function inspectDescriptor(core: NativeCore, target: Target, fd: number): Inspec
       profile,
       inForce,
       ...(pending && { pending }),
+      path: pathStateOf(core, target, fd, info, inForce),
       info,
     },
     readDefaults,
   )
+}
+
+function pathStateOf(
+  core: NativeCore,
+  target: Target,
+  fd: number,
+  info: TcpInfo,
+  inForce: Profile,
+): PathState {
+  const { state, unacked, lastAckRecv, lastDataRecv, lastDataSent } = info
+  const heardAt = -Math.min(lastAckRecv, lastDataRecv)
+  const dataAt = -Math.min(lastDataSent, lastDataRecv)
+  const isBorrowed = typeof target === 'number' || target instanceof BorrowedSocket
+  const handle = isBorrowed ? undefined : handleOf(socketOf(target))
+  const known = (handle ? pathOf(handle) : new ConnectionPath(false)).state(core, fd)
+  if (known !== 'unproven') return known
+  return showsAnsweredProbe({ state, unacked, heardAt, dataAt }, inForce) ? 'answers' : 'unproven'
 }

@@ -13,9 +13,9 @@ import { silentFor, type TcpInfo, TcpState } from '../kernel/tcp-info.js'
  *
  * A listener is `alive`, and so is a connection attempt until its SYN is sent again.
  *
- * An acknowledged probe shows in the counters as `lastAckRecv` at least 1 s below `lastDataSent` and `lastDataRecv`: an acknowledgement of data comes
- * sooner, or the data is sent again. A window update that the peer sends on its own shows the same way, and also proves that the peer is
- * alive. A probe that the *peer* sends does not show.
+ * A probe counts as acknowledged if `lastAckRecv` is at least 1 s below both `lastDataSent` and `lastDataRecv`. An acknowledgement of data would have
+ * come sooner. A window update that the peer sends on its own looks the same, and it also proves that the peer is alive. The counters do not show a
+ * probe that the *peer* sends.
  */
 export type Verdict = 'alive' | 'unknown' | 'suspect' | 'dead' | 'closing'
 

@@ -23,7 +23,7 @@ export interface NativeOptionRow {
   max: number
 }
 
-/** A failed call. Without `syscall`, the caller knows the call, or the kernel executed it and replied with the error. */
+/** A failed call. `syscall` is left out if the caller knows it, or if the kernel replied with the error by netlink. */
 export interface NativeFailure {
   /** Negative. */
   readonly errno: number
@@ -96,7 +96,7 @@ export interface NativeCore {
   tune(fd: number, profile: NativeProfile, heardAt: number): number | NotTuned
   /** Returns the connections that did not get all options. The elements of `heardAt` become what `tune` returns. */
   tuneMany(fds: Int32Array, profile: NativeProfile, heardAt: Float64Array): Of<NotTuned>[] | undefined
-  /** Whether `tune` would return `held` now, if the caller does not know when the peer was last heard. Writes nothing. */
+  /** Whether `tune` would return `held` now for a caller that does not know when the peer was last heard. Writes nothing. */
   wouldHold(fd: number, profile: NativeProfile): boolean
   apply(fd: number, profile: NativeProfile): NativeRefusal | undefined
   /** NaN: the socket does not have the option. */
@@ -143,7 +143,10 @@ export interface NativeCore {
     wanted: Float64Array,
     asks: boolean,
   ): Of<{ readonly refusal: NativeRefusal }>[] | undefined
-  /** In how many ms they fire; NaN if the kernel does not report it. The sockets are in the network namespace of process `pid`; 0: the caller's. */
+  /**
+   * The times until the timers fire, ms; NaN if the kernel does not report one. The sockets are in the network namespace of process `pid`; 0: the
+   * caller's.
+   */
   readKeepaliveTimers(
     pid: number,
     count: number,
@@ -161,6 +164,7 @@ export interface NativeCore {
   /** `args`: strings that each end with NUL. Returns only if it failed. */
   exec(args: Uint8Array, lastDescriptor: number): NativeFailure
   lose(fd: number, share: number): NativeFailure | undefined
+  ignoreProbes(fd: number): NativeFailure | undefined
   undeafen(fd: number): NativeFailure | undefined
   readDrops(fd: number): number | NativeFailure
   borrow(pid: number, fd: number): NativeDescriptor | NativeFailure

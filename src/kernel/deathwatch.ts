@@ -5,7 +5,7 @@ import { decodeTcpInfo, stateOf, type TcpInfo } from './tcp-info.js'
 
 /** An event that the kernel reported for a connection. */
 export interface KernelEvent {
-  /** The peer sends nothing more: it has closed its side, or the connection has ended. */
+  /** The peer will send no more data: it has closed its side, or the connection has ended. */
   readonly peerClosed: boolean
   /** The next read or write fails with an error. */
   readonly failed: boolean

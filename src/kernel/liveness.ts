@@ -19,6 +19,8 @@ export interface Sample {
   readonly heardAt: number
   /** Retransmission timeout. */
   readonly rto: number
+  /** When data was last sent or received. */
+  readonly dataAt: number
 }
 
 /** The options that control keepalive, in a profile's units. */
@@ -55,7 +57,7 @@ export interface KeepaliveWrite {
 
 const noRefusals: readonly undefined[] = []
 
-const SAMPLE_COLUMNS = 9
+const SAMPLE_COLUMNS = 10
 const OPTION_COLUMNS = 5
 const INITIAL_DELAY = 1
 
@@ -116,7 +118,7 @@ export function sampleWithOptions(
 }
 
 /**
- * In how many ms the keepalive timers of many sockets fire. `undefined` if the kernel does not report it.
+ * The time until the keepalive timer of each of many sockets fires, in ms. `undefined` if the kernel does not report it.
  *
  * @param pid a process in the sockets' network namespace. `undefined`: the caller's namespace.
  */
@@ -184,6 +186,7 @@ function decodeSample(samples: Float64Array, i: number): Sample | number {
     sampledAt: samples[at + 6]!,
     heardAt: samples[at + 7]!,
     rto: samples[at + 8]!,
+    dataAt: samples[at + 9]!,
   }
 }
 

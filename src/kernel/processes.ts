@@ -88,7 +88,9 @@ function checkInodes(inodes: Iterable<number | undefined>): Set<number> {
     if (inode === undefined) continue
     wanted.add(inode)
     if (Number.isSafeInteger(inode) && inode >= 0) continue
-    throw new InvalidTypeError(`An inode must be a whole number from 0; got ${String(inode)}.`, { field })
+    throw new InvalidTypeError(`An inode must be a whole number, 0 or greater; got ${String(inode)}.`, {
+      field,
+    })
   }
   return wanted
 }

@@ -124,7 +124,7 @@ export class SocketRecord {
     return timerNames[this.#u8(offsets.timer)]
   }
 
-  /** In how many ms the timer fires, to the kernel's tick. `undefined` if no timer runs. */
+  /** The time until the timer fires, in ms, exact to the kernel's tick. `undefined` if no timer runs. */
   get expires(): number | undefined {
     if (this.timer === 'off') return undefined
     // Older kernels report a negative time for a timer that is due.
@@ -246,8 +246,8 @@ export class SocketList<Record extends SocketRecord = SocketRecord> implements I
   /** The number of sockets. */
   readonly length: number
   /**
-   * Whether sockets may be missing, because each of four attempts was disturbed. A socket closed exactly where the kernel had paused, or a
-   * listener opened or closed. Or the kernel reported that its tables had changed (`NLM_F_DUMP_INTR`), or a part of its reply was lost.
+   * Whether sockets may be missing, because each of four attempts was disturbed. Possible causes: a socket closed exactly where the kernel had
+   * paused; a listener opened or closed; the kernel reported that its tables had changed (`NLM_F_DUMP_INTR`); or a part of its reply was lost.
    */
   readonly interrupted: boolean
   readonly #view: DataView

@@ -10,7 +10,7 @@ export interface OptionRow {
   readonly manual: string
   /** The kind of value in a profile: a time in ms, a number, or true and false. */
   readonly kind: 'ms' | 'count' | 'boolean'
-  /** The kernel's unit in the profile's unit: 1000 if the kernel counts whole seconds. */
+  /** The kernel's unit, expressed in the profile's unit: 1000 if the kernel counts whole seconds. */
   readonly unit: number
   /** The lowest and highest value, in the profile's unit. */
   readonly min: number
@@ -140,7 +140,7 @@ export function canSetNow(name: OptionName): boolean {
   const core = nativeCore()!
   const { kind, max } = optionTable[name]
   const refusal = core.rehearse(compileOptions(core, { [name]: kind === 'boolean' ? true : max }))
-  // If no socket could be opened, or a resource was lacking, the option itself may work: the last result stands.
+  // If no socket could be opened, or a resource was lacking, the option itself may work: keep the last result.
   if (refusal && (refusal.option === undefined || isShortErrno(refusal.errno))) {
     return tried.get(name) === undefined
   }

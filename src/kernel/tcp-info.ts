@@ -254,7 +254,7 @@ export function stateOf(bytes: Uint8Array): number {
   return bytes[0]!
 }
 
-/** Machines differ in byte order, and in the order of bits in a bit field. */
+/** Whether this machine is little-endian. The order of bits in a bit field follows the byte order. */
 const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
 /** One field of the tcp_info that starts at `start` and is `length` bytes long. */

@@ -197,21 +197,21 @@ export interface Range {
 /** A whole number within a range. */
 export function whole(range: Range): Check {
   const unit = range.unit === undefined ? '' : ` of ${range.unit}`
-  return inRange(range, `a whole number${unit} ${rangeWords(range)}`, Number.isSafeInteger)
+  return inRange(range, `a whole number${unit}${rangeWords(range)}`, Number.isSafeInteger)
 }
 
 /** A number within a range, fractions included. */
 export function number(range: Range): Check {
-  return inRange(range, `a number ${rangeWords(range)}`, Number.isFinite)
+  return inRange(range, `a number${rangeWords(range)}`, Number.isFinite)
 }
 
-/** `from 1 to 127`, `from 1`, or `above 0`. */
+/** ` from 1 to 127`, `, 1 or greater`, or ` above 0`: follows a noun. */
 export function rangeWords(
   { min, max }: Pick<Range, 'min' | 'max'>,
   words: (bound: number) => string = String,
 ): string {
-  if (min === Number.MIN_VALUE) return 'above 0'
-  return `from ${words(min)}${max === undefined ? '' : ` to ${words(max)}`}`
+  if (min === Number.MIN_VALUE) return ' above 0'
+  return max === undefined ? `, ${words(min)} or greater` : ` from ${words(min)} to ${words(max)}`
 }
 
 /** The times that an option takes, in ms. */
@@ -224,7 +224,7 @@ export interface TimeRange extends Omit<Range, 'unit'> {
 /** A time in whole ms, or in whole seconds. */
 export function milliseconds(range: TimeRange): Check {
   const { step = 1 } = range
-  const wanted = `whole ${step === 1_000 ? 'seconds' : 'milliseconds'} ${rangeWords(range)} ms`
+  const wanted = `whole ${step === 1_000 ? 'seconds' : 'milliseconds'}${rangeWords(range)} ms`
   return inRange(range, wanted, (value) => Number.isInteger(value) && value % step === 0, ' ms')
 }
 

@@ -20,5 +20,5 @@ export const heartbeatInterval: TimeRange = {
   min: 1_000,
   max: 2_147_483_000,
   step: 1_000,
-  why: 'Linux probes after whole seconds of silence',
+  why: 'Linux counts idle time in whole seconds',
 }

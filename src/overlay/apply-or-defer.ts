@@ -10,7 +10,7 @@ import { findOverlay, type Overlay, overlayFor, overlayOf, releaseOverlay } from
 import { readOwnOptions, withoutOurProbes, writeOwnOptions } from './own-options.js'
 import { mayFire, paceWindow } from './probe-rate.js'
 
-/** A connection with values that wait until its peer is heard, and the time of its next sample. */
+/** A connection with deferred values, and the time of its next sample. */
 interface Retry {
   readonly cookie: bigint
   readonly fd: number
@@ -31,7 +31,7 @@ const LONGEST_WAIT = 1_000
  * Writes the safe values now and defers the others until the peer is heard. Returns the deferred values. All of `wanted` is tried on the socket
  * before this returns, so a refusal is thrown here and not later.
  *
- * @param hasTurn the caller has waited for its turn in the probe rate limit.
+ * @param hasTurn the caller has already waited for the probe rate limit.
  */
 export function applyOrDefer(core: NativeCore, fd: number, wanted: Profile, hasTurn = false): Profile {
   const overlay = findOverlay(core, fd)
@@ -52,13 +52,13 @@ function divideAndWrite(
   const current: OptionValues = { ...own, ...overlay?.deferred }
   const info = withoutOurProbes(overlay, readTcpInfo(core, fd))
   const { now, later } = divide({ ...pending, ...wanted }, current, info)
-  // The same if the settings change: the peer gets no more probes than the first deferral granted.
+  // A tune with other values must not do so either: the peer gets no more probes than the first deferral allowed.
   if (pending.count !== undefined && later.count !== undefined) now.count = current.count!
   if (fires(now, current, info) && !hasTurn && !mayFire()) {
     later.initialDelay = now.initialDelay!
     delete now.initialDelay
   }
-  // Before anything is written: without a cookie nothing can be deferred.
+  // Read the cookie before the first write: without it no value can be deferred.
   const cookie = cookieFor(core, fd, later)
   writeOwnOptions(core, fd, now, overlay)
   defer(core, { fd, cookie }, { ...current, ...now }, later)
@@ -75,8 +75,8 @@ function divide(wanted: Profile, current: Profile, info: TcpInfo): Deferral {
 }
 
 /**
- * Like {@link applyOrDefer}, for a connection of another process, for which no value can be deferred. It writes all values; or it writes nothing
- * and throws `ERR_MUST_WAIT` with the values that would have to wait.
+ * Like {@link applyOrDefer}, for a connection of another process, for which no value can be deferred. If a value would have to be deferred, it writes
+ * none and throws `ERR_MUST_WAIT` with those values.
  */
 export function applyOrRefuse(core: NativeCore, fd: number, wanted: Profile, hasTurn = false): Profile {
   const { own, current, info } = stateOf(core, fd)
@@ -85,7 +85,7 @@ export function applyOrRefuse(core: NativeCore, fd: number, wanted: Profile, has
   if (fires(wanted, current, info) && !hasTurn && !mayFire()) {
     throw mustWait(
       { initialDelay: wanted.initialDelay! },
-      'would send a probe, and the probe rate limit is reached',
+      'would make the kernel send a probe, but the probe rate limit is reached',
     )
   }
   writeOwnOptions(core, fd, wanted)
@@ -93,7 +93,7 @@ export function applyOrRefuse(core: NativeCore, fd: number, wanted: Profile, has
 }
 
 /**
- * Checks that {@link applyOrRefuse}, given its turn, would write the values now.
+ * Checks that {@link applyOrRefuse} would write the values now if the probe rate limit allowed it.
  *
  * @throws the error that it would throw before it writes.
  */
@@ -123,7 +123,7 @@ function mustWait(pending: Profile, why: string): DeadpeerError {
   const fields = Object.keys(pending).join(' and ')
   return new DeadpeerError(
     'ERR_MUST_WAIT',
-    `${fields} ${why}. No value can wait on a socket of another process. Nothing was changed. ` +
+    `${fields} ${why}. Options cannot be deferred on another process's socket. Nothing was changed. ` +
       `Use tuneAll, which waits for the peer, or leave out ${fields} now and set it later.`,
     { pending },
   )
@@ -139,7 +139,7 @@ export function deferredOf(overlay: Overlay | undefined): Profile {
   return values
 }
 
-/** Cleans up if no value is deferred any more. */
+/** Stops the retries of a connection that has no deferred values left. */
 function finish(overlay: Overlay): void {
   if (overlay.deferred) return
   retries.delete(overlay.cookie)
@@ -202,7 +202,7 @@ function retryDue(core: NativeCore): void {
   for (const each of retries.values()) {
     if (each.due > now) continue
     if (performance.now() - now > budget) break
-    // If it has to wait on, it goes to the end of the list, so that every connection gets a turn.
+    // A connection that must wait longer goes to the end of the list, so that every connection is retried.
     retries.delete(each.cookie)
     const overlay = overlayOf(each.cookie)
     if (overlay?.deferred) retryOne(core, each, overlay, now)
@@ -230,8 +230,8 @@ function retryOne(core: NativeCore, each: Retry, overlay: Overlay, now: number):
       divideAndWrite(core, each.fd, pending, { own, overlay }, true)
     } else retryAll(core, each, overlay, pending, now)
   } catch (error) {
-    // The kernel accepted all values at the first try. So either a resource has run out, and the write is tried again; or a sandbox was
-    // installed since, or another thread has closed the socket.
+    // The kernel accepted all values at the first try. If a resource has run out, the write is tried again. Otherwise a sandbox was installed since,
+    // or another thread has closed the socket.
     if (isShortage(error as Error)) retryAt(each, now + LONGEST_WAIT)
     else {
       overlay.deferred = undefined
@@ -260,7 +260,7 @@ function retryAt(each: Retry, due: number): void {
   retries.set(each.cookie, each)
 }
 
-/** Whether the descriptor still belongs to the socket whose values wait. Assumed if the cookie cannot be read now. */
+/** Whether the descriptor still belongs to the socket with the deferred values. Returns true if a lack of resources prevents the check. */
 function isStill(core: NativeCore, { fd, cookie }: Retry): boolean {
   const now = persist(() => core.readCookie(fd))
   return now === cookie || (isFailure(now) && isShortErrno(now.errno))

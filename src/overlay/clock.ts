@@ -5,8 +5,8 @@ export interface KeepaliveClock {
   /** When its next probe is due, counted from when the peer was last heard. */
   readonly due: number
   /**
-   * The `initialDelay` that sets the timer to that probe, rounded up to whole seconds, so never sooner. If the probe is due now or the timer
-   * is set already, it is a value that does not move the timer.
+   * The `initialDelay` that sets the timer to that time, rounded up to whole seconds. If the probe is due now or the timer is set already, it is a
+   * value that does not move the timer.
    */
   readonly initialDelay: number
   /** The number of unanswered probes that the timer has sent. */
@@ -24,7 +24,7 @@ export function clockFrom({ initialDelay }: Keepalive): KeepaliveClock {
   return { due: initialDelay, initialDelay, sent: 0 }
 }
 
-/** The same, `silence` ms after the peer was last heard, with the probes that were due by then. */
+/** The same clock `silence` ms after the peer was last heard. It counts the probes that were due by then. */
 export function clockAfter(own: Keepalive, silence: number): KeepaliveClock {
   const { initialDelay, interval } = own
   if (silence < initialDelay) return clockFrom(own)

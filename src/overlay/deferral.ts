@@ -21,8 +21,8 @@ const RTO_MAX = 120_000
  * - With a `userTimeout`, keepalive ends the connection when the timer fires, `userTimeout` has passed since the peer was last heard, and a
  *   probe is unanswered. If the peer would get fewer probes before that than on a fresh connection, the `userTimeout` is deferred. Until it
  *   is written, it is off and `count` decides.
- * - Without a `userTimeout`, keepalive ends the connection when the timer fires and `count` probes are unanswered. If as many are unanswered
- *   already, the connection gets `count` more.
+ * - Without a `userTimeout`, keepalive ends the connection when the timer fires and `count` probes are unanswered. If that many are unanswered
+ *   already, the peer gets `count` more.
  * - `userTimeout` also limits retransmissions and probes of a closed window. If it has passed already, it is deferred until they are
  *   answered, and the socket's previous value stays in force.
  */
@@ -78,8 +78,8 @@ export function deferral(wanted: Profile, current: Profile, info: TcpInfo): Defe
 
 /**
  * The longest time that a retransmission, or the probing of a closed window, can have lasted, in ms. The kernel does not report it, so this is
- * an upper bound. Each wait doubles, so the earlier waits add up to less than the present one. If they did not all double (at rtoMax, or for
- * SYNs, of which the first are sent at even intervals), each was at most the present one.
+ * an upper bound. Each wait doubles, so the earlier waits add up to less than the present one. Not all waits double: at rtoMax they stay the same,
+ * and the first SYNs are sent at even intervals. Then no earlier wait was longer than the present one.
  */
 function stalledFor(info: TcpInfo, rtoMax: number): number {
   // No data is sent into a closed window, so the last data was sent before it closed.

@@ -35,7 +35,7 @@ export interface Overlay extends Keyed<Overlay>, Reasons {
   mustSetTimer: boolean
 }
 
-/** All overlays: one for each connection that has a reason. */
+/** All overlays: one for each connection with a reason for other options. */
 const overlays = new CookieMap<Overlay>()
 
 export function overlayOf(cookie: bigint): Overlay | undefined {
@@ -66,7 +66,7 @@ export function overlayFor(cookie: bigint, options: Keepalive): Overlay {
   return overlay
 }
 
-/** Ends the reasons of a probe or a heartbeat. The options must be restored, or the connection gone. */
+/** Ends the reasons of a probe or a heartbeat. Before that, the options must be restored, or the connection must be gone. */
 export function releaseOverlay(overlay: Overlay): void {
   overlay.clock = undefined
   overlay.unanswered = 0
@@ -90,7 +90,7 @@ export function baseOf({ own, deferred }: Overlay): Keepalive {
 
 export const keepaliveNames = ['enable', 'initialDelay', 'interval', 'count', 'userTimeout'] as const
 
-/** Takes values that other code has written since for the owner's. */
+/** Adopts values that other code has written since as the owner's. */
 export function adopt(overlay: Overlay, found: Keepalive): void {
   const { inForce, beating } = overlay
   if (sameKeepalive(found, inForce)) return
@@ -99,7 +99,7 @@ export function adopt(overlay: Overlay, found: Keepalive): void {
   // If we switched keepalive on, the options do not show whether the other code did too. Code that writes all timer values wants keepalive on.
   const wroteAll = 'interval' in own && 'count' in own
   if (found.enable && (wroteAll || 'initialDelay' in own)) own.enable = true
-  // Writing a value that was in force already does not show either.
+  // The options do not show either that other code wrote a value that was in force already.
   if (wroteAll && beating !== undefined) own.initialDelay = found.initialDelay
   forgetDeferred(overlay, own)
   overlay.own = { ...overlay.own, ...own }
@@ -107,7 +107,7 @@ export function adopt(overlay: Overlay, found: Keepalive): void {
   if (overlay.clock && own.initialDelay !== undefined) overlay.clock = clockFrom(baseOf(overlay))
 }
 
-/** Drops deferred values of the owner for fields that were written since. */
+/** Drops the deferred values of fields that other code has written since. */
 export function forgetDeferred(overlay: Overlay, written: Partial<Keepalive>): void {
   if (!overlay.deferred) return
   const left: Record<string, unknown> = { ...overlay.deferred }
@@ -126,22 +126,22 @@ export function sameKeepalive(a: Keepalive, b: Keepalive): boolean {
   )
 }
 
-/** Whether the options in force, and the keepalive timer, are as they must be. */
+/** Whether the options in force and the keepalive timer are as planned. */
 export function isInForce(overlay: Overlay, sample: Sample): boolean {
   if (overlay.mustSetTimer && !overlay.isFiring) return false
   return sameKeepalive(overlay.inForce, plan(overlay.own, overlay, sample))
 }
 
-/** What {@link reconcile} needs of a connection. */
+/** What {@link reconcile} needs from a connection. */
 export interface Reconciled extends SocketName {
   readonly overlay: Overlay | undefined
   /** May change the reasons. Returns whether the kernel must send a probe now. */
   observe(seen: SampleWithOptions): boolean
-  /** The socket has these options now. */
+  /** Called with the options that the socket has now. */
   written(options: Keepalive): void
-  /** The kernel refused a write, and the socket's options are unchanged. */
+  /** Called if the kernel refused a write; the socket's options are unchanged. */
   refused(error: Error, wasFiring: boolean): void
-  /** The socket could not be read. */
+  /** Called if the socket could not be read. */
   unread(errno: number): void
 }
 

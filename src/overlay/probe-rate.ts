@@ -2,19 +2,19 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 /**
  * Limits the rate of writes that make the kernel send a probe. A burst of 4,000 probes overflows the receive backlog of loopback
- * (net.core.netdev_max_backlog, 1,000), and healthy peers look dead. Timers that are due within one tick fire together. A tick of the slowest
+ * (net.core.netdev_max_backlog, 1,000), and live peers look dead. Timers that are due within one tick fire together. A tick of the slowest
  * kernels (HZ=100) is 10 ms, so at most 850 probes leave together: 10 ms at this rate, and a burst.
  */
 const RATE_PER_MS = 65
 const BURST = 200
 
-/** How long to wait if there is no turn now, in ms. After that there are hundreds. */
+/** How long to wait if no probe may be sent now, in ms. After that, hundreds may be sent. */
 export const paceWindow = 10
 
 let turns = BURST
 let countedAt = 0
 
-/** Takes up to `wanted` turns to send a probe. The caller gives unused turns back. */
+/** Reserves up to `wanted` probes. The caller returns those that it does not send. */
 export function takeTurns(wanted: number): number {
   const now = performance.now()
   turns = Math.min(BURST, turns + (now - countedAt) * RATE_PER_MS)

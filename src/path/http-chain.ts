@@ -57,7 +57,7 @@ export function under(timeout: number): number {
   return timeout === Number.POSITIVE_INFINITY ? timeout : Math.floor(timeout - Math.min(5_000, timeout / 4))
 }
 
-/** The inverse of `under`. */
+/** The receiver's timeout for a sender's timeout: the inverse of `under`. */
 function over(timeout: number): number {
   return timeout === Number.POSITIVE_INFINITY ? timeout : Math.ceil(timeout + Math.min(5_000, timeout / 3))
 }

@@ -80,7 +80,7 @@ function auditServer(server: net.Server, path: readonly Hop[]): Finding[] {
   return [
     ...(settings ? judgeServer(settings, path) : []),
     ...(fd === undefined
-      ? notRead('The server does not listen in this process', 'Audit it once it listens.')
+      ? notRead('The server is not listening in this process', 'Call audit() once it is listening.')
       : auditConnection(fd, path)),
   ]
 }

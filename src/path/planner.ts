@@ -16,13 +16,13 @@ import { inWords } from './in-words.js'
 import { type Path, resolvePath } from './resolve.js'
 import { FASTEST_DETECTION, FIRST_RETRANSMISSION, type Timing, timingFor } from './timing.js'
 
-/** The arguments of {@link plan}. */
+/** The options of {@link plan}. */
 export interface PlanOptions {
   /** The hops from the client to the server: names of the catalogue, or hops of your own. */
   readonly path: Path
   /** Detect a dead peer within this time, in ms, idle or with data in flight. Default: as late as the path allows, with the fewest probes. */
   readonly detectWithin?: number
-  /** What is known about the traffic of the connections. Default: nothing. */
+  /** The known traffic of the connections. Default: none is known. */
   readonly traffic?: Traffic
   /** The number of connections, for `load`. From 1. */
   readonly connections?: number
@@ -125,7 +125,7 @@ function idleDetection({ initialDelay, interval, count }: Timing): number {
   return initialDelay + interval * count
 }
 
-/** Of a heartbeat, ms: its attempts are 510 ms apart, each waits 300 ms, and peers heard within the last second are not probed. */
+/** Times of a heartbeat, ms. It does not probe peers that were heard within the last second. Its attempts are 510 ms apart, and each waits 300 ms. */
 const FIRST_PROBE = 1_000
 const BETWEEN_ATTEMPTS = 510
 const ANSWER = 300

@@ -13,6 +13,9 @@ export type Evidence =
   | 'retransmitting'
   | 'window-probe'
   | 'silence'
+  | 'unproven-path'
+  | 'deaf-path'
+  | 'confirmed'
   | 'closed'
   | 'aborted'
   | 'error'
@@ -25,11 +28,11 @@ export const RECENT = 1_000
 
 /**
  * The least time between two attempts, in ms. A Linux peer answers such segments at most once in tcp_invalid_ratelimit (500 ms) per
- * connection. If its first answer was lost and we probe sooner, a healthy peer does not answer.
+ * connection. If its first answer was lost and we probe sooner, a live peer does not answer.
  */
 export const LEAST_GAP = 510
 
-/** If the kernel's own probe is due within this time, in ms, we wait for it. Sent shortly after ours, it would go unanswered. */
+/** If the kernel's own probe is due within this time, in ms, we wait for it. A kernel probe shortly after ours would go unanswered. */
 export const IMMINENT = LEAST_GAP + 90
 
 /**
@@ -53,9 +56,9 @@ export function silenceOf(sample: Sample): number {
 }
 
 /**
- * The prober of an idle connection.
+ * What probes an idle connection.
  *
- * @param isKeepaliveOn by the owner's options.
+ * @param isKeepaliveOn whether the owner's options enable keepalive.
  * @param unanswered how many of the unanswered probes are ours.
  */
 export function proberOf(sample: Sample, isKeepaliveOn: boolean, unanswered: number): Prober {

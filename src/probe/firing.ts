@@ -81,7 +81,7 @@ export class Firing {
     return probes - this.#probesBefore
   }
 
-  /** The probe has left, and the timer has fired `times` more. */
+  /** Records that the probe has left, and that the timer has fired `times` more times. */
   hasLeft(times: number, sample: Sample): void {
     const overlay = this.overlay!
     overlay.isFiring = false
@@ -90,7 +90,7 @@ export class Firing {
     }
   }
 
-  /** The kernel has not sent the probe, and will not send it. Returns whether other probes are unanswered. */
+  /** Records that the kernel has not sent the probe and will not send it. Returns whether other probes are unanswered. */
   hasNotLeft(): boolean {
     const { overlay } = this
     if (overlay?.isFiring) {
@@ -149,7 +149,7 @@ export class Firing {
     Object.assign(this.overlay, { clock: undefined, unanswered: 0, isFiring: false, beating: undefined })
   }
 
-  /** The connection's own options are restored, and TCP_KEEPIDLE was just written. */
+  /** Records that the connection's own options are restored and TCP_KEEPIDLE was just written. */
   restored({ enable }: Keepalive): void {
     if (this.#handle) recordOfHandle(this.#handle).isTimerKnown = enable
     this.drop()
@@ -161,7 +161,7 @@ export class Firing {
     this.#isOverlaid = false
   }
 
-  /** Not known if the timer should have fired by now: other code has moved it. */
+  /** Returns false if the timer should have fired by now: then other code has moved it. */
   #isTimerKnown({ enable, initialDelay, interval }: Keepalive, sample: Sample): boolean {
     if (!enable || interval > initialDelay || silenceOf(sample) >= initialDelay) return false
     return findRecordOfHandle(this.#handle)?.isTimerKnown === true

@@ -3,6 +3,7 @@ import { type Target, targetsOf } from '../connection/target.js'
 import { requireCore } from '../kernel/binding.js'
 import { abortSignal, callback, checkOptions, milliseconds, type Options, whole } from '../options/check.js'
 import { probeAttempts, probeTimeout } from '../options/ranges.js'
+import { type Confirm, confirmOption, unprovenOption } from './confirm.js'
 import type { ProbeResult } from './result.js'
 import { aborted, type ProbeParameters, startProbes } from './sessions.js'
 import { isConnecting, untilConnected } from './until-connected.js'
@@ -10,8 +11,8 @@ import { isConnecting, untilConnected } from './until-connected.js'
 /** How {@link probe} and {@link probeAll} probe. */
 export interface ProbeOptions {
   /**
-   * How many attempts must go unanswered before the result is `alive: false`: 1 … 100. They are at least 510 ms apart, and as far from the
-   * attempts of an earlier probe. Default: 3.
+   * How many attempts must go unanswered before the result is `alive: false`: 1 … 100. Attempts are at least 510 ms apart, also from the attempts of
+   * an earlier probe. Default: 3.
    */
   attempts?: number
   /**
@@ -19,6 +20,22 @@ export interface ProbeOptions {
    * (`tcpi_rto`). Default: 300.
    */
   timeout?: number
+  /**
+   * Sends something before silence becomes the result. If TCP acknowledges it, the result is `alive: true` with the evidence `confirmed`, and the
+   * path is `deaf`. If `attempts` retransmissions go unacknowledged, the result is `alive: false`. `'ping'` needs a WebSocket of ws or an HTTP/2
+   * session. Only for connections of this process. Default: none.
+   *
+   * @example
+   * ```ts
+   * const { alive } = await probe(webSocket, { confirm: 'ping' })
+   * ```
+   */
+  confirm?: Confirm
+  /**
+   * `'dead'`: silence means `alive: false` also on a connection that has never answered a probe. On a path that passes data and no probes, such
+   * a peer may be alive. Default: `alive: undefined` with the evidence `unproven-path` or `deaf-path`.
+   */
+  unproven?: 'dead'
   /**
    * Ends the wait: the results are then `aborted`. The connection's own options are still restored. It also ends the wait of {@link probe}
    * for a connection that is still connecting.
@@ -39,7 +56,7 @@ export interface ProbeOptions {
 }
 
 /**
- * Finds out whether a peer is there now: in one round trip, below the application protocol, without privileges and without payload.
+ * Finds out whether a peer is there now. It takes one round trip, works below the application protocol, and needs no privileges and no payload.
  *
  * Setting `TCP_KEEPIDLE` (tcp(7)) to at most the idle time makes the kernel send a keepalive probe at its next tick. Any segment from the
  * peer shows in `tcp_info`. Then the option is restored.
@@ -50,8 +67,8 @@ export interface ProbeOptions {
  * changes the values that are restored.
  *
  * Probes of one connection are shared within a thread. If another thread or process probes it, its unanswered probe shows in the counters, and this
- * only observes. Two that begin within the same few ms do not notice each other: each takes the values that the other has written for the
- * owner's options, and those values may stay. Probes of many connections are rate-limited, because a burst would be dropped on the way.
+ * only observes. Two probes that begin within the same few ms do not notice each other. Each may adopt the values that the other wrote as the owner's
+ * options, and leave them in force. Probes of many connections are rate-limited, because a burst would be dropped on the way.
  *
  * If a connection is still connecting, this waits until it is connected or closed, or `signal` is aborted. That wait alone does not hold the
  * process open.
@@ -81,7 +98,7 @@ export async function probe(target: Target, options: ProbeOptions = {}): Promise
 }
 
 /**
- * Probes many peers at once, and returns the results in order. See {@link probe}. 4,000 peers that answer take 100 ms.
+ * Probes many peers at once, and returns the results in order. See {@link probe}. On loopback, 4,000 live peers take about 100 ms.
  *
  * A bad target does not affect the others. If a target is not a connection, is not connected yet, or the kernel refuses the probe, its
  * result has `evidence: 'error'` and the `error`. Unlike `probe`, this does not wait for a connection.
@@ -109,8 +126,22 @@ function failed(error: Error): ProbeResult {
 }
 
 function parametersFrom(options: ProbeOptions): ProbeParameters {
-  const { attempts = 3, timeout = 300, signal, onAnswer } = checkOptions(options, probeOptions)
-  return { attempts, timeout, ...(signal && { signal }), ...(onAnswer && { onAnswer }) }
+  const {
+    attempts = 3,
+    timeout = 300,
+    confirm,
+    unproven,
+    signal,
+    onAnswer,
+  } = checkOptions(options, probeOptions)
+  return {
+    attempts,
+    timeout,
+    trustsSilence: unproven === 'dead',
+    ...(confirm && { confirm }),
+    ...(signal && { signal }),
+    ...(onAnswer && { onAnswer }),
+  }
 }
 
 const probeOptions: Options<ProbeOptions> = {
@@ -119,6 +150,8 @@ const probeOptions: Options<ProbeOptions> = {
   checks: {
     attempts: whole(probeAttempts),
     timeout: milliseconds(probeTimeout),
+    confirm: confirmOption,
+    unproven: unprovenOption,
     signal: abortSignal,
     onAnswer: callback,
   },

@@ -1,4 +1,5 @@
 import { recordOfHandle } from '../connection/record.js'
+import type { NativeCore } from '../kernel/binding.js'
 import { descriptorError, isShortage } from '../kernel/failure.js'
 import type { Keepalive, Sample, SampleWithOptions } from '../kernel/liveness.js'
 import type { KeepaliveClock } from '../overlay/clock.js'
@@ -8,9 +9,11 @@ import { isUnderWay } from '../overlay/plan.js'
 import { Attempts } from './attempts.js'
 import { isImminent, isOpen, type Prober, proberOf, RECENT, silenceOf } from './evidence.js'
 import { Firing } from './firing.js'
+import { PathProof } from './path-proof.js'
 import type { ProbeResult } from './result.js'
+import { SamplingSchedule } from './sampling-schedule.js'
 import { isClosed, type Subject } from './subject.js'
-import { type Waiter, Waiters } from './waiters.js'
+import { awaitConfirmation, type Waiter, Waiters } from './waiters.js'
 
 /**
  * - `queued`: waits for its turn to probe.
@@ -22,8 +25,7 @@ import { type Waiter, Waiters } from './waiters.js'
  */
 type Phase = 'queued' | 'firing' | 'awaiting' | 'observing' | 'restoring' | 'over'
 
-/** Between samples, ms: a tick until the probe has left, then twice as long each time. */
-const FIRST_WAIT = 5
+/** The longest time between two samples, ms. */
 const LONGEST_WAIT = 64
 const LONGEST_RESTORING_WAIT = 1_000
 /** A raised userTimeout also applies to data, so it is restored soon after data is sent. */
@@ -35,34 +37,42 @@ const MUST_HAVE_LEFT = 250
 /** An answer moves the time of the last segment by more than this, in ms: the peer was idle for at least a second before the probe. */
 const LEAST_DIFFERENCE = 500
 
-/** How often a forbidden restore is tried. A shortage of resources passes, so after one the restore is tried until it succeeds. */
+/** How many unanswered probes the kernel may count on a path that is not known to answer: it ends a connection at 127 at the latest. */
+const MOST_COUNTED = 100
+
+/**
+ * How often a forbidden restore is tried. A shortage of resources is temporary, so a restore that fails for that reason is tried until it succeeds.
+ */
 const MOST_REFUSALS = 5
 
 /** The probing of one connection. Concurrent probes of the connection share it. */
 export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
   nextInBucket: ProbeSession | undefined
   phase: Phase = 'queued'
-  /** The descriptor, valid during a step. */
-  fd = -1
-  /** When to sample next, on performance.now(). */
-  due = 0
   /** Whether it counts towards MOST_LEAVING (sessions.ts): its probe is not known to have left. */
   isLeaving = false
   /** Cancels the task for the end of the process. */
   release?: () => void
+  /** The descriptor, valid during a step. */
+  fd = -1
+  readonly schedule = new SamplingSchedule()
   readonly cookie: bigint
   readonly firing: Firing
+  readonly #path: PathProof
 
   readonly #waiters = new Waiters()
   readonly #attempts = new Attempts()
-  #wait = FIRST_WAIT
   /** When the peer was last heard, on the kernel's clock. */
   #heardAt: number | undefined
   #isEnding = false
   /** How often reading the connection, or restoring its options, was not permitted. */
   #refusals = 0
 
-  constructor(readonly subject: Subject) {
+  constructor(
+    core: NativeCore,
+    readonly subject: Subject,
+  ) {
+    this.#path = new PathProof(core, subject, () => this.fd)
     this.cookie = subject.cookie
     this.firing = new Firing(subject.cookie, subject.handle)
   }
@@ -88,7 +98,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     if (this.phase !== 'restoring') return
     // The next attempt keeps the least gap to the last attempt of the previous probe.
     this.phase = 'awaiting'
-    this.due = 0
+    this.schedule.due = 0
     this.#attempts.restart()
     this.#isEnding = false
   }
@@ -112,7 +122,8 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     if (!isOpen(sample.state) || this.#isHeard(sample) || this.#isAnswered(sample)) return 'reconcile'
     const { overlay } = this
     if (overlay && !isInForce(overlay, sample)) return 'reconcile'
-    if (this.phase === 'awaiting' && isUnderWay(sample)) {
+    const isConfirming = this.#waiters.isConfirming && this.#attempts.prober !== 'retransmission'
+    if ((this.phase === 'awaiting' || isConfirming) && isUnderWay(sample)) {
       this.#observeProber(proberOf(sample, false, 0), sample, now)
     }
     this.#waiters.setDeadlines(sample, now, this.#attempts.kernelProbesBy)
@@ -141,13 +152,14 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     if (!isOpen(sample.state)) this.#end(this.#attempts.closed(sample), sample)
     else if (this.#isHeard(sample)) {
       this.#waiters.recall()
-      this.#end(this.#attempts.answer(sample), sample)
+      this.#end(this.#path.answer(this.#attempts, sample, this.#waiters.isConfirming), sample)
     } else if (silenceOf(sample) < RECENT) {
-      this.#end({ alive: true, evidence: 'recent', attempts: 0, idleFor: silenceOf(sample) }, sample)
+      this.#end(this.#path.recent(sample, silenceOf(sample)), sample)
     } else if (this.#isAnswered(sample)) {
       this.firing.end()
       this.#restore()
     } else {
+      if (this.#heardAt === undefined) this.#path.begin(sample)
       this.#heardAt ??= sample.heardAt
       this.#waiters.setDeadlines(sample, now, this.#attempts.kernelProbesBy)
       if (wasQueued) this.#decide(sample, options, now)
@@ -187,7 +199,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     this.unreachable(descriptorError(errno, this.fd))
   }
 
-  /** The connection cannot be reached, now or for good. */
+  /** Handles a connection that cannot be read or written, now or ever again. */
   unreachable(error: Error): void {
     if (isClosed(error)) this.gone()
     else if (this.#mayTryAgain(error)) this.#unreached(error)
@@ -222,17 +234,21 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     const { firing } = this
     const own = firing.ownOf(options)
     const prober = proberOf(sample, own.enable, this.overlay?.unanswered ?? 0)
+    this.#path.beginWith(sample, own)
     if (this.#waiters.waiting.length === 0) this.#restore()
     else if (prober !== 'us') this.#observeProber(prober, sample, now)
     else if (now < this.#attempts.mayProbeAt || now < this.#nextAttempt(sample)) this.phase = 'awaiting'
     else {
       const clock = firing.clockOf(sample, own)
       if (isImminent(sample, own, clock)) this.#awaitKernel(sample, clock, now)
-      else {
+      else if (sample.probes >= MOST_COUNTED && this.#path.state !== 'answers') {
+        this.#attempts.isAtLimit = true
+        this.phase = 'awaiting'
+      } else {
         firing.begin(options, clock, sample)
         this.#attempts.begin(sample, now)
         this.phase = 'firing'
-        this.#wait = FIRST_WAIT
+        this.schedule.restart()
       }
     }
   }
@@ -257,13 +273,13 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
       this.#attempts.notSent()
       if (isUnderWay(sample)) this.#observeProber(proberOf(sample, false, 0), sample, now)
       else this.phase = 'awaiting'
-    } else this.#wait = FIRST_WAIT
+    } else this.schedule.restart()
   }
 
   #observeProber(prober: Prober, sample: Sample, now: number): void {
     this.phase = 'observing'
     this.#attempts.observe(prober, sample, this.#waiters.waiting, now)
-    this.#wait = FIRST_WAIT
+    this.schedule.restart()
   }
 
   #judge(sample: Sample, now: number): void {
@@ -273,7 +289,9 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
       const isOver = isKernel
         ? attempts.isOverForKernel(waiter, sample, now)
         : attempts.isOverForUs(waiter, sample, now)
-      if (isOver) this.#tell(waiter, attempts.silence(waiter, sample, isKernel))
+      if (!isOver) continue
+      if (awaitConfirmation(waiter, sample, now)) this.schedule.restart()
+      else this.#tell(waiter, this.#path.silence(attempts, waiter, sample, isKernel))
     }
   }
 
@@ -293,7 +311,10 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
   }
 
   #end(result: ProbeResult, sample: Sample): void {
-    if (this.firing.afterHeard(sample)) this.#heardAt = sample.heardAt
+    if (this.firing.afterHeard(sample)) {
+      this.#heardAt = sample.heardAt
+      this.#path.begin(sample)
+    }
     this.#tellAll(result)
   }
 
@@ -309,7 +330,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
 
   #restore(): void {
     this.phase = 'restoring'
-    this.#wait = FIRST_WAIT
+    this.schedule.restart()
   }
 
   #nextAttempt(sample: Sample): number {
@@ -318,8 +339,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
 
   #sampleAgain(sample: Sample, now: number, nextAttempt = Number.POSITIVE_INFINITY): void {
     const nextTimeout = this.#waiters.nextTimeout(this.#attempts.probedAt, sample, now)
-    this.due = Math.min(now + this.#wait, nextAttempt, nextTimeout)
-    this.#wait = Math.min(this.#longestWait, this.#wait * 2)
+    this.schedule.next(now, this.#longestWait, Math.min(nextAttempt, nextTimeout))
   }
 
   get #longestWait(): number {
@@ -341,7 +361,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
   #unreached(error: Error): void {
     this.#waiters.fail(error)
     this.surrender()
-    this.due = performance.now() + LONGEST_WAIT
+    this.schedule.due = performance.now() + LONGEST_WAIT
   }
 
   #mayTryAgain(error: Error): boolean {

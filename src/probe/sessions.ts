@@ -7,6 +7,7 @@ import { CookieMap } from '../overlay/cookie-map.js'
 import { reconcile } from '../overlay/overlay.js'
 import { giveBackTurns, takeTurns } from '../overlay/probe-rate.js'
 import { beforeExit } from './before-exit.js'
+import { type Confirm, confirmOf } from './confirm.js'
 import type { ProbeResult } from './result.js'
 import { ProbeSession } from './session.js'
 import { descriptorNow, type Subject, subjectsOf } from './subject.js'
@@ -16,6 +17,8 @@ import type { Waiter } from './waiters.js'
 export interface ProbeParameters {
   readonly attempts: number
   readonly timeout: number
+  readonly trustsSilence?: boolean
+  readonly confirm?: Confirm
   readonly signal?: AbortSignal
   readonly onAnswer?: (result: ProbeResult, index: number) => void
 }
@@ -45,14 +48,24 @@ export function startProbes(
   parameters: ProbeParameters,
 ): Promise<ProbeResult>[] {
   const subjects = subjectsOf(core, targets)
+  const { confirm } = parameters
   const started: { session: ProbeSession; waiter: Waiter }[] = []
   const answers = subjects.map((subject, i) => {
     const learn = learner(parameters, i)
     if (subject instanceof Error) return Promise.reject(subject)
     return new Promise<ProbeResult>((resolve, reject) => {
       if (subject && !parameters.signal?.aborted) {
-        const { attempts, timeout } = parameters
-        const waiter: Waiter = { attempts, timeout, resolve, reject, ...(learn && { learn }) }
+        const { attempts, timeout, trustsSilence = false } = parameters
+        const confirming = confirm && confirmOf(confirm, targets[i]!)
+        const waiter: Waiter = {
+          attempts,
+          timeout,
+          trustsSilence,
+          resolve,
+          reject,
+          ...(confirming && { confirm: confirming }),
+          ...(learn && { learn }),
+        }
         started.push({ session: join(core, subject, waiter), waiter })
       } else {
         const result = { ...(subject ? aborted : closed) }
@@ -89,7 +102,7 @@ export function startProbe(core: NativeCore, subject: Subject, waiter: Waiter): 
 /** Restores the options that compensate for unanswered probes once the kernel no longer counts these. */
 export function restoreLater(core: NativeCore, subject: Subject): void {
   if (open.get(subject.cookie)) return
-  const session = new ProbeSession(subject)
+  const session = new ProbeSession(core, subject)
   open.add(session)
   queue.push(session)
   wake(core)
@@ -103,7 +116,7 @@ export function withdraw(cookie: bigint, waiter: Waiter): void {
 function join(core: NativeCore, subject: Subject, waiter: Waiter): ProbeSession {
   let session = open.get(subject.cookie)
   if (!session) {
-    session = new ProbeSession(subject)
+    session = new ProbeSession(core, subject)
     open.add(session)
     queue.push(session)
     if (subject.borrowed) session.release = beforeExit(() => giveUp(core, session!))
@@ -153,7 +166,7 @@ function turn(core: NativeCore): void {
   const start = performance.now()
   const due: ProbeSession[] = []
   open.forEach((session) => {
-    if (session.phase !== 'queued' && session.due <= start) due.push(session)
+    if (session.phase !== 'queued' && session.schedule.due <= start) due.push(session)
   })
   let at = 0
   let isPaced = false
@@ -172,7 +185,7 @@ function sleep(core: NativeCore, isPaced: boolean): void {
   let holdsProcess = false
   open.forEach((session) => {
     holdsProcess ||= session.holdsProcess
-    if (session.phase !== 'queued') next = Math.min(next, session.due)
+    if (session.phase !== 'queued') next = Math.min(next, session.schedule.due)
   })
   if (next <= now) wake(core)
   else if (next < Number.POSITIVE_INFINITY) {

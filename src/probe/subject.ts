@@ -97,7 +97,10 @@ function subjectOf(core: NativeCore, target: Target): Subject | Unnamed | undefi
 /** Refuses listeners and connection attempts. A connection that has ended passes, and gets the result `closed`. */
 function requireConnected(state: number): void {
   if (state === TcpState.LISTEN) {
-    throw new InvalidTypeError('The target is listening: there is no peer to probe.', { field: 'target' })
+    throw new InvalidTypeError(
+      'The target is a listening socket and has no peer to probe. Pass one of its connections.',
+      { field: 'target' },
+    )
   }
   if (state === TcpState.SYN_SENT || state === TcpState.SYN_RECV) throw notConnected()
 }

@@ -19,8 +19,8 @@ export function isConnecting(target: Target): target is Waitable {
 
 /**
  * Waits until a target is connected, is closed, or the signal is aborted. Returns the socket that was last connected or closed, the target if
- * it never had a socket, or `undefined` if the signal was aborted. The target may no longer have that socket: a pipelined response that is sent
- * in full as soon as its turn comes.
+ * it never had a socket, or `undefined` if the signal was aborted. The target may no longer have that socket: a pipelined response may be sent in
+ * full as soon as its turn comes.
  */
 export function untilConnected(
   target: Waitable,

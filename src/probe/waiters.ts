@@ -1,4 +1,5 @@
 import type { Sample } from '../kernel/liveness.js'
+import { isUnderWay } from '../overlay/plan.js'
 import { LEAST_GAP, timeoutOfPath } from './evidence.js'
 import type { ProbeResult } from './result.js'
 
@@ -12,6 +13,12 @@ export interface Waiter {
   deadline?: number | undefined
   /** When a sample first showed that the kernel has sent at least `attempts` probes. */
   enoughAt?: number | undefined
+  /** Whether silence on a path that is not known to answer probes means that the peer is gone. */
+  readonly trustsSilence?: boolean
+  /** Sends something of the application's protocol. Called once, before silence becomes a result. */
+  readonly confirm?: () => void
+  /** Set when `confirm` was called: by when its data must be under way, on performance.now(). */
+  confirmBy?: number | undefined
   /** Called with the result so far, before anything that delays `resolve`; called again if the result changes. */
   learn?(result: ProbeResult): void
   resolve(result: ProbeResult): void
@@ -21,6 +28,21 @@ export interface Waiter {
 /** The timeout of one attempt, at least the path's own retransmission timeout. */
 export function timeoutOf(waiter: Waiter, sample: Sample): number {
   return Math.max(waiter.timeout, timeoutOfPath(sample))
+}
+
+/** By when data that the application sends for `confirm` must be under way, ms. */
+const LONGEST_CONFIRM = 1_000
+
+/** Has the application send something, once. Returns whether to wait for it, before silence becomes the result of a waiter. */
+export function awaitConfirmation(waiter: Waiter, sample: Sample, now: number): boolean {
+  // Data in flight decides by its retransmissions.
+  if (!waiter.confirm || isUnderWay(sample)) return false
+  if (waiter.confirmBy === undefined) {
+    waiter.confirmBy = now + LONGEST_CONFIRM
+    waiter.deadline = waiter.confirmBy + timeoutOfPath(sample) * 2 ** (waiter.attempts + 2)
+    queueMicrotask(waiter.confirm)
+  }
+  return now < waiter.confirmBy
 }
 
 /** How long all attempts of a waiter take. */
@@ -43,6 +65,11 @@ export class Waiters {
     return this.#waiting.length === 0 && this.#withheld === undefined
   }
 
+  /** Whether the application was asked to send something. */
+  get isConfirming(): boolean {
+    return this.#waiting.some(({ confirmBy }) => confirmBy !== undefined)
+  }
+
   /** Whether a waiter holds the process open. */
   get holdsProcess(): boolean {
     return this.#withheld !== undefined || this.#waiting.some(({ unref }) => !unref)
@@ -52,7 +79,7 @@ export class Waiters {
     this.#waiting.push(waiter)
   }
 
-  /** Sets a deadline for each waiter that has none, so also for waiters that joined since the last sample. */
+  /** Sets a deadline for each waiter that has none, including those that joined since the last sample. */
   setDeadlines(sample: Sample, now: number, kernelProbesBy: number): void {
     for (const waiter of this.#waiting) {
       waiter.deadline ??= Math.max(

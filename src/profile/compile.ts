@@ -86,7 +86,7 @@ const rehearsed = new WeakSet<Compiled>()
 export function rehearse(compiled: Compiled): void {
   if (rehearsed.has(compiled)) return
   const refusal = compiled.core.rehearse(compiled.native)
-  // No socket could be opened (EMFILE): until a try succeeds, tuning saves the values and rolls back.
+  // No socket could be opened (EMFILE). Until a try succeeds, each tune saves the previous values and rolls back after a refusal.
   if (refusal && refusal.option === undefined) return
   if (refusal) throw refusalError(refusal)
   rehearsed.add(compiled)

@@ -61,7 +61,7 @@ const MODEL_RTO = 200
 const SYN_RTO = 1_000
 
 /**
- * Computes how long the kernel takes to detect that a peer is gone. The kernel is never earlier. Its timers make it later, by an eighth at
+ * Computes how long the kernel takes to detect that a peer is gone. The kernel never detects it earlier. Its timers may fire late, by an eighth at
  * most.
  *
  * - `idle`: `initialDelay + interval × count`. With a `userTimeout`, the kernel ignores `count`. It ends the connection when a probe is
@@ -74,7 +74,7 @@ const SYN_RTO = 1_000
  * For a live connection, pass `inspect(socket).profile`: then the sysctls of the connection's own network namespace apply. If those cannot
  * be read, `inspect(socket).defaults` is `undefined`, and the kernel's defaults apply.
  *
- * @throws as {@link defineProfile}; {@link OutOfRangeError} for an `rtt` or a default that is not a number from 0.
+ * @throws as {@link defineProfile}; {@link OutOfRangeError} for an `rtt` or a default that is not a number, 0 or greater.
  * @example
  * ```ts
  * detectionTime('cloud') // { idle: 60_000, inFlight: 60_400 }
@@ -92,7 +92,7 @@ export function detectionTime(
   return { idle: idleDetection(settings), inFlight: inFlightDetection(settings, rtt) }
 }
 
-/** Completes a profile with the defaults of its system. If those are not known, with the kernel's. */
+/** Completes a profile with the defaults of its system, or with the kernel's if those are not known. */
 export function settingsOf(profile: Profile, defaults: Partial<SystemDefaults> = {}): Settings {
   return { ...systemDefaults, ...definedOnly(defaults), ...definedOnly(profile) }
 }

@@ -11,7 +11,7 @@ import {
 import type { Profile } from './profile.js'
 
 export interface TimeLeft {
-  /** In ms. `Infinity`: the kernel never ends it. */
+  /** The time in ms. `Infinity`: the kernel never ends the connection. */
   readonly ms: number
   /** Whether `ms` is exact, up to the slack of the kernel's timers. If not, it is an upper bound. */
   readonly isExact: boolean
@@ -39,7 +39,7 @@ export function timeLeft(
   const settings = settingsOf(profile, defaults)
   if (info.state === TcpState.SYN_SENT) return connectTimeLeft(info, settings, running, defaults)
   if (info.state !== TcpState.ESTABLISHED && info.state !== TcpState.CLOSE_WAIT) return undefined
-  // The kernel counts from the first retransmission, and does not report when that was.
+  // The kernel counts from the first retransmission. It does not report the time of that.
   if (info.unacked > 0 || (info.notsentBytes ?? 0) > 0) {
     const ms = Math.round(inFlightAtMost(settings, info.rtt / 1_000, retransmitting(info, settings)))
     const isAssumed = settings.userTimeout === 0 && defaults?.retries2 === undefined

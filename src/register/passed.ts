@@ -20,9 +20,9 @@ interface Channel extends EventEmitter {
 }
 
 interface Listeners {
-  /** Another process has sent a socket. Called before the program gets it. */
+  /** Called when another process has sent a socket, before the program gets it. */
   received(socket: net.Socket, isAccepted: boolean): void
-  /** A socket was sent to another process. Node is about to close it here, without a `'close'` event. */
+  /** Called when a socket was sent to another process. Node is about to close it here, without a `'close'` event. */
   sent(socket: net.Socket): void
 }
 

@@ -1,4 +1,5 @@
 import { constants } from 'node:os'
+import { markPath } from '../connection/path.js'
 import { type OwnTarget, requireDescriptor } from '../connection/target.js'
 import type { DeadpeerError } from '../errors.js'
 import { type NativeCore, type NativeFailure, requireCore } from '../kernel/binding.js'
@@ -23,8 +24,8 @@ export interface Impairment {
 
 /** A filter that a caller has requested for a socket. */
 export interface Filter {
-  readonly kind: 'black hole' | 'loss'
-  /** The share of segments that it drops: 0 … 1. */
+  readonly kind: 'black hole' | 'deaf' | 'loss'
+  /** The share of segments that it drops: 0 … 1; for `deaf`, of probes. */
   readonly share: number
 }
 
@@ -41,16 +42,21 @@ export interface AttachedFilter {
 /** The requested filters of each socket, by cookie, the latest last. */
 const wanted = new Map<bigint, readonly Filter[]>()
 
-/** Attaches a filter to a socket. If there are several, a black hole overrides loss, and the latest loss overrides the others. */
+/**
+ * Attaches a filter to a socket. If there are several, a black hole overrides the others, a deaf path overrides loss, and the latest loss overrides
+ * other loss.
+ */
 export function attachFilter(peer: OwnTarget, kind: Filter['kind'], share: number): AttachedFilter {
-  const core = requireCore(kind === 'loss' ? 'A lossy socket' : 'A black hole')
+  const core = requireCore(
+    kind === 'loss' ? 'A lossy socket' : kind === 'deaf' ? 'A deaf path' : 'A black hole',
+  )
   const fd = requireDescriptor(peer)
   const cookie = cookieOf(core, fd)
   const filter: Filter = { kind, share }
   const filters = [...(wanted.get(cookie) ?? []), filter]
   const failure = applyFilters(core, fd, filters)
   if (failure) throw filterError(failure)
-  wanted.set(cookie, filters)
+  setFilters(core, fd, cookie, filters)
 
   // The descriptor may be another socket now.
   const isOpen = () => {
@@ -67,8 +73,7 @@ export function attachFilter(peer: OwnTarget, kind: Filter['kind'], share: numbe
       const failure = isOpen() ? applyFilters(core, fd, others) : undefined
       // The filter stays in the list, so that the caller can try again; unless the kernel does not have it any more.
       if (failure && failure.errno !== ENOENT) throw filterError(failure)
-      if (others.length > 0) wanted.set(cookie, others)
-      else wanted.delete(cookie)
+      setFilters(core, fd, cookie, others)
       if (failure) throw filterError(failure)
     },
     isOpen,
@@ -79,8 +84,20 @@ export function attachFilter(peer: OwnTarget, kind: Filter['kind'], share: numbe
 }
 
 function applyFilters(core: NativeCore, fd: number, filters: readonly Filter[]): NativeFailure | undefined {
-  const inForce = filters.find(({ kind }) => kind === 'black hole') ?? filters.at(-1)
-  return inForce ? core.lose(fd, inForce.share) : core.undeafen(fd)
+  const inForce = filters.find(({ kind }) => kind === 'black hole') ?? filters.find(isDeaf) ?? filters.at(-1)
+  if (!inForce) return core.undeafen(fd)
+  return isDeaf(inForce) ? core.ignoreProbes(fd) : core.lose(fd, inForce.share)
+}
+
+function isDeaf({ kind }: Filter): boolean {
+  return kind === 'deaf'
+}
+
+/** Notes the filters of a socket, and what they mean for the other end: a black hole or loss leaves a path that answers probes otherwise. */
+function setFilters(core: NativeCore, fd: number, cookie: bigint, filters: readonly Filter[]): void {
+  if (filters.length > 0) wanted.set(cookie, filters)
+  else wanted.delete(cookie)
+  markPath(core, fd, filters.length === 0 ? undefined : filters.some(isDeaf) ? 'unproven' : 'answers')
 }
 
 function cookieOf(core: NativeCore, fd: number): bigint {
@@ -91,17 +108,22 @@ function cookieOf(core: NativeCore, fd: number): bigint {
   return cookie
 }
 
-function filterError({ errno }: NativeFailure): DeadpeerError {
-  const failure = { errno, syscall: 'setsockopt' }
+function filterError({ errno, syscall }: NativeFailure): DeadpeerError {
+  const failure = { errno, syscall: syscall ?? 'setsockopt' }
   const explain: Explain = (name, words) => {
+    if (name === 'EPERM' && syscall === 'bpf') {
+      return `The kernel refused the filter: ${words} (${name}). A deaf path needs CAP_BPF (CAP_SYS_ADMIN before Linux 5.8). Run the test as root.`
+    }
     const remedy =
       name === 'EPERM'
-        ? ' It needs CAP_NET_ADMIN in this network namespace. To run a test without privileges: ' +
+        ? '  Attaching or removing a filter needs CAP_NET_ADMIN in this network namespace. To run a test without privileges: ' +
           'unshare -Urn sh -c \'ip link set lo up && exec "$@"\' sh node your-test.js'
         : ''
     return `The kernel refused the filter: ${words} (${name}).${remedy}`
   }
-  return failureError(failure, explain, { constant: 'SO_ATTACH_FILTER' })
+  return failureError(failure, explain, {
+    constant: syscall === 'bpf' ? 'BPF_PROG_LOAD' : 'SO_ATTACH_FILTER',
+  })
 }
 
 function countError({ errno }: NativeFailure): DeadpeerError {

@@ -17,7 +17,7 @@ const shareOfSegments = number(shares)
  * {@link blackHole} overrides all shares.
  *
  * A segment that the kernel handles as one is lost as one: up to 64 KiB over loopback, and merged segments (GRO) elsewhere. On a listening
- * descriptor, segments of handshakes are lost. The connections that it accepts inherit the filter and keep it, also after `restore()`.
+ * descriptor, it drops segments of handshakes. The connections that it accepts inherit the filter and keep it, also after `restore()`.
  *
  * @param share the share to drop, 0 … 1, to within 2⁻³³. 0 drops nothing, 1 everything, as a black hole does.
  * @throws {@link InvalidTypeError} `ERR_INVALID_ARG_TYPE`, {@link OutOfRangeError} `ERR_OUT_OF_RANGE` for a bad share.

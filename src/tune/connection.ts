@@ -23,12 +23,12 @@ import { type Compiled, merge, without } from '../profile/compile.js'
 import type { Profile } from '../profile/profile.js'
 import { tuneHolder } from './holder.js'
 
-/** The result of {@link tuneAll} for one target. Without any of these properties: everything is set. */
+/** The result of {@link tuneAll} for one target. If it has none of these properties, all options are set. */
 export interface TuneResult {
-  /** The reason why nothing was set. */
+  /** The reason why no option was set. */
   readonly error?: Error
   /**
-   * Values that could end the connection now, so they wait until the peer is heard; or values that wait until the target is connected. For a
+   * Values that are deferred: until the peer is heard, because they could end the connection now; or until the target is connected. For a
    * borrowed socket whose peer was not heard within 2 s: the values that were left out.
    */
   readonly pending?: Profile
@@ -38,7 +38,7 @@ export interface TuneResult {
 
 export const DONE: TuneResult = Object.freeze({})
 
-/** Tunes one connection. `hasTurn`: the caller has waited for its turn in the probe rate limit. */
+/** Tunes one connection. `hasTurn`: the caller has already waited for the probe rate limit. */
 export function tuneTarget(target: Target, compiled: Compiled, hasTurn = false): TuneResult {
   if (target instanceof BorrowedSocket) return tuneBorrowed(target, compiled, hasTurn)
   if (typeof target === 'number') return tuneDescriptor(checkDescriptor(target), compiled, undefined, hasTurn)
@@ -70,7 +70,7 @@ function tuneSocket(socket: net.Socket, compiled: Compiled, hasTurn: boolean): T
   return tuneDescriptor(fd, compiled, handleOf(socket), hasTurn)
 }
 
-/** Tunes a connection of another process. Its descriptor is closed at once, so no value can wait. */
+/** Tunes a connection of another process. Its descriptor is closed at once, so no value can be deferred. */
 export function tuneBorrowed(target: BorrowedSocket, compiled: Compiled, hasTurn: boolean): TuneResult {
   return target.use((fd) => tuneDescriptor(fd, compiled, undefined, hasTurn, applyOrRefuse))
 }

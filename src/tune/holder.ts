@@ -5,8 +5,8 @@ import { notATarget } from '../connection/not-a-target.js'
 import { noSocket } from '../connection/target.js'
 
 /**
- * Applies a tuning to the connection of a holder: at once if it has one, and to each connection that it gets later. A refusal is thrown if it
- * comes at once. If it comes later, it destroys the connection.
+ * Applies a tuning to the connection of a holder: at once if it has one, and to each connection that it gets later. An error of the first tuning is
+ * thrown. A later error destroys the connection.
  *
  * @returns the current connection, or `undefined`.
  */

@@ -12,7 +12,7 @@ const RETRY_AFTER = 20
  * written first, and all values once the peer is heard. No stand-in value is ever written, so if this process ends in between, the socket has
  * only values that the caller wants.
  *
- * @returns the result of `attempt`, or the values that were left out in the end.
+ * @returns the result of `attempt`, or the values that were finally left out.
  */
 export async function inSteps<T>(
   wanted: Profile,

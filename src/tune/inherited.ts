@@ -19,7 +19,7 @@ export class InheritedOptions {
   /** Set until the turn of the event loop that tuned the listener has ended. */
   #turn: object | undefined
 
-  /** The caller has tuned the listener. */
+  /** Called after the listener was tuned. */
   listenerTuned(): void {
     const turn = {}
     this.isProven = false
@@ -43,7 +43,7 @@ function readOptionValues(fd: number): Float64Array {
   return values
 }
 
-/** Whether tuning a connection wrote nothing new to it, and nothing waits to be written. */
+/** Whether tuning a connection wrote no new value, and no value is deferred. */
 function isUnchanged(fd: number, before: Float64Array): boolean {
   const core = nativeCore()
   if (!core || findOverlay(core, fd)?.deferred) return false

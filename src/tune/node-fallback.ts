@@ -46,7 +46,7 @@ function checkForNode(profile: Profile, bestEffort: boolean): void {
     throw new DeadpeerError(
       'ERR_UNSUPPORTED_OPTION',
       `${field} (${optionTable[field].constant}) needs the native core: ${missingReason()}. ` +
-        "Node's own setKeepAlive does not have it; { bestEffort: true } does without. Nothing was changed.",
+        "Node's own setKeepAlive cannot set it. Pass { bestEffort: true } to leave it out. Nothing was changed.",
       { field, constant: optionTable[field].constant },
     )
   }
@@ -95,7 +95,7 @@ function tuneServer(server: net.Server, profile: Profile): void {
   if (kept) onAccepted(server, kept.tuneOrDestroy)
 }
 
-/** Tunes one socket. If it is not connected yet, Node keeps the setting for later. */
+/** Tunes one socket. If it is not connected yet, Node applies the setting once it is. */
 function tuneConnection(socket: net.Socket, { enable, initialDelay, interval, count }: Profile): void {
   if (socket.destroyed) throw noDescriptor(socket)
   if (enable === undefined) return

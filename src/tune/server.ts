@@ -29,7 +29,7 @@ export function tuneServer(server: net.Server, tuning: Compiled, writer: ServerT
   if (server.listening) tuned.tune(tuning)
   tunedServers.set(server, tuned)
   tuneOnListen()
-  // For Bun. On Node the listener has its options before this event.
+  // This is for Bun. On Node the listener has its options before this event.
   server.prependListener('listening', () => tuned.onListening())
 }
 

@@ -42,7 +42,7 @@ export interface TuneOptions {
  *   as they have a descriptor. They are tuned again after Node calls `setKeepAlive`, which it does when it keeps a connection for the next
  *   request, or after a library (axios) does. UNIX sockets are left alone.
  *
- * Tuning never kills. A value that could end a connection that has been idle for long is written once the peer is heard. Until then
+ * Tuning never ends a connection. A value that could end a connection that has been idle for long is written once the peer is heard. Until then
  * {@link inspect} shows it as `pending`. For a borrowed socket such a value throws `ERR_MUST_WAIT` instead.
  *
  * @param profile a {@link Profile}, or the name of one of {@link profiles}.
@@ -82,7 +82,7 @@ function tuneServers(target: ServerTarget, compiled: Compiled): void {
 }
 
 function tuneListening(server: net.Server, compiled: Compiled): void {
-  // Throws a refusal now, even if no descriptor will ever be tuned.
+  // Fail now if the kernel refuses the profile, even if no descriptor is tuned later.
   rehearse(compiled)
   tuneServer(server, compiled, {
     listener: (fd, tuning) => void tuneDescriptor(fd, tuning),

@@ -17,13 +17,13 @@ export class AgentStatistics extends AgentConnections {
     this.add(socket, this.#originOf(protocol, hostname, port))
   }
 
-  /** A request starts. */
+  /** Called when a request starts. */
   begin(options: Dispatcher.DispatchOptions): Attempt {
     this.count(this.#originOfRequest(options), 'requests')
     return this.attempt(options)
   }
 
-  /** A request is sent, for the first time or again. */
+  /** Called when a request is sent, for the first time or again. */
   attempt(options: Dispatcher.DispatchOptions): Attempt {
     return new Attempt(this, this.#originOfRequest(options), Boolean(options.reset))
   }

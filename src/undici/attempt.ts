@@ -50,7 +50,7 @@ export class Attempt {
     writing = this
   }
 
-  /** The request was aborted before any of it was written. */
+  /** Called if the request was aborted before any of it was written. */
   abort(): void {
     if (writing === this) writing = undefined
   }

@@ -11,7 +11,7 @@ import type { WatchTarget } from './watch-target.js'
 export class AcceptedConnections {
   readonly #intake: Intake
   readonly #listeners = new Map<AcceptingServer, (accepted: WatchTarget) => void>()
-  /** For each target, a function that stops listening for its further servers. */
+  /** For each target, a function that stops following the servers that it gets later. */
   readonly #stopFollowing = new Map<object, () => void>()
 
   constructor(intake: Intake) {
@@ -67,7 +67,7 @@ export class AcceptedConnections {
   }
 }
 
-/** The emitters of a target's accepted connections. */
+/** The servers that emit a target's accepted connections. */
 function acceptorsOf(target: ServerTarget): readonly AcceptingServer[] {
   return isWithoutServer(target) ? [target] : serversOf(target)!
 }

@@ -59,7 +59,7 @@ export function needsOptions(event: KernelEvent): boolean {
   return event.failed || (event.state === TcpState.CLOSE && isGivenUp(event.info))
 }
 
-/** A death before `onDead` has decided about it. */
+/** A death that was found, before `onDead` runs. */
 export interface FoundDeath {
   readonly detectedBy: 'kernel' | 'heartbeat' | 'node'
   readonly error: PeerDeathError<TcpInfo>
@@ -78,7 +78,7 @@ export function foundDeath(
 
 export interface Cause {
   readonly reason: DeathReason
-  /** The evidence for it, in words. */
+  /** The evidence, in words. */
   readonly evidence: string
 }
 
@@ -129,7 +129,7 @@ export function causeOf(final: FinalState | undefined, errno?: string): Cause {
   if (errno !== undefined && reset.has(errno)) return { reason: 'reset', evidence: resetWords(errno) }
   if (errno !== undefined && unreachable.has(errno)) {
     const silence = final ? `, ${silent(final.info)}` : ''
-    return { reason: 'unreachable', evidence: `there is no way to the peer (${errno})${silence}` }
+    return { reason: 'unreachable', evidence: `peer unreachable (${errno})${silence}` }
   }
   // Without the counters the three causes of a timeout look the same. Assume keepalive, the cause for idle connections.
   if (!final) return { reason: 'keepalive', evidence: `${errno ?? 'closed'}; the counters could not be read` }
@@ -140,7 +140,7 @@ function causeByCounters({ info, profile }: FinalState, errno: string | undefine
   const { state, probes, retransmits, notsentBytes = 0, rwndLimited = 0 } = info
   const { userTimeout = 0, count = 0 } = profile
   if (state !== TcpState.CLOSE) {
-    return { reason: 'unreachable', evidence: `there is no way to the peer (failOnIcmp), ${silent(info)}` }
+    return { reason: 'unreachable', evidence: `peer unreachable (failOnIcmp), ${silent(info)}` }
   }
   // With a user timeout, the kernel checks no other limit (retransmits_timed_out, tcp_probe_timer).
   const inFlight: DeathReason = userTimeout > 0 ? 'user-timeout' : 'retransmission'

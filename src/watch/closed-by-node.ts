@@ -7,7 +7,7 @@ import { type FoundDeath, foundDeath, isDeadly, isOver, isReset, isTimeout } fro
 
 // Decides, when Node closes a watched socket, whether the peer is dead or the connection has ended in an orderly way.
 
-/** What a watcher has recorded about the connection by then. */
+/** What a watcher knows about the connection when Node closes it. */
 export interface ConnectionState {
   readonly socket: net.Socket
   readonly record: ConnectionRecord

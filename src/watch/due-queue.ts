@@ -7,7 +7,7 @@ const BUDGET = 1
 /** The longest timer of Node, ms. */
 const LONGEST_WAIT = 2 ** 31 - 1
 
-/** An item of the queue. The links are in the item itself, so that moving thousands a second leaves nothing for the garbage collector. */
+/** An item of the queue. The links are in the item itself, so that moving thousands of items a second makes no garbage. */
 export interface Queued<Item> {
   /** The slot in which it is due; 0: none. `before` and `after` are items due in the same slot. Only the queue writes these fields. */
   slot: number

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type net from 'node:net'
 import { inspect } from 'node:util'
+import type { PathState } from '../connection/destinations.js'
 import type { Endpoint } from '../connection/endpoints.js'
 import type { DeathReason, PeerDeathError } from '../errors.js'
 import type { TcpInfo } from '../kernel/tcp-info.js'
@@ -32,6 +33,8 @@ export interface Death extends WatchedConnection {
   readonly info?: TcpInfo
   /** Time since the peer was last heard, in ms. Absent if `info` is. */
   readonly silentFor?: number
+  /** Whether the path has answered probes, as in {@link ProbeResult}. Absent for connections that were never probed. */
+  readonly path?: PathState
 }
 
 /** A connection whose peer has closed its side (FIN). The data that it sent before can still be read. */
@@ -48,6 +51,8 @@ export interface Suspicion extends WatchedConnection {
   readonly evidence: string
   /** Time since the peer was last heard, in ms. */
   readonly silentFor: number
+  /** Whether the path has answered probes, as in {@link ProbeResult}. Unless it is `answers`, unanswered probes do not make a death. */
+  readonly path: PathState
 }
 
 /** A peer that was suspect has been heard. */

@@ -1,3 +1,4 @@
+import type { PathState } from '../connection/destinations.js'
 import { seconds, times } from '../format.js'
 import type { Keepalive, Sample } from '../kernel/liveness.js'
 import { isOpen, isWindowShut, RECENT, silenceOf, timeoutOfPath, WINDOW_GRACE } from '../probe/evidence.js'
@@ -33,6 +34,11 @@ export interface HeartbeatState {
   period: number
   /** When to probe the peer; Infinity without a heartbeat, and during a probe. */
   beatAt: number
+  /**
+   * The time without a segment after which the peer is probed, ms: `every`. Less until the path has answered a probe, so that it is known early
+   * whether it does. It doubles each time the peer was heard otherwise.
+   */
+  wait: number
   /** Whether to probe it now. */
   isToBeProbed: boolean
   /** When to sample next. */
@@ -81,7 +87,7 @@ const SAME = 25
  *
  * @param random 0 ≤ random < 1
  */
-export function nextBeat(heardAt: number, { every }: Heartbeat, random: number): number {
+export function nextBeat(heardAt: number, { every }: Pick<Heartbeat, 'every'>, random: number): number {
   return heardAt + Math.max(RECENT, every * (1 - SPREAD)) + random * every * SPREAD
 }
 
@@ -107,14 +113,14 @@ export function kernelPeriod({ every }: Heartbeat): number | undefined {
   return every > RECENT && every <= LONGEST_PERIOD ? every : undefined
 }
 
-/** The kernel sends the probes from now on. Its timer's lateness is not known until the first one, so the most is assumed. */
+/** Leaves the probes to the kernel. The lateness of its timer is unknown until the first probe, so the largest is assumed. */
 export function beginKernelBeats(state: HeartbeatState, every: number): void {
   state.period = every * (1 + LATENESS)
 }
 
 /**
- * We send the probes again. The connection is spread again before the kernel takes over. Otherwise the kernel would always probe connections
- * together that return to us at the same time.
+ * Takes the probes back from the kernel. The next probe comes at a random time again before the kernel takes over. Otherwise the kernel would always
+ * probe connections together that came back at the same time.
  */
 export function endKernelBeats(state: HeartbeatState): void {
   state.period = Number.NaN
@@ -129,13 +135,17 @@ export function kernelBeats(state: HeartbeatState): boolean {
 /**
  * The state of a connection that was just added. If it has been idle for longer than `every`, its first probe comes at a random time
  * within `every`, because thousands may be added at once.
+ *
+ * @param hasAnswered whether the path is known to answer probes.
  */
 export function firstState(
   { sampledAt, heardAt }: Silence,
   heartbeat: Heartbeat | undefined,
   random: number,
+  hasAnswered = true,
 ): HeartbeatState {
-  const beatAt = beatAfter(heardAt, heartbeat, random)
+  const wait = hasAnswered ? Number.POSITIVE_INFINITY : RECENT
+  const beatAt = beatAfter(heardAt, heartbeat, random, wait)
   const isOverdue = heartbeat !== undefined && beatAt < sampledAt
   return {
     heardAt,
@@ -143,7 +153,8 @@ export function firstState(
     isSuspect: false,
     isSpread: isOverdue,
     period: Number.NaN,
-    beatAt: isOverdue ? sampledAt + random * heartbeat.every : beatAt,
+    beatAt: isOverdue ? sampledAt + random * Math.min(wait, heartbeat.every) : beatAt,
+    wait,
     isToBeProbed: false,
     sampleAt: sampledAt,
   }
@@ -162,13 +173,13 @@ export function renewState(
   state.beatAt =
     heartbeat && kernelBeats(state)
       ? heardAt + state.period + heartbeat.timeout
-      : beatAfter(heardAt, heartbeat, random)
+      : beatAfter(heardAt, heartbeat, random, state.wait)
 }
 
 /**
  * Follows the answers to the kernel's probes. The next answer is expected as long after this one as this one came after the last. A segment at
  * another time is not an answer. Data moves the kernel's timers, so after a broadcast the kernel would probe all its receivers in one tick. So we
- * send the probes of a connection that receives anything else than answers.
+ * send the probes of a connection that receives anything other than answers.
  */
 function followAnswers(state: HeartbeatState, sample: Sample, heartbeat: Heartbeat): void {
   const since = sample.heardAt - state.heardAt
@@ -188,6 +199,7 @@ export function afterAnswer(
   heartbeat: Heartbeat,
   random: number,
 ): void {
+  state.wait = Number.POSITIVE_INFINITY
   renewState(state, heardAt, heartbeat, random)
   if (state.isSpread) return
   const { every } = heartbeat
@@ -195,8 +207,15 @@ export function afterAnswer(
   state.isSpread = true
 }
 
-function beatAfter(heardAt: number, heartbeat: Heartbeat | undefined, random: number): number {
-  return heartbeat ? nextBeat(heardAt, heartbeat, random) : Number.POSITIVE_INFINITY
+function beatAfter(heardAt: number, heartbeat: Heartbeat | undefined, random: number, wait: number): number {
+  return heartbeat
+    ? nextBeat(heardAt, { every: Math.min(wait, heartbeat.every) }, random)
+    : Number.POSITIVE_INFINITY
+}
+
+/** When to probe again, if all attempts went unanswered on a path that is not known to answer. The peer may be alive, so less and less often. */
+export function probeAgainAt(now: number, silence: number, { every }: Heartbeat): number {
+  return now + Math.max(every, silence)
 }
 
 /**
@@ -215,8 +234,9 @@ export function observe(
   const isHeard = sample.heardAt > state.heardAt + SAME
   if (isHeard) {
     if (heartbeat && kernelBeats(state)) followAnswers(state, sample, heartbeat)
-    // Connections may have received the segment together: a broadcast, or answers to probes of their own timers.
+    // Other connections may have received such a segment at the same time: from a broadcast, or as answers to probes of their own timers.
     else state.isSpread = false
+    state.wait *= 2
     renewState(state, sample.heardAt, heartbeat, random)
   }
   state.isToBeProbed = sample.sampledAt >= state.beatAt
@@ -287,8 +307,15 @@ function waitForTimer(overdue: number, { initialDelay, interval }: Keepalive): n
 }
 
 /** Why a connection is suspect, in words. */
-export function suspicionOf(sample: Sample): string {
+export function suspicionOf(sample: Sample, path: PathState): string {
   const { retransmits, probes } = sample
   const what = retransmits > 0 ? times(retransmits, 'retransmission') : times(probes, 'probe')
-  return `${what} unanswered, silent for ${seconds(silenceOf(sample))}`
+  const words = `${what} unanswered, silent for ${seconds(silenceOf(sample))}`
+  // Data in flight must be acknowledged on any path.
+  return path === 'answers' || retransmits > 0 ? words : `${words}; ${pathWords[path]}`
 }
+
+const pathWords = {
+  unproven: 'this connection has never been seen to answer a probe',
+  deaf: 'this path passes data, but no probes',
+} as const

@@ -1,3 +1,7 @@
+import type net from 'node:net'
+import type { PathState } from '../connection/destinations.js'
+import { type ConnectionPath, isAckOnly, showsAnsweredProbe } from '../connection/path.js'
+import { pathOf } from '../connection/record.js'
 import type { Handle } from '../connection/target.js'
 import type { NativeCore } from '../kernel/binding.js'
 import { descriptorError } from '../kernel/failure.js'
@@ -9,7 +13,8 @@ import {
   sampleWithOptions,
 } from '../kernel/liveness.js'
 import { baseOf, overlayCount, overlayOf, startBeating, stopBeating } from '../overlay/overlay.js'
-import type { ProbeResult } from '../probe/result.js'
+import { type Confirm, send } from '../probe/confirm.js'
+import { isUnproven, type ProbeResult } from '../probe/result.js'
 import { restoreLater, startProbe, withdraw } from '../probe/sessions.js'
 import type { Subject } from '../probe/subject.js'
 import type { Waiter } from '../probe/waiters.js'
@@ -26,6 +31,7 @@ import {
   kernelPeriod,
   MOST_BEATING,
   observe,
+  probeAgainAt,
   renewState,
   SLOT,
   slotOf,
@@ -36,10 +42,18 @@ import {
 export interface MonitorListener {
   /** Whether to report suspicion. If not, only the heartbeat's probes are sent. */
   readonly wantsSuspicion: boolean
-  suspected(evidence: string, silentFor: number): void
+  readonly socket: net.Socket
+  suspected(evidence: string, silentFor: number, path: PathState): void
   recovered(): void
   /** All attempts of a heartbeat went unanswered. */
   silent(result: ProbeResult): void
+}
+
+/** What a watcher does before silence becomes a death. */
+export interface Proof {
+  /** Whether silence is a death on a path that is not known to answer probes. */
+  readonly trustsSilence: boolean
+  readonly confirm: Confirm | undefined
 }
 
 const queue = new DueQueue<ConnectionMonitor>(sampleMonitors)
@@ -48,6 +62,9 @@ const queue = new DueQueue<ConnectionMonitor>(sampleMonitors)
 export class ConnectionMonitor implements Waiter, Queued<ConnectionMonitor>, SocketName {
   readonly unref = true
   readonly isCertain = true
+  readonly trustsSilence: boolean
+  readonly confirm?: () => void
+  confirmBy: number | undefined
   deadline: number | undefined
   enoughAt: number | undefined
   slot = 0
@@ -57,6 +74,7 @@ export class ConnectionMonitor implements Waiter, Queued<ConnectionMonitor>, Soc
   readonly #subject: Subject
   #heartbeat: Heartbeat | undefined
   readonly #listener: MonitorListener
+  readonly #path: ConnectionPath
   #state: HeartbeatState | undefined
   #own: Keepalive | undefined
   /** The kernel's clock minus performance.now(), ms. */
@@ -70,7 +88,11 @@ export class ConnectionMonitor implements Waiter, Queued<ConnectionMonitor>, Soc
     cookie: bigint,
     heartbeat: Heartbeat | undefined,
     listener: MonitorListener,
+    { trustsSilence, confirm }: Proof,
   ) {
+    this.trustsSilence = trustsSilence
+    if (confirm) this.confirm = () => send(confirm, listener.socket)
+    this.#path = pathOf(handle)
     this.#core = core
     this.#subject = { cookie, handle }
     this.#heartbeat = heartbeat
@@ -131,18 +153,24 @@ export class ConnectionMonitor implements Waiter, Queued<ConnectionMonitor>, Soc
     if (this.#isOver) return
     this.#offset = sample.sampledAt - performance.now()
     this.#own = options && this.#ownOptions(options)
-    this.#state ??= firstState(sample, this.#heartbeat, Math.random())
+    this.#state ??= firstState(sample, this.#heartbeat, Math.random(), this.#isKnownToAnswer)
     const state = this.#state
     // A suspicion must be noticed before the answer is overdue.
     if (options) this.#endKernelBeats()
     const didKernelBeat = kernelBeats(state)
+    this.#path.observe(this.#core, this.fd, sample)
+    if (this.#own && showsAnsweredProbe(sample, this.#own)) this.#path.answered(this.#core, this.fd, sample)
+    const isHeard = sample.heardAt > state.heardAt
     const event = observe(state, sample, this.#own, this.#heartbeat, Math.random())
+    if (isHeard && kernelBeats(state) && isAckOnly(sample)) this.#path.answered(this.#core, this.fd, sample)
     if (didKernelBeat && !kernelBeats(state)) this.#stopBeating()
     else if (overlayOf(this.cookie)?.clock) restoreLater(this.#core, this.#subject)
     if (state.isToBeProbed) this.#probe()
     this.#sampleAgain(state.sampleAt)
-    if (event === 'suspect') this.#listener.suspected(suspicionOf(sample), sample.sampledAt - sample.heardAt)
-    else if (event === 'recover') this.#listener.recovered()
+    if (event === 'suspect') {
+      const path = this.#path.state(this.#core, this.fd)
+      this.#listener.suspected(suspicionOf(sample, path), sample.sampledAt - sample.heardAt, path)
+    } else if (event === 'recover') this.#listener.recovered()
   }
 
   /** Calls listeners only after the probe has ended, since they may probe, tune or close the same connection. */
@@ -157,6 +185,11 @@ export class ConnectionMonitor implements Waiter, Queued<ConnectionMonitor>, Soc
     if (isGone(error)) return
     warnOnce(error)
     this.#probeAgainAt(performance.now() + this.#offset + this.#heartbeat!.every)
+  }
+
+  /** A connection without a heartbeat is never probed, so the path does not matter. */
+  get #isKnownToAnswer(): boolean {
+    return !this.#heartbeat || this.#path.state(this.#core, this.fd) === 'answers'
   }
 
   #ownOptions(options: Keepalive): Keepalive {
@@ -183,6 +216,7 @@ export class ConnectionMonitor implements Waiter, Queued<ConnectionMonitor>, Soc
     }
     const now = performance.now() + this.#offset
     if (result.alive) this.#heard(now - result.idleFor, now, result.rtt)
+    else if (isUnproven(result)) this.#probeAgainAt(probeAgainAt(now, result.idleFor, this.#heartbeat!))
     // The kernel probes on its own timer, but has not sent enough probes yet. With a closed window it rarely probes.
     else this.#probeAgainAt(now + (result.evidence === 'window-probe' ? this.#heartbeat!.every : 0))
   }
@@ -191,6 +225,7 @@ export class ConnectionMonitor implements Waiter, Queued<ConnectionMonitor>, Soc
     const state = this.#state!
     if (kernelBeats(state)) endKernelBeats(state)
     this.#isProbing = true
+    this.confirmBy = undefined
     this.deadline = undefined
     this.enoughAt = undefined
     startProbe(this.#core, this.#subject, this)

@@ -38,7 +38,7 @@ let hasWarned = false
 function warnOnce(returned: unknown): void {
   if (hasWarned) return
   hasWarned = true
-  const got = types.isPromise(returned) ? 'a Promise, which is not waited for' : describe(returned)
+  const got = types.isPromise(returned) ? 'a Promise, which is not awaited' : describe(returned)
   const message = `onDead of a watcher returned ${got}. It must return 'destroy', 'report' or nothing, at once; anything else means 'report'.`
   process.emitWarning(message, { code: 'DEADPEER_ON_DEAD' })
 }

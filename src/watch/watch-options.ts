@@ -1,7 +1,9 @@
 import { requireCore } from '../kernel/binding.js'
 import { abortSignal, anything, checkOptions, type Options } from '../options/check.js'
+import { type Confirm, confirmOption, unprovenOption } from '../probe/confirm.js'
 import { checkHeartbeat, type HeartbeatOptions } from './heartbeat-options.js'
 import type { Heartbeat } from './heartbeat-state.js'
+import type { Proof } from './monitor.js'
 import { checkOnDead, type OnDead } from './on-dead.js'
 
 /** What a watcher does, for {@link watch}. */
@@ -21,6 +23,21 @@ export interface WatchOptions {
    * Probes peers that have not been heard for `every` ms, instead of waiting for the kernel's keepalive timer; see {@link watch}. Default: none.
    */
   heartbeat?: HeartbeatOptions
+  /**
+   * Sends something before a heartbeat declares a peer dead. If TCP acknowledges it, the peer is alive, and the path is `deaf`. If as many
+   * retransmissions as the heartbeat has `attempts` go unacknowledged, the peer is dead. Default: none.
+   *
+   * @example
+   * ```ts
+   * watch({ heartbeat: { every: 5_000 }, confirm: 'ping' }).add(webSocketServer)
+   * ```
+   */
+  confirm?: Confirm
+  /**
+   * `'dead'`: a heartbeat also declares peers dead whose connection has never answered a probe. On a path that passes data and no probes, that
+   * ends live connections. Default: such peers are `suspect` only, and the connection's own options decide.
+   */
+  unproven?: 'dead'
   /** Aborting it closes the watcher. */
   signal?: AbortSignal
 }
@@ -40,7 +57,13 @@ export type HeartbeatChoice = Heartbeat | false | undefined
 export const watchOptions: Options<WatchOptions> = {
   of: 'watch()',
   example: "{ onDead: 'report' }",
-  checks: { onDead: checkOnDead, heartbeat: anything, signal: abortSignal },
+  checks: {
+    onDead: checkOnDead,
+    heartbeat: anything,
+    confirm: confirmOption,
+    unproven: unprovenOption,
+    signal: abortSignal,
+  },
   otherNames: { every: 'heartbeat', attempts: 'heartbeat', ondeath: 'onDead', action: 'onDead' },
 }
 
@@ -52,8 +75,9 @@ const addOptions: Options<AddOptions> = {
 }
 
 export function checkWatchOptions(options: WatchOptions) {
-  const { onDead = 'destroy', heartbeat, signal } = checkOptions(options, watchOptions)
-  return { onDead, signal, heartbeat: heartbeat === undefined ? undefined : heartbeatOf(heartbeat) }
+  const { onDead = 'destroy', heartbeat, confirm, unproven, signal } = checkOptions(options, watchOptions)
+  const proof: Proof = { trustsSilence: unproven === 'dead', confirm }
+  return { onDead, signal, proof, heartbeat: heartbeat === undefined ? undefined : heartbeatOf(heartbeat) }
 }
 
 export function checkAddOptions(options: AddOptions): HeartbeatChoice {

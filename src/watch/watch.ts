@@ -3,10 +3,11 @@ import { checkWatchOptions, type WatchOptions } from './watch-options.js'
 import { Watcher } from './watcher.js'
 
 /**
- * Reports the death of a connection's peer when the kernel gives the connection up, by the settings of {@link tune}. It also notices this on
- * sockets that are not read, where Node does not. The socket is then destroyed, with an error code that programs handle already.
+ * Reports the death of a connection's peer when the kernel gives the connection up, by the settings of {@link tune}. It also notices deaths on
+ * sockets that the program does not read, where Node does not. The socket is then destroyed, with an error code that programs handle already.
  *
- * It does no work until a connection ends: its one thread sleeps. Neither the watcher nor waiting for a death holds the process open. If a peer
+ * It does no work until a connection ends: its one thread sleeps. Without a `heartbeat` it sends no probes, so the death of an idle peer is found
+ * only if keepalive is on. Neither the watcher nor waiting for a death holds the process open. If a peer
  * closes its side, `closing` is emitted and the socket is not destroyed: the data that the peer sent stays readable. If the peer dies after
  * that, the socket is destroyed once all of it has been read.
  *
@@ -67,7 +68,7 @@ import { Watcher } from './watcher.js'
  */
 export function watch(options: WatchOptions = {}): Watcher {
   checkNoTarget(options)
-  const { onDead, heartbeat, signal } = checkWatchOptions(options)
+  const { onDead, heartbeat, proof, signal } = checkWatchOptions(options)
   signal?.throwIfAborted()
-  return new Watcher(onDead, heartbeat, signal)
+  return new Watcher(onDead, heartbeat, proof, signal)
 }

@@ -2,6 +2,7 @@ import { type EventEmitter, errorMonitor } from 'node:events'
 import type net from 'node:net'
 import { type CloseListener, releaseCloseSnapshot, requestCloseSnapshot } from '../connection/close-hook.js'
 import { type CloseSnapshot, type FinalState, readFinalState } from '../connection/close-snapshot.js'
+import type { PathState } from '../connection/destinations.js'
 import { type Endpoints, readEndpoints } from '../connection/endpoints.js'
 import { type ConnectionRecord, recordOf } from '../connection/record.js'
 import {
@@ -21,7 +22,7 @@ import type { ProbeResult } from '../probe/result.js'
 import { type FoundDeath, foundDeath, isTimeout, judgeKernelEvent, needsOptions } from './cause.js'
 import { type ConnectionState, claimError, deathByError, deathWithoutError } from './closed-by-node.js'
 import type { Heartbeat } from './heartbeat-state.js'
-import { ConnectionMonitor, type MonitorListener } from './monitor.js'
+import { ConnectionMonitor, type MonitorListener, type Proof } from './monitor.js'
 
 /**
  * Receives the events of one watcher's sockets. For each socket `died`, `closed` or `failed` is called, at most one of them and once. Nothing is
@@ -32,7 +33,7 @@ export interface SocketListener {
   readonly wantsSuspicion: boolean
   /** Whether to report peers that close their side. */
   wantsClosing(): boolean
-  suspected(watched: WatchedSocket, evidence: string, silentFor: number): void
+  suspected(watched: WatchedSocket, evidence: string, silentFor: number, path: PathState): void
   recovered(watched: WatchedSocket): void
   closing(watched: WatchedSocket, event: KernelEvent | undefined): void
   died(watched: WatchedSocket, found: FoundDeath): void
@@ -59,6 +60,7 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
   #kernelEvent: KernelEvent | undefined
   #final: FinalState | undefined
   #heartbeat: Heartbeat | undefined
+  readonly #proof: Proof
   #monitor: ConnectionMonitor | undefined
   #onConnect: (() => void) | undefined
   #onEnd: (() => void) | undefined
@@ -68,7 +70,9 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
     socket: net.Socket,
     listener: SocketListener,
     heartbeat: Heartbeat | undefined,
+    proof: Proof,
   ) {
+    this.#proof = proof
     this.#core = core
     this.socket = socket
     this.#heartbeat = heartbeat
@@ -91,10 +95,15 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
     return (this.#kernelEvent?.unread ?? 0) + this.socket.readableLength > 0
   }
 
-  /** Read at the first event: reading them when the socket is added would make adding a tenth slower. */
+  /** Read at the first event. Reading them when the socket is added would make `add` a tenth slower. */
   get endpoints(): Endpoints {
     this.record.endpoints ??= readEndpoints(this.#core, this.socket)
     return this.record.endpoints
+  }
+
+  /** Whether the path answers probes. `undefined` if no probe and no heartbeat has needed it. */
+  get path(): PathState | undefined {
+    return this.record.path && this.#core && this.record.path.state(this.#core, descriptorOf(this.socket))
   }
 
   get wantsSuspicion(): boolean {
@@ -151,7 +160,7 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
     const cookie = this.record.cookie ?? persist(() => this.#core!.readCookie(handle.fd ?? -1))
     if (typeof cookie !== 'bigint') return
     this.record.cookie = cookie
-    this.#monitor = new ConnectionMonitor(this.#core, handle, cookie, this.#heartbeat, this)
+    this.#monitor = new ConnectionMonitor(this.#core, handle, cookie, this.#heartbeat, this, this.#proof)
   }
 
   /**
@@ -172,8 +181,8 @@ export class WatchedSocket implements MonitorListener, CloseListener, Connection
     return final
   }
 
-  suspected(evidence: string, silentFor: number): void {
-    if (!this.isStopped) this.#listener.suspected(this, evidence, silentFor)
+  suspected(evidence: string, silentFor: number, path: PathState): void {
+    if (!this.isStopped) this.#listener.suspected(this, evidence, silentFor, path)
   }
 
   recovered(): void {

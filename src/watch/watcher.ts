@@ -13,6 +13,7 @@ import { AcceptedConnections } from './accepted-connections.js'
 import type { FoundDeath } from './cause.js'
 import { createEvent, type Death, type WatchedConnection, type WatcherEvents } from './events.js'
 import type { Heartbeat } from './heartbeat-state.js'
+import type { Proof } from './monitor.js'
 import { type Intake, TargetsNotConnectedYet } from './not-connected-yet.js'
 import { decide, type OnDead, throwLater } from './on-dead.js'
 import { type AddOptions, checkAddOptions, type HeartbeatChoice } from './watch-options.js'
@@ -40,11 +41,12 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
   readonly #core = nativeCore()
   readonly #onDead: OnDead
   readonly #heartbeat: Heartbeat | undefined
+  readonly #proof: Proof
   readonly #signal: AbortSignal | undefined
   readonly #sockets = new Map<net.Socket, WatchedSocket>()
   readonly #notConnectedYet: TargetsNotConnectedYet
   readonly #accepted: AcceptedConnections
-  /** The sockets that an `add` of a list, still running, has added so far. */
+  /** The sockets that a running `add` of a list has added so far. */
   #justAdded: WatchedSocket[] | undefined
   #closed = false
   #added = 0
@@ -52,8 +54,14 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
   #ended = 0
 
   /** @internal Only {@link watch} calls it. */
-  constructor(onDead: OnDead, heartbeat: Heartbeat | undefined, signal: AbortSignal | undefined) {
+  constructor(
+    onDead: OnDead,
+    heartbeat: Heartbeat | undefined,
+    proof: Proof,
+    signal: AbortSignal | undefined,
+  ) {
     super()
+    this.#proof = proof
     this.#onDead = onDead
     this.#heartbeat = heartbeat
     this.#signal = signal
@@ -158,7 +166,7 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
       if (choice !== undefined) known.setHeartbeat(heartbeat)
       return
     }
-    const watched = new WatchedSocket(this.#core, socket, this.#listener, heartbeat)
+    const watched = new WatchedSocket(this.#core, socket, this.#listener, heartbeat, this.#proof)
     watched.start()
     this.#sockets.set(socket, watched)
     this.#added++
@@ -245,8 +253,8 @@ export class Watcher extends EventEmitter<WatcherEvents> implements Disposable {
   readonly #listener: SocketListener & { wantsSuspicion: boolean } = {
     wantsSuspicion: false,
     wantsClosing: () => this.listenerCount('closing') > 0,
-    suspected: (watched, evidence, silentFor) =>
-      this.#announce('suspect', createEvent({ ...connectionOf(watched), evidence, silentFor })),
+    suspected: (watched, evidence, silentFor, path) =>
+      this.#announce('suspect', createEvent({ ...connectionOf(watched), evidence, silentFor, path })),
     recovered: (watched) => this.#announce('recover', createEvent(connectionOf(watched))),
     closing: (watched, kernelEvent) => {
       // Most programs do not listen, so the event is not made for every connection.
@@ -308,5 +316,14 @@ function connectionOf({ socket, endpoints: { remote, local } }: WatchedSocket): 
 function deathOf(watched: WatchedSocket, { detectedBy, error }: FoundDeath): Death {
   const { reason, evidence, info } = error
   const known = info && { info, silentFor: silentFor(info) }
-  return createEvent({ ...connectionOf(watched), reason, evidence, detectedBy, error, ...known })
+  const path = watched.path
+  return createEvent({
+    ...connectionOf(watched),
+    reason,
+    evidence,
+    detectedBy,
+    error,
+    ...known,
+    ...(path && { path }),
+  })
 }

@@ -102,7 +102,7 @@ function fleetRows({ connections, busyShare, profile }) {
       'not watched',
     ),
     row(
-      `CPU of a core in the first ${FIRST_SECONDS} s, with adding them`,
+      `CPU of a core in the first ${FIRST_SECONDS} s, while connections are added`,
       { ...moreThan(0, '%', 2), reached: () => true, text: 'for comparison' },
       ({ first, unwatched }) => ({ ours: [first.cpu], reference: [unwatched.cpu], unit: '%' }),
       'not watched',
@@ -117,7 +117,7 @@ function fleetRows({ connections, busyShare, profile }) {
           })),
         ]),
     // Sent at random, half of the seconds would have a thirtieth more or less than the average.
-    row('busiest second, of the average', atMost(1.25, '×', 2), ({ perSecond }) => {
+    row('probes in the busiest second, relative to the average', atMost(1.25, '×', 2), ({ perSecond }) => {
       const average = perSecond.reduce((a, b) => a + b) / perSecond.length
       return { ours: [Math.max(...perSecond) / average], reference: [1], unit: '×' }
     }),

@@ -21,8 +21,8 @@ async function killedBy(way) {
 
 export const rows = [
   {
-    name: `tuneAll, ${CONNECTIONS.toLocaleString('en')} healthy connections, silent beyond initialDelay and userTimeout`,
-    against: 'setsockopt × 5 in C, unpaced',
+    name: `tuneAll, ${CONNECTIONS.toLocaleString('en')} healthy connections, idle for longer than initialDelay and userTimeout`,
+    against: 'setsockopt × 5 in C, without a rate limit',
     toReach: none('killed'),
     async measure() {
       // Those of other rows would send probes of their own meanwhile.

@@ -36,7 +36,7 @@ const conditions = {
       },
     }),
   },
-  'silent for longer': {
+  'idle for longer': {
     inC: { name: 'TCP_INFO + setsockopt × 5 in C', call: 'setOptionsKnowingSilence' },
     toReach: { tuneAll: timesAtMost(1.12), tune: timesAtMost(1.12) },
     bringAbout: (sockets) => ({

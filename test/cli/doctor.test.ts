@@ -133,29 +133,37 @@ describe('deadpeer doctor', () => {
     expect(out.join('\n')).toContain(`(${program.pid}, Node ${process.versions.node})`)
   })
 
-  it.runIf(hasNetAdmin)('does not say that there is no connection when all of them are zombies', async () => {
-    const alone = await startProgram()
-    try {
-      const [client] = (await alone.connect(1)) as [Client]
-      await alone.ask('stall', client.port)
-      await alone.ask('tune', client.port, { initialDelay: 1_000, interval: 1_000, count: 1, userTimeout: 0 })
-      using _gone = blackHole(client.socket)
-      // In one run the kernel may give up a connection after it was listed and before its descriptor is read.
-      const ends = { localPort: client.socket.remotePort!, remotePort: client.port }
-      await until(async () => (await listSockets(ends)).length === 0, 20_000)
-      const run = await deadpeer(['doctor', '--pid', String(alone.pid)])
-      expect(run).toMatchObject({ code: 1, err: [] })
-      expect(run.out[0]).toBe('the kernel lists no connection any more')
-      expect(run.out).toContainEqual(
-        expect.stringMatching(/^error: A connection of node\(\d+\), descriptor \d+: The kernel has given/),
-      )
-    } finally {
-      await alone.end()
-    }
-  })
+  it.runIf(hasNetAdmin)(
+    'does not say that there is no connection when the kernel has given up all of them',
+    async () => {
+      const alone = await startProgram()
+      try {
+        const [client] = (await alone.connect(1)) as [Client]
+        await alone.ask('stall', client.port)
+        await alone.ask('tune', client.port, {
+          initialDelay: 1_000,
+          interval: 1_000,
+          count: 1,
+          userTimeout: 0,
+        })
+        using _gone = blackHole(client.socket)
+        // In one run the kernel may give up a connection after it was listed and before its descriptor is read.
+        const ends = { localPort: client.socket.remotePort!, remotePort: client.port }
+        await until(async () => (await listSockets(ends)).length === 0, 20_000)
+        const run = await deadpeer(['doctor', '--pid', String(alone.pid)])
+        expect(run).toMatchObject({ code: 1, err: [] })
+        expect(run.out[0]).toBe('the kernel lists no connection any more')
+        expect(run.out).toContainEqual(
+          expect.stringMatching(/^error: A connection of node\(\d+\), descriptor \d+: The kernel has given/),
+        )
+      } finally {
+        await alone.end()
+      }
+    },
+  )
 
   it.runIf(hasNetAdmin)(
-    'finds a zombie, which no list of sockets contains, and a peer that does not respond',
+    'finds a connection that the kernel has given up and no longer lists, and a peer that does not respond',
     async () => {
       const [zombie, mute] = clients as [Client, Client]
       const fd = await program.ask('fd', zombie.port)
@@ -236,7 +244,7 @@ describe('findings that take long to reproduce', () => {
     ])
   })
 
-  it('report an unprobed silent peer as a note, with a command that probes it', () => {
+  it('report an idle connection that was not probed as a note, with a command that probes it', () => {
     const idle = { ...connection('established', 61_000), verdict: 'unknown' } as Connection
     expect(found([idle])).toEqual([
       expect.objectContaining({

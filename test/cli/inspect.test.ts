@@ -63,7 +63,7 @@ describe('deadpeer inspect', () => {
     expect(several).toMatchObject({ code: 2, out: [] })
     expect(several.err).toEqual([
       expect.stringMatching(
-        /^deadpeer: \d connections have the port \d+: name one as deadpeer ls --port \d+ --state all lists it/,
+        /^deadpeer: \d connections have the port \d+\. Name one by <pid>:<fd> or <local>-<remote>, as in deadpeer ls --port \d+ --state all/,
       ),
     ])
   })

@@ -100,7 +100,7 @@ describe('Ctrl-C at any moment', () => {
     },
   )
 
-  it('keeps no connection open: one that its program closes ends at once', async () => {
+  it('does not keep a connection open that its program closes', async () => {
     const [, { socket, port }] = clients as [Client, Client]
     const closed = once(socket.resume(), 'end')
     await program.ask('close', port)

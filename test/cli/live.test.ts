@@ -91,7 +91,7 @@ describe('a program that goes on serving 2,000 connections', () => {
   })
 
   it.runIf(hasNetAdmin)(
-    'is probed: exactly the silent connections are found, and all options are restored',
+    'finds exactly the connections with unresponsive peers by probing, and restores all options',
     { timeout: 90_000 },
     async () => {
       // The peers were just heard, so that the kernel sends no keepalive probe of its own.
@@ -190,12 +190,12 @@ describe.runIf(hasTmux)('a terminal', () => {
       const before = await program.profiles()
       using terminal = new Terminal(['probe', ...ours(), '--port', String(client.port), '--timeout', '1s'])
       await terminal.shows(/^probing: 0 of 1, [123] s$/)
-      await terminal.shows(/^0 alive, 1 silent, 0 not known$/)
+      await terminal.shows(/^0 alive, 1 unresponsive, 0 not known$/)
       await terminal.shows(/^waiting for 1 connection, [1-9] s$/)
       const seen = terminal.screen()
       expect(seen.some((line) => line.startsWith('probing'))).toBe(false)
-      expect(seen[1]).toMatch(/^silent +silence +- /)
-      expect(seen.join(' ')).toMatch(/1 peer does not respond, and options stay raised/)
+      expect(seen[1]).toMatch(/^unresponsive +silence +- /)
+      expect(seen.join(' ')).toMatch(/1 peer does not respond. Options stay raised/)
       expect(await program.profiles()).not.toEqual(before)
       terminal.type('C-c')
       expect(await terminal.ends()).toBe(130)

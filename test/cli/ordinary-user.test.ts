@@ -68,7 +68,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
     expect(JSON.parse(after.out.join('\n'))).toMatchObject({ connections: 8, unread: 0, findings: [] })
   })
 
-  it('probes their own connections, and learns in one line which permission --kill needs', async () => {
+  it('probes their own connections, and gets one line with the permission that --kill needs', async () => {
     const [silent] = ownClients as [Client]
     using _hole = blackHole(silent.socket)
     await own.idle()
@@ -96,7 +96,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
     },
   )
 
-  it('learns which permission tune by port needs; nothing is changed', async () => {
+  it('gets an error that names the permission for tune by port, and nothing is changed', async () => {
     const [{ port }] = othersClients as [Client]
     const fd = await others.ask('fd', port)
     const before = await others.profiles()
@@ -147,7 +147,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
     })
   })
 
-  it('learns how many connections "nothing is wrong" covers', async () => {
+  it('is told how many connections "nothing is wrong" covers', async () => {
     const { client } = await own.connectAlone()
     await own.ask('tune', client.port, profiles.cloud)
     // Both ends are on this host, and the client's end is this process's.

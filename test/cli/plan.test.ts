@@ -60,7 +60,7 @@ describe.concurrent('deadpeer plan', () => {
     }
   })
 
-  it('exits with 1 if the kernel cannot do it, and names what can', async () => {
+  it('exits with 1 if the kernel cannot detect a death in time, and names what can', async () => {
     const run = await deadpeer(words('plan --hop aws-nlb --within 1500ms'))
     expect(run.code).toBe(1)
     expect(run.out).toContain(
@@ -193,11 +193,11 @@ describe.concurrent('bad input to plan, explain and hops', () => {
     },
     {
       args: 'plan --hop aws-nlb --connections many',
-      message: "--connections must be a whole number from 1; got 'many'",
+      message: "--connections must be a whole number, 1 or greater; got 'many'",
     },
     {
       args: 'plan --hop aws-nlb --connections 0',
-      message: "--connections must be a whole number from 1; got '0'",
+      message: "--connections must be a whole number, 1 or greater; got '0'",
     },
     { args: 'plan --hop aws-nlb --svg /nowhere/a.svg', message: 'cannot write the drawing: ENOENT' },
     { args: 'explain', message: '<profile> is missing; --help shows what this command takes' },

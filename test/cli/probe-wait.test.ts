@@ -88,18 +88,18 @@ async function endingsOf({ program, clients, firstProbes }: Twins): Promise<Endi
 const waits = (most: string) =>
   expect.stringMatching(
     new RegExp(
-      `^deadpeer: 1 peer does not respond, and options stay raised .*: waiting, ${most} at most\\. Ctrl-C`,
+      `^deadpeer: 1 peer does not respond\\. Options stay raised .* Waiting ${most} at most\\. Ctrl-C`,
     ),
   )
 const silent = [expect.objectContaining({ alive: false, evidence: 'silence', attempts: ATTEMPTS })]
 const json = ({ out }: Run) => JSON.parse(out.join('\n'))
 
-describe.runIf(hasNetAdmin).concurrent('deadpeer probe of a silent peer', { timeout: 90_000 }, () => {
+describe.runIf(hasNetAdmin).concurrent('deadpeer probe of an unresponsive peer', { timeout: 90_000 }, () => {
   it.each<{ option: string; tuned: Profile }>([
     { option: 'count', tuned: profile },
     { option: 'user timeout', tuned: { ...profile, userTimeout: 30_900 } },
   ])(
-    'reports the silent peer and waits, so that the connection ends no sooner than its untouched twin ($option)',
+    'reports the unresponsive peer and waits, so that the connection ends no sooner than an identical one that was not probed ($option)',
     async ({ tuned }) => {
       const twins = await silentTwins(tuned)
       const run = await twins.probe(['--json'])

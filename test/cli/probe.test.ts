@@ -65,17 +65,19 @@ describe('deadpeer probe', () => {
       expect(run.took).toBeLessThan(15_000)
     })
 
-    it('prints a table with the silent ones first', async () => {
+    it('prints a table that lists unresponsive peers first', async () => {
       await program.idle()
       const run = await deadpeer([...ours(), '--attempts', '1'])
       expect(run.code).toBe(1)
       expect(run.out[0]).toMatch(/^ANSWER +EVIDENCE +RTT +HEARD +LOCAL +PEER +PROCESS$/)
       const words = run.out.slice(1, -1).map((line) => line.split(' ')[0])
       expect(words).toEqual([
-        ...silent.map(() => 'silent'),
+        ...silent.map(() => 'unresponsive'),
         ...clients.slice(silent.length).map(() => 'alive'),
       ])
-      expect(run.out.at(-1)).toBe(`${COUNT - silent.length} alive, ${silent.length} silent, 0 not known`)
+      expect(run.out.at(-1)).toBe(
+        `${COUNT - silent.length} alive, ${silent.length} unresponsive, 0 not known`,
+      )
     })
 
     it('prints nothing at a Ctrl-C, restores all options, and exits with 130', async () => {
@@ -90,7 +92,7 @@ describe('deadpeer probe', () => {
       expect(await program.profiles()).toEqual(before)
     })
 
-    it('asks before it closes connections with --kill, and closes only the silent ones', async () => {
+    it('asks before it closes connections with --kill, and closes only those with unresponsive peers', async () => {
       await program.idle()
       const once = [...ours(), '--attempts', '1', '--kill']
       const piped = await deadpeer(once)
@@ -103,7 +105,7 @@ describe('deadpeer probe', () => {
       expect(await program.ask('errors')).toEqual([])
       expect((await program.profiles()).size).toBe(COUNT)
       const yes = await inTerminal(once, {
-        answers: [`Close the ${silent.length} silent connections? [y/N]`, 'y\n'],
+        answers: [`Close the ${silent.length} connections whose peers are unresponsive? [y/N]`, 'y\n'],
       })
       expect(yes.code).toBe(1)
       expect(yes.out.at(-1)).toContain(`${silent.length} of ${silent.length} closed`)

@@ -80,7 +80,7 @@ describe('deadpeer tune', () => {
   })
 
   it.runIf(hasNetAdmin)(
-    'leaves out values that could end a connection with a silent peer, reports them, and exits with 1',
+    'leaves out values that could end a connection with an unresponsive peer, reports them, and exits with 1',
     async () => {
       const client = clients[2]!
       await program.ask('tune', client.port, off)
@@ -218,7 +218,7 @@ describe('deadpeer tune --dry-run', () => {
     return retransmits > 0 ? lastDataSent : 0
   }
 
-  it('predicts the refusal of a user timeout that the idle time exceeds and that keepalive would enforce', async () => {
+  it('predicts that a user timeout below the idle time is refused while keepalive is on', async () => {
     const client = clients[13]!
     await program.ask('tune', client.port, { enable: false, userTimeout: 3_000 })
     await idle(client, 4_000)

@@ -296,7 +296,7 @@ const silencing = trials.map((trial) => trial.attempt(() => trial.silence()))
 await Promise.all([...silencing, timeClosings(trials)])
 await Promise.all(trials.map((trial) => trial.attempt(() => trial.recover())))
 
-describe('the client closes its connections in time and recovers when the server goes silent', () => {
+describe('the client closes its connections in time and recovers when the server stops answering', () => {
   it.skipIf(trials.length === 0).each(trials)('with $library.name $situation', (trial) => {
     const { library, situation, error, isClosed, lastOpenAt, silent, outcome, profiles } = trial
     if (error) throw error

@@ -252,7 +252,7 @@ describe.concurrent.each(libraries)('$name', ({ server, start }) => {
     clients = await start(relays.map(({ port }) => port))
   })
 
-  itIf('gives up a server that goes silent before login, and connects again', async () => {
+  itIf('gives up a server that stops answering before login, and connects again', async () => {
     expectInTime(await relays[0]!.firstLasted)
     await clients[0]!.works()
     expect(relays[0]!.clients.length).toBeGreaterThan(1)

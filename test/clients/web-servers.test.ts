@@ -68,7 +68,7 @@ async function expectNoticed(
 }
 
 describe.concurrent('fastify', () => {
-  it.skipIf(!hasNetAdmin)('notices in time that clients go silent, and serves others', async () => {
+  it.skipIf(!hasNetAdmin)('notices in time that clients stop answering, and serves others', async () => {
     const port = await freePort()
     const { app } = await importExample({ heading: 'Fastify', env: { PORT: String(port) } }, 'app')
     closing.push(() => app.close())

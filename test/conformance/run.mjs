@@ -36,7 +36,7 @@ const { values: options, positionals: parts } = parseArgs({
 })
 const jobs = Number(options.jobs)
 if (!(Number.isInteger(jobs) && jobs > 0))
-  throw new Error(`--jobs must be a whole number from 1; got '${options.jobs}'`)
+  throw new Error(`--jobs must be a whole number, 1 or greater; got '${options.jobs}'`)
 const suites = options.suite?.split(',')
 const files = [
   ...(options['node-source'] ? nodeTests(resolve(options['node-source']), nodeSuites) : []),

@@ -25,7 +25,7 @@ describe('audit', () => {
     expect(() => audit(socket, [nat])).toThrow(expect.objectContaining({ code: 'ERR_SOCKET_CLOSED' }))
   })
 
-  it('judges a listener that connections inherit from, and says nothing about one that they do not', async () => {
+  it('judges a listener whose options connections inherit, and reports nothing about other listeners', async () => {
     const server = net.createServer()
     expect(words(audit(server, [nat]))).toEqual(['note not-read'])
     await listen(server)
@@ -35,7 +35,7 @@ describe('audit', () => {
     server.close()
   })
 
-  it("says of keepalive with the system's 2 h that a death takes so long", async () => {
+  it("reports that keepalive with the system's 2 h notices a death too late", async () => {
     const { socket } = await connectPair()
     socket.setKeepAlive(true)
     tune(socket, { interval: 5_000, count: 1, userTimeout: 20_000 })
@@ -58,7 +58,7 @@ describe('audit', () => {
     server.close()
   })
 
-  it('says the same of an agent whose connections wait 2 h before they probe', async () => {
+  it('reports the same for an agent whose connections wait 2 h before the first probe', async () => {
     const server = http.createServer((_, response) => response.end())
     const port = await listen(server)
     const agent = new http.Agent({ keepAlive: true, keepAliveMsecs: 7_200_000, timeout: 50_000 })

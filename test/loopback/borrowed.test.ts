@@ -171,7 +171,7 @@ describe('a borrowed descriptor', () => {
     }
   })
 
-  it('leaves no descriptor open, whatever happens', async () => {
+  it('leaves no descriptor open, with or without an error', async () => {
     const { pid, fd, ask } = await startOwner()
     const { file, udp } = await ask('others')
     const before = openDescriptors()

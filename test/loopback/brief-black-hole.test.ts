@@ -160,7 +160,7 @@ describe('a black hole with bad options', () => {
       options: { segments: 0 },
       field: 'segments',
       code: 'ERR_OUT_OF_RANGE',
-      message: /^segments must be a whole number from 1.*; got 0\./,
+      message: /^segments must be a whole number from 1 to .*; got 0\./,
     },
     {
       options: { segments: -1 },

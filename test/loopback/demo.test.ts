@@ -122,7 +122,7 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
       const run = await deadpeer(['demo'])
       expect(run.code, run.out.join('\n')).toBe(0)
       expect(run.out.join('\n')).not.toContain('\x1b')
-      expect(run.out).toContainEqual('+0.0 s all peers went silent')
+      expect(run.out).toContainEqual('+0.0 s all peers vanished')
       expect(run.out).toContainEqual(expect.stringMatching(/^\+\d\.\d s lan: 1 probe unanswered$/))
       expect(run.out).toContainEqual(
         expect.stringMatching(/^\+2\.\d s heartbeat: ETIMEDOUT, predicted 2\.3 s$/),
@@ -141,7 +141,7 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
       )
       expect(run.out).toContainEqual(
         expect.stringMatching(
-          /^\+1\d\.\d s pool: 1,600 responded, 400 are silent, known in \d\.\d s; 1,600 untouched$/,
+          /^\+1\d\.\d s pool: 1,600 responded, 400 are unresponsive, known in \d\.\d s; 1,600 untouched$/,
         ),
       )
       expect(run.out).toContainEqual(
@@ -152,7 +152,7 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
     })
 
     it('ends with a Ctrl-C', async () => {
-      const run = await deadpeer(['demo'], { interruptAt: 'all peers went silent' })
+      const run = await deadpeer(['demo'], { interruptAt: 'all peers vanished' })
       expect(run.code).toBe(130)
       expect(run.took).toBeLessThan(6_000)
       expect(run.err).toEqual([])
@@ -168,7 +168,7 @@ describe.concurrent('deadpeer demo', { timeout: 30_000 }, () => {
     })
 
     it('passes on a Ctrl-C', async () => {
-      const run = await deadpeer(['demo'], { before: unprivileged!, interruptAt: 'all peers went silent' })
+      const run = await deadpeer(['demo'], { before: unprivileged!, interruptAt: 'all peers vanished' })
       expect(run.code).toBe(130)
       expect(run.took).toBeLessThan(6_000)
     })

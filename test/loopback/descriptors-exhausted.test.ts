@@ -5,7 +5,7 @@ import { profiles } from '../../src/index.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-it('tunes connections and servers with no descriptor left', () => {
+it('tunes connections and servers when no descriptor is free', () => {
   // Presets are tried on a socket of our own first: here there is none to be had.
   const script = `
     import { openSync } from 'node:fs'

@@ -47,7 +47,7 @@ describe.runIf(hasNetAdmin)('destroySocket', () => {
     expect(await ask('errors')).toEqual(['ECONNABORTED'])
   })
 
-  it('is ENOENT for a connection that is gone already', async () => {
+  it('throws ENOENT for a connection that is already gone', async () => {
     const { socket } = await connectPair()
     const record = identify(socket)
     destroySocket(record)
@@ -78,7 +78,7 @@ describe.runIf(hasNetAdmin)('destroySocket', () => {
     server.close()
   })
 
-  it("is ENOENT for a wrong cookie, also the peer's, and the connection lives", async () => {
+  it("throws ENOENT for a wrong cookie, including the peer's, and the connection stays open", async () => {
     const { socket, peer } = await connectPair()
     for (const cookie of [identify(peer).cookie, 1n, 2n ** 64n - 2n]) {
       expect(() => destroySocket({ ...identify(socket), cookie })).toThrow(gone)
@@ -107,7 +107,7 @@ describe.runIf(hasNetAdmin)('destroySocket', () => {
 })
 
 describe('a refused destroySocket', () => {
-  it.runIf(hasOrdinaryUser)('is EPERM without CAP_NET_ADMIN, and the connection lives', async () => {
+  it.runIf(hasOrdinaryUser)('throws EPERM without CAP_NET_ADMIN, and the connection stays open', async () => {
     const { socket } = await connectPair()
     const record = identify(socket)
     const [outcome] = await asOrdinaryUser([['destroy', { ...record, cookie: String(record.cookie) }]])

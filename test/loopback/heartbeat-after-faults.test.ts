@@ -10,7 +10,7 @@ import { hasNetAdmin } from '../support/net-admin.js'
 import { until } from '../support/until.js'
 
 /** The columns of a sample's row in the native core. The first one is the error. */
-const LOOK_COLUMNS = 9
+const LOOK_COLUMNS = 10
 
 const HEARTBEAT = { every: 1_000, timeout: 100, attempts: 2 }
 

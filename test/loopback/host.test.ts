@@ -36,7 +36,7 @@ describe('readCounters', () => {
     expect(call).toThrow(message)
   })
 
-  it('leaves nothing open, whatever happens', () => {
+  it('leaves no descriptor open, with or without an error', () => {
     const before = openDescriptors()
     for (let i = 0; i < 200; i++) {
       readCounters()

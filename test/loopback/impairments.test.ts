@@ -81,7 +81,7 @@ describe.runIf(hasNetAdmin)('several impairments on one socket', () => {
     expect(tookFilter(pair)).toBe(false)
   })
 
-  it('end a black hole of a few segments while another one stays', async () => {
+  it('end a black hole of a few segments while another black hole stays in force', async () => {
     const pair = await connectPair()
     const hole = blackHole(pair.peer)
     const brief = blackHole(pair.peer, { segments: 1 })

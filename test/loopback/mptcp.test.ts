@@ -13,7 +13,7 @@ if (missing) console.log('# skipped: this kernel has MPTCP switched off (net.mpt
 describe.skipIf(missing)('an MPTCP socket', () => {
   const outcomes = missing ? undefined : run('mptcp.mjs')
 
-  it('takes initialDelay, interval and count', () => {
+  it('accepts initialDelay, interval and count', () => {
     expect(outcomes.keepalive.error).toBeUndefined()
     expect(outcomes.keepalive.after).toMatchObject({
       enable: true,
@@ -66,7 +66,7 @@ describe.skipIf(missing)('probe of an MPTCP connection', () => {
     expect(outcomes.alone).toEqual({ alive: false, evidence: 'closed', attempts: 0, idleFor: null })
   })
 
-  it.runIf(hasNetAdmin)('finds a silent peer', () => {
+  it.runIf(hasNetAdmin)('finds an unresponsive peer', () => {
     const { result, before, after } = outcomes.silent
     expect(result).toMatchObject({ alive: false, evidence: 'silence', attempts: 3 })
     expect(after).toEqual(before)

@@ -63,7 +63,7 @@ function expectLacked(socket: Target): void {
 }
 
 describe.each(Object.entries(connections).map(([kind, open]) => ({ kind, open })))('$kind', ({ open }) => {
-  it.each(optionNames)('has %s set and read back', async (name) => {
+  it.each(optionNames)('reads back %s after tune has set it', async (name) => {
     const { socket } = await open()
     if (name === 'rtoMax' && !hasRtoMax) {
       expectLacked(socket)

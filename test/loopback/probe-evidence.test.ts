@@ -54,7 +54,13 @@ describe.concurrent('probe', () => {
       const { socket } = await connectPair()
       const sent = sentBy(socket)
       const result = await probe(socket)
-      expect(result).toEqual({ alive: true, evidence: 'recent', attempts: 0, idleFor: expect.any(Number) })
+      expect(result).toEqual({
+        alive: true,
+        evidence: 'recent',
+        attempts: 0,
+        idleFor: expect.any(Number),
+        path: 'answers',
+      })
       expect(result.idleFor).toBeLessThan(1_000)
       expect(sentBy(socket)).toEqual(sent)
     })
@@ -142,7 +148,7 @@ describe.concurrent('probe', () => {
     })
   })
 
-  describe('of a silent peer', () => {
+  describe('of an unresponsive peer', () => {
     it.runIf(hasNetAdmin).each([
       [1, 300],
       [3, ALL_ATTEMPTS],
@@ -152,7 +158,13 @@ describe.concurrent('probe', () => {
       const sent = sentBy(socket)
       blackHole(peer)
       const { result, took } = await timed(() => probe(socket, { attempts }))
-      expect(result).toEqual({ alive: false, evidence: 'silence', attempts, idleFor: expect.any(Number) })
+      expect(result).toEqual({
+        alive: false,
+        evidence: 'silence',
+        attempts,
+        idleFor: expect.any(Number),
+        path: 'answers',
+      })
       expect(result.idleFor).toBeGreaterThan(1_000)
       expect(took).toBeGreaterThan(expected - 1)
       expect(took).toBeLessThan(expected + AT_ONCE)

@@ -229,7 +229,7 @@ describe.runIf(hasNetAdmin)(
       played = (await Promise.all(parts.map((part) => play(part.map(({ model }) => toPlay(model)))))).flat()
     }, 90_000)
 
-    it('ends the probed connection when its twin ends, or leaves it open with its own options', async () => {
+    it('ends the probed connection when an identical connection without probes ends, or leaves it open with its own options', async () => {
       const different = (some: readonly Foretold[], outcomes: readonly Played[]) =>
         some.flatMap((each, i) => {
           const found = differences(each, outcomes[i]!)
@@ -246,13 +246,13 @@ describe.runIf(hasNetAdmin)(
       expect(differing).toEqual([])
     }, 90_000)
 
-    it('lets the twin without probes end or live as the model predicts', () => {
+    it('ends the connection without probes when the model predicts it, or leaves it open', () => {
       // Except a few: on a busy machine the kernel's timers and the outages are late enough to change a close result.
       const others = foretold.filter((each, i) => !isForetold(each, played[i]!))
       expect(others.length).toBeLessThanOrEqual(0.02 * SCHEDULES)
     })
 
-    it('is one of a mixture in which at least a fifth of the connections end, and a fifth survive', () => {
+    it('ends at least a fifth of the connections, and leaves at least a fifth open', () => {
       const answers = played.flatMap((each) => each.answers)
       const share = (of: number) => of / SCHEDULES
       expect(share(played.filter(({ probed }) => probed.died !== null).length)).toBeGreaterThan(0.2)

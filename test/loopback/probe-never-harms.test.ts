@@ -208,10 +208,13 @@ describe.concurrent('a probed connection', () => {
   // All of them run at the same time, because deaths take seconds.
   const together = hasNetAdmin ? play(cases.map(schedule)) : undefined
 
-  it.runIf(hasNetAdmin).for(cases)('ends when its twin ends, or survives like it: %s', async (each) => {
-    const [, profile, , death, more] = each
-    fateIs((await together!)[cases.indexOf(each)]!, profile, death, more?.lateness)
-  })
+  it.runIf(hasNetAdmin).for(cases)(
+    'ends when an identical connection without probes ends, or stays open like it: %s',
+    async (each) => {
+      const [, profile, , death, more] = each
+      fateIs((await together!)[cases.indexOf(each)]!, profile, death, more?.lateness)
+    },
+  )
 
   it.runIf(hasNetAdmin).for<Case>([
     [

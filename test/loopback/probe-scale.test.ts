@@ -16,7 +16,7 @@ import { until } from '../support/until.js'
 
 const fixture = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))
 
-describe.runIf(hasNetAdmin)('4,000 connections of which 1,000 are silent', () => {
+describe.runIf(hasNetAdmin)('4,000 connections of which 1,000 have unresponsive peers', () => {
   // Under a sanitizer a run takes several times as long, and three runs cover the same code as ten.
   const runs = timed ? 10 : 3
   it(`get silence for exactly these in ${runs} runs of ${runs}, and every option is restored`, async () => {

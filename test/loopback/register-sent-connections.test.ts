@@ -142,7 +142,7 @@ describe('the primary of a cluster', () => {
     expect(found().profile).toMatchObject(profiles.lan)
   })
 
-  it('leaves a worker that tunes its server nothing to do for each connection', () => {
+  it('adds no listener to the server of a worker that tunes it', () => {
     // Only the program's own listener.
     expect(found('tunes').listeners).toBe(1)
   })

@@ -78,7 +78,7 @@ describe('a tuned server', () => {
     }
   })
 
-  it("sets the options per connection with Node's keepAlive: true, which would set 1 s and 10 over them", async () => {
+  it("tunes each connection if Node's keepAlive: true would overwrite the inherited options", async () => {
     const options = { keepAlive: true, keepAliveInitialDelay: 5_000 }
     for (const server of [net.createServer(options), http.createServer(options)]) {
       const port = await listen(server)

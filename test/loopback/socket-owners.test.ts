@@ -68,7 +68,7 @@ describe('readSocketOwners', () => {
     },
   )
 
-  it('finds only the sockets that were asked for', async () => {
+  it('finds only the sockets that were requested', async () => {
     const pairs = await connect(3)
     const inodes = pairs.map(({ socket }) => inodeOf('self', descriptorOf(socket)))
     const owners = await readSocketOwners(new Set(inodes.slice(0, 2)))
@@ -85,7 +85,7 @@ describe('readSocketOwners', () => {
     expect(outcome).toEqual({ value: seen })
   })
 
-  it('passes over processes and sockets that come and go', async () => {
+  it('finds a socket while other processes and sockets come and go', async () => {
     const { socket } = await connectPair()
     const inode = inodeOf('self', descriptorOf(socket))
     const churn = async () => {

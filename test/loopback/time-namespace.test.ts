@@ -19,19 +19,19 @@ describe.runIf(isPossible)('a time namespace whose clock began after the peer wa
     expect(outcome.clock).toBeLessThan(outcome.silence)
   })
 
-  it('lets tune and tuneAll write everything, as they say', () => {
+  it('lets tune and tuneAll write all values, and report none as pending', () => {
     expect(outcome.byDescriptor).toEqual({})
     expect(outcome.tuned).toEqual({})
     expect(outcome.many).toEqual({ value: [{}, {}] })
     expect(outcome.after).toMatchObject({ enable: true, interval: 1_000, count: 6 })
   })
 
-  it('does not let tuning kill a connection that was idle for longer than its new values allow', () => {
+  it('does not let tune end a connection that was idle for longer than its new values allow', () => {
     expect(outcome.short).toEqual({})
     expect(outcome.pending).toMatchObject({ userTimeout: 4_000 })
   })
 
-  it('lets probe get its answer, and a heartbeat find no death', () => {
+  it('lets a probe be acknowledged, and a heartbeat report no death', () => {
     expect(outcome.probed.value).toMatchObject({ alive: true })
     expect(outcome.deaths).toBe(0)
   })

@@ -46,7 +46,7 @@ describe('tuneAll', () => {
     expect(inspect(peer).profile).toMatchObject(profiles.cloud)
   })
 
-  it('gives an error for a number that is a descriptor only when cut to 32 bits', async () => {
+  it('gives an error for a number that becomes a valid descriptor only if truncated to 32 bits', async () => {
     const { socket } = await connectPair()
     const fd = descriptorOf(socket)
     const before = inspect(socket).profile

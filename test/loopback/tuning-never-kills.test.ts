@@ -15,7 +15,7 @@ const wanted = defineProfile({ initialDelay: 2_000, interval: 1_000, count: 3, u
 /** Longer than the detection time of the profile, so a connection that tuning kills has ended by then. */
 const DETECTION = 5_000 + 1_000
 
-describe.concurrent('tuning never kills', () => {
+describe.concurrent('tune of a connection that could end by its new values', () => {
   it.for<[string, (sockets: Awaited<ReturnType<typeof connect>>) => Promise<void>]>([
     [
       'tuneAll',

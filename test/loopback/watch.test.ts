@@ -164,7 +164,7 @@ describe.concurrent('watch', () => {
       expect(watcher.stats()).toMatchObject({ dead: 0, closed: 3, removed: 0 })
     })
 
-    it('sees a death that happened before the socket was added', async () => {
+    it('reports a death that happened before the socket was added', async () => {
       const { socket, peer } = await pairIn('paused')
       peer.resetAndDestroy()
       await until(() => inspect(socket).info!.state === 7)
@@ -474,7 +474,7 @@ describe.concurrent('watch', () => {
       expect(watcher.stats()).toMatchObject({ watching: 0, dead: 1, closed: 0 })
     })
 
-    it('decides for each death as a function', async () => {
+    it('can be a function that decides for each death', async () => {
       const asked: Death[] = []
       const [kept, destroyed] = [await pairIn('paused'), await pairIn('paused')]
       const { watcher, deaths } = watching({
@@ -492,7 +492,7 @@ describe.concurrent('watch', () => {
       expect([kept.socket.destroyed, destroyed.socket.destroyed]).toEqual([false, true])
     })
 
-    it("means 'report' as a function that returns nothing", async () => {
+    it("can be a function that returns nothing, which means 'report'", async () => {
       const { socket, peer } = await pairIn('paused')
       const asked: Death[] = []
       const { watcher, deaths } = watching({ onDead: (death) => void asked.push(death) })
@@ -721,7 +721,7 @@ describe.concurrent('watch', () => {
       },
     )
 
-    it('has an uncaught exception if its onDead throws, one warning if it returns nonsense or a Promise, and the socket is left', async () => {
+    it('has an uncaught exception if onDead throws, one warning if onDead returns another value or a Promise, and keeps the socket', async () => {
       const { out, code } = await run('deciding-badly')
       expect(JSON.parse(out)).toEqual({
         uncaught: ['no idea'],

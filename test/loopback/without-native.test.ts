@@ -21,13 +21,13 @@ describe('deadpeer without a native core', () => {
     expect(outcome.presets).toEqual([{}, {}])
   })
 
-  it('warns once of what presets lose', () => {
+  it('warns once about the options that presets lose', () => {
     expect(outcome.warnings).toEqual([
       { code: 'DEADPEER_NO_NATIVE_CORE', message: expect.stringMatching(/without .*userTimeout/) },
     ])
   })
 
-  it('refuses an option asked for by hand, unless it asks for off; bestEffort leaves it out', () => {
+  it('refuses an explicit option that Node cannot set, unless its value is off; bestEffort leaves it out', () => {
     expect(outcome).toMatchObject({ byHand: 'ERR_UNSUPPORTED_OPTION', defined: 'ERR_UNSUPPORTED_OPTION' })
     expect(outcome).not.toHaveProperty('possible')
     expect(outcome).not.toHaveProperty('withoutUserTimeout')
@@ -56,7 +56,10 @@ describe('deadpeer without a native core', () => {
   })
 
   it('says that inspect reads nothing', () => {
-    expect(outcome.inspection).toEqual({ profile: {}, evidence: 'not read: there is no native core here' })
+    expect(outcome.inspection).toEqual({
+      profile: {},
+      evidence: 'not read: the native core is not available',
+    })
   })
 })
 

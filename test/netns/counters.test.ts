@@ -60,7 +60,7 @@ describe.runIf(hasNamespaces)('the counters of a quiet network namespace', () =>
     expect(grown.unopenedWindow).toMatchObject({ keepaliveProbes: 0, abortsOnTimeout: 0 })
   })
 
-  it('count a reset that cannot leave as a failed abort and as sent', () => {
+  it('count a reset that cannot be sent both as a failed abort and as sent', () => {
     expect(grown.resetThatCannotLeave).toEqual({
       ...none,
       failedAborts: 1,

@@ -54,7 +54,7 @@ describe.runIf(hasNamespaces)('readDefaults in a namespace with unusual sysctls'
 })
 
 describe('readDefaults of this system', () => {
-  it('has the values of every Linux', () => {
+  it('has the values that every Linux kernel has', () => {
     const defaults = readDefaults()
     for (const name of [
       'initialDelay',

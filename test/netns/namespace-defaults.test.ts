@@ -47,7 +47,7 @@ describe.runIf(hasNamespaces)('a network namespace with tcp_retries2 3', () => {
   )
 })
 
-describe.runIf(hasNamespaces)('a connection of another network namespace than the process', () => {
+describe.runIf(hasNamespaces)('a connection in another network namespace than its process', () => {
   // biome-ignore lint/suspicious/noExplicitAny: JSON of a fixture
   let outcome: any
   beforeAll(async () => {

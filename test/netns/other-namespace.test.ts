@@ -237,7 +237,7 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
       }
     })
 
-    it('probes its connections by probe, and closes the silent one with --kill', async () => {
+    it('probes its connections, and closes the one with an unresponsive peer by --kill', async () => {
       const [, , silent] = ports as [number, number, number]
       await until(async () => (await other.ask('idle', silent)) > 1_100)
       await other.ask('silence', silent)
@@ -259,7 +259,7 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
       expect(connections).toBeGreaterThanOrEqual(6)
     })
 
-    it('reports by watch one that falls silent, and ends with the process', async () => {
+    it('reports a peer that stops answering in watch, and ends with the process', async () => {
       const watched = await settle(['unshare', '-n', ...upAndThen])
       const [port] = await watched.ask('connect', 3)
       tune(borrowSocket(watched.pid, await watched.ask('fd', port)), {

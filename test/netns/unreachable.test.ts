@@ -14,7 +14,7 @@ describe.runIf(hasNamespaces)('a connection to a far host behind a router', () =
     outcomes = await runInNamespace('unreachable.mjs')
   })
 
-  it('is ended by keepalive whatever ICMP unreachable says, also with failOnIcmp (row 16)', () => {
+  it('is ended by keepalive despite ICMP unreachable messages, also with failOnIcmp (row 16)', () => {
     const { code, after } = outcomes.keepalive!
     expect(code).toBe('ETIMEDOUT')
     // Silence began when it was heard last, which the setting up of the others came after.

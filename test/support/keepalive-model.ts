@@ -19,6 +19,8 @@ export type Outage = readonly [from: number, to: number]
 export class ModelConnection {
   state: number = TcpState.ESTABLISHED
   heardAt = 0
+  /** When data was last sent or received. */
+  dataAt = 0
   probes = 0
   diedAt = Number.POSITIVE_INFINITY
   /** When keepalive probes were sent. */
@@ -90,10 +92,12 @@ export class ModelConnection {
   hearData(now: number): void {
     if (!this.isOpen) return
     this.heardAt = now
+    this.dataAt = now
   }
 
   write(now: number): void {
     if (!this.isOpen || this.#inFlight) return
+    this.dataAt = now
     if (!this.#isOut(now)) {
       this.hear(now)
       return
@@ -175,6 +179,8 @@ export interface Calling {
 /** What the native core does for a probe, with a descriptor for each connection of a model; the cookie is the same number. */
 export function modelCore(connections: ReadonlyMap<number, ModelConnection>, calling: Calling): NativeCore {
   const core: Partial<NativeCore> = {
+    // Both ends have the address 0.0.0.0, so they are on one host.
+    readAddresses: () => undefined,
     readCookie: (fd) => (connections.has(fd) ? BigInt(fd) : { errno: EBADF }),
     identify(count, fds, cookies, states, errors) {
       for (let i = 0; i < count; i++) {
@@ -188,11 +194,11 @@ export function modelCore(connections: ReadonlyMap<number, ModelConnection>, cal
         const now = calling.enter()
         const found = connections.get(fds[i]!)
         if (!found) {
-          looks[i * 9] = EBADF
+          looks[i * 10] = EBADF
           continue
         }
-        const { state, probes, retransmits, unacked, heardAt } = found
-        looks.set([0, state, probes, retransmits, unacked, 0, now, heardAt, RTO], i * 9)
+        const { state, probes, retransmits, unacked, heardAt, dataAt } = found
+        looks.set([0, state, probes, retransmits, unacked, 0, now, heardAt, RTO, dataAt], i * 10)
         columns.forEach((name, j) => {
           if (options) options[i * 5 + j] = Number(found.options[name] ?? Number.NaN)
         })

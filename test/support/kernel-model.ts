@@ -23,6 +23,7 @@ export class KernelModel {
   #firstRetransmission = 0
   #answerAt = Number.POSITIVE_INFINITY
   #unacked = 0
+  #dataAt = 0
 
   constructor(
     readonly own: Keepalive,
@@ -51,6 +52,7 @@ export class KernelModel {
 
   write(): void {
     this.#unacked++
+    this.#dataAt = this.#now
     this.#send()
     this.#rto = this.rtt + RTO_MIN
     this.#retransmitAt = this.#later(this.#rto)
@@ -73,6 +75,7 @@ export class KernelModel {
       sampledAt: this.#now,
       heardAt: this.heardAt,
       rto: this.#rto,
+      dataAt: this.#dataAt,
     }
   }
 

@@ -160,7 +160,7 @@ describe('the audit of an undici dispatcher', () => {
     expect(words(audit(client, [balancer]))).toEqual(['error sender-outlasts-receiver balancer'])
   })
 
-  it('says so of a dispatcher that shows nothing', () => {
+  it('reports that a dispatcher does not expose its timeouts', () => {
     expect(audit({ dispatch: () => true }, [balancer])).toEqual([
       {
         severity: 'note',
@@ -173,7 +173,7 @@ describe('the audit of an undici dispatcher', () => {
 })
 
 describe('the audit of an HTTP server', () => {
-  it('names the last hop if the server closes before it: 502', () => {
+  it('names the last hop if the server closes connections before that hop does, which causes a 502', () => {
     expect(withoutUnread(audit(http.createServer(), ['aws-alb']))[0]).toEqual({
       severity: 'error',
       code: 'sender-outlasts-receiver',
@@ -229,7 +229,7 @@ it('applies timeout to a server without keepAliveTimeout, if it has one', () => 
 describe('a hop that keeps connections forever', () => {
   const endless: OwnHop = { ...balancer, idleTimeout: Number.POSITIVE_INFINITY }
 
-  it('is the setting to change, whatever the server has', () => {
+  it('has the timeout to change, not the server', () => {
     const found = withoutUnread(audit(http.createServer({ keepAliveTimeout: 5_000 }), [endless]))
     expect(found.map(({ message }) => message)).toEqual([
       expect.stringMatching(

@@ -13,7 +13,7 @@ const cookie = fc.oneof(
 )
 
 describe('CookieMap', () => {
-  it('has what a Map would have, whatever comes and goes', () => {
+  it('has the same items as a Map after random additions and removals', () => {
     fc.assert(
       fc.property(fc.array(fc.record({ cookie, isAdded: fc.boolean() }), { maxLength: 600 }), (steps) => {
         const expected = new Map<bigint, Item>()

@@ -32,7 +32,7 @@ describe('diffCounters', () => {
     })
   })
 
-  it('gives no rate of a counter that went backwards, or that one reading lacks', () => {
+  it('gives no rate for a counter that went backwards, or that one reading lacks', () => {
     const before = at(0, { Tcp: { OutRsts: 10, InSegs: 1, Gone: 4 } })
     const after = at(1_000, { Tcp: { OutRsts: 9, InSegs: 3, New: 4 }, Udp: { NoPorts: 1 } })
     expect(diffCounters(before, after)).toMatchObject({ Tcp: { InSegs: 2 }, Udp: {} })

@@ -20,7 +20,7 @@ describe('parseSnmp', () => {
     expect(plain(parseSnmp(text))).toEqual({ IcmpMsg: { InType3: 1, InType8: 2, OutType0: 4 } })
   })
 
-  it('leaves out what does not line up, and goes on', () => {
+  it('leaves out lines whose names and values do not match, and continues', () => {
     const text = 'A: x y\nA: 1\nB: x\nnoise\nC: z\nC: 1\nD: only\nE: q w\nE: 1 two\n'
     expect(plain(parseSnmp(text))).toEqual({ C: { z: 1 }, E: { q: 1 } })
   })

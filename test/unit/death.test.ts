@@ -127,7 +127,7 @@ describe('the cause of a death', () => {
     )
   })
 
-  it('goes by the error alone without counters, and says so', () => {
+  it('uses the error alone if there are no counters, and says so', () => {
     expect(causeOf(undefined, 'ECONNRESET').reason).toBe('reset')
     expect(causeOf(undefined, 'EHOSTUNREACH').reason).toBe('unreachable')
     const { reason, evidence } = causeOf(undefined, 'ETIMEDOUT')

@@ -49,7 +49,7 @@ describe('equalsDefault', () => {
     expect(equalsDefault(values, defaults)).toEqual(['initialDelay', 'count', 'userTimeout'])
   })
 
-  it('names none that the socket or the system does not have', () => {
+  it('names no option that the socket or the system does not have', () => {
     expect(equalsDefault({ rtoMax: 120_000 }, defaults)).toEqual([])
     expect(equalsDefault({}, { ...defaults, rtoMax: 120_000 })).toEqual([])
   })

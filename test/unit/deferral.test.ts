@@ -61,7 +61,7 @@ describe('deferral', () => {
     expect(later).toEqual({ count: 3 })
   })
 
-  it('raises the count of the socket while it defers the userTimeout that made count moot', () => {
+  it('raises the count of the socket while it defers the userTimeout that made the kernel ignore count', () => {
     const current = { enable: true, initialDelay: 2_000, interval: 1_000, count: 3, userTimeout: 60_000 }
     const { now, later } = deferral({ userTimeout: 5_000 }, current, state(12_000, { probes: 10 }))
     expect(now).toEqual({ userTimeout: 0, count: 13 })
@@ -131,7 +131,7 @@ describe('deferral', () => {
 })
 
 describe('fires', () => {
-  it('is true if keepalive is on and initialDelay is set to no more than the present silence', () => {
+  it('is true if keepalive is on and initialDelay is set to at most the current idle time', () => {
     expect(fires({ initialDelay: 2_000 }, { enable: true }, state(2_000))).toBe(true)
     expect(fires({ initialDelay: 2_000, enable: true }, { enable: false }, state(9_000))).toBe(true)
     expect(fires({ initialDelay: 2_000 }, { enable: true }, state(1_999))).toBe(false)

@@ -26,6 +26,7 @@ function look(silence: number, more: Partial<Sample> = {}): Sample {
     sampledAt: heardAt + silence,
     heardAt,
     rto: 200,
+    dataAt: heardAt,
     ...more,
   }
 }

@@ -4,7 +4,7 @@ import { explain, type Profile } from '../../src/index.js'
 const codes = (profile: Profile) => explain(profile).map(({ code }) => code)
 
 describe('explain', () => {
-  it('warns of a userTimeout that makes count moot', () => {
+  it('warns of a userTimeout that ends the connection before count is reached', () => {
     const [warning] = explain({ initialDelay: 10_000, interval: 10_000, count: 5, userTimeout: 20_000 })
     expect(warning).toEqual({
       code: 'count-never-reached',
@@ -13,7 +13,7 @@ describe('explain', () => {
     })
   })
 
-  it('warns of a userTimeout that outlasts count', () => {
+  it('warns of a userTimeout longer than initialDelay + interval × count', () => {
     expect(codes({ initialDelay: 1_000, interval: 1_000, count: 2, userTimeout: 9_000 })).toContain(
       'user-timeout-outlasts-count',
     )
@@ -25,7 +25,7 @@ describe('explain', () => {
     ])
   })
 
-  it('warns of a userTimeout that ends a slow but living reader', () => {
+  it('warns of a userTimeout that ends the connection to a live peer that reads slowly', () => {
     const warning = explain('lan').find(({ code }) => code === 'ends-slow-reader')
     expect(warning?.message).toMatch(
       /userTimeout 6 s also ends the connection to a live peer that reads nothing/,
@@ -38,7 +38,7 @@ describe('explain', () => {
     expect(explain({ initialDelay: 5_000, rtoMax: 1_000 })[0]?.message).toMatch(/takes 14\.8 s/)
   })
 
-  it('warns of an initialDelay longer than common middleboxes keep a silent connection', () => {
+  it('warns of an initialDelay longer than common middleboxes keep an idle connection', () => {
     const warning = explain({ initialDelay: 300_000, interval: 1_000, count: 1, userTimeout: 301_000 })[0]
     expect(warning?.code).toBe('initial-delay-past-middleboxes')
     expect(warning?.message).toMatch(/initialDelay is 5 min/)
@@ -48,7 +48,7 @@ describe('explain', () => {
     )
   })
 
-  it('warns of a userTimeout below a second, which may have been meant in seconds', () => {
+  it('warns of a userTimeout below a second, which was probably meant in seconds', () => {
     const warning = explain({ userTimeout: 300 }).find(({ code }) => code === 'user-timeout-under-a-second')
     expect(warning?.message).toMatch(/^userTimeout 300 ms ends .* If you mean 300 s, write 300_000\.$/)
     expect(codes({ userTimeout: 999 })).toContain('user-timeout-under-a-second')

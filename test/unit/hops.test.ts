@@ -75,7 +75,7 @@ describe('a hop of a path', () => {
     expect(resolve({ name: 'azure-nat-gateway', idleTimeout: 240_000 })).toMatchObject({ onExpiry: 'silent' })
   })
 
-  it('forgets at layer 4 and closes at layer 7 if it is your own', () => {
+  it('drops connections at layer 4 and closes them at layer 7 if it is a hop of your own', () => {
     expect(resolve({ name: 'vpn', idleTimeout: 30_000 })).toMatchObject({
       layer: 4,
       onExpiry: 'silent',

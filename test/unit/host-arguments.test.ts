@@ -78,7 +78,7 @@ describe('wrong calls of deadpeer/host', () => {
     )
   })
 
-  it('do not include livenessCounters of rates, which have its groups whatever was read', () => {
+  it('do not include livenessCounters of rates, which always have the groups that it needs', () => {
     const rates = diffCounters({ time: 1 } as never, { time: 2 } as never)
     expect(livenessCounters(rates)).toMatchObject({ established: undefined })
   })

@@ -31,7 +31,7 @@ describe('parseKeepAlive', () => {
     expect(parseKeepAlive(header as string)).toEqual(wanted)
   })
 
-  it('never throws, ends, and returns only whole numbers from 0', () => {
+  it('never throws, always ends, and returns only whole numbers, 0 or greater', () => {
     const pieces = fc.constantFrom('timeout', 'max', '=', ',', '"', ' ', '5', '-', 'x', '\t', ';', '\u0000')
     fc.assert(
       fc.property(

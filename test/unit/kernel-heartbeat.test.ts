@@ -77,7 +77,16 @@ it('does not count probes from before the peer was heard as attempts of a probe 
   const { connection, socket, now, overlay } = afterLostProbes(1)
   const { probes } = connection
   connection.hearData(now())
-  const sample = { state: 1, probes, retransmits: 0, unacked: 0, notSent: 0, rto: 200, heardAt: now() }
+  const sample = {
+    state: 1,
+    probes,
+    retransmits: 0,
+    unacked: 0,
+    notSent: 0,
+    rto: 200,
+    dataAt: 0,
+    heardAt: now(),
+  }
   // The peer was heard 1.5 s ago, and the kernel probes after 2 s.
   const taken = new Firing(socket.cookie, undefined).takeOver({ ...sample, sampledAt: now() + 1_500 })
   expect(taken).toMatchObject({ probes: 0 })

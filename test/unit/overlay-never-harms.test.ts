@@ -82,6 +82,7 @@ function sampleOf({ silence, probes }: Connection): Sample {
     sampledAt: silence,
     heardAt: 0,
     rto: 200,
+    dataAt: 0,
   }
 }
 

@@ -393,12 +393,12 @@ describe('a plan with bad options', () => {
     { options: { path: [], traffic: 5 }, message: 'traffic must be an object', error: TypeError },
     {
       options: { path: [], connections: 0 },
-      message: 'connections must be a whole number from 1; got 0.',
+      message: 'connections must be a whole number, 1 or greater; got 0.',
       error: RangeError,
     },
     {
       options: { path: [], connections: 1.5 },
-      message: 'connections must be a whole number from 1; got 1.5',
+      message: 'connections must be a whole number, 1 or greater; got 1.5',
       error: RangeError,
     },
     {

@@ -115,7 +115,7 @@ const sooner = ({ options: { interval, initialDelay } }: Schedule) => (interval 
 /** The timer is set to whole seconds. With a userTimeout that may add an interval. */
 const later = ({ options: { interval } }: Schedule) => 1_000 + interval
 
-describe('a probed connection on a model of the kernel ends when its twin ends', () => {
+describe('a probed connection on a model of the kernel ends when an identical connection without probes ends', () => {
   it('with outages and probes', async () => {
     await check(
       fc.record({ options: plain, outages, questions }).map((r) => ({ ...still, ...r })),
@@ -131,7 +131,7 @@ describe('a probed connection on a model of the kernel ends when its twin ends',
     )
   })
 
-  it('if keepalive is switched on while the peer is silent', async () => {
+  it('if keepalive is switched on while the peer is unresponsive', async () => {
     await check(
       fc.record({ options, outages, questions, enabledAt: ms(9_000) }).map((r) => ({
         ...still,

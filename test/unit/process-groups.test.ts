@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { NOBODY, OTHERS, ProcessGroups, UNKNOWN } from '../../src/cli/commands/export/process-groups.js'
 
 describe('process groups', () => {
-  it('are 20 by name, whoever comes first, and keep their places among thousands of names', () => {
+  it('are the first 20 names, which stay the same among thousands of names', () => {
     const groups = new ProcessGroups()
     const first = Array.from({ length: 20 }, (_, i) => groups.of(`first-${i}`))
     expect(first).toEqual(first.map((_, i) => `first-${i}`))

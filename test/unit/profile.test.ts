@@ -27,7 +27,7 @@ describe('defineProfile', () => {
     },
   )
 
-  it('takes undefined for left out', () => {
+  it('treats undefined as left out', () => {
     expect(define({ initialDelay: undefined, userTimeout: 5_000 })).toEqual({ userTimeout: 5_000 })
   })
 
@@ -141,7 +141,7 @@ describe('the presets', () => {
     }
   })
 
-  it('probe twice in cloud before a path that forgets after 60 s does', () => {
+  it('send two probes with cloud before a path drops the connection after 60 s', () => {
     expect(profiles.cloud.initialDelay + profiles.cloud.interval).toBeLessThan(60_000)
   })
 })

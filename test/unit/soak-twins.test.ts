@@ -26,7 +26,7 @@ interface Row {
   readonly verdict: Verdict
 }
 
-describe('the judge of a connection beside its twin', () => {
+describe('the judge of a connection beside an identical one', () => {
   it.each<Row>([
     { what: 'both live', pair: {}, verdict: { isCompared: false } },
     {

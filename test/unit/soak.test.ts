@@ -561,7 +561,7 @@ describe('the judge of TLS, HTTPS and HTTP/2 connections', () => {
       expect({ isFault: faults.length > 0, filled }).toEqual({ isFault: !isFilled, filled: Number(isFilled) })
     })
 
-    it('is excused if it got the ports of a connection whose server is silent', () => {
+    it('is excused if it got the ports of a connection whose server is unresponsive', () => {
       const { faults, excused } = judgeTls([...silentServer, ...cannotConnect('40000 443', 'ETIMEDOUT')])
       expect({ faults, excused }).toEqual({ faults: [], excused: 1 })
     })

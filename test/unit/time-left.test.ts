@@ -82,7 +82,7 @@ describe('the time that a connection has left if its peer is never heard again',
     })
   })
 
-  it('is by the other clock at most with data in flight', () => {
+  it('is an upper bound with data in flight', () => {
     expect(timeLeft(info({ unacked: 1 }), { ...profile, userTimeout: 35_000 })).toEqual({
       ms: 35_400,
       isExact: false,

@@ -13,7 +13,7 @@ export function wholeNumberArgument(range: Bounds): Parse {
   return (text) => {
     const number = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
     if (isIn(range, number) && Number.isSafeInteger(number)) return number
-    throw mustBe(`a whole number ${rangeWords(range)}`)
+    throw mustBe(`a whole number${rangeWords(range)}`)
   }
 }
 
@@ -22,7 +22,7 @@ export function numberArgument(range: Bounds): Parse {
   return (text) => {
     const number = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN
     if (isIn(range, number)) return number
-    throw mustBe(`a number ${rangeWords(range)}`)
+    throw mustBe(`a number${rangeWords(range)}`)
   }
 }
 
@@ -35,7 +35,7 @@ export interface TimeArgumentRange extends Bounds {
 export function timeArgument(range: TimeArgumentRange): Parse {
   const { step } = range
   const what = step === undefined ? 'a time' : step === 1 ? 'whole milliseconds' : 'whole seconds'
-  const wanted = `${what} ${rangeWords(range, durationText)}`
+  const wanted = `${what}${rangeWords(range, durationText)}`
   return (text) => {
     const ms = duration(text)
     if (isIn(range, ms) && (step === undefined || ms % step === 0)) return ms

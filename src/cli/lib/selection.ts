@@ -159,7 +159,10 @@ export function borrow({ record, owners }: Pick<Connection, 'record' | 'owners'>
   if (!owner) throw ownerNotVisible({ record })
   const socket = borrowSocket(owner.pid, owner.fd)
   if (socket.cookie === record.cookie) return socket
-  throw new DeadpeerError('ERR_SOCKET_CLOSED', `Process ${owner.pid} has closed it in the meantime.`)
+  throw new DeadpeerError(
+    'ERR_SOCKET_CLOSED',
+    `Process ${owner.pid} has closed the connection in the meantime.`,
+  )
 }
 
 /** The error for a connection without a visible owner, which cannot be borrowed. */
@@ -167,7 +170,7 @@ export function ownerNotVisible({ record: { inode, uid } }: Pick<Connection, 're
   return new DeadpeerError(
     'EPERM',
     inode === undefined
-      ? 'No process has it open any more.'
+      ? 'No process has the connection open any more.'
       : `Not permitted to see the owning process${uid === undefined ? '' : ` (uid ${uid})`}: run as that user or with CAP_SYS_PTRACE (sudo).`,
   )
 }

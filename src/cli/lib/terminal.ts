@@ -34,13 +34,13 @@ export function complain(message: string): void {
   process.stderr.write(`deadpeer: ${message}\n`)
 }
 
-/** Adds a message about the output. Writes nothing if the output is lost, which main.ts reports. */
+/** Writes a note about the output to stderr. Writes nothing if the output is lost, because main.ts reports that. */
 export function footnote(message: string): void {
   if (isUnwritten()) return
   complain(message)
 }
 
-/** Whether the output is lost. A reader that closed the pipe (`| head`) has read what it wanted. */
+/** Whether the output is lost. It is not lost if the reader closed the pipe (`| head`). */
 export function isUnwritten(): boolean {
   const error: NodeJS.ErrnoException | null = process.stdout.errored
   return error !== null && error.code !== 'EPIPE'

@@ -31,7 +31,7 @@ const sides = {
 /** Each bar: its name, the row that has it (a part of its name, and of what it is compared with), and which side of that. */
 const groups = [
   {
-    title: 'An idle peer vanishes: known after, the 99th of 100',
+    title: 'Time to detect an idle peer that vanished, p99',
     bars: [
       ['deadpeer, heartbeat every 1 s × 1', 'heartbeat every 1 s × 1,', '', 'ours'],
       ['deadpeer, heartbeat every 1 s × 3', 'heartbeat every 1 s × 3,', '', 'ours'],
@@ -39,7 +39,7 @@ const groups = [
     ],
   },
   {
-    title: 'Requests on a connection that the server is closing: failed',
+    title: 'Failed requests on connections that the server is closing',
     bars: [
       ['deadpeer, HttpAgent', 'requests at 300', 'http.Agent', 'ours'],
       ['Node, http.Agent', 'requests at 300', 'http.Agent', 'reference'],
@@ -47,21 +47,21 @@ const groups = [
     ],
   },
   {
-    title: '4,000 healthy connections, long idle, are tuned: killed',
+    title: 'Live connections killed by tuning 4,000 idle ones',
     bars: [
       ['deadpeer, tuneAll', 'tuneAll, 4,000 healthy', '', 'ours'],
       ['a loop over setsockopt', 'tuneAll, 4,000 healthy', '', 'reference'],
     ],
   },
   {
-    title: 'Options of a socket set, of 200 sockets in turn',
+    title: 'Time to set the options of a socket, 200 sockets in turn',
     bars: [
       ['deadpeer, tune, 5 options', 'tune (5 options), 200 sockets, heard', '', 'ours'],
       ['net-keepalive, 3 options', 'tune (5 options), 200 sockets, heard', '', 'reference'],
     ],
   },
   {
-    title: '20,000 sockets of the host listed with tcp_info: CPU',
+    title: 'CPU time to list 20,000 sockets with tcp_info',
     bars: [
       ['deadpeer, listSockets', 'listSockets, 20,000 sockets, with tcp_info, CPU', '', 'ours'],
       ['ss -tinO', 'listSockets, 20,000 sockets, with tcp_info, CPU', '', 'reference'],
@@ -75,7 +75,7 @@ export function drawChart(results, machine) {
   let y = 28
   const text = (x, content, style = '') =>
     parts.push(`<text x="${x}" y="${y}"${style && ` class="${style}"`}>${escaped(content)}</text>`)
-  text(MARGIN, 'deadpeer beside what else there is: shorter is better', 'title')
+  text(MARGIN, 'deadpeer compared with other tools: shorter is better', 'title')
   for (const { title, bars } of groups) {
     const known = bars.flatMap((bar) => measured(bar, results))
     if (known.length === 0) continue

@@ -109,7 +109,7 @@ describe('a connecting socket that is probed many times', () => {
     expect(count()).toEqual(before)
   })
 
-  it('is still heard of after the program has removed all listeners', async () => {
+  it('is still followed after the program has removed all listeners', async () => {
     const socket = net.connect(await httpPort(), '127.0.0.1')
     closedAfterwards(socket, (it) => it.destroy())
     void probe(socket)
@@ -174,7 +174,7 @@ describe('a WebSocket of ws', () => {
     expect(['open', 'redirect', 'close'].map((event) => target.listenerCount(event))).toEqual([0, 0, 0])
   })
 
-  it('is closed for probe when its server cannot be reached', async () => {
+  it('gets the probe result closed when its server cannot be reached', async () => {
     const gone = new WebSocketServer({ port: 0, host: '127.0.0.1' })
     await once(gone, 'listening')
     const { port } = gone.address() as net.AddressInfo
@@ -201,7 +201,7 @@ describe('a stream made from a WebSocket', () => {
     }
   })
 
-  it('is told from many others', async () => {
+  it('is distinguished from other streams', async () => {
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
     const port = await listening(server)
     const sockets = Array.from({ length: 5 }, () => new WebSocket(`ws://127.0.0.1:${port}`))

@@ -44,7 +44,7 @@ const rows: { what: string; make: () => object }[] = [
   },
 ]
 
-describe('a target that throws when it is read', () => {
+describe('a target whose fields throw when they are read', () => {
   it.each(rows)('is NaN for sampleTcpInfo, and the others are sampled: $what', async ({ make }) => {
     const { socket } = await connectPair()
     const list = [make() as never, socket]

@@ -2,23 +2,23 @@ import { Command } from 'commander'
 import { run } from '../../lib/run.js'
 
 export const command = new Command('demo')
-  .description('show what happens to seven connections when their peers vanish; takes about 14 s')
+  .description('show which of seven connections notice that their peers vanish, and when; takes about 14 s')
   .option('--json', 'one JSON object a line')
   .addHelpText(
     'after',
     `
-With --json each line has t (ms since the peers went silent) and event. Most events have a connection: untouched,
+With --json each line has t (ms since the peers vanished) and event. Most events have a connection: untouched,
 setKeepAlive, backpressured, watched, lan, kernel or heartbeat. Times are in ms; a predicted time of null means never. The events:
   open      label, profile (read back from the kernel), predicted
-  silence   every peer has gone silent
+  silence   every peer has vanished
   probe     unanswered: the number of keepalive probes without an acknowledgement
-  death     noticed (by Node; false means a zombie), error, predicted, actual (ms since the peer was last heard)
+  death     noticed (whether Node has noticed it), error, predicted, actual (ms since the peer was last heard)
   vanished  connections: the size of a pool of other connections; vanished: how many of them have lost their peer
   asked     one probeAll for the whole pool: took, answered, wrong, untouched, and for each unresponsive connection
             port, evidence, attempts, idleFor
   noticed   Node notices a death that it had missed: error, actual
   waiting   the connection is still open at the end
-  summary   the last line: ok, failures, and the state of each connection (dead, zombie or open)
+  summary   the last line: ok, failures, and the state of each connection: open, dead, or zombie (dead in the kernel only)
 
 Exit code: 0 if every tuned connection died as predicted and every verdict on the pool was right, else 1; 2 for a bad option; 130 after Ctrl-C.`,
   )

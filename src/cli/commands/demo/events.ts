@@ -4,7 +4,7 @@ import type { ProbeResult, Profile } from '../../../index.js'
 export type Name = 'untouched' | 'setKeepAlive' | 'backpressured' | 'watched' | 'lan' | 'kernel' | 'heartbeat'
 
 /**
- * The events of the demo, in order. All times are in ms; `t` is since the peers went silent, 0 before that; a
+ * The events of the demo, in order. All times are in ms; `t` counts from when the peers vanished, and is 0 before that; a
  * prediction of `null` means never. These are the lines of `--json`: their keys are stable.
  */
 export type DemoEvent = Opened | Silence | Probe | Death | Noticed | Vanished | Asked | Waiting | Summary
@@ -22,7 +22,7 @@ export interface Opened extends At {
   readonly predicted: number | null
 }
 
-/** Every peer has gone silent. */
+/** Every peer has vanished. */
 export interface Silence extends At {
   readonly event: 'silence'
 }
@@ -38,12 +38,12 @@ export interface Probe extends At {
 export interface Death extends At {
   readonly event: 'death'
   readonly connection: Name
-  /** Whether Node reported it; `false` means a zombie. */
+  /** Whether Node reported it. If not, the program still holds the dead connection. */
   readonly noticed: boolean
   /** The code of Node's error. */
   readonly error: string | null
   readonly predicted: number | null
-  /** Since the peer was last heard, when the kernel's timer starts. */
+  /** Time since the peer was last heard. The kernel's timer starts then. */
   readonly actual: number
 }
 
@@ -52,7 +52,7 @@ export interface Noticed extends At {
   readonly event: 'noticed'
   readonly connection: Name
   readonly error: string | null
-  /** Since the peer was last heard. */
+  /** Time since the peer was last heard. */
   readonly actual: number
 }
 
@@ -68,7 +68,7 @@ export interface Asked extends At {
   readonly event: 'asked'
   readonly took: number
   readonly answered: number
-  /** The number of wrong verdicts: live peers reported as silent, and silent peers reported as alive. */
+  /** The number of wrong verdicts: live peers reported as unresponsive, and vanished peers reported as alive. */
   readonly wrong: number
   /** The number of live connections that are still open with the same options. */
   readonly untouched: number
@@ -104,7 +104,7 @@ export interface Outcome {
   readonly actual: number | null
 }
 
-/** Draws the demo. Gets every event; `end` is called even without a summary. */
+/** Draws the demo. It receives every event. `end` is called even without a summary. */
 export interface Renderer {
   show(event: DemoEvent): void
   end(): void

@@ -18,7 +18,7 @@ const NAME = 26
 const BAR = 20
 const PROBES = 22
 
-/** The number of silent connections to list. */
+/** The number of unresponsive connections to list. */
 const NAMED = 3
 
 /** The state of a connection in the table. */

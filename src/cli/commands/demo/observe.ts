@@ -13,13 +13,13 @@ const LONGEST = 15_000
 
 interface Observed extends Silenced {
   unanswered: number
-  /** When the kernel was first seen to have given up. */
+  /** When a sample first showed that the kernel has given up. */
   gaveUpAt?: number
   death?: Death
 }
 
 /**
- * Silences the peers and reports what happens to the connections, until every connection that can die has died.
+ * Makes the peers vanish and reports what happens to the connections, until every connection that can die has died.
  *
  * @throws AbortError when `signal` is aborted.
  */

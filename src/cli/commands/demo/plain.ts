@@ -11,7 +11,7 @@ import {
   vanishedWords,
 } from './words.js'
 
-/** The number of silent connections to list. */
+/** The number of unresponsive connections to list. */
 const NAMED = 5
 
 /** One line for each change, for logs and pipes. */
@@ -35,7 +35,7 @@ type Change = Exclude<DemoEvent, { event: 'open' | 'summary' }>
 function sentence(change: Change): string {
   switch (change.event) {
     case 'silence':
-      return 'all peers went silent'
+      return 'all peers vanished'
     case 'probe':
       return `${change.connection}: ${probes(change.unanswered)}`
     case 'death': {

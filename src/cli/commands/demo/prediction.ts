@@ -5,8 +5,8 @@
 const TICK = 10
 
 /**
- * The kernel's timers fire up to an eighth late, never early. The rest is for this process, which samples 20 times a second and may have
- * to wait for a processor.
+ * The kernel's timers fire up to an eighth late, never early. This process adds a delay: it samples 20 times a second and may have to wait for a
+ * processor.
  */
 export function latest(predicted: number): number {
   return predicted * 1.15 + 100

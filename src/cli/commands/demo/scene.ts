@@ -20,7 +20,7 @@ export interface Connection {
   /** Whether deadpeer has tuned or watches it, so that the prediction must hold. */
   readonly tuned: boolean
   readonly socket: net.Socket
-  /** The far end, which vanishes. */
+  /** The peer, which vanishes. */
   readonly peer: net.Socket
   /** The options in force, read back from the kernel. */
   readonly profile: Profile
@@ -37,7 +37,7 @@ export interface Silenced extends Connection {
 /** Connections over loopback whose peers can vanish. */
 export interface Scene {
   readonly connections: readonly Connection[]
-  /** Silences every peer, right after its last segment. */
+  /** Makes every peer vanish right after its last segment. */
   silence(): Promise<Silenced[]>
   close(): Promise<void>
 }
@@ -95,7 +95,7 @@ const roles: readonly Role[] = [
   },
 ]
 
-/** @throws DeadpeerError `EPERM` if peers cannot be silenced; nothing is left open then. */
+/** @throws DeadpeerError `EPERM` if the peers cannot be made to vanish; nothing is left open then. */
 export async function openScene(signal: AbortSignal): Promise<Scene> {
   const server = net.createServer()
   const ends: net.Socket[] = []
@@ -123,7 +123,7 @@ export async function openScene(signal: AbortSignal): Promise<Scene> {
     const connections: Connection[] = []
     for (const role of roles) {
       const pair = await connectPair(server, adopt, signal)
-      // Finds out whether that is permitted before anything is shown.
+      // Find out whether that is permitted before anything is printed.
       blackHole(pair.peer).restore()
       connections.push(await cast(role, pair))
     }
@@ -164,7 +164,7 @@ async function backUp(socket: net.Socket, peer: net.Socket): Promise<void> {
   const chunk = Buffer.alloc(64 * 1024)
   do while (peer.write(chunk));
   while (await drainsWithin(peer, 250))
-  // A later retransmission of the peer would count as heard. Its window probes do not: they are outside of the window, and the kernel drops
+  // A later retransmission of the peer would count as heard. Its window probes do not count: they are outside of the window, and the kernel drops
   // them.
   await until(() => {
     const { unacked, sndWnd = 0 } = countersOf(peer)

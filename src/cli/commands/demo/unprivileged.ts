@@ -12,15 +12,15 @@ const unshare = ['-Urn', 'sh', '-c'] as const
 const NOT_FOUND = 127
 
 /**
- * Runs this program again with the same arguments, in a user and network namespace of its own, which most systems permit to any user.
+ * Runs this program again with the same arguments, in a user and network namespace of its own. Most systems allow any user to create these.
  * Returns its exit code.
  */
 export async function rerunInNamespace(): Promise<number> {
-  const obstacle = process.env[INSIDE] ? 'there it is not granted either' : findObstacle()
+  const obstacle = process.env[INSIDE] ? 'the kernel does not grant it there' : findObstacle()
   if (obstacle) {
     complain(
-      'the demo needs CAP_NET_ADMIN to silence its peers. Without it a user namespace would do, ' +
-        `but ${obstacle}. Run it as root, or a container with --cap-add=NET_ADMIN.`,
+      'the demo needs CAP_NET_ADMIN to make its peers vanish. It can also run in a user namespace, ' +
+        `but ${obstacle}. Run it as root, or in a container with --cap-add=NET_ADMIN.`,
     )
     return 1
   }
@@ -36,7 +36,7 @@ export async function rerunInNamespace(): Promise<number> {
   return code ?? exitCodeOf(signal!)
 }
 
-/** Tries the namespace first, because the exit code of the demo would not say whether it was permitted. */
+/** Tries the namespace first: the exit code of the demo would not show whether the namespace was permitted. */
 function findObstacle(): string | undefined {
   const { error, status, stderr } = spawnSync('unshare', [...unshare, 'ip link set lo up'], {
     stdio: ['ignore', 'ignore', 'pipe'],

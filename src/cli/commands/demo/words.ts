@@ -31,10 +31,10 @@ export function vanishedWords({ connections, vanished }: Vanished): string {
 }
 
 export function askedWords({ took, answered, silent, untouched }: Asked): string {
-  return `${number(answered)} responded, ${number(silent.length)} are silent, known in ${seconds(took)}; ${number(untouched)} untouched`
+  return `${number(answered)} responded, ${number(silent.length)} are unresponsive, known in ${seconds(took)}; ${number(untouched)} untouched`
 }
 
-/** The first few, by the port that ss shows. */
+/** The first few connections, named by the port that ss shows. */
 export function silentWords({ silent }: Asked, most: number): string[] {
   const named = silent.slice(0, most).map(silentOne)
   const more = silent.length - named.length
@@ -62,8 +62,8 @@ export function closingWords({ failures, connections }: Summary): string[] {
   const isZombie = connections.some(({ state }) => state === 'zombie')
   const summary = [
     'Every peer vanished without a FIN or RST, as in a power cut or behind a NAT that dropped the connection.',
-    `Tuned with 'lan', Node knew after ${took('lan')}; with its own setKeepAlive after ${took('setKeepAlive')};`,
-    'untouched, it would wait forever.',
+    `Tuned with 'lan', Node noticed after ${took('lan')}; with its own setKeepAlive after ${took('setKeepAlive')};`,
+    'with no keepalive it would wait forever.',
     `With three probes a heartbeat took ${took('heartbeat')}, and keepalive ${took('kernel')}.`,
   ]
   if (isZombie) {

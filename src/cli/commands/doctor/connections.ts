@@ -85,13 +85,13 @@ export interface Twice {
   readonly elapsed: number
 }
 
-/** Whether a second sample is needed: no counter says how long the connection has been in this state. */
+/** Whether a second sample is needed: no counter shows how long the connection has been in this state. */
 export function mayBeStuck({ record }: Connection): boolean {
   return record.state === 'close-wait' || isWindowShut(record)
 }
 
 /**
- * Findings that take two samples: connections that the peer has closed and the program has not, and peers that do not read. Pure.
+ * Findings that need two samples: connections that the peer has closed and the program has not, and peers that do not read. Pure.
  *
  * @param options of the connections that could be read. With a `userTimeout` the kernel ends connections of the second kind.
  */

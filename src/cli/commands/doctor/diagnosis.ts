@@ -46,7 +46,7 @@ export interface Diagnosis {
 export interface Sign extends Pick<Diagnosis, 'severity' | 'code' | 'hop' | 'fault' | 'change'> {
   readonly connection: Connection
   readonly node?: NodeVersion | undefined
-  /** The same for each connection, or computed from all of the group. */
+  /** Text, the same for each connection, or a function of all connections of the group. */
   readonly message: string | ((alike: readonly Sign[]) => string)
   readonly command: (alike: readonly Connection[]) => string
   /** The least time that it has lasted, ms. */

@@ -48,7 +48,7 @@ interface Unread {
 }
 
 /**
- * Reports what is wrong, and the commands that fix it. Returns the exit code: 1 if anything is worse than a note.
+ * Prints the findings and the commands that fix them. Returns the exit code: 1 if any finding is worse than a note.
  *
  * @throws {@link Misuse} if nothing could be examined.
  */
@@ -89,7 +89,7 @@ async function examine(
   const { profiles, unread } = await readProfiles(established, progress, signal)
   const defaults = readDefaults({ pid })
   const isWhole = port === undefined && prefix === undefined
-  if (isWhole) progress.say('searching for zombies')
+  if (isWhole) progress.say('searching for connections that the kernel no longer lists')
   const zombies = isWhole ? await findZombies(pid, remedies, signal) : []
   const later = connections.some(mayBeStuck)
     ? await sampleLater(options, seenAt + over, progress, signal)
@@ -116,7 +116,7 @@ async function examine(
 const zombiesOfOthers: Unread = {
   connections: 0,
   reason:
-    'zombies were searched for only in your own processes; those of other users require CAP_SYS_PTRACE (sudo)',
+    'connections that the kernel has given up were searched for only in your own processes; those of other users require CAP_SYS_PTRACE (sudo)',
 }
 
 interface Later {

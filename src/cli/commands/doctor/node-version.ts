@@ -8,7 +8,7 @@ export type NodeVersion = string
 const known = new Map<string, NodeVersion>()
 
 /**
- * The version of Node that a process runs; `undefined` if its binary is not called like one. Reads the version from the binary and does not
+ * The version of Node that a process runs; `undefined` if its binary does not have a name of Node. Reads the version from the binary and does not
  * execute it: this process may be root, and the binary may belong to another user.
  */
 export function readNodeVersion(pid: number, command: string): NodeVersion | undefined {
@@ -22,7 +22,7 @@ export function readNodeVersion(pid: number, command: string): NodeVersion | und
     known.set(key, version)
     return version
   } catch {
-    // The process has ended, or may not be read. Newer versions of Node name their main thread.
+    // The process has ended, or this user may not read it. Newer versions of Node name their main thread.
     return isNode(command) || /^(node-)?MainThread$/.test(command) ? 'unknown' : undefined
   }
 }

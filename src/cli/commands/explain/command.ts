@@ -9,7 +9,7 @@ import type { ExplainOptions } from './explain.js'
 const { min, max, unit: step } = optionTable.userTimeout
 
 export const command = new Command('explain')
-  .description('say what a profile does and does not do')
+  .description('print the detection times of a profile, and what it does not do')
   .argument(
     '<profile>',
     'initialDelay/interval/count as 60s/5s/3, or a preset: lan, datacenter, cloud, …',

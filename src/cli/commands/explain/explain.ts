@@ -4,7 +4,7 @@ import type { Severity } from '../../../path/index.js'
 import { writeFindings } from '../../lib/findings.js'
 import { write } from '../../lib/terminal.js'
 
-/** A note states a cost that every choice has. A warning or an error is a fault of this profile. */
+/** A note states a cost that every profile has. A warning or an error is a fault of this profile. */
 const severities: Record<Warning['code'], Severity> = {
   'keepalive-off': 'error',
   'count-never-reached': 'warning',

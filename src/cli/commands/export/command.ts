@@ -10,7 +10,7 @@ import { processArgument } from './process-argument.js'
 
 export const command = new Command('export')
   .description(
-    "serve the host's connections to Prometheus: verdicts, deaths by reason, the kernel's counters",
+    "serve metrics of the host's connections to Prometheus: verdicts, deaths by reason, the kernel's counters",
   )
   .addOption(
     new Option('--listen <where>', 'a port of 127.0.0.1, or an address and a port as 0.0.0.0:9733')
@@ -28,14 +28,13 @@ export const command = new Command('export')
   .addOption(
     new RepeatableOption(
       '--process <name>',
-      'a process to count by name; repeatable; default: the first 20, those with most connections before others',
+      'a process to count by name; repeatable; default: the first 20, starting with those that have most connections',
     ).argParser(processArgument),
   )
   .addHelpText(
     'after',
     `
-Serves /metrics until Ctrl-C. docs/metrics.md lists the names and labels, and has alerts. However many processes there are,
-at most 20 are counted by name, and the others together. The command changes no connection and needs no privileges; with CAP_SYS_PTRACE it
+Serves /metrics until Ctrl-C. docs/metrics.md lists the names and labels, and has alerts. At most 20 processes are counted by name, and all others together. The command changes no connection and needs no privileges; with CAP_SYS_PTRACE it
 also sees other users' processes.
 
   deadpeer export

@@ -25,7 +25,7 @@ export async function exportCommand(
   write(`listening on ${url}`)
   reportHiddenProcesses(first)
   while (!signal.aborted) {
-    // An abort ends the wait, and with it the loop.
+    // An abort ends the wait and so the loop.
     await delay(every, undefined, { signal }).catch(() => {})
     if (!signal.aborted) await view.countChanges()
   }

@@ -34,7 +34,7 @@ export type HostDeathReason = Exclude<DeathReason, 'unreachable' | 'heartbeat'>
 /** The host's connections at one moment, and the changes until then. */
 export interface HostSample {
   readonly connections: readonly Alike[]
-  /** One for every group. */
+  /** One item for each group. */
   readonly tallies: ReadonlyMap<string, Tally>
   readonly samples: number
   readonly failedSamples: number

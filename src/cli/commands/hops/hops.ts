@@ -63,7 +63,7 @@ const ends = {
   nothing: 'does nothing',
 } as const
 
-/** The times of both sides, if they differ. */
+/** The timeouts of both sides, if they differ. */
 function times({ upstream, ...hop }: Hop, words: (side: IdleTimeout) => string): string {
   return upstream ? `${words(hop)}, to the server ${words(upstream)}` : words(hop)
 }

@@ -5,7 +5,7 @@ import type { Exchange } from './exchange.js'
 
 export type Closing = Pick<Exchange, 'closedAfter' | 'closedAtOnce' | 'goaway'>
 
-/** A connection that is closed within this time was not kept at all, ms. */
+/** A connection that is closed within this time was not kept, ms. */
 const AT_ONCE = 100
 
 /**

@@ -7,12 +7,14 @@ import type { HttpCommandOptions } from './http.js'
 const upToADay = timeArgument({ min: 0, max: 86_400_000 })
 
 export const command = new Command('http')
-  .description('find out whether an origin really keeps connections: two requests over one pool')
+  .description('send two requests over one pool, and report whether the origin kept the connection')
   .argument('<url>')
   .option('--http1.0', 'send both requests as HTTP/1.0: without and with Connection: keep-alive')
   .option('--http1.1', 'do not offer HTTP/2')
   .addOption(timeOption('--idle <time>', 'time between the two requests', upToADay, 0))
-  .addOption(timeOption('--timeout <time>', 'for each handshake and each response', upToADay, 10_000))
+  .addOption(
+    timeOption('--timeout <time>', 'longest wait for each handshake and each response', upToADay, 10_000),
+  )
   .option('-k, --insecure', 'accept any certificate')
   .option('--json', 'one JSON object; times in ms')
   .addHelpText(

@@ -30,7 +30,7 @@ interface Run {
   readonly findings: readonly HttpFinding[]
 }
 
-/** Prints whether an origin really keeps connections. Returns the exit code: 1 if it does not, or does not respond. */
+/** Prints whether an origin keeps connections. Returns the exit code: 1 if it does not keep them or does not respond. */
 export async function httpCommand(text: string, options: HttpCommandOptions): Promise<number> {
   const url = parse(text)
   const wordings: Wording[] = options['http1.0'] ? ['1.0', '1.0 keep-alive'] : ['1.1']

@@ -9,11 +9,11 @@ import type { Opener } from './opening.js'
 /** The form of a request. Node itself sends HTTP/1.1 only. */
 export type Wording = '1.1' | '1.0' | '1.0 keep-alive'
 
-/** A pool of one connection, as an application has it. The responses decide whether it is kept. */
+/** A pool of one connection, as in an application. The responses decide whether it is kept. */
 class Pool extends http.Agent {
   readonly #open: () => Promise<net.Socket>
 
-  /** Keeps it longer than the server promises, to measure how long the server really keeps it. */
+  /** Keeps the connection longer than the server promises, to measure how long the server really keeps it. */
   override keepSocketAlive(): boolean {
     return true
   }
@@ -125,7 +125,7 @@ async function exchange(
       socket: isKept ? socket : undefined,
     }
   } catch (error) {
-    // Node reports a response that has begun as aborted, whatever the cause.
+    // Node reports every response that broke off as aborted, whatever the cause.
     if (isTooLate) throw tooLate
     const { code, message } = error as NodeJS.ErrnoException
     if (hasBegun) throw new CutOff(code ?? message, { cause: error })

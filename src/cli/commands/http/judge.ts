@@ -24,7 +24,7 @@ export function judgeExchanges(
   if (second.repeatedAfter !== undefined) findings.push(judgeDied(first, second.repeatedAfter, idle))
   else if (!second.reused) findings.push(judgeNotKept(first, wording))
   for (const exchange of exchanges) findings.push(...judgeHeaders(exchange))
-  // A message that applies to both answers appears once.
+  // A message that applies to both responses appears once.
   return findings.filter(({ message }, i) => findings.findIndex((each) => each.message === message) === i)
 }
 
@@ -42,7 +42,7 @@ function judgeDied({ headers }: Exchange, error: string, idle: number): HttpFind
   return { severity: 'error', code: 'connection-died', message: died }
 }
 
-/** The second request found no kept connection. */
+/** The second request needed a new connection. */
 function judgeNotKept(first: Exchange, wording: Wording | '2'): HttpFinding {
   const { headers, httpVersion, goaway, closedAfter = 0, closedAtOnce = true } = first
   const { timeout, max } = promiseOf(headers)
@@ -54,7 +54,7 @@ function judgeNotKept(first: Exchange, wording: Wording | '2'): HttpFinding {
     message: `The connection was not kept${why}.`,
   })
   const after = closedAtOnce ? '' : afterWords(closedAfter)
-  // It overrides the other headers: RFC 9112, 9.3.
+  // Connection: close overrides the other headers: RFC 9112, 9.3.
   if (says(headers, 'close')) return notKept(', as the answer said (Connection: close)')
   if (max !== undefined && max <= 1) return notKept(`, as the answer said (Keep-Alive: max=${max})`)
   if (timeout === 0) return notKept(', as the answer said (Keep-Alive: timeout=0)')

@@ -19,7 +19,7 @@ export const command = new Command('inspect')
   deadpeer inspect 10.0.0.1:41234-10.0.0.2:5432
   deadpeer inspect '[::1]:41234-[::1]:5432' --json
 
-A zombie, which the kernel has given up and its program keeps open, is found only by <pid>:<fd>.
+Name a connection that the kernel has given up and its program keeps open by <pid>:<fd>. The kernel no longer lists its addresses.
 
 Exit code: 0; 1 if the peer does not respond or is gone; 2 for bad input; 130 after Ctrl-C.`,
   )

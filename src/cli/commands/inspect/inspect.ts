@@ -21,7 +21,7 @@ import { complain, paint, write } from '../../lib/terminal.js'
 import { Misuse } from '../../lib/usage.js'
 import type { ConnectionName } from './connection-argument.js'
 
-/** What is known about a connection. A dead one is on no list, and another user's options cannot be read. */
+/** What is known about a connection. The kernel does not list dead connections, and another user's options cannot be read. */
 type Known =
   | { readonly connection: Connection; readonly read: Inspection | undefined }
   | { readonly connection: undefined; readonly read: Inspection }
@@ -89,7 +89,7 @@ async function byPort(port: number, signal: AbortSignal): Promise<Connection> {
   if (only) return only
   if (listed.length === 0) throw new Misuse(`no connection has the port ${port} in this network namespace`)
   throw new Misuse(
-    `${listed.length} connections have the port ${port}: name one as deadpeer ls --port ${port} --state all lists it, <pid>:<fd> or <local>-<remote>`,
+    `${listed.length} connections have the port ${port}. Name one by <pid>:<fd> or <local>-<remote>, as in deadpeer ls --port ${port} --state all`,
   )
 }
 

@@ -18,15 +18,15 @@ addSelectionOptions(command)
   .option('--suspect', 'only connections with the verdict suspect: a probe or data is unacknowledged')
   .option(
     '--options',
-    'show keepalive (idle/interval/count) and user timeout; ? where this user may not read them',
+    'show keepalive (initialDelay/interval/count) and user timeout; ? if this user may not read them',
   )
 
 addJsonOptions(command, 'one JSON array; times in ms')
   .addHelpText(
     'after',
     `
-TIMER is the kernel's timer, when it fires, and ×n how often it fired without an acknowledgement. PROBES are
-unacknowledged. RETRANS is unacknowledged now / ever. HEARD is the time since the peer's last segment. VERDICT is suspect if something is
+TIMER is the kernel's timer, the time until it fires, and, as ×n, how often it fired without an acknowledgement. PROBES are
+unacknowledged. RETRANS counts retransmissions: unacknowledged now / in total. HEARD is the time since the peer's last segment. VERDICT is suspect if something is
 unacknowledged, unknown if the peer was not heard for 60 s and acknowledged no probe for 5 minutes.
 
   deadpeer ls --suspect                      connections whose peer does not respond

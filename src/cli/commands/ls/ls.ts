@@ -63,7 +63,7 @@ function noSuspect(matched: number): string {
   return `none of ${matched.toLocaleString('en')} connections is suspect`
 }
 
-/** Whether a process has it open that this user may not see. */
+/** Whether a process that this user may not see has the connection open. */
 function isOwnerHidden({ record: { inode }, owners }: Connection): boolean {
   return inode !== undefined && owners.length === 0
 }
@@ -72,7 +72,7 @@ function profileOrNone(found: Profile | DeadpeerError | undefined): Profile | un
   return found instanceof DeadpeerError ? undefined : found
 }
 
-/** Writes one at a time, because one string for tens of thousands would take twice the memory. */
+/** Writes one connection at a time, because one string for tens of thousands would take twice the memory. */
 function writeArray(connections: readonly WithProfile[]): void {
   write('[')
   connections.forEach((each, i) => {

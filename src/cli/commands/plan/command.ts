@@ -8,11 +8,11 @@ import type { PlanCommandOptions } from './plan.js'
 const positiveTime = timeArgument({ min: Number.MIN_VALUE })
 
 export const command = new Command('plan')
-  .description('say what to set on a path: keepalive, user timeout and the HTTP timeouts that go with them')
+  .description('compute what to set on a path: keepalive, user timeout and the matching HTTP timeouts')
   .addOption(
     new RepeatableOption(
       '--hop <hop>',
-      'a hop on the path, from the client to the server; repeatable: a name (deadpeer hops), or name=time as nat=350s; edge=30s@7 is your own HTTP proxy, edge=30s/60s@7 one that keeps connections to the server for 60s; @file.json is what deadpeer measure --json printed',
+      'a hop on the path, in order from the client; repeatable. A name from deadpeer hops, or name=time as nat=350s. edge=30s@7 is your own HTTP proxy; edge=30s/60s@7 also keeps connections to the server for 60s. @file.json is what deadpeer measure --json printed',
     )
       .argParser(hopArgument)
       .makeOptionMandatory(),

@@ -6,41 +6,53 @@ import { runInterruptible } from '../../lib/run.js'
 import type { ProbeCommandOptions } from './probe.js'
 
 export const command = new Command('probe').description(
-  'find the connections that are dead now: probes every peer, in one round trip',
+  'probe the peer of each connection now, and print which peers respond',
 )
 
 addSelectionOptions(command)
   .option(
     '--attempts <n>',
-    'unacknowledged probes until a peer counts as silent',
+    'unacknowledged probes until a peer counts as unresponsive',
     wholeNumberArgument(probeAttempts),
     3,
   )
-  .addOption(timeOption('--timeout <time>', 'how long each attempt waits', timeArgument(probeTimeout), 300))
+  .addOption(
+    timeOption(
+      '--timeout <time>',
+      'how long each attempt waits for an acknowledgement',
+      timeArgument(probeTimeout),
+      300,
+    ),
+  )
   .addOption(
     timeOption(
       '--wait <time>',
-      "after the answers, how long at most to wait until silent connections can have their options back; 0s: don't",
+      'longest wait, after the results, until connections with unresponsive peers can have their options back; 0s: no wait',
       timeArgument({ min: 0, max: 86_400_000 }),
       60_000,
     ),
   )
-  .option('--kill', 'close the silent connections (SOCK_DESTROY); requires CAP_NET_ADMIN')
+  .option('--kill', 'close the connections whose peer is unresponsive (SOCK_DESTROY); requires CAP_NET_ADMIN')
+  .option(
+    '--unproven',
+    'count a peer as unresponsive even if its connection has never answered a probe; with --kill this can end live connections',
+  )
   .option('--yes', 'close them without asking')
 
 addJsonOptions(command, 'one JSON array; times in ms; alive is null if it is not known')
   .addHelpText(
     'after',
     `
-Sends a keepalive probe on each connection, below the application, without a byte of payload. If the peer acknowledges, the options go back
+Sends a keepalive probe on each connection, below the application and without payload. If the peer acknowledges, the options go back
 at once. If not, the kernel counts these probes with its own. So on a connection with keepalive, the count (or the user timeout) stays raised
-until the peer responds or the connection ends by its own timers, neither sooner nor later than without the probe. The command prints all
-answers, then waits for that, and says so on stderr. After --wait or Ctrl-C it puts the options back: such a connection may end sooner
-then, by one interval for each attempt.
+until the peer responds or the connection ends by its own timers, neither sooner nor later than without the probe. The command prints all results, then waits for that, and says so on stderr. After --wait or Ctrl-C it puts the options back. Such a connection may then end sooner, by one interval for each attempt.
+
+Some paths pass data but no probes. So a connection that does not answer, and has never been seen to answer, is listed as unproven: its peer may
+be alive. --kill does not close it, unless you pass --unproven.
 
   deadpeer probe --pid 4711                  all connections of a program
   deadpeer probe --port 5432                 all connections of the host to a database, or of the database
-  deadpeer probe 10.1.2.0/24 --kill          a rack has lost power: closes the connections to it
+  deadpeer probe 10.1.2.0/24 --kill          close the connections to a rack that has lost power
 
 Exit code: 0 if all peers respond; 1 if some do not; 2 for bad input, or if no connection may be probed; 130 after Ctrl-C.`,
   )

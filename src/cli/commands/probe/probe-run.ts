@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { DeadpeerError, inspect, type ProbeResult, probe } from '../../../index.js'
+import { DeadpeerError, inspect, type ProbeOptions, type ProbeResult, probe } from '../../../index.js'
 import { wholeSeconds } from '../../../overlay/clock.js'
 import { inWords } from '../../../path/in-words.js'
+import { isUnproven } from '../../../probe/result.js'
 import { timeLeft } from '../../../profile/time-left.js'
 import { type Progress, withProgress } from '../../lib/progress.js'
 import type { Reached } from '../../lib/selection.js'
@@ -10,6 +11,8 @@ import { complain } from '../../lib/terminal.js'
 export interface ProbeParameters {
   readonly attempts: number
   readonly timeout: number
+  /** Whether silence counts on a connection that has never answered. */
+  readonly unproven?: boolean
 }
 
 /** The result for one connection, or the reason why there is none. */
@@ -19,7 +22,7 @@ export type Outcome = ProbeResult | DeadpeerError
 const LATE = 1.125
 
 /**
- * Probes connections of other processes. All outcomes are known within seconds. A silent connection's options are still raised then: while
+ * Probes connections of other processes. All outcomes are known within seconds. The options of connections with unresponsive peers are still raised then: while
  * the kernel counts our probes with its own, the connection would otherwise end sooner.
  */
 export class ProbeRun {
@@ -35,11 +38,16 @@ export class ProbeRun {
 
   constructor(
     reached: readonly Reached[],
-    { attempts, timeout }: ProbeParameters,
+    { attempts, timeout, unproven = false }: ProbeParameters,
     interrupted: AbortSignal,
     progress: Progress,
   ) {
-    const options = { attempts, timeout, signal: AbortSignal.any([interrupted, this.#giveUp.signal]) }
+    const options: ProbeOptions = {
+      attempts,
+      timeout,
+      signal: AbortSignal.any([interrupted, this.#giveUp.signal]),
+      ...(unproven && { unproven: 'dead' }),
+    }
     let unknown = reached.length
     progress.say('probing', 0, unknown)
     let resolveAll = () => {}
@@ -74,8 +82,8 @@ export class ProbeRun {
     if (waiting === 0) return
     if (longest > 0) {
       complain(
-        `${doNotRespond(waiting)}, and options stay raised until the peer does, or until the connection ends by its own timers: waiting, ` +
-          `${inWords(wholeSeconds(Math.min(longest, this.#longestLeft())))} at most. Ctrl-C puts them back now; ${price}`,
+        `${doNotRespond(waiting)}. Options stay raised until the peer responds or the connection ends by its own timers. Waiting ` +
+          `${inWords(wholeSeconds(Math.min(longest, this.#longestLeft())))} at most. Ctrl-C puts the options back now; ${price}`,
       )
     }
     const silent = this.#outcomes.filter(isSilent).length
@@ -109,7 +117,7 @@ export class ProbeRun {
 }
 
 const price =
-  'the unacknowledged probes count then, and a connection may end sooner, by one interval for each'
+  'the unacknowledged probes then count, and a connection may end sooner, by one interval for each'
 
 /** The ms that the connection had left before the probe, by its own options. */
 function timeLeftBefore({ connection: { record }, socket }: Reached): number | undefined {
@@ -123,7 +131,7 @@ function timeLeftBefore({ connection: { record }, socket }: Reached): number | u
 }
 
 function isSilent(outcome: Outcome): boolean {
-  return 'alive' in outcome && outcome.alive === false
+  return 'alive' in outcome && (outcome.alive === false || isUnproven(outcome))
 }
 
 function doNotRespond(count: number): string {

@@ -1,5 +1,6 @@
 import { destroySocket } from '../../../host/index.js'
 import { DeadpeerError, type ProbeResult } from '../../../index.js'
+import { isUnproven } from '../../../probe/result.js'
 import { confirm } from '../../lib/confirm.js'
 import { endWords, ownerWords, shortTime } from '../../lib/format-socket.js'
 import { withProgress } from '../../lib/progress.js'
@@ -17,9 +18,10 @@ import { ProbeRun } from './probe-run.js'
 export interface ProbeCommandOptions extends Selection {
   readonly attempts: number
   readonly timeout: number
-  /** How long the options of silent connections may stay raised, ms. */
+  /** How long options may stay raised after the results, ms. */
   readonly wait: number
   readonly kill?: boolean
+  readonly unproven?: boolean
   readonly yes?: boolean
   readonly json?: boolean
   readonly jsonl?: boolean
@@ -53,19 +55,19 @@ export async function probeCommand(options: ProbeCommandOptions, signal: AbortSi
       return result instanceof DeadpeerError ? [] : [{ connection, result }]
     }),
     ...refused.map(({ connection }) => ({ connection, result: undefined })),
-  ].sort(silentFirst)
+  ].sort(unresponsiveFirst)
   if (options.jsonl) for (const each of answers) write(JSON.stringify(asJson(each)))
   else if (options.json) write(JSON.stringify(answers.map(asJson), undefined, 2))
   else show(answers)
   if (refused.length > 0) footnote(`${refused.length} could not be probed. ${refused[0]!.error.message}`)
-  const silent = answers.filter(({ result }) => result?.alive === false && result.evidence !== 'closed')
-  if (options.kill && silent.length > 0) await kill(silent, options, signal)
+  const unresponsive = answers.filter(({ result }) => result?.alive === false && result.evidence !== 'closed')
+  if (options.kill && unresponsive.length > 0) await kill(unresponsive, options, signal)
   await probing.restoreOptions(options.wait)
   return answers.every(({ result }) => result?.alive) ? 0 : 1
 }
 
-function silentFirst(a: Probed, b: Probed): number {
-  const rank = ({ result }: Probed) => [false, undefined, true].indexOf(result?.alive)
+function unresponsiveFirst(a: Probed, b: Probed): number {
+  const rank = ({ result }: Probed) => words.indexOf(answerWord(result))
   return rank(a) - rank(b) || (b.result?.idleFor || 0) - (a.result?.idleFor || 0)
 }
 
@@ -95,27 +97,47 @@ function show(answers: readonly Probed[]): void {
   })
   const count = (word: string) => answers.filter(({ result }) => answerWord(result) === word).length
   write()
-  write(`${count('alive')} alive, ${count('silent')} silent, ${count('unknown')} not known`)
+  const unproven = count('unproven')
+  const apart = unproven > 0 ? `${unproven} unproven, ` : ''
+  write(
+    `${count('alive')} alive, ${count('unresponsive')} unresponsive, ${apart}${count('unknown')} not known`,
+  )
+  if (unproven > 0) footnote(unprovenWords)
 }
 
-type AnswerWord = 'alive' | 'silent' | 'unknown'
-const answerStyles: Readonly<Record<AnswerWord, Style>> = { alive: 'good', silent: 'bad', unknown: 'warning' }
+const unprovenWords =
+  'Unproven: no answer, and the connection has never been seen to answer a probe. Some paths pass data but no probes, so the peer may be alive. ' +
+  '--kill does not close these connections, unless you pass --unproven.'
+
+/** In the order in which they are listed. */
+const words = ['unresponsive', 'unproven', 'unknown', 'alive'] as const
+type AnswerWord = (typeof words)[number]
+const answerStyles: Readonly<Record<AnswerWord, Style>> = {
+  alive: 'good',
+  unresponsive: 'bad',
+  unproven: 'warning',
+  unknown: 'warning',
+}
 
 function answerWord(result: ProbeResult | undefined): AnswerWord {
+  if (isUnproven(result)) return 'unproven'
   if (result?.alive === undefined) return 'unknown'
-  return result.alive ? 'alive' : 'silent'
+  return result.alive ? 'alive' : 'unresponsive'
 }
 
 /** Closes connections by their cookie, which no other connection has. */
 async function kill(
-  silent: readonly Probed[],
+  unresponsive: readonly Probed[],
   { pid, yes }: ProbeCommandOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const what = silent.length === 1 ? 'the silent connection' : `the ${silent.length} silent connections`
+  const what =
+    unresponsive.length === 1
+      ? 'the connection whose peer is unresponsive'
+      : `the ${unresponsive.length} connections whose peers are unresponsive`
   if (!yes && !(await confirm(`Close ${what}?`, signal))) return
   let killed = 0
-  for (const { connection } of silent) {
+  for (const { connection } of unresponsive) {
     try {
       destroySocket(connection.record, { pid })
       killed++
@@ -126,5 +148,5 @@ async function kill(
       if (error.code !== 'ENOENT') break
     }
   }
-  process.stderr.write(`${killed} of ${silent.length} closed\n`)
+  process.stderr.write(`${killed} of ${unresponsive.length} closed\n`)
 }

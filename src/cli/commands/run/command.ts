@@ -10,7 +10,7 @@ export const command = new Command('run')
   .passThroughOptions()
   .option(
     '--profile <profile>',
-    'a preset: lan, datacenter, cloud, …; idle/interval/count as 60s/5s/3; or JSON; default: cloud',
+    'a preset: lan, datacenter, cloud, …; initialDelay/interval/count as 60s/5s/3; or JSON; default: cloud',
     checkProfileText,
   )
   .option('--rules <rules>', 'other profiles by port or host: 5432=datacenter,*.internal=lan,22=off')

@@ -15,7 +15,7 @@ export interface RunOptions {
   readonly watch?: true | 'report'
 }
 
-/** As env(1), nice(1) and the shells have them. */
+/** The same exit codes as in env(1), nice(1) and shells. */
 const NOT_EXECUTABLE = 126
 const NOT_FOUND = 127
 
@@ -27,7 +27,7 @@ export async function runCommand(command: readonly string[], options: RunOptions
   const [file = ''] = command
   if (/^(bunx?|deno)$/.test(basename(file))) {
     throw new Misuse(
-      `${basename(file)} does not read NODE_OPTIONS, so deadpeer/register cannot be loaded there. Tune in the program: tune, watch, HttpAgent.`,
+      `${basename(file)} does not read NODE_OPTIONS, so deadpeer/register cannot be loaded there. Call tune or watch, or use HttpAgent, in the program instead.`,
     )
   }
   Object.assign(process.env, environmentFor(options))
@@ -59,8 +59,8 @@ function inOptionNames(message: string, chosen: object): string {
 }
 
 /**
- * By its absolute path, so that it loads in every working directory. By `--require`: with any `--import`, Node 20 loses messages that are sent
- * to a cluster worker at `'online'`.
+ * Loads deadpeer/register by its absolute path, so that it loads in every working directory. It uses `--require`, because with any `--import` Node 20
+ * loses messages that are sent to a cluster worker at `'online'`.
  */
 function nodeOptions(): string {
   const path = createRequire(import.meta.url).resolve('deadpeer/register')

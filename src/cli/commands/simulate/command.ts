@@ -10,14 +10,14 @@ const share = numberArgument(shares)
 const upToASecond = timeArgument({ min: 0, max: 1_000 })
 
 export const command = new Command('simulate')
-  .description('estimate what a heartbeat costs and finds, without any connection')
+  .description('estimate the cost and the detection times of a heartbeat, without opening connections')
   .option(
     '--connections <number>',
     'number of connections',
     wholeNumberArgument({ min: 0, max: 1e7 }),
     10_000,
   )
-  .option('--busy <share>', 'share of connections whose peer is heard more often than --every', share, 0.5)
+  .option('--busy <share>', 'share of connections whose peer sends more often than --every', share, 0.5)
   .addOption(
     timeOption('--every <time>', 'interval of the heartbeat', timeArgument(heartbeatInterval), 5_000),
   )

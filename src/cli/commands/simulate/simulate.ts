@@ -145,11 +145,11 @@ function words(options: SimulateOptions, fleet: Fleet, forecast: Forecast, costs
   const rows = [
     [
       'probes',
-      `${rate(summary.probesPerSecond)} a second, and ${rate(summary.kernelProbesPerSecond)} by the kernel's own keepalive`,
+      `${rate(summary.probesPerSecond)} a second for the heartbeat, and ${rate(summary.kernelProbesPerSecond)} by the kernel's own keepalive`,
     ],
     [
       'samples',
-      `${rate(summary.looksPerSecond)} a second, of connections that are busy or that the kernel probes for the heartbeat`,
+      `${rate(summary.looksPerSecond)} a second of busy connections, and of those that the kernel probes for the heartbeat`,
     ],
     [
       'CPU',

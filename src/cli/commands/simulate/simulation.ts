@@ -15,7 +15,8 @@ import {
   slotOf,
 } from '../../../watch/heartbeat-state.js'
 
-// Simulates a heartbeat over many connections and a long time, by the rules of its schedule and random numbers. Pure. docs/heartbeat.md has the model.
+// Simulates a heartbeat on many connections over a long time. It follows the rules of the heartbeat's schedule, with random numbers. Pure.
+// docs/heartbeat.md has the model.
 
 /** The connections, their fate, and the heartbeat that watches them. Times in ms. */
 export interface Fleet {
@@ -49,7 +50,7 @@ export interface Forecast {
   readonly detection: Float64Array
 }
 
-/** How a peer is probed, from when it was last heard until it acknowledges or is declared dead. */
+/** The course of probing: from when the peer was last heard until it acknowledges or is declared dead. */
 interface Cycle {
   /** Whether the heartbeat sends the probes; otherwise the kernel probes already, and is observed. */
   readonly isOurs: boolean
@@ -60,7 +61,7 @@ interface Cycle {
   readonly wait: number
   /** The shortest and the longest silence at which the first probe is sent. */
   readonly first: readonly [number, number]
-  /** The schedule that the kernel keeps, and how much later than `gap` the second probe is sent then. */
+  /** The kernel's own schedule, and how much later than `gap` it sends the second probe. */
   readonly clock?: number
   readonly lag: number
 }
@@ -230,7 +231,7 @@ interface Life {
   falseDeaths: number
 }
 
-/** Plays the rules of the schedule for a connection that is added right after it was heard. One that is declared dead is replaced by another. */
+/** Runs the schedule for a connection that is added right after it was heard. A new connection replaces one that is declared dead. */
 function liveBeatByBeat(cycle: Cycle, fleet: Fleet, random: Random): Life {
   const { heartbeat, loss, rtt, duration } = fleet
   const life = { probes: 0, byKernel: 0, falseDeaths: 0 }
@@ -301,7 +302,7 @@ function undetected(
     const silence = from + (to - from) * random()
     // A busy peer had just been heard.
     if (isBusy) return silence + verdict
-    // The longer a wait, the likelier that it is the one in which the peer vanished.
+    // The peer is more likely to vanish in a long wait than in a short one.
     const cycle = silence + rtt
     if (random() * (to + rtt) <= cycle) return cycle * random() + verdict
   }

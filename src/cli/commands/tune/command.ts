@@ -13,7 +13,7 @@ export const command = new Command('tune').description(
 addSelectionOptions(command)
   .option(
     '--profile <profile>',
-    'a preset: lan, datacenter, cloud, …; or idle/interval/count as 60s/5s/3',
+    'a preset: lan, datacenter, cloud, …; or initialDelay/interval/count as 60s/5s/3',
     profileArgument,
   )
   .option('--idle <time>', 'idle time before the first probe: TCP_KEEPIDLE', timeOf('initialDelay'))
@@ -29,15 +29,15 @@ addSelectionOptions(command)
     timeOf('userTimeout'),
   )
   .option('--dry-run', 'show what would be set, left out or refused; change nothing and probe no peer')
-  .option('--yes', 'do not ask before more than one process is changed')
+  .option('--yes', 'change more than one process without asking')
 
 addJsonOptions(command, 'one JSON array with the options before and after; times in ms')
   .addHelpText(
     'after',
     `
-Options that are not given stay as they are. All or none: if the kernel refuses one connection, or after Ctrl-C, all get back what they
-had. Tuning ends no connection: a value that could end one whose peer has long been silent is written after the peer responds, or
-is left out with a message. Connections that are opened later are not affected.
+Options that are not given stay as they are. If the kernel refuses one connection, or after Ctrl-C, every connection gets back its
+previous options. Tuning ends no connection: a value that could end an idle one is written after the peer responds, or is left out with a
+message. Connections that are opened later are not affected.
 
   deadpeer tune --pid 4711 --profile cloud --dry-run
   deadpeer tune --pid 4711 --port 5432 --idle 60s --interval 5s --count 3 --user-timeout 75s

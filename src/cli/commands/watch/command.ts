@@ -6,20 +6,20 @@ import { samplingInterval } from '../../lib/sampling-interval.js'
 import type { WatchCommandOptions } from './watch.js'
 
 export const command = new Command('watch').description(
-  'print a line per change: a peer stops responding, responds again, or is dead, and why',
+  'print one line for each change: a peer stops responding, responds again, or is dead, and why',
 )
 
-addSelectionOptions(command, 'only connections of this process; ends with it')
+addSelectionOptions(command, 'only connections of this process; the command ends when the process ends')
   .addOption(timeOption('--every <time>', 'time between two samples', timeArgument(samplingInterval), 1_000))
   .option('--jsonl', 'one JSON object a line')
   .addHelpText(
     'after',
     `
-In a terminal a table, redrawn in place; piped, a line per change. The events:
+In a terminal the command redraws a table in place; in a pipe it prints one line for each change. The events:
   suspect   a probe or data is unacknowledged
   recover   the peer has responded
   dead      the kernel has given up the connection: reason is keepalive, user-timeout or retransmission; isNoticed is false if the
-            program keeps it open all the same
+            program still keeps it open
   gone      the connection ended before the kernel would have ended it: the peer reset it, or its program closed it
   closing   its program has closed it
 The command samples the kernel's list: connections that open and close between two samples are not counted. It changes no connection.

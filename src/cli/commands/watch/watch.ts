@@ -55,7 +55,7 @@ async function sampleUnlessEnded(
   }
 }
 
-/** So that the user does not take silence for "nothing has changed". */
+/** Reports that no connection matches. Otherwise the user would read the empty output as "nothing has changed". */
 async function reportIfNothingMatches(selection: Selection, signal: AbortSignal): Promise<void> {
   const { pid } = selection
   const connections =

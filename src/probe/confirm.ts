@@ -1,0 +1,90 @@
+import type net from 'node:net'
+import { BorrowedSocket } from '../connection/borrowed.js'
+import { socketOf, type Target, unwrap } from '../connection/target.js'
+import { InvalidTypeError } from '../errors.js'
+import { type Check, describe, mustBe } from '../options/check.js'
+
+/**
+ * What is sent before unanswered probes become a verdict. TCP decides whether it arrived; the application's answer does not matter.
+ *
+ * - `'ping'`: a ping of the WebSocket (of ws) or HTTP/2 session that uses the connection.
+ * - A function that sends something on the connection, such as a query. If it throws, that is an uncaught exception. If it returns a promise, its
+ *   rejection is ignored.
+ */
+export type Confirm = 'ping' | ((socket: net.Socket) => unknown)
+
+export const confirmOption: Check = (value, field) => {
+  if (value === 'ping' || typeof value === 'function') return
+  throw new InvalidTypeError(
+    mustBe(field, "'ping' or a function that sends something on the connection", describe(value)),
+    { field },
+  )
+}
+
+/** The value of `unproven`. */
+export const unprovenOption: Check = (value, field) => {
+  if (value === 'dead') return
+  throw new InvalidTypeError(
+    `${mustBe(field, "'dead'", describe(value))} Leave it out to declare no peer dead on a path that is not known to answer probes.`,
+    { field },
+  )
+}
+
+/**
+ * A function that sends what `confirm` says on a target's connection.
+ *
+ * @throws {@link InvalidTypeError} for a descriptor or a socket of another process; for `'ping'`, if the connection has no WebSocket of ws and no
+ * HTTP/2 session.
+ */
+export function confirmOf(confirm: Confirm, target: Target): () => void {
+  if (typeof target === 'number' || target instanceof BorrowedSocket) {
+    throw new InvalidTypeError(
+      '`confirm` needs a connection of this process, such as a net.Socket or a WebSocket. A descriptor or a borrowed socket has no application to send with.',
+      { field: 'confirm' },
+    )
+  }
+  const socket = unwrap(socketOf(target))
+  if (confirm === 'ping' && !pingOf(socket)) {
+    throw new InvalidTypeError(
+      "`confirm: 'ping'` needs a WebSocket of ws or an HTTP/2 session on the connection. Pass a function that sends something instead.",
+      { field: 'confirm' },
+    )
+  }
+  return () => send(confirm, socket)
+}
+
+/** Sends what `confirm` says. */
+export function send(confirm: Confirm, socket: net.Socket): void {
+  if (confirm === 'ping') {
+    const ping = pingOf(socket)
+    if (ping) ping()
+    else warnOnce()
+    return
+  }
+  Promise.resolve(confirm(socket)).catch(() => {})
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: objects are recognized by their members
+type Members = Record<string | symbol, any>
+
+/** The ping of the WebSocket or HTTP/2 session that uses a socket. Both libraries keep it on the socket, with a symbol. */
+function pingOf(socket: net.Socket): (() => void) | undefined {
+  for (const symbol of Object.getOwnPropertySymbols(socket)) {
+    const user: Members | undefined = (socket as unknown as Members)[symbol]
+    if (typeof user?.ping !== 'function') continue
+    if (typeof user.terminate === 'function') return () => user.ping()
+    if (typeof user.goaway === 'function') return () => user.ping(() => {})
+  }
+  return undefined
+}
+
+let hasWarned = false
+
+function warnOnce(): void {
+  if (hasWarned) return
+  hasWarned = true
+  process.emitWarning(
+    "`confirm: 'ping'` found no WebSocket of ws and no HTTP/2 session on a connection, so nothing was sent. Pass a function that sends something.",
+    { code: 'DEADPEER_CONFIRM' },
+  )
+}
