@@ -18,7 +18,7 @@ export interface Observation {
   /** How long the connection had been idle when the first probe left, or when it ended. */
   readonly idle: number
   /**
-   * `alive`: the other side answered a probe or acknowledged the FIN. `silent`: neither, although the kernel retransmitted the FIN three
+   * `alive`: the other side acknowledged a probe or acknowledged the FIN. `silent`: neither, although the kernel retransmitted the FIN three
    * times. `reset`: a RST came. `close`: a FIN came before ours.
    */
   readonly outcome: 'alive' | Exclude<OnExpiry, 'nothing'>
@@ -30,12 +30,12 @@ export interface Observation {
   readonly unasked: boolean
   /** Probes sent. */
   readonly probes: number
-  /** Probes that the other side answered. */
-  readonly answered: number
+  /** Probes that the other side acknowledged. */
+  readonly acknowledged: number
   /** The time between two probes, on a connection that was probed all the time. */
   readonly probedEvery?: number
-  /** How many of its last probes in a row went unanswered. */
-  readonly unansweredAtEnd: number
+  /** How many of its last probes in a row went unacknowledged. */
+  readonly unacknowledgedAtEnd: number
   /** When it was decided, in ms since the measurement began. */
   readonly at: number
 }
@@ -50,7 +50,7 @@ export interface MeasureNote {
    * - `not-opened`: some connections could not be opened.
    * - `peer-not-idle`: the other end sent something during the idle times.
    * - `probes-not-counted`: probes do not keep a connection open on this path.
-   * - `probes-unanswered`: live connections did not answer probes. Keepalive would end them.
+   * - `probes-unacknowledged`: live connections did not acknowledge probes. Keepalive would end them.
    */
   readonly code:
     | 'closed-by-peer'
@@ -60,7 +60,7 @@ export interface MeasureNote {
     | 'not-opened'
     | 'peer-not-idle'
     | 'probes-not-counted'
-    | 'probes-unanswered'
+    | 'probes-unacknowledged'
   /** In words. */
   readonly message: string
 }
@@ -87,7 +87,7 @@ export interface MeasuredPath {
    */
   readonly expiredBy?: 'hop' | 'peer' | 'unknown'
   /**
-   * Whether live connections answer keepalive probes. `unreliable`: some do, or the first probes only. Left out if no connection was probed while it was
+   * Whether live connections acknowledge keepalive probes. `unreliable`: some do, or the first probes only. Left out if no connection was probed while it was
    * alive.
    */
   readonly answersProbes?: 'yes' | 'no' | 'unreliable'

@@ -47,14 +47,16 @@ describe.concurrent('deadpeer measure', () => {
       `127.0.0.1:${closingPort}, from the client`,
       expect.stringMatching(/^ {2}idle limit {4}(2\.9\d|3) s to (2\.9\d|3|3\.0\d) s$/),
       '  at the limit  closed with a FIN, by the other end',
-      '  probes        answered; they do not restart the idle time',
+      '  probes        acknowledged; they do not restart the idle time',
       expect.stringMatching(/^ {2}round trip {4}[\d.]+ ms, from [\d.]+ to [\d.]+ ms$/),
       'note: The other end closes idle connections itself. If a hop before it has a longer limit, this measurement cannot see it.',
       'note: Probes do not restart the idle time. Only data keeps a connection open on this path.',
     ])
     // Not a terminal: one line for each observation.
     expect(err[0]).toMatch(/^deadpeer: no limit so far, \d+ connections? open, up to 5 s left$/)
-    expect(err).toContainEqual(expect.stringMatching(/^deadpeer: idle for 1\.5 s: alive, answered a probe$/))
+    expect(err).toContainEqual(
+      expect.stringMatching(/^deadpeer: idle for 1\.5 s: alive, acknowledged a probe$/),
+    )
     expect(err).toContainEqual(expect.stringMatching(/^deadpeer: idle for 3 s: closed by the other side$/))
     expect(err).toContainEqual(
       expect.stringMatching(/^deadpeer: probed every 1\.2 s for 3 s: closed by the other side$/),

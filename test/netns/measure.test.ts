@@ -104,20 +104,20 @@ const cases: [title: string, Path, Expected][] = [
   ['no limit', { upTo: 12_000, side: 'client' }, { found: none }],
   ['no limit, with 5 % loss', { upTo: 12_000, loss: 5, side: 'client' }, { found: none }],
   [
-    'a path that answers no probe',
+    'a path that acknowledges no probe',
     { probesPass: 1, upTo: 12_000, side: 'client' },
-    { found: { ...none, answersProbes: 'no' }, notes: ['probes-unanswered'] },
+    { found: { ...none, answersProbes: 'no' }, notes: ['probes-unacknowledged'] },
   ],
   [
-    'a path that answers no probe, and drops after 9 s',
+    'a path that acknowledges no probe, and drops after 9 s',
     { ...nine, loose: false, answer: 'drop', probesPass: 1, side: 'client' },
     // The rule drops a probe after the NAT has seen it.
-    { limit: 9_000, found: { ...dropped, answersProbes: 'no' }, notes: ['probes-unanswered'] },
+    { limit: 9_000, found: { ...dropped, answersProbes: 'no' }, notes: ['probes-unacknowledged'] },
   ],
   [
-    'a path that answers two probes and then none, and drops after 9 s',
+    'a path that acknowledges two probes and then none, and drops after 9 s',
     { ...nine, loose: false, answer: 'drop', probesPass: 3, side: 'client' },
-    { limit: 9_000, found: { ...dropped, answersProbes: 'unreliable' }, notes: ['probes-unanswered'] },
+    { limit: 9_000, found: { ...dropped, answersProbes: 'unreliable' }, notes: ['probes-unacknowledged'] },
   ],
   [
     'a server that closes after 20 s',
@@ -149,7 +149,7 @@ describe.runIf(hasNamespaces && hasNat)('measure finds', () => {
         outcomes.set(title, JSON.parse(output))
       }),
     )
-    // Three passes over 60 s, and the time in which unanswered segments are retransmitted.
+    // Three passes over 60 s, and the time in which unacknowledged segments are retransmitted.
   }, 280_000)
 
   it.each(cases)('%s', (title, { side }, { limit, found, notes = [] }) => {

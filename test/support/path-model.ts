@@ -10,7 +10,7 @@ export interface ModelPath {
   readonly answer: 'silent' | 'reset'
   /** Whether it counts keepalive probes as segments. */
   readonly probesCount: boolean
-  /** The other end answers so many probes of a connection. */
+  /** The other end acknowledges so many probes of a connection. */
   readonly answers: number
   /** The other end closes or resets a connection after this time without data. */
   readonly closesAfter: number
@@ -37,7 +37,7 @@ const FINS = [0, 200, 400, 800]
 /** One connection. */
 class Connection {
   #heardByHop = 0
-  #answered = 0
+  #acknowledged = 0
 
   constructor(
     readonly path: ModelPath,
@@ -49,7 +49,7 @@ class Connection {
   }
 
   /** Sends a segment at this age. */
-  send(at: number, kind: 'probe' | 'fin'): 'answered' | 'silent' | 'reset' {
+  send(at: number, kind: 'probe' | 'fin'): 'acknowledged' | 'silent' | 'reset' {
     const { path } = this
     if (!this.#arrives()) return 'silent'
     if (at - this.#heardByHop >= path.limit) {
@@ -57,8 +57,8 @@ class Connection {
     }
     if (kind === 'fin' || path.probesCount) this.#heardByHop = at
     if (!this.#arrives()) return 'silent'
-    if (kind === 'probe' && ++this.#answered > path.answers) return 'silent'
-    return this.#arrives() && this.#arrives() ? 'answered' : 'silent'
+    if (kind === 'probe' && ++this.#acknowledged > path.answers) return 'silent'
+    return this.#arrives() && this.#arrives() ? 'acknowledged' : 'silent'
   }
 
   get isOpenUntil(): number {
@@ -70,7 +70,7 @@ type Observed = Omit<Observation, 'round' | 'at'>
 
 function observeIdle(connection: Connection, age: number, attempts: number): Observed {
   const { isOpenUntil, path } = connection
-  const base = { unasked: false, probes: 0, answered: 0, unansweredAtEnd: 0 }
+  const base = { unasked: false, probes: 0, acknowledged: 0, unacknowledgedAtEnd: 0 }
   if (age >= isOpenUntil) {
     const aliveAt = Math.max(0, isOpenUntil - 50)
     return { ...base, idle: isOpenUntil, outcome: path.closesBy, aliveAt, goneAt: isOpenUntil, unasked: true }
@@ -80,15 +80,15 @@ function observeIdle(connection: Connection, age: number, attempts: number): Obs
   for (; age >= 1_050 && probes < attempts; at += BETWEEN_PROBES) {
     probes++
     const answer = connection.send(at, 'probe')
-    if (answer === 'answered')
-      return { ...base, idle: age, outcome: 'alive', aliveAt: age, probes, answered: 1 }
+    if (answer === 'acknowledged')
+      return { ...base, idle: age, outcome: 'alive', aliveAt: age, probes, acknowledged: 1 }
     if (answer === 'reset') return { ...base, idle: age, outcome: 'reset', aliveAt: 0, goneAt: at, probes }
   }
   const sentAt = probes === 0 ? age : at - BETWEEN_PROBES + ANSWER
   for (const after of FINS) {
     const answer = connection.send(sentAt + after, 'fin')
-    const counts = { ...base, idle: age, probes, unansweredAtEnd: probes }
-    if (answer === 'answered') return { ...counts, outcome: 'alive', aliveAt: age }
+    const counts = { ...base, idle: age, probes, unacknowledgedAtEnd: probes }
+    if (answer === 'acknowledged') return { ...counts, outcome: 'alive', aliveAt: age }
     if (answer === 'reset') return { ...counts, outcome: 'reset', aliveAt: 0, goneAt: sentAt + after }
   }
   return {
@@ -98,12 +98,12 @@ function observeIdle(connection: Connection, age: number, attempts: number): Obs
     aliveAt: 0,
     goneAt: sentAt,
     probes,
-    unansweredAtEnd: probes,
+    unacknowledgedAtEnd: probes,
   }
 }
 
 function observeProbed(connection: Connection, every: number, until: number): Observed {
-  const counts = { probes: 0, answered: 0, unansweredAtEnd: 0, probedEvery: every }
+  const counts = { probes: 0, acknowledged: 0, unacknowledgedAtEnd: 0, probedEvery: every }
   const { isOpenUntil, path } = connection
   for (let at = every; at < until; at += every) {
     if (at >= isOpenUntil) break
@@ -111,10 +111,10 @@ function observeProbed(connection: Connection, every: number, until: number): Ob
     const answer = connection.send(at, 'probe')
     if (answer === 'reset')
       return { ...counts, idle: at, outcome: 'reset', aliveAt: 0, goneAt: at, unasked: false }
-    if (answer === 'answered') {
-      counts.answered++
-      counts.unansweredAtEnd = 0
-    } else counts.unansweredAtEnd++
+    if (answer === 'acknowledged') {
+      counts.acknowledged++
+      counts.unacknowledgedAtEnd = 0
+    } else counts.unacknowledgedAtEnd++
   }
   if (until >= isOpenUntil) {
     return {
@@ -128,7 +128,7 @@ function observeProbed(connection: Connection, every: number, until: number): Ob
   }
   for (const after of FINS) {
     const answer = connection.send(until + after, 'fin')
-    if (answer === 'answered')
+    if (answer === 'acknowledged')
       return { ...counts, idle: until, outcome: 'alive', aliveAt: until, unasked: false }
     if (answer === 'reset') {
       return { ...counts, idle: until, outcome: 'reset', aliveAt: 0, goneAt: until, unasked: false }

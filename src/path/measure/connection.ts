@@ -29,7 +29,7 @@ const fields = [
 /** The time between two samples while the kernel waits for a segment, ms. About a tick of the slowest kernel. */
 const SAMPLE_EVERY = 10
 /**
- * A probe goes unanswered after this time, ms, or after three round trips if they are longer. The connection's own retransmission timeout is no
+ * A probe counts as unacknowledged after this time, ms, or after three round trips if they are longer. The connection's own retransmission timeout is no
  * measure: the kernel takes it from earlier connections to the same address (tcp_metrics), whose handshake may have been delayed.
  */
 const ANSWER = 300
@@ -147,7 +147,7 @@ export class IdleConnection {
   }
 
   /**
-   * Sends one keepalive probe. Resolves to whether the other side answered; also `false` if the connection ended. The connection must
+   * Sends one keepalive probe. Resolves to whether the other side acknowledged it; also `false` if the connection ended. The connection must
    * have been idle for 1 s.
    */
   async probe(): Promise<boolean> {

@@ -24,7 +24,7 @@ export interface Circumstances {
 
 /** Loss may hide the answers to all probes of this share of the connections, or delay the handshake of as many. */
 const LOST = 0.2
-/** A path that answers the first probes only leaves so many unanswered, one after the other. Loss seldom does. */
+/** A path that acknowledges the first probes only leaves so many unacknowledged, one after the other. Loss seldom does. */
 const STOPPED = 4
 
 /** Says what a path does, from what happened to its connections. */
@@ -86,12 +86,14 @@ function countsOf(observations: readonly Observation[]): boolean | undefined {
 
 function answersOf(observations: readonly Observation[]): MeasuredPath['answersProbes'] {
   const alive = observations.filter(({ outcome, probes }) => outcome === 'alive' && probes > 0)
-  const answering = alive.filter(({ answered }) => answered > 0).length
-  // One unanswered probe may have been lost.
-  const mute = alive.filter(({ answered, probes }) => answered === 0 && probes >= 3).length
+  const answering = alive.filter(({ acknowledged }) => acknowledged > 0).length
+  // One unacknowledged probe may have been lost.
+  const mute = alive.filter(({ acknowledged, probes }) => acknowledged === 0 && probes >= 3).length
   if (answering + mute === 0) return undefined
   if (answering === 0) return 'no'
-  const stopped = alive.some(({ answered, unansweredAtEnd }) => answered > 0 && unansweredAtEnd >= STOPPED)
+  const stopped = alive.some(
+    ({ acknowledged, unacknowledgedAtEnd }) => acknowledged > 0 && unacknowledgedAtEnd >= STOPPED,
+  )
   return stopped || mute / (answering + mute) > LOST ? 'unreliable' : 'yes'
 }
 
@@ -113,8 +115,8 @@ function notesOn(
   if (answersProbes === 'no' || answersProbes === 'unreliable') {
     const which = answersProbes === 'no' ? 'no probe' : 'only some probes'
     note(
-      'probes-unanswered',
-      `Live connections answered ${which}. Keepalive, a heartbeat or a user timeout would end live connections on this path.`,
+      'probes-unacknowledged',
+      `Live connections acknowledged ${which}. Keepalive would end live connections on this path.`,
     )
   }
   if (probesCount === false) {

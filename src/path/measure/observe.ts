@@ -37,7 +37,7 @@ async function quiet(connection: IdleConnection, ms: number, signal: AbortSignal
  * Leaves a connection idle for `age` ms, probes it, and half-closes it. A connection on which the other end was heard has been idle for less: the
  * observation says how long.
  *
- * @param attempts how many probes must go unanswered before the FIN is sent.
+ * @param attempts how many probes must go unacknowledged before the FIN is sent.
  * @param signal ends the wait. After the first probe it has no effect.
  * @param onAsked called when the wait is over.
  * @returns `undefined` if the signal was aborted before.
@@ -69,14 +69,14 @@ export async function observeIdle(
         aliveAt,
         unasked: false,
         probes,
-        answered: 1,
-        unansweredAtEnd: 0,
+        acknowledged: 1,
+        unacknowledgedAtEnd: 0,
       }
     }
     if (connection.end) break
     if (probes < attempts) await delay(Math.max(0, BETWEEN_PROBES - (performance.now() - sentAt)))
   }
-  const counts = { idle, unasked: false, probes, answered: 0, unansweredAtEnd: probes }
+  const counts = { idle, unasked: false, probes, acknowledged: 0, unacknowledgedAtEnd: probes }
   const goneAt = performance.now() - askedAt
   // It closed just when it was to be probed: what came shows that the path was still there.
   if (hasClosed(connection)) return { ...counts, outcome: 'close', aliveAt, goneAt, unasked: true }
@@ -92,7 +92,16 @@ function hasClosed({ end }: IdleConnection): boolean {
 function endedUnasked(connection: IdleConnection): Observed {
   const { outcome, idle } = connection.end!
   const aliveAt = Math.max(0, idle - connection.inexact - connection.rtt - END_SEEN_LATE)
-  return { idle, outcome, aliveAt, goneAt: idle, unasked: true, probes: 0, answered: 0, unansweredAtEnd: 0 }
+  return {
+    idle,
+    outcome,
+    aliveAt,
+    goneAt: idle,
+    unasked: true,
+    probes: 0,
+    acknowledged: 0,
+    unacknowledgedAtEnd: 0,
+  }
 }
 
 /**
@@ -107,7 +116,7 @@ export async function observeProbed(
 ): Promise<Observed | undefined> {
   const startedAt = performance.now() - connection.idle
   const { every } = plan()
-  let [probes, answered, unansweredAtEnd] = [0, 0, 0]
+  let [probes, acknowledged, unacknowledgedAtEnd] = [0, 0, 0]
   let unasked = true
   for (;;) {
     const left = plan().until - (performance.now() - startedAt)
@@ -116,14 +125,14 @@ export async function observeProbed(
     if (!isQuiet) return undefined
     if (performance.now() - startedAt >= plan().until) break
     probes++
-    const isAnswered = await connection.probe()
-    answered += Number(isAnswered)
-    unansweredAtEnd = isAnswered ? 0 : unansweredAtEnd + 1
+    const isAcknowledged = await connection.probe()
+    acknowledged += Number(isAcknowledged)
+    unacknowledgedAtEnd = isAcknowledged ? 0 : unacknowledgedAtEnd + 1
     unasked = connection.end === undefined
     if (!unasked) break
   }
   const idle = performance.now() - startedAt
-  const counts = { idle, probes, answered, unansweredAtEnd, probedEvery: every }
+  const counts = { idle, probes, acknowledged, unacknowledgedAtEnd, probedEvery: every }
   const end = connection.end
   if (end) return { ...counts, outcome: end.outcome, aliveAt: 0, goneAt: idle, unasked }
   const outcome = await connection.halfClose()

@@ -14,7 +14,7 @@ import type { ConnectionSource } from './source.js'
 
 /** A search that makes no progress ends after so many rounds. */
 const MOST_ROUNDS = 6
-/** In the first round each connection is probed up to three times, which tells whether probes are answered. Later, the FIN follows at once. */
+/** In the first round each connection is probed up to three times, which tells whether probes are acknowledged. Later, the FIN follows at once. */
 const ATTEMPTS = [3, 1] as const
 /** If ends of the other side decide, several must be seen: they come as far apart as the connections were opened, ms. */
 const FURTHER_ENDS = 2_500

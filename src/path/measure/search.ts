@@ -64,7 +64,7 @@ function isLost({ outcome, goneAt = 0 }: Observation, observations: readonly Obs
 
 /** How many connections must be gone before those that are to become older are not needed any more. One may have lost its segments. */
 export function gonesNeeded(round: number, { outcome }: Pick<Observation, 'outcome'>): number {
-  // In the first round three probes and the FIN went unanswered, and the next idle time is far away.
+  // In the first round three probes and the FIN went unacknowledged, and the next idle time is far away.
   return round === 1 || outcome !== 'silent' ? 1 : 2
 }
 
@@ -180,5 +180,5 @@ export function timeLeft(observations: readonly Observation[], options: SearchOp
   return rounds * (atMost + ROUND_ENDS)
 }
 
-/** An unanswered probe, and a FIN that is retransmitted three times. */
+/** An unacknowledged probe, and a FIN that is retransmitted three times. */
 const ROUND_ENDS = 2_000

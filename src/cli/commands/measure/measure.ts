@@ -78,7 +78,14 @@ function progressWords({ doing, timeLeft, open, idleLimit }: MeasureProgress): s
   ].join(', ')
 }
 
-function observationWords({ idle, outcome, unasked, probes, answered, probedEvery }: Observation): string {
+function observationWords({
+  idle,
+  outcome,
+  unasked,
+  probes,
+  acknowledged,
+  probedEvery,
+}: Observation): string {
   const life =
     probedEvery === undefined
       ? `idle for ${seconds(idle)}`
@@ -86,8 +93,8 @@ function observationWords({ idle, outcome, unasked, probes, answered, probedEver
   const sent =
     probes === 0 ? 'the FIN' : probes === 1 ? 'the probe or the FIN' : `${probes} probes or the FIN`
   const end = {
-    alive: answered > 0 ? 'alive, answered a probe' : 'alive, acknowledged the FIN',
-    silent: `gone, nothing answered ${sent}`,
+    alive: acknowledged > 0 ? 'alive, acknowledged a probe' : 'alive, acknowledged the FIN',
+    silent: `gone, did not acknowledge ${sent}`,
     reset: unasked ? 'reset by the other side' : 'gone, answered with a reset',
     close: 'closed by the other side',
   }[outcome]
@@ -125,12 +132,12 @@ function show(measured: MeasuredPath): void {
 
 function probesWords({ answersProbes, probesCount }: MeasuredPath): string {
   const answers = {
-    yes: 'answered',
-    no: 'not answered, although the connections were alive',
-    unreliable: 'answered unreliably',
+    yes: 'acknowledged',
+    no: 'not acknowledged, although the connections were alive',
+    unreliable: 'acknowledged unreliably',
   }
   return [
-    answersProbes ? answers[answersProbes] : 'not known whether they are answered',
+    answersProbes ? answers[answersProbes] : 'not known whether they are acknowledged',
     ...(probesCount === undefined
       ? []
       : [probesCount ? 'they restart the idle time' : 'they do not restart the idle time']),
