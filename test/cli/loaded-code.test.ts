@@ -36,6 +36,7 @@ describe('the command line', () => {
       'http',
       'inspect',
       'ls',
+      'measure',
       'plan',
       'probe',
       'run',

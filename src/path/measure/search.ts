@@ -62,7 +62,7 @@ function isLost({ outcome, goneAt = 0 }: Observation, observations: readonly Obs
   return observations.filter((each) => each.goneAt !== undefined && each.goneAt <= longest).length === 1
 }
 
-/** How many connections must be gone before those that are to become older are not needed any more. One may have lost its segments. */
+/** How many connections must be gone before those that are to become older are not needed any more. A single one can be the result of lost segments. */
 export function gonesNeeded(round: number, { outcome }: Pick<Observation, 'outcome'>): number {
   // In the first round three probes and the FIN went unacknowledged, and the next idle time is far away.
   return round === 1 || outcome !== 'silent' ? 1 : 2
