@@ -15,6 +15,8 @@ const MAY_BE_CONTROL = 700
 const NO_MORE = 30_000
 /** The control connection is never idle for longer, ms. */
 const KEPT_ALIVE = 500
+/** How long the client may take to receive the result, ms. */
+const RESULT_TAKEN = 1_000
 /** What a connection needs beside its idle time: probes, a FIN and its retransmissions, s. */
 const SPARE = 30
 
@@ -101,7 +103,10 @@ export class Listener implements ConnectionSource {
     this.#isTold = true
     if (!this.#control?.writable) return
     this.#control.end(`result ${JSON.stringify(result)}\n`)
-    await Promise.race([once(this.#control, 'end').catch(() => {}), delay(1_000)])
+    await Promise.race([
+      once(this.#control, 'end').catch(() => {}),
+      delay(RESULT_TAKEN, undefined, { ref: false }),
+    ])
   }
 
   close(): void {
@@ -123,14 +128,17 @@ export class Listener implements ConnectionSource {
       if (heard === CONTROL && !this.#control && this.#new.delete(socket)) this.#setControl(socket)
     })
     socket.write(GREETING)
-    await delay(MAY_BE_CONTROL)
+    await delay(MAY_BE_CONTROL, undefined, { ref: false })
     if (!this.#new.delete(socket) || socket.destroyed) return
     if (socket.readableEnded) return void socket.destroy()
     const connection = new IdleConnection(this.#core, socket)
     this.rtts.push(connection.rtt)
     const waiter = this.#waiters.shift()
     if (waiter) waiter.resolve(this.#hand(connection))
-    else this.#spare.add(connection)
+    else {
+      this.#spare.add(connection)
+      connection.onEnd = () => this.release(connection)
+    }
   }
 
   #hand(connection: IdleConnection): IdleConnection {

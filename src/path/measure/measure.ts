@@ -6,7 +6,7 @@ import { checkMeasureOptions, type MeasureOptions } from './options.js'
  * Measures what a path does with idle connections and with keepalive probes. It opens connections of its own, at most 64 at a time and 10 a second.
  * It leaves each idle for a different time, probes it, and half-closes it. Whether the other side acknowledges the FIN tells whether the connection
  * still existed. Later rounds narrow the limit to 1 % or 1 s. One connection is probed all the time, which tells whether probes restart the idle time.
- * Takes at most four times the limit, or `upTo` if there is none.
+ * Takes at most four times the limit, plus 5 s if it is shorter than 30 s; or `upTo` if there is none.
  *
  * The result is also a hop for {@link plan}.
  *

@@ -62,7 +62,11 @@ class Measurement {
       opened = await opener.first(signal)
     } catch (error) {
       if (!signal.aborted) throw error
-      return this.#result(opener, undefined, 'It was interrupted before the first connection was open.')
+      return this.#result(
+        opener,
+        undefined,
+        'The measurement was interrupted before the first connection was open.',
+      )
     }
     const first = opener.adopt(opened)
     const isGreeted = await this.#isGreeted(first, opened.stream)
@@ -134,7 +138,8 @@ class Measurement {
 
   /** Why the measurement is not complete. `undefined`: it is. */
   #missing(source: ConnectionSource, rounds: Rounds): string | undefined {
-    if (this.#stopping.signal.aborted) return 'It was interrupted. The result is what was known until then.'
+    if (this.#stopping.signal.aborted)
+      return 'The measurement was interrupted. The result is what was known until then.'
     if (rounds.isFinished) return undefined
     return source.shortage ?? 'More connections did not make the result more exact. The other notes tell why.'
   }
