@@ -217,9 +217,7 @@ describe('deadpeer run from a folder with a space in its name', () => {
   for (const name of ['dist', 'package.json', 'prebuilds', 'build/Release/deadpeer.node']) {
     if (existsSync(join(root, name))) cpSync(join(root, name), join(installed, name), { recursive: true })
   }
-  for (const name of ['commander', 'node-gyp-build']) {
-    symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name))
-  }
+  symlinkSync(join(root, 'node_modules/commander'), join(folder, 'node_modules/commander'))
   afterAll(() => rmSync(folder, { recursive: true }))
 
   it('loads deadpeer/register', () => {

@@ -1,6 +1,7 @@
 import { requireCore } from '../../kernel/binding.js'
 import type { MeasuredPath } from '../measured-path.js'
 import { checkMeasureOptions, type MeasureOptions } from './options.js'
+import { run } from './run.js'
 
 /**
  * Measures what a path does with idle connections and with keepalive probes. It opens connections of its own, at most 64 at a time and 10 a second.
@@ -23,6 +24,5 @@ import { checkMeasureOptions, type MeasureOptions } from './options.js'
 export async function measure(options: MeasureOptions): Promise<MeasuredPath> {
   const checked = checkMeasureOptions(options)
   const core = requireCore('A measurement')
-  const { run } = await import('./run.js')
   return await run(core, checked)
 }

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
-import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { basename } from 'node:path'
 import { isatty } from 'node:tty'
+import { fileURLToPath } from 'node:url'
 import { describeErrno, InvalidTypeError } from '../../../errors.js'
 import { nativeCore } from '../../../kernel/binding.js'
 import { readSettings } from '../../../register/settings.js'
@@ -63,7 +63,8 @@ function inOptionNames(message: string, chosen: object): string {
  * loses messages that are sent to a cluster worker at `'online'`.
  */
 function nodeOptions(): string {
-  const path = createRequire(import.meta.url).resolve('deadpeer/register')
+  // From dist/chunks, where the build puts this file.
+  const path = fileURLToPath(new URL('../register.js', import.meta.url))
   const quoted = /[\s"\\]/.test(path) ? `"${path.replace(/["\\]/g, '\\$&')}"` : path
   const { NODE_OPTIONS: earlier = '' } = process.env
   return `${earlier} --require ${quoted}`.trim()
