@@ -9,9 +9,8 @@ import {
   trueOrFalse,
   whole,
 } from '../../options/check.js'
-import { ports } from '../../options/ranges.js'
+import { idleTimes, measuringConnections, ports } from '../../options/ranges.js'
 import type { IdleLimit, Observation } from '../measured-path.js'
-import { connectionCounts, idleTimes } from './ranges.js'
 
 /** What {@link measure} measures, and how. Give `host` and `port`, or `listen`. */
 export interface MeasureOptions {
@@ -65,7 +64,7 @@ const measureOptions: Options<MeasureOptions> = {
     port: whole(ports),
     listen: whole(ports),
     upTo: milliseconds(idleTimes),
-    connections: whole(connectionCounts),
+    connections: whole(measuringConnections),
     tls: trueOrFalse,
     http: trueOrFalse,
     signal: abortSignal,

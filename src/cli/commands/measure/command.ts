@@ -1,6 +1,5 @@
 import { Command } from 'commander'
-import { ports } from '../../../options/ranges.js'
-import { connectionCounts, idleTimes } from '../../../path/measure/ranges.js'
+import { idleTimes, measuringConnections, ports } from '../../../options/ranges.js'
 import { timeOption } from '../../lib/command-options.js'
 import { timeArgument, wholeNumberArgument } from '../../lib/number-argument.js'
 import { runInterruptible } from '../../lib/run.js'
@@ -26,7 +25,7 @@ export const command = new Command('measure')
   .option(
     '--connections <n>',
     'how many connections are idle at the same time',
-    wholeNumberArgument(connectionCounts),
+    wholeNumberArgument(measuringConnections),
     12,
   )
   .option('--tls', 'open TLS on each connection; the certificate is not checked')
