@@ -1,6 +1,6 @@
 import { type Headers, headersOf } from './exchange.js'
 import type { Opener } from './opening.js'
-import { NOMINATED, ORIGIN_TIMEOUT, parseReached, type Reached } from './origin.js'
+import { CONNECTION, NOMINATED, ORIGIN_TIMEOUT, parseReached, type Reached } from './origin.js'
 import { type Answer, NoResponse, SingleConnection, type Version } from './single-connection.js'
 
 /** Sent in `Keep-Alive`, seconds. A proxy that passes the header on passes on this number. */
@@ -35,7 +35,7 @@ export interface Examination {
   /** `Via` of the request that reached the origin. */
   readonly via?: string
   readonly second: Second
-  /** Whether the two requests reached the origin over one connection. */
+  /** Whether the proxy used a connection to the origin for more than one request. Without a proxy: whether the client could. */
   readonly isOriginKept: boolean
 }
 
@@ -67,7 +67,7 @@ export async function examine(
   try {
     const connection = await connect()
     const answer = await ask(connection, {
-      Connection: `keep-alive, ${NOMINATED}`,
+      Connection: CONNECTION,
       'Keep-Alive': `timeout=${CLIENT_TIMEOUT}`,
       'Proxy-Connection': 'keep-alive',
       [NOMINATED]: '1',
@@ -77,7 +77,8 @@ export async function examine(
     const { second, answer: again } = await askAgain(connection, answer, (on) => ask(on, te))
     connection.close()
     const other = reachedOf(again ?? (await ask(await connect(), te)))
-    const upgrade = reachedOf(await ask(await connect(), { Connection: 'Upgrade', Upgrade: 'deadpeer/1' }))
+    // A proxy may refuse it.
+    const upgrade = parse(await ask(await connect(), { Connection: 'Upgrade', Upgrade: 'deadpeer/1' }))
     const { via } = first.headers
     return {
       version,
@@ -87,7 +88,8 @@ export async function examine(
       passedBack: passedBack(headersOf(answer.rawHeaders), answer),
       ...(via !== undefined && { via }),
       second,
-      isOriginKept: first.connection === other.connection,
+      // A proxy may keep several connections, and send the second request on any of them.
+      isOriginKept: other.request > 1 || (upgrade?.request ?? 0) > 1,
     }
   } finally {
     for (const each of connections) each.close()
@@ -107,20 +109,27 @@ async function askAgain(
   }
 }
 
-function reachedOf({ rawHeaders, body }: Answer): Reached {
-  const reached = parseReached(headersOf(rawHeaders), body)
-  if (reached) return reached
-  throw new NotOurOrigin('one response did not come from deadpeer http --serve')
+function parse({ rawHeaders, body }: Answer): Reached | undefined {
+  return parseReached(headersOf(rawHeaders), body)
 }
 
-function passedOn(first: Reached, other: Reached, upgrade: Reached): HopByHop[] {
+/** @throws {@link NotOurOrigin} */
+function reachedOf(answer: Answer): Reached {
+  const reached = parse(answer)
+  if (reached) return reached
+  throw new NotOurOrigin(
+    'is not a deadpeer http --serve for every request: the proxy or another server answered one of them',
+  )
+}
+
+function passedOn(first: Reached, other: Reached, upgrade: Reached | undefined): HopByHop[] {
   const { headers } = first
   const reached: Record<HopByHop, boolean> = {
-    Connection: names(headers.connection, NOMINATED),
+    Connection: isUnchanged(headers.connection),
     'Keep-Alive': headers['keep-alive'] === `timeout=${CLIENT_TIMEOUT}`,
     'Proxy-Connection': headers['proxy-connection'] !== undefined,
     TE: other.headers.te !== undefined,
-    Upgrade: upgrade.headers.upgrade !== undefined,
+    Upgrade: upgrade?.headers.upgrade !== undefined,
     [NOMINATED]: headers[NOMINATED.toLowerCase()] !== undefined,
   }
   return hopByHop.filter((name) => reached[name])
@@ -128,16 +137,14 @@ function passedOn(first: Reached, other: Reached, upgrade: Reached): HopByHop[] 
 
 function passedBack({ connection, keepAlive }: Headers, { rawHeaders }: Answer): HopByHop[] {
   const found: HopByHop[] = []
-  if (names(connection, NOMINATED)) found.push('Connection')
+  if (isUnchanged(connection)) found.push('Connection')
   if (keepAlive?.includes(`timeout=${ORIGIN_TIMEOUT}`)) found.push('Keep-Alive')
   const isThere = rawHeaders.some((name, i) => i % 2 === 0 && name.toLowerCase() === NOMINATED.toLowerCase())
   if (isThere) found.push(NOMINATED)
   return found
 }
 
-function names(connection: string | undefined, token: string): boolean {
-  return (connection ?? '')
-    .toLowerCase()
-    .split(/\s*,\s*/)
-    .includes(token.toLowerCase())
+/** A proxy that supports keep-alive writes the header anew, even if it passes on the names in it. */
+function isUnchanged(connection: string | undefined): boolean {
+  return connection?.toLowerCase() === CONNECTION.toLowerCase()
 }

@@ -7,6 +7,7 @@ import { complain, firstLine, paint, write } from '../../lib/terminal.js'
 import { Misuse } from '../../lib/usage.js'
 import { CutOff, type Exchange, promiseOf } from './exchange.js'
 import { ClosedTogether, findTimeout, type IdleTimeout, NeverIdle } from './find-timeout.js'
+import { NotOurOrigin } from './hop-by-hop.js'
 import { exchangeByHttp1, type Wording } from './http1.js'
 import { exchangeByHttp2 } from './http2.js'
 import { type HttpFinding, judgeExchanges } from './judge.js'
@@ -67,7 +68,7 @@ export async function httpCommand(text: string | undefined, options: HttpCommand
   else {
     runs.forEach(show)
     if (idleTimeout) showTimeout(idleTimeout, idleTimeout.findings)
-    proxy.forEach(showProxy)
+    showProxy(proxy)
   }
   const findings = [...runs, ...proxy, ...(idleTimeout ? [idleTimeout] : [])].flatMap((each) => [
     ...each.findings,
@@ -84,10 +85,13 @@ function serve(
   return interruptible((signal) => serveOrigin(port, json, signal))
 }
 
+/** Errors whose messages continue a sentence that begins with the origin. */
+const whole = [NeverIdle, ClosedTogether, NotOurOrigin]
+
 function inWordsOf(error: unknown): string {
   const { message, code } = error as NodeJS.ErrnoException
   const why = firstLine(message || code!)
-  if (error instanceof NeverIdle || error instanceof ClosedTogether) return why
+  if (whole.some((kind) => error instanceof kind)) return why
   const what =
     error instanceof CutOff ? 'ended the connection in the middle of a response' : 'does not respond'
   return `${what}: ${why}`

@@ -93,9 +93,8 @@ function judgePassedOn({ passedOn }: Examination): ProxyFinding[] {
   for (const name of passedOn) {
     const change = changes[name]
     if (change === undefined) continue
-    // A proxy may support trailers, and the protocols that it upgrades to.
-    const isAllowed = name === 'TE' || name === 'Upgrade'
-    const severity = isAllowed && !passedOn.includes('Connection') ? 'note' : 'warning'
+    // Without the Connection header of the client, the origin ignores them, or the proxy supports them.
+    const severity = passedOn.includes('Connection') ? 'warning' : 'note'
     findings.push({
       severity,
       code: 'header-passed-on',

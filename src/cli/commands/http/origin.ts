@@ -11,6 +11,9 @@ export const ORIGIN_TIMEOUT = 47
 /** The header that `Connection` names, in requests of the command and in responses of the origin. A proxy must remove it: RFC 9110, 7.6.1. */
 export const NOMINATED = 'Deadpeer-Hop'
 
+/** The `Connection` header of the first request, and of the responses of the origin. */
+export const CONNECTION = `keep-alive, ${NOMINATED}`
+
 /** The headers that the origin reports. It reports no others: they may be secret. */
 const reported = new Set([
   'connection',
@@ -87,7 +90,7 @@ function createOrigin(report: (reached: Reached) => void): http.Server {
     response.setHeader('Cache-Control', 'no-store')
     response.setHeader('Content-Length', Buffer.byteLength(body))
     if (response.shouldKeepAlive) {
-      response.setHeader('Connection', `keep-alive, ${NOMINATED}`)
+      response.setHeader('Connection', CONNECTION)
       response.setHeader('Keep-Alive', `timeout=${ORIGIN_TIMEOUT}`)
       response.setHeader(NOMINATED, '1')
     }

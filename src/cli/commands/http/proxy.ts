@@ -30,7 +30,16 @@ const seconds = {
   'no-response': 'open, but a second request on the connection got no response',
 } as const
 
-export function showProxy({ findings, ...examination }: ProxyRun): void {
+/** Prints each run, and then the findings of all of them. A finding that applies to both versions appears once. */
+export function showProxy(runs: readonly ProxyRun[]): void {
+  runs.forEach(showExamination)
+  const findings = runs.flatMap((each) => [...each.findings])
+  const messages = findings.map(({ message }) => message)
+  writeFindings(findings.filter(({ message }, i) => messages.indexOf(message) === i))
+  if (findings.length > 0) write()
+}
+
+function showExamination(examination: Examination): void {
   const { version, isDirect, originVersion, passedOn, passedBack, via, second, isOriginKept } = examination
   write(paint(`HTTP/${version}`, 'strong'))
   if (isDirect) write('  no proxy: the origin sees the port of this client')
@@ -43,6 +52,5 @@ export function showProxy({ findings, ...examination }: ProxyRun): void {
     write(`  passed on to the origin: ${passedOn.join(', ') || 'none'}`)
     write(`  passed back to the client: ${passedBack.join(', ') || 'none'}`)
   }
-  writeFindings(findings)
   write()
 }
