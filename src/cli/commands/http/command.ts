@@ -1,4 +1,4 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { timeOption } from '../../lib/command-options.js'
 import { timeArgument, wholeNumberArgument } from '../../lib/number-argument.js'
 import { run } from '../../lib/run.js'
@@ -19,15 +19,23 @@ export const command = new Command('http')
   .addOption(
     timeOption('--timeout <time>', 'longest wait for each handshake and each response', upToADay, 10_000),
   )
-  .option('--find-timeout', 'find out how long the origin keeps an idle connection, over HTTP/1.1')
+  .addOption(
+    new Option(
+      '--find-timeout',
+      'find out how long the origin keeps an idle connection, over HTTP/1.1',
+    ).conflicts(['http1.0', 'idle']),
+  )
   .addOption(
     timeOption('--up-to <time>', 'longest idle time that --find-timeout tries', fromASecondToADay, 300_000),
   )
   .option('--proxy <url>', 'send the requests through this HTTP proxy', proxyArgument)
-  .option(
-    '--serve <port>',
-    'be an origin that reports the hop-by-hop headers of each request, until Ctrl-C',
-    wholeNumberArgument(portsToListen),
+  .addOption(
+    new Option(
+      '--serve <port>',
+      'listen on this port of all addresses, as an origin that reports the hop-by-hop headers of each request',
+    )
+      .argParser(wholeNumberArgument(portsToListen))
+      .conflicts(['http1.0', 'http1.1', 'idle', 'findTimeout', 'proxy', 'insecure']),
   )
   .option('-k, --insecure', 'accept any certificate')
   .option('--json', 'one JSON object; times in ms')
@@ -38,7 +46,7 @@ If the origin is a deadpeer http --serve, the command reports what a proxy in be
 
   deadpeer http https://example.org/
   deadpeer http --find-timeout --up-to 10min https://example.org/
-  deadpeer http --serve 8080                                      behind the proxy
+  deadpeer http --serve 8080                                      behind the proxy, until Ctrl-C
   deadpeer http http://proxy.example.org/                         in front of it
   deadpeer http --proxy http://proxy:3128 http://origin:8080/     through a forward proxy
 
