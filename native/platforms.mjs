@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 const prebuilds = fileURLToPath(new URL('../prebuilds', import.meta.url))
 
 /**
- * The platforms that the package ships a binary for. `file` is where prebuildify writes the binary and node-gyp-build finds it. The oldest enterprise
+ * The platforms that the package ships a binary for. `file` is where prebuildify writes the binary and src/kernel/binary.ts loads it. The oldest enterprise
  * systems that run a current Node have glibc 2.17.
  */
 export const platforms = [

@@ -1,4 +1,4 @@
-import { missingReason, nativeCore } from './kernel/binding.js'
+import { missingReason } from './kernel/binding.js'
 import { canSetNow, type OptionName, optionNames } from './kernel/socket-options.js'
 import { nodeCan } from './tune/node-fallback.js'
 
@@ -24,11 +24,12 @@ export interface Capabilities {
  * ```
  */
 export function capabilities(): Capabilities {
-  const native = nativeCore() !== undefined
+  const reason = missingReason()
+  const native = reason === undefined
   const can = native ? canSetNow : nodeCan
   const options = Object.fromEntries(optionNames.map((name) => [name, can(name)])) as Record<
     OptionName,
     boolean
   >
-  return native ? { native, options } : { native, reason: missingReason()!, options }
+  return native ? { native, options } : { native, reason, options }
 }

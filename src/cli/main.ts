@@ -18,4 +18,4 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 process.stderr.on('error', () => {})
 
 if (process.argv.length <= 2) program.help()
-await program.parseAsync()
+void program.parseAsync()

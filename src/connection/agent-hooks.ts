@@ -2,6 +2,7 @@ import diagnostics from 'node:diagnostics_channel'
 import type http from 'node:http'
 import net from 'node:net'
 import { InvalidTypeError } from '../errors.js'
+import { sharedState } from '../kernel/shared-state.js'
 import { tryOr } from '../options/try-or.js'
 
 /** The methods of an `http.Agent` that open connections and are not in its types. */
@@ -50,7 +51,7 @@ interface Hook {
   readonly wrappers: WeakSet<object>
 }
 
-const hooks = new WeakMap<Internals, Hook>()
+const hooks = sharedState('agentHooks', () => new WeakMap<Internals, Hook>())
 
 /**
  * Reports each connection that an agent opens from now on, once. An agent returns it or passes it to a callback, and some do both.
@@ -62,14 +63,14 @@ const hooks = new WeakMap<Internals, Hook>()
  */
 export function onOpened(given: http.Agent, listener: OpeningListener): void {
   const agent = given as unknown as Internals
-  const known = hooks.get(agent)
+  const known = hooks().get(agent)
   if (known) {
     known.listeners.push(listener)
     return
   }
   requireExtensible(given)
   const hook: Hook = { listeners: [listener], wrappers: new WeakSet() }
-  hooks.set(agent, hook)
+  hooks().set(agent, hook)
   wrapMethods(agent, hook)
   if (typeof agent.createSocket !== 'function') return
   const createSocket = lateBound(agent, 'createSocket') as NonNullable<Internals['createSocket']>
@@ -82,7 +83,7 @@ export function onOpened(given: http.Agent, listener: OpeningListener): void {
 
 /** @throws {@link InvalidTypeError} for a frozen agent that has no wrappers yet. */
 export function requireExtensible(agent: http.Agent): void {
-  if (hooks.has(agent as unknown as Internals) || Object.isExtensible(agent)) return
+  if (hooks().has(agent as unknown as Internals) || Object.isExtensible(agent)) return
   throw new InvalidTypeError(
     'The agent is frozen, so its later connections cannot be tuned. Tune it before you freeze it.',
     { field: 'target' },

@@ -1,4 +1,5 @@
 import { networkInterfaces } from 'node:os'
+import { sharedState } from '../kernel/shared-state.js'
 import type { Endpoint, Endpoints } from './endpoints.js'
 
 /** Whether a path acknowledges keepalive probes: `deaf` paths pass data and no probes. */
@@ -15,19 +16,19 @@ interface Known {
 }
 
 /** The destinations of outgoing connections. The latest is the last. */
-const destinations = new Map<string, Known>()
+const destinations = sharedState('destinations', () => new Map<string, Known>())
 
 /** Remembers what a connection to a destination has shown. `now` in ms. */
 export function noteDestination(name: string, state: 'answers' | 'deaf', now: number): void {
-  const known = destinations.get(name) ?? {
+  const known = destinations().get(name) ?? {
     answeredAt: Number.NEGATIVE_INFINITY,
     deafAt: Number.NEGATIVE_INFINITY,
   }
   if (state === 'deaf') known.deafAt = now
   else known.answeredAt = now
-  destinations.delete(name)
-  destinations.set(name, known)
-  if (destinations.size > MOST) destinations.delete(destinations.keys().next().value!)
+  destinations().delete(name)
+  destinations().set(name, known)
+  if (destinations().size > MOST) destinations().delete(destinations().keys().next().value!)
 }
 
 /**
@@ -35,7 +36,7 @@ export function noteDestination(name: string, state: 'answers' | 'deaf', now: nu
  * balancer: a new connection may be one or the other.
  */
 export function destinationState(name: string, now: number): PathState {
-  const known = destinations.get(name)
+  const known = destinations().get(name)
   if (!known) return 'unproven'
   const hasAnswered = now - known.answeredAt < LONGEST
   const isDeaf = now - known.deafAt < LONGEST

@@ -1,13 +1,14 @@
+import { sharedState } from '../kernel/shared-state.js'
 import type { Profile } from '../profile/profile.js'
 import { BorrowedSocket } from './borrowed.js'
 import { recordOf } from './record.js'
 import { socketNow, type Target, unwrap } from './target.js'
 
-let isWanted = false
+const explicit = sharedState('explicitProfiles', () => ({ areRecorded: false }))
 
 /** Starts recording explicit profiles, so that `deadpeer/register` does not overwrite them. */
 export function recordExplicitProfiles(): void {
-  isWanted = true
+  explicit().areRecorded = true
 }
 
 /**
@@ -15,7 +16,7 @@ export function recordExplicitProfiles(): void {
  * is reported again when it has one.
  */
 export function noteExplicitProfile(target: Target, profile: Profile): void {
-  if (!isWanted || typeof target === 'number' || target instanceof BorrowedSocket) return
+  if (!explicit().areRecorded || typeof target === 'number' || target instanceof BorrowedSocket) return
   const socket = socketNow(target)
   if (!socket) return
   const record = recordOf(unwrap(socket))

@@ -1,4 +1,5 @@
 import type net from 'node:net'
+import { sharedState } from '../kernel/shared-state.js'
 
 /** How a tuning is written to the connections of an agent, a server, or another object that gets connections later. */
 export interface TuningWriter<Tuning> {
@@ -14,7 +15,7 @@ export interface KeptTuning<Tuning> {
   tuneOrDestroy(socket: net.Socket): void
 }
 
-const kept = new WeakMap<object, { tuning: unknown }>()
+const kept = sharedState('keptTunings', () => new WeakMap<object, { tuning: unknown }>())
 
 /**
  * Keeps a tuning for an object's later connections. If the object has a tuning already, the two are merged.
@@ -26,7 +27,7 @@ export function keepTuning<Tuning>(
   tuning: Tuning,
   { connection, merge }: TuningWriter<Tuning>,
 ): KeptTuning<Tuning> | undefined {
-  const known = kept.get(owner)
+  const known = kept().get(owner)
   if (known) {
     known.tuning = merge(known.tuning as Tuning, tuning)
     return undefined
@@ -42,10 +43,10 @@ export function keepTuning<Tuning>(
       }
     },
   }
-  kept.set(owner, own)
+  kept().set(owner, own)
   return own
 }
 
 export function forgetTuning(owner: object): void {
-  kept.delete(owner)
+  kept().delete(owner)
 }

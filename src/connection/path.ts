@@ -1,5 +1,6 @@
 import type { NativeCore } from '../kernel/binding.js'
 import type { Keepalive, Sample } from '../kernel/liveness.js'
+import { sharedState } from '../kernel/shared-state.js'
 import { TcpState } from '../kernel/tcp-info.js'
 import { destinationState, endName, isThisHost, noteDestination, type PathState } from './destinations.js'
 import { readDescriptorEndpoints } from './endpoints.js'
@@ -60,7 +61,7 @@ export class ConnectionPath {
     if (this.#shown !== 'unproven') return this.#shown
     const place = this.#placeOf(core, fd)
     if (!place) return 'unproven'
-    const marked = marks.get(place.pair)
+    const marked = marks().get(place.pair)
     if (marked !== undefined) return marked
     if (place.isThisHost) return 'answers'
     return place.destination === undefined
@@ -136,7 +137,7 @@ export function showsAnsweredProbe(
 }
 
 /** The states that `deadpeer/testing` sets for connections whose peers it changes, by both ends. */
-const marks = new Map<string, PathState>()
+const marks = sharedState('pathMarks', () => new Map<string, PathState>())
 const MOST_MARKS = 10_000
 
 /** Marks the connection that a peer's socket belongs to, as the other end sees it. `undefined` removes the mark. */
@@ -144,8 +145,8 @@ export function markPath(core: NativeCore, peerFd: number, state: PathState | un
   const ends = readDescriptorEndpoints(core, peerFd)
   if (!ends) return
   const pair = `${endName(ends.remote)} ${endName(ends.local)}`
-  marks.delete(pair)
+  marks().delete(pair)
   if (state === undefined) return
-  marks.set(pair, state)
-  if (marks.size > MOST_MARKS) marks.delete(marks.keys().next().value!)
+  marks().set(pair, state)
+  if (marks().size > MOST_MARKS) marks().delete(marks().keys().next().value!)
 }

@@ -1,7 +1,6 @@
-import { readdirSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname } from 'node:path'
+import { isAbsolute } from 'node:path'
 import { DeadpeerError } from '../errors.js'
+import { loadBinary } from './binary.js'
 
 /** A profile in the native core's form. Opaque here. */
 export type NativeProfile = { readonly __native: unique symbol }
@@ -188,67 +187,46 @@ export interface NativeCore {
   takeSocketError(fd: number): number | undefined
 }
 
-let loaded: { core: NativeCore } | { core: undefined; reason: string } | undefined
+let loaded: { core: NativeCore } | { core: undefined; reason: string; isRequired: boolean } | undefined
 
-/** node-gyp-build recognizes musl by a file that only Alpine has. For other musl systems, LIBC must be set before it is loaded. */
-function load(require: NodeJS.Require): NativeCore {
-  const mustSetLibc = process.env.LIBC === undefined && isMusl()
-  if (mustSetLibc) process.env.LIBC = 'musl'
-  try {
-    const find = require('node-gyp-build') as (root: string) => NativeCore
-    return find(dirname(require.resolve('deadpeer/package.json')))
-  } finally {
-    if (mustSetLibc) delete process.env.LIBC
+/** `DEADPEER_NATIVE`: `off`; `required`, or the path of a binary, if a missing core is an error. */
+function open(): NonNullable<typeof loaded> {
+  const wanted = process.env.DEADPEER_NATIVE || undefined
+  const isRequired = wanted !== undefined && wanted !== 'off'
+  const missing = (reason: string) => ({ core: undefined, reason, isRequired })
+  if (wanted === 'off') return missing('switched off by DEADPEER_NATIVE=off')
+  if (process.platform !== 'linux') return missing(`there is no native core for ${process.platform} yet`)
+  if (process.versions.deno) return missing('Deno does not show the descriptors of its sockets')
+  const path = wanted === 'required' ? undefined : wanted
+  if (path !== undefined && !isAbsolute(path)) {
+    return missing(`DEADPEER_NATIVE must be off, required, or the absolute path of a binary; got ${path}`)
   }
+  try {
+    return { core: loadBinary(path) as NativeCore }
+  } catch (error) {
+    return missing((error as Error).message.split('\n')[0]!)
+  }
+}
+
+/** The native core, loaded on first use. `undefined` if it is not available, even if `DEADPEER_NATIVE` requires it. */
+export function coreIfAvailable(): NativeCore | undefined {
+  loaded ??= open()
+  return loaded.core
 }
 
 /**
- * Whether this runtime is linked with musl. A system may have both musl and glibc, so the runtime's own report decides. The report takes
- * milliseconds: it is read only if musl is installed, and without the network part, which looks up the name of each peer.
+ * The native core, loaded on first use. `undefined` if it is not available.
+ *
+ * @throws {@link DeadpeerError} `ERR_UNSUPPORTED_PLATFORM` if it is not available and `DEADPEER_NATIVE` requires it.
  */
-function isMusl(): boolean {
-  if (!filesIn('/lib').some((name) => name.startsWith('ld-musl-'))) return false
-  // Since Node 20.13.
-  const report = process.report as typeof process.report & { excludeNetwork: boolean }
-  const { excludeNetwork } = report
-  report.excludeNetwork = true
-  try {
-    const { header } = report.getReport() as { header: { glibcVersionRuntime?: string } }
-    return header.glibcVersionRuntime === undefined
-  } finally {
-    report.excludeNetwork = excludeNetwork
-  }
-}
-
-function filesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder)
-  } catch {
-    return []
-  }
-}
-
-function open(): NonNullable<typeof loaded> {
-  if (process.env.DEADPEER_NATIVE === 'off') {
-    return { core: undefined, reason: 'switched off by DEADPEER_NATIVE=off' }
-  }
-  if (process.platform !== 'linux') {
-    return { core: undefined, reason: `there is no native core for ${process.platform} yet` }
-  }
-  if (process.versions.deno) {
-    return { core: undefined, reason: 'Deno does not show the descriptors of its sockets' }
-  }
-  try {
-    return { core: load(createRequire(import.meta.url)) }
-  } catch (error) {
-    return { core: undefined, reason: (error as Error).message }
-  }
-}
-
-/** The native core, loaded on first use. `undefined` if it is not available. */
 export function nativeCore(): NativeCore | undefined {
   loaded ??= open()
-  return loaded.core
+  if (loaded.core) return loaded.core
+  if (!loaded.isRequired) return undefined
+  throw new DeadpeerError(
+    'ERR_UNSUPPORTED_PLATFORM',
+    `There is no native core, and DEADPEER_NATIVE=${process.env.DEADPEER_NATIVE} requires it: ${loaded.reason}.`,
+  )
 }
 
 /** Why the native core is not available. `undefined` if it is. */

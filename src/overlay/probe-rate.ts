@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { sharedState } from '../kernel/shared-state.js'
 
 /**
  * Limits the rate of writes that make the kernel send a probe. A burst of 4,000 probes overflows the receive backlog of loopback
@@ -11,21 +12,20 @@ const BURST = 200
 /** How long to wait if no probe may be sent now, in ms. After that, hundreds may be sent. */
 export const paceWindow = 10
 
-let turns = BURST
-let countedAt = 0
+const rate = sharedState('probeRate', () => ({ turns: BURST, countedAt: 0 }))
 
 /** Reserves up to `wanted` probes. The caller returns those that it does not send. */
 export function takeTurns(wanted: number): number {
   const now = performance.now()
-  turns = Math.min(BURST, turns + (now - countedAt) * RATE_PER_MS)
-  countedAt = now
-  const taken = Math.min(wanted, Math.floor(turns))
-  turns -= taken
+  rate().turns = Math.min(BURST, rate().turns + (now - rate().countedAt) * RATE_PER_MS)
+  rate().countedAt = now
+  const taken = Math.min(wanted, Math.floor(rate().turns))
+  rate().turns -= taken
   return taken
 }
 
 export function giveBackTurns(unused: number): void {
-  turns = Math.min(BURST, turns + unused)
+  rate().turns = Math.min(BURST, rate().turns + unused)
 }
 
 /** Whether another probe may be sent now. If so, this counts it. */

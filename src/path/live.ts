@@ -1,6 +1,5 @@
-import type http from 'node:http'
-import type https from 'node:https'
-import { createRequire } from 'node:module'
+import http from 'node:http'
+import https from 'node:https'
 import type net from 'node:net'
 import type { ClientSettings, ServerSettings } from './judge.js'
 
@@ -77,18 +76,14 @@ function limitOf(option: unknown): number {
   return typeof option === 'number' && option > 0 ? option : Number.POSITIVE_INFINITY
 }
 
-const require = createRequire(import.meta.url)
-
-/** Whether it is of Node's own class, not of a subclass. A program that has such an agent has loaded these modules already. */
+/** Whether it is of Node's own class, not of a subclass. */
 function isNodesOwn(agent: AgentLike): boolean {
-  const { Agent } = require('node:http') as typeof http
   const prototype: unknown = Object.getPrototypeOf(agent)
-  // Loading node:https takes 10 ms, so it is loaded for HTTPS agents only.
   return (
-    prototype === Agent.prototype ||
-    (agent instanceof Agent &&
+    prototype === http.Agent.prototype ||
+    (agent instanceof http.Agent &&
       (agent as { protocol?: unknown }).protocol === 'https:' &&
-      prototype === (require('node:https') as typeof https).Agent.prototype)
+      prototype === https.Agent.prototype)
   )
 }
 

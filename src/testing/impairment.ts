@@ -4,6 +4,7 @@ import { type OwnTarget, requireDescriptor } from '../connection/target.js'
 import type { DeadpeerError } from '../errors.js'
 import { type NativeCore, type NativeFailure, requireCore } from '../kernel/binding.js'
 import { descriptorError, type Explain, failureError, isFailure, orThrow } from '../kernel/failure.js'
+import { sharedState } from '../kernel/shared-state.js'
 
 const EBADF = -constants.errno.EBADF
 const ENOENT = -constants.errno.ENOENT
@@ -40,7 +41,7 @@ export interface AttachedFilter {
 }
 
 /** The requested filters of each socket, by cookie, the latest last. */
-const wanted = new Map<bigint, readonly Filter[]>()
+const wanted = sharedState('filters', () => new Map<bigint, readonly Filter[]>())
 
 /**
  * Attaches a filter to a socket. If there are several, a black hole overrides the others, a deaf path overrides loss, and the latest loss overrides
@@ -53,7 +54,7 @@ export function attachFilter(peer: OwnTarget, kind: Filter['kind'], share: numbe
   const fd = requireDescriptor(peer)
   const cookie = cookieOf(core, fd)
   const filter: Filter = { kind, share }
-  const filters = [...(wanted.get(cookie) ?? []), filter]
+  const filters = [...(wanted().get(cookie) ?? []), filter]
   const failure = applyFilters(core, fd, filters)
   if (failure) throw filterError(failure)
   setFilters(core, fd, cookie, filters)
@@ -67,7 +68,7 @@ export function attachFilter(peer: OwnTarget, kind: Filter['kind'], share: numbe
   }
   return {
     release() {
-      const present = wanted.get(cookie)
+      const present = wanted().get(cookie)
       if (!present?.includes(filter)) return
       const others = present.filter((other) => other !== filter)
       const failure = isOpen() ? applyFilters(core, fd, others) : undefined
@@ -95,8 +96,8 @@ function isDeaf({ kind }: Filter): boolean {
 
 /** Notes the filters of a socket, and what they mean for the other end: a black hole or loss leaves a path that answers probes otherwise. */
 function setFilters(core: NativeCore, fd: number, cookie: bigint, filters: readonly Filter[]): void {
-  if (filters.length > 0) wanted.set(cookie, filters)
-  else wanted.delete(cookie)
+  if (filters.length > 0) wanted().set(cookie, filters)
+  else wanted().delete(cookie)
   markPath(core, fd, filters.length === 0 ? undefined : filters.some(isDeaf) ? 'unproven' : 'answers')
 }
 

@@ -3,6 +3,7 @@ import { isShared, onAccepted, onListen } from '../connection/accepting-server.j
 import type { TuningWriter } from '../connection/kept-tuning.js'
 import { type Handle, handleOf } from '../connection/target.js'
 import { DeadpeerError } from '../errors.js'
+import { sharedState } from '../kernel/shared-state.js'
 import type { Compiled } from '../profile/compile.js'
 import type { Profile } from '../profile/profile.js'
 import { InheritedOptions } from './inherited.js'
@@ -13,21 +14,21 @@ interface ServerTuningWriter extends TuningWriter<Compiled> {
   listener(fd: number, tuning: Compiled): void
 }
 
-const tunedServers = new WeakMap<net.Server, TunedServer>()
+const tunedServers = sharedState('tunedServers', () => new WeakMap<net.Server, TunedServer>())
 
 /**
  * Writes a tuning to the descriptor that a server listens on, now and at every later `listen()`. The kernel copies the options to each
  * connection. Connections that did not inherit all options are tuned one by one.
  */
 export function tuneServer(server: net.Server, tuning: Compiled, writer: ServerTuningWriter): void {
-  const known = tunedServers.get(server)
+  const known = tunedServers().get(server)
   if (known) {
     known.tune(tuning)
     return
   }
   const tuned = new TunedServer(server, tuning, writer)
   if (server.listening) tuned.tune(tuning)
-  tunedServers.set(server, tuned)
+  tunedServers().set(server, tuned)
   tuneOnListen()
   // This is for Bun. On Node the listener has its options before this event.
   server.prependListener('listening', () => tuned.onListening())
@@ -35,7 +36,7 @@ export function tuneServer(server: net.Server, tuning: Compiled, writer: ServerT
 
 /** The profile that the program has tuned a server to. */
 export function profileOfServer(server: net.Server): Profile | undefined {
-  return tunedServers.get(server)?.tuning.profile
+  return tunedServers().get(server)?.tuning.profile
 }
 
 /** A server with a tuning that applies whenever it listens. */
@@ -102,5 +103,5 @@ let isSubscribed = false
 function tuneOnListen(): void {
   if (isSubscribed) return
   isSubscribed = true
-  onListen((server) => tunedServers.get(server)?.onListening())
+  onListen((server) => tunedServers().get(server)?.onListening())
 }

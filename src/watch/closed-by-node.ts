@@ -1,6 +1,7 @@
 import type net from 'node:net'
 import type { ConnectionRecord } from '../connection/record.js'
 import { describeErrno, PeerDeathError } from '../errors.js'
+import { sharedState } from '../kernel/shared-state.js'
 import { isGivenUp, TcpState } from '../kernel/tcp-info.js'
 import { tryOr } from '../options/try-or.js'
 import { type FoundDeath, foundDeath, isDeadly, isOver, isReset, isTimeout } from './cause.js'
@@ -20,11 +21,11 @@ export interface ConnectionState {
 }
 
 /** The socket to which an error belongs. Piped streams are destroyed with each other's errors. */
-const socketOfError = new WeakMap<Error, net.Socket>()
+const socketOfError = sharedState('socketOfError', () => new WeakMap<Error, net.Socket>())
 
 /** Notes which socket an error belongs to, so that no other socket counts as dead because of it. */
 export function claimError(error: Error, socket: net.Socket): void {
-  socketOfError.set(error, socket)
+  socketOfError().set(error, socket)
 }
 
 /** The death that a socket's error shows; `undefined` if it shows none. */
@@ -32,7 +33,7 @@ export function deathByError(connection: ConnectionState, error: unknown): Found
   const { socket } = connection
   // A program may emit any value as 'error'.
   if (!(error instanceof Error)) return undefined
-  const owner = socketOfError.get(error)
+  const owner = socketOfError().get(error)
   if (error instanceof PeerDeathError) {
     // Another watcher has found the death.
     const detectedBy = error.reason === 'heartbeat' ? 'heartbeat' : 'kernel'

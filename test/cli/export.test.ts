@@ -325,7 +325,9 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
     expect(run).toMatchObject({
       code: 2,
       out: [],
-      err: ['deadpeer: export needs prom-client, which is not installed: npm install prom-client'],
+      err: [
+        'deadpeer: export needs prom-client: npm install prom-client, or npx -p deadpeer -p prom-client deadpeer export',
+      ],
     })
     // No other command needs prom-client.
     expect(await deadpeer(['ls', '--port', '1'], { env })).toMatchObject({ code: 0, err: [] })

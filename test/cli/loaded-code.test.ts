@@ -1,6 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { deadpeer, program } from '../support/deadpeer-command.js'
@@ -10,9 +10,10 @@ import { deadpeer, program } from '../support/deadpeer-command.js'
 const folder = mkdtempSync(join(tmpdir(), 'deadpeer-loaded-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
+const root = fileURLToPath(new URL('../..', import.meta.url))
 const fixture = fileURLToPath(new URL('fixtures/list-loaded-files.mjs', import.meta.url))
 
-const dynamic = /import\("\.\.\/chunks\/([\w-]+)\.js"\)/g
+const dynamic = /=> require\("\.\.\/commands\/([\w-]+)\.js"\)/g
 const commands = [...readFileSync(program, 'utf8').matchAll(dynamic)].map(([, name]) => name!).sort()
 
 /** The names of the built files that a command line loads. */
@@ -21,8 +22,8 @@ async function loadedBy(args: readonly string[]): Promise<string[]> {
   await deadpeer(args, { env: { NODE_OPTIONS: `--import=${fixture}`, LOADED_FILES: list } })
   return readFileSync(list, 'utf8')
     .split('\n')
-    .filter((url) => url.includes('/dist/'))
-    .map((url) => basename(url, '.js'))
+    .filter((file) => file.startsWith(join(root, 'dist')))
+    .map((file) => relative(join(root, 'dist'), file))
 }
 
 describe('the command line', () => {
@@ -64,8 +65,8 @@ describe('the command line', () => {
     'loads no command for: %s',
     async (line) => {
       const loaded = await loadedBy(line.split(' '))
-      expect(loaded).toContain('main')
-      expect(loaded.filter((file) => commands.includes(file))).toEqual([])
+      expect(loaded).toContain('cli/main.js')
+      expect(loaded.filter((file) => file.startsWith('commands/'))).toEqual([])
     },
   )
 
@@ -86,6 +87,6 @@ describe('the command line', () => {
     { command: 'watch', line: 'watch --pid 2147483647' },
   ])('loads only $command for: $line', async ({ command, line }) => {
     const loaded = await loadedBy(line.split(' '))
-    expect(loaded.filter((file) => commands.includes(file))).toEqual([command])
+    expect(loaded.filter((file) => file.startsWith('commands/'))).toEqual([`commands/${command}.js`])
   })
 })

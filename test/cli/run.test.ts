@@ -17,6 +17,7 @@ const {
   DEADPEER_PROFILE: __,
   DEADPEER_RULES: ___,
   DEADPEER_WATCH: ____,
+  DEADPEER_PATH: _____,
   ...clean
 } = process.env
 
@@ -82,6 +83,30 @@ describe('deadpeer run', () => {
     ).toMatchObject({ DEADPEER_RULES: '23=off', DEADPEER_WATCH: '1' })
     expect(JSON.parse(run(printEnvironment).stdout)).toEqual({
       NODE_OPTIONS: `--require ${root}dist/register.js`,
+    })
+  })
+
+  it('sets the profile for a path with --path, and names the option in an error about it', () => {
+    const script = `const net = require('node:net')
+      const server = net.createServer().listen(0, () => {
+        const socket = net.connect(server.address().port, async () => {
+          socket.setKeepAlive(true, 1000)
+          const { inspect } = await import(${JSON.stringify(`${root}dist/index.js`)})
+          console.log(JSON.stringify(inspect(socket).profile))
+          process.exit()
+        })
+      })`
+    const { stdout } = run(['--path', 'docker-desktop-mac', ...node(script)])
+    expect(JSON.parse(stdout)).toMatchObject({ enable: false, userTimeout: 120_000 })
+    expect(run(['--path', 'aws-nbl', ...node('')])).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/^deadpeer: --path: Unknown hop 'aws-nbl'\. Did you mean aws-nlb/),
+    })
+    expect(run(['--path', 'docker-desktop-mac', '--profile', 'lan', ...node('')])).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(
+        /^deadpeer: --profile turns keepalive on, but docker-desktop-mac of --path /,
+      ),
     })
   })
 
@@ -217,9 +242,7 @@ describe('deadpeer run from a folder with a space in its name', () => {
   for (const name of ['dist', 'package.json', 'prebuilds', 'build/Release/deadpeer.node']) {
     if (existsSync(join(root, name))) cpSync(join(root, name), join(installed, name), { recursive: true })
   }
-  for (const name of ['commander', 'node-gyp-build']) {
-    symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name))
-  }
+  symlinkSync(join(root, 'node_modules/commander'), join(folder, 'node_modules/commander'))
   afterAll(() => rmSync(folder, { recursive: true }))
 
   it('loads deadpeer/register', () => {

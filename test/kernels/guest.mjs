@@ -81,7 +81,7 @@ async function sayWhatIsThere() {
   await once(server, 'listening')
   const socket = net.connect(server.address().port, '127.0.0.1')
   await once(socket, 'connect')
-  const core = createRequire(import.meta.url)('node-gyp-build')(root)
+  const core = createRequire(import.meta.url)(`${root}/build/Release/deadpeer.node`)
   const length = core.readTcpInfo(socket._handle.fd, new Uint8Array(1024))
   const { info } = inspect(socket)
   const absent = Object.keys(info).filter((name) => info[name] === undefined)

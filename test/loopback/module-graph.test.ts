@@ -6,7 +6,12 @@ import manifest from '../../package.json' with { type: 'json' }
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const script = fileURLToPath(new URL('fixtures/module-graph.mjs', import.meta.url))
 
-function graphOf(entry: string): string[] {
+interface Graph {
+  readonly modules: string[]
+  readonly files: string[]
+}
+
+function graphOf(entry: string): Graph {
   const output = execFileSync(process.execPath, ['--no-warnings', script, entry], {
     cwd: root,
     encoding: 'utf8',
@@ -14,17 +19,23 @@ function graphOf(entry: string): string[] {
   return JSON.parse(output)
 }
 
+const core = ['node:diagnostics_channel', 'node:events', 'node:os']
+
+/** What the search for the native core takes. It depends on where the core is found. */
+const search = ['node:fs', 'node:module', 'node:sea', 'url']
+
 /** What each entry point takes that `deadpeer` alone does not. */
 const more: Record<string, string[]> = {
   deadpeer: [],
-  'deadpeer/host': [],
-  'deadpeer/http': ['node:http', 'node:https'],
-  'deadpeer/metrics': ['prom-client'],
-  'deadpeer/net-keepalive': ['node:assert'],
+  'deadpeer/host': [...core],
+  'deadpeer/http': ['node:diagnostics_channel', 'node:http', 'node:https'],
+  'deadpeer/metrics': [],
+  'deadpeer/net-keepalive': [],
   'deadpeer/plan': [],
-  'deadpeer/register': [],
-  'deadpeer/testing': [],
-  'deadpeer/undici': ['undici'],
+  // The only one that loads the native core when it is imported.
+  'deadpeer/register': ['node:diagnostics_channel', 'node:events', 'node:net', 'node:os'],
+  'deadpeer/testing': [...core],
+  'deadpeer/undici': [],
 }
 
 describe('an import loads what it needs, and nothing else', () => {
@@ -39,7 +50,7 @@ describe('an import loads what it needs, and nothing else', () => {
   const common = graphOf('deadpeer')
 
   it('loads for deadpeer only modules of Node that load quickly', () => {
-    for (const specifier of common) expect(specifier).toMatch(/^node:/)
+    for (const specifier of common.modules) expect(specifier).toMatch(/^node:/)
     for (const heavy of [
       'http',
       'https',
@@ -50,11 +61,18 @@ describe('an import loads what it needs, and nothing else', () => {
       'worker_threads',
       'child_process',
     ]) {
-      expect(common).not.toContain(`node:${heavy}`)
+      expect(common.modules).not.toContain(`node:${heavy}`)
     }
   })
 
+  it('loads two files for deadpeer', () => {
+    expect(common.files).toEqual(['dist/index.js', 'dist/chunks/at-import.js'])
+  })
+
   it.each(entries)('loads only the modules that it needs: %s', (entry) => {
-    expect(graphOf(entry).filter((specifier) => !common.includes(specifier))).toEqual(more[entry])
+    const { modules } = graphOf(entry)
+    const further = modules.filter((specifier) => !common.modules.includes(specifier))
+    const isRegister = entry === 'deadpeer/register'
+    expect(further.filter((specifier) => !isRegister || !search.includes(specifier))).toEqual(more[entry])
   })
 })

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -31,22 +31,35 @@ export class Project {
     writeFileSync(join(this.folder, file), JSON.stringify(content))
   }
 
+  /** @returns what npm warns of */
   install(...packages) {
-    this.run('npm', 'install', '--no-audit', '--no-fund', '--loglevel=error', '--prefer-offline', ...packages)
+    const options = ['--no-audit', '--no-fund', '--loglevel=warn', '--prefer-offline']
+    const { status, stderr } = this.#spawn('npm', ['install', ...options, ...packages])
+    if (status !== 0) throw new Error(`npm install ${packages.join(' ')}: ${stderr}`)
+    return stderr
   }
 
   /** @returns its output */
   run(program, ...args) {
+    const { status, signal, stdout, stderr } = this.#spawn(program, args)
+    process.stderr.write(stderr)
+    if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${signal ?? status}`)
+    return stdout
+  }
+
+  #spawn(program, args) {
     // Without the variables that npm sets for the scripts that it runs.
     const others = Object.entries(process.env).filter(
       ([name]) => !/^npm_(?!config_(registry|cache)$)/.test(name),
     )
-    return execFileSync(program, args, {
+    const { error, ...result } = spawnSync(program, args, {
       cwd: this.folder,
       env: { ...Object.fromEntries(others), PATH: join(this.folder, MACHINE) },
       encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'pipe'],
     })
+    if (error) throw error
+    return result
   }
 
   remove() {

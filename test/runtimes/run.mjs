@@ -12,8 +12,6 @@ import { runVitest } from '../vitest.mjs'
 
 process.chdir(fileURLToPath(new URL('../..', import.meta.url)))
 
-/** As users have it: a local build is ignored. */
-const shipped = { PREBUILDS_ONLY: '1' }
 const patience = 20_000
 
 /**
@@ -71,7 +69,7 @@ if (outcomes.some(({ isWell }) => !isWell)) process.exit(1)
 
 function suite(path) {
   // Also for programs that are started by name.
-  const env = { ...shipped, PATH: `${dirname(path)}:${process.env.PATH}` }
+  const env = { PATH: `${dirname(path)}:${process.env.PATH}` }
   const { passed, failed, skipped } = runVitest(dependsOnNode, env, path)
   return {
     isWell: failed === 0 && passed > 0,
@@ -82,7 +80,6 @@ function suite(path) {
 function smoke(path, args = ['test/runtimes/smoke.mjs']) {
   const { status, signal, error } = spawnSync(path, args, {
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, ...shipped },
     timeout: patience,
     killSignal: 'SIGKILL',
   })

@@ -47,8 +47,11 @@ function build(sanitizer) {
   const paths = libraries[sanitizer].map((name) =>
     execFileSync(compiler, [`-print-file-name=${name}`], { encoding: 'utf8' }).trim(),
   )
-  // node-gyp-build reads this.
-  return { DEADPEER_PREBUILD: folder, LD_PRELOAD: paths.join(':'), DEADPEER_TEST_UNTIMED: '1' }
+  return {
+    DEADPEER_NATIVE: `${folder}/build/Release/deadpeer.node`,
+    LD_PRELOAD: paths.join(':'),
+    DEADPEER_TEST_UNTIMED: '1',
+  }
 }
 
 function run(command, args, env = {}, stdio = 'inherit') {

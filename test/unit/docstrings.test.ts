@@ -15,11 +15,11 @@ interface Exported {
   readonly file: string
 }
 
-const entries = Object.entries<{ default?: string }>(exports)
-  .filter(([, { default: built }]) => built)
-  .map(([entry, { default: built }]) => ({
+const entries = Object.entries<{ require?: { default: string } }>(exports)
+  .filter(([, { require: built }]) => built)
+  .map(([entry, { require: built }]) => ({
     entry,
-    file: join(root, built!.replace('./dist/', 'src/').replace(/\.js$/, '.ts')),
+    file: join(root, built!.default.replace('./dist/', 'src/').replace(/\.js$/, '.ts')),
   }))
 
 const DECLARED = /^export (?:declare |abstract |async )*(function|class|interface|type|const) (\w+)/gm

@@ -6,7 +6,7 @@ const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { script
 const names = Object.keys(scripts)
 
 /** npm runs these by itself, and here that is intended. */
-const hooks = ['prepare', 'prepack']
+const hooks = ['prepack']
 
 /** The commands of npm whose purpose is to run the script of that name. */
 const runners = ['test', 'start', 'stop', 'restart']

@@ -18,7 +18,8 @@ export async function exportCommand(
   { listen, every, process: names }: ExportCommandOptions,
   signal: AbortSignal,
 ): Promise<number> {
-  const { scraper } = await loadRegistry()
+  await checkInstalled()
+  const { scraper } = await import('./registry.js')
   const view = new HostView(new ProcessGroups(names), signal)
   const first = await view.sample()
   const url = await serve(listen, scraper(view, first), signal)
@@ -32,14 +33,16 @@ export async function exportCommand(
   return 0
 }
 
-/** prom-client is an optional dependency. */
-async function loadRegistry() {
+/** prom-client is an optional peer dependency. */
+async function checkInstalled(): Promise<void> {
   try {
-    return await import('./registry.js')
+    await import('prom-client')
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    if (code !== 'ERR_MODULE_NOT_FOUND' || !message.includes("'prom-client'")) throw error
-    throw new Misuse('export needs prom-client, which is not installed: npm install prom-client')
+    if (code !== 'ERR_MODULE_NOT_FOUND' || !message.includes('prom-client')) throw error
+    throw new Misuse(
+      'export needs prom-client: npm install prom-client, or npx -p deadpeer -p prom-client deadpeer export',
+    )
   }
 }
 

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
-import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { basename } from 'node:path'
 import { isatty } from 'node:tty'
+import { fileURLToPath } from 'node:url'
 import { describeErrno, InvalidTypeError } from '../../../errors.js'
 import { nativeCore } from '../../../kernel/binding.js'
 import { readSettings } from '../../../register/settings.js'
@@ -11,6 +11,7 @@ import { Misuse } from '../../lib/usage.js'
 
 export interface RunOptions {
   readonly profile?: string
+  readonly path?: string
   readonly rules?: string
   readonly watch?: true | 'report'
 }
@@ -38,9 +39,10 @@ export async function runCommand(command: readonly string[], options: RunOptions
 }
 
 /** The variables that register reads, checked here so that a mistake is reported before the program starts. */
-function environmentFor({ profile, rules, watch }: RunOptions): Record<string, string> {
+function environmentFor({ profile, path, rules, watch }: RunOptions): Record<string, string> {
   const chosen = {
     ...(profile !== undefined && { DEADPEER_PROFILE: profile }),
+    ...(path !== undefined && { DEADPEER_PATH: path }),
     ...(rules !== undefined && { DEADPEER_RULES: rules }),
     ...(watch !== undefined && { DEADPEER_WATCH: watch === true ? '1' : watch }),
   }
@@ -53,7 +55,7 @@ function environmentFor({ profile, rules, watch }: RunOptions): Record<string, s
 }
 
 function inOptionNames(message: string, chosen: object): string {
-  return message.replace(/^DEADPEER_(PROFILE|RULES)/, (variable, option: string) =>
+  return message.replace(/DEADPEER_(PROFILE|PATH|RULES)/g, (variable, option: string) =>
     variable in chosen ? `--${option.toLowerCase()}` : variable,
   )
 }
@@ -63,7 +65,8 @@ function inOptionNames(message: string, chosen: object): string {
  * loses messages that are sent to a cluster worker at `'online'`.
  */
 function nodeOptions(): string {
-  const path = createRequire(import.meta.url).resolve('deadpeer/register')
+  // From dist/chunks, where the build puts this file.
+  const path = fileURLToPath(new URL('../register.js', import.meta.url))
   const quoted = /[\s"\\]/.test(path) ? `"${path.replace(/["\\]/g, '\\$&')}"` : path
   const { NODE_OPTIONS: earlier = '' } = process.env
   return `${earlier} --require ${quoted}`.trim()
