@@ -99,6 +99,7 @@ export default {
     exports: 'named',
     // Without the mark, every bundler gives the wrappers the same default import.
     esModule: false,
+    generatedCode: { symbols: false },
     entryFileNames: '[name].js',
     chunkFileNames: ({ facadeModuleId }) =>
       isCommand.test(facadeModuleId) ? 'commands/[name].js' : 'chunks/[name].js',
