@@ -99,7 +99,7 @@ const rows: readonly Row[] = [
   },
   {
     of: 'measure',
-    call: (options) => path.measure(options),
+    call: (options) => planning.measure(options),
     wrong: { upto: 60_000, host: '127.0.0.1', port: 7 },
     field: 'upto',
     meant: 'upTo',
