@@ -9,4 +9,4 @@ test('has one state, also after the modules were reset', async () => {
   await shareConnection(first, second)
   const { native } = second.capabilities()
   process.stdout.write(`${JSON.stringify({ native, count: 4 })}\n`)
-}, 30_000)
+}, 90_000)

@@ -7,6 +7,5 @@ import { use } from './use.mjs'
 
 const required = createRequire(import.meta.url)('deadpeer')
 for (const [name, value] of Object.entries(imported)) assert.equal(required[name], value, name)
-await shareConnection(imported, required)
-await shareConnection(required, imported)
+await Promise.all([shareConnection(imported, required), shareConnection(required, imported)])
 console.log(JSON.stringify(await use(required)))
