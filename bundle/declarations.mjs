@@ -27,7 +27,7 @@ for (const name of readdirSync('dist', { recursive: true }).filter((each) => /\.
 }
 removeEmpty('dist')
 
-/** Each with its text, the comment before it included, and the names in its code. `kept`: whether an entry point needs it. */
+/** Each with its text, the comment before it included, and the names in it. `kept`: whether an entry point needs it. */
 function statementsOf(path) {
   const known = files.get(path)
   if (known) return known
@@ -36,11 +36,10 @@ function statementsOf(path) {
   const statements = []
   let at = 0
   for (const node of program.body) {
-    const code = text.slice(node.start, node.end)
     statements.push({
       node,
       text: text.slice(at, node.end),
-      names: new Set(code.replaceAll(/\/\*[\s\S]*?\*\//g, '').match(/[\w$]+/g)),
+      names: namesIn(node),
       kept: false,
       /** Of an import: the local names that are used. */
       used: new Set(),
@@ -49,6 +48,16 @@ function statementsOf(path) {
   }
   files.set(path, statements)
   return statements
+}
+
+/** The names of types and values, without those of members and parameters. */
+function namesIn(node, names = new Set()) {
+  if (node.type === 'Identifier' && !node.typeAnnotation) names.add(node.name)
+  for (const [key, child] of Object.entries(node)) {
+    if (key === 'key' && !node.computed) continue
+    for (const each of [child].flat()) if (each?.type) namesIn(each, names)
+  }
+  return names
 }
 
 /** Keeps a statement, and whatever it names. */
