@@ -11,7 +11,7 @@ const json = (lines: readonly string[]) => JSON.parse(lines.join('\n'))
 const asJson = (value: unknown) => JSON.parse(JSON.stringify(value))
 
 describe.concurrent('deadpeer plan', () => {
-  it('says what to set', async () => {
+  it('prints the options to set', async () => {
     const run = await deadpeer(
       words('plan --hop aws-nlb --hop linux-conntrack --within 30s --connections 50000'),
     )
@@ -60,7 +60,7 @@ describe.concurrent('deadpeer plan', () => {
     }
   })
 
-  it('exits with 1 if the kernel cannot detect a death in time, and names what can', async () => {
+  it('exits with 1 if the kernel cannot detect a dead peer in time, and suggests a heartbeat', async () => {
     const run = await deadpeer(words('plan --hop aws-nlb --within 1500ms'))
     expect(run.code).toBe(1)
     expect(run.out).toContain(
@@ -132,7 +132,7 @@ describe.concurrent('deadpeer hops', () => {
     )
   })
 
-  it('shows for a word the range of the timeout and the source of the number', async () => {
+  it('shows the range and the source of the timeout of a hop', async () => {
     const run = await deadpeer(['hops', 'Azure'])
     expect(run.code).toBe(0)
     const { title, date, url } = hops['azure-lb'].source

@@ -121,7 +121,7 @@ describe.runIf(hasNetAdmin).concurrent('deadpeer probe of an unresponsive peer',
     },
   )
 
-  it('keeps a connection open whose peer is heard just before the end, and restores its options', async () => {
+  it('keeps a connection open and restores its options if the peer is heard just before the end', async () => {
     const twins = await silentTwins(profile)
     const before = await twins.program.profiles()
     const running = twins.probe([])

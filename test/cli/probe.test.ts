@@ -39,7 +39,7 @@ describe('deadpeer probe', () => {
       for (const hole of holes) hole[Symbol.dispose]()
     })
 
-    it('finds exactly those, restores the options, and does not interrupt requests', async () => {
+    it('finds exactly these peers, restores the options, and does not interrupt requests', async () => {
       const busy = clients[1]!
       await program.idle({ but: busy })
       const before = await program.profiles()

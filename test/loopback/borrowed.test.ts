@@ -55,7 +55,7 @@ describe('a borrowed connection', () => {
     })
   })
 
-  it('is tuned by the example of docs/host.md, as it stands', async () => {
+  it('is tuned by the unchanged example of docs/host.md', async () => {
     const { pid, fd, ask } = await startOwner()
     const page = readFileSync(`${root}/docs/host.md`, 'utf8')
     const [, example = ''] =
@@ -235,7 +235,7 @@ describe.concurrent('a tune of a borrowed connection', () => {
     expect(inspect(borrowed)).not.toHaveProperty('pending')
   })
 
-  it('takes two steps with tuneAll: the safe values, then those that had to be deferred', async () => {
+  it('is done in two steps by tuneAll: first the safe values, then the deferred ones', async () => {
     const { pid, fd, ask } = await startOwner()
     await delay(3_000)
     expect(await tuneAll([borrowSocket(pid, fd)], hasty)).toEqual([{}])
@@ -277,7 +277,7 @@ describe.concurrent('a tune of a borrowed connection', () => {
     expect(await ask('errors')).toEqual([])
   })
 
-  it.runIf(hasNetAdmin)('leaves out count and userTimeout if as many probes are unacknowledged', async () => {
+  it.runIf(hasNetAdmin)('leaves out count and userTimeout if count probes are already unacknowledged', async () => {
     const { pid, fd, peer, ask } = await startOwner()
     const borrowed = borrowSocket(pid, fd)
     tune(borrowed, { initialDelay: 1_000, interval: 1_000, count: 20 })

@@ -99,7 +99,7 @@ describe.runIf(hasNetAdmin)('a lossy peer', () => {
     expect(() => lossy(pair.peer, 0.5)).toThrow(refusal('ERR_SOCKET_CLOSED', /closed/))
   })
 
-  it('passes its filter on to what it accepts, which keeps it, as a listener', async () => {
+  it('passes its filter to the connections that it accepts, if it is a listener', async () => {
     const server = net.createServer()
     const port = await listen(server)
     const bad = lossy(handleOf(server)!.fd!, 0)

@@ -33,7 +33,7 @@ describe('a server under deadpeer/register', () => {
     },
   )
 
-  it('gives its connections what the program tunes it to later', () => {
+  it('gives its connections the options of a later tune', () => {
     const found = accept({}, { count: 7 }, 12)
     for (const profile of found.slice(0, 6)) expect(profile).toMatchObject(profiles.lan)
     for (const profile of found.slice(6)) expect(profile).toMatchObject({ ...profiles.lan, count: 7 })
@@ -76,7 +76,7 @@ describe('young connections', () => {
     }
   })
 
-  it.skipIf(!hasNetAdmin)('that the kernel ends before they are watched are reported as dead', async () => {
+  it.skipIf(!hasNetAdmin)('are reported as dead if the kernel ends them before they are watched', async () => {
     const { socket, peer } = await connectPair()
     // More than Node takes before it stops reading, so that it does not see the error.
     socket.pause()

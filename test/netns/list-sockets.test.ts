@@ -128,7 +128,7 @@ describe.skipIf(!hasNamespaces)(`${CONNECTIONS} connections in every state, besi
 
   const times = ['lastsnd', 'lastrcv', 'lastack', 'busy', 'rwnd_limited', 'sndbuf_limited']
 
-  it('have every tcp_info value compared that ss prints', () => {
+  it('are compared in every tcp_info value that ss prints', () => {
     const compared = new Set([...words.map(({ name }) => name), ...besideTcpInfo])
     const printed = new Set(triples.flatMap(({ ss }) => [...ss.words.keys()]))
     expect([...printed].filter((name) => !compared.has(name))).toEqual([])

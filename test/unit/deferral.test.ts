@@ -20,7 +20,7 @@ const system = { enable: false, initialDelay: 7_200_000, interval: 75_000, count
 const wanted = { enable: true, initialDelay: 2_000, interval: 1_000, count: 3, userTimeout: 5_000 }
 
 describe('deferral', () => {
-  it('defers nothing while the peer was heard just now', () => {
+  it('defers nothing if the peer was just heard', () => {
     expect(deferral(wanted, system, state(100))).toEqual({ now: wanted, later: {} })
   })
 
@@ -35,7 +35,7 @@ describe('deferral', () => {
     expect(deferral(wanted, system, state(2_000)).later).toEqual({})
   })
 
-  it('sets the userTimeout of the socket to 0 for now if a probe fires after it has passed', () => {
+  it('sets userTimeout to 0 meanwhile if a probe would be sent after it has passed', () => {
     const { now, later } = deferral(
       { initialDelay: 2_000 },
       { ...system, enable: true, interval: 1_000, userTimeout: 5_000 },
@@ -92,7 +92,7 @@ describe('deferral', () => {
       expect(deferral({ userTimeout: 5_000 }, own, state(1, doubling)).now).toEqual({ userTimeout: 10_000 })
     })
 
-    it('that cannot have lasted as long defers nothing', () => {
+    it('defers nothing if it cannot have lasted as long as userTimeout', () => {
       expect(deferral({ userTimeout: 7_900 }, system, state(8_000, doubling)).later).toEqual({
         userTimeout: 7_900,
       })

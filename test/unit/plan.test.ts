@@ -70,7 +70,7 @@ describe('a plan for random paths', () => {
     )
   })
 
-  it('survives the loss of two probes with a detection time from 4 s', () => {
+  it('survives the loss of two probes with a detection time of at least 4 s', () => {
     fc.assert(
       fc.property(planned, ({ detectWithin = Number.POSITIVE_INFINITY, result: { profile, warnings } }) => {
         if (detectWithin >= 4_000) expect(profile.count).toBe(3)

@@ -11,7 +11,7 @@ describe('process groups', () => {
     expect(groups.names).toEqual([...first, OTHERS, UNKNOWN, NOBODY])
   })
 
-  it('are only the wanted names, if some are wanted', () => {
+  it('are only the names that the user lists, if any', () => {
     const groups = new ProcessGroups(['nginx'])
     expect(['nginx', 'node'].map((name) => groups.of(name))).toEqual(['nginx', OTHERS])
     expect(groups.names).toEqual(['nginx', OTHERS, UNKNOWN, NOBODY])

@@ -46,7 +46,7 @@ describe('decodeTcpInfo', () => {
     }
   })
 
-  it('ignores an unknown tail', () => {
+  it('ignores unknown fields at the end', () => {
     const longer = Uint8Array.from({ length: 400 }, (_, i) => (i < 280 ? whole[i]! : 255))
     expect(decodeTcpInfo(longer, layoutOf('6.18'))).toEqual(decodeTcpInfo(whole, layoutOf('6.18')))
   })
@@ -86,7 +86,7 @@ describe('decodeTcpInfo', () => {
     })
   })
 
-  it('does not misread the last word, which Linux 7.0 laid out anew in the same length', () => {
+  it('does not misread the last word, whose layout Linux 7.0 changed', () => {
     const bytes = new Uint8Array(280)
     const view = new DataView(bytes.buffer)
     view.setUint16(276, 0x21, true)

@@ -65,7 +65,7 @@ describe('a timeline', () => {
     )
   })
 
-  it('has none for any profile', () => {
+  it('has no such texts for any profile', () => {
     const seconds = fc.integer({ min: 1, max: 32_767 }).map((s) => s * 1_000)
     const profile = fc.record(
       {
