@@ -42,8 +42,8 @@ export class Inspection {
    * - `deaf`: it passes data and no probes. Keepalive ends such a connection although its peer is alive.
    * - `unproven`: neither is known.
    *
-   * For a descriptor and for a borrowed socket the counters show it only after the connection's own keepalive was answered. For an outgoing
-   * connection of this process that has shown neither, it is what others to the same address and port have shown within the last hour.
+   * For a descriptor and for a borrowed socket the counters show it only after the connection's own keepalive was answered. If an outgoing connection
+   * of this process has shown neither, `path` is what others to the same address and port have shown within the last hour.
    */
   declare readonly path: PathState | undefined
 

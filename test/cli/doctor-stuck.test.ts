@@ -85,7 +85,7 @@ describe('a connection that the peer has closed and the program has not', () => 
       }),
     ])
     const [, seconds] =
-      /^The peer closed, your program did not, for at least (\d\.\d|\d)s: a descriptor leaks\.$/.exec(
+      /^The peer closed its side at least (\d\.\d|\d)s ago, and your program has not: a descriptor leaks\.$/.exec(
         findings[0]!.message,
       )!
     expect(Number(seconds)).toBeGreaterThanOrEqual(2)
@@ -189,7 +189,7 @@ describe('two samples of a connection', () => {
     expect(found(before, record(wait, { lastDataSent: 9_000 }))).toEqual([
       expect.objectContaining({
         code: 'closed-by-peer',
-        message: 'The peer closed, your program did not, for at least 5.1s: a descriptor leaks.',
+        message: 'The peer closed its side at least 5.1s ago, and your program has not: a descriptor leaks.',
       }),
     ])
   })

@@ -229,7 +229,7 @@ describe('findings that take long to reproduce', () => {
     },
     {
       state: 'close-wait',
-      message: 'The peer closed, your program did not, and the peer no longer responds.',
+      message: 'The peer has closed its side, your program has not, and the peer no longer responds.',
       command: 'deadpeer ls --pid 7 --state close-wait',
     },
     {

@@ -20,10 +20,10 @@ describe.concurrent('deadpeer plan', () => {
       'aws-nlb          350 s  layer 4  AWS Network Load Balancer, TCP listener',
       'linux-conntrack  5 d    layer 4  Linux connection tracking: NAT or firewall (iptables, nftables)',
       'tune(socket, { initialDelay: 15_000, interval: 5_000, count: 3, userTimeout: 29_600 })',
-      'A dead peer is noticed after 30 s, with data in flight after 30 s.',
+      'The kernel detects a dead peer: idle after 30 s, with data in flight after 30 s.',
       'An idle connection is probed 240 times an hour.',
       '50,000 of them: 3,333.3 probes a second, 4.6 Mbit/s.',
-      'HTTP keep-alive, so that each client gives a connection up before its server:',
+      'HTTP keep-alive timeouts with which each client closes an idle connection before its server:',
       '  client  60 s  → server  65 s  slack 5 s',
       '  new http.Agent({ keepAlive: true, timeout: 60_000 })',
       '  new undici.Agent({ keepAliveTimeout: 60_000, keepAliveMaxTimeout: 60_000 })',
@@ -78,7 +78,7 @@ describe.concurrent('deadpeer explain', () => {
       args: 'explain 60s/5s/3 --user-timeout 75s',
       code: 0,
       lines: [
-        'A dead peer is noticed after 75 s, with data in flight after 75.4 s.',
+        'The kernel detects a dead peer: idle after 75 s, with data in flight after 75.4 s.',
         'note: userTimeout 75 s also',
       ],
     },
@@ -86,7 +86,7 @@ describe.concurrent('deadpeer explain', () => {
       args: 'explain 60s/5s/3 --user-timeout 65s',
       code: 1,
       lines: [
-        'A dead peer is noticed after 65 s',
+        'The kernel detects a dead peer: idle after 65 s',
         'warning: userTimeout 65 s ends an idle connection after 1 unanswered probe',
         'note: ',
       ],
@@ -95,7 +95,7 @@ describe.concurrent('deadpeer explain', () => {
       args: 'explain 2h/75s/9',
       code: 1,
       lines: [
-        'A dead peer is noticed after 7875 s, with data in flight after 925 s.',
+        'The kernel detects a dead peer: idle after 7875 s, with data in flight after 925 s.',
         'warning: initialDelay is 120 min',
         'note: No userTimeout',
       ],
@@ -103,7 +103,7 @@ describe.concurrent('deadpeer explain', () => {
     {
       args: 'explain cloud',
       code: 0,
-      lines: ['A dead peer is noticed after 60 s', 'note: userTimeout 60 s'],
+      lines: ['The kernel detects a dead peer: idle after 60 s', 'note: userTimeout 60 s'],
     },
   ])('explains `$args`', async ({ args, code, lines }) => {
     const run = await deadpeer(words(args))

@@ -277,19 +277,22 @@ describe.concurrent('a tune of a borrowed connection', () => {
     expect(await ask('errors')).toEqual([])
   })
 
-  it.runIf(hasNetAdmin)('leaves out count and userTimeout if count probes are already unacknowledged', async () => {
-    const { pid, fd, peer, ask } = await startOwner()
-    const borrowed = borrowSocket(pid, fd)
-    tune(borrowed, { initialDelay: 1_000, interval: 1_000, count: 20 })
-    const gone = blackHole(peer)
-    await until(() => inspect(borrowed).info!.probes === 3)
-    const deadly = { count: 2, userTimeout: 3_000 }
-    expect(await tuneAll([borrowed], { initialDelay: 2_000, ...deadly })).toEqual([{ pending: deadly }])
-    expect(inspect(borrowed).profile).toMatchObject({ initialDelay: 2_000, count: 20, userTimeout: 0 })
-    gone.restore()
-    await until(() => inspect(borrowed).info!.probes === 0)
-    expect(await ask('errors')).toEqual([])
-  })
+  it.runIf(hasNetAdmin)(
+    'leaves out count and userTimeout if count probes are already unacknowledged',
+    async () => {
+      const { pid, fd, peer, ask } = await startOwner()
+      const borrowed = borrowSocket(pid, fd)
+      tune(borrowed, { initialDelay: 1_000, interval: 1_000, count: 20 })
+      const gone = blackHole(peer)
+      await until(() => inspect(borrowed).info!.probes === 3)
+      const deadly = { count: 2, userTimeout: 3_000 }
+      expect(await tuneAll([borrowed], { initialDelay: 2_000, ...deadly })).toEqual([{ pending: deadly }])
+      expect(inspect(borrowed).profile).toMatchObject({ initialDelay: 2_000, count: 20, userTimeout: 0 })
+      gone.restore()
+      await until(() => inspect(borrowed).info!.probes === 0)
+      expect(await ask('errors')).toEqual([])
+    },
+  )
 
   it.runIf(hasNetAdmin)('writes nothing in tuneAll if the first step would not be safe either', async () => {
     const { pid, fd, peer, ask } = await startOwner()

@@ -79,13 +79,17 @@ describe('deadpeer/net-keepalive', () => {
     }
   })
 
-  it.each(setters)('converts values, truncates them and reports errors as %s of net-keepalive does', (name) => {
-    const values = [0, 1, 1.9, 127, 127.9, 128, 999, 1_000, 1_001, 2_999, 32_767_999, 32_768_000]
-    for (const value of [...values, 2 ** 31 - 1, 2 ** 31, 2 ** 32 + 1_000, -1, -1_000, -0.5]) {
-      sameEffect(socket, name, value)
-    }
-    for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Object(5_000)]) sameEffect(socket, name, value)
-  })
+  it.each(setters)(
+    'converts values, truncates them and reports errors as %s of net-keepalive does',
+    (name) => {
+      const values = [0, 1, 1.9, 127, 127.9, 128, 999, 1_000, 1_001, 2_999, 32_767_999, 32_768_000]
+      for (const value of [...values, 2 ** 31 - 1, 2 ** 31, 2 ** 32 + 1_000, -1, -1_000, -0.5]) {
+        sameEffect(socket, name, value)
+      }
+      for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Object(5_000)])
+        sameEffect(socket, name, value)
+    },
+  )
 
   it('reads back what it set', () => {
     expect(sameEffect(socket, 'setKeepAliveInterval', 2_999)).toMatchObject({

@@ -49,7 +49,9 @@ function build(sanitizer) {
   )
   return {
     DEADPEER_NATIVE: `${folder}/build/Release/deadpeer.node`,
-    LD_PRELOAD: paths.join(':'), DEADPEER_TEST_UNTIMED: '1' }
+    LD_PRELOAD: paths.join(':'),
+    DEADPEER_TEST_UNTIMED: '1',
+  }
 }
 
 function run(command, args, env = {}, stdio = 'inherit') {

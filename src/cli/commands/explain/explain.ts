@@ -1,5 +1,5 @@
 import { detectionTime, explain, type Profile, type Warning } from '../../../index.js'
-import { inWords } from '../../../path/in-words.js'
+import { afterInWords } from '../../../path/in-words.js'
 import type { Severity } from '../../../path/index.js'
 import { writeFindings } from '../../lib/findings.js'
 import { write } from '../../lib/terminal.js'
@@ -33,7 +33,7 @@ export function explainCommand(given: Profile, { userTimeout, json }: ExplainOpt
     write(JSON.stringify({ profile, detection, warnings }, undefined, 2))
   } else {
     write(
-      `A dead peer is noticed after ${inWords(detection.idle)}, with data in flight after ${inWords(detection.inFlight)}.`,
+      `The kernel detects a dead peer: idle ${afterInWords(detection.idle)}, with data in flight ${afterInWords(detection.inFlight)}.`,
     )
     writeFindings(warnings)
   }

@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs'
-import { inWords } from '../../../path/in-words.js'
+import { afterInWords, inWords } from '../../../path/in-words.js'
 import { type HopName, type OwnHop, type Plan, plan, timeline } from '../../../path/index.js'
 import { writeFindings } from '../../lib/findings.js'
 import { checkHops } from '../../lib/known-hops.js'
@@ -65,7 +65,7 @@ function show({ path, profile, detection, probesPerHour, load, http, warnings }:
   write(paint(`tune(socket, ${literal({ initialDelay, interval, count, userTimeout })})`, 'strong'))
   write()
   write(
-    `A dead peer is noticed after ${inWords(detection.idle)}, with data in flight after ${inWords(detection.inFlight)}.`,
+    `The kernel detects a dead peer: idle ${afterInWords(detection.idle)}, with data in flight ${afterInWords(detection.inFlight)}.`,
   )
   write(`An idle connection is probed ${probesPerHour.toLocaleString('en')} times an hour.`)
   if (load) {
@@ -76,7 +76,7 @@ function show({ path, profile, detection, probesPerHour, load, http, warnings }:
     write(`${each} of them: ${all} probes a second, ${bits(bitsPerSecond)}.`)
   }
   write()
-  write('HTTP keep-alive, so that each client gives a connection up before its server:')
+  write('HTTP keep-alive timeouts with which each client closes an idle connection before its server:')
   for (const line of columns(
     http.legs.map(({ from, fromTimeout, to, toTimeout, slack }) => [
       `  ${from}`,
