@@ -134,7 +134,7 @@ describe.runIf(hasTmux)('a terminal', () => {
     expect(terminal.screen({ colours: true }).join('\n')).not.toContain('\x1b[33m')
   })
 
-  it('shows inspect of a descriptor', async () => {
+  it('shows the output of inspect for a descriptor', async () => {
     const fd = await program.ask('fd', speaking[0]!.port)
     using terminal = new Terminal(['inspect', `${program.pid}:${fd}`])
     expect(await terminal.ends()).toBe(0)

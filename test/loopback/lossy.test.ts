@@ -16,7 +16,7 @@ const refusal = (code: string, message: RegExp, details: object = {}) =>
 
 describe.runIf(hasNetAdmin)('a lossy peer', () => {
   describe.concurrent.for(hosts)('over %s', (host) => {
-    it.for([0.1, 0.3, 0.5])('loses that share of the segments sent to it: %d', async (share) => {
+    it.for([0.1, 0.3, 0.5])('loses the given share of the segments sent to it: %d', async (share) => {
       const pairs = await connect(20, { host })
       const lost = countLost(pairs)
       const lossySockets = pairs.map(({ peer }) => lossy(peer, share))

@@ -101,7 +101,7 @@ describe.skipIf(!hasNamespaces)(`${CONNECTIONS} connections in every state, besi
     )
   })
 
-  it('have retry counts that only grow, and those of ss lie in between', () => {
+  it('have retry counts that only grow, with those of ss in between', () => {
     for (const { ss, before, after } of triples) {
       expect(ss.retries).toBeGreaterThanOrEqual(before.retries)
       expect(ss.retries).toBeLessThanOrEqual(after.retries)
@@ -109,7 +109,7 @@ describe.skipIf(!hasNamespaces)(`${CONNECTIONS} connections in every state, besi
     expect(triples.filter(({ ss }) => ss.retries > 0).length).toBeGreaterThan(300)
   })
 
-  it('have timers that count down, and those of ss lie in between', () => {
+  it('have timers that count down, with those of ss in between', () => {
     let compared = 0
     for (const { ss, before, after } of triples) {
       if (ss.expires === undefined) {

@@ -99,7 +99,7 @@ describe('deferral', () => {
       expect(deferral({ userTimeout: 7_901 }, system, state(8_000, doubling)).later).toEqual({})
     })
 
-    it('whose timeouts stop doubling at rtoMax counts each of them', () => {
+    it('is counted with each timeout if its timeouts stop doubling at rtoMax', () => {
       const atMost = { ...doubling, rto: 1_000_000 }
       const capped = { ...system, rtoMax: 1_000 }
       expect(deferral({ userTimeout: 6_000 }, capped, state(1, atMost)).later).toEqual({ userTimeout: 6_000 })

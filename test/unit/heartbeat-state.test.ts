@@ -376,7 +376,7 @@ function quiet(part: Pick<Sample, 'sampledAt' | 'heardAt'>): Sample {
 }
 
 describe('a thousand connections in a year', () => {
-  it('with a heartbeat each hour have one probe each 0.9 to 1 hour, evenly spread, and no suspicion', () => {
+  it('are each probed once per 0.9 to 1 hour with an hourly heartbeat, evenly spread, without a suspicion', () => {
     const random = seeded(11)
     const beat: Heartbeat = { every: 3_600_000, timeout: 300, attempts: 3 }
     const own: Keepalive = { enable: false, initialDelay: 0, interval: 0, count: 0, userTimeout: 0 }

@@ -206,7 +206,7 @@ describe('a plan for common paths', () => {
     })
   })
 
-  it('raises the timeout of the side behind a proxy that keeps connections for longer, and says so', () => {
+  it('raises the timeout of the side behind a proxy with a longer timeout, and reports it', () => {
     const { http: timeouts, warnings } = plan({ path: ['cloudflare', 'nginx'] })
     expect(timeouts.legs[1]).toEqual({
       from: 'cloudflare',

@@ -17,7 +17,7 @@ describe('process groups', () => {
     expect(groups.names).toEqual(['nginx', OTHERS, UNKNOWN, NOBODY])
   })
 
-  it('have a name for the rest that no process can have: the kernel keeps 15 bytes', () => {
+  it('have a name for all other processes that no process can have: it is longer than 15 bytes', () => {
     const groups = new ProcessGroups(['nginx'])
     for (const name of [OTHERS, UNKNOWN, NOBODY]) {
       expect(Buffer.byteLength(name)).toBeGreaterThan(15)

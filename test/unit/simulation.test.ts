@@ -89,7 +89,7 @@ describe('simulate', () => {
     // 1,250 ticks, in heaps of 64.
     const period = 20 * 64 * 4
 
-    it('counts a kernel probe for each heartbeat, and reads one sample', () => {
+    it('counts one kernel probe and one sample for each heartbeat', () => {
       const hours = 100
       const { probes, questions, looks, kernelProbes } = simulate({ ...lent, duration: hours * HOUR })
       expect(probes / ((1_000 * hours * HOUR) / period)).toBeCloseTo(1, 3)

@@ -204,7 +204,7 @@ describe('the judge of a connection', () => {
     expect(faultsOf(...lines)).toEqual([fault])
   })
 
-  it('allows a delay as long as the process had no CPU time', () => {
+  it('allows a delay of up to the time that the process had no CPU', () => {
     const lines: Line[] = [
       [1_000, 'fate', 'reset'],
       [3_000, 'dead', 'reset node'],

@@ -231,7 +231,7 @@ describe('a tcp_info as Linux 6.18 returned it', () => {
     }
   })
 
-  it('is not 0 in any field somewhere, except where that kernel always has 0', () => {
+  it('has a value other than 0 in each field of some sample, unless that kernel always reports 0', () => {
     const always0 = Object.keys(layout).filter((field) =>
       Object.values(recordings).every(({ fields }) => fields[field as keyof TcpInfo] === 0),
     )

@@ -2,7 +2,9 @@ import { Command } from 'commander'
 import { run } from '../../lib/run.js'
 
 export const command = new Command('demo')
-  .description('show which of seven connections detect that their peers have vanished, and when; takes about 14 s')
+  .description(
+    'show which of seven connections detect that their peers have vanished, and when; takes about 14 s',
+  )
   .option('--json', 'one JSON object a line')
   .addHelpText(
     'after',

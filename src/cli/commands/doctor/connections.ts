@@ -81,7 +81,7 @@ export interface Twice {
   readonly connections: readonly Connection[]
   /** The second sample, by cookie. */
   readonly later: ReadonlyMap<bigint, SocketRecord>
-  /** From the first to the second, ms. */
+  /** Time from the first to the second sample, ms. */
   readonly elapsed: number
 }
 
