@@ -34,7 +34,7 @@ describe.runIf(hasNetAdmin)('a lossy peer', () => {
       expect(most, `of ${sent}`).toBeGreaterThan(share * sent - 5 * deviation)
     })
 
-    it('receives and acknowledges all data at 0.2', async () => {
+    it('receives and acknowledges all data with a share of 0.2', async () => {
       const pairs = await connect(16, { host })
       // A retransmission that is lost doubles the wait for the next, up to 120 s, unless rtoMax says less (Linux 6.15): over this path
       // one connection in 100 would take longer than this test may. For the same reason each has little to send.
@@ -59,7 +59,7 @@ describe.runIf(hasNetAdmin)('a lossy peer', () => {
       expect(lost().most).toBeGreaterThan(0)
     })
 
-    it('loses nothing at 0', async () => {
+    it('loses no segment with a share of 0', async () => {
       const pair = await connectPair({ host })
       const lost = countLost([pair])
       using _none = lossy(pair.peer, 0)
@@ -68,7 +68,7 @@ describe.runIf(hasNetAdmin)('a lossy peer', () => {
       expect(lost().least).toBeLessThanOrEqual(0)
     })
 
-    it('loses all at 1, until it is restored', async () => {
+    it('loses all segments with a share of 1, until it is restored', async () => {
       const pair = await connectPair({ host })
       const { heard } = segmentsOf(pair)
       const all = lossy(pair.peer, 1)

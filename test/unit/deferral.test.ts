@@ -51,7 +51,7 @@ describe('deferral', () => {
     expect(deferral({ enable: true }, off, state(0)).later).toEqual({})
   })
 
-  it('adds the unacknowledged probes to a count that is already reached', () => {
+  it('adds the unacknowledged probes to a count that they have already reached', () => {
     const { now, later } = deferral(
       { count: 3 },
       { ...system, enable: true },
