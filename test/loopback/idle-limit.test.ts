@@ -82,6 +82,15 @@ async function letServerClose({ ask, snapshot }: Client, times: number): Promise
 
 const limitOf = (client: Client) => Object.values(client.snapshot().origins)[0]?.idleLimit
 
+describe('the option learn', () => {
+  it.each([
+    { agent: 'HttpAgent', make: (learn: unknown) => new HttpAgent({ learn: learn as boolean }) },
+    { agent: 'createAgent', make: (learn: unknown) => createAgent({ learn: learn as boolean }) },
+  ])('of $agent must be a boolean', ({ make }) => {
+    expect(() => make('false')).toThrow(/learn must be true or false; got 'false'/)
+  })
+})
+
 describe.each(Object.entries(clients))('%s', (_, make) => {
   it('learns the idle limit of an origin, and then reuses connections only before it', async () => {
     await withServer(closingAfter(LIMIT), async (port) => {
