@@ -1,5 +1,5 @@
 /**
- * The path between two ends: the catalogue of hops, `plan`, `audit` and `timeline`.
+ * The path between two ends: the catalogue of hops, `plan`, `audit`, `timeline` and `measure`.
  *
  * @module deadpeer/plan
  */
@@ -39,6 +39,9 @@ export type {
 } from './hop.js'
 export type { HttpTimeouts, Leg } from './http-chain.js'
 export type { AgentLike, Dispatcher } from './live.js'
+export { measure } from './measure/measure.js'
+export type { MeasureOptions, MeasureProgress } from './measure/options.js'
+export type { IdleLimit, MeasuredPath, MeasureNote, Observation } from './measured-path.js'
 export {
   type Plan,
   type PlannedProfile,

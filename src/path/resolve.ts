@@ -13,9 +13,10 @@ import { nearest } from '../options/nearest.js'
 import { catalogue, type HopName } from './catalogue.js'
 import type { AnswersProbes, Hop, OwnHop } from './hop.js'
 import { inWords } from './in-words.js'
+import { isMeasured, type MeasuredPath, measuredHop } from './measured-path.js'
 
-/** The hops from the client to the server. A name that is not in the catalogue throws when the path is used. */
-export type Path = readonly (HopName | (string & {}) | OwnHop)[]
+/** The hops from the client to the server: names, hops of your own, and results of {@link measure}. A name that is not in the catalogue throws when the path is used. */
+export type Path = readonly (HopName | (string & {}) | OwnHop | MeasuredPath)[]
 
 /**
  * Looks up and completes the hops of a path.
@@ -29,7 +30,7 @@ export function resolvePath(path: Path): Hop[] {
   })
 }
 
-function resolveHop(hop: string | OwnHop): Hop {
+function resolveHop(hop: string | OwnHop | MeasuredPath): Hop {
   if (typeof hop === 'string') return known(hop) ?? unknown(hop)
   if (typeof hop !== 'object' || hop === null || typeof hop.name !== 'string' || hop.name === '') {
     throw new InvalidTypeError(
@@ -37,6 +38,7 @@ function resolveHop(hop: string | OwnHop): Hop {
       { field: 'path' },
     )
   }
+  if (isMeasured(hop)) return measuredHop(hop)
   const checked = isComplete(hop) ? hop : checkOptions(hop, ownHop)
   const row = known(checked.name)
   return row ? setOtherwise(row, checked) : own(checked)

@@ -208,6 +208,10 @@ describe.concurrent('deadpeer hops', () => {
     expect((await deadpeer(['hops', 'aws-nat-gateway'])).out).toContain('  can be  fixed')
   })
 
+  it('says of a hop without an idle timeout that it keeps connections forever', async () => {
+    expect((await deadpeer(['hops', 'slirp'])).out).toContain('  keeps   an idle connection forever')
+  })
+
   it('prints JSON with --json', async () => {
     expect(json((await deadpeer(words('hops nginx --json'))).out)).toEqual(
       asJson([hops.nginx, hops['nginx-stream']]),

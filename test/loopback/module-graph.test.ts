@@ -1,4 +1,6 @@
 import { execFileSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
@@ -18,6 +20,8 @@ function graphOf(entry: string): Graph {
   })
   return JSON.parse(output)
 }
+
+const chunks = readdirSync(join(root, 'dist/chunks'))
 
 const core = ['node:diagnostics_channel', 'node:events', 'node:os']
 
@@ -67,6 +71,11 @@ describe('an import loads what it needs, and nothing else', () => {
 
   it('loads two files for deadpeer', () => {
     expect(common.files).toEqual(['dist/index.js', 'dist/chunks/at-import.js'])
+  })
+
+  it.each(chunks)('can load %s before any other file', (name) => {
+    const args = ['-e', `require(${JSON.stringify(join(root, 'dist/chunks', name))})`]
+    expect(() => execFileSync(process.execPath, args, { stdio: 'pipe' })).not.toThrow()
   })
 
   it.each(entries)('loads only the modules that it needs: %s', (entry) => {

@@ -83,7 +83,8 @@ export function examineCounters(
           severity: 'note',
           code: 'unheard',
           fault: 'program',
-          message: 'The peer may be gone: it was not heard for 60 s, and acknowledged no probe for 5 min.',
+          message:
+            'The peer may be gone: it was not heard for 60 s or more, and acknowledged no probe in the last 5 min. Only a probe can tell.',
           command: remedies.probe,
         },
       ]
@@ -99,7 +100,7 @@ export function mayBeStuck({ record }: Connection): boolean {
 /**
  * Findings that need two samples: connections that the peer has closed and the program has not, and peers that do not read. Pure.
  *
- * @param options of the connections that could be read. With a `userTimeout` the kernel ends connections of the second kind.
+ * @param options of the connections that could be read. With a `userTimeout` the kernel ends connections of the second kind, so these are a note.
  */
 export function examineStuck(
   { connections, later, elapsed }: Twice,
@@ -113,7 +114,8 @@ export function examineStuck(
       if (!after || connection.verdict === 'suspect') return []
       if (isStillShut(before, after)) {
         const { userTimeout = 0 } = options.get(connection) ?? {}
-        return userTimeout > 0 ? [] : [notReading(connection, after.sendQueue, elapsed, remedies)]
+        const found = notReading(connection, after.sendQueue, elapsed, remedies)
+        return [userTimeout > 0 ? endedBy(userTimeout, found, remedies) : found]
       }
       return isLeaked(before, after, elapsed) ? [leaked(connection, elapsed, remedies)] : []
     }),
@@ -151,6 +153,11 @@ function notReading(connection: Connection, queued: number, lasting: number, rem
     lasting,
     queued,
   }
+}
+
+function endedBy(userTimeout: number, found: Sign, remedies: Remedies): Sign {
+  const change = `userTimeout ends the connection if the peer reads nothing for ${inWords(userTimeout)}.`
+  return { ...found, severity: 'note', change, command: remedies.list }
 }
 
 /** Whether the peer has closed, and this side neither closes nor sends. */

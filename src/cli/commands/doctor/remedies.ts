@@ -1,13 +1,14 @@
 import { type Profile, profiles } from '../../../index.js'
 import { deafHopOf, shortestMemory } from '../../../path/hop-findings.js'
-import { hops as catalogue, type HopName, type OwnHop, plan } from '../../../path/index.js'
+import { hops as catalogue, type HopName, type MeasuredPath, type OwnHop, plan } from '../../../path/index.js'
 import { judgeConnection } from '../../../path/judge.js'
+import { isMeasured } from '../../../path/measured-path.js'
 import { resolvePath } from '../../../path/resolve.js'
 import { timingFor, userTimeoutWithoutProbes } from '../../../path/timing.js'
 import type { Connection, Selection } from '../../lib/selection.js'
 
 /** A path as the user typed it. */
-export type TypedPath = readonly (HopName | OwnHop)[]
+export type TypedPath = readonly (HopName | OwnHop | MeasuredPath)[]
 
 /** The commands that `doctor` prints for the user to paste. Pure. */
 export interface Remedies {
@@ -89,6 +90,11 @@ function nameOf(hop: TypedPath[number]): string {
 
 function hopWords(hop: TypedPath[number]): string {
   if (typeof hop === 'string') return hop
+  if (isMeasured(hop)) {
+    const { idleLimit, name, http } = hop
+    const time = idleLimit ? timeWords(idleLimit.atLeast) : 'never'
+    return `${quoted(name)}=${time}${http ? '@7' : ''}`
+  }
   const { name, idleTimeout, upstreamTimeout, layer } = hop
   const upstream = upstreamTimeout === undefined ? '' : `/${timeWords(upstreamTimeout)}`
   return `${quoted(name)}=${timeWords(idleTimeout)}${upstream}${layer === undefined ? '' : `@${layer}`}`

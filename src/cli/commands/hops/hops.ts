@@ -1,5 +1,5 @@
 import { nearest } from '../../../options/nearest.js'
-import { inWords } from '../../../path/in-words.js'
+import { forInWords, inWords } from '../../../path/in-words.js'
 import { type CatalogueHop, type Certainty, type Hop, hops, type IdleTimeout } from '../../../path/index.js'
 import { columns } from '../../lib/table.js'
 import { complain, paint, write } from '../../lib/terminal.js'
@@ -46,7 +46,7 @@ function describe(hop: CatalogueHop): void {
     ['is', `${title}; layer ${layer}${endsTcp ? ', with its own connection on each side' : ''}`],
     [
       'keeps',
-      `an idle connection for ${times(hop, ({ idleTimeout }) => inWords(idleTimeout))}, then ${ends[onExpiry]}`,
+      `an idle connection ${times(hop, ({ idleTimeout }) => forInWords(idleTimeout))}${ends[onExpiry]}`,
     ],
     ['can be', times(hop, (side) => range(side, certainty))],
     ['source', `${source.title}, ${source.date} (${certainty})`],
@@ -68,10 +68,10 @@ const acknowledged = {
 } as const
 
 const ends = {
-  silent: 'drops it silently',
-  reset: 'drops it, and answers the next segment with a reset',
-  close: 'closes it',
-  nothing: 'does nothing',
+  silent: ', then drops it silently',
+  reset: ', then drops it, and answers the next segment with a reset',
+  close: ', then closes it',
+  nothing: '',
 } as const
 
 /** The timeouts of both sides, if they differ. */

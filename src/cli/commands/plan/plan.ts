@@ -1,6 +1,13 @@
 import { writeFileSync } from 'node:fs'
 import { inWords } from '../../../path/in-words.js'
-import { type HopName, type OwnHop, type Plan, plan, timeline } from '../../../path/index.js'
+import {
+  type HopName,
+  type MeasuredPath,
+  type OwnHop,
+  type Plan,
+  plan,
+  timeline,
+} from '../../../path/index.js'
 import { writeFindings } from '../../lib/findings.js'
 import { checkHops } from '../../lib/known-hops.js'
 import { columns } from '../../lib/table.js'
@@ -8,7 +15,7 @@ import { paint, write } from '../../lib/terminal.js'
 import { Misuse } from '../../lib/usage.js'
 
 export interface PlanCommandOptions {
-  readonly hop: readonly (HopName | OwnHop)[]
+  readonly hop: readonly (HopName | OwnHop | MeasuredPath)[]
   readonly within?: number
   readonly connections?: number
   readonly every?: number
