@@ -39,6 +39,7 @@ const files = {
   ],
   http: ['http/'],
   metrics: ['metrics/'],
+  measure: ['path/measure/'],
   path: ['path/'],
   register: ['register/'],
   testing: ['testing/'],
@@ -75,6 +76,7 @@ const atFirstCall = {
     'tuneAll',
     'watch',
   ],
+  'path/index': ['measure'],
   // So that a program can import it without undici. On Node 20, a CommonJS module that throws while it is imported ends the process, even if the
   // program catches the error.
   'undici/index': ['connector', 'createAgent'],
@@ -97,6 +99,7 @@ export default {
     exports: 'named',
     // Without the mark, every bundler gives the wrappers the same default import.
     esModule: false,
+    generatedCode: { symbols: false },
     entryFileNames: '[name].js',
     chunkFileNames: ({ facadeModuleId }) =>
       isCommand.test(facadeModuleId) ? 'commands/[name].js' : 'chunks/[name].js',

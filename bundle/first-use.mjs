@@ -34,6 +34,11 @@ export function loadAtFirstUse(functions) {
       )
       return (functions[name] ?? []).reduce(loadAtFirstCall, text)
     },
+    generateBundle(_, bundle) {
+      // rolldown's own file is only for the statements that were dropped.
+      const [runtime] = Object.keys(bundle).filter((file) => file.endsWith('/rolldown-runtime.js'))
+      if (runtime) delete bundle[runtime]
+    },
   }
 }
 

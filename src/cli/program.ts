@@ -9,6 +9,7 @@ import { command as hops } from './commands/hops/command.js'
 import { command as http } from './commands/http/command.js'
 import { command as inspect } from './commands/inspect/command.js'
 import { command as ls } from './commands/ls/command.js'
+import { command as measure } from './commands/measure/command.js'
 import { command as plan } from './commands/plan/command.js'
 import { command as probe } from './commands/probe/command.js'
 import { command as run } from './commands/run/command.js'
@@ -27,7 +28,7 @@ const { version, description } = JSON.parse(
 const groups = [
   { heading: 'Look at connections:', commands: [ls, doctor, inspect, watch, exportMetrics] },
   { heading: 'Act on connections:', commands: [probe, tune] },
-  { heading: 'Plan settings:', commands: [plan, explain, hops, http, simulate] },
+  { heading: 'Plan settings:', commands: [plan, measure, explain, hops, http, simulate] },
   { heading: 'Run a program:', commands: [run, demo] },
 ]
 

@@ -63,14 +63,14 @@ const hooks = sharedState('agentHooks', () => new WeakMap<Internals, Hook>())
  */
 export function onOpened(given: http.Agent, listener: OpeningListener): void {
   const agent = given as unknown as Internals
-  const known = hooks.get(agent)
+  const known = hooks().get(agent)
   if (known) {
     known.listeners.push(listener)
     return
   }
   requireExtensible(given)
   const hook: Hook = { listeners: [listener], wrappers: new WeakSet() }
-  hooks.set(agent, hook)
+  hooks().set(agent, hook)
   wrapMethods(agent, hook)
   if (typeof agent.createSocket !== 'function') return
   const createSocket = lateBound(agent, 'createSocket') as NonNullable<Internals['createSocket']>
@@ -83,7 +83,7 @@ export function onOpened(given: http.Agent, listener: OpeningListener): void {
 
 /** @throws {@link InvalidTypeError} for a frozen agent that has no wrappers yet. */
 export function requireExtensible(agent: http.Agent): void {
-  if (hooks.has(agent as unknown as Internals) || Object.isExtensible(agent)) return
+  if (hooks().has(agent as unknown as Internals) || Object.isExtensible(agent)) return
   throw new InvalidTypeError(
     'The agent is frozen, so its later connections cannot be tuned. Tune it before you freeze it.',
     { field: 'target' },

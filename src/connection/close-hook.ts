@@ -28,9 +28,9 @@ interface Hook {
 }
 
 const newSymbol = Symbol('deadpeer.closeHook')
-const hook: typeof newSymbol = sharedState('closeHook', () => newSymbol)
+const hookKey = sharedState('closeHook', (): typeof newSymbol => newSymbol)
 
-type Hooked = net.Socket & { _destroy: Destroy; [hook]?: Hook | undefined }
+type Hooked = net.Socket & { _destroy: Destroy; [newSymbol]?: Hook | undefined }
 
 /**
  * Takes a snapshot into the connection's record when Node closes the socket, and calls the listener. An `'error'` listener would come too late:
@@ -49,27 +49,27 @@ export function requestCloseSnapshot(
 ): void {
   const hooked = socket as Hooked
   const record = linkRecord(socket)
-  const known = hooked[hook]
+  const known = hooked[hookKey()]
   if (known) {
     known.record = record
     known.listeners.push(listener)
     return
   }
-  hooked[hook] = { core, destroy: hooked._destroy, listeners: [listener], record }
+  hooked[hookKey()] = { core, destroy: hooked._destroy, listeners: [listener], record }
   hooked._destroy = snapshotAndDestroy
 }
 
 /** Removes a listener. The last one removes the hook too, unless other code has wrapped it in another `_destroy`, which still calls it. */
 export function releaseCloseSnapshot(socket: net.Socket, listener: CloseListener): void {
   const hooked = socket as Hooked
-  const own = hooked[hook]
+  const own = hooked[hookKey()]
   const place = own ? own.listeners.indexOf(listener) : -1
   if (!own || place < 0) return
   own.listeners.splice(place, 1)
   if (own.listeners.length > 0 || hooked._destroy !== snapshotAndDestroy) return
   // Assigned, not deleted, because V8 makes objects slow when a property is deleted.
   hooked._destroy = own.destroy
-  hooked[hook] = undefined
+  hooked[hookKey()] = undefined
 }
 
 /** All sockets share one function. A closure for each socket would cost ten times as much as the rest of watching. */
@@ -78,7 +78,7 @@ function snapshotAndDestroy(
   error: Error | null,
   callback: (error?: Error | null) => void,
 ): void {
-  const { core, destroy, listeners, record } = this[hook]!
+  const { core, destroy, listeners, record } = this[hookKey()]!
   if (listeners.length === 0) {
     destroy.call(this, error, callback)
     return

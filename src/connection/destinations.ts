@@ -20,15 +20,15 @@ const destinations = sharedState('destinations', () => new Map<string, Known>())
 
 /** Remembers what a connection to a destination has shown. `now` in ms. */
 export function noteDestination(name: string, state: 'answers' | 'deaf', now: number): void {
-  const known = destinations.get(name) ?? {
+  const known = destinations().get(name) ?? {
     answeredAt: Number.NEGATIVE_INFINITY,
     deafAt: Number.NEGATIVE_INFINITY,
   }
   if (state === 'deaf') known.deafAt = now
   else known.answeredAt = now
-  destinations.delete(name)
-  destinations.set(name, known)
-  if (destinations.size > MOST) destinations.delete(destinations.keys().next().value!)
+  destinations().delete(name)
+  destinations().set(name, known)
+  if (destinations().size > MOST) destinations().delete(destinations().keys().next().value!)
 }
 
 /**
@@ -36,7 +36,7 @@ export function noteDestination(name: string, state: 'answers' | 'deaf', now: nu
  * balancer: a new connection may be one or the other.
  */
 export function destinationState(name: string, now: number): PathState {
-  const known = destinations.get(name)
+  const known = destinations().get(name)
   if (!known) return 'unproven'
   const hasAnswered = now - known.answeredAt < LONGEST
   const isDeaf = now - known.deafAt < LONGEST

@@ -8,7 +8,7 @@ const explicit = sharedState('explicitProfiles', () => ({ areRecorded: false }))
 
 /** Starts recording explicit profiles, so that `deadpeer/register` does not overwrite them. */
 export function recordExplicitProfiles(): void {
-  explicit.areRecorded = true
+  explicit().areRecorded = true
 }
 
 /**
@@ -16,7 +16,7 @@ export function recordExplicitProfiles(): void {
  * is reported again when it has one.
  */
 export function noteExplicitProfile(target: Target, profile: Profile): void {
-  if (!explicit.areRecorded || typeof target === 'number' || target instanceof BorrowedSocket) return
+  if (!explicit().areRecorded || typeof target === 'number' || target instanceof BorrowedSocket) return
   const socket = socketNow(target)
   if (!socket) return
   const record = recordOf(unwrap(socket))

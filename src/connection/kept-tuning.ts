@@ -27,7 +27,7 @@ export function keepTuning<Tuning>(
   tuning: Tuning,
   { connection, merge }: TuningWriter<Tuning>,
 ): KeptTuning<Tuning> | undefined {
-  const known = kept.get(owner)
+  const known = kept().get(owner)
   if (known) {
     known.tuning = merge(known.tuning as Tuning, tuning)
     return undefined
@@ -43,10 +43,10 @@ export function keepTuning<Tuning>(
       }
     },
   }
-  kept.set(owner, own)
+  kept().set(owner, own)
   return own
 }
 
 export function forgetTuning(owner: object): void {
-  kept.delete(owner)
+  kept().delete(owner)
 }

@@ -61,7 +61,7 @@ export class ConnectionPath {
     if (this.#shown !== 'unproven') return this.#shown
     const place = this.#placeOf(core, fd)
     if (!place) return 'unproven'
-    const marked = marks.get(place.pair)
+    const marked = marks().get(place.pair)
     if (marked !== undefined) return marked
     if (place.isThisHost) return 'answers'
     return place.destination === undefined
@@ -145,8 +145,8 @@ export function markPath(core: NativeCore, peerFd: number, state: PathState | un
   const ends = readDescriptorEndpoints(core, peerFd)
   if (!ends) return
   const pair = `${endName(ends.remote)} ${endName(ends.local)}`
-  marks.delete(pair)
+  marks().delete(pair)
   if (state === undefined) return
-  marks.set(pair, state)
-  if (marks.size > MOST_MARKS) marks.delete(marks.keys().next().value!)
+  marks().set(pair, state)
+  if (marks().size > MOST_MARKS) marks().delete(marks().keys().next().value!)
 }

@@ -84,9 +84,9 @@ const none: readonly AgentConnection[] = Object.freeze([])
  * before there is a handle, or after Node has closed the handle.
  */
 const newSymbol = Symbol('deadpeer.connection')
-const record: typeof newSymbol = sharedState('record', () => newSymbol)
+const recordKey = sharedState('record', (): typeof newSymbol => newSymbol)
 
-type WithRecord<Owner> = Owner & { [record]?: ConnectionRecord }
+type WithRecord<Owner> = Owner & { [newSymbol]?: ConnectionRecord }
 type InnerHandle = WithRecord<Handle> & { readonly _parent?: InnerHandle | null; readonly owner?: unknown }
 
 /**
@@ -96,26 +96,28 @@ type InnerHandle = WithRecord<Handle> & { readonly _parent?: InnerHandle | null;
 export function recordOf(socket: net.Socket): ConnectionRecord {
   const inner: WithRecord<net.Socket> = innermostSocket(socket)
   const handle = connectedHandle(inner, socket)
-  if (handle) return handle[record] ?? bind(handle, inner)
-  const known = inner[record]
+  if (handle) return handle[recordKey()] ?? bind(handle, inner)
+  const known = inner[recordKey()]
   if (known?.isPending) return known
-  inner[record] = new ConnectionRecord()
-  return inner[record]
+  const made = new ConnectionRecord()
+  inner[recordKey()] = made
+  return made
 }
 
 /** The record of the connection that a socket has, or had last, if there is one. */
 export function findRecord(socket: net.Socket): ConnectionRecord | undefined {
   const inner: WithRecord<net.Socket> = innermostSocket(socket)
   const handle = connectedHandle(inner, socket)
-  if (!handle) return (socket as WithRecord<net.Socket>)[record] ?? inner[record]
-  if (handle[record]) return handle[record]
-  return inner[record]?.isPending ? bind(handle, inner) : undefined
+  if (!handle) return (socket as WithRecord<net.Socket>)[recordKey()] ?? inner[recordKey()]
+  if (handle[recordKey()]) return handle[recordKey()]
+  return inner[recordKey()]?.isPending ? bind(handle, inner) : undefined
 }
 
 /** Like {@link recordOf}, for callers that have only the handle. */
 export function recordOfHandle(handle: Handle): ConnectionRecord {
   const inner = innermostHandle(handle)
-  if (inner[record]) return inner[record]
+  const known = inner[recordKey()]
+  if (known) return known
   // Node's handle has its socket as `owner`; in other runtimes it does not.
   return inner.owner instanceof net.Socket ? recordOf(inner.owner) : bind(inner, undefined)
 }
@@ -134,13 +136,13 @@ function isOutgoing(owner: unknown): boolean {
 
 /** The record of a handle's connection, if there is one. */
 export function findRecordOfHandle(handle: Handle | undefined): ConnectionRecord | undefined {
-  return handle && innermostHandle(handle)[record]
+  return handle && innermostHandle(handle)[recordKey()]
 }
 
 /** Finds or makes the record, and keeps it on the socket too, so that {@link findRecord} finds it after the close. */
 export function linkRecord(socket: net.Socket): ConnectionRecord {
   const known = recordOf(socket)
-  ;(socket as WithRecord<net.Socket>)[record] = known
+  ;(socket as WithRecord<net.Socket>)[recordKey()] = known
   return known
 }
 
@@ -175,9 +177,9 @@ function innermostHandle(handle: Handle): InnerHandle {
 
 /** Binds a record to a handle. A record that was made while the socket was connecting stays with the resulting connection. */
 function bind(handle: InnerHandle, socket: WithRecord<net.Socket> | undefined): ConnectionRecord {
-  const pending = socket?.[record]
+  const pending = socket?.[recordKey()]
   const own = pending?.isPending ? pending : new ConnectionRecord()
   own.isPending = false
-  handle[record] = own
+  handle[recordKey()] = own
   return own
 }

@@ -21,6 +21,13 @@ function publish(name: keyof typeof channels, message: () => object): void {
 export class AgentConnections extends Statistics implements ConnectionOwner {
   /** `agent` of the published messages. */
   agent: object | undefined
+  readonly #learns: boolean
+
+  /** @param learns whether it learns how long servers keep idle connections: {@link IdleLimit}. */
+  constructor(learns: boolean) {
+    super()
+    this.#learns = learns
+  }
 
   /**
    * @param limit the number of requests that the connection may have.
@@ -51,7 +58,20 @@ export class AgentConnections extends Statistics implements ConnectionOwner {
     const { origin, isOpen, ending } = connection
     const how = isOpen ? ending : 'failedToOpen'
     this.count(origin, how)
+    if (connection.isFree && (how === 'closedByPeer' || how === 'reset')) this.#learnFrom(connection)
     publish('closed', () => ({ ...this.message(connection), how }))
+  }
+
+  #learnFrom({ origin, freeAt, isCloseAnnounced }: Connection): void {
+    if (!this.#learns || isCloseAnnounced) return
+    const now = performance.now()
+    this.idleLimit(origin)?.closed(now - freeAt, now)
+  }
+
+  /** Whether a free connection has been idle for so long that the server may close it before a request arrives. `minRtt` in ms, NaN if not known. */
+  isPastLimit({ origin, freeAt }: Connection, minRtt: number, now: number): boolean {
+    const limit = this.idleLimit(origin)
+    return limit !== undefined && now - freeAt >= limit.reusableUntil(minRtt || 0, now)
   }
 
   /** @param origin the origin of the request. */

@@ -28,9 +28,11 @@ export interface Sample {
   readonly state: number
   readonly probes: number
   readonly bytesAcked: number
+  /** The shortest round-trip time, ms. The smoothed one includes the time that the server takes to respond, if its ACKs are delayed. */
+  readonly minRtt: number
 }
 
-const fields = Object.freeze(['state', 'probes', 'bytesAcked'] as const)
+const fields = Object.freeze(['state', 'probes', 'bytesAcked', 'minRtt'] as const)
 
 /** Reused by each call. */
 let rows = new Float64Array(fields.length * 64)
@@ -45,6 +47,7 @@ export function sampleAll(sockets: readonly net.Socket[]): Sample[] | undefined 
     state: rows[i * width]!,
     probes: rows[i * width + 1]!,
     bytesAcked: rows[i * width + 2]!,
+    minRtt: rows[i * width + 3]! / 1_000,
   }))
 }
 
@@ -57,10 +60,14 @@ export class Connection implements AgentConnection, CloseListener {
   readonly madeAt = performance.now()
   /** When it last became free, by `performance.now()`. */
   freeAt = 0
+  /** Whether it is free, so that a close by the peer shows how long the peer keeps an idle connection. */
+  isFree = false
   /** How long it may stay free since `freeAt`, in ms. 0: no limit. */
   freeFor = 0
   /** The number of requests so far. */
   requests = 0
+  /** The number of requests without a complete response, of an agent of undici. */
+  active = 0
   /** The last request. */
   request: SentRequest | undefined
   isOpen = false

@@ -17,6 +17,8 @@ export interface PoolSettings {
   readonly socketActiveTTL: number
   readonly maxRequestsPerSocket: number
   readonly watcher: Watcher | undefined
+  /** Whether to learn how long servers keep idle connections. */
+  readonly learn: boolean
 }
 
 /** Members of `http.Agent` that its types do not have. */
@@ -43,11 +45,12 @@ const LONGEST = 2 ** 31 - 1
 export class Pool {
   readonly #agent: Internals
   readonly #settings: PoolSettings
-  readonly #connections = new AgentConnections()
+  readonly #connections: AgentConnections
 
   constructor(given: http.Agent, settings: PoolSettings) {
     const agent = given as Internals
     this.#agent = agent
+    this.#connections = new AgentConnections(settings.learn)
     this.#connections.agent = agent
     this.#settings = settings
     onOpened(agent, {
@@ -169,7 +172,9 @@ export class Pool {
     // Its timer may be late: the event loop is busy when requests need idle connections.
     const { freeAt, freeFor } = connection
     return (
-      connection.isUsedUp(this.#settings.socketActiveTTL, now) || (freeFor > 0 && now - freeAt >= freeFor)
+      connection.isUsedUp(this.#settings.socketActiveTTL, now) ||
+      (freeFor > 0 && now - freeAt >= freeFor) ||
+      (connection.isFree && this.#connections.isPastLimit(connection, sample?.minRtt ?? 0, now))
     )
   }
 
@@ -200,6 +205,7 @@ export class Pool {
       )
       if (left <= 0) return false
       connection.freeAt = now
+      connection.isFree = true
       connection.freeFor = left === Number.POSITIVE_INFINITY ? 0 : left
       if (connection.freeFor > 0) socket.setTimeout(Math.min(Math.ceil(left), LONGEST))
       return true
@@ -210,6 +216,7 @@ export class Pool {
   #readKeepAlive(connection: Connection): number | undefined {
     const { timeout, max } = parseKeepAlive(connection.request?.res?.headers['keep-alive'])
     if (max !== undefined) connection.noteServerMax(max)
+    if (timeout !== undefined) this.#connections.idleLimit(connection.origin)?.announced(timeout)
     return timeout
   }
 
@@ -258,6 +265,7 @@ export class Pool {
       sentAt = performance.now()
       isReused = connection.requests++ > 0
       connection.request = request
+      connection.isFree = false
       if (isReused) count('reusedRequests')
     })
     const emitter: EventEmitter = request

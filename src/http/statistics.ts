@@ -1,4 +1,5 @@
 import type { InspectOptions, inspect } from 'node:util'
+import { IdleLimit } from './idle-limit.js'
 
 /**
  * Counts of connections and requests. Only `failedRequests` counts faults; all other endings are normal.
@@ -40,6 +41,15 @@ export interface ConnectionStatistics {
   readonly failedRequests: number
 }
 
+/** The counts of one origin. */
+export interface OriginStatistics extends ConnectionStatistics {
+  /**
+   * How long the server keeps an idle connection, in ms: learned from the ages at which it closed connections, and at most what it announces.
+   * Left out if it is not known, and with `learn: false`.
+   */
+  readonly idleLimit?: number
+}
+
 /** The counts at one moment. */
 export interface Snapshot {
   /** The sum over all origins. */
@@ -48,7 +58,7 @@ export interface Snapshot {
    * By origin: `https://example.com:443`, `http://[::1]:80`, `unix:/run/app.sock`. Through a proxy: the origin of the request. At most about
    * 1,000: above that, the least recently used origins without open connections are dropped. `total` still includes them.
    */
-  readonly origins: Readonly<Record<string, ConnectionStatistics>>
+  readonly origins: Readonly<Record<string, OriginStatistics>>
 }
 
 /** The ways in which a connection that was open can end. */
@@ -92,45 +102,62 @@ function openOf(counts: Counts): number {
 
 function statisticsOf(counts: Counts): ConnectionStatistics {
   const reuseRatio = counts.requests === 0 ? 0 : counts.reusedRequests / counts.requests
-  return Object.freeze({ ...counts, open: openOf(counts), reuseRatio })
+  return { ...counts, open: openOf(counts), reuseRatio }
+}
+
+/** What is known about one origin. */
+interface Origin {
+  readonly counts: Counts
+  readonly idleLimit: IdleLimit
+}
+
+function originStatisticsOf({ counts, idleLimit }: Origin, now: number): OriginStatistics {
+  const limit = idleLimit.limit(now)
+  return Object.freeze({ ...statisticsOf(counts), ...(limit !== undefined && { idleLimit: limit }) })
 }
 
 const MOST_ORIGINS = 1_000
 
-/** Counts per origin and in total. */
+/** Counts and idle limits per origin, and counts in total. */
 export class Statistics {
   readonly #total = noCounts()
   /** The least recently used origins come first. */
-  readonly #origins = new Map<string, Counts>()
+  readonly #origins = new Map<string, Origin>()
 
-  count(origin: string, name: Counted): void {
-    this.#total[name]++
-    const counts = this.#origins.get(origin) ?? this.#begin(origin)
-    counts[name]++
-    if (name !== 'requests') return
-    this.#origins.delete(origin)
-    this.#origins.set(origin, counts)
+  count(name: string, counted: Counted): void {
+    this.#total[counted]++
+    const origin = this.#origins.get(name) ?? this.#begin(name)
+    origin.counts[counted]++
+    if (counted !== 'requests') return
+    this.#origins.delete(name)
+    this.#origins.set(name, origin)
+  }
+
+  /** `undefined` for an origin without counts. */
+  idleLimit(name: string): IdleLimit | undefined {
+    return this.#origins.get(name)?.idleLimit
   }
 
   snapshot(): Snapshot {
-    const origins = [...this.#origins].map(([origin, counts]) => [origin, statisticsOf(counts)])
+    const now = performance.now()
+    const origins = [...this.#origins].map(([name, origin]) => [name, originStatisticsOf(origin, now)])
     return Object.freeze({
-      total: statisticsOf(this.#total),
+      total: Object.freeze(statisticsOf(this.#total)),
       origins: Object.freeze(Object.fromEntries(origins)),
     })
   }
 
-  #begin(origin: string): Counts {
-    const counts = noCounts()
-    this.#origins.set(origin, counts)
+  #begin(name: string): Origin {
+    const origin = { counts: noCounts(), idleLimit: new IdleLimit() }
+    this.#origins.set(name, origin)
     if (this.#origins.size > MOST_ORIGINS) this.#dropOne()
-    return counts
+    return origin
   }
 
   #dropOne(): void {
-    for (const [origin, counts] of this.#origins) {
+    for (const [name, { counts }] of this.#origins) {
       if (openOf(counts) > 0) continue
-      this.#origins.delete(origin)
+      this.#origins.delete(name)
       return
     }
   }

@@ -13,8 +13,6 @@ import { readProfiles } from '../overlay/own-options.js'
 import { noteSource, type Profile } from '../profile/profile.js'
 import { type Judgement, judge, type Verdict } from './verdict.js'
 
-const { custom } = format
-
 /** The kernel's options and counters of one connection. `console.log` shows the verdict first, and {@link TcpInfo} on one line. */
 export class Inspection {
   /**
@@ -51,7 +49,7 @@ export class Inspection {
 
   /** @internal */
   constructor(
-    read: Omit<Inspection, 'equalsDefault' | 'defaults' | typeof custom>,
+    read: Omit<Inspection, 'equalsDefault' | 'defaults' | typeof format.custom>,
     readDefaults: () => SystemDefaults | undefined,
   ) {
     Object.assign(this, read)
@@ -93,11 +91,11 @@ export class Inspection {
   }
 
   /** What `console.log` shows: each group of options on one line. */
-  [custom](_depth: number, options: InspectOptions, print: typeof format): string {
+  [format.custom](_depth: number, options: InspectOptions, print: typeof format): string {
     const inOneLine = { ...options, compact: true, breakLength: Number.POSITIVE_INFINITY }
     const lines = Object.entries(this).map(([name, value]) => {
       const isGroup = typeof value === 'object' && name !== 'info'
-      return [name, isGroup ? { [custom]: () => print(value, inOneLine) } : value]
+      return [name, isGroup ? { [format.custom]: () => print(value, inOneLine) } : value]
     })
     return `Inspection ${print(Object.fromEntries(lines), options)}`
   }

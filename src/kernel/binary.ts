@@ -10,7 +10,7 @@ const ASSET = 'deadpeer.node'
 
 const inBundles =
   'If a bundler made this program, leave deadpeer out of the bundle and install it beside the program ' +
-  "(esbuild: --external:deadpeer; webpack: externals: { deadpeer: 'commonjs deadpeer' }; Rollup and Vite: external: [/^deadpeer/]), " +
+  "(esbuild: --external:deadpeer; webpack: externals: [/^deadpeer/], externalsType: 'commonjs'; Rollup and Vite: external: [/^deadpeer/]), " +
   'or include the binary: docs/install.md of the package says how'
 
 /**

@@ -10,8 +10,18 @@ type WithState = { [key: symbol]: Map<string, unknown> | undefined }
  * versions share state. Without the core each copy has its own state; then it neither changes options for a while nor probes.
  *
  * State should be data. A function or method in it is code of the copy that made it, and Jest may have ended the environment of that copy.
+ *
+ * @returns a function that returns the state. Its first call loads the core, so that an import does not.
  */
-export function sharedState<State>(name: string, make: () => State): State {
+export function sharedState<State>(name: string, make: () => State): () => State {
+  let state: State | undefined
+  return () => {
+    state ??= findState(name, make)
+    return state
+  }
+}
+
+function findState<State>(name: string, make: () => State): State {
   const core = coreIfAvailable() as WithState | undefined
   if (!core) return make()
   core[key] ??= new Map()

@@ -22,3 +22,9 @@ export const heartbeatInterval: TimeRange = {
   step: 1_000,
   why: 'Linux counts idle time in whole seconds',
 }
+
+/** `upTo` of a measurement, in ms. */
+export const idleTimes: TimeRange = { min: 2_000, max: 86_400_000 }
+
+/** `connections` of a measurement: with the one that is probed all the time, and the control connection, at most 64. */
+export const measuringConnections: Range = { min: 2, max: 60 }

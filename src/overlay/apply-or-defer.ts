@@ -143,7 +143,7 @@ export function deferredOf(overlay: Overlay | undefined): Profile {
 /** Stops the retries of a connection that has no deferred values left. */
 function finish(overlay: Overlay): void {
   if (overlay.deferred) return
-  retries.delete(overlay.cookie)
+  retries().delete(overlay.cookie)
   if (!overlay.clock && overlay.beating === undefined) releaseOverlay(overlay)
 }
 
@@ -169,7 +169,7 @@ function defer(core: NativeCore, { fd, cookie }: SocketName, inForce: OptionValu
   Object.assign(overlay, { own, deferred })
   const wait = later.initialDelay === undefined ? FIRST_WAIT : paceWindow
   const due = performance.now() + wait
-  retries.set(cookie, { cookie, fd, due, wait })
+  retries().set(cookie, { cookie, fd, due, wait })
   schedule(core, due)
 }
 
@@ -200,17 +200,17 @@ function retryDue(core: NativeCore): void {
   const now = performance.now()
   const budget = Math.max(BUDGET, (now - timerDue) * SHARE_OF_LATENESS)
   timerDue = Number.POSITIVE_INFINITY
-  for (const each of retries.values()) {
+  for (const each of retries().values()) {
     if (each.due > now) continue
     if (performance.now() - now > budget) break
     // A connection that must wait longer goes to the end of the list, so that every connection is retried.
-    retries.delete(each.cookie)
+    retries().delete(each.cookie)
     const overlay = overlayOf(each.cookie)
     if (overlay?.deferred) retryOne(core, each, overlay, now)
     else if (overlay) finish(overlay)
   }
   let next = Number.POSITIVE_INFINITY
-  for (const { due } of retries.values()) next = Math.min(next, due)
+  for (const { due } of retries().values()) next = Math.min(next, due)
   if (next < Number.POSITIVE_INFINITY) schedule(core, next)
 }
 
@@ -258,7 +258,7 @@ function retryAll(core: NativeCore, each: Retry, overlay: Overlay, pending: Prof
 
 function retryAt(each: Retry, due: number): void {
   each.due = due
-  retries.set(each.cookie, each)
+  retries().set(each.cookie, each)
 }
 
 /** Whether the descriptor still belongs to the socket with the deferred values. Returns true if a lack of resources prevents the check. */

@@ -40,16 +40,16 @@ export interface Overlay extends Keyed<Overlay>, Reasons {
 const overlays = sharedState('overlays', () => new CookieMap<Overlay>())
 
 export function overlayOf(cookie: bigint): Overlay | undefined {
-  return overlays.get(cookie)
+  return overlays().get(cookie)
 }
 
 export function overlayCount(): number {
-  return overlays.size
+  return overlays().size
 }
 
 /** Finds or makes the overlay of a connection that has these options now. */
 export function overlayFor(cookie: bigint, options: Keepalive): Overlay {
-  const known = overlays.get(cookie)
+  const known = overlays().get(cookie)
   if (known) return known
   const overlay: Overlay = {
     cookie,
@@ -63,7 +63,7 @@ export function overlayFor(cookie: bigint, options: Keepalive): Overlay {
     beating: undefined,
     mustSetTimer: false,
   }
-  overlays.add(overlay)
+  overlays().add(overlay)
   return overlay
 }
 
@@ -74,14 +74,14 @@ export function releaseOverlay(overlay: Overlay): void {
   overlay.isFiring = false
   overlay.beating = undefined
   overlay.mustSetTimer = false
-  if (!overlay.deferred) overlays.delete(overlay)
+  if (!overlay.deferred) overlays().delete(overlay)
 }
 
 /** Finds the overlay of a descriptor's connection. */
 export function findOverlay(core: NativeCore, fd: number): Overlay | undefined {
-  if (overlays.size === 0) return undefined
+  if (overlays().size === 0) return undefined
   const cookie = core.readCookie(fd)
-  return isFailure(cookie) ? undefined : overlays.get(cookie)
+  return isFailure(cookie) ? undefined : overlays().get(cookie)
 }
 
 /** The options that would be in force without probe and heartbeat: the owner's, with stand-ins for deferred values. */
@@ -219,7 +219,7 @@ function accept(socket: Reconciled, options: Keepalive): void {
  * guarantee the connection's lifetime ({@link whileBeating}), if it is being probed, or if it has deferred values.
  */
 export function startBeating(core: NativeCore, socket: SocketName, every: number): boolean {
-  if (overlays.get(socket.cookie)) return false
+  if (overlays().get(socket.cookie)) return false
   const [seen] = sampleWithOptions(core, [socket])
   if (typeof seen !== 'object') return false
   const wanted = whileBeating(seen.options, every)
@@ -236,7 +236,7 @@ export function startBeating(core: NativeCore, socket: SocketName, every: number
  * unanswered probes, as after data on its fast path. Then options that compensate for these probes are in force, until a probe session ends.
  */
 export function stopBeating(core: NativeCore, { cookie, fd }: SocketName): boolean {
-  const overlay = overlays.get(cookie)
+  const overlay = overlays().get(cookie)
   return overlay?.beating !== undefined && putBack(core, overlay, fd)
 }
 

@@ -17,15 +17,15 @@ const rate = sharedState('probeRate', () => ({ turns: BURST, countedAt: 0 }))
 /** Reserves up to `wanted` probes. The caller returns those that it does not send. */
 export function takeTurns(wanted: number): number {
   const now = performance.now()
-  rate.turns = Math.min(BURST, rate.turns + (now - rate.countedAt) * RATE_PER_MS)
-  rate.countedAt = now
-  const taken = Math.min(wanted, Math.floor(rate.turns))
-  rate.turns -= taken
+  rate().turns = Math.min(BURST, rate().turns + (now - rate().countedAt) * RATE_PER_MS)
+  rate().countedAt = now
+  const taken = Math.min(wanted, Math.floor(rate().turns))
+  rate().turns -= taken
   return taken
 }
 
 export function giveBackTurns(unused: number): void {
-  rate.turns = Math.min(BURST, rate.turns + unused)
+  rate().turns = Math.min(BURST, rate().turns + unused)
 }
 
 /** Whether another probe may be sent now. If so, this counts it. */

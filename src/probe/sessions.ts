@@ -102,23 +102,23 @@ export function startProbe(core: NativeCore, subject: Subject, waiter: Waiter): 
 
 /** Restores the options that compensate for unanswered probes once the kernel no longer counts these. */
 export function restoreLater(core: NativeCore, subject: Subject): void {
-  if (open.get(subject.cookie)) return
+  if (open().get(subject.cookie)) return
   const session = new ProbeSession(core, subject)
-  open.add(session)
+  open().add(session)
   queue.push(session)
   wake(core)
 }
 
 /** Ends the wait of a waiter, which gets `aborted`. */
 export function withdraw(cookie: bigint, waiter: Waiter): void {
-  open.get(cookie)?.abort(waiter)
+  open().get(cookie)?.abort(waiter)
 }
 
 function join(core: NativeCore, subject: Subject, waiter: Waiter): ProbeSession {
-  let session = open.get(subject.cookie)
+  let session = open().get(subject.cookie)
   if (!session) {
     session = new ProbeSession(core, subject)
-    open.add(session)
+    open().add(session)
     queue.push(session)
     if (subject.borrowed) session.release = beforeExit(() => giveUp(core, session!))
   }
@@ -166,7 +166,7 @@ function turn(core: NativeCore): void {
   clearTimeout(timer)
   const start = performance.now()
   const due: ProbeSession[] = []
-  open.forEach((session) => {
+  open().forEach((session) => {
     if (session.phase !== 'queued' && session.schedule.due <= start) due.push(session)
   })
   let at = 0
@@ -184,7 +184,7 @@ function sleep(core: NativeCore, isPaced: boolean): void {
   const now = performance.now()
   let next = queue.length === 0 ? Number.POSITIVE_INFINITY : isPaced ? now + PACE : now
   let holdsProcess = false
-  open.forEach((session) => {
+  open().forEach((session) => {
     holdsProcess ||= session.holdsProcess
     if (session.phase !== 'queued') next = Math.min(next, session.schedule.due)
   })
@@ -198,7 +198,7 @@ function sleep(core: NativeCore, isPaced: boolean): void {
 /** Sends as many probes as the rate limit allows now. Returns whether it allows more. */
 function fireNext(core: NativeCore): boolean {
   if (queue.length === 0) return false
-  const turns = takeTurns(Math.min(SLICE, queue.length, MOST_LEAVING - leaving.count))
+  const turns = takeTurns(Math.min(SLICE, queue.length, MOST_LEAVING - leaving().count))
   const next = queue.slice(0, turns)
   queue = queue.slice(turns)
   step(core, next, reconcileSessions)
@@ -227,10 +227,10 @@ function step(core: NativeCore, sessions: readonly ProbeSession[], run: Step): v
     const isLeaving = session.phase === 'firing'
     if (isLeaving !== session.isLeaving) {
       session.isLeaving = isLeaving
-      leaving.count += isLeaving ? 1 : -1
+      leaving().count += isLeaving ? 1 : -1
     }
     if (session.phase !== 'over') continue
-    open.delete(session)
+    open().delete(session)
     session.release?.()
   }
 }

@@ -54,7 +54,7 @@ export function attachFilter(peer: OwnTarget, kind: Filter['kind'], share: numbe
   const fd = requireDescriptor(peer)
   const cookie = cookieOf(core, fd)
   const filter: Filter = { kind, share }
-  const filters = [...(wanted.get(cookie) ?? []), filter]
+  const filters = [...(wanted().get(cookie) ?? []), filter]
   const failure = applyFilters(core, fd, filters)
   if (failure) throw filterError(failure)
   setFilters(core, fd, cookie, filters)
@@ -68,7 +68,7 @@ export function attachFilter(peer: OwnTarget, kind: Filter['kind'], share: numbe
   }
   return {
     release() {
-      const present = wanted.get(cookie)
+      const present = wanted().get(cookie)
       if (!present?.includes(filter)) return
       const others = present.filter((other) => other !== filter)
       const failure = isOpen() ? applyFilters(core, fd, others) : undefined
@@ -96,8 +96,8 @@ function isDeaf({ kind }: Filter): boolean {
 
 /** Records the filters of a socket, and the path state of the other end. With a black hole or loss, that path still counts as answering probes. */
 function setFilters(core: NativeCore, fd: number, cookie: bigint, filters: readonly Filter[]): void {
-  if (filters.length > 0) wanted.set(cookie, filters)
-  else wanted.delete(cookie)
+  if (filters.length > 0) wanted().set(cookie, filters)
+  else wanted().delete(cookie)
   markPath(core, fd, filters.length === 0 ? undefined : filters.some(isDeaf) ? 'unproven' : 'answers')
 }
 

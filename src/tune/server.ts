@@ -21,14 +21,14 @@ const tunedServers = sharedState('tunedServers', () => new WeakMap<net.Server, T
  * connection. Connections that did not inherit all options are tuned one by one.
  */
 export function tuneServer(server: net.Server, tuning: Compiled, writer: ServerTuningWriter): void {
-  const known = tunedServers.get(server)
+  const known = tunedServers().get(server)
   if (known) {
     known.tune(tuning)
     return
   }
   const tuned = new TunedServer(server, tuning, writer)
   if (server.listening) tuned.tune(tuning)
-  tunedServers.set(server, tuned)
+  tunedServers().set(server, tuned)
   tuneOnListen()
   // This is for Bun. On Node the listener has its options before this event.
   server.prependListener('listening', () => tuned.onListening())
@@ -36,7 +36,7 @@ export function tuneServer(server: net.Server, tuning: Compiled, writer: ServerT
 
 /** The profile that the program has tuned a server to. */
 export function profileOfServer(server: net.Server): Profile | undefined {
-  return tunedServers.get(server)?.tuning.profile
+  return tunedServers().get(server)?.tuning.profile
 }
 
 /** A server with a tuning that applies whenever it listens. */
@@ -103,5 +103,5 @@ let isSubscribed = false
 function tuneOnListen(): void {
   if (isSubscribed) return
   isSubscribed = true
-  onListen((server) => tunedServers.get(server)?.onListening())
+  onListen((server) => tunedServers().get(server)?.onListening())
 }

@@ -1,15 +1,18 @@
 import type net from 'node:net'
 import type { buildConnector, Dispatcher } from 'undici'
 import { AgentConnections } from '../http/agent-connections.js'
+import type { Connection } from '../http/connection.js'
 import { Attempt } from './attempt.js'
+import { IdleConnections } from './idle-connections.js'
 
 /** Counts the connections and requests of an agent of undici. */
 export class AgentStatistics extends AgentConnections {
+  readonly idle = new IdleConnections(this)
   readonly #socketPath: unknown
 
   /** @param socketPath the UNIX socket that the agent connects to for every origin, if there is one. */
-  constructor(socketPath: unknown) {
-    super()
+  constructor(socketPath: unknown, learns: boolean) {
+    super(learns)
     this.#socketPath = socketPath
   }
 
@@ -17,15 +20,22 @@ export class AgentStatistics extends AgentConnections {
     this.add(socket, this.#originOf(protocol, hostname, port))
   }
 
+  override closed(connection: Connection): void {
+    this.idle.delete(connection)
+    super.closed(connection)
+  }
+
   /** Called when a request starts. */
   begin(options: Dispatcher.DispatchOptions): Attempt {
-    this.count(this.#originOfRequest(options), 'requests')
+    const origin = this.#originOfRequest(options)
+    this.count(origin, 'requests')
+    this.idle.closeOverdue(origin)
     return this.attempt(options)
   }
 
   /** Called when a request is sent, for the first time or again. */
   attempt(options: Dispatcher.DispatchOptions): Attempt {
-    return new Attempt(this, this.#originOfRequest(options), Boolean(options.reset))
+    return new Attempt(this, this.idle, this.#originOfRequest(options), Boolean(options.reset))
   }
 
   /** undici refuses requests without a valid origin. They are counted under `invalid`. */

@@ -39,12 +39,12 @@ export type CountingDispatcher = Dispatcher.ComposedDispatcher & Pick<CountingAg
  */
 export function createAgent(options: AgentOptions = {}): CountingAgent {
   mustBeUndici()
-  const { profile = 'cloud', watch, retryStale = false, ...rest } = checkOptions(options)
+  const { profile = 'cloud', watch, retryStale = false, learn = true, ...rest } = checkOptions(options)
   // undici refuses bad options here, also those that are not passed on below.
   Reflect.construct(Agent, [rest])
   const watcher = watcherOf(watch)
   const tuned = connector(profile, typeof rest.connect === 'function' ? rest.connect : connectOptions(rest))
-  const statistics = new AgentStatistics(socketPathOf(rest))
+  const statistics = new AgentStatistics(socketPathOf(rest), learn)
   const connect = onConnection(tuned, (socket, where) => {
     if (watcher) watchOrDestroy(watcher, socket)
     statistics.opening(socket, where)
@@ -61,6 +61,7 @@ function checkOptions(given: AgentOptions): AgentOptions {
   refuseShortTimes(options, agentTimes)
   // The string 'false' from a configuration must not turn retries on.
   if (options.retryStale !== undefined) trueOrFalse(options.retryStale, 'retryStale')
+  if (options.learn !== undefined) trueOrFalse(options.learn, 'learn')
   return options
 }
 

@@ -1,9 +1,12 @@
 import diagnostics from 'node:diagnostics_channel'
 import type net from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import type { AgentConnections } from '../http/agent-connections.js'
 import type { Connection } from '../http/connection.js'
+import { parseKeepAlive } from '../http/keep-alive.js'
 import { failureOf, judge, keepVerdict } from '../http/stale.js'
 import { tryOr } from '../options/try-or.js'
+import type { IdleConnections } from './idle-connections.js'
 
 /** The attempt whose request undici is writing. undici reports the connection in the same call. */
 let writing: Attempt | undefined
@@ -31,6 +34,7 @@ interface Use {
 /** One attempt to send a request. It counts the outcome. */
 export class Attempt {
   readonly #connections: AgentConnections
+  readonly #idle: IdleConnections
   readonly #origin: string
   readonly #asksForClose: boolean
   /** `undefined` until the request is sent, for a connection that the agent did not open, and for HTTP/2 with undici 6. */
@@ -38,8 +42,9 @@ export class Attempt {
   #isAnswered = false
 
   /** @param asksForClose whether the request itself asks the server to close the connection. */
-  constructor(connections: AgentConnections, origin: string, asksForClose: boolean) {
+  constructor(connections: AgentConnections, idle: IdleConnections, origin: string, asksForClose: boolean) {
     this.#connections = connections
+    this.#idle = idle
     this.#origin = origin
     this.#asksForClose = asksForClose
     subscribe()
@@ -59,14 +64,28 @@ export class Attempt {
     const connection = this.#connections.find(socket)
     if (!connection) return
     const isReuse = connection.requests++ > 0
+    connection.active++
+    connection.isFree = false
+    this.#idle.delete(connection)
     if (isReuse) this.#connections.count(this.#origin, 'reusedRequests')
     this.#use = { connection, isReuse, ackedBefore: isReuse ? connection.bytesAcked() : Number.NaN }
   }
 
   answered(headers: unknown): void {
     this.#isAnswered = true
-    if (this.#use && !this.#asksForClose && announcesClose(headers))
-      this.#use.connection.isCloseAnnounced = true
+    if (!this.#use) return
+    const { connection } = this.#use
+    if (!this.#asksForClose && announcesClose(headers)) connection.isCloseAnnounced = true
+    const { timeout } = parseKeepAlive(headerOf(headers, 'keep-alive'))
+    if (timeout !== undefined) this.#connections.idleLimit(connection.origin)?.announced(timeout)
+  }
+
+  /** Called when the response is complete. */
+  ended(): void {
+    const { connection } = this.#use ?? {}
+    // A session of HTTP/2 is not closed before reuse, because undici may open streams on it at any time.
+    if (!connection || --connection.active > 0 || isHttp2(connection) || connection.socket.destroyed) return
+    this.#idle.add(connection)
   }
 
   /**
@@ -98,10 +117,23 @@ function isClosed(error: unknown): boolean {
   return ['UND_ERR_SOCKET', 'ERR_HTTP2_GOAWAY_SESSION', 'ERR_HTTP2_STREAM_CANCEL'].includes(code)
 }
 
-/** Headers are an object, or an array of names and values in turn. */
 function announcesClose(headers: unknown): boolean {
+  return /\bclose\b/i.test(headerOf(headers, 'connection') ?? '')
+}
+
+/** Headers are an object, or an array of names and values in turn. */
+function headerOf(headers: unknown, name: string): string | undefined {
   const value = Array.isArray(headers)
-    ? headers[headers.findIndex((each, i) => i % 2 === 0 && String(each).toLowerCase() === 'connection') + 1]
-    : (headers as { connection?: unknown } | undefined)?.connection
-  return /\bclose\b/i.test(String(value ?? ''))
+    ? valueIn(headers, name)
+    : (headers as Record<string, unknown> | undefined)?.[name]
+  return value === undefined ? undefined : String(value)
+}
+
+function valueIn(headers: readonly unknown[], name: string): unknown {
+  const at = headers.findIndex((each, i) => i % 2 === 0 && String(each).toLowerCase() === name)
+  return at < 0 ? undefined : headers[at + 1]
+}
+
+function isHttp2({ socket }: Connection): boolean {
+  return (socket as Partial<TLSSocket>).alpnProtocol === 'h2'
 }

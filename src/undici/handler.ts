@@ -12,14 +12,16 @@ const styles = {
     headersAt: 2,
     answers: ['onResponseStart', 'onRequestUpgrade'],
     error: 'onResponseError',
-    others: ['onResponseStarted', 'onResponseData', 'onResponseEnd', 'onBodySent', 'onRequestSent'],
+    end: 'onResponseEnd',
+    others: ['onResponseStarted', 'onResponseData', 'onBodySent', 'onRequestSent'],
   },
   legacy: {
     begin: 'onConnect',
     headersAt: 1,
     answers: ['onHeaders', 'onUpgrade'],
     error: 'onError',
-    others: ['onResponseStarted', 'onData', 'onComplete', 'onBodySent', 'onRequestSent'],
+    end: 'onComplete',
+    others: ['onResponseStarted', 'onData', 'onBodySent', 'onRequestSent'],
   },
 } as const
 
@@ -34,7 +36,7 @@ export function countingHandler(
   repeat?: (handler: Handler) => void,
 ): Handler {
   const inner = given as unknown as Callbacks
-  const { begin, answers, headersAt, error, others } =
+  const { begin, answers, headersAt, error, end, others } =
     typeof inner.onRequestStart === 'function' ? styles.new : styles.legacy
   const own: Callbacks = {}
   own[begin] = (...args: never[]) => {
@@ -51,6 +53,10 @@ export function countingHandler(
     attempt.abort()
     const isRepeated = attempt.failed(args.at(-1), repeat !== undefined)
     return isRepeated ? repeat?.(given) : inner[error]?.(...args)
+  }
+  own[end] = (...args: never[]) => {
+    attempt.ended()
+    return inner[end]?.(...args)
   }
   for (const name of others) own[name] = (...args: never[]) => inner[name]?.(...args)
   // A callback that is missing or not a function stays as it is: undici reports it.

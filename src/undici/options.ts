@@ -16,6 +16,11 @@ export interface AgentOptions extends Agent.Options {
    */
   watch?: Watching
   /**
+   * Whether the agent learns how long each server keeps idle connections, and stops reusing them shortly before: the same as `learn` of
+   * `HttpAgent` in `deadpeer/http`. Sessions of HTTP/2 are not affected. Default: `true`.
+   */
+  learn?: boolean
+  /**
    * Repeats a request once, on a new connection, if its connection had been used before and was already gone. That means: reset without a
    * response, or closed or ended by keepalive (`ETIMEDOUT`) without a response and without an acknowledgement. Default: `false`.
    *
@@ -32,6 +37,7 @@ export interface AgentOptions extends Agent.Options {
 const own = {
   profile: true,
   watch: true,
+  learn: true,
   retryStale: true,
 } satisfies Record<Exclude<keyof AgentOptions, keyof Agent.Options>, true>
 

@@ -25,7 +25,7 @@ const socketOfError = sharedState('socketOfError', () => new WeakMap<Error, net.
 
 /** Notes which socket an error belongs to, so that no other socket counts as dead because of it. */
 export function claimError(error: Error, socket: net.Socket): void {
-  socketOfError.set(error, socket)
+  socketOfError().set(error, socket)
 }
 
 /** The death that a socket's error shows; `undefined` if it shows none. */
@@ -33,7 +33,7 @@ export function deathByError(connection: ConnectionState, error: unknown): Found
   const { socket } = connection
   // A program may emit any value as 'error'.
   if (!(error instanceof Error)) return undefined
-  const owner = socketOfError.get(error)
+  const owner = socketOfError().get(error)
   if (error instanceof PeerDeathError) {
     // Another watcher has found the death.
     const detectedBy = error.reason === 'heartbeat' ? 'heartbeat' : 'kernel'

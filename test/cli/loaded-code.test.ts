@@ -37,6 +37,7 @@ describe('the command line', () => {
       'http',
       'inspect',
       'ls',
+      'measure',
       'plan',
       'probe',
       'run',

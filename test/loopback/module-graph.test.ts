@@ -1,4 +1,6 @@
 import { execFileSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
@@ -19,18 +21,23 @@ function graphOf(entry: string): Graph {
   return JSON.parse(output)
 }
 
-const core = ['node:diagnostics_channel', 'node:events', 'node:fs', 'node:os', 'node:sea']
+const chunks = readdirSync(join(root, 'dist/chunks'))
+
+const core = ['node:diagnostics_channel', 'node:events', 'node:os']
+
+/** What the search for the native core takes. It depends on where the core is found. */
+const search = ['node:fs', 'node:module', 'node:sea', 'url']
 
 /** What each entry point takes that `deadpeer` alone does not. */
 const more: Record<string, string[]> = {
   deadpeer: [],
-  // These make state that belongs to the native core, so they load it.
   'deadpeer/host': [...core],
   'deadpeer/http': ['node:diagnostics_channel', 'node:http', 'node:https'],
   'deadpeer/metrics': [],
   'deadpeer/net-keepalive': [],
   'deadpeer/plan': [],
-  'deadpeer/register': [...core, 'node:net'].sort(),
+  // The only one that loads the native core when it is imported.
+  'deadpeer/register': ['node:diagnostics_channel', 'node:events', 'node:net', 'node:os'],
   'deadpeer/testing': [...core],
   'deadpeer/undici': [],
 }
@@ -66,8 +73,15 @@ describe('an import loads what it needs, and nothing else', () => {
     expect(common.files).toEqual(['dist/index.js', 'dist/chunks/at-import.js'])
   })
 
+  it.each(chunks)('can load %s before any other file', (name) => {
+    const args = ['-e', `require(${JSON.stringify(join(root, 'dist/chunks', name))})`]
+    expect(() => execFileSync(process.execPath, args, { stdio: 'pipe' })).not.toThrow()
+  })
+
   it.each(entries)('loads only the modules that it needs: %s', (entry) => {
     const { modules } = graphOf(entry)
-    expect(modules.filter((specifier) => !common.modules.includes(specifier))).toEqual(more[entry])
+    const further = modules.filter((specifier) => !common.modules.includes(specifier))
+    const isRegister = entry === 'deadpeer/register'
+    expect(further.filter((specifier) => !isRegister || !search.includes(specifier))).toEqual(more[entry])
   })
 })

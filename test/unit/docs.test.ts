@@ -150,9 +150,18 @@ describe('a command of deadpeer that a document names', () => {
 
   /** Options of other programs, and of the scripts of the repository. */
   const foreign = [
+    '--all',
+    '--allow-addons',
+    '--allow-fs-read',
+    '--banner',
     '--check',
+    '--compile',
+    '--external',
+    '--format',
+    '--ignore-scripts',
     '--import',
     '--kvm',
+    '--loader',
     '--omit',
     '--require',
     '--sysctl',
@@ -186,7 +195,7 @@ describe('a script that a document names', () => {
 })
 
 describe('a file of the repository that a document names', () => {
-  const repository = ['src', 'native', 'test', 'docs']
+  const repository = ['src', 'native', 'bundle', 'test', 'docs']
     .flatMap((folder) =>
       readdirSync(join(root, folder), { recursive: true }).map((path) => `/${folder}/${path}`),
     )
@@ -211,7 +220,7 @@ describe('a field, option or error code that a document names', () => {
       'statusChanged',
       'timeoutSocketCount',
     ],
-    ...['DEADPEER_TEST_FULL', 'devDependencies', 'drainDelay', 'errorCodes'],
+    ...['DEADPEER_TEST_FULL', 'devDependencies', 'drainDelay', 'errorCodes', 'moduleResolution'],
   ]
 
   it('is in the source', () => {

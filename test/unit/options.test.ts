@@ -98,6 +98,13 @@ const rows: readonly Row[] = [
     meant: 'heartbeat',
   },
   {
+    of: 'measure',
+    call: (options) => planning.measure(options),
+    wrong: { upto: 60_000, host: '127.0.0.1', port: 7 },
+    field: 'upto',
+    meant: 'upTo',
+  },
+  {
     of: 'plan',
     call: (options) => deadpeer.plan(options),
     wrong: { within: 30_000, path: ['aws-nlb'] },

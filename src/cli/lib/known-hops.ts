@@ -1,5 +1,5 @@
 import { nearest } from '../../options/nearest.js'
-import { type HopName, hops, type OwnHop } from '../../path/index.js'
+import { type HopName, hops, type MeasuredPath, type OwnHop } from '../../path/index.js'
 import { Misuse } from './usage.js'
 
 /**
@@ -7,7 +7,7 @@ import { Misuse } from './usage.js'
  *
  * @throws {@link Misuse} for a name without a time that is not in the catalogue.
  */
-export function checkHops(path: readonly (HopName | OwnHop)[]): void {
+export function checkHops(path: readonly (HopName | OwnHop | MeasuredPath)[]): void {
   const unknown = path.find((hop) => typeof hop === 'string' && !Object.hasOwn(hops, hop))
   if (unknown === undefined) return
   const name = String(unknown)

@@ -1,15 +1,17 @@
 import type { SocketRecord, SocketState, SystemDefaults } from '../../../host/index.js'
 import type { Profile } from '../../../index.js'
-import { shortestMemory } from '../../../path/hop-findings.js'
+import { deafHopOf, shortestMemory } from '../../../path/hop-findings.js'
 import { inWords } from '../../../path/in-words.js'
 import type { Finding, Hop } from '../../../path/index.js'
 import { judgeConnection } from '../../../path/judge.js'
 import { byteWords, shortTime } from '../../lib/format-socket.js'
 import type { Connection } from '../../lib/selection.js'
+import { hasUnansweredProbes } from './deaf-path.js'
 import { type Diagnosis, type Fault, type Sign, summed } from './diagnosis.js'
 import { nodeTraps } from './node-traps.js'
 import type { NodeVersion } from './node-version.js'
 import type { Remedies } from './remedies.js'
+import type { Twice } from './two-samples.js'
 
 /** A connection and its options. */
 export interface WithOptions {
@@ -32,9 +34,22 @@ export function examineCounters(
   remedies: Remedies,
 ): Diagnosis[] {
   const memory = shortestMemory(path)
+  const deafHop = deafHopOf(path)
   return summed(
     connections.flatMap((connection): Sign[] => {
       const { record, verdict, silentFor = 0 } = connection
+      if (deafHop && hasUnansweredProbes(connection)) {
+        return [
+          {
+            connection,
+            severity: 'note',
+            code: 'unanswered',
+            fault: 'path',
+            message: `Keepalive probes are unanswered. Through ${deafHop.name} that does not show whether the peer is gone.`,
+            command: remedies.list,
+          },
+        ]
+      }
       if (verdict === 'suspect') {
         return [
           {
@@ -68,21 +83,13 @@ export function examineCounters(
           severity: 'note',
           code: 'unheard',
           fault: 'program',
-          message: 'The peer may be gone: it was not heard for 60 s, and acknowledged no probe for 5 min.',
+          message:
+            'The peer may be gone: it was not heard for 60 s or more, and acknowledged no probe in the last 5 min. Only a probe can tell.',
           command: remedies.probe,
         },
       ]
     }),
   )
-}
-
-/** Two samples of the same connections. */
-export interface Twice {
-  readonly connections: readonly Connection[]
-  /** The second sample, by cookie. */
-  readonly later: ReadonlyMap<bigint, SocketRecord>
-  /** Time from the first to the second sample, ms. */
-  readonly elapsed: number
 }
 
 /** Whether a second sample is needed: no counter shows how long the connection has been in this state. */
@@ -93,7 +100,7 @@ export function mayBeStuck({ record }: Connection): boolean {
 /**
  * Findings that need two samples: connections that the peer has closed and the program has not, and peers that do not read. Pure.
  *
- * @param options of the connections that could be read. With a `userTimeout` the kernel ends connections of the second kind.
+ * @param options of the connections that could be read. With a `userTimeout` the kernel ends connections of the second kind, so these are a note.
  */
 export function examineStuck(
   { connections, later, elapsed }: Twice,
@@ -107,7 +114,8 @@ export function examineStuck(
       if (!after || connection.verdict === 'suspect') return []
       if (isStillShut(before, after)) {
         const { userTimeout = 0 } = options.get(connection) ?? {}
-        return userTimeout > 0 ? [] : [notReading(connection, after.sendQueue, elapsed, remedies)]
+        const found = notReading(connection, after.sendQueue, elapsed, remedies)
+        return [userTimeout > 0 ? endedBy(userTimeout, found, remedies) : found]
       }
       return isLeaked(before, after, elapsed) ? [leaked(connection, elapsed, remedies)] : []
     }),
@@ -145,6 +153,11 @@ function notReading(connection: Connection, queued: number, lasting: number, rem
     lasting,
     queued,
   }
+}
+
+function endedBy(userTimeout: number, found: Sign, remedies: Remedies): Sign {
+  const change = `userTimeout ends the connection if the peer reads nothing for ${inWords(userTimeout)}.`
+  return { ...found, severity: 'note', change, command: remedies.list }
 }
 
 /** Whether the peer has closed, and this side neither closes nor sends. */
@@ -204,7 +217,12 @@ export function examineOptions(
 }
 
 /** Behaviour of a hop that no socket option changes. */
-const ofPath: readonly Finding['code'][] = ['hop-uncertain', 'probes-not-counted', 'proxy-behind']
+const ofPath: readonly Finding['code'][] = [
+  'hop-uncertain',
+  'probes-not-answered',
+  'probes-not-counted',
+  'proxy-behind',
+]
 
 /** Replaces the advice of `audit`, which names a function of the library. The command changes open connections only. */
 function changeOf({ code }: Finding): Partial<Pick<Finding, 'change'>> {

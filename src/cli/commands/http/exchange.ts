@@ -5,6 +5,8 @@ export interface Headers {
   readonly keepAlive?: string
   readonly via?: string
   readonly server?: string
+  /** Sent by `deadpeer http --serve`. */
+  readonly deadpeerOrigin?: string
   /** The hop-by-hop headers that came in more than one line. */
   readonly repeated: readonly string[]
 }
@@ -40,6 +42,7 @@ export function headersOf(raw: readonly string[]): Headers {
     keepAlive: lines('keep-alive'),
     via: lines('via'),
     server: lines('server'),
+    deadpeerOrigin: lines('deadpeer-origin'),
   }
   const present = Object.entries(all).filter(([, values]) => values.length > 0)
   return {

@@ -40,14 +40,19 @@ export interface Http1Options {
   readonly pause: () => Promise<void>
   /** For each response, ms. */
   readonly timeout: number
+  /** The request target: a path, or the whole URL for a proxy. */
+  readonly target: string
 }
 
-/** Sends the same request twice. `first` is a connection that is already open. */
+/**
+ * Sends the same request twice. `first` is a connection that is already open. Sends one request if the response comes from
+ * `deadpeer http --serve`: a proxy in front of that may not answer the second.
+ */
 export async function exchangeByHttp1(
   url: URL,
   opener: Opener,
   first: net.Socket,
-  { wording, pause, timeout }: Http1Options,
+  { wording, pause, timeout, target }: Http1Options,
 ): Promise<Exchange[]> {
   // The first call is slow, and must not delay the measurement after the response.
   sinceData(first)
@@ -61,10 +66,12 @@ export async function exchangeByHttp1(
     return socket
   })
   try {
-    const before = await exchange(url, pool, ids, timeout)
+    const ask = () => exchange(url, target, pool, ids, timeout)
+    const before = await ask()
+    if (before.exchange.headers.deadpeerOrigin !== undefined) return [before.exchange]
     const closing = before.socket ? watchClosing(before.socket, before.socket, ['end', 'close']) : () => ({})
     await pause()
-    const after = await exchange(url, pool, ids, timeout)
+    const after = await ask()
     return [{ ...before.exchange, ...(!after.exchange.reused && closing()) }, after.exchange]
   } finally {
     pool.destroy()
@@ -79,6 +86,7 @@ interface Exchanged {
 
 async function exchange(
   url: URL,
+  target: string,
   pool: http.Agent,
   ids: WeakMap<object, number>,
   timeout: number,
@@ -87,7 +95,7 @@ async function exchange(
   const request = http.request({
     agent: pool,
     host: url.hostname,
-    path: `${url.pathname}${url.search}`,
+    path: target,
     headers: { Host: url.host, 'User-Agent': 'deadpeer', Accept: '*/*' },
     setHost: false,
   })
@@ -131,7 +139,7 @@ async function exchange(
     if (hasBegun) throw new CutOff(code ?? message, { cause: error })
     if (!request.reusedSocket) throw error
     // One retry, as any client must do: the server was closing the connection when the request was sent.
-    const again = await exchange(url, pool, ids, timeout)
+    const again = await exchange(url, target, pool, ids, timeout)
     return { ...again, exchange: { ...again.exchange, repeatedAfter: code ?? message } }
   } finally {
     clearTimeout(timer)

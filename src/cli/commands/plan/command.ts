@@ -12,7 +12,7 @@ export const command = new Command('plan')
   .addOption(
     new RepeatableOption(
       '--hop <hop>',
-      'a hop on the path, in order from the client; repeatable. A name from deadpeer hops, or name=time as nat=350s. edge=30s@7 is your own HTTP proxy; edge=30s/60s@7 also keeps connections to the server for 60s',
+      'a hop on the path, in order from the client; repeatable. A name from deadpeer hops, or name=time as nat=350s. edge=30s@7 is your own HTTP proxy; edge=30s/60s@7 also keeps connections to the server for 60s. @file.json is what deadpeer measure --json printed',
     )
       .argParser(hopArgument)
       .makeOptionMandatory(),

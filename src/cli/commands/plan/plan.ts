@@ -1,6 +1,13 @@
 import { writeFileSync } from 'node:fs'
 import { afterInWords, inWords } from '../../../path/in-words.js'
-import { type HopName, type OwnHop, type Plan, plan, timeline } from '../../../path/index.js'
+import {
+  type HopName,
+  type MeasuredPath,
+  type OwnHop,
+  type Plan,
+  plan,
+  timeline,
+} from '../../../path/index.js'
 import { writeFindings } from '../../lib/findings.js'
 import { checkHops } from '../../lib/known-hops.js'
 import { columns } from '../../lib/table.js'
@@ -8,7 +15,7 @@ import { paint, write } from '../../lib/terminal.js'
 import { Misuse } from '../../lib/usage.js'
 
 export interface PlanCommandOptions {
-  readonly hop: readonly (HopName | OwnHop)[]
+  readonly hop: readonly (HopName | OwnHop | MeasuredPath)[]
   readonly within?: number
   readonly connections?: number
   readonly every?: number
@@ -49,8 +56,7 @@ function draw(planned: Plan, file: string): void {
   }
 }
 
-function show({ path, profile, detection, probesPerHour, load, http, warnings }: Plan): void {
-  const { initialDelay, interval, count, userTimeout } = profile
+function show({ path, profile, detection, sendEvery, probesPerHour, load, http, warnings }: Plan): void {
   for (const line of columns(
     path.map(({ name, idleTimeout, layer, title }) => [
       name,
@@ -62,13 +68,19 @@ function show({ path, profile, detection, probesPerHour, load, http, warnings }:
     write(line)
   }
   write()
-  write(paint(`tune(socket, ${literal({ initialDelay, interval, count, userTimeout })})`, 'strong'))
+  write(paint(`tune(socket, ${literal(profileToTune(profile))})`, 'strong'))
   write()
-  write(
-    `The kernel detects a dead peer: idle ${afterInWords(detection.idle)}, with data in flight ${afterInWords(detection.inFlight)}.`,
-  )
-  write(`An idle connection is probed ${probesPerHour.toLocaleString('en')} times an hour.`)
-  if (load) {
+  if (sendEvery === undefined) {
+    write(
+      `The kernel detects a dead peer: idle ${afterInWords(detection.idle)}, with data in flight ${afterInWords(detection.inFlight)}.`,
+    )
+    write(`An idle connection is probed ${probesPerHour.toLocaleString('en')} times an hour.`)
+  } else {
+    write(
+      `Keepalive is off. If the application sends data every ${inWords(sendEvery)}, a dead peer is noticed within ${inWords(sendEvery + detection.inFlight)}.`,
+    )
+  }
+  if (load && sendEvery === undefined) {
     const { connections, probesPerSecond, bitsPerSecond } = load
     const [each, all] = [connections, probesPerSecond].map((n) =>
       n.toLocaleString('en', { maximumFractionDigits: 1 }),
@@ -92,6 +104,13 @@ function show({ path, profile, detection, probesPerHour, load, http, warnings }:
   write(`  new undici.Agent(${literal(http.undici)})`)
   write(`  http.createServer(${literal(http.server)})`)
   writeFindings(warnings)
+}
+
+/** With times, `enable` is true by default. */
+function profileToTune(profile: Plan['profile']): object {
+  if (!profile.enable) return profile
+  const { initialDelay, interval, count, userTimeout } = profile
+  return { initialDelay, interval, count, userTimeout }
 }
 
 function literal(values: object): string {

@@ -1,0 +1,3 @@
+const deadpeer = require('deadpeer')
+
+import('./use.mjs').then(async ({ use }) => console.log(JSON.stringify(await use(deadpeer))))
