@@ -1,4 +1,4 @@
-import type { Certainty, Hop, Source } from './hop.js'
+import type { Certainty, Hop, ProbeSource, Source } from './hop.js'
 
 const s = 1_000
 const min = 60 * s
@@ -28,6 +28,34 @@ const documented = { certainty: 'documented' } as const
 const reported = { certainty: 'reported' } as const
 const uncertain = { certainty: 'uncertain' } as const
 
+const rfc = {
+  title: 'RFC 9293, 3.10.7.4: a segment outside the window must be acknowledged',
+  url: 'https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4',
+  date: '2022-08',
+} as const
+/** No source speaks of this hop. It forwards probes, or it terminates TCP and must acknowledge them itself. */
+const answersByRule = { answersProbes: 'yes', probeSource: { ...rfc, ...uncertain } } as const
+/** The kernel of the host that it runs on terminates TCP. */
+const kernelAnswers = { answersProbes: 'yes', probeSource: { ...rfc, ...documented } } as const
+
+const answers = (probeSource: ProbeSource) => ({ answersProbes: 'yes', probeSource }) as const
+
+/** AWS recommends TCP keepalive through these services. */
+const keepaliveInVpc = answers({
+  ...documented,
+  title: 'Implementing long-running TCP connections within VPC networking',
+  url: 'https://aws.amazon.com/blogs/networking-and-content-delivery/implementing-long-running-tcp-connections-within-vpc-networking/',
+  date: '2026-11',
+})
+
+const globalAccelerator: ProbeSource = {
+  ...reported,
+  title: 'nodejs/node 63043: long requests through AWS Global Accelerator fail with ETIMEDOUT',
+  url: 'https://github.com/nodejs/node/issues/63043',
+  date: '2026-05',
+  note: 'acknowledges the first probes of an idle connection, and later none',
+}
+
 /** The range of a setting whose documentation gives no limits. */
 const anyTime = [1, 2 ** 31 * s] as const
 
@@ -37,6 +65,7 @@ const rows = () =>
     'aws-nlb': {
       ...dropsSilently,
       ...documented,
+      ...keepaliveInVpc,
       title: 'AWS Network Load Balancer, TCP listener',
       idleTimeout: 350 * s,
       range: [60 * s, 6_000 * s],
@@ -51,6 +80,7 @@ const rows = () =>
     'aws-nlb-tls': {
       ...dropsSilently,
       ...documented,
+      ...answersByRule,
       title: 'AWS Network Load Balancer, TLS listener',
       endsTcp: true,
       idleTimeout: 350 * s,
@@ -63,6 +93,7 @@ const rows = () =>
     'aws-gwlb': {
       ...dropsSilently,
       ...documented,
+      ...keepaliveInVpc,
       title: 'AWS Gateway Load Balancer',
       idleTimeout: 350 * s,
       range: [60 * s, 6_000 * s],
@@ -76,6 +107,12 @@ const rows = () =>
     'aws-alb': {
       ...httpProxy,
       ...documented,
+      ...answers({
+        ...reported,
+        title: 'nodejs/node 63043: packet captures without AWS Global Accelerator',
+        url: 'https://github.com/nodejs/node/issues/63043',
+        date: '2026-05',
+      }),
       title: 'AWS Application Load Balancer',
       idleTimeout: 60 * s,
       range: [1 * s, 4_000 * s],
@@ -90,6 +127,7 @@ const rows = () =>
     'aws-clb': {
       ...httpProxy,
       ...documented,
+      ...answersByRule,
       title: 'AWS Classic Load Balancer',
       idleTimeout: 60 * s,
       range: [1 * s, 3_600 * s],
@@ -103,6 +141,7 @@ const rows = () =>
     'aws-nat-gateway': {
       ...dropsSilently,
       ...reported,
+      ...keepaliveInVpc,
       title: 'AWS NAT gateway',
       idleTimeout: 350 * s,
       onExpiry: 'reset',
@@ -116,6 +155,7 @@ const rows = () =>
     'aws-privatelink': {
       ...dropsSilently,
       ...documented,
+      ...keepaliveInVpc,
       title: 'AWS interface VPC endpoint',
       idleTimeout: 350 * s,
       source: {
@@ -125,11 +165,14 @@ const rows = () =>
       },
     },
     'aws-global-accelerator': {
-      ...dropsSilently,
-      ...uncertain,
+      ...tcpProxy,
+      ...documented,
+      answersProbes: 'unreliable',
+      probeSource: globalAccelerator,
       title: 'AWS Global Accelerator',
       idleTimeout: 340 * s,
-      note: 'AWS documents 340 s, a third party reports 90 s',
+      onExpiry: 'silent',
+      note: 'only data counts: a segment without payload, such as a keepalive probe, does not. The source does not say what happens on expiry',
       source: amazon(
         'AWS Global Accelerator: how it works, idle timeout',
         'global-accelerator/latest/dg/introduction-how-it-works.html',
@@ -139,6 +182,10 @@ const rows = () =>
     'aws-network-firewall': {
       ...dropsSilently,
       ...documented,
+      ...answers({
+        ...documented,
+        ...amazon('FlowTimeouts', 'network-firewall/latest/APIReference/API_FlowTimeouts.html', '2026-11'),
+      }),
       title: 'AWS Network Firewall',
       idleTimeout: 350 * s,
       range: [60 * s, 6_000 * s],
@@ -148,6 +195,7 @@ const rows = () =>
     'ec2-conntrack': {
       ...dropsSilently,
       ...documented,
+      ...answersByRule,
       title: 'EC2 security group, connection tracking',
       idleTimeout: 5 * day,
       range: [60 * s, 5 * day],
@@ -161,6 +209,7 @@ const rows = () =>
     'ec2-conntrack-nitro-v6': {
       ...dropsSilently,
       ...documented,
+      ...answersByRule,
       title: 'EC2 security group, connection tracking on Nitro v6 instances',
       idleTimeout: 350 * s,
       range: [60 * s, 5 * day],
@@ -174,6 +223,12 @@ const rows = () =>
     'azure-lb': {
       ...dropsSilently,
       ...documented,
+      ...answers({
+        ...documented,
+        title: 'Load Balancer TCP Reset and Idle Timeout',
+        url: 'https://learn.microsoft.com/en-us/azure/load-balancer/load-balancer-tcp-reset',
+        date: '2024-07',
+      }),
       title: 'Azure Load Balancer',
       idleTimeout: 4 * min,
       range: [4 * min, 100 * min],
@@ -188,6 +243,7 @@ const rows = () =>
     'azure-nat-gateway': {
       ...dropsSilently,
       ...documented,
+      ...answersByRule,
       title: 'Azure NAT gateway',
       idleTimeout: 4 * min,
       range: [4 * min, 120 * min],
@@ -201,6 +257,12 @@ const rows = () =>
     'gcp-vpc': {
       ...dropsSilently,
       ...documented,
+      ...answers({
+        ...documented,
+        title: 'Troubleshooting Compute Engine: adjust TCP keepalive to less than 600 seconds',
+        url: 'https://cloud.google.com/compute/docs/troubleshooting',
+        date: '2025-08',
+      }),
       title: 'Google Cloud VPC firewall',
       idleTimeout: 10 * min,
       source: {
@@ -212,6 +274,7 @@ const rows = () =>
     'gcp-alb': {
       ...httpProxy,
       ...documented,
+      ...answersByRule,
       title: 'Google Cloud external Application Load Balancer, global',
       idleTimeout: 610 * s,
       range: [5 * s, 1_200 * s],
@@ -226,6 +289,7 @@ const rows = () =>
     'gcp-passthrough-internal': {
       ...dropsSilently,
       ...documented,
+      ...answersByRule,
       title: 'Google Cloud internal passthrough Network Load Balancer',
       idleTimeout: 10 * min,
       range: [10 * min, 16 * hour],
@@ -239,6 +303,7 @@ const rows = () =>
     'gcp-passthrough-external': {
       ...dropsSilently,
       ...documented,
+      ...answersByRule,
       title: 'Google Cloud external passthrough Network Load Balancer',
       idleTimeout: 60 * s,
       source: {
@@ -250,6 +315,7 @@ const rows = () =>
     'gcp-cloud-nat': {
       ...dropsSilently,
       ...reported,
+      ...answersByRule,
       title: 'Google Cloud NAT',
       idleTimeout: 1_200 * s,
       range: anyTime,
@@ -263,6 +329,7 @@ const rows = () =>
     'ibm-vpc-public-gateway': {
       ...dropsSilently,
       ...documented,
+      ...answersByRule,
       title: 'IBM Cloud VPC public gateway',
       idleTimeout: 4 * min,
       source: {
@@ -274,6 +341,7 @@ const rows = () =>
     'oracle-nlb': {
       ...dropsSilently,
       ...documented,
+      ...answersByRule,
       title: 'Oracle Cloud Network Load Balancer',
       idleTimeout: 360 * s,
       range: anyTime,
@@ -287,6 +355,7 @@ const rows = () =>
     'oracle-lb': {
       ...httpProxy,
       ...documented,
+      ...answersByRule,
       title: 'Oracle Cloud Load Balancer',
       idleTimeout: 65 * s,
       upstream: { idleTimeout: 300 * s },
@@ -299,6 +368,7 @@ const rows = () =>
     'linux-conntrack': {
       ...dropsSilently,
       ...documented,
+      ...answersByRule,
       title: 'Linux connection tracking: NAT or firewall (iptables, nftables)',
       idleTimeout: 5 * day,
       range: anyTime,
@@ -313,6 +383,7 @@ const rows = () =>
     'kube-proxy': {
       ...dropsSilently,
       ...documented,
+      ...answersByRule,
       title: 'Kubernetes kube-proxy, iptables or nftables mode',
       idleTimeout: 1 * day,
       range: anyTime,
@@ -326,6 +397,7 @@ const rows = () =>
     'kube-proxy-ipvs': {
       ...dropsSilently,
       ...documented,
+      ...answersByRule,
       title: 'Kubernetes kube-proxy, IPVS mode, and Linux IPVS itself',
       idleTimeout: 15 * min,
       range: anyTime,
@@ -340,6 +412,7 @@ const rows = () =>
     'docker-userland-proxy': {
       ...tcpProxy,
       ...documented,
+      ...kernelAnswers,
       title: 'Docker userland proxy (docker-proxy)',
       idleTimeout: Number.POSITIVE_INFINITY,
       onExpiry: 'nothing',
@@ -349,9 +422,144 @@ const rows = () =>
         date: '2026-11',
       },
     },
+    'docker-desktop-mac': {
+      ...tcpProxy,
+      ...documented,
+      answersProbes: 'no',
+      probeSource: {
+        ...reported,
+        title: 'docker/desktop-feedback 614: keepalive probes from containers are never answered',
+        url: 'https://github.com/docker/desktop-feedback/issues/614',
+        date: '2026-08',
+        note: 'since version 4.87.0; 4.86.0 acknowledges probes',
+      },
+      title: 'Docker Desktop for macOS, connections from containers',
+      idleTimeout: 300 * s,
+      range: anyTime,
+      setting: 'VpnKitMaxPortIdleTime',
+      source: {
+        title: 'Docker Desktop, settings reference: VpnKitMaxPortIdleTime',
+        url: 'https://docs.docker.com/security/for-admins/hardened-desktop/settings-management/settings-reference/',
+        date: '2026-11',
+      },
+    },
+    passt: {
+      ...tcpProxy,
+      ...uncertain,
+      ...answers({
+        ...reported,
+        title: 'passt-dev: tcp_data_from_tap() acknowledges keep-alive segments',
+        url: 'https://lists.seitan.rocks/hyperkitty/list/passt-dev@passt.top/message/SB727SWQE75I6EBTMRHRQGPRYSAAIRAA',
+        date: '2026-12',
+        note: 'versions without this change do not acknowledge them; the source does not name a version',
+      }),
+      title: 'passt and pasta: user-mode network of Podman, QEMU and KubeVirt',
+      idleTimeout: 2 * hour,
+      onExpiry: 'reset',
+      probesCount: true,
+      note: '2 to 4 h with a patch of February 2026; without it, the timeout has no effect',
+      source: {
+        title: 'passt-dev: reworks and improvements to TCP activity timers',
+        url: 'https://archives.passt.top/passt-dev/20260204114137.2784090-1-david@gibson.dropbear.id.au/t',
+        date: '2026-02',
+      },
+    },
+    slirp: {
+      ...tcpProxy,
+      ...documented,
+      ...answers({
+        ...documented,
+        title: 'libslirp, src/tcp_input.c: a segment that begins before the window is acknowledged',
+        url: 'https://gitlab.freedesktop.org/slirp/libslirp/-/blob/master/src/tcp_input.c',
+        date: '2026-11',
+      }),
+      title: 'libslirp: user-mode network of QEMU, and slirp4netns',
+      idleTimeout: Number.POSITIVE_INFINITY,
+      onExpiry: 'nothing',
+      source: {
+        title: 'libslirp, src/tcp_timer.c',
+        url: 'https://gitlab.freedesktop.org/slirp/libslirp/-/blob/master/src/tcp_timer.c',
+        date: '2026-11',
+      },
+    },
+    'gvisor-netstack': {
+      ...tcpProxy,
+      ...uncertain,
+      ...answers({
+        ...documented,
+        title: 'gVisor, pkg/tcpip/transport/tcp/rcv.go: maybeSendOutOfWindowAck',
+        url: 'https://github.com/google/gvisor/blob/master/pkg/tcpip/transport/tcp/rcv.go',
+        date: '2026-11',
+      }),
+      title:
+        'Forwarder with gVisor netstack: Tailscale with userspace networking, gvisor-tap-vsock (Podman machine)',
+      idleTimeout: Number.POSITIVE_INFINITY,
+      onExpiry: 'nothing',
+      note: 'netstack has no idle timeout; a program that uses it may have one',
+      source: {
+        title: 'gVisor, pkg/tcpip/transport/tcp',
+        url: 'https://github.com/google/gvisor/tree/master/pkg/tcpip/transport/tcp',
+        date: '2026-11',
+      },
+    },
+    'wsl-nat': {
+      ...dropsSilently,
+      ...uncertain,
+      ...answers({
+        ...reported,
+        title: 'microsoft/WSL 10741: packet capture with NAT networking',
+        url: 'https://github.com/microsoft/WSL/issues/10741',
+        date: '2023-11',
+      }),
+      title: 'WSL 2, NAT networking',
+      idleTimeout: 30 * min,
+      note: '30 min is the default of Windows NAT (TcpEstablishedConnectionTimeout); no source says that WSL keeps it',
+      source: {
+        title: 'Set-NetNat: TcpEstablishedConnectionTimeout',
+        url: 'https://learn.microsoft.com/en-us/powershell/module/netnat/set-netnat',
+        date: '2026-11',
+      },
+    },
+    'wsl-mirrored': {
+      ...dropsSilently,
+      ...uncertain,
+      answersProbes: 'unreliable',
+      probeSource: {
+        ...reported,
+        title: 'microsoft/WSL 10741: mirrored mode keep-alive not working',
+        url: 'https://github.com/microsoft/WSL/issues/10741',
+        date: '2024-02',
+        note: 'probes that Windows sends arrive damaged, and Linux resets the connection; no source says whether probes that Linux sends are acknowledged, or which version is fixed',
+      },
+      title: 'WSL 2, mirrored networking, connections to Windows over localhost',
+      idleTimeout: Number.POSITIVE_INFINITY,
+      onExpiry: 'nothing',
+      note: 'no source names an idle timeout',
+      source: {
+        title: 'microsoft/WSL 10741: mirrored mode keep-alive not working',
+        url: 'https://github.com/microsoft/WSL/issues/10741',
+        date: '2024-02',
+      },
+    },
+    'cisco-asa': {
+      ...dropsSilently,
+      ...documented,
+      ...answersByRule,
+      title: 'Cisco ASA: firewall, and gateway of AnyConnect VPNs',
+      idleTimeout: 1 * hour,
+      range: [1 * s, 1_193 * hour],
+      setting: 'set connection timeout idle',
+      note: 'with the keyword reset, sends a reset to both ends',
+      source: {
+        title: 'Cisco ASA Firewall CLI Configuration Guide: Configuring Connection Settings',
+        url: 'https://www.cisco.com/c/en/us/td/docs/security/asa/asa91/configuration/firewall/asa_91_firewall_config/conns_connlimits.html',
+        date: '2026-11',
+      },
+    },
     nginx: {
       ...httpProxy,
       ...documented,
+      ...kernelAnswers,
       title: 'nginx, http',
       idleTimeout: 75 * s,
       range: anyTime,
@@ -367,6 +575,7 @@ const rows = () =>
     'nginx-stream': {
       ...tcpProxy,
       ...documented,
+      ...kernelAnswers,
       title: 'nginx, stream (TCP)',
       idleTimeout: 10 * min,
       range: anyTime,
@@ -380,6 +589,7 @@ const rows = () =>
     haproxy: {
       ...httpProxy,
       ...documented,
+      ...kernelAnswers,
       title: 'HAProxy, mode http',
       idleTimeout: 50 * s,
       range: anyTime,
@@ -394,6 +604,7 @@ const rows = () =>
     'haproxy-tcp': {
       ...tcpProxy,
       ...documented,
+      ...kernelAnswers,
       title: 'HAProxy, mode tcp',
       idleTimeout: 50 * s,
       range: anyTime,
@@ -408,6 +619,7 @@ const rows = () =>
     envoy: {
       ...httpProxy,
       ...documented,
+      ...kernelAnswers,
       title: 'Envoy, HTTP connection manager; Istio',
       idleTimeout: 1 * hour,
       range: anyTime,
@@ -421,6 +633,7 @@ const rows = () =>
     'envoy-tcp': {
       ...tcpProxy,
       ...documented,
+      ...kernelAnswers,
       title: 'Envoy, TCP proxy',
       idleTimeout: 1 * hour,
       range: anyTime,
@@ -434,6 +647,7 @@ const rows = () =>
     traefik: {
       ...httpProxy,
       ...documented,
+      ...kernelAnswers,
       title: 'Traefik, HTTP',
       idleTimeout: 180 * s,
       range: anyTime,
@@ -448,6 +662,7 @@ const rows = () =>
     cloudflare: {
       ...httpProxy,
       ...documented,
+      ...answersByRule,
       title: 'Cloudflare, proxied HTTP',
       idleTimeout: 400 * s,
       upstream: { idleTimeout: 900 * s },
@@ -463,6 +678,7 @@ const rows = () =>
       endsTcp: true,
       probesCount: false,
       ...documented,
+      ...kernelAnswers,
       title: 'PgBouncer',
       idleTimeout: Number.POSITIVE_INFINITY,
       onExpiry: 'nothing',
@@ -478,6 +694,7 @@ const rows = () =>
     'home-router': {
       ...dropsSilently,
       ...uncertain,
+      ...answersByRule,
       title: 'Home router (NAT)',
       idleTimeout: 4 * min,
       note: '4 min to more than a day; RFC 5382 requires at least 124 min',
@@ -490,6 +707,7 @@ const rows = () =>
     'mobile-carrier': {
       ...dropsSilently,
       ...uncertain,
+      ...answersByRule,
       title: 'Mobile carrier (NAT, firewall)',
       idleTimeout: 5 * min,
       note: 'most carriers 30 min and more, some less than 5 min',
@@ -512,6 +730,8 @@ export interface CatalogueHop extends Hop {
   readonly certainty: Certainty
   /** The source of the number. */
   readonly source: Source
+  /** The source of `answersProbes`. */
+  readonly probeSource: ProbeSource
 }
 
 /** Every hop of the catalogue by its name. */

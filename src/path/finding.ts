@@ -6,7 +6,8 @@ export type Severity = 'error' | 'warning' | 'note'
  *
  * - `keepalive-off`, `forgets-before-probe`, `forgets-after-lost-probe`: a hop drops idle connections before a probe passes it.
  * - `detection-too-fast`, `detection-too-slow`, `few-probes`, `in-flight-unbounded`, `slow-reader`, `profile`: how long it takes to detect a dead peer, and the side effects.
- * - `probes-not-counted`, `proxy-behind`, `hop-uncertain`: properties of a hop.
+ * - `keepalive-on-deaf-path`: keepalive is on, and the path passes data but not all probes, so keepalive ends connections to live peers.
+ * - `probes-not-answered`, `probes-not-counted`, `proxy-behind`, `hop-uncertain`: properties of a hop.
  * - `sender-outlasts-receiver`, `raise-hop`, `server-refuses-opened-early`, `no-reuse`: HTTP connections between two requests.
  * - `not-read`: nothing could be read, so nothing was checked.
  */
@@ -23,9 +24,11 @@ export interface Finding {
     | 'hop-uncertain'
     | 'in-flight-unbounded'
     | 'keepalive-off'
+    | 'keepalive-on-deaf-path'
     | 'no-reuse'
     | 'not-read'
     | 'profile'
+    | 'probes-not-answered'
     | 'probes-not-counted'
     | 'proxy-behind'
     | 'raise-hop'

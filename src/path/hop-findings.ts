@@ -1,7 +1,7 @@
 import type { Finding } from './finding.js'
 import type { Hop } from './hop.js'
 import { inWords } from './in-words.js'
-import { LATEST, latestProbe, type Timing } from './timing.js'
+import { LATEST, latestProbe, sendEveryFor, type Timing } from './timing.js'
 
 /** The shortest idle timeout of the hops at layer 4, ms. */
 export function shortestMemory(path: readonly Hop[]): number {
@@ -9,6 +9,15 @@ export function shortestMemory(path: readonly Hop[]): number {
     Number.POSITIVE_INFINITY,
     ...path.filter(({ layer }) => layer === 4).map(({ idleTimeout }) => idleTimeout),
   )
+}
+
+/** The first hop that does not acknowledge all keepalive probes. With one, keepalive ends connections to live peers. */
+export function deafHopOf(path: readonly Hop[]): Hop | undefined {
+  return path.find(isDeaf)
+}
+
+function isDeaf({ answersProbes }: Hop): boolean {
+  return answersProbes !== 'yes'
 }
 
 /** What a hop does to a connection without traffic or without data. */
@@ -22,13 +31,46 @@ function expiryOf({ name, onExpiry, idleTimeout }: Hop, without: 'traffic' | 'da
   }[onExpiry]
 }
 
-/** Findings about the hops of a path, for connections that the kernel probes with this timing. */
+/**
+ * Findings about the hops of a path, for connections that the kernel probes with this timing. With a deaf hop no connection is probed, so
+ * when probes arrive does not matter.
+ */
 export function judgeHops(path: readonly Hop[], timing: Timing): Finding[] {
+  const isProbed = deafHopOf(path) === undefined
   return path.flatMap((hop) => [
-    ...(hop.layer === 4 && hop.probesCount ? judgeIdleTimeout(hop, timing) : []),
-    ...judgeProxy(hop),
+    ...(isProbed && hop.layer === 4 && hop.probesCount ? judgeIdleTimeout(hop, timing) : []),
+    ...(isDeaf(hop) ? [] : judgeProxy(hop)),
     ...judgeCertainty(hop),
   ])
+}
+
+/** Findings about the deaf hops of a path, for connections without keepalive. */
+export function judgeDeafHops(
+  path: readonly Hop[],
+  sendEvery = sendEveryFor(shortestMemory(path)),
+): Finding[] {
+  return path.filter(isDeaf).map((hop) => ({
+    severity: 'warning',
+    code: 'probes-not-answered',
+    hop: hop.name,
+    message: `${probesOf(hop)} Keepalive would end connections to live peers. Without it, the kernel notices a dead peer only with data in flight.`,
+    change: sendAdvice(sendEvery),
+  }))
+}
+
+/** What a deaf hop does with probes and with idle connections. */
+export function probesOf(hop: Hop): string {
+  const { name, answersProbes, probeSource, probesCount, idleTimeout } = hop
+  const which =
+    answersProbes === 'no' ? 'acknowledges no keepalive probe' : 'does not acknowledge all keepalive probes'
+  const note = answersProbes === 'unreliable' && probeSource?.note ? ` (${probeSource.note})` : ''
+  const expiry = probesCount || idleTimeout === Number.POSITIVE_INFINITY ? '' : ` ${expiryOf(hop, 'data')}.`
+  return `${name} ${which}${note}, although data passes.${expiry}`
+}
+
+/** How to notice a dead peer on a path that does not answer probes. */
+export function sendAdvice(sendEvery: number): string {
+  return `Send data at least every ${inWords(sendEvery)}: a ping of the protocol (HTTP/2, WebSocket) or a query.`
 }
 
 function judgeIdleTimeout(hop: Hop, { initialDelay, interval }: Timing): Finding[] {
@@ -84,7 +126,11 @@ function judgeProxy(hop: Hop): Finding[] {
 
 function judgeCertainty({ name, certainty, note, idleTimeout }: Hop): Finding[] {
   if (certainty !== 'uncertain') return []
-  const message = `The idle timeout of ${name} is uncertain: ${note}. The value used is ${inWords(idleTimeout)}.`
+  const used =
+    idleTimeout === Number.POSITIVE_INFINITY
+      ? 'The value used is that it keeps connections forever.'
+      : `The value used is ${inWords(idleTimeout)}.`
+  const message = `The idle timeout of ${name} is uncertain: ${note}. ${used}`
   const change = `If you know the idle timeout, pass it: { name: '${name}', idleTimeout: ms }.`
   return [{ severity: 'note', code: 'hop-uncertain', hop: name, message, change }]
 }

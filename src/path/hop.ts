@@ -20,6 +20,23 @@ export type Certainty = 'documented' | 'reported' | 'uncertain'
  */
 export type OnExpiry = 'silent' | 'reset' | 'close' | 'nothing'
 
+/**
+ * Whether keepalive probes through a hop are acknowledged while data passes. `yes`: always. `no`: never. `unreliable`: some are, such as the first
+ * ones of an idle connection. On `no` and `unreliable`, keepalive ends connections to live peers.
+ */
+export type AnswersProbes = 'yes' | 'no' | 'unreliable'
+
+/** The document that {@link Hop.answersProbes} comes from. */
+export interface ProbeSource extends Source {
+  /**
+   * How reliable it is. `documented`: the vendor's documentation or the source code says so. `reported`: others have measured it. `uncertain`: no
+   * source speaks of this hop, and the value follows from RFC 9293 and from whether the hop terminates TCP.
+   */
+  readonly certainty: Certainty
+  /** Versions or directions that differ. */
+  readonly note?: string
+}
+
 /** How long a hop keeps an idle connection, and whether that can be configured. */
 export interface IdleTimeout {
   /** In ms. `Infinity`: forever. */
@@ -44,10 +61,14 @@ export interface Hop extends IdleTimeout {
   readonly upstream?: IdleTimeout
   /** What it does when the timeout expires. */
   readonly onExpiry: OnExpiry
-  /** Whether it terminates TCP and opens a second connection. Then this hop answers keepalive probes. */
+  /** Whether it terminates TCP and opens a second connection. Then keepalive probes reach this hop, not the host behind it. */
   readonly endsTcp: boolean
   /** Whether a TCP keepalive probe counts as activity. */
   readonly probesCount: boolean
+  /** Whether keepalive probes are acknowledged, by the hop if it terminates TCP, otherwise through it. */
+  readonly answersProbes: AnswersProbes
+  /** The source of `answersProbes`. Only hops of the catalogue have it. */
+  readonly probeSource?: ProbeSource
   /** An exception or a detail. */
   readonly note?: string
   /** How reliable the idle timeout is. Only hops of the catalogue have it. */
@@ -66,4 +87,6 @@ export interface OwnHop {
   readonly upstreamTimeout?: number
   /** 7: an HTTP load balancer or proxy. Default: 4, or the catalogue's value. */
   readonly layer?: 4 | 7
+  /** Whether keepalive probes are acknowledged while data passes. Default: `yes`, or the catalogue's value. */
+  readonly answersProbes?: AnswersProbes
 }

@@ -27,13 +27,29 @@ import { type Path, resolvePath } from './resolve.js'
 
 export type { Catalogue, CatalogueHop, HopName } from './catalogue.js'
 export type { Finding, Severity } from './finding.js'
-export type { Certainty, Hop, IdleTimeout, OnExpiry, OwnHop, Source } from './hop.js'
+export type {
+  AnswersProbes,
+  Certainty,
+  Hop,
+  IdleTimeout,
+  OnExpiry,
+  OwnHop,
+  ProbeSource,
+  Source,
+} from './hop.js'
 export type { HttpTimeouts, Leg } from './http-chain.js'
 export type { AgentLike, Dispatcher } from './live.js'
 export { measure } from './measure/measure.js'
 export type { MeasureOptions, MeasureProgress } from './measure/options.js'
 export type { IdleLimit, MeasuredPath, MeasureNote, Observation } from './measured-path.js'
-export { type Plan, type PlanOptions, type ProbeLoad, plan, type Traffic } from './planner.js'
+export {
+  type Plan,
+  type PlannedProfile,
+  type PlanOptions,
+  type ProbeLoad,
+  plan,
+  type Traffic,
+} from './planner.js'
 export type { Path } from './resolve.js'
 export { type TimelineOptions, timeline } from './timeline.js'
 
@@ -50,7 +66,8 @@ export const hops: Catalogue = catalogue()
 /**
  * Checks a live object against a path: options read back from the kernel, timeouts read from servers, agents and undici's dispatchers.
  *
- * - **A connection**: the options in force, against the hops at layer 4.
+ * - **A connection**: the options in force, against the hops at layer 4. Keepalive is an error if a hop does not acknowledge probes, or if this
+ *   connection has shown that ({@link inspect}: `path` is `deaf`).
  * - **A server** that listens, or a fastify instance, `WebSocketServer` or socket.io Server: the options that accepted connections inherit. For
  *   an HTTP server also its timeouts, against the last HTTP hop.
  * - **An `http.Agent`** or an agent with the same fields: how long it keeps free connections, against the first HTTP hop. Also the options of
@@ -104,13 +121,13 @@ function auditClient(live: Target | AgentLike | Dispatcher, path: readonly Hop[]
 }
 
 function auditConnection(target: Target, path: readonly Hop[]): Finding[] {
-  const { profile, info } = inspect(target)
+  const { profile, info, path: state } = inspect(target)
   if (info === undefined) {
     const change =
       'Run the audit on a system with the native core. capabilities().reason tells why it is missing here.'
     return notRead('The native core is not available', change)
   }
-  return judgeConnection(profile, path)
+  return judgeConnection(profile, path, state === 'deaf')
 }
 
 function notRead(why: string, change: string): Finding[] {

@@ -1,11 +1,13 @@
+import { literal } from '../options/check.js'
 import { definedOnly, detectionTime, settingsOf } from '../profile/detection-time.js'
 import { explain } from '../profile/explain.js'
 import type { Profile } from '../profile/profile.js'
 import type { Finding, Severity } from './finding.js'
 import type { Hop } from './hop.js'
-import { judgeHops, shortestMemory } from './hop-findings.js'
+import { deafHopOf, judgeDeafHops, judgeHops, probesOf, sendAdvice, shortestMemory } from './hop-findings.js'
 import { chain, httpHops, settingOf, under, upstreamOf } from './http-chain.js'
 import { forInWords, inWords } from './in-words.js'
+import { timingFor, userTimeoutWithoutProbes } from './timing.js'
 
 // Findings about settings on a path. Pure functions of the settings.
 
@@ -28,8 +30,13 @@ export interface ServerSettings {
   readonly requestTimeout: number
 }
 
-/** Findings about options that were read back from a connection or a listener. */
-export function judgeConnection(profile: Profile, path: readonly Hop[]): Finding[] {
+/**
+ * Findings about options that were read back from a connection or a listener.
+ *
+ * @param isDeaf whether this connection itself has shown that its path passes data and no probes.
+ */
+export function judgeConnection(profile: Profile, path: readonly Hop[], isDeaf = false): Finding[] {
+  if (isDeaf || deafHopOf(path)) return judgeOnDeafPath(profile, path)
   const { enable, initialDelay, interval, count, userTimeout = 0 } = profile
   const shortest = shortestMemory(path)
   const proxies = judgeHops(
@@ -45,9 +52,7 @@ export function judgeConnection(profile: Profile, path: readonly Hop[]): Finding
     findings.push({ severity: 'warning', code: 'detection-too-slow', message, change })
   }
   if (userTimeout === 0) {
-    const message = `No userTimeout is set. With data in flight, the kernel takes ${inWords(inFlight)} to notice that the peer is gone.`
-    const change = 'Set userTimeout to initialDelay + interval × count.'
-    findings.push({ severity: 'warning', code: 'in-flight-unbounded', message, change })
+    findings.push(inFlightUnbounded(inFlight, 'initialDelay + interval × count'))
   }
   for (const { code, message } of explain(profile)) {
     if (code === 'count-never-reached' || code === 'user-timeout-outlasts-count') {
@@ -55,6 +60,42 @@ export function judgeConnection(profile: Profile, path: readonly Hop[]): Finding
     }
   }
   return findings
+}
+
+function judgeOnDeafPath(profile: Profile, path: readonly Hop[]): Finding[] {
+  const { enable, userTimeout = 0 } = profile
+  const hop = deafHopOf(path)
+  const timing = timingFor(shortestMemory(path))
+  const subject = hop ? probesOf(hop) : 'The path of this connection passes data and no keepalive probes.'
+  const wanted = literal(userTimeoutWithoutProbes(timing))
+  const { idle, inFlight } = detectionTime(profile)
+  const findings: Finding[] = []
+  if (enable) {
+    findings.push({
+      severity: 'error',
+      code: 'keepalive-on-deaf-path',
+      ...(hop && { hop: hop.name }),
+      message: `${subject} Keepalive is on, so the kernel ends a connection that is idle for ${inWords(idle)}, although its peer is alive.`,
+      change: `Set { enable: false, userTimeout: ${wanted} }. ${sendAdvice(timing.initialDelay)}`,
+    })
+  } else if (hop) {
+    findings.push(...judgeDeafHops(path))
+  } else {
+    const change = sendAdvice(timing.initialDelay)
+    findings.push({ severity: 'warning', code: 'probes-not-answered', message: subject, change })
+  }
+  if (userTimeout === 0) findings.push(inFlightUnbounded(inFlight, wanted))
+  return [...findings, ...judgeHops(path, idleTiming)]
+}
+
+function inFlightUnbounded(inFlight: number, wanted: string): Finding {
+  const message = `No userTimeout is set. With data in flight, the kernel takes ${inWords(inFlight)} to notice that the peer is gone.`
+  return {
+    severity: 'warning',
+    code: 'in-flight-unbounded',
+    message,
+    change: `Set userTimeout to ${wanted}.`,
+  }
 }
 
 function matchUserTimeout(profile: Profile): string {

@@ -10,11 +10,17 @@ import {
 import { type DetectionTime, detectionTime } from '../profile/detection-time.js'
 import type { Finding } from './finding.js'
 import type { Hop } from './hop.js'
-import { judgeHops, shortestMemory } from './hop-findings.js'
+import { deafHopOf, judgeDeafHops, judgeHops, shortestMemory } from './hop-findings.js'
 import { chain, type HttpTimeouts } from './http-chain.js'
 import { inWords } from './in-words.js'
 import { type Path, resolvePath } from './resolve.js'
-import { FASTEST_DETECTION, FIRST_RETRANSMISSION, type Timing, timingFor } from './timing.js'
+import {
+  FASTEST_DETECTION,
+  FIRST_RETRANSMISSION,
+  type Timing,
+  timingFor,
+  userTimeoutWithoutProbes,
+} from './timing.js'
 
 /** The options of {@link plan}. */
 export interface PlanOptions {
@@ -46,12 +52,22 @@ export interface ProbeLoad {
   readonly bitsPerSecond: number
 }
 
+/** The profile of a {@link Plan}. */
+export type PlannedProfile =
+  | Readonly<Timing & { enable: true; userTimeout: number }>
+  | Readonly<Partial<Timing> & { enable: false; userTimeout: number }>
+
 /** The settings for a path. */
 export interface Plan {
   /** The hops from the client to the server, complete. */
   readonly path: readonly Hop[]
-  /** The profile to pass to `tune`. */
-  readonly profile: Readonly<Timing & { enable: true; userTimeout: number }>
+  /** The profile to pass to `tune`. Keepalive is off if a hop does not acknowledge probes. */
+  readonly profile: PlannedProfile
+  /**
+   * The application must send data at least this often, in ms. Only if a hop does not acknowledge probes. A dead peer is then detected within this time
+   * and `detection.inFlight`.
+   */
+  readonly sendEvery?: number
   /** How long the kernel takes to detect a dead peer: `detectionTime(profile)`. */
   readonly detection: DetectionTime
   /** Probes per hour of one idle connection whose peer is alive. */
@@ -78,6 +94,10 @@ const BITS_PER_PROBE = 2 * (14 + 40 + 32) * 8
  * - `userTimeout`: `initialDelay + interval × count`. If `detectWithin` is too short for that, up to 400 ms less: the kernel starts to count
  *   it at the first retransmission. 0 if `traffic.stall` is as long or longer.
  *
+ * If a hop of the path does not acknowledge all probes (`answersProbes`), `enable` is `false`: keepalive would end connections to live peers. A
+ * `userTimeout` ends connections with data in flight, and idle ones only while keepalive is on. So the application must send data every
+ * `sendEvery`, and `userTimeout` is `interval × count` of the profile that the path would have otherwise.
+ *
  * The kernel's timers fire late by up to an eighth, as in {@link detectionTime}.
  *
  * @throws {@link InvalidTypeError} for an unknown hop, with similar names; {@link OutOfRangeError} for a time that is out of
@@ -91,34 +111,44 @@ const BITS_PER_PROBE = 2 * (14 + 40 + 32) * 8
 export function plan(options: PlanOptions): Plan {
   const { path, detectWithin, traffic, connections } = check(options)
   const timing = timingFor(shortestMemory(path), detectWithin)
-  const userTimeout = userTimeoutFor(timing, detectWithin, traffic)
-  const profile = Object.freeze({ enable: true as const, ...timing, userTimeout })
-  const probesPerHour =
-    (traffic.every ?? Number.POSITIVE_INFINITY) < timing.initialDelay ? 0 : 3_600_000 / timing.initialDelay
+  const isDeaf = deafHopOf(path) !== undefined
+  const wanted = isDeaf
+    ? userTimeoutWithoutProbes(timing, detectWithin)
+    : userTimeoutFor(timing, detectWithin)
+  const { stall = 0 } = traffic
+  const userTimeout = wanted > stall ? wanted : 0
+  const profile: PlannedProfile = Object.freeze(
+    isDeaf ? { enable: false, userTimeout } : { enable: true, ...timing, userTimeout },
+  )
+  const sendsEnough = (traffic.every ?? Number.POSITIVE_INFINITY) < timing.initialDelay
+  const probesPerHour = isDeaf || sendsEnough ? 0 : 3_600_000 / timing.initialDelay
   const { http, findings } = chain(path)
-  const heartbeat = heartbeatFor(timing, detectWithin)
+  const heartbeat = isDeaf ? undefined : heartbeatFor(timing, detectWithin)
   return {
     path,
     profile,
+    ...(isDeaf && { sendEvery: timing.initialDelay }),
     detection: detectionTime(profile),
     probesPerHour,
     ...(connections !== undefined && { load: loadOf(connections, probesPerHour) }),
     ...(heartbeat && { heartbeat }),
     http,
     warnings: [
-      ...judgeDetection(timing, detectWithin, heartbeat),
-      ...judgeStall(timing, traffic),
+      ...(isDeaf
+        ? judgeDetectionWithoutProbes(userTimeout, detectWithin)
+        : judgeDetection(timing, detectWithin, heartbeat)),
+      ...judgeStall(wanted, traffic),
+      ...judgeDeafHops(path, timing.initialDelay),
       ...judgeHops(path, timing),
       ...findings,
     ],
   }
 }
 
-function userTimeoutFor(timing: Timing, detectWithin: number | undefined, { stall = 0 }: Traffic): number {
+function userTimeoutFor(timing: Timing, detectWithin: number | undefined): number {
   const allowed = Math.floor(detectWithin ?? Number.POSITIVE_INFINITY)
   const matching = Math.min(idleDetection(timing), allowed - FIRST_RETRANSMISSION)
-  const userTimeout = Math.max(matching, idleDetection(timing) - FIRST_RETRANSMISSION)
-  return userTimeout > stall ? userTimeout : 0
+  return Math.max(matching, idleDetection(timing) - FIRST_RETRANSMISSION)
 }
 
 function idleDetection({ initialDelay, interval, count }: Timing): number {
@@ -165,10 +195,20 @@ function judgeDetection(
   return [{ severity: 'warning', code: 'few-probes', message, change }]
 }
 
-function judgeStall(timing: Timing, { stall }: Traffic): Finding[] {
-  if (stall === undefined || userTimeoutFor(timing, undefined, { stall }) > 0) return []
+/** The shortest userTimeout without a warning, ms. A retransmission takes at least 200 ms. */
+const SHORTEST_USUAL = 1_000
+
+function judgeDetectionWithoutProbes(userTimeout: number, detectWithin: number | undefined): Finding[] {
+  if (detectWithin === undefined || userTimeout >= SHORTEST_USUAL) return []
+  const message = `To notice a dead peer within ${inWords(detectWithin)} without probes, data must be sent every second, and ${userTimeout === 0 ? 'no userTimeout is set' : `userTimeout is ${inWords(userTimeout)}`}. If the network loses packets for that long, connections to live peers end.`
+  const severity = detectWithin < FASTEST_DETECTION ? 'error' : 'warning'
+  return [{ severity, code: 'detection-too-fast', message, change: 'Set detectWithin to 4 s or more.' }]
+}
+
+function judgeStall(wanted: number, { stall }: Traffic): Finding[] {
+  if (stall === undefined || wanted > stall) return []
   const { inFlight } = detectionTime({ userTimeout: 0 })
-  const message = `A live peer may read nothing for ${inWords(stall)}, and a userTimeout of ${inWords(idleDetection(timing))} would end its connection. So the plan sets none. With data in flight, the kernel takes ${inWords(inFlight)} to notice that the peer is gone.`
+  const message = `A live peer may read nothing for ${inWords(stall)}, and a userTimeout of ${inWords(wanted)} would end its connection. So the plan sets none. With data in flight, the kernel takes ${inWords(inFlight)} to notice that the peer is gone.`
   const change =
     'On Linux 6.15 or newer, add rtoMax: 1_000. Detection then takes 14.8 s, and slow readers stay connected.'
   return [{ severity: 'warning', code: 'slow-reader', message, change }]

@@ -7,10 +7,11 @@ import {
   refuseSeconds,
   suggestTime,
   timeOrNever,
+  typed,
 } from '../options/check.js'
 import { nearest } from '../options/nearest.js'
 import { catalogue, type HopName } from './catalogue.js'
-import type { Hop, OwnHop } from './hop.js'
+import type { AnswersProbes, Hop, OwnHop } from './hop.js'
 import { inWords } from './in-words.js'
 import { isMeasured, type MeasuredPath, measuredHop } from './measured-path.js'
 
@@ -56,13 +57,18 @@ function unknown(name: string): never {
   throw new InvalidTypeError(`Unknown hop '${name}'. ${hint}`, { field: 'path' })
 }
 
-function setOtherwise(row: Hop, { name, idleTimeout, upstreamTimeout, layer = row.layer }: OwnHop): Hop {
+function setOtherwise(
+  row: Hop,
+  { name, idleTimeout, upstreamTimeout, layer = row.layer, answersProbes }: OwnHop,
+): Hop {
   if (layer !== row.layer) {
     throw new OutOfRangeError(`layer of ${name} must be ${row.layer}; got ${String(layer)}.`, {
       field: 'layer',
     })
   }
-  checkSetting(name, 'idleTimeout', idleTimeout, row.range, row.idleTimeout)
+  // Devices differ where the catalogue is uncertain, so any time is possible.
+  const range = row.range ?? (row.certainty === 'uncertain' ? anyTime : undefined)
+  checkSetting(name, 'idleTimeout', idleTimeout, range, row.idleTimeout)
   // A timeout that the caller sets is not an estimate of the catalogue.
   const { certainty, ...withoutCertainty } = row
   const isEstimate = certainty === 'uncertain' && idleTimeout === row.idleTimeout
@@ -71,18 +77,22 @@ function setOtherwise(row: Hop, { name, idleTimeout, upstreamTimeout, layer = ro
     ...(isEstimate || certainty !== 'uncertain' ? row : withoutCertainty),
     idleTimeout,
     onExpiry: idleTimeout === Number.POSITIVE_INFINITY ? 'nothing' : ends,
+    ...(answersProbes !== undefined && { answersProbes }),
   }
   if (upstreamTimeout === undefined) return set
-  const { range, idleTimeout: usual } = row.upstream ?? row
-  checkSetting(name, 'upstreamTimeout', upstreamTimeout, range, usual)
-  return { ...set, upstream: { ...(row.upstream ?? row), idleTimeout: upstreamTimeout } }
+  const upstream = row.upstream ?? row
+  checkSetting(name, 'upstreamTimeout', upstreamTimeout, upstream.range, upstream.idleTimeout)
+  return { ...set, upstream: { ...upstream, idleTimeout: upstreamTimeout } }
 }
 
-function own({ name, idleTimeout, upstreamTimeout, layer = 4 }: OwnHop): Hop {
+/** Every time that a hop of your own may have, ms. */
+const anyTime = [1, Number.POSITIVE_INFINITY] as const
+
+function own({ name, idleTimeout, upstreamTimeout, layer = 4, answersProbes = 'yes' }: OwnHop): Hop {
   if (layer !== 4 && layer !== 7) {
     throw new OutOfRangeError(`layer of ${name} must be 4 or 7; got ${String(layer)}.`, { field: 'layer' })
   }
-  const range = [1, Number.POSITIVE_INFINITY] as const
+  const range = anyTime
   checkOwnTime(name, 'idleTimeout', idleTimeout)
   if (upstreamTimeout !== undefined) checkOwnTime(name, 'upstreamTimeout', upstreamTimeout)
   const never = idleTimeout === Number.POSITIVE_INFINITY
@@ -97,6 +107,7 @@ function own({ name, idleTimeout, upstreamTimeout, layer = 4 }: OwnHop): Hop {
     onExpiry: never ? 'nothing' : layer === 7 ? 'close' : 'silent',
     endsTcp: layer === 7,
     probesCount: layer === 4,
+    answersProbes,
   }
 }
 
@@ -129,13 +140,21 @@ function checkTime(name: string, field: string, value: unknown): void {
   timeOrNever(value, field, `${field} of ${name}`)
 }
 
+const answers: readonly unknown[] = ['yes', 'no', 'unreliable'] satisfies AnswersProbes[]
+
 const ownHop: Options<OwnHop> = {
   of: 'a hop',
   noun: 'field',
   called: 'A hop',
   example: "{ name: 'nat', idleTimeout: 350_000 }",
   field: 'path',
-  checks: { name: anything, idleTimeout: anything, upstreamTimeout: anything, layer: anything },
+  checks: {
+    name: anything,
+    idleTimeout: anything,
+    upstreamTimeout: anything,
+    layer: anything,
+    answersProbes: typed("'yes', 'no' or 'unreliable'", (value) => answers.includes(value)),
+  },
 }
 
 /** Whether it is a hop of the catalogue or of `plan().path`. Those have more fields than an `OwnHop` may have. */

@@ -29,6 +29,23 @@ export function latestProbe(idleTimeout: number): number {
   return Math.max(1, Math.min(LONGEST_DELAY, Math.floor(idleTimeout / 2_000))) * 1_000
 }
 
+/** How often the application must send data on a path without probes, ms: as often as the kernel would probe. */
+export function sendEveryFor(idleTimeout: number, detectWithin?: number): number {
+  return timingFor(idleTimeout, detectWithin).initialDelay
+}
+
+/**
+ * The userTimeout on a path without probes, ms, if data is sent every `initialDelay`: the rest of the allowed time. The kernel starts to count
+ * it at the first retransmission.
+ */
+export function userTimeoutWithoutProbes(
+  { initialDelay, interval, count }: Timing,
+  detectWithin = Number.POSITIVE_INFINITY,
+): number {
+  const left = Math.floor(Math.max(FASTEST_DETECTION, detectWithin)) - initialDelay - FIRST_RETRANSMISSION
+  return Math.min(interval * count, left)
+}
+
 /**
  * Three probes if they fit. Half of the allowed time passes before the first probe, unless the path needs it earlier. The other half is for
  * the probes.

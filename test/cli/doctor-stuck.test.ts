@@ -3,12 +3,20 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { examineStuck, mayBeStuck } from '../../src/cli/commands/doctor/connections.js'
+import { examineCounters, examineStuck, mayBeStuck } from '../../src/cli/commands/doctor/connections.js'
+import {
+  deafConnections,
+  examineDeafPaths,
+  hasUnansweredProbes,
+} from '../../src/cli/commands/doctor/deaf-path.js'
 import { remediesFor } from '../../src/cli/commands/doctor/remedies.js'
 import type { Connection } from '../../src/cli/lib/selection.js'
 import type { SocketRecord } from '../../src/host/index.js'
 import { type Profile, profiles, TcpState } from '../../src/index.js'
+import { hops } from '../../src/path/index.js'
+import { deaf } from '../../src/testing/index.js'
 import { deadpeer, runPasted } from '../support/deadpeer-command.js'
+import { hasProbeFilter } from '../support/probe-filter.js'
 import { until } from '../support/until.js'
 
 // Findings that need two samples of the kernel's counters: connections that the peer has closed and the program has not, and peers that read
@@ -151,6 +159,26 @@ describe('a live peer that does not read', () => {
   })
 })
 
+describe.runIf(hasProbeFilter)('a path that passes data and no probes', () => {
+  it('is reported with the command that turns keepalive off, and does not suggest to end the connection', async () => {
+    const { peer, port } = await connect({ ...probed, count: 100, userTimeout: 0 })
+    peer.write('hello')
+    using _deaf = deaf(peer)
+    const listed = async () => (await deadpeer(['ls', '--pid', String(holder.pid), '--json'])).out.join('')
+    await until(async () => /"probes": ?[2-9]/.test(await listed()))
+    const writing = setInterval(() => peer.write('more'), 500)
+    const { code, findings } = await doctor('--over', '3s')
+    clearInterval(writing)
+    expect(code).toBe(1)
+    const found = findings.find((each) => each.code === 'deaf-path')!
+    expect(found).toMatchObject({ fault: 'path', connections: 1 })
+    expect(findings.map((each) => each.code)).not.toContain('unanswered')
+    expect(found.command).toBe(`deadpeer tune --pid ${holder.pid} --off --user-timeout 120s`)
+    expect(runPasted(found.command)).toMatchObject({ status: 0 })
+    expect(await ask('profile', port)).toMatchObject({ enable: false, userTimeout: 120_000 })
+  })
+})
+
 describe('two samples of a connection', () => {
   const record = (fields: Partial<SocketRecord>, info: Record<string, number> = {}) =>
     ({
@@ -175,6 +203,64 @@ describe('two samples of a connection', () => {
     const options = new Map(profile ? [[one, profile]] : [])
     return examineStuck({ connections: [one], later, elapsed: 2_000 }, options, remediesFor([one], {}, []))
   }
+  const probing = { timer: 'keepalive', retries: 2 } as const
+  const deaf = (first: SocketRecord, second: SocketRecord | undefined) => {
+    const one = connection(first)
+    const later = new Map(second ? [[second.cookie, second]] : [])
+    const samples = { connections: [one], later, elapsed: 2_000 }
+    return examineDeafPaths(deafConnections(samples), remediesFor([one], {}, []))
+  }
+
+  it('show a path that may pass data and no probes: probes unanswered, then data', () => {
+    expect(deaf(record(probing), record({}, { lastDataRecv: 1_999 }))).toEqual([
+      expect.objectContaining({
+        code: 'deaf-path',
+        severity: 'warning',
+        fault: 'path',
+        command: 'deadpeer tune --pid 7 --off --user-timeout 120s',
+      }),
+    ])
+  })
+
+  it('show a path that passes data and no probes: probes unanswered before and after data', () => {
+    expect(deaf(record(probing), record(probing, { lastDataRecv: 1_999 }))).toEqual([
+      expect.objectContaining({ code: 'deaf-path', severity: 'error' }),
+    ])
+  })
+
+  it.each([
+    { what: 'one probe, which may be on its way', first: { ...probing, retries: 1 }, lastDataRecv: 0 },
+    { what: 'no data since', first: probing, lastDataRecv: 2_000 },
+    { what: 'retransmissions', first: { timer: 'retransmit', retries: 3 } as const, lastDataRecv: 0 },
+    { what: 'a closed window', first: { timer: 'window-probe', retries: 3 } as const, lastDataRecv: 0 },
+  ])('show no deaf path: $what', ({ first, lastDataRecv }) => {
+    expect(deaf(record(first), record(probing, { lastDataRecv }))).toEqual([])
+    expect(deaf(record(first), undefined)).toEqual([])
+  })
+
+  it('are taken if probes are unanswered', () => {
+    expect(hasUnansweredProbes(connection(record(probing)))).toBe(true)
+    expect(hasUnansweredProbes(connection(record({ ...probing, retries: 1 })))).toBe(false)
+  })
+
+  it('never suggest to end connections on a path that is known not to acknowledge probes', () => {
+    const one = { ...connection(record(probing)), verdict: 'suspect' } as Connection
+    const remedies = remediesFor([one], {}, ['docker-desktop-mac'])
+    expect(examineCounters([one], [hops['docker-desktop-mac']], remedies)).toEqual([
+      expect.objectContaining({
+        code: 'unanswered',
+        severity: 'note',
+        fault: 'path',
+        command: 'deadpeer ls --pid 7 --state established',
+      }),
+    ])
+    const idle = { ...connection(record({})), verdict: 'alive', silentFor: 400_000 } as Connection
+    expect(examineCounters([idle], [hops['docker-desktop-mac']], remedies)).toEqual([
+      expect.objectContaining({ command: 'deadpeer ls --pid 7 --state established' }),
+    ])
+    expect(remedies.tune([one])).toBe('deadpeer tune --pid 7 --off --user-timeout 120s')
+  })
+
   const wait = { state: 'close-wait' } as const
   const shut = { timer: 'window-probe', sendQueue: 34e6 } as const
   const before = record(wait, { lastAckRecv: 3_100 })

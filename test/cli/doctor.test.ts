@@ -105,6 +105,24 @@ describe('deadpeer doctor', () => {
     ])
   })
 
+  it('reports keepalive as an error on a path with a hop that does not acknowledge all probes', async () => {
+    const ofPath = [...ours(), '--hop', 'docker-desktop-mac', '--json']
+    for (const { port } of clients) await program.ask('tune', port, profiles.cloud)
+    const run = await deadpeer(ofPath)
+    expect(run.code).toBe(1)
+    const [finding] = json(run.out).findings
+    expect(finding).toMatchObject({
+      ...{ severity: 'error', code: 'keepalive-on-deaf-path', fault: 'program', connections: 8 },
+      hop: 'docker-desktop-mac',
+      command: `deadpeer tune --pid ${program.pid} --off --user-timeout 120s`,
+    })
+    expect(runPasted(finding.command)).toMatchObject({ status: 0 })
+    for (const profile of (await program.profiles()).values()) {
+      expect(profile).toMatchObject({ enable: false, userTimeout: 120_000 })
+    }
+    expect(codes(await deadpeer(ofPath))).toEqual([['probes-not-answered', 8]])
+  })
+
   it('finds keepalive that takes two hours to notice a dead peer', async () => {
     const camera = { initialDelay: 7_200_000, interval: 5_000, count: 1, userTimeout: 20_000 }
     for (const { port } of clients) await program.ask('tune', port, camera)

@@ -49,6 +49,21 @@ describe.concurrent('deadpeer plan', () => {
     )
   })
 
+  it('says how often to send data if a hop does not acknowledge probes', async () => {
+    const run = await deadpeer(words('plan --hop docker-desktop-mac --within 30s --connections 5'))
+    expect(run.code).toBe(0)
+    expect(run.out).toContain('tune(socket, { enable: false, userTimeout: 14_600 })')
+    expect(run.out).toContain(
+      'Keepalive is off. If the application sends data every 15 s, a dead peer is noticed within 30 s.',
+    )
+    expect(run.out.join('\n')).toContain('warning: docker-desktop-mac acknowledges no keepalive probe')
+    expect(run.out.join('\n')).not.toMatch(/never|undefined|probes a second/)
+  })
+
+  it('draws a plan without keepalive', () => {
+    expect(timeline(plan({ path: ['docker-desktop-mac'] }))).not.toMatch(/NaN|undefined|Infinity/)
+  })
+
   it('draws the plan with --svg', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'deadpeer-svg-'))
     try {
@@ -105,6 +120,29 @@ describe.concurrent('deadpeer explain', () => {
       code: 0,
       lines: ['A dead peer is noticed after 60 s', 'note: userTimeout 60 s'],
     },
+    {
+      args: 'explain cloud --hop docker-desktop-mac',
+      code: 1,
+      lines: [
+        'A dead peer is noticed after 60 s',
+        'error: docker-desktop-mac acknowledges no keepalive probe, although data passes.',
+        '  Set { enable: false, userTimeout: 120_000 }. Send data at least every 120 s',
+        'note: userTimeout 60 s',
+      ],
+    },
+    {
+      args: 'explain 2h/75s/9 --hop azure-lb',
+      code: 1,
+      lines: [
+        'A dead peer is noticed after 7875 s',
+        'error: azure-lb drops a connection silently after 4 min',
+        '  Set initialDelay to 120 s or less',
+        'warning: Keepalive is on, but takes 7875 s',
+        '  Set initialDelay',
+        'warning: No userTimeout',
+        '  Set userTimeout',
+      ],
+    },
   ])('explains `$args`', async ({ args, code, lines }) => {
     const run = await deadpeer(words(args))
     expect(run).toMatchObject({ code, err: [] })
@@ -128,8 +166,12 @@ describe.concurrent('deadpeer hops', () => {
     for (const name of Object.keys(hops))
       expect(run.out.filter((line) => words(line)[0] === name)).toHaveLength(1)
     expect(run.out).toContainEqual(
-      expect.stringMatching(/^nginx +75 s, to the server 60 s +layer 7 +close +probes do not count$/),
+      expect.stringMatching(
+        /^nginx +75 s, to the server 60 s +layer 7 +close +probes do not count +acknowledged$/,
+      ),
     )
+    expect(run.out).toContainEqual(expect.stringMatching(/^docker-desktop-mac .* not acknowledged$/))
+    expect(run.out).toContainEqual(expect.stringMatching(/^aws-global-accelerator .* not all acknowledged$/))
   })
 
   it('shows for a word the range of the timeout and the source of the number', async () => {
@@ -146,6 +188,24 @@ describe.concurrent('deadpeer hops', () => {
         'azure-nat-gateway',
       ]),
     )
+  })
+
+  it('shows whether probes are acknowledged, and the source of that', async () => {
+    const { out } = await deadpeer(['hops', 'accelerator'])
+    const { title, date, url, note } = hops['aws-global-accelerator'].probeSource
+    expect(out).toEqual(
+      expect.arrayContaining([
+        '  probes  not all acknowledged; do not count as activity',
+        `  source  ${title}, ${date} (reported)`,
+        `          ${url}`,
+        `  note    ${note}`,
+      ]),
+    )
+  })
+
+  it('does not call a timeout fixed that the catalogue does not know', async () => {
+    expect((await deadpeer(['hops', 'home-router'])).out).toContain('  can be  not known')
+    expect((await deadpeer(['hops', 'aws-nat-gateway'])).out).toContain('  can be  fixed')
   })
 
   it('prints JSON with --json', async () => {

@@ -17,6 +17,7 @@ const {
   DEADPEER_PROFILE: __,
   DEADPEER_RULES: ___,
   DEADPEER_WATCH: ____,
+  DEADPEER_PATH: _____,
   ...clean
 } = process.env
 
@@ -82,6 +83,30 @@ describe('deadpeer run', () => {
     ).toMatchObject({ DEADPEER_RULES: '23=off', DEADPEER_WATCH: '1' })
     expect(JSON.parse(run(printEnvironment).stdout)).toEqual({
       NODE_OPTIONS: `--require ${root}dist/register.js`,
+    })
+  })
+
+  it('sets the profile for a path with --path, and names the option in an error about it', () => {
+    const script = `const net = require('node:net')
+      const server = net.createServer().listen(0, () => {
+        const socket = net.connect(server.address().port, async () => {
+          socket.setKeepAlive(true, 1000)
+          const { inspect } = await import(${JSON.stringify(`${root}dist/index.js`)})
+          console.log(JSON.stringify(inspect(socket).profile))
+          process.exit()
+        })
+      })`
+    const { stdout } = run(['--path', 'docker-desktop-mac', ...node(script)])
+    expect(JSON.parse(stdout)).toMatchObject({ enable: false, userTimeout: 120_000 })
+    expect(run(['--path', 'aws-nbl', ...node('')])).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/^deadpeer: --path: Unknown hop 'aws-nbl'\. Did you mean aws-nlb/),
+    })
+    expect(run(['--path', 'docker-desktop-mac', '--profile', 'lan', ...node('')])).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(
+        /^deadpeer: --profile turns keepalive on, but docker-desktop-mac of --path /,
+      ),
     })
   })
 

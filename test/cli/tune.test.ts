@@ -342,7 +342,7 @@ describe.concurrent('deadpeer tune with bad input', () => {
     { args: 'tune', message: 'select connections by --pid, --port or a prefix' },
     {
       args: 'tune --port 1',
-      message: 'no option to set: add --profile, --idle, --interval, --count or --user-timeout',
+      message: 'no option to set: add --profile, --off, --idle, --interval, --count or --user-timeout',
     },
     {
       args: 'tune --port 1 --profile clod',

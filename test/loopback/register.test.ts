@@ -116,6 +116,13 @@ describe('deadpeer/register', () => {
     for (const way of ways) expect(options[way], way).toMatchObject(JSON.parse(json))
   })
 
+  it('turns keepalive off on a path that does not acknowledge all probes, also where Node or a library turns it on', async () => {
+    const program = await start({ DEADPEER_PATH: 'docker-desktop-mac' })
+    const options = await optionsOf(program)
+    for (const way of ways) expect(options[way], way).toMatchObject({ enable: false, userTimeout: 120_000 })
+    expect(program.stderr()).toBe('')
+  })
+
   it('leaves everything as it is with DEADPEER=off', async () => {
     const [off, none] = await Promise.all([start({ DEADPEER: 'off', DEADPEER_PROFILE: 'cluod' }), bare()])
     expect(await optionsOf(off)).toEqual(await optionsOf(none))
@@ -165,6 +172,10 @@ describe('the variables for deadpeer/register', () => {
     {
       env: { DEADPEER_PROFILE: '{"initialDelay": 1500}' },
       message: /DEADPEER_PROFILE: initialDelay .* whole seconds/,
+    },
+    {
+      env: { DEADPEER_PATH: 'aws-nbl' },
+      message: /DEADPEER_PATH: Unknown hop 'aws-nbl'\. Did you mean aws-nlb/,
     },
     { env: { DEADPEER_PROFILE: '{"initialDelay": }' }, message: /DEADPEER_PROFILE: .*JSON/ },
     { env: { DEADPEER_WATCH: 'repotr' }, message: /DEADPEER_WATCH must be .*report.*; got 'repotr'/ },

@@ -24,6 +24,58 @@ const withoutUnread = (findings: readonly Finding[]) => findings.filter(({ code 
 
 const balancer: OwnHop = { name: 'balancer', idleTimeout: 30_000, layer: 7 }
 
+describe('the audit of a connection on a path that does not acknowledge all probes', () => {
+  const cloud: Profile = {
+    enable: true,
+    initialDelay: 30_000,
+    interval: 10_000,
+    count: 3,
+    userTimeout: 60_000,
+  }
+  const vpn = plan({ path: [{ name: 'vpn', idleTimeout: 60_000, answersProbes: 'no' }] }).path
+
+  it('reports keepalive as an error, and names the time after which it ends an idle connection', () => {
+    expect(judgeConnection(cloud, vpn)).toEqual([
+      {
+        severity: 'error',
+        code: 'keepalive-on-deaf-path',
+        hop: 'vpn',
+        message:
+          'vpn acknowledges no keepalive probe, although data passes. Keepalive is on, so the kernel ends a connection that is idle for 60 s, although its peer is alive.',
+        change:
+          'Set { enable: false, userTimeout: 30_000 }. Send data at least every 30 s: a ping of the protocol (HTTP/2, WebSocket) or a query.',
+      },
+    ])
+  })
+
+  it('does not ask for keepalive, nor for another time of the first probe', () => {
+    expect(words(judgeConnection({ enable: false, userTimeout: 30_000 }, vpn))).toEqual([
+      'warning probes-not-answered vpn',
+    ])
+    expect(words(judgeConnection({ ...cloud, initialDelay: 7_200_000 }, vpn))).toEqual([
+      'error keepalive-on-deaf-path vpn',
+    ])
+  })
+
+  it('asks for a userTimeout, which notices a dead peer with data in flight', () => {
+    const [, finding] = judgeConnection({ enable: false, userTimeout: 0 }, vpn)
+    expect(finding).toMatchObject({ code: 'in-flight-unbounded', change: 'Set userTimeout to 30_000.' })
+  })
+
+  it('says the same of a connection that has shown it, on a path without a known deaf hop', () => {
+    const [finding] = judgeConnection(cloud, [], true)
+    expect(finding).toMatchObject({
+      severity: 'error',
+      code: 'keepalive-on-deaf-path',
+      message: expect.stringContaining('The path of this connection passes data and no keepalive probes.'),
+    })
+    expect(finding).not.toHaveProperty('hop')
+    expect(words(judgeConnection({ enable: false, userTimeout: 30_000 }, [], true))).toEqual([
+      'warning probes-not-answered',
+    ])
+  })
+})
+
 describe('the audit of an agent', () => {
   it('names the first hop if the agent keeps free connections for longer', () => {
     const agent = new http.Agent({ keepAlive: true, timeout: 60_000 })

@@ -24,6 +24,16 @@ describe('the catalogue', () => {
       // What ends a connection and understands requests sees no probes.
       if (row.layer === 7) expect([row.endsTcp, row.probesCount]).toEqual([true, false])
       if (row.certainty === 'uncertain') expect(row.note).toMatch(/\S/)
+      expect(['yes', 'no', 'unreliable']).toContain(row.answersProbes)
+      expect(['documented', 'reported', 'uncertain']).toContain(row.probeSource.certainty)
+      expect(row.probeSource.title).toMatch(/\S/)
+      expect(row.probeSource.url).toMatch(/^https:\/\/\S+$/)
+      expect(row.probeSource.date).toMatch(/^20\d\d(-(0[1-9]|1[0-2]))?$/)
+      // Nothing is called deaf without a source that has measured it.
+      if (row.answersProbes !== 'yes') {
+        expect(row.probeSource.certainty).not.toBe('uncertain')
+        expect(row.probeSource.note).toMatch(/\S/)
+      }
     },
   )
 
@@ -47,6 +57,16 @@ describe('the catalogue', () => {
         'mobile-carrier',
       ]),
     )
+  })
+
+  it('knows the paths that do not acknowledge all probes', () => {
+    const deaf = rows.filter(({ answersProbes }) => answersProbes !== 'yes')
+    expect(deaf.map(({ name, answersProbes, idleTimeout }) => [name, answersProbes, idleTimeout])).toEqual([
+      ['aws-global-accelerator', 'unreliable', 340_000],
+      ['docker-desktop-mac', 'no', 300_000],
+      ['wsl-mirrored', 'unreliable', Number.POSITIVE_INFINITY],
+    ])
+    expect(hops['aws-global-accelerator'].probesCount).toBe(false)
   })
 
   it('cannot be changed by accident', () => {
@@ -93,7 +113,27 @@ describe('a hop of a path', () => {
     })
   })
 
+  it('may have any idle timeout if the catalogue is uncertain about it', () => {
+    expect(resolve({ name: 'home-router', idleTimeout: 60_000 })).toMatchObject({ idleTimeout: 60_000 })
+    expect(resolve({ name: 'home-router', idleTimeout: 60_000 })).not.toHaveProperty('certainty')
+  })
+
+  it('acknowledges probes unless it is said otherwise', () => {
+    expect(resolve({ name: 'vpn', idleTimeout: 30_000 })).toMatchObject({ answersProbes: 'yes' })
+    expect(resolve({ name: 'vpn', idleTimeout: 30_000, answersProbes: 'no' })).toMatchObject({
+      answersProbes: 'no',
+    })
+    expect(resolve({ name: 'docker-desktop-mac', idleTimeout: 300_000, answersProbes: 'yes' })).toMatchObject(
+      { answersProbes: 'yes', idleTimeout: 300_000 },
+    )
+  })
+
   it.each([
+    {
+      hop: { name: 'vpn', idleTimeout: 30_000, answersProbes: true },
+      message: "answersProbes must be 'yes', 'no' or 'unreliable'; got true",
+      error: TypeError,
+    },
     { hop: 'aws-nbl', message: "Unknown hop 'aws-nbl'. Did you mean aws-nlb or", error: TypeError },
     {
       hop: 'nlb',

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { detectionTime, explain, watch } from '../../src/index.js'
 import { type HopName, hops, type OwnHop, plan } from '../../src/path/index.js'
+import { judgeConnection } from '../../src/path/judge.js'
 import { FASTEST_DETECTION, FIRST_RETRANSMISSION } from '../../src/path/timing.js'
 
 const names = fc.constantFrom(...(Object.keys(hops) as HopName[]))
@@ -11,6 +12,7 @@ const ownHop = fc.record({
   // 3 s: what the kernel's whole seconds can be twice within.
   idleTimeout: fc.integer({ min: 3_000, max: 864_000_000 }),
   layer: fc.constantFrom(4 as const, 7 as const),
+  answersProbes: fc.constantFrom('yes' as const, 'yes' as const, 'no' as const, 'unreliable' as const),
 })
 const path = fc.array(fc.oneof(names, ownHop), { maxLength: 6 })
 const within = fc.integer({ min: 2_000, max: 3_600_000 })
@@ -41,7 +43,7 @@ describe('a plan for random paths', () => {
     fc.assert(
       fc.property(planned, ({ result: { path: hopsOfPath, profile } }) => {
         for (const { layer, idleTimeout } of hopsOfPath) {
-          if (layer !== 4) continue
+          if (layer !== 4 || !profile.enable) continue
           expect(profile.initialDelay).toBeLessThanOrEqual(idleTimeout / 2)
           expect((profile.initialDelay + profile.interval) * LATE).toBeLessThan(idleTimeout)
         }
@@ -52,10 +54,13 @@ describe('a plan for random paths', () => {
   it('meets a detectWithin of 2 s or more', () => {
     fc.assert(
       fc.property(path, within, (hopsOfPath, detectWithin) => {
-        const { detection, warnings } = plan({ path: hopsOfPath, detectWithin })
-        expect(detection.idle).toBeLessThanOrEqual(detectWithin)
-        expect(detection.inFlight).toBeLessThanOrEqual(detectWithin)
-        expect(warnings.map(({ code }) => code)).not.toContain('detection-too-fast')
+        const { detection, warnings, sendEvery } = plan({ path: hopsOfPath, detectWithin })
+        if (sendEvery === undefined) expect(detection.idle).toBeLessThanOrEqual(detectWithin)
+        // A peer that vanishes right after it has acknowledged data is noticed by the next data.
+        expect((sendEvery ?? 0) + detection.inFlight).toBeLessThanOrEqual(detectWithin)
+        expect(warnings).not.toContainEqual(
+          expect.objectContaining({ code: 'detection-too-fast', severity: 'error' }),
+        )
       }),
     )
   })
@@ -64,6 +69,7 @@ describe('a plan for random paths', () => {
     fc.assert(
       fc.property(planned, ({ result: { detection, profile } }) => {
         expect(detection).toEqual(detectionTime(profile))
+        if (!profile.enable) return
         expect(explain(profile).map(({ code }) => code)).toEqual(['ends-slow-reader'])
         expect(detection.idle).toBe(profile.initialDelay + profile.interval * profile.count)
       }),
@@ -73,6 +79,7 @@ describe('a plan for random paths', () => {
   it('survives the loss of two probes with a detection time from 4 s', () => {
     fc.assert(
       fc.property(planned, ({ detectWithin = Number.POSITIVE_INFINITY, result: { profile, warnings } }) => {
+        if (!profile.enable) return
         if (detectWithin >= 4_000) expect(profile.count).toBe(3)
         else expect(warnings).toContainEqual(expect.objectContaining({ code: 'few-probes' }))
       }),
@@ -145,6 +152,92 @@ describe('a plan for random paths', () => {
       }),
       { numRuns: 20 },
     )
+  })
+})
+
+describe('a plan for random paths with a hop that does not acknowledge all probes', () => {
+  const deaf = fc
+    .record({
+      before: path,
+      hop: ownHop,
+      answersProbes: fc.constantFrom('no' as const, 'unreliable' as const),
+    })
+    .map(({ before, hop, answersProbes }) => [...before, { ...hop, answersProbes }])
+
+  it('turns keepalive off, never suggests a heartbeat, and has data sent within every idle timeout at layer 4', () => {
+    fc.assert(
+      fc.property(deaf, perhaps(within), (hopsOfPath, detectWithin) => {
+        const result = plan({ path: hopsOfPath, connections: 1_000, ...optional({ detectWithin }) })
+        const { profile, sendEvery, detection, heartbeat, probesPerHour, load } = result
+        expect(profile).toEqual({ enable: false, userTimeout: expect.any(Number) })
+        expect(profile.userTimeout).toBeGreaterThanOrEqual(100)
+        expect(detection).toEqual({ idle: Number.POSITIVE_INFINITY, inFlight: profile.userTimeout + 400 })
+        expect(heartbeat).toBe(undefined)
+        expect([probesPerHour, load?.probesPerSecond]).toEqual([0, 0])
+        for (const { layer, idleTimeout } of result.path) {
+          if (layer === 4) expect(sendEvery).toBeLessThanOrEqual(idleTimeout / 2)
+        }
+      }),
+    )
+  })
+
+  it('has no error that a change of the profile could remove', () => {
+    fc.assert(
+      fc.property(deaf, (hopsOfPath) => {
+        const { profile, path: resolved, warnings } = plan({ path: hopsOfPath })
+        expect(warnings).toContainEqual(expect.objectContaining({ code: 'probes-not-answered' }))
+        const found = judgeConnection(profile, resolved).filter(({ severity }) => severity === 'error')
+        expect(found).toEqual([])
+      }),
+    )
+  })
+})
+
+describe('a plan for paths that do not acknowledge all probes', () => {
+  it('leaves the application to send data through AWS Global Accelerator', () => {
+    const { profile, sendEvery, detection, warnings } = plan({
+      path: ['aws-global-accelerator', 'aws-alb'],
+      detectWithin: 30_000,
+    })
+    expect(profile).toEqual({ enable: false, userTimeout: 14_600 })
+    expect([sendEvery, detection.inFlight]).toEqual([15_000, 15_000])
+    expect(warnings[0]).toEqual({
+      severity: 'warning',
+      code: 'probes-not-answered',
+      hop: 'aws-global-accelerator',
+      message:
+        'aws-global-accelerator does not acknowledge all keepalive probes (acknowledges the first probes of an idle connection, and later none), although data passes. aws-global-accelerator drops a connection silently after 340 s without data. Keepalive would end connections to live peers. Without it, the kernel notices a dead peer only with data in flight.',
+      change: 'Send data at least every 15 s: a ping of the protocol (HTTP/2, WebSocket) or a query.',
+    })
+  })
+
+  it('sends as late as the path allows if no time is given', () => {
+    expect(plan({ path: ['docker-desktop-mac'] })).toMatchObject({
+      profile: { enable: false, userTimeout: 120_000 },
+      sendEvery: 120_000,
+    })
+  })
+
+  it.each([
+    { detectWithin: 2_000, severity: 'warning', userTimeout: 600 },
+    { detectWithin: 1_500, severity: 'error', userTimeout: 600 },
+    { detectWithin: 4_000, severity: undefined, userTimeout: 2_600 },
+  ])(
+    'within $detectWithin ms has userTimeout $userTimeout and severity $severity',
+    ({ detectWithin, severity, userTimeout }) => {
+      const { profile, warnings } = plan({ path: ['docker-desktop-mac'], detectWithin })
+      expect(profile.userTimeout).toBe(userTimeout)
+      expect(warnings.find(({ code }) => code === 'detection-too-fast')?.severity).toBe(severity)
+    },
+  )
+
+  it('sets no userTimeout if a live peer may stall for longer, and says so', () => {
+    const { profile, warnings } = plan({ path: ['docker-desktop-mac'], traffic: { stall: 130_000 } })
+    expect(profile).toEqual({ enable: false, userTimeout: 0 })
+    expect(warnings[0]).toMatchObject({
+      code: 'slow-reader',
+      message: expect.stringContaining('a userTimeout of 120 s'),
+    })
   })
 })
 

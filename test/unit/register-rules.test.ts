@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Destination } from '../../src/connection/record.js'
 import { profiles } from '../../src/index.js'
+import { plan } from '../../src/path/index.js'
 import { firstMatch, parseRules, ruleForAll } from '../../src/register/rules.js'
 import { readSettings } from '../../src/register/settings.js'
 
@@ -95,6 +96,60 @@ describe('the environment of deadpeer/register', () => {
     { text: '0', watch: undefined },
   ])('reads DEADPEER_WATCH=$text as $watch', ({ text, watch }) => {
     expect(readSettings({ DEADPEER_WATCH: text })).toMatchObject({ watch })
+  })
+
+  it('has the profile that plan computes for DEADPEER_PATH', () => {
+    expect(readSettings({ DEADPEER_PATH: 'azure-lb, linux-conntrack' })?.profile).toEqual(
+      plan({ path: ['azure-lb', 'linux-conntrack'] }).profile,
+    )
+    expect(readSettings({ DEADPEER_PATH: 'aws-global-accelerator,aws-alb' })?.profile).toEqual({
+      enable: false,
+      userTimeout: 120_000,
+    })
+    expect(readSettings({ DEADPEER_PATH: ' ' })?.profile).toEqual(profiles.cloud)
+  })
+
+  it('lets DEADPEER_PROFILE override the profile of DEADPEER_PATH field by field', () => {
+    const DEADPEER_PATH = 'docker-desktop-mac'
+    expect(readSettings({ DEADPEER_PATH, DEADPEER_PROFILE: '{"userTimeout":20000}' })?.profile).toEqual({
+      enable: false,
+      userTimeout: 20_000,
+    })
+    expect(readSettings({ DEADPEER_PATH: 'azure-lb', DEADPEER_PROFILE: 'lan' })?.profile).toEqual(
+      profiles.lan,
+    )
+  })
+
+  it('lets DEADPEER_RULES override DEADPEER_PATH for the connections that they name', () => {
+    const settings = readSettings({ DEADPEER_PATH: 'docker-desktop-mac', DEADPEER_RULES: '5432=lan' })!
+    expect(firstMatch(settings.rules, { port: 5432 })?.value).toEqual(profiles.lan)
+    expect(settings.profile.enable).toBe(false)
+  })
+
+  it('refuses keepalive for all connections on a path that does not acknowledge all probes', () => {
+    expect(() => readSettings({ DEADPEER_PATH: 'docker-desktop-mac', DEADPEER_PROFILE: 'cloud' })).toThrow(
+      expect.objectContaining({
+        code: 'ERR_INVALID_ARG_TYPE',
+        message:
+          'DEADPEER_PROFILE turns keepalive on, but docker-desktop-mac of DEADPEER_PATH does not acknowledge all probes, so keepalive would end connections to live peers. Leave DEADPEER_PROFILE out, or set it to {"enable":false,"userTimeout":120000}.',
+      }),
+    )
+  })
+
+  it.each([
+    {
+      path: 'aws-nlb,docker-destkop-mac',
+      message: "Unknown hop 'docker-destkop-mac'. Did you mean docker-desktop-mac",
+    },
+    { path: 'aws-nlb,,nginx', message: "Unknown hop ''. deadpeer hops lists the names." },
+    { path: 'fritzbox', message: "Unknown hop 'fritzbox'. deadpeer hops lists the names." },
+  ])('refuses the path $path: $message', ({ path, message }) => {
+    expect(() => readSettings({ DEADPEER_PATH: path })).toThrow(
+      expect.objectContaining({
+        code: 'ERR_INVALID_ARG_TYPE',
+        message: expect.stringContaining(`DEADPEER_PATH: ${message}`),
+      }),
+    )
   })
 
   it('is not read any further if it is switched off', () => {

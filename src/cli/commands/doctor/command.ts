@@ -17,7 +17,7 @@ addSelectionOptions(command)
   .addOption(
     timeOption(
       '--over <time>',
-      'time between the two samples that show which connections stay in CLOSE-WAIT or behind a closed window',
+      'time between the two samples that show which connections stay in CLOSE-WAIT or behind a closed window, and which receive data while probes are unanswered',
       timeArgument(samplingInterval),
       2_000,
     ),

@@ -1,15 +1,17 @@
 import type { SocketRecord, SocketState, SystemDefaults } from '../../../host/index.js'
 import type { Profile } from '../../../index.js'
-import { shortestMemory } from '../../../path/hop-findings.js'
+import { deafHopOf, shortestMemory } from '../../../path/hop-findings.js'
 import { inWords } from '../../../path/in-words.js'
 import type { Finding, Hop } from '../../../path/index.js'
 import { judgeConnection } from '../../../path/judge.js'
 import { byteWords, shortTime } from '../../lib/format-socket.js'
 import type { Connection } from '../../lib/selection.js'
+import { hasUnansweredProbes } from './deaf-path.js'
 import { type Diagnosis, type Fault, type Sign, summed } from './diagnosis.js'
 import { nodeTraps } from './node-traps.js'
 import type { NodeVersion } from './node-version.js'
 import type { Remedies } from './remedies.js'
+import type { Twice } from './two-samples.js'
 
 /** A connection and its options. */
 export interface WithOptions {
@@ -32,9 +34,22 @@ export function examineCounters(
   remedies: Remedies,
 ): Diagnosis[] {
   const memory = shortestMemory(path)
+  const deafHop = deafHopOf(path)
   return summed(
     connections.flatMap((connection): Sign[] => {
       const { record, verdict, silentFor = 0 } = connection
+      if (deafHop && hasUnansweredProbes(connection)) {
+        return [
+          {
+            connection,
+            severity: 'note',
+            code: 'unanswered',
+            fault: 'path',
+            message: `Keepalive probes are unanswered. Through ${deafHop.name} that does not show whether the peer is gone.`,
+            command: remedies.list,
+          },
+        ]
+      }
       if (verdict === 'suspect') {
         return [
           {
@@ -74,15 +89,6 @@ export function examineCounters(
       ]
     }),
   )
-}
-
-/** Two samples of the same connections. */
-export interface Twice {
-  readonly connections: readonly Connection[]
-  /** The second sample, by cookie. */
-  readonly later: ReadonlyMap<bigint, SocketRecord>
-  /** From the first to the second, ms. */
-  readonly elapsed: number
 }
 
 /** Whether a second sample is needed: no counter shows how long the connection has been in this state. */
@@ -204,7 +210,12 @@ export function examineOptions(
 }
 
 /** Behaviour of a hop that no socket option changes. */
-const ofPath: readonly Finding['code'][] = ['hop-uncertain', 'probes-not-counted', 'proxy-behind']
+const ofPath: readonly Finding['code'][] = [
+  'hop-uncertain',
+  'probes-not-answered',
+  'probes-not-counted',
+  'proxy-behind',
+]
 
 /** Replaces the advice of `audit`, which names a function of the library. The command changes open connections only. */
 function changeOf({ code }: Finding): Partial<Pick<Finding, 'change'>> {

@@ -12,6 +12,7 @@ export interface Diagnosis {
   readonly code:
     | Finding['code']
     | 'closed-by-peer'
+    | 'deaf-path'
     | 'forgotten-already'
     | 'node-agent-keep-alive'
     | 'node-keep-alive-delay'

@@ -20,6 +20,7 @@ import {
 import { footnote, write } from '../../lib/terminal.js'
 import { Misuse } from '../../lib/usage.js'
 import { examineCounters, examineOptions, examineStuck, mayBeStuck } from './connections.js'
+import { deafConnections, examineDeafPaths, hasUnansweredProbes } from './deaf-path.js'
 import { bySeverity, type Diagnosis, type Fault } from './diagnosis.js'
 import { readNodeVersion } from './node-version.js'
 import { remediesFor, type TypedPath } from './remedies.js'
@@ -91,10 +92,11 @@ async function examine(
   const isWhole = port === undefined && prefix === undefined
   if (isWhole) progress.say('searching for connections that the kernel no longer lists')
   const zombies = isWhole ? await findZombies(pid, remedies, signal) : []
-  const later = connections.some(mayBeStuck)
+  const later = connections.some((each) => mayBeStuck(each) || hasUnansweredProbes(each))
     ? await sampleLater(options, seenAt + over, progress, signal)
     : { records: new Map<bigint, SocketRecord>(), at: seenAt }
   const twice = { connections, later: later.records, elapsed: later.at - seenAt }
+  const deaf = deafConnections(twice)
   return {
     connections,
     unread: [
@@ -105,7 +107,12 @@ async function examine(
     ],
     findings: [
       ...examineSystem(defaults, path),
-      ...examineCounters(connections, path, remedies),
+      ...examineDeafPaths(deaf, remedies),
+      ...examineCounters(
+        connections.filter((each) => !deaf.has(each)),
+        path,
+        remedies,
+      ),
       ...examineStuck(twice, profiles, remedies),
       ...examineOptions(withNode(profiles), path, defaults, remedies),
       ...zombies,

@@ -1,8 +1,10 @@
 import { type Profile, profiles } from '../../../index.js'
-import { type HopName, hops, type MeasuredPath, type OwnHop, plan } from '../../../path/index.js'
+import { deafHopOf, shortestMemory } from '../../../path/hop-findings.js'
+import { hops as catalogue, type HopName, type MeasuredPath, type OwnHop, plan } from '../../../path/index.js'
 import { judgeConnection } from '../../../path/judge.js'
 import { isMeasured } from '../../../path/measured-path.js'
 import { resolvePath } from '../../../path/resolve.js'
+import { timingFor, userTimeoutWithoutProbes } from '../../../path/timing.js'
 import type { Connection, Selection } from '../../lib/selection.js'
 
 /** A path as the user typed it. */
@@ -12,9 +14,11 @@ export type TypedPath = readonly (HopName | OwnHop | MeasuredPath)[]
 export interface Remedies {
   /** Sets a profile that fits the path. */
   tune(connections: readonly Connection[]): string
-  /** Probes the peers. */
+  /** Turns keepalive off, and sets a userTimeout for data in flight. */
+  keepaliveOff(connections: readonly Connection[]): string
+  /** Probes the peers. On a path that does not acknowledge all probes: lists the connections. */
   probe(connections: readonly Connection[]): string
-  /** Probes the peers, and ends the connections whose peer does not respond. */
+  /** Probes the peers, and ends the connections whose peer does not respond. On a path that does not acknowledge all probes: lists the connections. */
   probeAndKill(connections: readonly Connection[]): string
   /** Lists the connections by their state: only the program can close its descriptors. */
   list(connections: readonly Connection[]): string
@@ -35,17 +39,24 @@ export function remediesFor(
   path: TypedPath,
   deadpeer = callOf(process.env),
 ): Remedies {
-  const profile = profileWords(path)
+  const hops = resolvePath(path)
+  const isDeaf = deafHopOf(hops) !== undefined
+  const off = `--off --user-timeout ${timeWords(userTimeoutWithoutProbes(timingFor(shortestMemory(hops))))}`
+  const profile = isDeaf ? off : profileWords(path)
   const which = (connections: readonly Connection[]) => selectionWords(connections, all, selection)
+  const list = (connections: readonly Connection[]) =>
+    `${deadpeer} ls ${which(connections)} --state ${connections[0]!.record.state}`
+  const probe = (connections: readonly Connection[]) => `${deadpeer} probe ${which(connections)}`
   return {
     tune: (connections) => `${deadpeer} tune ${which(connections)} ${profile}`,
-    probe: (connections) => `${deadpeer} probe ${which(connections)}`,
-    probeAndKill: (connections) => `${deadpeer} probe ${which(connections)} --kill`,
-    list: (connections) => `${deadpeer} ls ${which(connections)} --state ${connections[0]!.record.state}`,
+    keepaliveOff: (connections) => `${deadpeer} tune ${which(connections)} ${off}`,
+    probe: isDeaf ? list : probe,
+    probeAndKill: isDeaf ? list : (connections) => `${probe(connections)} --kill`,
+    list,
     inspect: (pid, fd) => `${deadpeer} inspect ${pid}:${fd}`,
     hop(name) {
       const typed = path.find((each) => nameOf(each) === name)
-      if (Object.hasOwn(hops, name) || typed === undefined) return `${deadpeer} hops ${name}`
+      if (Object.hasOwn(catalogue, name) || typed === undefined) return `${deadpeer} hops ${name}`
       return `${deadpeer} plan --hop ${hopWords(typed)}`
     },
   }

@@ -1,5 +1,5 @@
 import type { SystemDefaults } from '../../../host/index.js'
-import { shortestMemory } from '../../../path/hop-findings.js'
+import { deafHopOf, shortestMemory } from '../../../path/hop-findings.js'
 import { inWords } from '../../../path/in-words.js'
 import type { Hop } from '../../../path/index.js'
 import type { Diagnosis } from './diagnosis.js'
@@ -11,7 +11,8 @@ const LEAST_RETRIES = 8
 export function examineSystem({ initialDelay, retries2 }: SystemDefaults, path: readonly Hop[]): Diagnosis[] {
   const found: Diagnosis[] = []
   const memory = shortestMemory(path)
-  if (initialDelay !== undefined && initialDelay >= memory) {
+  // With a deaf hop, no program should enable keepalive.
+  if (initialDelay !== undefined && initialDelay >= memory && !deafHopOf(path)) {
     found.push({
       severity: 'warning',
       code: 'system-keepalive',

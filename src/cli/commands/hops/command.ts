@@ -3,7 +3,7 @@ import { run } from '../../lib/run.js'
 
 export const command = new Command('hops')
   .description(
-    'list how long load balancers, NATs and proxies keep an idle connection, and what they do then',
+    'list how long load balancers, NATs and proxies keep an idle connection, what they do then, and whether keepalive probes are acknowledged',
   )
   .argument('[word]', 'part of a name or title')
   .option('--json', 'one JSON array; times in ms, null means never')

@@ -1,6 +1,6 @@
 import { nearest } from '../../../options/nearest.js'
 import { inWords } from '../../../path/in-words.js'
-import { type CatalogueHop, type Hop, hops, type IdleTimeout } from '../../../path/index.js'
+import { type CatalogueHop, type Certainty, type Hop, hops, type IdleTimeout } from '../../../path/index.js'
 import { columns } from '../../lib/table.js'
 import { complain, paint, write } from '../../lib/terminal.js'
 
@@ -31,14 +31,16 @@ function list(found: readonly CatalogueHop[]): void {
     `layer ${hop.layer}`,
     hop.onExpiry,
     hop.probesCount ? 'probes count' : 'probes do not count',
+    acknowledged[hop.answersProbes],
   ])
   for (const line of columns(rows)) write(line)
   write()
-  write('deadpeer hops <word> shows what can be set, and where the number comes from.')
+  write('deadpeer hops <word> shows what can be set, and the sources.')
 }
 
 function describe(hop: CatalogueHop): void {
   const { name, title, layer, onExpiry, endsTcp, probesCount, certainty, note, source } = hop
+  const { answersProbes, probeSource } = hop
   write(paint(name, 'strong'))
   const rows = [
     ['is', `${title}; layer ${layer}${endsTcp ? ', with its own connection on each side' : ''}`],
@@ -46,15 +48,24 @@ function describe(hop: CatalogueHop): void {
       'keeps',
       `an idle connection for ${times(hop, ({ idleTimeout }) => inWords(idleTimeout))}, then ${ends[onExpiry]}`,
     ],
-    ['can be', times(hop, range)],
-    ['probes', `${probesCount ? 'count' : 'do not count'} as activity`],
+    ['can be', times(hop, (side) => range(side, certainty))],
     ['source', `${source.title}, ${source.date} (${certainty})`],
     ['', source.url],
     ...(note === undefined ? [] : [['note', note]]),
+    ['probes', `${acknowledged[answersProbes]}; ${probesCount ? 'count' : 'do not count'} as activity`],
+    ['source', `${probeSource.title}, ${probeSource.date} (${probeSource.certainty})`],
+    ['', probeSource.url],
+    ...(probeSource.note === undefined ? [] : [['note', probeSource.note]]),
   ]
   for (const line of columns(rows)) write(`  ${line}`)
   write()
 }
+
+const acknowledged = {
+  yes: 'acknowledged',
+  no: 'not acknowledged',
+  unreliable: 'not all acknowledged',
+} as const
 
 const ends = {
   silent: 'drops it silently',
@@ -68,8 +79,8 @@ function times({ upstream, ...hop }: Hop, words: (side: IdleTimeout) => string):
   return upstream ? `${words(hop)}, to the server ${words(upstream)}` : words(hop)
 }
 
-function range({ range: limits, setting }: IdleTimeout): string {
-  if (!limits) return 'fixed'
+function range({ range: limits, setting }: IdleTimeout, certainty: Certainty): string {
+  if (!limits) return certainty === 'uncertain' ? 'not known' : 'fixed'
   const [least, most] = limits
   return most >= 2 ** 31 * 1_000 ? `set: ${setting}` : `${inWords(least)} … ${inWords(most)}: ${setting}`
 }

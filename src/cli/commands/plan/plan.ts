@@ -56,8 +56,7 @@ function draw(planned: Plan, file: string): void {
   }
 }
 
-function show({ path, profile, detection, probesPerHour, load, http, warnings }: Plan): void {
-  const { initialDelay, interval, count, userTimeout } = profile
+function show({ path, profile, detection, sendEvery, probesPerHour, load, http, warnings }: Plan): void {
   for (const line of columns(
     path.map(({ name, idleTimeout, layer, title }) => [
       name,
@@ -69,13 +68,19 @@ function show({ path, profile, detection, probesPerHour, load, http, warnings }:
     write(line)
   }
   write()
-  write(paint(`tune(socket, ${literal({ initialDelay, interval, count, userTimeout })})`, 'strong'))
+  write(paint(`tune(socket, ${literal(profileToTune(profile))})`, 'strong'))
   write()
-  write(
-    `A dead peer is noticed after ${inWords(detection.idle)}, with data in flight after ${inWords(detection.inFlight)}.`,
-  )
-  write(`An idle connection is probed ${probesPerHour.toLocaleString('en')} times an hour.`)
-  if (load) {
+  if (sendEvery === undefined) {
+    write(
+      `A dead peer is noticed after ${inWords(detection.idle)}, with data in flight after ${inWords(detection.inFlight)}.`,
+    )
+    write(`An idle connection is probed ${probesPerHour.toLocaleString('en')} times an hour.`)
+  } else {
+    write(
+      `Keepalive is off. If the application sends data every ${inWords(sendEvery)}, a dead peer is noticed within ${inWords(sendEvery + detection.inFlight)}.`,
+    )
+  }
+  if (load && sendEvery === undefined) {
     const { connections, probesPerSecond, bitsPerSecond } = load
     const [each, all] = [connections, probesPerSecond].map((n) =>
       n.toLocaleString('en', { maximumFractionDigits: 1 }),
@@ -99,6 +104,13 @@ function show({ path, profile, detection, probesPerHour, load, http, warnings }:
   write(`  new undici.Agent(${literal(http.undici)})`)
   write(`  http.createServer(${literal(http.server)})`)
   writeFindings(warnings)
+}
+
+/** With times, `enable` is true by default. */
+function profileToTune(profile: Plan['profile']): object {
+  if (!profile.enable) return profile
+  const { initialDelay, interval, count, userTimeout } = profile
+  return { initialDelay, interval, count, userTimeout }
 }
 
 function literal(values: object): string {

@@ -13,6 +13,10 @@ export const command = new Command('run')
     'a preset: lan, datacenter, cloud, …; initialDelay/interval/count as 60s/5s/3; or JSON; default: cloud',
     checkProfileText,
   )
+  .option(
+    '--path <hops>',
+    'hops from the client to the server as aws-nlb,linux-conntrack (deadpeer hops lists them): the default is then the profile that plan computes for them',
+  )
   .option('--rules <rules>', 'other profiles by port or host: 5432=datacenter,*.internal=lan,22=off')
   .addOption(
     new Option(
@@ -23,11 +27,12 @@ export const command = new Command('run')
   .addHelpText(
     'after',
     `
-Adds deadpeer/register to NODE_OPTIONS and sets DEADPEER_PROFILE, DEADPEER_RULES and DEADPEER_WATCH, which docs/guide.md explains.
+Adds deadpeer/register to NODE_OPTIONS and sets DEADPEER_PROFILE, DEADPEER_PATH, DEADPEER_RULES and DEADPEER_WATCH, which docs/guide.md explains.
 Options that are not given are taken from the environment. Programs that do not run on Node are not affected.
 
   deadpeer run -- node app.js
   deadpeer run --profile datacenter --watch=report -- npm start
+  deadpeer run --path aws-global-accelerator,aws-alb -- node app.js
   deadpeer run --rules 5432=datacenter,10.0.0.0/8=lan -- node --enable-source-maps app.js
 
 Exit code: the program's own; 2 for a bad option; 126 if the program cannot be started, 127 if it is not found.`,

@@ -11,6 +11,7 @@ import { Misuse } from '../../lib/usage.js'
 
 export interface RunOptions {
   readonly profile?: string
+  readonly path?: string
   readonly rules?: string
   readonly watch?: true | 'report'
 }
@@ -38,9 +39,10 @@ export async function runCommand(command: readonly string[], options: RunOptions
 }
 
 /** The variables that register reads, checked here so that a mistake is reported before the program starts. */
-function environmentFor({ profile, rules, watch }: RunOptions): Record<string, string> {
+function environmentFor({ profile, path, rules, watch }: RunOptions): Record<string, string> {
   const chosen = {
     ...(profile !== undefined && { DEADPEER_PROFILE: profile }),
+    ...(path !== undefined && { DEADPEER_PATH: path }),
     ...(rules !== undefined && { DEADPEER_RULES: rules }),
     ...(watch !== undefined && { DEADPEER_WATCH: watch === true ? '1' : watch }),
   }
@@ -53,7 +55,7 @@ function environmentFor({ profile, rules, watch }: RunOptions): Record<string, s
 }
 
 function inOptionNames(message: string, chosen: object): string {
-  return message.replace(/^DEADPEER_(PROFILE|RULES)/, (variable, option: string) =>
+  return message.replace(/DEADPEER_(PROFILE|PATH|RULES)/g, (variable, option: string) =>
     variable in chosen ? `--${option.toLowerCase()}` : variable,
   )
 }

@@ -16,6 +16,7 @@ addSelectionOptions(command)
     'a preset: lan, datacenter, cloud, …; or initialDelay/interval/count as 60s/5s/3',
     profileArgument,
   )
+  .option('--off', 'turn keepalive off: SO_KEEPALIVE')
   .option('--idle <time>', 'idle time before the first probe: TCP_KEEPIDLE', timeOf('initialDelay'))
   .option('--interval <time>', 'time between two unacknowledged probes: TCP_KEEPINTVL', timeOf('interval'))
   .option(
@@ -42,6 +43,7 @@ message. Connections that are opened later are not affected.
   deadpeer tune --pid 4711 --profile cloud --dry-run
   deadpeer tune --pid 4711 --port 5432 --idle 60s --interval 5s --count 3 --user-timeout 75s
   deadpeer tune 10.1.0.0/16 --profile datacenter --yes
+  deadpeer tune --pid 4711 --off --user-timeout 2m
 
 Exit code: 0; 1 if not everything could be set; 2 for bad input, or without permission; 130 after Ctrl-C.`,
   )

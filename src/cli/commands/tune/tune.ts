@@ -18,6 +18,7 @@ import { type Forecast, forecastAll } from './forecast.js'
 
 export interface TuneCommandOptions extends Selection {
   readonly profile?: Profile
+  readonly off?: boolean
   readonly idle?: number
   readonly interval?: number
   readonly count?: number
@@ -119,11 +120,11 @@ function valuesOf(profile: Profile, fields: readonly string[]): Profile {
   return Object.fromEntries(Object.entries(profile).filter(([field]) => fields.includes(field)))
 }
 
-function profileFrom({ profile, idle, interval, count, userTimeout }: TuneCommandOptions): Profile {
-  const given = { initialDelay: idle, interval, count, userTimeout }
+function profileFrom({ profile, off, idle, interval, count, userTimeout }: TuneCommandOptions): Profile {
+  const given = { enable: off ? false : undefined, initialDelay: idle, interval, count, userTimeout }
   const fields = Object.entries(given).filter(([, value]) => value !== undefined)
   if (!profile && fields.length === 0) {
-    throw new Misuse('no option to set: add --profile, --idle, --interval, --count or --user-timeout')
+    throw new Misuse('no option to set: add --profile, --off, --idle, --interval, --count or --user-timeout')
   }
   return defineProfile({ ...profile, ...Object.fromEntries(fields) } as Profile)
 }
