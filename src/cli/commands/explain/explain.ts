@@ -1,6 +1,6 @@
 import { detectionTime, explain, type Profile, type Warning } from '../../../index.js'
 import { afterInWords } from '../../../path/in-words.js'
-import type { Finding, HopName, OwnHop, Severity } from '../../../path/index.js'
+import type { Finding, HopName, MeasuredPath, OwnHop, Severity } from '../../../path/index.js'
 import { inOrder, judgeConnection } from '../../../path/judge.js'
 import { resolvePath } from '../../../path/resolve.js'
 import { checkProfile } from '../../../profile/profile.js'
@@ -21,7 +21,7 @@ const severities: Record<Warning['code'], Severity> = {
 
 export interface ExplainOptions {
   readonly userTimeout?: number
-  readonly hop?: readonly (HopName | OwnHop)[]
+  readonly hop?: readonly (HopName | OwnHop | MeasuredPath)[]
   readonly json?: boolean
 }
 
@@ -61,7 +61,7 @@ function ofProfile(profile: Profile, hasPath: boolean): Explained[] {
     .map(({ code, message }) => ({ severity: severities[code], code, message }))
 }
 
-function onPath(profile: Profile, hop: readonly (HopName | OwnHop)[]): Explained[] {
+function onPath(profile: Profile, hop: readonly (HopName | OwnHop | MeasuredPath)[]): Explained[] {
   if (hop.length === 0) return []
   return inOrder(judgeConnection(checkProfile(profile), resolvePath(hop))).filter(
     ({ code }) => !sameAsProfile.includes(code),
