@@ -34,7 +34,7 @@ export const command = new Command('export')
   .addHelpText(
     'after',
     `
-Serves /metrics until Ctrl-C. docs/metrics.md lists the metrics and their labels, and has alerts. The metrics name at most 20 processes, and count all others together. The command changes no connection and needs no privileges; with CAP_SYS_PTRACE it
+Serves /metrics until Ctrl-C. docs/metrics.md lists the metrics and their labels, and has alerts. The command needs prom-client: npm install prom-client. The metrics name at most 20 processes, and count all others together. The command changes no connection and needs no privileges; with CAP_SYS_PTRACE it
 also sees other users' processes.
 
   deadpeer export
