@@ -16,7 +16,7 @@ import { type Judgement, judge, type Verdict } from './verdict.js'
 /** The kernel's options and counters of one connection. `console.log` shows the verdict first, and {@link TcpInfo} on one line. */
 export class Inspection {
   /**
-   * The options that the connection's owner has set. They differ from {@link Inspection.inForce} while {@link tune} waits for the peer, during
+   * The connection's own options, whether its owner has set them or they are the system's defaults. They differ from {@link Inspection.inForce} while {@link tune} waits for the peer, during
    * a {@link probe}, and while the kernel sends a heartbeat's probes. Options that this kernel or socket does not have are left out.
    */
   declare readonly profile: Profile
@@ -53,7 +53,7 @@ export class Inspection {
     readDefaults: () => SystemDefaults | undefined,
   ) {
     Object.assign(this, read)
-    // Printed only if it says something.
+    // Without pending options `inForce` equals `profile`, so console.log leaves it out.
     if (read.pending === undefined) Object.defineProperty(this, 'inForce', { enumerable: false })
     this.#readDefaults = readDefaults
   }

@@ -25,7 +25,7 @@ import { awaitConfirmation, type Waiter, Waiters } from './waiters.js'
  */
 type Phase = 'queued' | 'firing' | 'awaiting' | 'observing' | 'restoring' | 'over'
 
-/** The longest time between two samples, ms. */
+/** The longest time between two samples, ms; longer in the phase `restoring`. */
 const LONGEST_WAIT = 64
 const LONGEST_RESTORING_WAIT = 1_000
 /** A raised userTimeout also applies to data, so it is restored soon after data is sent. */

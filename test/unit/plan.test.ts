@@ -206,7 +206,7 @@ describe('a plan for paths that do not acknowledge all probes', () => {
       code: 'probes-not-answered',
       hop: 'aws-global-accelerator',
       message:
-        'aws-global-accelerator does not acknowledge all keepalive probes (acknowledges the first probes of an idle connection, and later none), although data passes. aws-global-accelerator drops a connection silently after 340 s without data. Keepalive would end connections to live peers. Without it, the kernel notices a dead peer only with data in flight.',
+        'aws-global-accelerator acknowledges only some keepalive probes (acknowledges the first probes of an idle connection, and later none), although data passes. aws-global-accelerator drops a connection silently after 340 s without data. Keepalive would end connections to live peers. Without it, the kernel notices a dead peer only with data in flight.',
       change: 'Send data at least every 15 s: a ping of the protocol (HTTP/2, WebSocket) or a query.',
     })
   })
