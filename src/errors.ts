@@ -162,8 +162,8 @@ const codes = {
 
 /**
  * The error that a watcher destroys a socket with when its peer is dead. Its `code` is one that programs already handle: `ETIMEDOUT`,
- * `ECONNRESET` for a `reset`, `EHOSTUNREACH` for `unreachable`. If Node saw the death first, the socket emits Node's own error, and
- * the `error` of the death is a PeerDeathError with that error as its `cause`.
+ * `ECONNRESET` for a `reset`, `EHOSTUNREACH` for `unreachable`. If Node noticed the death first, the socket emits Node's own error. The `error` of
+ * the death is then a PeerDeathError with that error as its `cause`.
  *
  * @example
  * ```ts

@@ -228,7 +228,10 @@ function onMessage(name: string, onSocket: (socket: net.Socket) => void): void {
   })
 }
 
-/** Whether Node does not publish all connections. Node 20 publishes those of `net.connect`, but not of `new Socket().connect()` and `tls.connect`. */
+/**
+ * Whether this version of Node opens connections without publishing them. Node 20 publishes those of `net.connect`, but not of `new
+ * Socket().connect()` and `tls.connect`.
+ */
 function opensUnpublished(): boolean {
   return Number.parseInt(process.versions.node, 10) < 22
 }

@@ -20,9 +20,10 @@ namespace deadpeer {
 // sandbox that reports that. getsockopt: as read_kind. After a failure no descriptor is left open.
 //
 // Closing the descriptor can block for up to SO_LINGER, even if the socket is non-blocking. That
-// needs an owner that has set the option and closed its own descriptor meanwhile, and a peer that
-// has not acknowledged everything. Our descriptor is then the last reference, and the kernel waits
-// in close(2) (inet_release, __tcp_close). Only a change of the owner's option could prevent that.
+// happens only if the owner has set the option and closed its own descriptor meanwhile, and the
+// peer has not acknowledged all data. Our descriptor is then the last reference, and the kernel
+// waits in close(2) (inet_release, __tcp_close). Only a change of the owner's option could prevent
+// that.
 Failure borrow(pid_t pid, int fd, Descriptor* borrowed);
 
 // One of many sockets of the same process, and what was read from it.

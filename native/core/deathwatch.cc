@@ -28,8 +28,8 @@ constexpr uint64_t kStop = kNone;
 
 constexpr int kEventsAtOnce = 64;
 
-// Linux itself never fails these calls for a shortage, but a sandbox may. An edge is reported only
-// once, so the read is tried again.
+// Linux itself never fails these calls for lack of resources, but a sandbox may. An edge is
+// reported only once, so the read is tried again.
 constexpr int kTries = 10;
 constexpr timespec kBetweenTries = {0, 10'000'000};
 
@@ -49,8 +49,8 @@ int read_event(int fd, uint64_t cookie, KernelEvent* event) {
   return check_cookie(fd, cookie);
 }
 
-// The peer has closed its side, and the connection still stands. After the connection has ended, no
-// other value shows that the peer had closed.
+// Whether the event reports only that the peer has closed its side. Such an event is kept: after
+// the connection has ended, no other value shows that the peer had closed.
 bool is_mere_close(const KernelEvent& event) {
   return event.events == EPOLLRDHUP;
 }

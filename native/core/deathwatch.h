@@ -44,10 +44,10 @@ class Deathwatch {
   Deathwatch& operator=(const Deathwatch&) = delete;
 
   // Watches a TCP connection. A connection that has already ended is reported at once. Adding the
-  // same connection again returns the same id, and it must be removed as often. Returns 0 or
-  // -errno: of getsockopt(2), -EBADF, -ENOTSOCK, and -ENOPROTOOPT or -EOPNOTSUPP if it is not TCP;
-  // of epoll_ctl(2), such as -ENOSPC (fs.epoll.max_user_watches); -EMFILE; or -EAGAIN if no more
-  // threads are allowed. After a failure nothing is left behind.
+  // same connection again returns the same id. It must be removed as often as it was added.
+  // Returns 0 or -errno: of getsockopt(2), -EBADF, -ENOTSOCK, and -ENOPROTOOPT or -EOPNOTSUPP if
+  // it is not TCP; of epoll_ctl(2), such as -ENOSPC (fs.epoll.max_user_watches); -EMFILE; or
+  // -EAGAIN if no more threads are allowed. After a failure nothing is left behind.
   int add(int fd, uint64_t* id);
 
   // The descriptor may be open or closed. Drops events that were not taken yet.

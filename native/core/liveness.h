@@ -28,7 +28,7 @@ struct Look {
 // socket has, skips that check.
 int look(int fd, uint64_t cookie, Look* out);
 
-// The options that control keepalive: some of those that read() reads.
+// The options that control keepalive, a subset of those that read() reads.
 constexpr OptionMask kKeepaliveOptions =
     bit(kEnable) | bit(kInitialDelay) | bit(kInterval) | bit(kCount) | bit(kUserTimeout);
 int read_keepalive(int fd, Settings* settings);

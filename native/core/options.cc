@@ -29,10 +29,10 @@ const std::array<OptionSpec, kOptionCount> kOptions = {{
 
 namespace {
 
-// The order of writing. First the options that a TCP socket may refuse: MPTCP accepts none of them,
-// and once it has fallen back to plain TCP all but TCP_RTO_MAX_MS. TCP_KEEPIDLE comes last: on a
-// connection that has been idle for longer it makes the kernel send a probe at once. By then the
-// options that decide whether the probe can end the connection must be in force.
+// The order of writing. First the options that a socket may refuse. An MPTCP socket accepts none of
+// them. After its fallback to plain TCP it accepts all but TCP_RTO_MAX_MS. TCP_KEEPIDLE comes last:
+// on a connection that has been idle for longer it makes the kernel send a probe at once. By then
+// the options that decide whether the probe can end the connection must be in force.
 constexpr std::array<Option, kOptionCount> kWriteOrder = {
     kFailOnIcmp, kRtoMax, kUserTimeout, kSynCount, kInterval, kCount, kEnable, kInitialDelay,
 };

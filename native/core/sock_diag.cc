@@ -23,7 +23,7 @@ constexpr int kAttempts = 4;
 constexpr size_t kReceiveBytes = 64 * 1024;
 constexpr size_t kMostReceiveBytes = 16 * kReceiveBytes;
 
-// The kernel answers at once. If no reply to us arrives for this long, something is wrong with it.
+// The kernel answers at once. So a longer wait means that no reply will come.
 constexpr double kPatienceMs = 10'000;
 // A cancellation may then take this long.
 constexpr timeval kWait = {0, 100'000};
@@ -159,9 +159,9 @@ class Dumper {
     return leaves_some_out(query_) ? add_passed_over(first) : first;
   }
 
-  // Hundreds of listeners that share a port (SO_REUSEPORT) may be in one bucket, and a lookup finds
-  // any of them. There are few listeners in all, so they are listed once more. If the list is
-  // unchanged, none was removed while the kernel paused, so none was skipped.
+  // A lookup cannot check whether a listener still exists: several can share a port (SO_REUSEPORT),
+  // and the kernel returns any of them. So all listeners are listed twice. If both lists are equal,
+  // no listener was removed between two datagrams, so none was skipped.
   DumpOutcome compare_listeners(DumpOutcome first) {
     SocketQuery query = query_;
     query.with_info = false;

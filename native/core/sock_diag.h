@@ -33,7 +33,7 @@ class DumpSource {
   virtual int open(uint32_t* port) = 0;
   virtual int send(const DiagRequest& request) = 0;
 
-  // Whether all of these, none of them a listener, still exist: 1 or 0, or -errno.
+  // Whether all of these sockets still exist: 1 or 0, or -errno. None of them may be a listener.
   virtual int still_there(const inet_diag_msg* sockets, size_t count) = 0;
 
   // Receives one datagram of the kernel. Returns its length, or -errno; -EAGAIN if none arrives for

@@ -24,8 +24,8 @@ int read_cookie(int fd, uint64_t* cookie);
 // -ESTALE: the number belongs to another socket.
 int check_cookie(int fd, uint64_t cookie);
 
-// Single-integer options, the form of every option here. Inline, because these calls are all the
-// work that there is.
+// Single-integer options, the form of every option here. Inline, because each makes only one system
+// call.
 inline int get_int(int fd, int level, int name, int* value) {
   socklen_t length = sizeof(*value);
   return getsockopt(fd, level, name, value, &length) == 0 ? 0 : -errno;

@@ -9,8 +9,8 @@ namespace deadpeer {
 namespace {
 
 // The longest idle time of a healthy connection for which these settings are harmless: TCP_KEEPIDLE
-// must not fire at once. Switching keepalive on alone starts the timer afresh on top of the idle
-// time so far, so no idle time is harmless then.
+// must not fire at once. If keepalive is switched on without TCP_KEEPIDLE, the kernel waits a whole
+// TCP_KEEPIDLE in addition to the idle time so far. Then no idle time is harmless.
 uint32_t harmless_silence(const Settings& settings) {
   if (settings.has(kInitialDelay)) return static_cast<uint32_t>(settings.value[kInitialDelay]);
   if (settings.has(kEnable) && settings.value[kEnable] != 0) return 0;

@@ -8,8 +8,9 @@
 namespace deadpeer {
 
 struct Tuned {
-  // Nothing was written: the connection has been idle for so long, or is in such trouble, that the
-  // settings might end it. The caller samples it and decides which values to defer.
+  // Nothing was written, because the settings might end the connection. It has been idle for too
+  // long, or has unanswered probes, retransmissions or a closed window. The caller samples it and
+  // decides which values to defer.
   bool held = false;
   // When the peer was last heard, in ms of coarse_clock(). It can be below 0, because the clock of
   // a time namespace may have begun after that. NaN if the kernel was not read.

@@ -74,7 +74,7 @@ function ownAddresses(): ReadonlySet<string> {
   return own
 }
 
-/** IPv4 on an IPv6 socket is the same address. */
+/** Converts an IPv4-mapped IPv6 address (`::ffff:10.0.0.1`) to IPv4, so that both forms are equal. */
 function plain(address: string): string {
   return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address
 }

@@ -66,7 +66,7 @@ const http2Message: Kind = {
 const fastifyMessage: Kind = {
   is: (it) => isObject(it.raw) && 'socket' in it.raw,
   inner: (it) => it.raw,
-  waitFor: () => "wait for the 'socket' event of its raw",
+  waitFor: () => "wait for the 'socket' event of its `raw` property",
 }
 
 /** A Socket of socket.io on the server's side. */

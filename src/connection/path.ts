@@ -6,7 +6,7 @@ import { destinationState, endName, isThisHost, noteDestination, type PathState 
 import { readDescriptorEndpoints } from './endpoints.js'
 
 // Learns whether the path of a connection acknowledges keepalive probes. Some paths pass data and no probes: AWS Global Accelerator, Docker
-// Desktop for macOS. On such a path silence proves nothing, so a verdict needs a connection that has answered before.
+// Desktop for macOS. On such a path unacknowledged probes prove nothing. So a verdict requires a path that has passed a probe before.
 
 /** Two readings of one time may differ by this, in ms: a few ticks of the kernel. */
 export const SAME = 25
@@ -84,7 +84,7 @@ export class ConnectionPath {
     if (this.#step === 0 || this.#step === 2) this.#step++
   }
 
-  /** Takes note of data that was received, or sent and acknowledged, since probes were unanswered. */
+  /** Records whether data was received, or sent and acknowledged, after probes were unanswered. */
   observe(core: NativeCore, fd: number, { heardAt, dataAt, unacked }: Sample): void {
     if (this.#step !== 1 && this.#step !== 3) return
     const isData = dataAt > this.#dataAt + SAME && heardAt > this.#heardAt + SAME
@@ -125,8 +125,8 @@ export function isAckOnly({ heardAt, dataAt, unacked }: Sample): boolean {
 }
 
 /**
- * Whether the counters show that the peer has acknowledged a probe of the connection's own keepalive: its last segment came at least
- * `initialDelay` after the last data. A peer that reads much data after a long time sends an ACK too, so shorter times prove nothing.
+ * Whether the counters show that the peer has acknowledged a probe of the connection's own keepalive: its last segment came at least `initialDelay`
+ * after the last data. A peer that reads much data late sends an ACK too, so shorter times prove nothing.
  */
 export function showsAnsweredProbe(
   { state, unacked, heardAt, dataAt }: Pick<Sample, 'state' | 'unacked' | 'heardAt' | 'dataAt'>,

@@ -80,8 +80,8 @@ const none: readonly AgentConnection[] = Object.freeze([])
 
 /**
  * The record is a property of the handle, because a handle stands for one connection, and a descriptor's number does not. With thousands of
- * connections a lookup in a WeakMap costs half as much as a system call. The record is also kept on the socket if it must be found before there
- * is a handle, or after Node has closed it: see {@link linkRecord}.
+ * connections a lookup in a WeakMap costs half as much as a system call. {@link linkRecord} also keeps it on the socket, for callers that need it
+ * before there is a handle, or after Node has closed the handle.
  */
 const newSymbol = Symbol('deadpeer.connection')
 const recordKey = sharedState('record', (): typeof newSymbol => newSymbol)

@@ -91,8 +91,8 @@ export function noSocket(target: object): DeadpeerError {
 }
 
 /**
- * A socket's descriptor, or -1 if it has none (yet). It is read from the handle each time, which takes 45 ns. A kept number could be
- * wrong: a TLS connection's handle outlives the descriptor of the socket under it, and another socket may get the number at once.
+ * A socket's descriptor, or -1 if it has none (yet). It is read from the handle each time, which takes 45 ns. A kept number could be wrong. A TLS
+ * connection's handle outlives the descriptor of the socket under it, and another socket may get that number at once.
  */
 export function descriptorOf(socket: net.Socket): number {
   return handleOf(socket)?.fd ?? -1

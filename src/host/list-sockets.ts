@@ -18,8 +18,8 @@ import { checkFilter, type SocketFilter } from './filter.js'
  * - The kernel pauses about every 80 sockets. The last listed sockets must still exist after each pause.
  * - Listeners that do not fit into one reply of the kernel are listed twice. Both lists must be equal.
  * - With a filter, the skipped sockets cannot be checked. Then everything that does not fit into one reply is listed twice, and the two lists are
- *   merged. This may miss sockets if more than six share a hash bucket: with far more sockets than the hash table is sized for, or with a small
- *   `net.ipv4.tcp_child_ehash_entries`.
+ * merged. This may miss sockets if more than six share a hash bucket. That happens with far more sockets than the hash table is sized for, or with a
+ * small `net.ipv4.tcp_child_ehash_entries`.
  *
  * With `pid`, a thread enters the network namespace of that process for the duration of the call (setns(2)). {@link readSocketOwners} and
  * {@link borrowSocket} work with the records of another namespace too. Pass the same `pid` to {@link destroySocket}.

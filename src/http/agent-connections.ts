@@ -68,10 +68,10 @@ export class AgentConnections extends Statistics implements ConnectionOwner {
     this.idleLimit(origin)?.closed(now - freeAt, now)
   }
 
-  /** Whether a free connection has been idle for so long that the server may close it before a request arrives. `rtt` in ms, NaN if not known. */
-  isPastLimit({ origin, freeAt }: Connection, rtt: number, now: number): boolean {
+  /** Whether a free connection has been idle for so long that the server may close it before a request arrives. `minRtt` in ms, NaN if not known. */
+  isPastLimit({ origin, freeAt }: Connection, minRtt: number, now: number): boolean {
     const limit = this.idleLimit(origin)
-    return limit !== undefined && now - freeAt >= limit.reusableUntil(rtt || 0, now)
+    return limit !== undefined && now - freeAt >= limit.reusableUntil(minRtt || 0, now)
   }
 
   /** @param origin the origin of the request. */

@@ -15,8 +15,8 @@ import { printCounts, type Snapshot } from './statistics.js'
  *   closed, reset, dead or have unanswered probes. It cannot notice a server that closes the connection while the request is on its way:
  *   {@link isStaleReuse}.
  * - The agent tunes its connections to `profile`, also while they connect, and watches them: {@link watch}.
- * - If a request fails because its connection was already gone, the agent also closes the connections to the same server that were idle at that
- *   time: they may be gone for the same reason.
+ * - If a request fails because its connection was already gone, the agent also closes the connections to the same server that were idle at that time.
+ *   They may be gone for the same reason.
  * - The server's `Keep-Alive: timeout=, max=` applies if it is lower than the agent's own limits.
  * - `diagnostics_channel`: `deadpeer:http:opened` with `{ agent, origin, socket }`; `deadpeer:http:closed`, also with `how`: an ending of
  *   {@link ConnectionStatistics}, or `failedToOpen`; `deadpeer:http:stale-reuse`, also with `avoided`, and with `request` if it is `false`;

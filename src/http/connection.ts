@@ -28,11 +28,11 @@ export interface Sample {
   readonly state: number
   readonly probes: number
   readonly bytesAcked: number
-  /** In ms. */
-  readonly rtt: number
+  /** The shortest round-trip time, ms. The smoothed one includes the time that the server takes to respond, if its ACKs are delayed. */
+  readonly minRtt: number
 }
 
-const fields = Object.freeze(['state', 'probes', 'bytesAcked', 'rtt'] as const)
+const fields = Object.freeze(['state', 'probes', 'bytesAcked', 'minRtt'] as const)
 
 /** Reused by each call. */
 let rows = new Float64Array(fields.length * 64)
@@ -47,7 +47,7 @@ export function sampleAll(sockets: readonly net.Socket[]): Sample[] | undefined 
     state: rows[i * width]!,
     probes: rows[i * width + 1]!,
     bytesAcked: rows[i * width + 2]!,
-    rtt: rows[i * width + 3]! / 1_000,
+    minRtt: rows[i * width + 3]! / 1_000,
   }))
 }
 

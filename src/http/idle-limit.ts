@@ -64,13 +64,13 @@ export class IdleLimit {
   }
 
   /**
-   * The age from which a connection must not be reused: the limit less 5 %, at most less 1 s, and less twice the round-trip time. `Infinity` if no
+   * The age from which a connection must not be reused: the limit less 5 %, at most less 1 s, and less twice the shortest round-trip time. `Infinity` if no
    * limit is known.
    */
-  reusableUntil(rtt: number, now: number): number {
+  reusableUntil(minRtt: number, now: number): number {
     const limit = this.limit(now)
     if (limit === undefined) return Number.POSITIVE_INFINITY
-    return limit - Math.min(limit * SPREAD, LONGEST_MARGIN) - 2 * rtt
+    return limit - Math.min(limit * SPREAD, LONGEST_MARGIN) - 2 * minRtt
   }
 
   #learn(now: number): void {

@@ -174,7 +174,7 @@ export class Pool {
     return (
       connection.isUsedUp(this.#settings.socketActiveTTL, now) ||
       (freeFor > 0 && now - freeAt >= freeFor) ||
-      (connection.isFree && this.#connections.isPastLimit(connection, sample?.rtt ?? 0, now))
+      (connection.isFree && this.#connections.isPastLimit(connection, sample?.minRtt ?? 0, now))
     )
   }
 

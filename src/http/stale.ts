@@ -49,8 +49,8 @@ export function failureOf(error: unknown): 'reset' | 'timed-out' | undefined {
  * Whether a request was sent on a connection that was already gone: reset, timed out or closed by the peer, without a response and without an
  * acknowledgement. If the peer has acknowledged the request, the connection was not gone: the server had the request and then closed or died.
  *
- * Without an acknowledgement, the server may still have the request. TCP may delay an acknowledgement by 40 ms, and a reset does not carry
- * one: a server that reads a request and resets the connection at once looks the same.
+ * Without an acknowledgement, the server may still have the request. TCP may delay an acknowledgement by 40 ms, and a reset carries none. So a server
+ * that reads a request and resets the connection at once looks the same.
  */
 export function judgeStale(failure: Failure, { reused, answered, acknowledged }: Evidence): boolean {
   return reused && !answered && failure !== undefined && acknowledged !== true
@@ -120,8 +120,8 @@ function isHangUp(error: unknown): boolean {
  * Whether a request failed because its connection had been used before and was already gone: closed, reset or dead. The cause is the
  * connection, not the request. So an idempotent request can be repeated at once: {@link retryStale}.
  *
- * `true` does not prove that the server has not read the request: a server that reads it and resets the connection within 40 ms looks the same.
- * Do not use it to repeat a request that must not run twice. Never throws.
+ * `true` does not prove that the server has not read the request. A server that reads it and resets the connection within 40 ms looks the same. Do
+ * not use it to repeat a request that must not run twice. Never throws.
  *
  * @param error the error of the request's `'error'` event, or a client library's error with it as `cause`.
  * @param request the request, of any agent, or the wrapper of axios and got. Default: `request` of the error or of its cause. If there is none

@@ -34,8 +34,8 @@ function notWatching(given: unknown): InvalidTypeError {
 }
 
 /**
- * Watches a socket of an agent once it is connected: before that, it is not known whether it is a UNIX socket, which is not watched. Destroys a
- * connection that cannot be watched, with the error.
+ * Watches a socket of an agent once it is connected. Before that, deadpeer cannot detect UNIX sockets, which are not watched. Destroys a connection
+ * that cannot be watched, with the error.
  */
 export function watchOrDestroy(watcher: Watcher, socket: net.Socket): void {
   if (socket.destroyed) return

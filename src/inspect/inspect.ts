@@ -16,7 +16,7 @@ import { type Judgement, judge, type Verdict } from './verdict.js'
 /** The kernel's options and counters of one connection. `console.log` shows the verdict first, and {@link TcpInfo} on one line. */
 export class Inspection {
   /**
-   * The options that the connection's owner has set. They differ from {@link Inspection.inForce} while {@link tune} waits for the peer, during
+   * The connection's own options, whether its owner has set them or they are the system's defaults. They differ from {@link Inspection.inForce} while {@link tune} waits for the peer, during
    * a {@link probe}, and while the kernel sends a heartbeat's probes. Options that this kernel or socket does not have are left out.
    */
   declare readonly profile: Profile
@@ -40,8 +40,8 @@ export class Inspection {
    * - `deaf`: it passes data and no probes. Keepalive ends such a connection although its peer is alive.
    * - `unproven`: neither is known.
    *
-   * For a descriptor and for a borrowed socket the counters show it only after the connection's own keepalive was answered. For an outgoing
-   * connection of this process that has shown neither, it is what others to the same address and port have shown within the last hour.
+   * For a descriptor and for a borrowed socket the counters show it only after the connection's own keepalive was answered. If an outgoing connection
+   * of this process has shown neither, `path` is what others to the same address and port have shown within the last hour.
    */
   declare readonly path: PathState | undefined
 
@@ -53,7 +53,7 @@ export class Inspection {
     readDefaults: () => SystemDefaults | undefined,
   ) {
     Object.assign(this, read)
-    // Printed only if it says something.
+    // Without pending options `inForce` equals `profile`, so console.log leaves it out.
     if (read.pending === undefined) Object.defineProperty(this, 'inForce', { enumerable: false })
     this.#readDefaults = readDefaults
   }

@@ -23,8 +23,8 @@ function takeBuffer(count: number): Int32Array {
 
 /**
  * Reads chosen counters of many connections in one native call. Row-major: `out[i * fields.length + j]` is field
- * `j` of target `i`. NaN if there is no value: the target is closed, is not connected yet, is not a TCP connection,
- * may not be borrowed, or this kernel does not have the field.
+ * `j` of target `i`. NaN if there is no value. The target may be closed, not connected yet, not a TCP connection, or not readable; or this kernel
+ * does not have the field.
  *
  * @param targets an array is read in place, without a copy.
  * @param out receives the values; at least `targets.length * fields.length` long. Default: a new array. Pass

@@ -109,7 +109,7 @@ export function collectCounters(
   time: number,
 ): Counters | undefined {
   const tables = Object.entries(files).map(([file, parse]) => parse(read(file) ?? ''))
-  // Read last: if it can be read, the process still existed for the other files, and a missing file is one that this kernel does not have.
+  // Read last. If it can be read, the process existed while the other files were read. A missing file is then one that this kernel does not have.
   const snmp = read('snmp')
   if (snmp === undefined) return undefined
   const groups = [parseSnmp(snmp), ...tables].flatMap(toGroups)

@@ -85,8 +85,8 @@ const offsets = {
 const littleEndian = endianness() === 'LE'
 
 /**
- * One TCP socket that the kernel listed. It is a view into the bytes of the list: fields are decoded when they are read, and a reference to one
- * record keeps the whole list in memory. {@link SocketRecord.toJSON} makes a copy.
+ * One TCP socket that the kernel listed. It is a view into the bytes of the list, and decodes a field when it is read. A reference to one record
+ * keeps the whole list in memory. {@link SocketRecord.toJSON} makes a copy.
  */
 export class SocketRecord {
   readonly #view: DataView

@@ -87,8 +87,8 @@ function deathAt({ userTimeout = 0, interval }: Keepalive, probes: number, { due
 
 /**
  * The options that make the kernel send a probe at its next tick. They cannot be restored before that tick, and this process may be stopped in
- * between for any length of time. So the next firing must not come before the connection's own clock is due. It must also not come so soon that
- * a peer which is heard in between, and then vanishes, gets less time than by the connection's own options.
+ * between for any length of time. So the next firing must not come before the connection's own clock is due. The peer may also be heard in between,
+ * and then vanish. Even then, the firing must leave it as much time as the connection's own options do.
  *
  * @param unanswered includes the probe that will be sent.
  * @param silence time since the peer was last heard, ms.
@@ -118,7 +118,7 @@ export function whileFiring(
 
 /**
  * The options that make the kernel send a probe each time the peer was not heard for `every` ms, so that a heartbeat only samples. If the peer
- * vanishes and this process is stopped, the connection ends no sooner than by its own settings, and at most one of their intervals later.
+ * vanishes while this process is stopped, the connection ends no sooner than by its own settings. It ends at most one of their intervals later.
  * `undefined` if no values guarantee that: then the heartbeat sends its own probes.
  *
  * TCP_USER_TIMEOUT limits both idle connections and data in flight. It is never changed here, because that would change the limit for data.

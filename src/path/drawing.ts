@@ -105,7 +105,7 @@ export class Drawing {
       lines.push(`<path class="axis" d="M${x} ${this.#top}V${this.#y}"/>`)
       this.#text(x, this.#y + 14, at === 0 ? '0' : inWords(at), 'faint', 'middle')
     }
-    // Behind the rows.
+    // Drawn first, so that it is behind the rows.
     this.#parts.unshift(...lines)
     this.#y += 20
   }

@@ -11,7 +11,7 @@ export function shortestMemory(path: readonly Hop[]): number {
   )
 }
 
-/** The first hop that does not acknowledge all keepalive probes. With one, keepalive ends connections to live peers. */
+/** The first hop that acknowledges only some keepalive probes. With one, keepalive ends connections to live peers. */
 export function deafHopOf(path: readonly Hop[]): Hop | undefined {
   return path.find(isDeaf)
 }

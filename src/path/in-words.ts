@@ -9,6 +9,11 @@ export function forInWords(ms: number): string {
   return ms === Number.POSITIVE_INFINITY ? 'forever' : `for ${inWords(ms)}`
 }
 
+/** When something happens: `after 60 s`, or `never`. */
+export function afterInWords(ms: number): string {
+  return ms === Number.POSITIVE_INFINITY ? 'never' : `after ${inWords(ms)}`
+}
+
 /** A time in ms with its usual unit, not rounded: `350 s`, `4 min`, `5 d`. `Infinity` becomes `never`. */
 export function inWords(ms: number): string {
   if (ms === Number.POSITIVE_INFINITY) return 'never'

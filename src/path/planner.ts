@@ -72,7 +72,7 @@ export interface Plan {
   readonly detection: DetectionTime
   /** Probes per hour of one idle connection whose peer is alive. */
   readonly probesPerHour: number
-  /** The probes of all connections. Only with `connections`. */
+  /** The load of the probes of all connections. Only with `connections`. */
   readonly load?: ProbeLoad
   /** The heartbeat to pass to `watch`, in ms. Only if the kernel alone is too slow or has time for fewer than three probes. */
   readonly heartbeat?: { readonly every: number; readonly timeout: number; readonly attempts: number }

@@ -39,7 +39,7 @@ export const unprovenOption: Check = (value, field) => {
 export function confirmOf(confirm: Confirm, target: Target): () => void {
   if (typeof target === 'number' || target instanceof BorrowedSocket) {
     throw new InvalidTypeError(
-      '`confirm` needs a connection of this process, such as a net.Socket or a WebSocket. A descriptor or a borrowed socket has no application to send with.',
+      '`confirm` needs a connection of this process, such as a net.Socket or a WebSocket. deadpeer cannot send data on a descriptor or a borrowed socket.',
       { field: 'confirm' },
     )
   }

@@ -161,7 +161,7 @@ export class Firing {
     this.#isOverlaid = false
   }
 
-  /** Returns false if the timer should have fired by now: then other code has moved it. */
+  /** Whether the keepalive timer is known to be set to `initialDelay`. An overdue timer is not: other code has moved it. */
   #isTimerKnown({ enable, initialDelay, interval }: Keepalive, sample: Sample): boolean {
     if (!enable || interval > initialDelay || silenceOf(sample) >= initialDelay) return false
     return findRecordOfHandle(this.#handle)?.isTimerKnown === true

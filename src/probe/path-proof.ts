@@ -7,7 +7,7 @@ import type { ProbeResult } from './result.js'
 import type { Subject } from './subject.js'
 import type { Waiter } from './waiters.js'
 
-/** Learns from one probe session whether the path answers probes, and says what silence and answers mean on it. */
+/** Records what one probe session shows about the connection's path. Makes the result of a probe, which depends on the path. */
 export class PathProof {
   readonly #core: NativeCore
   readonly #descriptor: () => number
@@ -19,7 +19,7 @@ export class PathProof {
   constructor(core: NativeCore, { handle }: Subject, descriptor: () => number) {
     this.#core = core
     this.#descriptor = descriptor
-    // Nothing is kept of a bare descriptor or of another process's socket.
+    // A bare descriptor, or another process's socket, has no record: what this session learns about its path ends with the session.
     this.#path = handle ? pathOf(handle) : new ConnectionPath(false)
   }
 
@@ -27,22 +27,22 @@ export class PathProof {
     return this.#path.state(this.#core, this.#descriptor())
   }
 
-  /** The connection before the probe. */
+  /** Takes the state of the connection before the probe. */
   begin(sample: Sample): void {
     this.#dataAt = sample.dataAt
     this.#path.observe(this.#core, this.#descriptor(), sample)
   }
 
-  /** The connection before the probe, with its own options: its own keepalive may have been answered. */
+  /** Records that the path answers if the peer has acknowledged probes of the connection's own keepalive. */
   beginWith(sample: Sample, own: Keepalive): void {
     if (showsAnsweredProbe(sample, own)) this.#path.answered(this.#core, this.#descriptor(), sample)
   }
 
-  /** The result if the peer was heard. If no data was sent or received since the probe, its segment is the answer to the probe. */
+  /** The result if the peer was heard. If no data was sent or received since the probe, the peer has acknowledged the probe. */
   answer(attempts: Attempts, sample: Sample, isConfirming: boolean): ProbeResult {
     const hadData = sample.dataAt - this.#dataAt > SAME
     const isConfirmed = isConfirming && hadData && sample.unacked === 0
-    // If data was retransmitted, the path may have passed nothing for a while.
+    // If data was retransmitted, the path may have been down, so lost probes do not show that it is deaf.
     if (isConfirmed && !attempts.hasRetransmitted) this.#path.deaf(this.#core, this.#descriptor())
     else if (attempts.hasProbed && !hadData) {
       this.#path.answered(this.#core, this.#descriptor(), sample)

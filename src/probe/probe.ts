@@ -62,9 +62,8 @@ export interface ProbeOptions {
  * peer shows in `tcp_info`. Then the option is restored.
  *
  * Probing never shortens a connection's life. If the kernel is probing or retransmitting already, this only observes. The kernel counts our
- * unanswered probes with its own. So while a peer is unresponsive, `count` (or `userTimeout`) stays raised to compensate, until the peer is
- * heard or the connection ends at the time of its own options. Until then {@link inspect} shows the raised value as `inForce`. {@link tune}
- * changes the values that are restored.
+ * unanswered probes with its own. So while a peer is unresponsive, `count` (or `userTimeout`) stays raised. The connection then ends when it would
+ * have ended by its own options. Until then {@link inspect} shows the raised value as `inForce`. {@link tune} changes the values that are restored.
  *
  * Probes of one connection are shared within a thread. If another thread or process probes it, its unanswered probe shows in the counters, and this
  * only observes. Two probes that begin within the same few ms do not notice each other. Each may adopt the values that the other wrote as the owner's

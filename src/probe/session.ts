@@ -25,7 +25,7 @@ import { awaitConfirmation, type Waiter, Waiters } from './waiters.js'
  */
 type Phase = 'queued' | 'firing' | 'awaiting' | 'observing' | 'restoring' | 'over'
 
-/** The longest time between two samples, ms. */
+/** The longest time between two samples, ms; longer in the phase `restoring`. */
 const LONGEST_WAIT = 64
 const LONGEST_RESTORING_WAIT = 1_000
 /** A raised userTimeout also applies to data, so it is restored soon after data is sent. */
@@ -34,14 +34,14 @@ const LONGEST_USER_TIMEOUT_WAIT = 200
 /** A timer that has not fired after this time, in ms, will not fire. The timer of a busy socket is 50 ms late. */
 const MUST_HAVE_LEFT = 250
 
-/** An answer moves the time of the last segment by more than this, in ms: the peer was idle for at least a second before the probe. */
+/** An answer moves the time of the last segment by more than this, in ms, because the peer was idle for at least a second before the probe. */
 const LEAST_DIFFERENCE = 500
 
-/** How many unanswered probes the kernel may count on a path that is not known to answer: it ends a connection at 127 at the latest. */
+/** The most unanswered probes that the kernel may count on a path that is not known to answer. At 127, the kernel ends any connection. */
 const MOST_COUNTED = 100
 
 /**
- * How often a forbidden restore is tried. A shortage of resources is temporary, so a restore that fails for that reason is tried until it succeeds.
+ * How often a forbidden restore is tried. If a restore fails for lack of resources, it is tried until it succeeds, because such a lack is temporary.
  */
 const MOST_REFUSALS = 5
 
@@ -130,7 +130,7 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     if (this.phase === 'observing' || this.phase === 'awaiting') this.#judge(sample, now)
     if (this.#waiters.waiting.length === 0) {
       if (this.phase !== 'restoring') this.#restore()
-      // Its own options were sufficient, so nothing has to be written.
+      // The options in force are already the connection's own, so nothing has to be written.
       if (this.subject.borrowed && overlay) this.written(overlay.inForce)
     }
     const nextAttempt = this.phase === 'awaiting' ? this.#nextAttempt(sample) : Number.POSITIVE_INFINITY
@@ -176,7 +176,8 @@ export class ProbeSession implements Reconciled, Keyed<ProbeSession> {
     if (!overlay || !this.firing.isOverlaid) return
     const { isFiring, clock, unanswered } = overlay
     if (isFiring || !sameKeepalive(options, baseOf(overlay))) return
-    // The own options may be sufficient while a probe is unanswered, but the program may write others that are not.
+    // Keeps the overlay while a probe is unanswered, even if the connection's own options would do. The program may write others that end the
+    // connection too early.
     const isNeeded = !this.subject.borrowed || this.#waiters.waiting.length > 0
     if (clock && unanswered > 0 && options.enable && isNeeded) return
     this.firing.restored(options)

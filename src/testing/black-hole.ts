@@ -4,8 +4,9 @@ import { type BriefBlackHole, endAfter } from './brief-black-hole.js'
 import { attachFilter, type Impairment } from './impairment.js'
 
 /**
- * Makes a peer vanish, for tests. Its socket receives nothing, so it acknowledges nothing and sends neither FIN nor RST: as after a power cut, or
- * behind a NAT that has dropped the connection. Pass the *peer's* socket: the other end of the connection that is to notice. The peer can still send.
+ * Makes a peer vanish, for tests. Its socket receives nothing, so it acknowledges nothing and sends neither FIN nor RST. The same happens after a
+ * power cut, or behind a NAT that has dropped the connection. Pass the *peer's* socket: the other end of the connection that is to notice. The peer
+ * can still send.
  *
  * It attaches a classic BPF filter that drops every segment: `SO_ATTACH_FILTER`, socket(7). It replaces a filter that other code has attached.
  * Filters of this module work together: when the last black hole is restored, the socket receives again, with the loss of {@link lossy}, if any.

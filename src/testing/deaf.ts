@@ -6,8 +6,8 @@ import { attachFilter, type Impairment } from './impairment.js'
  * Accelerator and Docker Desktop for macOS do that. Keepalive ends such a connection although its peer is alive. Pass the *peer's* socket: the
  * other end of the connection that sends the probes.
  *
- * It attaches an eBPF filter that drops each segment without payload whose sequence number is below the highest seen, as that of a probe is (RFC
- * 9293, 3.8.4): `SO_ATTACH_BPF`, socket(7). A pure ACK that arrives after data that was sent later looks the same and is dropped too. TCP does not
+ * It attaches an eBPF filter that recognises probes by RFC 9293, 3.8.4. It drops each segment without payload whose sequence number is below the
+ * highest seen: `SO_ATTACH_BPF`, socket(7). A pure ACK that arrives after data that was sent later looks the same and is dropped too. TCP does not
  * need that ACK. SYN, FIN and RST pass. A {@link blackHole} on the same socket overrides it, and it overrides {@link lossy}.
  *
  * The other end's connection counts as `unproven` from then on, even within this host, until it shows whether it answers probes.

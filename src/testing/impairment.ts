@@ -72,7 +72,7 @@ export function attachFilter(peer: OwnTarget, kind: Filter['kind'], share: numbe
       if (!present?.includes(filter)) return
       const others = present.filter((other) => other !== filter)
       const failure = isOpen() ? applyFilters(core, fd, others) : undefined
-      // The filter stays in the list, so that the caller can try again; unless the kernel does not have it any more.
+      // The filter stays in the list, so that the caller can try again, unless the kernel no longer has it.
       if (failure && failure.errno !== ENOENT) throw filterError(failure)
       setFilters(core, fd, cookie, others)
       if (failure) throw filterError(failure)
@@ -94,7 +94,7 @@ function isDeaf({ kind }: Filter): boolean {
   return kind === 'deaf'
 }
 
-/** Notes the filters of a socket, and what they mean for the other end: a black hole or loss leaves a path that answers probes otherwise. */
+/** Records the filters of a socket, and the path state of the other end. With a black hole or loss, that path still counts as answering probes. */
 function setFilters(core: NativeCore, fd: number, cookie: bigint, filters: readonly Filter[]): void {
   if (filters.length > 0) wanted().set(cookie, filters)
   else wanted().delete(cookie)

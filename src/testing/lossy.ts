@@ -9,8 +9,8 @@ const shareOfSegments = number(shares)
  * Simulates packet loss, for tests. It drops a random share of the segments that arrive at the peer's socket, each independently, with or without
  * data. Pass the *peer's* socket. The peer can still send; for loss in both directions, pass both ends.
  *
- * TCP retransmits lost data, so a program still works, only slower: with a share of 0.3, now and then it waits for a retransmission timeout
- * (`rto` of tcp_info, 200 ms on loopback). A lost keepalive probe or ACK is not retransmitted: the kernel sends the next probe when it is due.
+ * TCP retransmits lost data, so a program still works, only slower. With a share of 0.3, it sometimes waits for a retransmission timeout (`rto` of
+ * tcp_info, 200 ms on loopback). A lost keepalive probe or ACK is not retransmitted: the kernel sends the next probe when it is due.
  *
  * It attaches a classic BPF filter with `SKF_AD_RANDOM`: `SO_ATTACH_FILTER`, socket(7). It replaces a filter that other code has attached. Of
  * several shares on one socket, the latest is in force, not their sum or product; when it is restored, the one before applies again. A

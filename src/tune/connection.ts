@@ -110,8 +110,8 @@ export function succeeded(compiled: Compiled, handle: Handle | undefined, heardA
 }
 
 /**
- * Notes that the keepalive timer is no longer known. If TCP_KEEPIDLE is not written, switching keepalive on restarts the timer, and a timer
- * that is set to the old interval is not moved by a new one.
+ * Notes that the keepalive timer is no longer known. If TCP_KEEPIDLE is not written, switching keepalive on restarts the timer. A new interval does
+ * not move a timer that is set to the old one.
  */
 function forgetTimer({ profile }: Compiled, handle: Handle | undefined): void {
   const { enable, initialDelay, interval } = profile

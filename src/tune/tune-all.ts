@@ -20,8 +20,8 @@ import { isBestEffort, type TuneOptions } from './tune.js'
 
 /**
  * Sets the same options on many connections, in order, with one result for each. A target that fails does not affect the others. Runs in slices
- * that leave the event loop free. Writes that make the kernel send a probe are rate-limited: a burst of thousands would be dropped on the way, and
- * live peers would look dead.
+ * that leave the event loop free. Writes that make the kernel send a probe are rate-limited. The path would drop a burst of thousands, and live peers
+ * would look dead.
  *
  * For a borrowed socket it writes the safe values first, and the others when the peer answers within 2 s. Values that were left out are in its
  * result as `pending`. They are not written later.

@@ -29,8 +29,9 @@ export interface TuneOptions {
 /**
  * Sets keepalive options: all of them, or none.
  *
- * - **A connection** is tuned at once. While it is still connecting, it is tuned as soon as it has a descriptor, at each attempt (Happy
- *   Eyeballs opens several) and when it is connected; a refusal then destroys it with that error. The same holds for a request, WebSocket or
+ * - **A connection** is tuned at once. While it is still connecting, it is tuned as soon as it has a descriptor, at each attempt (Happy Eyeballs
+ *   opens several), and when it is connected. If the kernel then refuses an option, the socket is destroyed with that error. The same holds for a
+ *   request, WebSocket or
  *   HTTP/2 session that has no connection yet. A socket.io Socket is tuned again when an upgrade gives it another connection.
  * - **A server**: every connection that it accepts from now on has the options. They are written to the descriptor that it listens on, at once
  *   and at every later `listen()`. The kernel copies them to each connection at no cost. Connections that were queued before that are tuned
@@ -39,8 +40,8 @@ export interface TuneOptions {
  *   `server.emit('connection')` are left alone. For a fastify instance, a `WebSocketServer` of ws or a Server of socket.io, the HTTP server under
  *   it is tuned.
  * - **An agent** (`http.Agent`, `https.Agent`, `http.globalAgent`, a subclass): its open connections are tuned at once, and later ones as soon
- *   as they have a descriptor. They are tuned again after Node calls `setKeepAlive`, which it does when it keeps a connection for the next
- *   request, or after a library (axios) does. UNIX sockets are left alone.
+ * as they have a descriptor. They are tuned again after Node or a library such as axios calls `setKeepAlive`. Node does that when it keeps a
+ * connection for the next request. UNIX sockets are left alone.
  *
  * Tuning never ends a connection. A value that could end a connection that has been idle for long is written once the peer is heard. Until then
  * {@link inspect} shows it as `pending`. For a borrowed socket such a value throws `ERR_MUST_WAIT` instead.

@@ -33,7 +33,8 @@ export class IdleConnections {
     const connections = [...idle].filter(({ socket }) => !socket.destroyed)
     const samples = sampleAll(connections.map(({ socket }) => socket))
     connections.forEach((connection, i) => {
-      if (this.#connections.isPastLimit(connection, samples?.[i]?.rtt ?? 0, now)) connection.socket.destroy()
+      if (this.#connections.isPastLimit(connection, samples?.[i]?.minRtt ?? 0, now))
+        connection.socket.destroy()
     })
   }
 }

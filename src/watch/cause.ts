@@ -29,9 +29,9 @@ export type Judgement = 'dead' | 'closing' | 'left-to-node' | 'unclear' | undefi
 /**
  * Judges a kernel event.
  *
- * A reset after both sides have ended is not a death: a TLS peer that closes without waiting for our close_notify resets the connection
- * when that arrives. If Node uses the descriptor, Node decides whether a reset is an error. So this judges only resets that Node does not
- * notice, on paused and on half-open sockets. A timeout is always a death.
+ * A reset after both sides have ended is not a death. If a TLS peer closes without waiting for our close_notify, it resets the connection when that
+ * arrives. If Node uses the descriptor, Node decides whether a reset is an error. So this judges only resets that Node does not notice, on paused and
+ * on half-open sockets. A timeout is always a death.
  *
  * An error on a connection that is still open is an ICMP message that `failOnIcmp` let through. Without that option it is another kind of
  * message on the error queue, such as a time stamp.
@@ -164,7 +164,7 @@ function causeByCounters({ info, profile }: FinalState, errno: string | undefine
   }
   return errno === 'ETIMEDOUT'
     ? { reason: inFlight, evidence: `${errno}, ${silent(info)}` }
-    : { reason: 'reset', evidence: 'reset, with nothing unanswered' }
+    : { reason: 'reset', evidence: 'reset while no probe or data was unacknowledged' }
 }
 
 function resetWords(errno: string): string {

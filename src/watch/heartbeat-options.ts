@@ -6,11 +6,11 @@ import type { Heartbeat } from './heartbeat-state.js'
 /**
  * Periodic probes, for all connections of {@link watch} or for one.
  *
- * If `every` is from 2 to 16 s, the kernel sends the probes of most idle connections itself. For that, a lower `TCP_KEEPIDLE` and
- * `TCP_KEEPINTVL` (tcp(7)) are in force while the peer answers: {@link inspect} shows them as `inForce`, and the connection's own options as
- * `profile`. With them the connection ends no sooner than by its own options, and at most `every` later, even while this process is stopped
- * for less than 127 × `every`. If no values guarantee that (a `userTimeout` without keepalive, or one well below
- * `initialDelay + interval × count`), the watcher sends the probes.
+ * If `every` is from 2 to 16 s, the kernel sends the probes of most idle connections itself. For that, a lower `TCP_KEEPIDLE` and `TCP_KEEPINTVL`
+ * (tcp(7)) are in force while the peer answers. {@link inspect} shows them as `inForce`, and the connection's own options as `profile`. With them the
+ * connection ends no sooner than by its own options, and at most `every` later. This holds even if this process is stopped for less than 127 ×
+ * `every`. If no values guarantee that, the watcher sends the probes itself. Examples are a `userTimeout` without keepalive, and one that is not
+ * `initialDelay` plus a multiple of `interval`.
  */
 export interface HeartbeatOptions {
   /**

@@ -82,8 +82,8 @@ const SPREAD = 0.1
 const SAME = 25
 
 /**
- * When to probe a peer that was heard at `heardAt`. Jittered over a tenth of `every`, so that connections that were heard together do not
- * probe in lockstep; and not within the first second, because TCP_KEEPIDLE is at least a second.
+ * When to probe a peer that was heard at `heardAt`. Jittered over a tenth of `every`, so that connections that were heard together do not probe in
+ * lockstep. Not within the first second, because TCP_KEEPIDLE is at least a second.
  *
  * @param random 0 ≤ random < 1
  */
@@ -133,8 +133,8 @@ export function kernelBeats(state: HeartbeatState): boolean {
 }
 
 /**
- * The state of a connection that was just added. If it has been idle for longer than `every`, its first probe comes at a random time
- * within `every`, because thousands may be added at once.
+ * The state of a connection that was just added. If it has been idle for longer than `every`, its first probe comes at a random time within `every`:
+ * a program may add thousands at once.
  *
  * @param hasAnswered whether the path is known to answer probes.
  */

@@ -13,8 +13,8 @@ export interface WatchOptions {
    *
    * - `'destroy'`, the default: the socket is destroyed with a {@link PeerDeathError}.
    * - `'report'`: the socket is left as it is, and Node handles its error.
-   * - A function decides for each death. If it returns nothing, that means `'report'`. Any other value, such as the number of
-   *   `(death) => list.push(death)` or a promise, means `'report'` too, with one warning in the life of the process. If it throws, the socket is
+   * - A function decides for each death. If it returns nothing, that means `'report'`. Any other value means `'report'` too, with one warning in the
+   *   life of the process. Examples are a promise, or the number that `(death) => list.push(death)` returns. If it throws, the socket is
    *   left as it is, and the error becomes an uncaught exception, like that of a listener. An async function is refused, because the decision
    *   cannot wait.
    */

@@ -11,8 +11,8 @@ import { Watcher } from './watcher.js'
  * closes its side, `closing` is emitted and the socket is not destroyed: the data that the peer sent stays readable. If the peer dies after
  * that, the socket is destroyed once all of it has been read.
  *
- * An orderly close is not a death. A connection that both sides have ended counts as closed, even if the peer resets it afterwards, as TLS
- * peers do if they do not wait for a close_notify. If Node reads or writes a socket, Node decides whether a reset is an error.
+ * An orderly close is not a death. A connection that both sides have ended counts as closed, even if the peer resets it afterwards. TLS peers do that
+ * if they do not wait for a close_notify. If Node reads or writes a socket, Node decides whether a reset is an error.
  *
  * `death.error` is always a {@link PeerDeathError}. The socket is destroyed with it. If Node found the death first (`detectedBy` is
  * `node`), the socket emits Node's own error instead, which is the `cause` of `death.error`.
@@ -22,24 +22,23 @@ import { Watcher } from './watcher.js'
  * death has the reason `user-timeout` or `retransmission`.
  *
  * **Suspicion**, for programs that listen to `suspect` or `recover`: the kernel's counters are sampled, as often as the connection's own
- * settings require. A connection with an `initialDelay` of 30 s whose peer was heard 2 s ago is not sampled for 28 s. `suspect` comes at
- * least one `interval` before the kernel gives the peer up, if the kernel probes twice or more and the path is not slower than that. Each
+ * settings require. A connection with an `initialDelay` of 30 s whose peer was heard 2 s ago is not sampled for 28 s. The watcher emits `suspect` at
+ * least one `interval` before the kernel gives the peer up. That requires two or more probes, and a round trip shorter than `interval`. Each
  * `suspect` is followed by `recover`, once the peer has been heard, or by the end of the connection.
  *
  * **Heartbeat**: a peer that has not been heard for `every` is probed as by {@link probe}. It is `dead` with the reason `heartbeat` when
  * `attempts` probes have gone unanswered. With `{ every: 1_000 }` that takes 3 s at most; keepalive with as many probes takes 4. Connections with recent
- * traffic are not probed. While the kernel itself probes or retransmits (keepalive, data in flight, a closed window), no probe is
- * added: as many of the kernel's own must go unanswered. So a live peer that does not read stays connected, which `userTimeout` would end.
- * A peer that has closed its side is left to the kernel's timers. With a loss rate of p, a live
- * peer is declared dead with probability p^`attempts` at each heartbeat.
+ * traffic are not probed. While the kernel itself probes or retransmits (keepalive, data in flight, a closed window), the watcher adds no probes. It
+ * counts the kernel's own as attempts. So a live peer that does not read stays connected, which `userTimeout` would end. A peer that has closed its
+ * side is left to the kernel's timers. With a loss rate of p, a live peer is declared dead with probability p^`attempts` at each heartbeat.
  *
  * Suspicion and heartbeat do not hold the process open. Both handle thousands of connections in slices of 1 ms of the event loop.
  *
  * Without the native core there is neither suspicion nor heartbeat (`ERR_UNSUPPORTED_PLATFORM`). Only deaths that Node notices are reported,
  * as `detectedBy: 'node'` and without counters: an `ETIMEDOUT` is then always called `keepalive`.
  *
- * If a listener or `onDead` throws, the error becomes an uncaught exception, as in Node, after the other deaths of the same turn of the
- * event loop have been announced. The other sockets stay watched.
+ * If a listener or `onDead` throws, the error becomes an uncaught exception, as in Node. The watcher first announces the other deaths of the same
+ * turn of the event loop. The other sockets stay watched.
  *
  * Every death is also published once on the `node:diagnostics_channel` `deadpeer:death`.
  *

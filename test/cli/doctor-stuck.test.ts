@@ -76,7 +76,7 @@ async function doctor(...args: string[]): Promise<{ code: number | null; finding
 const probed = { initialDelay: 1_000, interval: 1_000, count: 9, userTimeout: 10_000 }
 
 describe('a connection that the peer has closed and the program has not', () => {
-  it('is found while the peer acknowledges keepalive probes, with the least time since the close', async () => {
+  it('is found although the peer acknowledges keepalive probes, with the minimum time since the close', async () => {
     const { peer, port } = await connect(probed)
     peer.end()
     await until(async () => (await ask('state', port)) === TcpState.CLOSE_WAIT)
@@ -93,13 +93,13 @@ describe('a connection that the peer has closed and the program has not', () => 
       }),
     ])
     const [, seconds] =
-      /^The peer closed, your program did not, for at least (\d\.\d|\d)s: a descriptor leaks\.$/.exec(
+      /^The peer closed its side at least (\d\.\d|\d)s ago, and your program has not: a descriptor leaks\.$/.exec(
         findings[0]!.message,
       )!
     expect(Number(seconds)).toBeGreaterThanOrEqual(2)
   })
 
-  it('is the only one that the command of the finding lists, because only its program can close it', async () => {
+  it('is the only connection that the suggested command lists', async () => {
     const { peer, port } = await connect(probed)
     await connect(profiles.cloud)
     peer.end()
@@ -125,7 +125,7 @@ describe('a connection that the peer has closed and the program has not', () => 
 })
 
 describe('a live peer that does not read', () => {
-  it('is reported with the bytes queued, and the command of the finding sets a userTimeout', async () => {
+  it('is reported with the number of queued bytes, and the suggested command sets a userTimeout', async () => {
     const { peer, port } = await connect(profiles.patient)
     peer.pause()
     await ask('write', port, 20e6)
@@ -280,11 +280,11 @@ describe('two samples of a connection', () => {
     expect(mayBeStuck(connection(record(shut)))).toBe(true)
   })
 
-  it('give at least the time since the FIN, which also carried an acknowledgement', () => {
+  it('show the minimum time since the FIN', () => {
     expect(found(before, record(wait, { lastDataSent: 9_000 }))).toEqual([
       expect.objectContaining({
         code: 'closed-by-peer',
-        message: 'The peer closed, your program did not, for at least 5.1s: a descriptor leaks.',
+        message: 'The peer closed its side at least 5.1s ago, and your program has not: a descriptor leaks.',
       }),
     ])
   })
@@ -298,7 +298,7 @@ describe('two samples of a connection', () => {
     expect(found(before, after)).toEqual([])
   })
 
-  it('report the bytes queued, with the peer at fault', () => {
+  it('report the number of queued bytes, and name the peer as the cause', () => {
     expect(found(record(shut, { bytesAcked: 5 }), record(shut, { bytesAcked: 5 }))).toEqual([
       expect.objectContaining({
         code: 'peer-not-reading',

@@ -34,7 +34,7 @@ beforeAll(async () => {
 afterAll(() => program.end())
 
 describe('deadpeer doctor', () => {
-  it('finds connections that cannot notice a dead peer, one line for each process', async () => {
+  it('prints one line for each process whose connections cannot detect a dead peer', async () => {
     const run = await deadpeer(ours())
     expect(run).toMatchObject({ code: 1, err: [] })
     expect(run.out).toEqual([
@@ -75,7 +75,7 @@ describe('deadpeer doctor', () => {
     await program.ask('tune', one.port, { enable: false, userTimeout: 0 })
   })
 
-  it('reports a path that the connections are not tuned for, and finds nothing after its command has run', async () => {
+  it('reports connections that are not tuned for their path, and nothing after the suggested command has run', async () => {
     const [finding] = json((await deadpeer([...ours(), '--json'])).out).findings
     expect(runPasted(finding.command)).toMatchObject({ status: 0 })
     for (const profile of (await program.profiles()).values()) expect(profile).toMatchObject(profiles.cloud)
@@ -247,7 +247,7 @@ describe('findings that take long to reproduce', () => {
     },
     {
       state: 'close-wait',
-      message: 'The peer closed, your program did not, and the peer no longer responds.',
+      message: 'The peer has closed its side, your program has not, and the peer no longer responds.',
       command: 'deadpeer ls --pid 7 --state close-wait',
     },
     {
@@ -262,7 +262,7 @@ describe('findings that take long to reproduce', () => {
     ])
   })
 
-  it('report an idle connection that was not probed as a note, with a command that probes it', () => {
+  it('include a note about an idle connection that was not probed, with a command that probes it', () => {
     const idle = { ...connection('established', 61_000), verdict: 'unknown' } as Connection
     expect(found([idle])).toEqual([
       expect.objectContaining({
@@ -272,14 +272,14 @@ describe('findings that take long to reproduce', () => {
     ])
   })
 
-  it('report an idle time that the path does not allow', () => {
+  it('include an idle time that the path does not allow', () => {
     const { idleTimeout } = hops['aws-nlb']
     expect(
       found([connection('established', idleTimeout), connection('established', idleTimeout + 1)]),
     ).toEqual([expect.objectContaining({ code: 'forgotten-already', fault: 'path', connections: 1 })])
   })
 
-  it("report the system's own settings", () => {
+  it("include the system's own settings", () => {
     const codesOf = (defaults: Partial<SystemDefaults>) =>
       examineSystem(defaults as SystemDefaults, [hops['aws-nlb']]).map(({ code }) => code)
     expect(codesOf({ initialDelay: 7_200_000, retries2: 15 })).toEqual(['system-keepalive'])
@@ -288,7 +288,7 @@ describe('findings that take long to reproduce', () => {
   })
 })
 
-describe('what Node does by itself', () => {
+describe('a default of Node', () => {
   const defaults = { initialDelay: 7_200_000, interval: 75_000, count: 9 }
   const off = { enable: false, ...defaults }
   const codesOf = (version: string, profile: Profile, port = 5432) =>
@@ -305,7 +305,7 @@ describe('what Node does by itself', () => {
     }
   })
 
-  it('is reported only for the versions that do it', () => {
+  it('is reported only for the versions that have it', () => {
     const dropping = versions.filter((version) => codesOf(version, off, 443).includes('node-tls-keep-alive'))
     expect(dropping).toEqual(['20.20.2', '22.23.3'])
     const change = (version: string) =>
@@ -317,7 +317,7 @@ describe('what Node does by itself', () => {
     expect(change('unknown')).toContain('From Node 24.19 and 26.4 on')
   })
 
-  it('depends on the version of Node, which doctor reads from the binary or its path without running it', async () => {
+  it('is judged by the version of Node, which doctor reads from the binary or its path', async () => {
     expect(readNodeVersion(process.pid, 'node')).toBe(process.versions.node)
     const folder = mkdtempSync(join(tmpdir(), 'deadpeer-node-'))
     const sleepAs = async (name: string) => {

@@ -186,7 +186,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
     })
   })
 
-  it('samples by itself between two scrapes', async () => {
+  it('samples connections between two scrapes', async () => {
     await exporting(['--every', '100ms', '--process', NAME], async ({ scrape }) => {
       const looks = async () => (await scrape()).value('deadpeer_export_looks_total')!
       const before = await looks()
@@ -261,7 +261,7 @@ describe('deadpeer export', { timeout: 120_000 }, () => {
     },
   )
 
-  it('sends a response of the same length for thousands of remote addresses', async () => {
+  it('sends a response whose length does not grow with the number of remote addresses', async () => {
     const server = net.createServer().on('connection', (peer) => peer.on('error', () => {}))
     const port = await listen(server)
     const sockets: net.Socket[] = []

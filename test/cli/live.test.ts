@@ -64,7 +64,7 @@ const end = ({ address, port }: { address: string; port: number }) =>
   `${address.includes(':') ? `[${address}]` : address}:${port}`
 
 describe('a program that goes on serving 2,000 connections', () => {
-  it('is listed by ls as by ss, with the options that the program reads', async () => {
+  it('is listed by ls with the same connections as by ss, and with the options that the program reads', async () => {
     const run = await deadpeer(['ls', ...ours(), '--options', '--jsonl'])
     expect(run).toMatchObject({ code: 0, err: [] })
     const found = jsonl(run.out)
@@ -134,7 +134,7 @@ describe.runIf(hasTmux)('a terminal', () => {
     expect(terminal.screen({ colours: true }).join('\n')).not.toContain('\x1b[33m')
   })
 
-  it('shows inspect of a descriptor', async () => {
+  it('shows the output of inspect for a descriptor', async () => {
     const fd = await program.ask('fd', speaking[0]!.port)
     using terminal = new Terminal(['inspect', `${program.pid}:${fd}`])
     expect(await terminal.ends()).toBe(0)
@@ -143,7 +143,7 @@ describe.runIf(hasTmux)('a terminal', () => {
     expect(screen.join('\n')).toMatch(/initialDelay +30s +TCP_KEEPIDLE +set/)
   })
 
-  it('shows the question of tune about two processes, and tune goes on after a yes', async () => {
+  it('shows the question that tune asks about two processes, and tune continues after yes', async () => {
     const { address, client } = alone
     const { port } = client
     const args = [

@@ -96,7 +96,7 @@ describe.runIf(canBeNobody)('an ordinary user', () => {
     },
   )
 
-  it('gets an error that names the permission for tune by port, and nothing is changed', async () => {
+  it('cannot tune by port: the error names the required permission, and nothing is changed', async () => {
     const [{ port }] = othersClients as [Client]
     const fd = await others.ask('fd', port)
     const before = await others.profiles()

@@ -11,7 +11,7 @@ const json = (lines: readonly string[]) => JSON.parse(lines.join('\n'))
 const asJson = (value: unknown) => JSON.parse(JSON.stringify(value))
 
 describe.concurrent('deadpeer plan', () => {
-  it('says what to set', async () => {
+  it('prints the options to set', async () => {
     const run = await deadpeer(
       words('plan --hop aws-nlb --hop linux-conntrack --within 30s --connections 50000'),
     )
@@ -20,10 +20,10 @@ describe.concurrent('deadpeer plan', () => {
       'aws-nlb          350 s  layer 4  AWS Network Load Balancer, TCP listener',
       'linux-conntrack  5 d    layer 4  Linux connection tracking: NAT or firewall (iptables, nftables)',
       'tune(socket, { initialDelay: 15_000, interval: 5_000, count: 3, userTimeout: 29_600 })',
-      'A dead peer is noticed after 30 s, with data in flight after 30 s.',
+      'The kernel detects a dead peer: idle after 30 s, with data in flight after 30 s.',
       'An idle connection is probed 240 times an hour.',
       '50,000 of them: 3,333.3 probes a second, 4.6 Mbit/s.',
-      'HTTP keep-alive, so that each client gives a connection up before its server:',
+      'HTTP keep-alive timeouts with which each client closes an idle connection before its server:',
       '  client  60 s  → server  65 s  slack 5 s',
       '  new http.Agent({ keepAlive: true, timeout: 60_000 })',
       '  new undici.Agent({ keepAliveTimeout: 60_000, keepAliveMaxTimeout: 60_000 })',
@@ -75,7 +75,7 @@ describe.concurrent('deadpeer plan', () => {
     }
   })
 
-  it('exits with 1 if the kernel cannot detect a death in time, and names what can', async () => {
+  it('exits with 1 if the kernel cannot detect a dead peer in time, and suggests a heartbeat', async () => {
     const run = await deadpeer(words('plan --hop aws-nlb --within 1500ms'))
     expect(run.code).toBe(1)
     expect(run.out).toContain(
@@ -93,7 +93,7 @@ describe.concurrent('deadpeer explain', () => {
       args: 'explain 60s/5s/3 --user-timeout 75s',
       code: 0,
       lines: [
-        'A dead peer is noticed after 75 s, with data in flight after 75.4 s.',
+        'The kernel detects a dead peer: idle after 75 s, with data in flight after 75.4 s.',
         'note: userTimeout 75 s also',
       ],
     },
@@ -101,7 +101,7 @@ describe.concurrent('deadpeer explain', () => {
       args: 'explain 60s/5s/3 --user-timeout 65s',
       code: 1,
       lines: [
-        'A dead peer is noticed after 65 s',
+        'The kernel detects a dead peer: idle after 65 s',
         'warning: userTimeout 65 s ends an idle connection after 1 unanswered probe',
         'note: ',
       ],
@@ -110,7 +110,7 @@ describe.concurrent('deadpeer explain', () => {
       args: 'explain 2h/75s/9',
       code: 1,
       lines: [
-        'A dead peer is noticed after 7875 s, with data in flight after 925 s.',
+        'The kernel detects a dead peer: idle after 7875 s, with data in flight after 925 s.',
         'warning: initialDelay is 120 min',
         'note: No userTimeout',
       ],
@@ -118,13 +118,13 @@ describe.concurrent('deadpeer explain', () => {
     {
       args: 'explain cloud',
       code: 0,
-      lines: ['A dead peer is noticed after 60 s', 'note: userTimeout 60 s'],
+      lines: ['The kernel detects a dead peer: idle after 60 s', 'note: userTimeout 60 s'],
     },
     {
       args: 'explain cloud --hop docker-desktop-mac',
       code: 1,
       lines: [
-        'A dead peer is noticed after 60 s',
+        'The kernel detects a dead peer: idle after 60 s',
         'error: docker-desktop-mac acknowledges no keepalive probe, although data passes.',
         '  Set { enable: false, userTimeout: 120_000 }. Send data at least every 120 s',
         'note: userTimeout 60 s',
@@ -134,7 +134,7 @@ describe.concurrent('deadpeer explain', () => {
       args: 'explain 2h/75s/9 --hop azure-lb',
       code: 1,
       lines: [
-        'A dead peer is noticed after 7875 s',
+        'The kernel detects a dead peer: idle after 7875 s',
         'error: azure-lb drops a connection silently after 4 min',
         '  Set initialDelay to 120 s or less',
         'warning: Keepalive is on, but takes 7875 s',
@@ -174,7 +174,7 @@ describe.concurrent('deadpeer hops', () => {
     expect(run.out).toContainEqual(expect.stringMatching(/^aws-global-accelerator .* not all acknowledged$/))
   })
 
-  it('shows for a word the range of the timeout and the source of the number', async () => {
+  it('shows the range and the source of the timeout of a hop', async () => {
     const run = await deadpeer(['hops', 'Azure'])
     expect(run.code).toBe(0)
     const { title, date, url } = hops['azure-lb'].source

@@ -121,7 +121,7 @@ describe.runIf(hasNetAdmin).concurrent('deadpeer probe of an unresponsive peer',
     },
   )
 
-  it('keeps a connection open whose peer is heard just before the end, and restores its options', async () => {
+  it('keeps a connection open and restores its options if the peer is heard just before the end', async () => {
     const twins = await silentTwins(profile)
     const before = await twins.program.profiles()
     const running = twins.probe([])
@@ -173,7 +173,7 @@ describe.runIf(hasNetAdmin).concurrent('deadpeer probe of an unresponsive peer',
       expect(run.err).toEqual([
         ...(wait === '0s' ? [] : [waits('1 s')]),
         expect.stringMatching(
-          /^deadpeer: 1 peer does not respond, and its options were put back; .* may end sooner/,
+          /^deadpeer: 1 peer does not respond, and its options were restored; .* may end sooner/,
         ),
       ])
       expect(run.took - run.firstWord!).toBeGreaterThan(wait === '0s' ? 0 : 1_000)

@@ -39,7 +39,7 @@ describe('deadpeer probe', () => {
       for (const hole of holes) hole[Symbol.dispose]()
     })
 
-    it('finds exactly those, restores the options, and does not interrupt requests', async () => {
+    it('finds exactly these peers, restores the options, and does not interrupt requests', async () => {
       const busy = clients[1]!
       await program.idle({ but: busy })
       const before = await program.profiles()
@@ -98,7 +98,7 @@ describe('deadpeer probe', () => {
       const piped = await deadpeer(once)
       expect(piped.code).toBe(2)
       expect(piped.err).toEqual([
-        expect.stringMatching(/There is no terminal to ask on: add --yes\. Nothing was changed\.$/),
+        expect.stringMatching(/There is no terminal to confirm this on: add --yes\. Nothing was changed\.$/),
       ])
       const no = await inTerminal(once, { answers: ['[y/N]', 'n\n'] })
       expect(no.code).toBe(1)

@@ -116,7 +116,7 @@ describe('deadpeer tune', () => {
       expect(piped).toMatchObject({ code: 2, out: [] })
       expect(piped.err).toEqual([
         expect.stringMatching(
-          /Tune 2 connections of 2 processes\? There is no terminal to ask on: add --yes\. Nothing was changed\.$/,
+          /Tune 2 connections of 2 processes\? There is no terminal to confirm this on: add --yes\. Nothing was changed\.$/,
         ),
       ])
       for (const answer of ['n\n', '\x03']) {

@@ -71,7 +71,7 @@ const errors = compile()
 const errorsOf = ({ name }: { name: string }) => errors.get(name) ?? []
 
 describe('a code block', () => {
-  it('has a language that the checks know, and nothing after it', () => {
+  it('has a language that the checks support, and nothing after it', () => {
     const known = ['', 'diff', 'dockerfile', 'haproxy', 'ini', 'js', 'json', 'nginx', 'sh', 'ts', 'yaml']
     const unknown = fences.filter(({ language, info }) => !known.includes(language) || info !== '')
     expect(unknown.map(({ page, line }) => `${page}:${line}`)).toEqual([])

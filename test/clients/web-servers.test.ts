@@ -68,7 +68,7 @@ async function expectNoticed(
 }
 
 describe.concurrent('fastify', () => {
-  it.skipIf(!hasNetAdmin)('notices in time that clients stop answering, and serves others', async () => {
+  it.skipIf(!hasNetAdmin)('detects unresponsive clients in time, and keeps serving the others', async () => {
     const port = await freePort()
     const { app } = await importExample({ heading: 'Fastify', env: { PORT: String(port) } }, 'app')
     closing.push(() => app.close())

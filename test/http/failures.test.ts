@@ -62,7 +62,7 @@ describe.runIf(hasNginx).concurrent('a client of 60 s, a load balancer of 30 s a
     })
   }
 
-  it('fail a request that meets the close, and audit names the load balancer', async () => {
+  it('fail a request that is sent while the connection is being closed, and audit names the load balancer', async () => {
     const agent = new http.Agent({ keepAlive: true, timeout: scaled(60_000) })
     expect(errors(audit(agent, [balancer]))).toEqual([
       expect.objectContaining({
@@ -78,7 +78,7 @@ describe.runIf(hasNginx).concurrent('a client of 60 s, a load balancer of 30 s a
     })
   })
 
-  it('fail no request once the plan is followed, because the client closes first', async () => {
+  it('fail no request after the plan is applied, because the client closes first', async () => {
     const agent = new http.Agent({
       keepAlive: true,
       timeout: plan({ path: [balancer] }).http.freeSocketTimeout,
@@ -115,7 +115,7 @@ describe.runIf(hasNginx).concurrent("a server timeout shorter than the load bala
     })
   }
 
-  it('answers a request that meets the close with 502, and audit names the load balancer', async () => {
+  it('answers 502 to a request that arrives while the connection is being closed, and audit names the load balancer', async () => {
     await behindBalancer({ keepAliveTimeout: scaled(5_000) }, async (server, port, path) => {
       expect(errors(audit(server, [balancer]))).toEqual([
         expect.objectContaining({
@@ -133,7 +133,7 @@ describe.runIf(hasNginx).concurrent("a server timeout shorter than the load bala
     })
   })
 
-  it('fails no request once the plan is followed, because the load balancer closes first', async () => {
+  it('fails no request after the plan is applied, because the load balancer closes first', async () => {
     await behindBalancer(plan({ path: [balancer] }).http.server, async (server, port, path) => {
       expect(errors(audit(server, [balancer]))).toEqual([])
       let serverClosed = false

@@ -121,7 +121,7 @@ describe.runIf(hasNginx && hasCurl).concurrent('nginx', () => {
     expect(await curl(url, ...args)).toEqual({ ...counted, protocol })
   })
 
-  it('is reported as keeping HTTP/1.0 connections if asked for that', async () => {
+  it('is reported as keeping HTTP/1.0 connections if the request asks for it', async () => {
     await using nginx = await startNginx('', 'location / { return 200 "hello"; }')
     const url = `http://127.0.0.1:${nginx.port}/`
     const run = await deadpeer(['http', '--json', '--http1.0', url])
@@ -161,7 +161,7 @@ describe.runIf(hasNginx && hasCurl).concurrent('nginx', () => {
 describe.runIf(hasHaproxy && hasCurl).concurrent('HAProxy in front of Node', () => {
   const origin = () => http.createServer((_, response) => response.end('hello'))
 
-  it('is reported to pass on the Keep-Alive header of Node, and to close at another time', async () => {
+  it("is reported as forwarding Node's Keep-Alive header and closing at another time", async () => {
     await serving(origin(), async (port) => {
       await using haproxy = await startHaproxy('timeout http-keep-alive 1s', port)
       const url = `http://127.0.0.1:${haproxy.port}/`
@@ -284,7 +284,7 @@ describe.concurrent('the headers of a server about its connections', () => {
     })
   })
 
-  it('do not prevent an error for a connection that is reset when it is reused, and the request uses another', async () => {
+  it('do not hide the error of a connection that is reset on reuse, and the request uses another connection', async () => {
     await serving(saying('', true), async (port) => {
       const run = await deadpeer(['http', '--json', `http://127.0.0.1:${port}/`])
       const [only] = report(run)

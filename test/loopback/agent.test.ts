@@ -60,7 +60,7 @@ async function exchange(agent: http.Agent, options: http.RequestOptions = {}): P
 }
 
 describe.each(agents)('$name', ({ make }) => {
-  it('has its connections tuned from the first request, when free, and when used again', async () => {
+  it('has connections that are tuned at the first request, while free, and when reused', async () => {
     const agent = make()
     tune(agent, 'cloud')
     const first = await exchange(agent)
@@ -72,7 +72,7 @@ describe.each(agents)('$name', ({ make }) => {
     agent.destroy()
   })
 
-  it('keeps its connections tuned after a setKeepAlive of the program or of a library', async () => {
+  it('keeps its connections tuned after the program or a library calls setKeepAlive', async () => {
     const agent = make()
     tune(agent, 'cloud')
     const { socket } = await exchange(agent)
@@ -85,7 +85,7 @@ describe.each(agents)('$name', ({ make }) => {
     agent.destroy()
   })
 
-  it('has its free and active connections tuned now, and combines later tunes', async () => {
+  it('tunes its free and active connections at once, and combines later tunes', async () => {
     const agent = make()
     const { socket } = await exchange(agent)
     tune(agent, 'cloud')
@@ -100,7 +100,7 @@ describe.each(agents)('$name', ({ make }) => {
 })
 
 describe('an agent', () => {
-  it('has a connection tuned that is connecting at the time', async () => {
+  it('tunes a connection that is still connecting', async () => {
     const agent = new http.Agent(keepAlive)
     const pending = exchange(agent)
     tune(agent, 'lan')
@@ -108,7 +108,7 @@ describe('an agent', () => {
     agent.destroy()
   })
 
-  it('has each of its connections tuned without keepAlive too', async () => {
+  it('tunes its connections without keepAlive too', async () => {
     const agent = new http.Agent()
     tune(agent, 'lan')
     const request = http.get({ host: '127.0.0.1', port: ports['http:'], agent })
@@ -154,7 +154,7 @@ describe('an agent', () => {
     rmSync(folder, { recursive: true })
   })
 
-  it('calls a createConnection that is put on Agent.prototype after the agent was tuned', async () => {
+  it('calls a createConnection that is assigned to Agent.prototype after the tune', async () => {
     const agent = new http.Agent(keepAlive)
     tune(agent, 'cloud')
     const { createConnection } = http.Agent.prototype
@@ -268,7 +268,7 @@ describe('an agent', () => {
 describe('createConnection of an agent', () => {
   const assigned = () => vi.fn((options: net.NetConnectOpts) => net.connect(options))
 
-  it('that a program assigns after tune is called, and its connections are tuned', async () => {
+  it('is called, and its connections are tuned, if the program assigns it after tune', async () => {
     const agent = new http.Agent(keepAlive)
     tune(agent, 'lan')
     const own = assigned()
@@ -282,7 +282,7 @@ describe('createConnection of an agent', () => {
     agent.destroy()
   })
 
-  it('that a program wraps again and again is called once for each connection', async () => {
+  it('is called once for each connection if the program wraps it repeatedly', async () => {
     const agent = new http.Agent(keepAlive)
     tune(agent, 'lan')
     const calls: number[] = []
@@ -300,7 +300,7 @@ describe('createConnection of an agent', () => {
     }
   })
 
-  it('that was put back is not wrapped again', async () => {
+  it('is not wrapped again after the program has restored it', async () => {
     const agent = new http.Agent(keepAlive)
     tune(agent, 'lan')
     const { createConnection } = agent
@@ -314,7 +314,7 @@ describe('createConnection of an agent', () => {
     agent.destroy()
   })
 
-  it('that a program makes read-only is left as it is', async () => {
+  it('is left as it is if the program makes it read-only', async () => {
     const agent = new http.Agent(keepAlive)
     tune(agent, 'lan')
     Object.defineProperty(agent, 'createConnection', { get: assigned, configurable: true })
@@ -324,7 +324,7 @@ describe('createConnection of an agent', () => {
 })
 
 describe('a frozen agent', () => {
-  it('is refused, and one that was tuned before can be tuned again', () => {
+  it('is refused, unless it was tuned before it was frozen', () => {
     const frozen = Object.freeze(new http.Agent())
     expect(() => tune(frozen, 'lan')).toThrow(
       expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', message: expect.stringMatching(/frozen/) }),

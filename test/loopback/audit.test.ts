@@ -25,7 +25,7 @@ describe('audit', () => {
     expect(() => audit(socket, [nat])).toThrow(expect.objectContaining({ code: 'ERR_SOCKET_CLOSED' }))
   })
 
-  it('judges a listener whose options connections inherit, and reports nothing about other listeners', async () => {
+  it('judges a listener only if its connections inherit its options', async () => {
     const server = net.createServer()
     expect(words(audit(server, [nat]))).toEqual(['note not-read'])
     await listen(server)

@@ -55,7 +55,7 @@ describe('a borrowed connection', () => {
     })
   })
 
-  it('is tuned by the example of docs/host.md, as it stands', async () => {
+  it('is tuned by the unchanged example of docs/host.md', async () => {
     const { pid, fd, ask } = await startOwner()
     const page = readFileSync(`${root}/docs/host.md`, 'utf8')
     const [, example = ''] =
@@ -235,7 +235,7 @@ describe.concurrent('a tune of a borrowed connection', () => {
     expect(inspect(borrowed)).not.toHaveProperty('pending')
   })
 
-  it('takes two steps with tuneAll: the safe values, then those that had to be deferred', async () => {
+  it('is done in two steps by tuneAll: first the safe values, then the deferred ones', async () => {
     const { pid, fd, ask } = await startOwner()
     await delay(3_000)
     expect(await tuneAll([borrowSocket(pid, fd)], hasty)).toEqual([{}])
@@ -277,19 +277,22 @@ describe.concurrent('a tune of a borrowed connection', () => {
     expect(await ask('errors')).toEqual([])
   })
 
-  it.runIf(hasNetAdmin)('leaves out count and userTimeout if as many probes are unacknowledged', async () => {
-    const { pid, fd, peer, ask } = await startOwner()
-    const borrowed = borrowSocket(pid, fd)
-    tune(borrowed, { initialDelay: 1_000, interval: 1_000, count: 20 })
-    const gone = blackHole(peer)
-    await until(() => inspect(borrowed).info!.probes === 3)
-    const deadly = { count: 2, userTimeout: 3_000 }
-    expect(await tuneAll([borrowed], { initialDelay: 2_000, ...deadly })).toEqual([{ pending: deadly }])
-    expect(inspect(borrowed).profile).toMatchObject({ initialDelay: 2_000, count: 20, userTimeout: 0 })
-    gone.restore()
-    await until(() => inspect(borrowed).info!.probes === 0)
-    expect(await ask('errors')).toEqual([])
-  })
+  it.runIf(hasNetAdmin)(
+    'leaves out count and userTimeout if count probes are already unacknowledged',
+    async () => {
+      const { pid, fd, peer, ask } = await startOwner()
+      const borrowed = borrowSocket(pid, fd)
+      tune(borrowed, { initialDelay: 1_000, interval: 1_000, count: 20 })
+      const gone = blackHole(peer)
+      await until(() => inspect(borrowed).info!.probes === 3)
+      const deadly = { count: 2, userTimeout: 3_000 }
+      expect(await tuneAll([borrowed], { initialDelay: 2_000, ...deadly })).toEqual([{ pending: deadly }])
+      expect(inspect(borrowed).profile).toMatchObject({ initialDelay: 2_000, count: 20, userTimeout: 0 })
+      gone.restore()
+      await until(() => inspect(borrowed).info!.probes === 0)
+      expect(await ask('errors')).toEqual([])
+    },
+  )
 
   it.runIf(hasNetAdmin)('writes nothing in tuneAll if the first step would not be safe either', async () => {
     const { pid, fd, peer, ask } = await startOwner()

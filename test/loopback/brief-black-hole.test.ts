@@ -51,7 +51,7 @@ describe.runIf(hasNetAdmin).concurrent('a black hole of a few segments', () => {
     server.close()
   })
 
-  it('counts the segments that it drops from chunks sent every 20 ms, all of which arrive in the end', async () => {
+  it('counts the segments that it drops, and all data arrives in the end', async () => {
     const pair = await connectPair()
     const lost = countLost([pair])
     const hole = blackHole(pair.peer, { segments: 5 })
@@ -72,7 +72,7 @@ describe.runIf(hasNetAdmin).concurrent('a black hole of a few segments', () => {
     expectTruth(hole, lost())
   })
 
-  it('drops more segments of a burst than asked for, and counts them', async () => {
+  it('drops more segments of a burst than requested, and counts all of them', async () => {
     const pair = await connectPair()
     const lost = countLost([pair])
     pair.socket.setNoDelay()
@@ -110,7 +110,7 @@ describe.runIf(hasNetAdmin).concurrent('a black hole of a few segments', () => {
     expect(hole.swallowed).toBeGreaterThanOrEqual(swallowed)
   })
 
-  it('rejects if its filter was taken away, without an unhandled rejection', async () => {
+  it('rejects if its filter was removed, without an unhandled rejection', async () => {
     const waitedFor = await connectPair()
     const ignored = await connectPair()
     const [hole] = [waitedFor, ignored].map(({ peer }) => blackHole(peer, { segments: 1 }))

@@ -95,7 +95,7 @@ describe('a tune before connect', () => {
     socket.destroy()
   })
 
-  it('destroys the socket with the error of a refusal', async () => {
+  it('destroys the socket with the error if the kernel refuses the profile', async () => {
     const server = net.createServer().listen('\0deadpeer-connecting-test')
     await once(server, 'listening')
     const socket = new net.Socket()
@@ -107,7 +107,7 @@ describe('a tune before connect', () => {
     server.close()
   })
 
-  it('keeps the error of a connection that fails by itself', async () => {
+  it('does not replace the error of a connection attempt that fails', async () => {
     const server = net.createServer()
     const port = await listen(server)
     await new Promise((resolve) => server.close(resolve))
@@ -148,7 +148,7 @@ describe('a tune before connect', () => {
     server.close()
   })
 
-  it('applies to an HTTP/2 session, whose socket hides behind a proxy', async () => {
+  it('applies to an HTTP/2 session, whose socket is a Proxy object', async () => {
     const server = http2.createServer()
     const port = await listen(server)
     const session = http2.connect(`http://127.0.0.1:${port}`)
@@ -223,7 +223,7 @@ describe('a tune before connect', () => {
     socket.destroy()
   })
 
-  it('makes inspect say what to wait for', () => {
+  it('makes the error of inspect name the event to wait for', () => {
     expect(() => inspect(new net.Socket())).toThrow(/not connected yet; wait for its 'connect' event/)
   })
 })

@@ -28,7 +28,7 @@ async function closed(socket: net.Socket): Promise<void> {
 }
 
 describe('the record of a connection', () => {
-  it('is the same each time, found from the socket or from its handle', async () => {
+  it('is the same whether it is found by the socket or by its handle', async () => {
     const socket = await connected()
     const record = recordOf(socket)
     expect(recordOf(socket)).toBe(record)
@@ -37,7 +37,7 @@ describe('the record of a connection', () => {
     await closed(socket)
   })
 
-  it('is not made by a search for it', async () => {
+  it('is not created by a lookup', async () => {
     const socket = await connected()
     expect(findRecord(socket)).toBeUndefined()
     await closed(socket)
@@ -161,7 +161,7 @@ server.close()
 `
 
 describe('deadpeer/register', () => {
-  it('applies neither the rule nor the tuning of the first connection to the second one of a socket', () => {
+  it("applies neither the rule nor the tuning of a socket's first connection to its second", () => {
     const { stdout, stderr } = spawnSync(
       process.execPath,
       ['--import', 'deadpeer/register', '--input-type=module', '--eval', connectsAgain],

@@ -22,7 +22,7 @@ async function die(): Promise<Death> {
 }
 
 describe('console.log', () => {
-  it('of an inspection begins with the verdict, names the state, and has at most 16 lines', async () => {
+  it('prints an inspection in at most 16 lines, with the verdict first and the state by name', async () => {
     const { socket } = await connectPair()
     const text = printed(inspect(socket))
     expect(linesOf(text).length).toBeLessThanOrEqual(16)
@@ -32,7 +32,7 @@ describe('console.log', () => {
     )
   })
 
-  it('of the counters is one line with the state as a word, for every state', async () => {
+  it('prints the counters on one line, with the state as a word, for every state', async () => {
     const { socket } = await connectPair()
     const { info } = inspect(socket)
     for (const [name, state] of Object.entries(TcpState)) {
@@ -42,7 +42,7 @@ describe('console.log', () => {
     }
   })
 
-  it('of the counters says how many it leaves out, and a copy prints all of them', async () => {
+  it('prints how many counters it leaves out, and all counters of a copy', async () => {
     const { socket } = await connectPair()
     const info = inspect(socket).info!
     const left = Number(/\.\.\. (\d+) more/.exec(printed(info))![1])
@@ -50,14 +50,14 @@ describe('console.log', () => {
     for (const field of Object.keys(info)) expect(printed({ ...info })).toContain(`${field}: `)
   })
 
-  it('of counters leaves out what the kernel does not have', async () => {
+  it('leaves out counters that the kernel does not have', async () => {
     const { socket } = await connectPair()
     const info = inspect(socket).info!
     const older = Object.assign(Object.create(Object.getPrototypeOf(info)), info, { notsentBytes: undefined })
     expect(printed(older)).not.toContain('notsentBytes')
   })
 
-  it('of a watcher is its counts', async () => {
+  it('prints a watcher as its counts', async () => {
     const { socket } = await connectPair()
     const watcher = watch().add(socket)
     const text = printed(watcher)
@@ -80,7 +80,7 @@ describe('console.log', () => {
     expect(text).toMatch(/\{\s+origins: 0,\s+opened: 0,/)
   })
 
-  it('of a list of sockets is its records, as of an array', async () => {
+  it('prints a list of sockets as an array of records', async () => {
     const { socket } = await connectPair()
     const list = await listSockets({ localPort: socket.localPort!, states: ['established'] })
     const text = printed(list)
@@ -88,7 +88,7 @@ describe('console.log', () => {
     expect(text).toContain(`port: ${socket.localPort}`)
   })
 
-  it('of a death, and of its error, has the counters on one line and nothing of the socket', async () => {
+  it('prints a death, and its error, with the counters on one line and without the socket', async () => {
     const death = await die()
     const text = printed(death)
     expect(linesOf(text).length).toBeLessThanOrEqual(12)

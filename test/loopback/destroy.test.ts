@@ -54,7 +54,7 @@ describe.runIf(hasNetAdmin)('destroySocket', () => {
     expect(() => destroySocket(record)).toThrow(gone)
   })
 
-  it('never destroys a successor with the same addresses by a stale cookie', async () => {
+  it('does not destroy a new connection that has the same addresses but another cookie', async () => {
     const server = net.createServer((peer) => peer.on('error', () => {}))
     const port = await listen(server)
     // An address that nobody else's connections have, whose ports are free again when they are closed.

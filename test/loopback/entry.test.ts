@@ -75,7 +75,7 @@ describe("the README's first example, as it stands", () => {
 describe('the first example of docs/tune.md, as it stands', () => {
   const example = firstExample('docs/tune.md')
 
-  it('shows what the kernel has', () => {
+  it('prints the options that the kernel has', () => {
     const output = node('--input-type=module', '-e', example)
     expect(output).toMatch(/initialDelay: 3000/)
     expect(output).toMatch(/verdict: 'alive'/)
@@ -142,7 +142,7 @@ describe('the package', () => {
     })
   })
 
-  it('keeps no process running, also with values pending', () => {
+  it('keeps no process running, even while values are pending', () => {
     const script = `
       import net from 'node:net'
       import { inspect, tune } from 'deadpeer'

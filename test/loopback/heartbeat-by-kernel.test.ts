@@ -97,7 +97,7 @@ describe.concurrent('a connection whose heartbeat the kernel sends', () => {
     expect(found(closed)).toEqual(before)
   })
 
-  it('gets a count that keeps its detection time, and its own options when the watcher closes', async () => {
+  it('keeps its detection time by another count, and gets its own options back when the watcher closes', async () => {
     const pairs = (await connect(3)) as [Pair, Pair, Pair]
     const [cloud, patient, slow] = pairs
     tune(cloud.socket, 'cloud')

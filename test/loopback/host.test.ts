@@ -73,7 +73,7 @@ describe('readCounters', () => {
 })
 
 describe("an inspection with the system's defaults", () => {
-  it("names the options that equal the system's default, and prints without them", async () => {
+  it("names the options that equal the system's default, and prints none of these names", async () => {
     const { socket } = await connectPair()
     tune(socket, { initialDelay: 5_000, userTimeout: 9_000 })
     const inspection = inspect(socket)

@@ -230,7 +230,7 @@ describe('HttpAgent and HttpsAgent', () => {
     expect(await listenersOf(here.agent)).toEqual(await listenersOf(plain))
   })
 
-  it('leave connections as Node has them with profile: false', async () => {
+  it('do not tune connections with profile: false', async () => {
     const here = await site({ profile: false })
     expect(inspect((await here.get()).socket).profile).toMatchObject({ interval: 1_000, count: 10 })
   })
@@ -363,7 +363,7 @@ describe('the lifetime of an idle connection', () => {
   }
   const Base = HttpAgent as unknown as new (options?: HttpAgentOptions) => HttpAgent & Hooks
 
-  it('is what a keepSocketAlive of a subclass sets', async () => {
+  it('is the one that a subclass sets in keepSocketAlive', async () => {
     class Own extends Base {
       override keepSocketAlive(socket: net.Socket): boolean {
         if (!super.keepSocketAlive(socket)) return false
@@ -381,7 +381,7 @@ describe('the lifetime of an idle connection', () => {
     expect(total(here)).toMatchObject({ open: 0, closedByUs: 1 })
   })
 
-  it('is 0 if a keepSocketAlive of a subclass does not keep the connection', async () => {
+  it('is 0 if keepSocketAlive of a subclass does not keep the connection', async () => {
     class Own extends Base {
       override keepSocketAlive(): boolean {
         return false
@@ -395,7 +395,7 @@ describe('the lifetime of an idle connection', () => {
     expect(socket.destroyed).toBe(true)
   })
 
-  it('is what a reuseSocket of a subclass sets', async () => {
+  it('is the one that a subclass sets in reuseSocket', async () => {
     class Own extends Base {
       override reuseSocket(socket: net.Socket, request: http.ClientRequest): void {
         super.reuseSocket(socket, request)
@@ -817,7 +817,7 @@ describe('the snapshot of an agent, when a request reports its error', () => {
       request.on('error', () => resolve(agent.snapshot().total))
     })
 
-  it('has a reset connection and its request', async () => {
+  it('counts the reset connection and its request', async () => {
     const here = await site({}, (request) => request.socket.resetAndDestroy())
     const request = http.get({ host: '127.0.0.1', port: here.port, agent: here.agent })
     expect(await atError(here.agent as HttpAgent, request)).toMatchObject({
@@ -830,7 +830,7 @@ describe('the snapshot of an agent, when a request reports its error', () => {
     expect(total(here)).toMatchObject({ opened: 1, open: 0, reset: 1, failedRequests: 1 })
   })
 
-  it.skipIf(!hasNetAdmin)('has a dead connection and its request', async () => {
+  it.skipIf(!hasNetAdmin)('counts the dead connection and its request', async () => {
     const profile = { initialDelay: 60_000, interval: 60_000, count: 9, userTimeout: 500 }
     const here = await site({ profile }, () => {})
     const request = http.get({ host: '127.0.0.1', port: here.port, agent: here.agent })
@@ -843,7 +843,7 @@ describe('the snapshot of an agent, when a request reports its error', () => {
     expect(total(here)).toMatchObject({ timedOut: 1, open: 0, failedRequests: 1 })
   })
 
-  it('has a connection that was refused', async () => {
+  it('counts the connection that was refused', async () => {
     const here = await site()
     const request = http.get({ host: '127.0.0.1', port: 1, agent: here.agent })
     expect(await atError(here.agent as HttpAgent, request)).toMatchObject({
@@ -853,7 +853,7 @@ describe('the snapshot of an agent, when a request reports its error', () => {
     })
   })
 
-  it('has a request whose connection the server has closed without an answer', async () => {
+  it('counts the request whose connection the server has closed without a response', async () => {
     const here = await site({}, (request) => request.socket.destroy())
     const request = http.get({ host: '127.0.0.1', port: here.port, agent: here.agent })
     expect(await atError(here.agent as HttpAgent, request)).toMatchObject({
@@ -864,7 +864,7 @@ describe('the snapshot of an agent, when a request reports its error', () => {
     expect(total(here)).toMatchObject({ open: 0, failedRequests: 1 })
   })
 
-  it('has no failure of a request that goes on, though the program has emitted an error on it', async () => {
+  it('counts no failure of a request that continues after the program has emitted an error on it', async () => {
     const here = await site()
     const request = http.get({ host: '127.0.0.1', port: here.port, agent: here.agent })
     const counts = atError(here.agent as HttpAgent, request)

@@ -140,7 +140,7 @@ describe.each(tunnels.filter(({ isPossible }) => isPossible))('$name', ({ make }
     expect(agent.snapshot().total).toMatchObject({ opened: 1, closedByUs: 1, failedToOpen: 0 })
   })
 
-  it('removes a tunnel that the server closes once the proxy passes the close on', async () => {
+  it("removes a tunnel when the proxy forwards the server's close", async () => {
     const agent = agentOf()
     await get(agent, `https://127.0.0.1:${ports.secure}/`)
     const { socket } = await get(agent, `https://127.0.0.1:${ports.secure}/`)
@@ -182,7 +182,7 @@ describe.each(tunnels.filter(({ isPossible }) => isPossible))('$name', ({ make }
     })
   })
 
-  it('does not count a tunnel without TLS at its end as opened', async () => {
+  it('does not count a tunnel as opened if the server does not speak TLS', async () => {
     const agent = agentOf()
     const request = https.get('https://plain:443/', { agent })
     await once(request, 'error')
@@ -192,7 +192,7 @@ describe.each(tunnels.filter(({ isPossible }) => isPossible))('$name', ({ make }
 })
 
 describe.skipIf(!nodeHasProxies)('proxyEnv of Node', () => {
-  it('counts a connection without TLS by the origin that it is for', async () => {
+  it('counts a plain HTTP connection under its origin, not under the proxy', async () => {
     const agent = new HttpAgent(byNode())
     closing.push(() => agent.destroy())
     const before = proxy.asked.length

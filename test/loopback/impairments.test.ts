@@ -49,7 +49,7 @@ describe.runIf(hasNetAdmin)('several impairments on one socket', () => {
     expect(tookFilter(pair)).toBe(false)
   })
 
-  it('apply the latest share of loss, and the one before once that is restored', async () => {
+  it('apply the latest share of loss, and the previous one after the latest is restored', async () => {
     const pair = await connectPair()
     const first = lossy(pair.peer, 1)
     const second = lossy(pair.peer, 0)

@@ -123,7 +123,7 @@ describe('listSockets leaves nothing open', () => {
     await delay(200)
   })
 
-  it('after any number of lists at a time by one signal, without a warning', async () => {
+  it('after any number of concurrent lists with one signal, without a warning', async () => {
     const warnings: Error[] = []
     const noteWarning = (warning: Error) => warnings.push(warning)
     process.on('warning', noteWarning)

@@ -16,7 +16,7 @@ const refusal = (code: string, message: RegExp, details: object = {}) =>
 
 describe.runIf(hasNetAdmin)('a lossy peer', () => {
   describe.concurrent.for(hosts)('over %s', (host) => {
-    it.for([0.1, 0.3, 0.5])('loses that share of the segments sent to it: %d', async (share) => {
+    it.for([0.1, 0.3, 0.5])('loses the given share of the segments sent to it: %d', async (share) => {
       const pairs = await connect(20, { host })
       const lost = countLost(pairs)
       const lossySockets = pairs.map(({ peer }) => lossy(peer, share))
@@ -34,7 +34,7 @@ describe.runIf(hasNetAdmin)('a lossy peer', () => {
       expect(most, `of ${sent}`).toBeGreaterThan(share * sent - 5 * deviation)
     })
 
-    it('receives and acknowledges all data at 0.2', async () => {
+    it('receives and acknowledges all data with a share of 0.2', async () => {
       const pairs = await connect(16, { host })
       // A retransmission that is lost doubles the wait for the next, up to 120 s, unless rtoMax says less (Linux 6.15): over this path
       // one connection in 100 would take longer than this test may. For the same reason each has little to send.
@@ -59,7 +59,7 @@ describe.runIf(hasNetAdmin)('a lossy peer', () => {
       expect(lost().most).toBeGreaterThan(0)
     })
 
-    it('loses nothing at 0', async () => {
+    it('loses no segment with a share of 0', async () => {
       const pair = await connectPair({ host })
       const lost = countLost([pair])
       using _none = lossy(pair.peer, 0)
@@ -68,7 +68,7 @@ describe.runIf(hasNetAdmin)('a lossy peer', () => {
       expect(lost().least).toBeLessThanOrEqual(0)
     })
 
-    it('loses all at 1, until it is restored', async () => {
+    it('loses all segments with a share of 1, until it is restored', async () => {
       const pair = await connectPair({ host })
       const { heard } = segmentsOf(pair)
       const all = lossy(pair.peer, 1)
@@ -99,7 +99,7 @@ describe.runIf(hasNetAdmin)('a lossy peer', () => {
     expect(() => lossy(pair.peer, 0.5)).toThrow(refusal('ERR_SOCKET_CLOSED', /closed/))
   })
 
-  it('passes its filter on to what it accepts, which keeps it, as a listener', async () => {
+  it('passes its filter to the connections that it accepts, if it is a listener', async () => {
     const server = net.createServer()
     const port = await listen(server)
     const bad = lossy(handleOf(server)!.fd!, 0)

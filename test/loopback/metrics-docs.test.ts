@@ -62,7 +62,7 @@ describe('docs/metrics.md', () => {
     ])
   })
 
-  it('lists the values of labels that exist', async () => {
+  it('lists exactly the label values that exist', async () => {
     const reasons = (text: string, row: RegExp) =>
       [...row.exec(text)![0].matchAll(/`([a-z-]+)`/g)].map(([, reason]) => reason)
     const told = [await exported(), await ofProgram()] as const

@@ -109,7 +109,7 @@ describe('metrics of a watcher', () => {
     },
   )
 
-  it('sample no connection for suspicions without a listener', async () => {
+  it('do not sample connections for suspicions without a listener', async () => {
     const registry = new Registry()
     const watcher = watch()
     const stop = collectWatcher(registry, watcher)
@@ -394,7 +394,7 @@ describe('one registry', () => {
 })
 
 describe('metrics in workers', () => {
-  it('come from a registry of each, are summed in the primary, and count the host once', async () => {
+  it('are collected in the registry of each worker and summed in the primary, which counts the host once', async () => {
     const told = await Promise.all(
       [1, 2, 3].map(async () => {
         const worker = new Worker(new URL('fixtures/metrics-worker.mjs', import.meta.url))

@@ -61,7 +61,7 @@ describe.skipIf(missing)('probe of an MPTCP connection', () => {
     }
   })
 
-  it('finds a connection closed that never connected', () => {
+  it('resolves with closed for a connection that never connected', () => {
     // JSON has no NaN.
     expect(outcomes.alone).toEqual({ alive: false, evidence: 'closed', attempts: 0, idleFor: null })
   })

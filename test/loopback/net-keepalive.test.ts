@@ -64,7 +64,7 @@ describe('deadpeer/net-keepalive', () => {
       expect(Object.entries(named).find(([, call]) => call.name === name)?.[0]).toBe(name)
   })
 
-  it('has them as its default export as well, for import NetKeepAlive from', () => {
+  it('has the six functions on its default export too', () => {
     const { default: _, ...named } = ours
     expect(byDefault).toEqual(named)
   })
@@ -79,13 +79,17 @@ describe('deadpeer/net-keepalive', () => {
     }
   })
 
-  it.each(setters)("has the units, the truncation and the kernel's refusals of %s", (name) => {
-    const values = [0, 1, 1.9, 127, 127.9, 128, 999, 1_000, 1_001, 2_999, 32_767_999, 32_768_000]
-    for (const value of [...values, 2 ** 31 - 1, 2 ** 31, 2 ** 32 + 1_000, -1, -1_000, -0.5]) {
-      sameEffect(socket, name, value)
-    }
-    for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Object(5_000)]) sameEffect(socket, name, value)
-  })
+  it.each(setters)(
+    'converts values, truncates them and reports errors as %s of net-keepalive does',
+    (name) => {
+      const values = [0, 1, 1.9, 127, 127.9, 128, 999, 1_000, 1_001, 2_999, 32_767_999, 32_768_000]
+      for (const value of [...values, 2 ** 31 - 1, 2 ** 31, 2 ** 32 + 1_000, -1, -1_000, -0.5]) {
+        sameEffect(socket, name, value)
+      }
+      for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Object(5_000)])
+        sameEffect(socket, name, value)
+    },
+  )
 
   it('reads back what it set', () => {
     expect(sameEffect(socket, 'setKeepAliveInterval', 2_999)).toMatchObject({
@@ -100,7 +104,7 @@ describe('deadpeer/net-keepalive', () => {
     expect(same('getUserTimeout', socket)).toEqual({ returns: 41_000 })
   })
 
-  it.each(names)('refuses bad calls as %s does', (name) => {
+  it.each(names)('throws the same errors for bad calls as %s of net-keepalive', (name) => {
     const strange = [
       undefined,
       null,
@@ -121,7 +125,7 @@ describe('deadpeer/net-keepalive', () => {
     }
   })
 
-  it.each(names)('treats sockets without a descriptor as %s does', async (name) => {
+  it.each(names)('treats sockets without a descriptor as %s of net-keepalive does', async (name) => {
     const isSetter = name.startsWith('set')
     const destroyed = (await connectPair()).socket.destroy()
     // Its name is yet to be resolved.

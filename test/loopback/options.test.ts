@@ -131,7 +131,7 @@ describe('tune of anything but an open TCP socket', () => {
     }
   })
 
-  it('throws ERR_NOT_TCP for a Unix socket, also for options that it would take', async () => {
+  it('throws ERR_NOT_TCP for a Unix socket, even for options that a Unix socket accepts', async () => {
     const path = join(tmpdir(), `deadpeer-${process.pid}.sock`)
     const server = net.createServer().listen(path)
     await once(server, 'listening')

@@ -53,7 +53,7 @@ describe.runIf(hasNetAdmin).concurrent('a planned connection', () => {
     },
   )
 
-  it('notices an idle death within 1,500 ms, which the kernel cannot, by the heartbeat that the plan names', async () => {
+  it('detects a dead idle peer within 1,500 ms by the heartbeat of the plan', async () => {
     const { died, watcher } = await vanished(1_500)
     const { after, death } = await died
     expect(death.detectedBy).toBe('heartbeat')

@@ -99,7 +99,7 @@ describe.runIf(hasNetAdmin)('a process that probes', () => {
 describe.runIf(hasNetAdmin)('worker threads', () => {
   const start = (workerData: object) => new Worker(fixture('probe-worker.mjs'), { workerData })
 
-  it('that probe at the same time each get the right result', async () => {
+  it('each get the right result when they probe at the same time', async () => {
     const workers = [0, 100].map((silent) => start({ count: 1_000, silent }))
     await Promise.all(workers.map((worker) => once(worker, 'message')))
     const asked = workers.map((worker) => once(worker, 'message') as Promise<[string[]]>)

@@ -51,7 +51,7 @@ describe('connections of children', () => {
   })
 })
 
-it('keep what a program tunes itself, over the profile', () => {
+it("keep the options that a program sets itself, instead of the profile's", () => {
   const found = outputOf(
     'tunes-itself.mjs',
     { DEADPEER_PROFILE: 'datacenter' },
@@ -127,7 +127,7 @@ async function connectHttp2(socket: net.Socket, protocol: string): Promise<void>
 const quick = { DEADPEER_PROFILE: '{"initialDelay":1000,"interval":1000,"count":1}' }
 
 describe.skipIf(!hasNetAdmin)('accepted connections under DEADPEER_WATCH', () => {
-  it.concurrent('are reported once to their program with 1', async () => {
+  it.concurrent('are reported to their program once with the value 1', async () => {
     const { ends, messages, stderr, child } = await serving({ ...quick, DEADPEER_WATCH: '1' })
     for (const raw of ends.values()) blackHole(raw)
     const told = () => messages.filter(({ error }) => error !== undefined)
@@ -144,7 +144,7 @@ describe.skipIf(!hasNetAdmin)('accepted connections under DEADPEER_WATCH', () =>
     expect(child.exitCode).toBeNull()
   })
 
-  it.concurrent('are reported in one line each with the address of the peer, with report', async () => {
+  it.concurrent('are reported in one line each, with the address of the peer, with the value report', async () => {
     const { ends, messages, stderr } = await serving({ ...quick, DEADPEER_WATCH: 'report' })
     for (const raw of ends.values()) blackHole(raw)
     const lines = () =>

@@ -33,7 +33,7 @@ describe('a server under deadpeer/register', () => {
     },
   )
 
-  it('gives its connections what the program tunes it to later', () => {
+  it('gives its connections the options of a later tune', () => {
     const found = accept({}, { count: 7 }, 12)
     for (const profile of found.slice(0, 6)) expect(profile).toMatchObject(profiles.lan)
     for (const profile of found.slice(6)) expect(profile).toMatchObject({ ...profiles.lan, count: 7 })
@@ -76,23 +76,26 @@ describe('young connections', () => {
     }
   })
 
-  it.skipIf(!hasNetAdmin)('that the kernel ends before they are watched are reported as dead', async () => {
-    const { socket, peer } = await connectPair()
-    // More than Node takes before it stops reading, so that it does not see the error.
-    socket.pause()
-    peer.on('error', () => {})
-    await new Promise((resolve) => peer.write(Buffer.alloc(100 * 1024), resolve))
-    await until(() => inspect(peer).info!.unacked === 0)
-    tune(socket, { initialDelay: 1_000, interval: 1_000, count: 1 })
-    blackHole(peer)
-    await until(() => inspect(socket).verdict === 'dead')
-    const watcher = watch()
-    const death = new Promise((resolve) => watcher.on('dead', resolve))
-    const error = new Promise((resolve) => socket.on('error', resolve))
-    watcher.add(socket)
-    expect(await death).toMatchObject({ socket, reason: 'keepalive', detectedBy: 'kernel' })
-    expect(await error).toMatchObject({ code: 'ETIMEDOUT' })
-    watcher.close()
-    peer.destroy()
-  })
+  it.skipIf(!hasNetAdmin)(
+    'are reported as dead if the kernel ends them before they are watched',
+    async () => {
+      const { socket, peer } = await connectPair()
+      // More than Node takes before it stops reading, so that it does not see the error.
+      socket.pause()
+      peer.on('error', () => {})
+      await new Promise((resolve) => peer.write(Buffer.alloc(100 * 1024), resolve))
+      await until(() => inspect(peer).info!.unacked === 0)
+      tune(socket, { initialDelay: 1_000, interval: 1_000, count: 1 })
+      blackHole(peer)
+      await until(() => inspect(socket).verdict === 'dead')
+      const watcher = watch()
+      const death = new Promise((resolve) => watcher.on('dead', resolve))
+      const error = new Promise((resolve) => socket.on('error', resolve))
+      watcher.add(socket)
+      expect(await death).toMatchObject({ socket, reason: 'keepalive', detectedBy: 'kernel' })
+      expect(await error).toMatchObject({ code: 'ETIMEDOUT' })
+      watcher.close()
+      peer.destroy()
+    },
+  )
 })

@@ -193,7 +193,7 @@ describe('the variables for deadpeer/register', () => {
     expect(stderr).toMatch(message)
   })
 
-  it('cause no output if they are right', () => {
+  it('cause no output if they are valid', () => {
     expect(run({ DEADPEER_PROFILE: 'lan', DEADPEER_WATCH: '1' })).toMatchObject({
       status: 0,
       stdout: 'it runs\n',
@@ -235,7 +235,7 @@ describe.skipIf(!hasNetAdmin)('DEADPEER_WATCH', () => {
     for (const victim of victims) blackHole(peers.get(program.ports[victim]!)!)
   }
 
-  it.concurrent('reports a death once to the program with 1, also on a socket that is not read', async () => {
+  it.concurrent('reports each death once to the program with the value 1, even on a socket that is not read', async () => {
     const program = await start({ ...quick, DEADPEER_WATCH: '1' })
     await vanish(program)
     await until(() => victims.every((name) => program.messages.some(({ error }) => error === name)))
@@ -247,7 +247,7 @@ describe.skipIf(!hasNetAdmin)('DEADPEER_WATCH', () => {
     expect(program.child.exitCode).toBeNull()
   })
 
-  it.concurrent('prints one line for each death with report, and leaves the connections to the program', async () => {
+  it.concurrent('prints one line for each death with the value report, and leaves the connections open', async () => {
     const program = await start({ ...quick, DEADPEER_WATCH: 'report' })
     await vanish(program)
     await until(() => (program.stderr().match(/DEADPEER_DEATH/g) ?? []).length >= victims.length)

@@ -249,7 +249,7 @@ describe('isStaleReuse without a request', () => {
     expect([calls, passedOn]).toEqual([1, [true]])
   })
 
-  it('is false for an error of the program whose getter throws, and the agent does not read it', async () => {
+  it('is false for an error whose getter throws, and the agent does not call the getter', async () => {
     const { url } = await site()
     const agent = httpAgent()
     await plain(agent, `${url}/first`)

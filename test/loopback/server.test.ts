@@ -55,7 +55,7 @@ describe('a tuned server', () => {
     }
   })
 
-  it('combines several tunes, also over a later listen()', async () => {
+  it('combines several tunes, even if it listens again later', async () => {
     const server = net.createServer()
     tune(server, 'lan')
     tune(server, { interval: 2_000 })
@@ -69,7 +69,7 @@ describe('a tuned server', () => {
     expect(server.listenerCount('listening')).toBe(1)
   })
 
-  it('can be an http server, or a TLS server by its raw connection', async () => {
+  it('can be an HTTP server, or a TLS server, whose raw connections are tuned', async () => {
     for (const server of [http.createServer(), tls.createServer(certificate())]) {
       tune(server, 'cloud')
       const port = await listen(server)
@@ -108,7 +108,7 @@ describe('a tuned server', () => {
     expect(() => tune(net.createServer(), { interval: 1 })).toThrow(RangeError)
   })
 
-  it('tunes connections that wait to be accepted when it is tuned, and stops once the options are inherited', async () => {
+  it('tunes connections that already wait to be accepted, and none once the options are inherited', async () => {
     const server = net.createServer()
     const port = await listen(server)
     onTestFinished(() => void server.close())

@@ -15,7 +15,7 @@ async function socketWithShortTimeout() {
 }
 
 describe('a user timeout below 100 ms that a socket has', () => {
-  it('is set by net-keepalive, whose interface is that of another package', async () => {
+  it('can be set by deadpeer/net-keepalive', async () => {
     const socket = await socketWithShortTimeout()
     expect(getUserTimeout(socket)).toBe(50)
   })

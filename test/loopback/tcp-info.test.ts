@@ -61,7 +61,7 @@ describe('sampleTcpInfo', () => {
     })
   })
 
-  it('fills rows in order, NaN where there is nothing, and not a value beyond', async () => {
+  it('fills rows in order, with NaN for missing values, and writes nothing beyond them', async () => {
     const [first, second] = await connect(2)
     const closed = (await connectPair()).socket.destroy()
     const out = new Float64Array(10).fill(-1)
@@ -75,7 +75,7 @@ describe('sampleTcpInfo', () => {
     expect(sampleTcpInfo([1, 2], [])).toHaveLength(0)
   })
 
-  it('survives a target whose `socket` getter samples others meanwhile', async () => {
+  it('works with a target whose `socket` getter samples other sockets', async () => {
     const pairs = await Promise.all(Array.from({ length: 3 }, () => connectPair()))
     const [one, two, three] = pairs.map(({ socket }) => socket) as [Socket, Socket, Socket]
     const fields = ['bytesSent'] as const
@@ -95,7 +95,7 @@ describe('sampleTcpInfo', () => {
     }
   })
 
-  it('is NaN for a field that a shorter tcp_info lacks, as decoding is undefined', async () => {
+  it('returns NaN for a field that a shorter tcp_info lacks, where decoding returns undefined', async () => {
     const { socket } = await connectPair()
     const bytes = new Uint8Array(512)
     const length = nativeCore()!.readTcpInfo(descriptorOf(socket), bytes) as number

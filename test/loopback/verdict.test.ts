@@ -7,7 +7,7 @@ import { until } from '../support/until.js'
 // What the verdict is made from, and doctor's time in CLOSE_WAIT.
 
 describe('the counters of an idle connection', () => {
-  it('show an acknowledged probe to the side that sent it, and not to the other', async () => {
+  it('show an acknowledged probe only at the end that sent it', async () => {
     const [pair] = await connect(1)
     const { socket, peer } = pair!
     tune(socket, { initialDelay: 1_000, interval: 1_000, count: 9 })

@@ -6,7 +6,7 @@ import { deathwatchThreadIds, noDeathwatchThread } from '../support/deathwatch-t
 import { openDescriptors } from '../support/descriptors.js'
 import { until } from '../support/until.js'
 
-it('watches connections that follow each other by one thread, which ends after the last', async () => {
+it('watches successive connections with one thread, which ends after the last connection', async () => {
   const watcher = watch()
   const pairs = await Promise.all(Array.from({ length: 22 }, () => connectPair()))
   const before = openDescriptors()

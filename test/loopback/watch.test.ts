@@ -91,7 +91,7 @@ describe.concurrent('watch', () => {
       expect(hooked._destroy).toBe(before)
     })
 
-    it('leaves a hook that another library put over its own, which goes on working', async () => {
+    it('leaves in place a hook that another library has put over its own', async () => {
       const { socket } = await connectPair()
       const hooked = socket as net.Socket & { _destroy(...args: unknown[]): void }
       const { watcher } = watching()
@@ -275,7 +275,7 @@ describe.concurrent('watch', () => {
   const SENT = 100_000
 
   describe('a peer that closes its side', () => {
-    it('is closing while we are paused; the socket is not destroyed, and all its data can be read', async () => {
+    it('is reported as closing while the socket is paused, and all data can still be read', async () => {
       const { watcher, deaths, closings } = watching()
       const { socket, peer } = await connectPair()
       watcher.add(socket)
@@ -293,7 +293,7 @@ describe.concurrent('watch', () => {
       expect(watcher.stats()).toMatchObject({ dead: 0, closed: 1 })
     })
 
-    it('is closing as well while we are reading, once', async () => {
+    it('is reported as closing once while the socket is being read', async () => {
       const { watcher, deaths, closings } = watching()
       const { socket, peer } = await connectPair()
       watcher.add(socket)
@@ -305,7 +305,7 @@ describe.concurrent('watch', () => {
       expect(deaths).toEqual([])
     })
 
-    it('is dead once, after all its data, if it resets a connection that we keep half open', async () => {
+    it('is reported dead once, after all its data, if it resets a connection that the program keeps half-open', async () => {
       const { watcher, deaths } = watching()
       const { socket, peer } = await connectPair({ allowHalfOpen: true })
       watcher.add(socket)
@@ -375,7 +375,7 @@ describe.concurrent('watch', () => {
       },
     )
 
-    it('is closed after all its data if it resets a connection that we have not read to its end', async () => {
+    it('is reported closed after all its data if it resets a connection that was not read to its end', async () => {
       const { watcher, deaths } = watching()
       const { socket, peer } = await connectPair()
       const errors: Error[] = []
@@ -422,7 +422,7 @@ describe.concurrent('watch', () => {
       server.close()
     })
 
-    it('has the TLSSocket watched if it is a TLS server', async () => {
+    it('has its TLSSockets watched if it is a TLS server', async () => {
       const { watcher } = watching()
       const server = tls.createServer(certificate())
       watcher.add(server)
@@ -547,7 +547,7 @@ describe.concurrent('watch', () => {
       expect(disposed.size).toBe(0)
     })
 
-    it('gives every death from its start on by async iteration', async () => {
+    it('yields every death since its start by async iteration', async () => {
       const { watcher } = watching()
       const pairs = await Promise.all(Array.from({ length: 5 }, () => pairIn('paused')))
       watcher.add(pairs.map(({ socket }) => socket))

@@ -21,7 +21,7 @@ describe('deadpeer without a native core', () => {
     expect(outcome.presets).toEqual([{}, {}])
   })
 
-  it('warns once about the options that presets lose', () => {
+  it('warns once about the options of presets that it cannot set', () => {
     expect(outcome.warnings).toEqual([
       { code: 'DEADPEER_NO_NATIVE_CORE', message: expect.stringMatching(/without .*userTimeout/) },
     ])

@@ -33,7 +33,7 @@ describe.runIf(hasNamespaces)('readDefaults in a namespace with unusual sysctls'
     expect(JSON.parse(JSON.stringify(read))).toEqual(outcome.sysctl)
   })
 
-  it("has no backlog, which is the host's", () => {
+  it("has no backlog, because only the host's namespace has that sysctl", () => {
     expect(outcome.defaults).not.toHaveProperty('netdevMaxBacklog')
   })
 
@@ -42,7 +42,7 @@ describe.runIf(hasNamespaces)('readDefaults in a namespace with unusual sysctls'
     expect([...outcome.followed, ...without].sort()).toEqual(Object.keys(capabilities().options).sort())
   })
 
-  it('equals a socket that was set to the same values, which the kernel cannot tell apart', () => {
+  it('equals a socket that was set to the default values, because the kernel does not tell the two apart', () => {
     expect(outcome.tuned).toEqual(
       outcome.followed.filter((name: string) => name !== 'enable' && name !== 'count'),
     )

@@ -35,7 +35,7 @@ describe.skipIf(!hasNamespaces)('destroySocket of what listSockets yields', () =
     })
   })
 
-  it('is seen by the owners of these sockets, and by no others', () => {
+  it('causes an error only for the owners of these sockets', () => {
     const aborted = 'Software caused connection abort'
     expect(report.fates).toEqual({
       'link-local': aborted,

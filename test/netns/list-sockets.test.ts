@@ -101,7 +101,7 @@ describe.skipIf(!hasNamespaces)(`${CONNECTIONS} connections in every state, besi
     )
   })
 
-  it('have retry counts that only grow, and those of ss lie in between', () => {
+  it('have retry counts that only grow, with those of ss in between', () => {
     for (const { ss, before, after } of triples) {
       expect(ss.retries).toBeGreaterThanOrEqual(before.retries)
       expect(ss.retries).toBeLessThanOrEqual(after.retries)
@@ -109,7 +109,7 @@ describe.skipIf(!hasNamespaces)(`${CONNECTIONS} connections in every state, besi
     expect(triples.filter(({ ss }) => ss.retries > 0).length).toBeGreaterThan(300)
   })
 
-  it('have timers that count down, and those of ss lie in between', () => {
+  it('have timers that count down, with those of ss in between', () => {
     let compared = 0
     for (const { ss, before, after } of triples) {
       if (ss.expires === undefined) {
@@ -128,7 +128,7 @@ describe.skipIf(!hasNamespaces)(`${CONNECTIONS} connections in every state, besi
 
   const times = ['lastsnd', 'lastrcv', 'lastack', 'busy', 'rwnd_limited', 'sndbuf_limited']
 
-  it('have every tcp_info value compared that ss prints', () => {
+  it('are compared in every tcp_info value that ss prints', () => {
     const compared = new Set([...words.map(({ name }) => name), ...besideTcpInfo])
     const printed = new Set(triples.flatMap(({ ss }) => [...ss.words.keys()]))
     expect([...printed].filter((name) => !compared.has(name))).toEqual([])

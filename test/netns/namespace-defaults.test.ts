@@ -22,7 +22,7 @@ describe.runIf(hasNamespaces)('a network namespace with tcp_retries2 3', () => {
     expect(died.at).toBeLessThan(2 * predicted.inFlight * SLACK + TOLD)
   })
 
-  it('lets deadpeer inspect say within which time a connection dies with data in flight', () => {
+  it('makes deadpeer inspect print how soon a connection with data in flight ends', () => {
     const { left, died } = outcome.data
     for (const { ms, isExact, at } of left) {
       expect(isExact).toBe(false)
@@ -64,7 +64,7 @@ describe.runIf(hasNamespaces)('a connection in another network namespace than it
     expect(privileged.equalsDefault).toContain('initialDelay')
   })
 
-  it('is judged with a note that they cannot be read if it may not', () => {
+  it('is judged with a note that its sysctls cannot be read if this process may not enter its namespace', () => {
     const { unprivileged } = outcome
     expect(unprivileged.own).toMatchObject({ retries2: 15 })
     expect(unprivileged).not.toHaveProperty('defaults')

@@ -106,7 +106,7 @@ describe.runIf(hasNamespaces && hasFilter)('each means to detect a dead peer', (
     readonly result?: object
   }
 
-  it('finds on each path what its documentation says', { timeout: 90_000 }, async () => {
+  it('has on each path the result that the documentation states', { timeout: 90_000 }, async () => {
     cells = JSON.parse(await runInside('path-matrix.mjs')) as Cell[]
     expect(cells).toHaveLength(rows.length)
     for (const { path, means, outcome } of rows) {

@@ -281,7 +281,7 @@ it('applies timeout to a server without keepAliveTimeout, if it has one', () => 
 describe('a hop that keeps connections forever', () => {
   const endless: OwnHop = { ...balancer, idleTimeout: Number.POSITIVE_INFINITY }
 
-  it('has the timeout to change, not the server', () => {
+  it("is the hop whose timeout must change, not the server's", () => {
     const found = withoutUnread(audit(http.createServer({ keepAliveTimeout: 5_000 }), [endless]))
     expect(found.map(({ message }) => message)).toEqual([
       expect.stringMatching(

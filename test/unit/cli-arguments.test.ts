@@ -13,7 +13,7 @@ const pidArgument = wholeNumberArgument(processIds)
 const port = fc.integer({ min: 1, max: 65_535 })
 const end = fc.record({ address: fc.oneof(fc.ipV4(), fc.ipV6()), port })
 
-describe('a right argument', () => {
+describe('a valid argument', () => {
   it('is read as a port, a process or a state', () => {
     fc.assert(
       fc.property(port, (n) => {

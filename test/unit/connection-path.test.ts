@@ -55,10 +55,10 @@ function newPath(core = coreFor(freshAddress()), isOutgoing = true) {
   }
 }
 
-describe('what is known of the path of a connection', () => {
-  it('is nothing at first', () => expect(newPath().state).toBe('unproven'))
+describe("the state of a connection's path", () => {
+  it('is unproven at first', () => expect(newPath().state).toBe('unproven'))
 
-  it('is that it answers once a probe was answered', () => {
+  it('is `answers` after a probe was acknowledged', () => {
     const connection = newPath()
     connection.answer()
     expect(connection.state).toBe('answers')
@@ -68,7 +68,7 @@ describe('what is known of the path of a connection', () => {
     expect(newPath(coreFor(address)).state).toBe('answers')
   })
 
-  it('is that it is deaf after silence, data, silence and data', () => {
+  it('is `deaf` after silence, data, silence and data', () => {
     const connection = newPath()
     const steps = [connection.silence, connection.data, connection.silence, connection.data]
     const states = steps.map((step) => {
@@ -78,7 +78,7 @@ describe('what is known of the path of a connection', () => {
     expect(states).toEqual(['unproven', 'unproven', 'unproven', 'deaf'])
   })
 
-  it('stays unknown after one gap in the network, however long', () => {
+  it('stays `unproven` after one outage, however long', () => {
     const connection = newPath()
     for (let i = 0; i < 10; i++) connection.silence(3_000 + i * 10_000)
     connection.data()
@@ -86,7 +86,7 @@ describe('what is known of the path of a connection', () => {
     expect(connection.state).toBe('unproven')
   })
 
-  it('starts again with each answer', () => {
+  it('is proven anew after each acknowledged probe', () => {
     const connection = newPath()
     for (const step of ['silence', 'data', 'silence', 'answer', 'data'] as const) connection[step]()
     expect(connection.state).toBe('answers')
@@ -94,7 +94,7 @@ describe('what is known of the path of a connection', () => {
     expect(connection.state).toBe('answers')
   })
 
-  it('is that it answers again once a deaf path has answered', () => {
+  it('is `answers` again after a deaf path has acknowledged a probe', () => {
     const connection = newPath()
     connection.path.deaf(connection.core, FD)
     expect(connection.state).toBe('deaf')
@@ -115,7 +115,7 @@ describe('what is known of the path of a connection', () => {
     expect(connection.state).toBe('unproven')
   })
 
-  it('is unknown if the addresses cannot be read', () => {
+  it('is `unproven` if the addresses cannot be read', () => {
     const core = { readAddresses: () => ({ errno: -9 }) } as Partial<NativeCore> as NativeCore
     expect(newPath(core).state).toBe('unproven')
   })
@@ -125,7 +125,7 @@ describe('what connections to one destination share', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }))
   afterEach(() => void vi.useRealTimers())
 
-  it('is what one of them has shown, by address and port', () => {
+  it('is the state that one of them has shown, by address and port', () => {
     const address = freshAddress()
     newPath(coreFor(address)).answer()
     expect(newPath(coreFor(address)).state).toBe('answers')
@@ -136,7 +136,7 @@ describe('what connections to one destination share', () => {
     expect(newPath(coreFor(address)).state).toBe('answers')
   })
 
-  it('is nothing for connections that were accepted', () => {
+  it('is nothing for accepted connections', () => {
     const core = coreFor(freshAddress())
     const accepted = newPath(core, false)
     accepted.answer()
@@ -154,7 +154,7 @@ describe('what connections to one destination share', () => {
     expect([one.state, other.state, newPath(core).state]).toEqual(['answers', 'deaf', 'unproven'])
   })
 
-  it('is forgotten after an hour without another answer', () => {
+  it('expires after an hour without a new result', () => {
     const connection = newPath()
     connection.answer()
     vi.advanceTimersByTime(HOUR - 1)
@@ -177,7 +177,7 @@ describe('what connections to one destination share', () => {
     expect(first.state).toBe('answers')
   })
 
-  it('is overridden by what a test says of a connection, and that by what the connection shows', () => {
+  it('is overridden by the state that a test sets, and that by what the connection itself shows', () => {
     const core = coreFor('127.0.0.1')
     // The peer sees both ends the other way round.
     const peer = {

@@ -40,7 +40,7 @@ describe('diffCounters', () => {
     expect(diffCounters(before, after).Tcp).not.toHaveProperty('New')
   })
 
-  it('counts ICMP types from 0, which the kernel lists once seen', () => {
+  it('counts an ICMP type from 0 when the kernel first lists it', () => {
     const before = at(0, { Icmp6: { InMsgs: 0 } })
     const after = at(2_000, { IcmpMsg: { InType3: 4 }, Icmp6: { InMsgs: 2, InType1: 2, InErrors: 9 } })
     expect(diffCounters(before, after)).toMatchObject({
@@ -64,7 +64,7 @@ describe('diffCounters', () => {
 })
 
 describe('livenessCounters', () => {
-  it('has no connections established in rates', () => {
+  it('has no number of established connections for rates', () => {
     const rates = diffCounters(
       at(0, { Tcp: { CurrEstab: 5, OutRsts: 0 } }),
       at(1_000, { Tcp: { CurrEstab: 6, OutRsts: 1 } }),

@@ -47,7 +47,7 @@ describe('parseSnmp6', () => {
 })
 
 describe('parseSockstat', () => {
-  it('reads names and values by turns', () => {
+  it('reads alternating names and values', () => {
     expect(plain(parseSockstat('sockets: used 18\nTCP: inuse 5 orphan 0 mem 310\nFRAG: inuse\n'))).toEqual({
       sockets: { used: 18 },
       TCP: { inuse: 5, orphan: 0, mem: 310 },
@@ -70,7 +70,7 @@ describe('collectCounters', () => {
     expect(collectCounters((file) => (file === 'snmp' ? undefined : ''), 0)).toBeUndefined()
   })
 
-  it('takes no group for the time, or for a prototype', () => {
+  it('ignores group names that would overwrite its time or its prototype', () => {
     const hostile = 'time: a\ntime: 1\n__proto__: Tcp\n__proto__: 1\nconstructor: __proto__\nconstructor: 2\n'
     const counters = collectCounters((file) => (file === 'snmp' ? snmp + hostile : undefined), 5)!
     expect(counters.time).toBe(5)

@@ -20,7 +20,7 @@ const system = { enable: false, initialDelay: 7_200_000, interval: 75_000, count
 const wanted = { enable: true, initialDelay: 2_000, interval: 1_000, count: 3, userTimeout: 5_000 }
 
 describe('deferral', () => {
-  it('defers nothing while the peer was heard just now', () => {
+  it('defers nothing if the peer was just heard', () => {
     expect(deferral(wanted, system, state(100))).toEqual({ now: wanted, later: {} })
   })
 
@@ -35,7 +35,7 @@ describe('deferral', () => {
     expect(deferral(wanted, system, state(2_000)).later).toEqual({})
   })
 
-  it('sets the userTimeout of the socket to 0 for now if a probe fires after it has passed', () => {
+  it('sets userTimeout to 0 meanwhile if a probe would be sent after it has passed', () => {
     const { now, later } = deferral(
       { initialDelay: 2_000 },
       { ...system, enable: true, interval: 1_000, userTimeout: 5_000 },
@@ -51,7 +51,7 @@ describe('deferral', () => {
     expect(deferral({ enable: true }, off, state(0)).later).toEqual({})
   })
 
-  it('adds the unacknowledged probes to a count that is already reached', () => {
+  it('adds the unacknowledged probes to a count that they have already reached', () => {
     const { now, later } = deferral(
       { count: 3 },
       { ...system, enable: true },
@@ -92,14 +92,14 @@ describe('deferral', () => {
       expect(deferral({ userTimeout: 5_000 }, own, state(1, doubling)).now).toEqual({ userTimeout: 10_000 })
     })
 
-    it('that cannot have lasted as long defers nothing', () => {
+    it('defers nothing if it cannot have lasted as long as userTimeout', () => {
       expect(deferral({ userTimeout: 7_900 }, system, state(8_000, doubling)).later).toEqual({
         userTimeout: 7_900,
       })
       expect(deferral({ userTimeout: 7_901 }, system, state(8_000, doubling)).later).toEqual({})
     })
 
-    it('whose timeouts stop doubling at rtoMax counts each of them', () => {
+    it('is counted with each timeout if its timeouts stop doubling at rtoMax', () => {
       const atMost = { ...doubling, rto: 1_000_000 }
       const capped = { ...system, rtoMax: 1_000 }
       expect(deferral({ userTimeout: 6_000 }, capped, state(1, atMost)).later).toEqual({ userTimeout: 6_000 })

@@ -27,7 +27,7 @@ describe('idle detection', () => {
     expect(detectionTime(profile as Profile).idle).toBe(expected)
   })
 
-  it('needs at least one unanswered probe, and no more than userTimeout asks for', () => {
+  it('needs at least one unanswered probe, and no more than fit into userTimeout', () => {
     const whole = fc.integer({ min: 1, max: 600 })
     fc.assert(
       fc.property(
@@ -80,7 +80,7 @@ describe('the sysctls of a system', () => {
     expect(detectionTime({}, { defaults })).toEqual({ idle, inFlight })
   })
 
-  it('decide where the profile leaves a field out, and not where it does not', () => {
+  it('apply only to fields that the profile leaves out', () => {
     const defaults = { initialDelay: 3_000, interval: 2_000, count: 3 }
     expect(detectionTime({ enable: true }, { defaults }).idle).toBe(9_000)
     expect(detectionTime({ initialDelay: 5_000, count: 1 }, { defaults }).idle).toBe(7_000)

@@ -170,7 +170,7 @@ describe('a command of deadpeer that a document names', () => {
     '--ws',
   ]
 
-  it('has an option that is named alone', () => {
+  it('has every option that is named without its command', () => {
     const all = [...commands.keys()].flatMap(flagsOf)
     const alone = spans.flatMap(({ where, code }) => {
       const [flag] = /^--?[a-z][\w-]*/.exec(code) ?? []

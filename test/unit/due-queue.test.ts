@@ -21,7 +21,7 @@ function noting(work: () => void = () => {}) {
 }
 
 describe('DueQueue', () => {
-  it('runs what is due, not before, and once', async () => {
+  it('runs each callback once, and not before it is due', async () => {
     const { schedule, ran } = noting()
     const start = performance.now()
     for (const [name, wait] of Object.entries({ soon: 60, later: 200, past: -1_000 })) {
@@ -34,7 +34,7 @@ describe('DueQueue', () => {
     if (timed) expect(ran[2]!.at).toBeLessThan(start + 200 + 50 + 100)
   })
 
-  it('runs what was moved at its new time, and not what was cancelled', async () => {
+  it('runs a moved callback at its new time, and no cancelled callback', async () => {
     const { schedule, ran } = noting()
     const [sooner, later, never, cancelled] = ['sooner', 'later', 'never', 'cancelled'].map(item) as Item[]
     const now = performance.now()
@@ -74,7 +74,7 @@ describe('DueQueue', () => {
     expect(turns).toBeGreaterThanOrEqual(count / 64 / 3)
   })
 
-  it("runs callbacks that are due as late as Node's timers allow, and later", async () => {
+  it("runs callbacks that are due later than Node's longest timer", async () => {
     const warnings: Error[] = []
     const onWarning = (warning: Error) => warnings.push(warning)
     process.on('warning', onWarning)

@@ -32,7 +32,7 @@ describe('a time as an argument', () => {
     expect(() => duration(text)).toThrow(hint)
   })
 
-  it('is read as it is written', () => {
+  it('is read back from its text as the same time', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 1e10 }), (ms) => {
         expect(duration(inWords(ms).replace(' ', ''))).toBe(ms)

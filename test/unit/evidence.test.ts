@@ -99,7 +99,7 @@ describe('the prober of a connection', () => {
     expect(proberOf(seen, own.enable, unanswered)).toBe(asks)
   })
 
-  it('is us if keepalive is off, whatever number of probes is counted', () => {
+  it('is deadpeer if keepalive is off, however many probes are counted', () => {
     expect(proberOf(look(6_000, { probes: 3 }), false, 0)).toBe('us')
   })
 })
@@ -114,7 +114,7 @@ describe("the kernel's next probe", () => {
   })
 })
 
-it('counts data and each of its retransmissions as one probe each', () => {
+it('counts data as one probe, and each of its retransmissions as another', () => {
   expect(timesProbed(look(0, { retransmits: 2, probes: 7 }), 'retransmission')).toBe(3)
   expect(timesProbed(look(0, { retransmits: 2, probes: 7 }), 'window-probe')).toBe(7)
   expect(timesProbed(look(0, { probes: 4 }), 'keepalive')).toBe(4)
@@ -135,7 +135,7 @@ it('names the evidence by the prober', () => {
   ])
 })
 
-it("computes silence from the kernel's time of the sample", () => {
+it("computes silence as the time of the sample minus the time when the peer was last heard", () => {
   expect(silenceOf(look(1_234))).toBe(1_234)
 })
 

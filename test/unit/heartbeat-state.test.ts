@@ -304,7 +304,7 @@ describe('a probe of a heartbeat', () => {
     )
   })
 
-  it('is spread, for ten thousand peers that were heard together, over a tenth of `every` and then over all of it', () => {
+  it('is spread over a tenth of `every` for peers that were heard together, and later over all of it', () => {
     const random = seeded(7)
     const first = Array.from({ length: 10_000 }, () => nextBeat(0, fiveSeconds, random()))
     for (const count of binned(first, 50, 100).slice(90)) expect(count).toBeGreaterThan(800)
@@ -376,7 +376,7 @@ function quiet(part: Pick<Sample, 'sampledAt' | 'heardAt'>): Sample {
 }
 
 describe('a thousand connections in a year', () => {
-  it('with a heartbeat each hour have one probe each 0.9 to 1 hour, evenly spread, and no suspicion', () => {
+  it('are each probed once per 0.9 to 1 hour with an hourly heartbeat, evenly spread, without a suspicion', () => {
     const random = seeded(11)
     const beat: Heartbeat = { every: 3_600_000, timeout: 300, attempts: 3 }
     const own: Keepalive = { enable: false, initialDelay: 0, interval: 0, count: 0, userTimeout: 0 }
@@ -424,7 +424,7 @@ describe('a heartbeat whose probes the kernel sends', () => {
   }
   const look = (heardAt: number, sampledAt: number) => quiet({ heardAt, sampledAt })
 
-  it('is sampled when the acknowledgement is due at the latest, later samples by the delay of the last one', () => {
+  it('is sampled when the acknowledgement must have arrived, and later by the delay of the last sample', () => {
     const state = lent()
     expect(state.sampleAt).toBe(5_000 * 1.125 + 300)
     observe(state, look(5_120, state.sampleAt), undefined, fiveSeconds, 0)
@@ -444,7 +444,7 @@ describe('a heartbeat whose probes the kernel sends', () => {
     }
   })
 
-  it('begins only after a connection that was heard in between has been spread again', () => {
+  it('begins only after a new random delay if the connection was heard in between', () => {
     const state = { ...heard(0, fiveSeconds, 0), isSpread: true }
     observe(state, look(3_000, 3_010), undefined, fiveSeconds, 0)
     expect(state.isSpread).toBe(false)

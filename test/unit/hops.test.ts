@@ -37,7 +37,7 @@ describe('the catalogue', () => {
     },
   )
 
-  it('has the hops that people look for', () => {
+  it('has the most common hops', () => {
     expect(rows.map(({ name }) => name)).toEqual(
       expect.arrayContaining([
         'aws-nlb',
@@ -82,7 +82,7 @@ describe('a hop of a path', () => {
     expect(resolve('aws-nlb')).toBe(hops['aws-nlb'])
   })
 
-  it('can be set otherwise within its range if it is from the catalogue', () => {
+  it('accepts another timeout within its range if it is from the catalogue', () => {
     expect(resolve({ name: 'aws-nlb', idleTimeout: 600_000 })).toEqual({
       ...hops['aws-nlb'],
       idleTimeout: 600_000,

@@ -16,7 +16,7 @@ describe('the statistics of connections', () => {
     expect(origins['http://b:80']).toMatchObject({ opened: 1, open: 1, reuseRatio: 0 })
   })
 
-  it('come as a snapshot that does not change, and never divide by zero', () => {
+  it('are a snapshot that does not change, and never divide by zero', () => {
     const statistics = new Statistics()
     const before = statistics.snapshot()
     statistics.count('http://a:80', 'requests')
@@ -24,7 +24,7 @@ describe('the statistics of connections', () => {
     expect(Object.isFrozen(before.total) && Object.isFrozen(before.origins)).toBe(true)
   })
 
-  it('forget the oldest origins with nothing open if there are very many, but not the total', () => {
+  it('forget the oldest origins without open connections, but keep their numbers in the total', () => {
     const statistics = new Statistics()
     statistics.count('open', 'requests')
     statistics.count('open', 'opened')

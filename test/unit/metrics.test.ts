@@ -22,7 +22,7 @@ async function told(counters: Parameters<typeof livenessCounters>[0]): Promise<E
 }
 
 describe('the metrics of a host', () => {
-  it('have at most 70 kB, however much the host has', async () => {
+  it('take at most 70 kB, however many connections and processes the host has', async () => {
     const groups = new ProcessGroups()
     for (let i = 0; i < 1_000; i++) groups.of(`a-long-name-${String(i).padStart(3, '0')}`)
     const most = 2 ** 31
@@ -49,7 +49,7 @@ describe('the metrics of a host', () => {
 })
 
 describe('the counters of the host', () => {
-  it('have a metric each, under its own name', async () => {
+  it('are exported as one metric each', async () => {
     const { series } = await told({
       Tcp: { OutRsts: 1, EstabResets: 2, CurrEstab: 3 },
       TcpExt: {

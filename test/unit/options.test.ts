@@ -401,7 +401,7 @@ describe('an unknown name in an options object', () => {
 })
 
 describe('the options of an object', () => {
-  it('are read once each, also those of a getter', async () => {
+  it('are read once each, even if they are getters', async () => {
     let reads = 0
     const options = {
       get attempts() {
@@ -644,7 +644,7 @@ describe('a value in seconds instead of milliseconds', () => {
     expect(() => undici.createAgent({ headersTimeout: 0, bodyTimeout: 0, watch: false })).not.toThrow()
   })
 
-  it('is answered with no suggestion if seconds would not fit either', async () => {
+  it('is refused without a suggestion if the value in seconds would not fit either', async () => {
     for (const profile of [
       { initialDelay: 0 },
       { initialDelay: -5 },

@@ -136,7 +136,7 @@ describe('a heartbeat whose probes the kernel sends', () => {
     expect(beats).toBeGreaterThan(runs / 10)
   })
 
-  it('leaves the end of a connection where its own options have it, if these are restored after unacknowledged probes', () => {
+  it('does not change when a connection ends if its options are restored after unacknowledged probes', () => {
     let takeovers = 0
     fc.assert(
       fc.property(

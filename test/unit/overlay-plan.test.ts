@@ -10,12 +10,12 @@ const clock = clockFrom(own)
 // probe-never-harms.test.ts shows that a connection with these options ends when one without a probe does.
 
 describe('whileUnanswered', () => {
-  it('returns the own options if no probe of ours is unacknowledged', () => {
+  it("returns the connection's own options if no probe of deadpeer is unacknowledged", () => {
     expect(whileUnanswered(own, 0, clock)).toEqual(own)
     expect(whileUnanswered(under(3_000), 0, clock)).toEqual(under(3_000))
   })
 
-  it('adds our unacknowledged probes to count', () => {
+  it('adds the unacknowledged probes of deadpeer to count', () => {
     expect(whileUnanswered(own, 2, clock)).toEqual({ ...own, count: 5 })
   })
 
@@ -51,7 +51,7 @@ describe('whileUnanswered', () => {
 })
 
 describe('whileFiring', () => {
-  it('probes at once, and then not before the next own probe is due', () => {
+  it("sends a probe at once, and the next when the connection's own timer is due", () => {
     expect(whileFiring(own, 1, clock, 2_000)).toEqual({
       ...own,
       initialDelay: 1_000,

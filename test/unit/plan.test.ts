@@ -76,7 +76,7 @@ describe('a plan for random paths', () => {
     )
   })
 
-  it('survives the loss of two probes with a detection time from 4 s', () => {
+  it('survives the loss of two probes with a detection time of at least 4 s', () => {
     fc.assert(
       fc.property(planned, ({ detectWithin = Number.POSITIVE_INFINITY, result: { profile, warnings } }) => {
         if (!profile.enable) return
@@ -206,7 +206,7 @@ describe('a plan for paths that do not acknowledge all probes', () => {
       code: 'probes-not-answered',
       hop: 'aws-global-accelerator',
       message:
-        'aws-global-accelerator does not acknowledge all keepalive probes (acknowledges the first probes of an idle connection, and later none), although data passes. aws-global-accelerator drops a connection silently after 340 s without data. Keepalive would end connections to live peers. Without it, the kernel notices a dead peer only with data in flight.',
+        'aws-global-accelerator acknowledges only some keepalive probes (acknowledges the first probes of an idle connection, and later none), although data passes. aws-global-accelerator drops a connection silently after 340 s without data. Keepalive would end connections to live peers. Without it, the kernel notices a dead peer only with data in flight.',
       change: 'Send data at least every 15 s: a ping of the protocol (HTTP/2, WebSocket) or a query.',
     })
   })
@@ -299,7 +299,7 @@ describe('a plan for common paths', () => {
     })
   })
 
-  it('raises the timeout of the side behind a proxy that keeps connections for longer, and says so', () => {
+  it('raises the timeout of the side behind a proxy with a longer timeout, and reports it', () => {
     const { http: timeouts, warnings } = plan({ path: ['cloudflare', 'nginx'] })
     expect(timeouts.legs[1]).toEqual({
       from: 'cloudflare',

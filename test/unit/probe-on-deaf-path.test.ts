@@ -58,7 +58,7 @@ describe('a connection on a path that passes no probes', () => {
     expect(connection.diedAt).toBeGreaterThanOrEqual(60_000 + 5 * 30_000)
   })
 
-  it('resolves with alive: false only if the caller trusts silence', async () => {
+  it('resolves with alive: false only with unproven: dead', async () => {
     const { results } = await probeForever(off, 1, { trustsSilence: true })
     expect(results).toMatchObject([{ alive: false, evidence: 'silence' }])
   })

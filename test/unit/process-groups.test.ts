@@ -11,13 +11,13 @@ describe('process groups', () => {
     expect(groups.names).toEqual([...first, OTHERS, UNKNOWN, NOBODY])
   })
 
-  it('are only the wanted names, if some are wanted', () => {
+  it('are only the names that the user lists, if any', () => {
     const groups = new ProcessGroups(['nginx'])
     expect(['nginx', 'node'].map((name) => groups.of(name))).toEqual(['nginx', OTHERS])
     expect(groups.names).toEqual(['nginx', OTHERS, UNKNOWN, NOBODY])
   })
 
-  it('have a name for the rest that no process can have: the kernel keeps 15 bytes', () => {
+  it('have a name for all other processes that no process can have: it is longer than 15 bytes', () => {
     const groups = new ProcessGroups(['nginx'])
     for (const name of [OTHERS, UNKNOWN, NOBODY]) {
       expect(Buffer.byteLength(name)).toBeGreaterThan(15)

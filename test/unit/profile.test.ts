@@ -81,7 +81,7 @@ describe('defineProfile', () => {
     }
   })
 
-  it('refuses 1500 ms as no whole seconds, and rounds nothing', () => {
+  it('refuses 1500 ms, because the kernel counts whole seconds', () => {
     expect(() => define({ interval: 1_500 })).toThrow(/must be whole seconds .*; got 1500 ms/)
   })
 
@@ -107,7 +107,7 @@ describe('defineProfile', () => {
     expect(catching(() => define(value as never))).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
   })
 
-  it('is not fooled by inherited names', () => {
+  it('treats names of inherited properties as unknown fields', () => {
     const refusal = catching(() => define({ constructor: 1 }))
     expect(refusal).toMatchObject({ field: 'constructor' })
     expect(refusal.message).toMatch(/Its fields are/)

@@ -12,7 +12,7 @@ const hooks = ['prepack']
 const runners = ['test', 'start', 'stop', 'restart']
 
 describe('the scripts in package.json', () => {
-  it('have no name that is a command of npm', () => {
+  it('do not have the names of npm commands', () => {
     const help = spawnSync('npm', ['--help'], { encoding: 'utf8' }).stdout
     const commands = /All commands:\n\n(.*?)\n\n/s
       .exec(help)![1]!
@@ -22,7 +22,7 @@ describe('the scripts in package.json', () => {
     expect(names.filter((name) => commands.includes(name) && !runners.includes(name))).toEqual([])
   })
 
-  it('run by themselves before or after nothing else', () => {
+  it('are never run by npm before or after another script', () => {
     const events = [
       ...names,
       'install',

@@ -89,7 +89,7 @@ describe('simulate', () => {
     // 1,250 ticks, in heaps of 64.
     const period = 20 * 64 * 4
 
-    it('counts a kernel probe for each heartbeat, and reads one sample', () => {
+    it('counts one kernel probe and one sample for each heartbeat', () => {
       const hours = 100
       const { probes, questions, looks, kernelProbes } = simulate({ ...lent, duration: hours * HOUR })
       expect(probes / ((1_000 * hours * HOUR) / period)).toBeCloseTo(1, 3)
@@ -130,7 +130,7 @@ describe('simulate', () => {
       expect(quantile(first, 0.5) / (350 + period / 2)).toBeCloseTo(1, 2)
     })
 
-    it('has the kernel probe 6,000 connections at most, and none whose userTimeout that could meet too early', () => {
+    it('lets the kernel probe at most 6,000 connections, and no connection that a userTimeout could end too early', () => {
       const many = simulate({ ...lent, connections: 12_000, duration: 10 * HOUR })
       const asked = (6_000 * 10 * HOUR) / beat(5_000, 20)
       expect(many.questions / asked).toBeCloseTo(1, 2)

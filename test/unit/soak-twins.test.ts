@@ -132,7 +132,7 @@ describe('the judge of a connection beside an identical one', () => {
     ])
   })
 
-  it('recognises profiles with which a late timer changes the probe at which the kernel ends the connection', () => {
+  it('recognises profiles with which a late timer changes the number of probes before the kernel gives up', () => {
     expect([lan, { ...lan, userTimeout: 5_100 }, { ...lan, userTimeout: 0 }].map(isTossUp)).toEqual([
       false,
       true,

@@ -204,7 +204,7 @@ describe('the judge of a connection', () => {
     expect(faultsOf(...lines)).toEqual([fault])
   })
 
-  it('allows a delay as long as the time without a processor', () => {
+  it('allows a delay of up to the time that the process had no CPU', () => {
     const lines: Line[] = [
       [1_000, 'fate', 'reset'],
       [3_000, 'dead', 'reset node'],
@@ -591,7 +591,7 @@ describe('the judge of TLS, HTTPS and HTTP/2 connections', () => {
     expect(faultsOf(entriesOf(lines, 'http2'), raised)).toEqual(['false error, server'])
   })
 
-  it('allows for the time without a processor, of its own process for a death, of both for a close', () => {
+  it("allows for time without CPU: of the connection's own process for a death, of both processes for a close", () => {
     const late = (fate: string, end: 'C' | 'S', event: string, process: string, detail = '') => [
       ...entriesOf([
         [1_000, '', 'fate', fate],

@@ -104,7 +104,7 @@ describe('a record made by hand', () => {
     return [...new SocketList(view.buffer, 1, false)][0]!
   }
 
-  it('expires in 0 ms if its timer is due, which older kernels count below zero', () => {
+  it('has 0 ms left if its timer is due, which older kernels report as negative', () => {
     const overdue = recordOf((view) => {
       view.setUint8(2, 1)
       view.setInt32(52, -4, true)
@@ -170,7 +170,7 @@ describe('any bytes as records', () => {
     )
   }
 
-  it('are as many records as are whole, and each is decoded', () => {
+  it('yield each complete record, decoded', () => {
     const decodes = fc.property(anyRecords, ({ bytes, infoLengths }) => {
       const records = [...new SocketList(bytes.buffer as ArrayBuffer, infoLengths.length, false)]
       return (
@@ -181,7 +181,7 @@ describe('any bytes as records', () => {
     fc.assert(decodes, { numRuns: CASES })
   })
 
-  it('are at most as many records as fit, and each is decoded', () => {
+  it('yield at most as many records as fit, each decoded', () => {
     const decodes = fc.property(anyBytes(1_200), (bytes) => {
       const records = [...new SocketList(bytes.buffer as ArrayBuffer, 0, false)]
       return records.length <= bytes.length / HEAD && records.every(isDecoded)

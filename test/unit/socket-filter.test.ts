@@ -139,8 +139,8 @@ describe('a wrong filter', () => {
   })
 })
 
-describe('a right filter', () => {
-  it('asks for everything if it is empty', () => {
+describe('a valid filter', () => {
+  it('requests all sockets if it is empty', () => {
     const query = checkFilter({})
     expect(query).toMatchObject({ families: ['ipv4', 'ipv6'], info: false, signal: undefined })
     expect(query.states).toHaveLength(10)

@@ -46,7 +46,7 @@ describe('decodeTcpInfo', () => {
     }
   })
 
-  it('ignores an unknown tail', () => {
+  it('ignores unknown fields at the end', () => {
     const longer = Uint8Array.from({ length: 400 }, (_, i) => (i < 280 ? whole[i]! : 255))
     expect(decodeTcpInfo(longer, layoutOf('6.18'))).toEqual(decodeTcpInfo(whole, layoutOf('6.18')))
   })
@@ -86,7 +86,7 @@ describe('decodeTcpInfo', () => {
     })
   })
 
-  it('does not misread the last word, which Linux 7.0 laid out anew in the same length', () => {
+  it('does not misread the last word, whose layout Linux 7.0 changed', () => {
     const bytes = new Uint8Array(280)
     const view = new DataView(bytes.buffer)
     view.setUint16(276, 0x21, true)
@@ -231,7 +231,7 @@ describe('a tcp_info as Linux 6.18 returned it', () => {
     }
   })
 
-  it('is not 0 in any field somewhere, except where that kernel always has 0', () => {
+  it('has a value other than 0 in each field of some sample, unless that kernel always reports 0', () => {
     const always0 = Object.keys(layout).filter((field) =>
       Object.values(recordings).every(({ fields }) => fields[field as keyof TcpInfo] === 0),
     )

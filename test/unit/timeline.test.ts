@@ -65,7 +65,7 @@ describe('a timeline', () => {
     )
   })
 
-  it('has none for any profile', () => {
+  it('has no such texts for any profile', () => {
     const seconds = fc.integer({ min: 1, max: 32_767 }).map((s) => s * 1_000)
     const profile = fc.record(
       {
@@ -132,7 +132,7 @@ describe('a timeline', () => {
     expect(words).toEqual(expect.arrayContaining(names))
   })
 
-  it('has as many marks as can be told apart, over its whole width', () => {
+  it('has marks over its whole width, as many as can be told apart', () => {
     const svg = timeline({ initialDelay: 1_000, interval: 100_000, count: 127 })
     const marks = [...svg.matchAll(/class="answered" cx="([\d.]+)"/g)].map(([, x]) => Number(x)).slice(0, -1)
     expect(marks.length).toBeLessThanOrEqual(127)

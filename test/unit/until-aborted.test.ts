@@ -35,7 +35,7 @@ describe('untilAborted', () => {
     expect(listeners(controller.signal)).toBe(0)
   })
 
-  it('does not cancel what is over already', async () => {
+  it('does not cancel a wait that has ended', async () => {
     const controller = new AbortController()
     const cancel = vi.fn()
     const failure = new Error('of its own')

@@ -33,7 +33,7 @@ describe('the check of words', () => {
     expect(findings(textOf(text))).toEqual([])
   })
 
-  it('flags a sentence of a document that is too long, and not of a comment', () => {
+  it('flags a sentence that is too long in a document, but not in a comment', () => {
     const long = `It ${'goes '.repeat(50)}on.`
     expect(findings(textOf(long, 'document'))).toHaveLength(1)
     expect(findings(textOf(long))).toEqual([])
@@ -56,7 +56,7 @@ describe('the check of words', () => {
     expect(findings(textOf(long, 'title'), { strict: true })).toEqual([])
   })
 
-  it('reads comments and strings that go on over lines, and strings inside of a template', () => {
+  it('reads comments and strings of several lines, and strings inside templates', () => {
     const source = [
       '// it is one',
       '// comment',
@@ -94,7 +94,7 @@ describe('the check of words', () => {
     expect(unusedExceptions(text, [exception, other])).toEqual([other])
   })
 
-  it('has a reason for each exception, and none without need', () => {
+  it('has a reason for each exception, and no unused exception', () => {
     for (const { reason } of allowed) expect(reason).not.toBe('')
     expect(unusedExceptions()).toEqual([])
   })

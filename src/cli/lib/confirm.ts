@@ -8,7 +8,7 @@ import { Misuse } from './usage.js'
  */
 export async function confirm(question: string, signal: AbortSignal): Promise<boolean> {
   if (!process.stdin.isTTY) {
-    throw new Misuse(`${question} There is no terminal to ask on: add --yes. Nothing was changed.`)
+    throw new Misuse(`${question} There is no terminal to confirm this on: add --yes. Nothing was changed.`)
   }
   // With `terminal: true` readline would handle Ctrl-C itself.
   const lines = createInterface({ input: process.stdin, terminal: false })

@@ -69,7 +69,7 @@ export class ConnectionSampler {
     const hadSuspects = this.#suspects.size > 0
     const slice = new Slice()
     for (const [i, record] of this.#connections.entries()) {
-      // Reading the clock takes as long as judging a record.
+      // The clock is read for every 64th record only, because reading it takes as long as judging a record.
       if (i % 64 === 0 && slice.isOver) await slice.next()
       const found = { record, isSuspect: isSuspect(record) }
       if (found.isSuspect || (hadSuspects && this.#suspects.has(record.cookie)))

@@ -81,11 +81,11 @@ export async function listRecords(
 ): Promise<SocketRecord[]> {
   const list = (filter: SocketFilter) =>
     orNsenter(pid, () => listSockets({ ...rest, pid, ...filter })).catch(inArgumentNames)
-  // States and ports are filtered here. A list that the kernel filters is read twice, so that none is missing.
+  // States and ports are filtered here, because a list that the kernel filters must be read twice to be complete.
   const lists =
     prefix === undefined
       ? [await list({})]
-      : // A filter of the kernel applies to one end, so each end takes a list.
+      : // A filter of the kernel applies to one end, so each end requires its own list.
         [await list({ local: prefix }), await list({ remote: prefix })]
   const wanted = new Set(states)
   const records: SocketRecord[] = []

@@ -93,7 +93,7 @@ export class Canvas {
   }
 
   constructor() {
-    // Also if the process ends by an exception.
+    // This also runs if the process ends by an exception.
     process.once('exit', this.#showCursor)
     process.stdout.on('resize', this.#noteResize)
     process.stdout.write('\x1b[?25l')

@@ -105,7 +105,7 @@ function endedUnasked(connection: IdleConnection): Observed {
 }
 
 /**
- * Probes a connection all the time until it is old enough, and half-closes it then.
+ * Probes an idle connection every `plan().every` ms until it has been idle for `plan().until` ms, and then half-closes it.
  *
  * @param plan read again before each wait, because the bracket becomes narrower meanwhile.
  */

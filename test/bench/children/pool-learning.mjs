@@ -9,7 +9,7 @@ import { HttpAgent } from '../../../dist/http/index.js'
 import { createAgent } from '../../../dist/undici/index.js'
 
 // node pool-learning.mjs <rounds>: each contender sends 200 requests over connections that have been idle for 300 ms, give or take 3, to a server
-// that closes them at 300 ms. Then the measured requests: as many at 300 ms as at 100 ms. Prints the counts of each contender and round, by age.
+// that closes them at 300 ms. Then come the measured requests, at 300 ms and then at 100 ms. Prints the counts of each contender and round, by age.
 
 const rounds = Number(process.argv[2])
 const JITTER_MS = 3
@@ -81,8 +81,12 @@ async function run(make) {
   const none = () => ({ requests: 0, reused: 0, failed: 0 })
   const counts = { 300: none(), 100: none() }
   for (let i = 0; i < LEARNING_TURNS; i++) await turn(contender, 300)
-  for (let i = 0; i < MEASURED_TURNS; i++) {
-    for (const age of [300, 100]) await turn(contender, age, counts[age])
+  for (const age of [300, 100]) {
+    for (let i = 0; i < MEASURED_TURNS; i++) {
+      // All at once, so that there is an idle connection for each of the measured requests.
+      await Promise.all(Array.from({ length: LANES }, contender.ask))
+      await turn(contender, age, counts[age])
+    }
   }
   await contender.end()
   return counts

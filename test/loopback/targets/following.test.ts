@@ -52,7 +52,7 @@ describe('a socket.io Socket', () => {
     expect([watcher.has(first), watcher.has(second)]).toEqual([false, true])
   })
 
-  it('leaves no listener behind that a watcher of it had', async () => {
+  it('has no listener left after its watcher is closed', async () => {
     const { peer } = await socketIo('websocket')
     const count = () =>
       (peer.conn as EventEmitter).eventNames().map((name) => [name, peer.conn.listenerCount(name)])
@@ -94,7 +94,7 @@ describe('a socket.io connection with many namespaces', () => {
 })
 
 describe('a connecting socket that is probed many times', () => {
-  it('gets one listener for each event, and every probe its result', async () => {
+  it('gets one listener for each event, and every probe resolves', async () => {
     const socket = net.connect(await httpPort(), '127.0.0.1')
     closedAfterwards(socket, (it) => it.destroy())
     const count = () => ['connect', 'close'].map((event) => socket.listenerCount(event))

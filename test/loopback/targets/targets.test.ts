@@ -70,7 +70,7 @@ describe('the tables in docs/targets.md', () => {
 
 describe('the error of inspect for a target that is not connected yet', () => {
   const text = readFileSync(new URL('../../../docs/targets.md', import.meta.url), 'utf8')
-  it.each(connectingRows)('names the event of docs/targets.md: $what', async ({ what, make }) => {
+  it.each(connectingRows)('names the event that docs/targets.md lists: $what', async ({ what, make }) => {
     const line = text.split('\n').find((each) => each.startsWith(`| ${what} |`))!
     const [, event] = /\| ('\w+'|`'\w+'`)[^|]*\|$/.exec(line)!
     const { target } = await make()
@@ -176,7 +176,7 @@ describe('a closed target', () => {
 })
 
 describe('every kind of server', () => {
-  it.each(serverRows)('has what it accepts tuned and watched: $what', async ({ make }) => {
+  it.each(serverRows)('has its accepted connections tuned and watched: $what', async ({ make }) => {
     const { target, listen } = await make()
     const { watcher, errors } = watching()
     tune(target, profile)
@@ -205,7 +205,7 @@ describe('every kind of server', () => {
 })
 
 describe('a value that is no target', () => {
-  it.each(mistakeRows)('is refused with what to do: $what', async ({ make, message }) => {
+  it.each(mistakeRows)('is refused with an error that says what to do: $what', async ({ make, message }) => {
     const [target] = (await make()) as [Target & WatchTarget]
     const { socket } = await connectPair()
     const { watcher, errors } = watching()

@@ -45,7 +45,7 @@ const rows: { what: string; make: () => object }[] = [
 ]
 
 describe('a target whose fields throw when they are read', () => {
-  it.each(rows)('is NaN for sampleTcpInfo, and the others are sampled: $what', async ({ make }) => {
+  it.each(rows)('gets NaN from sampleTcpInfo, and the others are sampled: $what', async ({ make }) => {
     const { socket } = await connectPair()
     const list = [make() as never, socket]
     expect(Array.from(sampleTcpInfo(list, ['state']))).toEqual([Number.NaN, 1])

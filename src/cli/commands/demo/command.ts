@@ -2,7 +2,9 @@ import { Command } from 'commander'
 import { run } from '../../lib/run.js'
 
 export const command = new Command('demo')
-  .description('show which of seven connections notice that their peers vanish, and when; takes about 14 s')
+  .description(
+    'show which of seven connections detect that their peers have vanished, and when; takes about 14 s',
+  )
   .option('--json', 'one JSON object a line')
   .addHelpText(
     'after',
@@ -20,7 +22,7 @@ setKeepAlive, backpressured, watched, lan, kernel or heartbeat. Times are in ms;
   waiting   the connection is still open at the end
   summary   the last line: ok, failures, and the state of each connection: open, dead, or zombie (dead in the kernel only)
 
-Exit code: 0 if every tuned connection died as predicted and every verdict on the pool was right, else 1; 2 for a bad option; 130 after Ctrl-C.`,
+Exit code: 0 if every tuned connection ended as predicted and every verdict on the pool was right; 1 if not; 2 for a bad option; 130 after Ctrl-C.`,
   )
   .action((options: { json?: boolean }) =>
     run(async () => (await import('./demo.js')).demo({ json: options.json === true })),

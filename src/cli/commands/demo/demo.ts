@@ -13,7 +13,7 @@ export interface DemoOptions {
   json: boolean
 }
 
-/** Shows which of seven connections notice that their peers vanish, and when. Returns the exit code. */
+/** Shows which of seven connections detect that their peers have vanished, and when. Returns the exit code. */
 export async function demo(options: DemoOptions): Promise<number> {
   const { native, reason } = capabilities()
   if (!native) {

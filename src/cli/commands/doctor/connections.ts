@@ -24,7 +24,7 @@ export interface WithOptions {
 const unansweredIn: { readonly [state in SocketState]?: string } = {
   established: 'The peer does not respond.',
   'syn-sent': 'The peer does not respond to the attempt to connect.',
-  'close-wait': 'The peer closed, your program did not, and the peer no longer responds.',
+  'close-wait': 'The peer has closed its side, your program has not, and the peer no longer responds.',
 }
 
 /** Findings from the counters of connections, which need no permission. Pure. */
@@ -177,7 +177,7 @@ function leaked(connection: Connection, elapsed: number, remedies: Remedies): Si
     code: 'closed-by-peer',
     fault: 'program',
     message: (alike) =>
-      `The peer closed, your program did not, for at least ${shortTime(least(alike))}: ${alike.length === 1 ? 'a descriptor leaks' : `${alike.length} descriptors leak`}.`,
+      `The peer closed its side at least ${shortTime(least(alike))} ago, and your program has not: ${alike.length === 1 ? 'a descriptor leaks' : `${alike.length} descriptors leak`}.`,
     change: "In the program: end or destroy the socket on 'end', or do not set allowHalfOpen.",
     command: remedies.list,
     // The FIN has the ACK flag, so it arrived with the last acknowledgement or before it.

@@ -123,7 +123,7 @@ async function examine(
 const zombiesOfOthers: Unread = {
   connections: 0,
   reason:
-    'connections that the kernel has given up were searched for only in your own processes; those of other users require CAP_SYS_PTRACE (sudo)',
+    'only your own processes were searched for connections that the kernel has given up; searching those of other users requires CAP_SYS_PTRACE (sudo)',
 }
 
 interface Later {

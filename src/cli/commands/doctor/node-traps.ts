@@ -31,7 +31,7 @@ function oneByTen(version: NodeVersion): Trap {
     severity: 'note',
     code: 'node-set-keep-alive',
     message:
-      "Node's setKeepAlive has set the interval to 1 s and the count to 10, whatever the system's defaults are: a path that is down for 10 s ends the connection.",
+      "Node's setKeepAlive has set the interval to 1 s and the count to 10, regardless of the system's defaults. A path that is down for 10 s then ends the connection.",
     change: `${setKeepAliveWords(version)}tune() in the program sets both on every version.`,
   }
 }
@@ -63,7 +63,7 @@ function keepAliveDropped(version: NodeVersion): Trap {
   return {
     severity: 'note',
     code: 'node-tls-keep-alive',
-    message: `tls.connect of Node ${version} drops keepAlive, and a connection of https.Agent has none during its first request.`,
+    message: `tls.connect of Node ${version} ignores keepAlive. So a connection of https.Agent has no keepalive during its first request.`,
     change: "Call socket.setKeepAlive() on 'secureConnect', or tune() with the agent.",
   }
 }

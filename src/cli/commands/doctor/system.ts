@@ -27,7 +27,7 @@ export function examineSystem({ initialDelay, retries2 }: SystemDefaults, path: 
     found.push({
       severity: 'warning',
       code: 'system-retries',
-      message: `The system's tcp_retries2 is ${retries2}: a connection with data in flight ends in less than the 100 s of RFC 1122, even if its peer is alive.`,
+      message: `The system's tcp_retries2 is ${retries2}. A connection with data in flight ends in less than the 100 s of RFC 1122, even if its peer is alive.`,
       fault: 'system',
       change: 'If a program must notice deaths sooner, have it set a userTimeout.',
       command: 'sysctl -w net.ipv4.tcp_retries2=15',

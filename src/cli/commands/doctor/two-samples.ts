@@ -6,6 +6,6 @@ export interface Twice {
   readonly connections: readonly Connection[]
   /** The second sample, by cookie. */
   readonly later: ReadonlyMap<bigint, SocketRecord>
-  /** From the first to the second, ms. */
+  /** Time from the first to the second sample, ms. */
   readonly elapsed: number
 }

@@ -1,6 +1,6 @@
 import { detectionTime, explain, type Profile, type Warning } from '../../../index.js'
-import { inWords } from '../../../path/in-words.js'
-import type { Finding, HopName, OwnHop, Severity } from '../../../path/index.js'
+import { afterInWords } from '../../../path/in-words.js'
+import type { Finding, HopName, MeasuredPath, OwnHop, Severity } from '../../../path/index.js'
 import { inOrder, judgeConnection } from '../../../path/judge.js'
 import { resolvePath } from '../../../path/resolve.js'
 import { checkProfile } from '../../../profile/profile.js'
@@ -21,7 +21,7 @@ const severities: Record<Warning['code'], Severity> = {
 
 export interface ExplainOptions {
   readonly userTimeout?: number
-  readonly hop?: readonly (HopName | OwnHop)[]
+  readonly hop?: readonly (HopName | OwnHop | MeasuredPath)[]
   readonly json?: boolean
 }
 
@@ -35,7 +35,7 @@ export function explainCommand(given: Profile, { userTimeout, hop = [], json }: 
     write(JSON.stringify({ profile, detection, warnings }, undefined, 2))
   } else {
     write(
-      `A dead peer is noticed after ${inWords(detection.idle)}, with data in flight after ${inWords(detection.inFlight)}.`,
+      `The kernel detects a dead peer: idle ${afterInWords(detection.idle)}, with data in flight ${afterInWords(detection.inFlight)}.`,
     )
     writeFindings(warnings)
   }
@@ -61,7 +61,7 @@ function ofProfile(profile: Profile, hasPath: boolean): Explained[] {
     .map(({ code, message }) => ({ severity: severities[code], code, message }))
 }
 
-function onPath(profile: Profile, hop: readonly (HopName | OwnHop)[]): Explained[] {
+function onPath(profile: Profile, hop: readonly (HopName | OwnHop | MeasuredPath)[]): Explained[] {
   if (hop.length === 0) return []
   return inOrder(judgeConnection(checkProfile(profile), resolvePath(hop))).filter(
     ({ code }) => !sameAsProfile.includes(code),

@@ -13,14 +13,14 @@ export const command = new Command('export')
     "serve metrics of the host's connections to Prometheus: verdicts, deaths by reason, the kernel's counters",
   )
   .addOption(
-    new Option('--listen <where>', 'a port of 127.0.0.1, or an address and a port as 0.0.0.0:9733')
+    new Option('--listen <where>', 'a port on 127.0.0.1, or an address and a port, such as 0.0.0.0:9733')
       .argParser(listenArgument)
       .default(DEFAULT_LISTEN, endWords(DEFAULT_LISTEN)),
   )
   .addOption(
     timeOption(
       '--every <time>',
-      'time between two samples that look for deaths between two scrapes',
+      'interval of the samples that find deaths between two scrapes',
       timeArgument(samplingInterval),
       1_000,
     ),
@@ -28,13 +28,13 @@ export const command = new Command('export')
   .addOption(
     new RepeatableOption(
       '--process <name>',
-      'a process to count by name; repeatable; default: the first 20, starting with those that have most connections',
+      'count the connections of this process by its name; repeatable; default: the first 20 processes, those with most connections first',
     ).argParser(processArgument),
   )
   .addHelpText(
     'after',
     `
-Serves /metrics until Ctrl-C. docs/metrics.md lists the names and labels, and has alerts. The command needs prom-client: npm install prom-client. At most 20 processes are counted by name, and all others together. The command changes no connection and needs no privileges; with CAP_SYS_PTRACE it
+Serves /metrics until Ctrl-C. docs/metrics.md lists the metrics and their labels, and has alerts. The command needs prom-client: npm install prom-client. The metrics name at most 20 processes, and count all others together. The command changes no connection and needs no privileges; with CAP_SYS_PTRACE it
 also sees other users' processes.
 
   deadpeer export

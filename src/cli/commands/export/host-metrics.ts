@@ -62,27 +62,27 @@ export const hostMetrics: readonly Metric<HostSample>[] = [
   {
     name: 'deadpeer_unnoticed_deaths_total',
     type: 'counter',
-    help: 'Of these deaths, those whose program still had the connection open at the next sample.',
+    help: 'Suspect connections that the kernel gave up, and that their program still had open at the next sample.',
     labels: ['process'],
     read: (sample) => perProcess(sample, ({ unnoticed }) => unnoticed),
   },
   {
     name: 'deadpeer_suspects_ended_total',
     type: 'counter',
-    help: 'Suspect connections that ended before the kernel would have: reset by the peer, or closed by their program.',
+    help: 'Suspect connections that ended before the kernel gave them up: reset by the peer, or closed by their program.',
     labels: ['process'],
     read: (sample) => perProcess(sample, ({ ended }) => ended),
   },
   {
     name: 'deadpeer_export_looks_total',
     type: 'counter',
-    help: 'Samples of the connections that the exporter has taken.',
+    help: "Attempts to sample the host's connections, including failed ones.",
     read: ({ samples }) => samples,
   },
   {
     name: 'deadpeer_export_failed_looks_total',
     type: 'counter',
-    help: 'Of these samples, those that failed.',
+    help: "Failed attempts to sample the host's connections.",
     read: ({ failedSamples }) => failedSamples,
   },
   {

@@ -13,7 +13,7 @@ const portsToListen = { min: 0, max: 65_535 }
 export const command = new Command('http')
   .description('send two requests over one pool, and report whether the origin kept the connection')
   .argument('[url]')
-  .option('--http1.0', 'send both requests as HTTP/1.0: without and with Connection: keep-alive')
+  .option('--http1.0', 'use HTTP/1.0: two requests without Connection: keep-alive, then two with it')
   .option('--http1.1', 'do not offer HTTP/2')
   .addOption(timeOption('--idle <time>', 'time between the two requests', upToADay, 0))
   .addOption(

@@ -11,7 +11,10 @@ export const command = new Command('inspect')
     '<pid>:<fd>, <local>-<remote>, or a port that only one connection has',
     connectionArgument,
   )
-  .option('--json', 'one JSON object; times in ms, but in info as the kernel has them; null means never')
+  .option(
+    '--json',
+    "one JSON object; times in ms, except in info, which has the kernel's units; null means never",
+  )
   .addHelpText(
     'after',
     `
@@ -19,7 +22,7 @@ export const command = new Command('inspect')
   deadpeer inspect 10.0.0.1:41234-10.0.0.2:5432
   deadpeer inspect '[::1]:41234-[::1]:5432' --json
 
-Name a connection that the kernel has given up and its program keeps open by <pid>:<fd>. The kernel no longer lists its addresses.
+If the kernel has given up a connection that its program keeps open, pass <pid>:<fd>. The kernel no longer lists the addresses of such a connection.
 
 Exit code: 0; 1 if the peer does not respond or is gone; 2 for bad input; 130 after Ctrl-C.`,
   )

@@ -23,5 +23,8 @@ export const command = new Command('plan')
   .option('--stall <time>', 'how long a live peer may stop reading', positiveTime)
   .option('--svg <file>', 'draw the plan to this file')
   .option('--json', 'one JSON object; times in ms, null means never')
-  .addHelpText('after', '\nExit code: 0; 1 if the path does not allow something; 2 for bad input.')
+  .addHelpText(
+    'after',
+    '\nExit code: 0; 1 if the path does not allow a value that you request; 2 for bad input.',
+  )
   .action((options: PlanCommandOptions) => run(async () => (await import('./plan.js')).planCommand(options)))

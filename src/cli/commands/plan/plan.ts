@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs'
-import { inWords } from '../../../path/in-words.js'
+import { afterInWords, inWords } from '../../../path/in-words.js'
 import {
   type HopName,
   type MeasuredPath,
@@ -72,7 +72,7 @@ function show({ path, profile, detection, sendEvery, probesPerHour, load, http, 
   write()
   if (sendEvery === undefined) {
     write(
-      `A dead peer is noticed after ${inWords(detection.idle)}, with data in flight after ${inWords(detection.inFlight)}.`,
+      `The kernel detects a dead peer: idle ${afterInWords(detection.idle)}, with data in flight ${afterInWords(detection.inFlight)}.`,
     )
     write(`An idle connection is probed ${probesPerHour.toLocaleString('en')} times an hour.`)
   } else {
@@ -88,7 +88,7 @@ function show({ path, profile, detection, sendEvery, probesPerHour, load, http, 
     write(`${each} of them: ${all} probes a second, ${bits(bitsPerSecond)}.`)
   }
   write()
-  write('HTTP keep-alive, so that each client gives a connection up before its server:')
+  write('HTTP keep-alive timeouts with which each client closes an idle connection before its server:')
   for (const line of columns(
     http.legs.map(({ from, fromTimeout, to, toTimeout, slack }) => [
       `  ${from}`,

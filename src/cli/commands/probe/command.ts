@@ -27,7 +27,7 @@ addSelectionOptions(command)
   .addOption(
     timeOption(
       '--wait <time>',
-      'longest wait, after the results, until connections with unresponsive peers can have their options back; 0s: no wait',
+      'after the results, longest wait before the options of connections with unresponsive peers are restored; 0s: no wait',
       timeArgument({ min: 0, max: 86_400_000 }),
       60_000,
     ),
@@ -35,7 +35,7 @@ addSelectionOptions(command)
   .option('--kill', 'close the connections whose peer is unresponsive (SOCK_DESTROY); requires CAP_NET_ADMIN')
   .option(
     '--unproven',
-    'count a peer as unresponsive even if its connection has never answered a probe; with --kill this can end live connections',
+    'count a peer as unresponsive even if its connection has never acknowledged a probe; with --kill this can end live connections',
   )
   .option('--yes', 'close them without asking')
 
@@ -43,15 +43,17 @@ addJsonOptions(command, 'one JSON array; times in ms; alive is null if it is not
   .addHelpText(
     'after',
     `
-Sends a keepalive probe on each connection, below the application and without payload. If the peer acknowledges, the options go back
-at once. If not, the kernel counts these probes with its own. So on a connection with keepalive, the count (or the user timeout) stays raised
-until the peer responds or the connection ends by its own timers, neither sooner nor later than without the probe. The command prints all results, then waits for that, and says so on stderr. After --wait or Ctrl-C it puts the options back. Such a connection may then end sooner, by one interval for each attempt.
+Sends a keepalive probe on each connection. The probe has no payload, and the application does not see it. If the peer acknowledges it, the
+command restores the options at once. If not, the kernel counts the probe with its own. So on a connection with keepalive, the command raises
+the count (or the user timeout) until the peer responds or the connection ends. The connection ends when it would have without the probe.
+The command prints all results. It then waits until it can restore all options, and says so on stderr. After --wait or Ctrl-C it restores them
+at once. Such a connection may then end sooner, by one interval for each attempt.
 
-Some paths pass data but no probes. So a connection that does not answer, and has never been seen to answer, is listed as unproven: its peer may
-be alive. --kill does not close it, unless you pass --unproven.
+Some paths pass data but no probes. If a connection acknowledges no probe, and is not known to have
+acknowledged one before, the command lists it as unproven: its peer may be alive. --kill does not close it, unless you pass --unproven.
 
   deadpeer probe --pid 4711                  all connections of a program
-  deadpeer probe --port 5432                 all connections of the host to a database, or of the database
+  deadpeer probe --port 5432                 all connections of the host with port 5432 at either end
   deadpeer probe 10.1.2.0/24 --kill          close the connections to a rack that has lost power
 
 Exit code: 0 if all peers respond; 1 if some do not; 2 for bad input, or if no connection may be probed; 130 after Ctrl-C.`,

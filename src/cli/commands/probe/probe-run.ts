@@ -83,7 +83,7 @@ export class ProbeRun {
     if (longest > 0) {
       complain(
         `${doNotRespond(waiting)}. Options stay raised until the peer responds or the connection ends by its own timers. Waiting ` +
-          `${inWords(wholeSeconds(Math.min(longest, this.#longestLeft())))} at most. Ctrl-C puts the options back now; ${price}`,
+          `${inWords(wholeSeconds(Math.min(longest, this.#longestLeft())))} at most. Ctrl-C restores the options now; ${price}`,
       )
     }
     const silent = this.#outcomes.filter(isSilent).length
@@ -101,7 +101,7 @@ export class ProbeRun {
     if (heard > 0) complain(`${heard} responded after all`)
     if (cutShort > 0) {
       complain(
-        `${doNotRespond(cutShort)}, and ${cutShort === 1 ? 'its' : 'their'} options were put back; ${price}`,
+        `${doNotRespond(cutShort)}, and ${cutShort === 1 ? 'its' : 'their'} options were restored; ${price}`,
       )
     }
   }
@@ -116,8 +116,7 @@ export class ProbeRun {
   }
 }
 
-const price =
-  'the unacknowledged probes then count, and a connection may end sooner, by one interval for each'
+const price = 'a connection may end sooner then, by one interval for each unacknowledged probe'
 
 /** The ms that the connection had left before the probe, by its own options. */
 function timeLeftBefore({ connection: { record }, socket }: Reached): number | undefined {

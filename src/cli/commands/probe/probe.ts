@@ -106,7 +106,7 @@ function show(answers: readonly Probed[]): void {
 }
 
 const unprovenWords =
-  'Unproven: no answer, and the connection has never been seen to answer a probe. Some paths pass data but no probes, so the peer may be alive. ' +
+  'Unproven: the peer acknowledged no probe, and is not known to have acknowledged one before. Some paths pass data but no probes, so the peer may be alive. ' +
   '--kill does not close these connections, unless you pass --unproven.'
 
 /** In the order in which they are listed. */

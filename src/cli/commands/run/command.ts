@@ -5,7 +5,9 @@ import { run } from '../../lib/run.js'
 import type { RunOptions } from './run.js'
 
 export const command = new Command('run')
-  .description('start a program with every TCP connection tuned, also in its children, workers and threads')
+  .description(
+    'start a program and tune all its TCP connections, including those of child processes and threads',
+  )
   .argument('<command...>', 'the program and its arguments')
   .passThroughOptions()
   .option(
@@ -28,7 +30,7 @@ export const command = new Command('run')
     'after',
     `
 Adds deadpeer/register to NODE_OPTIONS and sets DEADPEER_PROFILE, DEADPEER_PATH, DEADPEER_RULES and DEADPEER_WATCH, which docs/guide.md explains.
-Options that are not given are taken from the environment. Programs that do not run on Node are not affected.
+Options that you do not give are taken from the environment. Programs that do not run on Node are not affected.
 
   deadpeer run -- node app.js
   deadpeer run --profile datacenter --watch=report -- npm start

@@ -101,7 +101,7 @@ async function spawnAndWait([file = '', ...args]: readonly string[]): Promise<nu
     child.on('exit', (code, signal) => {
       for (const each of forwarded) process.off(each, forward)
       if (signal) process.kill(process.pid, signal)
-      // Where this process outlives that signal.
+      // Reached only if this process survives the signal.
       resolve(code ?? 128 + constants.signals[signal!])
     })
   })

@@ -143,7 +143,7 @@ function cycleOf({ heartbeat, own, rtt }: Fleet): Cycle {
   if (isOurs) return { isOurs, attempts, gap, wait, first, lag: 0 }
   const { initialDelay, interval, count, userTimeout = 0 } = own
   const allowed = userTimeout > 0 ? probesUntil(userTimeout, initialDelay, interval) : count
-  // If the kernel gives up sooner, it does so when its timer fires after the last probe.
+  // If the connection's own options allow fewer probes than `attempts`, the kernel ends it one interval after the last allowed probe.
   return attempts <= allowed
     ? { isOurs, attempts, gap: interval, wait, first: [initialDelay, initialDelay], lag: 0 }
     : {

@@ -36,9 +36,7 @@ addJsonOptions(command, 'one JSON array with the options before and after; times
   .addHelpText(
     'after',
     `
-Options that are not given stay as they are. If the kernel refuses one connection, or after Ctrl-C, every connection gets back its
-previous options. Tuning ends no connection: a value that could end an idle one is written after the peer responds, or is left out with a
-message. Connections that are opened later are not affected.
+Options that are not given stay as they are. If the kernel refuses an option, or after Ctrl-C, the command restores the previous options of all connections. Tuning ends no connection: the command writes a value that could end an idle connection only after the peer responds. Otherwise it leaves the value out, and says so. Connections that are opened later are not affected.
 
   deadpeer tune --pid 4711 --profile cloud --dry-run
   deadpeer tune --pid 4711 --port 5432 --idle 60s --interval 5s --count 3 --user-timeout 75s

@@ -166,7 +166,7 @@ function outcome(each: Found, { error, pending }: TuneResult): Pick<Change, 'aft
 function putBackWords(notPutBack: number): string {
   return notPutBack === 0
     ? 'All connections have their previous options.'
-    : `${notPutBack} connections could not be put back in full, because their peers do not respond. All others have their previous options.`
+    : `${notPutBack} connections do not have all their previous options, because their peers do not respond. All others have their previous options.`
 }
 
 function print(changes: readonly Change[], { dryRun, json, jsonl }: TuneCommandOptions): void {
