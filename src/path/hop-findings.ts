@@ -11,7 +11,7 @@ export function shortestMemory(path: readonly Hop[]): number {
   )
 }
 
-/** The first hop that acknowledges only some keepalive probes. With one, keepalive ends connections to live peers. */
+/** The first hop that does not acknowledge every keepalive probe. With one, keepalive ends connections to live peers. */
 export function deafHopOf(path: readonly Hop[]): Hop | undefined {
   return path.find(isDeaf)
 }
@@ -62,7 +62,7 @@ export function judgeDeafHops(
 export function probesOf(hop: Hop): string {
   const { name, answersProbes, probeSource, probesCount, idleTimeout } = hop
   const which =
-    answersProbes === 'no' ? 'acknowledges no keepalive probe' : 'does not acknowledge all keepalive probes'
+    answersProbes === 'no' ? 'acknowledges no keepalive probe' : 'acknowledges only some keepalive probes'
   const note = answersProbes === 'unreliable' && probeSource?.note ? ` (${probeSource.note})` : ''
   const expiry = probesCount || idleTimeout === Number.POSITIVE_INFINITY ? '' : ` ${expiryOf(hop, 'data')}.`
   return `${name} ${which}${note}, although data passes.${expiry}`

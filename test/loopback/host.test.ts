@@ -85,6 +85,6 @@ describe("an inspection with the system's defaults", () => {
     }
     expect(show(inspection)).toMatch(/^Inspection \{\n {2}verdict: 'alive',\n.*\n {2}profile: \{/)
     expect(show(inspection)).not.toMatch(/Getter|equalsDefault/)
-    expect(Object.keys(inspection)).toEqual(['verdict', 'evidence', 'profile', 'info'])
+    expect(Object.keys(inspection)).toEqual(['verdict', 'evidence', 'profile', 'path', 'info'])
   })
 })

@@ -135,7 +135,7 @@ it('names the evidence by the prober', () => {
   ])
 })
 
-it("computes silence as the time of the sample minus the time when the peer was last heard", () => {
+it('computes silence as the time of the sample minus the time when the peer was last heard', () => {
   expect(silenceOf(look(1_234))).toBe(1_234)
 })
 
