@@ -1,6 +1,6 @@
 // Builds the native core for this machine, unless build/Release already has one that was compiled from these sources:
 //   node native/build.mjs
-// A binary of `npm run binaries` that was compiled from other sources is deleted, because it would be loaded instead. It compares contents and not times, so it also notices a checkout of an older version. If nothing changed it takes a few milliseconds.
+// A binary of `npm run binaries` that was compiled from other sources is deleted, because it would be loaded instead. The script compares contents and not times, so it also notices a checkout of an older version. If nothing changed it takes a few milliseconds.
 import { execFileSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

@@ -70,7 +70,7 @@ function build({ name, arch, libc, target, file }) {
       CXX: `${zig} c++ -target ${target}`,
       npm_config_loglevel: 'error',
       AR: `${zig} ar`,
-      // Another compiler has other warnings. Optimizing for speed gains nothing, because the time goes to system calls.
+      // -Wno-error: Zig's clang warns of other things than the compilers of development. Optimizing for speed gains nothing, because the time goes to system calls.
       CXXFLAGS: '-Wno-error -Os -ffunction-sections -fdata-sections',
       LDFLAGS: `${unnamed}.o -Wl,--gc-sections -Wl,--version-script=${exported}`,
     })

@@ -80,7 +80,8 @@ class Dump : public Napi::AsyncWorker {
   DumpOutcome outcome_;
 };
 
-// An address of 4 or 16 bytes, or of 0 bytes if `family` is AF_UNSPEC.
+// Reads an address of 4, 16 or 0 bytes, and sets `family` by its length: AF_INET, AF_INET6 or
+// AF_UNSPEC.
 bool read_address(const Napi::Object& end, uint8_t* family, std::array<uint8_t, 16>* address) {
   Array<uint8_t> bytes;
   if (!read_field(end, "address", &bytes)) return false;

@@ -45,9 +45,10 @@ const gauges = new Set([
 export function diffCounters(earlier: Counters, later: Counters): CounterRates {
   const elapsed = timeOf(later, 'later') - timeOf(earlier, 'earlier')
   if (elapsed <= 0) {
-    throw new OutOfRangeError(`The second reading must be later than the first; got ${elapsed} ms later.`, {
-      field: 'later',
-    })
+    throw new OutOfRangeError(
+      `later must be read after earlier; it was read ${-elapsed} ms before. Did you swap the arguments?`,
+      { field: 'later' },
+    )
   }
   const before = new Map(groupsOf(earlier))
   const rates = groupsOf(later)

@@ -13,8 +13,8 @@ export function requireLinux(what: string): void {
 }
 
 /**
- * The text of a file in /proc. `undefined` if the file does not exist, or the process has ended. It reads synchronously: the kernel shows the
- * network namespace of the reading thread, and a thread of the pool may be in another one.
+ * The text of a file in /proc. `undefined` if the file does not exist, or the process has ended. Reads synchronously: the kernel shows the
+ * network namespace of the reading thread, and a thread of libuv's pool may be in another namespace.
  */
 export function readProcFile(path: string): string | undefined {
   try {

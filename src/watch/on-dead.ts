@@ -39,7 +39,7 @@ function warnOnce(returned: unknown): void {
   if (hasWarned) return
   hasWarned = true
   const got = types.isPromise(returned) ? 'a Promise, which is not awaited' : describe(returned)
-  const message = `onDead of a watcher returned ${got}. It must return 'destroy', 'report' or nothing, at once; anything else means 'report'.`
+  const message = `onDead of a watcher returned ${got}. It must return 'destroy', 'report' or nothing, and not a promise; anything else means 'report'.`
   process.emitWarning(message, { code: 'DEADPEER_ON_DEAD' })
 }
 
@@ -69,7 +69,7 @@ function checkAction(action: unknown): void {
 
 function notSynchronous(): InvalidTypeError {
   return new InvalidTypeError(
-    `onDead must return 'destroy', 'report' or nothing at once; got an async function. For async work listen to 'dead', and use onDead: 'report'.`,
+    `onDead must be synchronous, and return 'destroy', 'report' or nothing; got an async function. For async work listen to 'dead', and use onDead: 'report'.`,
     { field: 'onDead' },
   )
 }

@@ -218,7 +218,7 @@ describe('deadpeer tune --dry-run', () => {
     return retransmits > 0 ? lastDataSent : 0
   }
 
-  it('predicts that a user timeout below the idle time is refused while keepalive is on', async () => {
+  it('predicts that keepalive is refused if the existing user timeout is shorter than the connection has been idle', async () => {
     const client = clients[13]!
     await program.ask('tune', client.port, { enable: false, userTimeout: 3_000 })
     await idle(client, 4_000)

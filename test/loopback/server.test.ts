@@ -45,7 +45,7 @@ describe('a tuned server', () => {
     expect(server.listenerCount('connection')).toBe(0)
   })
 
-  it('has its options before listen(), and again whenever it listens', async () => {
+  it('can be tuned before listen(), and keeps its options when it listens again', async () => {
     const server = net.createServer()
     tune(server, 'lan')
     for (let i = 0; i < 2; i++) {

@@ -661,7 +661,7 @@ describe.concurrent('watch', () => {
       { options: { onDead: null }, message: /'destroy', 'report'/ },
       {
         options: { onDead: async () => 'destroy' },
-        message: /onDead must return .*at once; got an async function/,
+        message: /onDead must be synchronous, and return .*; got an async function/,
       },
       {
         options: { ondead: 'report' },

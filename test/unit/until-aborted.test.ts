@@ -6,7 +6,7 @@ const never = new Promise<never>(() => {})
 const listeners = (signal: AbortSignal) => getEventListeners(signal, 'abort').length
 
 describe('untilAborted', () => {
-  it('adds one listener for all that wait for a signal, and none after the last', async () => {
+  it('shares one abort listener among all waits, and removes it when the last wait ends', async () => {
     const { signal } = new AbortController()
     const ends: (() => void)[] = []
     const waits = Array.from({ length: 20 }, (_, i) => {

@@ -185,7 +185,7 @@ describe('a WebSocket of ws', () => {
 })
 
 describe('a stream made from a WebSocket', () => {
-  it('belongs to an mqtt client over ws:// at each connection', async () => {
+  it('can be tuned after each reconnect of an mqtt client over ws://', async () => {
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
     const port = await listening(server)
     const connack = Buffer.from([0x20, 2, 0, 0])

@@ -20,8 +20,8 @@ In a terminal the command redraws a table in place; in a pipe it prints one line
   recover   the peer has responded
   dead      the kernel has given up the connection: reason is keepalive, user-timeout or retransmission; isNoticed is false if the
             program still keeps it open
-  gone      the connection ended before the kernel would have ended it: the peer reset it, or its program closed it
-  closing   its program has closed it
+  gone      a suspect connection ended before the kernel gave it up: the peer reset it, or the local program closed it
+  closing   the local program has closed a suspect connection
 The command samples the kernel's list: connections that open and close between two samples are not counted. It changes no connection.
 
   deadpeer watch --pid 4711
