@@ -53,8 +53,8 @@ Napi::Value rehearse_compiled(Napi::Env env, Prepared* profile) {
   return refusal_or_undefined(env, refusal);
 }
 
-// tune(fd, compiled, heardAt): when the peer was last heard, NaN if the kernel was not read; or {
-// held, refusal } if not everything was written.
+// tune(fd, compiled, heardAt): returns the time at which the peer was last heard, or NaN if the
+// kernel's counters were not read. Returns { held, refusal } if not everything was written.
 Napi::Value tune_one(const Napi::CallbackInfo& info) {
   int fd;
   double heard_at;

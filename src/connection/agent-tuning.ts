@@ -37,7 +37,7 @@ function afterSetKeepAlive(socket: net.Socket, hear: (socket: net.Socket) => voi
   const record = linkRecord(socket)
   const { setKeepAlive } = socket
   record.setKeepAliveHook ??= { setKeepAlive, hear, isCalling: false }
-  // A TLSSocket has the same method as the socket under it.
+  // A TLSSocket shares this record with the socket under it. Both are hooked, if both have the method that is saved here.
   if (record.setKeepAliveHook.setKeepAlive === setKeepAlive) {
     socket.setKeepAlive = setAndHear as typeof setKeepAlive
   }

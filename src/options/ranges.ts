@@ -20,7 +20,7 @@ export const heartbeatInterval: TimeRange = {
   min: 1_000,
   max: 2_147_483_000,
   step: 1_000,
-  why: 'Linux counts idle time in whole seconds',
+  why: 'TCP_KEEPIDLE takes whole seconds',
 }
 
 /** `upTo` of a measurement, in ms. */

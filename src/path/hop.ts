@@ -21,7 +21,7 @@ export type Certainty = 'documented' | 'reported' | 'uncertain'
 export type OnExpiry = 'silent' | 'reset' | 'close' | 'nothing'
 
 /**
- * Whether keepalive probes through a hop are acknowledged while data passes. `yes`: always. `no`: never. `unreliable`: some are, such as the first
+ * Whether keepalive probes through a hop are acknowledged. The hop passes data in any case. `yes`: all are. `no`: never. `unreliable`: some are, such as the first
  * ones of an idle connection. On `no` and `unreliable`, keepalive ends connections to live peers.
  */
 export type AnswersProbes = 'yes' | 'no' | 'unreliable'

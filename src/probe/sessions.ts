@@ -179,7 +179,7 @@ function turn(core: NativeCore): void {
   sleep(core, isPaced)
 }
 
-/** One timer for all sessions. It holds the process only while a waiter does. */
+/** One timer for all sessions. It keeps the process running only while a waiter does. */
 function sleep(core: NativeCore, isPaced: boolean): void {
   const now = performance.now()
   let next = queue.length === 0 ? Number.POSITIVE_INFINITY : isPaced ? now + PACE : now

@@ -443,7 +443,7 @@ describe('heartbeat options', () => {
       { every: 999 },
       'ERR_OUT_OF_RANGE',
       'every',
-      /^every must be whole seconds from 1000 to 2147483000 ms \(Linux counts idle time in whole seconds\); got 999 ms/,
+      /^every must be whole seconds from 1000 to 2147483000 ms \(TCP_KEEPIDLE takes whole seconds\); got 999 ms/,
     ],
     [{ every: 1_000.5 }, 'ERR_OUT_OF_RANGE', 'every', /whole seconds/],
     [{ every: 1_500 }, 'ERR_OUT_OF_RANGE', 'every', /whole seconds/],

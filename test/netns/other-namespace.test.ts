@@ -229,7 +229,7 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
       expect(equalsDefault).toContain('initialDelay')
     })
 
-    it('sets its options by tune', async () => {
+    it('sets the options of its connections with tune', async () => {
       const run = await deadpeer(['tune', ...pid(), '--profile', 'cloud', '--json'])
       expect(run).toMatchObject({ code: 0, err: [] })
       for (const port of ports) {

@@ -147,12 +147,12 @@ function summarize(connections: readonly Observed[], asked: Asked, t: number): S
 }
 
 function failureOf({ name, predicted, death }: Observed): string | undefined {
-  const prediction = `predicted after ${seconds(predicted, 2)}, and after ${seconds(latest(predicted), 2)} at the latest`
-  if (!death) return `${name} had not died by the end: ${prediction}`
+  const prediction = `predicted ${seconds(predicted, 2)}, at most ${seconds(latest(predicted), 2)}`
+  if (!death) return `connection ${name} had not died by the end: ${prediction}`
   const missed = Math.round(missedBy(predicted, death.actual))
   if (missed === 0) return undefined
   const how = missed < 0 ? `${-missed} ms too early` : `${missed} ms too late`
-  return `${name} died ${how}: ${prediction}, and it took ${seconds(death.actual, 2)}`
+  return `connection ${name} died after ${seconds(death.actual, 2)}, ${how}: ${prediction}`
 }
 
 async function probePool(pool: Pool, clock: Clock, emit: Emit): Promise<Asked> {

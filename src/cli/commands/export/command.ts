@@ -41,7 +41,7 @@ also sees other users' processes.
   curl -s http://127.0.0.1:9733/metrics | grep deaths
   sudo deadpeer export --listen 0.0.0.0:9733 --process nginx --process postgres
 
-Exit code: 2 for bad input, or if it cannot listen there; 130 after Ctrl-C.`,
+Exit code: 2 for bad input, or if the command cannot listen on the address; 130 after Ctrl-C.`,
   )
   .action((options: ExportCommandOptions) =>
     runInterruptible(async (signal) => (await import('./export.js')).exportCommand(options, signal)),

@@ -27,7 +27,7 @@ addJsonOptions(command, 'one JSON array; times in ms')
     `
 TIMER is the kernel's timer, the time until it fires, and how often it has fired without an acknowledgement (×n). PROBES counts
 unacknowledged probes. RETRANS counts retransmissions: unacknowledged now / in total. HEARD is the time since the peer's last segment.
-VERDICT is suspect if a probe or data is unacknowledged. It is unknown if the peer was not heard for 60 s and acknowledged no probe for 5 minutes.
+VERDICT is suspect when a probe or data is unacknowledged. VERDICT is unknown when the peer was not heard for 60 s and acknowledged no probe for 5 minutes.
 
   deadpeer ls --suspect                      connections whose peer does not respond
   deadpeer ls --pid 4711 --options           the options of a program's connections, which ss does not show
