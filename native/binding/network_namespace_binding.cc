@@ -69,9 +69,9 @@ Napi::Value read_files(Napi::Env env, const Napi::Object& paths, Enter enter) {
   return texts;
 }
 
-// readFilesFor(pid, paths): the contents of files as a process in the network namespace of `pid` sees
-// them: one string or failure for each path. Returns a single failure if the namespace cannot be
-// entered.
+// readFilesFor(pid, paths): the contents of files as a process in the network namespace of `pid`
+// sees them: one string or failure for each path. Returns a single failure if the namespace cannot
+// be entered.
 Napi::Value read_files_for(Napi::Env env, int pid, Napi::Object paths) {
   return read_files(env, paths, [pid](auto work) { return in_network_namespace_of(pid, work); });
 }

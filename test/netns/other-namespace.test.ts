@@ -203,7 +203,7 @@ describe.runIf(hasNamespaces)('a process in another network namespace', () => {
     expect(() => readDefaults({ pid: gone.pid })).toThrow(noSuchProcess)
   })
 
-  describe('the shell for a process in another network namespace', () => {
+  describe('the commands with --pid of a process in another network namespace', () => {
     const pid = () => ['--pid', String(other.pid)]
 
     it('lists its connections by ls, with options and owner', async () => {
