@@ -45,8 +45,8 @@ Napi::Value compile(Napi::Env env, Array<double> values) {
   return hold(env, std::make_unique<Prepared>(settings, false));
 }
 
-// rehearse(compiled): a refusal or undefined. After a result of undefined the settings count as
-// known good.
+// rehearse(compiled): returns a refusal or undefined. Sets `known_good` if nothing was refused and
+// refused_first_or_never() is true.
 Napi::Value rehearse_compiled(Napi::Env env, Prepared* profile) {
   const Refusal refusal = rehearse(profile->settings);
   profile->known_good = refusal.error == 0 && refused_first_or_never(profile->settings);

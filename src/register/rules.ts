@@ -25,7 +25,7 @@ export function parseRules<Value>(text: string, make: (what: string) => Value): 
     const [whole, where, what] = oneRule.exec(text) ?? []
     if (whole === undefined) {
       throw new InvalidTypeError(
-        `A rule must be <port, host or host:port>=<profile or off>, such as 5432=datacenter,*.internal=lan; got '${rest.trim()}'.`,
+        `A rule must be <where>=<profile or off>, where <where> is a port, a host, an address range, or host:port; got '${rest.trim()}'. Separate rules with commas: 5432=datacenter,*.internal=lan`,
       )
     }
     rules.push({ matches: parseWhere(where!), value: make(what!) })

@@ -510,7 +510,7 @@ describe('the lifetime of an idle connection', () => {
     expect(total(here)).toMatchObject({ opened: 3, requests: 7, reusedRequests: 4 })
   })
 
-  it('ends at the age of socketActiveTTL, also if the connection was busy until then', async () => {
+  it('ends socketActiveTTL after the connection opened, even if the connection was busy until then', async () => {
     const here = await site({ socketActiveTTL: 200 })
     const { socket } = await here.get()
     const start = performance.now()

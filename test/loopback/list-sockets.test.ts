@@ -96,13 +96,13 @@ describe('listSockets leaves nothing open', () => {
     }
   })
 
-  it('after a signal that is aborted already', async () => {
+  it('when the signal is already aborted', async () => {
     const reason = new Error('not wanted any more')
     await expect(listSockets({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
     await expect(listSockets({ signal: AbortSignal.abort() })).rejects.toMatchObject({ name: 'AbortError' })
   })
 
-  it('after a signal that is aborted during the list', async () => {
+  it('when the signal is aborted while it lists', async () => {
     await connect(500)
     before = openDescriptors()
     for (let i = 0; i < 50; i++) {
