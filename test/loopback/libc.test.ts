@@ -22,7 +22,8 @@ function chosen(PRETEND: string): { reason: string; excludeNetwork: boolean } {
   const args = ['--import', pathToFileURL(pretending).href, '--input-type=module', '-e', script]
   const output = execFileSync(process.execPath, args, {
     encoding: 'utf8',
-    env: { ...process.env, PRETEND },
+    // A sanitizer's run names a binary in DEADPEER_NATIVE.
+    env: { ...process.env, DEADPEER_NATIVE: '', PRETEND },
   })
   return JSON.parse(output)
 }

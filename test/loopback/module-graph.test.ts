@@ -26,7 +26,7 @@ const chunks = readdirSync(join(root, 'dist/chunks'))
 const core = ['node:diagnostics_channel', 'node:events', 'node:os']
 
 /** What the search for the native core takes. It depends on where the core is found. */
-const search = ['node:fs', 'node:module', 'node:sea', 'url']
+const search = ['node:fs', 'node:module', 'node:path', 'node:sea', 'url']
 
 /** What each entry point takes that `deadpeer` alone does not. */
 const more: Record<string, string[]> = {
