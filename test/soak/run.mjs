@@ -53,6 +53,8 @@ const CONTROL_SECONDS = Math.max(20, seconds / 5)
  * second, and 900 looked at.
  */
 const DELAY_MORE = 5
+/** The same as a multiple of the delay without a watcher, for machines that need over 2.5 ms for that. The larger bound applies. */
+const DELAY_TIMES = 3
 
 const folder = mkdtempSync(join(tmpdir(), 'deadpeer-soak-'))
 console.log(`seed ${seed}, ${connections} connections, ${seconds} s`)
@@ -187,8 +189,9 @@ function check(
     },
     {
       name: 'event-loop delay bounded',
-      holds: delays.watched.p99 <= delays.control.p99 + DELAY_MORE,
-      figure: `p99 ${ms(delays.watched.p99)}, unwatched ${ms(delays.control.p99)}, at most ${DELAY_MORE} ms more`,
+      holds:
+        delays.watched.p99 <= Math.max(delays.control.p99 + DELAY_MORE, delays.control.p99 * DELAY_TIMES),
+      figure: `p99 ${ms(delays.watched.p99)}, unwatched ${ms(delays.control.p99)}, at most ${DELAY_MORE} ms more or ${DELAY_TIMES} times that`,
     },
   ]
 }
