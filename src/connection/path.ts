@@ -51,11 +51,6 @@ export class ConnectionPath {
     this.#isOutgoing = isOutgoing
   }
 
-  /** Whether this connection itself has acknowledged a probe, and none since was unanswered. */
-  get hasAnswered(): boolean {
-    return this.#shown === 'answers'
-  }
-
   /** Reads both addresses at the first call, unless this connection itself has shown the state. */
   state(core: NativeCore, fd: number): PathState {
     if (this.#shown !== 'unproven') return this.#shown

@@ -53,8 +53,9 @@ export function confirmOf(confirm: Confirm, target: Target): () => void {
   return () => send(confirm, socket)
 }
 
-/** Sends what `confirm` says. */
+/** Sends what `confirm` says. Not on a socket that the program has ended or destroyed: that would be an error that Node alone does not raise. */
 export function send(confirm: Confirm, socket: net.Socket): void {
+  if (!socket.writable) return
   if (confirm === 'ping') {
     const ping = pingOf(socket)
     if (ping) ping()
@@ -71,7 +72,7 @@ type Members = Record<string | symbol, any>
 function pingOf(socket: net.Socket): (() => void) | undefined {
   for (const symbol of Object.getOwnPropertySymbols(socket)) {
     const user: Members | undefined = (socket as unknown as Members)[symbol]
-    if (typeof user?.ping !== 'function') continue
+    if (typeof user?.ping !== 'function' || user.destroyed === true) continue
     if (typeof user.terminate === 'function') return () => user.ping()
     if (typeof user.goaway === 'function') return () => user.ping(() => {})
   }

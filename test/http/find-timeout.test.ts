@@ -153,7 +153,7 @@ describe.concurrent('the idle limit that --find-timeout finds', () => {
       words: /--up-to must be a time.*; got '0s'/,
     },
     {
-      what: 'nobody listens',
+      what: 'no server listens',
       args: ['http://127.0.0.1:1/'],
       code: 1,
       words: /does not respond: .*ECONNREFUSED/,

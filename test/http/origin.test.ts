@@ -497,7 +497,7 @@ describe.concurrent('deadpeer http for a URL that cannot be requested', () => {
     },
     { what: 'none', args: [], code: 2, words: /<url> is missing; --help shows what this command takes$/ },
     {
-      what: 'nobody listens',
+      what: 'no server listens',
       args: ['http://127.0.0.1:1/'],
       code: 1,
       words: /^deadpeer: http:\/\/127\.0\.0\.1:1 does not respond: .*ECONNREFUSED/,

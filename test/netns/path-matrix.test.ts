@@ -1,22 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { deaf } from '../../src/testing/index.js'
-import { connectPair } from '../support/connections.js'
 import { hasNamespaces, runInside } from '../support/network-namespace.js'
-import { leaveOut } from '../support/skip-reason.js'
+import { hasProbeFilter } from '../support/probe-filter.js'
 import { latest } from '../support/tolerance.js'
-
-const hasFilter = await mayFilterProbes()
-
-async function mayFilterProbes(): Promise<boolean> {
-  const { peer } = await connectPair()
-  try {
-    deaf(peer).restore()
-    return true
-  } catch (error) {
-    leaveOut(`no CAP_BPF: ${(error as Error).message}`)
-    return false
-  }
-}
 
 interface Ending {
   /** Whether the connection still carried data at the end. */
@@ -93,7 +78,7 @@ const expected: Record<string, Record<string, object>> = {
   },
 }
 
-describe.runIf(hasNamespaces && hasFilter)('each means to detect a dead peer', () => {
+describe.runIf(hasNamespaces && hasProbeFilter)('each means to detect a dead peer', () => {
   let cells: readonly Cell[] | undefined
   const rows = Object.entries(expected).flatMap(([path, row]) =>
     Object.entries(row).map(([means, outcome]) => ({ path, means, outcome: outcome as Outcome })),
