@@ -458,3 +458,17 @@ describe('a heartbeat whose probes the kernel sends', () => {
     expect({ ...state }).toMatchObject({ isToBeProbed: true, sampleAt: Number.POSITIVE_INFINITY })
   })
 })
+
+it('probes a connection that has never answered after 1 s, then 2 s, and so on up to every', () => {
+  const beat = { every: 5_000, timeout: 300, attempts: 3 }
+  const state = firstState({ sampledAt: 0, heardAt: 0 }, beat, 0, false)
+  const waits = [state.beatAt]
+  for (let heardAt = 500; heardAt < 2_500; heardAt += 500) {
+    observe(state, quiet({ sampledAt: heardAt, heardAt }), undefined, beat, 0)
+    waits.push(state.beatAt - heardAt)
+  }
+  // Without jitter a wait is a tenth shorter, but never below 1 s.
+  expect(waits).toEqual([1_000, 1_800, 3_600, 4_500, 4_500])
+  afterAnswer(state, 3_000, beat, 0)
+  expect(state.wait).toBe(Number.POSITIVE_INFINITY)
+})
