@@ -7,7 +7,8 @@ import { type Check, describe, mustBe } from '../options/check.js'
 /**
  * What is sent before unanswered probes become a verdict. TCP decides whether it arrived; the application's answer does not matter.
  *
- * - `'ping'`: a ping of the WebSocket (of ws) or HTTP/2 session that uses the connection.
+ * - `'ping'`: a ping of the WebSocket (of ws) that uses the connection, or of the HTTP/2 session that was passed. For the sessions of a server,
+ *   add each session, or pass a function.
  * - A function that sends something on the connection, such as a query. If it throws, that is an uncaught exception. If it returns a promise, its
  *   rejection is ignored.
  */
@@ -44,6 +45,7 @@ export function confirmOf(confirm: Confirm, target: Target): () => void {
     )
   }
   const socket = unwrap(socketOf(target))
+  noteSession(socket, target)
   if (confirm === 'ping' && !pingOf(socket)) {
     throw new InvalidTypeError(
       "`confirm: 'ping'` needs a WebSocket of ws or an HTTP/2 session on the connection. Pass a function that sends something instead.",
@@ -68,13 +70,24 @@ export function send(confirm: Confirm, socket: net.Socket): void {
 // biome-ignore lint/suspicious/noExplicitAny: objects are recognized by their members
 type Members = Record<string | symbol, any>
 
-/** The ping of the WebSocket or HTTP/2 session that uses a socket. Both libraries keep it on the socket, with a symbol. */
+/** The HTTP/2 sessions that callers have passed. A socket does not lead to its session. */
+const sessions = new WeakMap<net.Socket, Members>()
+
+/** Notes the HTTP/2 session that uses a socket, if `target` is one. */
+export function noteSession(socket: net.Socket, target: object): void {
+  const session: Members = target
+  if (typeof session.ping === 'function' && typeof session.goaway === 'function')
+    sessions.set(socket, session)
+}
+
+/** The ping of the WebSocket or HTTP/2 session that uses a socket. ws keeps the WebSocket on the socket, with a symbol. */
 function pingOf(socket: net.Socket): (() => void) | undefined {
+  const session = sessions.get(socket)
+  if (session && !session.destroyed) return () => session.ping(() => {})
   for (const symbol of Object.getOwnPropertySymbols(socket)) {
     const user: Members | undefined = (socket as unknown as Members)[symbol]
-    if (typeof user?.ping !== 'function' || user.destroyed === true) continue
+    if (typeof user?.ping !== 'function') continue
     if (typeof user.terminate === 'function') return () => user.ping()
-    if (typeof user.goaway === 'function') return () => user.ping(() => {})
   }
   return undefined
 }

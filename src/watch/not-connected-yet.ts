@@ -1,6 +1,7 @@
 import type net from 'node:net'
 import { follow } from '../connection/holder.js'
 import { noSocket, socketNow, unwrap } from '../connection/target.js'
+import { noteSession } from '../probe/confirm.js'
 import type { HeartbeatChoice } from './watch-options.js'
 import { requireStanding, type WatchTarget } from './watch-target.js'
 
@@ -40,7 +41,10 @@ export class TargetsNotConnectedYet {
     const pending: Pending = { heartbeat, stopFollowing: () => {} }
     let take = this.#intake.now
     const stop = follow(target, {
-      connection: (socket) => take(unwrap(socket), pending.heartbeat),
+      connection: (socket) => {
+        noteSession(unwrap(socket), target)
+        take(unwrap(socket), pending.heartbeat)
+      },
       ended: () => this.#pending.delete(target),
     })
     take = this.#intake.later
